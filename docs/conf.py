@@ -1,0 +1,87 @@
+"""Settings of Sphinx: MyST pages, furo, and a reference made from the package's own list of public names."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+_metadata = configparser.ConfigParser()
+_metadata.read(ROOT / "setup.cfg", encoding="utf-8")
+
+project = "sogni"
+author = "The sogni authors"
+project_copyright = author
+release = _metadata["metadata"]["version"]
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["deflist"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"sogni {release}"
+
+# In docstrings, as in Markdown, single backticks are code.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+
+myst_heading_anchors = 3
+
+REFERENCE_MARK = "<!-- the public names are inserted here -->"
+KINDS = ("Clients and handles", "Functions", "Errors and warnings", "Parameters and data", "Constants")
+
+
+def kind_of(value: object) -> str:
+    """The section a public name belongs to."""
+    if inspect.isclass(value):
+        if issubclass(value, BaseException):
+            return KINDS[2]
+        in_a_shell = value.__module__.startswith(("sogni.client", "sogni.api"))
+        return KINDS[0] if in_a_shell else KINDS[3]
+    return KINDS[1] if inspect.isfunction(value) else KINDS[4]
+
+
+def directive_of(name: str, value: object) -> str:
+    """What autodoc is asked for one public name."""
+    if inspect.isclass(value):
+        return f".. autoclass:: sogni.{name}\n   :members:\n   :show-inheritance:\n"
+    if inspect.isfunction(value):
+        return f".. autofunction:: sogni.{name}\n"
+    return f"``sogni.{name}``\n"
+
+
+def reference() -> str:
+    """The reference of every name that `sogni` exports and that can be imported."""
+    try:
+        package = importlib.import_module("sogni")
+        names = list(package.__all__)
+    except (ImportError, AttributeError) as error:
+        return f"The package cannot be imported here: `{error}`.\n"
+    sections: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for name in names:
+        try:
+            value = getattr(package, name)
+        except (ImportError, AttributeError):  # not built yet, or needs an extra that is not installed
+            continue
+        sections[kind_of(value)].append(directive_of(name, value))
+    return "\n".join(
+        f"## {kind}\n\n```{{eval-rst}}\n" + "\n".join(entries) + "```\n"
+        for kind, entries in sections.items()
+        if entries
+    )
+
+
+def insert_reference(_app, docname: str, source: list[str]) -> None:
+    if docname == "reference":
+        source[0] = source[0].replace(REFERENCE_MARK, reference())
+
+
+def setup(app) -> None:
+    app.connect("source-read", insert_reference)

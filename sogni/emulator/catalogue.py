@@ -1,0 +1,188 @@
+"""The catalogue: which models exist, what their tiers allow, how many workers serve them.
+
+Called by the check of requests, the estimates, the socket host's routes and the greeting of a connection. It knows
+nothing of HTTP or of projects. The entries are in ``catalogue_images`` and ``catalogue_media``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from attrs import define, evolve, field, frozen
+
+Media = Literal["image", "video", "audio", "model"]
+
+# Display names a legacy tier uses and the aliases clients send for them (projects-4.2 §9.3).
+SAMPLER_ALIASES: Mapping[str, str] = {
+    "Euler": "euler",
+    "Euler a": "euler_a",
+    "Euler Ancestral": "euler_ancestral",
+    "Heun": "heun",
+    "DPM++ 2M": "dpmpp_2m",
+    "DPM++ 2M SDE": "dpmpp_2m_sde",
+    "DPM++ SDE": "dpmpp_sde",
+    "DPM++ 3M SDE": "dpmpp_3m_sde",
+    "UniPC": "uni_pc",
+    "LCM (Latent Consistency Model)": "lcm",
+    "LMS": "lms",
+    "DPM 2": "dpm_2",
+    "DPM 2 Ancestral": "dpm_2_ancestral",
+    "DPM Fast": "dpm_fast",
+    "DPM Adaptive": "dpm_adaptive",
+    "DPM++ 2S Ancestral": "dpmpp_2s_ancestral",
+    "DDPM": "ddpm",
+    "Discrete Flow Sampler (SD3)": "dfs_sd3",
+    "Discrete Flow Scheduler (SD3)": "dfs_sd3",
+    "DPM Solver Multistep (DPM-Solver++)": "dpm_pp",
+    "PNDM (Pseudo-linear multi-step)": "pndm_plms",
+}
+SCHEDULER_ALIASES: Mapping[str, str] = {
+    "Simple": "simple",
+    "Normal": "normal",
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "SGM Uniform": "sgm_uniform",
+    "DDIM Uniform": "ddim_uniform",
+    "Beta": "beta",
+    "Linear Quadratic": "linear_quadratic",
+    "KL Optimal": "kl_optimal",
+    "DDIM": "ddim",
+    "Leading": "leading",
+    "Linear": "linear",
+}
+
+
+@frozen(kw_only=True)
+class Model:
+    """One entry of the model list.
+
+    ``default_size`` is the square made without a size, in pixels; ``size_range`` the bounds of a custom size per axis
+    (projects-5x §2.3). ``step_seconds`` is the render time of a step at the default size, ``fee_usd`` what a result
+    costs beside it. An ``external`` provider's results come as direct URLs; ``spark_only`` models take no Sogni; no worker
+    takes up a model that is not ``served``.
+    """
+
+    id: str
+    name: str
+    tier: str
+    media: Media = "image"
+    default_size: int = 1024
+    size_range: tuple[int, int] = (256, 2048)
+    context_images: int = 3
+    needs_starting_image: bool = False
+    served: bool = True
+    external: bool = False
+    spark_only: bool = False
+    step_seconds: float = 0.25
+    fee_usd: str = "0"
+    sid: int = 0
+
+
+@frozen(kw_only=True)
+class Options:
+    """A tier's list of samplers or schedulers, as aliases; empty when the model lets nobody choose."""
+
+    allowed: frozenset[str] = frozenset()
+    default: str | None = None
+
+    def accepts(self, value: str) -> bool:
+        return not self.allowed or value in self.allowed
+
+
+@define
+class Catalogue:
+    """The models of one emulator. ``serving`` maps a kind of media to the number of workers that serve it."""
+
+    models: Mapping[str, Model]
+    tiers: Mapping[str, Mapping[str, Any]]
+    serving: Mapping[str, int] = field(factory=dict)
+
+    def model_list(self) -> list[dict[str, Any]]:
+        """The answer of ``/api/v1/models/list`` (projects-4.2 §17)."""
+        return [
+            {"id": model.id, "name": model.name, "SID": model.sid, "tier": model.tier, "media": model.media}
+            for model in self.models.values()
+        ]
+
+    def worker_count(self, model: Model) -> int:
+        return self.serving.get(model.media, 0) if model.served else 0
+
+    def swarm_models(self, network: str) -> dict[str, int]:
+        """The payload of ``swarmModels``; the relaxed network renders images only (projects-4.2 §3.1)."""
+        return {
+            model.id: self.worker_count(model)
+            for model in self.models.values()
+            if network == "fast" or model.media == "image"
+        }
+
+    def network_status(self, network: str) -> dict[str, int]:
+        """The answer of ``/api/v1/status/network/{network}/models``: model SIDs and worker counts."""
+        return {str(self.models[id].sid): count for id, count in self.swarm_models(network).items()}
+
+    def range(self, model: Model, name: str) -> tuple[float, float] | None:
+        """Return the bounds of a number the model's tier limits, or None."""
+        limits = self.tiers[model.tier].get(name)
+        return None if not limits else (limits["min"], limits["max"])
+
+    def default(self, model: Model, name: str) -> float:
+        return float(self.tiers[model.tier].get(name, {}).get("default", 1))
+
+    def samplers(self, model: Model) -> Options:
+        return self._options(model, "comfySampler", "sampler", SAMPLER_ALIASES)
+
+    def schedulers(self, model: Model) -> Options:
+        return self._options(model, "comfyScheduler", "scheduler", SCHEDULER_ALIASES)
+
+    def _options(self, model: Model, comfy: str, legacy: str, aliases: Mapping[str, str]) -> Options:
+        tier = self.tiers[model.tier]
+        listed = tier.get(comfy) or tier.get(legacy)
+        if not listed:
+            return Options()
+        # The service normalises: it takes an alias or the tier's own spelling (projects-4.2 §5.1).
+        names = frozenset(listed["allowed"])
+        return Options(
+            allowed=names | {aliases.get(name, name) for name in names},
+            default=aliases.get(listed["default"], listed["default"]),
+        )
+
+    def size_presets(self, model: Model) -> list[dict[str, Any]]:
+        """The answer of the size-preset route (projects-4.2 §17)."""
+        return [_preset(model.default_size, *shape) for shape in _SHAPES]
+
+    def preset_size(self, model: Model, preset: str) -> tuple[int, int] | None:
+        for entry in self.size_presets(model):
+            if entry["id"] == preset:
+                return entry["width"], entry["height"]
+        return None
+
+
+_SHAPES = (
+    ("Square", "square", 512, 512, "1:1"),
+    ("Square HD", "square_hd", 1024, 1024, "1:1"),
+    ("Portrait: Standard", "portrait_7_9", 896, 1152, "7:9"),
+    ("Portrait: 13:19", "portrait_13_19", 832, 1216, "13:19"),
+    ("Portrait: Widescreen", "portrait_4_7", 768, 1344, "4:7"),
+    ("Portrait: Ultrawide", "portrait_5_12", 640, 1536, "5:12"),
+    ("Landscape: Standard", "landscape_9_7", 1152, 896, "9:7"),
+    ("Landscape: 19:13", "landscape_19_13", 1216, 832, "19:13"),
+    ("Landscape: Widescreen", "landscape_7_4", 1344, 768, "7:4"),
+    ("Landscape: Ultrawide", "landscape_12_5", 1536, 640, "12:5"),
+)
+
+
+def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str) -> dict[str, Any]:
+    if base < 1024 and not id.startswith("square"):
+        # Smaller models keep the shape at their own scale, on the grid of 64 pixels.
+        width, height = (max(256, round(side * base / 1024 / 64) * 64) for side in (width, height))
+    across, down = (int(part) for part in ratio.split(":"))
+    aspect = f"{across / down:.4f}".rstrip("0").rstrip(".")
+    return {"label": label, "id": id, "width": width, "height": height, "ratio": ratio, "aspect": aspect}
+
+
+def make_catalogue(
+    models: Iterable[Model], tiers: Mapping[str, Mapping[str, Any]], serving: Mapping[str, int]
+) -> Catalogue:
+    """Build a catalogue and number its models."""
+    numbered = [evolve(model, sid=1001 + index) for index, model in enumerate(models)]
+    return Catalogue({model.id: model for model in numbered}, tiers, serving)

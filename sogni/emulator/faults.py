@@ -1,0 +1,310 @@
+"""The fault plan: what goes wrong, when, and how often.
+
+Tests write rules into it from any thread; the connections, the HTTP gate and the workers ask it at the points named
+here. It only decides: whoever asked carries the fault out. A rule is spent after ``times`` uses.
+"""
+
+from __future__ import annotations
+
+import threading
+from fnmatch import fnmatchcase
+from typing import Literal, TypeVar, get_args
+
+from attrs import define, field
+
+Stage = Literal["request_received", "queued", "initiating", "started", "progress", "result", "completed"]
+
+
+@define(eq=False)
+class Rule:
+    """What all rules share; ``fired`` counts the uses so far."""
+
+    times: int = field(default=1, kw_only=True)
+    fired: int = field(default=0, init=False)
+
+    @property
+    def spent(self) -> bool:
+        return self.fired >= self.times
+
+
+@define(eq=False)
+class SocketDrop(Rule):
+    """Cut a connection: without a close frame, or with one when there is a ``code``."""
+
+    stage: Stage | None = None
+    deliver: bool = True
+    after_frames: int | None = None
+    code: int | None = None
+
+
+@define(eq=False)
+class RefusedUpgrade(Rule):
+    status: int = 503
+    message: str = "Service temporarily unavailable"
+
+
+@define(eq=False)
+class LostRequest(Rule):
+    """A ``jobRequest`` that dies with its connection before the service read it."""
+
+    drop: bool = True
+
+
+@define(eq=False)
+class FrameFault(Rule):
+    """What happens to outgoing frames of one type (None: any)."""
+
+    type: str | None = None
+    delay: float = 0.0
+    copies: int = 1
+    hold: bool = False
+    raw: str | bytes | None = None
+
+
+@define(eq=False)
+class HttpFault(Rule):
+    """What happens to an HTTP request. ``path`` is a glob; ``method`` None means any."""
+
+    path: str = "*"
+    method: str | None = None
+    status: int | None = None
+    retry_after: float | str | None = None
+    message: str = "Injected fault"
+    error_code: int = 0
+    body: str | bytes | None = None
+    content_type: str = "application/json"
+    delay: float = 0.0
+    truncate: bool = False
+    hang: bool = False
+    disconnect: bool = False
+
+
+@define(eq=False)
+class JobFault(Rule):
+    """What happens to the image number ``index`` (from 0; None: any) of a project."""
+
+    index: int | None = None
+    error: int | str | None = None
+    message: str = ""
+    retry: bool = False
+    nsfw: bool = False
+    is_from_worker: bool = True
+
+
+@define(eq=False)
+class ProjectRefusal(Rule):
+    error: int | str = 1001
+    message: str = "The server is restarting"
+
+
+@define(eq=False)
+class CancelDenial(Rule):
+    message: str = "The project cannot be canceled any more"
+
+
+R = TypeVar("R", bound=Rule)
+
+
+class Faults:
+    """A scriptable, thread-safe fault plan. Every method returns its rule, whose ``fired`` tells how often it applied."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = []
+
+    def clear(self) -> None:
+        """Forget every rule."""
+        with self._lock:
+            self._rules.clear()
+
+    @property
+    def pending(self) -> tuple[Rule, ...]:
+        """The rules that have not been used up."""
+        with self._lock:
+            return tuple(rule for rule in self._rules if not rule.spent)
+
+    def drop_socket(
+        self,
+        *,
+        at: Stage | None = None,
+        before: Stage | None = None,
+        after_frames: int | None = None,
+        code: int | None = None,
+        times: int = 1,
+    ) -> SocketDrop:
+        """Cut the connection once the frame of a stage was written (``at``), instead of writing it (``before``), or
+        after a number of frames of one connection, ``authenticated`` being the first. ``code`` sends a close frame;
+        without it the TCP connection just ends. Exactly one of the three conditions must be given."""
+        given = [condition for condition in (at, before, after_frames) if condition is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of at, before and after_frames")
+        stage = at or before
+        if stage is not None and stage not in get_args(Stage):
+            raise ValueError(f"unknown stage {stage!r}; the stages are {', '.join(get_args(Stage))}")
+        return self._add(
+            SocketDrop(stage=stage, deliver=before is None, after_frames=after_frames, code=code, times=times)
+        )
+
+    def refuse_upgrade(
+        self, *, times: int = 1, status: int = 503, message: str | None = None
+    ) -> RefusedUpgrade:
+        """Answer WebSocket upgrades with an HTTP status and a plain text."""
+        text = message if message is not None else "Service temporarily unavailable"
+        return self._add(RefusedUpgrade(times=times, status=status, message=text))
+
+    def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
+        """Ignore a ``jobRequest`` as if it had never arrived and, with ``drop``, cut its connection."""
+        return self._add(LostRequest(times=times, drop=drop))
+
+    def delay_frames(self, type: str | None = None, *, seconds: float, times: int = 1) -> FrameFault:
+        """Write a frame later, and with it all that follow on the connection."""
+        return self._add(FrameFault(times=times, type=type, delay=seconds))
+
+    def duplicate_frames(self, type: str | None = None, *, copies: int = 2, times: int = 1) -> FrameFault:
+        """Write a frame several times."""
+        return self._add(FrameFault(times=times, type=type, copies=copies))
+
+    def reorder_frames(self, type: str | None = None, *, times: int = 1) -> FrameFault:
+        """Write a frame after the one that follows it on the connection."""
+        return self._add(FrameFault(times=times, type=type, hold=True))
+
+    def malform_frame(
+        self, type: str | None = None, *, raw: str | bytes = "{not json", times: int = 1
+    ) -> FrameFault:
+        """Write ``raw`` just before a frame."""
+        return self._add(FrameFault(times=times, type=type, raw=raw))
+
+    def http(
+        self,
+        path: str = "*",
+        *,
+        method: str | None = None,
+        times: int = 1,
+        status: int | None = None,
+        retry_after: float | str | None = None,
+        message: str = "Injected fault",
+        error_code: int = 0,
+        body: str | bytes | None = None,
+        content_type: str = "application/json",
+        delay: float = 0.0,
+        truncate: bool = False,
+        hang: bool = False,
+        disconnect: bool = False,
+    ) -> HttpFault:
+        """Answer requests of both hosts whose path matches a glob (storage URLs, too) with a fault.
+
+        ``status`` answers with the error envelope, or with ``body``; ``truncate`` sends half of what the
+        ``Content-Length`` promises; ``hang`` never answers; ``disconnect`` cuts the connection; ``delay`` alone only
+        makes the ordinary answer late."""
+        return self._add(
+            HttpFault(
+                path=path,
+                method=method,
+                times=times,
+                status=status,
+                retry_after=retry_after,
+                message=message,
+                error_code=error_code,
+                body=body,
+                content_type=content_type,
+                delay=delay,
+                truncate=truncate,
+                hang=hang,
+                disconnect=disconnect,
+            )
+        )
+
+    def fail_job(
+        self,
+        index: int | None = None,
+        *,
+        error: int | str = "genfailure",
+        message: str = "The image could not be generated",
+        is_from_worker: bool = True,
+        times: int = 1,
+    ) -> JobFault:
+        """Let the image number ``index`` fail after its first step; ``error`` may be a number or a word."""
+        return self._add(
+            JobFault(index=index, error=error, message=message, is_from_worker=is_from_worker, times=times)
+        )
+
+    def retry_job(
+        self,
+        index: int | None = None,
+        *,
+        error: int | str = "workerDisconnected",
+        message: str = "The worker went away",
+        times: int = 1,
+    ) -> JobFault:
+        """Abandon an attempt after its first step and render again under a new image id (``jobRetry``)."""
+        return self._add(JobFault(index=index, error=error, message=message, retry=True, times=times))
+
+    def flag_nsfw(self, index: int | None = None, *, times: int = 1) -> JobFault:
+        """Let the safety filter trigger: the result is withheld, or only labelled when the filter is off."""
+        return self._add(JobFault(index=index, nsfw=True, times=times))
+
+    def refuse_project(
+        self, *, error: int | str = 1001, message: str = "The server is restarting", times: int = 1
+    ) -> ProjectRefusal:
+        """Refuse a project as a whole, before it is known to the service."""
+        return self._add(ProjectRefusal(error=error, message=message, times=times))
+
+    def deny_cancel(
+        self, *, message: str = "The project cannot be canceled any more", times: int = 1
+    ) -> CancelDenial:
+        """Answer a cancellation with ``didCancel: false``."""
+        return self._add(CancelDenial(message=message, times=times))
+
+    def _add(self, rule: R) -> R:
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def _live(self, kind: type[R]) -> list[R]:
+        self._rules = [rule for rule in self._rules if not rule.spent]
+        return [rule for rule in self._rules if isinstance(rule, kind)]
+
+    # What the emulator asks. Each answer uses a rule up once.
+
+    def take(self, kind: type[R]) -> R | None:
+        """Use the first rule of a kind that has no conditions of its own."""
+        with self._lock:
+            for rule in self._live(kind):
+                rule.fired += 1
+                return rule
+        return None
+
+    def take_drop(self, stage: Stage | None, frames: int) -> SocketDrop | None:
+        """Decide whether a connection ends with this frame, its ``frames``-th."""
+        with self._lock:
+            for rule in self._live(SocketDrop):
+                reached = rule.after_frames is not None and frames >= rule.after_frames
+                if reached or (stage is not None and rule.stage == stage):
+                    rule.fired += 1
+                    return rule
+        return None
+
+    def take_frame(self, type: str) -> list[FrameFault]:
+        """Return every fault for an outgoing frame."""
+        with self._lock:
+            found = [rule for rule in self._live(FrameFault) if rule.type in (None, type)]
+            for rule in found:
+                rule.fired += 1
+            return found
+
+    def take_http(self, method: str, path: str) -> HttpFault | None:
+        with self._lock:
+            for rule in self._live(HttpFault):
+                if rule.method in (None, method) and fnmatchcase(path, rule.path):
+                    rule.fired += 1
+                    return rule
+        return None
+
+    def take_job(self, index: int, *, retry: bool = False, nsfw: bool = False) -> JobFault | None:
+        """Return a failure, a retry or a safety flag for an image."""
+        with self._lock:
+            for rule in self._live(JobFault):
+                if rule.index in (None, index) and rule.retry == retry and rule.nsfw == nsfw:
+                    rule.fired += 1
+                    return rule
+        return None

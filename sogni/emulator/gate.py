@@ -1,0 +1,138 @@
+"""What happens to every HTTP request before its route: it is recorded, and the fault plan may answer it.
+
+Installed as a middleware on both hosts. It also offers the routes the rule that tells whose request it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from .accounts import Account
+from .faults import HttpFault
+from .journal import RecordedRequest, query_without_secrets, without_secrets
+from .replies import error, refusal
+from .state import State
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
+Host = Literal["rest", "socket"]
+
+RECORD: Literal["record"] = "record"
+TRUNCATE: Literal["truncate"] = "truncate"
+
+
+def authorised(state: State, host: Host, handler: AccountHandler) -> Handler:
+    """Wrap a route that needs an account: without a valid key the answer is 401."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        account = state.accounts.identify(request.headers)
+        if account is not None:
+            return await handler(request, account)
+        message = "Unauthorized: the credentials are missing or not valid"
+        return error(401, message, 101) if host == "rest" else refusal(401, message)
+
+    return checked
+
+
+def make_gate(state: State, host: Host) -> Middleware:
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+            return await handler(request)
+        record = await _record(state, host, request)
+        response = await _answer(state, host, request, handler)
+        record.status = response.status
+        state.journal.notify()
+        return response
+
+    return gate
+
+
+async def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
+    record = RecordedRequest(
+        host=host,
+        method=request.method,
+        path=request.path,
+        query=query_without_secrets(request.query.items()),
+        headers=without_secrets(request.headers.items()),
+    )
+    request[RECORD] = record
+    # Uploads are streamed by their route; everything else is small.
+    if request.content_type == "application/json" and not request.path.startswith("/storage/"):
+        body = await request.read()
+        record.body_size = len(body)
+        try:
+            record.body = json.loads(body) if body else None
+        except ValueError:
+            state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
+    state.journal.add(record)
+    return record
+
+
+async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
+    fault = state.faults.take_http(request.method, request.path)
+    if fault is None:
+        return await _routed(host, request, handler)
+    if fault.delay:
+        await asyncio.sleep(fault.delay)
+    if fault.hang:
+        await asyncio.Event().wait()
+    if fault.disconnect:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=500)
+    request[TRUNCATE] = fault.truncate
+    response = await _routed(host, request, handler) if _ordinary(fault) else _faulty(fault)
+    if fault.truncate and isinstance(response, web.Response):
+        return await _truncated(request, response)
+    return response
+
+
+def _ordinary(fault: HttpFault) -> bool:
+    return fault.status is None and fault.body is None
+
+
+def _faulty(fault: HttpFault) -> web.Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    status = fault.status or 200
+    if fault.body is None:
+        return error(status, fault.message, fault.error_code, headers=headers)
+    body = fault.body.encode() if isinstance(fault.body, str) else fault.body
+    return web.Response(status=status, body=body, headers={**headers, "Content-Type": fault.content_type})
+
+
+async def _routed(host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        message = f"No such route: {request.method} {request.path}"
+    except web.HTTPMethodNotAllowed as refused:
+        message = f"{request.method} is not allowed on {request.path}"
+        return error(405, message, headers={"Allow": refused.headers["Allow"]})
+    return error(404, message) if host == "rest" else refusal(404, message)
+
+
+async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:
+    body: Any = response.body
+    data = bytes(body) if isinstance(body, bytes | bytearray) else b""
+    return await send_half(request, data[: len(data) // 2], len(data), response.status, response.content_type)
+
+
+async def send_half(
+    request: web.Request, data: bytes, promised: int, status: int, content_type: str
+) -> web.StreamResponse:
+    """Promise more than is sent, then cut the connection."""
+    cut = web.StreamResponse(
+        status=status, headers={"Content-Type": content_type, "Content-Length": str(promised)}
+    )
+    await cut.prepare(request)
+    await cut.write(data)
+    if request.transport is not None:
+        request.transport.close()
+    return cut

@@ -1,0 +1,275 @@
+"""Pictures: an abstract image of any size that depends on nothing but its description.
+
+Called in worker threads when a result or a preview is first read. The same description gives the same bytes with the
+same versions of NumPy and Pillow; no clock, no metadata, no global random state is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from .palette import Colour, palette, words
+
+Field = NDArray[np.float32]
+
+_CANVAS = 384
+"""The longest side the picture is composed at; its shapes are soft, so that it enlarges well."""
+_RIDGE_WORDS = {
+    "mountain",
+    "mountains",
+    "hill",
+    "hills",
+    "desert",
+    "dune",
+    "landscape",
+    "valley",
+    "ocean",
+    "sea",
+    "lake",
+}
+_STAR_WORDS = {"space", "galaxy", "night", "stars", "star", "moon", "cosmos", "nebula", "universe"}
+
+
+@frozen(kw_only=True)
+class Picture:
+    """What decides the pixels. ``done`` below 1 gives the picture of unfinished work: small contrasts, much noise."""
+
+    width: int
+    height: int
+    seed: int
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    style_prompt: str = ""
+    starting_image: Path | None = None
+    denoise: float = 1.0
+    context_images: tuple[Path, ...] = ()
+    control_image: Path | None = None
+    control_strength: float = 0.5
+    done: float = 1.0
+
+
+def render(picture: Picture, path: Path, format: str) -> None:
+    """Draw a picture and write it in ``png``, ``jpg`` or ``webp``."""
+    image = draw(picture)
+    options: dict[str, dict[str, int]] = {
+        "png": {"compress_level": 1},
+        "jpg": {"quality": 90},
+        "webp": {"quality": 85},
+    }
+    names = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+    buffer = io.BytesIO()
+    image.save(buffer, names[format], **options[format])
+    path.write_bytes(buffer.getvalue())
+
+
+def unreadable(path: Path) -> str | None:
+    """Return why a worker cannot read an uploaded image, or None."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return f"{type(error).__name__}: the file is no image a worker can read"
+    return None
+
+
+def draw(picture: Picture) -> Image.Image:
+    """Draw a picture in RGB."""
+    chance = _chance(picture, "shapes")
+    colours = palette(
+        f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, _chance(picture, "colours")
+    )
+    scale = min(1.0, _CANVAS / max(picture.width, picture.height))
+    width, height = max(8, round(picture.width * scale)), max(8, round(picture.height * scale))
+    canvas = _compose(picture, width, height, colours, chance)
+    image = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8), "RGB")
+    image = image.resize((picture.width, picture.height), Image.Resampling.BICUBIC)
+    image = _with_context(image, picture)
+    image = _with_control(image, picture)
+    if picture.starting_image is not None:
+        image = Image.blend(_cover(picture.starting_image, image.size), image, picture.denoise)
+    return image if picture.done >= 1 else _unfinished(image, picture)
+
+
+def _chance(picture: Picture, purpose: str) -> random.Random:
+    described = (
+        picture.seed,
+        picture.model,
+        picture.prompt,
+        picture.negative_prompt,
+        picture.style_prompt,
+        purpose,
+    )
+    digest = hashlib.blake2b(repr(described).encode(), digest_size=16).digest()
+    return random.Random(int.from_bytes(digest, "big"))
+
+
+def _compose(
+    picture: Picture, width: int, height: int, colours: Sequence[Colour], chance: random.Random
+) -> NDArray[np.float32]:
+    side = max(width, height)
+    x, y = np.meshgrid(
+        np.linspace(0, width / side, width, dtype=np.float32),
+        np.linspace(0, height / side, height, dtype=np.float32),
+    )
+    named = set(words(f"{picture.prompt} {picture.style_prompt}"))
+    style = chance.choice(("flow", "ridges", "orbs"))
+    if named & _RIDGE_WORDS:
+        style = "ridges"
+    elif named & _STAR_WORDS:
+        style = "orbs"
+    canvas = _shaded(_flow(x, y, chance), colours)
+    if style == "ridges":
+        canvas = _sun(canvas * 0.25 + _shaded(1 - y / y.max(), colours) * 0.75, x, y, colours[-1], chance)
+        canvas = _ridges(canvas, x, y, colours, chance)
+    elif style == "orbs":
+        canvas = _orbs(canvas * 0.55, x, y, colours, chance)
+    else:
+        canvas = _orbs(canvas, x, y, colours, chance, count=3)
+    return canvas * _vignette(x, y)[..., None]
+
+
+def _flow(x: Field, y: Field, chance: random.Random) -> Field:
+    """Return a field of folded waves, 0 to 1."""
+    u, v = x * 1.0, y * 1.0
+    for _ in range(3):
+        angle, pull, pitch = chance.uniform(0, 6.283), chance.uniform(0.05, 0.14), chance.uniform(3, 8)
+        wave = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch + chance.uniform(0, 6.283))
+        u, v = u + pull * wave * np.float32(np.sin(angle)), v - pull * wave * np.float32(np.cos(angle))
+    angle, pitch = chance.uniform(0, 6.283), chance.uniform(3.5, 7)
+    field = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch) * 0.6 + np.sin(u * 2.3 + v * 3.1) * 0.4
+    low, high = float(field.min()), float(field.max())
+    return ((field - low) / max(high - low, 1e-6)).astype(np.float32)
+
+
+def _shaded(field: Field, colours: Sequence[Colour]) -> NDArray[np.float32]:
+    """Colour a field: its lowest values with the first colour, its highest with the last."""
+    stops = np.linspace(0, 1, len(colours))
+    parts = [np.interp(field, stops, [colour[channel] for colour in colours]) for channel in range(3)]
+    return np.stack(parts, axis=-1).astype(np.float32)
+
+
+def _blend(canvas: NDArray[np.float32], colour: Colour, share: Field) -> NDArray[np.float32]:
+    mixed = canvas + (np.asarray(colour, dtype=np.float32) - canvas) * share[..., None]
+    return mixed.astype(np.float32)
+
+
+def _inside(depth: Field, sharpness: float) -> Field:
+    """Return 1 where ``depth`` is positive and 0 where it is negative, with a soft edge."""
+    return (1 / (1 + np.exp(np.clip(-depth * sharpness, -60, 60)))).astype(np.float32)
+
+
+def _sun(
+    canvas: NDArray[np.float32], x: Field, y: Field, colour: Colour, chance: random.Random
+) -> NDArray[np.float32]:
+    cx, cy = chance.uniform(0.2, 0.8) * float(x.max()), chance.uniform(0.15, 0.45) * float(y.max())
+    radius = chance.uniform(0.06, 0.13)
+    distance = np.hypot(x - cx, y - cy)
+    disc = _inside(radius - distance, 160)
+    return _blend(
+        canvas, colour, np.clip(disc * 0.95 + 0.5 * np.exp(-((distance / (radius * 3)) ** 2)), 0, 1)
+    )
+
+
+def _ridges(
+    canvas: NDArray[np.float32], x: Field, y: Field, colours: Sequence[Colour], chance: random.Random
+) -> NDArray[np.float32]:
+    """Lay ridge behind ridge, the nearest darkest."""
+    layers = chance.randint(4, 6)
+    dark, pale = np.asarray(colours[0]), np.asarray(colours[len(colours) // 2])
+    for layer in range(layers):
+        near = (layer + 1) / layers
+        line = np.float32((0.42 + 0.5 * near) * float(y.max()))
+        for octave in range(1, 5):
+            pitch, shift = chance.uniform(2, 4) * octave**1.35, chance.uniform(0, 6.283)
+            line = line + np.sin(x * pitch + shift) * np.float32(0.075 / octave**1.1)
+        mixed = pale * (1 - near) + dark * near
+        colour = (float(mixed[0]), float(mixed[1]), float(mixed[2]))
+        canvas = _blend(canvas, colour, _inside(y - line, 220) * np.float32(0.94))
+    return canvas
+
+
+def _orbs(
+    canvas: NDArray[np.float32],
+    x: Field,
+    y: Field,
+    colours: Sequence[Colour],
+    chance: random.Random,
+    count: int | None = None,
+) -> NDArray[np.float32]:
+    """Set soft, glowing discs, and points of light between them."""
+    for _ in range(count if count is not None else chance.randint(5, 8)):
+        cx, cy = chance.random() * float(x.max()), chance.random() * float(y.max())
+        radius, colour = chance.uniform(0.03, 0.17), chance.choice(list(colours[len(colours) // 2 :]))
+        distance = np.hypot(x - cx, y - cy)
+        disc = _inside(radius - distance, 110)
+        light = np.clip(1 - np.hypot(x - cx + radius / 3, y - cy + radius / 3) / (radius * 1.6), 0, 1)
+        canvas = _blend(
+            canvas, colour, (disc * (0.35 + 0.6 * light) + 0.3 * np.exp(-((distance / (radius * 2.2)) ** 2)))
+        )
+    if count is None:
+        for _ in range(90):
+            row, column = chance.randrange(canvas.shape[0]), chance.randrange(canvas.shape[1])
+            canvas[row, column] = 0.4 + 0.6 * chance.random()
+    return np.clip(canvas, 0, 1)
+
+
+def _vignette(x: Field, y: Field) -> Field:
+    dx, dy = x / x.max() - 0.5, y / y.max() - 0.5
+    return (1 - 0.45 * (dx * dx + dy * dy)).astype(np.float32)
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def _cover(path: Path, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.fit(_opened(path), size, Image.Resampling.BICUBIC)
+
+
+def _with_context(image: Image.Image, picture: Picture) -> Image.Image:
+    """Show each context image through a soft column of the picture; a single one shows everywhere."""
+    count = len(picture.context_images)
+    for index, path in enumerate(picture.context_images):
+        shown = Image.blend(_cover(path, image.size), image, 0.4)
+        if count == 1:
+            return shown
+        mask = Image.new("L", image.size, 0)
+        column = (image.width * index // count, 0, image.width * (index + 1) // count, image.height)
+        mask.paste(255, column)
+        soft = mask.filter(ImageFilter.BoxBlur(max(1, image.width // (count * 12))))
+        image = Image.composite(shown, image, soft)
+    return image
+
+
+def _with_control(image: Image.Image, picture: Picture) -> Image.Image:
+    """Draw the outlines of the ControlNet image over the picture."""
+    if picture.control_image is None:
+        return image
+    outlines = _cover(picture.control_image, image.size).convert("L").filter(ImageFilter.FIND_EDGES)
+    # The filter sees the border of the image as an outline.
+    outlines = ImageOps.expand(ImageOps.crop(outlines, 2), 2, fill=0)
+    share = 0.25 + 0.75 * picture.control_strength
+    lines = ImageOps.autocontrast(outlines).point([round(value * share) for value in range(256)])
+    return ImageChops.add(image, Image.merge("RGB", (lines, lines, lines)))
+
+
+def _unfinished(image: Image.Image, picture: Picture) -> Image.Image:
+    """Return the picture under the noise that is still to be removed."""
+    chance = _chance(picture, f"noise {picture.done:.4f}")
+    width, height = max(1, image.width // 4), max(1, image.height // 4)
+    noise = Image.frombytes("RGB", (width, height), chance.randbytes(3 * width * height))
+    blurred = image.filter(ImageFilter.GaussianBlur((1 - picture.done) * max(image.size) / 40))
+    return Image.blend(
+        noise.resize(image.size, Image.Resampling.NEAREST), blurred, 0.35 + 0.65 * picture.done
+    )

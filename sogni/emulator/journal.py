@@ -1,0 +1,120 @@
+"""What arrived: REST requests, WebSocket upgrades and frames, in order and decoded.
+
+Written by the servers as things arrive, read by tests from their own thread. It never keeps a key, a token or the
+signature of a URL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from attrs import define, field, frozen
+
+_SECRET_HEADERS = {"api-key", "authorization", "cookie", "sec-websocket-key"}
+_SECRET_QUERY = {"X-Amz-Signature"}
+_HIDDEN = "***"
+
+
+@define
+class RecordedRequest:
+    """One HTTP request. ``status`` is None until it is answered, or when it never was.
+
+    ``host`` is "rest" or "socket". ``headers`` have lower-case names; secrets read ``***``. ``body`` is decoded JSON,
+    or None; of an upload only ``body_size`` is kept.
+    """
+
+    host: Literal["rest", "socket"]
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any = None
+    body_size: int = 0
+    status: int | None = None
+
+
+@frozen
+class RecordedUpgrade:
+    """One attempt to open a WebSocket; ``connection`` is its number from 1, or None when it was refused."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    connection: int | None
+    status: int
+
+
+@frozen
+class RecordedFrame:
+    """One frame from a client. ``dropped`` tells that the service did not act on it, as it does with frames that
+    arrive before it has sent ``authenticated`` (transport §6.1)."""
+
+    connection: int
+    type: str
+    data: Any
+    dropped: bool = False
+
+
+@frozen
+class Violation:
+    """Something a client sent that breaks the protocol: where it was found, and what is wrong with it."""
+
+    where: str
+    message: str
+
+
+Arrival = RecordedRequest | RecordedUpgrade | RecordedFrame
+
+
+def without_secrets(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers with lower-case names, secret values hidden."""
+    return {k.lower(): _HIDDEN if k.lower() in _SECRET_HEADERS else v for k, v in headers}
+
+
+def query_without_secrets(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the query parameters, the signature of a signed URL hidden."""
+    return {k: _HIDDEN if k in _SECRET_QUERY else v for k, v in query}
+
+
+@define
+class Journal:
+    """The arrivals and violations of one emulator; the newest ``limit`` of each are kept."""
+
+    limit: int = 100_000
+    changed: threading.Condition = field(factory=threading.Condition)
+    _arrivals: deque[Arrival] = field(init=False)
+    _violations: deque[Violation] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._arrivals = deque(maxlen=self.limit)
+        self._violations = deque(maxlen=self.limit)
+
+    def add(self, arrival: Arrival) -> None:
+        with self.changed:
+            self._arrivals.append(arrival)
+            self.changed.notify_all()
+
+    def violation(self, where: str, message: str) -> None:
+        with self.changed:
+            self._violations.append(Violation(where, message))
+            self.changed.notify_all()
+
+    def notify(self) -> None:
+        """Wake those who wait for a state of the emulator."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def arrivals(self) -> list[Arrival]:
+        with self.changed:
+            return list(self._arrivals)
+
+    def violations(self) -> list[Violation]:
+        with self.changed:
+            return list(self._violations)
+
+    def clear(self) -> None:
+        with self.changed:
+            self._arrivals.clear()
+            self._violations.clear()

@@ -1,0 +1,35 @@
+"""The forms of HTTP answers: envelopes of the REST host, bare JSON and plain text of the socket host, storage XML.
+
+Called by the routes and the gate (transport §2, §4.1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+NOT_FOUND = 102
+"""The service's error code for a thing it does not know."""
+
+
+def success(data: Any) -> web.Response:
+    return web.json_response({"status": "success", "data": data})
+
+
+def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
+    """The error envelope of the REST host."""
+    return web.json_response(
+        {"status": "error", "message": message, "errorCode": code}, status=status, headers=headers
+    )
+
+
+def refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
+    """A refusal of the socket host, which is plain text (transport §4.3)."""
+    return web.Response(status=status, text=message, headers=headers)
+
+
+def storage_error(status: int, code: str, message: str) -> web.Response:
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+    return web.Response(status=status, text=body, content_type="application/xml")

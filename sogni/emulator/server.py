@@ -1,0 +1,213 @@
+"""The server: its thread, its event loop, its two listeners, and everything it must tidy up.
+
+Used by ``LocalSupernet``. It puts the parts together and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from aiohttp import hdrs, web
+from attrs import define, frozen
+
+from .accounts import Account, Accounts
+from .catalogue import make_catalogue
+from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
+from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
+from .chance import Chance
+from .faults import Faults
+from .gate import make_gate
+from .image_kind import ImageKind
+from .intake import Intake
+from .job_run import Pace
+from .journal import Journal
+from .projects import Projects
+from .routes_account import add_account_routes
+from .routes_projects import add_project_routes
+from .routes_socket_host import add_socket_host_routes
+from .routes_storage import add_storage_routes
+from .signing import Signer
+from .socket_endpoint import SocketEndpoint
+from .state import State
+from .store import Store
+from .workers import WorkerPool
+
+T = TypeVar("T")
+_UPLOAD_LIMIT = 5 * 1024**3
+_JSON_LIMIT = 64 * 1024**2
+
+
+@frozen(kw_only=True)
+class Setup:
+    """What a server is started with; the meaning of each is told at ``LocalSupernet``."""
+
+    host: str
+    rest_port: int
+    socket_port: int
+    workers: int
+    step_time: float
+    seed: int | None
+    binary_frames: bool
+    account: Account
+    faults: Faults
+    journal: Journal
+
+
+@define(eq=False)
+class _Listener:
+    runner: web.AppRunner
+    address: str
+
+
+class Server:
+    """One running emulator. Methods may be called from any thread but the server's own."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ready: Future[State] = Future()
+        self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
+        self.pace = Pace(setup.step_time)
+        self.rest_endpoint = ""
+        self.socket_endpoint = ""
+
+    def start(self) -> State:
+        """Start the thread and return the state once both listeners accept connections."""
+        self._thread.start()
+        try:
+            return self._ready.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def close(self) -> None:
+        """Stop the server and wait for its thread. May be called again."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in the server's thread and return its result."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(function())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result()
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Run a function in the server's thread, soon; without effect when the server is closed."""
+        if threading.current_thread() is self._thread:
+            function()
+        elif not self._loop.is_closed():
+            try:
+                self._loop.call_soon_threadsafe(function)
+            except RuntimeError:
+                # Closed between the test and the call: there is nobody left to tell.
+                return
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            else:
+                raise
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        listeners: list[_Listener] = []
+        executor = ThreadPoolExecutor(2, "sogni-emulator-render")
+        store = Store(executor, time.time)
+        pool: WorkerPool | None = None
+        try:
+            state = self._make_state(store)
+            pool = WorkerPool(state, self._setup.workers, self.pace)
+            endpoint = SocketEndpoint(state, self._setup.binary_frames)
+            endpoint.serve_projects(Intake(state, pool))
+            listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
+            listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
+            self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
+            self.socket_endpoint = f"ws://{listeners[1].address}"
+            self.pace.running.set()
+            pool.start()
+            self._ready.set_result(state)
+            await self._stop.wait()
+            state.connections.end_all(1001, "The server is going away")
+        finally:
+            if pool is not None:
+                await pool.stop()
+            for listener in listeners:
+                await listener.runner.cleanup()
+            executor.shutdown()
+            store.close()
+
+    def _make_state(self, store: Store) -> State:
+        setup = self._setup
+        catalogue = make_catalogue(
+            [*IMAGE_MODELS, *MEDIA_MODELS], {**IMAGE_TIERS, **MEDIA_TIERS}, {"image": setup.workers}
+        )
+        accounts = Accounts()
+        accounts.add(setup.account)
+        state = State(
+            clock=time.time,
+            chance=Chance(setup.seed),
+            catalogue=catalogue,
+            accounts=accounts,
+            faults=setup.faults,
+            journal=setup.journal,
+            store=store,
+            signer=Signer(time.time),
+            projects=Projects(time.time),
+            kinds={"image": ImageKind(catalogue)},
+        )
+        setup.account.on_balance_change(lambda account: self.post(lambda: state.publish_balance(account)))
+        return state
+
+    def _rest_app(self, state: State) -> web.Application:
+        app = web.Application(middlewares=[make_gate(state, "rest")], client_max_size=_UPLOAD_LIMIT)
+        add_account_routes(app, state)
+        add_project_routes(app, state)
+        add_storage_routes(app, state)
+        return app
+
+    def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
+        app = web.Application(middlewares=[make_gate(state, "socket")], client_max_size=_JSON_LIMIT)
+        add_socket_host_routes(app, state)
+
+        async def upgrade(request: web.Request) -> web.StreamResponse:
+            if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+                raise web.HTTPNotFound
+            return await endpoint.handle(request)
+
+        app.router.add_get("/{path:.*}", upgrade, allow_head=False)
+        return app
+
+    async def _listen(self, app: web.Application, port: int) -> _Listener:
+        host = self._setup.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=512)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+        try:
+            await runner.setup()
+            await web.SockSite(runner, listening).start()
+        except BaseException:
+            listening.close()
+            raise
+        name = f"[{host}]" if family == socket.AF_INET6 else host
+        return _Listener(runner, f"{name}:{listening.getsockname()[1]}")

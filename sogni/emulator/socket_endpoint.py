@@ -1,0 +1,189 @@
+"""The WebSocket: who may open one, and where each client frame goes.
+
+Installed by the server on the socket host (transport §6 to §8, §10 to §12). What frames mean is decided by the parts
+they are handed to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from aiohttp import WSMsgType, web
+from attrs import define, field
+
+from . import frames
+from .accounts import Account
+from .connections import Connection
+from .faults import LostRequest, RefusedUpgrade, SocketDrop
+from .greeting import greet
+from .intake import Intake
+from .journal import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
+from .orders import Network
+from .replies import refusal
+from .state import State
+
+MAX_MESSAGE = 64 * 1024 * 1024
+_CLIENT_NAME = re.compile(r"Sogni/\d+\.\d+\.\d+ \([^)]+\) \S+")
+_NETWORKS: Mapping[str, Network] = {"fast": "fast", "": "relaxed"}
+
+FrameHandler = Callable[[Connection, Any], None]
+
+
+@define
+class _Socket:
+    """A WebSocket of the server as a connection's wire."""
+
+    response: web.WebSocketResponse
+    request: web.Request
+
+    async def write(self, message: str | bytes) -> None:
+        # The client may leave while frames are queued; its connection ends in the reader.
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            if isinstance(message, str):
+                await self.response.send_str(message)
+            else:
+                await self.response.send_bytes(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.response.close(code=code, message=reason.encode())
+
+    def abort(self) -> None:
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+
+@define(eq=False)
+class SocketEndpoint:
+    """Accepts WebSockets and reads their frames. ``handlers`` maps frame types to what acts on them."""
+
+    state: State
+    binary: bool
+    handlers: dict[str, FrameHandler] = field(factory=dict)
+
+    def serve_projects(self, intake: Intake) -> None:
+        self.handlers["jobRequest"] = intake.job_request
+        self.handlers["jobError"] = intake.cancel
+        self.handlers["changeNetwork"] = self._change_network
+        self.handlers["setSocketEventSubscriptions"] = self._subscribe
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        account = self.state.accounts.identify(request.headers)
+        response = self._upgrade_refusal(request, account)
+        number = None if response is not None else self.state.connections.number()
+        self.state.journal.add(
+            RecordedUpgrade(
+                query=query_without_secrets(request.query.items()),
+                headers=without_secrets(request.headers.items()),
+                connection=number,
+                status=101 if response is None else response.status,
+            )
+        )
+        if response is not None or account is None or number is None:
+            return response or refusal(401, "Unauthorized")
+        return await self._run(request, account, number)
+
+    def _upgrade_refusal(self, request: web.Request, account: Account | None) -> web.Response | None:
+        fault = self.state.faults.take(RefusedUpgrade)
+        if fault is not None:
+            return refusal(fault.status, fault.message)
+        if account is None:
+            return refusal(401, "Unauthorized")
+        query, problem = request.query, None
+        if not query.get("appId", "").strip():
+            problem = "appId is missing"
+        elif query.get("clientType") != "artist":
+            problem = "clientType must be artist"
+        elif query.get("forceWorkerId") not in _NETWORKS:
+            problem = "forceWorkerId must be 'fast', or empty for the relaxed network"
+        elif not query.get("clientName"):
+            problem = "clientName is missing"
+        if problem is not None:
+            self.state.journal.violation("upgrade", problem)
+            return refusal(400, problem)
+        if not _CLIENT_NAME.fullmatch(query["clientName"]):
+            self.state.journal.violation("upgrade clientName", "should read 'Sogni/3.0.0 (library) version'")
+        return None
+
+    async def _run(self, request: web.Request, account: Account, number: int) -> web.StreamResponse:
+        response = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0)
+        await response.prepare(request)
+        connection = Connection(
+            number=number,
+            account=account,
+            app_id=request.query["appId"],
+            network=_NETWORKS[request.query["forceWorkerId"]],
+            faults=self.state.faults,
+            wire=_Socket(response, request),
+            binary=self.binary,
+        )
+        self._initial_subscriptions(connection, request.query.get("socketEventSubscriptions"))
+        # Nothing may be awaited between these two: ``authenticated`` must be the first frame.
+        self.state.connections.add(connection)
+        greet(self.state, connection)
+        pump = asyncio.create_task(connection.pump())
+        try:
+            await self._read(connection, response)
+        finally:
+            self.state.connections.remove(connection)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            self.state.journal.notify()
+        return response
+
+    def _initial_subscriptions(self, connection: Connection, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            connection.subscriptions.set_flags(json.loads(text))
+        except ValueError:
+            self.state.journal.violation("upgrade socketEventSubscriptions", "is not JSON")
+
+    async def _read(self, connection: Connection, response: web.WebSocketResponse) -> None:
+        async for message in response:
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            if message.type is WSMsgType.BINARY:
+                self.state.journal.violation("frame", "client frames are text frames (transport §7)")
+            try:
+                frame = frames.decode(cast("str | bytes", message.data))
+            except frames.FrameError as problem:
+                self.state.journal.violation("frame", str(problem))
+                continue
+            self._act(connection, frame)
+
+    def _act(self, connection: Connection, frame: frames.Frame) -> None:
+        early = not connection.greeted
+        lost = self.state.faults.take(LostRequest) if frame.type == "jobRequest" and not early else None
+        dropped = early or lost is not None or connection.ended
+        self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped))
+        if early:
+            self.state.journal.violation(frame.type, "arrived before authenticated was sent, and was dropped")
+        if lost is not None and lost.drop:
+            connection.cut(SocketDrop())
+        if dropped:
+            return
+        handler = self.handlers.get(frame.type)
+        if handler is None:
+            self.state.journal.violation(frame.type, "is not a known frame type")
+        else:
+            handler(connection, frame.data)
+
+    def _change_network(self, connection: Connection, payload: Any) -> None:
+        if payload not in ("fast", "relaxed"):
+            self.state.journal.violation("changeNetwork", "must be the text fast or relaxed")
+            return
+        connection.network = payload
+        connection.send("changeNetwork", {"network": payload})
+        connection.send("swarmModels", self.state.catalogue.swarm_models(payload))
+
+    def _subscribe(self, connection: Connection, payload: Any) -> None:
+        if not isinstance(payload, dict):
+            self.state.journal.violation("setSocketEventSubscriptions", "must be an object")
+        connection.subscriptions.update(payload)
+        answer = {"socketEventSubscriptions": dict(connection.subscriptions.events)}
+        connection.send("socketEventSubscriptionsUpdated", answer)

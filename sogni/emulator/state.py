@@ -1,0 +1,65 @@
+"""Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a file.
+
+Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import define, field
+
+from .accounts import Account, Accounts
+from .catalogue import Catalogue, Media
+from .chance import Chance
+from .connections import Connections
+from .faults import Faults
+from .journal import Journal
+from .orders import MediaKind
+from .projects import Project, Projects
+from .signing import Signer
+from .store import Key, Store
+
+URL_LIFETIME = 3600
+EXTERNAL_URL_LIFETIME = 24 * 3600
+
+
+@define(eq=False, kw_only=True)
+class State:
+    """The state of an emulator. It belongs to the server's event loop, save the parts that say otherwise."""
+
+    clock: Callable[[], float]
+    chance: Chance
+    catalogue: Catalogue
+    accounts: Accounts
+    faults: Faults
+    journal: Journal
+    store: Store
+    signer: Signer
+    projects: Projects
+    kinds: Mapping[Media, MediaKind]
+    connections: Connections = field(factory=Connections)
+    rest_endpoint: str = ""
+
+    def publish(self, project: Project, type: str, payload: Mapping[str, Any]) -> bool:
+        """Send a frame about a project to the client that started it; False when it is away."""
+        connection = self.connections.find(project.account, project.app_id)
+        sent = connection is not None and connection.send(type, {"jobID": project.id, **payload})
+        self.journal.notify()
+        return sent
+
+    def publish_balance(self, account: Account) -> None:
+        for connection in self.connections.of(account):
+            connection.send("balanceUpdate", account.balance_frame())
+
+    def download_url(self, key: Key, *, lifetime: int = URL_LIFETIME) -> str:
+        return self._url(key, self.signer.sign("GET", key, lifetime=lifetime))
+
+    def upload_url(self, key: Key, content_type: str | None) -> str:
+        return self._url(key, self.signer.sign("PUT", key, lifetime=URL_LIFETIME, content_type=content_type))
+
+    def _url(self, key: Key, query: Mapping[str, str]) -> str:
+        path = "/".join(part for part in ("storage", key.project_id, key.item_id, key.role) if part)
+        return f"{self.rest_endpoint}/{path}?{urlencode(query)}"

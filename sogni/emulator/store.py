@@ -1,0 +1,110 @@
+"""The files of projects: what clients uploaded and what workers made.
+
+Called by the storage routes, by the check for missing uploads and by the workers. Everything lies in one temporary
+directory, so that large files never fill memory. A result is described by a function and made when it is first read:
+a client cannot tell the difference, and thousands of projects that nobody looks at cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+RESULT_LIFETIME = 24 * 3600
+"""Seconds a file is kept (projects-4.2 §10.4)."""
+
+
+@frozen
+class Key:
+    """Names a file: the project's id, the result's id (empty for uploads) and the role (projects-4.2 §10.1)."""
+
+    project_id: str
+    item_id: str
+    role: str
+
+
+Producer = Callable[[Path], None]
+"""Writes the file to the given path; runs in a worker thread, and its output depends on nothing but itself."""
+
+
+@define(eq=False)
+class StoredFile:
+    """One file. ``path`` exists once it was uploaded or made."""
+
+    path: Path
+    content_type: str | None
+    created: float
+    produce: Producer | None = None
+    making: asyncio.Future[None] | None = None
+
+
+@define(eq=False)
+class Store:
+    """All files of one emulator. Its methods belong to the server's event loop."""
+
+    executor: Executor
+    clock: Callable[[], float]
+    directory: Path = field(init=False)
+    _files: dict[Key, StoredFile] = field(factory=dict, init=False)
+    _count: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="sogni-emulator-"))
+
+    def close(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def new_path(self) -> Path:
+        """Return a path nothing uses. An upload that replaces another gets its own: what was made from the first
+        one stays as it was."""
+        self._count += 1
+        return self.directory / f"{self._count:08d}"
+
+    def put(self, key: Key, path: Path, content_type: str | None) -> None:
+        """Register an uploaded file."""
+        self._forget_old()
+        self._files[key] = StoredFile(path, content_type, self.clock())
+
+    def put_later(self, key: Key, produce: Producer, content_type: str) -> None:
+        """Register a file that is made when it is first read."""
+        self._forget_old()
+        self._files[key] = StoredFile(self.new_path(), content_type, self.clock(), produce)
+
+    def find(self, key: Key) -> StoredFile | None:
+        return self._files.get(key)
+
+    def has(self, key: Key) -> bool:
+        return key in self._files
+
+    def drop(self, key: Key) -> None:
+        """Forget a file."""
+        stored = self._files.pop(key, None)
+        if stored is not None:
+            stored.path.unlink(missing_ok=True)
+
+    async def ready(self, stored: StoredFile) -> Path:
+        """Return the path of a file that exists, making it when that is still to be done. Readers that come
+        together wait for the same work."""
+        if stored.produce is None:
+            return stored.path
+        if stored.making is None:
+            loop = asyncio.get_running_loop()
+            stored.making = loop.run_in_executor(self.executor, stored.produce, stored.path)
+        # Shielded: a reader that goes away must not stop the work others wait for.
+        await asyncio.shield(stored.making)
+        stored.produce = stored.making = None
+        return stored.path
+
+    def _forget_old(self) -> None:
+        oldest = self.clock() - RESULT_LIFETIME
+        while self._files:
+            key = next(iter(self._files))
+            if self._files[key].created > oldest:
+                return
+            self.drop(key)

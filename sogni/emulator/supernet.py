@@ -1,0 +1,215 @@
+"""The embedded emulator as a program sees it: start it, point a client at it, look at what happened, close it.
+
+The only module of the package that applications and tests need. Its methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import weakref
+from collections.abc import Callable
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from .accounts import Account, Balance, make_account
+from .faults import Faults
+from .journal import Arrival, Journal, Violation
+from .project_records import live_record
+from .server import Server, Setup
+from .state import State
+
+T = TypeVar("T")
+Self = TypeVar("Self", bound="LocalSupernet")
+_DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
+
+
+@frozen
+class _Running:
+    server: Server
+    state: State
+
+
+class LocalSupernet:
+    """A local Supernet: the real protocol over real HTTP and WebSocket, on loopback, in a thread of its own.
+
+    Use it as a context manager, or call ``start`` and ``close``.
+
+    host: the address to listen on.
+    rest_port, socket_port: the ports of the two hosts; 0 takes free ones.
+    api_key: the key clients must present; by default a random one.
+    balance: what the account owns at the start.
+    workers: how many images are rendered at the same time.
+    step_time: seconds a rendering step takes; 0 is as fast as possible.
+    seed: makes ids and the seeds the service draws repeatable. Pictures depend on request and seed alone anyway.
+    faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
+    binary_frames: send WebSocket messages as binary frames, which clients must also accept.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        rest_port: int = 0,
+        socket_port: int = 0,
+        api_key: str | None = None,
+        balance: Balance = _DEFAULT_BALANCE,
+        workers: int = 4,
+        step_time: float = 0.2,
+        seed: int | None = None,
+        faults: Faults | None = None,
+        binary_frames: bool = False,
+    ) -> None:
+        if workers < 1:
+            raise ValueError("workers must be at least 1")
+        if step_time < 0:
+            raise ValueError("step_time must not be negative")
+        self.faults = Faults() if faults is None else faults
+        self._journal = Journal()
+        self._setup = Setup(
+            host=host,
+            rest_port=rest_port,
+            socket_port=socket_port,
+            workers=workers,
+            step_time=step_time,
+            seed=seed,
+            binary_frames=binary_frames,
+            account=make_account(api_key=api_key, spark=balance.spark, sogni=balance.sogni),
+            faults=self.faults,
+            journal=self._journal,
+        )
+        self._running: _Running | None = None
+        self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
+
+    def start(self: Self) -> Self:
+        """Start the server; returns when both hosts accept connections. An emulator starts once."""
+        if self._finalizer is not None:
+            raise RuntimeError("the emulator was started before")
+        server = Server(self._setup)
+        self._running = _Running(server, server.start())
+        # Also runs when the object is forgotten or the interpreter ends: no temporary files stay behind.
+        self._finalizer = weakref.finalize(self, server.close)
+        return self
+
+    def close(self) -> None:
+        """Stop the server, close its connections with 1001, delete its files. May be called again."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._running = None
+
+    def __enter__(self: Self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._running is None
+
+    @property
+    def rest_endpoint(self) -> str:
+        """The base URL of the REST host, ``http://…``."""
+        return self._now.server.rest_endpoint
+
+    @property
+    def socket_endpoint(self) -> str:
+        """The base URL of the socket host, ``ws://…``; its HTTP side listens on the same port."""
+        return self._now.server.socket_endpoint
+
+    @property
+    def api_key(self) -> str:
+        return self._setup.account.api_key
+
+    @property
+    def account(self) -> Account:
+        """The account behind the key: ``account.balance``, ``account.set_balance(spark=…, sogni=…)``."""
+        return self._setup.account
+
+    @property
+    def requests(self) -> list[Arrival]:
+        """Everything that arrived so far, oldest first: ``RecordedRequest``, ``RecordedUpgrade``,
+        ``RecordedFrame``."""
+        return self._journal.arrivals()
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What clients sent against the protocol, tolerated or refused."""
+        return self._journal.violations()
+
+    @property
+    def projects(self) -> list[dict[str, Any]]:
+        """The projects the service knows, oldest first, in the form of ``GET /v2/projects/{id}``."""
+        state = self._now.state
+        return self._now.server.call(lambda: [live_record(project) for project in state.projects])
+
+    @property
+    def connection_count(self) -> int:
+        """The number of WebSockets open now."""
+        return len(self._now.state.connections)
+
+    def client(self, **options: Any) -> Any:
+        """Return a blocking ``sogni.SogniClient`` for this emulator; options go to its constructor."""
+        return self._client("sogni", options)
+
+    def async_client(self, **options: Any) -> Any:
+        """Return an asyncio ``sogni_async.SogniClient`` for this emulator; options go to its constructor."""
+        return self._client("sogni_async", options)
+
+    def _client(self, package: str, options: dict[str, Any]) -> Any:
+        bound = {
+            "api_key": self.api_key,
+            "rest_endpoint": self.rest_endpoint,
+            "socket_endpoint": self.socket_endpoint,
+        }
+        return importlib.import_module(package).SogniClient(**{**bound, **options})
+
+    def drop_connections(self, code: int | None = None, reason: str = "") -> None:
+        """Cut every WebSocket, or close it with a code. Projects go on."""
+        state = self._now.state
+        self._now.server.call(lambda: state.connections.end_all(code, reason))
+
+    def pause_workers(self) -> None:
+        """Let every worker stop before its next step."""
+        server = self._now.server
+        server.call(server.pace.running.clear)
+
+    def resume_workers(self) -> None:
+        server = self._now.server
+        server.call(server.pace.running.set)
+
+    def expire_urls(self) -> None:
+        """Make every signed URL handed out so far too old; storage answers them with 403."""
+        self._now.server.call(self._now.state.signer.expire_all)
+
+    def forget_requests(self) -> None:
+        """Empty ``requests`` and ``violations``."""
+        self._journal.clear()
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
+        """Wait until a predicate is true, and return its value; ``TimeoutError`` after ``timeout`` seconds.
+
+        It is called in this thread, now and whenever something arrives or a project moves on."""
+        deadline = time.monotonic() + timeout
+        while True:
+            # Outside the lock: the predicate may ask the server's thread, which takes it as well.
+            value = predicate()
+            if value:
+                return value
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"the emulator did not get there within {timeout} seconds")
+            with self._journal.changed:
+                # The bound catches what happens between the predicate and here, and what nobody announces.
+                self._journal.changed.wait(min(left, 0.02))
+
+    @property
+    def _now(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("the emulator is not running")
+        return self._running

@@ -1,0 +1,373 @@
+"""The errors of both packages.
+
+```
+SogniError
+├── ApiError
+│   ├── ValidationError (also ValueError)
+│   ├── AuthenticationError · PermissionDeniedError · NotFoundError
+│   ├── ConflictError · RateLimitError · ServerError
+├── ProjectError
+│   ├── ProjectFailedError · ProjectCanceledError · PartialFailureError
+├── JobError
+├── ChatError
+├── CostLimitError
+├── InsufficientBalanceError (mixed in with ApiError, ProjectError or ChatError)
+├── SogniTimeoutError (also TimeoutError)
+├── SogniConnectionError (also ConnectionError)
+│   └── ConnectionRejectedError
+├── ProtocolError
+└── ClientClosedError (also RuntimeError)
+```
+
+Raised everywhere, decided nowhere else. Every error pickles and unpickles to an equal one, and no
+error holds a secret: messages are redacted when the error is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from .redaction import redact, without_query
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "ChatError",
+    "ClientClosedError",
+    "ConflictError",
+    "ConnectionRejectedError",
+    "CostLimitError",
+    "InsufficientBalanceError",
+    "JobError",
+    "NotFoundError",
+    "PartialFailureError",
+    "PartialResultWarning",
+    "PermissionDeniedError",
+    "ProjectCanceledError",
+    "ProjectError",
+    "ProjectFailedError",
+    "ProtocolError",
+    "RateLimitError",
+    "ServerError",
+    "SogniConnectionError",
+    "SogniError",
+    "SogniTimeoutError",
+    "ValidationError",
+    "api_error",
+    "project_error",
+]
+
+Phase = Literal["connect", "request", "ready", "queue", "run", "transfer", "total"]
+
+_INSUFFICIENT_CODES = frozenset({123, "123", "insufficient_balance", "insufficientBalance"})
+"""Code 123: account §19. The tag `insufficient_balance`: chat, error tags."""
+
+
+class PartialResultWarning(UserWarning):
+    """Warn that a project finished with fewer results than it was asked for."""
+
+
+def _restore(cls: type[SogniError], args: tuple[Any, ...], state: dict[str, Any]) -> SogniError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class SogniError(Exception):
+    """Base of every error of this library.
+
+    `code` is the service's code for what went wrong, None where it gave none; `message` is the
+    sentence without decoration.
+    """
+
+    code: int | str | None
+    message: str
+
+    def __init__(self, message: str = "", *, code: int | str | None = None) -> None:
+        self.message = redact(message)
+        self.code = code
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = dict(self.__dict__), dict(other.__dict__)
+        mine.pop("__notes__", None)
+        theirs.pop("__notes__", None)
+        return self.args == other.args and mine == theirs
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.args))
+
+
+class ApiError(SogniError):
+    """An answer of the service that is no success, or a refusal in its form made here.
+
+    `status` is the HTTP status (0 when none), `error_code` and `payload` come from the body,
+    `retry_after` is in seconds (transport §4.2). `url` is without its query.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = 0,
+        error_code: int | str | None = None,
+        payload: Any = None,
+        retry_after: float | None = None,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(message, code=error_code)
+        self.status = status
+        self.error_code = error_code
+        self.payload = payload
+        self.retry_after = retry_after
+        self.method = method
+        self.url = without_query(url) if url else None
+
+    def __str__(self) -> str:
+        where = f" ({self.method} {self.url})" if self.method and self.url else ""
+        status = f"HTTP {self.status}: " if self.url and self.status else ""
+        return f"{status}{self.message}{where}"
+
+
+class ValidationError(ApiError, ValueError):
+    """A value that is not allowed; mostly found before anything is sent (status 400).
+
+    `field`, `value` and `allowed` say which, what was given and what would be accepted; they are
+    None when the service found the mistake.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        field: str | None = None,
+        value: Any = None,
+        allowed: Any = None,
+        status: int = 400,
+        error_code: int | str | None = 0,
+        payload: Any = None,
+        retry_after: float | None = None,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            status=status,
+            error_code=error_code,
+            payload=payload,
+            retry_after=retry_after,
+            method=method,
+            url=url,
+        )
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class AuthenticationError(ApiError):
+    """The service does not accept the credentials (401)."""
+
+
+class PermissionDeniedError(ApiError):
+    """The credentials do not allow this (403)."""
+
+
+class NotFoundError(ApiError):
+    """No such thing, or not yours (404)."""
+
+
+class ConflictError(ApiError):
+    """The request conflicts with the present state (409)."""
+
+
+class RateLimitError(ApiError):
+    """Too many requests (429); wait `retry_after` seconds."""
+
+
+class ServerError(ApiError):
+    """The service failed (5xx)."""
+
+
+class InsufficientBalanceError(SogniError):
+    """The account cannot pay; also an `ApiError`, a `ProjectError` or a `ChatError`."""
+
+
+class ProjectError(SogniError):
+    """A project that did not end well.
+
+    `code` and `original_code` are those of the project's `ErrorData` (projects-4.2 §11.5);
+    `project` is the handle, detached after unpickling.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: int | str | None = None,
+        original_code: str | None = None,
+        project: Any = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.original_code = original_code
+        self.project = project
+
+
+class ProjectFailedError(ProjectError):
+    """The project failed."""
+
+
+class ProjectCanceledError(ProjectError):
+    """The project was canceled."""
+
+
+class PartialFailureError(ProjectError):
+    """Some jobs of the project failed or were withheld; see `project.failed_jobs`."""
+
+
+class JobError(SogniError):
+    """One job cannot give what was asked of it."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: int | str | None = None,
+        original_code: str | None = None,
+        job: Any = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.original_code = original_code
+        self.job = job
+
+
+class ChatError(SogniError):
+    """A chat completion that failed."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job_id: str | None = None,
+        code: int | str | None = None,
+        error_type: str | None = None,
+        worker_name: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.job_id = job_id
+        self.error_type = error_type
+        self.worker_name = worker_name
+
+
+class CostLimitError(SogniError):
+    """The estimate is above `max_cost`, or there is none; nothing was sent."""
+
+    def __init__(self, message: str = "", *, estimate: Any = None, max_cost: Any = None) -> None:
+        super().__init__(message)
+        self.estimate = estimate
+        self.max_cost = max_cost
+
+
+class SogniTimeoutError(SogniError, TimeoutError):
+    """Time ran out; nothing was canceled by it.
+
+    `phase` says what was waited for: connect, request, ready, queue, run, transfer or total;
+    `timeout` is the limit in seconds.
+    """
+
+    def __init__(self, message: str = "", *, phase: Phase = "total", timeout: float | None = None) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.timeout = timeout
+
+
+class SogniConnectionError(SogniError, ConnectionError):
+    """The service could not be reached, or the connection broke; names host and cause."""
+
+
+class ConnectionRejectedError(SogniConnectionError):
+    """The service closed the socket for good (transport §10); `close_code` is 4000 to 4999."""
+
+    def __init__(self, message: str = "", *, close_code: int | None = None) -> None:
+        super().__init__(message, code=close_code)
+        self.close_code = close_code
+
+
+class ProtocolError(SogniError):
+    """The server sent what nobody can read."""
+
+
+class ClientClosedError(SogniError, RuntimeError):
+    """The client was closed, or belongs to the process this one was forked from."""
+
+
+class _InsufficientBalanceApiError(InsufficientBalanceError, ApiError):
+    pass
+
+
+class _InsufficientBalanceProjectError(InsufficientBalanceError, ProjectFailedError):
+    pass
+
+
+class _InsufficientBalanceChatError(InsufficientBalanceError, ChatError):
+    pass
+
+
+for _public in (_InsufficientBalanceApiError, _InsufficientBalanceProjectError, _InsufficientBalanceChatError):
+    _public.__doc__ = InsufficientBalanceError.__doc__
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: ValidationError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: ValidationError,
+    429: RateLimitError,
+}
+
+
+def _means_insufficient(code: int | str | None, message: str) -> bool:
+    return code in _INSUFFICIENT_CODES or "insufficient balance" in message.lower()
+
+
+def api_error(
+    status: int,
+    message: str,
+    *,
+    error_code: int | str | None,
+    payload: Any,
+    retry_after: float | None,
+    method: str,
+    url: str,
+) -> ApiError:
+    """Make the error of the class that belongs to an HTTP status."""
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    if _means_insufficient(error_code, message):
+        kind = _InsufficientBalanceApiError
+    return kind(
+        message,
+        status=status,
+        error_code=error_code,
+        payload=payload,
+        retry_after=retry_after,
+        method=method,
+        url=url,
+    )
+
+
+def project_error(
+    message: str, *, code: int | None, original_code: str | None, project: Any
+) -> ProjectFailedError:
+    """Make the error of a failed project."""
+    kind: type[ProjectFailedError] = ProjectFailedError
+    if _means_insufficient(original_code or code, message):
+        kind = _InsufficientBalanceProjectError
+    return kind(message, code=code, original_code=original_code, project=project)

@@ -1,0 +1,1 @@
+"""Operations of several steps, as generators that yield what they need done (see `steps`)."""

@@ -1,0 +1,51 @@
+"""Chores as flows: decides which flow does which background work.
+
+Called by both shells with what the outbox holds. A chore that fails is logged by the shell; it never
+ends anything else.
+"""
+
+from __future__ import annotations
+
+from ..errors import ClientClosedError, SogniError
+from ..protocol import chores
+from .account import fetch_account
+from .catalogue import name_models
+from .recovery import check_liveness, give_up, poll, reconcile, resend
+from .results import sign_preview, sign_result, sync_project
+from .steps import Flow
+
+QUIET = (ClientClosedError,)
+"""Errors of a chore that are no news: the client went away."""
+
+
+def flow_of(chore: chores.Chore) -> Flow[None]:
+    """The flow that does a chore."""
+    match chore:
+        case chores.SignResult(project_id, job_id):
+            return sign_result(project_id, job_id)
+        case chores.SignPreview(project_id, job_id):
+            return sign_preview(project_id, job_id)
+        case chores.SyncProject(project_id):
+            return sync_project(project_id)
+        case chores.Reconcile(snapshot, reason):
+            return reconcile(snapshot, reason)
+        case chores.Resend(project_id):
+            return resend(project_id)
+        case chores.CheckLiveness(project_id):
+            return check_liveness(project_id)
+        case chores.GiveUp(project_id, message):
+            return give_up(project_id, message)
+        case chores.Poll(project_id):
+            return poll(project_id)
+        case chores.NameModels(workers):
+            return name_models(workers)
+        case chores.FetchAccount():
+            return _quietly(fetch_account())
+
+
+def _quietly(flow: Flow[object]) -> Flow[None]:
+    """Run a flow whose failure nobody waits for; the state keeps what there is to know of it."""
+    try:
+        yield from flow
+    except SogniError:
+        return

@@ -1,0 +1,112 @@
+"""The catalogue: decides when the service is asked for models, tiers and sizes, and what is reused.
+
+Called by the `projects` group and before every project (projects-4.2 §9, §17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import SogniError, SogniTimeoutError, ValidationError
+from ..models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
+from ..models.converter import read
+from ..protocol.catalogue_state import models_by_sid, named_models
+from ..protocol.client_state import CONNECTION, MODELS
+from ..protocol.http import get
+from ..protocol.model_options import find_options
+from ..settings import NETWORKS
+from .requests import ask, ask_bare
+from .steps import Flow, change, connect, until
+
+
+def supported_models(force_refresh: bool = False) -> Flow[list[SupportedModel]]:
+    """All models the network knows; kept for 24 hours."""
+    if not force_refresh:
+        kept = yield from change(lambda state, now: state.catalogue.models(now))
+        if kept is not None:
+            return list(kept)
+    models = yield from ask_bare(list[SupportedModel], get("/api/v1/models/list", host="socket"))
+    yield from change(lambda state, now: state.catalogue.keep_models(models, now))
+    return list(models)
+
+
+def tiers() -> Flow[Mapping[str, Any]]:
+    """What the tiers of the models allow; kept for 24 hours."""
+    kept = yield from change(lambda state, now: state.catalogue.tiers(now))
+    if kept is not None:
+        return kept
+    call = get("/api/v2/models/tiers", host="socket")
+    answer = read(dict[str, Any], (yield from ask(call)), "the answer to GET /api/v2/models/tiers")
+    yield from change(lambda state, now: state.catalogue.keep_tiers(answer, now))
+    return answer
+
+
+def model_options(model_id: str) -> Flow[ModelOptions]:
+    """What a model accepts. ValidationError for an id that is not in the list."""
+    models = yield from supported_models()
+    allowed = yield from tiers()
+    return find_options(models, allowed, model_id)
+
+
+def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Flow[list[SizePreset]]:
+    """The named sizes of a model; kept for 10 minutes."""
+    check_network(network)
+    if not force_refresh:
+        kept = yield from change(lambda state, now: state.catalogue.presets(network, model_id, now))
+        if kept is not None:
+            return list(kept)
+    call = get(f"/api/v1/size-presets/network/{network}/model/{quote(model_id, safe='')}", host="socket")
+    presets = yield from ask_bare(list[SizePreset], call)
+    yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
+    return list(presets)
+
+
+def available_models(network: str) -> Flow[list[AvailableModel]]:
+    """Which models have workers on a network now."""
+    check_network(network)
+    workers = yield from ask_bare(dict[str, int], get(f"/api/v1/status/network/{network}/models", host="socket"))
+    models = yield from supported_models()
+    return models_by_sid(workers, models)
+
+
+def check_network(network: str) -> None:
+    """ValidationError for a network there is not."""
+    if network not in NETWORKS:
+        raise ValidationError(
+            f"network must be one of {', '.join(map(repr, NETWORKS))}, not {network!r}",
+            field="network",
+            value=network,
+            allowed=NETWORKS,
+        )
+
+
+def name_models(workers: Mapping[str, int]) -> Flow[None]:
+    """Give the live list its names; ids serve as names when the model list cannot be had."""
+    try:
+        models = yield from supported_models()
+    except SogniError:
+        models = []
+    yield from change(lambda state, _: state.models_named(named_models(workers, models)))
+
+
+def wait_for_models(timeout: float | None) -> Flow[list[AvailableModel]]:
+    """The live list as soon as it is not empty. SogniTimeoutError."""
+    yield from connect()
+
+    def found(state: Any) -> list[AvailableModel] | None:
+        if not state.catalogue.available and state.connection.phase == "ended":
+            raise state.why_closed()
+        return list(state.catalogue.available) or None
+
+    try:
+        return (
+            yield from until(
+                (MODELS, CONNECTION), found, timeout=timeout, phase="ready", waiting_for="a model with workers"
+            )
+        )
+    except SogniTimeoutError as error:
+        raise SogniTimeoutError(
+            f"no model was announced within {timeout:g} seconds", phase="ready", timeout=timeout
+        ) from error

@@ -1,0 +1,151 @@
+"""Creating a project: decides the order of checking, uploading, registering and sending (projects-4.2 §4.6).
+
+Everything that can be refused here is refused before anything is uploaded; the project is tracked
+before its frame is written, so that no answer is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ..errors import CostLimitError, ProtocolError, SogniConnectionError, SogniError, ValidationError
+from ..models.params import ImageProjectParams
+from ..protocol.client_state import ClientState
+from ..protocol.image_request import check_image_params, image_request
+from ..protocol.media_types import check_slot
+from ..protocol.project_params import project_params
+from ..protocol.project_state import ProjectState
+from ..protocol.upload_plan import UploadItem, image_uploads
+from .catalogue import model_options
+from .estimates import estimate_params
+from .steps import Flow, change, new_id, open_media, send_frame
+from .transfers import spool_result, upload_media
+
+Sources = list[list[tuple[UploadItem, Any]]]
+
+
+def create_project(
+    given: ImageProjectParams | None, fields: Mapping[str, Any], max_cost: Any = None
+) -> Flow[ProjectState]:
+    """Check, upload and send a project; returns it once its request was written.
+
+    ValidationError, TypeError, CostLimitError before anything is sent; then ApiError, connection errors.
+    """
+    limit = cost_limit(max_cost)
+    params = check_image_params(project_params(given, fields))
+    yield from change(_check_can_send)
+    sources: Sources = []
+    try:
+        yield from _open_sources(params, sources)
+        options = yield from model_options(params.model_id)
+        project_id = yield from new_id()
+        app_source = yield from change(lambda state, _: state.settings.app_source)
+        payload = image_request(params, project_id=project_id, options=options, app_source=app_source)
+        if limit is not None:
+            yield from _check_cost(params, limit)
+        yield from upload_media(project_id, sources)
+    finally:
+        for group in sources:
+            for _, source in group:
+                source.close()
+    return (yield from submit(project_id, params, payload))
+
+
+def _check_can_send(state: ClientState, _: float) -> None:
+    if state.settings.disable_socket:
+        raise SogniConnectionError("this client was made with disable_socket=True; projects need the socket")
+    if not state.signed_in:
+        raise state.signed_out_error()
+
+
+def _open_sources(params: ImageProjectParams, sources: Sources) -> Flow[None]:
+    """Look at every file before anything is sent, so that a bad one costs nothing."""
+    for group in image_uploads(params):
+        opened: list[tuple[UploadItem, Any]] = []
+        sources.append(opened)
+        for item in group:
+            source = yield from open_source(item.field, item.media)
+            opened.append((item, source))
+            source.content_type = check_slot(item.field, source.name, source.content_type, item.slot)
+
+
+def open_source(name: str, media: Any) -> Flow[Any]:
+    """A media source for any input; a finished job stands for its result."""
+    state = getattr(media, "_state", None)
+    if state is not None and hasattr(state, "has_result_media"):
+        if not state.has_result_media:
+            raise ValidationError(
+                f"{name}: job {state.id} is {state.status} and has no result to use",
+                field=name,
+                value=state.id,
+                allowed="a completed job",
+            )
+        return (yield from spool_result(state, name))
+    return (yield from open_media(name, media))
+
+
+def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[ProjectState]:
+    """Track a project and write its request; a request that was not written leaves nothing behind."""
+
+    def register(state: ClientState, now: float) -> ProjectState:
+        project = ProjectState(
+            project_id,
+            params,
+            state.out,
+            now=now,
+            kind=state.kind_of(params.model_id),
+            listening=state.listening,
+        )
+        project.app_id = state.app_id
+        project.request = payload
+        state.track(project, now)
+        return project
+
+    def sending(state: ClientState, now: float) -> None:
+        project.sent_at = now
+        project.sent_generation = state.connection.generation
+
+    project = yield from change(register)
+    try:
+        yield from send_frame("jobRequest", payload, sending)
+    except BaseException:
+        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        project.abandon()
+        raise
+    return project
+
+
+def cost_limit(max_cost: Any) -> Decimal | None:
+    """A cost limit as an exact amount. ValidationError for what is none."""
+    if max_cost is None:
+        return None
+    try:
+        amount = Decimal(str(max_cost)) if not isinstance(max_cost, bool) else None
+    except InvalidOperation:
+        amount = None
+    if amount is None or not amount.is_finite() or amount < 0:
+        raise ValidationError(
+            f"max_cost must be an amount of 0 or more, not {max_cost!r}",
+            field="max_cost",
+            value=max_cost,
+            allowed="0 or more",
+        )
+    return amount
+
+
+def _check_cost(params: ImageProjectParams, limit: Decimal) -> Flow[None]:
+    try:
+        estimate = yield from estimate_params(params)
+    except (SogniError, ProtocolError) as error:
+        raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
+    cost = estimate.token
+    if cost is None or cost > limit:
+        token = params.token_type or "spark"
+        raise CostLimitError(
+            f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above max_cost={limit}",
+            estimate=estimate,
+            max_cost=limit,
+        )
+

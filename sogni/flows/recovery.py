@@ -1,0 +1,309 @@
+"""After a drop: decides what became of every tracked project, and what is sent again (transport §13).
+
+Begun by each `authenticated` frame. A request is never replayed blindly: only when nobody has ever
+heard of it, on a newer connection than the one it went out on, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import quote
+
+from attrs import evolve
+
+from ..errors import NotFoundError, SogniError
+from ..models.converter import read
+from ..models.events import ErrorData
+from ..models.records import ProjectRecord, Snapshot
+from ..protocol import chores
+from ..protocol.client_state import CONNECTION, ClientState
+from ..protocol.http import get
+from ..protocol.job_errors import LOST, RESTARTING
+from ..protocol.project_state import ProjectState
+from ..protocol.replay import replay, replay_jobs, restored_project
+from .cancel import cancel_frame
+from .requests import ask, ask_bare, ask_data
+from .results import apply_record, project_record
+from .steps import Flow, change, pause, send_frame, until
+
+TOO_NEW = 5.0
+"""Seconds before a snapshot within which a request may not be in it yet (transport §13.2)."""
+RECHECK = 0.25
+LOOKUPS, LOOKUP_PAUSE = 4, 2.5
+RESEND_WITHIN = 60.0
+STRIKES = 3
+
+
+def reconcile(snapshot: Snapshot | None, reason: str) -> Flow[None]:
+    """Bring all tracked projects in line with what the service holds for this app id."""
+    asked_at = yield from change(lambda _, now: now)
+    if snapshot is None:
+        app_id = yield from change(lambda state, _: state.app_id)
+        call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
+        try:
+            snapshot = yield from ask_bare(Snapshot, call)
+        except SogniError:
+            return
+    active = {record.id.upper(): record for record in reversed(snapshot.active_projects) if not record.is_chat}
+    ended = {
+        record.id.upper(): record
+        for record in reversed(snapshot.unclaimed_completed_projects)
+        if not record.is_chat and record.id.upper() not in active
+    }
+    for record in active.values():
+        yield from change(lambda state, now, record=record: _replay_active(state, record, now))
+    for project_id, record in ended.items():
+        yield from change(lambda state, now, record=record: _track_recovered(state, record, now))
+        yield from apply_record(project_id, record)
+    seen = active.keys() | ended.keys()
+    missing = yield from change(lambda state, _: _missing(state, seen))
+    young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
+    for project in missing:
+        if project not in young:
+            yield from resolve_missing(project.id)
+    if young:
+        latest = max(project.sent_at for project in young)
+        now = yield from change(lambda _, now: now)
+        yield from pause(max(0.0, latest + TOO_NEW - now) + RECHECK)
+        yield from _recheck([project.id for project in young])
+
+
+def _recheck(project_ids: list[str]) -> Flow[None]:
+    """Look again at projects that were too new to judge, unless something was heard of them since."""
+    for project_id in project_ids:
+        project = yield from change(lambda state, _, i=project_id: state.projects.get(i))
+        if project is not None and not project.settled and not project.acknowledged:
+            yield from resolve_missing(project_id)
+
+
+def _replay_active(state: ClientState, record: ProjectRecord, now: float) -> None:
+    project = _track_recovered(state, record, now)
+    if not project.settled:
+        replay(state, project, record, now)
+
+
+def _track_recovered(state: ClientState, record: ProjectRecord, now: float) -> ProjectState:
+    project_id = record.id.upper()
+    project = state.projects.get(project_id)
+    if project is None:
+        project = restored_project(state, record, now)
+        state.track(project, now)
+    return project
+
+
+def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
+    return [
+        project
+        for project in state.projects.values()
+        if not project.settled and not project.polled and not project.abandoned and project.id not in seen
+    ]
+
+
+def resolve_missing(project_id: str, *, attempts: int = LOOKUPS) -> Flow[None]:
+    """Find out about a project that the snapshot does not mention (transport §13.2, projects-5x §9.5)."""
+    for attempt in range(attempts):
+        if attempt:
+            yield from pause(LOOKUP_PAUSE, 0.2)
+        project = yield from change(lambda state, _: state.projects.get(project_id))
+        if project is None or project.settled:
+            return
+        if (yield from _may_resend(project)):
+            # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
+            if not (yield from _known_alive(project_id)):
+                yield from resend(project_id)
+            return
+        try:
+            record = yield from project_record(project_id)
+        except NotFoundError:
+            continue
+        except SogniError:
+            return
+        yield from apply_record(project_id, record)
+        return
+    if (yield from _known_alive(project_id)) is False:
+        yield from change(lambda state, now: _lost(state, project_id, now))
+
+
+def _may_resend(project: ProjectState) -> Flow[bool]:
+    def may(state: ClientState, _: float) -> bool:
+        return (
+            project.request is not None
+            and not project.acknowledged
+            and not project.resent
+            and project.sent_generation < state.connection.generation
+        )
+
+    return (yield from change(may))
+
+
+def _known_alive(project_id: str) -> Flow[bool | None]:
+    """Whether the service knows a project that is not over; None: it could not say."""
+    try:
+        listed = yield from ask(get("/api/v1/artist/projects/active", host="socket"))
+        projects = listed.get("projects") if isinstance(listed, Mapping) else None
+        if not isinstance(projects, list):
+            return None
+        if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
+            yield from change(lambda state, now: _alive(state, project_id, now))
+            return True
+        record = yield from live_record(project_id)
+    except NotFoundError:
+        return False
+    except SogniError:
+        return None
+    if record.status in ("failed", "canceled", "completed"):
+        yield from apply_record(project_id, as_recorded(record))
+        return None
+    yield from change(lambda state, now: _alive(state, project_id, now))
+    return True
+
+
+def live_record(project_id: str) -> Flow[ProjectRecord]:
+    """The owner's live view of a project (projects-5x §9.7). NotFoundError for unknown or foreign ids."""
+    call = get(f"/v2/projects/{quote(project_id, safe='')}")
+    data = yield from ask_data(call)
+    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def as_recorded(record: ProjectRecord) -> ProjectRecord:
+    """A live record in the words of a finished one."""
+    words = {"failed": "errored", "canceled": "cancelled"}
+    return evolve(record, status=words.get(record.status or "", record.status))
+
+
+def _alive(state: ClientState, project_id: str, now: float) -> None:
+    project = state.projects.get(project_id)
+    if project is not None:
+        project.alive(now)
+
+
+def _lost(state: ClientState, project_id: str, now: float) -> None:
+    project = state.projects.get(project_id)
+    if project is not None and not project.settled:
+        project.fail(
+            ErrorData(code=0, original_code=LOST, message="the service does not know this project any more"), now
+        )
+
+
+def resend(project_id: str) -> Flow[None]:
+    """Send the same request again, once, on a connection newer than the one it was sent on."""
+
+    def claim(state: ClientState, _: float) -> ProjectState | None:
+        project = state.projects.get(project_id)
+        if project is None or project.request is None or project.resent or project.settled:
+            return None
+        project.resent = True
+        return project
+
+    project = yield from change(claim)
+    if project is None:
+        return
+    request, generation = project.request, project.sent_generation
+
+    def sending(state: ClientState, now: float) -> None:
+        project.sent_at = now
+        project.sent_generation = state.connection.generation
+
+    try:
+        yield from until(
+            (CONNECTION,),
+            lambda state: True if state.connection.generation > generation else None,
+            timeout=RESEND_WITHIN,
+            phase="connect",
+            waiting_for="the next connection",
+        )
+        yield from send_frame("jobRequest", request, sending)
+    except SogniError as error:
+        data = ErrorData(code=RESTARTING, message=f"the service was restarting and did not come back: {error}")
+        yield from change(lambda state, now: project.fail(data, now))
+
+
+def check_liveness(project_id: str) -> Flow[None]:
+    """Ask after a silent project; three times unknown and it is given up (projects-5x §11)."""
+    alive = yield from _known_alive(project_id)
+    if alive is not False:
+        return
+
+    def strike(state: ClientState, _: float) -> bool:
+        project = state.projects.get(project_id)
+        if project is None or project.settled:
+            return False
+        project.strikes += 1
+        return project.strikes >= STRIKES
+
+    if (yield from change(strike)):
+        yield from give_up(project_id, "the service stopped speaking of this project")
+
+
+def give_up(project_id: str, message: str) -> Flow[None]:
+    """Cancel a project and fail it here, jobs included, with code 0."""
+
+    def failed(state: ClientState, now: float) -> None:
+        project = state.projects.get(project_id)
+        if project is None or project.settled:
+            return
+        error = ErrorData(code=0, message=message)
+        for job in list(project.jobs.values()):
+            if not job.ended:
+                project.end_job(job, "failed", error, now)
+        project.fail(error, now)
+
+    with suppress(SogniError):
+        yield from send_frame("jobError", cancel_frame(project_id))
+    yield from change(failed)
+
+
+def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
+    """Track a project again: one that is known here, restored from a snapshot, or known to the service.
+
+    NotFoundError when neither this client nor the service knows it.
+    """
+    project_id = project_id.upper()
+    tracked = yield from change(lambda state, _: state.projects.get(project_id))
+    if tracked is not None:
+        return tracked
+    if restored is not None and restored.settled:
+        return restored
+    record: ProjectRecord | None = None
+    try:
+        record = yield from project_record(project_id)
+    except NotFoundError:
+        record = as_recorded((yield from live_record(project_id)))
+
+    def track(state: ClientState, now: float) -> ProjectState:
+        project = restored or restored_project(state, record, now)
+        project.join(state.out, state.listening)
+        project.polled = (project.app_id or record.app_id) != state.app_id
+        state.track(project, now)
+        replay_jobs(state, project, record, now)
+        if project.polled and not project.settled:
+            state.out.begin(chores.Poll(project_id))
+        return project
+
+    project = yield from change(track)
+    yield from apply_record(project_id, record)
+    return project
+
+
+POLL_FIRST, POLL_LONGEST = 0.5, 10.0
+
+
+def poll(project_id: str) -> Flow[None]:
+    """Ask after a project whose frames go to another app id, until it is settled."""
+    wait = POLL_FIRST
+    while True:
+        yield from pause(wait, 0.2)
+        project = yield from change(lambda state, _: state.projects.get(project_id))
+        if project is None or project.settled:
+            return
+        wait = min(wait * 1.5, POLL_LONGEST)
+        try:
+            record = as_recorded((yield from live_record(project_id)))
+        except NotFoundError:
+            yield from change(lambda state, now: _lost(state, project_id, now))
+            return
+        except SogniError:
+            continue
+        yield from change(lambda state, now, record=record: replay_jobs(state, project, record, now))
+        yield from apply_record(project_id, record)

@@ -1,0 +1,213 @@
+"""Result addresses and records: decides how a finished job gets its URL and what the record adds.
+
+Run in the background after `jobResult`, previews and project ends (projects-4.2 §10.4, §11.4, §14.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..errors import ProtocolError, SogniError
+from ..models.converter import read
+from ..models.events import ErrorData
+from ..models.records import JobRecord, ProjectRecord
+from ..protocol.client_state import ClientState
+from ..protocol.http import get
+from ..protocol.job_state import JobState
+from ..protocol.project_params import with_counts
+from ..protocol.project_state import ProjectState
+from ..protocol.upload_plan import download_url_call
+from .requests import ask_data
+from .steps import Flow, change, pause
+
+SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
+"""Rounds of tries for a result address; each round already repeats passing failures."""
+RECORD_TRIES, RECORD_PAUSE = 4, 2.5
+"""The record of a project is asked for this often (transport §13.2)."""
+
+JOB_STATUS = {
+    "created": "pending",
+    "queued": "pending",
+    "assigned": "initiating",
+    "initiatingModel": "initiating",
+    "jobStarted": "processing",
+    "jobProgress": "processing",
+    "jobCompleted": "completed",
+    "jobError": "failed",
+}
+PROJECT_STATUS = {"completed": "completed", "errored": "failed", "cancelled": "canceled"}
+
+
+def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> Flow[str]:
+    """Ask for the download URL of a result. ProtocolError when the answer has none."""
+    output_format = getattr(project.params, "output_format", None)
+    call = download_url_call(
+        project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
+    )
+    data = yield from ask_data(call)
+    url = data.get("downloadUrl") if isinstance(data, Mapping) else None
+    if not isinstance(url, str) or not url:
+        raise ProtocolError(f"{call.method} {call.path}: the answer has no downloadUrl")
+    return url
+
+
+def sign_result(project_id: str, job_id: str) -> Flow[None]:
+    """Give a finished job its URL, then complete it; without one when it cannot be had."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None:
+        return
+    url: str | None = None
+    for attempt in range(SIGNING_TRIES):
+        if attempt:
+            yield from pause(SIGNING_PAUSE * attempt, 0.2)
+        try:
+            url = yield from signed_url(project, job_id)
+            break
+        except SogniError:
+            continue
+
+    def done(state: ClientState, now: float) -> None:
+        job = project.jobs.get(job_id)
+        if job is None or job.signing is None:
+            return
+        payload = job.signing
+        project.job_done(job, payload, url, now)
+        state.tell_result(project, payload)
+
+    yield from change(done)
+
+
+def sign_preview(project_id: str, job_id: str) -> Flow[None]:
+    """Give a running job the URL of its preview; a preview that cannot be had is no loss."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None:
+        return
+    try:
+        url = yield from signed_url(project, job_id, preview=True)
+    except SogniError:
+        return
+
+    def shown(state: ClientState, now: float) -> None:
+        job = project.jobs.get(job_id)
+        if job is not None and not job.ended:
+            project.previewed(job, url, now)
+            state.tell_preview(project, job_id, url)
+
+    yield from change(shown)
+
+
+def project_record(project_id: str) -> Flow[ProjectRecord]:
+    """The record of a finished project. NotFoundError until it is finished."""
+    call = get(f"/v1/projects/{project_id}")
+    data = yield from ask_data(call)
+    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def sync_project(project_id: str) -> Flow[None]:
+    """Complete an ended project from its record: jobs it never heard of, seeds, steps, missing URLs.
+
+    Without a record after several tries the project is settled with what there is.
+    """
+    for attempt in range(RECORD_TRIES):
+        if attempt:
+            project = yield from change(lambda state, _: state.projects.get(project_id))
+            if project is None or project.settled:
+                return
+            yield from pause(RECORD_PAUSE, 0.2)
+        try:
+            record = yield from project_record(project_id)
+        except SogniError:
+            continue
+        yield from apply_record(project_id, record)
+        return
+    yield from change(lambda state, now: _settle(state, project_id, now))
+
+
+def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
+    """Bring a tracked project in line with its record, URLs included."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None:
+        return
+    missing = yield from change(lambda state, now: _merge(project, record, now))
+    for job, found in missing:
+        url = found.media_url
+        if url is None and not (found.triggered_nsfw_filter and not found.nsfw_detected):
+            try:
+                url = yield from signed_url(project, job.id)
+            except SogniError:
+                url = None
+        yield from change(lambda state, now, job=job, found=found, url=url: _done(state, project, job, found, url, now))
+    if PROJECT_STATUS.get(record.status or ""):
+        yield from change(lambda state, now: _conclude(project, record, now))
+
+
+def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tuple[JobState, JobRecord]]:
+    """Update what is known of each job; returns completed ones that still lack their end."""
+    missing = []
+    for found in record.completed_worker_jobs:
+        job_id = (found.img_id or "").upper()
+        if not job_id:
+            continue
+        job = project.jobs.get(job_id)
+        if job is None:
+            if project.settled:
+                continue
+            job = project.add_job(JobState(project, job_id, project.steps), now)
+        project.recorded(job, found, now)
+        if job.ended or job.signing is not None:
+            continue
+        if found.status == "jobCompleted":
+            missing.append((job, found))
+        elif found.status == "jobError":
+            canceled = found.reason == "artistCanceled"
+            project.end_job(job, "canceled" if canceled else "failed", None, now)
+    project.params = with_counts(project.params, record)
+    if record.image_count and not project.settled:
+        project.number_of_media = record.image_count
+    return missing
+
+
+def _done(
+    state: ClientState, project: ProjectState, job: JobState, found: JobRecord, url: str | None, now: float
+) -> None:
+    payload = {
+        "imgID": job.id,
+        "performedStepCount": found.performed_steps,
+        "lastSeed": found.seed_used,
+        "triggeredNSFWFilter": found.triggered_nsfw_filter,
+        "nsfwDetected": found.nsfw_detected,
+        "userCanceled": found.reason == "artistCanceled",
+    }
+    project.job_done(job, payload, url, now)
+    state.tell_result(project, payload)
+
+
+def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """The record says how the project ended."""
+    status = PROJECT_STATUS[record.status or ""]
+    if project.settled:
+        return
+    if status == "canceled":
+        project.cancel(now)
+    elif status == "failed" and not project.result_urls:
+        project.overrule("failed", recorded_error(record), now)
+    else:
+        if not project.ended:
+            project.completed(now, sync=False)
+        if not any(job.signing for job in project.jobs.values()):
+            project.settle_anyway(now)
+
+
+def recorded_error(record: ProjectRecord) -> ErrorData:
+    """The error of a record (projects-5x §8): a reason of digits is its code."""
+    reason = record.reason or ""
+    code = int(reason) if re.fullmatch(r"\d{1,9}", reason) else 0
+    return ErrorData(code=code, message=reason or "the project failed")
+
+
+def _settle(state: ClientState, project_id: str, now: float) -> None:
+    project = state.projects.get(project_id)
+    if project is not None and project.ended:
+        project.settle_anyway(now)
+

@@ -1,0 +1,243 @@
+"""What a flow may ask of the shell that drives it.
+
+A flow is a generator that yields steps and receives their outcomes; the shells perform each step
+with their own libraries and throw I/O errors into the flow where it asked. The functions below yield
+one step each and give its outcome its type, so flows need no casts. Flows hold no locks, never yield
+in `finally`, and read no clock and no random number but through steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+
+from ..errors import Phase
+from ..protocol.client_state import ClientState
+from ..protocol.http import HttpCall, HttpReply
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@frozen
+class Http:
+    """Send a request and read the whole answer. SogniConnectionError, SogniTimeoutError."""
+
+    call: HttpCall
+
+
+@frozen
+class SendFrame:
+    """Write a frame as soon as the socket is ready; `sending` runs under the state lock just before."""
+
+    kind: str
+    payload: Any = field(repr=False)
+    sending: Callable[[ClientState, float], None] | None = None
+
+
+@frozen
+class Upload:
+    """Send the content of a media source as the body of `call`, streamed."""
+
+    call: HttpCall
+    source: Any
+
+
+@frozen
+class Download:
+    """Write the body of an answer to a file that appears under its name only when it is complete.
+
+    The outcome is the path, or the reply when its status is no success.
+    """
+
+    call: HttpCall
+    path_for: Callable[[str], Path]
+    """The path for a file suffix (with its dot) that fits the content."""
+
+
+@frozen
+class OpenStream:
+    """Begin to read the body of an answer; the outcome is a file object, or the reply of a refusal."""
+
+    call: HttpCall
+
+
+@frozen
+class OpenMedia:
+    """Look at a media input: size, first bytes, how to read it. ValidationError names `name`."""
+
+    name: str
+    value: Any = field(repr=False)
+
+
+@frozen
+class Spool:
+    """Keep the body of an answer in a temporary file; the outcome is a media source, or the reply of a refusal."""
+
+    call: HttpCall
+    name: str
+
+
+@frozen
+class Pause:
+    """Wait for some seconds, up to `jitter` of them more or less."""
+
+    seconds: float
+    jitter: float = 0.0
+
+
+@frozen
+class Change:
+    """Read or change the client state under the state lock; `now` is in seconds since 1970."""
+
+    function: Callable[[ClientState, float], Any]
+
+
+@frozen
+class Until:
+    """Wait until `found` gives something that is not None; it is asked again whenever a topic is woken.
+
+    `found` runs under the state lock and may raise to end the wait.
+    """
+
+    topics: Sequence[Hashable]
+    found: Callable[[ClientState], Any]
+    timeout: float | None
+    phase: Phase
+    waiting_for: str
+
+
+@frozen
+class Connect:
+    """Have the socket opened, when it is not; does not wait for it."""
+
+
+@frozen
+class NewId:
+    """A new upper-case UUID (transport §7)."""
+
+
+@frozen
+class Clock:
+    """Seconds of a clock that never goes back."""
+
+
+@frozen
+class Together:
+    """Run flows side by side; the outcome is the list of their results, the first error is raised."""
+
+    flows: Sequence[Generator[Any, Any, Any]]
+
+
+Step = (
+    Http
+    | SendFrame
+    | Upload
+    | Download
+    | OpenStream
+    | OpenMedia
+    | Spool
+    | Pause
+    | Change
+    | Until
+    | Connect
+    | NewId
+    | Clock
+    | Together
+)
+Flow = Generator[Step, Any, R]
+
+
+def http(call: HttpCall) -> Flow[HttpReply]:
+    """Send a request once."""
+    reply: HttpReply = yield Http(call)
+    return reply
+
+
+def send_frame(
+    kind: str, payload: Any, sending: Callable[[ClientState, float], None] | None = None
+) -> Flow[None]:
+    """Write a frame once the socket is ready."""
+    yield SendFrame(kind, payload, sending)
+
+
+def upload(call: HttpCall, source: Any) -> Flow[HttpReply]:
+    """Send a media source."""
+    reply: HttpReply = yield Upload(call, source)
+    return reply
+
+
+def download(call: HttpCall, path_for: Callable[[str], Path]) -> Flow[Path | HttpReply]:
+    """Write an answer to a file."""
+    outcome: Path | HttpReply = yield Download(call, path_for)
+    return outcome
+
+
+def open_stream(call: HttpCall) -> Flow[Any]:
+    """Begin to read an answer."""
+    stream: Any = yield OpenStream(call)
+    return stream
+
+
+def open_media(name: str, value: Any) -> Flow[Any]:
+    """Look at a media input."""
+    source: Any = yield OpenMedia(name, value)
+    return source
+
+
+def spool(call: HttpCall, name: str) -> Flow[Any]:
+    """Keep an answer in a temporary file."""
+    source: Any = yield Spool(call, name)
+    return source
+
+
+def pause(seconds: float, jitter: float = 0.0) -> Flow[None]:
+    """Wait."""
+    yield Pause(seconds, jitter)
+
+
+def change(function: Callable[[ClientState, float], T]) -> Flow[T]:
+    """Read or change the client state."""
+    outcome: T = yield Change(function)
+    return outcome
+
+
+def until(
+    topics: Sequence[Hashable],
+    found: Callable[[ClientState], T | None],
+    *,
+    timeout: float | None,
+    phase: Phase,
+    waiting_for: str,
+) -> Flow[T]:
+    """Wait for something in the client state. SogniTimeoutError with `phase`."""
+    outcome: T = yield Until(topics, found, timeout, phase, waiting_for)
+    return outcome
+
+
+def connect() -> Flow[None]:
+    """Have the socket opened."""
+    yield Connect()
+
+
+def new_id() -> Flow[str]:
+    """A new id."""
+    made: str = yield NewId()
+    return made
+
+
+def clock() -> Flow[float]:
+    """Monotonic seconds."""
+    seconds: float = yield Clock()
+    return seconds
+
+
+def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
+    """Run flows side by side."""
+    outcomes: list[T] = yield Together(flows)
+    return outcomes
+
+

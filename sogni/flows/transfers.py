@@ -1,0 +1,182 @@
+"""Files on their way: decides how media goes up and how results come down.
+
+Called by project creation and by the handles (projects-4.2 §10). Signed addresses are short-lived:
+one that is refused is asked for again, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import JobError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
+from ..protocol.http import HttpCall, HttpReply, error_of
+from ..protocol.job_state import JobState
+from ..protocol.upload_plan import UploadItem, put_call, upload_url_call
+from .requests import JITTER, PASSING, ask_data, pause_before, request
+from .results import signed_url
+from .steps import Flow, change, download, new_id, open_stream, pause, spool, together, upload
+
+
+def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) -> Flow[None]:
+    """Send every source to its place, group after group; those of one group side by side."""
+    for group in groups:
+        flows = [_upload_one(project_id, item, source) for item, source in group]
+        if len(flows) == 1:
+            yield from flows[0]
+        elif flows:
+            yield from together(flows)
+
+
+def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
+    image_id = yield from new_id()
+    call = upload_url_call(item, project_id=project_id, image_id=image_id, content_type=source.content_type)
+    data = yield from ask_data(call)
+    url = data.get("uploadUrl") if isinstance(data, dict) else None
+    if not isinstance(url, str) or not url:
+        raise ProtocolError(f"{call.method} {call.path}: the answer has no uploadUrl")
+    yield from put_source(put_call(url, source.content_type, source.size), source, item.field)
+
+
+def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
+    """Send one source, again after a passing failure: a PUT to a signed address can be repeated."""
+    policy = yield from change(lambda state, _: state.settings.retry)
+    attempt = 1
+    while True:
+        try:
+            reply = yield from upload(call, source)
+        except (SogniConnectionError, SogniTimeoutError):
+            if attempt >= policy.attempts:
+                raise
+        else:
+            if reply.ok:
+                return
+            if reply.status not in PASSING or attempt >= policy.attempts:
+                error = error_of(call, reply)
+                error.add_note(f"while uploading {name}")
+                raise error
+        yield from pause(pause_before(policy, attempt), JITTER)
+        attempt += 1
+
+
+def result_url(job: JobState) -> Flow[str]:
+    """The result URL of a job, asked for when it is not known. JobError without a result."""
+    if job.result_url:
+        return job.result_url
+    if job.status != "completed":
+        raise JobError(f"job {job.id} is {job.status}; only a completed one has a result", job=job.handle)
+    if job.withheld:
+        raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.handle)
+    url = yield from signed_url(job.project, job.id)
+    yield from change(lambda state, _: job.change(result_url=url))
+    return url
+
+
+def with_media(job: JobState) -> Flow[str]:
+    """The result URL of a job that has media to fetch. JobError for any other."""
+    if not job.has_result_media:
+        why = "withheld by the content filter" if job.withheld else f"not there: the job is {job.status}"
+        raise JobError(f"the result of job {job.id} is {why}", job=job.handle)
+    return (yield from result_url(job))
+
+
+def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
+    """A fresh address after a refusal of the old one; None when it was refused for another reason."""
+    if reply.status not in (400, 401, 403, 404, 410):
+        return None
+    try:
+        url = yield from signed_url(job.project, job.id)
+    except SogniError:
+        return None
+    yield from change(lambda state, _: job.change(result_url=url))
+    return url
+
+
+def result_data(job: JobState) -> Flow[bytes]:
+    """The bytes of a result. JobError, ApiError, SogniConnectionError."""
+    url = yield from with_media(job)
+    call = storage_call(url)
+    reply = yield from request(call)
+    if not reply.ok:
+        renewed = yield from _renewed(job, reply)
+        if renewed is not None:
+            call = storage_call(renewed)
+            reply = yield from request(call)
+    if not reply.ok:
+        raise error_of(call, reply)
+    return reply.body
+
+
+def save_result(job: JobState, path_for: Callable[[str], Path]) -> Flow[Path]:
+    """Write a result to a file. JobError, ApiError, SogniConnectionError, OSError."""
+    url = yield from with_media(job)
+    outcome = yield from _download(storage_call(url), path_for)
+    if isinstance(outcome, HttpReply):
+        renewed = yield from _renewed(job, outcome)
+        if renewed is not None:
+            outcome = yield from _download(storage_call(renewed), path_for)
+    if isinstance(outcome, HttpReply):
+        raise error_of(storage_call(url), outcome)
+    return outcome
+
+
+def _download(call: HttpCall, path_for: Callable[[str], Path]) -> Flow[Path | HttpReply]:
+    policy = yield from change(lambda state, _: state.settings.retry)
+    attempt = 1
+    while True:
+        try:
+            outcome = yield from download(call, path_for)
+        except (SogniConnectionError, SogniTimeoutError):
+            if attempt >= policy.attempts:
+                raise
+        else:
+            passing = isinstance(outcome, HttpReply) and outcome.status in PASSING
+            if not passing or attempt >= policy.attempts:
+                return outcome
+        yield from pause(pause_before(policy, attempt), JITTER)
+        attempt += 1
+
+
+def open_result(job: JobState) -> Flow[Any]:
+    """A file object over a result, streamed. JobError, ApiError, SogniConnectionError."""
+    url = yield from with_media(job)
+    outcome = yield from open_stream(storage_call(url))
+    if isinstance(outcome, HttpReply):
+        renewed = yield from _renewed(job, outcome)
+        if renewed is not None:
+            outcome = yield from open_stream(storage_call(renewed))
+    if isinstance(outcome, HttpReply):
+        raise error_of(storage_call(url), outcome)
+    return outcome
+
+
+def storage_call(url: str) -> HttpCall:
+    """The GET of a signed address, without our credentials."""
+    return HttpCall(method="GET", path=url, host="storage", repeatable=True)
+
+
+def save_project(
+    jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]]
+) -> Flow[list[Path]]:
+    """Write every result there is, several at once, in job order."""
+    indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
+    paths: list[Path] = []
+    for start in range(0, len(indexed), 4):
+        part = indexed[start : start + 4]
+        paths += yield from together([save_result(job, path_for(place, job)) for place, job in part])
+    return paths
+
+
+
+def spool_result(job: JobState, name: str) -> Flow[Any]:
+    """The result of a job as a media source, kept in a temporary file while it is on its way up."""
+    url = yield from with_media(job)
+    outcome = yield from spool(storage_call(url), name)
+    if isinstance(outcome, HttpReply):
+        renewed = yield from _renewed(job, outcome)
+        if renewed is not None:
+            outcome = yield from spool(storage_call(renewed), name)
+    if isinstance(outcome, HttpReply):
+        raise error_of(storage_call(url), outcome)
+    return outcome

@@ -1,0 +1,114 @@
+"""Waiting for projects: decides when a wait ends, and with what (api: `Project.wait`).
+
+A wait never cancels anything. Several waiters each get an error of their own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from ..errors import (
+    PartialFailureError,
+    PartialResultWarning,
+    ProjectCanceledError,
+    SogniTimeoutError,
+    project_error,
+)
+from ..protocol.client_state import CONNECTION, ClientState
+from ..protocol.project_state import ProjectState
+from .steps import Flow, change, clock, connect, until
+
+
+def wait_for_project(
+    project: ProjectState, *, timeout: float | None, queue_timeout: float | None
+) -> Flow[None]:
+    """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
+    if project.settled:
+        return
+    yield from _have_connection(project)
+    if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
+        began = yield from clock()
+        yield from _until(project, lambda: project.work_began or project.ended, queue_timeout, queued=True)
+        if timeout is not None:
+            timeout = max(0.0, timeout - ((yield from clock()) - began))
+    yield from _until(project, lambda: False, timeout, queued=False)
+
+
+def _have_connection(project: ProjectState) -> Flow[None]:
+    """The socket brings the news, so it is opened, unless the service closed it on purpose."""
+
+    def check(state: ClientState, _: float) -> bool:
+        if project.polled or state.settings.disable_socket:
+            return False
+        closed = state.connection.closed
+        if state.connection.phase == "ended" and closed is not None and closed.code != 1000:
+            raise state.why_closed()
+        return True
+
+    if (yield from change(check)):
+        yield from connect()
+
+
+def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued: bool) -> Flow[None]:
+    def found(state: ClientState) -> bool | None:
+        if project.settled or enough():
+            return True
+        if state.connection.phase == "ended" and not project.polled:
+            raise state.why_closed()
+        return None
+
+    topics: Sequence[Hashable] = (project, CONNECTION)
+    try:
+        yield from until(
+            topics,
+            found,
+            timeout=timeout,
+            phase="queue" if queued else "run",
+            waiting_for=f"project {project.id}",
+        )
+    except SogniTimeoutError as error:
+        what = "no worker started" if queued else "not finished"
+        raise SogniTimeoutError(
+            f"project {project.id}: {what} within {timeout:g} seconds; it goes on and can be waited for again",
+            phase="queue" if queued else "run",
+            timeout=timeout,
+        ) from error
+
+
+def raise_for_outcome(project: ProjectState, *, strict: bool) -> None:
+    """Raise a new error when a settled project did not end well."""
+    error = project.error
+    if project.status == "failed":
+        raise project_error(
+            (error.message if error else "") or "the project failed",
+            code=error.code if error else None,
+            original_code=error.original_code if error else None,
+            project=project.handle,
+        )
+    if project.status == "canceled":
+        raise ProjectCanceledError(
+            f"project {project.id} was canceled", code=error.code if error else None, project=project.handle
+        )
+    if strict:
+        missing = shortfall(project)
+        if missing:
+            raise PartialFailureError(missing, project=project.handle)
+
+
+def shortfall(project: ProjectState) -> str | None:
+    """What is missing of the results of a completed project; None: nothing."""
+    wanted, there = project.number_of_media, len(project.result_urls)
+    if there >= wanted:
+        return None
+    withheld = sum(1 for job in project.jobs.values() if job.withheld)
+    reasons = f", {withheld} withheld by the content filter" if withheld else ""
+    return f"project {project.id} has {there} of {wanted} results{reasons}; see failed_jobs"
+
+
+def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
+    """Warn `PartialResultWarning` when results are missing."""
+    missing = shortfall(project)
+    if missing:
+        warnings.warn(missing, PartialResultWarning, stacklevel=stacklevel + 1)

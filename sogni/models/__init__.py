@@ -1,0 +1,1 @@
+"""The data of both packages: frozen attrs classes, and the one converter that knows their wire form."""

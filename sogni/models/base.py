@@ -1,0 +1,26 @@
+"""The base of every data class: decides that unknown fields are kept, not lost.
+
+Called by the classes of this package. It converts nothing; see `converter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+MediaKind = Literal["image", "video", "audio", "model"] | str
+TokenType = Literal["sogni", "spark"]
+
+
+@frozen(kw_only=True)
+class Model:
+    """Data from the service; `extra` holds the fields this version does not know, as sent."""
+
+    extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: repr(dict(extra)), eq=True)
+
+
+def wire(name: str) -> dict[str, str]:
+    """Metadata for a field whose wire name is not its camelCase."""
+    return {"wire": name}

@@ -1,0 +1,205 @@
+"""Wire form ↔ data classes: the only place that knows camelCase, wire times and wire numbers.
+
+Called by `protocol` (`read`), and by users through `sogni.to_dict` and `sogni.from_dict`.
+It never does I/O and never changes a value: what does not fit raises `ProtocolError` with its path.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import lru_cache
+from pathlib import PurePath
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ..errors import ProtocolError
+from .base import Model
+
+T = TypeVar("T")
+
+_WORD = re.compile(r"_([a-z0-9])")
+_SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def camel(name: str) -> str:
+    """`worker_count` → `workerCount`."""
+    return _WORD.sub(lambda match: match[1].upper(), name)
+
+
+@lru_cache(maxsize=1024)
+def snake(name: str) -> str:
+    """`workerCount` → `worker_count`, `disableNSFWFilter` → `disable_nsfw_filter`."""
+    return _SNAKE.sub("_", name).lower()
+
+
+def wire_name(attribute: Any) -> str:
+    """The key of an attrs attribute on the wire."""
+    name: str = attribute.metadata.get("wire") or camel(attribute.name)
+    return name
+
+
+def _text(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {type(value).__name__}")
+    return value
+
+
+def _integer(value: Any, _: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise TypeError(f"expected an integer, got {value!r}")
+    return int(value)
+
+
+def _number(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number, got {value!r}")
+    return value
+
+
+def _flag(value: Any, _: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _money(value: Any, _: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise TypeError(f"expected an amount, got {value!r}")
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"not an amount: {value!r}") from None
+    if not amount.is_finite():
+        raise ValueError(f"not an amount: {value!r}")
+    return amount
+
+
+def read_time(value: Any) -> datetime:
+    """A wire time (milliseconds since 1970, or ISO 8601) as an aware datetime in UTC."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"expected a time, got {value!r}")
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _is_open_enum(kind: Any) -> bool:
+    """`Literal["a", "b"] | str`: known values plus whatever a newer server sends."""
+    if get_origin(kind) not in (Union, UnionType):
+        return False
+    parts = get_args(kind)
+    return str in parts and all(part is str or get_origin(part) is Literal for part in parts)
+
+
+def _made_for_models(converter: cattrs.Converter) -> None:
+    def structure(cls: type[Model]) -> Any:
+        fields = {a.name: wire_name(a) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != "extra"}
+        renames = {name: override(rename=key) for name, key in fields.items()}
+        known = frozenset(fields.values())
+        inner = make_dict_structure_fn(cls, converter, extra=override(omit=True), **renames)  # type: ignore[arg-type,unused-ignore]
+
+        def structured(data: Any, kind: Any) -> Any:
+            if isinstance(data, cls):
+                return data
+            if not isinstance(data, Mapping):
+                raise TypeError(f"expected an object, got {type(data).__name__}")
+            made = inner({key: value for key, value in data.items() if value is not None}, kind)
+            unknown = {key: value for key, value in data.items() if key not in known}
+            return attrs.evolve(made, extra=unknown) if unknown else made
+
+        return structured
+
+    def unstructure(cls: type[Model]) -> Any:
+        renames = {
+            a.name: override(rename=wire_name(a)) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != "extra"
+        }
+        inner = make_dict_unstructure_fn(cls, converter, extra=override(omit=True), **renames)  # type: ignore[arg-type,unused-ignore]
+
+        def unstructured(value: Any) -> dict[str, Any]:
+            made = {key: item for key, item in inner(value).items() if item is not None}
+            return {**made, **value.extra}
+
+        return unstructured
+
+    converter.register_structure_hook_factory(_is_model, structure)
+    converter.register_unstructure_hook_factory(_is_model, unstructure)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+def _made() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True, prefer_attrib_converters=False)
+    for kind, hook in ((str, _text), (int, _integer), (float, _number), (bool, _flag), (Decimal, _money)):
+        converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook(datetime, lambda value, _: read_time(value))
+    converter.register_structure_hook_func(_is_open_enum, _text)
+    converter.register_unstructure_hook(Decimal, lambda amount: format(amount, "f"))
+    converter.register_unstructure_hook(
+        datetime, lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    )
+    _made_for_models(converter)
+    return converter
+
+
+CONVERTER = _made()
+
+
+def read(cls: type[T], data: Any, source: str = "the answer") -> T:
+    """Structure wire data; `ProtocolError` names what does not fit and where (`$.jobs[3].seed`)."""
+    try:
+        return CONVERTER.structure(data, cls)
+    except Exception as error:  # cattrs raises groups of whatever the hooks raise
+        raise ProtocolError(f"{source} does not fit: {'; '.join(_findings(error))}") from error
+
+
+def _findings(error: Exception) -> list[str]:
+    return [finding.replace(" @ ", " at ") for finding in cattrs.transform_error(error, format_exception=_reason)]
+
+
+def _reason(error: BaseException, _: Any) -> str:
+    if isinstance(error, KeyError):
+        return f"required field {error.args[0]!r} is missing"
+    return str(error)
+
+
+def to_dict(value: Any) -> Any:
+    """Return the JSON-ready wire form of any value of this library.
+
+    Data classes become dicts with the keys of the wire, times ISO 8601 texts, amounts texts;
+    `Project` and `Job` become their snapshots. Plain values stay as they are.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): to_dict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_dict(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(to_dict(item) for item in value)
+    if isinstance(value, PurePath):
+        return str(value)
+    own = getattr(value, "to_dict", None)
+    if own is not None:
+        return own()
+    return CONVERTER.unstructure(value)
+
+
+def from_dict(cls: type[T], data: Any) -> T:
+    """Make an instance of a data class from its wire form; `ProtocolError` when it does not fit."""
+    return read(cls, data, f"data for {getattr(cls, '__name__', cls)}")

@@ -1,0 +1,155 @@
+"""What a project is asked for (projects-4.2 §3, §5; projects-5x §2, §4.10).
+
+Plain data in the caller's words: nothing here checks or sends. `protocol.image_request` does the
+checking. Each class has a `TypedDict` of the same fields, so that keyword arguments are typed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, BinaryIO, Literal, Protocol, Required, TypedDict
+
+from attrs import field, frozen
+
+from ..settings import Network
+from .base import TokenType, wire
+
+
+class PillowImage(Protocol):
+    """An image of Pillow: anything that saves itself to a file object in a named format."""
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
+        """Write the image to `fp`."""
+
+
+class FinishedJob(Protocol):
+    """A finished `Job` of either package, used as an input: its result."""
+
+    @property
+    def result_url(self) -> str | None:
+        """Where the result is."""
+
+
+MediaInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryIO | PillowImage | FinishedJob | bool
+"""A path, bytes, a binary file object, a PIL image, a finished `Job`; `True`: already uploaded."""
+
+BillingMode = Literal["auto", "subscription", "tokens"]
+ImageFormat = Literal["png", "jpg", "webp"]
+ControlNetMode = Literal["balanced", "prompt_priority", "cn_priority"]
+ControlNetName = (
+    Literal[
+        "canny", "depth", "inpaint", "instrp2p", "lineart", "lineartanime", "mlsd", "normalbae", "openpose",
+        "scribble", "segmentation", "shuffle", "softedge", "tile", "instantid",
+    ]
+    | str
+)  # fmt: skip
+
+
+@frozen(kw_only=True)
+class ControlNetParams:
+    """A control image that steers an image project (projects-4.2 §5.5).
+
+    `strength`, `guidance_start` and `guidance_end` lie between 0 and 1; None leaves them to the service.
+    """
+
+    name: ControlNetName
+    image: MediaInput | None = None
+    strength: float | None = None
+    mode: ControlNetMode | None = None
+    guidance_start: float | None = None
+    guidance_end: float | None = None
+
+
+@frozen(kw_only=True)
+class ImageProjectParams:
+    """An image project (projects-4.2 §3.1, §3.2).
+
+    Only `model_id` is required. What is None is left to the service, whose defaults depend on the
+    model (`projects.get_model_options`).
+
+    - `number_of_media`: images to make, 1 or more. `number_of_previews`: previews on the way, per image.
+    - `seed`: of one of the results, an unsigned 32-bit number; the others get seeds of their own.
+    - `size_preset` (see `projects.get_size_presets`) or `width` and `height` in pixels.
+    - `starting_image` with `starting_image_strength`, 0 to 1: how much of it is kept, 0.5 when None.
+    - `context_images`: reference images of models that take them, in order.
+    - `loras`, `lora_strengths`: ids and their strengths, in the same order; 1.0 when there is none.
+    - `token_type`: the token that pays. `billing_mode`: whether a subscription may (projects-5x §2.1).
+    - `gpt_image_…`: for GPT Image models only (projects-5x §4.10).
+    """
+
+    type: Literal["image"] = field(default="image", init=False)
+    model_id: str
+    positive_prompt: str = ""
+    negative_prompt: str | None = None
+    style_prompt: str | None = None
+    number_of_media: int = 1
+    number_of_previews: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int | None = None
+    network: Network | None = None
+    disable_nsfw_filter: bool = field(default=False, metadata=wire("disableNSFWFilter"))
+    token_type: TokenType | None = None
+    billing_mode: BillingMode | None = None
+    app_source: str | None = None
+    loras: Sequence[str] | None = None
+    lora_strengths: Sequence[float] | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    vae: str | None = None
+    size_preset: str | None = None
+    width: float | None = None
+    height: float | None = None
+    output_format: ImageFormat | None = None
+    starting_image: MediaInput | None = None
+    starting_image_strength: float | None = None
+    context_images: Sequence[MediaInput | None] | None = None
+    control_net: ControlNetParams | Mapping[str, Any] | None = None
+    gpt_image_quality: str | None = None
+    gpt_image_background: str | None = None
+    gpt_image_output_compression: int | None = None
+    gpt_image_mask: MediaInput | None = None
+    gpt_image_mask_url: str | None = None
+
+
+class ImageProjectFields(TypedDict, total=False):
+    """The fields of `ImageProjectParams` as keyword arguments."""
+
+    type: Required[Literal["image"]]
+    model_id: Required[str]
+    positive_prompt: str
+    negative_prompt: str | None
+    style_prompt: str | None
+    number_of_media: int
+    number_of_previews: int | None
+    steps: int | None
+    guidance: float | None
+    seed: int | None
+    network: Network | None
+    disable_nsfw_filter: bool
+    token_type: TokenType | None
+    billing_mode: BillingMode | None
+    app_source: str | None
+    loras: Sequence[str] | None
+    lora_strengths: Sequence[float] | None
+    sampler: str | None
+    scheduler: str | None
+    vae: str | None
+    size_preset: str | None
+    width: float | None
+    height: float | None
+    output_format: ImageFormat | None
+    starting_image: MediaInput | None
+    starting_image_strength: float | None
+    context_images: Sequence[MediaInput | None] | None
+    control_net: ControlNetParams | Mapping[str, Any] | None
+    gpt_image_quality: str | None
+    gpt_image_background: str | None
+    gpt_image_output_compression: int | None
+    gpt_image_mask: MediaInput | None
+    gpt_image_mask_url: str | None
+
+
+ProjectParams = ImageProjectParams
+"""Any project's params."""

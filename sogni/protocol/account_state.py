@@ -1,0 +1,55 @@
+"""Who is signed in and what they have: decides what frames and answers change of it (account §15).
+
+Fed by the client state; it tells through the outbox.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..models.account import AccountInfo, Balances
+from .listeners import Listeners
+from .outbox import Outbox
+
+NetworkStatus = Literal["disconnected", "connecting", "connected", "switching"]
+ACCOUNT_EVENTS = frozenset({"updated"})
+
+
+class AccountState:
+    """The live account; `updated` is told with the names of what became different."""
+
+    def __init__(self, out: Outbox, network: str | None) -> None:
+        self.listeners = Listeners()
+        self._out = out
+        self.network_status: NetworkStatus = "disconnected"
+        self.network: str | None = network
+        self.balance = Balances()
+        self.wallet_address: str | None = None
+        self.username: str | None = None
+        self.email: str | None = None
+        self.subscription: dict[str, Any] | None = None
+
+    def change(self, **values: Any) -> None:
+        """Set what is different and tell of it once."""
+        names = {name for name, value in values.items() if getattr(self, name) != value}
+        for name in names:
+            setattr(self, name, values[name])
+        if names:
+            self._out.tell(self.listeners, "updated", names)
+            self._out.wake("account")
+
+    def known(self, info: AccountInfo) -> None:
+        """The answer of `me` (account §5)."""
+        self.change(username=info.username, email=info.current_email, wallet_address=info.wallet_address)
+
+    def reset(self) -> None:
+        """Nobody is signed in any more."""
+        self.change(
+            network_status="disconnected",
+            network=None,
+            balance=Balances(),
+            wallet_address=None,
+            username=None,
+            email=None,
+            subscription=None,
+        )

@@ -1,0 +1,76 @@
+"""Work that a state change asks for in the background, as values.
+
+Made by the state machines, turned into flows by `flows.background`, run by the shells. A chore
+names ids, never objects, so that one that comes too late finds nothing and ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class SignResult(NamedTuple):
+    """Get the download URL of a finished job (projects-4.2 §11.4)."""
+
+    project_id: str
+    job_id: str
+
+
+class SignPreview(NamedTuple):
+    """Get the download URL of a preview."""
+
+    project_id: str
+    job_id: str
+
+
+class SyncProject(NamedTuple):
+    """Read what the service recorded about an ended project (projects-4.2 §14.3)."""
+
+    project_id: str
+
+
+class Reconcile(NamedTuple):
+    """Compare tracked projects with a snapshot; None: ask for one (transport §13)."""
+
+    snapshot: Any
+    reason: str
+
+
+class Resend(NamedTuple):
+    """Send the request of a project that was refused while the service restarted (transport §13.2)."""
+
+    project_id: str
+
+
+class CheckLiveness(NamedTuple):
+    """Find out whether a silent project is still alive (projects-5x §11)."""
+
+    project_id: str
+
+
+class GiveUp(NamedTuple):
+    """Cancel a project whose job ran past its limit (projects-5x §11)."""
+
+    project_id: str
+    message: str
+
+
+class Poll(NamedTuple):
+    """Ask after a project whose frames go to another app id."""
+
+    project_id: str
+
+
+class NameModels(NamedTuple):
+    """Give the models of a `swarmModels` frame their names (projects-4.2 §17)."""
+
+    workers: dict[str, int]
+
+
+class FetchAccount(NamedTuple):
+    """Read who is signed in (transport §1)."""
+
+
+Chore = (
+    SignResult | SignPreview | SyncProject | Reconcile | Resend | CheckLiveness | GiveUp | Poll | NameModels | FetchAccount
+)

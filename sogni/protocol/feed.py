@@ -1,0 +1,37 @@
+"""Events of one project, kept for iteration: decides what a late subscriber still sees.
+
+Filled by the project machine, read by `Project.events()`. At most one progress and one `updated`
+stay per run of them, so the memory of a project does not grow with the number of its frames.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ..models.events import Event
+
+
+class Feed:
+    """The events one subscriber has not read yet."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, past: list[Event]) -> None:
+        self._events: deque[Event] = deque(past)
+
+    def push(self, event: Event) -> None:
+        """Add an event; newer progress replaces the last one, updates next to each other are joined."""
+        events = self._events
+        if event.name == "updated" and events and events[-1].name == "updated":
+            events[-1] = Event("updated", events[-1].value | event.value)
+            return
+        if event.name == "progress":
+            for place in (-1, -2):
+                if len(events) >= -place and events[place].name == "progress":
+                    del events[place]
+                    break
+        events.append(event)
+
+    def pop(self) -> Event | None:
+        """The oldest unread event, None when there is none."""
+        return self._events.popleft() if self._events else None

@@ -1,0 +1,41 @@
+"""The frame envelope: decides how a message looks on the socket (transport §7).
+
+Called by both shells for every frame. It never decides what a frame means.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from json import dumps, loads
+from typing import Any
+
+from ..errors import ProtocolError
+
+
+def encode_frame(kind: str, payload: Any) -> str:
+    """The text of a frame: a type and the payload as base64 of its JSON."""
+    data = b64encode(dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()).decode()
+    return dumps({"type": kind, "data": data}, separators=(",", ":"))
+
+
+def decode_frame(message: bytes | str) -> tuple[str, Any]:
+    """Type and payload of a frame, text or binary; a missing payload is None.
+
+    `jobID` and `imgID` at the top level are upper-cased (transport §7). ProtocolError for what is no frame.
+    """
+    try:
+        envelope = loads(message)
+        kind = envelope["type"]
+        data = envelope.get("data")
+        payload = loads(b64decode(data)) if data else None
+    except (ValueError, KeyError, TypeError, AttributeError, Base64Error, RecursionError) as error:
+        raise ProtocolError(f"not a frame: {type(error).__name__}") from error
+    if type(kind) is not str:
+        raise ProtocolError("a frame without a type")
+    if type(payload) is dict:
+        for name in ("jobID", "imgID"):
+            value = payload.get(name)
+            if value is not None:
+                payload[name] = value.upper() if type(value) is str else str(value).upper()
+    return kind, payload

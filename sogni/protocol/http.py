@@ -1,0 +1,187 @@
+"""REST calls as values: decides what a call looks like and what its answer means.
+
+Called by the flows. It never sends anything; the shells do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import responses
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
+
+from attrs import field, frozen
+
+from ..errors import ProtocolError, SogniError, api_error
+from ..models.converter import read
+
+Host = Literal["rest", "socket", "storage"]
+T = TypeVar("T")
+
+_MAX_SECONDS = 2**53 - 1
+_MESSAGE_LIMIT, _EXCERPT_LIMIT = 500, 200
+
+
+@frozen(kw_only=True)
+class HttpCall:
+    """One request. `host` chooses the base address; for `storage`, `path` is the whole signed address.
+
+    `repeatable` says that sending it twice does no harm, so that it may be retried.
+    """
+
+    method: str
+    path: str = field(repr=lambda path: repr(path.partition("?")[0]))
+    host: Host = "rest"
+    query: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    repeatable: bool = False
+    timeout: float | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they stand after the base address."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+@frozen(kw_only=True)
+class HttpReply:
+    """One answer: status, headers with lower-case names, the whole body."""
+
+    status: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    url: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the service says that it worked (2xx)."""
+        return 200 <= self.status < 300
+
+
+def query(**values: Any) -> tuple[tuple[str, str], ...]:
+    """Query pairs in order; what is None is left out (transport §3, 5.x)."""
+    return tuple((name, _as_text(value)) for name, value in values.items() if value is not None)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number_text(value) if isinstance(value, float) else str(value)
+
+
+def number_text(value: float) -> str:
+    """A number as JavaScript writes it: `512`, `0.30000000000000004`, no trailing `.0`."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
+
+
+def get(path: str, *, host: Host = "rest", **values: Any) -> HttpCall:
+    """A GET, which is always safe to repeat."""
+    return HttpCall(method="GET", path=path, host=host, query=query(**values), repeatable=True)
+
+
+def post(path: str, body: Any = None, *, host: Host = "rest", **options: Any) -> HttpCall:
+    """A POST with a JSON body, `{}` when there is none (transport §3)."""
+    return HttpCall(method="POST", path=path, host=host, body={} if body is None else body, **options)
+
+
+def json_of(call: HttpCall, reply: HttpReply) -> Any:
+    """The JSON of a successful answer, None for an empty one; raises for everything else.
+
+    Raises the `ApiError` of the status, or `ProtocolError` when a success cannot be read (transport §4.3).
+    """
+    if not reply.ok:
+        raise error_of(call, reply)
+    if not reply.body.strip():
+        return None
+    try:
+        return json.loads(reply.body)
+    except ValueError as error:
+        raise ProtocolError(
+            f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON"
+        ) from error
+
+
+def data_of(call: HttpCall, reply: HttpReply) -> Any:
+    """The `data` of an enveloped answer (transport §4.1)."""
+    body = json_of(call, reply)
+    if not isinstance(body, dict) or "data" not in body:
+        raise ProtocolError(f"{call.method} {call.path}: the answer has no data")
+    return body["data"]
+
+
+def read_data(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
+    """The enveloped answer as a data class."""
+    return read(cls, data_of(call, reply), f"the answer to {call.method} {call.path}")
+
+
+def read_bare(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
+    """The bare JSON answer of the socket host as a data class."""
+    return read(cls, json_of(call, reply), f"the answer to {call.method} {call.path}")
+
+
+def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> SogniError:
+    """The error for an answer that is no success; never loses the HTTP status (transport §4.2, §4.3)."""
+    payload = _payload(reply)
+    code = payload.get("errorCode", payload.get("error_code"))
+    message = payload.get("message")
+    if isinstance(payload.get("error"), dict):
+        message = message or payload["error"].get("message")
+        code = code if code is not None else payload["error"].get("code")
+    return api_error(
+        reply.status,
+        message if isinstance(message, str) and message else f"HTTP {reply.status}",
+        error_code=code if isinstance(code, int | str) and not isinstance(code, bool) else None,
+        payload=payload,
+        retry_after=retry_after(payload, reply.headers, now or datetime.now(UTC)),
+        method=call.method,
+        url=reply.url,
+    )
+
+
+def _payload(reply: HttpReply) -> dict[str, Any]:
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        return body
+    return {"status": "error", "errorCode": reply.status, "message": _sentence(text, reply.status)}
+
+
+def _sentence(text: str, status: int) -> str:
+    """The message of an error body that is no JSON object (transport §4.3)."""
+    reason = responses.get(status) or f"HTTP {status}"
+    text = " ".join(text.split())
+    if not text:
+        return reason
+    if text.startswith("<"):
+        return f"{reason}: {text[:_EXCERPT_LIMIT]}"
+    return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "…"
+
+
+def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait before the next try; the body outranks the header (transport §4.2)."""
+    given = payload.get("retryAfter")
+    if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given) and given >= 0:
+        return given
+    header = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+", header, re.ASCII):
+        seconds = int(header)
+        return seconds if seconds <= _MAX_SECONDS else None
+    if not (re.search("[A-Za-z]{3}", header) and re.search(r"\d\d:\d\d:\d\d", header)):
+        return None
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, math.ceil((moment - now).total_seconds()))

@@ -1,0 +1,179 @@
+"""One result of a project: decides status and progress of a job (projects-4.2 §13).
+
+Changed only by the project machine. It tells nobody; `change` returns what became different.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..models.converter import read_time
+from ..models.events import ErrorData, EtaRange
+from ..models.snapshots import JobSnapshot
+from .listeners import Listeners
+
+ENDED = frozenset({"completed", "failed", "canceled"})
+
+JOB_EVENTS = frozenset({"progress", "preview", "updated", "completed", "failed"})
+
+
+def rounded(value: float) -> int:
+    """Half up, as the service's own clients round."""
+    return math.floor(value + 0.5)
+
+
+def percent(value: float, low: int = 0, high: int = 100) -> int:
+    """A rounded percentage within bounds."""
+    return max(low, min(high, rounded(value)))
+
+
+class JobState:
+    """What is known about a job. Times are seconds since 1970."""
+
+    __slots__ = (
+        "__weakref__", "_listeners", "enhancement", "error", "eta_at", "eta_range", "eta_seconds",
+        "eta_started_at", "external_progress", "handle", "id", "is_nsfw", "job_index", "last_progress",
+        "negative_prompt", "nsfw_detected", "nsfw_sources", "positive_prompt", "preview_url", "project",
+        "result_url", "retrying", "runs_until", "seed", "signing", "status", "step", "step_count",
+        "user_canceled", "worker_name",
+    )  # fmt: skip
+
+    def __init__(self, project: Any, job_id: str, step_count: int = 0) -> None:
+        self.project = project
+        self.id = job_id
+        self.status = "pending"
+        self.step = 0
+        self.step_count = step_count
+        self.worker_name: str | None = None
+        self.seed: int | None = None
+        self.is_nsfw = False
+        self.nsfw_detected = False
+        self.nsfw_sources: tuple[str, ...] = ()
+        self.user_canceled = False
+        self.preview_url: str | None = None
+        self.result_url: str | None = None
+        self.error: ErrorData | None = None
+        self.positive_prompt: str | None = None
+        self.negative_prompt: str | None = None
+        self.job_index: int | None = None
+        self.external_progress: float | None = None
+        self.eta_seconds: float | None = None
+        self.eta_at: float | None = None
+        self.eta_started_at: float | None = None
+        self.eta_range: EtaRange | None = None
+        self.last_progress = 0
+        self.retrying = False
+        self.signing: dict[str, Any] | None = None
+        """The result frame whose URL is being fetched."""
+        self.runs_until: float | None = None
+        self.enhancement: Any = None
+        self.handle: Any = None
+        self._listeners: Listeners | None = None
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who listens to this job."""
+        if self._listeners is None:
+            self._listeners = Listeners()
+        return self._listeners
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status is final."""
+        return self.status in ENDED
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the filter keeps the result back (projects-5x §13)."""
+        return self.is_nsfw and not self.nsfw_detected
+
+    @property
+    def has_result_media(self) -> bool:
+        """Whether there is something to fetch."""
+        return self.status == "completed" and not self.withheld
+
+    def change(self, **values: Any) -> set[str]:
+        """Set attributes; returns the names of those that are different now."""
+        changed = set()
+        for name, value in values.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+                changed.add(name)
+        return changed
+
+    def progress(self, now: float) -> int:
+        """Percent done (projects-4.2 §13.2); by time when there are no steps."""
+        if self.status == "completed":
+            return 100
+        external = self.external_progress
+        if external is not None and math.isfinite(external):
+            return percent(external * 100 if 0 <= external <= 1 else external)
+        if self.step_count > 0:
+            return percent(self.step / self.step_count * 100)
+        if self.eta_at is not None and self.eta_started_at is not None:
+            total, elapsed = self.eta_at - self.eta_started_at, now - self.eta_started_at
+            if total > 0:
+                return 1 if elapsed <= 0 else percent(elapsed / total * 100, 1, 95)
+        return 0
+
+    def begin_again(self, job_id: str | None = None) -> set[str]:
+        """Forget an abandoned attempt: the job runs again, under another id (projects-5x §12)."""
+        self.signing = None
+        self.runs_until = None
+        changed = self.change(
+            status="pending",
+            step=0,
+            worker_name=None,
+            preview_url=None,
+            external_progress=None,
+            eta_at=None,
+            eta_started_at=None,
+            eta_seconds=None,
+            eta_range=None,
+        )
+        if job_id is not None:
+            self.retrying = False
+            changed |= self.change(id=job_id)
+        return changed
+
+    def snapshot(self) -> JobSnapshot:
+        """The job at this moment."""
+        return JobSnapshot(
+            id=self.id,
+            project_id=self.project.id,
+            status=self.status,
+            step=self.step,
+            step_count=self.step_count,
+            worker_name=self.worker_name,
+            seed=self.seed,
+            is_nsfw=self.is_nsfw,
+            nsfw_detected=self.nsfw_detected,
+            nsfw_sources=list(self.nsfw_sources),
+            user_canceled=self.user_canceled,
+            preview_url=self.preview_url,
+            result_url=self.result_url,
+            error=self.error,
+            positive_prompt=self.positive_prompt,
+            negative_prompt=self.negative_prompt,
+            job_index=self.job_index,
+            external_progress=self.external_progress,
+            eta_seconds=self.eta_seconds,
+            eta=None if self.eta_at is None else read_time(self.eta_at * 1000),
+            eta_started_at=None if self.eta_started_at is None else read_time(self.eta_started_at * 1000),
+        )
+
+    @classmethod
+    def restored(cls, project: Any, snapshot: JobSnapshot) -> JobState:
+        """The job of a snapshot."""
+        job = cls(project, snapshot.id, snapshot.step_count)
+        for name in (
+            "status", "step", "worker_name", "seed", "is_nsfw", "nsfw_detected", "user_canceled", "preview_url",
+            "result_url", "error", "positive_prompt", "negative_prompt", "job_index", "external_progress",
+            "eta_seconds",
+        ):  # fmt: skip
+            setattr(job, name, getattr(snapshot, name))
+        job.nsfw_sources = tuple(snapshot.nsfw_sources)
+        job.eta_at = snapshot.eta.timestamp() if snapshot.eta else None
+        job.eta_started_at = snapshot.eta_started_at.timestamp() if snapshot.eta_started_at else None
+        return job

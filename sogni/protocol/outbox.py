@@ -1,0 +1,78 @@
+"""What a state change asks of the shell: decides the order of waking, telling and doing.
+
+State machines fill it; the shell empties it after each change, under the state lock, so that what
+happened first is told first. It performs nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple
+
+from .chores import Chore
+from .listeners import Listeners
+
+
+class Delivery(NamedTuple):
+    """One event for the listeners of one emitter."""
+
+    listeners: Listeners
+    event: str
+    value: Any
+    coalesce: Any
+    """A key, when a newer delivery with the same key makes this one pointless (progress); else None."""
+
+
+class Outbox:
+    """Waiters to wake, events to deliver, work to begin; in the order it came up."""
+
+    __slots__ = ("begun", "deliveries", "woken")
+
+    def __init__(self) -> None:
+        self.woken: list[Hashable] = []
+        self.deliveries: list[Delivery] = []
+        self.begun: list[Chore] = []
+
+    def wake(self, topic: Hashable) -> None:
+        """Wake whoever waits for something about `topic`."""
+        self.woken.append(topic)
+
+    def tell(self, listeners: Listeners, event: str, value: Any = None, coalesce: Any = None) -> None:
+        """Deliver an event to whoever listens when its turn comes."""
+        self.deliveries.append(Delivery(listeners, event, value, coalesce))
+
+    def begin(self, chore: Chore) -> None:
+        """Have work done in the background."""
+        self.begun.append(chore)
+
+
+class Wakers:
+    """Who waits for which topic: decides whom a wake-up reaches. Guarded by the shell's state lock."""
+
+    __slots__ = ("_by_topic",)
+
+    def __init__(self) -> None:
+        self._by_topic: dict[Hashable, list[Any]] = {}
+
+    def add(self, topic: Hashable, signal: Any) -> None:
+        """Have `signal.set()` called whenever `topic` is woken."""
+        self._by_topic.setdefault(topic, []).append(signal)
+
+    def remove(self, topic: Hashable, signal: Any) -> None:
+        """Stop that."""
+        signals = self._by_topic.get(topic, [])
+        if signal in signals:
+            signals.remove(signal)
+        if not signals:
+            self._by_topic.pop(topic, None)
+
+    def wake(self, topic: Hashable) -> None:
+        """Set every signal of one topic."""
+        for signal in self._by_topic.get(topic, ()):
+            signal.set()
+
+    def wake_all(self) -> None:
+        """Set every signal there is."""
+        for signals in self._by_topic.values():
+            for signal in signals:
+                signal.set()

@@ -1,0 +1,226 @@
+"""What was asked for: decides which params an object, keywords, a snapshot or a record stand for.
+
+Called by `projects.create` and its kin, by snapshots and pickles, and when a project is recovered
+(projects-5x §9.4). It checks names and types of project only; values are the matter of `image_rules`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from ..errors import ValidationError
+from ..models.converter import wire_name
+from ..models.params import ControlNetParams, ImageProjectParams
+from ..models.records import ProjectRecord
+from .field_checks import refusal, shown
+from .suggestions import did_you_mean
+
+PARAMS_BY_TYPE: Mapping[str, type[ImageProjectParams]] = {"image": ImageProjectParams}
+"""The params class of each type of project."""
+
+_MEDIA_FIELDS = frozenset({"starting_image", "context_images", "gpt_image_mask", "image"})
+"""Never part of a snapshot: media inputs may be large, and files of this machine only."""
+
+
+def project_params(given: ImageProjectParams | None, fields: Mapping[str, Any]) -> ImageProjectParams:
+    """Return the params that were passed as one object or as keywords.
+
+    TypeError for both at once, an unknown keyword (naming the nearest), or a missing `type` or `model_id`;
+    ValidationError for a type of project that does not exist.
+    """
+    if given is not None:
+        return _of_object(given, fields)
+    if "type" not in fields:
+        raise TypeError("the params object or the keyword 'type' is missing: " + _types())
+    kind = _kind(fields["type"])
+    names = [it.name for it in attrs.fields(kind)]
+    _refuse_unknown(fields, names, f"{fields['type']} projects have no keyword")
+    if "model_id" not in fields:
+        raise TypeError("the keyword 'model_id' is missing")
+    values = {name: value for name, value in fields.items() if name != "type"}
+    made: ImageProjectParams = kind(**values)
+    return _with_control_net(made)
+
+
+def _of_object(given: ImageProjectParams, fields: Mapping[str, Any]) -> ImageProjectParams:
+    if fields:
+        raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
+    if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
+        raise TypeError(f"the params must be {_classes()}, not {shown(given)}")
+    return _with_control_net(given)
+
+
+def _classes() -> str:
+    return " or ".join(f"an {kind.__name__}" for kind in PARAMS_BY_TYPE.values())
+
+
+def _types() -> str:
+    return "type= one of " + ", ".join(map(repr, PARAMS_BY_TYPE))
+
+
+def _kind(type: Any) -> type[ImageProjectParams]:
+    kind = PARAMS_BY_TYPE.get(type) if isinstance(type, str) else None
+    if kind is None:
+        raise refusal("type", type, tuple(PARAMS_BY_TYPE))
+    return kind
+
+
+def _refuse_unknown(fields: Mapping[str, Any], known: list[str], sentence: str) -> None:
+    for name in fields:
+        if name not in known:
+            raise TypeError(f"{sentence} {name!r}{did_you_mean(name, known, 1)}")
+
+
+def _with_control_net(params: ImageProjectParams) -> ImageProjectParams:
+    control_net = control_net_params(params.control_net)
+    return params if control_net is params.control_net else attrs.evolve(params, control_net=control_net)
+
+
+def control_net_params(given: Any) -> ControlNetParams | None:
+    """Return the control net of an image project, from its class or a mapping with the same keys."""
+    if given is None or isinstance(given, ControlNetParams):
+        return given
+    if not isinstance(given, Mapping):
+        raise refusal("control_net", given, "ControlNetParams or a mapping with its fields")
+    _refuse_unknown(given, [it.name for it in attrs.fields(ControlNetParams)], "a control net has no field")
+    if "name" not in given:
+        raise TypeError("the field 'name' of the control net is missing")
+    return ControlNetParams(**given)
+
+
+def params_snapshot(params: ImageProjectParams) -> dict[str, Any]:
+    """Return the params as a JSON-ready dict with the keys of the wire, without media inputs."""
+    control_net = control_net_params(params.control_net)
+    snapshot = _wire_values(attrs.evolve(params, control_net=None))
+    if str(snapshot.get("gptImageMaskUrl", "")).startswith("data:"):
+        del snapshot["gptImageMaskUrl"]
+    return snapshot if control_net is None else snapshot | {"controlNet": _wire_values(control_net)}
+
+
+def _wire_values(data: Any) -> dict[str, Any]:
+    values = {
+        wire_name(it): getattr(data, it.name)
+        for it in attrs.fields(type(data))
+        if it.name not in _MEDIA_FIELDS
+    }
+    return {
+        key: list(value) if isinstance(value, list | tuple) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def params_from_snapshot(data: Mapping[str, Any]) -> ImageProjectParams:
+    """Return the params of a snapshot; keys this version does not know are left out.
+
+    ValidationError when it is none: no mapping, no model, or a type of project that does not exist.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("modelId"), str):
+        raise ValidationError("this is not a snapshot of project params", field="params", value=data)
+    kind = _kind(data.get("type", "image"))
+    values = _attribute_values(kind, data)
+    if isinstance(values.get("control_net"), Mapping):
+        values["control_net"] = ControlNetParams(
+            **{"name": "", **_attribute_values(ControlNetParams, values["control_net"])}
+        )
+    return kind(**values)
+
+
+def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {wire_name(it): it.name for it in attrs.fields(kind) if it.init}
+    return {fields[key]: value for key, value in data.items() if key in fields and value is not None}
+
+
+def params_from_record(record: ProjectRecord) -> ImageProjectParams:
+    """Return what can be known of the params of a recorded project (projects-5x §9.4).
+
+    The original request counts only where the record says nothing; what cannot be read is left out, as are
+    the media, which no record holds.
+    """
+    request = _request(record.client_request_data)
+    frame = _first_frame(request)
+    kind = PARAMS_BY_TYPE.get(record_type(record), ImageProjectParams)
+    model_id = _text(frame.get("modelID")) or (_text(record.model.id) if record.model else None)
+    size_preset = record.size_preset or _text(frame.get("sizePreset"))
+    values: dict[str, Any] = {
+        "model_id": model_id or "",
+        "number_of_media": _count(record.image_count) or _count(request.get("numberOfImages")) or 1,
+        "positive_prompt": _text(frame.get("positivePrompt")),
+        "negative_prompt": _text(frame.get("negativePrompt")),
+        "style_prompt": _text(frame.get("stylePrompt")),
+        "steps": _first(_integer, record.step_count, frame.get("steps")),
+        "guidance": _number(frame.get("guidanceScale")),
+        "seed": _integer(frame.get("seed")),
+        "loras": _items(frame.get("loras"), _text),
+        "lora_strengths": _items(frame.get("loraStrengths"), _number),
+        "network": record.network or _text(request.get("network")),
+        "token_type": record.token_type or _text(request.get("tokenType")),
+        "billing_mode": record.billing_mode or _text(request.get("billingMode")),
+        "app_source": record.app_source or _text(request.get("appSource")),
+        "disable_nsfw_filter": request.get("disableSafety") is True,
+        "output_format": _text(request.get("outputFormat")),
+        "number_of_previews": _first(_integer, record.preview_count, request.get("previews")),
+        "size_preset": None if size_preset == "custom" else size_preset,
+        "width": _first(_number, record.width, frame.get("width")),
+        "height": _first(_number, record.height, frame.get("height")),
+    }
+    known = {it.name for it in attrs.fields(kind) if it.init}
+    return kind(**{name: value for name, value in values.items() if value is not None and name in known})
+
+
+def record_type(record: ProjectRecord) -> str:
+    """Return the type of a recorded project: `video`, `audio` or `image` (projects-5x §9.4)."""
+    named = record.model_type or (record.model.type if record.model else None)
+    if named == "music":
+        return "audio"
+    return named if named in ("video", "audio") else "image"
+
+
+def _request(encoded: Any) -> Mapping[str, Any]:
+    """The original job request, an empty one where there is none to read."""
+    try:
+        request = json.loads(base64.b64decode(encoded or "", validate=False))
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+def _first_frame(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    frames = request.get("keyFrames")
+    frame = frames[0] if isinstance(frames, list) and frames else None
+    return frame if isinstance(frame, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _integer(value: Any) -> int | None:
+    plain = _number(value)
+    return int(plain) if plain is not None and plain % 1 == 0 else None
+
+
+def _count(value: Any) -> int | None:
+    plain = _integer(value)
+    return plain if plain is not None and plain > 0 else None
+
+
+def _first(read: Any, *values: Any) -> Any:
+    return next((it for it in map(read, values) if it is not None), None)
+
+
+def _items(value: Any, read: Any) -> list[Any] | None:
+    """A list whose items can all be read: a LoRA without its strength would be another picture."""
+    if not isinstance(value, list) or not value or any(read(item) is None for item in value):
+        return None
+    return list(value)

@@ -1,0 +1,505 @@
+"""One project: decides what its frames mean for it, its jobs and whoever waits (projects-4.2 §11, §12).
+
+Fed by the client state with frames of this project in the order of arrival. It tells through the
+outbox and does nothing itself. The first end counts: nothing reopens a finished project or job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..models.converter import read_time
+from ..models.events import ErrorData, EtaRange, Event
+from ..models.snapshots import ProjectSnapshot
+from . import chores
+from .feed import Feed
+from .job_errors import error_data
+from .job_state import ENDED, JobState, percent
+from .listeners import Listeners
+from .outbox import Outbox
+
+PROJECT_EVENTS = frozenset(
+    {"progress", "updated", "job_started", "job_completed", "job_failed", "completed", "failed", "canceled"}
+)
+_PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
+
+
+class ProjectState:
+    """What is known about a project. Times are seconds since 1970.
+
+    `status` is the word of the service; `settled` is what waiters wait for: the project has ended,
+    every job is settled and every result URL is known, as far as they can be had.
+    """
+
+    __slots__ = (
+        "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
+        "error", "eta_at", "estimated_start_at", "handle", "heard_at", "id", "jobs", "kind", "listening",
+        "number_of_media", "out", "params", "polled", "queue_position", "queue_status", "recovered", "request",
+        "resent", "sent_at", "sent_generation", "settled", "settled_at", "started_at", "status", "steps",
+        "strikes", "work_began",
+    )  # fmt: skip
+
+    def __init__(
+        self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any
+    ) -> None:
+        self.id = project_id
+        self.params = params
+        self.out = out
+        self.kind = kind
+        self.listening = listening
+        """A list that is not empty as soon as anybody listens to anything of this client."""
+        self.started_at = now
+        self.heard_at = now
+        self.status = "pending"
+        self.queue_position = -1
+        self.queue_status: str | None = None
+        self.estimated_start_at: float | None = None
+        self.eta_at: float | None = None
+        self.error: ErrorData | None = None
+        self.jobs: dict[str, JobState] = {}
+        self.number_of_media: int = getattr(params, "number_of_media", None) or 1
+        self.steps: int = getattr(params, "steps", None) or 0
+        self.app_id: str | None = None
+        self.recovered = False
+        self.polled = False
+        """Asked after in intervals, because its frames go to another app id."""
+        self.request: dict[str, Any] | None = None
+        """The payload as sent, kept until the service has shown that it knows it (transport §13.2)."""
+        self.acknowledged = False
+        self.abandoned = False
+        self.resent = False
+        self.sent_at = now
+        self.sent_generation = 0
+        self.work_began = False
+        self.strikes = 0
+        self.settled = False
+        self.settled_at = 0.0
+        self.handle: Any = None
+        self._shown_progress = -1
+        self._history: list[Event] = []
+        self._feeds: list[Feed] = []
+        self._listeners: Listeners | None = None
+
+    # -- reading ---------------------------------------------------------------
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who listens to this project."""
+        if self._listeners is None:
+            self._listeners = Listeners()
+        return self._listeners
+
+    @property
+    def ended(self) -> bool:
+        """Whether the service has ended the project."""
+        return self.status in ENDED
+
+    @property
+    def result_urls(self) -> list[str]:
+        """URLs of the results there are, in job order."""
+        return [job.result_url for job in self.job_list() if job.result_url]
+
+    def job_list(self) -> list[JobState]:
+        """The jobs in the order of their index, else of their appearance."""
+        jobs = list(self.jobs.values())
+        if len(jobs) > 1 and all(job.job_index is not None for job in jobs):
+            jobs.sort(key=lambda job: job.job_index or 0)
+        return jobs
+
+    def failed_jobs(self) -> list[JobState]:
+        """Jobs that ended without a result: failed, canceled or withheld."""
+        return [job for job in self.job_list() if job.ended and not job.result_url]
+
+    def progress(self, now: float) -> int:
+        """Percent done (projects-4.2 §12.2)."""
+        if self.status == "completed":
+            return 100
+        if not self.jobs:
+            return 0
+        total = sum(job.progress(now) for job in self.jobs.values())
+        return percent(total / max(1, self.number_of_media))
+
+    def subscribe(self) -> Feed:
+        """A feed of all events, those that already happened first, less outdated progress."""
+        past = list(self._history)
+        if self._shown_progress > 0:
+            end = len(past) - (1 if self.settled and past else 0)
+            past.insert(end, Event("progress", self._shown_progress))
+        feed = Feed(past)
+        if not self.settled:
+            self._feeds.append(feed)
+        return feed
+
+    def unsubscribe(self, feed: Feed) -> None:
+        """Stop filling a feed."""
+        if feed in self._feeds:
+            self._feeds.remove(feed)
+
+    def snapshot(self, params: Mapping[str, Any]) -> ProjectSnapshot:
+        """The project at this moment; `params` in wire form, without media."""
+        return ProjectSnapshot(
+            id=self.id,
+            started_at=read_time(self.started_at * 1000),
+            params=params,
+            queue_position=self.queue_position,
+            status=self.status,
+            eta=None if self.eta_at is None else read_time(self.eta_at * 1000),
+            error=self.error,
+            recovered=self.recovered,
+            app_id=self.app_id,
+            jobs=[job.snapshot() for job in self.job_list()],
+        )
+
+    # -- frames ----------------------------------------------------------------
+
+    def join(self, out: Outbox, listening: Any) -> None:
+        """Become part of a client: a restored project had none."""
+        self.out, self.listening = out, listening
+
+    def abandon(self) -> None:
+        """The request was never written: nobody is to hear of this project."""
+        self.abandoned = True
+        self.request = None
+
+    def alive(self, now: float) -> None:
+        """The service spoke of this project without saying anything new."""
+        self._hear(now)
+
+    def queued(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobState` `queued`: the place in the queue."""
+        self._hear(now)
+        if self.ended or self.status == "processing":
+            return
+        names = set()
+        if self.status != "queued":
+            self.status = "queued"
+            names.add("status")
+        position = payload.get("queuePosition")
+        if isinstance(position, int) and position != self.queue_position:
+            self.queue_position = position
+            names.add("queue_position")
+        seconds = payload.get("estimatedStartSeconds")
+        known = isinstance(seconds, int | float) and seconds >= 0
+        self.estimated_start_at = now + seconds if known and seconds is not None else None
+        self.queue_status = payload.get("queueStatus") if payload.get("queueStatus") in _QUEUE_STATUS else None
+        self._updated(names, now)
+
+    def completed(self, now: float, *, sync: bool = True) -> None:
+        """`jobState` `jobCompleted`: the service is done with the project; its record is read after it."""
+        self._hear(now)
+        if self.ended:
+            return
+        self.status = "completed"
+        self._updated({"status"}, now)
+        if sync:
+            self.out.begin(chores.SyncProject(self.id))
+
+    def overrule(self, status: str, error: ErrorData, now: float) -> None:
+        """The record says otherwise before anybody was told of the end."""
+        if not self.settled:
+            self.status, self.error = status, error
+            self._updated({"status", "error"}, now)
+
+    def settle_anyway(self, now: float) -> None:
+        """Nothing more will come: jobs without an end have failed, and the project is what it is."""
+        for job in list(self.jobs.values()):
+            if not job.ended:
+                self.end_job(job, "failed", ErrorData(code=0, message="the service has no result of this job"), now)
+        self.check_settled(now, anyway=True)
+
+    def recorded(self, job: JobState, found: Any, now: float) -> None:
+        """Facts of a record that a frame did not bring; an end once reached stays."""
+        names = job.change(
+            step=job.step if found.performed_steps is None else found.performed_steps,
+            worker_name=(found.worker.name if found.worker else None) or job.worker_name,
+            seed=job.seed if _whole(found.seed_used) is None else _whole(found.seed_used),
+        )
+        self._job_changed(job, names, now)
+
+    def fail(self, error: ErrorData, now: float, *, sync: bool = False) -> None:
+        """The project failed as a whole."""
+        self._hear(now)
+        if self.ended:
+            return
+        self.status, self.error = "failed", error
+        self._updated({"status", "error"}, now)
+        if sync:
+            self.out.begin(chores.SyncProject(self.id))
+
+    def job_begins(self, payload: Mapping[str, Any], now: float, *, started: bool) -> None:
+        """`initiatingModel` or `jobStarted`: a worker has the job."""
+        self._hear(now)
+        job = self._job(payload, now)
+        if job.ended or self.settled:
+            return
+        index = payload.get("jobIndex")
+        names = job.change(
+            status="processing" if started else "initiating",
+            worker_name=payload.get("workerName"),
+            positive_prompt=payload.get("positivePrompt"),
+            negative_prompt=payload.get("negativePrompt"),
+            job_index=index if isinstance(index, int) else job.job_index,
+        )
+        if started:
+            self._begin_work()
+        self._job_changed(job, names, now)
+
+    def job_progressed(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobProgress`: steps, a fraction, an estimate, a preview."""
+        self._hear(now)
+        job = self.jobs.get(payload.get("imgID") or "") or self._job(payload, now)
+        if job.ended or self.settled:
+            return
+        names = set()
+        step, count, fraction = payload.get("step"), payload.get("stepCount"), payload.get("progress")
+        if job.status != "processing":
+            job.status = "processing"
+            names.add("status")
+        if type(step) is int and step > job.step:
+            job.step = step
+            names.add("step")
+        if type(count) is int and count != job.step_count:
+            job.step_count = count
+            names.add("step_count")
+        if isinstance(fraction, int | float) and fraction != job.external_progress:
+            job.external_progress = fraction
+            names.add("external_progress")
+        low, high = payload.get("etaMin"), payload.get("etaMax")
+        if isinstance(low, int | float) and isinstance(high, int | float) and high > 0:
+            names |= job.change(eta_range=EtaRange(min=low, max=high))
+        self._begin_work()
+        if self.status != "processing" and not self.ended:
+            self.status = "processing"
+            self._job_changed(job, names, now, {"status"})
+        else:
+            self._job_changed(job, names, now)
+        if payload.get("hasImage"):
+            self.out.begin(chores.SignPreview(self.id, job.id))
+
+    def job_eta(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobETA`: seconds left; one without a job keeps the project alive and says no more."""
+        self._hear(now)
+        seconds = payload.get("etaSeconds")
+        if not payload.get("imgID") or not isinstance(seconds, int | float):
+            return
+        job = self._job(payload, now)
+        if job.ended or self.settled:
+            return
+        job.eta_started_at = now if job.eta_started_at is None else job.eta_started_at
+        job.eta_at, job.eta_seconds = now + seconds, seconds
+        latest = max(other.eta_at for other in self.jobs.values() if other.eta_at is not None)
+        extra = {"eta"} if latest != self.eta_at else set()
+        self.eta_at = latest
+        self._job_changed(job, {"eta", "eta_seconds"}, now, extra)
+
+    def job_result(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobResult`: the job is done; without an address one is asked for first (projects-4.2 §11.4)."""
+        self._hear(now)
+        job = self._job(payload, now)
+        if job.ended or self.settled or job.signing is not None:
+            return
+        url = payload.get("resultUrl") or payload.get("videoUrl") or payload.get("videoFile")
+        withheld = payload.get("triggeredNSFWFilter") is True and payload.get("nsfwDetected") is not True
+        if self.params is not None and getattr(self.params, "disable_nsfw_filter", False):
+            withheld = False
+        if url or withheld or payload.get("userCanceled"):
+            self.job_done(job, payload, url or None, now)
+            return
+        job.signing = dict(payload)
+        self.out.begin(chores.SignResult(self.id, job.id))
+
+    def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
+        """Apply a result, its address known or given up."""
+        job.signing = None
+        job.runs_until = None
+        if job.ended:
+            return
+        canceled = bool(payload.get("userCanceled"))
+        step, seed = payload.get("performedStepCount"), _whole(payload.get("lastSeed"))
+        sources = payload.get("nsfwSources")
+        names = job.change(
+            status="canceled" if canceled else "completed",
+            step=step if isinstance(step, int) else (job.step_count or job.step),
+            seed=job.seed if seed is None else seed,
+            result_url=url,
+            is_nsfw=bool(payload.get("triggeredNSFWFilter")),
+            nsfw_detected=bool(payload.get("nsfwDetected")),
+            nsfw_sources=tuple(sources) if isinstance(sources, list) else (),
+            user_canceled=canceled,
+        )
+        self._job_changed(job, names, now)
+
+    def job_failed(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobError` with a job: it failed, and the project with it when it was the last (projects-4.2 §11.5)."""
+        self._hear(now)
+        job = self._job(payload, now)
+        if not job.ended and not self.settled:
+            self.end_job(job, "failed", error_data(payload), now)
+
+    def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
+        """End a job without a result."""
+        job.signing = None
+        job.runs_until = None
+        names = job.change(status=status, error=error)
+        extra = set()
+        jobs = self.jobs.values()
+        every = len(jobs) >= self.number_of_media and all(other.status == "failed" for other in jobs)
+        if status == "failed" and not self.ended and (self.number_of_media == 1 or every):
+            self.status, self.error = "failed", error
+            extra = {"status", "error"}
+        self._job_changed(job, names, now, extra)
+
+    def job_retried(self, payload: Mapping[str, Any], now: float) -> None:
+        """`jobRetry`: the render was queued again, which is no failure (projects-5x §12)."""
+        self._hear(now)
+        index = payload.get("jobIndex")
+        job = self.jobs.get(payload.get("imgID") or "")
+        if job is None and index is not None:
+            job = next((other for other in self.jobs.values() if other.job_index == index), None)
+        if job is None or job.ended or self.settled:
+            return
+        job.retrying = True
+        names = job.begin_again()
+        if isinstance(index, int):
+            names |= job.change(job_index=index)
+        self._job_changed(job, names, now)
+
+    def previewed(self, job: JobState, url: str, now: float) -> None:
+        """The address of a preview is known."""
+        if job.ended:
+            return
+        names = job.change(preview_url=url)
+        if self.listening:
+            self.out.tell(job.listeners, "preview", url)
+        self._job_changed(job, names, now)
+
+    def cancel(self, now: float, error: ErrorData | None = None) -> None:
+        """The service confirmed a cancellation."""
+        if self.ended:
+            return
+        for job in list(self.jobs.values()):
+            if not job.ended:
+                self._job_changed(job, job.change(status="canceled"), now)
+        self.status, self.error = "canceled", error
+        self._updated({"status"}, now)
+
+    # -- what follows from a change --------------------------------------------
+
+    def _hear(self, now: float) -> None:
+        self.heard_at = now
+        self.strikes = 0
+        if not self.acknowledged:
+            self.acknowledged = True
+            self.request = None
+
+    def _begin_work(self) -> None:
+        if not self.work_began:
+            self.work_began = True
+            self.out.wake(self)
+
+    def _job(self, payload: Mapping[str, Any], now: float) -> JobState:
+        """The job a frame is about; one that runs again is recognised, a new one is announced."""
+        job_id = payload.get("imgID") or ""
+        job = self.jobs.get(job_id)
+        if job is not None:
+            return job
+        again = self._retried_as(payload.get("jobIndex"))
+        if again is not None:
+            self.jobs = {job_id if other is again else key: other for key, other in self.jobs.items()}
+            self._job_changed(again, again.begin_again(job_id), now)
+            return again
+        return self.add_job(JobState(self, job_id, self.steps), now)
+
+    def _retried_as(self, index: Any) -> JobState | None:
+        if index is not None:
+            for job in self.jobs.values():
+                if job.job_index == index and not job.ended:
+                    return job
+        waiting = [job for job in self.jobs.values() if job.retrying and job.job_index is None]
+        return waiting[0] if len(waiting) == 1 else None
+
+    def add_job(self, job: JobState, now: float) -> JobState:
+        """Add a job and announce it."""
+        self.jobs[job.id] = job
+        self._emit("job_started", job)
+        self._updated({"jobs"}, now)
+        return job
+
+    def _job_changed(
+        self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None
+    ) -> None:
+        """Tell of a change of a job, in the order of projects-4.2 §12.3."""
+        if not names and not project_names:
+            return
+        progress = job.progress(now)
+        shown = job.last_progress
+        job.last_progress = progress
+        if self.listening:
+            if progress != shown and (names & _PROGRESS_NAMES or progress == 100):
+                self.out.tell(job.listeners, "progress", progress, job)
+            if "status" in names and job.status == "completed":
+                self.out.tell(job.listeners, "completed", job.result_url)
+            if "status" in names and job.status == "failed":
+                self.out.tell(job.listeners, "failed", job.error)
+            if names:
+                self.out.tell(job.listeners, "updated", _public(names))
+        if "status" in names and job.status in ("completed", "failed"):
+            self._emit(f"job_{job.status}", job)
+        self._updated({"jobs", *(project_names or ())}, now)
+
+    def _updated(self, names: set[str], now: float) -> None:
+        if not names:
+            return
+        progress = self.progress(now)
+        if progress != self._shown_progress:
+            self._shown_progress = progress
+            self._emit("progress", progress)
+        self.check_settled(now)
+        self._emit("updated", names)
+
+    def check_settled(self, now: float, *, anyway: bool = False) -> None:
+        """Settle when nothing is missing; `anyway`: when nothing more will come."""
+        if self.settled or not self.ended:
+            return
+        if self.status == "completed" and not anyway:
+            if len(self.jobs) < self.number_of_media or not all(job.ended for job in self.jobs.values()):
+                return
+        self.settled = True
+        self.settled_at = now
+        value: Any = None
+        if self.status == "completed":
+            value = self.result_urls
+        elif self.status == "failed":
+            value = self.error = self.error or ErrorData(code=0, message="the project failed")
+        self._emit(self.status, value)
+        self._feeds.clear()
+        self.out.wake(self)
+
+    def _emit(self, name: str, value: Any) -> None:
+        if name not in ("progress", "updated"):
+            self._history.append(Event(name, value))
+        if self._feeds:
+            for feed in self._feeds:
+                feed.push(Event(name, value))
+            self.out.wake(self)
+        if self.listening:
+            self.out.tell(self.listeners, name, value, self if name == "progress" else None)
+
+
+_QUEUE_STATUS = ("waiting", "no-workers")
+_PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
+
+
+def _public(names: set[str]) -> set[str]:
+    return {_PUBLIC_NAMES.get(name, name) for name in names}
+
+
+def _whole(value: Any) -> int | None:
+    """A seed, also one sent as text; kept exact where a double would lose digits."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,85 @@
+"""Records as frames: decides what a snapshot changes of a tracked project (projects-5x §9.4).
+
+Called by the recovery flows. Nothing is downgraded: a job that ended here stays ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models.records import JobRecord, ProjectRecord
+from .client_state import ClientState
+from .project_params import params_from_record
+from .project_state import ProjectState
+
+_QUEUED = frozenset({"queued", "active"})
+
+
+def restored_project(state: ClientState, record: ProjectRecord, now: float) -> ProjectState:
+    """A project this client has not started itself, made from what the service holds."""
+    params = params_from_record(record)
+    listed = record.model_type or (record.model.type if record.model else None)
+    kind = listed if listed in ("video", "audio") else state.kind_of(params.model_id)
+    project = ProjectState(record.id.upper(), params, state.out, now=now, kind=kind, listening=state.listening)
+    project.app_id = record.app_id or state.app_id
+    project.recovered = True
+    project.acknowledged = True
+    if record.create_time is not None:
+        project.started_at = record.create_time.timestamp()
+    return project
+
+
+def replay(state: ClientState, project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """Apply a record of a running project through the handlers of ordinary frames."""
+    project.alive(now)
+    replay_jobs(state, project, record, now)
+    if record.status in _QUEUED and project.status == "pending":
+        state.receive("jobState", {"type": "queued", "jobID": project.id}, now)
+    elif record.status == "completed":
+        state.receive("jobState", {"type": "jobCompleted", "jobID": project.id}, now)
+    elif record.status == "errored":
+        reason = "genfailure" if record.reason in (None, "allJobsCompleted") else record.reason
+        state.receive("jobError", {"jobID": project.id, "error": reason, "error_message": reason}, now)
+    elif record.status == "cancelled":
+        project.cancel(now)
+
+
+def replay_jobs(state: ClientState, project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """Apply the jobs of a record: running ones first, then those that ended; one per identity."""
+    if project.settled:
+        return
+    seen: set[str] = set()
+    for job in [*record.worker_jobs, *record.completed_worker_jobs]:
+        job_id = (job.img_id or "").upper()
+        known = project.jobs.get(job_id)
+        if not job_id or job_id in seen or (known is not None and known.ended):
+            continue
+        seen.add(job_id)
+        for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record):
+            state.receive(kind, payload, now)
+
+
+def _frames(
+    job: JobRecord, ids: dict[str, Any], record: ProjectRecord
+) -> list[tuple[str, dict[str, Any]]]:
+    worker = (job.worker.username or job.worker.name) if job.worker else None
+    if job.status == "jobCompleted":
+        result = {
+            **ids,
+            "performedStepCount": job.performed_steps,
+            "lastSeed": None if job.seed_used is None else str(job.seed_used),
+            "triggeredNSFWFilter": job.triggered_nsfw_filter,
+            "nsfwDetected": job.nsfw_detected,
+            "userCanceled": job.reason == "artistCanceled",
+            "resultUrl": job.media_url,
+        }
+        return [("jobResult", result)]
+    if job.status == "jobError":
+        reason = job.reason or "genfailure"
+        return [("jobError", {**ids, "error": reason, "error_message": reason})]
+    if job.status in ("assigned", "initiatingModel"):
+        return [("jobState", {**ids, "type": "initiatingModel", "workerName": worker})]
+    if job.status in ("jobStarted", "jobProgress"):
+        progress = {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count}
+        return [("jobState", {**ids, "type": "jobStarted", "workerName": worker}), ("jobProgress", progress)]
+    return []

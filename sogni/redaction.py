@@ -1,0 +1,83 @@
+"""What must never be shown: decides how a text, a URL or a mapping looks without its secrets.
+
+Called by the error classes, by `repr` of the settings and by the logging filter.
+It never decides what is sent: only what a person may read.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+HIDDEN = "***"
+
+_SECRET_NAMES = (
+    r"api[-_]?key|authorization|access[-_]?token|refresh[-_]?token|token|password|passwd|secret|"
+    r"signature|private[-_]?key|cookie|set-cookie|x-amz-[a-z-]+|awsaccesskeyid|sig"
+)
+_NAMED = re.compile(
+    rf"""(?ix) (?P<name>["']?\b(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*["']?(?:bearer\s+)?) (?P<quote>["']?)"""
+    r"""(?P<value>[^\s"',;&}\])]+)"""
+)
+_QUERY = re.compile(r"(?P<path>\b(?:https?|wss?)://[^\s\"'<>?#]+)\?[^\s\"'<>)]*", re.IGNORECASE)
+_REQUEST_LINE = re.compile(
+    r"""(?P<start>["' ](?:/[^\s"'?]*)+)\?(?P<query>[^\s"']*(?:X-Amz-|[Ss]ig|[Tt]oken|[Kk]ey|expires)[^\s"']*)"""
+)
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s@:]+:[^/\s@]*@", re.IGNORECASE)
+_LOGGERS = ("sogni", "sogni_async", "urllib3", "websocket", "aiohttp", "requests")
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without keys, tokens, passwords, signatures and signed queries.
+
+    `secrets` are values known to be secret; they are removed wherever they stand.
+    """
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, HIDDEN)
+    text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\g<path>?{HIDDEN}", text)
+    text = _REQUEST_LINE.sub(rf"\g<start>?{HIDDEN}", text)
+    text = _JWT.sub(HIDDEN, text)
+    return _NAMED.sub(rf"\g<name>\g<quote>{HIDDEN}", text)
+
+
+def without_query(url: str) -> str:
+    """Return `url` without user information, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+class SecretFilter(logging.Filter):
+    """Rewrite log records so that no secret leaves through them.
+
+    A filter on a logger does not see the records of its children, so `install` puts it on every
+    existing logger of the libraries underneath; their modules create theirs at import.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact the finished message; always keeps the record."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            return True
+        clean = redact(message)
+        if clean != message:
+            record.msg, record.args = clean, ()
+        return True
+
+
+_FILTER = SecretFilter()
+
+
+def install_filter() -> None:
+    """Put the filter on our loggers and on those of the HTTP and WebSocket libraries; repeatable."""
+    known = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
+    for name in {*_LOGGERS, *known}:
+        logger = logging.getLogger(name)
+        if _FILTER not in logger.filters:
+            logger.addFilter(_FILTER)

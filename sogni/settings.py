@@ -1,0 +1,252 @@
+"""Where the service is and how long to wait for it: decides every default of a client.
+
+Called by the two `client` modules, which pass their arguments and the environment.
+It reads no environment of its own and opens nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from attrs import field, frozen
+
+from .errors import ValidationError
+
+VERSION = "0.1.0"
+PROTOCOL_VERSION = "3.0.0"
+"""Protocol version named in the handshake (transport §6)."""
+
+DEFAULT_REST_ENDPOINT = "https://api.sogni.ai"
+DEFAULT_SOCKET_ENDPOINT = "wss://socket.sogni.ai"
+
+MAX_MESSAGE_SIZE = 64 * 1024 * 1024
+"""Bytes of one WebSocket message, for both shells; large frames must be accepted (transport §6)."""
+TRANSFER_CHUNK = 256 * 1024
+"""Bytes held in memory at once while a file goes up or down."""
+
+AuthType = Literal["token", "cookies", "api_key"]
+Network = Literal["fast", "relaxed"]
+NETWORKS: tuple[Network, ...] = ("fast", "relaxed")
+
+
+def check_seconds(name: str, value: Any) -> float | None:
+    """Return a duration in seconds; None stays None. ValidationError for anything below 0 or not finite."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise ValidationError(
+            f"{name} must be a number of seconds, 0 or more, or None, not {value!r}",
+            field=name,
+            value=value,
+            allowed="0 or more, or None",
+        )
+    return float(value)
+
+
+def _seconds(instance: Any, attribute: Any, value: Any) -> None:
+    if value is None:
+        raise ValidationError(f"{attribute.name} must be a number of seconds", field=attribute.name)
+    check_seconds(attribute.name, value)
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long single steps may take, in seconds.
+
+    `connect` is for opening a connection, `request` for a whole REST answer (transport §3: 30 s),
+    `transfer` for each piece of an upload or download, `ready` for a socket to become ready to send
+    (transport §6.1: 30 s), `cancel` for the confirmation of a cancellation (projects-5x §10: 120 s),
+    `close` for an orderly `close()`.
+    """
+
+    connect: float = field(default=10.0, validator=_seconds)
+    request: float = field(default=30.0, validator=_seconds)
+    transfer: float = field(default=300.0, validator=_seconds)
+    ready: float = field(default=30.0, validator=_seconds)
+    cancel: float = field(default=120.0, validator=_seconds)
+    close: float = field(default=5.0, validator=_seconds)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often a request that is safe to repeat is sent again.
+
+    `attempts` counts all tries; the pause before try n is `base * 2**(n-2)` seconds, at most `cap`,
+    with up to 20 % jitter. A `Retry-After` of the service outranks it; one above `longest` seconds ends the tries.
+    """
+
+    attempts: int = field(default=4)
+    base: float = field(default=0.25, validator=_seconds)
+    cap: float = field(default=8.0, validator=_seconds)
+    longest: float = field(default=10.0, validator=_seconds)
+
+    @attempts.validator
+    def _at_least_one(self, attribute: Any, value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValidationError(
+                f"attempts must be an integer of 1 or more, not {value!r}",
+                field="attempts",
+                value=value,
+                allowed="1 or more",
+            )
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Everything a client is configured with, checked."""
+
+    api_key: str | None = field(default=None, repr=lambda key: "None" if key is None else "'***'")
+    app_id: str | None = None
+    auth_type: AuthType = "token"
+    app_source: str | None = None
+    network: Network = "fast"
+    rest_endpoint: str = DEFAULT_REST_ENDPOINT
+    socket_endpoint: str = DEFAULT_SOCKET_ENDPOINT
+    socket_event_subscriptions: Mapping[str, bool] = field(factory=dict)
+    disable_socket: bool = False
+    testnet: bool = False
+    proxy: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+    timeouts: Timeouts = field(factory=Timeouts)
+    retry: RetryPolicy = field(factory=RetryPolicy)
+
+    @property
+    def socket_http(self) -> str:
+        """The HTTP side of the socket host (transport §1)."""
+        return _with_scheme(self.socket_endpoint, "http")
+
+    @property
+    def socket_url(self) -> str:
+        """The WebSocket side of the socket host (transport §1)."""
+        return _with_scheme(self.socket_endpoint, "ws")
+
+
+def _with_scheme(endpoint: str, scheme: Literal["http", "ws"]) -> str:
+    parts = urlsplit(endpoint)
+    secure = "" if parts.scheme in ("http", "ws") else "s"
+    return urlunsplit((scheme + secure, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _endpoint(name: str, value: Any, schemes: tuple[str, ...]) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in schemes or not parts.hostname:
+        allowed = ", ".join(f"{scheme}://" for scheme in schemes)
+        raise ValidationError(
+            f"{name} must be an address that starts with {allowed}, not {value!r}",
+            field=name,
+            value=value,
+            allowed=allowed,
+        )
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    if value not in allowed:
+        raise ValidationError(
+            f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}",
+            field=name,
+            value=value,
+            allowed=allowed,
+        )
+    return value
+
+
+def _text(name: str, value: Any) -> str | None:
+    """A trimmed text, None when there is nothing in it."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValidationError(f"{name} must be a text, not {value!r}", field=name, value=value)
+    return value.strip() or None
+
+
+def _subscriptions(value: Any) -> dict[str, bool]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValidationError(
+            f"socket_event_subscriptions must be a mapping of names to booleans, not {value!r}",
+            field="socket_event_subscriptions",
+            value=value,
+            allowed="a mapping of names to booleans",
+        )
+    wrong = {name: flag for name, flag in value.items() if not isinstance(flag, bool)}
+    if wrong:
+        raise ValidationError(
+            f"socket_event_subscriptions: every flag must be True or False, not {wrong!r}",
+            field="socket_event_subscriptions",
+            value=value,
+            allowed="True or False",
+        )
+    return dict(value)
+
+
+def _timeouts(value: Any) -> Timeouts:
+    if value is None:
+        return Timeouts()
+    if isinstance(value, Timeouts):
+        return value
+    seconds = check_seconds("timeout", value)
+    assert seconds is not None
+    return Timeouts(connect=min(seconds, Timeouts().connect), request=seconds)
+
+
+def _retry(value: Any) -> RetryPolicy:
+    if value is None:
+        return RetryPolicy()
+    if not isinstance(value, RetryPolicy):
+        raise ValidationError(f"retry must be a RetryPolicy or None, not {value!r}", field="retry", value=value)
+    return value
+
+
+def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
+    """Check a client's arguments; what is None comes from the environment or is the default.
+
+    Environment: SOGNI_API_KEY, SOGNI_APP_ID, SOGNI_REST_ENDPOINT, SOGNI_SOCKET_ENDPOINT.
+    Raises ValidationError that names the argument.
+    """
+
+    def taken(name: str, variable: str) -> Any:
+        return given[name] if given.get(name) is not None else environ.get(variable) or None
+
+    key = given.get("api_key")
+    if key is not None and _text("api_key", key) is None:
+        raise ValidationError("api_key must not be empty", field="api_key", allowed="a key, or None")
+    kind = given.get("auth_type")
+    if key is None and kind in (None, "api_key"):
+        key = environ.get("SOGNI_API_KEY")
+    key = _text("api_key", key)
+    if kind is None:
+        kind = "api_key" if key else "token"
+    _choice("auth_type", kind, ("token", "cookies", "api_key"))
+    if kind == "api_key" and key is None:
+        raise ValidationError(
+            "auth_type 'api_key' needs an api_key (or the environment variable SOGNI_API_KEY)",
+            field="api_key",
+            allowed="a key",
+        )
+    app_id = taken("app_id", "SOGNI_APP_ID")
+    if app_id is not None and _text("app_id", app_id) is None:
+        raise ValidationError("app_id must not be empty", field="app_id", value=app_id, allowed="a text, or None")
+    rest = taken("rest_endpoint", "SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
+    socket = taken("socket_endpoint", "SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
+    return Settings(
+        api_key=key if kind == "api_key" else None,
+        app_id=_text("app_id", app_id),
+        auth_type=kind,
+        app_source=_text("app_source", given.get("app_source")),
+        network=_choice("network", given.get("network", "fast"), NETWORKS),
+        rest_endpoint=_endpoint("rest_endpoint", rest, ("https", "http")),
+        socket_endpoint=_endpoint("socket_endpoint", socket, ("wss", "ws", "https", "http")),
+        socket_event_subscriptions=_subscriptions(given.get("socket_event_subscriptions")),
+        disable_socket=bool(given.get("disable_socket", False)),
+        testnet=bool(given.get("testnet", False)),
+        proxy=_text("proxy", given.get("proxy")),
+        ca_bundle=_text("ca_bundle", given.get("ca_bundle")),
+        timeouts=_timeouts(given.get("timeout")),
+        retry=_retry(given.get("retry")),
+    )
