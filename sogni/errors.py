@@ -363,9 +363,7 @@ def api_error(
     )
 
 
-def project_error(
-    message: str, *, code: int | None, original_code: str | None, project: Any
-) -> ProjectFailedError:
+def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:
     """Make the error of a failed project."""
     kind: type[ProjectFailedError] = ProjectFailedError
     if _means_insufficient(original_code or code, message):

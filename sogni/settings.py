@@ -29,6 +29,7 @@ TRANSFER_CHUNK = 256 * 1024
 
 AuthType = Literal["token", "cookies", "api_key"]
 Network = Literal["fast", "relaxed"]
+AUTH_TYPES: tuple[AuthType, ...] = ("token", "cookies", "api_key")
 NETWORKS: tuple[Network, ...] = ("fast", "relaxed")
 
 
@@ -222,7 +223,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     key = _text("api_key", key)
     if kind is None:
         kind = "api_key" if key else "token"
-    _choice("auth_type", kind, ("token", "cookies", "api_key"))
+    _choice("auth_type", kind, AUTH_TYPES)
     if kind == "api_key" and key is None:
         raise ValidationError(
             "auth_type 'api_key' needs an api_key (or the environment variable SOGNI_API_KEY)",
@@ -237,7 +238,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     return Settings(
         api_key=key if kind == "api_key" else None,
         app_id=_text("app_id", app_id),
-        auth_type=kind,
+        auth_type=_choice("auth_type", kind, AUTH_TYPES),
         app_source=_text("app_source", given.get("app_source")),
         network=_choice("network", given.get("network", "fast"), NETWORKS),
         rest_endpoint=_endpoint("rest_endpoint", rest, ("https", "http")),

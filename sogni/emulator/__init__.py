@@ -5,25 +5,24 @@ Needs the extra ``emulator`` (aiohttp, NumPy, Pillow).
 
 from __future__ import annotations
 
-import importlib.util
-
-for _module in ("aiohttp", "numpy", "PIL"):
-    if importlib.util.find_spec(_module) is None:
-        raise ModuleNotFoundError(
-            f"the emulator needs {_module}, which is not installed: pip install 'sogni[emulator]'",
-            name=_module,
-        )
-
-from .accounts import Account, Balance, InsufficientFunds
-from .faults import Faults
-from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
-from .supernet import LocalSupernet
+try:
+    from .accounts import Account, Balance, InsufficientFundsError
+    from .faults import Faults
+    from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
+    from .supernet import LocalSupernet
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "numpy", "PIL"):
+        raise
+    raise ModuleNotFoundError(
+        f"the emulator needs {error.name}, which is not installed: pip install 'sogni[emulator]'",
+        name=error.name,
+    ) from error
 
 __all__ = [
     "Account",
     "Balance",
     "Faults",
-    "InsufficientFunds",
+    "InsufficientFundsError",
     "LocalSupernet",
     "RecordedFrame",
     "RecordedRequest",

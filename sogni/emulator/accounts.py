@@ -1,7 +1,8 @@
 """Accounts: who may use the emulator, and what they own in Spark and Sogni.
 
-Called by the gates of both hosts (who is it), by the intake of projects (reserve, settle) and, from any thread, by
-tests that set a balance. It knows no HTTP and sends nothing: a listener is told that a balance changed.
+Called by the gates of both hosts (who is it), by the intake of projects (reserve, settle) and, from any
+thread, by tests that set a balance. It knows no HTTP and sends nothing: a listener is told that a balance
+changed.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ Token = Literal["spark", "sogni"]
 ZERO = Decimal(0)
 
 
-class InsufficientFunds(Exception):
+class InsufficientFundsError(Exception):
     """The balance does not cover a reservation; the text says what is there and what is needed."""
 
 
 @frozen
 class Balance:
-    """Spendable amounts, reservations already taken off."""
+    """Spendable amounts, reservations already taken off. Numbers and texts become ``Decimal``."""
 
-    spark: Decimal
-    sogni: Decimal
+    spark: Decimal = field(default=ZERO, converter=Decimal)
+    sogni: Decimal = field(default=ZERO, converter=Decimal)
 
 
 def decimal_text(amount: Decimal) -> str:
@@ -75,7 +76,8 @@ class Account:
     def set_balance(
         self, *, spark: Decimal | int | str | None = None, sogni: Decimal | int | str | None = None
     ) -> None:
-        """Replace the spendable amounts; a token left out keeps its amount. Clients get a ``balanceUpdate``."""
+        """Replace the spendable amounts; a token left out keeps its amount. Clients get a
+        ``balanceUpdate``."""
         amounts: dict[Token, Decimal | int | str | None] = {"spark": spark, "sogni": sogni}
         with self._lock:
             for token, amount in amounts.items():
@@ -85,11 +87,11 @@ class Account:
         self._changed()
 
     def reserve(self, token: Token, amount: Decimal) -> None:
-        """Hold an amount for a project, or raise ``InsufficientFunds``."""
+        """Hold an amount for a project, or raise ``InsufficientFundsError``."""
         with self._lock:
             purse = self._purses[token]
             if purse.net < amount:
-                raise InsufficientFunds(
+                raise InsufficientFundsError(
                     f"Insufficient balance: the project costs {decimal_text(amount)} {token},"
                     f" the account has {decimal_text(purse.net)}"
                 )
@@ -114,7 +116,8 @@ class Account:
         return {"sogni": sogni, "spark": {**spark, "premiumCredit": "0"}}
 
     def balance_record(self) -> dict[str, dict[str, str]]:
-        """The data of ``GET /v4/account/balance`` (account §6.1): the frame's fields and two unclaimed amounts."""
+        """The data of ``GET /v4/account/balance`` (account §6.1): the frame's fields and two unclaimed
+        amounts."""
         unclaimed = {"relaxedUnclaimed": "0", "fastUnclaimed": "0"}
         return {token: {**amounts, **unclaimed} for token, amounts in self.balance_frame().items()}
 

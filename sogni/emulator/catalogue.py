@@ -1,7 +1,7 @@
 """The catalogue: which models exist, what their tiers allow, how many workers serve them.
 
-Called by the check of requests, the estimates, the socket host's routes and the greeting of a connection. It knows
-nothing of HTTP or of projects. The entries are in ``catalogue_images`` and ``catalogue_media``.
+Called by the check of requests, the estimates, the socket host's routes and the greeting of a connection.
+It knows nothing of HTTP or of projects. The entries are in ``catalogue_images`` and ``catalogue_media``.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ SCHEDULER_ALIASES: Mapping[str, str] = {
 class Model:
     """One entry of the model list.
 
-    ``default_size`` is the square made without a size, in pixels; ``size_range`` the bounds of a custom size per axis
-    (projects-5x §2.3). ``step_seconds`` is the render time of a step at the default size, ``fee_usd`` what a result
-    costs beside it. An ``external`` provider's results come as direct URLs; ``spark_only`` models take no Sogni; no worker
-    takes up a model that is not ``served``.
+    ``default_size`` is the square made without a size, in pixels; ``size_range`` the bounds of a custom
+    size per axis (projects-5x §2.3). ``step_seconds`` is the render time of a step at the default size,
+    ``fee_usd`` what a result costs beside it. An ``external`` provider's results come as direct URLs;
+    ``spark_only`` models take no Sogni; no worker takes up a model that is not ``served``.
     """
 
     id: str
@@ -118,7 +118,7 @@ class Catalogue:
 
     def network_status(self, network: str) -> dict[str, int]:
         """The answer of ``/api/v1/status/network/{network}/models``: model SIDs and worker counts."""
-        return {str(self.models[id].sid): count for id, count in self.swarm_models(network).items()}
+        return {str(self.models[model_id].sid): count for model_id, count in self.swarm_models(network).items()}
 
     def range(self, model: Model, name: str) -> tuple[float, float] | None:
         """Return the bounds of a number the model's tier limits, or None."""

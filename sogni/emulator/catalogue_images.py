@@ -149,7 +149,7 @@ IMAGE_MODELS: Sequence[Model] = (
         context_images=2,
         step_seconds=1.0,
     ),
-    # 4.2 allows six context images and 2560 pixels here, 5.x three and 2048: the service takes the larger limits.
+    # 4.2 allows six context images and 2560 pixels here, 5.x three and 2048; the service takes the larger.
     Model(
         id="flux2_dev_fp8",
         name="Flux.2 [dev]",

@@ -169,9 +169,7 @@ MEDIA_TIERS: Mapping[str, Mapping[str, Any]] = {
     "tts-custom-voice": _speech(
         speaker={"allowed": _SPEAKERS, "default": "serena"}, instruct={"maxLength": 500, "required": False}
     ),
-    "tts-voice-clone": _speech(
-        acceptInputAudio=True, requiresReferenceAudio=True, referenceText={"maxLength": 1000}
-    ),
+    "tts-voice-clone": _speech(acceptInputAudio=True, requiresReferenceAudio=True, referenceText={"maxLength": 1000}),
     "tts-voice-design": _speech(instruct={"maxLength": 500, "required": True}),
     "image-to-3d": {"type": "image", "benchmark": _BENCHMARK, "steps": _range((1, 50, 25))},
 }
@@ -220,15 +218,13 @@ def _ltx_models() -> list[Model]:
 
 def _h3_models() -> list[Model]:
     models = []
-    standard = [f"minimax-h3-fl2va-fp8_{work}" for work in ("t2v", "i2v", "flf2v")] + [
-        "minimax-h3-ref2va-fp8_r2v"
-    ]
+    standard = [f"minimax-h3-fl2va-fp8_{work}" for work in ("t2v", "i2v", "flf2v")] + ["minimax-h3-ref2va-fp8_r2v"]
     for suffix, tier in (
         ("", "minimax-h3"),
         ("_balanced", "minimax-h3-balanced"),
         ("_turbo", "minimax-h3-turbo"),
     ):
-        models += [_video(id + suffix, tier) for id in standard]
+        models += [_video(model_id + suffix, tier) for model_id in standard]
     for work in ("t2v", "i2v", "flf2v", "ia2v", "flfa2v", "a2v"):
         for stages in ("", "_2stage"):
             models.append(_video(f"minimax-h3-fastvideo-int8_{work}_turbo{stages}", "minimax-h3-turbo"))
@@ -240,11 +236,11 @@ MEDIA_MODELS: Sequence[Model] = (
     *_wan_models(),
     *_ltx_models(),
     *(
-        _vendor(id, "seedance")
-        for id in ("seedance-2-0", "seedance-2-0-mini", "seedance-2-0-fast", "seedance-2-5")
+        _vendor(model_id, "seedance")
+        for model_id in ("seedance-2-0", "seedance-2-0-mini", "seedance-2-0-fast", "seedance-2-5")
     ),
     *(_vendor(f"happyhorse-1.1-{work}", "happyhorse") for work in ("t2v", "i2v", "r2v")),
-    *(_vendor(id, "wan3") for id in ("wan3.0-video", "wan3.0-spicy-video")),
+    *(_vendor(model_id, "wan3") for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
     *_h3_models(),
     _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr"),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-turbo") for size in ("turbo", "xl_turbo")),
@@ -254,7 +250,7 @@ MEDIA_MODELS: Sequence[Model] = (
     _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone"),
     _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design"),
     *(
-        Model(id=id, name=_title(id), tier="image-to-3d", media="model", needs_starting_image=True)
-        for id in ("pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d")
+        Model(id=model_id, name=_title(model_id), tier="image-to-3d", media="model", needs_starting_image=True)
+        for model_id in ("pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d")
     ),
 )

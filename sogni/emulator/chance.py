@@ -1,7 +1,7 @@
 """Every random value that a client can see: ids, seeds, worker names.
 
-Called wherever such a value is made. With a ``seed`` two emulators make the same ones. Secrets (keys, signatures of
-URLs) never come from here.
+Called wherever such a value is made. With a ``seed`` two emulators make the same ones. Secrets (keys,
+signatures of URLs) never come from here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Live connections: who is connected, and the way every frame takes to a client.
 
-Called by the socket endpoint, the intake and the workers. A frame for a client that is away is lost, as in the
-service: recovery is the greeting's work. What the fault plan says about frames happens here. The WebSocket itself is
-behind ``Wire``.
+Called by the socket endpoint, the intake and the workers. A frame for a client that is away is lost, as in
+the service: recovery is the greeting's work. What the fault plan says about frames happens here. The
+WebSocket itself is behind ``Wire``.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class _End:
 
 @define(eq=False)
 class Connection:
-    """One client's WebSocket. ``number`` counts the connections of an emulator from 1; ``greeted`` tells that the
-    first frame was written, which is always ``authenticated``."""
+    """One client's WebSocket. ``number`` counts the connections of an emulator from 1; ``greeted`` tells
+    that the first frame was written, which is always ``authenticated``. A ``frozen`` one is open but dead."""
 
     number: int
     account: Account
@@ -75,6 +75,7 @@ class Connection:
     greeted: bool = False
     models_withheld: bool = False
     ended: bool = False
+    frozen: bool = False
     _frames: int = 0
     _held: list[_Write] = field(factory=list)
     _outbox: asyncio.Queue[_Write | _End] = field(factory=asyncio.Queue)
@@ -110,6 +111,8 @@ class Connection:
                 break
             if item.delay:
                 await asyncio.sleep(item.delay)
+            if self.frozen:
+                return
             await self.wire.write(item.message)
             self.greeted = True
         if item.code is None:
@@ -172,6 +175,10 @@ class Connections:
 
     def all(self) -> list[Connection]:
         return list(self._live.values())
+
+    def freeze_all(self) -> None:
+        for connection in self.all():
+            connection.frozen = True
 
     def end_all(self, code: int | None, reason: str = "") -> None:
         for connection in self.all():

@@ -1,7 +1,7 @@
 """What work costs and how long it takes, from the model, the steps, the size and the number of results.
 
-Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate is always
-what is paid. It charges nobody.
+Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
+is always what is paid. It charges nobody.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def _result_quote(work: Work) -> Quote:
     seconds = step * steps * (1 + Decimal("0.35") * work.context_images)
     seconds += Decimal("0.2") * work.previews + (step if work.control_net else 0)
     fee = (
-        Decimal(work.model.fee_usd)
-        * Decimal(QUALITY_FACTOR.get(work.quality or "medium", "1"))
-        * max(area, Decimal(1))
+        Decimal(work.model.fee_usd) * Decimal(QUALITY_FACTOR.get(work.quality or "medium", "1")) * max(area, Decimal(1))
     )
     usd = seconds * USD_PER_RENDER_SECOND * NETWORK_FACTOR.get(work.network, Decimal(1)) + fee
     return Quote(_cents(seconds), _cents(usd), steps)
@@ -100,8 +98,20 @@ def _amounts(price: Quote, token: Token) -> dict[str, Any]:
     }
 
 
+def _rate(work: Work, token: Token) -> dict[str, Any]:
+    return {
+        "costPerBaseHQRenderInUSD": decimal_text(USD_PER_RENDER_SECOND * 10),
+        "tokenMarkePriceUSD": decimal_text(USD_PER_TOKEN[token]),
+        "costPerRenderSecUSD": decimal_text(USD_PER_RENDER_SECOND),
+        "costPerRenderSecToken": decimal_text(_cents(USD_PER_RENDER_SECOND / USD_PER_TOKEN[token])),
+        "network": work.network,
+        "networkCostMultiplier": decimal_text(NETWORK_FACTOR.get(work.network, Decimal(1))),
+    }
+
+
 def estimate_record(work: Work, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
-    """Return the answer of an image estimate (projects-4.2 §16.5, projects-5x §16); ``waiting`` is in seconds."""
+    """Return the answer of an image estimate (projects-4.2 §16.5, projects-5x §16); ``waiting`` is in
+    seconds."""
     one, project = _result_quote(work), quote(work)
     total = float(one.seconds)
     return {
@@ -115,14 +125,7 @@ def estimate_record(work: Work, token: Token, *, now: int, waiting: float) -> di
             "denoiseStrength": work.denoise,
             "time": now,
         },
-        "rate": {
-            "costPerBaseHQRenderInUSD": decimal_text(USD_PER_RENDER_SECOND * 10),
-            "tokenMarkePriceUSD": decimal_text(USD_PER_TOKEN[token]),
-            "costPerRenderSecUSD": decimal_text(USD_PER_RENDER_SECOND),
-            "costPerRenderSecToken": decimal_text(_cents(USD_PER_RENDER_SECOND / USD_PER_TOKEN[token])),
-            "network": work.network,
-            "networkCostMultiplier": decimal_text(NETWORK_FACTOR.get(work.network, Decimal(1))),
-        },
+        "rate": _rate(work, token),
         "quote": {
             "model": {
                 "weight": "1",

@@ -1,7 +1,8 @@
 """The fault plan: what goes wrong, when, and how often.
 
-Tests write rules into it from any thread; the connections, the HTTP gate and the workers ask it at the points named
-here. It only decides: whoever asked carries the fault out. A rule is spent after ``times`` uses.
+Tests write rules into it from any thread; the connections, the HTTP gate and the workers ask it at the
+points named here. It only decides: whoever asked carries the fault out. A rule is spent after ``times``
+uses.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class SocketDrop(Rule):
 class RefusedUpgrade(Rule):
     status: int = 503
     message: str = "Service temporarily unavailable"
+    delay: float = 0.0
+    hang: bool = False
 
 
 @define(eq=False)
@@ -106,7 +109,8 @@ R = TypeVar("R", bound=Rule)
 
 
 class Faults:
-    """A scriptable, thread-safe fault plan. Every method returns its rule, whose ``fired`` tells how often it applied."""
+    """A scriptable, thread-safe fault plan. Every method returns its rule, whose ``fired`` tells how often
+    it applied."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -132,9 +136,10 @@ class Faults:
         code: int | None = None,
         times: int = 1,
     ) -> SocketDrop:
-        """Cut the connection once the frame of a stage was written (``at``), instead of writing it (``before``), or
-        after a number of frames of one connection, ``authenticated`` being the first. ``code`` sends a close frame;
-        without it the TCP connection just ends. Exactly one of the three conditions must be given."""
+        """Cut the connection once the frame of a stage was written (``at``), instead of writing it
+        (``before``), or after a number of frames of one connection, ``authenticated`` being the first.
+        ``code`` sends a close frame; without it the TCP connection just ends. Exactly one of the three
+        conditions must be given."""
         given = [condition for condition in (at, before, after_frames) if condition is not None]
         if len(given) != 1:
             raise ValueError("give exactly one of at, before and after_frames")
@@ -146,11 +151,16 @@ class Faults:
         )
 
     def refuse_upgrade(
-        self, *, times: int = 1, status: int = 503, message: str | None = None
+        self,
+        *,
+        times: int = 1,
+        status: int = 503,
+        message: str = "Service temporarily unavailable",
+        delay: float = 0.0,
+        hang: bool = False,
     ) -> RefusedUpgrade:
-        """Answer WebSocket upgrades with an HTTP status and a plain text."""
-        text = message if message is not None else "Service temporarily unavailable"
-        return self._add(RefusedUpgrade(times=times, status=status, message=text))
+        """Answer WebSocket upgrades with an HTTP status and a text, after a delay, or never (``hang``)."""
+        return self._add(RefusedUpgrade(times=times, status=status, message=message, delay=delay, hang=hang))
 
     def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
         """Ignore a ``jobRequest`` as if it had never arrived and, with ``drop``, cut its connection."""
@@ -168,9 +178,7 @@ class Faults:
         """Write a frame after the one that follows it on the connection."""
         return self._add(FrameFault(times=times, type=type, hold=True))
 
-    def malform_frame(
-        self, type: str | None = None, *, raw: str | bytes = "{not json", times: int = 1
-    ) -> FrameFault:
+    def malform_frame(self, type: str | None = None, *, raw: str | bytes = "{not json", times: int = 1) -> FrameFault:
         """Write ``raw`` just before a frame."""
         return self._add(FrameFault(times=times, type=type, raw=raw))
 
@@ -194,8 +202,8 @@ class Faults:
         """Answer requests of both hosts whose path matches a glob (storage URLs, too) with a fault.
 
         ``status`` answers with the error envelope, or with ``body``; ``truncate`` sends half of what the
-        ``Content-Length`` promises; ``hang`` never answers; ``disconnect`` cuts the connection; ``delay`` alone only
-        makes the ordinary answer late."""
+        ``Content-Length`` promises; ``hang`` never answers; ``disconnect`` cuts the connection; ``delay``
+        alone only makes the ordinary answer late."""
         return self._add(
             HttpFault(
                 path=path,
@@ -249,9 +257,7 @@ class Faults:
         """Refuse a project as a whole, before it is known to the service."""
         return self._add(ProjectRefusal(error=error, message=message, times=times))
 
-    def deny_cancel(
-        self, *, message: str = "The project cannot be canceled any more", times: int = 1
-    ) -> CancelDenial:
+    def deny_cancel(self, *, message: str = "The project cannot be canceled any more", times: int = 1) -> CancelDenial:
         """Answer a cancellation with ``didCancel: false``."""
         return self._add(CancelDenial(message=message, times=times))
 

@@ -1,7 +1,8 @@
-"""Reading a received object strictly: what is there, of which type, in which range, and what nobody asked for.
+"""Reading a received object strictly: what is there, of which type, in which range, and what nobody asked
+for.
 
-Called by the checks of requests. Each finding says where and what; ``refused`` ones make the service turn the request
-down, the others are only kept for the test that wants to know.
+Called by the checks of requests. Each finding says where and what; ``refused`` ones make the service turn
+the request down, the others are only kept for the test that wants to know.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ class Fields:
         self._read.add(key)
         return self.values.get(key)
 
-    def _typed(
-        self, key: str, kind: type | tuple[type, ...], expected: str, required: bool, null: bool
-    ) -> Any:
+    def _typed(self, key: str, kind: type | tuple[type, ...], expected: str, required: bool, null: bool) -> Any:
         if not self.has(key):
             if required:
                 self.refuse(key, "is missing")
@@ -159,9 +158,7 @@ class Fields:
         for key, expected in template.items():
             if not self.has(key):
                 self.refuse(key, "is missing, although every request carries it")
-            elif self.values[key] != expected or isinstance(self.values[key], bool) != isinstance(
-                expected, bool
-            ):
+            elif self.values[key] != expected or isinstance(self.values[key], bool) != isinstance(expected, bool):
                 self.refuse(key, f"must be {expected!r}, not {self.values[key]!r}")
 
     def leftover(self) -> None:

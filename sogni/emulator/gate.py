@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+from attrs import define
 
 from .accounts import Account
 from .faults import HttpFault
@@ -23,8 +25,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
 Host = Literal["rest", "socket"]
 
-RECORD: Literal["record"] = "record"
-TRUNCATE: Literal["truncate"] = "truncate"
+
+@define(eq=False)
+class Passage:
+    """What the gate knows of a request that its route may want: its record, and whether to send only half."""
+
+    record: RecordedRequest
+    truncate: bool = False
+
+
+PASSAGE: ContextVar[Passage] = ContextVar("passage")
+"""The request being handled; aiohttp handles the requests of one connection one after another in one
+context."""
 
 
 def authorised(state: State, host: Host, handler: AccountHandler) -> Handler:
@@ -62,7 +74,7 @@ async def _record(state: State, host: Host, request: web.Request) -> RecordedReq
         query=query_without_secrets(request.query.items()),
         headers=without_secrets(request.headers.items()),
     )
-    request[RECORD] = record
+    PASSAGE.set(Passage(record))
     # Uploads are streamed by their route; everything else is small.
     if request.content_type == "application/json" and not request.path.startswith("/storage/"):
         body = await request.read()
@@ -87,7 +99,7 @@ async def _answer(state: State, host: Host, request: web.Request, handler: Handl
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)
-    request[TRUNCATE] = fault.truncate
+    PASSAGE.get().truncate = fault.truncate
     response = await _routed(host, request, handler) if _ordinary(fault) else _faulty(fault)
     if fault.truncate and isinstance(response, web.Response):
         return await _truncated(request, response)
@@ -128,9 +140,7 @@ async def send_half(
     request: web.Request, data: bytes, promised: int, status: int, content_type: str
 ) -> web.StreamResponse:
     """Promise more than is sent, then cut the connection."""
-    cut = web.StreamResponse(
-        status=status, headers={"Content-Type": content_type, "Content-Length": str(promised)}
-    )
+    cut = web.StreamResponse(status=status, headers={"Content-Type": content_type, "Content-Length": str(promised)})
     await cut.prepare(request)
     await cut.write(data)
     if request.transport is not None:

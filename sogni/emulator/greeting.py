@@ -1,6 +1,8 @@
-"""What a client is told when its WebSocket opens: who it is, what became of its projects, which models there are.
+"""What a client is told when its WebSocket opens: who it is, what became of its projects, which models
+there are.
 
-Called by the socket endpoint (transport §6.1, §9.1), its snapshot also by the recovery routes (transport §13.1).
+Called by the socket endpoint (transport §6.1, §9.1), its snapshot also by the recovery routes (transport
+§13.1).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import cast
 
+from attrs import frozen
+
 from .accounts import Token
 from .catalogue import Catalogue, Model, Options
 from .estimates import performed_steps
@@ -18,6 +20,7 @@ CONTEXT_SLOTS = 16
 MAX_IMAGES = 256
 MAX_PREVIEWS = 64
 MAX_LORAS = 8
+_PROMPTS = ("positivePrompt", "negativePrompt", "stylePrompt")
 _CONTROL_NAMES = (
     "canny",
     "depth",
@@ -37,57 +40,74 @@ _CONTROL_NAMES = (
 )
 
 
+@frozen
+class _Amounts:
+    """The plain values of a request. ``strength`` is how much of a starting image is drawn over."""
+
+    count: int
+    previews: int
+    output_format: str
+    strength: float
+    steps: int
+    seed: int | None
+
+
 def check_image(
     request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
 ) -> ImageOrder | None:
     """Read an image request; None when what is missing leaves nothing to build."""
     frame.constants(KEY_FRAME_TEMPLATE)
+    amounts = _amounts(request, frame, model, catalogue)
+    texts = [frame.text(key, required=key != "positivePrompt") or "" for key in _PROMPTS]
+    (width, height), preset = _size(frame, model, catalogue)
+    starting = _starting_image(frame, model)
+    context = _context_images(frame, model)
+    control = _control_net(frame)
+    _sampling(frame, model, catalogue)
+    _extras(frame, model)
+    if amounts is None:
+        return None
+    return ImageOrder(
+        project_id=str(request.raw("jobID")).upper(),
+        model=model,
+        media="image",
+        count=amounts.count,
+        previews=0 if model.external else amounts.previews,
+        token=cast(Token, request.raw("tokenType") or "sogni"),
+        network=network,
+        output_format="jpg" if amounts.output_format == "jpeg" else amounts.output_format,
+        disable_safety=bool(request.raw("disableSafety")),
+        app_source=request.raw("appSource"),
+        steps=amounts.steps,
+        performed_steps=performed_steps(amounts.steps, amounts.strength) if starting else amounts.steps,
+        seed=amounts.seed,
+        request=dict(request.values),
+        width=width,
+        height=height,
+        size_preset=preset,
+        prompt=texts[0],
+        negative_prompt=texts[1],
+        style_prompt=texts[2],
+        starting_image=starting,
+        denoise=amounts.strength,
+        context_images=context,
+        control=control,
+        mask=bool(frame.raw("hasReferenceMask")),
+    )
+
+
+def _amounts(request: Fields, frame: Fields, model: Model, catalogue: Catalogue) -> _Amounts | None:
     count = request.whole("numberOfImages", required=True, minimum=1, maximum=MAX_IMAGES)
     previews = request.whole("previews", required=True, minimum=0, maximum=MAX_PREVIEWS)
     output_format = request.text("outputFormat", required=True, allowed=("png", "jpg", "jpeg", "webp"))
     strength = frame.number("strength", required=True)
     steps = _limited(frame, "steps", "steps", model, catalogue, whole=True)
     _limited(frame, "guidanceScale", "guidance", model, catalogue)
-    seed = frame.whole("seed", minimum=0, maximum=2**32 - 1)
-    prompt = frame.text("positivePrompt") or ""
-    negative = frame.text("negativePrompt", required=True) or ""
-    style = frame.text("stylePrompt", required=True) or ""
-    size, preset = _size(frame, model, catalogue)
-    starting = _starting_image(frame, model, strength)
-    context = _context_images(frame, model)
-    control = _control_net(frame)
-    _sampling(frame, model, catalogue)
-    _extras(frame, model)
+    seed = frame.number("seed", null=True, minimum=0, maximum=2**32 - 1, whole=True)
     if count is None or previews is None or output_format is None or strength is None:
         return None
-    wanted = int(steps) if steps is not None else int(catalogue.default(model, "steps"))
-    return ImageOrder(
-        project_id=str(request.raw("jobID")).upper(),
-        model=model,
-        media="image",
-        count=count,
-        previews=0 if model.external else previews,
-        token=cast(Token, request.raw("tokenType") or "sogni"),
-        network=network,
-        output_format="jpg" if output_format == "jpeg" else output_format,
-        disable_safety=bool(request.raw("disableSafety")),
-        app_source=request.raw("appSource"),
-        steps=wanted,
-        performed_steps=performed_steps(wanted, strength) if starting else wanted,
-        seed=seed,
-        request=dict(request.values),
-        width=size[0],
-        height=size[1],
-        size_preset=preset,
-        prompt=prompt,
-        negative_prompt=negative,
-        style_prompt=style,
-        starting_image=starting,
-        denoise=strength,
-        context_images=context,
-        control=control,
-        mask=bool(frame.raw("hasReferenceMask")),
-    )
+    wanted = catalogue.default(model, "steps") if steps is None else steps
+    return _Amounts(count, previews, output_format, strength, int(wanted), None if seed is None else int(seed))
 
 
 def _limited(
@@ -96,8 +116,8 @@ def _limited(
     limits = catalogue.range(model, name)
     # An external provider takes no such setting and ignores it.
     if limits is None or model.external:
-        return frame.number(key, minimum=0)
-    return frame.number(key, minimum=limits[0], maximum=limits[1], whole=whole)
+        return frame.number(key, null=True, minimum=0)
+    return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
 
 def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int, int], str | None]:
@@ -120,11 +140,11 @@ def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int,
     return (int(sides[0]), int(sides[1])), preset
 
 
-def _starting_image(frame: Fields, model: Model, strength: float | None) -> bool:
-    starting = frame.flag("hasStartingImage")
+def _starting_image(frame: Fields, model: Model) -> bool:
+    starting, strength = frame.flag("hasStartingImage"), frame.raw("strength")
     if starting is False:
         frame.note("hasStartingImage", "is true or absent, never false")
-    if starting and strength is not None and not 0 <= strength <= 1:
+    if starting and isinstance(strength, int | float) and not 0 <= strength <= 1:
         frame.refuse("strength", f"must be from 0 to 1, not {strength:g}")
     if model.needs_starting_image and not starting:
         frame.refuse("hasStartingImage", f"must be true for {model.id}")
@@ -162,8 +182,8 @@ def _control_net(frame: Fields) -> Control | None:
 
 
 def _sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
-    """Read sampler and scheduler. Comfy requests have keys of their own; in legacy ones ``scheduler`` carries the
-    sampler and ``timeStepSpacing`` the scheduler (projects-4.2 §5.1)."""
+    """Read sampler and scheduler. Comfy requests have keys of their own; in legacy ones ``scheduler``
+    carries the sampler and ``timeStepSpacing`` the scheduler (projects-4.2 §5.1)."""
     comfy = frame.has("comfySampler")
     keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
     _choice(frame, keys[0], catalogue.samplers(model))

@@ -1,7 +1,7 @@
 """Images as one kind of media: their check, their price, their files.
 
-Registered with the service under "image". It ties the check, the estimates and the renderer together and decides
-nothing beside that.
+Registered with the service under "image". It ties the check, the estimates and the renderer together and
+decides nothing beside that.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class ImageKind:
 
     def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
         picture = self._picture(order, seed, inputs)
-        return Product(
-            partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format]
-        )
+        return Product(partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format])
 
     def preview(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path], done: float) -> Product:
         picture = self._picture(order, seed, inputs)

@@ -1,7 +1,7 @@
 """Pictures: an abstract image of any size that depends on nothing but its description.
 
-Called in worker threads when a result or a preview is first read. The same description gives the same bytes with the
-same versions of NumPy and Pillow; no clock, no metadata, no global random state is used.
+Called in worker threads when a result or a preview is first read. The same description gives the same bytes
+with the same versions of NumPy and Pillow; no clock, no metadata, no global random state is used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _STAR_WORDS = {"space", "galaxy", "night", "stars", "star", "moon", "cosmos", "n
 
 @frozen(kw_only=True)
 class Picture:
-    """What decides the pixels. ``done`` below 1 gives the picture of unfinished work: small contrasts, much noise."""
+    """What decides the pixels. ``done`` below 1 gives the picture of unfinished work: small contrasts, much
+    noise."""
 
     width: int
     height: int
@@ -85,9 +86,7 @@ def unreadable(path: Path) -> str | None:
 def draw(picture: Picture) -> Image.Image:
     """Draw a picture in RGB."""
     chance = _chance(picture, "shapes")
-    colours = palette(
-        f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, _chance(picture, "colours")
-    )
+    colours = palette(f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, _chance(picture, "colours"))
     scale = min(1.0, _CANVAS / max(picture.width, picture.height))
     width, height = max(8, round(picture.width * scale)), max(8, round(picture.height * scale))
     canvas = _compose(picture, width, height, colours, chance)
@@ -148,7 +147,7 @@ def _flow(x: Field, y: Field, chance: random.Random) -> Field:
     angle, pitch = chance.uniform(0, 6.283), chance.uniform(3.5, 7)
     field = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch) * 0.6 + np.sin(u * 2.3 + v * 3.1) * 0.4
     low, high = float(field.min()), float(field.max())
-    return ((field - low) / max(high - low, 1e-6)).astype(np.float32)
+    return np.asarray((field - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
 def _shaded(field: Field, colours: Sequence[Colour]) -> NDArray[np.float32]:
@@ -165,19 +164,15 @@ def _blend(canvas: NDArray[np.float32], colour: Colour, share: Field) -> NDArray
 
 def _inside(depth: Field, sharpness: float) -> Field:
     """Return 1 where ``depth`` is positive and 0 where it is negative, with a soft edge."""
-    return (1 / (1 + np.exp(np.clip(-depth * sharpness, -60, 60)))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(np.clip(-depth * sharpness, -60, 60))), dtype=np.float32)
 
 
-def _sun(
-    canvas: NDArray[np.float32], x: Field, y: Field, colour: Colour, chance: random.Random
-) -> NDArray[np.float32]:
+def _sun(canvas: NDArray[np.float32], x: Field, y: Field, colour: Colour, chance: random.Random) -> NDArray[np.float32]:
     cx, cy = chance.uniform(0.2, 0.8) * float(x.max()), chance.uniform(0.15, 0.45) * float(y.max())
     radius = chance.uniform(0.06, 0.13)
     distance = np.hypot(x - cx, y - cy)
     disc = _inside(radius - distance, 160)
-    return _blend(
-        canvas, colour, np.clip(disc * 0.95 + 0.5 * np.exp(-((distance / (radius * 3)) ** 2)), 0, 1)
-    )
+    return _blend(canvas, colour, np.clip(disc * 0.95 + 0.5 * np.exp(-((distance / (radius * 3)) ** 2)), 0, 1))
 
 
 def _ridges(
@@ -225,7 +220,7 @@ def _orbs(
 
 def _vignette(x: Field, y: Field) -> Field:
     dx, dy = x / x.max() - 0.5, y / y.max() - 0.5
-    return (1 - 0.45 * (dx * dx + dy * dy)).astype(np.float32)
+    return np.asarray(1 - 0.45 * (dx * dx + dy * dy), dtype=np.float32)
 
 
 def _opened(path: Path) -> Image.Image:
@@ -270,6 +265,4 @@ def _unfinished(image: Image.Image, picture: Picture) -> Image.Image:
     width, height = max(1, image.width // 4), max(1, image.height // 4)
     noise = Image.frombytes("RGB", (width, height), chance.randbytes(3 * width * height))
     blurred = image.filter(ImageFilter.GaussianBlur((1 - picture.done) * max(image.size) / 40))
-    return Image.blend(
-        noise.resize(image.size, Image.Resampling.NEAREST), blurred, 0.35 + 0.65 * picture.done
-    )
+    return Image.blend(noise.resize(image.size, Image.Resampling.NEAREST), blurred, 0.35 + 0.65 * picture.done)

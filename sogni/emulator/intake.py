@@ -1,7 +1,7 @@
 """What a client asks of its projects: start one, cancel one.
 
-Called by the socket endpoint with decoded frames. It decides whether the service takes a project, charges for it and
-hands it to the workers.
+Called by the socket endpoint with decoded frames. It decides whether the service takes a project, charges
+for it and hands it to the workers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define
 
-from .accounts import InsufficientFunds
+from .accounts import InsufficientFundsError
 from .connections import Connection
 from .faults import CancelDenial, ProjectRefusal
 from .orders import Order
@@ -37,9 +37,7 @@ class Intake:
         """Act on a ``jobRequest`` frame."""
         project_id = project_id_of(payload)
         if project_id is None:
-            self.state.journal.violation(
-                "jobRequest $.jobID", "must be a text; nobody can be told of the refusal"
-            )
+            self.state.journal.violation("jobRequest $.jobID", "must be a text; nobody can be told of the refusal")
             return
         refusal = self.state.faults.take(ProjectRefusal)
         if refusal is not None:
@@ -65,7 +63,7 @@ class Intake:
         cost = kind.quote(order).in_token(order.token)
         try:
             connection.account.reserve(order.token, cost)
-        except InsufficientFunds as error:
+        except InsufficientFundsError as error:
             _refuse(connection, order.project_id, INSUFFICIENT_BALANCE, str(error))
             return
         now = self.state.clock()
@@ -79,10 +77,7 @@ class Intake:
             created=now,
             updated=now,
             inputs=inputs,
-            jobs=[
-                Job(index, self.state.chance.uuid(), self._seed(order, index), now)
-                for index in range(order.count)
-            ],
+            jobs=[Job(index, self.state.chance.uuid(), self._seed(order, index), now) for index in range(order.count)],
         )
         self.state.projects.add(project)
         drop = self.state.faults.take_drop("request_received", -1)
@@ -113,7 +108,8 @@ class Intake:
         return (order.seed + index * 0x9E3779B1) % 2**32
 
     def _again(self, connection: Connection, project: Project) -> None:
-        """Answer a repeated request: nothing is generated twice, the client learns where the project stands."""
+        """Answer a repeated request: nothing is generated twice, the client learns where the project
+        stands."""
         if project.account is not connection.account:
             _refuse(connection, project.id, INVALID_REQUEST, "The project id is in use")
         elif project.waiting:
@@ -128,9 +124,7 @@ class Intake:
             self.state.journal.violation("jobError $.jobID", "must be a text")
             return
         if payload.get("error") != "artistCanceled" or payload.get("isFromWorker") is not False:
-            self.state.journal.violation(
-                "jobError", "must have error 'artistCanceled' and isFromWorker false"
-            )
+            self.state.journal.violation("jobError", "must have error 'artistCanceled' and isFromWorker false")
         refusal = self._cancel_refusal(connection, project_id)
         answer: dict[str, Any] = {"jobID": project_id, "didCancel": refusal is None}
         if refusal is not None:
@@ -151,6 +145,4 @@ class Intake:
 
 
 def _refuse(connection: Connection, project_id: str, error: int | str, message: str) -> None:
-    connection.send(
-        "jobError", {"jobID": project_id, "isFromWorker": False, "error": error, "error_message": message}
-    )
+    connection.send("jobError", {"jobID": project_id, "isFromWorker": False, "error": error, "error_message": message})

@@ -1,7 +1,7 @@
 """The life of one job on a worker: load the model, render step by step, deliver or fail.
 
-Called by the worker pool. It moves the job through its states and sends the frames that tell of it (transport §9);
-the files are described here and made when somebody reads them.
+Called by the worker pool. It moves the job through its states and sends the frames that tell of it
+(transport §9); the files are described here and made when somebody reads them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _MAX_ATTEMPTS = 3
 _SLICE = 0.2
 
 
-class _Canceled(Exception):
+class _CanceledError(Exception):
     """The project ended while a worker was busy with it."""
 
 
 @define(eq=False)
 class Pace:
-    """How fast workers are: ``step_time`` seconds per step, 0 for as fast as possible. ``running`` is cleared to
-    pause them."""
+    """How fast workers are: ``step_time`` seconds per step, 0 for as fast as possible. ``running`` is
+    cleared to pause them."""
 
     step_time: float
     running: asyncio.Event = field(factory=asyncio.Event)
@@ -38,7 +38,7 @@ class Pace:
         await asyncio.sleep(seconds)
         await self.running.wait()
         if project.finished:
-            raise _Canceled
+            raise _CanceledError
 
 
 @define(eq=False)
@@ -67,7 +67,7 @@ class JobRun:
                 self._fail("genfailure", problem, from_worker=True)
                 return False
             return await self._render()
-        except _Canceled:
+        except _CanceledError:
             return False
         except Exception:
             # A worker that stopped here would leave every later project waiting.
@@ -89,9 +89,7 @@ class JobRun:
             return None
         kind = self.state.kinds[self.project.order.media]
         loop = asyncio.get_running_loop()
-        problem = await loop.run_in_executor(
-            self.state.store.executor, kind.broken_input, self.project.inputs
-        )
+        problem = await loop.run_in_executor(self.state.store.executor, kind.broken_input, self.project.inputs)
         await self.pace.wait(0, self.project)
         return problem
 
@@ -153,9 +151,7 @@ class JobRun:
         fault = self.state.faults.take_job(self.job.index)
         if fault is None:
             return None
-        self._fail(
-            fault.error if fault.error is not None else "genfailure", fault.message, fault.is_from_worker
-        )
+        self._fail(fault.error if fault.error is not None else "genfailure", fault.message, fault.is_from_worker)
         return False
 
     def _retry(self, error: int | str, message: str) -> None:
@@ -193,9 +189,7 @@ class JobRun:
             product = self.state.kinds[order.media].result(order, job.seed, self.project.inputs)
             self.state.store.put_later(self._key("complete"), product.produce, product.content_type)
             if order.model.external:
-                job.result_url = self.state.download_url(
-                    self._key("complete"), lifetime=EXTERNAL_URL_LIFETIME
-                )
+                job.result_url = self.state.download_url(self._key("complete"), lifetime=EXTERNAL_URL_LIFETIME)
         job.step = order.performed_steps
         self.state.projects.end_job(self.project, job, "jobCompleted", "jobCompleted")
         self._send("jobResult", self._result())

@@ -1,7 +1,7 @@
 """What arrived: REST requests, WebSocket upgrades and frames, in order and decoded.
 
-Written by the servers as things arrive, read by tests from their own thread. It never keeps a key, a token or the
-signature of a URL.
+Written by the servers as things arrive, read by tests from their own thread. It never keeps a key, a token
+or the signature of a URL.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _HIDDEN = "***"
 class RecordedRequest:
     """One HTTP request. ``status`` is None until it is answered, or when it never was.
 
-    ``host`` is "rest" or "socket". ``headers`` have lower-case names; secrets read ``***``. ``body`` is decoded JSON,
-    or None; of an upload only ``body_size`` is kept.
+    ``host`` is "rest" or "socket". ``headers`` have lower-case names; secrets read ``***``. ``body`` is
+    decoded JSON, or None; of an upload only ``body_size`` is kept.
     """
 
     host: Literal["rest", "socket"]
@@ -48,8 +48,8 @@ class RecordedUpgrade:
 
 @frozen
 class RecordedFrame:
-    """One frame from a client. ``dropped`` tells that the service did not act on it, as it does with frames that
-    arrive before it has sent ``authenticated`` (transport §6.1)."""
+    """One frame from a client. ``dropped`` tells that the service did not act on it, as it does with frames
+    that arrive before it has sent ``authenticated`` (transport §6.1)."""
 
     connection: int
     type: str

@@ -42,7 +42,8 @@ class Order:
 
 @frozen
 class Control:
-    """The ControlNet of an image: its name, its share in the result from 0 to 1, and whether an image came with it."""
+    """The ControlNet of an image: its name, its share in the result from 0 to 1, and whether an image came
+    with it."""
 
     name: str
     strength: float

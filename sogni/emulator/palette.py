@@ -84,7 +84,8 @@ def words(text: str) -> list[str]:
 
 
 def _colour(code: str) -> Colour:
-    return tuple(int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))  # type: ignore[return-value]
+    red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    return red, green, blue
 
 
 def _harmony(chance: random.Random) -> list[Colour]:
@@ -109,7 +110,8 @@ def palette(prompt: str, avoid: str, chance: random.Random) -> list[Colour]:
     colours = [_jitter(colour, chance) for colour in colours]
     colours.sort(key=brightness)
     if len(colours) < 4:
-        colours.insert(0, tuple(part * 0.35 for part in colours[0]))  # type: ignore[arg-type]
+        red, green, blue = (part * 0.35 for part in colours[0])
+        colours.insert(0, (red, green, blue))
     return colours
 
 

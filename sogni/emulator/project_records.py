@@ -34,9 +34,7 @@ def _present(record: dict[str, Any]) -> dict[str, Any]:
 
 def job_record(project: Project, job: Job) -> dict[str, Any]:
     """A worker job. ``imgID`` is its identity; ``id`` repeats the project's (projects-5x §9.2)."""
-    worker = (
-        {"id": f"worker-{job.worker}", "name": job.worker, "username": job.worker} if job.worker else None
-    )
+    worker = {"id": job.worker, "name": job.worker, "username": job.worker} if job.worker else None
     return _present(
         {
             "id": project.id,

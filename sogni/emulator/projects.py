@@ -1,7 +1,7 @@
 """Projects and their jobs: what state each is in, and which of them a client has not heard of yet.
 
-Changed by the intake and the workers, read by the routes and the greeting of a connection. It sends nothing, waits
-for nothing and knows no HTTP.
+Changed by the intake and the workers, read by the routes and the greeting of a connection. It sends
+nothing, waits for nothing and knows no HTTP.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from .orders import Order
 
 UNCLAIMED_LIFETIME = 3600
 """Seconds a finished project waits for the client that was away (transport §13)."""
+
+RECORD_LIFETIME = 24 * 3600
+"""Seconds a finished project is known; its files live as long."""
 
 JobStatus = Literal[
     "created",
@@ -36,7 +39,8 @@ ENDED_PROJECT = ("completed", "errored", "cancelled")
 
 @define(eq=False)
 class Job:
-    """One result to be made. A retry replaces ``image_id``: the identity of an attempt (transport §9, jobRetry)."""
+    """One result to be made. A retry replaces ``image_id``: the identity of an attempt (transport §9,
+    jobRetry)."""
 
     index: int
     image_id: str
@@ -93,7 +97,7 @@ class Project:
     def settled_cost(self) -> Decimal:
         """Return what is paid: the share of the jobs that delivered."""
         delivered = sum(job.status == "jobCompleted" for job in self.jobs)
-        return self.cost * delivered / len(self.jobs)
+        return (self.cost * delivered / len(self.jobs)).quantize(Decimal("0.000001"))
 
 
 @define(eq=False)
@@ -110,7 +114,19 @@ class Projects:
         return len(self._projects)
 
     def add(self, project: Project) -> None:
+        self._forget_old()
         self._projects[project.id] = project
+
+    def clear(self) -> None:
+        self._projects.clear()
+
+    def _forget_old(self) -> None:
+        oldest = self.clock() - RECORD_LIFETIME
+        while self._projects:
+            first = next(iter(self._projects.values()))
+            if first.ended is None or first.ended > oldest:
+                return
+            del self._projects[first.id]
 
     def find(self, id: str, account: Account | None = None) -> Project | None:
         """Return a project by its id in any case, if it belongs to the account."""
@@ -146,9 +162,7 @@ class Projects:
         job.status, job.step, job.updated = "jobProgress", step, self.clock()
         project.status, project.updated = "progress", self.clock()
 
-    def end_job(
-        self, project: Project, job: Job, status: Literal["jobCompleted", "jobError"], reason: str
-    ) -> None:
+    def end_job(self, project: Project, job: Job, status: Literal["jobCompleted", "jobError"], reason: str) -> None:
         now = self.clock()
         job.status, job.reason, job.ended, job.updated = status, reason, now, now
         project.updated = now

@@ -1,4 +1,5 @@
-"""The forms of HTTP answers: envelopes of the REST host, bare JSON and plain text of the socket host, storage XML.
+"""The forms of HTTP answers: envelopes of the REST host, bare JSON and plain text of the socket host,
+storage XML.
 
 Called by the routes and the gate (transport §2, §4.1).
 """
@@ -20,9 +21,7 @@ def success(data: Any) -> web.Response:
 
 def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
     """The error envelope of the REST host."""
-    return web.json_response(
-        {"status": "error", "message": message, "errorCode": code}, status=status, headers=headers
-    )
+    return web.json_response({"status": "error", "message": message, "errorCode": code}, status=status, headers=headers)
 
 
 def refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
@@ -31,5 +30,6 @@ def refusal(status: int, message: str, *, headers: dict[str, str] | None = None)
 
 
 def storage_error(status: int, code: str, message: str) -> web.Response:
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+    told = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{told}</Error>'
     return web.Response(status=status, text=body, content_type="application/xml")

@@ -1,7 +1,7 @@
 """Whether a ``jobRequest`` is one the service takes, and what is wrong with it when it is not.
 
-Called by the intake of projects. It decides on the payload alone: balances and uploads are looked at afterwards. What
-belongs to one kind of media is decided by that kind's own check.
+Called by the intake of projects. It decides on the payload alone: balances and uploads are looked at
+afterwards. What belongs to one kind of media is decided by that kind's own check.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Checked:
 
 def project_id_of(payload: Any) -> str | None:
     """Return the upper-cased project id of a frame, or None when an answer could not name one."""
-    id = payload.get("jobID") if isinstance(payload, dict) else None
-    return id.upper() if isinstance(id, str) and id else None
+    given = payload.get("jobID") if isinstance(payload, dict) else None
+    return given.upper() if isinstance(given, str) and given else None
 
 
 def check_project_id(id: object) -> str | None:

@@ -1,4 +1,5 @@
-"""The HTTP side of the socket host: catalogue, estimates, recovery (transport §2, §13.1; projects-4.2 §16, §17).
+"""The HTTP side of the socket host: catalogue, estimates, recovery (transport §2, §13.1; projects-4.2 §16,
+§17).
 
 Installed by the server. Answers are bare JSON, refusals plain text.
 """
@@ -23,7 +24,7 @@ _SYNC_LIMIT = 20
 _SYNC_SPAN = 10.0
 
 
-class _Unusable(ValueError):
+class _UnusableError(ValueError):
     """An estimate path that nobody can read."""
 
 
@@ -34,7 +35,7 @@ def add_socket_host_routes(app: web.Application, state: State) -> None:
     async def estimate(request: web.Request, account: Account) -> web.Response:
         try:
             work, token = read_estimate(state, request.match_info["tail"].split("/"), request)
-        except _Unusable as problem:
+        except _UnusableError as problem:
             state.journal.violation(f"GET {request.path}", str(problem))
             return refusal(400, str(problem))
         now = round(state.clock() * 1000)
@@ -100,9 +101,7 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
         return web.json_response(sync_record(state, account, request.query.get("appId")))
 
     async def active(_: web.Request, account: Account) -> web.Response:
-        return web.json_response(
-            {"projects": [{"id": project.id} for project in state.projects.active(account)]}
-        )
+        return web.json_response({"projects": [{"id": project.id} for project in state.projects.active(account)]})
 
     app.router.add_get("/api/v1/artist/projects/sync", authorised(state, "socket", sync))
     app.router.add_get("/api/v1/artist/projects/active", authorised(state, "socket", active))
@@ -111,13 +110,13 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
 def read_estimate(state: State, segments: Sequence[str], request: web.Request) -> tuple[Work, Token]:
     """Read the path of an image estimate: ten segments in v2, three more in v3 (projects-4.2 §16.1)."""
     if len(segments) not in (10, 13):
-        raise _Unusable(f"an estimate has 10 or 13 path segments, not {len(segments)}")
+        raise _UnusableError(f"an estimate has 10 or 13 path segments, not {len(segments)}")
     token, network, model_id = segments[:3]
     model = state.catalogue.models.get(model_id)
     if model is None:
-        raise _Unusable(f"unknown model: {model_id}")
+        raise _UnusableError(f"unknown model: {model_id}")
     if token not in ("spark", "sogni") or network not in ("fast", "relaxed"):
-        raise _Unusable(f"unknown token type or network: {token}, {network}")
+        raise _UnusableError(f"unknown token type or network: {token}, {network}")
     count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
     # The sampler's segment is "_" or empty when there is none.
     context = _number(segments[12]) if len(segments) == 13 else 0.0
@@ -141,7 +140,7 @@ def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _Unusable(f"not a number: {text!r}") from None
+        raise _UnusableError(f"not a number: {text!r}") from None
     if not 0 <= value < 1e9:
-        raise _Unusable(f"out of range: {text}")
+        raise _UnusableError(f"out of range: {text}")
     return value

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from aiohttp import hdrs, web
@@ -39,6 +39,7 @@ from .store import Store
 from .workers import WorkerPool
 
 T = TypeVar("T")
+_PATIENCE = 0.5
 _UPLOAD_LIMIT = 5 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
 
@@ -75,6 +76,7 @@ class Server:
         self._ready: Future[State] = Future()
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
         self.pace = Pace(setup.step_time)
+        self.pool: WorkerPool | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
 
@@ -90,8 +92,15 @@ class Server:
     def close(self) -> None:
         """Stop the server and wait for its thread. May be called again."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+            self.post(self._stop.set)
+            # Garbage is collected in any thread: a forgotten emulator may be closed by its own server.
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the thread; True when it has ended."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the server's thread and return its result."""
@@ -103,7 +112,12 @@ class Server:
             except BaseException as error:
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(run)
+        self.post(run)
+        while not done.done() and self._thread.is_alive():
+            # A server that is just being closed may never run the function.
+            wait([done], timeout=_PATIENCE)
+        if not done.done():
+            raise RuntimeError("the emulator is not running")
         return done.result()
 
     def post(self, function: Callable[[], object]) -> None:
@@ -134,10 +148,9 @@ class Server:
         listeners: list[_Listener] = []
         executor = ThreadPoolExecutor(2, "sogni-emulator-render")
         store = Store(executor, time.time)
-        pool: WorkerPool | None = None
         try:
             state = self._make_state(store)
-            pool = WorkerPool(state, self._setup.workers, self.pace)
+            pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
             endpoint = SocketEndpoint(state, self._setup.binary_frames)
             endpoint.serve_projects(Intake(state, pool))
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
@@ -150,8 +163,8 @@ class Server:
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
         finally:
-            if pool is not None:
-                await pool.stop()
+            if self.pool is not None:
+                await self.pool.stop()
             for listener in listeners:
                 await listener.runner.cleanup()
             executor.shutdown()

@@ -1,7 +1,7 @@
 """Signed URLs: who may read or write which stored file, and until when.
 
-Called by the routes that hand such URLs out and by the storage routes that honour them. A signature is a random
-secret that stands for a grant; it proves nothing by itself and is never logged.
+Called by the routes that hand such URLs out and by the storage routes that honour them. A signature is a
+random secret that stands for a grant; it proves nothing by itself and is never logged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ EXPIRES = "X-Amz-Expires"
 SIGNATURE = "X-Amz-Signature"
 
 
-class Refused(Exception):
+MISMATCH = "The request signature does not match the signature provided."
+
+
+class RefusedError(Exception):
     """A signed URL that grants nothing; ``code`` and text as in the storage service's XML."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -53,16 +56,14 @@ class Signer:
         return {EXPIRES: str(lifetime), SIGNATURE: signature}
 
     def check(self, verb: str, signature: str, content_type: str | None) -> Key:
-        """Return the file a signature grants, or raise ``Refused``."""
+        """Return the file a signature grants, or raise ``RefusedError``."""
         grant = self._grants.get(signature)
         if grant is None or grant.verb != verb:
-            raise Refused(
-                "SignatureDoesNotMatch", "The request signature does not match the signature provided."
-            )
+            raise RefusedError("SignatureDoesNotMatch", MISMATCH)
         if self.clock() >= grant.until:
-            raise Refused("AccessDenied", "Request has expired")
+            raise RefusedError("AccessDenied", "Request has expired")
         if grant.content_type is not None and content_type != grant.content_type:
-            raise Refused(
+            raise RefusedError(
                 "SignatureDoesNotMatch",
                 f"The URL was signed for Content-Type {grant.content_type}, got {content_type}.",
             )

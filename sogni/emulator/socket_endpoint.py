@@ -1,7 +1,7 @@
 """The WebSocket: who may open one, and where each client frame goes.
 
-Installed by the server on the socket host (transport §6 to §8, §10 to §12). What frames mean is decided by the parts
-they are handed to.
+Installed by the server on the socket host (transport §6 to §8, §10 to §12). What frames mean is decided by
+the parts they are handed to.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SocketEndpoint:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         account = self.state.accounts.identify(request.headers)
-        response = self._upgrade_refusal(request, account)
+        response = await self._injected_refusal() or self._upgrade_refusal(request, account)
         number = None if response is not None else self.state.connections.number()
         self.state.journal.add(
             RecordedUpgrade(
@@ -87,10 +87,16 @@ class SocketEndpoint:
             return response or refusal(401, "Unauthorized")
         return await self._run(request, account, number)
 
-    def _upgrade_refusal(self, request: web.Request, account: Account | None) -> web.Response | None:
+    async def _injected_refusal(self) -> web.Response | None:
         fault = self.state.faults.take(RefusedUpgrade)
-        if fault is not None:
-            return refusal(fault.status, fault.message)
+        if fault is None:
+            return None
+        await asyncio.sleep(fault.delay)
+        if fault.hang:
+            await asyncio.Event().wait()
+        return refusal(fault.status, fault.message)
+
+    def _upgrade_refusal(self, request: web.Request, account: Account | None) -> web.Response | None:
         if account is None:
             return refusal(401, "Unauthorized")
         query, problem = request.query, None
@@ -110,7 +116,7 @@ class SocketEndpoint:
         return None
 
     async def _run(self, request: web.Request, account: Account, number: int) -> web.StreamResponse:
-        response = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0)
+        response = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0, autoping=False)
         await response.prepare(request)
         connection = Connection(
             number=number,
@@ -145,6 +151,10 @@ class SocketEndpoint:
 
     async def _read(self, connection: Connection, response: web.WebSocketResponse) -> None:
         async for message in response:
+            if connection.frozen:
+                continue
+            if message.type is WSMsgType.PING:
+                await response.pong(message.data)
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
             if message.type is WSMsgType.BINARY:

@@ -1,6 +1,8 @@
-"""Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a file.
+"""Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a
+file.
 
-Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in the parts.
+Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in
+the parts.
 """
 
 from __future__ import annotations

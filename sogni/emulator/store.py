@@ -1,8 +1,9 @@
 """The files of projects: what clients uploaded and what workers made.
 
-Called by the storage routes, by the check for missing uploads and by the workers. Everything lies in one temporary
-directory, so that large files never fill memory. A result is described by a function and made when it is first read:
-a client cannot tell the difference, and thousands of projects that nobody looks at cost nothing.
+Called by the storage routes, by the check for missing uploads and by the workers. Everything lies in one
+temporary directory, so that large files never fill memory. A result is described by a function and made
+when it is first read: a client cannot tell the difference, and thousands of projects that nobody looks at
+cost nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ RESULT_LIFETIME = 24 * 3600
 
 @frozen
 class Key:
-    """Names a file: the project's id, the result's id (empty for uploads) and the role (projects-4.2 §10.1)."""
+    """Names a file: the project's id, the result's id (empty for uploads) and the role (projects-4.2
+    §10.1)."""
 
     project_id: str
     item_id: str
@@ -30,7 +32,7 @@ class Key:
 
 
 Producer = Callable[[Path], None]
-"""Writes the file to the given path; runs in a worker thread, and its output depends on nothing but itself."""
+"""Writes the file to the given path. Runs in a worker thread; its output depends on nothing but itself."""
 
 
 @define(eq=False)
@@ -61,8 +63,8 @@ class Store:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def new_path(self) -> Path:
-        """Return a path nothing uses. An upload that replaces another gets its own: what was made from the first
-        one stays as it was."""
+        """Return a path nothing uses. An upload that replaces another gets its own: what was made from the
+        first one stays as it was."""
         self._count += 1
         return self.directory / f"{self._count:08d}"
 

@@ -1,4 +1,5 @@
-"""Which frames a connection wants: the map of event subscriptions and the rules that change it (transport §11).
+"""Which frames a connection wants: the map of event subscriptions and the rules that change it (transport
+§11).
 
 Called by a connection for every outgoing frame. It sends nothing.
 """

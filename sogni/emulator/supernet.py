@@ -1,4 +1,4 @@
-"""The embedded emulator as a program sees it: start it, point a client at it, look at what happened, close it.
+"""The embedded emulator as a program sees it: start it, point a client at it, see what happened, close it.
 
 The only module of the package that applications and tests need. Its methods may be called from any thread.
 """
@@ -8,19 +8,22 @@ from __future__ import annotations
 import importlib
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
-from .accounts import Account, Balance, make_account
+from .accounts import Account, Balance, Token, make_account
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
 from .project_records import live_record
 from .server import Server, Setup
 from .state import State
+
+if TYPE_CHECKING:
+    from sogni.client import SogniClient
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")
@@ -41,10 +44,10 @@ class LocalSupernet:
     host: the address to listen on.
     rest_port, socket_port: the ports of the two hosts; 0 takes free ones.
     api_key: the key clients must present; by default a random one.
-    balance: what the account owns at the start.
+    balance: what the account owns at the start: a ``Balance``, or a mapping with "spark" and "sogni".
     workers: how many images are rendered at the same time.
     step_time: seconds a rendering step takes; 0 is as fast as possible.
-    seed: makes ids and the seeds the service draws repeatable. Pictures depend on request and seed alone anyway.
+    seed: makes ids and the seeds the service draws repeatable. Pictures depend on request and seed alone.
     faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
     binary_frames: send WebSocket messages as binary frames, which clients must also accept.
     """
@@ -56,7 +59,7 @@ class LocalSupernet:
         rest_port: int = 0,
         socket_port: int = 0,
         api_key: str | None = None,
-        balance: Balance = _DEFAULT_BALANCE,
+        balance: Balance | Mapping[Token, Decimal | int | str] = _DEFAULT_BALANCE,
         workers: int = 4,
         step_time: float = 0.2,
         seed: int | None = None,
@@ -67,6 +70,10 @@ class LocalSupernet:
             raise ValueError("workers must be at least 1")
         if step_time < 0:
             raise ValueError("step_time must not be negative")
+        owned = balance
+        if not isinstance(owned, Balance):
+            owned = Balance(spark=owned.get("spark", 0), sogni=owned.get("sogni", 0))
+        self._owned = owned
         self.faults = Faults() if faults is None else faults
         self._journal = Journal()
         self._setup = Setup(
@@ -77,7 +84,7 @@ class LocalSupernet:
             step_time=step_time,
             seed=seed,
             binary_frames=binary_frames,
-            account=make_account(api_key=api_key, spark=balance.spark, sogni=balance.sogni),
+            account=make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni),
             faults=self.faults,
             journal=self._journal,
         )
@@ -99,6 +106,10 @@ class LocalSupernet:
         if self._finalizer is not None:
             self._finalizer()
         self._running = None
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until the emulator was closed, by another thread or a signal handler; True when it is."""
+        return self._running is None or self._running.server.join(timeout)
 
     def __enter__(self: Self) -> Self:
         return self.start()
@@ -153,9 +164,10 @@ class LocalSupernet:
         """The number of WebSockets open now."""
         return len(self._now.state.connections)
 
-    def client(self, **options: Any) -> Any:
+    def client(self, **options: Any) -> SogniClient:
         """Return a blocking ``sogni.SogniClient`` for this emulator; options go to its constructor."""
-        return self._client("sogni", options)
+        made: SogniClient = self._client("sogni", options)
+        return made
 
     def async_client(self, **options: Any) -> Any:
         """Return an asyncio ``sogni_async.SogniClient`` for this emulator; options go to its constructor."""
@@ -182,6 +194,29 @@ class LocalSupernet:
     def resume_workers(self) -> None:
         server = self._now.server
         server.call(server.pace.running.set)
+
+    def reset(self) -> None:
+        """Forget faults, arrivals and projects (cancels running ones), restore the balance, resume workers.
+
+        Connections stay open: for tests that share an emulator."""
+        running = self._now
+        self.faults.clear()
+
+        def clean() -> None:
+            if running.server.pool is not None:
+                running.server.pool.cancel_all()
+            running.state.projects.clear()
+            running.server.pace.running.set()
+
+        running.server.call(clean)
+        self.account.set_balance(spark=self._owned.spark, sogni=self._owned.sogni)
+        self._journal.clear()
+
+    def freeze_connections(self) -> None:
+        """Let every WebSocket that is open now fall silent: nothing is read, written or answered, not even a
+        ping."""
+        state = self._now.state
+        self._now.server.call(state.connections.freeze_all)
 
     def expire_urls(self) -> None:
         """Make every signed URL handed out so far too old; storage answers them with 403."""

@@ -1,7 +1,7 @@
 """The workers: who renders next, and what the queue looks like to those who wait.
 
-Called by the intake. Workers go on when a client is away. One job's life is in ``job_run``; here is only the order of
-jobs and the end of projects.
+Called by the intake. Workers go on when a client is away. One job's life is in ``job_run``; here is only the
+order of jobs and the end of projects.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class WorkerPool:
         self.state.projects.end(project, "cancelled", "artistCanceled", claimed=True)
         self._settle(project)
 
+    def cancel_all(self) -> None:
+        """End every unfinished project."""
+        for project in self.state.projects:
+            self.cancel(project)
+
     async def _work(self, name: str) -> None:
         while True:
             while not self._queue:
@@ -119,7 +124,8 @@ class WorkerPool:
             self._telling = asyncio.get_running_loop().call_later(_TELL_EVERY, self._tell_positions)
 
     def _tell_positions(self) -> None:
-        """Tell those near the front how they moved up. All would be too many: with every start, everybody moves."""
+        """Tell those near the front how they moved up; all would be too many, for every start moves
+        everybody."""
         self._telling = None
         for position, project in enumerate(self._waiting.values(), 1):
             moved = project.queue_position != position

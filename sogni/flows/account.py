@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.account import AccountInfo, Balances
-from ..protocol.client_state import CONNECTION, NETWORK, ClientState
+from ..protocol.client_state import NETWORK, ClientState
 from ..protocol.http import get
 from ..protocol.subscriptions import subscription_update
 from .catalogue import check_network
 from .requests import ask_for
-from .steps import Flow, change, connect, send_frame, until
+from .sending import send_frame
+from .steps import Flow, change, until
 
 SWITCH_WITHIN = 30.0
 """Seconds for the answer to a network switch (transport §12)."""
@@ -59,23 +60,3 @@ def switch_network(network: str) -> Flow[str]:
 def subscribe(update: Any) -> Flow[None]:
     """Send a change of the socket event subscriptions; finished when it is written (transport §11)."""
     yield from send_frame("setSocketEventSubscriptions", subscription_update(update))
-
-
-def open_connection(timeout: float | None) -> Flow[None]:
-    """Open the socket and wait until the service takes frames. Typed errors say why not."""
-    yield from change(lambda state, _: state.check_may_connect())
-    yield from connect()
-    yield from ready(timeout, "connect")
-
-
-def ready(timeout: float | None, phase: Any = "ready") -> Flow[None]:
-    """Wait until the socket is ready to send (transport §6.1)."""
-
-    def found(state: ClientState) -> bool | None:
-        if state.connection.phase == "ready":
-            return True
-        if state.connection.phase in ("ended", "idle"):
-            raise state.why_closed()
-        return None
-
-    yield from until((CONNECTION,), found, timeout=timeout, phase=phase, waiting_for="the socket")

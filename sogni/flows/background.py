@@ -27,8 +27,8 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return sign_preview(project_id, job_id)
         case chores.SyncProject(project_id):
             return sync_project(project_id)
-        case chores.Reconcile(snapshot, reason):
-            return reconcile(snapshot, reason)
+        case chores.Reconcile(snapshot):
+            return reconcile(snapshot)
         case chores.Resend(project_id):
             return resend(project_id)
         case chores.CheckLiveness(project_id):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import ConflictError, SogniTimeoutError
 from ..protocol.client_state import CONNECTION, ClientState
-from .steps import Flow, change, send_frame, until
+from .sending import send_frame
+from .steps import Flow, change, until
 
 
 def cancel_project(project_id: str) -> Flow[None]:

@@ -93,6 +93,7 @@ def name_models(workers: Mapping[str, int]) -> Flow[None]:
 
 def wait_for_models(timeout: float | None) -> Flow[list[AvailableModel]]:
     """The live list as soon as it is not empty. SogniTimeoutError."""
+    yield from change(lambda state, _: state.check_may_connect())
     yield from connect()
 
     def found(state: Any) -> list[AvailableModel] | None:

@@ -13,14 +13,16 @@ from typing import Any
 from ..errors import CostLimitError, ProtocolError, SogniConnectionError, SogniError, ValidationError
 from ..models.params import ImageProjectParams
 from ..protocol.client_state import ClientState
-from ..protocol.image_request import check_image_params, image_request
-from ..protocol.media_types import check_slot
+from ..protocol.image_request import image_request
+from ..protocol.image_rules import check_image_params
+from ..protocol.media_types import sniff
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
 from ..protocol.upload_plan import UploadItem, image_uploads
 from .catalogue import model_options
-from .estimates import estimate_params
-from .steps import Flow, change, new_id, open_media, send_frame
+from .estimates import DEFAULT_TOKEN, estimate_params
+from .sending import send_frame
+from .steps import Flow, change, new_id, open_media
 from .transfers import spool_result, upload_media
 
 Sources = list[list[tuple[UploadItem, Any]]]
@@ -68,7 +70,7 @@ def _open_sources(params: ImageProjectParams, sources: Sources) -> Flow[None]:
         for item in group:
             source = yield from open_source(item.field, item.media)
             opened.append((item, source))
-            source.content_type = check_slot(item.field, source.name, source.content_type, item.slot)
+            source.content_type = item.check(source.name, sniff(source.head, item.slot))
 
 
 def open_source(name: str, media: Any) -> Flow[Any]:
@@ -142,10 +144,9 @@ def _check_cost(params: ImageProjectParams, limit: Decimal) -> Flow[None]:
         raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
     cost = estimate.token
     if cost is None or cost > limit:
-        token = params.token_type or "spark"
+        token = params.token_type or DEFAULT_TOKEN
         raise CostLimitError(
             f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above max_cost={limit}",
             estimate=estimate,
             max_cost=limit,
         )
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from urllib.parse import quote
 
 from attrs import evolve
@@ -25,7 +26,8 @@ from ..protocol.replay import replay, replay_jobs, restored_project
 from .cancel import cancel_frame
 from .requests import ask, ask_bare, ask_data
 from .results import apply_record, project_record
-from .steps import Flow, change, pause, send_frame, until
+from .sending import send_frame
+from .steps import Flow, change, pause, until
 
 TOO_NEW = 5.0
 """Seconds before a snapshot within which a request may not be in it yet (transport §13.2)."""
@@ -35,8 +37,17 @@ RESEND_WITHIN = 60.0
 STRIKES = 3
 
 
-def reconcile(snapshot: Snapshot | None, reason: str) -> Flow[None]:
+def reconcile(snapshot: Snapshot | None) -> Flow[None]:
     """Bring all tracked projects in line with what the service holds for this app id."""
+    try:
+        yield from _reconcile(snapshot)
+    except SogniError as error:
+        yield from change(lambda state, _: state.reconciled())
+        raise error
+    yield from change(lambda state, _: state.reconciled())
+
+
+def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
     asked_at = yield from change(lambda _, now: now)
     if snapshot is None:
         app_id = yield from change(lambda state, _: state.app_id)
@@ -52,9 +63,9 @@ def reconcile(snapshot: Snapshot | None, reason: str) -> Flow[None]:
         if not record.is_chat and record.id.upper() not in active
     }
     for record in active.values():
-        yield from change(lambda state, now, record=record: _replay_active(state, record, now))
+        yield from change(partial(_replay_active, record))
     for project_id, record in ended.items():
-        yield from change(lambda state, now, record=record: _track_recovered(state, record, now))
+        yield from change(partial(_track_recovered, record))
         yield from apply_record(project_id, record)
     seen = active.keys() | ended.keys()
     missing = yield from change(lambda state, _: _missing(state, seen))
@@ -72,18 +83,22 @@ def reconcile(snapshot: Snapshot | None, reason: str) -> Flow[None]:
 def _recheck(project_ids: list[str]) -> Flow[None]:
     """Look again at projects that were too new to judge, unless something was heard of them since."""
     for project_id in project_ids:
-        project = yield from change(lambda state, _, i=project_id: state.projects.get(i))
+        project = yield from change(partial(_tracked, project_id))
         if project is not None and not project.settled and not project.acknowledged:
             yield from resolve_missing(project_id)
 
 
-def _replay_active(state: ClientState, record: ProjectRecord, now: float) -> None:
-    project = _track_recovered(state, record, now)
+def _tracked(project_id: str, state: ClientState, _: float) -> ProjectState | None:
+    return state.projects.get(project_id)
+
+
+def _replay_active(record: ProjectRecord, state: ClientState, now: float) -> None:
+    project = _track_recovered(record, state, now)
     if not project.settled:
-        replay(state, project, record, now)
+        replay(project, record, state, now)
 
 
-def _track_recovered(state: ClientState, record: ProjectRecord, now: float) -> ProjectState:
+def _track_recovered(record: ProjectRecord, state: ClientState, now: float) -> ProjectState:
     project_id = record.id.upper()
     project = state.projects.get(project_id)
     if project is None:
@@ -276,7 +291,7 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
         project.join(state.out, state.listening)
         project.polled = (project.app_id or record.app_id) != state.app_id
         state.track(project, now)
-        replay_jobs(state, project, record, now)
+        replay_jobs(project, record, state, now)
         if project.polled and not project.settled:
             state.out.begin(chores.Poll(project_id))
         return project
@@ -305,5 +320,5 @@ def poll(project_id: str) -> Flow[None]:
             return
         except SogniError:
             continue
-        yield from change(lambda state, now, record=record: replay_jobs(state, project, record, now))
+        yield from change(partial(replay_jobs, project, record))
         yield from apply_record(project_id, record)

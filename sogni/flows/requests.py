@@ -47,7 +47,7 @@ def request(call: HttpCall) -> Flow[HttpReply]:
 
 def pause_before(policy: RetryPolicy, attempt: int) -> float:
     """Seconds before the next try, after `attempt` tries."""
-    return min(policy.cap, policy.base * 2 ** (attempt - 1))
+    return min(policy.cap, policy.base * 2.0 ** (attempt - 1))
 
 
 def _asked_to_wait(reply: HttpReply) -> float | None:

@@ -6,18 +6,17 @@ Run in the background after `jobResult`, previews and project ends (projects-4.2
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from ..errors import ProtocolError, SogniError
+from ..errors import SogniError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import JobRecord, ProjectRecord
 from ..protocol.client_state import ClientState
 from ..protocol.http import get
 from ..protocol.job_state import JobState
-from ..protocol.project_params import with_counts
 from ..protocol.project_state import ProjectState
-from ..protocol.upload_plan import download_url_call
+from ..protocol.upload_plan import download_url_call, read_signed_url
 from .requests import ask_data
 from .steps import Flow, change, pause
 
@@ -45,11 +44,7 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
     call = download_url_call(
         project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
     )
-    data = yield from ask_data(call)
-    url = data.get("downloadUrl") if isinstance(data, Mapping) else None
-    if not isinstance(url, str) or not url:
-        raise ProtocolError(f"{call.method} {call.path}: the answer has no downloadUrl")
-    return url
+    return read_signed_url((yield from ask_data(call)), "downloadUrl")
 
 
 def sign_result(project_id: str, job_id: str) -> Flow[None]:
@@ -137,7 +132,7 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
                 url = yield from signed_url(project, job.id)
             except SogniError:
                 url = None
-        yield from change(lambda state, now, job=job, found=found, url=url: _done(state, project, job, found, url, now))
+        yield from change(_completion(project, job, found, url))
     if PROJECT_STATUS.get(record.status or ""):
         yield from change(lambda state, now: _conclude(project, record, now))
 
@@ -162,15 +157,14 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
         elif found.status == "jobError":
             canceled = found.reason == "artistCanceled"
             project.end_job(job, "canceled" if canceled else "failed", None, now)
-    project.params = with_counts(project.params, record)
-    if record.image_count and not project.settled:
-        project.number_of_media = record.image_count
+    project.counted(record.image_count, record.step_count, record.preview_count)
     return missing
 
 
-def _done(
-    state: ClientState, project: ProjectState, job: JobState, found: JobRecord, url: str | None, now: float
-) -> None:
+def _completion(
+    project: ProjectState, job: JobState, found: JobRecord, url: str | None
+) -> Callable[[ClientState, float], None]:
+    """The change that completes a job from its record."""
     payload = {
         "imgID": job.id,
         "performedStepCount": found.performed_steps,
@@ -179,8 +173,12 @@ def _done(
         "nsfwDetected": found.nsfw_detected,
         "userCanceled": found.reason == "artistCanceled",
     }
-    project.job_done(job, payload, url, now)
-    state.tell_result(project, payload)
+
+    def done(state: ClientState, now: float) -> None:
+        project.job_done(job, payload, url, now)
+        state.tell_result(project, payload)
+
+    return done
 
 
 def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
@@ -210,4 +208,3 @@ def _settle(state: ClientState, project_id: str, now: float) -> None:
     project = state.projects.get(project_id)
     if project is not None and project.ended:
         project.settle_anyway(now)
-

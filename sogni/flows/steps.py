@@ -30,8 +30,11 @@ class Http:
 
 
 @frozen
-class SendFrame:
-    """Write a frame as soon as the socket is ready; `sending` runs under the state lock just before."""
+class WriteFrame:
+    """Write a frame to the open socket; `sending` runs under the state lock just before.
+
+    SogniConnectionError when the socket broke before the frame was out.
+    """
 
     kind: str
     payload: Any = field(repr=False)
@@ -134,7 +137,7 @@ class Together:
 
 Step = (
     Http
-    | SendFrame
+    | WriteFrame
     | Upload
     | Download
     | OpenStream
@@ -157,11 +160,9 @@ def http(call: HttpCall) -> Flow[HttpReply]:
     return reply
 
 
-def send_frame(
-    kind: str, payload: Any, sending: Callable[[ClientState, float], None] | None = None
-) -> Flow[None]:
-    """Write a frame once the socket is ready."""
-    yield SendFrame(kind, payload, sending)
+def write_frame(kind: str, payload: Any, sending: Callable[[ClientState, float], None] | None = None) -> Flow[None]:
+    """Write a frame."""
+    yield WriteFrame(kind, payload, sending)
 
 
 def upload(call: HttpCall, source: Any) -> Flow[HttpReply]:
@@ -239,5 +240,3 @@ def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
     """Run flows side by side."""
     outcomes: list[T] = yield Together(flows)
     return outcomes
-
-

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
+from ..errors import JobError, SogniConnectionError, SogniError, SogniTimeoutError
 from ..protocol.http import HttpCall, HttpReply, error_of
 from ..protocol.job_state import JobState
-from ..protocol.upload_plan import UploadItem, put_call, upload_url_call
+from ..protocol.upload_plan import UploadItem, put_call, read_signed_url, upload_url_call
 from .requests import JITTER, PASSING, ask_data, pause_before, request
 from .results import signed_url
 from .steps import Flow, change, download, new_id, open_stream, pause, spool, together, upload
@@ -32,10 +32,7 @@ def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) ->
 def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
     image_id = yield from new_id()
     call = upload_url_call(item, project_id=project_id, image_id=image_id, content_type=source.content_type)
-    data = yield from ask_data(call)
-    url = data.get("uploadUrl") if isinstance(data, dict) else None
-    if not isinstance(url, str) or not url:
-        raise ProtocolError(f"{call.method} {call.path}: the answer has no uploadUrl")
+    url = read_signed_url((yield from ask_data(call)), "uploadUrl")
     yield from put_source(put_call(url, source.content_type, source.size), source, item.field)
 
 
@@ -156,9 +153,7 @@ def storage_call(url: str) -> HttpCall:
     return HttpCall(method="GET", path=url, host="storage", repeatable=True)
 
 
-def save_project(
-    jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]]
-) -> Flow[list[Path]]:
+def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]]) -> Flow[list[Path]]:
     """Write every result there is, several at once, in job order."""
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
     paths: list[Path] = []
@@ -166,7 +161,6 @@ def save_project(
         part = indexed[start : start + 4]
         paths += yield from together([save_result(job, path_for(place, job)) for place, job in part])
     return paths
-
 
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:

@@ -21,9 +21,7 @@ from ..protocol.project_state import ProjectState
 from .steps import Flow, change, clock, connect, until
 
 
-def wait_for_project(
-    project: ProjectState, *, timeout: float | None, queue_timeout: float | None
-) -> Flow[None]:
+def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
     """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
     if project.settled:
         return

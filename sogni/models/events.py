@@ -47,9 +47,7 @@ class JobEvent(Model):
     `type` is `initiating`, `started`, `progress`, `preview`, `jobETA`, `completed` or `error`.
     """
 
-    type: (
-        Literal["initiating", "started", "progress", "preview", "jobETA", "completed", "error"] | str
-    )
+    type: Literal["initiating", "started", "progress", "preview", "jobETA", "completed", "error"] | str
     project_id: str
     job_id: str
     worker_name: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ..models.account import AccountInfo, Balances
+from ..models.converter import to_dict
 from .listeners import Listeners
 from .outbox import Outbox
 
@@ -53,3 +54,15 @@ class AccountState:
             email=None,
             subscription=None,
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """The account at this moment, JSON-ready; what is not known is left out."""
+        known = {
+            "networkStatus": self.network_status,
+            "network": self.network,
+            "balance": to_dict(self.balance),
+            "walletAddress": self.wallet_address,
+            "username": self.username,
+            "email": self.email,
+        }
+        return {name: value for name, value in known.items() if value is not None}

@@ -6,9 +6,11 @@ Read and filled by the catalogue flows, and by the client state when `swarmModel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..models.catalogue import AvailableModel, SizePreset, SupportedModel
+
+T = TypeVar("T")
 
 LIST_LIFETIME = 24 * 3600.0
 PRESETS_LIFETIME = 600.0
@@ -51,7 +53,7 @@ class CatalogueState:
         self._presets[network, model_id] = (now, presets)
 
 
-def _fresh(kept: tuple[float, Any] | None, now: float, lifetime: float) -> Any:
+def _fresh(kept: tuple[float, T] | None, now: float, lifetime: float) -> T | None:
     return kept[1] if kept is not None and now - kept[0] < lifetime else None
 
 

@@ -33,7 +33,6 @@ class Reconcile(NamedTuple):
     """Compare tracked projects with a snapshot; None: ask for one (transport §13)."""
 
     snapshot: Any
-    reason: str
 
 
 class Resend(NamedTuple):
@@ -72,5 +71,14 @@ class FetchAccount(NamedTuple):
 
 
 Chore = (
-    SignResult | SignPreview | SyncProject | Reconcile | Resend | CheckLiveness | GiveUp | Poll | NameModels | FetchAccount
+    SignResult
+    | SignPreview
+    | SyncProject
+    | Reconcile
+    | Resend
+    | CheckLiveness
+    | GiveUp
+    | Poll
+    | NameModels
+    | FetchAccount
 )

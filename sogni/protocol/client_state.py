@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AuthenticationError, ProtocolError
+from ..errors import AuthenticationError, ProtocolError, SogniConnectionError
 from ..models.account import AccountInfo, Balances
 from ..models.catalogue import AvailableModel
+from ..models.chat import LLMModelInfo
 from ..models.converter import read
 from ..models.events import Connected, Disconnected, JobEvent, ProjectEvent, Reconnecting, ToastMessage
 from ..models.records import Snapshot
@@ -29,7 +30,16 @@ from .subscriptions import acknowledged
 CLIENT_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "toast_message"})
 PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
 
-CONNECTION, MODELS, NETWORK, SOCKET, CLOSED = "connection", "models", "network", "socket", "closed"
+CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
+
+CONNECTION, CHAT_MODELS, MODELS, NETWORK, SOCKET, CLOSED = (
+    "connection",
+    "chat models",
+    "models",
+    "network",
+    "socket",
+    "closed",
+)
 """Topics that waiters wait for."""
 
 KEEP_FINISHED = 30.0
@@ -55,13 +65,16 @@ class ClientState:
         self.projects: dict[str, ProjectState] = {}
         self.listeners = Listeners()
         self.projects_listeners = Listeners()
+        self.chat_listeners = Listeners()
+        self.chat_models: dict[str, LLMModelInfo] = {}
         self.auth_listeners = Listeners()
         self.frame_listeners = Listeners()
         self.listening: list[bool] = []
         self.cancellations: dict[str, tuple[bool, str] | None] = {}
         """Cancellations under way, and their answers: whether it was canceled, and what was said."""
         self.network_answer: str | None = None
-        self.reconciling = False
+        self._reconciling = False
+        self._reconcile_next: chores.Reconcile | None = None
         self.closed = False
         self.crash: BaseException | None = None
         self._frames: dict[str, Callable[[Any, float], None]] = {
@@ -69,6 +82,7 @@ class ClientState:
             "balanceUpdate": self._balance,
             "changeNetwork": self._network_changed,
             "swarmModels": self._swarm_models,
+            "swarmLLMModels": self._swarm_llm_models,
             "socketEventSubscriptionsUpdated": self._subscriptions,
             "toastMessage": self._toast,
             "jobState": self._job_state,
@@ -96,6 +110,17 @@ class ClientState:
         if self.settings.api_key is not None:
             return AuthenticationError("the service refused the API key; make a client with a valid one", status=401)
         return AuthenticationError("nobody is signed in: give an api_key, or set SOGNI_API_KEY", status=401)
+
+    def check_may_connect(self, *, again: bool = False) -> None:
+        """Raise why a socket must not be opened; `again`: on purpose, after the service refused it."""
+        if self.settings.disable_socket:
+            raise SogniConnectionError("this client was made with disable_socket=True and opens no socket")
+        closed = self.connection.closed
+        ended = self.connection.phase == "ended" and closed is not None
+        if ended and closed is not None and closed.code == connection.DISPLACED and not again:
+            raise self.why_closed()
+        if not self.signed_in:
+            raise self.signed_out_error()
 
     def unauthorized(self) -> None:
         """A request was answered with 401: the credentials are no good (transport §4.4)."""
@@ -161,7 +186,7 @@ class ClientState:
         if move == "ready":
             self.out.wake(CONNECTION)
         if move in ("ready", "sync"):
-            self.out.begin(chores.Reconcile(None, "connected"))
+            self._reconcile(chores.Reconcile(None))
         if self.connection.is_open:
             self._look_after(now)
         return move
@@ -185,6 +210,15 @@ class ClientState:
         """Follow a project from now on."""
         self.forget_finished(now)
         self.projects[project.id] = project
+
+    def listen(self) -> None:
+        """Somebody listens: from now on events are worth telling."""
+        if not self.listening:
+            self.listening.append(True)
+
+    def tracked(self) -> list[ProjectState]:
+        """The projects that are followed."""
+        return [project for project in list(self.projects.values()) if not project.abandoned]
 
     def forget_finished(self, now: float) -> None:
         """Let go of projects that finished a while ago."""
@@ -235,7 +269,22 @@ class ClientState:
         self.connection.synced()
         snapshot = read(Snapshot, data, "the authenticated frame")
         if self.projects or snapshot.active_projects or snapshot.unclaimed_completed_projects:
-            self.out.begin(chores.Reconcile(snapshot, "authenticated"))
+            self._reconcile(chores.Reconcile(snapshot))
+
+    def _reconcile(self, chore: chores.Reconcile) -> None:
+        """Reconciliations never overlap: while one runs, only the newest waits (transport §13.2)."""
+        if self._reconciling:
+            self._reconcile_next = chore
+        else:
+            self._reconciling = True
+            self.out.begin(chore)
+
+    def reconciled(self) -> None:
+        """A reconciliation is over; the next one may begin."""
+        chore, self._reconcile_next = self._reconcile_next, None
+        self._reconciling = False
+        if chore is not None:
+            self._reconcile(chore)
 
     def _balance(self, payload: Any, now: float) -> None:
         self.account.change(balance=read(Balances, payload, "the balanceUpdate frame"))
@@ -254,6 +303,14 @@ class ClientState:
         workers = {name: int(count) for name, count in counts.items() if isinstance(count, int | float)}
         self.out.begin(chores.NameModels(workers))
 
+    def _swarm_llm_models(self, payload: Any, now: float) -> None:
+        """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
+        entries = payload if isinstance(payload, dict) else {}
+        objects = {name: {"workers": entry} if isinstance(entry, int) else entry for name, entry in entries.items()}
+        self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
+        self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
+        self.out.wake(CHAT_MODELS)
+
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)
         if flags is not None:
@@ -263,7 +320,7 @@ class ClientState:
         self.out.tell(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))
 
     def _project(self, payload: Any) -> ProjectState | None:
-        return self.projects.get(payload.get("jobID")) if type(payload) is dict else None
+        return self.projects.get(payload.get("jobID", "")) if type(payload) is dict else None
 
     def _job_state(self, payload: Any, now: float) -> None:
         project = self._project(payload)

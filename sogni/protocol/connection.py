@@ -185,4 +185,6 @@ def _error_of(closed: Closed, app_id: str, host: str) -> SogniError:
         )
     if isinstance(closed.cause, SogniConnectionError):
         return SogniConnectionError(closed.cause.message, code=closed.code)
-    return SogniConnectionError(f"the connection to {host} is closed (close code {closed.code}){said}", code=closed.code)
+    return SogniConnectionError(
+        f"the connection to {host} is closed (close code {closed.code}){said}", code=closed.code
+    )

@@ -64,22 +64,30 @@ def image_estimate_call(
         1 if image_count is None else integer("image_count", image_count, low=1),
         _steps(step_count, options),
         optional(integer, "preview_count", preview_count, low=0) or 0,
-        1 if optional(flag, "cn_enabled", cn_enabled) else 0,
+        int(optional(flag, "cn_enabled", cn_enabled) or False),
         _denoise(starting_image_strength),
         *_size(width, height, preset),
     ]
-    contexts = optional(integer, "context_images", context_images, low=0)
+    further = _further_segments(guidance, sampler, context_images, options)
+    path = "/".join([f"/api/{'v3' if further else 'v2'}/job/estimate", *map(_segment, segments + further)])
+    return get(path, host="socket", **_query(gpt_image_quality, output_format, billing_mode))
+
+
+def _further_segments(guidance: Any, sampler: Any, context_images: Any, options: ModelOptions | None) -> list[Any]:
+    """What only v3 knows; a sampler or a number of context images, even 0, asks for it."""
     scale = optional(number, "guidance", guidance)
-    if sampler is not None or contexts is not None:
-        segments += [scale or 0, _sampler(sampler, options), contexts or 0]
-    version = "v2" if sampler is None and contexts is None else "v3"
-    return get(
-        "/".join([f"/api/{version}/job/estimate", *map(_segment, segments)]),
-        host="socket",
-        gptImageQuality=optional(text, "gpt_image_quality", gpt_image_quality) or None,
-        outputFormat=optional(text, "output_format", output_format) or None,
-        billingMode=optional(one_of, "billing_mode", billing_mode, allowed=BILLING_MODES),
-    )
+    contexts = optional(integer, "context_images", context_images, low=0)
+    if sampler is None and contexts is None:
+        return []
+    return [scale or 0, _sampler(sampler, options), contexts or 0]
+
+
+def _query(gpt_image_quality: Any, output_format: Any, billing_mode: Any) -> dict[str, Any]:
+    return {
+        "gptImageQuality": optional(text, "gpt_image_quality", gpt_image_quality) or None,
+        "outputFormat": optional(text, "output_format", output_format) or None,
+        "billingMode": optional(one_of, "billing_mode", billing_mode, allowed=BILLING_MODES),
+    }
 
 
 def _segment(value: Any) -> str:
@@ -144,7 +152,6 @@ def estimate_for(
     """
     params = check_image_params(params)
     contexts = [media for media in params.context_images or () if is_supplied(media)]
-    strength = params.starting_image_strength
     custom = has_custom_size(params)
     return image_estimate_call(
         params.model_id,
@@ -154,11 +161,7 @@ def estimate_for(
         step_count=params.steps,
         preview_count=params.number_of_previews,
         cn_enabled=params.control_net is not None,
-        starting_image_strength=(
-            (DEFAULT_STRENGTH if strength is None else strength)
-            if is_supplied(params.starting_image)
-            else None
-        ),
+        starting_image_strength=_kept(params),
         width=params.width if custom else None,
         height=params.height if custom else None,
         guidance=_guidance(params, options),
@@ -170,6 +173,12 @@ def estimate_for(
         preset=preset,
         options=options,
     )
+
+
+def _kept(params: ImageProjectParams) -> float | None:
+    if not is_supplied(params.starting_image):
+        return None
+    return DEFAULT_STRENGTH if params.starting_image_strength is None else params.starting_image_strength
 
 
 def _guidance(params: ImageProjectParams, options: ModelOptions | None) -> float | None:

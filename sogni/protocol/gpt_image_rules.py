@@ -55,9 +55,7 @@ def _check_masks(params: ImageProjectParams, masks: list[str]) -> None:
 
 def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
     optional(one_of, "gpt_image_quality", params.gpt_image_quality, allowed=model.qualities)
-    background = optional(
-        one_of, "gpt_image_background", params.gpt_image_background, allowed=model.backgrounds
-    )
+    background = optional(one_of, "gpt_image_background", params.gpt_image_background, allowed=model.backgrounds)
     if background == "transparent" and params.output_format == "jpg":
         sentence = "gpt_image_background: 'transparent' needs output_format 'png' or 'webp', not 'jpg'"
         raise refusal("gpt_image_background", background, "png or webp", sentence)
@@ -67,8 +65,7 @@ def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
     integer("gpt_image_output_compression", compression, low=0, high=100)
     if params.output_format not in COMPRESSED_FORMATS:
         sentence = (
-            "gpt_image_output_compression needs output_format 'jpg' or 'webp', "
-            f"not {params.output_format or 'png'!r}"
+            f"gpt_image_output_compression needs output_format 'jpg' or 'webp', not {params.output_format or 'png'!r}"
         )
         raise refusal("gpt_image_output_compression", compression, COMPRESSED_FORMATS, sentence)
 

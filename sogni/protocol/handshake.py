@@ -14,9 +14,7 @@ from ..settings import PROTOCOL_VERSION, VERSION, Network, Settings
 CLIENT_NAME = f"Sogni/{PROTOCOL_VERSION} (sogni-python) {VERSION}"
 
 
-def handshake_url(
-    settings: Settings, *, app_id: str, network: Network | str, subscriptions: Mapping[str, bool]
-) -> str:
+def handshake_url(settings: Settings, *, app_id: str, network: Network | str, subscriptions: Mapping[str, bool]) -> str:
     """The socket address with its parameters, form-encoded, in the order of the sheet (transport §6)."""
     parameters = [("appId", app_id)]
     if settings.app_source:

@@ -104,9 +104,7 @@ def json_of(call: HttpCall, reply: HttpReply) -> Any:
     try:
         return json.loads(reply.body)
     except ValueError as error:
-        raise ProtocolError(
-            f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON"
-        ) from error
+        raise ProtocolError(f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON") from error
 
 
 def data_of(call: HttpCall, reply: HttpReply) -> Any:

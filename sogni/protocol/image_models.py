@@ -127,9 +127,7 @@ _OTHER = ImageModel()
 
 def image_model(model_id: str) -> ImageModel:
     """Return the row of a model id; the common one for an id that has none."""
-    return next(
-        (row for row in ROWS if model_id in row.ids or any(part in model_id for part in row.parts)), _OTHER
-    )
+    return next((row for row in ROWS if model_id in row.ids or any(part in model_id for part in row.parts)), _OTHER)
 
 
 def uses_comfy_fields(model_id: str) -> bool:

@@ -57,9 +57,7 @@ def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
     changes |= {name: optional(text, name, values[name]) for name in _TEXTS}
     changes |= {name: optional(integer, name, values[name]) for name in _INTEGERS}
     changes |= {name: optional(number, name, values[name]) for name in _NUMBERS}
-    changes |= {
-        name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in _CHOICES.items()
-    }
+    changes |= {name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in _CHOICES.items()}
     count = params.number_of_media
     return attrs.evolve(
         params,
@@ -124,9 +122,7 @@ def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
     if model.needs_starting_image and not is_supplied(params.starting_image):
         raise refusal("starting_image", None, "an image", f"starting_image: {model_id} needs one")
     if not model.takes_starting_image and is_supplied(params.starting_image):
-        raise refusal(
-            "starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none"
-        )
+        raise refusal("starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none")
     # Positions keep their number on the wire, so that empty ones count as well.
     if len(given) > model.context_images and any(map(is_supplied, given)):
         allowed = f"at most {model.context_images}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import ValidationError
+from ..errors import ProtocolError, ValidationError
 from ..models.catalogue import ModelOptions, SupportedModel
 from ..models.converter import read
 from .field_checks import shown, text
@@ -22,9 +22,7 @@ _RANGES = (
 )  # fmt: skip
 _CHOICES = ("vae", "timesignature", "language", "keyscale", "composerMode", "speaker")
 
-_READ_OTHERWISE = frozenset(
-    {"type", "sampler", "scheduler", "comfySampler", "comfyScheduler", "acceptInputAudio"}
-)
+_READ_OTHERWISE = frozenset({"type", "sampler", "scheduler", "comfySampler", "comfyScheduler", "acceptInputAudio"})
 
 
 def options_of_tier(tier: Mapping[str, Any]) -> ModelOptions:
@@ -65,9 +63,7 @@ def _samplers(tier: Mapping[str, Any], kind: str) -> dict[str, Any]:
     )
     # Audio models may have no such choice at all; the others have one, if an empty one.
     return {
-        name: _choice(tier.get(key), alias)
-        for name, key, alias in sources
-        if kind != "audio" or _present(tier, key)
+        name: _choice(tier.get(key), alias) for name, key, alias in sources if kind != "audio" or _present(tier, key)
     }
 
 
@@ -86,7 +82,7 @@ def _choice(source: Any, alias: Callable[[Any], Any] = lambda name: name) -> Any
     if source is None:
         return {"allowed": []}
     if not isinstance(source, Mapping) or not isinstance(source.get("allowed", []), list):
-        return source
+        raise ProtocolError(f"the options of the model do not fit: {shown(source)} is no list of choices")
     allowed = [alias(name) for name in source.get("allowed", [])]
     return {"allowed": allowed, "default": alias(source.get("default"))}
 

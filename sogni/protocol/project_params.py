@@ -37,7 +37,7 @@ def project_params(given: ImageProjectParams | None, fields: Mapping[str, Any]) 
     if given is not None:
         return _of_object(given, fields)
     if "type" not in fields:
-        raise TypeError("the params object or the keyword 'type' is missing: " + _types())
+        raise TypeError(f"a params object or the keyword 'type' ({_types()}) is missing")
     kind = _kind(fields["type"])
     names = [it.name for it in attrs.fields(kind)]
     _refuse_unknown(fields, names, f"{fields['type']} projects have no keyword")
@@ -61,7 +61,7 @@ def _classes() -> str:
 
 
 def _types() -> str:
-    return "type= one of " + ", ".join(map(repr, PARAMS_BY_TYPE))
+    return " or ".join(map(repr, PARAMS_BY_TYPE))
 
 
 def _kind(type: Any) -> type[ImageProjectParams]:
@@ -104,11 +104,7 @@ def params_snapshot(params: ImageProjectParams) -> dict[str, Any]:
 
 
 def _wire_values(data: Any) -> dict[str, Any]:
-    values = {
-        wire_name(it): getattr(data, it.name)
-        for it in attrs.fields(type(data))
-        if it.name not in _MEDIA_FIELDS
-    }
+    values = {wire_name(it): getattr(data, it.name) for it in attrs.fields(type(data)) if it.name not in _MEDIA_FIELDS}
     return {
         key: list(value) if isinstance(value, list | tuple) else value
         for key, value in values.items()

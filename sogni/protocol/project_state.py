@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from ..models.converter import read_time
 from ..models.events import ErrorData, EtaRange, Event
 from ..models.snapshots import ProjectSnapshot
@@ -34,15 +36,13 @@ class ProjectState:
 
     __slots__ = (
         "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
-        "error", "eta_at", "estimated_start_at", "handle", "heard_at", "id", "jobs", "kind", "listening",
+        "enhances", "error", "eta_at", "estimated_start_at", "handle", "heard_at", "id", "jobs", "kind", "listening",
         "number_of_media", "out", "params", "polled", "queue_position", "queue_status", "recovered", "request",
         "resent", "sent_at", "sent_generation", "settled", "settled_at", "started_at", "status", "steps",
         "strikes", "work_began",
     )  # fmt: skip
 
-    def __init__(
-        self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any
-    ) -> None:
+    def __init__(self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any) -> None:
         self.id = project_id
         self.params = params
         self.out = out
@@ -73,6 +73,8 @@ class ProjectState:
         self.sent_generation = 0
         self.work_began = False
         self.strikes = 0
+        self.enhances: JobState | None = None
+        """The job this project makes an enhanced version of."""
         self.settled = False
         self.settled_at = 0.0
         self.handle: Any = None
@@ -157,6 +159,12 @@ class ProjectState:
         """Become part of a client: a restored project had none."""
         self.out, self.listening = out, listening
 
+    def enhancing(self, job: JobState, now: float) -> None:
+        """The enhanced version of a job changed; told as a change of the job, however long it has ended."""
+        if self.listening:
+            self.out.tell(job.listeners, "updated", {"enhanced_image"})
+        self._updated({"jobs"}, now)
+
     def abandon(self) -> None:
         """The request was never written: nobody is to hear of this project."""
         self.abandoned = True
@@ -207,6 +215,14 @@ class ProjectState:
             if not job.ended:
                 self.end_job(job, "failed", ErrorData(code=0, message="the service has no result of this job"), now)
         self.check_settled(now, anyway=True)
+
+    def counted(self, images: int | None, steps: int | None, previews: int | None) -> None:
+        """The record's counts outrank those that were asked for (projects-4.2 §14.3)."""
+        counts = {"number_of_media": images, "steps": steps, "number_of_previews": previews}
+        known = {name for name in counts if hasattr(self.params, name)}
+        self.params = evolve(self.params, **{name: counts[name] for name in known if counts[name] is not None})
+        if images and not self.settled:
+            self.number_of_media = images
 
     def recorded(self, job: JobState, found: Any, now: float) -> None:
         """Facts of a record that a frame did not bring; an end once reached stays."""
@@ -426,9 +442,7 @@ class ProjectState:
         self._updated({"jobs"}, now)
         return job
 
-    def _job_changed(
-        self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None
-    ) -> None:
+    def _job_changed(self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None) -> None:
         """Tell of a change of a job, in the order of projects-4.2 §12.3."""
         if not names and not project_names:
             return
@@ -457,6 +471,8 @@ class ProjectState:
             self._emit("progress", progress)
         self.check_settled(now)
         self._emit("updated", names)
+        if self.enhances is not None:
+            self.enhances.project.enhancing(self.enhances, now)
 
     def check_settled(self, now: float, *, anyway: bool = False) -> None:
         """Settle when nothing is missing; `anyway`: when nothing more will come."""

@@ -29,10 +29,10 @@ def restored_project(state: ClientState, record: ProjectRecord, now: float) -> P
     return project
 
 
-def replay(state: ClientState, project: ProjectState, record: ProjectRecord, now: float) -> None:
+def replay(project: ProjectState, record: ProjectRecord, state: ClientState, now: float) -> None:
     """Apply a record of a running project through the handlers of ordinary frames."""
     project.alive(now)
-    replay_jobs(state, project, record, now)
+    replay_jobs(project, record, state, now)
     if record.status in _QUEUED and project.status == "pending":
         state.receive("jobState", {"type": "queued", "jobID": project.id}, now)
     elif record.status == "completed":
@@ -44,7 +44,7 @@ def replay(state: ClientState, project: ProjectState, record: ProjectRecord, now
         project.cancel(now)
 
 
-def replay_jobs(state: ClientState, project: ProjectState, record: ProjectRecord, now: float) -> None:
+def replay_jobs(project: ProjectState, record: ProjectRecord, state: ClientState, now: float) -> None:
     """Apply the jobs of a record: running ones first, then those that ended; one per identity."""
     if project.settled:
         return
@@ -59,9 +59,7 @@ def replay_jobs(state: ClientState, project: ProjectState, record: ProjectRecord
             state.receive(kind, payload, now)
 
 
-def _frames(
-    job: JobRecord, ids: dict[str, Any], record: ProjectRecord
-) -> list[tuple[str, dict[str, Any]]]:
+def _frames(job: JobRecord, ids: dict[str, Any], record: ProjectRecord) -> list[tuple[str, dict[str, Any]]]:
     worker = (job.worker.username or job.worker.name) if job.worker else None
     if job.status == "jobCompleted":
         result = {

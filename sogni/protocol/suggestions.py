@@ -10,8 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 _MOST = 3
-_LIKENESS = 0.5
-"""Low on purpose: a suggestion that misses costs less than one that is not made."""
+_LIKENESS = 0.6
 
 
 def nearest(name: Any, known: Iterable[str], most: int = _MOST) -> list[str]:

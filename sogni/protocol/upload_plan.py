@@ -52,13 +52,9 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
     """
     control_net = control_net_params(params.control_net)
     singles = (
-        UploadItem(
-            role="referenceMask", field="gpt_image_mask", media=params.gpt_image_mask, allowed=(MASK_TYPE,)
-        ),
+        UploadItem(role="referenceMask", field="gpt_image_mask", media=params.gpt_image_mask, allowed=(MASK_TYPE,)),
         UploadItem(role="startingImage", field="starting_image", media=params.starting_image),
-        UploadItem(
-            role="cnImage", field="control_net.image", media=control_net.image if control_net else None
-        ),
+        UploadItem(role="cnImage", field="control_net.image", media=control_net.image if control_net else None),
     )
     contexts = [
         UploadItem(role=f"contextImage{index + 1}", field=f"context_images[{index}]", media=media)
@@ -86,9 +82,7 @@ def read_signed_url(data: Any, direction: Direction) -> str:
     return url
 
 
-def upload_url_call(
-    item: UploadItem, *, project_id: str, image_id: str, content_type: str | None
-) -> HttpCall:
+def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content_type: str | None) -> HttpCall:
     """The call for the address to upload an item to; `image_id` is a fresh id, for images only."""
     own = {"imageId": image_id} if item.endpoint == "image" else {}
     return signed_url_call(

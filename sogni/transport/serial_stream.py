@@ -14,10 +14,12 @@ import threading
 from contextlib import suppress
 from time import monotonic
 
-__all__ = ["READ", "WRITE", "SerialStream"]
+__all__ = ["LONGEST", "READ", "WRITE", "SerialStream"]
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+LONGEST = 1e6
+"""Seconds. Longer waits overflow what some systems count them in."""
 
 _BURST = 65536
 _TLS_RECORD = 16384
@@ -96,7 +98,7 @@ class SerialStream:
             return False
         with _WRITE_SELECTOR() as selector:
             selector.register(self.sock, want)
-            selector.select(min(left, _RECHECK) if want == READ else left)
+            selector.select(min(left, _RECHECK if want == READ else LONGEST))
         return True
 
     def stop(self, direction: int) -> None:

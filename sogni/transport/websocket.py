@@ -24,7 +24,7 @@ from websocket import ABNF
 
 from sogni.errors import SogniConnectionError, SogniTimeoutError
 from sogni.protocol.websocket_frames import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
-from sogni.transport.serial_stream import READ, SerialStream
+from sogni.transport.serial_stream import LONGEST, READ, SerialStream
 from sogni.transport.websocket_upgrade import UpgradeRefused, open_upgraded, shown_host
 
 __all__ = ["ConnectionLost", "SerialSocket", "UpgradeRefused"]
@@ -97,9 +97,7 @@ class SerialSocket:
         `ca_bundle` a file or directory of authorities (None: those of `requests`). The environment is not
         consulted. Raises SogniConnectionError with host and cause; UpgradeRefused with the HTTP status.
         """
-        sock = open_upgraded(
-            url, headers, timeout=timeout, proxy=proxy, no_proxy=no_proxy, ca_bundle=ca_bundle
-        )
+        sock = open_upgraded(url, headers, timeout=timeout, proxy=proxy, no_proxy=no_proxy, ca_bundle=ca_bundle)
         host = shown_host(url)
         try:
             return cls(sock, host, max_message_size)
@@ -163,7 +161,7 @@ class SerialSocket:
         if want != self._watched:
             selector.modify(self._stream.sock, want)
             self._watched = want
-        left = None if deadline is None else max(0.0, deadline - monotonic())
+        left = None if deadline is None else max(0.0, min(deadline - monotonic(), LONGEST))
         events = selector.select(left)
         if not events and left is not None:
             return False
@@ -193,7 +191,7 @@ class SerialSocket:
         deadline = monotonic() + timeout
         self._enter()
         try:
-            if not self._send_lock.acquire(timeout=max(0.0, timeout)):
+            if not self._send_lock.acquire(timeout=max(0.0, min(timeout, LONGEST))):
                 raise _too_slow(self.host, timeout)
             try:
                 self._write_all(memoryview(frame), deadline, timeout)
@@ -308,7 +306,7 @@ class SerialSocket:
     # -- ending --------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Make `receive` return, now or when it is next called; never blocks, repeatable, even after the end."""
+        """Make `receive` return, now or when next called; never blocks, repeatable, even after the end."""
         with self._gate:
             if not self._woken:
                 self._woken = True
@@ -392,6 +390,4 @@ def _sentence(error: OSError) -> str:
 
 
 def _too_slow(host: str, timeout: float) -> SogniTimeoutError:
-    return SogniTimeoutError(
-        f"{host} did not take the message within {timeout:g} s", phase="transfer", timeout=timeout
-    )
+    return SogniTimeoutError(f"{host} did not take the message within {timeout:g} s", phase="transfer", timeout=timeout)

@@ -22,12 +22,13 @@ import websocket
 from websocket import _handshake
 
 from sogni.errors import SogniConnectionError
-from sogni.transport.proxies import Proxy, bundled_authorities, bypasses, read_proxy
+from sogni.machine.proxies import Proxy, bundled_authorities, bypasses, read_proxy
 
 __all__ = ["UpgradeRefused", "open_upgraded", "shown_host"]
 
 _MAX_ANSWER = 1 << 20
 """Bytes of the answer to an upgrade, an error page included."""
+_PIECE = 16384
 _NOWHERE = ["invalid."]
 """A `no_proxy` that matches nothing: with an empty one websocket-client would read the environment's."""
 
@@ -78,7 +79,7 @@ class _BoundedStream:
 
     def recv(self, size: int) -> bytes:
         self._limit()
-        data = self.sock.recv(size)
+        data = self.sock.recv(min(size, _PIECE))  # older releases ask for as much as Content-Length claims
         self._left -= len(data)
         if self._left < 0:
             raise ConnectionAbortedError("the answer to the upgrade is too long")
@@ -245,6 +246,6 @@ def _cause(error: Exception, timeout: float) -> str:
         return "the host name cannot be resolved"
     if isinstance(error, websocket.WebSocketConnectionClosedException):
         return "the connection was closed before the upgrade was answered"
-    if isinstance(error, websocket.WebSocketException):
+    if isinstance(error, websocket.WebSocketException | UnicodeDecodeError):
         return "the answer was no WebSocket upgrade"
     return type(error).__name__

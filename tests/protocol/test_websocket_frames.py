@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -74,15 +75,14 @@ def test_any_chunking_gives_the_same_messages(
     decoder = FrameDecoder(LIMIT)
     found: list[Message] = []
     edges = [0, *sorted(cuts), len(stream)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         found += decoder.feed(stream[start:stop])
     assert found == expected
 
 
 @given(conversations())
 def test_bytes_one_by_one_give_the_same_messages(conversation: tuple[bytes, list[Message]]) -> None:
-    stream, expected = conversation
-    stream = stream[:3000]
+    stream = conversation[0][:3000]
     whole, single = FrameDecoder(LIMIT), FrameDecoder(LIMIT)
     assert [m for byte in stream for m in single.feed(bytes([byte]))] == whole.feed(stream)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import socket
+import ssl
 import threading
 import traceback
 import warnings
@@ -20,6 +22,7 @@ import websocket
 
 from sogni.errors import ProtocolError, SogniConnectionError, SogniTimeoutError
 from sogni.protocol.websocket_frames import CLOSE, PING, PONG, TEXT, Message, parse_close
+from sogni.transport.serial_stream import READ, WRITE, SerialStream
 from sogni.transport.websocket import ConnectionLost, SerialSocket, UpgradeRefused
 from tests.transport.websocket_peers import GUARD, Connection, frame, open_descriptors, serving
 
@@ -290,6 +293,47 @@ def test_a_write_that_was_not_begun_leaves_the_connection_as_it_was() -> None:
     assert found == [(TEXT, b"in time")]
 
 
+def test_a_write_that_waits_behind_a_ping_is_not_begun_either() -> None:
+    go_on = threading.Event()
+    found: list[tuple[int, bytes]] = []
+
+    def handle(peer: Connection) -> None:
+        assert go_on.wait(GUARD)
+        while b"\x89" not in (seen := peer.sock.recv(65536, socket.MSG_PEEK)):
+            peer.sock.recv(len(seen))
+        peer.sock.recv(seen.index(b"\x89"), socket.MSG_WAITALL)
+        found.extend(peer.receive() for _ in range(2))
+        peer.send(b"seen")
+
+    with connected(handle) as client:
+        fill_buffers(client)
+        client.send_ping()
+        with pytest.raises(SogniTimeoutError):
+            client.send_text("too early", 0.05)
+        go_on.set()
+        client.send_text("in time", GUARD)
+        assert client.receive(GUARD) == [(TEXT, b"seen")]
+    assert found == [(PING, b""), (TEXT, b"in time")]
+
+
+@pytest.mark.parametrize("send", [SerialSocket.send_ping, lambda client: client.send_text("x", GUARD)])
+def test_ctrl_c_inside_a_frame_ends_the_connection(
+    send: Callable[[SerialSocket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(data: memoryview) -> None:
+        raise KeyboardInterrupt
+
+    with connected(Connection.until_closed) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(client._stream, "write", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                send(client)
+        with pytest.raises(ConnectionLost, match="cut off"):
+            client.send_text("after an unknown part of a frame", GUARD)
+        with pytest.raises(ConnectionLost):
+            client.receive(GUARD)
+
+
 def test_a_sender_waits_no_longer_than_its_deadline_for_another_sender() -> None:
     held = threading.Event()
     with connected(lambda peer: assert_set(held)) as client:
@@ -555,7 +599,7 @@ def test_a_redirect_is_refused_because_credentials_would_follow_it(status: int) 
         (b"", "closed before"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "no WebSocket upgrade"),
         (b"\xff\xfe\r\n\r\n", "no WebSocket upgrade"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + bytes(2_000_000), "too long"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + bytes(2_000_000), "too long|HTTP 200"),
     ],
 )
 def test_an_answer_that_is_no_upgrade_says_so(answer: bytes, cause: str) -> None:
@@ -564,7 +608,7 @@ def test_an_answer_that_is_no_upgrade_says_so(answer: bytes, cause: str) -> None
         peer.sock.sendall(answer)
 
     with serving(handle) as url:
-        assert cause in str(refused(url))
+        assert re.search(cause, str(refused(url)))
 
 
 def test_a_host_that_does_not_listen_says_so() -> None:
@@ -594,6 +638,19 @@ def test_a_key_with_a_line_break_is_refused_before_anything_is_sent() -> None:
             "ws://127.0.0.1:9/", {"api-key": f"{KEY}\r\nX: y"}, timeout=1, max_message_size=1
         )
     assert KEY not in str(caught.value)
+
+
+def test_a_host_that_has_no_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    assert "cannot be resolved" in str(refused("ws://127.0.0.1.invalid/"))
+
+
+def test_an_upgrade_whose_time_is_up_is_not_begun() -> None:
+    with serving(Connection.until_closed) as url:
+        assert "within" in str(refused(url, timeout=1e-9))
 
 
 def test_a_scheme_that_is_none_of_ours_is_a_connection_error() -> None:
@@ -650,9 +707,67 @@ def test_nothing_stays_open_when_the_connection_cannot_be_set_up(monkeypatch: py
     def no_more() -> None:
         raise OSError(24, "Too many open files")
 
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
     with serving(lambda peer: (peer.upgrade(), peer.until_closed())[0]) as url:
+        monkeypatch.setattr("sogni.transport.websocket.selectors.DefaultSelector", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_socket(url)
+        monkeypatch.undo()
         for name in ("selectors.DefaultSelector", "socket.socketpair"):
             monkeypatch.setattr(f"sogni.transport.websocket.{name}", no_more)
             with pytest.raises(SogniConnectionError, match="Too many open files"):
                 open_socket(url)
             monkeypatch.undo()
+
+
+# -- what TLS may answer to a read or a write --------------------------------------------------------------
+
+
+class ScriptedSocket:
+    """Answers each call with the next of its answers: bytes, a number, or an error."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def setblocking(self, flag: bool) -> None:
+        assert not flag
+
+    def recv(self, _: object) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    send = recv
+
+
+def scripted(*answers: Any, secure: bool = True) -> SerialStream:
+    stream = SerialStream(ScriptedSocket(*answers))  # type: ignore[arg-type]
+    stream.secure = secure
+    return stream
+
+
+def test_a_read_may_have_to_wait_for_room_to_write() -> None:
+    stream = scripted(ssl.SSLWantWriteError(), b"data", ssl.SSLWantReadError())
+    assert (stream.read(), stream.read_want, stream.readable) == (b"", WRITE, False)
+    assert (stream.read(), stream.read_want, stream.readable) == (b"data", READ, False)
+
+
+def test_a_write_may_have_to_wait_for_something_to_read() -> None:
+    stream = scripted(ssl.SSLWantReadError(), ssl.SSLWantWriteError(), 3)
+    assert [stream.write(memoryview(b"abc")) for _ in range(3)] == [(0, READ), (0, WRITE), (3, 0)]
+
+
+def test_the_last_records_come_before_the_error_that_ended_them() -> None:
+    stream = scripted(b"last ", b"words", ConnectionResetError(), ConnectionResetError())
+    assert (stream.read(), stream.readable) == (b"last words", True)
+    with pytest.raises(ConnectionResetError):
+        stream.read()
+
+
+def test_a_full_buffer_is_followed_by_another_read() -> None:
+    stream = scripted(bytes(65536), b"rest", secure=False)
+    assert (len(stream.read()), stream.readable) == (65536, True)
+    assert (stream.read(), stream.readable) == (b"rest", False)

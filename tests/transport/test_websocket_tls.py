@@ -107,9 +107,12 @@ def test_a_certificate_of_another_authority_is_refused(server_side: ssl.SSLConte
 
 
 def test_a_certificate_for_another_name_is_refused(server_side: ssl.SSLContext, bundle: str) -> None:
-    with serving(echo, tls=server_side, name="127.0.0.1") as url:
-        with pytest.raises(SogniConnectionError, match="not trusted"), opened(url, bundle):
-            pass
+    with (
+        serving(echo, tls=server_side, name="127.0.0.1") as url,
+        pytest.raises(SogniConnectionError, match="not trusted"),
+        opened(url, bundle),
+    ):
+        pass
 
 
 def test_a_server_without_tls_is_a_connection_error(bundle: str) -> None:
@@ -117,12 +120,12 @@ def test_a_server_without_tls_is_a_connection_error(bundle: str) -> None:
         peer.sock.recv(1)
         peer.sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    with serving(handle, name="localhost") as url:
-        with (
-            pytest.raises(SogniConnectionError, match="localhost"),
-            opened(url.replace("ws:", "wss:"), bundle),
-        ):
-            pass
+    with (
+        serving(handle, name="localhost") as url,
+        pytest.raises(SogniConnectionError, match="localhost"),
+        opened(url.replace("ws:", "wss:"), bundle),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic dTpw"])
@@ -130,11 +133,14 @@ def test_tls_goes_through_a_proxy(
     authorization: str | None, server_side: ssl.SSLContext, bundle: str
 ) -> None:
     proxy = ConnectProxy(authorization)
-    with serving(echo, tls=server_side, name="localhost") as url, proxy.running() as address:
-        with opened(url, bundle, proxy=f"http://u:p@{address}") as client:
-            assert client.receive(GUARD) == [(TEXT, b"hello"), (TEXT, b"at once")]
-            client.send_text("through", GUARD)
-            assert client.receive(GUARD) == [(TEXT, b"through")]
+    with (
+        serving(echo, tls=server_side, name="localhost") as url,
+        proxy.running() as address,
+        opened(url, bundle, proxy=f"http://u:p@{address}") as client,
+    ):
+        assert client.receive(GUARD) == [(TEXT, b"hello"), (TEXT, b"at once")]
+        client.send_text("through", GUARD)
+        assert client.receive(GUARD) == [(TEXT, b"through")]
     assert [f"wss://{target}/" for target in proxy.asked] == [url]
 
 
@@ -142,7 +148,7 @@ def test_tls_goes_through_a_proxy(
 
 
 def test_what_tls_holds_is_read_before_waiting(server_side: ssl.SSLContext, bundle: str) -> None:
-    """One record with many frames: all but the first bytes are in the session, where no selector sees them."""
+    """One record with many frames: what is left of it is in the session, where no selector sees it."""
 
     def handle(peer: Connection) -> None:
         peer.upgrade()
@@ -320,21 +326,24 @@ def test_concurrent_senders_and_a_reader_lose_and_damage_nothing(
                 else:
                     checker.check(payload)
 
-    with serving(server, tls=server_side, name="localhost") as url, opened(url, bundle) as client:
-        with ThreadPoolExecutor(SENDERS + 1) as pool:
-            reading = pool.submit(read, client)
-            names = [f"s{index}" for index in range(SENDERS)]
-            sending = [pool.submit(send, client, name) for name in names]
-            counts = {
-                name: task.result(STRESS_SECONDS + GUARD) for name, task in zip(names, sending, strict=True)
-            }
-            client.send_text("done", GUARD)
-            checker, pongs = reading.result(GUARD)
+    names = [f"s{index}" for index in range(SENDERS)]
+    with (
+        serving(server, tls=server_side, name="localhost") as url,
+        opened(url, bundle) as client,
+        ThreadPoolExecutor(SENDERS + 1) as pool,
+    ):
+        reading = pool.submit(read, client)
+        sending = [pool.submit(send, client, name) for name in names]
+        waited = [task.result(STRESS_SECONDS + GUARD) for task in sending]
+        client.send_text("done", GUARD)
+        checker, pongs = reading.result(GUARD)
+    counts = dict(zip(names, waited, strict=True))
     assert server.got.seen == counts
     assert checker.seen == {**counts, "server": server.sent}
     assert 0 < server.pongs <= server.pings
     assert pongs > 0
     print(
         f"\n{STRESS_SECONDS:g} s: {server.got.seen.total()} messages ({server.got.bytes >> 20} MiB) up,"
-        f" {checker.seen.total()} ({checker.bytes >> 20} MiB) down, {server.pings} pings, {server.pongs} pongs"
+        f" {checker.seen.total()} ({checker.bytes >> 20} MiB) down,"
+        f" {server.pings} pings, {server.pongs} pongs"
     )

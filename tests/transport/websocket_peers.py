@@ -1,4 +1,4 @@
-"""Servers for the tests of the WebSocket transport: written on bare sockets, so that every byte is the test's."""
+"""Servers for the tests of the WebSocket transport, on bare sockets, so that every byte is the test's."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import requests.utils
 
 from sogni.errors import SogniConnectionError
 from sogni.protocol.websocket_frames import TEXT
-from sogni.transport.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy
+from sogni.machine.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy
 from sogni.transport.websocket import SerialSocket
 from tests.transport.websocket_peers import GUARD, Connection, ConnectProxy, serving
 
@@ -198,29 +198,36 @@ def test_a_connection_goes_through_a_proxy() -> None:
 
 def test_a_proxy_gets_the_name_and_password_of_its_url() -> None:
     proxy = ConnectProxy("Basic bWVAd29yazpwOnNz")  # me@work:p:ss
-    with serving(echo) as url, proxy.running() as address:
-        with opened(url, f"http://me%40work:p%3Ass@{address}") as client:
-            talk(client)
+    with (
+        serving(echo) as url,
+        proxy.running() as address,
+        opened(url, f"http://me%40work:p%3Ass@{address}") as client,
+    ):
+        talk(client)
 
 
 @pytest.mark.parametrize("login", ["", "me:hush@"])
 def test_a_proxy_that_refuses_the_login_is_named(login: str) -> None:
     proxy = ConnectProxy("Basic other")
-    with serving(echo) as url, proxy.running() as address:
-        with (
-            pytest.raises(SogniConnectionError, match="407") as caught,
-            opened(url, f"http://{login}{address}"),
-        ):
-            pass
+    with (
+        serving(echo) as url,
+        proxy.running() as address,
+        pytest.raises(SogniConnectionError, match="407") as caught,
+        opened(url, f"http://{login}{address}"),
+    ):
+        pass
     assert address in str(caught.value)
     assert "hush" not in str(caught.value)
 
 
 def test_an_exempt_host_is_reached_directly() -> None:
     proxy = ConnectProxy()
-    with serving(echo) as url, proxy.running() as address:
-        with opened(url, f"http://{address}", no_proxy="127.0.0.0/8") as client:
-            talk(client)
+    with (
+        serving(echo) as url,
+        proxy.running() as address,
+        opened(url, f"http://{address}", no_proxy="127.0.0.0/8") as client,
+    ):
+        talk(client)
     assert proxy.asked == []
 
 

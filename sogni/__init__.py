@@ -1,0 +1,177 @@
+"""The Sogni Supernet from Python: images, video, music and text, blocking and simple.
+
+Everything public is here; the asyncio twin with the same names is `sogni_async`. Names are loaded at
+first use, so that importing costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .public import shared_home
+
+if TYPE_CHECKING:
+    from .api.account import Account, CurrentAccount
+    from .api.chat import Chat
+    from .api.job import EnhancedImage, Job
+    from .api.low_level import ApiClient
+    from .api.many import as_completed, wait
+    from .api.project import Project
+    from .api.projects import Projects
+    from .client import SogniClient
+    from .errors import (
+        ApiError,
+        AuthenticationError,
+        ChatError,
+        ClientClosedError,
+        ConflictError,
+        ConnectionRejectedError,
+        CostLimitError,
+        InsufficientBalanceError,
+        JobError,
+        NotFoundError,
+        PartialFailureError,
+        PartialResultWarning,
+        PermissionDeniedError,
+        ProjectCanceledError,
+        ProjectError,
+        ProjectFailedError,
+        ProtocolError,
+        RateLimitError,
+        ServerError,
+        SogniConnectionError,
+        SogniError,
+        SogniTimeoutError,
+        ValidationError,
+    )
+    from .models.account import AccountInfo, Balances, TokenBalance
+    from .models.catalogue import (
+        AvailableModel,
+        Choice,
+        ModelOptions,
+        NumberRange,
+        SizePreset,
+        SupportedModel,
+        VideoAssetConfig,
+        VideoAssets,
+    )
+    from .models.chat import LLMModelInfo, LLMPreset, LLMRange
+    from .models.converter import from_dict, to_dict
+    from .models.estimates import CostEstimation
+    from .models.events import (
+        Connected,
+        Disconnected,
+        ErrorData,
+        EtaRange,
+        Event,
+        JobEvent,
+        ProjectEvent,
+        Reconnecting,
+        ToastMessage,
+    )
+    from .models.health import HealthCheck, HealthReport
+    from .models.params import ControlNetParams, ImageProjectParams
+    from .models.records import JobRecord, ProjectRecord
+    from .settings import RetryPolicy, Timeouts
+    from .settings import VERSION as __version__
+
+_HOMES = {
+    "Account": "api.account",
+    "ApiClient": "api.low_level",
+    "Chat": "api.chat",
+    "CurrentAccount": "api.account",
+    "EnhancedImage": "api.job",
+    "Job": "api.job",
+    "Project": "api.project",
+    "Projects": "api.projects",
+    "SogniClient": "client",
+    "as_completed": "api.many",
+    "wait": "api.many",
+}
+
+__all__ = [
+    "Account",
+    "AccountInfo",
+    "ApiClient",
+    "ApiError",
+    "AuthenticationError",
+    "AvailableModel",
+    "Balances",
+    "Chat",
+    "ChatError",
+    "Choice",
+    "ClientClosedError",
+    "ConflictError",
+    "Connected",
+    "ConnectionRejectedError",
+    "ControlNetParams",
+    "CostEstimation",
+    "CostLimitError",
+    "CurrentAccount",
+    "Disconnected",
+    "EnhancedImage",
+    "ErrorData",
+    "EtaRange",
+    "Event",
+    "HealthCheck",
+    "HealthReport",
+    "ImageProjectParams",
+    "InsufficientBalanceError",
+    "Job",
+    "JobError",
+    "JobEvent",
+    "JobRecord",
+    "LLMModelInfo",
+    "LLMPreset",
+    "LLMRange",
+    "ModelOptions",
+    "NotFoundError",
+    "NumberRange",
+    "PartialFailureError",
+    "PartialResultWarning",
+    "PermissionDeniedError",
+    "Project",
+    "ProjectCanceledError",
+    "ProjectError",
+    "ProjectEvent",
+    "ProjectFailedError",
+    "ProjectRecord",
+    "Projects",
+    "ProtocolError",
+    "RateLimitError",
+    "Reconnecting",
+    "RetryPolicy",
+    "ServerError",
+    "SizePreset",
+    "SogniClient",
+    "SogniConnectionError",
+    "SogniError",
+    "SogniTimeoutError",
+    "SupportedModel",
+    "Timeouts",
+    "ToastMessage",
+    "TokenBalance",
+    "ValidationError",
+    "VideoAssetConfig",
+    "VideoAssets",
+    "as_completed",
+    "from_dict",
+    "to_dict",
+    "wait",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module(".settings", __name__).VERSION
+    home = _HOMES.get(name)
+    module = f"{__name__}.{home}" if home else shared_home(name, __name__)
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,105 @@
+"""What a person sees of projects and jobs in a notebook and in a terminal.
+
+Called by the handles when they are shown, and by `wait(progress=True)`. It fetches nothing and needs no
+library; in a notebook it uses the IPython that runs there.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+_BAR = 30
+_PLAYERS = {
+    "image": '<img src="{url}" alt="{alt}" style="max-width:100%;max-height:32em">',
+    "video": '<video src="{url}" controls loop style="max-width:100%;max-height:32em"></video>',
+    "audio": '<audio src="{url}" controls></audio>',
+}
+
+
+def job_html(job: Any) -> str:
+    """A finished job as its image, video or audio; any other as its state."""
+    player = _PLAYERS.get(job.type)
+    if job.result_url and job.has_result_media and player:
+        return player.format(url=html.escape(job.result_url, quote=True), alt=f"job {html.escape(job.id)}")
+    return f"<code>{html.escape(repr(job))}</code>"
+
+
+def project_html(project: Any) -> str:
+    """A project as a table of its jobs."""
+    rows = "".join(_row(place, job) for place, job in enumerate(project.jobs))
+    error = f"<p>{html.escape(project.error.message)}</p>" if project.error else ""
+    head = "<tr><th>job</th><th>status</th><th>progress</th><th>worker</th><th>seed</th><th>result</th></tr>"
+    return (
+        f"<div><b>Project</b> <code>{html.escape(project.id)}</code> {html.escape(project.status)} "
+        f'<progress value="{project.progress}" max="100"></progress> {project.progress}%{error}'
+        f"<table>{head}{rows}</table></div>"
+    )
+
+
+def _row(place: int, job: Any) -> str:
+    url = job.result_url or job.preview_url
+    link = f'<a href="{html.escape(url, quote=True)}">{"result" if job.result_url else "preview"}</a>' if url else ""
+    cells = (
+        str(place),
+        job.status,
+        f"{job.progress}%",
+        job.worker_name or "",
+        "" if job.seed is None else str(job.seed),
+    )
+    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}<td>{link}</td></tr>"
+
+
+def in_notebook() -> bool:
+    """Whether this process shows its output in a notebook."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and "IPKernelApp" in running.config
+
+
+def live_in_notebook(project: Any) -> None:
+    """Show a project as a table that follows it until it is finished."""
+    notebook: Any = import_module("IPython.display")
+    shown = notebook.display(notebook.HTML(project_html(project)), display_id=True)
+    if project.finished or shown is None:
+        return
+
+    def refresh(*_: Any) -> None:
+        shown.update(notebook.HTML(project_html(project)))
+
+    for event in ("updated", "progress", "completed", "failed", "canceled"):
+        project.on(event, refresh)
+
+
+@contextmanager
+def watching(project: Any) -> Iterator[None]:
+    """Show the progress of a project while it is waited for: a bar on a terminal, a table in a notebook.
+
+    In a pipe it shows nothing.
+    """
+    if in_notebook():
+        live_in_notebook(project)
+        yield
+        return
+    if not sys.stderr.isatty():
+        yield
+        return
+
+    def show(*_: Any) -> None:
+        done = round(project.progress / 100 * _BAR)
+        sys.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {project.progress:3d}% {project.status:<10}")
+        sys.stderr.flush()
+
+    removers = [project.on(event, show) for event in ("progress", "updated")]
+    show()
+    try:
+        yield
+    finally:
+        for remove in removers:
+            remove()
+        show()
+        sys.stderr.write("\n")

@@ -1,0 +1,65 @@
+"""Estimates: decides what is asked before a price is (projects-4.2 §16, projects-5x §16)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..models.base import TokenType
+from ..models.catalogue import SizePreset
+from ..models.estimates import CostEstimation
+from ..models.params import ImageProjectParams, ProjectParams
+from ..protocol.estimate_calls import (
+    enhancement_estimate_call,
+    estimate_for,
+    find_preset,
+    image_estimate_call,
+    read_estimate,
+    wanted_preset,
+)
+from ..protocol.image_rules import check_image_params
+from ..protocol.project_params import project_params
+from .catalogue import model_options, size_presets
+from .requests import ask
+from .steps import Flow, change
+
+DEFAULT_TOKEN: TokenType = "sogni"
+"""The token that pays for a project when none is named (projects-4.2 §3.1)."""
+
+
+def estimate_params(params: ImageProjectParams) -> Flow[CostEstimation]:
+    """What the project with these params would cost."""
+    options = yield from model_options(params.model_id)
+    token = params.token_type or DEFAULT_TOKEN
+    network = yield from change(lambda state, _: params.network or state.network)
+    preset = yield from _preset(params.size_preset, network, params.model_id)
+    return read_estimate(
+        (yield from ask(estimate_for(params, preset=preset, options=options, network=network, token_type=token)))
+    )
+
+
+def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
+    """What the project would cost that `create` makes of the same arguments."""
+    return (yield from estimate_params(check_image_params(project_params(given, fields))))
+
+
+def estimate_image(model: str, **wanted: Any) -> Flow[CostEstimation]:
+    """What images of a model would cost."""
+    size_preset = wanted.pop("size_preset", None)
+    options = yield from model_options(model)
+    preset = yield from _preset(size_preset, wanted.get("network") or "fast", model)
+    call = image_estimate_call(model, **wanted, preset=preset, options=options)
+    return read_estimate((yield from ask(call)))
+
+
+def estimate_enhancement(strength: str, token_type: str | None) -> Flow[CostEstimation]:
+    """What enhancing an image would cost."""
+    call = enhancement_estimate_call(strength, token_type)
+    return read_estimate((yield from ask(call)))
+
+
+def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePreset | None]:
+    wanted = wanted_preset(size_preset)
+    if wanted is None:
+        return None
+    return find_preset((yield from size_presets(network, model_id)), wanted)

@@ -1,0 +1,82 @@
+"""Many requests one after the other: decides which may begin, within one cost limit for all.
+
+Called by `projects.map` of both packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from ..errors import CostLimitError, ValidationError
+from ..models.params import ImageProjectParams
+from ..protocol.project_params import project_params
+from ..protocol.project_state import ProjectState
+from .create import cost_limit, create_project
+from .estimates import estimate_params
+from .steps import Flow
+
+
+class Plan:
+    """The requests still to come, what they may cost, and the first error."""
+
+    def __init__(self, requests: Iterable[Any], concurrency: Any, max_cost: Any) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise ValidationError(
+                f"concurrency must be an integer of 1 or more, not {concurrency!r}",
+                field="concurrency",
+                value=concurrency,
+                allowed="1 or more",
+            )
+        self.concurrency = concurrency
+        self._requests = iter(requests)
+        self._next: list[Any] = []
+        self._left = cost_limit(max_cost)
+        self._limit = self._left
+        self._error: Exception | None = None
+
+    def more(self) -> bool:
+        """Whether another project is to begin."""
+        if self._error is not None:
+            return False
+        if not self._next:
+            try:
+                self._next.append(next(self._requests))
+            except StopIteration:
+                return False
+        return True
+
+    def take(self) -> tuple[Any, Flow[ProjectState]]:
+        """The next request and the flow that creates its project."""
+        request = self._next.pop()
+        return request, self._create(request)
+
+    def failed(self, error: Exception) -> None:
+        """A request could not begin; nothing after it does."""
+        self._error = error
+
+    def finish(self) -> None:
+        """Raise what kept a request from beginning."""
+        if self._error is not None:
+            raise self._error
+
+    def _create(self, request: Any) -> Flow[ProjectState]:
+        given = request if not isinstance(request, Mapping) else None
+        fields = request if isinstance(request, Mapping) else {}
+        if self._left is not None:
+            yield from self._reserve(project_params(given, fields))
+        return (yield from create_project(given, fields))
+
+    def _reserve(self, params: ImageProjectParams) -> Flow[None]:
+        assert self._left is not None
+        estimate = yield from estimate_params(params)
+        cost = estimate.token
+        if cost is None or cost > self._left:
+            shown: Any = "unknown" if cost is None else cost
+            raise CostLimitError(
+                f"the next estimate is {shown}, more than the {self._left} left of max_cost={self._limit}",
+                estimate=estimate,
+                max_cost=self._limit,
+            )
+        self._left = Decimal(self._left - cost)

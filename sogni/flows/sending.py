@@ -1,0 +1,59 @@
+"""Sending frames: decides when a frame may go out and what happens when the socket breaks under it.
+
+Every frame waits for the service's `authenticated`; what it sends before that is dropped (transport §6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import Phase, SogniConnectionError
+from ..protocol.client_state import CONNECTION, ClientState
+from .steps import Flow, change, clock, connect, until, write_frame
+
+Sending = Callable[[ClientState, float], None]
+
+
+def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[None]:
+    """Write a frame once the socket is ready; on the next connection when this one breaks.
+
+    `sending` runs under the state lock just before the frame is written. A frame that could not be
+    written whole was not taken, so that writing it again does no harm. SogniTimeoutError (phase
+    `ready`), SogniConnectionError, AuthenticationError.
+    """
+    timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
+    deadline = (yield from clock()) + timeout
+    while True:
+        yield from change(lambda state, _: state.check_may_connect())
+        yield from connect()
+        left = deadline - (yield from clock())
+        yield from ready(max(0.0, left))
+        try:
+            yield from write_frame(kind, payload, sending)
+            return
+        except SogniConnectionError:
+            if (yield from clock()) >= deadline:
+                raise
+
+
+def ready(timeout: float | None, phase: Phase = "ready") -> Flow[None]:
+    """Wait until the service takes frames. Raises why there is no connection."""
+
+    def found(state: ClientState) -> bool | None:
+        if state.connection.phase == "ready":
+            return True
+        if state.connection.phase in ("ended", "idle"):
+            raise state.why_closed()
+        return None
+
+    yield from until((CONNECTION,), found, timeout=timeout, phase=phase, waiting_for="the socket")
+
+
+def open_connection(timeout: float | None) -> Flow[None]:
+    """Open the socket and wait until the service takes frames, also after it refused this client before."""
+    yield from change(lambda state, _: state.check_may_connect(again=True))
+    yield from connect()
+    if timeout is None:
+        timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
+    yield from ready(timeout, "connect")

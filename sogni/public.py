@@ -1,0 +1,41 @@
+"""The public names that both packages share, and where each lives.
+
+Read by `sogni` and `sogni_async`, whose own modules add what does I/O.
+"""
+
+from __future__ import annotations
+
+_HOMES = {
+    "errors": (
+        "ApiError", "AuthenticationError", "ChatError", "ClientClosedError", "ConflictError",
+        "ConnectionRejectedError", "CostLimitError", "InsufficientBalanceError", "JobError", "NotFoundError",
+        "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "ProjectCanceledError",
+        "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
+        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ValidationError",
+    ),
+    "models.account": ("AccountInfo", "Balances", "TokenBalance"),
+    "models.catalogue": (
+        "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
+        "VideoAssetConfig", "VideoAssets",
+    ),
+    "models.chat": ("LLMModelInfo", "LLMPreset", "LLMRange"),
+    "models.converter": ("from_dict", "to_dict"),
+    "models.estimates": ("CostEstimation",),
+    "models.events": (
+        "Connected", "Disconnected", "ErrorData", "EtaRange", "Event", "JobEvent", "ProjectEvent",
+        "Reconnecting", "ToastMessage",
+    ),
+    "models.health": ("HealthCheck", "HealthReport"),
+    "models.params": ("ControlNetParams", "ImageProjectParams"),
+    "models.records": ("JobRecord", "ProjectRecord"),
+    "settings": ("RetryPolicy", "Timeouts"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def shared_home(name: str, package: str) -> str:
+    """The module a shared name lives in; AttributeError when `package` has no such name."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    return f"sogni.{home}"

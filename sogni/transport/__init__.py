@@ -1,0 +1,1 @@
+"""The blocking shell: the only modules that open sockets and start threads."""

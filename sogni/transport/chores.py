@@ -1,0 +1,140 @@
+"""Background threads: decide who does the work that nobody waits for, and when it goes on.
+
+Filled by the engine with the chores of the outbox. A chore that pauses holds no thread. Threads start
+when there is work, at most a few at once, and end when there has been none for a while.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ClientClosedError, SogniError
+from ..flows.steps import Flow, Pause, Step
+
+logger = logging.getLogger("sogni")
+
+MOST_THREADS = 8
+IDLE_SECONDS = 2.0
+
+Perform = Callable[[Step], Any]
+
+
+class Chores:
+    """Flows under way in the background.
+
+    `performer` returns what performs a step, None when the client is gone.
+    """
+
+    def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
+        self._performer = performer
+        self._jittered = jittered
+        self._changed = threading.Condition()
+        self._ready: deque[Flow[None]] = deque()
+        self._paused: list[tuple[float, int, Flow[None]]] = []
+        self._order = itertools.count()
+        self._threads: set[threading.Thread] = set()
+        self._free = 0
+        self._ended = False
+
+    def begin(self, flow: Flow[None]) -> None:
+        """Run a flow as soon as a thread is free."""
+        with self._changed:
+            if self._ended:
+                flow.close()
+                return
+            self._ready.append(flow)
+            if self._free >= len(self._ready):
+                self._changed.notify()
+            elif len(self._threads) < MOST_THREADS:
+                thread = threading.Thread(target=self._work, name="sogni-background", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+
+    def end(self) -> None:
+        """Drop all work that has not begun. Never blocks, starts nothing, repeatable."""
+        with self._changed:
+            self._ended = True
+            dropped = [*self._ready, *(flow for _, _, flow in self._paused)]
+            self._ready.clear()
+            self._paused.clear()
+            self._changed.notify_all()
+        for flow in dropped:
+            flow.close()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads to end; True when they have."""
+        deadline = time.monotonic() + timeout
+        for thread in list(self._threads):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(t.is_alive() for t in list(self._threads) if t is not threading.current_thread())
+
+    def _work(self) -> None:
+        try:
+            while (flow := self._next()) is not None:
+                self._advance(flow)
+                del flow
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+
+    def _next(self) -> Flow[None] | None:
+        """The next flow to go on with, None when this thread is to end."""
+        idle_until = time.monotonic() + IDLE_SECONDS
+        with self._changed:
+            while not self._ended:
+                now = time.monotonic()
+                if self._ready:
+                    return self._ready.popleft()
+                if self._paused and self._paused[0][0] <= now:
+                    return heapq.heappop(self._paused)[2]
+                # The last thread stays while something is paused: nobody else would wake it.
+                alone = len(self._threads) == 1 and bool(self._paused)
+                if now >= idle_until and not alone:
+                    self._threads.discard(threading.current_thread())
+                    return None
+                until = self._paused[0][0] if self._paused else idle_until
+                self._free += 1
+                self._changed.wait(max(0.0, until - now) if self._paused else idle_until - now)
+                self._free -= 1
+        return None
+
+    def _advance(self, flow: Flow[None]) -> None:
+        """Run a flow until it pauses or ends."""
+        try:
+            step = next(flow)
+            while not isinstance(step, Pause):
+                perform = self._performer()
+                if perform is None:
+                    flow.close()
+                    return
+                try:
+                    outcome = perform(step)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration:
+            return
+        except ClientClosedError:
+            return
+        except SogniError as error:
+            logger.warning("background work failed: %s", error)
+            return
+        except Exception:
+            logger.exception("background work failed")
+            return
+        with self._changed:
+            if self._ended:
+                flow.close()
+                return
+            due = time.monotonic() + self._jittered(step)
+            heapq.heappush(self._paused, (due, next(self._order), flow))
+            self._changed.notify()

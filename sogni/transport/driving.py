@@ -1,0 +1,109 @@
+"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
+
+Called by the engine for every operation. It knows no step; `perform` does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from ..flows.steps import Flow, Step
+
+R = TypeVar("R")
+
+
+def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
+    """Run a flow to its end and return its result.
+
+    Errors of a step are thrown into the flow where it asked. Ctrl-C leaves at once; the flow's
+    `finally` blocks run.
+    """
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = perform(step)
+            except Exception as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    finally:
+        flow.close()
+
+
+MOST_TOGETHER = 4
+"""Flows of one `Together` that run at once."""
+
+
+def drive_together(flows: Sequence[Flow[Any]], perform: Callable[[Step], Any]) -> list[Any]:
+    """Run flows side by side in threads of their own and return their results in order.
+
+    The first error is raised once the others have stopped at their next step. Interrupted, it leaves
+    at once; the others stop at their next step, too.
+    """
+    race = _Race(list(flows), perform)
+    for _ in range(min(MOST_TOGETHER, len(race.flows))):
+        threading.Thread(target=race.work, name="sogni-transfer", daemon=True).start()
+    try:
+        race.finished.wait()
+    finally:
+        race.stopped = True
+    if race.error is not None:
+        raise race.error
+    return race.results
+
+
+class _Stopped(Exception):  # noqa: N818  not an error: a sibling failed
+    pass
+
+
+class _Race:
+    """Flows under way together."""
+
+    def __init__(self, flows: list[Flow[Any]], perform: Callable[[Step], Any]) -> None:
+        self.flows = flows
+        self.results: list[Any] = [None] * len(flows)
+        self.error: BaseException | None = None
+        self.stopped = False
+        self.finished = threading.Event()
+        self._perform = perform
+        self._lock = threading.Lock()
+        self._next = 0
+        self._left = len(flows)
+        if not flows:
+            self.finished.set()
+
+    def work(self) -> None:
+        while True:
+            with self._lock:
+                place = self._next
+                self._next += 1
+            if place >= len(self.flows):
+                return
+            self._one(place)
+
+    def _one(self, place: int) -> None:
+        error: BaseException | None = None
+        try:
+            self.results[place] = drive(self.flows[place], self._checked)
+        except _Stopped:
+            pass
+        except BaseException as raised:
+            error = raised
+        with self._lock:
+            if error is not None:
+                self.error = self.error or error
+                self.stopped = True
+            self._left -= 1
+            if not self._left:
+                self.finished.set()
+
+    def _checked(self, step: Step) -> Any:
+        if self.stopped:
+            raise _Stopped
+        return self._perform(step)

@@ -1,0 +1,396 @@
+"""The engine of a blocking client: decides in which thread things happen, and under which lock.
+
+The handles run flows through it; it performs their steps. Locks are taken in the order state → send →
+tls; what a change asks for is queued while the state lock is held, so that it happens in that order,
+and I/O is done after its release. No user code runs under a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ..errors import ClientClosedError, SogniConnectionError
+from ..flows import steps
+from ..flows.background import flow_of
+from ..flows.steps import Flow, Pause, Step, Until
+from ..machine.app_slots import AppSlot, acquire_app_id
+from ..machine.sources import open_source
+from ..protocol.chores import Chore
+from ..protocol.client_state import CLOSED, CONNECTION, SOCKET, ClientState
+from ..protocol.connection import ABNORMAL, Closed
+from ..protocol.frames import encode_frame
+from ..redaction import install_filter
+from ..settings import Settings
+from . import lifecycle
+from .chores import Chores
+from .dispatcher import Dispatcher
+from .driving import drive, drive_together
+from .waiting import Deadline, Waker, ask, out_of_time, topics_of
+
+logger = logging.getLogger("sogni")
+if TYPE_CHECKING:
+    from .http import Http
+    from .websocket import SerialSocket
+
+R = TypeVar("R")
+Move = Literal["connect", "wait", "read", "end"]
+
+
+class Engine:
+    """The state of one client and the threads that serve it.
+
+    Nothing is opened and no thread started before the first step that needs it.
+    """
+
+    def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
+        self.settings = settings
+        self._present = present
+        self._slot: AppSlot | None = None
+        self._begin()
+        lifecycle.register(self)
+
+    def _begin(self) -> None:
+        """Everything that a forked child replaces."""
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self._connecting = threading.Lock()
+        self.state = ClientState(self.settings, self.settings.app_id or "")
+        reference = weakref.ref(self)
+        self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
+        self._chores = Chores(lambda: _performer(reference), _jittered)
+        self._http: Http | None = None
+        self._waker = Waker()
+        self.state.wakers.add(SOCKET, self._waker)
+        self._reader: threading.Thread | None = None
+        self._socket: SerialSocket | None = None
+        self._closing = False
+        parts = (self._chores, self._dispatcher, self._waker)
+        self._finalizer = weakref.finalize(self, _let_go, *parts)
+        self._finalizer.atexit = False
+
+    @property
+    def http(self) -> Http:
+        """The HTTP side; made, and its library imported, with the first request."""
+        if self._http is None:
+            from .http import Http
+
+            with self._connecting:
+                self._http = self._http or Http(self.settings, self.state.auth_headers)
+        return self._http
+
+    # -- running flows ---------------------------------------------------------
+
+    def run(self, flow: Flow[R]) -> R:
+        """Run a flow in this thread."""
+        return drive(flow, self.perform)
+
+    def perform(self, step: Step) -> Any:
+        """Perform one step."""
+        if self._closing and not isinstance(step, steps.Change):
+            raise ClientClosedError("the client is closed")
+        return _PERFORMERS[type(step)](self, step)
+
+    def changed(self, function: Callable[[ClientState, float], R]) -> R:
+        """Read or change the state; what that asks for is queued before the lock is released."""
+        with self.lock:
+            try:
+                return function(self.state, time.time())
+            finally:
+                begun = self._flush()
+                if begun:
+                    self._begin_chores(begun)
+
+    def _flush(self) -> list[Chore]:
+        """Wake and queue what the outbox holds, the lock held; returns the work to begin."""
+        out = self.state.out
+        if out.woken:
+            for topic in out.woken:
+                self.state.wakers.wake(topic)
+            out.woken.clear()
+        if out.deliveries:
+            for delivery in out.deliveries:
+                self._dispatcher.put(delivery)
+            out.deliveries.clear()
+        if not out.begun:
+            return []
+        begun = list(out.begun)
+        out.begun.clear()
+        return begun
+
+    def _begin_chores(self, begun: list[Chore]) -> None:
+        for chore in begun:
+            self._chores.begin(flow_of(chore))
+
+    # -- steps -----------------------------------------------------------------
+
+    def _until(self, step: Until) -> Any:
+        deadline = Deadline(step.timeout)
+        signal = threading.Event()
+        topics = topics_of(step)
+        with self.lock:
+            wakers = self.state.wakers
+            for topic in topics:
+                wakers.add(topic, signal)
+        try:
+            while True:
+                # Cleared before asking: a wake-up that comes while asking is not lost.
+                signal.clear()
+                found = self.changed(lambda state, _: ask(step, state))
+                if found is not None:
+                    return found
+                if deadline.over:
+                    raise out_of_time(step)
+                signal.wait(deadline.left())
+        finally:
+            with self.lock:
+                for topic in topics:
+                    wakers.remove(topic, signal)
+
+    def _write_frame(self, step: steps.WriteFrame) -> None:
+        frame = encode_frame(step.kind, step.payload)
+
+        def socket_for(state: ClientState, now: float) -> SerialSocket:
+            if self._socket is None or state.connection.phase != "ready":
+                raise SogniConnectionError("the connection was lost before the frame was sent")
+            if step.sending is not None:
+                step.sending(state, now)
+            return self._socket
+
+        socket = self.changed(socket_for)
+        socket.send_text(frame, self.settings.timeouts.request)
+
+    def _connect(self, _: steps.Connect) -> None:
+        self._have_app_id()
+
+        def wanted(state: ClientState, _: float) -> bool:
+            return state.connection.connect_wanted()
+
+        if self.changed(wanted):
+            self._start_reader()
+
+    def _have_app_id(self) -> None:
+        """Take an app id of this installation that no other open client has (transport §1)."""
+        with self._connecting:
+            if not self.state.app_id:
+                self._slot = acquire_app_id(os.environ)
+                self.state.app_id = self._slot.app_id
+
+    def _start_reader(self) -> None:
+        with self.lock:
+            if self._closing:
+                return
+            if self._reader is not None:
+                self._waker.set()
+                return
+            from .reader import read_loop
+
+            install_filter()
+            self._reader = threading.Thread(
+                target=read_loop, args=(weakref.ref(self), self._waker), name="sogni-reader", daemon=True
+            )
+            self._reader.start()
+
+    def _change(self, step: steps.Change) -> Any:
+        return self.changed(step.function)
+
+    def _together(self, step: steps.Together) -> Any:
+        return drive_together(step.flows, self.perform)
+
+    # -- what the reader asks and tells ----------------------------------------
+
+    def next_move(self) -> tuple[Move, float]:
+        """What the reader is to do now, and until when."""
+        with self.lock:
+            connection = self.state.connection
+            phase = connection.phase
+            if self._socket is not None and phase not in ("open", "ready"):
+                self._socket = None
+                if phase == "ended":
+                    return "end", 0.0
+            if phase == "connecting":
+                return "connect", 0.0
+            if phase == "waiting":
+                if connection.due(time.monotonic()) == "connect":
+                    return "connect", 0.0
+                return "wait", connection.deadline()
+            if phase in ("open", "ready"):
+                return "read", connection.deadline()
+            return "end", 0.0
+
+    def reader_may_end(self) -> bool:
+        """Whether the reader has nothing left to do; if so, it is forgotten in the same breath."""
+        with self.lock:
+            if self._waker.socket is not None or self.state.connection.phase not in ("idle", "ended"):
+                return False
+            self._reader = None
+            return True
+
+    def socket_opened(self, socket: SerialSocket) -> bool:
+        """A socket is open; False when nobody wants it any more."""
+
+        def opened(state: ClientState, _: float) -> bool:
+            if state.connection.phase != "connecting" or self._closing:
+                return False
+            self._socket = socket
+            state.opened(time.monotonic())
+            return True
+
+        return self.changed(opened)
+
+    def received(self, frames: list[tuple[str, Any]], *, heard: bool) -> str | None:
+        """Apply frames in order, and ask what the time demands."""
+        with self.lock:
+            state, now = self.state, time.time()
+            if heard:
+                state.connection.heard()
+            for kind, payload in frames:
+                try:
+                    state.receive(kind, payload, now)
+                except Exception as error:
+                    logger.warning("a %s frame was ignored: %s", kind, error)
+            move = state.tick(time.monotonic(), now)
+            begun = self._flush()
+        if begun:
+            self._begin_chores(begun)
+        return move
+
+    def socket_lost(self, closed: Closed) -> None:
+        """A socket closed, or could not be opened."""
+
+        def lost(state: ClientState, now: float) -> None:
+            self._socket = None
+            if state.connection.phase not in ("idle", "ended"):
+                state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+
+        self.changed(lost)
+
+    def reader_failed(self, error: Exception) -> None:
+        """The reader broke down: no waiter may hang for ever."""
+
+        def failed(state: ClientState, now: float) -> None:
+            self._reader = None
+            self._socket = None
+            state.crash = error
+            state.connection.phase = "ended"
+            state.connection.closed = Closed(ABNORMAL, "the reader failed", error)
+            state.out.wake(CONNECTION)
+            for project in state.projects.values():
+                state.out.wake(project)
+
+        self.changed(failed)
+
+    # -- the end ---------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client is closed."""
+        return self._closing
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close the socket, run the callbacks that are queued, end the threads; bounded in time."""
+        deadline = Deadline(self.settings.timeouts.close if timeout is None else timeout)
+        with self.lock:
+            reader = self._reader
+            if not self._closing:
+                self._closing = True
+                self.state.closed = True
+                self.state.stop_connection()
+                self._flush()
+                self.state.wakers.wake_all()
+        self._chores.end()
+        if reader is not None and reader is not threading.current_thread():
+            self._waker.set()
+            reader.join(deadline.left())
+        self._chores.join(deadline.left() or 0.0)
+        self._dispatcher.end()
+        if not self._dispatcher.join(deadline.left() or 0.0):
+            logger.warning("a callback is still running; the client was closed without waiting for it")
+        if self._http is not None:
+            self._http.close()
+        if self._slot is not None:
+            self._slot.release()
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: a client as if newly constructed; the parent's is not disturbed."""
+        self._finalizer.detach()
+        socket, http, slot, closed = self._waker.socket, self._http, self._slot, self._closing
+        self._slot = None
+        self._begin()
+        self._closing = self.state.closed = closed
+        if socket is not None:
+            socket.abandon_after_fork()
+        if http is not None:
+            http.abandon_after_fork()
+        if slot is not None:
+            slot.release_after_fork()
+
+    def own(self, state: Any) -> None:
+        """ClientClosedError when a handle belongs to the process this one was forked from."""
+        if state.out is not self.state.out:
+            raise ClientClosedError(
+                "this handle belongs to the process that this one was forked from; "
+                "projects.attach(project) tracks it here"
+            )
+
+    def present(self, value: Any) -> Any:
+        """What users get to see of a state: its handle."""
+        return self._present(self, value)
+
+
+def _presented(reference: weakref.ref[Engine], value: Any) -> Any:
+    engine = reference()
+    return value if engine is None else engine.present(value)
+
+
+def _performer(reference: weakref.ref[Engine]) -> Callable[[Step], Any] | None:
+    engine = reference()
+    return None if engine is None else engine.perform
+
+
+def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker) -> None:
+    """End the threads of a client that was dropped without `close`."""
+    chores.end()
+    dispatcher.end()
+    waker.set()
+
+
+def _jittered(step: Pause) -> float:
+    return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)
+
+
+def _pause(engine: Engine, step: Pause) -> None:
+    """Wait in this thread; the end of the client ends it."""
+    signal = threading.Event()
+    with engine.lock:
+        engine.state.wakers.add(CLOSED, signal)
+    try:
+        signal.wait(_jittered(step))
+    finally:
+        with engine.lock:
+            engine.state.wakers.remove(CLOSED, signal)
+
+
+_PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
+    steps.Http: lambda engine, step: engine.http.send(step.call),
+    steps.WriteFrame: Engine._write_frame,
+    steps.Upload: lambda engine, step: engine.http.upload(step.call, step.source),
+    steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
+    steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
+    steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
+    steps.OpenMedia: lambda engine, step: open_source(step.name, step.value),
+    steps.Pause: _pause,
+    steps.Change: Engine._change,
+    steps.Until: Engine._until,
+    steps.Connect: Engine._connect,
+    steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
+    steps.Clock: lambda engine, step: time.monotonic(),
+    steps.Together: Engine._together,
+}

@@ -1,0 +1,310 @@
+"""HTTP with `requests`: decides which session sends a call, how long it may take and how it fails.
+
+Called by the engine. Retries and the meaning of an answer are decided by flows.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from ..errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
+from ..machine.downloads import PartialFile, PathFor
+from ..machine.proxies import ca_bundle_for, proxy_for
+from ..machine.sources import MediaSource, finished_spool, spool
+from ..protocol.http import HttpCall, HttpReply
+from ..redaction import redact
+from ..settings import TRANSFER_CHUNK, Settings
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+_REPLY_LIMIT = 8 * 1024 * 1024
+"""Bytes read of the answer to an upload or a refused download."""
+
+
+class Http:
+    """The HTTP side of one client. Safe from any thread: each request has a session of its own.
+
+    Sessions go back to a pool and keep their connections, so threads that come and go do not
+    open new ones.
+    """
+
+    def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> None:
+        self._settings = settings
+        self._auth_headers = auth_headers
+        self._idle: deque[requests.Session] = deque()
+        self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close idle connections; those in use close when they come back."""
+        with self._lock:
+            self._closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+        for session in idle:
+            session.close()
+
+    def abandon_after_fork(self) -> None:
+        """Close the descriptors inherited from the parent, without the locks its threads may hold.
+
+        Closing a TLS socket object says no goodbye, so the parent's connections go on.
+        """
+        for session in list(self._all):
+            for adapter in session.adapters.values():
+                for connection in _pooled(adapter):
+                    if connection is not None and connection.sock is not None:
+                        connection.sock.close()
+        _ABANDONED.append(self)
+
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        if self._closed:
+            raise ClientClosedError("the client is closed")
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._new_session()
+        try:
+            yield session
+        finally:
+            with self._lock:
+                closed = self._closed
+                if not closed:
+                    self._idle.append(session)
+            if closed:
+                session.close()
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        # The environment is read by `proxies`, for REST and WebSocket alike; a .netrc would add credentials.
+        session.trust_env = False
+        self._all.add(session)
+        session.verify = ca_bundle_for(self._settings.ca_bundle, os.environ)
+        return session
+
+    # -- calls -----------------------------------------------------------------
+
+    def send(self, call: HttpCall) -> HttpReply:
+        """Send a call and read the whole answer."""
+        deadline = time.monotonic() + self._limit(call)
+        with self._session() as session, self._open(session, call, self._limit(call)) as response:
+            body = bytearray()
+            for chunk in self._chunks(call, response):
+                body += chunk
+                if time.monotonic() > deadline:
+                    raise _timed_out(call, response.url, self._limit(call))
+            return _reply(response, bytes(body))
+
+    def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
+        """Send a source as the body of a call, streamed."""
+        timeout = self._settings.timeouts.transfer
+        with source.open() as file, self._session() as session:
+            body = _Body(file, source.size)
+            with self._open(session, call, timeout, body) as response:
+                return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+
+    def download(self, call: HttpCall, path_for: PathFor) -> Any:
+        """Write the body of an answer to a file; the reply instead when it is no success."""
+        with self._session() as session:
+            timeout = self._settings.timeouts.transfer
+            with self._open(session, call, timeout) as response:
+                if not response.ok:
+                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                with PartialFile(path_for) as file:
+                    for chunk in self._chunks(call, response):
+                        file.write(chunk)
+                    return file.finish()
+
+    def spool(self, call: HttpCall, name: str) -> Any:
+        """Keep the body of an answer as a media source; the reply instead when it is no success."""
+        with self._session() as session:
+            with self._open(session, call, self._settings.timeouts.transfer) as response:
+                if not response.ok:
+                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                file = spool()
+                try:
+                    for chunk in self._chunks(call, response):
+                        file.write(chunk)
+                    return finished_spool(f"the result given as {name}", file)
+                except BaseException:
+                    file.close()
+                    raise
+
+    def open_stream(self, call: HttpCall) -> Any:
+        """A file object over the body of an answer; the reply instead when it is no success.
+
+        It has a session of its own, because it stays open as long as its reader likes.
+        """
+        session = self._new_session()
+        try:
+            response = self._request(session, call, self._settings.timeouts.transfer, None)
+            if not response.ok:
+                with response:
+                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+        except BaseException:
+            session.close()
+            raise
+        from .streams import ResponseStream
+
+        return ResponseStream(response, session, lambda error: _failed(call, response.url, error))
+
+    # -- one exchange ----------------------------------------------------------
+
+    @contextmanager
+    def _open(
+        self, session: requests.Session, call: HttpCall, timeout: float, body: Any = None
+    ) -> Iterator[requests.Response]:
+        response = self._request(session, call, timeout, body)
+        try:
+            with response:
+                yield response
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise _failed(call, response.url, error) from error
+
+    def _request(self, session: requests.Session, call: HttpCall, timeout: float, body: Any) -> requests.Response:
+        """Send a call and follow redirects; credentials never go to another origin."""
+        url, method, headers = self._address(call), call.method, dict(call.headers)
+        home = _origin(url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            own = self._auth_headers() if call.host != "storage" and _origin(url) == home else {}
+            response = self._exchange(session, call, method, url, {**headers, **own}, timeout, body)
+            if response.status_code not in _REDIRECTS or "location" not in response.headers:
+                return response
+            target = urljoin(url, response.headers["location"])
+            response.close()
+            if body is not None or (call.body is not None and _origin(target) != home):
+                raise SogniConnectionError(f"{urlsplit(url).netloc} redirects a {method} elsewhere; not followed")
+            if response.status_code == 303:
+                method = "GET"
+            url = target
+        raise SogniConnectionError(f"{urlsplit(url).netloc} redirects too often")
+
+    def _exchange(
+        self,
+        session: requests.Session,
+        call: HttpCall,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        timeout: float,
+        body: Any,
+    ) -> requests.Response:
+        proxy = proxy_for(url, self._settings.proxy, os.environ)
+        try:
+            return session.request(
+                method,
+                url,
+                headers=headers,
+                json=call.body if method != "GET" and body is None else None,
+                data=body,
+                timeout=(self._settings.timeouts.connect, timeout),
+                proxies={"http": proxy, "https": proxy} if proxy else {},
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.RequestException as error:
+            raise _failed(call, url, error) from error
+
+    def _address(self, call: HttpCall) -> str:
+        if call.host == "storage":
+            return call.path
+        base = self._settings.rest_endpoint if call.host == "rest" else self._settings.socket_http
+        return base + call.target
+
+    def _limit(self, call: HttpCall) -> float:
+        if call.timeout is not None:
+            return call.timeout
+        timeouts = self._settings.timeouts
+        return timeouts.transfer if call.host == "storage" else timeouts.request
+
+    def _chunks(self, call: HttpCall, response: requests.Response) -> Iterator[bytes]:
+        return response.iter_content(TRANSFER_CHUNK)
+
+
+_ABANDONED: list[Http] = []
+"""HTTP sides of the parent, kept so that no finalizer waits for a lock of a thread that is not here."""
+
+
+def _pooled(adapter: Any) -> list[Any]:
+    """The connections an adapter keeps; urllib3 has no public way to list them."""
+    manager = getattr(adapter, "poolmanager", None)
+    managers = [manager, *getattr(adapter, "proxy_manager", {}).values()]
+    pools = [pool for m in managers if m is not None for pool in list(m.pools._container.values())]
+    return [connection for pool in pools if pool.pool is not None for connection in list(pool.pool.queue)]
+
+
+class _Body:
+    """A request body of known length that is read piece by piece."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        self._file, self._size = file, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self.read():
+            yield chunk
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._file.read(TRANSFER_CHUNK if size < 0 else size)
+        return data
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _reply(response: requests.Response, body: bytes) -> HttpReply:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpReply(status=response.status_code, headers=headers, body=body, url=response.url)
+
+
+def _timed_out(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
+    storage = call.host == "storage"
+    return SogniTimeoutError(
+        f"{call.method} {urlsplit(url).netloc}{urlsplit(url).path}: no answer within {limit:g} seconds",
+        phase="transfer" if storage else "request",
+        timeout=limit,
+    )
+
+
+def _failed(call: HttpCall, url: str, error: Exception) -> Exception:
+    """Our error for one of the library's; it names host and cause, never a query or a header."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    if isinstance(error, requests.ConnectTimeout):
+        return SogniTimeoutError(f"cannot connect to {host} in time", phase="connect")
+    if isinstance(error, requests.Timeout):
+        phase = "transfer" if call.host == "storage" else "request"
+        return SogniTimeoutError(f"{host} did not answer {call.method} {urlsplit(url).path} in time", phase=phase)  # type: ignore[arg-type]
+    return SogniConnectionError(f"cannot reach {host}: {_cause(error)}")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason in a chain of wrapped errors."""
+    seen: BaseException = error
+    for _ in range(8):
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        inner = inner or seen.__cause__
+        if inner is None or inner is seen:
+            break
+        seen = inner
+    if isinstance(seen, OSError) and seen.strerror:
+        return seen.strerror
+    text = str(seen.args[0]) if seen.args else type(seen).__name__
+    return redact(text.rpartition(": ")[2] or text)

@@ -1,0 +1,185 @@
+"""The reader thread: does what the connection machine says, from connecting to the last goodbye.
+
+One per client while it has, or wants, a connection. It decodes frames and hands them to the engine;
+it runs no user code. Between two steps it holds no reference to the client, so that one nobody refers
+to can be collected; the thread then ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
+from ..machine.proxies import ca_bundle_for, proxy_for
+from ..protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
+from ..protocol.frames import decode_frame
+from ..protocol.handshake import handshake_url
+from ..protocol.websocket_frames import CLOSE, parse_close
+from ..settings import MAX_MESSAGE_SIZE
+from .waiting import Waker
+from .websocket import ConnectionLost, SerialSocket, UpgradeRefused
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+logger = logging.getLogger("sogni")
+
+GOODBYE_SECONDS = 1.0
+"""For the peer's answer to our close frame."""
+_UNREADABLE = 1002
+"""Close code for a peer that breaks the protocol."""
+
+
+def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
+    """The thread's life."""
+    socket: SerialSocket | None = None
+    try:
+        while True:
+            engine = reference()
+            if engine is None:
+                return
+            move, until = engine.next_move()
+            if move == "connect":
+                request = _Handshake(engine)
+                del engine
+                if socket is not None:
+                    _say_goodbye(socket)
+                    _drop(waker, socket)
+                socket = _connect(reference, waker, request)
+            elif move == "wait":
+                del engine
+                waker.event.wait(max(0.0, until - time.monotonic()))
+                waker.event.clear()
+            elif move == "read" and socket is not None:
+                del engine
+                if not _read(reference, socket, until):
+                    _drop(waker, socket)
+                    socket = None
+            elif move == "end":
+                if engine.reader_may_end():
+                    return
+                if socket is not None:
+                    del engine
+                    _say_goodbye(socket)
+                    _drop(waker, socket)
+                    socket = None
+            else:
+                raise AssertionError(f"no socket to {move}")
+    except Exception as error:
+        logger.exception("the reader failed")
+        engine = reference()
+        if engine is not None:
+            engine.reader_failed(error)
+    finally:
+        if socket is not None:
+            _drop(waker, socket)
+
+
+def _drop(waker: Waker, socket: SerialSocket) -> None:
+    waker.socket = None
+    socket.shutdown()
+
+
+class _Handshake:
+    """What is needed to connect, taken from the state at one moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        state = engine.state
+        settings = state.settings
+        self.url = handshake_url(
+            settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
+        )
+        self.headers = state.auth_headers()
+        self.timeout = settings.timeouts.connect
+        self.proxy = proxy_for(self.url, settings.proxy, os.environ)
+        self.ca_bundle = ca_bundle_for(settings.ca_bundle, os.environ)
+
+
+def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Handshake) -> SerialSocket | None:
+    try:
+        socket = SerialSocket.connect(
+            request.url,
+            request.headers,
+            timeout=request.timeout,
+            proxy=request.proxy,
+            ca_bundle=request.ca_bundle,
+            max_message_size=MAX_MESSAGE_SIZE,
+        )
+    except SogniError as error:
+        cause: SogniError = error
+        if isinstance(error, UpgradeRefused) and error.status == 401:
+            cause = AuthenticationError(error.message, status=401)
+        _lost(reference, Closed(ABNORMAL, "", cause))
+        return None
+    waker.socket = socket
+    engine = reference()
+    if engine is None or not engine.socket_opened(socket):
+        waker.socket = None
+        socket.shutdown()
+        return None
+    return socket
+
+
+def _read(reference: weakref.ref[Engine], socket: SerialSocket, until: float) -> bool:
+    """Read until something is there or is due; False when this socket is at its end."""
+    try:
+        messages = socket.receive(max(0.0, until - time.monotonic()))
+    except ConnectionLost as error:
+        _lost(reference, Closed(ABNORMAL, "", SogniConnectionError(error.message)))
+        return False
+    except ProtocolError as error:
+        logger.warning("the connection is unreadable: %s", error)
+        socket.send_close(_UNREADABLE, "protocol error")
+        _lost(reference, Closed(ABNORMAL, "", error))
+        return False
+    engine = reference()
+    if engine is None:
+        return True
+    closed: Closed | None = None
+    frames: list[tuple[str, Any]] = []
+    for opcode, payload in messages:
+        if opcode == CLOSE:
+            code, reason = parse_close(payload)
+            closed = Closed(code, reason)
+            break
+        if opcode <= 2:
+            try:
+                frames.append(decode_frame(payload))
+            except ProtocolError as error:
+                logger.warning("a frame was ignored: %s", error)
+    ping = engine.received(frames, heard=bool(messages))
+    if ping == "ping":
+        try:
+            socket.send_ping()
+        except ConnectionLost:
+            return True
+    if ping == "dead":
+        closed = Closed(ABNORMAL, "the server stopped answering")
+    if closed is None:
+        return True
+    if closed.code != ABNORMAL:
+        socket.send_close(NORMAL, "")
+    engine.socket_lost(closed)
+    return False
+
+
+def _say_goodbye(socket: SerialSocket) -> None:
+    """Close in order: our close frame, the peer's, and then the socket; bounded in time."""
+    socket.send_close(NORMAL, OWN_REASON)
+    deadline = time.monotonic() + GOODBYE_SECONDS
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if any(opcode == CLOSE for opcode, _ in socket.receive(left)):
+                return
+    except SogniError:
+        return
+
+
+def _lost(reference: weakref.ref[Engine], closed: Closed) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.socket_lost(closed)

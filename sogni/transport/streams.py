@@ -1,0 +1,65 @@
+"""A result read while it arrives: the file object of `Job.open`.
+
+Made by the HTTP side; closed by its reader.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import requests
+import urllib3
+
+from ..settings import TRANSFER_CHUNK
+
+
+class ResponseStream(io.RawIOBase):
+    """A readable, unseekable file over an answer; closing it closes the connection."""
+
+    def __init__(
+        self, response: requests.Response, session: requests.Session, failed: Callable[[Exception], Exception]
+    ) -> None:
+        self._response = response
+        self._session = session
+        self._failed = failed
+
+    def readable(self) -> bool:
+        """Always: that is what it is for."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes, all that is left when negative; empty at the end."""
+        if size is None or size < 0:
+            return self.readall()
+        return self._take(size)
+
+    def readall(self) -> bytes:
+        """Everything that is left."""
+        pieces = []
+        while piece := self._take(TRANSFER_CHUNK):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; the number of bytes written to it."""
+        piece = self._take(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _take(self, size: int) -> bytes:
+        if self.closed:
+            raise ValueError("the stream is closed")
+        try:
+            piece: bytes = self._response.raw.read(size, decode_content=True)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._failed(error) from error
+        return piece
+
+    def close(self) -> None:
+        """Close the connection; repeatable."""
+        if not self.closed:
+            self._response.close()
+            self._session.close()
+        super().close()

@@ -1,0 +1,166 @@
+"""Rules of single parts that need no server."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from sogni.emulator.accounts import InsufficientFundsError, decimal_text, make_account
+from sogni.emulator.chance import Chance
+from sogni.emulator.estimates import performed_steps
+from sogni.emulator.faults import Faults
+from sogni.emulator.frames import Frame, FrameError, decode, encode
+from sogni.emulator.journal import Journal, RecordedFrame
+from sogni.emulator.orders import Order
+from sogni.emulator.projects import Project, Projects
+from sogni.emulator.signing import SIGNATURE, RefusedError, Signer
+from sogni.emulator.store import Key, Store
+from sogni.emulator.subscriptions import Subscriptions
+
+
+@pytest.mark.parametrize("payload", ["fast", None, 3, {"a": "ü\u2028"}, []])
+def test_any_payload_survives_the_envelope(payload: object) -> None:
+    assert decode(encode("x", payload)) == Frame("x", payload)
+
+
+@pytest.mark.parametrize("message", ["", "[]", "{}", '{"type":1}', '{"type":"x","data":1}', '{"type":"x","data":"e"}'])
+def test_what_is_no_envelope_is_refused(message: str) -> None:
+    with pytest.raises(FrameError):
+        decode(message)
+
+
+def test_a_reservation_holds_and_a_settlement_pays() -> None:
+    account = make_account(spark=10)
+    account.reserve("spark", Decimal(6))
+    assert account.balance.spark == 4
+    with pytest.raises(InsufficientFundsError, match="costs 5 spark, the account has 4"):
+        account.reserve("spark", Decimal(5))
+    account.settle("spark", Decimal(6), Decimal(2))
+    assert account.balance.spark == 8
+
+
+def test_setting_a_balance_leaves_reservations_alone() -> None:
+    account = make_account(spark=10)
+    account.reserve("spark", Decimal(6))
+    account.set_balance(spark=1)
+    account.settle("spark", Decimal(6), Decimal(6))
+    assert account.balance.spark == 1
+
+
+def test_the_key_of_an_account_is_not_in_its_repr() -> None:
+    account = make_account(api_key="topsecret")
+    assert "topsecret" not in repr(account)
+
+
+@pytest.mark.parametrize(("amount", "text"), [("1.50", "1.5"), ("100", "100"), ("0E-6", "0"), ("1E+3", "1000")])
+def test_amounts_are_plain_decimals(amount: str, text: str) -> None:
+    assert decimal_text(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(("steps", "denoise", "performed"), [(20, 0, 20), (20, 1, 20), (20, 0.3, 6), (4, 0.01, 1)])
+def test_a_starting_image_saves_steps(steps: int, denoise: float, performed: int) -> None:
+    assert performed_steps(steps, denoise) == performed
+
+
+def test_a_group_of_events_beats_its_members() -> None:
+    wanted = Subscriptions()
+    assert wanted.wants("swarmModels")
+    assert not wanted.wants("appAlert")
+    wanted.update({"modelAvailability": False, "subscriptions": {"modelAvailability": False, "swarmModels": True}})
+    assert not wanted.wants("swarmModels")
+    wanted.update({"reset": True, "unsubscribe": "jobETA", "subscribe": ["appAlert"]})
+    assert (wanted.wants("swarmModels"), wanted.wants("jobETA"), wanted.wants("appAlert")) == (
+        True,
+        False,
+        True,
+    )
+    wanted.update({"event": "jobETA", "enabled": True})
+    assert wanted.wants("jobETA")
+    wanted.update(None)
+    assert wanted.wants("anythingNew")
+
+
+def test_authenticated_cannot_be_unsubscribed() -> None:
+    wanted = Subscriptions()
+    wanted.update({"unsubscribe": ["authenticated"]})
+    assert wanted.wants("authenticated")
+
+
+def test_a_signature_grants_one_verb_for_one_file_until_it_expires() -> None:
+    now = [0.0]
+    signer = Signer(lambda: now[0])
+    key = Key("P", "I", "complete")
+    signature = signer.sign("GET", key, lifetime=60)[SIGNATURE]
+    assert signer.check("GET", signature, None) == key
+    with pytest.raises(RefusedError):
+        signer.check("PUT", signature, None)
+    now[0] = 60
+    with pytest.raises(RefusedError, match="expired"):
+        signer.check("GET", signature, None)
+    now[0] = 10_000
+    signer.sign("GET", key, lifetime=60)
+    with pytest.raises(RefusedError, match="signature"):
+        signer.check("GET", signature, None)
+
+
+def test_ids_are_upper_case_and_repeatable() -> None:
+    assert Chance(4).uuid().isupper()
+    assert Chance(4).uuid() == Chance(4).uuid() != Chance(5).uuid()
+
+
+def test_a_rule_is_spent_after_its_uses() -> None:
+    faults = Faults()
+    rule = faults.http("/v1/*", status=500, times=2)
+    assert faults.take_http("GET", "/v2/x") is None
+    assert [faults.take_http("GET", "/v1/x") for _ in range(3)] == [rule, rule, None]
+    assert rule.spent
+
+
+def test_the_journal_keeps_the_newest() -> None:
+    journal = Journal(limit=2)
+    for number in range(3):
+        journal.add(RecordedFrame(number, "x", None))
+    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
+
+
+async def test_a_file_is_made_once_when_it_is_read_and_forgotten_after_a_day(tmp_path: Path) -> None:
+    now, made = [0.0], []
+
+    def produce(path: Path) -> None:
+        made.append(path)
+        path.write_bytes(b"x")
+
+    with ThreadPoolExecutor(2) as executor:
+        store = Store(executor, lambda: now[0])
+        key = Key("P", "I", "complete")
+        store.put_later(key, produce, "image/png")
+        stored = store.find(key)
+        assert stored is not None
+        assert made == []
+        paths = await asyncio.gather(*(store.ready(stored) for _ in range(3)))
+        assert set(paths) == set(made) == {stored.path}
+        now[0] = 25 * 3600.0
+        store.put_later(Key("P", "J", "complete"), produce, "image/png")
+        assert store.find(key) is None
+        assert not stored.path.exists()
+        store.close()
+
+
+def test_finished_projects_are_forgotten_after_a_day() -> None:
+    now = [0.0]
+    projects = Projects(lambda: now[0])
+    account, order = make_account(), cast("Order", None)
+    first, second = (Project(name, 1, account, "app", order, Decimal(0), 0.0) for name in "AB")
+    projects.add(first)
+    projects.end(first, "completed", "allJobsCompleted", claimed=False)
+    assert projects.unclaimed(account, "app") == [first]
+    now[0] = 2 * 3600.0
+    assert projects.unclaimed(account, "app") == []
+    now[0] = 25 * 3600.0
+    projects.add(second)
+    assert list(projects) == [second]

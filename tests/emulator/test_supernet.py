@@ -1,0 +1,193 @@
+"""Starting and closing the emulator, and looking into it from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import requests
+
+from sogni.emulator import Balance, Faults, LocalSupernet
+from tests.emulator.wire import Wire, job_request, key_frame
+
+
+def test_closing_is_idempotent_and_ends_the_thread() -> None:
+    supernet = LocalSupernet().start()
+    with Wire(supernet) as wire:
+        wire.connect().receive()
+        endpoint = supernet.rest_endpoint
+        supernet.close()
+        assert wire.close_code() == 1001
+    supernet.close()
+    assert supernet.closed
+    assert not [it for it in threading.enumerate() if it.name.startswith("sogni-emulator")]
+    with pytest.raises(requests.exceptions.ConnectionError):
+        requests.get(endpoint, timeout=5)
+
+
+def test_a_closed_emulator_says_so() -> None:
+    supernet = LocalSupernet()
+    supernet.close()
+    for ask in (lambda: supernet.rest_endpoint, lambda: supernet.projects, supernet.pause_workers):
+        with pytest.raises(RuntimeError, match="not running"):
+            ask()
+
+
+def test_an_emulator_starts_once() -> None:
+    with LocalSupernet() as supernet, pytest.raises(RuntimeError):
+        supernet.start()
+
+
+def test_a_port_in_use_is_an_error_that_leaves_nothing_behind() -> None:
+    with LocalSupernet() as supernet:
+        port = int(supernet.rest_endpoint.rpartition(":")[2])
+        with pytest.raises(OSError):
+            LocalSupernet(rest_port=port).start()
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ValueError):
+        LocalSupernet(workers=0)
+    with pytest.raises(ValueError):
+        LocalSupernet(step_time=-1)
+
+
+def test_options_are_obeyed() -> None:
+    faults = Faults()
+    options = {"api_key": "my key", "faults": faults, "balance": {"spark": "1.5"}}
+    with LocalSupernet(**options) as supernet:  # type: ignore[arg-type]
+        assert supernet.api_key == "my key"
+        assert supernet.faults is faults
+        assert supernet.account.balance == Balance(spark=Decimal("1.5"), sogni=Decimal(0))
+        assert supernet.rest_endpoint.startswith("http://127.0.0.1:")
+        assert supernet.socket_endpoint.startswith("ws://127.0.0.1:")
+
+
+def test_a_balance_that_is_set_reaches_connected_clients(wire: Wire, supernet: LocalSupernet) -> None:
+    wire.connect().next("balanceUpdate")
+    supernet.account.set_balance(spark="12.5", sogni=3)
+    update = wire.next("balanceUpdate")
+    assert (update["spark"]["net"], update["sogni"]["net"]) == ("12.5", "3")
+
+
+def test_two_emulators_share_nothing() -> None:
+    with LocalSupernet(step_time=0) as one, LocalSupernet(step_time=0) as two, Wire(one) as wire:
+        assert one.api_key != two.api_key
+        wire.connect().finish(wire.create())
+        assert len(one.projects) == 1
+        assert not two.projects
+        assert not two.requests
+
+
+def test_the_same_seed_gives_the_same_ids_and_seeds() -> None:
+    seen = []
+    for _ in range(2):
+        with LocalSupernet(step_time=0, seed=3) as supernet, Wire(supernet) as wire:
+            wire.connect().create(job_request(frame=key_frame(seed=...)))
+            result = wire.next("jobResult")
+            seen.append((result["imgID"], result["lastSeed"]))
+    assert seen[0] == seen[1]
+
+
+def test_waiting_for_what_never_comes_ends_with_a_timeout(supernet: LocalSupernet) -> None:
+    with pytest.raises(TimeoutError):
+        supernet.wait_for(lambda: False, timeout=0.05)
+    assert supernet.wait_for(lambda: 7) == 7
+
+
+def test_waiting_for_the_end_returns_once_it_was_closed() -> None:
+    supernet = LocalSupernet().start()
+    assert not supernet.wait_closed(timeout=0.01)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(supernet.wait_closed, 10)
+        supernet.close()
+        assert waiting.result()
+    assert supernet.wait_closed()
+
+
+def test_its_methods_may_be_called_from_many_threads(supernet: LocalSupernet) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: supernet.projects,
+        lambda: supernet.requests,
+        lambda: supernet.account.set_balance(spark=5),
+        supernet.pause_workers,
+        supernet.resume_workers,
+        supernet.drop_connections,
+        supernet.expire_urls,
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(call) for call in calls * 20]:
+            done.result()
+
+
+def test_many_projects_at_once_all_finish() -> None:
+    with LocalSupernet(step_time=0) as supernet, Wire(supernet) as wire:
+        wire.connect()
+        for _ in range(200):
+            wire.create()
+        supernet.wait_for(
+            lambda: len(supernet.projects) == 200 and all(it["finished"] for it in supernet.projects),
+            timeout=30,
+        )
+
+
+def test_a_process_that_forgets_to_close_leaves_no_files(tmp_path: Path) -> None:
+    script = "from sogni.emulator import LocalSupernet; it = LocalSupernet().start(); print(it.rest_endpoint)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={"TMPDIR": str(tmp_path), "PATH": ""},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_libraries_the_extra_is_named() -> None:
+    script = (
+        "import sys; sys.modules['aiohttp'] = None\n"
+        "try:\n    import sogni.emulator\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert "sogni[emulator]" in done.stdout
+
+
+def test_a_reset_gives_the_next_test_a_fresh_emulator(wire: Wire, supernet: LocalSupernet) -> None:
+    before = supernet.account.balance
+    supernet.faults.fail_job(times=9)
+    supernet.pause_workers()
+    wire.connect().create()
+    wire.next("jobState", "queued")
+    supernet.reset()
+    assert not (supernet.projects or supernet.requests or supernet.violations)
+    assert supernet.account.balance == before
+    wire.finish(wire.create())
+
+
+def test_clients_are_made_with_key_and_endpoints(supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, make in (("sogni", supernet.client), ("sogni_async", supernet.async_client)):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(SogniClient=dict))
+        assert make(app_id="x") == {
+            "api_key": supernet.api_key,
+            "rest_endpoint": supernet.rest_endpoint,
+            "socket_endpoint": supernet.socket_endpoint,
+            "app_id": "x",
+        }

@@ -1,0 +1,172 @@
+"""What a file is, by its first bytes; which slot takes it; extensions and formats."""
+
+from __future__ import annotations
+
+import pytest
+
+from sogni.errors import ValidationError
+from sogni.protocol.media_types import (
+    ALLOWED,
+    HEAD_SIZE,
+    MediaSlot,
+    canonical,
+    check_slot,
+    content_type_of_format,
+    extension_of,
+    sniff,
+)
+
+
+def ftyp(brand: bytes) -> bytes:
+    return b"\0\0\0\x18ftyp" + brand
+
+
+def padded(start: bytes) -> bytes:
+    return start.ljust(HEAD_SIZE, b"\0")
+
+
+SNIFFED: list[tuple[str, bytes, MediaSlot, str | None]] = [
+    ("JPEG", padded(b"\xff\xd8\xff"), "image", "image/jpeg"),
+    ("PNG", padded(b"\x89PNG"), "image", "image/png"),
+    ("WebP", b"RIFF\0\0\0\0WEBP", "image", "image/webp"),
+    ("GIF", padded(b"GIF89a"), "image", "image/gif"),
+    ("an m4a brand", ftyp(b"M4A "), "audio", "audio/mp4"),
+    ("an m4b brand", ftyp(b"M4B "), "audio", "audio/mp4"),
+    ("a QuickTime brand", ftyp(b"qt  "), "video", "video/quicktime"),
+    ("any other brand is MP4", ftyp(b"isom"), "video", "video/mp4"),
+    ("any other brand, in an audio slot too", ftyp(b"mp42"), "audio", "video/mp4"),
+    ("AVIF by its name, where it is refused", ftyp(b"avif"), "image", "image/avif"),
+    ("HEIC by its name, where it is refused", ftyp(b"heic"), "image", "image/heic"),
+    ("a still brand is nothing special elsewhere", ftyp(b"avif"), "video", "video/mp4"),
+    ("WAV", b"RIFF\0\0\0\0WAVE", "audio", "audio/wav"),
+    ("another RIFF", b"RIFF\0\0\0\0AVI ", "video", None),
+    ("MP3 with ID3, however short", b"ID3", "audio", "audio/mpeg"),
+    ("MP3 with ID3", padded(b"ID3"), "audio", "audio/mpeg"),
+    ("MP3 by its frame sync, however short", b"\xff\xfb", "audio", "audio/mpeg"),
+    ("a frame sync needs its second byte", b"\xff", "audio", None),
+    ("no frame sync", b"\xff\x1f", "audio", None),
+    ("a JPEG cut short is unknown: FF D8 is no frame sync", b"\xff\xd8\xff", "image", None),
+    ("a PNG cut short is unknown", b"\x89PNG\r\n", "image", None),
+    ("FLAC", padded(b"fLaC"), "audio", "audio/flac"),
+    ("Ogg is sound", padded(b"OggS"), "audio", "audio/ogg"),
+    ("Ogg in a video slot is video", padded(b"OggS"), "video", "video/ogg"),
+    ("Matroska is video", padded(b"\x1a\x45\xdf\xa3"), "video", "video/webm"),
+    ("Matroska in an audio slot is sound", padded(b"\x1a\x45\xdf\xa3"), "audio", "audio/webm"),
+    ("text", b"hello, hello, hello", "image", None),
+    ("nothing", b"", "image", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "slot", "expected"), [row[1:] for row in SNIFFED], ids=[row[0] for row in SNIFFED]
+)
+def test_first_bytes_say_the_type(head: bytes, slot: MediaSlot, expected: str | None) -> None:
+    """projects-4.2 §10.3, projects-5x §6."""
+    assert expected == sniff(head, slot)
+
+
+def test_an_image_is_expected_when_no_slot_is_named() -> None:
+    assert sniff(padded(b"OggS")) == "audio/ogg"
+
+
+@pytest.mark.parametrize(("slot", "content_type"), [(slot, it) for slot in ALLOWED for it in ALLOWED[slot]])
+def test_a_slot_takes_each_of_its_types(slot: MediaSlot, content_type: str) -> None:
+    assert content_type == check_slot("starting_image", "bytes", content_type, slot)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "slot"),
+    [
+        ("image/avif", "image"),
+        ("video/mp4", "image"),
+        ("audio/mpeg", "image"),
+        ("image/png", "audio"),
+        ("video/quicktime", "audio"),
+        ("image/gif", "video"),
+        ("audio/mp4", "video"),
+    ],
+)
+def test_a_slot_refuses_other_types_by_name(content_type: str, slot: MediaSlot) -> None:
+    with pytest.raises(ValidationError, match="photo") as caught:
+        check_slot("starting_image", "photo.x", content_type, slot)
+    expected = f"starting_image: photo.x is {content_type}, but must be one of {', '.join(ALLOWED[slot])}"
+    assert (expected, "starting_image", ALLOWED[slot]) == (
+        caught.value.message,
+        caught.value.field,
+        caught.value.allowed,
+    )
+
+
+def test_a_file_of_no_known_type_is_refused() -> None:
+    with pytest.raises(ValidationError) as caught:
+        check_slot("starting_image", "notes.txt", None, "image")
+    assert caught.value.message == (
+        "starting_image: notes.txt is none of the image files known here "
+        "(image/jpeg, image/png, image/webp, image/gif)"
+    )
+
+
+def test_a_role_may_take_less_than_its_slot() -> None:
+    with pytest.raises(ValidationError, match=r"but must be one of image/png$"):
+        check_slot("gpt_image_mask", "bytes", "image/jpeg", "image", ("image/png",))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("image/jpg", "image/jpeg"),
+        ("Audio/X-WAV", "audio/wav"),
+        ("audio/mp3; rate=44100", "audio/mpeg"),
+        ("image/png", "image/png"),
+    ],
+)
+def test_types_have_one_name(given: str, expected: str) -> None:
+    assert expected == canonical(given)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("image/png", ".png"),
+        ("image/jpeg", ".jpg"),
+        ("image/webp", ".webp"),
+        ("image/gif", ".gif"),
+        ("video/mp4", ".mp4"),
+        ("video/quicktime", ".mov"),
+        ("video/webm", ".webm"),
+        ("video/ogg", ".ogv"),
+        ("audio/mpeg", ".mp3"),
+        ("audio/mp4", ".m4a"),
+        ("audio/wav", ".wav"),
+        ("audio/flac", ".flac"),
+        ("audio/ogg", ".ogg"),
+        ("audio/webm", ".weba"),
+        ("model/gltf-binary", ".glb"),
+        ("image/png; charset=binary", ".png"),
+        ("application/x-unknown", ".bin"),
+        (None, ".bin"),
+    ],
+)
+def test_types_have_an_extension(content_type: str | None, expected: str) -> None:
+    assert expected == extension_of(content_type)
+
+
+@pytest.mark.parametrize(
+    ("output_format", "expected"),
+    [
+        ("png", "image/png"),
+        ("jpg", "image/jpeg"),
+        ("jpeg", "image/jpeg"),
+        ("WEBP", "image/webp"),
+        ("mp4", "video/mp4"),
+        ("mov", "video/quicktime"),
+        ("mp3", "audio/mpeg"),
+        ("wav", "audio/wav"),
+        ("flac", "audio/flac"),
+        ("glb", "model/gltf-binary"),
+        ("tiff", None),
+        (None, None),
+    ],
+)
+def test_output_formats_have_a_type(output_format: str | None, expected: str | None) -> None:
+    assert expected == content_type_of_format(output_format)
