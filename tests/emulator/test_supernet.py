@@ -177,7 +177,9 @@ def test_a_reset_gives_the_next_test_a_fresh_emulator(wire: Wire, supernet: Loca
     wire.connect().create()
     wire.next("jobState", "queued")
     supernet.reset()
-    assert not (supernet.projects or supernet.requests or supernet.violations)
+    assert not supernet.projects
+    assert not supernet.requests
+    assert not supernet.violations
     assert supernet.account.balance == before
     wire.finish(wire.create())
 
