@@ -11,7 +11,7 @@ from ..protocol import chores
 from .account import fetch_account
 from .catalogue import name_models
 from .recovery import check_liveness, give_up, poll, reconcile, resend
-from .results import sign_preview, sign_result, sync_project
+from .results import sign_preview, sign_results, sync_project
 from .steps import Flow
 
 QUIET = (ClientClosedError,)
@@ -21,8 +21,8 @@ QUIET = (ClientClosedError,)
 def flow_of(chore: chores.Chore) -> Flow[None]:
     """The flow that does a chore."""
     match chore:
-        case chores.SignResult(project_id, job_id):
-            return sign_result(project_id, job_id)
+        case chores.SignResults(project_id):
+            return sign_results(project_id)
         case chores.SignPreview(project_id, job_id):
             return sign_preview(project_id, job_id)
         case chores.SyncProject(project_id):

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from attrs import evolve
+
 from ..errors import SogniError, SogniTimeoutError, ValidationError
 from ..models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
 from ..models.converter import read
@@ -21,13 +23,14 @@ from .requests import ask, ask_bare
 from .steps import Flow, change, connect, until
 
 
-def supported_models(force_refresh: bool = False) -> Flow[list[SupportedModel]]:
-    """All models the network knows; kept for 24 hours."""
+def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow[list[SupportedModel]]:
+    """All models the network knows; kept for 24 hours. Without `tries` a failure is not tried again."""
     if not force_refresh:
         kept = yield from change(lambda state, now: state.catalogue.models(now))
         if kept is not None:
             return list(kept)
-    models = yield from ask_bare(list[SupportedModel], get("/api/v1/models/list", host="socket"))
+    call = evolve(get("/api/v1/models/list", host="socket"), repeatable=tries)
+    models = yield from ask_bare(list[SupportedModel], call)
     yield from change(lambda state, now: state.catalogue.keep_models(models, now))
     return list(models)
 
@@ -85,7 +88,7 @@ def check_network(network: str) -> None:
 def name_models(workers: Mapping[str, int]) -> Flow[None]:
     """Give the live list its names; ids serve as names when the model list cannot be had."""
     try:
-        models = yield from supported_models()
+        models = yield from supported_models(tries=False)
     except SogniError:
         models = []
     yield from change(lambda state, _: state.models_named(named_models(workers, models)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..errors import SogniError
 from ..models.converter import read
@@ -18,7 +19,7 @@ from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
 from ..protocol.upload_plan import download_url_call, read_signed_url
 from .requests import ask_data
-from .steps import Flow, change, pause
+from .steps import Flow, change, pause, together
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
 """Rounds of tries for a result address; each round already repeats passing failures."""
@@ -47,30 +48,36 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
     return read_signed_url((yield from ask_data(call)), "downloadUrl")
 
 
-def sign_result(project_id: str, job_id: str) -> Flow[None]:
-    """Give a finished job its URL, then complete it; without one when it cannot be had."""
+def sign_results(project_id: str) -> Flow[None]:
+    """Give finished jobs their URLs, then complete them in the order in which they finished."""
     project = yield from change(lambda state, _: state.projects.get(project_id))
-    if project is None:
-        return
-    url: str | None = None
+    while project is not None:
+        jobs = yield from change(lambda _, now: project.unsigned())
+        if not jobs:
+            return
+        flows = [_signed_in_time(project, job.id) for job in jobs]
+        urls = (yield from together(flows)) if len(flows) > 1 else [(yield from flows[0])]
+        for job, url in zip(jobs, urls, strict=True):
+            yield from change(partial(_signed, project, job, url))
+
+
+def _signed_in_time(project: ProjectState, job_id: str) -> Flow[str | None]:
+    """The URL of a result after as many tries as it takes, None when it cannot be had."""
     for attempt in range(SIGNING_TRIES):
         if attempt:
             yield from pause(SIGNING_PAUSE * attempt, 0.2)
         try:
-            url = yield from signed_url(project, job_id)
-            break
+            return (yield from signed_url(project, job_id))
         except SogniError:
             continue
+    return None
 
-    def done(state: ClientState, now: float) -> None:
-        job = project.jobs.get(job_id)
-        if job is None or job.signing is None:
-            return
-        payload = job.signing
+
+def _signed(project: ProjectState, job: JobState, url: str | None, state: ClientState, now: float) -> None:
+    payload = job.signing
+    if payload is not None:
         project.job_done(job, payload, url, now)
         state.tell_result(project, payload)
-
-    yield from change(done)
 
 
 def sign_preview(project_id: str, job_id: str) -> Flow[None]:

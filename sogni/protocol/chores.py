@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 
-class SignResult(NamedTuple):
-    """Get the download URL of a finished job (projects-4.2 §11.4)."""
+class SignResults(NamedTuple):
+    """Get the download URLs of a project's finished jobs (projects-4.2 §11.4)."""
 
     project_id: str
-    job_id: str
 
 
 class SignPreview(NamedTuple):
@@ -71,7 +70,7 @@ class FetchAccount(NamedTuple):
 
 
 Chore = (
-    SignResult
+    SignResults
     | SignPreview
     | SyncProject
     | Reconcile

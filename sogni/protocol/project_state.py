@@ -38,7 +38,7 @@ class ProjectState:
         "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
         "enhances", "error", "eta_at", "estimated_start_at", "handle", "heard_at", "id", "jobs", "kind", "listening",
         "number_of_media", "out", "params", "polled", "queue_position", "queue_status", "recovered", "request",
-        "resent", "sent_at", "sent_generation", "settled", "settled_at", "started_at", "status", "steps",
+        "resent", "sent_at", "sent_generation", "settled", "settled_at", "signing", "started_at", "status", "steps",
         "strikes", "work_began",
     )  # fmt: skip
 
@@ -77,6 +77,8 @@ class ProjectState:
         """The job this project makes an enhanced version of."""
         self.settled = False
         self.settled_at = 0.0
+        self.signing = False
+        """Whether addresses of results are being asked for."""
         self.handle: Any = None
         self._shown_progress = -1
         self._history: list[Event] = []
@@ -103,11 +105,8 @@ class ProjectState:
         return [job.result_url for job in self.job_list() if job.result_url]
 
     def job_list(self) -> list[JobState]:
-        """The jobs in the order of their index, else of their appearance."""
-        jobs = list(self.jobs.values())
-        if len(jobs) > 1 and all(job.job_index is not None for job in jobs):
-            jobs.sort(key=lambda job: job.job_index or 0)
-        return jobs
+        """The jobs in the order of their appearance."""
+        return list(self.jobs.values())
 
     def failed_jobs(self) -> list[JobState]:
         """Jobs that ended without a result: failed, canceled or withheld."""
@@ -313,17 +312,37 @@ class ProjectState:
         """`jobResult`: the job is done; without an address one is asked for first (projects-4.2 §11.4)."""
         self._hear(now)
         job = self._job(payload, now)
-        if job.ended or self.settled or job.signing is not None:
+        if self.settled or job.status in ("failed", "canceled"):
+            self._late_result(job, payload, now)
+            return
+        if job.signing is not None:
             return
         url = payload.get("resultUrl") or payload.get("videoUrl") or payload.get("videoFile")
         withheld = payload.get("triggeredNSFWFilter") is True and payload.get("nsfwDetected") is not True
         if self.params is not None and getattr(self.params, "disable_nsfw_filter", False):
             withheld = False
-        if url or withheld or payload.get("userCanceled"):
+        if job.ended:
+            # A repeated result: its address is the newer one, the end stays what it was.
+            self._job_changed(job, job.change(result_url=url or job.result_url), now)
+        elif url or withheld or payload.get("userCanceled"):
             self.job_done(job, payload, url or None, now)
-            return
-        job.signing = dict(payload)
-        self.out.begin(chores.SignResult(self.id, job.id))
+        else:
+            job.signing = dict(payload)
+            if not self.signing:
+                self.signing = True
+                self.out.begin(chores.SignResults(self.id))
+
+    def unsigned(self) -> list[JobState]:
+        """The jobs that wait for the address of their result, in the order of their frames."""
+        waiting = [job for job in self.jobs.values() if job.signing is not None]
+        self.signing = bool(waiting)
+        return waiting
+
+    def _late_result(self, job: JobState, payload: Mapping[str, Any], now: float) -> None:
+        """A result after the end: the steps count, the end does not change."""
+        step = payload.get("performedStepCount")
+        if isinstance(step, int) and job.status == "failed":
+            self._job_changed(job, job.change(step=step), now)
 
     def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
         """Apply a result, its address known or given up."""
