@@ -55,6 +55,7 @@ __all__ = [
     "SogniTimeoutError",
     "ValidationError",
     "api_error",
+    "chat_error",
     "project_error",
 ]
 
@@ -361,6 +362,21 @@ def api_error(
         method=method,
         url=url,
     )
+
+
+def chat_error(
+    message: str,
+    *,
+    job_id: str,
+    code: int | str | None,
+    error_type: str | None,
+    worker_name: str | None,
+) -> ChatError:
+    """Make the error of a failed chat job; its tag or its code may say that the account cannot pay."""
+    kind: type[ChatError] = ChatError
+    if _means_insufficient(error_type, message) or _means_insufficient(code, message):
+        kind = _InsufficientBalanceChatError
+    return kind(message, job_id=job_id, code=code, error_type=error_type, worker_name=worker_name)
 
 
 def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:

@@ -1,0 +1,197 @@
+"""One chat completion: decides how deltas become an answer (chat §3, §4).
+
+Fed by the client state with the frames of this job, in order; read by `ChatStream`. Chunks that arrived
+before an error are still delivered; the error comes after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ChatError, chat_error
+from ..models.chat import (
+    ChatCompletionChunk,
+    ChatCompletionResult,
+    ChatCost,
+    ChatFailure,
+    TokenUsage,
+    ToolCall,
+    ToolCallFunction,
+)
+from ..models.converter import read
+from .outbox import Outbox
+
+
+class ChatState:
+    """What is known about a completion; `done` once it ended, one way or the other."""
+
+    def __init__(self, job_id: str, out: Outbox) -> None:
+        self.id = job_id
+        self.out = out
+        self.chunks: list[ChatCompletionChunk] = []
+        """Chunks nobody has read yet."""
+        self.role = "assistant"
+        self.finish_reason: str | None = None
+        self.usage: TokenUsage | None = None
+        self.time_taken: float = 0
+        self.worker_name: str | None = None
+        self.cost: ChatCost | None = None
+        self.failure: ChatFailure | None = None
+        self.done = False
+        self.left = False
+        """Whether the reader stopped before the end."""
+        self.acknowledged = False
+        self.sent_generation = 0
+        self._pieces: list[str] = []
+        self._calls: dict[int, ToolCall] = {}
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls collected so far, in the order of their index."""
+        return [self._calls[index] for index in sorted(self._calls)]
+
+    @property
+    def final_result(self) -> ChatCompletionResult | None:
+        """The whole answer; None while it runs and after a failure."""
+        if not self.done or self.failure is not None:
+            return None
+        return ChatCompletionResult(
+            job_id=self.id,
+            content=self.text(),
+            role=self.role,
+            finish_reason=self.finish_reason or "stop",
+            usage=self.usage or TokenUsage(total_tokens=0),
+            time_taken=self.time_taken,
+            worker_name=self.worker_name,
+            cost=self.cost,
+            tool_calls=self.tool_calls or None,
+        )
+
+    def text(self) -> str:
+        """All text so far; joined when it is asked for, so that a token costs the same at any length."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def error(self) -> ChatError | None:
+        """A new error for one reader; None unless the job failed."""
+        failure = self.failure
+        if failure is None:
+            return None
+        return chat_error(
+            failure.message,
+            job_id=self.id,
+            code=failure.error_code,
+            error_type=failure.error,
+            worker_name=failure.worker_name,
+        )
+
+    def take(self) -> list[ChatCompletionChunk]:
+        """All unread chunks at once."""
+        chunks, self.chunks = self.chunks, []
+        return chunks
+
+    # -- frames ----------------------------------------------------------------
+
+    def tokens(self, payload: Mapping[str, Any]) -> ChatCompletionChunk | None:
+        """`jobTokens`: the next piece; None when the job is done already."""
+        self.acknowledged = True
+        if self.done:
+            return None
+        usage = payload.get("usage")
+        deltas = payload.get("tool_calls")
+        chunk = ChatCompletionChunk(
+            job_id=self.id,
+            content=payload.get("content") or "",
+            role=payload.get("role"),
+            finish_reason=payload.get("finishReason"),
+            usage=read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None,
+            tool_calls=deltas if isinstance(deltas, list) else None,
+        )
+        if chunk.content:
+            self._pieces.append(chunk.content)
+        self.role = chunk.role or self.role
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.usage = chunk.usage or self.usage
+        for delta in chunk.tool_calls or ():
+            if isinstance(delta, Mapping):
+                self._merge(delta)
+        if not self.left:
+            self.chunks.append(chunk)
+        self.out.wake(self)
+        return chunk
+
+    def _merge(self, delta: Mapping[str, Any]) -> None:
+        """Ids and names replace, arguments are appended (chat §4)."""
+        index = delta.get("index")
+        index = index if isinstance(index, int) else 0
+        old = self._calls.get(index) or ToolCall()
+        function = delta.get("function")
+        named = function if isinstance(function, Mapping) else {}
+        self._calls[index] = ToolCall(
+            id=delta.get("id") or old.id,
+            function=ToolCallFunction(
+                name=named.get("name") or old.function.name,
+                arguments=old.function.arguments + (named.get("arguments") or ""),
+            ),
+        )
+
+    def worker(self, name: Any) -> None:
+        """A frame named the worker."""
+        self.acknowledged = True
+        if isinstance(name, str) and name:
+            self.worker_name = name
+
+    def completed(self, payload: Mapping[str, Any]) -> None:
+        """`llmJobResult`: the answer is whole."""
+        self.worker(payload.get("workerName"))
+        if payload.get("cost"):
+            self.cost = read(ChatCost, payload["cost"], "the cost of a chat job")
+        if self.done:
+            return
+        usage, seconds = payload.get("usage"), payload.get("timeTaken")
+        if usage:
+            self.usage = read(TokenUsage, usage, "the usage of a chat job")
+        self.time_taken = seconds if isinstance(seconds, int | float) else 0
+        self.done = True
+        self.out.wake(self)
+
+    def failed(self, failure: ChatFailure) -> None:
+        """`llmJobError`, or the end of the connection: no answer."""
+        self.worker(failure.worker_name)
+        if self.done:
+            return
+        self.failure = failure
+        self._calls.clear()
+        self.done = True
+        self.out.wake(self)
+
+    def leave(self) -> None:
+        """The reader stops: the service goes on and bills, but nothing is kept for it any more."""
+        self.left = True
+        self.done = True
+        self.chunks.clear()
+        self.out.wake(self)
+
+
+def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
+    """The failure in an `llmJobError` frame (chat §6)."""
+    tag = payload.get("error")
+    text = tag if isinstance(tag, str) else "" if tag is None else str(tag)
+    message, code, worker = payload.get("error_message"), payload.get("error_code"), payload.get("workerName")
+    return ChatFailure(
+        job_id=job_id,
+        error=text,
+        message=message if isinstance(message, str) and message else text,
+        worker_name=worker if isinstance(worker, str) else None,
+        error_code=None if code is None else str(code),
+    )
+
+
+TRANSPORT_LOST = "transport_lost"
+
+
+def lost(job_id: str, why: str) -> ChatFailure:
+    """The failure of a job whose connection is gone (transport §13.3)."""
+    return ChatFailure(job_id=job_id, error=TRANSPORT_LOST, message=why)
