@@ -13,12 +13,13 @@ from .public import shared_home
 
 if TYPE_CHECKING:
     from .api.account import Account, CurrentAccount
-    from .api.chat import Chat
+    from .api.chat import Chat, Completions
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
     from .api.many import as_completed, wait
     from .api.project import Project
     from .api.projects import Projects
+    from .api.streams import ChatStream
     from .client import SogniClient
     from .errors import (
         ApiError,
@@ -56,7 +57,19 @@ if TYPE_CHECKING:
         VideoAssetConfig,
         VideoAssets,
     )
-    from .models.chat import LLMModelInfo, LLMPreset, LLMRange
+    from .models.chat import (
+        ChatCompletionChunk,
+        ChatCompletionResult,
+        ChatCost,
+        ChatFailure,
+        ChatJobState,
+        LLMModelInfo,
+        LLMPreset,
+        LLMRange,
+        TokenUsage,
+        ToolCall,
+        ToolCallFunction,
+    )
     from .models.converter import from_dict, to_dict
     from .models.estimates import CostEstimation
     from .models.events import (
@@ -73,13 +86,15 @@ if TYPE_CHECKING:
     from .models.health import HealthCheck, HealthReport
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
-    from .settings import RetryPolicy, Timeouts
     from .settings import VERSION as __version__
+    from .settings import RetryPolicy, Timeouts
 
 _HOMES = {
     "Account": "api.account",
     "ApiClient": "api.low_level",
     "Chat": "api.chat",
+    "ChatStream": "api.streams",
+    "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
     "Job": "api.job",
@@ -99,9 +114,16 @@ __all__ = [
     "AvailableModel",
     "Balances",
     "Chat",
+    "ChatCompletionChunk",
+    "ChatCompletionResult",
+    "ChatCost",
     "ChatError",
+    "ChatFailure",
+    "ChatJobState",
+    "ChatStream",
     "Choice",
     "ClientClosedError",
+    "Completions",
     "ConflictError",
     "Connected",
     "ConnectionRejectedError",
@@ -152,6 +174,9 @@ __all__ = [
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
+    "TokenUsage",
+    "ToolCall",
+    "ToolCallFunction",
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",

@@ -18,7 +18,10 @@ _HOMES = {
         "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
         "VideoAssetConfig", "VideoAssets",
     ),
-    "models.chat": ("LLMModelInfo", "LLMPreset", "LLMRange"),
+    "models.chat": (
+        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMModelInfo",
+        "LLMPreset", "LLMRange", "TokenUsage", "ToolCall", "ToolCallFunction",
+    ),
     "models.converter": ("from_dict", "to_dict"),
     "models.estimates": ("CostEstimation",),
     "models.events": (

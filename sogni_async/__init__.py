@@ -12,14 +12,6 @@ from typing import TYPE_CHECKING, Any
 from sogni.public import shared_home
 
 if TYPE_CHECKING:
-    from .api.account import Account, CurrentAccount
-    from .api.chat import Chat
-    from .api.job import EnhancedImage, Job
-    from .api.low_level import ApiClient
-    from .api.many import as_completed, wait
-    from .api.project import Project
-    from .api.projects import Projects
-    from .client import SogniClient
     from sogni.errors import (
         ApiError,
         AuthenticationError,
@@ -56,7 +48,19 @@ if TYPE_CHECKING:
         VideoAssetConfig,
         VideoAssets,
     )
-    from sogni.models.chat import LLMModelInfo, LLMPreset, LLMRange
+    from sogni.models.chat import (
+        ChatCompletionChunk,
+        ChatCompletionResult,
+        ChatCost,
+        ChatFailure,
+        ChatJobState,
+        LLMModelInfo,
+        LLMPreset,
+        LLMRange,
+        TokenUsage,
+        ToolCall,
+        ToolCallFunction,
+    )
     from sogni.models.converter import from_dict, to_dict
     from sogni.models.estimates import CostEstimation
     from sogni.models.events import (
@@ -73,13 +77,25 @@ if TYPE_CHECKING:
     from sogni.models.health import HealthCheck, HealthReport
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
-    from sogni.settings import RetryPolicy, Timeouts
     from sogni.settings import VERSION as __version__
+    from sogni.settings import RetryPolicy, Timeouts
+
+    from .api.account import Account, CurrentAccount
+    from .api.chat import Chat, Completions
+    from .api.job import EnhancedImage, Job
+    from .api.low_level import ApiClient
+    from .api.many import as_completed, wait
+    from .api.project import Project
+    from .api.projects import Projects
+    from .api.streams import ChatStream
+    from .client import SogniClient
 
 _HOMES = {
     "Account": "api.account",
     "ApiClient": "api.low_level",
     "Chat": "api.chat",
+    "ChatStream": "api.streams",
+    "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
     "Job": "api.job",
@@ -99,9 +115,16 @@ __all__ = [
     "AvailableModel",
     "Balances",
     "Chat",
+    "ChatCompletionChunk",
+    "ChatCompletionResult",
+    "ChatCost",
     "ChatError",
+    "ChatFailure",
+    "ChatJobState",
+    "ChatStream",
     "Choice",
     "ClientClosedError",
+    "Completions",
     "ConflictError",
     "Connected",
     "ConnectionRejectedError",
@@ -152,6 +175,9 @@ __all__ = [
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
+    "TokenUsage",
+    "ToolCall",
+    "ToolCallFunction",
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",

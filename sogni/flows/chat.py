@@ -1,10 +1,21 @@
-"""Language models: decides when their list is there (chat, transport §9)."""
+"""Chat completions over the socket: decides the order of checking, sending and reading (chat §2, §5).
+
+Called by `client.chat`. A completion is registered before its frame is written, so that no token is lost.
+"""
 
 from __future__ import annotations
 
-from ..models.chat import LLMModelInfo
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import SogniTimeoutError
+from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMModelInfo
+from ..protocol.chat_request import FIELDS, chat_request, checked_messages
+from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
-from .steps import Flow, change, connect, until
+from ..protocol.suggestions import did_you_mean
+from .sending import send_frame
+from .steps import Flow, change, connect, new_id, until
 
 
 def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
@@ -26,3 +37,79 @@ def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
             waiting_for="a language model with workers",
         )
     )
+
+
+def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatState]:
+    """Send a completion request; returns its state once the frame is written.
+
+    TypeError for an unknown keyword, ValidationError for messages JSON cannot carry, connection errors.
+    """
+    unknown = [name for name in options if name not in FIELDS]
+    if unknown:
+        raise TypeError(f"no parameter {unknown[0]!r}{did_you_mean(unknown[0], sorted(FIELDS))}")
+    checked_messages(messages)
+    job_id = yield from new_id()
+
+    def register(state: ClientState, _: float) -> tuple[ChatState, dict[str, Any]]:
+        payload = chat_request(job_id, model, messages, options, state.settings.app_source)
+        chat = ChatState(job_id, state.out)
+        state.chats[job_id] = chat
+        return chat, payload
+
+    def sending(state: ClientState, _: float) -> None:
+        chat.sent_generation = state.connection.generation
+
+    chat, payload = yield from change(register)
+    try:
+        yield from send_frame("llmJobRequest", payload, sending)
+    except Exception as error:
+        yield from change(lambda state, _: state.chats.pop(job_id, None))
+        raise error
+    return chat
+
+
+def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
+    """All chunks that have arrived, waiting for the first; empty at the end. ChatError after the last."""
+
+    def found(_: ClientState) -> list[ChatCompletionChunk] | None:
+        if chat.chunks:
+            return chat.take()
+        return [] if chat.done else None
+
+    chunks = yield from until((chat,), found, timeout=timeout, phase="run", waiting_for=f"an answer (job {chat.id})")
+    if not chunks:
+        _raise_failure(chat)
+    return chunks
+
+
+def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
+    """The finished answer. ChatError; SogniTimeoutError, after which the job is forgotten here (chat §5)."""
+    try:
+        yield from until(
+            (chat,),
+            lambda _: True if chat.done else None,
+            timeout=timeout,
+            phase="run",
+            waiting_for=f"the answer of chat job {chat.id}",
+        )
+    except SogniTimeoutError as error:
+        yield from change(lambda state, _: state.chats.pop(chat.id, None))
+        raise error
+    _raise_failure(chat)
+    result = chat.final_result
+    assert result is not None
+    return result
+
+
+def _raise_failure(chat: ChatState) -> None:
+    error = chat.error()
+    if error is not None:
+        raise error
+
+
+def complete(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
+) -> Flow[ChatCompletionResult]:
+    """Send a request and wait for the whole answer."""
+    chat = yield from begin_completion(model, messages, options)
+    return (yield from whole_answer(chat, timeout))

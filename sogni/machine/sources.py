@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ ALLOWED = "a path, bytes, a binary file object, a PIL image or a finished Job"
 _IN_MEMORY = 1024 * 1024
 
 
-class MediaSource:
+class MediaSource(ABC):
     """One input: its size in bytes, its first bytes, and a fresh reader for every try.
 
     `name` is what to call it in messages; `content_type` is set by whoever checks it. Close it when done.
@@ -31,9 +32,9 @@ class MediaSource:
         self.head = head
         self.content_type: str | None = None
 
+    @abstractmethod
     def open(self) -> BinaryIO:
         """A reader from the beginning; the caller closes it."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of what the source holds; the user's own file objects stay open."""

@@ -72,7 +72,10 @@ def _checked_message(place: int, message: Any) -> Any:
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValidationError(
-            f"{where} cannot be written as JSON: {error}", field=where, value=type(message).__name__, allowed="JSON values"
+            f"{where} cannot be written as JSON: {error}",
+            field=where,
+            value=type(message).__name__,
+            allowed="JSON values",
         ) from error
     parts = plain.get("content") if isinstance(plain, dict) else None
     if isinstance(parts, list) and any(isinstance(p, dict) and p.get("type") == "image_url" for p in parts):

@@ -14,41 +14,29 @@ from ..models.account import AccountInfo, Balances
 from ..models.catalogue import AvailableModel
 from ..models.chat import LLMModelInfo
 from ..models.converter import read
-from ..models.events import Connected, Disconnected, JobEvent, ProjectEvent, Reconnecting, ToastMessage
+from ..models.events import Connected, Disconnected, Reconnecting, ToastMessage
 from ..models.records import Snapshot
 from ..settings import Settings
 from . import chores, connection
 from .account_state import AccountState
 from .catalogue_state import CatalogueState
+from .chat_frames import CHAT_EVENTS, CHAT_MODELS, ChatFrames
+from .chat_state import ChatState
 from .connection import Closed, Connection
-from .job_errors import RESTARTING, error_data
 from .listeners import Listeners
 from .outbox import Outbox, Wakers
+from .project_frames import PROJECTS_EVENTS, ProjectFrames
 from .project_state import ProjectState
 from .subscriptions import acknowledged
 
 CLIENT_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "toast_message"})
-PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
+__all__ = ["CHAT_EVENTS", "CHAT_MODELS", "CLIENT_EVENTS", "PROJECTS_EVENTS", "ClientState"]
 
-CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
-
-CONNECTION, CHAT_MODELS, MODELS, NETWORK, SOCKET, CLOSED = (
-    "connection",
-    "chat models",
-    "models",
-    "network",
-    "socket",
-    "closed",
-)
+CONNECTION, MODELS, NETWORK, SOCKET, CLOSED = "connection", "models", "network", "socket", "closed"
 """Topics that waiters wait for."""
 
-KEEP_FINISHED = 30.0
-"""Seconds a finished project stays tracked (projects-4.2 §11.2)."""
-KEEP_RECOVERED = 3600.0
-"""The service itself holds unclaimed results this long (transport §13)."""
 
-
-class ClientState:
+class ClientState(ProjectFrames, ChatFrames):
     """The state of one client; `app_id` is what the connection is known by."""
 
     def __init__(self, settings: Settings, app_id: str) -> None:
@@ -66,6 +54,8 @@ class ClientState:
         self.listeners = Listeners()
         self.projects_listeners = Listeners()
         self.chat_listeners = Listeners()
+        self.chats: dict[str, ChatState] = {}
+        self.chats_lost_at: float | None = None
         self.chat_models: dict[str, LLMModelInfo] = {}
         self.auth_listeners = Listeners()
         self.frame_listeners = Listeners()
@@ -85,13 +75,16 @@ class ClientState:
             "swarmLLMModels": self._swarm_llm_models,
             "socketEventSubscriptionsUpdated": self._subscriptions,
             "toastMessage": self._toast,
-            "jobState": self._job_state,
+            "jobState": self._either_job_state,
             "jobProgress": self._job_progress,
             "jobETA": self._job_eta,
             "jobResult": self._job_result,
             "jobError": self._job_error,
             "jobRetry": self._job_retry,
             "artistCancelConfirmation": self._cancel_answered,
+            "jobTokens": self._job_tokens,
+            "llmJobResult": self._llm_result,
+            "llmJobError": self._llm_error,
         }
 
     # -- who we are ------------------------------------------------------------
@@ -147,6 +140,7 @@ class ClientState:
         outcome = self.connection.lost(closed, now=monotonic, jitter=jitter, signed_in=self.signed_in)
         for project in self.projects.values():
             project.heard_at = now
+        self.chats_after_drop(now)
         if outcome == "waiting":
             self.account.change(network_status="connecting", network=self.network)
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
@@ -170,6 +164,8 @@ class ClientState:
     def _disconnected(self, closed: Closed) -> None:
         self.account.change(network_status="disconnected", network=None)
         self._set_available([])
+        if closed.code != connection.DISPLACED:
+            self.end_chats(f"the connection was closed (code {closed.code})")
         self.out.tell(self.listeners, "disconnected", Disconnected(code=closed.code, reason=closed.reason))
         for project in self.projects.values():
             if not project.settled:
@@ -189,52 +185,10 @@ class ClientState:
             self._reconcile(chores.Reconcile(None))
         if self.connection.is_open:
             self._look_after(now)
+            self.end_lost_chats(now)
         return move
 
-    def _look_after(self, now: float) -> None:
-        self.forget_finished(now)
-        for project in self.projects.values():
-            if project.settled:
-                continue
-            overrun = next((j for j in project.jobs.values() if j.runs_until and now >= j.runs_until), None)
-            if overrun is not None:
-                overrun.runs_until = None
-                self.out.begin(chores.GiveUp(project.id, "the job ran longer than it may"))
-            elif now - project.heard_at >= INACTIVITY:
-                project.heard_at = now
-                self.out.begin(chores.CheckLiveness(project.id))
-
-    # -- projects --------------------------------------------------------------
-
-    def track(self, project: ProjectState, now: float) -> None:
-        """Follow a project from now on."""
-        self.forget_finished(now)
-        self.projects[project.id] = project
-
-    def listen(self) -> None:
-        """Somebody listens: from now on events are worth telling."""
-        if not self.listening:
-            self.listening.append(True)
-
-    def tracked(self) -> list[ProjectState]:
-        """The projects that are followed."""
-        return [project for project in list(self.projects.values()) if not project.abandoned]
-
-    def forget_finished(self, now: float) -> None:
-        """Let go of projects that finished a while ago."""
-        old = [
-            project.id
-            for project in self.projects.values()
-            if project.abandoned
-            or project.settled
-            and now - project.settled_at >= (KEEP_RECOVERED if project.recovered else KEEP_FINISHED)
-        ]
-        for project_id in old:
-            del self.projects[project_id]
-
-    def kind_of(self, model_id: str) -> str:
-        """The media kind of a model, as far as the list is known."""
-        return self.catalogue.kinds.get(model_id, "image")
+    # -- models ----------------------------------------------------------------
 
     def models_named(self, models: list[AvailableModel]) -> None:
         """The live model list, with names."""
@@ -257,10 +211,16 @@ class ClientState:
         if handler is not None:
             handler(payload, now)
 
+    def _either_job_state(self, payload: Any, now: float) -> None:
+        """Projects and chats share this frame; each looks for its own ids (transport §9)."""
+        if not self.chat_job_state(payload):
+            self._job_state(payload, now)
+
     def _authenticated(self, payload: Any, now: float) -> None:
         data = payload if isinstance(payload, dict) else {}
         self.connection.authenticated()
         self.out.wake(CONNECTION)
+        self.chats_after_return(data.get("activeLLMJobIDs"))
         if self.api_key is not None:
             names = {"username": data.get("username"), "wallet_address": data.get("address")}
             self.account.change(**{name: value for name, value in names.items() if value})
@@ -303,14 +263,6 @@ class ClientState:
         workers = {name: int(count) for name, count in counts.items() if isinstance(count, int | float)}
         self.out.begin(chores.NameModels(workers))
 
-    def _swarm_llm_models(self, payload: Any, now: float) -> None:
-        """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
-        entries = payload if isinstance(payload, dict) else {}
-        objects = {name: {"workers": entry} if isinstance(entry, int) else entry for name, entry in entries.items()}
-        self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
-        self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
-        self.out.wake(CHAT_MODELS)
-
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)
         if flags is not None:
@@ -319,150 +271,6 @@ class ClientState:
     def _toast(self, payload: Any, now: float) -> None:
         self.out.tell(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))
 
-    def _project(self, payload: Any) -> ProjectState | None:
-        return self.projects.get(payload.get("jobID", "")) if type(payload) is dict else None
-
-    def _job_state(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is None:
-            return
-        kind = payload.get("type")
-        if kind == "queued":
-            project.queued(payload, now)
-            self._tell_project("queued", project, payload)
-        elif kind == "jobCompleted":
-            project.completed(now)
-            self._tell_project("completed", project, {})
-        elif kind in ("initiatingModel", "jobStarted") and payload.get("imgID"):
-            started = kind == "jobStarted"
-            project.job_begins(payload, now, started=started)
-            if started:
-                self._limit_run(project, payload, now)
-            self._tell_job("started" if started else "initiating", project, payload)
-        else:
-            project.alive(now)
-
-    def _job_progress(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is not None:
-            project.job_progressed(payload, now)
-            if self.projects_listeners.has("job"):
-                self._tell_job("progress", project, payload)
-
-    def _job_eta(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is not None:
-            project.job_eta(payload, now)
-            self._tell_job("jobETA", project, payload)
-
-    def _job_result(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is not None:
-            project.job_result(payload, now)
-            job = project.jobs.get(payload.get("imgID") or "")
-            if job is not None and job.ended:
-                self.tell_result(project, payload)
-
-    def _job_error(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is None:
-            return
-        error = error_data(payload)
-        if payload.get("imgID"):
-            project.job_failed(payload, now)
-            self._tell_job("error", project, payload)
-        elif error.code == RESTARTING and project.request is not None and not project.resent:
-            self.out.begin(chores.Resend(project.id))
-        else:
-            project.fail(error, now, sync=True)
-            self._tell_project("error", project, payload)
-
-    def _job_retry(self, payload: Any, now: float) -> None:
-        project = self._project(payload)
-        if project is not None:
-            project.job_retried(payload, now)
-
-    def _cancel_answered(self, payload: Any, now: float) -> None:
-        if isinstance(payload, dict) and payload.get("jobID") in self.cancellations:
-            message = payload.get("error_message")
-            said = message if isinstance(message, str) else ""
-            self.cancellations[payload["jobID"]] = (payload.get("didCancel") is True, said)
-            self.out.wake(("cancel", payload["jobID"]))
-
-    def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
-        job = project.jobs.get(payload.get("imgID") or "")
-        if job is not None and not job.ended and job.runs_until is None:
-            network = getattr(project.params, "network", None) or self.account.network or "relaxed"
-            floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
-            job.runs_until = now + min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0)))
-
-    # -- events of the projects group ------------------------------------------
-
-    def _tell_project(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
-        if not self.projects_listeners.has("project"):
-            return
-        event = ProjectEvent(
-            type=kind,
-            project_id=project.id,
-            queue_position=payload.get("queuePosition"),
-            estimated_start_seconds=payload.get("estimatedStartSeconds"),
-            queue_status=payload.get("queueStatus"),
-            error=error_data(payload) if kind == "error" else None,
-        )
-        self.out.tell(self.projects_listeners, "project", event)
-
-    def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
-        if not self.projects_listeners.has("job") or not payload.get("imgID"):
-            return
-        event = JobEvent(
-            type=kind,
-            project_id=project.id,
-            job_id=payload["imgID"],
-            worker_name=payload.get("workerName"),
-            positive_prompt=payload.get("positivePrompt"),
-            negative_prompt=payload.get("negativePrompt"),
-            job_index=payload.get("jobIndex"),
-            step=payload.get("step"),
-            step_count=payload.get("stepCount"),
-            progress=payload.get("progress"),
-            eta_seconds=payload.get("etaSeconds"),
-            eta_min=payload.get("etaMin"),
-            eta_max=payload.get("etaMax"),
-            error=error_data(payload) if kind == "error" else None,
-        )
-        self.out.tell(self.projects_listeners, "job", event)
-
-    def tell_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
-        """Tell the listeners of the projects group that a job ended with a result."""
-        job = project.jobs.get(payload.get("imgID") or "")
-        if job is None or not self.projects_listeners.has("job"):
-            return
-        event = JobEvent(
-            type="completed",
-            project_id=project.id,
-            job_id=job.id,
-            steps=job.step,
-            seed=job.seed,
-            result_url=job.result_url,
-            is_nsfw=job.is_nsfw,
-            nsfw_detected=job.nsfw_detected,
-            nsfw_sources=list(job.nsfw_sources),
-            user_canceled=job.user_canceled,
-        )
-        self.out.tell(self.projects_listeners, "job", event)
-
-    def tell_preview(self, project: ProjectState, job_id: str, url: str) -> None:
-        """Tell the listeners of the projects group of a preview."""
-        event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
-        self.out.tell(self.projects_listeners, "job", event)
-
     def account_known(self, info: AccountInfo) -> None:
         """The answer of `me`."""
         self.account.known(info)
-
-
-INACTIVITY = 120.0
-"""Seconds without a frame before a project is asked after (projects-5x §11)."""
-LONGEST_RUN = 12 * 3600.0
-RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
-RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)

@@ -7,6 +7,7 @@ values are replaced, not changed, by the thread that writes them.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
@@ -39,7 +40,7 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else read_time(seconds * 1000)
 
 
-class Listening:
+class Listening(ABC):
     """`on`, `once` and `off`, the same for everything that emits events.
 
     Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they
@@ -49,8 +50,9 @@ class Listening:
     __slots__ = ()
     _events: frozenset[str] = frozenset()
 
+    @abstractmethod
     def _listeners(self) -> Listeners:
-        raise NotImplementedError
+        """The registry behind this emitter."""
 
     def _heard(self) -> None:
         """Note that somebody listens to something of this client."""

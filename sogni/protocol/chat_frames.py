@@ -1,0 +1,101 @@
+"""Frames about chats: decides which completion a frame reaches, and what a drop means for the open ones.
+
+The part of the client state that knows language models; `client_state` mixes it in (chat §3, §6, §7).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models.chat import ChatFailure, ChatJobState, LLMModelInfo
+from ..models.converter import read
+from .chat_state import ChatState, failure_of, lost
+from .listeners import Listeners
+from .outbox import Outbox
+
+CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
+CHAT_MODELS = "chat models"
+SURVIVES_DROP = 35.0
+"""Seconds an open completion waits for news after a drop (transport §13.3)."""
+
+
+class ChatFrames:
+    """Open completions, the list of language models, and the frames that change them."""
+
+    out: Outbox
+    chats: dict[str, ChatState]
+    chat_listeners: Listeners
+    chat_models: dict[str, LLMModelInfo]
+    chats_lost_at: float | None
+
+    def _swarm_llm_models(self, payload: Any, now: float) -> None:
+        """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
+        entries = payload if isinstance(payload, dict) else {}
+        objects = {name: {"workers": entry} if isinstance(entry, int) else entry for name, entry in entries.items()}
+        self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
+        self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
+        self.out.wake(CHAT_MODELS)
+
+    def _chat(self, payload: Any) -> ChatState | None:
+        return self.chats.get(payload.get("jobID", "")) if type(payload) is dict else None
+
+    def _job_tokens(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        chunk = chat.tokens(payload) if chat is not None else None
+        if chunk is not None and self.chat_listeners.has("token"):
+            self.out.tell(self.chat_listeners, "token", chunk)
+
+    def _llm_result(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        if chat is None:
+            return
+        chat.completed(payload)
+        del self.chats[chat.id]
+        if chat.final_result is not None:
+            self.out.tell(self.chat_listeners, "completed", chat.final_result)
+
+    def _llm_error(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        if chat is not None:
+            self._end_chat(chat, failure_of(chat.id, payload))
+
+    def chat_job_state(self, payload: Any) -> bool:
+        """A `jobState` frame; False when it is about no open completion."""
+        chat = self._chat(payload)
+        if chat is None:
+            return False
+        chat.worker(payload.get("workerName"))
+        if self.chat_listeners.has("job_state"):
+            self.out.tell(self.chat_listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
+        return True
+
+    def _end_chat(self, chat: ChatState, failure: ChatFailure) -> None:
+        chat.failed(failure)
+        self.chats.pop(chat.id, None)
+        self.out.tell(self.chat_listeners, "error", failure)
+
+    def chats_after_drop(self, now: float) -> None:
+        """The connection is gone for a while; what is open waits for the next one."""
+        if self.chats and self.chats_lost_at is None:
+            self.chats_lost_at = now
+
+    def chats_after_return(self, alive: Any) -> None:
+        """`authenticated` names the jobs that survived; the others end now. Without a list they go on waiting."""
+        if self.chats_lost_at is None or not isinstance(alive, list):
+            return
+        ids = {str(job_id).upper() for job_id in alive}
+        for chat in list(self.chats.values()):
+            if chat.id not in ids:
+                self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
+        self.chats_lost_at = None
+
+    def end_lost_chats(self, now: float) -> None:
+        """Nobody has spoken of them since the drop for too long."""
+        if self.chats_lost_at is not None and now - self.chats_lost_at >= SURVIVES_DROP:
+            self.end_chats("the connection was lost and the service did not speak of the answer again")
+
+    def end_chats(self, why: str) -> None:
+        """Every open completion fails; nothing was charged for what was not sent (transport §13.3)."""
+        for chat in list(self.chats.values()):
+            self._end_chat(chat, lost(chat.id, why))
+        self.chats_lost_at = None
