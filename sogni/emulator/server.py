@@ -21,6 +21,7 @@ from .catalogue import make_catalogue
 from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
 from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
 from .chance import Chance
+from .chats import Chats
 from .faults import Faults
 from .gate import make_gate
 from .image_kind import ImageKind
@@ -153,6 +154,7 @@ class Server:
             pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
             endpoint = SocketEndpoint(state, self._setup.binary_frames)
             endpoint.serve_projects(Intake(state, pool))
+            endpoint.handlers["llmJobRequest"] = Chats(state.journal).request
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
             listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
             self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"

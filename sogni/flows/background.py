@@ -6,17 +6,15 @@ ends anything else.
 
 from __future__ import annotations
 
-from ..errors import ClientClosedError, SogniError
+from typing import assert_never
+
 from ..protocol import chores
 from .account import fetch_account
 from .catalogue import name_models
 from .recovery import check_liveness, give_up, poll, reconcile, resend
+from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project
 from .steps import Flow
-
-QUIET = (ClientClosedError,)
-"""Errors of a chore that are no news: the client went away."""
-
 
 def flow_of(chore: chores.Chore) -> Flow[None]:
     """The flow that does a chore."""
@@ -41,11 +39,13 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return name_models(workers)
         case chores.FetchAccount():
             return _quietly(fetch_account())
+        case _:
+            assert_never(chore)
 
 
 def _quietly(flow: Flow[object]) -> Flow[None]:
     """Run a flow whose failure nobody waits for; the state keeps what there is to know of it."""
     try:
         yield from flow
-    except SogniError:
+    except FAILURES:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConflictError, SogniTimeoutError
+from ..errors import ConflictError
 from ..protocol.client_state import CONNECTION, ClientState
 from .sending import send_frame
 from .steps import Flow, change, until
@@ -11,36 +11,48 @@ from .steps import Flow, change, until
 def cancel_project(project_id: str) -> Flow[None]:
     """Cancel and wait for the confirmation; concurrent calls for one project share one request.
 
-    Nothing happens to a finished project. ConflictError when the service declines: the project goes
+    Nothing happens to a project that is finished or was canceled before. ConflictError when the service declines: the project goes
     on. SogniTimeoutError when it does not answer.
     """
     project_id = project_id.upper()
 
-    def begin(state: ClientState, _: float) -> str:
-        project = state.projects.get(project_id)
-        if project is not None and project.ended:
-            return "over"
-        if project_id in state.cancellations and state.cancellations[project_id] is None:
-            return "shared"
-        state.cancellations[project_id] = None
-        return "mine"
+    topic = ("cancel", project_id)
 
-    whose = yield from change(begin)
+    def begin(state: ClientState, _: float) -> tuple[str, ClientState]:
+        project = state.projects.get(project_id)
+        answer = state.cancellations.get(project_id, (False, ""))
+        if (project is not None and project.ended) or (answer is not None and answer[0]):
+            return "over", state
+        if answer is None:
+            return "shared", state
+        state.cancellations[project_id] = None
+        return "mine", state
+
+    def answered(state: ClientState) -> tuple[bool, str] | None:
+        answer = state.cancellations.get(project_id, (False, "the cancellation was given up"))
+        if answer is None and state.connection.phase == "ended":
+            raise state.why_closed()
+        return answer
+
+    whose, state = yield from change(begin)
     if whose == "over":
         return
-    timeout = yield from change(lambda state, _: state.settings.timeouts.cancel)
     try:
         if whose == "mine":
             yield from send_frame("jobError", cancel_frame(project_id))
         did_cancel, message = yield from until(
-            (("cancel", project_id), CONNECTION),
-            lambda state: state.cancellations.get(project_id, (False, "the cancellation was given up")),
-            timeout=timeout,
+            (topic, CONNECTION),
+            answered,
+            timeout=state.settings.timeouts.cancel,
             phase="request",
             waiting_for=f"the confirmation that project {project_id} is canceled",
         )
-    except SogniTimeoutError:
-        yield from change(lambda state, _: state.cancellations.pop(project_id, None))
+    except BaseException:
+        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        # Whoever shares the request stops waiting with it, and the next call sends another.
+        if whose == "mine":
+            state.cancellations.pop(project_id, None)
+            state.out.wake(topic)
         raise
     if not did_cancel:
         raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ..errors import CostLimitError, ProtocolError, SogniConnectionError, SogniError, ValidationError
+from ..errors import CostLimitError, ValidationError
+from ..models.estimates import CostEstimation
 from ..models.params import ImageProjectParams
 from ..protocol.client_state import ClientState
 from ..protocol.image_request import image_request
@@ -21,6 +22,7 @@ from ..protocol.project_state import ProjectState
 from ..protocol.upload_plan import UploadItem, image_uploads
 from .catalogue import model_options
 from .estimates import DEFAULT_TOKEN, estimate_params
+from .requests import FAILURES
 from .sending import send_frame
 from .steps import Flow, change, new_id, open_media
 from .transfers import spool_result, upload_media
@@ -37,7 +39,7 @@ def create_project(
     """
     limit = cost_limit(max_cost)
     params = check_image_params(project_params(given, fields))
-    yield from change(_check_can_send)
+    yield from change(lambda state, _: state.check_may_connect())
     sources: Sources = []
     try:
         yield from _open_sources(params, sources)
@@ -46,20 +48,13 @@ def create_project(
         app_source = yield from change(lambda state, _: state.settings.app_source)
         payload = image_request(params, project_id=project_id, options=options, app_source=app_source)
         if limit is not None:
-            yield from _check_cost(params, limit)
+            yield from affordable(params, limit)
         yield from upload_media(project_id, sources)
     finally:
         for group in sources:
             for _, source in group:
                 source.close()
     return (yield from submit(project_id, params, payload))
-
-
-def _check_can_send(state: ClientState, _: float) -> None:
-    if state.settings.disable_socket:
-        raise SogniConnectionError("this client was made with disable_socket=True; projects need the socket")
-    if not state.signed_in:
-        raise state.signed_out_error()
 
 
 def _open_sources(params: ImageProjectParams, sources: Sources) -> Flow[None]:
@@ -102,6 +97,7 @@ def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[Projec
         )
         project.app_id = state.app_id
         project.request = payload
+        project.being_sent = True
         state.track(project, now)
         return project
 
@@ -116,6 +112,8 @@ def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[Projec
         # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
         project.abandon()
         raise
+    finally:
+        project.being_sent = False
     return project
 
 
@@ -137,10 +135,11 @@ def cost_limit(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def _check_cost(params: ImageProjectParams, limit: Decimal) -> Flow[None]:
+def affordable(params: ImageProjectParams, limit: Decimal) -> Flow[CostEstimation]:
+    """What the project with these params costs. CostLimitError above the limit, or when that is not to be had."""
     try:
         estimate = yield from estimate_params(params)
-    except (SogniError, ProtocolError) as error:
+    except FAILURES as error:
         raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
     cost = estimate.token
     if cost is None or cost > limit:
@@ -150,3 +149,4 @@ def _check_cost(params: ImageProjectParams, limit: Decimal) -> Flow[None]:
             estimate=estimate,
             max_cost=limit,
         )
+    return estimate

@@ -35,6 +35,8 @@ def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow
 
 
 def _begun(state: ClientState, job: JobState, enhancement: ProjectState, now: float) -> None:
+    if job.enhancement is not None:
+        job.enhancement.enhances = None
     job.enhancement = enhancement
     job.project.enhancing(job, now)
     if not enhancement.settled:

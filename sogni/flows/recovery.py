@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from ..errors import NotFoundError, SogniError
+from ..errors import NotFoundError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import ProjectRecord, Snapshot
@@ -24,7 +24,7 @@ from ..protocol.job_errors import LOST, RESTARTING
 from ..protocol.project_state import ProjectState
 from ..protocol.replay import replay, replay_jobs, restored_project
 from .cancel import cancel_frame
-from .requests import ask, ask_bare, ask_data
+from .requests import FAILURES, ask, ask_bare, ask_data
 from .results import apply_record, project_record
 from .sending import send_frame
 from .steps import Flow, change, pause, until
@@ -41,9 +41,10 @@ def reconcile(snapshot: Snapshot | None) -> Flow[None]:
     """Bring all tracked projects in line with what the service holds for this app id."""
     try:
         yield from _reconcile(snapshot)
-    except SogniError as error:
+    except Exception:
+        # Whatever went wrong: the next one must not wait for ever.
         yield from change(lambda state, _: state.reconciled())
-        raise error
+        raise
     yield from change(lambda state, _: state.reconciled())
 
 
@@ -54,7 +55,7 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
         call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
         try:
             snapshot = yield from ask_bare(Snapshot, call)
-        except SogniError:
+        except FAILURES:
             return
     active = {record.id.upper(): record for record in reversed(snapshot.active_projects) if not record.is_chat}
     ended = {
@@ -77,19 +78,10 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
         latest = max(project.sent_at for project in young)
         now = yield from change(lambda _, now: now)
         yield from pause(max(0.0, latest + TOO_NEW - now) + RECHECK)
-        yield from _recheck([project.id for project in young])
-
-
-def _recheck(project_ids: list[str]) -> Flow[None]:
-    """Look again at projects that were too new to judge, unless something was heard of them since."""
-    for project_id in project_ids:
-        project = yield from change(partial(_tracked, project_id))
-        if project is not None and not project.settled and not project.acknowledged:
-            yield from resolve_missing(project_id)
-
-
-def _tracked(project_id: str, state: ClientState, _: float) -> ProjectState | None:
-    return state.projects.get(project_id)
+        for project in young:
+            # Nothing is to be found out about one that was spoken of meanwhile.
+            if project.heard_at <= asked_at:
+                yield from resolve_missing(project.id)
 
 
 def _replay_active(record: ProjectRecord, state: ClientState, now: float) -> None:
@@ -111,13 +103,14 @@ def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
     return [
         project
         for project in state.projects.values()
-        if not project.settled and not project.polled and not project.abandoned and project.id not in seen
+        if not (project.settled or project.polled or project.abandoned or project.being_sent)
+        and project.id not in seen
     ]
 
 
-def resolve_missing(project_id: str, *, attempts: int = LOOKUPS) -> Flow[None]:
+def resolve_missing(project_id: str) -> Flow[None]:
     """Find out about a project that the snapshot does not mention (transport §13.2, projects-5x §9.5)."""
-    for attempt in range(attempts):
+    for attempt in range(LOOKUPS):
         if attempt:
             yield from pause(LOOKUP_PAUSE, 0.2)
         project = yield from change(lambda state, _: state.projects.get(project_id))
@@ -125,14 +118,14 @@ def resolve_missing(project_id: str, *, attempts: int = LOOKUPS) -> Flow[None]:
             return
         if (yield from _may_resend(project)):
             # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
-            if not (yield from _known_alive(project_id)):
+            if (yield from _known_alive(project_id)) is False:
                 yield from resend(project_id)
             return
         try:
             record = yield from project_record(project_id)
         except NotFoundError:
             continue
-        except SogniError:
+        except FAILURES:
             return
         yield from apply_record(project_id, record)
         return
@@ -156,16 +149,19 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
     """Whether the service knows a project that is not over; None: it could not say."""
     try:
         listed = yield from ask(get("/api/v1/artist/projects/active", host="socket"))
-        projects = listed.get("projects") if isinstance(listed, Mapping) else None
-        if not isinstance(projects, list):
-            return None
-        if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
-            yield from change(lambda state, now: _alive(state, project_id, now))
-            return True
+    except FAILURES:
+        return None
+    projects = listed.get("projects") if isinstance(listed, Mapping) else None
+    if not isinstance(projects, list):
+        return None
+    if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
+        yield from change(lambda state, now: _alive(state, project_id, now))
+        return True
+    try:
         record = yield from live_record(project_id)
     except NotFoundError:
         return False
-    except SogniError:
+    except FAILURES:
         return None
     if record.status in ("failed", "canceled", "completed"):
         yield from apply_record(project_id, as_recorded(record))
@@ -229,7 +225,7 @@ def resend(project_id: str) -> Flow[None]:
             waiting_for="the next connection",
         )
         yield from send_frame("jobRequest", request, sending)
-    except SogniError as error:
+    except FAILURES as error:
         data = ErrorData(code=RESTARTING, message=f"the service was restarting and did not come back: {error}")
         yield from change(lambda state, now: project.fail(data, now))
 
@@ -264,7 +260,7 @@ def give_up(project_id: str, message: str) -> Flow[None]:
                 project.end_job(job, "failed", error, now)
         project.fail(error, now)
 
-    with suppress(SogniError):
+    with suppress(*FAILURES):
         yield from send_frame("jobError", cancel_frame(project_id))
     yield from change(failed)
 
@@ -289,7 +285,8 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
     def track(state: ClientState, now: float) -> ProjectState:
         project = restored or restored_project(state, record, now)
         project.join(state.out, state.listening)
-        project.polled = (project.app_id or record.app_id) != state.app_id
+        elsewhere = (project.app_id or record.app_id) != state.app_id
+        project.polled = elsewhere or state.settings.disable_socket
         state.track(project, now)
         replay_jobs(project, record, state, now)
         if project.polled and not project.settled:
@@ -318,7 +315,7 @@ def poll(project_id: str) -> Flow[None]:
         except NotFoundError:
             yield from change(lambda state, now: _lost(state, project_id, now))
             return
-        except SogniError:
+        except FAILURES:
             continue
         yield from change(partial(replay_jobs, project, record))
         yield from apply_record(project_id, record)

@@ -5,9 +5,10 @@ Called by every flow that talks to the REST host or the socket host's HTTP side.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..errors import SogniConnectionError, SogniTimeoutError
+from ..errors import ApiError, ProtocolError, SogniConnectionError, SogniTimeoutError
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
 from .steps import Flow, change, http, pause
@@ -18,30 +19,45 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be gone at the next try."""
 JITTER = 0.2
 
+FAILURES = (ApiError, SogniConnectionError, SogniTimeoutError, ProtocolError)
+"""How talking to the service fails. The end of the client is none of these: it ends whatever is under way."""
+
 
 def request(call: HttpCall) -> Flow[HttpReply]:
     """Send a request, again after a passing failure when that does no harm (transport §17).
 
-    The service's `Retry-After` outranks our own pauses. A 401 clears the credentials (transport §4.4).
+    A 401 clears the credentials (transport §4.4).
+    """
+    reply = yield from repeated(call, lambda: http(call))
+    if reply.status == 401 and call.host != "storage":
+        yield from change(lambda state, _: state.unauthorized())
+    return reply
+
+
+def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
+    """Run `send`, which sends `call`, again after a passing failure when that does no harm.
+
+    The service's `Retry-After` outranks our own pauses; one beyond `RetryPolicy.longest` ends the tries.
     """
     policy = yield from change(lambda state, _: state.settings.retry)
     attempt = 1
     while True:
-        wait = pause_before(policy, attempt)
+        wait, jitter = pause_before(policy, attempt), JITTER
         try:
-            reply = yield from http(call)
+            outcome = yield from send()
         except (SogniConnectionError, SogniTimeoutError):
             if not call.repeatable or attempt >= policy.attempts:
                 raise
         else:
-            if reply.status == 401 and call.host != "storage":
-                yield from change(lambda state, _: state.unauthorized())
-            asked = _asked_to_wait(reply)
-            again = call.repeatable and reply.status in PASSING and attempt < policy.attempts
-            if not again or (asked or 0) > policy.longest:
-                return reply
-            wait = wait if asked is None else asked
-        yield from pause(wait, JITTER)
+            if not isinstance(outcome, HttpReply) or outcome.status not in PASSING:
+                return outcome
+            asked = _asked_to_wait(outcome)
+            if not call.repeatable or attempt >= policy.attempts or (asked or 0) > policy.longest:
+                return outcome
+            if asked is not None:
+                # Not a moment less than the service asks for.
+                wait, jitter = asked, 0.0
+        yield from pause(wait, jitter)
         attempt += 1
 
 
@@ -51,8 +67,6 @@ def pause_before(policy: RetryPolicy, attempt: int) -> float:
 
 
 def _asked_to_wait(reply: HttpReply) -> float | None:
-    if reply.status not in PASSING:
-        return None
     error = error_of(HttpCall(method="GET", path=""), reply)
     given: float | None = getattr(error, "retry_after", None)
     return given

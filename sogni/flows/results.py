@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
-from ..errors import SogniError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import JobRecord, ProjectRecord
@@ -18,7 +18,7 @@ from ..protocol.http import get
 from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
 from ..protocol.upload_plan import download_url_call, read_signed_url
-from .requests import ask_data
+from .requests import FAILURES, ask_data
 from .steps import Flow, change, pause, together
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
@@ -26,16 +26,6 @@ SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
 RECORD_TRIES, RECORD_PAUSE = 4, 2.5
 """The record of a project is asked for this often (transport §13.2)."""
 
-JOB_STATUS = {
-    "created": "pending",
-    "queued": "pending",
-    "assigned": "initiating",
-    "initiatingModel": "initiating",
-    "jobStarted": "processing",
-    "jobProgress": "processing",
-    "jobCompleted": "completed",
-    "jobError": "failed",
-}
 PROJECT_STATUS = {"completed": "completed", "errored": "failed", "cancelled": "canceled"}
 
 
@@ -68,15 +58,23 @@ def _signed_in_time(project: ProjectState, job_id: str) -> Flow[str | None]:
             yield from pause(SIGNING_PAUSE * attempt, 0.2)
         try:
             return (yield from signed_url(project, job_id))
-        except SogniError:
+        except FAILURES:
             continue
     return None
 
 
 def _signed(project: ProjectState, job: JobState, url: str | None, state: ClientState, now: float) -> None:
-    payload = job.signing
-    if payload is not None:
-        project.job_done(job, payload, url, now)
+    if job.signing is not None:
+        _done(project, job, job.signing, url, state, now)
+
+
+def _done(
+    project: ProjectState, job: JobState, payload: dict[str, Any], url: str | None, state: ClientState, now: float
+) -> None:
+    """Complete a job and tell of it, unless it ended while its URL was asked for."""
+    news = not job.ended
+    project.job_done(job, payload, url, now)
+    if news:
         state.tell_result(project, payload)
 
 
@@ -87,7 +85,7 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
         return
     try:
         url = yield from signed_url(project, job_id, preview=True)
-    except SogniError:
+    except FAILURES:
         return
 
     def shown(state: ClientState, now: float) -> None:
@@ -119,7 +117,7 @@ def sync_project(project_id: str) -> Flow[None]:
             yield from pause(RECORD_PAUSE, 0.2)
         try:
             record = yield from project_record(project_id)
-        except SogniError:
+        except FAILURES:
             continue
         yield from apply_record(project_id, record)
         return
@@ -134,14 +132,20 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
     missing = yield from change(lambda state, now: _merge(project, record, now))
     for job, found in missing:
         url = found.media_url
-        if url is None and not (found.triggered_nsfw_filter and not found.nsfw_detected):
+        if url is None and not _withheld(project, found):
             try:
                 url = yield from signed_url(project, job.id)
-            except SogniError:
+            except FAILURES:
                 url = None
         yield from change(_completion(project, job, found, url))
     if PROJECT_STATUS.get(record.status or ""):
         yield from change(lambda state, now: _conclude(project, record, now))
+
+
+def _withheld(project: ProjectState, found: JobRecord) -> bool:
+    """Whether there is no result to ask for (projects-5x §13)."""
+    filtered = not getattr(project.params, "disable_nsfw_filter", False)
+    return bool(filtered and found.triggered_nsfw_filter and not found.nsfw_detected)
 
 
 def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tuple[JobState, JobRecord]]:
@@ -180,28 +184,30 @@ def _completion(
         "nsfwDetected": found.nsfw_detected,
         "userCanceled": found.reason == "artistCanceled",
     }
-
-    def done(state: ClientState, now: float) -> None:
-        project.job_done(job, payload, url, now)
-        state.tell_result(project, payload)
-
-    return done
+    return partial(_done, project, job, payload, url)
 
 
 def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
     """The record says how the project ended."""
     status = PROJECT_STATUS[record.status or ""]
-    if project.settled:
-        return
-    if status == "canceled":
+    if status == "failed":
+        _fail(project, record, now)
+    elif status == "canceled":
         project.cancel(now)
-    elif status == "failed" and not project.result_urls:
-        project.overrule("failed", recorded_error(record), now)
-    else:
-        if not project.ended:
-            project.completed(now, sync=False)
-        if not any(job.signing for job in project.jobs.values()):
-            project.settle_anyway(now)
+    if not project.settled:
+        project.completed(now, sync=False)
+        project.settle_anyway(now)
+
+
+def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """The record says that the project failed; nobody is told so of one that completed with results."""
+    if project.ended and project.result_urls:
+        return
+    error = project.error or recorded_error(record)
+    for job in project.job_list():
+        if not job.ended:
+            project.end_job(job, "failed", error, now)
+    project.overrule("failed", error, now)
 
 
 def recorded_error(record: ProjectRecord) -> ErrorData:

@@ -24,24 +24,33 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
     """
     timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
     deadline = (yield from clock()) + timeout
+    broken = 0
+
+    def begins(state: ClientState, now: float) -> None:
+        nonlocal broken
+        broken = state.connection.generation
+        if sending is not None:
+            sending(state, now)
+
     while True:
         yield from change(lambda state, _: state.check_may_connect())
         yield from connect()
         left = deadline - (yield from clock())
-        yield from ready(max(0.0, left))
+        # A socket that broke may not have been found out yet: it is not tried again.
+        yield from ready(max(0.0, left), beyond=broken)
         try:
-            yield from write_frame(kind, payload, sending)
+            yield from write_frame(kind, payload, begins)
             return
         except SogniConnectionError:
             if (yield from clock()) >= deadline:
                 raise
 
 
-def ready(timeout: float | None, phase: Phase = "ready") -> Flow[None]:
-    """Wait until the service takes frames. Raises why there is no connection."""
+def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> Flow[None]:
+    """Wait until the service takes frames, on a socket after number `beyond`. Raises why there is no connection."""
 
     def found(state: ClientState) -> bool | None:
-        if state.connection.phase == "ready":
+        if state.connection.phase == "ready" and state.connection.generation > beyond:
             return True
         if state.connection.phase in ("ended", "idle"):
             raise state.why_closed()

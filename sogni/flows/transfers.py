@@ -7,16 +7,19 @@ one that is refused is asked for again, once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import JobError, SogniConnectionError, SogniError, SogniTimeoutError
+from ..errors import JobError
 from ..protocol.http import HttpCall, HttpReply, error_of
 from ..protocol.job_state import JobState
 from ..protocol.upload_plan import UploadItem, put_call, read_signed_url, upload_url_call
-from .requests import JITTER, PASSING, ask_data, pause_before, request
+from .requests import FAILURES, ask_data, repeated
 from .results import signed_url
-from .steps import Flow, change, download, new_id, open_stream, pause, spool, together, upload
+from .steps import Flow, change, download, http, new_id, open_stream, spool, together, upload
+
+T = TypeVar("T")
 
 
 def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) -> Flow[None]:
@@ -38,23 +41,11 @@ def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
 
 def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
     """Send one source, again after a passing failure: a PUT to a signed address can be repeated."""
-    policy = yield from change(lambda state, _: state.settings.retry)
-    attempt = 1
-    while True:
-        try:
-            reply = yield from upload(call, source)
-        except (SogniConnectionError, SogniTimeoutError):
-            if attempt >= policy.attempts:
-                raise
-        else:
-            if reply.ok:
-                return
-            if reply.status not in PASSING or attempt >= policy.attempts:
-                error = error_of(call, reply)
-                error.add_note(f"while uploading {name}")
-                raise error
-        yield from pause(pause_before(policy, attempt), JITTER)
-        attempt += 1
+    reply = yield from repeated(call, lambda: upload(call, source))
+    if not reply.ok:
+        error = error_of(call, reply)
+        error.add_note(f"while uploading {name}")
+        raise error
 
 
 def result_url(job: JobState) -> Flow[str]:
@@ -84,68 +75,44 @@ def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
         return None
     try:
         url = yield from signed_url(job.project, job.id)
-    except SogniError:
+    except FAILURES:
         return None
     yield from change(lambda state, _: job.change(result_url=url))
     return url
 
 
-def result_data(job: JobState) -> Flow[bytes]:
-    """The bytes of a result. JobError, ApiError, SogniConnectionError."""
-    url = yield from with_media(job)
-    call = storage_call(url)
-    reply = yield from request(call)
-    if not reply.ok:
-        renewed = yield from _renewed(job, reply)
+def _fetched(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
+    """What `fetch` makes of the result; a refused address is asked for again, once."""
+    call = storage_call((yield from with_media(job)))
+    outcome = yield from repeated(call, partial(fetch, call))
+    if isinstance(outcome, HttpReply):
+        renewed = yield from _renewed(job, outcome)
         if renewed is not None:
             call = storage_call(renewed)
-            reply = yield from request(call)
-    if not reply.ok:
-        raise error_of(call, reply)
-    return reply.body
+            outcome = yield from repeated(call, partial(fetch, call))
+    if isinstance(outcome, HttpReply):
+        raise error_of(call, outcome)
+    return outcome
+
+
+def result_data(job: JobState) -> Flow[bytes]:
+    """The bytes of a result. JobError, ApiError, SogniConnectionError."""
+    return (yield from _fetched(job, _body))
+
+
+def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
+    reply = yield from http(call)
+    return reply.body if reply.ok else reply
 
 
 def save_result(job: JobState, path_for: Callable[[str], Path]) -> Flow[Path]:
     """Write a result to a file. JobError, ApiError, SogniConnectionError, OSError."""
-    url = yield from with_media(job)
-    outcome = yield from _download(storage_call(url), path_for)
-    if isinstance(outcome, HttpReply):
-        renewed = yield from _renewed(job, outcome)
-        if renewed is not None:
-            outcome = yield from _download(storage_call(renewed), path_for)
-    if isinstance(outcome, HttpReply):
-        raise error_of(storage_call(url), outcome)
-    return outcome
-
-
-def _download(call: HttpCall, path_for: Callable[[str], Path]) -> Flow[Path | HttpReply]:
-    policy = yield from change(lambda state, _: state.settings.retry)
-    attempt = 1
-    while True:
-        try:
-            outcome = yield from download(call, path_for)
-        except (SogniConnectionError, SogniTimeoutError):
-            if attempt >= policy.attempts:
-                raise
-        else:
-            passing = isinstance(outcome, HttpReply) and outcome.status in PASSING
-            if not passing or attempt >= policy.attempts:
-                return outcome
-        yield from pause(pause_before(policy, attempt), JITTER)
-        attempt += 1
+    return (yield from _fetched(job, lambda call: download(call, path_for)))
 
 
 def open_result(job: JobState) -> Flow[Any]:
     """A file object over a result, streamed. JobError, ApiError, SogniConnectionError."""
-    url = yield from with_media(job)
-    outcome = yield from open_stream(storage_call(url))
-    if isinstance(outcome, HttpReply):
-        renewed = yield from _renewed(job, outcome)
-        if renewed is not None:
-            outcome = yield from open_stream(storage_call(renewed))
-    if isinstance(outcome, HttpReply):
-        raise error_of(storage_call(url), outcome)
-    return outcome
+    return (yield from _fetched(job, open_stream))
 
 
 def storage_call(url: str) -> HttpCall:
@@ -165,12 +132,4 @@ def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Calla
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:
     """The result of a job as a media source, kept in a temporary file while it is on its way up."""
-    url = yield from with_media(job)
-    outcome = yield from spool(storage_call(url), name)
-    if isinstance(outcome, HttpReply):
-        renewed = yield from _renewed(job, outcome)
-        if renewed is not None:
-            outcome = yield from spool(storage_call(renewed), name)
-    if isinstance(outcome, HttpReply):
-        raise error_of(storage_call(url), outcome)
-    return outcome
+    return (yield from _fetched(job, lambda call: spool(call, name)))

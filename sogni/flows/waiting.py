@@ -43,6 +43,7 @@ def _have_connection(project: ProjectState) -> Flow[None]:
         closed = state.connection.closed
         if state.connection.phase == "ended" and closed is not None and closed.code != 1000:
             raise state.why_closed()
+        state.check_may_connect()
         return True
 
     if (yield from change(check)):

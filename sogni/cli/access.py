@@ -1,0 +1,111 @@
+"""Which service a command talks to: decides what `--local`, `--network`, `--api-key-file` mean.
+
+Called by every command that needs a client. A key is never an argument: other users of the machine could
+read it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+from attrs import evolve, frozen
+
+from ..errors import AuthenticationError
+from ..settings import NETWORKS, Network, Timeouts, check_seconds
+
+if TYPE_CHECKING:
+    from ..client import SogniClient
+
+NO_ACCOUNT = (
+    "no account: set SOGNI_API_KEY to your key, name a file that holds it with --api-key-file, "
+    "or use the built-in emulator with --local"
+)
+
+
+@frozen(kw_only=True)
+class Access:
+    """Where a command goes, and how its result is written."""
+
+    local: bool
+    as_json: bool
+    network: Network
+    key: str | None
+
+    @contextmanager
+    def client(self, timeout: float | None = None) -> Iterator[SogniClient]:
+        """A client that is closed afterwards, and with it the emulator of `--local`.
+
+        `timeout` also limits each step of connecting. AuthenticationError when there is no key.
+        """
+        options: dict[str, Any] = {"network": self.network, "timeout": timeouts_within(timeout)}
+        if self.local:
+            from ..emulator import LocalSupernet
+
+            with LocalSupernet() as supernet, supernet.client(**options) as client:
+                yield client
+            return
+        from ..client import SogniClient
+
+        with SogniClient(api_key=self.key, **options) as client:
+            if not client.is_authenticated:
+                raise AuthenticationError(NO_ACCOUNT, status=401)
+            yield client
+
+
+def timeouts_within(seconds: float | None) -> Timeouts:
+    """The usual time limits, none above `seconds`. ValidationError for what is no duration."""
+    usual = Timeouts()
+    limit = check_seconds("timeout", seconds)
+    if limit is None:
+        return usual
+    names = ("connect", "request", "ready")
+    return evolve(usual, **{name: min(limit, getattr(usual, name)) for name in names})
+
+
+def accessing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of this module; it gets them as an `Access`, its first argument."""
+
+    @wraps(function)
+    def command(
+        *args: Any, local: bool, as_json: bool, network: Network, api_key_file: IO[str] | None, **given: Any
+    ) -> Any:
+        key = None if local else read_key(api_key_file)
+        return function(Access(local=local, as_json=as_json, network=network, key=key), *args, **given)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+LOCAL = click.option("--local", is_flag=True, help="Use the built-in emulator; needs no account.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_OPTIONS = (
+    LOCAL,
+    JSON,
+    click.option(
+        "--network", type=click.Choice(NETWORKS), default="fast", show_default=True, help="The network to use."
+    ),
+    click.option(
+        "--api-key-file",
+        type=click.File(),
+        metavar="FILE",
+        help="Read the key from a file (- is standard input) instead of SOGNI_API_KEY.",
+    ),
+)
+
+
+def read_key(file: IO[str] | None) -> str | None:
+    """The key in a file. UsageError for a file without one."""
+    if file is None:
+        return None
+    try:
+        key = file.read(4096).strip()
+    except UnicodeDecodeError:
+        key = ""
+    if not key or len(key.split()) > 1:
+        raise click.UsageError(f"--api-key-file: {file.name} does not hold a key and nothing else")
+    return key

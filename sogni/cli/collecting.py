@@ -1,0 +1,125 @@
+"""From a request to files: decides what happens to a project that fails, takes too long or is interrupted.
+
+Called by the commands that generate. Whatever there is gets saved; a project whose results nobody would
+fetch any more is canceled, and what became of it is said.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ..errors import PartialFailureError, ProjectError, SogniError, SogniTimeoutError
+from .ending import Interrupted
+from .progress import Display, showing
+from .target import Target
+
+if TYPE_CHECKING:
+    from ..api.project import Project
+    from ..client import SogniClient
+
+CANCEL_WITHIN = 3.0
+"""Seconds for the confirmation of a cancellation, before the command ends without one."""
+
+
+@frozen(kw_only=True)
+class Collected:
+    """A project that is over, what was saved of it, and why that is not everything."""
+
+    project: Project
+    files: list[Path]
+    error: SogniError | None = None
+
+
+def collect(
+    client: SogniClient, fields: Mapping[str, Any], target: Target, *, max_cost: Any, timeout: float | None
+) -> Collected:
+    """Create a project, wait for it and save its results.
+
+    Raises `Interrupted`, what `projects.create` raises, and OSError when a result cannot be written.
+    """
+    try:
+        with showing() as display:
+            return _collect(client, fields, target, display, max_cost=max_cost, timeout=timeout)
+    except KeyboardInterrupt:
+        # Also right after the request was sent, when `create` has not returned the project yet.
+        fates = [f"project {it.id} {fate(it)}" for it in client.projects.tracked_projects]
+        raise Interrupted("; ".join(["interrupted", *fates])) from None
+
+
+def _collect(
+    client: SogniClient,
+    fields: Mapping[str, Any],
+    target: Target,
+    display: Display,
+    *,
+    max_cost: Any,
+    timeout: float | None,
+) -> Collected:
+    from ..transport.waiting import Deadline
+
+    deadline = Deadline(timeout)
+    project = client.projects.create(**fields, max_cost=max_cost)
+    display.project = project
+    error: SogniError | None = None
+    try:
+        project.wait(deadline.left(), strict=True)
+    except PartialFailureError as partial:
+        error = PartialFailureError(shortfall(project), code=partial.code, project=project)
+    except SogniTimeoutError as late:
+        words = f"project {project.id} was not finished within {timeout:g} seconds and {fate(project)}"
+        error = SogniTimeoutError(words, phase=late.phase, timeout=timeout)
+    except ProjectError as failure:
+        error = failure
+    display.text = "saving"
+    return Collected(project=project, files=save(project, target, error), error=error)
+
+
+def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:
+    """Save the results there are; after an error, what cannot be saved is no further one."""
+    try:
+        return project.save(target.directory, name=target.name)
+    except (SogniError, OSError) as failure:
+        if error is not None:
+            return []
+        failure.add_note(f"project {project.id} is finished, its results are not saved")
+        raise
+
+
+def fate(project: Project) -> str:
+    """Cancel a project that nobody will collect, and say what became of it."""
+    if project.finished:
+        return "was finished"
+    confirmed: list[bool] = []
+
+    def cancel() -> None:
+        try:
+            project.cancel()
+        except SogniError:
+            return
+        confirmed.append(True)
+
+    worker = threading.Thread(target=cancel, name="sogni-cancel", daemon=True)
+    worker.start()
+    worker.join(CANCEL_WITHIN)
+    if not confirmed:
+        return "could not be canceled and goes on"
+    return "was canceled" if project.status == "canceled" else "was finished"
+
+
+def shortfall(project: Project) -> str:
+    """What is missing of a project that has some of its results, and why."""
+    missing = project.failed_jobs
+    reasons: list[str] = []
+    for job in missing:
+        if job.is_nsfw:
+            reasons.append("withheld by the content filter")
+        else:
+            reasons.append(job.error.message if job.error else job.status)
+    there, wanted = len(project.result_urls), project.params.number_of_media
+    why = "; ".join(dict.fromkeys(reasons)) or "the service gave no more"
+    return f"project {project.id} has {there} of {wanted} results: {why}"

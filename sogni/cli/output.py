@@ -1,0 +1,54 @@
+"""What goes to standard output: decides how documents, tables and paths are written.
+
+Called by the commands. Standard output carries results only; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..models.converter import to_dict
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document, in UTF-8 wherever it goes."""
+    text = json.dumps(to_dict(value), indent=2, ensure_ascii=False)
+    # A lone surrogate, as in a file name that is not UTF-8, becomes the escape that JSON has for it.
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def print_paths(paths: Iterable[Path]) -> None:
+    """Write paths, one a line, in exactly the bytes that the file system knows."""
+    for path in paths:
+        click.echo(os.fsencode(path))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table: drawn on a terminal, elsewhere one line a row, its cells separated by tabs."""
+    if not on_terminal(sys.stdout):
+        for row in rows:
+            click.echo("\t".join(" ".join(cell.split()) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        # The first column is what people copy, so it is never shortened.
+        table.add_column(heading, overflow="fold" if place == 0 else "ellipsis")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def on_terminal(stream: Any) -> bool:
+    """Whether a person reads this stream."""
+    return stream is not None and not stream.closed and stream.isatty()

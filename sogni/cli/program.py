@@ -1,0 +1,67 @@
+"""The command `sogni` itself: decides which commands there are, and what holds for the whole process.
+
+Called by `sogni.cli.main`. A command is a module of its own, added here.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from ..settings import VERSION
+from .account import account
+from .check import check
+from .commands import Program
+from .emulator import emulator
+from .ending import TERMINATED, USAGE, say
+from .estimate import estimate
+from .image import image
+from .models import models
+
+
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, message="sogni %(version)s")
+@click.pass_context
+def sogni(context: click.Context) -> None:
+    """Generate images on the Sogni Supernet.
+
+    The account's key comes from SOGNI_API_KEY. With --local a command needs none: it starts an emulator
+    of the service for itself.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(USAGE)
+
+
+for _command in (image, models, estimate, account, check, emulator):
+    sogni.add_command(_command)
+
+
+def run() -> None:
+    """Run the command line with the arguments of this process, and exit."""
+    # Without a handler, warnings of the library would be written to the terminal in the midst of a bar.
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.showwarning = _tell_warning
+    signal.signal(signal.SIGTERM, _leave)
+    sogni.main(prog_name="sogni")
+
+
+def _tell_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    say(str(message))
+
+
+def _leave(*_: Any) -> None:
+    # Through the stack, so that connections are closed and temporary files removed.
+    sys.exit(TERMINATED)

@@ -1,0 +1,67 @@
+"""Where results go: decides `--output-dir` and `--name`, and whether files can be written there.
+
+Used by every command that saves results. Nothing is made before there is a result; what would fail then
+is refused before anything is paid for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import frozen
+
+from ..protocol.file_names import DEFAULT, check_name
+
+
+@frozen(kw_only=True)
+class Target:
+    """A directory, and a pattern for the names in it."""
+
+    directory: Path
+    name: str
+
+
+def saving(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of this module; it gets them as `target`."""
+
+    @wraps(function)
+    def command(*args: Any, output_dir: Path, name: str, **given: Any) -> Any:
+        check_directory(output_dir)
+        return function(*args, target=Target(directory=output_dir, name=check_name(name)), **given)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = (
+    click.option(
+        "-o",
+        "--output-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        metavar="DIRECTORY",
+        help="Where to save; the current directory by default.",
+    ),
+    click.option(
+        "--name",
+        default=DEFAULT,
+        show_default=True,
+        metavar="PATTERN",
+        help="File names without suffix; also {job_id}, {seed}.",
+    ),
+)
+
+
+def check_directory(directory: Path) -> None:
+    """UsageError when no file could be written to a directory, which need not exist yet."""
+    existing = next((it for it in (directory.absolute(), *directory.absolute().parents) if it.exists()), None)
+    if existing is None or not existing.is_dir():
+        raise click.UsageError(f"--output-dir: {existing or directory} is not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise click.UsageError(f"--output-dir: {existing} is not writable")

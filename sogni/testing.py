@@ -1,0 +1,78 @@
+"""The pytest plugin: decides how tests get a local Supernet and clients of it.
+
+Loaded by every pytest run on a machine that has the package, so it imports nothing but pytest until a
+fixture is asked for. Needs the extra `emulator`, and `async` for the asyncio client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import sogni_async
+    from sogni import SogniClient
+    from sogni.emulator import LocalSupernet
+
+
+@pytest.fixture
+def sogni_supernet() -> Iterator[LocalSupernet]:
+    """A local Supernet that works as fast as it can, with a state of its own in every test."""
+    from sogni.emulator import LocalSupernet
+
+    with LocalSupernet(step_time=0) as supernet:
+        yield supernet
+
+
+@pytest.fixture
+def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
+    """A blocking client of `sogni_supernet`."""
+    with sogni_supernet.client() as client:
+        yield client
+
+
+@pytest.fixture
+def sogni_async_client(
+    sogni_supernet: LocalSupernet, request: pytest.FixtureRequest
+) -> Iterator[sogni_async.SogniClient]:
+    """An asyncio client of `sogni_supernet`, not connected yet; closed at the end of the test, in its loop.
+
+    Works with every plugin that runs coroutine functions as tests, in all of their modes.
+    """
+    client = sogni_supernet.async_client()
+    _close_after(request.node, client)
+    yield client
+    if not client.closed:
+        _close_without_loop(client)
+
+
+def _close_after(item: Any, client: Any) -> None:
+    """Let a coroutine test close the client itself: after it, its loop is out of reach for a plain fixture."""
+    test = getattr(item, "obj", None)
+    if not inspect.iscoroutinefunction(test):
+        return
+
+    run: Callable[..., Any] = test
+
+    @wraps(run)
+    async def closing(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await run(*args, **kwargs)
+        finally:
+            await client.close()
+
+    item.obj = closing
+
+
+def _close_without_loop(client: Any) -> None:
+    """Close a client that no coroutine test has closed, in a loop for that alone."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(client.close())
+    finally:
+        loop.close()
