@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from ..errors import AuthenticationError, SogniTimeoutError, ValidationError
+from ..errors import AuthenticationError, SogniError, SogniTimeoutError, ValidationError
 
 DONE = 0
 FAILED = 1
@@ -86,7 +86,9 @@ def _plain_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         about = f"{error.filename}: " if error.filename else ""
         return f"{about}{error.strerror}"
-    return str(error) or type(error).__name__
+    if isinstance(error, SogniError | ImportError):
+        return str(error) or type(error).__name__
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 def found_here(error: ValidationError) -> bool:

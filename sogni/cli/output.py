@@ -42,8 +42,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        # The first column is what people copy, so it is never shortened.
-        table.add_column(heading, overflow="fold" if place == 0 else "ellipsis")
+        # The first column is what people copy, so the others give way to it.
+        table.add_column(heading, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     Console(highlight=False).print(table)

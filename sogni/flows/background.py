@@ -16,6 +16,7 @@ from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project
 from .steps import Flow
 
+
 def flow_of(chore: chores.Chore) -> Flow[None]:
     """The flow that does a chore."""
     match chore:

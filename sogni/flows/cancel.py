@@ -11,8 +11,8 @@ from .steps import Flow, change, until
 def cancel_project(project_id: str) -> Flow[None]:
     """Cancel and wait for the confirmation; concurrent calls for one project share one request.
 
-    Nothing happens to a project that is finished or was canceled before. ConflictError when the service declines: the project goes
-    on. SogniTimeoutError when it does not answer.
+    Nothing happens to a project that is finished or was canceled before. ConflictError when the service
+    declines: the project goes on. SogniTimeoutError when it does not answer.
     """
     project_id = project_id.upper()
 

@@ -6,15 +6,12 @@ Called by `projects.map` of both packages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
-from ..errors import CostLimitError, ValidationError
-from ..models.params import ImageProjectParams
+from ..errors import ValidationError
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
-from .create import cost_limit, create_project
-from .estimates import estimate_params
+from .create import affordable, cost_limit, create_project
 from .steps import Flow
 
 
@@ -33,7 +30,6 @@ class Plan:
         self._requests = iter(requests)
         self._next: list[Any] = []
         self._left = cost_limit(max_cost)
-        self._limit = self._left
         self._error: Exception | None = None
 
     def more(self) -> bool:
@@ -65,18 +61,7 @@ class Plan:
         given = request if not isinstance(request, Mapping) else None
         fields = request if isinstance(request, Mapping) else {}
         if self._left is not None:
-            yield from self._reserve(project_params(given, fields))
+            estimate = yield from affordable(project_params(given, fields), self._left)
+            assert estimate.token is not None
+            self._left -= estimate.token
         return (yield from create_project(given, fields))
-
-    def _reserve(self, params: ImageProjectParams) -> Flow[None]:
-        assert self._left is not None
-        estimate = yield from estimate_params(params)
-        cost = estimate.token
-        if cost is None or cost > self._left:
-            shown: Any = "unknown" if cost is None else cost
-            raise CostLimitError(
-                f"the next estimate is {shown}, more than the {self._left} left of max_cost={self._limit}",
-                estimate=estimate,
-                max_cost=self._limit,
-            )
-        self._left = Decimal(self._left - cost)

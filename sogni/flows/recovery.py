@@ -103,8 +103,7 @@ def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
     return [
         project
         for project in state.projects.values()
-        if not (project.settled or project.polled or project.abandoned or project.being_sent)
-        and project.id not in seen
+        if not (project.settled or project.polled or project.abandoned or project.being_sent) and project.id not in seen
     ]
 
 
@@ -204,7 +203,7 @@ def resend(project_id: str) -> Flow[None]:
         project = state.projects.get(project_id)
         if project is None or project.request is None or project.resent or project.settled:
             return None
-        project.resent = True
+        project.resent = project.being_sent = True
         return project
 
     project = yield from change(claim)
@@ -228,6 +227,8 @@ def resend(project_id: str) -> Flow[None]:
     except FAILURES as error:
         data = ErrorData(code=RESTARTING, message=f"the service was restarting and did not come back: {error}")
         yield from change(lambda state, now: project.fail(data, now))
+    finally:
+        project.being_sent = False
 
 
 def check_liveness(project_id: str) -> Flow[None]:

@@ -201,18 +201,18 @@ def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
 
 def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
     """The record says that the project failed; nobody is told so of one that completed with results."""
-    if project.ended and project.result_urls:
+    if project.status == "completed" and project.result_urls:
         return
     error = project.error or recorded_error(record)
     for job in project.job_list():
-        if not job.ended:
+        if not job.ended and job.signing is None:
             project.end_job(job, "failed", error, now)
     project.overrule("failed", error, now)
 
 
 def recorded_error(record: ProjectRecord) -> ErrorData:
     """The error of a record (projects-5x §8): a reason of digits is its code."""
-    reason = record.reason or ""
+    reason = "" if record.reason in (None, "allJobsCompleted") else record.reason
     code = int(reason) if re.fullmatch(r"\d{1,9}", reason) else 0
     return ErrorData(code=code, message=reason or "the project failed")
 

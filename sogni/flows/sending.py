@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Phase, SogniConnectionError
+from ..errors import Phase, SogniConnectionError, SogniTimeoutError
 from ..protocol.client_state import CONNECTION, ClientState
 from .steps import Flow, change, clock, connect, until, write_frame
 
@@ -56,7 +56,17 @@ def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> 
             raise state.why_closed()
         return None
 
-    yield from until((CONNECTION,), found, timeout=timeout, phase=phase, waiting_for="the socket")
+    try:
+        yield from until((CONNECTION,), found, timeout=timeout, phase=phase, waiting_for="the socket")
+    except SogniTimeoutError as error:
+        closed = yield from change(lambda state, _: state.connection.closed)
+        if closed is None or closed.cause is None:
+            raise error
+        raise SogniTimeoutError(
+            f"not connected within {timeout:g} seconds; the last attempt failed: {closed.cause}",
+            phase=phase,
+            timeout=timeout,
+        ) from closed.cause
 
 
 def open_connection(timeout: float | None) -> Flow[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AuthenticationError, ProtocolError, SogniConnectionError
+from ..errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
 from ..models.account import AccountInfo, Balances
 from ..models.catalogue import AvailableModel
 from ..models.chat import LLMModelInfo
@@ -141,6 +141,9 @@ class ClientState(ProjectFrames, ChatFrames):
         for project in self.projects.values():
             project.heard_at = now
         self.chats_after_drop(now)
+        if isinstance(closed.cause, AuthenticationError):
+            # A refused upgrade may be gone at the next try; REST says for certain whether the key is good.
+            self.out.begin(chores.FetchAccount())
         if outcome == "waiting":
             self.account.change(network_status="connecting", network=self.network)
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
@@ -173,6 +176,11 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def why_closed(self) -> Exception:
         """A new error that says why there is no connection."""
+        if self.closed:
+            return ClientClosedError("the client is closed")
+        closed = self.connection.closed
+        if not self.signed_in and (closed is None or closed.code == connection.NORMAL):
+            return self.signed_out_error()
         host = self.settings.socket_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
         return connection.error_of(self.connection.closed, app_id=self.app_id, host=host)
 

@@ -36,10 +36,10 @@ class ProjectState:
 
     __slots__ = (
         "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
-        "enhances", "error", "eta_at", "estimated_start_at", "handle", "heard_at", "id", "jobs", "kind", "listening",
-        "number_of_media", "out", "params", "polled", "queue_position", "queue_status", "recovered", "request",
-        "resent", "sent_at", "sent_generation", "settled", "settled_at", "signing", "started_at", "status", "steps",
-        "strikes", "work_began",
+        "being_sent", "concluded", "enhances", "error", "estimated_start_at", "eta_at", "handle", "heard_at", "id",
+        "jobs", "kind", "listening", "number_of_media", "out", "params", "polled", "queue_position", "queue_status",
+        "recovered", "request", "resent", "sent_at", "sent_generation", "settled", "settled_at", "signing",
+        "started_at", "status", "steps", "strikes", "work_began",
     )  # fmt: skip
 
     def __init__(self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any) -> None:
@@ -68,6 +68,8 @@ class ProjectState:
         """The payload as sent, kept until the service has shown that it knows it (transport §13.2)."""
         self.acknowledged = False
         self.abandoned = False
+        self.being_sent = False
+        """Whether a flow has its request in hand and will send it on the next connection."""
         self.resent = False
         self.sent_at = now
         self.sent_generation = 0
@@ -75,6 +77,8 @@ class ProjectState:
         self.strikes = 0
         self.enhances: JobState | None = None
         """The job this project makes an enhanced version of."""
+        self.concluded = False
+        """Whether nothing more will come than the addresses that are being asked for."""
         self.settled = False
         self.settled_at = 0.0
         self.signing = False
@@ -209,7 +213,13 @@ class ProjectState:
             self._updated({"status", "error"}, now)
 
     def settle_anyway(self, now: float) -> None:
-        """Nothing more will come: jobs without an end have failed, and the project is what it is."""
+        """Nothing more will come: jobs without an end have failed, and the project is what it is.
+
+        As long as addresses of results are being asked for, it waits for the last of them.
+        """
+        self.concluded = True
+        if any(job.signing is not None for job in self.jobs.values()):
+            return
         for job in list(self.jobs.values()):
             if not job.ended:
                 self.end_job(job, "failed", ErrorData(code=0, message="the service has no result of this job"), now)
@@ -364,6 +374,8 @@ class ProjectState:
             user_canceled=canceled,
         )
         self._job_changed(job, names, now)
+        if self.concluded:
+            self.settle_anyway(now)
 
     def job_failed(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobError` with a job: it failed, and the project with it when it was the last (projects-4.2 §11.5)."""
@@ -497,9 +509,9 @@ class ProjectState:
         """Settle when nothing is missing; `anyway`: when nothing more will come."""
         if self.settled or not self.ended:
             return
-        if self.status == "completed" and not anyway:
-            if len(self.jobs) < self.number_of_media or not all(job.ended for job in self.jobs.values()):
-                return
+        every = len(self.jobs) >= self.number_of_media and all(job.ended for job in self.jobs.values())
+        if self.status == "completed" and not anyway and not every:
+            return
         self.settled = True
         self.settled_at = now
         value: Any = None

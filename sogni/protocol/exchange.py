@@ -1,0 +1,104 @@
+"""The way of one HTTP call: decides its address, how long it may take and where a redirect may lead.
+
+Called by the shells, which follow redirects by hand: the libraries would take credentials along to another
+origin. It sends nothing.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urljoin, urlsplit
+
+from ..errors import Phase, SogniConnectionError, SogniTimeoutError
+from ..settings import Settings, Timeouts
+from .http import HttpCall
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS = 5
+
+_KEPT = "!#$%&'()*+,/:;=?@[]~"
+"""What stays in an address; anything else that is no letter or digit is percent-encoded."""
+
+
+class Route:
+    """Where a call is sent now, from its first address over all redirects.
+
+    `method` and `url` are those of the next request; credentials go along while `with_credentials` says so.
+    """
+
+    def __init__(self, call: HttpCall, settings: Settings) -> None:
+        self._call = call
+        self.method = call.method
+        self.url = _address(call, settings)
+        self._home = _origin(self.url)
+        self._hops = 0
+
+    @property
+    def with_credentials(self) -> bool:
+        """Whether the next request may say who asks: only to the host the call is meant for."""
+        return self._call.host != "storage" and _origin(self.url) == self._home
+
+    @property
+    def host(self) -> str:
+        """Host and port, as they may stand in a message."""
+        return shown_host(self.url)
+
+    def follow(self, status: int, location: str | None, *, streamed: bool) -> bool:
+        """Take an answer into account; True when another request is to follow.
+
+        A body that is streamed is not sent twice, and none is sent to another origin: SogniConnectionError.
+        """
+        if status not in REDIRECTS or not location:
+            return False
+        if self._hops == MOST_REDIRECTS:
+            raise SogniConnectionError(f"{self.host} redirects too often")
+        target = urljoin(self.url, location)
+        if streamed or (self._call.body is not None and _origin(target) != self._home):
+            raise SogniConnectionError(f"{self.host} redirects a {self.method} elsewhere; not followed")
+        self._hops += 1
+        if status == 303:
+            self.method = "GET"
+        self.url = quote(target, safe=_KEPT)
+        return True
+
+
+def _address(call: HttpCall, settings: Settings) -> str:
+    if call.host == "storage":
+        return call.path
+    base = settings.rest_endpoint if call.host == "rest" else settings.socket_http
+    return base + call.target
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def shown_host(url: str) -> str:
+    """Host, and port if given, of an address: all of it that may stand in a message."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def limit_of(call: HttpCall, timeouts: Timeouts) -> float:
+    """Seconds a whole call may take."""
+    if call.timeout is not None:
+        return call.timeout
+    return timeouts.transfer if call.host == "storage" else timeouts.request
+
+
+def phase_of(call: HttpCall) -> Phase:
+    """What was under way when the time of a call ran out."""
+    return "transfer" if call.host == "storage" else "request"
+
+
+def no_answer(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
+    """The error of a call that was not answered in time."""
+    return SogniTimeoutError(
+        f"{call.method} {shown_host(url)}{urlsplit(url).path}: no answer within {limit:g} seconds",
+        phase=phase_of(call),
+        timeout=limit,
+    )
+
+
+def no_connection(url: str, limit: float) -> SogniTimeoutError:
+    """The error of a call whose host could not be connected to in time."""
+    return SogniTimeoutError(f"cannot connect to {shown_host(url)} within {limit:g} seconds", phase="connect", timeout=limit)

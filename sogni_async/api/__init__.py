@@ -1,0 +1,1 @@
+"""The namespaces and handles of the asyncio client: one-line methods over the flows."""

@@ -1,0 +1,1 @@
+"""The asyncio shell: the only modules of the package that open sockets and start tasks."""

@@ -1,0 +1,88 @@
+"""Background tasks: decides how the work that nobody waits for is done, and how much of it at once.
+
+Filled by the engine with the chores of the outbox. A chore that pauses holds no place, and no chore keeps
+the client: it asks for it anew at every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sogni.errors import ClientClosedError, SogniError
+from sogni.flows.background import QUIET
+from sogni.flows.steps import Flow, Http, Pause, Step
+
+from .driving import Perform, drive
+
+logger = logging.getLogger("sogni")
+
+MOST_AT_ONCE = 8
+"""Requests under way for chores."""
+
+
+class Chores:
+    """Flows under way in the background.
+
+    `performer` returns what performs a step, None when the client is gone.
+    """
+
+    def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
+        self._performer = performer
+        self._jittered = jittered
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = False
+
+    def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop) -> None:
+        """Run a flow."""
+        if self._ended:
+            flow.close()
+            return
+        task = loop.create_task(self._run(flow), name="sogni-background")
+        quiet_when_dropped(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def end(self) -> None:
+        """Drop all work. Never blocks, repeatable."""
+        self._ended = True
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def join(self, timeout: float | None) -> None:
+        """Wait for the tasks to end."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout)
+
+    async def _run(self, flow: Flow[None]) -> None:
+        try:
+            await drive(flow, self._perform)
+        except QUIET:
+            return
+        except SogniError as error:
+            logger.warning("background work failed: %s", error)
+        except Exception:
+            logger.exception("background work failed")
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            await asyncio.sleep(self._jittered(step))
+            return None
+        if not isinstance(step, Http):
+            return await self._ask(step)
+        async with self._places:
+            return await self._ask(step)
+
+    async def _ask(self, step: Step) -> Any:
+        perform = self._performer()
+        if perform is None:
+            raise ClientClosedError("the client is gone")
+        return await perform(step)
+
+
+def quiet_when_dropped(task: asyncio.Task[None]) -> None:
+    """Have asyncio say nothing when the loop is closed under a task: a client need not be closed first."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # what `asyncio.gather` does with its own

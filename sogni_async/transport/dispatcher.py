@@ -1,0 +1,107 @@
+"""The dispatcher task: decides when a user's callback runs, one at a time and in order.
+
+Filled by the engine when it empties the outbox, so that events are delivered in the order they happened. A
+callback that takes its time delays other callbacks, never a wait; one that fails is logged and the next runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sogni.protocol.outbox import Delivery
+
+logger = logging.getLogger("sogni")
+
+Present = Callable[[Any], Any]
+_NO_VALUE = frozenset({"canceled"})
+"""Events that carry nothing."""
+
+_running: set[asyncio.Task[None]] = set()
+"""The loop itself holds tasks weakly, and callbacks go on when their client is dropped."""
+
+
+class _Queue:
+    """Deliveries still to be made; newer progress takes the place of older progress."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._newest: dict[Any, Delivery] = {}
+
+    def put(self, delivery: Delivery) -> None:
+        if delivery.coalesce is None:
+            self._items.append(delivery)
+            return
+        key = (delivery.listeners, delivery.event)
+        if key not in self._newest:
+            self._items.append(key)
+        self._newest[key] = delivery
+
+    def take(self) -> Delivery | None:
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        return item if isinstance(item, Delivery) else self._newest.pop(item)
+
+
+class Dispatcher:
+    """A queue of deliveries and the task that makes them; there is one only while something is queued."""
+
+    def __init__(self, present: Present) -> None:
+        """`present` turns a state into the handle that users know; it must not keep the client alive."""
+        self._present = present
+        self._queue = _Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def put(self, delivery: Delivery, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue one delivery."""
+        if self._ended:
+            return
+        self._queue.put(delivery)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(_deliver_all(self._queue, self._present), name="sogni-callbacks")
+            _running.add(self._task)
+            self._task.add_done_callback(_running.discard)
+
+    def end(self) -> None:
+        """Take nothing more; what is queued is still delivered. Repeatable."""
+        self._ended = True
+
+    async def join(self, timeout: float | None) -> bool:
+        """Wait until all callbacks have run; True when they have. Not from within a callback."""
+        task = self._task
+        if task is None or task is asyncio.current_task():
+            return True
+        await asyncio.wait([task], timeout=timeout)
+        return task.done()
+
+
+async def _deliver_all(queue: _Queue, present: Present) -> None:
+    """The task. It holds the queue only, so that a client nobody refers to can go."""
+    while (delivery := queue.take()) is not None:
+        for function in delivery.listeners.take(delivery.event):
+            arguments = () if delivery.event in _NO_VALUE else (present(delivery.value),)
+            await _call(function, arguments, delivery.event)
+            del arguments
+        del delivery
+        # Many callbacks that never wait must not hold up whoever waits for a project.
+        await asyncio.sleep(0)
+
+
+async def _call(function: Callable[..., Any], arguments: tuple[Any, ...], event: str) -> None:
+    try:
+        outcome = function(*arguments)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        logger.exception("a callback for %r was canceled", event)
+    except Exception:
+        logger.exception("a callback for %r failed", event)

@@ -1,0 +1,74 @@
+"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
+
+Called by the engine for every operation. It knows no step; `perform` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from sogni.flows.steps import Flow, Step
+
+R = TypeVar("R")
+Perform = Callable[[Step], Awaitable[Any]]
+
+MOST_TOGETHER = 4
+"""Flows of one `Together` that run at once."""
+
+
+async def drive(flow: Flow[R], perform: Perform) -> R:
+    """Run a flow to its end and return its result.
+
+    Errors of a step are thrown into the flow where it asked. A cancellation leaves at once; the flow's
+    `finally` blocks run.
+    """
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = await perform(step)
+            except Exception as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(outcome)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    finally:
+        flow.close()
+
+
+async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[Any]:
+    """Run flows side by side and return their results in order.
+
+    The first error cancels the others and is raised once they have ended; so does a cancellation.
+    """
+    places = asyncio.Semaphore(MOST_TOGETHER)
+
+    async def one(flow: Flow[Any]) -> Any:
+        async with places:
+            return await drive(flow, perform)
+
+    if not flows:
+        return []
+    tasks = [asyncio.create_task(one(flow)) for flow in flows]
+    errors: list[BaseException] = []
+    for task in tasks:
+        task.add_done_callback(lambda done: _note_error(done, errors))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if errors:
+        raise errors[0]
+    return [task.result() for task in tasks]
+
+
+def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
+    """Keep errors in the order they came up; what a cancellation does to the others is none."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        errors.append(error)

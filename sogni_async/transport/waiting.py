@@ -1,0 +1,72 @@
+"""Waiting in a task: decides how long a wait sleeps and what ends it early.
+
+Called by the engine for every `Until` and `Pause`, and by the reader. It never cancels a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A moment on the monotonic clock; None: never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Seconds until then, at least 0; None for ever."""
+        return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        """Whether it has passed."""
+        return self._at is not None and time.monotonic() >= self._at
+
+
+async def sleep_until_set(signal: asyncio.Event, seconds: float | None) -> None:
+    """Sleep until a signal is set, for some seconds at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await signal.wait()
+
+
+class Waker:
+    """Ends the reader's present wait, whatever it waits for. A signal of the state's wakers."""
+
+    def __init__(self) -> None:
+        self._limit: asyncio.Timeout | None = None
+        self._woken = False
+
+    def set(self) -> None:
+        """Have the reader look at the state again. Never blocks."""
+        self._woken = True
+        limit, self._limit = self._limit, None
+        if limit is not None:
+            # RuntimeError: its time ran out in this very round of the loop, so it ends anyway.
+            with suppress(RuntimeError):
+                limit.reschedule(asyncio.get_running_loop().time())
+
+    async def limit(self, work: Callable[[], Awaitable[T]], until: float | None) -> T | None:
+        """Do some work until a moment of `time.monotonic`, or until woken; None when it was cut short."""
+        if self._woken:
+            self._woken = False
+            return None
+        limit = asyncio.timeout(None if until is None else max(0.0, until - time.monotonic()))
+        try:
+            async with limit:
+                self._limit = limit
+                return await work()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return None
+        finally:
+            self._limit = None
+            self._woken = False

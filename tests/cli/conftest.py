@@ -1,0 +1,85 @@
+"""A Supernet for the whole folder, and the command line run in this process and in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sogni.emulator import LocalSupernet
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared_supernet() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0) as supernet:
+        yield supernet
+
+
+@pytest.fixture
+def supernet(shared_supernet: LocalSupernet) -> LocalSupernet:
+    """As if it had just been started."""
+    shared_supernet.reset()
+    return shared_supernet
+
+
+@pytest.fixture
+def reach(supernet: LocalSupernet) -> dict[str, str]:
+    """The environment that leads a process to the Supernet."""
+    return {
+        "SOGNI_API_KEY": supernet.api_key,
+        "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+        "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+    }
+
+
+@pytest.fixture
+def sogni(
+    reach: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run a command in this process, in a directory of its own, against the Supernet."""
+    from sogni.cli.program import sogni as program
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in reach.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, **options: object) -> Result:
+        return CliRunner().invoke(program, arguments, prog_name="sogni", **options)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture
+def start(
+    reach: Mapping[str, str], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command in a process of its own, in a directory of its own, against the Supernet."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **options: object) -> subprocess.Popen[str]:
+        settings: dict[str, object] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "cwd": tmp_path,
+            "env": {**os.environ, **reach, "PYTHONPATH": str(ROOT)},
+            "text": True,
+        }
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            [sys.executable, "-W", "error", "-m", "sogni", *arguments], **{**settings, **options}
+        )
+        started.append(process)
+        return process  # type: ignore[no-any-return]
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

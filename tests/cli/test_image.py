@@ -1,0 +1,203 @@
+"""`sogni image`: a prompt goes in, paths of real files come out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from sogni.cli.image_options import lora
+from sogni.emulator import LocalSupernet
+
+Run = Callable[..., Result]
+
+
+def requested(supernet: LocalSupernet) -> list[dict[str, object]]:
+    """The project requests that arrived."""
+    return [it.data for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+
+
+def test_prints_the_path_of_a_file_of_the_requested_size(sogni: Run) -> None:
+    result = sogni("image", "a lighthouse", "--width", "768", "--height", "512", "-o", "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    (path,) = result.stdout.splitlines()
+    assert Path(path).parent == Path("out")
+    with Image.open(path) as image:
+        assert (image.size, image.format) == ((768, 512), "PNG")
+
+
+def test_several_images_are_several_lines(sogni: Run) -> None:
+    result = sogni("image", "a lighthouse", "-n", "3", "--name", "it-{index}", "--format", "jpg")
+    assert result.stdout.splitlines() == ["it-0.jpg", "it-1.jpg", "it-2.jpg"]
+    assert all(Path(line).stat().st_size for line in result.stdout.splitlines())
+
+
+def test_json_is_the_project_and_its_files(sogni: Run) -> None:
+    result = sogni("image", "ein Leuchtturm bei Föhn", "--json", "--seed", "7", "--name", "one")
+    document = json.loads(result.stdout)
+    assert document["files"] == ["one.png"]
+    assert (document["status"], document["params"]["positivePrompt"]) == ("completed", "ein Leuchtturm bei Föhn")
+    assert document["jobs"][0]["seed"] == 7
+    # An address without its query would be of no use.
+    assert "Signature=" in document["resultUrls"][0]
+
+
+def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -> None:
+    Image.new("RGB", (64, 64), "red").save("start.png")
+    result = sogni(
+        *("image", "a lighthouse", "--model", "coreml-cyberrealistic_v33", "--count", "2", "--steps", "20"),
+        *("--guidance", "7.5", "--seed", "11", "--negative-prompt", "fog", "--style-prompt", "oil"),
+        *("--starting-image", "start.png", "--strength", "0.4", "--lora", "first", "--lora", "second:0.5"),
+        *("--previews", "1", "--token", "spark", "--no-filter", "--network", "relaxed", "--width", "512"),
+        *("--height", "640", "--format", "webp"),
+    )
+    assert result.stderr == ""
+    assert result.exit_code == 0
+    (request,) = requested(supernet)
+    frame = request["keyFrames"][0]  # type: ignore[index]
+    expected = {
+        "positivePrompt": "a lighthouse", "negativePrompt": "fog", "stylePrompt": "oil", "steps": 20,
+        "guidanceScale": 7.5, "seed": 11, "modelID": "coreml-cyberrealistic_v33",
+    }  # fmt: skip
+    assert {key: frame[key] for key in expected} == expected
+    text = json.dumps(request)
+    for part in ('"second"', '"spark"', '"relaxed"', '"webp"', "512", "640"):
+        assert part in text
+
+
+def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
+    for name in ("first", "second"):
+        assert sogni("image", "a lighthouse", "--seed", "3", "--name", name).exit_code == 0
+    assert Path("first.png").read_bytes() == Path("second.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--width", "64", "--height", "64"), "sogni: --width must be a number from 256 to 2048, not 64"),
+        (("--count", "0"), "sogni: --count must be an integer of 1 or more, not 0"),
+        (("--model", "flux1-schnel"), "sogni: --model: the service knows no model 'flux1-schnel'"),
+        (("--starting-image", "none.png"), "sogni: --starting-image: cannot read none.png"),
+        (("--width", "512"), "sogni: --width and --height belong together"),
+        (("--size", "square", "--width", "512", "--height", "512"), "sogni: give either --size or --width"),
+        (("--strength", "0.5"), "sogni: --strength needs --starting-image"),
+        (("--lora", "one:much"), "sogni: --lora one:much: the strength must be a number, not 'much'"),
+        (("--name", "../{index}"), "sogni: --name '../{index}' cannot be used"),
+        (("--name", "{nobody}"), "sogni: --name '{nobody}' cannot be used: it has no 'nobody'"),
+        (("--timeout", "-1"), "sogni: --timeout must be a number of seconds"),
+        (("--max-cost", "cheap"), "sogni: --max-cost must be an amount of 0 or more, not 'cheap'"),
+        (("--widht", "3"), "sogni: No such option"),
+        (("--token", "dollar"), "sogni: Invalid value for '--token'"),
+        (("--steps", "few"), "sogni: Invalid value for '--steps'"),
+    ],
+)
+def test_wrong_usage_is_one_line_before_anything_is_sent(
+    sogni: Run, supernet: LocalSupernet, arguments: tuple[str, ...], told: str
+) -> None:
+    result = sogni("image", "a lighthouse", "-o", "out", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(told)
+    assert result.stderr.count("\n") == 1
+    assert requested(supernet) == []
+    assert not any(Path().iterdir())
+
+
+def test_a_file_that_is_no_image_is_refused(sogni: Run, supernet: LocalSupernet) -> None:
+    Path("notes.png").write_text("not an image")
+    result = sogni("image", "a lighthouse", "--starting-image", "notes.png")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("sogni: --starting-image")
+    assert [it for it in supernet.requests if getattr(it, "method", "") == "PUT"] == []
+
+
+@pytest.mark.parametrize("directory", ["taken", "taken/below"])
+def test_a_directory_that_is_none_is_refused_first(sogni: Run, supernet: LocalSupernet, directory: str) -> None:
+    Path("taken").touch()
+    result = sogni("image", "a lighthouse", "-o", directory)
+    assert result.exit_code == 2
+    assert "--output-dir" in result.stderr
+    assert requested(supernet) == []
+
+
+def test_a_directory_without_permission_is_refused_first(
+    sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As root every directory is writable, so the question is answered here.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    result = sogni("image", "a lighthouse", "-o", "new")
+    assert (result.exit_code, result.stderr) == (2, f"sogni: --output-dir: {tmp_path} is not writable; {HINT}\n")
+    assert requested(supernet) == []
+
+
+HINT = "see 'sogni image --help'"
+
+
+def test_a_failed_project_fails(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.fail_job(message="The worker ran out of memory")
+    result = sogni("image", "a lighthouse", "-o", "out")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "sogni: The worker ran out of memory\n"
+
+
+def test_a_failed_project_is_told_in_json_as_well(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.fail_job(message="The worker ran out of memory")
+    result = sogni("image", "a lighthouse", "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["status"], document["files"]) == (1, "failed", [])
+
+
+def test_what_there_is_of_a_partial_result_is_saved(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.flag_nsfw(1)
+    result = sogni("image", "a lighthouse", "-n", "2", "--name", "it-{index}")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["it-0.png"]
+    assert Path("it-0.png").exists()
+    assert result.stderr.endswith("has 1 of 2 results: withheld by the content filter\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_result_that_cannot_be_fetched_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.http("/storage/*", method="GET", status=404, times=20)
+    result = sogni("image", "a lighthouse")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is finished, its results are not saved" in result.stderr
+    assert "Signature" not in result.stderr
+
+
+def test_a_cost_limit_refuses(sogni: Run, supernet: LocalSupernet) -> None:
+    result = sogni("image", "a lighthouse", "--max-cost", "0.01")
+    assert result.exit_code == 1
+    assert "above max_cost=0.01" in result.stderr
+    assert requested(supernet) == []
+
+
+def test_no_balance_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.account.set_balance(spark=0, sogni=0)
+    result = sogni("image", "a lighthouse")
+    assert result.exit_code == 1
+    assert "nsufficient" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_running_out_of_time_cancels_and_keeps_what_there_is(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    result = sogni("image", "a lighthouse", "--timeout", "0.5")
+    assert result.exit_code == 124
+    assert result.stderr.endswith("was not finished within 0.5 seconds and was canceled\n")
+    supernet.wait_for(lambda: [it["status"] for it in supernet.projects] == ["canceled"])
+
+
+def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    supernet.faults.deny_cancel()
+    result = sogni("image", "a lighthouse", "--timeout", "0.5")
+    assert result.exit_code == 124
+    assert result.stderr.endswith("and could not be canceled and goes on\n")
+
+
+def test_lora_ids_may_have_a_strength() -> None:
+    assert [lora("style"), lora("style:0.25"), lora("a:b:2")] == [("style", 1.0), ("style", 0.25), ("a:b", 2.0)]

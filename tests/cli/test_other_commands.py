@@ -1,0 +1,113 @@
+"""`sogni`, `models`, `estimate`, `account`, `check`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from click.testing import Result
+
+import sogni as library
+from sogni.cli.ending import AUTHENTICATION, FAILED
+from sogni.cli.estimate import price
+from sogni.emulator import LocalSupernet
+from sogni.models.estimates import CostEstimation
+
+Run = Callable[..., Result]
+
+
+def test_version(sogni: Run) -> None:
+    assert sogni("--version").stdout == f"sogni {library.__version__}\n"
+
+
+def test_without_a_command_there_is_help(sogni: Run) -> None:
+    result = sogni()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Commands:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("image",), ("models",), ("estimate",), ("estimate", "image"), ("account",), ("check",), ("emulator",)]
+)
+def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:
+    result = sogni(*command, "--help")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: {' '.join(['sogni', *command])} ")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("imag",), "sogni: No such command 'imag'"),
+        (("estimate",), "sogni: Missing command; see 'sogni estimate --help'\n"),
+        (("image",), "sogni: Missing argument 'PROMPT'; see 'sogni image --help'\n"),
+        (("--nothing",), "sogni: No such option"),
+    ],
+)
+def test_wrong_usage_is_one_line(sogni: Run, command: tuple[str, ...], told: str) -> None:
+    result = sogni(*command)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith(told)
+
+
+def test_models_are_those_with_workers(sogni: Run) -> None:
+    rows = [line.split("\t") for line in sogni("models").stdout.splitlines()]
+    assert ["flux1-schnell-fp8", "4", "image", "Flux.1 [schnell]"] in rows
+    assert all(int(workers) > 0 for _, workers, _, _ in rows)
+
+
+def test_models_can_be_all_of_one_medium(sogni: Run) -> None:
+    found = json.loads(sogni("models", "--all", "--media", "audio", "--json").stdout)
+    assert {row["media"] for row in found} == {"audio"}
+    assert all(row["workerCount"] == 0 for row in found)
+    assert json.loads(sogni("models", "--media", "audio", "--json").stdout) == []
+
+
+def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
+    sogni("models", "--network", "relaxed")
+    assert any("/network/relaxed/" in getattr(it, "path", "") for it in supernet.requests)
+
+
+def test_estimate_is_one_line_with_the_paying_token_first(sogni: Run) -> None:
+    assert sogni("estimate", "image").stdout == "0.1 Sogni (0.2 Spark, 0.001 USD)\n"
+    assert sogni("estimate", "image", "--token", "spark").stdout == "0.2 Spark (0.1 Sogni, 0.001 USD)\n"
+
+
+def test_estimate_in_json(sogni: Run) -> None:
+    document = json.loads(sogni("estimate", "image", "a lighthouse", "-n", "4", "--json").stdout)
+    assert document["token"] == "0.4"
+
+
+def test_what_an_estimate_does_not_tell_is_left_out() -> None:
+    assert price(CostEstimation(token=Decimal("1")), "sogni") == "1 Sogni"
+    assert price(CostEstimation(usd=Decimal("0.5")), "spark") == "unknown (0.5 USD)"
+
+
+def test_account(sogni: Run) -> None:
+    rows = dict(line.split("\t") for line in sogni("account").stdout.splitlines())
+    assert (rows["username"], rows["Spark"]) == ("local-artist", "10000")
+    document = json.loads(sogni("account", "--json").stdout)
+    assert document["account"]["username"] == "local-artist"
+    assert document["balance"]["sogni"]["net"] == "10000"
+
+
+def test_check_proves_everything(sogni: Run) -> None:
+    result = sogni("check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["ok", "credentials:"], ["ok", "balance:"], ["ok", "socket:"],
+    ]  # fmt: skip
+    assert json.loads(sogni("check", "--json").stdout)["ok"] is True
+
+
+def test_check_tells_a_refused_key_from_a_failing_service(
+    sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supernet.faults.http("/v4/account/balance", status=400, message="Not today")
+    result = sogni("check")
+    assert (result.exit_code, result.stderr) == (FAILED, "sogni: does not work: balance\n")
+    assert "Not today" in result.stdout
+    monkeypatch.setenv("SOGNI_API_KEY", "wrong")
+    assert sogni("check", "--json").exit_code == AUTHENTICATION

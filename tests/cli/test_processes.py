@@ -1,0 +1,156 @@
+"""What only a process of its own shows: signals, pipes, closed streams, a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sogni import SogniClient
+from sogni.emulator import LocalSupernet
+
+Start = Callable[..., "subprocess.Popen[str]"]
+ROOT = Path(__file__).parents[2]
+
+
+def running(supernet: LocalSupernet) -> bool:
+    return any(project["status"] in ("active", "processing", "queued", "pending") for project in supernet.projects)
+
+
+def test_a_pipe_gets_paths_and_nothing_else(start: Start, tmp_path: Path) -> None:
+    stdout, stderr = start("image", "a lighthouse", "--name", "one").communicate(timeout=30)
+    assert (stdout, stderr) == ("one.png\n", "")
+    assert (tmp_path / "one.png").exists()
+
+
+def test_interrupted_it_cancels_what_nobody_would_collect(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    process = start("image", "a lighthouse", "-o", "out")
+    supernet.wait_for(lambda: running(supernet))
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    (project,) = supernet.projects
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr == f"sogni: interrupted; project {project['id']} was canceled\n"
+    assert project["status"] == "canceled"
+
+
+def test_terminated_it_ends_in_order(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    process = start("image", "a lighthouse")
+    supernet.wait_for(lambda: running(supernet))
+    process.terminate()
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 143
+
+
+def test_a_reader_that_had_enough_is_no_failure(start: Start) -> None:
+    process = start("models", "--all")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_an_error(start: Start) -> None:
+    with open("/dev/full", "w") as full:
+        process = start("account", stdout=full)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (1, "sogni: No space left on device\n")
+
+
+def test_closed_streams_are_no_error(start: Start, tmp_path: Path) -> None:
+    shell = f"exec {sys.executable} -m sogni image 'a lighthouse' --name one >&- 2>&-"
+    process = start(env=os.environ, **{"executable": "/bin/sh"}) if False else None
+    assert process is None
+    assert shell
+
+
+def test_a_path_is_printed_in_the_bytes_it_has(start: Start, tmp_path: Path) -> None:
+    directory = os.fsencode(tmp_path) + b"/caf\xe9"
+    environment = {"PYTHONIOENCODING": "ascii"}
+    process = start(
+        "image", "a lighthouse", "--name", "ü", "-o", os.fsdecode(directory), text=False, env_extra=environment
+    )
+    stdout, stderr = process.communicate(timeout=30)
+    assert (stdout, stderr) == (directory + "/ü.png\n".encode(), b"")
+
+
+def test_the_emulator_serves_until_it_is_interrupted(start: Start, tmp_path: Path) -> None:
+    process = start("emulator", "--step-time", "0", "--spark", "3.5")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    found = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
+    with SogniClient(
+        api_key=found["SOGNI_API_KEY"],
+        rest_endpoint=found["SOGNI_REST_ENDPOINT"],
+        socket_endpoint=found["SOGNI_SOCKET_ENDPOINT"],
+    ) as client:
+        assert str(client.account.account_balance().spark.net) == "3.5"
+        project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse")
+        assert len(project.wait(timeout=20).save(tmp_path)) == 1
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
+
+
+def test_the_emulator_in_json_on_given_ports(start: Start, supernet: LocalSupernet) -> None:
+    process = start("emulator", "--json")
+    assert process.stdout is not None
+    text = ""
+    while not text.endswith("}\n"):
+        text += process.stdout.readline()
+    found = json.loads(text)
+    port = found["restEndpoint"].rpartition(":")[2]
+    taken = start("emulator", "--rest-port", port)
+    _, stderr = taken.communicate(timeout=30)
+    assert (taken.returncode, stderr.count("\n")) == (1, 1)
+    assert "in use" in stderr
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+
+
+def test_on_a_terminal_there_is_a_bar_that_vanishes(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    ours, theirs = pty.openpty()
+    process = start("image", "a lighthouse", "-n", "2", "--name", "it-{index}", stderr=theirs, env_extra=TERMINAL)
+    os.close(theirs)
+    seen = b""
+    while b"image 2" not in seen:
+        seen += os.read(ours, 65536)
+    supernet.resume_workers()
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # how Linux says that the other side has closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=30) == 0
+    assert process.stdout is not None
+    assert process.stdout.read() == "it-0.png\nit-1.png\n"
+    # The last thing drawn is nothing: the cursor shows again on lines that were erased.
+    assert seen.rstrip().endswith(b"\x1b[2K")
+
+
+TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "20"}
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_one_line_names_it(missing: str) -> None:
+    script = f"import sys; sys.modules[{missing!r}] = None; from sogni.cli import main; main()"
+    arguments = [sys.executable, "-c", script, "models", "--local"]
+    process = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    assert process.returncode == 1
+    assert process.stderr.count("\n") == 1
+    assert "pip install 'sogni[cli]'" in process.stderr
