@@ -15,18 +15,22 @@ HIDDEN = "***"
 
 _SECRET_NAMES = (
     r"api[-_]?key|authorization|access[-_]?token|refresh[-_]?token|token|password|passwd|secret|"
-    r"signature|private[-_]?key|cookie|set-cookie|x-amz-[a-z-]+|awsaccesskeyid|sig"
+    r"signature|private[-_]?key|x-amz-[a-z-]+|awsaccesskeyid|sig"
 )
+# In the repr of a header block a name follows the letter of an escape: `\\r\\napi-key`.
 _NAMED = re.compile(
-    rf"""(?ix) (?P<name>["']?\b(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*["']?(?:bearer\s+)?) (?P<quote>["']?)"""
-    r"""(?P<value>[^\s"',;&}\])]+)"""
+    rf"""(?ix) (?P<name>(?:\b|(?<=\\[rnt]))(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*)"""
+    r"""(?: (?P<quote>b?["']) (?:(?<=")(?:[^"\\]|\\.)+ | (?<=')(?:[^'\\]|\\.)+)"""
+    r"""  | (?:(?:bearer|basic)\s+)?[^\s"',;&}\])]+ )"""
 )
+_COOKIES = re.compile(r"""(?i)(?P<name>\b(?:set-)?cookie["']?\s*[:=]\s*(?:b?["'])?)[^\r\n"']+""")
 _QUERY = re.compile(r"(?P<path>\b(?:https?|wss?)://[^\s\"'<>?#]+)\?[^\s\"'<>)]*", re.IGNORECASE)
 _REQUEST_LINE = re.compile(
-    r"""(?P<start>["' ](?:/[^\s"'?]*)+)\?(?P<query>[^\s"']*(?:X-Amz-|[Ss]ig|[Tt]oken|[Kk]ey|expires)[^\s"']*)"""
+    r"""(?P<start>["' ]/[^\s"'?]*)\?(?P<query>[^\s"']*(?:X-Amz-|[Ss]ig|[Tt]oken|[Kk]ey|expires)[^\s"']*)"""
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
-_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s@:]+:[^/\s@]*@", re.IGNORECASE)
+# Up to the last `@`: a password may hold one.
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://)[^/\s\"'<>?#]+@", re.IGNORECASE)
 _LOGGERS = ("sogni", "sogni_async", "urllib3", "websocket", "aiohttp", "requests")
 
 
@@ -42,6 +46,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _QUERY.sub(rf"\g<path>?{HIDDEN}", text)
     text = _REQUEST_LINE.sub(rf"\g<start>?{HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
+    text = _COOKIES.sub(rf"\g<name>{HIDDEN}", text)
     return _NAMED.sub(rf"\g<name>\g<quote>{HIDDEN}", text)
 
 
@@ -52,6 +57,9 @@ def without_query(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+_FORMATTER = logging.Formatter()
+
+
 class SecretFilter(logging.Filter):
     """Rewrite log records so that no secret leaves through them.
 
@@ -60,14 +68,21 @@ class SecretFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact the finished message; always keeps the record."""
+        """Redact the finished message and the traceback; always keeps the record."""
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):
+        except Exception:
+            # The handler reports what does not fit together, with the arguments as they are.
+            record.msg, record.args = redact(f"{record.msg} {record.args!r}"), ()
             return True
         clean = redact(message)
         if clean != message:
             record.msg, record.args = clean, ()
+        if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None and not record.exc_text:
+            trace = _FORMATTER.formatException(record.exc_info)
+            clean = redact(trace)
+            if clean != trace:
+                record.exc_text = clean
         return True
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
 from .errors import ValidationError
+from .redaction import redact
 
 VERSION = "0.1.0"
 PROTOCOL_VERSION = "3.0.0"
@@ -38,7 +39,7 @@ def check_seconds(name: str, value: Any) -> float | None:
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
+    if not number or not 0 <= value < math.inf:
         raise ValidationError(
             f"{name} must be a number of seconds, 0 or more, or None, not {value!r}",
             field=name,
@@ -105,8 +106,8 @@ class Settings:
     auth_type: AuthType = "token"
     app_source: str | None = None
     network: Network = "fast"
-    rest_endpoint: str = DEFAULT_REST_ENDPOINT
-    socket_endpoint: str = DEFAULT_SOCKET_ENDPOINT
+    rest_endpoint: str = field(default=DEFAULT_REST_ENDPOINT, repr=lambda url: repr(redact(url)))
+    socket_endpoint: str = field(default=DEFAULT_SOCKET_ENDPOINT, repr=lambda url: repr(redact(url)))
     socket_event_subscriptions: Mapping[str, bool] = field(factory=dict)
     disable_socket: bool = False
     testnet: bool = False
@@ -133,7 +134,7 @@ def _with_scheme(endpoint: str, scheme: Literal["http", "ws"]) -> str:
 
 
 def _endpoint(name: str, value: Any, schemes: tuple[str, ...]) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
+    parts = _address(value)
     if parts is None or parts.scheme not in schemes or not parts.hostname:
         allowed = ", ".join(f"{scheme}://" for scheme in schemes)
         raise ValidationError(
@@ -143,6 +144,17 @@ def _endpoint(name: str, value: Any, schemes: tuple[str, ...]) -> str:
             allowed=allowed,
         )
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _address(value: Any) -> SplitResult | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        parts = urlsplit(value.strip())
+        _ = parts.port  # a port that is none is found only here
+    except ValueError:
+        return None
+    return parts
 
 
 def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
@@ -163,6 +175,18 @@ def _text(name: str, value: Any) -> str | None:
     if not isinstance(value, str):
         raise ValidationError(f"{name} must be a text, not {value!r}", field=name, value=value)
     return value.strip() or None
+
+
+def _key(value: Any) -> str | None:
+    """The key that was given; one that is none is not shown, as it may be nearly one."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        what = "empty" if isinstance(value, str) else f"of type {type(value).__name__}"
+        raise ValidationError(
+            f"api_key must be a text, or None; this one is {what}", field="api_key", allowed="a key, or None"
+        )
+    return value.strip()
 
 
 def _subscriptions(value: Any) -> dict[str, bool]:
@@ -207,16 +231,14 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     def taken(name: str, variable: str) -> Any:
         return given[name] if given.get(name) is not None else environ.get(variable) or None
 
-    key = given.get("api_key")
-    if key is not None and _text("api_key", key) is None:
-        raise ValidationError("api_key must not be empty", field="api_key", allowed="a key, or None")
     kind = given.get("auth_type")
-    if key is None and kind in (None, "api_key"):
-        key = environ.get("SOGNI_API_KEY")
-    key = _text("api_key", key)
-    if kind is None:
-        kind = "api_key" if key else "token"
-    _choice("auth_type", kind, AUTH_TYPES)
+    _choice("auth_type", kind, (None, *AUTH_TYPES))
+    key = _key(given.get("api_key"))
+    if key is not None:
+        kind = "api_key"  # a key decides (transport §1)
+    elif kind in (None, "api_key"):
+        key = _text("api_key", environ.get("SOGNI_API_KEY"))
+        kind = "api_key" if key or kind else "token"
     if kind == "api_key" and key is None:
         raise ValidationError(
             "auth_type 'api_key' needs an api_key (or the environment variable SOGNI_API_KEY)",
@@ -229,7 +251,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     rest = taken("rest_endpoint", "SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
     socket = taken("socket_endpoint", "SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
     return Settings(
-        api_key=key if kind == "api_key" else None,
+        api_key=key,
         app_id=_text("app_id", app_id),
         auth_type=_choice("auth_type", kind, AUTH_TYPES),
         app_source=_text("app_source", given.get("app_source")),

@@ -7,17 +7,16 @@ and nothing in the library needs it.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line with the arguments of this process, and exit."""
-    try:
-        from .program import run
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("click", "rich"):
-            raise
-        sys.exit(f"sogni: the command line needs {missing}, which is not installed: pip install 'sogni[cli]'")
+    for needed in ("click", "rich"):
+        if find_spec(needed) is None:
+            sys.exit(f"sogni: the command line needs {needed}, which is not installed: pip install 'sogni[cli]'")
+    from .program import run
+
     run()

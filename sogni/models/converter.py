@@ -86,10 +86,9 @@ def _money(value: Any, _: Any) -> Decimal:
 def read_time(value: Any) -> datetime:
     """A wire time (milliseconds since 1970, or ISO 8601) as an aware datetime in UTC."""
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return read_time(datetime.fromisoformat(value))
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"expected a time, got {value!r}")
     return datetime.fromtimestamp(value / 1000, UTC)

@@ -63,6 +63,7 @@ class ClientState(ProjectFrames, ChatFrames):
         self.cancellations: dict[str, tuple[bool, str] | None] = {}
         """Cancellations under way, and their answers: whether it was canceled, and what was said."""
         self.network_answer: str | None = None
+        self._looked_at = 0.0
         self._reconciling = False
         self._reconcile_next: chores.Reconcile | None = None
         self.closed = False
@@ -109,8 +110,7 @@ class ClientState(ProjectFrames, ChatFrames):
         if self.settings.disable_socket:
             raise SogniConnectionError("this client was made with disable_socket=True and opens no socket")
         closed = self.connection.closed
-        ended = self.connection.phase == "ended" and closed is not None
-        if ended and closed is not None and closed.code == connection.DISPLACED and not again:
+        if closed is not None and closed.code == connection.DISPLACED and not again:
             raise self.why_closed()
         if not self.signed_in:
             raise self.signed_out_error()
@@ -231,11 +231,12 @@ class ClientState(ProjectFrames, ChatFrames):
         self.chats_after_return(data.get("activeLLMJobIDs"))
         if self.api_key is not None:
             names = {"username": data.get("username"), "wallet_address": data.get("address")}
-            self.account.change(**{name: value for name, value in names.items() if value})
+            self.account.change(**{name: value for name, value in names.items() if value and isinstance(value, str)})
         if data.get("clientType", "artist") != "artist":
             return
-        self.connection.synced()
+        # Only a snapshot that can be read makes asking for one unnecessary.
         snapshot = read(Snapshot, data, "the authenticated frame")
+        self.connection.synced()
         if self.projects or snapshot.active_projects or snapshot.unclaimed_completed_projects:
             self._reconcile(chores.Reconcile(snapshot))
 
@@ -267,8 +268,9 @@ class ClientState(ProjectFrames, ChatFrames):
         self.out.wake(NETWORK)
 
     def _swarm_models(self, payload: Any, now: float) -> None:
-        counts = payload if isinstance(payload, dict) else {}
-        workers = {name: int(count) for name, count in counts.items() if isinstance(count, int | float)}
+        if not isinstance(payload, dict):
+            raise ProtocolError("the swarmModels frame holds no models")
+        workers = {name: int(count) for name, count in payload.items() if type(count) in (int, float) and count < 1e9}
         self.out.begin(chores.NameModels(workers))
 
     def _subscriptions(self, payload: Any, now: float) -> None:

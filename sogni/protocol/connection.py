@@ -115,6 +115,8 @@ class Connection:
                 return None
             self.phase = "connecting"
             return "connect"
+        if not self.is_open:
+            return None
         if self._pong_by is not None and now >= self._pong_by:
             return "dead"
         if self.phase == "open" and now >= self._opened_at + AUTHENTICATED_WITHIN:

@@ -28,7 +28,7 @@ class Route:
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
         self.method = call.method
-        self.url = _address(call, settings)
+        self.url = quote(_address(call, settings), safe=_KEPT)
         self._home = _origin(self.url)
         self._hops = 0
 
@@ -101,4 +101,6 @@ def no_answer(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
 
 def no_connection(url: str, limit: float) -> SogniTimeoutError:
     """The error of a call whose host could not be connected to in time."""
-    return SogniTimeoutError(f"cannot connect to {shown_host(url)} within {limit:g} seconds", phase="connect", timeout=limit)
+    return SogniTimeoutError(
+        f"cannot connect to {shown_host(url)} within {limit:g} seconds", phase="connect", timeout=limit
+    )

@@ -1,7 +1,7 @@
 """Events of one project, kept for iteration: decides what a late subscriber still sees.
 
-Filled by the project machine, read by `Project.events()`. At most one progress and one `updated`
-stay per run of them, so the memory of a project does not grow with the number of its frames.
+Filled by the project machine, read by `Project.events()`. Of progress and `updated` next to each other
+at most one each stays, so the memory of a project does not grow with the number of its frames.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 from ..models.events import Event
+
+_MERGED = ("progress", "updated")
 
 
 class Feed:
@@ -22,12 +24,14 @@ class Feed:
     def push(self, event: Event) -> None:
         """Add an event; newer progress replaces the last one, updates next to each other are joined."""
         events = self._events
-        if event.name == "updated" and events and events[-1].name == "updated":
-            events[-1] = Event("updated", events[-1].value | event.value)
-            return
-        if event.name == "progress":
+        if event.name in _MERGED:
+            # A run of them is never longer than two: one of each.
             for place in (-1, -2):
-                if len(events) >= -place and events[place].name == "progress":
+                if len(events) < -place or events[place].name not in _MERGED:
+                    break
+                if events[place].name == event.name:
+                    if event.name == "updated":
+                        event = Event("updated", events[place].value | event.value)
                     del events[place]
                     break
         events.append(event)

@@ -23,6 +23,10 @@ def check_name(name: str) -> str:
     unknown = [field for field in used if field not in FIELDS]
     if unknown:
         raise _wrong(name, f"it has no {unknown[0]!r}")
+    try:
+        name.format(project_id="", index=0, job_id="", seed=0)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise _wrong(name, f"{type(error).__name__}: {error}") from error
     if not name or "/" in name or "\\" in name or name in (".", ".."):
         raise _wrong(name, "it must be a file name without a directory")
     return name
@@ -39,10 +43,15 @@ def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobSta
     """For each job the path for a suffix; a pattern that is the same for two results gets the index added."""
     check_name(name)
     varies = any(field in ("index", "job_id", "seed") for _, field, _, _ in Formatter().parse(name))
+    owners: dict[str, int] = {}
 
     def for_job(index: int, job: JobState) -> Callable[[str], Path]:
-        stem = name.format(project_id=job.project.id, index=index, job_id=job.id, seed=job.seed)
-        stem = stem if varies or index == 0 else f"{stem}-{index}"
+        stem = name.format(
+            project_id=job.project.id, index=index, job_id=job.id, seed=0 if job.seed is None else job.seed
+        )
+        # Two results may have the same seed: neither may replace the other.
+        alone = varies or index == 0
+        stem = stem if alone and owners.setdefault(stem, index) == index else f"{stem}-{index}"
         return lambda suffix: Path(directory) / (stem + suffix)
 
     return for_job

@@ -15,7 +15,12 @@ from ..errors import ProtocolError
 
 def encode_frame(kind: str, payload: Any) -> str:
     """The text of a frame: a type and the payload as base64 of its JSON."""
-    data = b64encode(dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()).decode()
+    try:
+        text = dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8; escaped, as JavaScript does it, it travels.
+        text = dumps(payload, separators=(",", ":")).encode()
+    data = b64encode(text).decode()
     return dumps({"type": kind, "data": data}, separators=(",", ":"))
 
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from http.client import responses
 from typing import Any, Literal, TypeVar
@@ -38,7 +39,7 @@ class HttpCall:
     path: str = field(repr=lambda path: repr(path.partition("?")[0]))
     host: Host = "rest"
     query: tuple[tuple[str, str], ...] = ()
-    body: Any = None
+    body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = False
     timeout: float | None = None
@@ -76,10 +77,13 @@ def _as_text(value: Any) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number as JavaScript writes it: `512`, `0.30000000000000004`, no trailing `.0`."""
+    """A number as JavaScript writes it: `512`, `0.30000000000000004`, `0.00001`, `1e-7`; no trailing `.0`."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
-    return repr(value)
+    text = repr(value)
+    if "e-" not in text:
+        return text
+    return format(Decimal(text), "f") if abs(value) >= 1e-6 else text.replace("e-0", "e-")
 
 
 def get(path: str, *, host: Host = "rest", **values: Any) -> HttpCall:
@@ -103,7 +107,7 @@ def json_of(call: HttpCall, reply: HttpReply) -> Any:
         return None
     try:
         return json.loads(reply.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON") from error
 
 
@@ -148,7 +152,7 @@ def _payload(reply: HttpReply) -> dict[str, Any]:
     text = reply.body.decode("utf-8", "replace")
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict):
         return body
@@ -173,8 +177,8 @@ def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: dat
         return given
     header = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+", header, re.ASCII):
-        seconds = int(header)
-        return seconds if seconds <= _MAX_SECONDS else None
+        digits = header.lstrip("0") or "0"
+        return int(digits) if len(digits) <= 16 and int(digits) <= _MAX_SECONDS else None
     if not (re.search("[A-Za-z]{3}", header) and re.search(r"\d\d:\d\d:\d\d", header)):
         return None
     try:

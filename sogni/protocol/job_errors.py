@@ -50,6 +50,6 @@ def _number(error: Any) -> int | None:
         return None
     try:
         number = float(error)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return int(number) if math.isfinite(number) else None

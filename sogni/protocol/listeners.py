@@ -1,15 +1,26 @@
 """Who wants to hear of what: decides which functions an event reaches.
 
 Called by the handles (`on`, `once`, `off`) and by the shells when an event is delivered. It never
-calls a listener and never fails because of one. Safe from any thread: lists are replaced, not changed.
+calls a listener and never fails because of one. Safe from any thread: every change is one step of a list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Listener = Callable[..., Any]
+
+
+class _Entry:
+    """One registration; equal to itself only, so that removing it never removes another."""
+
+    __slots__ = ("function", "once")
+
+    def __init__(self, function: Listener, once: bool) -> None:
+        self.function = function
+        self.once = once
 
 
 class Listeners:
@@ -18,18 +29,18 @@ class Listeners:
     __slots__ = ("_by_event",)
 
     def __init__(self) -> None:
-        self._by_event: dict[str, tuple[tuple[Listener, bool], ...]] = {}
+        self._by_event: dict[str, list[_Entry]] = {}
 
     def add(self, event: str, function: Listener, *, once: bool = False) -> Callable[[], None]:
         """Register `function`; the returned function removes it again."""
-        entry = (function, once)
-        self._by_event[event] = (*self._by_event.get(event, ()), entry)
+        entry = _Entry(function, once)
+        self._by_event.setdefault(event, []).append(entry)
         return lambda: self._remove(event, entry)
 
     def remove(self, event: str, function: Listener) -> None:
         """Remove the first registration of `function`; nothing happens when there is none."""
-        for entry in self._by_event.get(event, ()):
-            if entry[0] == function:
+        for entry in list(self._by_event.get(event, ())):
+            if entry.function == function:
                 self._remove(event, entry)
                 return
 
@@ -39,21 +50,16 @@ class Listeners:
 
     def take(self, event: str) -> list[Listener]:
         """The functions to call for one delivery, in order; those registered once are gone after it."""
-        entries = self._by_event.get(event)
-        if not entries:
-            return []
+        entries = list(self._by_event.get(event, ()))
         for entry in entries:
-            if entry[1]:
+            if entry.once:
                 self._remove(event, entry)
-        return [function for function, _ in entries]
+        return [entry.function for entry in entries]
 
-    def _remove(self, event: str, entry: tuple[Listener, bool]) -> None:
-        kept = list(self._by_event.get(event, ()))
-        for place, other in enumerate(kept):
-            if other is entry:
-                del kept[place]
-                break
-        self._by_event[event] = tuple(kept)
+    def _remove(self, event: str, entry: _Entry) -> None:
+        # Another thread may have been faster.
+        with suppress(ValueError):
+            self._by_event[event].remove(entry)
 
 
 def check_event(event: str, known: frozenset[str], owner: str) -> str:

@@ -24,6 +24,7 @@ KEEP_RECOVERED = 3600.0
 """The service itself holds unclaimed results this long (transport §13)."""
 INACTIVITY = 120.0
 """Seconds without a frame before a project is asked after (projects-5x §11)."""
+LOOK_EVERY = 1.0
 LONGEST_RUN = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
@@ -35,14 +36,17 @@ class ProjectFrames:
     out: Outbox
     account: AccountState
     catalogue: CatalogueState
+    network_answer: str | None
     projects: dict[str, ProjectState]
     projects_listeners: Listeners
     listening: list[bool]
     cancellations: dict[str, tuple[bool, str] | None]
+    _looked_at: float
 
     def track(self, project: ProjectState, now: float) -> None:
         """Follow a project from now on."""
-        self.forget_finished(now)
+        if self._time_to_look(now):
+            self.forget_finished(now)
         self.projects[project.id] = project
 
     def listen(self) -> None:
@@ -60,8 +64,9 @@ class ProjectFrames:
             project.id
             for project in self.projects.values()
             if project.abandoned
-            or project.settled
-            and now - project.settled_at >= (KEEP_RECOVERED if project.recovered else KEEP_FINISHED)
+            or (
+                project.settled and now - project.settled_at >= (KEEP_RECOVERED if project.recovered else KEEP_FINISHED)
+            )
         ]
         for project_id in old:
             del self.projects[project_id]
@@ -70,7 +75,16 @@ class ProjectFrames:
         """The media kind of a model, as far as the list is known."""
         return self.catalogue.kinds.get(model_id, "image")
 
+    def _time_to_look(self, now: float) -> bool:
+        """Whether all projects are looked at again: once a second, so that no frame costs more with more of them."""
+        if 0 <= now - self._looked_at < LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return True
+
     def _look_after(self, now: float) -> None:
+        if not self._time_to_look(now):
+            return
         self.forget_finished(now)
         for project in self.projects.values():
             if project.settled:
@@ -110,6 +124,7 @@ class ProjectFrames:
         project = self._project(payload)
         if project is not None:
             project.job_progressed(payload, now)
+            self._limit_run(project, payload, now)
             if self.projects_listeners.has("job"):
                 self._tell_job("progress", project, payload)
 
@@ -154,9 +169,10 @@ class ProjectFrames:
             self.out.wake(("cancel", payload["jobID"]))
 
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
+        """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
         job = project.jobs.get(payload.get("imgID") or "")
         if job is not None and not job.ended and job.runs_until is None:
-            network = getattr(project.params, "network", None) or self.account.network or "relaxed"
+            network = getattr(project.params, "network", None) or self.network_answer or "relaxed"
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
             job.runs_until = now + min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0)))
 

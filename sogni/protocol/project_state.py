@@ -7,7 +7,7 @@ outbox and does nothing itself. The first end counts: nothing reopens a finished
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import evolve
 
@@ -36,8 +36,8 @@ class ProjectState:
 
     __slots__ = (
         "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
-        "being_sent", "concluded", "enhances", "error", "estimated_start_at", "eta_at", "handle", "heard_at", "id",
-        "jobs", "kind", "listening", "number_of_media", "out", "params", "polled", "queue_position", "queue_status",
+        "being_sent", "concluded", "enhances", "error", "eta_at", "handle", "heard_at", "id",
+        "jobs", "kind", "listening", "number_of_media", "out", "params", "polled", "queue_position",
         "recovered", "request", "resent", "sent_at", "sent_generation", "settled", "settled_at", "signing",
         "started_at", "status", "steps", "strikes", "work_began",
     )  # fmt: skip
@@ -53,8 +53,6 @@ class ProjectState:
         self.heard_at = now
         self.status = "pending"
         self.queue_position = -1
-        self.queue_status: str | None = None
-        self.estimated_start_at: float | None = None
         self.eta_at: float | None = None
         self.error: ErrorData | None = None
         self.jobs: dict[str, JobState] = {}
@@ -180,6 +178,8 @@ class ProjectState:
     def queued(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobState` `queued`: the place in the queue."""
         self._hear(now)
+        for job in self.jobs.values():
+            job.runs_until = None  # time in the queue is no time of work (projects-5x §11)
         if self.ended or self.status == "processing":
             return
         names = set()
@@ -187,13 +187,9 @@ class ProjectState:
             self.status = "queued"
             names.add("status")
         position = payload.get("queuePosition")
-        if isinstance(position, int) and position != self.queue_position:
+        if type(position) is int and position != self.queue_position:
             self.queue_position = position
             names.add("queue_position")
-        seconds = payload.get("estimatedStartSeconds")
-        known = isinstance(seconds, int | float) and seconds >= 0
-        self.estimated_start_at = now + seconds if known and seconds is not None else None
-        self.queue_status = payload.get("queueStatus") if payload.get("queueStatus") in _QUEUE_STATUS else None
         self._updated(names, now)
 
     def completed(self, now: float, *, sync: bool = True) -> None:
@@ -207,7 +203,8 @@ class ProjectState:
             self.out.begin(chores.SyncProject(self.id))
 
     def overrule(self, status: str, error: ErrorData, now: float) -> None:
-        """The record says otherwise before anybody was told of the end."""
+        """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
+        self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error
             self._updated({"status", "error"}, now)
@@ -220,10 +217,14 @@ class ProjectState:
         self.concluded = True
         if any(job.signing is not None for job in self.jobs.values()):
             return
+        self._fail_jobs(ErrorData(code=0, message="the service has no result of this job"), now)
+        self.check_settled(now, anyway=True)
+
+    def _fail_jobs(self, error: ErrorData, now: float) -> None:
+        """Fail every job without an end."""
         for job in list(self.jobs.values()):
             if not job.ended:
-                self.end_job(job, "failed", ErrorData(code=0, message="the service has no result of this job"), now)
-        self.check_settled(now, anyway=True)
+                self.end_job(job, "failed", error, now)
 
     def counted(self, images: int | None, steps: int | None, previews: int | None) -> None:
         """The record's counts outrank those that were asked for (projects-4.2 §14.3)."""
@@ -255,16 +256,16 @@ class ProjectState:
     def job_begins(self, payload: Mapping[str, Any], now: float, *, started: bool) -> None:
         """`initiatingModel` or `jobStarted`: a worker has the job."""
         self._hear(now)
-        job = self._job(payload, now)
-        if job.ended or self.settled:
+        job = self._unfinished(payload, now)
+        if job is None:
             return
         index = payload.get("jobIndex")
         names = job.change(
             status="processing" if started else "initiating",
-            worker_name=payload.get("workerName"),
-            positive_prompt=payload.get("positivePrompt"),
-            negative_prompt=payload.get("negativePrompt"),
-            job_index=index if isinstance(index, int) else job.job_index,
+            worker_name=_text(payload.get("workerName")),
+            positive_prompt=_text(payload.get("positivePrompt")),
+            negative_prompt=_text(payload.get("negativePrompt")),
+            job_index=index if type(index) is int else job.job_index,
         )
         if started:
             self._begin_work()
@@ -273,25 +274,25 @@ class ProjectState:
     def job_progressed(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobProgress`: steps, a fraction, an estimate, a preview."""
         self._hear(now)
-        job = self.jobs.get(payload.get("imgID") or "") or self._job(payload, now)
-        if job.ended or self.settled:
+        job = self._unfinished(payload, now)
+        if job is None:
             return
         names = set()
         step, count, fraction = payload.get("step"), payload.get("stepCount"), payload.get("progress")
         if job.status != "processing":
             job.status = "processing"
             names.add("status")
-        if type(step) is int and step > job.step:
+        if type(step) is int and job.step < step <= _MOST:
             job.step = step
             names.add("step")
-        if type(count) is int and count != job.step_count:
+        if type(count) is int and job.step_count != count <= _MOST:
             job.step_count = count
             names.add("step_count")
-        if isinstance(fraction, int | float) and fraction != job.external_progress:
+        if _is_number(fraction) and fraction != job.external_progress:
             job.external_progress = fraction
             names.add("external_progress")
         low, high = payload.get("etaMin"), payload.get("etaMax")
-        if isinstance(low, int | float) and isinstance(high, int | float) and high > 0:
+        if _is_number(low) and _is_number(high) and high > 0:
             names |= job.change(eta_range=EtaRange(min=low, max=high))
         self._begin_work()
         if self.status != "processing" and not self.ended:
@@ -306,10 +307,10 @@ class ProjectState:
         """`jobETA`: seconds left; one without a job keeps the project alive and says no more."""
         self._hear(now)
         seconds = payload.get("etaSeconds")
-        if not payload.get("imgID") or not isinstance(seconds, int | float):
+        if not _is_number(seconds):
             return
-        job = self._job(payload, now)
-        if job.ended or self.settled:
+        job = self._unfinished(payload, now)
+        if job is None:
             return
         job.eta_started_at = now if job.eta_started_at is None else job.eta_started_at
         job.eta_at, job.eta_seconds = now + seconds, seconds
@@ -321,21 +322,24 @@ class ProjectState:
     def job_result(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobResult`: the job is done; without an address one is asked for first (projects-4.2 §11.4)."""
         self._hear(now)
-        job = self._job(payload, now)
-        if self.settled or job.status in ("failed", "canceled"):
-            self._late_result(job, payload, now)
+        known = self.jobs.get(payload.get("imgID") or "")
+        if self.settled or (known is not None and known.status in ("failed", "canceled")):
+            self._late_result(known, payload, now)
             return
+        if not payload.get("imgID"):
+            return
+        job = self._job(payload, now)
         if job.signing is not None:
             return
-        url = payload.get("resultUrl") or payload.get("videoUrl") or payload.get("videoFile")
+        url = next(filter(None, (_text(payload.get(name)) for name in ("resultUrl", "videoUrl", "videoFile"))), None)
         withheld = payload.get("triggeredNSFWFilter") is True and payload.get("nsfwDetected") is not True
-        if self.params is not None and getattr(self.params, "disable_nsfw_filter", False):
+        if getattr(self.params, "disable_nsfw_filter", False):
             withheld = False
         if job.ended:
             # A repeated result: its address is the newer one, the end stays what it was.
             self._job_changed(job, job.change(result_url=url or job.result_url), now)
         elif url or withheld or payload.get("userCanceled"):
-            self.job_done(job, payload, url or None, now)
+            self.job_done(job, payload, url, now)
         else:
             job.signing = dict(payload)
             if not self.signing:
@@ -348,10 +352,10 @@ class ProjectState:
         self.signing = bool(waiting)
         return waiting
 
-    def _late_result(self, job: JobState, payload: Mapping[str, Any], now: float) -> None:
+    def _late_result(self, job: JobState | None, payload: Mapping[str, Any], now: float) -> None:
         """A result after the end: the steps count, the end does not change."""
-        step = payload.get("performedStepCount")
-        if isinstance(step, int) and job.status == "failed":
+        step = _count(payload.get("performedStepCount"))
+        if job is not None and job.status == "failed" and step is not None:
             self._job_changed(job, job.change(step=step), now)
 
     def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
@@ -361,16 +365,16 @@ class ProjectState:
         if job.ended:
             return
         canceled = bool(payload.get("userCanceled"))
-        step, seed = payload.get("performedStepCount"), _whole(payload.get("lastSeed"))
+        step, seed = _count(payload.get("performedStepCount")), _whole(payload.get("lastSeed"))
         sources = payload.get("nsfwSources")
         names = job.change(
             status="canceled" if canceled else "completed",
-            step=step if isinstance(step, int) else (job.step_count or job.step),
+            step=(job.step_count or job.step) if step is None else step,
             seed=job.seed if seed is None else seed,
             result_url=url,
             is_nsfw=bool(payload.get("triggeredNSFWFilter")),
             nsfw_detected=bool(payload.get("nsfwDetected")),
-            nsfw_sources=tuple(sources) if isinstance(sources, list) else (),
+            nsfw_sources=tuple(filter(_text, sources)) if isinstance(sources, list) else (),
             user_canceled=canceled,
         )
         self._job_changed(job, names, now)
@@ -380,8 +384,8 @@ class ProjectState:
     def job_failed(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobError` with a job: it failed, and the project with it when it was the last (projects-4.2 §11.5)."""
         self._hear(now)
-        job = self._job(payload, now)
-        if not job.ended and not self.settled:
+        job = self._unfinished(payload, now)
+        if job is not None:
             self.end_job(job, "failed", error_data(payload), now)
 
     def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
@@ -408,7 +412,7 @@ class ProjectState:
             return
         job.retrying = True
         names = job.begin_again()
-        if isinstance(index, int):
+        if type(index) is int:
             names |= job.change(job_index=index)
         self._job_changed(job, names, now)
 
@@ -421,14 +425,14 @@ class ProjectState:
             self.out.tell(job.listeners, "preview", url)
         self._job_changed(job, names, now)
 
-    def cancel(self, now: float, error: ErrorData | None = None) -> None:
+    def cancel(self, now: float) -> None:
         """The service confirmed a cancellation."""
         if self.ended:
             return
         for job in list(self.jobs.values()):
             if not job.ended:
-                self._job_changed(job, job.change(status="canceled"), now)
-        self.status, self.error = "canceled", error
+                self.end_job(job, "canceled", None, now)
+        self.status = "canceled"
         self._updated({"status"}, now)
 
     # -- what follows from a change --------------------------------------------
@@ -445,9 +449,16 @@ class ProjectState:
             self.work_began = True
             self.out.wake(self)
 
+    def _unfinished(self, payload: Mapping[str, Any], now: float) -> JobState | None:
+        """The job a frame may still change; None when it names none, and after an end: nothing is announced then."""
+        if self.settled or not payload.get("imgID"):
+            return None
+        job = self._job(payload, now)
+        return None if job.ended else job
+
     def _job(self, payload: Mapping[str, Any], now: float) -> JobState:
         """The job a frame is about; one that runs again is recognised, a new one is announced."""
-        job_id = payload.get("imgID") or ""
+        job_id = payload["imgID"]
         job = self.jobs.get(job_id)
         if job is not None:
             return job
@@ -463,7 +474,8 @@ class ProjectState:
             for job in self.jobs.values():
                 if job.job_index == index and not job.ended:
                     return job
-        waiting = [job for job in self.jobs.values() if job.retrying and job.job_index is None]
+        # One that went on under its own id waits no longer: the frame is about another job.
+        waiting = [j for j in self.jobs.values() if j.retrying and j.status == "pending" and j.job_index is None]
         return waiting[0] if len(waiting) == 1 else None
 
     def add_job(self, job: JobState, now: float) -> JobState:
@@ -512,19 +524,20 @@ class ProjectState:
         every = len(self.jobs) >= self.number_of_media and all(job.ended for job in self.jobs.values())
         if self.status == "completed" and not anyway and not every:
             return
-        self.settled = True
-        self.settled_at = now
         value: Any = None
         if self.status == "completed":
             value = self.result_urls
         elif self.status == "failed":
             value = self.error = self.error or ErrorData(code=0, message="the project failed")
         self._emit(self.status, value)
+        self.settled = True
+        self.settled_at = now
         self._feeds.clear()
         self.out.wake(self)
 
     def _emit(self, name: str, value: Any) -> None:
-        if name not in ("progress", "updated"):
+        # The end is the last event a late subscriber sees.
+        if name not in ("progress", "updated") and not self.settled:
             self._history.append(Event(name, value))
         if self._feeds:
             for feed in self._feeds:
@@ -534,12 +547,27 @@ class ProjectState:
             self.out.tell(self.listeners, name, value, self if name == "progress" else None)
 
 
-_QUEUE_STATUS = ("waiting", "no-workers")
+_MOST = 2**53 - 1
+"""The largest number JSON carries exactly; what is above it is nobody's count."""
+_FAR = 1e9
+"""Seconds or percent beyond which a number means nothing, and dates end."""
 _PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
 
 
 def _public(names: set[str]) -> set[str]:
     return {_PUBLIC_NAMES.get(name, name) for name in names}
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and -_FAR <= value <= _FAR
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _whole(value: Any) -> int | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..models.records import JobRecord, ProjectRecord
 from .client_state import ClientState
-from .project_params import params_from_record
+from .job_state import JobState
+from .project_params import params_from_record, record_type
 from .project_state import ProjectState
 
 _QUEUED = frozenset({"queued", "active"})
@@ -18,8 +19,8 @@ _QUEUED = frozenset({"queued", "active"})
 def restored_project(state: ClientState, record: ProjectRecord, now: float) -> ProjectState:
     """A project this client has not started itself, made from what the service holds."""
     params = params_from_record(record)
-    listed = record.model_type or (record.model.type if record.model else None)
-    kind = listed if listed in ("video", "audio") else state.kind_of(params.model_id)
+    listed = record_type(record)
+    kind = listed if listed != "image" else state.kind_of(params.model_id)
     project = ProjectState(record.id.upper(), params, state.out, now=now, kind=kind, listening=state.listening)
     project.app_id = record.app_id or state.app_id
     project.recovered = True
@@ -39,7 +40,10 @@ def replay(project: ProjectState, record: ProjectRecord, state: ClientState, now
         state.receive("jobState", {"type": "jobCompleted", "jobID": project.id}, now)
     elif record.status == "errored":
         reason = "genfailure" if record.reason in (None, "allJobsCompleted") else record.reason
-        state.receive("jobError", {"jobID": project.id, "error": reason, "error_message": reason}, now)
+        failure = {"jobID": project.id, "error": reason, "error_message": reason}
+        for job in project.job_list():
+            state.receive("jobError", {**failure, "imgID": job.id}, now)
+        state.receive("jobError", failure, now)
     elif record.status == "cancelled":
         project.cancel(now)
 
@@ -55,12 +59,13 @@ def replay_jobs(project: ProjectState, record: ProjectRecord, state: ClientState
         if not job_id or job_id in seen or (known is not None and known.ended):
             continue
         seen.add(job_id)
-        for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record):
+        for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record, known):
             state.receive(kind, payload, now)
 
 
-def _frames(job: JobRecord, ids: dict[str, Any], record: ProjectRecord) -> list[tuple[str, dict[str, Any]]]:
-    worker = (job.worker.username or job.worker.name) if job.worker else None
+def _frames(
+    job: JobRecord, ids: dict[str, Any], record: ProjectRecord, known: JobState | None
+) -> list[tuple[str, dict[str, Any]]]:
     if job.status == "jobCompleted":
         result = {
             **ids,
@@ -75,9 +80,17 @@ def _frames(job: JobRecord, ids: dict[str, Any], record: ProjectRecord) -> list[
     if job.status == "jobError":
         reason = job.reason or "genfailure"
         return [("jobError", {**ids, "error": reason, "error_message": reason})]
+    phase = known.status if known is not None else "pending"
     if job.status in ("assigned", "initiatingModel"):
-        return [("jobState", {**ids, "type": "initiatingModel", "workerName": worker})]
+        return [] if phase != "pending" else [("jobState", _begun("initiatingModel", job, ids, known))]
     if job.status in ("jobStarted", "jobProgress"):
-        progress = {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count}
-        return [("jobState", {**ids, "type": "jobStarted", "workerName": worker}), ("jobProgress", progress)]
+        started = [] if phase == "processing" else [("jobState", _begun("jobStarted", job, ids, known))]
+        return [*started, ("jobProgress", {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count})]
     return []
+
+
+def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:
+    """A frame of a job that a worker has; the prompts no record holds stay as they are."""
+    worker = (job.worker.username or job.worker.name) if job.worker else None
+    prompts = {"positivePrompt": known.positive_prompt, "negativePrompt": known.negative_prompt} if known else {}
+    return {**ids, "type": kind, "workerName": worker, **prompts}

@@ -16,7 +16,7 @@ from ..errors import ClientClosedError
 from ..models.converter import read, read_time, to_dict
 from ..models.events import ErrorData, EtaRange
 from ..models.snapshots import ProjectSnapshot
-from .job_state import ENDED, JOB_EVENTS, JobState
+from .job_state import JOB_EVENTS, JobState
 from .listeners import Listeners, check_event
 from .outbox import Outbox
 from .project_params import params_from_snapshot, params_snapshot
@@ -54,7 +54,7 @@ class Listening(ABC):
     def _listeners(self) -> Listeners:
         """The registry behind this emitter."""
 
-    def _heard(self) -> None:
+    def _heard(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
         """Note that somebody listens to something of this client."""
 
     @overload
@@ -411,7 +411,8 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     project.eta_at = snapshot.eta.timestamp() if snapshot.eta else None
     for job in snapshot.jobs:
         project.jobs[job.id] = JobState.restored(project, job)
-    project.settled = project.status in ENDED
+    # A completed project whose results are still on their way is not settled; attaching it brings them.
+    project.settled = project.ended and (project.status != "completed" or all(job.ended for job in project.job_list()))
     return project
 
 

@@ -54,7 +54,7 @@ class Http:
             idle = list(self._idle)
             self._idle.clear()
         for session in idle:
-            session.close()
+            _close(session)
 
     def abandon_after_fork(self) -> None:
         """Close the descriptors inherited from the parent, without the locks its threads may hold.
@@ -84,7 +84,7 @@ class Http:
                 if not closed:
                     self._idle.append(session)
             if closed:
-                session.close()
+                _close(session)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -235,6 +235,15 @@ class Http:
 
 _ABANDONED: list[Http] = []
 """HTTP sides of the parent, kept so that no finalizer waits for a lock of a thread that is not here."""
+
+
+def _close(session: requests.Session) -> None:
+    """Close a session and what it keeps; urllib3 leaves that to a finalizer, which at exit has already run."""
+    for adapter in session.adapters.values():
+        for connection in _pooled(adapter):
+            if connection is not None:
+                connection.close()
+    session.close()
 
 
 def _pooled(adapter: Any) -> list[Any]:

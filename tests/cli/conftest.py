@@ -40,9 +40,7 @@ def reach(supernet: LocalSupernet) -> dict[str, str]:
 
 
 @pytest.fixture
-def sogni(
-    reach: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Result]:
+def sogni(reach: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run a command in this process, in a directory of its own, against the Supernet."""
     from sogni.cli.program import sogni as program
 
@@ -57,19 +55,17 @@ def sogni(
 
 
 @pytest.fixture
-def start(
-    reach: Mapping[str, str], tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(reach: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command in a process of its own, in a directory of its own, against the Supernet."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    def run(*arguments: str, env_extra: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[str]:
         settings: dict[str, object] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "cwd": tmp_path,
-            "env": {**os.environ, **reach, "PYTHONPATH": str(ROOT)},
+            "env": {**os.environ, **reach, "PYTHONPATH": str(ROOT), **(env_extra or {})},
             "text": True,
         }
         process = subprocess.Popen(  # type: ignore[call-overload]

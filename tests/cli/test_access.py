@@ -49,9 +49,7 @@ def test_local_needs_no_account(
     assert supernet.requests == []
 
 
-def test_the_key_may_stand_in_a_file(
-    sogni: Run, monkeypatch: pytest.MonkeyPatch, supernet: LocalSupernet
-) -> None:
+def test_the_key_may_stand_in_a_file(sogni: Run, monkeypatch: pytest.MonkeyPatch, supernet: LocalSupernet) -> None:
     monkeypatch.delenv("SOGNI_API_KEY")
     Path("key").write_text(f"{supernet.api_key}\n")
     assert sogni("account", "--api-key-file", "key").exit_code == 0

@@ -29,7 +29,8 @@ def test_without_a_command_there_is_help(sogni: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("image",), ("models",), ("estimate",), ("estimate", "image"), ("account",), ("check",), ("emulator",)]
+    "command",
+    [(), ("image",), ("models",), ("estimate",), ("estimate", "image"), ("account",), ("check",), ("emulator",)],
 )
 def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:
     result = sogni(*command, "--help")

@@ -1,0 +1,95 @@
+"""`client.chat`: the language models of the network and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+from sogni.flows import chat
+from sogni.models.chat import ChatCompletionResult, LLMModelInfo
+from sogni.protocol.chat_request import DEFAULT_MODEL
+from sogni.protocol.client_state import CHAT_EVENTS
+from sogni.protocol.listeners import Listeners
+from sogni.protocol.views import Listening
+from .streams import ChatStream
+
+
+class Completions:
+    """Chat completions over the socket."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    @overload
+    def create(
+        self,
+        *,
+        messages: Sequence[Any],
+        model: str = ...,
+        stream: Literal[True],
+        timeout: float | None = ...,
+        **options: Any,
+    ) -> ChatStream: ...
+    @overload
+    def create(
+        self,
+        *,
+        messages: Sequence[Any],
+        model: str = ...,
+        stream: Literal[False] | None = ...,
+        timeout: float | None = ...,
+        **options: Any,
+    ) -> ChatCompletionResult: ...
+    async def create(
+        self,
+        *,
+        messages: Sequence[Any],
+        model: str = DEFAULT_MODEL,
+        stream: bool | None = None,
+        timeout: float | None = 300,
+        **options: Any,
+    ) -> ChatCompletionResult | ChatStream:
+        """Ask a language model; returns the whole answer, or a `ChatStream` with `stream=True`.
+
+        `messages` are dicts in the OpenAI form. Options travel as given: `max_tokens`, `temperature`,
+        `top_p`, `top_k`, `min_p`, `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `stop`,
+        `tools`, `tool_choice`, `think`, `task_profile`, `response_format`, `token_type`, `billing_mode`
+        (chat §2.2). `timeout` is for the whole answer, in seconds. Raises `TypeError` for an unknown
+        option, `ValidationError` for messages JSON cannot carry, `ChatError` when the service declines.
+        """
+        given = {**options, "stream": stream}
+        if stream:
+            return ChatStream(self._engine, await self._engine.run(chat.begin_completion(model, messages, given)))
+        return await self._engine.run(chat.complete(model, messages, given, timeout))  # type: ignore[no-any-return]
+
+
+class Chat(Listening):
+    """Language models and completions.
+
+    Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`),
+    `job_state` (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by id).
+    """
+
+    _events = CHAT_EVENTS
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.completions = Completions(engine)
+
+    def _listeners(self) -> Listeners:
+        return self._engine.state.chat_listeners  # type: ignore[no-any-return]
+
+    def _heard(self) -> None:
+        self._engine.state.listen()
+
+    @property
+    def models(self) -> dict[str, LLMModelInfo]:
+        """Language models with workers now, by id, as last announced; empty before the socket has connected."""
+        return dict(self._engine.state.chat_models)
+
+    async def wait_for_models(self, timeout: float | None = 10) -> dict[str, LLMModelInfo]:
+        """The language models, as soon as any is announced; connects when needed.
+
+        Raises `SogniTimeoutError` after `timeout` seconds.
+        """
+        return await self._engine.run(chat.wait_for_models(timeout))  # type: ignore[no-any-return]

@@ -1,0 +1,103 @@
+"""`client.api_client`: the escape hatch to what has no method of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sogni.flows.requests import ask
+from sogni.flows.sending import send_frame
+from sogni.protocol.http import HttpCall, query
+from sogni.protocol.listeners import Listeners
+from sogni.protocol.views import Listening
+
+
+class RestClient:
+    """REST calls with this client's credentials, retries and errors."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, host: Literal["rest", "socket"] = "rest"
+    ) -> Any:
+        """The JSON of a GET, None for an empty answer. Raises `ApiError`."""
+        return await self.request("GET", path, params=params, host=host)
+
+    async def post(self, path: str, body: Any = None, *, host: Literal["rest", "socket"] = "rest") -> Any:
+        """The JSON of a POST; the body is `{}` when None. Raises `ApiError`; is never sent twice."""
+        return await self.request("POST", path, body={} if body is None else body, host=host)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        host: Literal["rest", "socket"] = "rest",
+        timeout: float | None = None,
+    ) -> Any:
+        """The JSON of any request, None for an empty answer. Only a GET is sent again after a failure."""
+        call = HttpCall(
+            method=method.upper(),
+            path=path,
+            host=host,
+            query=query(**dict(params or {})),
+            body=body,
+            headers=dict(headers or {}),
+            repeatable=method.upper() == "GET",
+            timeout=timeout,
+        )
+        return await self._engine.run(ask(call))
+
+
+class SocketClient:
+    """Frames to the service."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def send(self, type: str, data: Any) -> None:
+        """Write a frame once the socket is ready; connects when needed."""
+        await self._engine.run(send_frame(type, data))
+
+
+class AuthState(Listening):
+    """Whether this client is signed in. Event: `updated` (bool)."""
+
+    _events = frozenset({"updated"})
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def _listeners(self) -> Listeners:
+        return self._engine.state.auth_listeners  # type: ignore[no-any-return]
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether there are credentials the service has not refused."""
+        return bool(self._engine.state.signed_in)
+
+
+class ApiClient:
+    """`.rest`, `.socket` and `.auth`, and the raw frames through `.on`."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.rest = RestClient(engine)
+        self.socket = SocketClient(engine)
+        self.auth = AuthState(engine)
+
+    def on(self, type: str, function: Any) -> Any:
+        """Call `function` with the payload of every frame of a type (transport §9); returns a remover."""
+        return self._engine.state.frame_listeners.add(type, function)
+
+    def once(self, type: str, function: Any) -> Any:
+        """Call `function` with the payload of the next frame of a type; returns a remover."""
+        return self._engine.state.frame_listeners.add(type, function, once=True)
+
+    def off(self, type: str, function: Any) -> None:
+        """Stop calling `function`."""
+        self._engine.state.frame_listeners.remove(type, function)

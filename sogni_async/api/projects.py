@@ -1,0 +1,259 @@
+"""`client.projects`: making, finding and pricing projects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, Unpack, overload
+
+from sogni.flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
+from sogni.models.base import TokenType
+from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
+from sogni.models.estimates import CostEstimation
+from sogni.models.params import BillingMode, ImageProjectFields, ImageProjectParams, ProjectParams
+from sogni.models.records import ProjectRecord
+from sogni.protocol.client_state import PROJECTS_EVENTS
+from sogni.protocol.enhancement import EnhancementStrength
+from sogni.protocol.listeners import Listeners
+from sogni.protocol.model_families import asset_config, is_audio_id, is_video_id
+from sogni.protocol.views import Listening
+from sogni.settings import Network
+from .many import as_completed
+from .project import Project
+
+Request = TypeVar("Request", bound=ImageProjectParams | Mapping[str, Any])
+
+
+class Projects(Listening):
+    """Media projects of one client.
+
+    Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`).
+    """
+
+    _events = PROJECTS_EVENTS
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def _listeners(self) -> Listeners:
+        return self._engine.state.projects_listeners  # type: ignore[no-any-return]
+
+    def _heard(self) -> None:
+        self._engine.state.listen()
+
+    # -- projects --------------------------------------------------------------
+
+    @overload
+    def create(self, params: ProjectParams, /, *, max_cost: Any = None) -> Project: ...
+    @overload
+    def create(self, *, max_cost: Any = None, **fields: Unpack[ImageProjectFields]) -> Project: ...
+    # mypy does not see that **fields takes the required keys of the second overload.
+    async def create(  # type: ignore[misc]
+        self, params: Any = None, /, *, max_cost: Any = None, **fields: Any
+    ) -> Project:
+        """Create a project; returns it as soon as its request was sent.
+
+        Takes the fields of `ImageProjectParams` as keywords with `type="image"`, or one such object.
+        `max_cost` (an amount in the token that pays) refuses with `CostLimitError` when the estimate is
+        higher or not to be had. Everything is checked, every file looked at, before anything is sent:
+        `ValidationError`, or `TypeError` for an unknown keyword. Then `ApiError`,
+        `SogniConnectionError`, `SogniTimeoutError`; a project that could not be sent costs nothing.
+
+        >>> project = client.projects.create(
+        ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse at dawn", steps=4
+        ... )
+        >>> project.wait(timeout=60).status
+        'completed'
+        """
+        return self._engine.present(await self._engine.run(create.create_project(params, fields, max_cost)))  # type: ignore[no-any-return]
+
+    async def get(self, project_id: str) -> ProjectRecord:
+        """The service's record of a finished project. NotFoundError until it is finished."""
+        return await self._engine.run(results.project_record(project_id))  # type: ignore[no-any-return]
+
+    async def cancel(self, project_id: str) -> None:
+        """Cancel a project by its id and wait for the confirmation; nothing happens to a finished one.
+
+        Raises `ConflictError` when the service declines, `SogniTimeoutError` when it does not answer.
+        """
+        await self._engine.run(cancel.cancel_project(project_id))
+
+    async def attach(self, project: Project | str) -> Project:
+        """Track a project again: an unpickled one, one of another process, or an id.
+
+        By polling when another app id started it. Raises `NotFoundError` when the service does not
+        know it.
+        """
+        given = None if isinstance(project, str) else project._state
+        project_id = project if isinstance(project, str) else project.id
+        state = await self._engine.run(recovery.attach(project_id, given))
+        if given is state and not isinstance(project, str):
+            project._attached(self._engine)
+        return self._engine.present(state)  # type: ignore[no-any-return]
+
+    async def map(
+        self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Any = None
+    ) -> Iterator[tuple[Request, Project]]:
+        """Create one project per request and yield `(request, project)` as each finishes, failed or not.
+
+        A request is an `ImageProjectParams` or a mapping of its fields. At most `concurrency` projects
+        run at once; `max_cost` is for all together. When a request is refused, or the limit reached,
+        the projects that run are yielded first; then the error is raised.
+        """
+        plan = mapping.Plan(requests, concurrency, max_cost)
+        running: dict[Project, Request] = {}
+        while True:
+            while len(running) < plan.concurrency and plan.more():
+                request, flow = plan.take()
+                try:
+                    state = await self._engine.run(flow)
+                except Exception as error:
+                    plan.failed(error)
+                else:
+                    running[self._engine.present(state)] = request
+            if not running:
+                plan.finish()
+                return
+            project = next(as_completed(running))
+            yield running.pop(project), project
+
+    @property
+    def tracked_projects(self) -> list[Project]:
+        """Unfinished projects and those finished within the last half minute."""
+        return [self._engine.present(state) for state in self._engine.state.tracked()]
+
+    # -- models ----------------------------------------------------------------
+
+    @property
+    def available_models(self) -> list[AvailableModel]:
+        """Models with workers now, as last announced; empty before the socket has connected."""
+        return list(self._engine.state.catalogue.available)
+
+    async def wait_for_models(self, timeout: float | None = 10) -> list[AvailableModel]:
+        """The models with workers, as soon as they are announced; connects when needed.
+
+        Raises `SogniTimeoutError` after `timeout` seconds.
+        """
+        return await self._engine.run(catalogue.wait_for_models(timeout))  # type: ignore[no-any-return]
+
+    async def get_available_models(self, network: Network) -> list[AvailableModel]:
+        """The models with workers on a network now, `fast` or `relaxed`; needs no socket."""
+        return await self._engine.run(catalogue.available_models(network))  # type: ignore[no-any-return]
+
+    async def get_supported_models(self, force_refresh: bool = False) -> list[SupportedModel]:
+        """All models the network knows; kept for 24 hours unless `force_refresh`."""
+        return await self._engine.run(catalogue.supported_models(force_refresh))  # type: ignore[no-any-return]
+
+    async def get_model_options(self, model_id: str) -> ModelOptions:
+        """What a model accepts: ranges, samplers, schedulers. ValidationError for an unknown id."""
+        return await self._engine.run(catalogue.model_options(model_id))  # type: ignore[no-any-return]
+
+    async def get_size_presets(self, network: Network, model_id: str, force_refresh: bool = False) -> list[SizePreset]:
+        """The named sizes of a model on a network; kept for 10 minutes unless `force_refresh`."""
+        return await self._engine.run(catalogue.size_presets(network, model_id, force_refresh))  # type: ignore[no-any-return]
+
+    def get_video_asset_config(self, model_id: str) -> VideoAssetConfig:
+        """The workflow of a video model and the media it takes. ValidationError for any other model."""
+        return asset_config(model_id)
+
+    def is_video_model_id(self, model_id: str) -> bool:
+        """Whether an id is that of a video model: as listed, else by its name; asks nobody."""
+        listed = self._engine.state.catalogue.kinds.get(model_id)
+        return listed == "video" if listed is not None else is_video_id(model_id)
+
+    def is_audio_model_id(self, model_id: str) -> bool:
+        """Whether an id is that of an audio model: as listed, else by its name; asks nobody."""
+        listed = self._engine.state.catalogue.kinds.get(model_id)
+        return listed == "audio" if listed is not None else is_audio_id(model_id)
+
+    # -- prices ----------------------------------------------------------------
+
+    @overload
+    def estimate(self, params: ProjectParams, /) -> CostEstimation: ...
+    @overload
+    def estimate(self, **fields: Unpack[ImageProjectFields]) -> CostEstimation: ...
+    async def estimate(  # type: ignore[misc]
+        self, params: Any = None, /, **fields: Any
+    ) -> CostEstimation:
+        """What a project would cost; takes whatever `create` takes, and sends no file."""
+        return await self._engine.run(estimates.estimate_project(params, fields))  # type: ignore[no-any-return]
+
+    async def estimate_cost(
+        self,
+        model: str,
+        *,
+        image_count: int = 1,
+        step_count: int | None = None,
+        preview_count: int = 0,
+        token_type: TokenType | None = None,
+        network: Network | None = None,
+        cn_enabled: bool = False,
+        starting_image_strength: float | None = None,
+        width: float | None = None,
+        height: float | None = None,
+        size_preset: str | None = None,
+        guidance: float | None = None,
+        sampler: str | None = None,
+        context_images: int | None = None,
+        gpt_image_quality: str | None = None,
+        output_format: str | None = None,
+        billing_mode: BillingMode | None = None,
+    ) -> CostEstimation:
+        """What images of a model would cost (projects-4.2 §16.1).
+
+        The token is `spark` and the network `fast` when None; `context_images` is a count.
+        """
+        flow = estimates.estimate_image(
+            model,
+            image_count=image_count,
+            step_count=step_count,
+            preview_count=preview_count,
+            token_type=token_type,
+            network=network,
+            cn_enabled=cn_enabled,
+            starting_image_strength=starting_image_strength,
+            width=width,
+            height=height,
+            size_preset=size_preset,
+            guidance=guidance,
+            sampler=sampler,
+            context_images=context_images,
+            gpt_image_quality=gpt_image_quality,
+            output_format=output_format,
+            billing_mode=billing_mode,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def estimate_enhancement_cost(
+        self, strength: EnhancementStrength, token_type: TokenType = "spark"
+    ) -> CostEstimation:
+        """What `Job.enhance` would cost: `light`, `medium` or `heavy` (projects-4.2 §16.4)."""
+        return await self._engine.run(estimates.estimate_enhancement(strength, token_type))  # type: ignore[no-any-return]
+
+    # -- addresses -------------------------------------------------------------
+
+    async def upload_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
+        """A signed address to PUT an image to; `job_id` is the project's id (projects-4.2 §10.1)."""
+        return await self._sign("image", "uploadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type)
+
+    async def download_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
+        """A signed address to GET an image from; `type` is `complete` or `preview`."""
+        return await self._sign(
+            "image", "downloadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type
+        )
+
+    async def media_upload_url(
+        self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
+    ) -> str:
+        """A signed address to PUT audio or video to (projects-4.2 §10.1)."""
+        return await self._sign("media", "uploadUrl", id=id, job_id=job_id, type=type, content_type=content_type)
+
+    async def media_download_url(
+        self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
+    ) -> str:
+        """A signed address to GET audio or video from."""
+        return await self._sign("media", "downloadUrl", id=id, job_id=job_id, type=type, content_type=content_type)
+
+    async def _sign(
+        self, endpoint: Literal["image", "media"], direction: Literal["uploadUrl", "downloadUrl"], **fields: Any
+    ) -> str:
+        return await self._engine.run(signing.signed_address(endpoint, direction, **fields))  # type: ignore[no-any-return]

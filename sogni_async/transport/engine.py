@@ -1,0 +1,395 @@
+"""The engine of an asyncio client: decides in which loop things happen, and in which order.
+
+The handles run flows through it; it performs their steps. The state is changed only in the loop and between two
+awaits, so that it needs no lock; what a change asks for is begun before anybody else has a turn. No user code runs
+while the state is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+import uuid
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+from sogni.errors import ClientClosedError, SogniConnectionError
+from sogni.flows import steps
+from sogni.flows.asking import ask, out_of_time, topics_of
+from sogni.flows.background import flow_of
+from sogni.flows.steps import Flow, Pause, Step, Until
+from sogni.machine.app_slots import acquire_app_id
+from sogni.machine.sources import open_source
+from sogni.protocol.client_state import CLOSED, CONNECTION, SOCKET, ClientState
+from sogni.protocol.connection import ABNORMAL, Closed
+from sogni.protocol.frames import encode_frame
+from sogni.redaction import install_filter
+from sogni.settings import Settings
+
+from . import lifecycle
+from .chores import Chores, quiet_when_dropped
+from .dispatcher import Dispatcher
+from .driving import Perform, drive, drive_together
+from .holdings import Holdings
+from .http import Http
+from .reader import read_loop
+from .waiting import Deadline, sleep_until_set
+from .websocket import Socket
+
+logger = logging.getLogger("sogni")
+
+R = TypeVar("R")
+Move = Literal["connect", "wait", "read", "end"]
+
+
+class Engine:
+    """The state of one client and the tasks that serve it.
+
+    It needs no loop and opens nothing before the first step. From then on it belongs to that loop; once the loop
+    is closed it is as if newly constructed.
+    """
+
+    def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
+        self.settings = settings
+        self._present = present
+        self._closing = False
+        self._begin()
+        lifecycle.register(self)
+
+    def _begin(self) -> None:
+        """Everything that another loop and a forked child replace."""
+        self._state = ClientState(self.settings, self.settings.app_id or "")
+        self._state.closed = self._closing
+        reference = weakref.ref(self)
+        dispatcher = Dispatcher(lambda value: _presented(reference, value))
+        chores = Chores(lambda: _performer(reference), _jittered)
+        # Through the reference: what is held must not keep the client, or it could never be dropped.
+        http = Http(self.settings, lambda: _auth_headers(reference))
+        self._held = Holdings(chores, dispatcher, http)
+        self._state.wakers.add(SOCKET, self._held.waker)
+        self._socket: Socket | None = None
+        self._finalizer = weakref.finalize(self, self._held.let_go)
+        self._finalizer.atexit = False
+
+    @property
+    def state(self) -> ClientState:
+        """What the client knows; a new state once its loop is closed."""
+        if self._held.orphaned:
+            self._finalizer()
+            self._begin()
+        return self._state
+
+    @property
+    def http(self) -> Http:
+        """The HTTP side."""
+        return self._held.http
+
+    def enter(self) -> asyncio.AbstractEventLoop:
+        """Belong to the running loop. RuntimeError when this client belongs to another that is not closed."""
+        running = asyncio.get_running_loop()
+        if self._held.orphaned:
+            self._finalizer()
+            self._begin()
+        if self._held.loop is None:
+            install_filter()
+            self._held.loop = running
+        if self._held.loop is not running:
+            raise RuntimeError(
+                "this client belongs to another event loop, the one that first awaited it; "
+                "make a client per loop, or close that loop first"
+            )
+        return running
+
+    # -- running flows ---------------------------------------------------------
+
+    async def run(self, flow: Flow[R]) -> R:
+        """Run a flow in this task."""
+        try:
+            self.enter()
+        except RuntimeError:
+            flow.close()
+            raise
+        return await drive(flow, self.perform)
+
+    async def perform(self, step: Step) -> Any:
+        """Perform one step."""
+        if self._closing and not isinstance(step, steps.Change):
+            raise ClientClosedError("the client is closed")
+        at_once = _AT_ONCE.get(type(step))
+        if at_once is not None:
+            return at_once(self, step)
+        return await _AWAITED[type(step)](self, step)
+
+    def changed(self, function: Callable[[ClientState, float], R]) -> R:
+        """Read or change the state; what that asks for is begun before it returns."""
+        state = self.state
+        try:
+            return function(state, time.time())
+        finally:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Wake, deliver and begin what the outbox holds."""
+        state, out, loop = self._state, self._state.out, self._held.loop
+        if out.woken:
+            for topic in out.woken:
+                state.wakers.wake(topic)
+            out.woken.clear()
+        if out.deliveries:
+            if loop is not None:
+                for delivery in out.deliveries:
+                    self._held.dispatcher.put(delivery, loop)
+            out.deliveries.clear()
+        if out.begun:
+            if loop is not None:
+                for chore in out.begun:
+                    self._held.chores.begin(flow_of(chore), loop)
+            out.begun.clear()
+
+    # -- steps -----------------------------------------------------------------
+
+    async def _until(self, step: Until) -> Any:
+        deadline = Deadline(step.timeout)
+        signal = asyncio.Event()
+        wakers, topics = self._state.wakers, topics_of(step)
+        for topic in topics:
+            wakers.add(topic, signal)
+        try:
+            while True:
+                # Cleared before asking: what asking changes may wake it again.
+                signal.clear()
+                found = self.changed(lambda state, _: ask(step, state))
+                if found is not None:
+                    return found
+                if deadline.over:
+                    raise out_of_time(step)
+                await sleep_until_set(signal, deadline.left())
+        finally:
+            for topic in topics:
+                wakers.remove(topic, signal)
+
+    async def _write_frame(self, step: steps.WriteFrame) -> None:
+        frame = encode_frame(step.kind, step.payload)
+
+        def socket_for(state: ClientState, now: float) -> Socket:
+            if self._socket is None or state.connection.phase != "ready":
+                raise SogniConnectionError("the connection was lost before the frame was sent")
+            if step.sending is not None:
+                step.sending(state, now)
+            return self._socket
+
+        socket = self.changed(socket_for)
+        await socket.send_text(frame, self.settings.timeouts.request)
+
+    def _connect(self, _: steps.Connect) -> None:
+        self._have_app_id()
+
+        def wanted(state: ClientState, _: float) -> bool:
+            return state.connection.connect_wanted()
+
+        if self.changed(wanted):
+            self._start_reader()
+
+    def _have_app_id(self) -> None:
+        """Take an app id of this installation that no other open client has (transport §1)."""
+        if not self._state.app_id:
+            self._held.slot = acquire_app_id(os.environ)
+            self._state.app_id = self._held.slot.app_id
+
+    def _start_reader(self) -> None:
+        held = self._held
+        if held.reader is not None and not held.reader.done():
+            held.waker.set()
+            return
+        assert held.loop is not None
+        held.reader = held.loop.create_task(read_loop(weakref.ref(self), held.waker), name="sogni-reader")
+        quiet_when_dropped(held.reader)
+
+    def _change(self, step: steps.Change) -> Any:
+        return self.changed(step.function)
+
+    async def _together(self, step: steps.Together) -> Any:
+        return await drive_together(step.flows, self.perform)
+
+    # -- what the reader asks and tells ----------------------------------------
+
+    def next_move(self) -> tuple[Move, float]:
+        """What the reader is to do now, and until when."""
+        connection = self._state.connection
+        phase = connection.phase
+        if self._socket is not None and phase not in ("open", "ready"):
+            self._socket = None
+            if phase == "ended":
+                return "end", 0.0
+        if phase == "connecting":
+            return "connect", 0.0
+        if phase == "waiting":
+            if connection.due(time.monotonic()) == "connect":
+                return "connect", 0.0
+            return "wait", connection.deadline()
+        if phase in ("open", "ready"):
+            return "read", connection.deadline()
+        return "end", 0.0
+
+    def reader_ends(self) -> None:
+        """The reader has nothing left to do; the next connection has another one."""
+        self._held.reader = None
+
+    def socket_opened(self, socket: Socket) -> bool:
+        """A socket is open; False when nobody wants it any more."""
+
+        def opened(state: ClientState, _: float) -> bool:
+            if state.connection.phase != "connecting" or self._closing:
+                return False
+            self._socket = socket
+            state.opened(time.monotonic())
+            return True
+
+        return self.changed(opened)
+
+    def heard(self) -> None:
+        """The server has given a sign of life."""
+        self._state.connection.heard()
+
+    def received(self, kind: str, payload: Any) -> None:
+        """Apply one frame."""
+        state = self._state
+        state.connection.heard()
+        try:
+            state.receive(kind, payload, time.time())
+        except Exception as error:
+            logger.warning("a %s frame was ignored: %s", kind, error)
+        self._flush()
+
+    def tick(self) -> str | None:
+        """Ask what the time demands."""
+        return self.changed(lambda state, now: state.tick(time.monotonic(), now))
+
+    def socket_lost(self, closed: Closed) -> None:
+        """A socket closed, or could not be opened."""
+
+        def lost(state: ClientState, now: float) -> None:
+            self._socket = None
+            if state.connection.phase not in ("idle", "ended"):
+                state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+
+        self.changed(lost)
+
+    def reader_failed(self, error: Exception) -> None:
+        """The reader broke down: no waiter may hang for ever."""
+
+        def failed(state: ClientState, now: float) -> None:
+            self._held.reader = None
+            self._socket = None
+            state.crash = error
+            state.connection.phase = "ended"
+            state.connection.closed = Closed(ABNORMAL, "the reader failed", error)
+            state.out.wake(CONNECTION)
+            for project in state.projects.values():
+                state.out.wake(project)
+
+        self.changed(failed)
+
+    # -- the end ---------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client is closed."""
+        return self._closing
+
+    async def close(self) -> None:
+        """Close the socket, run the callbacks that are queued, end the tasks; bounded in time."""
+        self.enter()
+        if not self._closing:
+            self._closing = True
+            self.changed(_stop)
+            self._state.wakers.wake_all()
+        await self._held.close(Deadline(self.settings.timeouts.close))
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: a client as if newly constructed; the parent's is not disturbed."""
+        self._finalizer.detach()
+        self._held.abandon_after_fork()
+        self._begin()
+
+    def own(self, state: Any) -> None:
+        """Check that a handle belongs to the running loop and this process.
+
+        RuntimeError in another loop; ClientClosedError for a handle of a closed one, or of the process this one
+        was forked from.
+        """
+        self.enter()
+        if state.out is not self._state.out:
+            raise ClientClosedError(
+                "this handle belongs to an event loop that is closed, or to the process that this one was forked "
+                "from; projects.attach(project) tracks it here"
+            )
+
+    def present(self, value: Any) -> Any:
+        """What users get to see of a state: its handle."""
+        return self._present(self, value)
+
+
+def _stop(state: ClientState, _: float) -> None:
+    state.closed = True
+    state.stop_connection()
+
+
+def _presented(reference: weakref.ref[Engine], value: Any) -> Any:
+    engine = reference()
+    return value if engine is None else engine.present(value)
+
+
+def _performer(reference: weakref.ref[Engine]) -> Perform | None:
+    engine = reference()
+    return None if engine is None else engine.perform
+
+
+def _auth_headers(reference: weakref.ref[Engine]) -> dict[str, str]:
+    engine = reference()
+    return {} if engine is None else engine.state.auth_headers()
+
+
+def _jittered(step: Pause) -> float:
+    return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)
+
+
+async def _pause(engine: Engine, step: Pause) -> None:
+    """Wait in this task; the end of the client ends it."""
+    signal, wakers = asyncio.Event(), engine.state.wakers
+    wakers.add(CLOSED, signal)
+    try:
+        await sleep_until_set(signal, _jittered(step))
+    finally:
+        wakers.remove(CLOSED, signal)
+
+
+async def _open_media(_: Engine, step: steps.OpenMedia) -> Any:
+    """Look at a media input; in a thread what may take its time: images are encoded, streams read to their end."""
+    if hasattr(step.value, "read") or hasattr(step.value, "save"):
+        return await asyncio.to_thread(open_source, step.name, step.value)
+    return open_source(step.name, step.value)
+
+
+_AT_ONCE: dict[type, Callable[[Engine, Any], Any]] = {
+    steps.Change: Engine._change,
+    steps.Connect: Engine._connect,
+    steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
+    steps.Clock: lambda engine, step: time.monotonic(),
+}
+_AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
+    steps.Http: lambda engine, step: engine.http.send(step.call),
+    steps.WriteFrame: Engine._write_frame,
+    steps.Upload: lambda engine, step: engine.http.upload(step.call, step.source),
+    steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
+    steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
+    steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
+    steps.OpenMedia: _open_media,
+    steps.Pause: _pause,
+    steps.Until: Engine._until,
+    steps.Together: Engine._together,
+}

@@ -1,0 +1,235 @@
+"""HTTP with `aiohttp`: decides which session sends a call, how long it may take and how it fails.
+
+Called by the engine. Retries and the meaning of an answer are decided by flows. Credentials never go to another
+origin, and no error keeps what the library's own would: addresses with their query, and headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.machine.downloads import PartialFile, PathFor
+from sogni.machine.sources import MediaSource, finished_spool, spool
+from sogni.protocol.exchange import Route, limit_of, no_answer, no_connection
+from sogni.protocol.http import HttpCall, HttpReply
+from sogni.settings import TRANSFER_CHUNK, Settings
+
+from .sessions import Session, Ways, cause_of
+from .streams import AsyncBinaryIO
+from .uploads import SourcePayload
+
+_REPLY_LIMIT = 8 * 1024 * 1024
+"""Bytes read of the answer to an upload or a refused download."""
+
+
+class Http:
+    """The HTTP side of one client, in one loop."""
+
+    def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> None:
+        self._settings = settings
+        self._auth_headers = auth_headers
+        self._ways = Ways(settings)
+        self._session: Session | None = None
+        self._closed = False
+
+    async def session(self) -> Session:
+        """The session of this client; made with the first request."""
+        if self._closed:
+            raise ClientClosedError("the client is closed")
+        if self._session is None:
+            # Not kept before it is complete; nothing is waited for in between.
+            self._session = await Session.open()
+        return self._session
+
+    @property
+    def ways(self) -> Ways:
+        """Proxy and certificates, for the WebSocket, too."""
+        return self._ways
+
+    async def close(self) -> None:
+        """Close the connections, those in use as well."""
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    def end_without_loop(self) -> None:
+        """Close what is open when the loop was closed first."""
+        if self._session is not None:
+            self._session.end_without_loop()
+
+    def abandon_after_fork(self) -> None:
+        """Let go of the parent's connections."""
+        if self._session is not None:
+            self._session.abandon_after_fork()
+
+    # -- calls -----------------------------------------------------------------
+
+    async def send(self, call: HttpCall) -> HttpReply:
+        """Send a call and read the whole answer."""
+        limit = limit_of(call, self._settings.timeouts)
+        route = Route(call, self._settings)
+        try:
+            async with asyncio.timeout(limit) as whole, self._open(call, route, limit) as response:
+                return _reply(route, response, await response.read())
+        except TimeoutError:
+            if not whole.expired():
+                raise
+        raise no_answer(call, route.url, limit)
+
+    async def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
+        """Send a source as the body of a call, streamed."""
+        timeout = self._settings.timeouts.transfer
+        route = Route(call, self._settings)
+        loop = asyncio.get_running_loop()
+        try:
+            # The library limits the wait for the answer, not how long the body stays untaken.
+            async with asyncio.timeout(timeout) as stuck:
+
+                def moved(more: bool) -> None:
+                    stuck.reschedule(loop.time() + timeout if more else None)
+
+                async with self._open(call, route, timeout, SourcePayload(source, moved)) as response:
+                    return _reply(route, response, await _beginning(response))
+        except TimeoutError:
+            if not stuck.expired():
+                raise
+        raise SogniTimeoutError(
+            f"{route.host} took nothing of the upload for {timeout:g} seconds", phase="transfer", timeout=timeout
+        )
+
+    async def download(self, call: HttpCall, path_for: PathFor) -> Any:
+        """Write the body of an answer to a file; the reply instead when it is no success."""
+        route = Route(call, self._settings)
+        async with self._open(call, route, self._settings.timeouts.transfer) as response:
+            if not response.ok:
+                return _reply(route, response, await _beginning(response))
+            with PartialFile(path_for) as file:
+                await _copy(response, file.write)
+                return file.finish()
+
+    async def spool(self, call: HttpCall, name: str) -> Any:
+        """Keep the body of an answer as a media source; the reply instead when it is no success."""
+        route = Route(call, self._settings)
+        async with self._open(call, route, self._settings.timeouts.transfer) as response:
+            if not response.ok:
+                return _reply(route, response, await _beginning(response))
+            file = spool()
+            try:
+                await _copy(response, file.write)
+                return finished_spool(f"the result given as {name}", file)
+            except BaseException:
+                file.close()
+                raise
+
+    async def open_stream(self, call: HttpCall) -> Any:
+        """A file object over the body of an answer; the reply instead when it is no success.
+
+        It has a session of its own, because it stays open as long as its reader likes.
+        """
+        route = Route(call, self._settings)
+        session = await Session.open()
+        try:
+            response = await self._request(session, call, route, self._settings.timeouts.transfer, None)
+            if response.ok:
+                return AsyncBinaryIO(response, session, lambda error: self._failed(call, route, error))
+            reply = _reply(route, response, await _beginning(response))
+        except BaseException:
+            await session.close()
+            raise
+        response.close()
+        await session.close()
+        return reply
+
+    # -- one exchange ----------------------------------------------------------
+
+    @asynccontextmanager
+    async def _open(
+        self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        response = await self._request(await self.session(), call, route, timeout, body)
+        try:
+            yield response
+        except (aiohttp.ClientError, aiohttp.ServerTimeoutError) as error:
+            raise self._failed(call, route, error) from None
+        finally:
+            # Read to its end it has gone back to the pool; otherwise the connection is of no use any more.
+            response.close()
+
+    async def _request(
+        self, session: Session, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None
+    ) -> aiohttp.ClientResponse:
+        """Send a call and follow redirects; credentials never go to another origin."""
+        while True:
+            response = await self._exchange(session, call, route, timeout, body)
+            try:
+                if not route.follow(response.status, response.headers.get("Location"), streamed=body is not None):
+                    return response
+            except BaseException:
+                response.close()
+                raise
+            response.close()
+
+    async def _exchange(
+        self, session: Session, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None
+    ) -> aiohttp.ClientResponse:
+        own = self._auth_headers() if route.with_credentials else {}
+        options = self._ways.options_for(route.url, {**call.headers, **own})
+        connect = self._settings.timeouts.connect
+        if body is not None:
+            options["data"] = body
+        elif route.method != "GET" and call.body is not None:
+            options["json"] = call.body
+        try:
+            return await session.library.request(
+                route.method,
+                # As it is: another spelling of a signed address would not fit its signature.
+                URL(route.url, encoded=True),
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type",) if body is not None else (),
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=timeout),
+                **options,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._failed(call, route, error) from None
+
+    def _failed(self, call: HttpCall, route: Route, error: Exception) -> SogniError:
+        """Our error for one of the library's; it names host and cause, never a query or a header."""
+        if self._closed:
+            return ClientClosedError(f"the client was closed while {route.host} was answering")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return no_connection(route.url, self._settings.timeouts.connect)
+        if isinstance(error, TimeoutError):
+            return no_answer(call, route.url, limit_of(call, self._settings.timeouts))
+        return SogniConnectionError(f"cannot reach {route.host}: {cause_of(error)}")
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(TRANSFER_CHUNK):
+        body += chunk
+        if len(body) >= _REPLY_LIMIT:
+            break
+    return bytes(body[:_REPLY_LIMIT])
+
+
+async def _copy(response: aiohttp.ClientResponse, write: Callable[[bytes], Any]) -> None:
+    """Write a body piece by piece, large ones in a thread: a disk may take its time."""
+    gathered = bytearray()
+    async for chunk in response.content.iter_chunked(TRANSFER_CHUNK):
+        gathered += chunk
+        if len(gathered) >= TRANSFER_CHUNK:
+            await asyncio.to_thread(write, bytes(gathered))
+            gathered.clear()
+    write(bytes(gathered))
+
+
+def _reply(route: Route, response: aiohttp.ClientResponse, body: bytes) -> HttpReply:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpReply(status=response.status, headers=headers, body=body, url=route.url)

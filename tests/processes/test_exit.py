@@ -1,0 +1,151 @@
+"""How a process ends: by itself, soon, with and without `close()`; and how Ctrl-C leaves a wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+GENERATE = """
+    import sys, time
+    from sogni import SogniClient
+    client = SogniClient.local(step_time=0)
+    heard = []
+    project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse",
+                                     number_of_media=4, width=256, height=256, steps=2)
+    project.on("progress", heard.append)
+    urls = project.wait_for_completion(timeout=30)
+    paths = project.save("out")
+    print(len(urls), len(paths), flush=True)
+"""
+
+
+def run(code: str, directory: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    """A Python process with a script of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(directory / "state")}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *(arguments or ("-c", textwrap.dedent(code)))],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def seconds_after_last_line(process: subprocess.Popen[str]) -> tuple[str, str, float]:
+    """What it printed, and how long it lived after its last line."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    began = time.monotonic()
+    rest, errors = process.communicate(timeout=30)
+    return line + rest, errors, time.monotonic() - began
+
+
+@pytest.mark.parametrize("ending", ["", "client.close()", "del client, project", "raise SystemExit(0)"])
+def test_a_script_ends_by_itself(tmp_path: Path, ending: str) -> None:
+    code = textwrap.dedent(GENERATE) + ending
+    printed, errors, seconds = seconds_after_last_line(run(code, tmp_path))
+    assert (printed, errors) == ("4 4\n", "")
+    assert seconds < 2
+
+
+def test_a_script_ends_while_a_project_runs(tmp_path: Path) -> None:
+    code = """
+        from sogni import SogniClient
+        client = SogniClient.local(step_time=60)
+        project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x")
+        print("created", flush=True)
+    """
+    printed, errors, seconds = seconds_after_last_line(run(code, tmp_path))
+    assert (printed, errors) == ("created\n", "")
+    assert seconds < 2
+
+
+def test_an_interactive_session(tmp_path: Path) -> None:
+    process = run("", tmp_path, "-i", "-q")
+    typed = textwrap.dedent(GENERATE).strip().replace("project.on(", "_ = project.on(").replace("\n                                 ", " ")
+    printed, errors = process.communicate(typed + "\n", timeout=60)
+    assert printed.strip() == "4 4"
+    assert "Error" not in errors
+
+
+def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(tmp_path: Path) -> None:
+    code = """
+        import time
+        from sogni import SogniClient
+        with SogniClient.local(step_time=0.4) as client:
+            project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x", steps=4)
+            print("waiting", flush=True)
+            try:
+                project.wait()
+            except KeyboardInterrupt:
+                print(repr(time.time()), flush=True)
+            print(project.wait(timeout=30).status, flush=True)
+    """
+    process = run(code, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(0.3)  # the wait has begun: nothing shows it from outside
+    sent = time.time()
+    process.send_signal(signal.SIGINT)
+    left = float(process.stdout.readline())
+    printed, errors = process.communicate(timeout=30)
+    assert (printed, errors) == ("completed\n", "")
+    assert left - sent < 0.1
+
+
+def test_a_dropped_client_is_collected_and_its_threads_end(tmp_path: Path) -> None:
+    code = """
+        import gc, threading, time, weakref
+        from sogni import SogniClient
+        from sogni.emulator import LocalSupernet
+        with LocalSupernet(step_time=0) as supernet:
+            before = set(threading.enumerate())
+            client = supernet.client()
+            client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x").wait(timeout=30)
+            engine = weakref.ref(client._engine)
+            del client
+            end = time.monotonic() + 10
+            while time.monotonic() < end and (engine() or set(threading.enumerate()) - before):
+                gc.collect()
+                time.sleep(0.02)
+            print(engine(), [t.name for t in set(threading.enumerate()) - before if t.name.startswith("sogni-") and "emulator" not in t.name])
+    """
+    printed, errors = run(code, tmp_path).communicate(timeout=60)
+    assert (printed, errors) == ("None []\n", "")
+
+
+@pytest.mark.keeps_resources("the kernel's own channels belong to the library that starts it")
+def test_a_notebook(tmp_path: Path) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    cells = [
+        textwrap.dedent(GENERATE),
+        "project.wait(progress=True)",
+        "project.jobs[0]",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    runner = nbclient.NotebookClient(
+        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    began = time.monotonic()
+    runner.execute(env=environment)
+    assert time.monotonic() - began < 45
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    texts = [output.get("text", "") for output in outputs]
+    pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    assert "4 4\n" in texts
+    assert any("<table>" in page for page in pages)
+    assert any("<img src=" in page for page in pages)

@@ -1,0 +1,94 @@
+"""A forked child has a client as if newly constructed; the parent's work is not disturbed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes.test_exit import run
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+FORK = """
+    import os, pickle, sys
+    from sogni.emulator import LocalSupernet
+    from sogni import ClientClosedError
+    def image(client, **more):
+        return client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse",
+                                      width=256, height=256, **more)
+    # The emulator lives in a process of its own, so that its threads are not forked.
+    read, write = os.pipe()
+    stop, stopper = os.pipe()
+    keeper = os.fork()
+    if keeper == 0:
+        os.close(stopper)
+        with LocalSupernet(step_time=0.02) as supernet:
+            os.write(write, pickle.dumps((supernet.api_key, supernet.rest_endpoint, supernet.socket_endpoint)))
+            os.read(stop, 1)
+        os._exit(0)
+    key, rest, socket = pickle.loads(os.read(read, 65536))
+    from sogni import SogniClient
+    {secure}
+    with SogniClient(api_key=key, rest_endpoint=rest, socket_endpoint=socket) as client:
+        image(client).wait(timeout=30)
+        running = image(client, steps=4, number_of_media=3)
+        parent_id = client.app_id
+        child = os.fork()
+        if child == 0:
+            try:
+                assert not client.is_connected and client.app_id != parent_id
+                try:
+                    running.cancel()
+                except ClientClosedError:
+                    pass
+                else:
+                    os._exit(3)
+                made = image(client, number_of_media=2)
+                assert len(made.wait_for_completion(timeout=30)) == 2
+                assert client.app_id != parent_id
+                client.close()
+                os._exit(0)
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        urls = running.wait_for_completion(timeout=30)
+        print(os.waitstatus_to_exitcode(status), len(urls), client.app_id == parent_id, flush=True)
+    os.write(stopper, b".")
+    os.waitpid(keeper, 0)
+"""
+
+
+def test_the_child_generates_and_the_parent_completes(tmp_path: Path) -> None:
+    code = FORK.replace("{secure}", "")
+    # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
+    assert (printed, errors) == ("0 3 True\n", "")
+
+
+def test_workers_forked_before_the_client_is_used(tmp_path: Path) -> None:
+    code = """
+        import multiprocessing, sys
+        from sogni import SogniClient
+        from sogni.emulator import LocalSupernet
+        def work(n):
+            project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt=f"{n}",
+                                             width=256, height=256)
+            return len(project.wait_for_completion(timeout=30)), client.app_id
+        if __name__ == "__main__":
+            with LocalSupernet(step_time=0) as supernet:
+                client = supernet.client()
+                with multiprocessing.get_context("fork").Pool(3) as pool:
+                    done = pool.map(work, range(9), chunksize=1)
+                print(sorted({count for count, _ in done}), len({app for _, app in done}) <= 3, flush=True)
+                client.close()
+    """
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
+    assert (printed, errors) == ("[1] True\n", "")
+    assert sys.platform != "win32"

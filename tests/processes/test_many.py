@@ -1,0 +1,67 @@
+"""Many projects at once, from many threads on one client and in asyncio: all complete, each with its own results."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import sogni
+import sogni_async
+from sogni.emulator import Balance, LocalSupernet
+
+MANY = 200
+
+
+def test_two_hundred_projects_from_eight_threads() -> None:
+    with LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet:
+        with supernet.client() as client:
+
+            def one(number: int) -> tuple[str, list[str]]:
+                project = client.projects.create(
+                    type="image",
+                    model_id="flux1-schnell-fp8",
+                    positive_prompt=f"picture {number}",
+                    number_of_media=2,
+                    width=256,
+                    height=256,
+                    steps=2,
+                )
+                return project.id, project.wait_for_completion(timeout=120)
+
+            with ThreadPoolExecutor(8) as threads:
+                done = dict(threads.map(one, range(MANY)))
+        check(supernet, done)
+
+
+async def test_two_hundred_projects_in_asyncio() -> None:
+    with LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet:
+        async with supernet.async_client() as client:
+
+            async def one(number: int) -> tuple[str, list[str]]:
+                project = await client.projects.create(
+                    type="image",
+                    model_id="flux1-schnell-fp8",
+                    positive_prompt=f"picture {number}",
+                    number_of_media=2,
+                    width=256,
+                    height=256,
+                    steps=2,
+                )
+                return project.id, await project.wait_for_completion(timeout=120)
+
+            done = dict(await asyncio.gather(*map(one, range(MANY))))
+        check(supernet, done)
+
+
+def check(supernet: LocalSupernet, done: dict[str, list[str]]) -> None:
+    """Every project has its own two results, and the emulator made no more."""
+    assert len(done) == MANY
+    assert all(len(set(urls)) == 2 and all(f"/{project_id}/" in url for url in urls) for project_id, urls in done.items())
+    assert {project["id"]: len(project["completedWorkerJobs"]) for project in supernet.projects} == dict.fromkeys(done, 2)
+    assert supernet.violations == []
+
+
+def test_both_packages_share_their_data_classes() -> None:
+    assert sogni.ErrorData is sogni_async.ErrorData
+    assert sogni.ValidationError is sogni_async.ValidationError
+    assert sogni.Project is not sogni_async.Project
