@@ -181,11 +181,11 @@ __all__ = [
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
+    "__version__",
     "as_completed",
     "from_dict",
     "to_dict",
     "wait",
-    "__version__",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -46,7 +47,8 @@ def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **optio
     with LocalSupernet(balance={"spark": spark, "sogni": sogni}, **options) as supernet:
         announce(supernet, as_json=as_json)
         try:
-            supernet.wait_closed()
+            # Not a join of its thread, which an interrupted one leaves in doubt before Python 3.13.
+            threading.Event().wait()
         except KeyboardInterrupt:
             # The ordinary end of a server in the foreground.
             return

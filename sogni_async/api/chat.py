@@ -11,6 +11,7 @@ from sogni.protocol.chat_request import DEFAULT_MODEL
 from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.views import Listening
+
 from .streams import ChatStream
 
 
@@ -21,7 +22,7 @@ class Completions:
         self._engine = engine
 
     @overload
-    def create(
+    async def create(
         self,
         *,
         messages: Sequence[Any],
@@ -31,7 +32,7 @@ class Completions:
         **options: Any,
     ) -> ChatStream: ...
     @overload
-    def create(
+    async def create(
         self,
         *,
         messages: Sequence[Any],

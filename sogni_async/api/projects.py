@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sogni.flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
@@ -17,7 +17,8 @@ from sogni.protocol.listeners import Listeners
 from sogni.protocol.model_families import asset_config, is_audio_id, is_video_id
 from sogni.protocol.views import Listening
 from sogni.settings import Network
-from .many import as_completed
+
+from .many import wait
 from .project import Project
 
 Request = TypeVar("Request", bound=ImageProjectParams | Mapping[str, Any])
@@ -43,9 +44,9 @@ class Projects(Listening):
     # -- projects --------------------------------------------------------------
 
     @overload
-    def create(self, params: ProjectParams, /, *, max_cost: Any = None) -> Project: ...
+    async def create(self, params: ProjectParams, /, *, max_cost: Any = None) -> Project: ...
     @overload
-    def create(self, *, max_cost: Any = None, **fields: Unpack[ImageProjectFields]) -> Project: ...
+    async def create(self, *, max_cost: Any = None, **fields: Unpack[ImageProjectFields]) -> Project: ...
     # mypy does not see that **fields takes the required keys of the second overload.
     async def create(  # type: ignore[misc]
         self, params: Any = None, /, *, max_cost: Any = None, **fields: Any
@@ -58,10 +59,10 @@ class Projects(Listening):
         `ValidationError`, or `TypeError` for an unknown keyword. Then `ApiError`,
         `SogniConnectionError`, `SogniTimeoutError`; a project that could not be sent costs nothing.
 
-        >>> project = client.projects.create(
+        >>> project = await client.projects.create(
         ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse at dawn", steps=4
         ... )
-        >>> project.wait(timeout=60).status
+        >>> (await project.wait(timeout=60)).status
         'completed'
         """
         return self._engine.present(await self._engine.run(create.create_project(params, fields, max_cost)))  # type: ignore[no-any-return]
@@ -92,7 +93,7 @@ class Projects(Listening):
 
     async def map(
         self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Any = None
-    ) -> Iterator[tuple[Request, Project]]:
+    ) -> AsyncIterator[tuple[Request, Project]]:
         """Create one project per request and yield `(request, project)` as each finishes, failed or not.
 
         A request is an `ImageProjectParams` or a mapping of its fields. At most `concurrency` projects
@@ -113,7 +114,8 @@ class Projects(Listening):
             if not running:
                 plan.finish()
                 return
-            project = next(as_completed(running))
+            done, _ = await wait(running, return_when="FIRST_COMPLETED")
+            project = done.pop()
             yield running.pop(project), project
 
     @property
@@ -168,9 +170,9 @@ class Projects(Listening):
     # -- prices ----------------------------------------------------------------
 
     @overload
-    def estimate(self, params: ProjectParams, /) -> CostEstimation: ...
+    async def estimate(self, params: ProjectParams, /) -> CostEstimation: ...
     @overload
-    def estimate(self, **fields: Unpack[ImageProjectFields]) -> CostEstimation: ...
+    async def estimate(self, **fields: Unpack[ImageProjectFields]) -> CostEstimation: ...
     async def estimate(  # type: ignore[misc]
         self, params: Any = None, /, **fields: Any
     ) -> CostEstimation:
@@ -233,7 +235,9 @@ class Projects(Listening):
 
     async def upload_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
         """A signed address to PUT an image to; `job_id` is the project's id (projects-4.2 §10.1)."""
-        return await self._sign("image", "uploadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type)
+        return await self._sign(
+            "image", "uploadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type
+        )
 
     async def download_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
         """A signed address to GET an image from; `type` is `complete` or `preview`."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from sogni.errors import ClientClosedError, SogniError
-from sogni.flows.background import QUIET
 from sogni.flows.steps import Flow, Http, Pause, Step
 
 from .driving import Perform, drive
@@ -60,7 +59,7 @@ class Chores:
     async def _run(self, flow: Flow[None]) -> None:
         try:
             await drive(flow, self._perform)
-        except QUIET:
+        except ClientClosedError:
             return
         except SogniError as error:
             logger.warning("background work failed: %s", error)

@@ -100,22 +100,21 @@ async def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Hands
 
     try:
         if not await waker.limit(open_socket, None):
-            # Woken: who stopped the connection is asked again by the loop.
-            return _unwanted(opening)
+            # Woken: the state is asked again what is wanted now.
+            if opening is not None:
+                opening.drop()
+            return None
     except ClientClosedError:
         return None
     except SogniError as error:
         _lost(reference, Closed(ABNORMAL, "", error))
         return None
     engine = reference()
-    if engine is None or opening is None or not engine.socket_opened(opening):
-        return _unwanted(opening)
+    assert opening is not None
+    if engine is None or not engine.socket_opened(opening):
+        opening.drop()
+        return None
     return opening
-
-
-def _unwanted(socket: Socket | None) -> None:
-    if socket is not None:
-        socket.drop()
 
 
 async def _read(reference: weakref.ref[Engine], waker: Waker, socket: Socket, until: float) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
 
 from sogni.errors import SogniTimeoutError
 from sogni.flows import steps
@@ -84,7 +85,11 @@ class Source(MediaSource):
 
     def __init__(self, name: str, content: bytes) -> None:
         super().__init__(name, len(content), content[:12])
+        self.content = content
         self.closed = False
+
+    def open(self) -> BinaryIO:
+        return BytesIO(self.content)
 
     def close(self) -> None:
         self.closed = True

@@ -1,0 +1,115 @@
+"""`wait` and `as_completed`: many projects at once, also of several clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterable
+from typing import Literal
+
+from sogni.errors import ClientClosedError, SogniTimeoutError, ValidationError
+from sogni.protocol.client_state import CLOSED, CONNECTION
+from sogni.protocol.outbox import Wakers
+
+from ..transport.waiting import Deadline, sleep_until_set
+from .project import Project
+
+ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
+RETURN_WHEN: tuple[ReturnWhen, ...] = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
+
+
+async def wait(
+    projects: Iterable[Project], timeout: float | None = None, return_when: ReturnWhen = "ALL_COMPLETED"
+) -> tuple[set[Project], set[Project]]:
+    """Wait for several projects; returns the sets `(done, not_done)`, as `concurrent.futures.wait` does.
+
+    Failed and canceled projects are done, too. `return_when` is `ALL_COMPLETED`, `FIRST_COMPLETED` or
+    `FIRST_EXCEPTION`; `timeout` is in seconds and running out raises nothing.
+    """
+    if return_when not in RETURN_WHEN:
+        raise ValidationError(
+            f"return_when must be one of {', '.join(RETURN_WHEN)}, not {return_when!r}",
+            field="return_when",
+            value=return_when,
+            allowed=RETURN_WHEN,
+        )
+    wanted = set(projects)
+    deadline = Deadline(timeout)
+    with _Watch(wanted) as watch:
+        while True:
+            done = watch.done()
+            ended = len(done) == len(wanted)
+            if return_when == "FIRST_COMPLETED":
+                ended = ended or bool(done)
+            elif return_when == "FIRST_EXCEPTION":
+                ended = ended or any(project.status in ("failed", "canceled") for project in done)
+            if ended or deadline.over:
+                return done, wanted - done
+            await watch.sleep(deadline.left())
+
+
+def as_completed(projects: Iterable[Project], timeout: float | None = None) -> AsyncIterator[Project]:
+    """Yield projects as they finish, failed ones too, as `concurrent.futures.as_completed` does.
+
+    Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
+    """
+    wanted = set(projects)
+    return _as_completed(wanted, timeout)
+
+
+async def _as_completed(left: set[Project], timeout: float | None) -> AsyncIterator[Project]:
+    deadline = Deadline(timeout)
+    total = len(left)
+    while left:
+        with _Watch(left) as watch:
+            while not (done := watch.done()):
+                if deadline.over:
+                    raise SogniTimeoutError(
+                        f"{len(left)} of {total} projects are not finished", phase="total", timeout=timeout
+                    )
+                await watch.sleep(deadline.left())
+        left -= done
+        for project in done:
+            yield project
+
+
+class _Watch:
+    """One signal for the ends of several projects."""
+
+    def __init__(self, projects: set[Project]) -> None:
+        self._projects = list(projects)
+        self._signal = asyncio.Event()
+        self._watched: list[tuple[Wakers, tuple[Hashable, ...]]] = []
+
+    def __enter__(self) -> _Watch:
+        for project in self._projects:
+            if project.finished:
+                continue
+            wakers: Wakers = project._host().state.wakers
+            topics: tuple[Hashable, ...] = (project._state, CONNECTION, CLOSED)
+            for topic in topics:
+                wakers.add(topic, self._signal)
+            self._watched.append((wakers, topics))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for wakers, topics in self._watched:
+            for topic in topics:
+                wakers.remove(topic, self._signal)
+
+    async def sleep(self, seconds: float | None) -> None:
+        await sleep_until_set(self._signal, seconds)
+
+    def done(self) -> set[Project]:
+        """Projects that are finished. Raises when one never will be, its connection being gone for good."""
+        self._signal.clear()
+        done = set()
+        for project in self._projects:
+            if project.finished:
+                done.add(project)
+                continue
+            engine = project._host()
+            if engine.closed:
+                raise ClientClosedError(f"the client of project {project.id} is closed")
+            if engine.state.connection.phase == "ended" and not project._state.polled:
+                raise engine.state.why_closed()
+        return done

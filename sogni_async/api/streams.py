@@ -1,0 +1,87 @@
+"""`ChatStream`: an answer read while it arrives."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+from sogni.flows import chat
+from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
+from sogni.protocol.chat_state import ChatState
+
+
+class ChatStream:
+    """An answer that arrives in chunks; iterate over it, once.
+
+    A context manager: leaving it early stops listening, while the service finishes and bills. Chunks
+    that arrived before an error are delivered before it is raised.
+    """
+
+    def __init__(self, engine: Any, state: ChatState) -> None:
+        self._engine = engine
+        self._state = state
+        self._taken: deque[ChatCompletionChunk] = deque()
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        """The next chunk. ChatError when the job failed; SogniConnectionError when it cannot go on."""
+        if not self._taken:
+            self._taken.extend(await self._engine.run(chat.next_chunks(self._state)))
+        if not self._taken:
+            raise StopAsyncIteration
+        return self._taken.popleft()
+
+    @property
+    def job_id(self) -> str:
+        """The id of the chat job."""
+        return self._state.id
+
+    @property
+    def content(self) -> str:
+        """All text so far."""
+        return self._state.text()
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls collected so far."""
+        return self._state.tool_calls
+
+    @property
+    def worker_name(self) -> str | None:
+        """The worker that answers."""
+        return self._state.worker_name
+
+    @property
+    def cost(self) -> ChatCost | None:
+        """What the answer cost, once it is known."""
+        return self._state.cost
+
+    @property
+    def final_result(self) -> ChatCompletionResult | None:
+        """The whole answer; None while it arrives and after a failure."""
+        return self._state.final_result
+
+    async def result(self, timeout: float | None = None) -> ChatCompletionResult:
+        """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
+        return await self._engine.run(chat.whole_answer(self._state, timeout))  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        """Stop listening; the service finishes and bills."""
+        self._taken.clear()
+        if not self._state.done:
+            self._engine.changed(lambda _, now: self._state.leave())
+
+    async def __aenter__(self) -> ChatStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<ChatStream {self._state.id} {'done' if self._state.done else 'running'}>"

@@ -1,0 +1,226 @@
+"""The asyncio client: decides what `SogniClient(...)` means and what it offers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from sogni.flows import account, health, sending
+from sogni.models.health import HealthReport
+from sogni.protocol.client_state import CLIENT_EVENTS
+from sogni.protocol.job_state import JobState
+from sogni.protocol.listeners import Listeners
+from sogni.protocol.project_state import ProjectState
+from sogni.protocol.views import Listening
+from sogni.settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+
+from .api.account import Account, CurrentAccount
+from .api.chat import Chat
+from .api.low_level import ApiClient
+from .api.project import Project
+from .api.projects import Projects
+from .transport.engine import Engine
+
+
+class SogniClient(Listening):
+    """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
+
+    Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
+    `toast_message`.
+
+    >>> from sogni_async import SogniClient
+    >>> async with SogniClient.local() as client:
+    ...     client.is_connected
+    False
+    """
+
+    _events = CLIENT_EVENTS
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        app_id: str | None = None,
+        auth_type: AuthType | None = None,
+        app_source: str | None = None,
+        network: Network = "fast",
+        rest_endpoint: str | None = None,
+        socket_endpoint: str | None = None,
+        socket_event_subscriptions: Mapping[str, bool] | None = None,
+        disable_socket: bool = False,
+        testnet: bool = False,
+        timeout: Timeouts | float | None = None,
+        retry: RetryPolicy | None = None,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        """Configure a client.
+
+        `api_key`, `app_id` and the endpoints come from SOGNI_API_KEY, SOGNI_APP_ID,
+        SOGNI_REST_ENDPOINT and SOGNI_SOCKET_ENDPOINT when None. The default app id is stable per
+        installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
+        `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
+        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. Raises
+        `ValidationError` for what cannot be.
+        """
+        settings = resolve(
+            os.environ,
+            api_key=api_key,
+            app_id=app_id,
+            auth_type=auth_type,
+            app_source=app_source,
+            network=network,
+            rest_endpoint=rest_endpoint,
+            socket_endpoint=socket_endpoint,
+            socket_event_subscriptions=socket_event_subscriptions,
+            disable_socket=disable_socket,
+            testnet=testnet,
+            timeout=timeout,
+            retry=retry,
+            proxy=proxy,
+            ca_bundle=ca_bundle,
+        )
+        self._engine = Engine(settings, _handle_of)
+        self._supernet: Any = None
+        self._projects = Projects(self._engine)
+        self._account = Account(self._engine)
+        self._chat = Chat(self._engine)
+        self._current_account = CurrentAccount(self._engine)
+        self._api_client = ApiClient(self._engine)
+
+    @classmethod
+    def local(cls, **emulator_options: Any) -> SogniClient:
+        """Start the embedded emulator and return a client bound to it; closing the client ends both.
+
+        Needs no account and no network, but the extra `sogni[emulator]`. Options are those of
+        `sogni.emulator.LocalSupernet`.
+        """
+        from sogni.emulator import LocalSupernet
+
+        supernet = LocalSupernet(**emulator_options)
+        supernet.start()
+        try:
+            client = cls(
+                api_key=supernet.api_key,
+                rest_endpoint=supernet.rest_endpoint,
+                socket_endpoint=supernet.socket_endpoint,
+            )
+        except BaseException:
+            supernet.close()
+            raise
+        client._supernet = supernet
+        return client
+
+    def _listeners(self) -> Listeners:
+        return self._engine.state.listeners
+
+    def _heard(self) -> None:
+        self._engine.state.listen()
+
+    # -- life ------------------------------------------------------------------
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Open the socket and wait until the service takes frames; 30 seconds at most when None.
+
+        Not needed: the first call that needs the socket opens it. Raises `SogniTimeoutError`,
+        `SogniConnectionError`, `AuthenticationError`, `ConnectionRejectedError`.
+        """
+        await self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
+
+    async def check(self, timeout: float | None = None) -> HealthReport:
+        """Prove key, REST host, socket and balance without spending anything; raises nothing."""
+        return await self._engine.run(health.check_health(check_seconds("timeout", timeout)))
+
+    async def close(self) -> None:
+        """Release threads, sockets and files; repeatable. Queued callbacks run first, within a limit.
+
+        No project is canceled: what runs goes on, and can be attached to later.
+        """
+        await self._engine.close()
+        if self._supernet is not None:
+            await asyncio.to_thread(self._supernet.close)
+
+    async def dispose(self) -> None:
+        """The same as `close`."""
+        await self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client is closed."""
+        return self._engine.closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the socket is open and its server has proved alive."""
+        return self._engine.state.connection.is_open
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether there are credentials the service has not refused."""
+        return self._engine.state.signed_in
+
+    @property
+    def app_id(self) -> str | None:
+        """The app id of the connection; None before a default one was needed."""
+        return self._engine.state.app_id or None
+
+    async def __aenter__(self) -> SogniClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- what it offers --------------------------------------------------------
+
+    @property
+    def projects(self) -> Projects:
+        """Media projects."""
+        return self._projects
+
+    @property
+    def chat(self) -> Chat:
+        """Language models."""
+        return self._chat
+
+    @property
+    def account(self) -> Account:
+        """Account calls."""
+        return self._account
+
+    @property
+    def current_account(self) -> CurrentAccount:
+        """The live account."""
+        return self._current_account
+
+    @property
+    def api_client(self) -> ApiClient:
+        """The escape hatch: `.rest`, `.socket`, `.auth`, `.on`."""
+        return self._api_client
+
+    async def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
+        """Change which frames the service sends; finished when the request is written (transport §11).
+
+        `update` maps names to booleans, or has any of `subscriptions`, `subscribe`, `unsubscribe`,
+        `reset`, `event`, `enabled`. Raises `ValidationError`.
+        """
+        await self._engine.run(account.subscribe(update))
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
+        return f"<SogniClient {self._engine.settings.rest_endpoint} {state}>"
+
+
+def _handle_of(engine: Engine, value: Any) -> Any:
+    """What users see of a state: the one handle it has."""
+    if isinstance(value, ProjectState):
+        if value.handle is None:
+            value.handle = Project(engine, value)
+        return value.handle
+    if isinstance(value, JobState):
+        return engine.present(value.project)._present(value)
+    return value

@@ -1,0 +1,221 @@
+"""The error tree: what every error is, that it survives pickling, and that it shows no secret."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from sogni import errors
+from sogni.errors import (
+    ApiError,
+    AuthenticationError,
+    ChatError,
+    ClientClosedError,
+    ConflictError,
+    ConnectionRejectedError,
+    CostLimitError,
+    InsufficientBalanceError,
+    JobError,
+    NotFoundError,
+    PartialFailureError,
+    PermissionDeniedError,
+    ProjectCanceledError,
+    ProjectError,
+    ProjectFailedError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    SogniConnectionError,
+    SogniError,
+    SogniTimeoutError,
+    ValidationError,
+    api_error,
+    project_error,
+)
+
+SECRET = "sk-live-0123456789"
+
+
+def of_status(status: int, message: str = "no", error_code: Any = None) -> ApiError:
+    return api_error(
+        status,
+        message,
+        error_code=error_code,
+        payload={"message": message},
+        retry_after=2,
+        method="GET",
+        url="https://api.sogni.ai/v1/x?token=abc",
+    )
+
+
+TREE: list[tuple[type[Exception], tuple[type[BaseException], ...]]] = [
+    (SogniError, (Exception,)),
+    (ApiError, (SogniError,)),
+    (ValidationError, (ApiError, ValueError)),
+    (AuthenticationError, (ApiError,)),
+    (PermissionDeniedError, (ApiError,)),
+    (NotFoundError, (ApiError,)),
+    (ConflictError, (ApiError,)),
+    (RateLimitError, (ApiError,)),
+    (ServerError, (ApiError,)),
+    (ProjectError, (SogniError,)),
+    (ProjectFailedError, (ProjectError,)),
+    (ProjectCanceledError, (ProjectError,)),
+    (PartialFailureError, (ProjectError,)),
+    (CostLimitError, (SogniError,)),
+    (InsufficientBalanceError, (SogniError,)),
+    (JobError, (SogniError,)),
+    (ChatError, (SogniError,)),
+    (SogniTimeoutError, (SogniError, TimeoutError)),
+    (SogniConnectionError, (SogniError, ConnectionError)),
+    (ConnectionRejectedError, (SogniConnectionError,)),
+    (ProtocolError, (SogniError,)),
+    (ClientClosedError, (SogniError, RuntimeError)),
+]
+
+
+@pytest.mark.parametrize(("kind", "bases"), TREE, ids=lambda it: getattr(it, "__name__", ""))
+def test_the_tree(kind: type, bases: tuple[type, ...]) -> None:
+    assert kind.__bases__ == bases
+
+
+def test_every_public_error_stands_in_the_tree() -> None:
+    warned = {"PartialResultWarning", "api_error", "project_error", "chat_error"}
+    assert {kind.__name__ for kind, _ in TREE} == set(errors.__all__) - warned
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
+def test_every_error_has_a_code_and_a_message(kind: type[SogniError]) -> None:
+    error = kind("why")
+    assert ("why", "why") == (error.message, str(error))
+    assert (0 if kind is ValidationError else None) == error.code
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ValidationError),
+        (401, AuthenticationError),
+        (402, ApiError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (418, ApiError),
+        (422, ValidationError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+    ],
+)
+def test_the_class_of_a_status(status: int, kind: type[ApiError]) -> None:
+    error = of_status(status, error_code=7)
+    assert (kind, status, 7, 7, 2) == (type(error), error.status, error.error_code, error.code, error.retry_after)
+    assert {"message": "no"} == error.payload
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(123, "no"), ("123", "no"), ("insufficient_balance", "no"), ("insufficientBalance", "no"), (None, "Insufficient Balance!")],
+)
+def test_an_account_that_cannot_pay_can_be_caught_as_such(code: Any, message: str) -> None:
+    error = of_status(400, message, code)
+    assert isinstance(error, InsufficientBalanceError)
+    assert isinstance(error, ApiError)
+    failed = project_error(message, code=0, original_code=code, project=None)
+    assert isinstance(failed, InsufficientBalanceError)
+    assert isinstance(failed, ProjectFailedError)
+
+
+def test_a_project_fails_with_its_codes() -> None:
+    error = project_error("broken", code=5002, original_code="workerDisconnected", project="P")
+    assert (ProjectFailedError, 5002, "workerDisconnected", "P") == (
+        type(error),
+        error.code,
+        error.original_code,
+        error.project,
+    )
+
+
+def test_an_api_error_says_status_and_address_without_the_query() -> None:
+    assert str(of_status(404)) == "HTTP 404: no (GET https://api.sogni.ai/v1/x)"
+
+
+def test_a_refusal_made_here_is_only_its_sentence() -> None:
+    error = ValidationError("steps must be 1 to 50", field="steps", value=99, allowed="1 to 50")
+    assert ("steps must be 1 to 50", 400, "steps", 99, "1 to 50") == (
+        str(error),
+        error.status,
+        error.field,
+        error.value,
+        error.allowed,
+    )
+
+
+SAMPLES: list[SogniError] = [
+    *(kind("why") for kind, _ in TREE if issubclass(kind, SogniError)),
+    *(of_status(status) for status in (400, 401, 402, 403, 404, 409, 429, 500)),
+    ApiError("why", status=402, error_code="x", payload={"a": [1]}, retry_after=1.5, method="GET", url="https://h/p"),
+    ValidationError("why", field="steps", value=[1], allowed=(1, 2)),
+    ProjectFailedError("why", code=5002, original_code="workerDisconnected", project="P"),
+    PartialFailureError("why", code=0, project="P"),
+    JobError("why", code=1, original_code="x", job="J"),
+    ChatError("why", job_id="C", code="4078", error_type="subscription_unavailable", worker_name="w"),
+    CostLimitError("why", estimate=3, max_cost=2),
+    SogniTimeoutError("why", phase="queue", timeout=3.0),
+    ConnectionRejectedError("why", close_code=4010),
+    of_status(400, error_code=123),
+    project_error("insufficient balance", code=0, original_code=None, project=None),
+]
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+def test_every_error_pickles_to_an_equal_one(error: SogniError, protocol: int) -> None:
+    copy = pickle.loads(pickle.dumps(error, protocol))
+    assert copy is not error
+    assert (type(error), error, str(error), vars(error), hash(error)) == (
+        type(copy),
+        copy,
+        str(copy),
+        vars(copy),
+        hash(copy),
+    )
+
+
+def test_notes_travel_but_do_not_count() -> None:
+    """Whoever adds a note to an error has not made another error of it."""
+    error, noted = NotFoundError("why"), NotFoundError("why")
+    noted.add_note("while looking")
+    assert error == noted
+    assert pickle.loads(pickle.dumps(noted)).__notes__ == ["while looking"]
+
+
+def test_errors_that_differ_are_not_equal() -> None:
+    assert NotFoundError("a") != NotFoundError("b")
+    assert NotFoundError("a") != ConflictError("a")
+    assert NotFoundError("a", status=1) != NotFoundError("a", status=2)
+    assert NotFoundError("a") != "a"
+
+
+LEAKS = [
+    f"api-key: {SECRET}",
+    f"GET https://bucket/x?X-Amz-Signature={SECRET} failed",
+    f"https://user:{SECRET}@host/ is unreachable",
+    f'{{"password": "{SECRET}"}}',
+    f"Authorization: Bearer {SECRET}",
+]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
+def test_no_error_shows_a_secret(kind: type[SogniError], leak: str) -> None:
+    error = kind(leak)
+    assert SECRET not in error.message + str(error) + repr(error) + repr(error.args)
+
+
+def test_the_address_of_an_api_error_holds_no_secret() -> None:
+    error = ApiError("no", status=500, method="PUT", url=f"https://u:{SECRET}@h/p?sig={SECRET}#{SECRET}")
+    assert (error.url, str(error)) == ("https://h/p", "HTTP 500: no (PUT https://h/p)")
