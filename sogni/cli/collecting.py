@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ..errors import PartialFailureError, ProjectError, SogniError, SogniTimeoutError
+from ..transport.waiting import Deadline
 from .ending import Interrupted
 from .progress import Display, showing
 from .target import Target
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 CANCEL_WITHIN = 3.0
 """Seconds for the confirmation of a cancellation, before the command ends without one."""
+
+TURN = 0.25
+"""Seconds of one turn of waiting."""
 
 
 @frozen(kw_only=True)
@@ -60,14 +64,12 @@ def _collect(
     max_cost: Any,
     timeout: float | None,
 ) -> Collected:
-    from ..transport.waiting import Deadline
-
     deadline = Deadline(timeout)
     project = client.projects.create(**fields, max_cost=max_cost)
     display.project = project
     error: SogniError | None = None
     try:
-        project.wait(deadline.left(), strict=True)
+        _wait(project, deadline)
     except PartialFailureError as partial:
         error = PartialFailureError(shortfall(project), code=partial.code, project=project)
     except SogniTimeoutError as late:
@@ -77,6 +79,20 @@ def _collect(
         error = failure
     display.text = "saving"
     return Collected(project=project, files=save(project, target, error), error=error)
+
+
+def _wait(project: Project, deadline: Deadline) -> None:
+    """Wait in short turns: a signal that arrives just as a turn begins is not noticed before its end."""
+    while True:
+        left = deadline.left()
+        turn = TURN if left is None else min(TURN, left)
+        try:
+            project.wait(turn, strict=True)
+        except SogniTimeoutError:
+            if deadline.over:
+                raise
+        else:
+            return
 
 
 def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-import threading
+import time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -14,6 +14,7 @@ from .access import JSON
 from .commands import Command
 from .output import on_terminal, print_json
 
+TURN = 0.5
 PORT = click.IntRange(0, 65535)
 
 
@@ -47,8 +48,10 @@ def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **optio
     with LocalSupernet(balance={"spark": spark, "sogni": sogni}, **options) as supernet:
         announce(supernet, as_json=as_json)
         try:
-            # Not a join of its thread, which an interrupted one leaves in doubt before Python 3.13.
-            threading.Event().wait()
+            # No join of its thread, which an interrupted one leaves in doubt before Python 3.13; and in turns,
+            # because a signal that arrives just as a turn begins is not noticed before its end.
+            while True:
+                time.sleep(TURN)
         except KeyboardInterrupt:
             # The ordinary end of a server in the foreground.
             return

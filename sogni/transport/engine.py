@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..errors import ClientClosedError, SogniConnectionError
+from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..flows import steps
 from ..flows.background import flow_of
 from ..flows.steps import Flow, Pause, Step, Until
@@ -254,8 +254,11 @@ class Engine:
             for kind, payload in frames:
                 try:
                     state.receive(kind, payload, now)
-                except Exception as error:
+                except SogniError as error:
                     logger.warning("a %s frame was ignored: %s", kind, error)
+                except Exception:
+                    # One frame that nobody foresaw must not end the connection for all others.
+                    logger.exception("a %s frame was ignored", kind)
             move = state.tick(time.monotonic(), now)
             begun = self._flush()
         if begun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def test_on_a_terminal_there_is_a_bar_that_vanishes(start: Start, supernet: Loca
     process = start("image", "a lighthouse", "-n", "2", "--name", "it-{index}", stderr=theirs, env_extra=TERMINAL)
     os.close(theirs)
     seen = b""
-    while b"image 2" not in seen:
+    while b"image" not in seen:
+        assert select.select([ours], [], [], 20)[0], seen
         seen += os.read(ours, 65536)
     supernet.resume_workers()
     try:

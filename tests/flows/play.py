@@ -197,6 +197,14 @@ class Stage:
         assert self._script == []
         return outcome
 
+    def play_inside(self, flow: Flow[R], *script: tuple[str, Any]) -> R:
+        """Run another flow while one waits, as a second thread would."""
+        script_of_the_other = self._script
+        try:
+            return self.play(flow, *script)
+        finally:
+            self._script = script_of_the_other
+
     def fail(self, kind: type[E], flow: Flow[Any], *script: tuple[str, Any]) -> E:
         """Run a flow that ends with an error, and return that."""
         try:

@@ -27,7 +27,7 @@ def test_events_come_in_order_and_end_with_none() -> None:
     project.cancel(stage.now)
     while (event := stage.play(step(project, feed))) is not None:
         names.append(event.name)
-    assert names == ["job_started", "updated", "canceled"]
+    assert names == ["job_started", "progress", "updated", "canceled"]
     assert stage.play(step(project, feed)) is None
 
 

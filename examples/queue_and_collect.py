@@ -1,0 +1,24 @@
+"""Start a project in one process and collect it in another, as a web view and a cron job would.
+
+    queue_and_collect.py start ticket     # writes a ticket
+    queue_and_collect.py collect ticket   # waits for the project and saves its images
+"""
+
+import pickle
+import sys
+from pathlib import Path
+
+from sogni import SogniClient
+
+step, ticket = sys.argv[1], Path(sys.argv[2])
+with SogniClient() as client:  # SOGNI_API_KEY, or an emulator's endpoints, from the environment
+    if step == "start":
+        project = client.projects.create(
+            type="image", model_id="flux1-schnell-fp8", positive_prompt="a quiet harbour", steps=4, number_of_media=2
+        )
+        ticket.write_bytes(pickle.dumps(project))
+        print("started", project.id)
+    else:
+        project = client.projects.attach(pickle.loads(ticket.read_bytes()))
+        for path in project.wait(timeout=600).save("out"):
+            print(path)
