@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from sogni.models.health import HealthCheck, HealthReport
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
-    from sogni.settings import VERSION as __version__
+    from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
     from .api.account import Account, CurrentAccount

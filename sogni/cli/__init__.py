@@ -17,6 +17,9 @@ def main() -> None:
     for needed in ("click", "rich"):
         if find_spec(needed) is None:
             sys.exit(f"sogni: the command line needs {needed}, which is not installed: pip install 'sogni[cli]'")
-    from .program import run
-
+    try:
+        from .program import run
+    except KeyboardInterrupt:
+        print("sogni: interrupted", file=sys.stderr)
+        sys.exit(130)
     run()

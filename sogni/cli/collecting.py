@@ -7,9 +7,10 @@ fetch any more is canceled, and what became of it is said.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from ..api.project import Project
     from ..client import SogniClient
 
+T = TypeVar("T")
+
 CANCEL_WITHIN = 3.0
 """Seconds for the confirmation of a cancellation, before the command ends without one."""
+
+CREATED_WITHIN = 1.0
+"""Seconds that an interrupted command gives a request that is just being sent."""
 
 TURN = 0.25
 """Seconds of one turn of waiting."""
@@ -46,27 +52,48 @@ def collect(
 
     Raises `Interrupted`, what `projects.create` raises, and OSError when a result cannot be written.
     """
+    deadline = Deadline(timeout)
+    creation = in_background(lambda: client.projects.create(**fields, max_cost=max_cost))
     try:
         with showing() as display:
-            return _collect(client, fields, target, display, max_cost=max_cost, timeout=timeout)
+            return _collect(creation, target, display, deadline, timeout)
     except KeyboardInterrupt:
-        # Also right after the request was sent, when `create` has not returned the project yet.
-        fates = [f"project {it.id} {fate(it)}" for it in client.projects.tracked_projects]
-        raise Interrupted("; ".join(["interrupted", *fates])) from None
+        raise Interrupted(_last_words(creation)) from None
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Do something in a thread of its own, where Ctrl-C does not break it off in the middle.
+
+    A creation that is broken off while its request is being sent may leave a project that runs, and costs,
+    without anybody knowing its id.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="sogni-command", daemon=True).start()
+    return future
+
+
+def _last_words(creation: Future[Project]) -> str:
+    """What is said after Ctrl-C, also when it came before the project was known."""
+    done, _ = wait([creation], CREATED_WITHIN)
+    if not done or creation.exception() is not None:
+        return "interrupted"
+    project = creation.result()
+    return f"interrupted; project {project.id} {fate(project)}"
 
 
 def _collect(
-    client: SogniClient,
-    fields: Mapping[str, Any],
-    target: Target,
-    display: Display,
-    *,
-    max_cost: Any,
-    timeout: float | None,
+    creation: Future[Project], target: Target, display: Display, deadline: Deadline, timeout: float | None
 ) -> Collected:
-    deadline = Deadline(timeout)
-    project = client.projects.create(**fields, max_cost=max_cost)
-    display.project = project
+    while not wait([creation], TURN).done:
+        pass
+    project = display.project = creation.result()
     error: SogniError | None = None
     try:
         _wait(project, deadline)
@@ -110,19 +137,9 @@ def fate(project: Project) -> str:
     """Cancel a project that nobody will collect, and say what became of it."""
     if project.finished:
         return "was finished"
-    confirmed: list[bool] = []
-
-    def cancel() -> None:
-        try:
-            project.cancel()
-        except SogniError:
-            return
-        confirmed.append(True)
-
-    worker = threading.Thread(target=cancel, name="sogni-cancel", daemon=True)
-    worker.start()
-    worker.join(CANCEL_WITHIN)
-    if not confirmed:
+    cancellation = in_background(project.cancel)
+    done, _ = wait([cancellation], CANCEL_WITHIN)
+    if not done or cancellation.exception() is not None:
         return "could not be canceled and goes on"
     return "was canceled" if project.status == "canceled" else "was finished"
 

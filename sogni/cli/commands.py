@@ -70,7 +70,7 @@ def _with_option(ctx: click.Context, error: ValidationError) -> str:
     parameter = next((it for it in ctx.command.params if it.name == error.field), None)
     if parameter is None:
         return words
-    shown = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
+    shown = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else str(parameter.metavar)
     if words.startswith(str(error.field)):
         return shown + words.removeprefix(str(error.field))
     return f"{shown}: {words}"

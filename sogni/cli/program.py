@@ -48,7 +48,11 @@ def run() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     warnings.showwarning = _tell_warning
     signal.signal(signal.SIGTERM, _leave)
-    sogni.main(prog_name="sogni")
+    try:
+        sogni.main(prog_name="sogni")
+    finally:
+        # All is done and told; a Ctrl-C while the interpreter leaves would only make it complain.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _tell_warning(

@@ -1,6 +1,7 @@
 """The video, audio and 3D models and their tiers (projects-4.2 §20, projects-5x §4).
 
-Read by the emulator when it builds its catalogue. Values only.
+Read by the emulator when it builds its catalogue. Values only. Models whose requests and results the emulator
+does not know are in the list, but no worker serves them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from .catalogue import Model
 _SAMPLERS = ["euler", "euler_ancestral", "dpmpp_2m", "res_multistep", "uni_pc", "ddim", "lcm"]
 _SCHEDULERS = ["simple", "normal", "karras", "beta", "sgm_uniform", "linear_quadratic"]
 _BENCHMARK = {"sec": 60, "secCN": 60, "secMaxPreviews": 60}
+
+_SUNG_LANGUAGES = (
+    "en ja zh es de fr pt ru it nl pl tr vi cs fa id ko uk hu ar sv ro el az bg bn ca da fi he hi hr ht is la lt ms ne "
+    "no pa sa sk sr sw ta te th tl ur yue unknown"
+).split()
 
 Limits = tuple[float, float, float]
 
@@ -100,10 +106,7 @@ def _ace_step(steps: Limits) -> dict[str, Any]:
         "duration": _range((10, 600, 30)),
         "bpm": _range((30, 300, 120)),
         "timesignature": {"allowed": ["2", "3", "4", "6"], "default": "4"},
-        "language": {
-            "allowed": ["en", "ja", "zh", "es", "de", "fr", "pt", "ru", "it", "nl", "pl", "ko", "unknown"],
-            "default": "en",
-        },
+        "language": {"allowed": _SUNG_LANGUAGES, "default": "en"},
         "keyscale": {
             "allowed": [f"{key} {mode}" for key in keys for mode in ("major", "minor")],
             "default": "C major",
@@ -137,6 +140,8 @@ MEDIA_TIERS: Mapping[str, Mapping[str, Any]] = {
     "wan-s2v": _wan((20, 40, 20), (1.5, 8, 6), 8, frames=321, sampler="uni_pc"),
     "wan-animate-lightx2v": _wan((4, 8, 6), (0.7, 1.6, 1), 8, frames=321),
     "ltx-distilled": _ltx((4, 12, 8), (1, 2, 1)),
+    "ltx25-distilled": _ltx((8, 8, 8), (1, 2, 1)),
+    "ltx25-v2v-distilled": _ltx((8, 8, 8), (1, 2, 1), fps=25, scheduler="simple"),
     "ltx-dev": _ltx((15, 50, 30), (1, 10, 3)),
     "ltx-v2v-distilled": _ltx((4, 12, 8), (1, 2, 1), fps=25, scheduler="simple"),
     "ltx-v2v-dev": _ltx((10, 50, 30), (1, 7, 3), fps=25, scheduler="simple"),
@@ -183,12 +188,12 @@ def _video(id: str, tier: str, **more: Any) -> Model:
     return Model(id=id, name=_title(id), tier=tier, media="video", step_seconds=8, **more)
 
 
-def _vendor(id: str, tier: str) -> Model:
-    return _video(id, tier, external=True, spark_only=True, fee_usd="0.5")
+def _vendor(id: str, tier: str, **more: Any) -> Model:
+    return _video(id, tier, external=True, spark_only=True, fee_usd="0.5", **more)
 
 
-def _audio(id: str, tier: str) -> Model:
-    return Model(id=id, name=_title(id), tier=tier, media="audio", step_seconds=1)
+def _audio(id: str, tier: str, **more: Any) -> Model:
+    return Model(id=id, name=_title(id), tier=tier, media="audio", step_seconds=1, **more)
 
 
 def _wan_models() -> list[Model]:
@@ -211,9 +216,14 @@ def _ltx_models() -> list[Model]:
         for work in ("t2v", "i2v", "a2v", "ia2v", "v2v"):
             for variant in variants:
                 speed = "distilled" if variant == "_distilled" else "dev"
-                tier = f"ltx-v2v-{speed}" if work == "v2v" else f"ltx-{speed}"
+                series = "ltx25" if base.startswith("ltx25") and speed == "distilled" else "ltx"
+                tier = f"{series}-v2v-{speed}" if work == "v2v" else f"{series}-{speed}"
                 models.append(_video(f"{base}_{work}{variant}", tier))
     return [*models, _video("ltx23-22b-10eros-v1.4-fp8mixed_i2v", "ltx-distilled")]
+
+
+def _h3_model(id: str, tier: str) -> Model:
+    return _video(id, tier, served=False)
 
 
 def _h3_models() -> list[Model]:
@@ -224,12 +234,12 @@ def _h3_models() -> list[Model]:
         ("_balanced", "minimax-h3-balanced"),
         ("_turbo", "minimax-h3-turbo"),
     ):
-        models += [_video(model_id + suffix, tier) for model_id in standard]
+        models += [_h3_model(model_id + suffix, tier) for model_id in standard]
     for work in ("t2v", "i2v", "flf2v", "ia2v", "flfa2v", "a2v"):
         for stages in ("", "_2stage"):
-            models.append(_video(f"minimax-h3-fastvideo-int8_{work}_turbo{stages}", "minimax-h3-turbo"))
-    models.append(_video("minimax-h3-ref2va-fp8_r2v_2stage", "minimax-h3"))
-    return [*models, _video("minimax-h3-ref2va-fp8_r2v_balanced_2stage", "minimax-h3-balanced")]
+            models.append(_h3_model(f"minimax-h3-fastvideo-int8_{work}_turbo{stages}", "minimax-h3-turbo"))
+    models.append(_h3_model("minimax-h3-ref2va-fp8_r2v_2stage", "minimax-h3"))
+    return [*models, _h3_model("minimax-h3-ref2va-fp8_r2v_balanced_2stage", "minimax-h3-balanced")]
 
 
 MEDIA_MODELS: Sequence[Model] = (
@@ -239,16 +249,16 @@ MEDIA_MODELS: Sequence[Model] = (
         _vendor(model_id, "seedance")
         for model_id in ("seedance-2-0", "seedance-2-0-mini", "seedance-2-0-fast", "seedance-2-5")
     ),
-    *(_vendor(f"happyhorse-1.1-{work}", "happyhorse") for work in ("t2v", "i2v", "r2v")),
-    *(_vendor(model_id, "wan3") for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
+    *(_vendor(f"happyhorse-1.1-{work}", "happyhorse", served=False) for work in ("t2v", "i2v", "r2v")),
+    *(_vendor(model_id, "wan3", served=False) for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
     *_h3_models(),
-    _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr"),
+    _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr", served=False),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-turbo") for size in ("turbo", "xl_turbo")),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-sft") for size in ("sft", "xl_sft")),
-    _audio("minimax_music3", "minimax-music"),
-    _audio("qwen3_tts_1.7b_custom_voice_bf16", "tts-custom-voice"),
-    _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone"),
-    _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design"),
+    _audio("minimax_music3", "minimax-music", served=False),
+    _audio("qwen3_tts_1.7b_custom_voice_bf16", "tts-custom-voice", served=False),
+    _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone", served=False),
+    _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design", served=False),
     *(
         Model(id=model_id, name=_title(model_id), tier="image-to-3d", media="model", needs_starting_image=True)
         for model_id in ("pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d")

@@ -5,21 +5,17 @@ Called through the image kind by the check of requests (projects-4.2 §5, projec
 
 from __future__ import annotations
 
-from typing import cast
-
-from attrs import frozen
-
-from .accounts import Token
-from .catalogue import Catalogue, Model, Options
+from .catalogue import Catalogue, Model
 from .estimates import performed_steps
 from .fields import Fields
+from .frame_checks import amounts, common_values, loras, receipt, sampling
 from .orders import Control, ImageOrder, Network
 from .request_template import KEY_FRAME_TEMPLATE
 
 CONTEXT_SLOTS = 16
 MAX_IMAGES = 256
 MAX_PREVIEWS = 64
-MAX_LORAS = 8
+FORMATS = ("png", "jpg", "jpeg", "webp")
 _PROMPTS = ("positivePrompt", "negativePrompt", "stylePrompt")
 _CONTROL_NAMES = (
     "canny",
@@ -40,48 +36,30 @@ _CONTROL_NAMES = (
 )
 
 
-@frozen
-class _Amounts:
-    """The plain values of a request. ``strength`` is how much of a starting image is drawn over."""
-
-    count: int
-    previews: int
-    output_format: str
-    strength: float
-    steps: int
-    seed: int | None
-
-
 def check_image(
     request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
 ) -> ImageOrder | None:
     """Read an image request; None when what is missing leaves nothing to build."""
     frame.constants(KEY_FRAME_TEMPLATE)
-    amounts = _amounts(request, frame, model, catalogue)
+    read = amounts(request, frame, model, catalogue, formats=FORMATS, max_count=MAX_IMAGES, max_previews=MAX_PREVIEWS)
+    strength = frame.number("strength", required=True)
     texts = [frame.text(key, required=key != "positivePrompt") or "" for key in _PROMPTS]
     (width, height), preset = _size(frame, model, catalogue)
     starting = _starting_image(frame, model)
     context = _context_images(frame, model)
     control = _control_net(frame)
-    _sampling(frame, model, catalogue)
-    _extras(frame, model)
-    if amounts is None:
+    sampling(frame, model, catalogue)
+    frame.text("vae", null=True)
+    loras(frame)
+    receipt(frame)
+    _gpt_image(frame, model)
+    if read is None or strength is None:
         return None
+    common = common_values(request, model, "image", network, read)
     return ImageOrder(
-        project_id=str(request.raw("jobID")).upper(),
-        model=model,
-        media="image",
-        count=amounts.count,
-        previews=0 if model.external else amounts.previews,
-        token=cast(Token, request.raw("tokenType") or "sogni"),
-        network=network,
-        output_format="jpg" if amounts.output_format == "jpeg" else amounts.output_format,
-        disable_safety=bool(request.raw("disableSafety")),
-        app_source=request.raw("appSource"),
-        steps=amounts.steps,
-        performed_steps=performed_steps(amounts.steps, amounts.strength) if starting else amounts.steps,
-        seed=amounts.seed,
-        request=dict(request.values),
+        **{**common, "previews": 0 if model.external else read.previews},
+        output_format="jpg" if read.output_format == "jpeg" else read.output_format,
+        performed_steps=performed_steps(read.steps, strength) if starting else read.steps,
         width=width,
         height=height,
         size_preset=preset,
@@ -89,35 +67,11 @@ def check_image(
         negative_prompt=texts[1],
         style_prompt=texts[2],
         starting_image=starting,
-        denoise=amounts.strength,
+        denoise=strength,
         context_images=context,
         control=control,
         mask=bool(frame.raw("hasReferenceMask")),
     )
-
-
-def _amounts(request: Fields, frame: Fields, model: Model, catalogue: Catalogue) -> _Amounts | None:
-    count = request.whole("numberOfImages", required=True, minimum=1, maximum=MAX_IMAGES)
-    previews = request.whole("previews", required=True, minimum=0, maximum=MAX_PREVIEWS)
-    output_format = request.text("outputFormat", required=True, allowed=("png", "jpg", "jpeg", "webp"))
-    strength = frame.number("strength", required=True)
-    steps = _limited(frame, "steps", "steps", model, catalogue, whole=True)
-    _limited(frame, "guidanceScale", "guidance", model, catalogue)
-    seed = frame.number("seed", null=True, minimum=0, maximum=2**32 - 1, whole=True)
-    if count is None or previews is None or output_format is None or strength is None:
-        return None
-    wanted = catalogue.default(model, "steps") if steps is None else steps
-    return _Amounts(count, previews, output_format, strength, int(wanted), None if seed is None else int(seed))
-
-
-def _limited(
-    frame: Fields, key: str, name: str, model: Model, catalogue: Catalogue, *, whole: bool = False
-) -> float | None:
-    limits = catalogue.range(model, name)
-    # An external provider takes no such setting and ignores it.
-    if limits is None or model.external:
-        return frame.number(key, null=True, minimum=0)
-    return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
 
 def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int, int], str | None]:
@@ -181,38 +135,12 @@ def _control_net(frame: Fields) -> Control | None:
     return None if name is None else Control(name, 0.5 if strength is None else strength, bool(has_image))
 
 
-def _sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
-    """Read sampler and scheduler. Comfy requests have keys of their own; in legacy ones ``scheduler``
-    carries the sampler and ``timeStepSpacing`` the scheduler (projects-4.2 §5.1)."""
-    comfy = frame.has("comfySampler")
-    keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
-    _choice(frame, keys[0], catalogue.samplers(model))
-    _choice(frame, keys[1], catalogue.schedulers(model))
-    if comfy:
-        for key in ("scheduler", "timeStepSpacing"):
-            if not frame.has(key) or frame.raw(key) is not None:
-                frame.refuse(key, "must be null beside comfySampler")
-    frame.text("vae", null=True)
-
-
-def _choice(frame: Fields, key: str, options: Options) -> None:
-    value = frame.text(key, required=True, null=True)
-    if value is not None and not options.accepts(value):
-        frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, not {value!r}")
-
-
-def _extras(frame: Fields, model: Model) -> None:
-    loras = frame.texts("loras", limit=MAX_LORAS)
-    strengths = frame.numbers("loraStrengths")
-    if loras and len(strengths) > len(loras):
-        frame.refuse("loraStrengths", f"has {len(strengths)} entries for {len(loras)} LoRAs")
+def _gpt_image(frame: Fields, model: Model) -> None:
     frame.text("gptImageQuality", allowed=("low", "medium", "high", "auto", "standard", "hd", "xhigh", "max"))
     frame.text("gptImageBackground", allowed=("opaque", "auto", "transparent"))
     frame.whole("gptImageOutputCompression", minimum=0, maximum=100)
     frame.text("gptImageMaskUrl")
     frame.flag("hasReferenceMask")
     frame.text("referenceMaskContentType")
-    if frame.has("worldGenerationReceipt"):
-        frame.object("worldGenerationReceipt", frame.raw("worldGenerationReceipt"))
     if frame.raw("hasReferenceMask") and not model.external:
         frame.refuse("hasReferenceMask", f"is not known to {model.id}")

@@ -57,6 +57,10 @@ class ImageKind:
             )
         )
 
+    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
+        # Broken pictures reach a worker, which fails: clients must live with that as well.
+        return None
+
     def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
         for role, path in inputs.items():
             reason = unreadable(path)

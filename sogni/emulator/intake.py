@@ -86,7 +86,7 @@ class Intake:
         self.pool.add(project)
 
     def _inputs(self, connection: Connection, order: Order, roles: list[str]) -> Mapping[str, Path] | None:
-        """Return the uploaded files, or None after refusing a project that lacks one."""
+        """Return the uploaded files, or None after refusing a project that lacks one or mixed them up."""
         found, missing = {}, []
         for role in roles:
             stored = self.state.store.find(Key(order.project_id, "", role))
@@ -94,9 +94,11 @@ class Intake:
                 missing.append(role)
             else:
                 found[role] = stored.path
-        if not missing:
+        message = self.state.kinds[order.media].wrong_uploads(found)
+        if missing:
+            message = f"The request says these files were uploaded, but they were not: {', '.join(missing)}"
+        if message is None:
             return found
-        message = f"The request says these files were uploaded, but they were not: {', '.join(missing)}"
         self.state.journal.violation("jobRequest", message)
         _refuse(connection, order.project_id, INVALID_REQUEST, message)
         return None

@@ -6,6 +6,7 @@ Made by the checks of requests, read by everything behind them. Values only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,8 @@ from .fields import Fields
 from .store import Producer
 
 Network = Literal["fast", "relaxed"]
+Sound = Literal["none", "native", "reference"]
+"""The audio track of a video: none, made up by the model, or taken from the reference audio."""
 
 
 @frozen(kw_only=True)
@@ -67,12 +70,59 @@ class ImageOrder(Order):
     mask: bool
 
 
+@frozen(kw_only=True)
+class VideoOrder(Order):
+    """A video project. ``frames`` and ``fps`` are those of the file that is delivered; ``paid_frames`` those
+    that are generated, before any interpolation and trimming. ``workflow`` is None for providers that decide
+    by the inputs."""
+
+    family: str
+    workflow: str | None
+    width: int
+    height: int
+    frames: int
+    paid_frames: int
+    fps: Fraction
+    prompt: str
+    negative_prompt: str
+    style_prompt: str
+    assets: frozenset[str]
+    """The uploads the request flags, by the names of the asset matrix."""
+    has_video_input: bool
+    sound: Sound
+    audio_start: float
+    audio_duration: float
+    video_start: float
+    first_frame: bool
+    last_frame: bool
+    subjects: tuple[tuple[float, float], ...]
+    """Points on what animate-replace replaces, as sent: shares of the picture or pixels."""
+    control: Control | None
+    return_last_frame: bool
+
+
+@frozen(kw_only=True)
+class AudioOrder(Order):
+    """A music project. ``duration`` is in seconds, ``beats`` is the upper number of the time signature."""
+
+    duration: float
+    bpm: float
+    beats: int
+    keyscale: str
+    language: str
+    prompt: str
+    style_prompt: str
+    lyrics: str
+
+
 @frozen
 class Product:
-    """A file to be made: how, and of which content type."""
+    """A file to be made: how, and of which content type. ``last_frame`` makes the picture of a video's end
+    that some providers deliver beside it."""
 
     produce: Producer
     content_type: str
+    last_frame: Producer | None = None
 
 
 class MediaKind(Protocol):
@@ -91,6 +141,10 @@ class MediaKind(Protocol):
 
     def quote(self, order: Any) -> Quote:
         """Return what the project costs."""
+        ...
+
+    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
+        """Say which uploaded file is, by its first bytes, not what its role asks for."""
         ...
 
     def broken_input(self, inputs: Mapping[str, Path]) -> str | None:

@@ -50,21 +50,22 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     checked_messages(messages)
     job_id = yield from new_id()
 
-    def register(state: ClientState, _: float) -> tuple[ChatState, dict[str, Any]]:
+    def register(state: ClientState, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
         payload = chat_request(job_id, model, messages, options, state.settings.app_source)
         chat = ChatState(job_id, state.out)
+        chat.being_sent = True
         state.chats[job_id] = chat
-        return chat, payload
+        return state.chats, chat, payload
 
-    def sending(state: ClientState, _: float) -> None:
-        chat.sent_generation = state.connection.generation
-
-    chat, payload = yield from change(register)
+    chats, chat, payload = yield from change(register)
     try:
-        yield from send_frame("llmJobRequest", payload, sending)
-    except Exception as error:
-        yield from change(lambda state, _: state.chats.pop(job_id, None))
-        raise error
+        yield from send_frame("llmJobRequest", payload)
+    except BaseException:
+        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        chats.pop(job_id, None)
+        raise
+    finally:
+        chat.being_sent = False
     return chat
 
 

@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ..errors import CostLimitError, ValidationError
-from ..models.estimates import CostEstimation
 from ..models.params import ImageProjectParams
 from ..protocol.client_state import ClientState
 from ..protocol.image_request import image_request
@@ -135,18 +134,22 @@ def cost_limit(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def affordable(params: ImageProjectParams, limit: Decimal) -> Flow[CostEstimation]:
-    """What the project with these params costs. CostLimitError above the limit, or when that is not to be had."""
+def affordable(params: ImageProjectParams, limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
+    """What the project with these params costs. CostLimitError above the limit, or when that is not to be had.
+
+    `left` is what remains of the limit when it is for several projects.
+    """
+    bound, shown = (limit, f"max_cost={limit}") if left is None else (left, f"what is left of max_cost={limit}: {left}")
     try:
         estimate = yield from estimate_params(params)
     except FAILURES as error:
         raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
     cost = estimate.token
-    if cost is None or cost > limit:
+    if cost is None or cost > bound:
         token = params.token_type or DEFAULT_TOKEN
         raise CostLimitError(
-            f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above max_cost={limit}",
+            f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above {shown}",
             estimate=estimate,
             max_cost=limit,
         )
-    return estimate
+    return cost

@@ -29,7 +29,7 @@ class Plan:
         self.concurrency = concurrency
         self._requests = iter(requests)
         self._next: list[Any] = []
-        self._left = cost_limit(max_cost)
+        self._limit = self._left = cost_limit(max_cost)
         self._error: Exception | None = None
 
     def more(self) -> bool:
@@ -60,8 +60,7 @@ class Plan:
     def _create(self, request: Any) -> Flow[ProjectState]:
         given = request if not isinstance(request, Mapping) else None
         fields = request if isinstance(request, Mapping) else {}
-        if self._left is not None:
-            estimate = yield from affordable(project_params(given, fields), self._left)
-            assert estimate.token is not None
-            self._left -= estimate.token
+        if self._limit is not None:
+            assert self._left is not None
+            self._left -= yield from affordable(project_params(given, fields), self._limit, self._left)
         return (yield from create_project(given, fields))

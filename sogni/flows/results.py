@@ -203,11 +203,7 @@ def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
     """The record says that the project failed; nobody is told so of one that completed with results."""
     if project.status == "completed" and project.result_urls:
         return
-    error = project.error or recorded_error(record)
-    for job in project.job_list():
-        if not job.ended and job.signing is None:
-            project.end_job(job, "failed", error, now)
-    project.overrule("failed", error, now)
+    project.overrule("failed", project.error or recorded_error(record), now)
 
 
 def recorded_error(record: ProjectRecord) -> ErrorData:

@@ -57,9 +57,9 @@ class PartialFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
         if self._place is not None:
+            assert self._file is not None
+            self._file.close()
             self._place.unlink(missing_ok=True)
 
 

@@ -36,7 +36,7 @@ class MediaSource(ABC):
     def open(self) -> BinaryIO:
         """A reader from the beginning; the caller closes it."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most sources hold nothing
         """Let go of what the source holds; the user's own file objects stay open."""
 
 
@@ -100,7 +100,7 @@ class _FileSource(MediaSource):
 def open_source(name: str, value: Any) -> MediaSource:
     """Look at a media input. ValidationError names the field `name`, what was given and what is allowed."""
     source = _source(name, value)
-    if not source.size:
+    if source.size <= 0:  # below 0: a file object that stands beyond its end
         source.close()
         raise ValidationError(
             f"{name}: {source.name} is empty", field=name, value=source.name, allowed="a file with content"
@@ -117,17 +117,13 @@ def _source(name: str, value: Any) -> MediaSource:
         return _file_source(name, value)
     if hasattr(value, "save") and hasattr(value, "size"):
         return _image_source(name, value)
-    raise _refused(name, value, f"not {type(value).__name__}")
-
-
-def _refused(name: str, value: Any, why: str) -> ValidationError:
-    shown = value if isinstance(value, str | os.PathLike) else type(value).__name__
-    return ValidationError(f"{name} must be {ALLOWED}, {why}", field=name, value=shown, allowed=ALLOWED)
+    kind = type(value).__name__
+    raise ValidationError(f"{name} must be {ALLOWED}, not {kind}", field=name, value=kind, allowed=ALLOWED)
 
 
 def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
-    text = os.fspath(value)
-    if isinstance(text, str) and text.partition(":")[0].lower() in ("http", "https", "data", "ftp") and ":" in text:
+    text = os.fsdecode(value)
+    if text.partition(":")[0].lower() in ("http", "https", "data", "ftp") and ":" in text:
         kind = "a data: URI" if text.lower().startswith("data:") else "an address"
         raise ValidationError(
             f"{name} must be {ALLOWED}, not {kind}; download it first",
@@ -143,7 +139,7 @@ def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValidationError(
-            f"{name}: cannot read {text}: {why}", field=name, value=str(text), allowed="a readable file"
+            f"{name}: cannot read {text}: {why}", field=name, value=text, allowed="a readable file"
         ) from error
     return _PathSource(path, size, head)
 

@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 MediaKind = Literal["image", "video", "audio", "model"] | str
 TokenType = Literal["sogni", "spark"]
+BillingMode = Literal["auto", "subscription", "tokens"]
 
 
 @frozen(kw_only=True)

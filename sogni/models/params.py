@@ -1,40 +1,24 @@
-"""What a project is asked for (projects-4.2 §3, §5; projects-5x §2, §4.10).
+"""What an image project is asked for, and any project (projects-4.2 §3, §5; projects-5x §2, §4.10).
 
-Plain data in the caller's words: nothing here checks or sends. `protocol.image_request` does the
+Plain data in the caller's words: nothing here checks or sends. `protocol.image_rules` does the
 checking. Each class has a `TypedDict` of the same fields, so that keyword arguments are typed too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from typing import Any, BinaryIO, Literal, Protocol, Required, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 from attrs import field, frozen
 
 from ..settings import Network
+from .audio_params import AudioProjectParams
+from .base import BillingMode as BillingMode
 from .base import TokenType, wire
+from .media_inputs import MediaInput
+from .video_params import VideoProjectParams
 
 
-class PillowImage(Protocol):
-    """An image of Pillow: anything that saves itself to a file object in a named format."""
-
-    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """Write the image to `fp`."""
-
-
-class FinishedJob(Protocol):
-    """A finished `Job` of either package, used as an input: its result."""
-
-    @property
-    def result_url(self) -> str | None:
-        """Where the result is."""
-
-
-MediaInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryIO | PillowImage | FinishedJob | bool
-"""A path, bytes, a binary file object, a PIL image, a finished `Job`; `True`: already uploaded."""
-
-BillingMode = Literal["auto", "subscription", "tokens"]
 ImageFormat = Literal["png", "jpg", "webp"]
 ControlNetMode = Literal["balanced", "prompt_priority", "cn_priority"]
 ControlNetName = (
@@ -151,5 +135,5 @@ class ImageProjectFields(TypedDict, total=False):
     gpt_image_mask_url: str | None
 
 
-ProjectParams = ImageProjectParams
+ProjectParams = ImageProjectParams | VideoProjectParams | AudioProjectParams
 """Any project's params."""

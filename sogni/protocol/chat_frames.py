@@ -85,7 +85,7 @@ class ChatFrames:
             return
         ids = {str(job_id).upper() for job_id in alive}
         for chat in list(self.chats.values()):
-            if chat.id not in ids:
+            if chat.id not in ids and not chat.being_sent:
                 self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
         self.chats_lost_at = None
 

@@ -42,7 +42,8 @@ class ChatState:
         self.left = False
         """Whether the reader stopped before the end."""
         self.acknowledged = False
-        self.sent_generation = 0
+        self.being_sent = False
+        """Whether a flow has the request in hand and will send it on the next connection."""
         self._pieces: list[str] = []
         self._calls: dict[int, ToolCall] = {}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..models.params import ImageProjectParams, MediaInput
+from ..models.media_inputs import MediaInput
+from ..models.params import ImageProjectParams
 from .field_checks import one_of
 from .image_models import image_model
 

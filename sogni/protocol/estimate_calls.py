@@ -16,11 +16,12 @@ from ..models.converter import read
 from ..models.estimates import CostEstimation
 from ..models.params import ImageProjectParams
 from ..settings import NETWORKS
+from .common_rules import BILLING_MODES, TOKEN_TYPES
 from .enhancement import ENHANCEMENT_MODEL, ENHANCEMENT_STEPS, enhancement_strength
 from .field_checks import flag, integer, number, one_of, optional, shown, text
 from .http import HttpCall, get, number_text
 from .image_request import DEFAULT_STRENGTH, denoise
-from .image_rules import BILLING_MODES, TOKEN_TYPES, check_image_params, has_custom_size
+from .image_rules import check_image_params, has_custom_size
 from .sampling import check_choice
 from .suggestions import did_you_mean
 from .upload_plan import is_supplied

@@ -11,29 +11,23 @@ from typing import Any
 import attrs
 
 from ..models.params import ControlNetParams, ImageProjectParams
-from ..settings import NETWORKS
-from .field_checks import flag, integer, items, number, one_of, optional, refusal, text
+from .common_rules import FieldKinds, with_right_types
+from .field_checks import integer, items, number, one_of, optional, refusal, text
 from .gpt_image_rules import check_gpt_image
 from .image_models import ImageModel, image_model
 from .project_params import control_net_params
 from .upload_plan import is_supplied
 
-MAX_LORAS = 8
-"""Projects-5x §17."""
-
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
 """Wire values of `mode` (projects-4.2 §5.5)."""
 
-TOKEN_TYPES = ("sogni", "spark")
-BILLING_MODES = ("auto", "subscription", "tokens")
-
-_TEXTS = (
-    "positive_prompt", "negative_prompt", "style_prompt", "app_source", "sampler", "scheduler", "vae",
-    "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
+_KINDS = FieldKinds(
+    texts=(
+        "vae", "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
+    ),
+    integers=("gpt_image_output_compression",),
+    numbers=("width", "height", "starting_image_strength"),
 )  # fmt: skip
-_INTEGERS = ("steps", "seed", "gpt_image_output_compression")
-_NUMBERS = ("guidance", "width", "height", "starting_image_strength")
-_CHOICES = {"network": NETWORKS, "token_type": TOKEN_TYPES, "billing_mode": BILLING_MODES}
 
 
 def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
@@ -52,32 +46,11 @@ def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
 
 
 def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
-    values = attrs.asdict(params, recurse=False)
-    changes: dict[str, Any] = {"model_id": text("model_id", params.model_id, empty=False)}
-    changes |= {name: optional(text, name, values[name]) for name in _TEXTS}
-    changes |= {name: optional(integer, name, values[name]) for name in _INTEGERS}
-    changes |= {name: optional(number, name, values[name]) for name in _NUMBERS}
-    changes |= {name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in _CHOICES.items()}
-    count = params.number_of_media
     return attrs.evolve(
-        params,
-        **changes,
-        # None is what a caller passes for "the usual number", which is one (projects-4.2 §3.1).
-        number_of_media=1 if count is None else integer("number_of_media", count, low=1),
+        with_right_types(params, _KINDS),
         number_of_previews=optional(integer, "number_of_previews", params.number_of_previews, low=0),
-        disable_nsfw_filter=bool(optional(flag, "disable_nsfw_filter", params.disable_nsfw_filter)),
-        loras=_checked_loras(params),
-        lora_strengths=optional(items, "lora_strengths", params.lora_strengths, item=number),
         context_images=optional(items, "context_images", params.context_images, item=lambda _, media: media),
     )
-
-
-def _checked_loras(params: ImageProjectParams) -> list[str] | None:
-    loras = optional(items, "loras", params.loras, item=text)
-    if loras is not None and len(loras) > MAX_LORAS:
-        sentence = f"loras: at most {MAX_LORAS} can be used at once, not {len(loras)}"
-        raise refusal("loras", loras, f"at most {MAX_LORAS}", sentence)
-    return loras
 
 
 def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | None:

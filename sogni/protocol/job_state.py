@@ -25,7 +25,8 @@ def rounded(value: float) -> int:
 
 def percent(value: float, low: int = 0, high: int = 100) -> int:
     """A rounded percentage within bounds."""
-    return max(low, min(high, rounded(value)))
+    whole = rounded(value)
+    return low if whole < low else high if whole > high else whole
 
 
 class JobState:
@@ -77,6 +78,10 @@ class JobState:
         if self._listeners is None:
             self._listeners = Listeners()
         return self._listeners
+
+    def has_listener(self, event: str) -> bool:
+        """Whether anybody listens to an event of this job now."""
+        return self._listeners is not None and self._listeners.has(event)
 
     @property
     def ended(self) -> bool:

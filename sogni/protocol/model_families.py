@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..models.base import MediaKind
 from ..models.catalogue import VideoAssetConfig, VideoAssets
@@ -25,13 +25,17 @@ ARTIFACT_PREFIX = "pixal3d_"
 
 @frozen(kw_only=True)
 class Family:
-    """One row: the ids and prefixes of a family, and how an id names its workflow."""
+    """One row: the ids and prefixes of a family, and how an id names its workflow.
+
+    `steps` has the ids that run with one number of steps only (projects-5x §4.6).
+    """
 
     name: str
     media: str
     ids: frozenset[str]
     prefixes: tuple[str, ...]
     workflows: tuple[tuple[str, str], ...]
+    steps: Mapping[str, int] = field(factory=dict)
 
     def has(self, model_id: str) -> bool:
         """Whether the id belongs to the family; case matters, as on the wire."""
@@ -52,7 +56,17 @@ def _family(row: Mapping[str, Any]) -> Family:
         ids=frozenset([*ids.get("ts554", ()), *ids.get("pyOnly", ())]),
         prefixes=tuple(row.get("prefixes", ())),
         workflows=_workflows(row.get("workflowDetection") or {}),
+        steps=_fixed_steps(row.get("groups", {})),
     )
+
+
+def _fixed_steps(groups: Mapping[str, Any]) -> dict[str, int]:
+    """The number of steps of each id; a group says one for all its ids, one for each, or none."""
+    fixed: dict[str, int] = {}
+    for group in groups.values():
+        steps = group.get("steps", {})
+        fixed |= steps if isinstance(steps, dict) else dict.fromkeys(group["ids"], steps)
+    return fixed
 
 
 def _workflows(detection: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -123,15 +137,15 @@ def _assets(model_id: str, workflow: str) -> Mapping[str, str]:
     family = family_of(model_id)
     assert family is not None
     name = f"{family.name} {workflow}"
-    if model_id in _extending_ids():
+    if model_id in extending_ids():
         name = "minimax-h3 t2v extend ids (Py only)"
     row: Mapping[str, str] = matrix["overrides"].get(name) or matrix["workflows"][workflow]
     return row
 
 
 @cache
-def _extending_ids() -> frozenset[str]:
-    """The ids that also continue an uploaded video (projects-5x §4.6)."""
+def extending_ids() -> frozenset[str]:
+    """Return the ids that also continue an uploaded video (projects-5x §4.6)."""
     rows = table("model-families")["families"]
     groups = (row.get("groups", {}).get("extendPyOnly", {}) for row in rows)
     return frozenset(model_id for group in groups for model_id in group.get("ids", ()))

@@ -25,6 +25,8 @@ PROJECT_EVENTS = frozenset(
     {"progress", "updated", "job_started", "job_completed", "job_failed", "completed", "failed", "canceled"}
 )
 _PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
+_PASSING = ("progress", "updated")
+"""Events of the moment, which come with almost every frame: told only to who listens when they happen."""
 
 
 class ProjectState:
@@ -120,7 +122,9 @@ class ProjectState:
             return 100
         if not self.jobs:
             return 0
-        total = sum(job.progress(now) for job in self.jobs.values())
+        total = 0
+        for job in self.jobs.values():
+            total += job.progress(now)
         return percent(total / max(1, self.number_of_media))
 
     def subscribe(self) -> Feed:
@@ -221,9 +225,9 @@ class ProjectState:
         self.check_settled(now, anyway=True)
 
     def _fail_jobs(self, error: ErrorData, now: float) -> None:
-        """Fail every job without an end."""
+        """Fail every job without an end, save those whose result only lacks its address."""
         for job in list(self.jobs.values()):
-            if not job.ended:
+            if not job.ended and job.signing is None:
                 self.end_job(job, "failed", error, now)
 
     def counted(self, images: int | None, steps: int | None, previews: int | None) -> None:
@@ -493,13 +497,16 @@ class ProjectState:
         shown = job.last_progress
         job.last_progress = progress
         if self.listening:
-            if progress != shown and (names & _PROGRESS_NAMES or progress == 100):
+            # Whoever is told of a job may begin to listen to it, and then hears what was queued meanwhile.
+            anyway = self._has_listener("job_started")
+            moved = progress != shown and (names & _PROGRESS_NAMES or progress == 100)
+            if moved and (anyway or job.has_listener("progress")):
                 self.out.tell(job.listeners, "progress", progress, job)
             if "status" in names and job.status == "completed":
                 self.out.tell(job.listeners, "completed", job.result_url)
             if "status" in names and job.status == "failed":
                 self.out.tell(job.listeners, "failed", job.error)
-            if names:
+            if names and (anyway or job.has_listener("updated")):
                 self.out.tell(job.listeners, "updated", _public(names))
         if "status" in names and job.status in ("completed", "failed"):
             self._emit(f"job_{job.status}", job)
@@ -537,14 +544,18 @@ class ProjectState:
 
     def _emit(self, name: str, value: Any) -> None:
         # The end is the last event a late subscriber sees.
-        if name not in ("progress", "updated") and not self.settled:
+        passing = name in _PASSING
+        if not passing and not self.settled:
             self._history.append(Event(name, value))
         if self._feeds:
             for feed in self._feeds:
                 feed.push(Event(name, value))
             self.out.wake(self)
-        if self.listening:
+        if self.listening and (not passing or self._has_listener(name) or self._has_listener("job_started")):
             self.out.tell(self.listeners, name, value, self if name == "progress" else None)
+
+    def _has_listener(self, event: str) -> bool:
+        return self._listeners is not None and self._listeners.has(event)
 
 
 _MOST = 2**53 - 1

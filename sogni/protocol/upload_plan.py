@@ -25,7 +25,11 @@ MASK_TYPE = "image/png"
 
 @attrs.frozen(kw_only=True)
 class UploadItem:
-    """One file to upload: its role on the wire, the field it was given in, what it must be."""
+    """One file to upload: its role on the wire, the field it was given in, what it must be.
+
+    `id` tells the places of a role apart that has several. `flag` is the key of the key frame that says the
+    file is there, `content_type_keys` are those that say what it is.
+    """
 
     role: str
     field: str
@@ -33,6 +37,9 @@ class UploadItem:
     slot: MediaSlot = "image"
     endpoint: Endpoint = "image"
     allowed: tuple[str, ...] | None = None
+    id: str | None = None
+    flag: str | None = None
+    content_type_keys: tuple[str, ...] = ()
 
     def check(self, name: str, content_type: str | None) -> str:
         """Return the content type if this role takes it; ValidationError otherwise."""
@@ -84,7 +91,7 @@ def read_signed_url(data: Any, direction: Direction) -> str:
 
 def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content_type: str | None) -> HttpCall:
     """The call for the address to upload an item to; `image_id` is a fresh id, for images only."""
-    own = {"imageId": image_id} if item.endpoint == "image" else {}
+    own = {"imageId": image_id} if item.endpoint == "image" else {"id": item.id}
     return signed_url_call(
         item.endpoint, "uploadUrl", **own, jobId=project_id, type=item.role, contentType=content_type
     )

@@ -63,6 +63,7 @@ class Session:
         )
         self._loop = asyncio.get_running_loop()
         self._keeper = _kept(self.library)
+        self._ending = asyncio.Lock()
 
     @classmethod
     async def open(cls) -> Session:
@@ -73,7 +74,9 @@ class Session:
 
     async def close(self) -> None:
         """Close all connections and wait until they are; repeatable."""
-        await self._keeper.aclose()
+        # One after the other: an async generator cannot be closed twice at once.
+        async with self._ending:
+            await self._keeper.aclose()
 
     def end_without_loop(self) -> None:
         """Close the descriptors when the loop is closed and nothing can be awaited any more."""

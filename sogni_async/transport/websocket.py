@@ -35,9 +35,13 @@ class SogniSocket(aiohttp.ClientWebSocketResponse):
     def __init__(self, reader: Any, writer: Any, protocol: Any, response: Any, *rest: Any, **options: Any) -> None:
         super().__init__(reader, writer, protocol, response, *rest, **options)
         self._answer: aiohttp.ClientResponse = response
+        self._home = asyncio.get_running_loop()
 
     def abort(self) -> None:
         """Close the descriptor, without a goodbye on any layer. Never blocks, repeatable."""
+        if self._home.is_closed():
+            # Its session closes the descriptor; a transport cannot be told any more.
+            return
         connection = self._answer.connection
         if connection is not None and isinstance(connection.transport, asyncio.WriteTransport):
             connection.transport.abort()

@@ -168,6 +168,15 @@ def test_a_result_that_cannot_be_fetched_is_an_error(sogni: Run, supernet: Local
     assert "Signature" not in result.stderr
 
 
+def test_after_a_failure_what_cannot_be_saved_is_no_second_error(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.flag_nsfw(1)
+    supernet.faults.http("/storage/*", method="GET", status=404, times=20)
+    result = sogni("image", "a lighthouse", "-n", "2")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has 1 of 2 results" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_cost_limit_refuses(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("image", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1

@@ -112,3 +112,19 @@ def test_check_tells_a_refused_key_from_a_failing_service(
     assert "Not today" in result.stdout
     monkeypatch.setenv("SOGNI_API_KEY", "wrong")
     assert sogni("check", "--json").exit_code == AUTHENTICATION
+
+
+def test_a_mistake_that_the_service_finds_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.http("/v1/account/me", status=400, message="Not like this")
+    result = sogni("account")
+    assert result.exit_code == FAILED
+    assert result.stderr.startswith("sogni: HTTP 400: Not like this")
+
+
+@pytest.mark.parametrize(
+    "options", [("--spark", "much"), ("--sogni", "-1"), ("--step-time", "-1"), ("--rest-port", "x")]
+)
+def test_an_emulator_that_cannot_be_is_wrong_usage(sogni: Run, options: tuple[str, ...]) -> None:
+    result = sogni("emulator", *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert options[0] in result.stderr

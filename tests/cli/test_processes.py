@@ -43,6 +43,23 @@ def test_interrupted_it_cancels_what_nobody_would_collect(start: Start, supernet
     assert project["status"] == "canceled"
 
 
+def test_interrupted_before_anything_was_sent_there_is_nothing_to_cancel(start: Start, supernet: LocalSupernet) -> None:
+    refusal = supernet.faults.refuse_upgrade(hang=True, times=5)
+    process = start("image", "a lighthouse")
+    supernet.wait_for(lambda: refusal.fired)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ("", "sogni: interrupted\n")
+    assert process.returncode == 130
+    assert supernet.projects == []
+
+
+def test_a_prompt_that_is_no_text_is_refused(start: Start) -> None:
+    process = start("image", os.fsdecode(b"caf\xe9"))
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr.count("\n")) == (2, "", 1)
+    assert "PROMPT" in stderr
+
+
 def test_terminated_it_ends_in_order(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     process = start("image", "a lighthouse")
@@ -131,7 +148,7 @@ def test_on_a_terminal_there_is_a_bar_that_vanishes(start: Start, supernet: Loca
     process = start("image", "a lighthouse", "-n", "2", "--name", "it-{index}", stderr=theirs, env_extra=TERMINAL)
     os.close(theirs)
     seen = b""
-    while b"image" not in seen:
+    while b"queued" not in seen:
         assert select.select([ours], [], [], 20)[0], seen
         seen += os.read(ours, 65536)
     supernet.resume_workers()

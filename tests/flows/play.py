@@ -296,12 +296,13 @@ def model(**fields: Any) -> SupportedModel:
 
 
 PRESET = SizePreset(id="square", label="Square", width=512, height=512, ratio="1:1", aspect="1")
-MODELS = ("GET socket/api/v1/models/list", bare([{"id": MODEL, "name": "Flux", "SID": 7, "tier": "tier", "media": "image"}]))  # noqa: E501
+MODELS = (
+    "GET socket/api/v1/models/list",
+    bare([{"id": MODEL, "name": "Flux", "SID": 7, "tier": "tier", "media": "image"}]),
+)
 TIERS = ("GET socket/api/v2/models/tiers", bare({"tier": {"type": "image"}}))
 
 
 def estimate(token: Any = "2.5") -> HttpReply:
     """An estimate."""
     return bare({"quote": {"project": {"costInToken": token, "costInUSD": "0.1"}}})
-
-

@@ -144,6 +144,4 @@ def test_a_connection_that_is_gone_for_good_ends_the_wait() -> None:
 
 def test_a_drop_does_not_end_the_wait() -> None:
     stage = Stage().connects()
-    stage.play(
-        cancel_project(PROJECT), SENT, (ANSWER, lambda stage: answers(True)(stage.reconnects()))
-    )
+    stage.play(cancel_project(PROJECT), SENT, (ANSWER, lambda stage: answers(True)(stage.reconnects())))

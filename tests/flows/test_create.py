@@ -46,7 +46,12 @@ def test_a_project_is_sent_once_its_model_is_known() -> None:
     stage = Stage(app_source="shop").connects()
     project = stage.play(create(positive_prompt="a lighthouse", number_of_media=2), MODELS, TIERS, SENT)
     (kind, payload) = stage.frames[0]
-    assert (kind, payload["jobID"], payload["numberOfImages"], payload["appSource"]) == ("jobRequest", "ID-1", 2, "shop")
+    assert (kind, payload["jobID"], payload["numberOfImages"], payload["appSource"]) == (
+        "jobRequest",
+        "ID-1",
+        2,
+        "shop",
+    )
     assert (project.id, project.number_of_media, project.kind, project.app_id) == ("ID-1", 2, "image", "app-1")
     assert stage.state.tracked() == [project]
 

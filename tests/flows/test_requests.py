@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sogni.errors import NotFoundError, ProtocolError, RateLimitError, ServerError, SogniConnectionError
-from sogni.errors import SogniTimeoutError
+from sogni.errors import (
+    NotFoundError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    SogniConnectionError,
+    SogniTimeoutError,
+)
 from sogni.flows.requests import PASSING, ask, ask_bare, ask_data, ask_for, pause_before, request
 from sogni.models.account import AccountInfo
 from sogni.models.catalogue import SizePreset
@@ -19,9 +25,7 @@ THING = get("/v1/thing")
 
 @pytest.mark.parametrize("status", sorted(PASSING))
 def test_a_read_is_sent_again_after_a_status_that_passes(status: int) -> None:
-    reply = Stage().play(
-        request(THING), (READ, refused(status)), ("pause 0.25 ±20%", None), (READ, ok({"a": 1}))
-    )
+    reply = Stage().play(request(THING), (READ, refused(status)), ("pause 0.25 ±20%", None), (READ, ok({"a": 1})))
     assert reply.status == 200
 
 

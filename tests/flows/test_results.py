@@ -74,9 +74,7 @@ def test_results_complete_in_the_order_of_their_frames_whichever_address_comes_f
         stage.receives("jobResult", result("B3"))
         return url(2)
 
-    stage.play(
-        sign_results(PROJECT), (address(), url(1)), (address(OTHER), a_third_arrives), (address("B3"), url(3))
-    )
+    stage.play(sign_results(PROJECT), (address(), url(1)), (address(OTHER), a_third_arrives), (address("B3"), url(3)))
     assert [event.job_id for event in stage.told("job")] == [JOB, OTHER, "B3"]
     assert project.result_urls == ["https://store/1", "https://store/2", "https://store/3"]
 
@@ -279,9 +277,7 @@ def test_without_a_record_the_project_is_what_it_is(stage: Stage) -> None:
 def test_a_project_that_settles_meanwhile_needs_no_record(stage: Stage) -> None:
     completes(stage)
     late = result(resultUrl="u")
-    stage.play(
-        sync_project(PROJECT), (RECORD, lambda stage: stage.receives("jobResult", late) and refused(404))
-    )
+    stage.play(sync_project(PROJECT), (RECORD, lambda stage: stage.receives("jobResult", late) and refused(404)))
 
 
 def test_a_project_that_goes_on_is_not_settled_for_want_of_a_record(stage: Stage) -> None:
@@ -404,7 +400,5 @@ def test_a_reason_of_digits_is_a_code() -> None:
 def test_every_failure_to_read_a_record_is_tried_again(error: Exception) -> None:
     stage = Stage(retry=RetryPolicy(attempts=1)).connects()
     project = completes(stage)
-    stage.play(
-        sync_project(PROJECT), (RECORD, error), PAUSE, (RECORD, ok({"project": recorded(done(resultUrl="u"))}))
-    )
+    stage.play(sync_project(PROJECT), (RECORD, error), PAUSE, (RECORD, ok({"project": recorded(done(resultUrl="u"))})))
     assert project.settled

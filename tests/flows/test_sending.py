@@ -6,6 +6,7 @@ import pytest
 
 from sogni.errors import AuthenticationError, ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
 from sogni.flows.sending import open_connection, send_frame
+from sogni.protocol.connection import Closed
 from sogni.settings import Timeouts
 from tests.flows.play import TIMEOUT, Stage
 
@@ -94,3 +95,16 @@ def test_opening_waits_as_long_as_it_is_told(timeout: float) -> None:
         SogniTimeoutError, open_connection(timeout), (f"until the socket (connect, {timeout:g} s)", TIMEOUT)
     )
     assert error.phase == "connect"
+
+
+def test_a_connection_that_cannot_be_made_in_time_says_why() -> None:
+    stage = Stage()
+    cause = SogniConnectionError("no route to host")
+
+    def fails(stage: Stage) -> object:
+        stage.state.lost(Closed(1006, cause=cause), monotonic=0, now=0, jitter=1)
+        return TIMEOUT
+
+    error = stage.fail(SogniTimeoutError, open_connection(5), ("until the socket (connect, 5 s)", fails))
+    assert error.message == "not connected within 5 seconds; the last attempt failed: no route to host"
+    assert (error.phase, error.timeout, error.__cause__) == ("connect", 5, cause)

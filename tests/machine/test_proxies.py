@@ -13,8 +13,8 @@ import pytest
 import requests.utils
 
 from sogni.errors import SogniConnectionError
-from sogni.protocol.websocket_frames import TEXT
 from sogni.machine.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy
+from sogni.protocol.websocket_frames import TEXT
 from sogni.transport.websocket import SerialSocket
 from tests.transport.websocket_peers import GUARD, Connection, ConnectProxy, serving
 

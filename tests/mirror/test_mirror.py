@@ -36,6 +36,7 @@ SAME_MEANING = {
     "AsyncIterator": "Iterator",
     "AsyncIterable": "Iterable",
     "AsyncGenerator": "Generator",
+    "AsyncBinaryIO": "BinaryIO",
     "AsyncContextManager": "ContextManager",
     "AbstractAsyncContextManager": "AbstractContextManager",
     "sogni_async": "sogni",
@@ -69,11 +70,11 @@ def defined_in(package: str) -> dict[str, Any]:
 
 
 def members(owner: type) -> dict[str, Any]:
-    """The public methods and properties of a class, those of its bases in the package included."""
-    package = owner.__module__.partition(".")[0]
+    """The public methods and properties of a class, those of its bases in the package and the core included."""
+    ours = {owner.__module__.partition(".")[0], "sogni"}
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
-        if base.__module__.partition(".")[0] != package:
+        if base.__module__.partition(".")[0] not in ours:
             continue
         for name, value in vars(base).items():
             spelled = next((plain for plain, other in ASYNC_SPELLING.items() if other == name), name)
@@ -194,6 +195,8 @@ def signature_lines(function: Callable[..., Any]) -> list[str]:
 def docstring_words(value: object) -> list[str]:
     """A docstring without what makes it asyncio; the line breaks may then fall elsewhere."""
     text = inspect.getdoc(value) or ""
+    # `(await project.wait()).status` needs parentheses that `project.wait().status` does not have.
+    text = re.sub(r"\(await\s+([\w.]+\([^()]*\))\)", r"\1", text)
     text = re.sub(r"\bawait\s+", "", text)
     text = re.sub(r"\basync\s+(with|for|def)\b", r"\1", text)
     text = re.sub(r"\basyncio\.run\((\w+)\(\)\)", r"\1()", text)
@@ -249,8 +252,7 @@ def test_signatures_are_the_same(owner, member):
 @each_callable
 def test_overloads_are_the_same(owner, member):
     blocking, asyncio_one = (
-        [signature_lines(overload) for overload in typing.get_overloads(function)]
-        for function in pair(owner, member)
+        [signature_lines(overload) for overload in typing.get_overloads(function)] for function in pair(owner, member)
     )
     assert blocking == asyncio_one
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.emulator import LocalSupernet
+from sogni.emulator import LocalSupernet, RecordedUpgrade
 from tests.scenarios.conftest import SOON, Sdk, until
 
 
@@ -26,6 +26,11 @@ def requests_for(supernet: LocalSupernet, project_id: str) -> int:
     """How often the request of a project arrived and was read."""
     frames = [a for a in supernet.requests if getattr(a, "type", "") == "jobRequest" and not a.dropped]
     return sum(1 for frame in frames if frame.data["jobID"] == project_id)
+
+
+def upgrades(supernet: LocalSupernet) -> list[Any]:
+    """The connections that were opened."""
+    return [a for a in supernet.requests if isinstance(a, RecordedUpgrade)]
 
 
 def made(supernet: LocalSupernet) -> list[int]:
@@ -177,8 +182,7 @@ async def test_switching_the_network(sdk: Sdk, supernet: LocalSupernet) -> None:
         assert await sdk.call(client.account.switch_network, "relaxed") == "relaxed"
         await until(lambda: client.current_account.network == "relaxed")
         supernet.drop_connections()
-        await until(lambda: supernet.connection_count and client.is_connected and client.current_account.network_status == "connected")
-        upgrade = [a for a in supernet.requests if hasattr(a, "connection") and hasattr(a, "status")][-1]
+        upgrade = (await until(lambda: upgrades(supernet)[1:]))[-1]
         assert upgrade.query["forceWorkerId"] == ""
 
 
@@ -189,6 +193,5 @@ async def test_subscriptions_are_kept_over_a_reconnect(sdk: Sdk, supernet: Local
         await sdk.call(client.set_socket_event_subscriptions, {"toastMessage": False})
         await until(lambda: frames)
         supernet.drop_connections()
-        await until(lambda: len([a for a in supernet.requests if hasattr(a, "connection") and hasattr(a, "status")]) > 1)
-        upgrade = [a for a in supernet.requests if hasattr(a, "connection") and hasattr(a, "status")][-1]
+        upgrade = (await until(lambda: upgrades(supernet)[1:]))[-1]
         assert '"toastMessage":false' in upgrade.query["socketEventSubscriptions"]

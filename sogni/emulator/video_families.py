@@ -1,0 +1,131 @@
+"""What is known of each family of video models: workflows, the assets they take, frame rates, limits.
+
+Read by the check of video requests (projects-4.2 §6, projects-5x §3, §4). Values only: a new family is a new
+row in ``FAMILIES``, a new Seedance model a new row in ``SEEDANCE``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from attrs import frozen
+
+ASSETS = (
+    "referenceImage",
+    "referenceImageEnd",
+    "referenceAudio",
+    "referenceAudioIdentity",
+    "referenceVideo",
+    "referenceMask",
+)
+"""In the order they are checked in."""
+
+# R required, O optional, X forbidden; the columns are those of ``ASSETS``.
+ASSET_MATRIX: Mapping[str, str] = {
+    "t2v": "XXXOXX",
+    "i2v": "OOXOXX",
+    "s2v": "RXRXXX",
+    "ia2v": "RXRXXX",
+    "a2v": "XXRXXX",
+    "animate-move": "RXXXRX",
+    "animate-replace": "RXXXRX",
+    "v2v": "OXXORO",
+}
+NEEDS_ONE_OF: Mapping[str, tuple[str, ...]] = {"i2v": ("referenceImage", "referenceImageEnd")}
+CARRIES_REFERENCE_AUDIO = frozenset({"s2v", "ia2v", "a2v"})
+TAKES_SUBJECT_POINTS = "animate-replace"
+TAKES_CONTROL_NET = "v2v"
+CONTROL_NAMES = ("canny", "pose", "depth", "detailer", "outpaint", "inpaint")
+DISTILLED_CONTROL_NAMES = ("outpaint", "inpaint")
+
+
+@frozen(kw_only=True)
+class Family:
+    """One family.
+
+    ``workflows`` are looked for in a model's id, in this order; none means that the inputs decide.
+    ``frame_rates`` lists what a request may ask for, ``rate_range`` bounds it where any number will do.
+    ``native_rate`` is set where frames are generated at one rate and a higher one is interpolated.
+    ``native_sound``: the model makes a sound of its own.
+    """
+
+    name: str
+    prefix: str
+    workflows: tuple[str, ...] = ()
+    frame_rates: tuple[int, ...] = ()
+    rate_range: tuple[int, int] | None = None
+    native_rate: int | None = None
+    native_sound: bool = False
+    negative_prompt: bool = True
+    default_frames: int = 81
+
+
+FAMILIES: Sequence[Family] = (
+    Family(
+        name="WAN 2.2",
+        prefix="wan_v2.2",
+        workflows=("i2v", "t2v", "s2v", "animate-move", "animate-replace"),
+        frame_rates=(16, 32),
+        native_rate=16,
+    ),
+    Family(
+        name="LTX",
+        prefix="ltx2",
+        workflows=("i2v", "t2v", "v2v", "ia2v", "a2v"),
+        rate_range=(1, 60),
+        native_sound=True,
+        default_frames=97,
+    ),
+    Family(
+        name="Seedance",
+        prefix="seedance-2",
+        frame_rates=(24,),
+        native_sound=True,
+        negative_prompt=False,
+        default_frames=121,
+    ),
+)
+
+
+@frozen(kw_only=True)
+class References:
+    """What a Seedance model takes: how many references of each kind and in total, how long and how large
+    the result may be (``short_side`` in pixels), and what the newer ones can."""
+
+    images: int = 9
+    videos: int = 3
+    audios: int = 3
+    total: int = 12
+    frames: tuple[int, int] = (97, 361)
+    short_side: int
+    audio_alone: bool = False
+    task_type: bool = False
+    formats: tuple[Literal["mp4", "mov"], ...] = ("mp4",)
+
+
+SEEDANCE: Mapping[str, References] = {
+    "seedance-2-0": References(short_side=2160),
+    "seedance-2-0-mini": References(short_side=720),
+    "seedance-2-0-fast": References(short_side=720),
+    "seedance-2-5": References(
+        images=30,
+        videos=10,
+        audios=10,
+        total=50,
+        frames=(97, 721),
+        short_side=1080,
+        audio_alone=True,
+        task_type=True,
+        formats=("mp4", "mov"),
+    ),
+}
+
+
+def family_of(model_id: str) -> Family:
+    """Return the family of a served video model."""
+    return next(family for family in FAMILIES if model_id.startswith(family.prefix))
+
+
+def workflow_of(family: Family, model_id: str) -> str | None:
+    return next((workflow for workflow in family.workflows if f"_{workflow}" in model_id), None)

@@ -1,0 +1,74 @@
+"""Exit codes and last words."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from sogni.cli.ending import Interrupted, code_of, ended, words_of
+from sogni.errors import (
+    AuthenticationError,
+    ConnectionRejectedError,
+    PermissionDeniedError,
+    ProjectCanceledError,
+    SogniTimeoutError,
+    ValidationError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (Interrupted("interrupted; project A was canceled"), 130),
+        (click.Abort(), 130),
+        (click.UsageError("wrong"), 2),
+        (ValidationError("wrong", field="steps"), 2),
+        (ValidationError("wrong", method="POST", url="https://api.example.test/"), 1),
+        (AuthenticationError("who are you", status=401), 3),
+        (PermissionDeniedError("not yours", status=403), 1),
+        (ConnectionRejectedError("displaced", close_code=4015), 1),
+        (SogniTimeoutError("late", phase="connect"), 124),
+        (ProjectCanceledError("canceled"), 1),
+        (FileNotFoundError(2, "No such file or directory", "x.png"), 1),
+        (RuntimeError("a mistake of ours"), 1),
+    ],
+    ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else str(it),
+)
+def test_every_error_has_a_code(error: BaseException, code: int) -> None:
+    assert code_of(error) == code
+
+
+def noted(error: Exception) -> Exception:
+    error.add_note("while uploading starting_image")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (Interrupted("interrupted; it was canceled"), "interrupted; it was canceled"),
+        (click.FileError("key", "No such file"), "Could not open file 'key': No such file"),
+        (noted(ProjectCanceledError("canceled")), "canceled (while uploading starting_image)"),
+        (PermissionError(13, "Permission denied", "out/x.png"), "out/x.png: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("a mistake of ours"), "unexpected RuntimeError: a mistake of ours"),
+        (ModuleNotFoundError("the emulator needs numpy"), "the emulator needs numpy"),
+    ],
+    ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
+)
+def test_every_error_has_words(error: BaseException, words: str) -> None:
+    assert words_of(error) == words
+
+
+def test_an_error_of_many_lines_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def run() -> None:
+        raise ProjectCanceledError("first\nsecond\r\n  third")
+
+    assert ended(run) == 1
+    assert capsys.readouterr() == ("", "sogni: first second third\n")
+
+
+def test_a_command_may_choose_its_code() -> None:
+    assert [ended(lambda: 3), ended(lambda: None), ended(lambda: "text")] == [3, 0, 0]

@@ -1,0 +1,123 @@
+"""What is drawn while a project runs, in terminals of any size."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import define, field
+from rich.console import Console
+
+from sogni.cli.output import print_table
+from sogni.cli.progress import Display, showing
+
+
+@define
+class Work:
+    """As much of a project, or of a job, as is drawn."""
+
+    type: str = "image"
+    status: str = "processing"
+    progress: int = 40
+    queue_position: int = -1
+    finished: bool = False
+    worker_name: str | None = "a-worker"
+    eta: datetime | None = field(factory=lambda: datetime.now(UTC) + timedelta(seconds=75.4))
+    jobs: list[Work] = field(factory=list)
+
+
+def drawn(project: Work | None, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
+    console = Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
+    display = Display()
+    display.project = project
+    console.print(display.table(console))
+    file.flush()
+    return raw.getvalue().decode(encoding).splitlines()
+
+
+def test_before_there_is_a_project_it_says_what_is_done() -> None:
+    assert [line.strip() for line in drawn(None, 80)] == ["connecting"]
+
+
+def test_the_whole_and_every_job_have_percent_time_and_worker() -> None:
+    whole, first, second = drawn(Work(worker_name=None, jobs=[Work(), Work(finished=True, status="completed")]), 90)
+    assert "processing" in whole
+    assert " 40% " in whole
+    assert "1:15" in whole
+    assert "image 1 processing" in first
+    assert first.endswith("a-worker")
+    assert "image 2 completed" in second
+    assert "1:15" not in second
+
+
+def test_a_queue_is_told_with_its_place() -> None:
+    assert drawn(Work(status="queued", queue_position=3, eta=None), 80)[0].startswith("queued at place 3 ")
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 63, 64, 80, 200])
+def test_a_row_is_a_line_in_any_width(width: int) -> None:
+    lines = drawn(Work(jobs=[Work(worker_name="a worker with quite a long name, 工作者")] * 2), width)
+    assert len(lines) == 3
+    assert all(len(line.rstrip()) <= width for line in lines)
+
+
+def test_of_many_jobs_the_unfinished_ones_that_fit_are_drawn() -> None:
+    jobs = [Work(finished=True, status="completed"), *(Work() for _ in range(30))]
+    assert len(drawn(Work(jobs=jobs), 80)) == 1 + 8
+    assert len(drawn(Work(jobs=jobs), 80, height=6)) == 1 + 3
+    assert "completed" not in "".join(drawn(Work(jobs=jobs), 80))
+
+
+def test_a_terminal_without_unicode_gets_a_bar_as_well() -> None:
+    assert "-----" in drawn(Work(progress=100, jobs=[Work()]), 80, encoding="ascii")[0]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    """Both streams are a terminal; not as a fixture, because pytest sets the streams anew before a test."""
+    stream = Terminal()
+    with monkeypatch.context() as patch:
+        for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}.items():
+            patch.setenv(name, value)
+        patch.setattr("sys.stderr", stream)
+        patch.setattr("sys.stdout", stream)
+        yield stream
+
+
+def test_a_terminal_gets_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as stream, showing():
+        pass
+    assert "connecting" in stream.getvalue()
+
+
+def test_a_pipe_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing():
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_table_on_a_terminal_has_headings_and_whole_first_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("a-very-long-model-name-that-is-copied-by-hand", "[4]", "some words that may wrap " * 4)]
+    with terminal(monkeypatch) as stream:
+        print_table(("model", "workers", "name"), rows)
+    text = stream.getvalue()
+    assert re.sub(r"\x1b\[\d*m", "", text).split()[:3] == ["model", "workers", "name"]
+    assert rows[0][0] in text
+    # Square brackets are no markup.
+    assert "[4]" in text
+
+
+def test_a_table_in_a_pipe_is_tabs_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("model", "name"), [("one", "two\nlines"), ("two", "tab\there")])
+    assert capsys.readouterr().out == "one\ttwo lines\ntwo\ttab here\n"

@@ -1,0 +1,99 @@
+"""The order of checking, sending and reading of chat completions (chat §2, §5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sogni.errors import ChatError, SogniTimeoutError, ValidationError
+from sogni.flows.chat import begin_completion, complete, next_chunks, whole_answer
+from tests.flows.play import STOP, TIMEOUT, Stage
+
+HELLO = [{"role": "user", "content": "hello"}]
+SENT = ("frame llmJobRequest", None)
+READY = "until the socket (ready, 30 s)"
+ANSWER = "until the answer of chat job ID-1 (run, 9 s)"
+CHUNK = "until an answer (job ID-1) (run, for ever)"
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage().connects()
+
+
+def says(text: str) -> Any:
+    return lambda stage: stage.receives("jobTokens", {"jobID": "ID-1", "content": text}) and None
+
+
+def ends(stage: Stage) -> None:
+    stage.receives("llmJobResult", {"jobID": "ID-1", "timeTaken": 2})
+
+
+def fails(stage: Stage) -> None:
+    stage.receives("llmJobError", {"jobID": "ID-1", "error": "invalid_request", "error_message": "no"})
+
+
+def test_a_completion_is_the_whole_answer(stage: Stage) -> None:
+    def answers(stage: Stage) -> None:
+        says("hi ")(stage)
+        says("there")(stage)
+        ends(stage)
+
+    result = stage.play(complete("qwen", HELLO, {"temperature": 0.5}, 9), SENT, (ANSWER, answers))
+    assert (result.content, result.time_taken, stage.state.chats) == ("hi there", 2, {})
+    payload = stage.frames[0][1]
+    assert (payload["jobID"], payload["model"], payload["messages"], payload["temperature"]) == (
+        "ID-1", "qwen", HELLO, 0.5,
+    )  # fmt: skip
+
+
+def test_a_completion_is_registered_before_its_frame_is_written(stage: Stage) -> None:
+    chat = stage.play(begin_completion("qwen", HELLO, {}), ("frame llmJobRequest", says("early")))
+    assert [chunk.content for chunk in stage.play(next_chunks(chat))] == ["early"]
+
+
+def test_chunks_come_until_the_end(stage: Stage) -> None:
+    chat = stage.play(begin_completion("qwen", HELLO, {}), SENT)
+    assert [chunk.content for chunk in stage.play(next_chunks(chat), (CHUNK, says("a")))] == ["a"]
+    assert stage.play(next_chunks(chat), (CHUNK, ends)) == []
+
+
+def test_what_was_said_before_a_failure_is_read_first(stage: Stage) -> None:
+    chat = stage.play(begin_completion("qwen", HELLO, {}), SENT)
+    says("a")(stage)
+    fails(stage)
+    assert len(stage.play(next_chunks(chat))) == 1
+    assert stage.fail(ChatError, next_chunks(chat)).error_type == "invalid_request"
+    stage.fail(ChatError, whole_answer(chat, 9))
+
+
+def test_an_answer_that_takes_too_long_is_forgotten(stage: Stage) -> None:
+    stage.fail(SogniTimeoutError, complete("qwen", HELLO, {}, 9), SENT, (ANSWER, TIMEOUT))
+    assert stage.state.chats == {}
+
+
+def test_mistakes_are_found_before_anything_is_sent(stage: Stage) -> None:
+    assert "temperature" in str(stage.fail(TypeError, begin_completion("qwen", HELLO, {"temprature": 1})))
+    stage.fail(ValidationError, begin_completion("qwen", "hello", {}))
+
+
+@pytest.mark.parametrize("end", [TIMEOUT, STOP])
+def test_a_request_that_was_not_written_leaves_nothing(end: Any) -> None:
+    stage = Stage()
+    try:
+        stage.play(begin_completion("qwen", HELLO, {}), (READY, end))
+    except SogniTimeoutError:
+        assert end is TIMEOUT
+    assert stage.state.chats == {}
+
+
+def test_a_request_that_waits_for_the_next_connection_is_not_lost_with_the_last(stage: Stage) -> None:
+    def comes_back(stage: Stage) -> None:
+        stage.drops().connects().receives("authenticated", {"activeLLMJobIDs": []})
+
+    stage.drops()
+    chat = stage.play(begin_completion("qwen", HELLO, {}), (READY, comes_back), SENT)
+    assert (chat.done, chat.being_sent) == (False, False)
+    stage.drops().connects().receives("authenticated", {"activeLLMJobIDs": []})
+    assert chat.done

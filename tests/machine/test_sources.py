@@ -1,0 +1,239 @@
+"""How a media input is read: a path, bytes, a file object, an image."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sogni.errors import ValidationError
+from sogni.machine.sources import MediaSource, finished_spool, open_source, spool, spooled
+
+CONTENT = b"\x89PNG and more content than a head holds"
+
+
+def read(source: MediaSource) -> bytes:
+    with source.open() as file:
+        return file.read()
+
+
+def refusal(value: Any) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        open_source("starting_image", value)
+    assert caught.value.field == "starting_image"
+    return caught.value
+
+
+class AsBytes:
+    """A path in bytes, as `os.scandir(b'.')` gives."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = os.fsencode(path)
+
+    def __fspath__(self) -> bytes:
+        return self._path
+
+
+class Pipe(io.RawIOBase):
+    """What can be read only once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        return next(self._pieces, b"") if size else b""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.mark.parametrize("form", [str, Path, AsBytes])
+def test_a_path_is_read_afresh_every_time(path: Path, form: Any) -> None:
+    source = open_source("image", form(path))
+    assert (source.name, source.size, source.head) == ("picture.png", len(CONTENT), CONTENT[:12])
+    assert [read(source), read(source)] == [CONTENT, CONTENT]
+    source.close()
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_bytes_are_named_by_their_field(form: Any) -> None:
+    source = open_source("image", form(CONTENT))
+    assert (source.name, source.size, source.head) == ("the bytes given as image", len(CONTENT), CONTENT[:12])
+    assert [read(source), read(source)] == [CONTENT, CONTENT]
+
+
+def test_bytes_that_change_later_are_those_that_were_given() -> None:
+    given = bytearray(CONTENT)
+    source = open_source("image", given)
+    given[:] = b"other"
+    assert read(source) == CONTENT
+
+
+def test_a_file_object_is_read_from_where_it_stands_and_stays_open(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(4)
+        source = open_source("image", file)
+        assert (source.name, source.size, source.head, file.tell()) == (
+            "picture.png", len(CONTENT) - 4, CONTENT[4:16], 4,
+        )  # fmt: skip
+        assert [read(source), read(source)] == [CONTENT[4:], CONTENT[4:]]
+        source.close()
+        assert not file.closed
+
+
+def test_a_borrowed_file_can_be_read_in_pieces() -> None:
+    with open_source("image", io.BytesIO(CONTENT)).open() as file:
+        assert file.readable()
+        assert file.read(4) == CONTENT[:4]
+        buffer = bytearray(6)
+        assert (file.readinto(buffer), bytes(buffer)) == (6, CONTENT[4:10])  # type: ignore[attr-defined]
+
+
+def test_a_file_object_without_a_name_is_named_by_its_field() -> None:
+    with tempfile.SpooledTemporaryFile() as file:
+        file.write(CONTENT)
+        file.seek(0)
+        assert open_source("image", file).name == "the file given as image"
+
+
+def test_what_can_be_read_only_once_is_kept_in_a_temporary_file() -> None:
+    source = open_source("image", Pipe(iter([CONTENT[:5], CONTENT[5:]])))
+    assert (source.size, source.head) == (len(CONTENT), CONTENT[:12])
+    assert [read(source), read(source)] == [CONTENT, CONTENT]
+    source.close()
+    with pytest.raises(ValueError):
+        source.open()
+
+
+def test_a_large_input_that_can_be_read_only_once_is_kept_on_disk() -> None:
+    piece = bytes(700_000)
+    source = open_source("image", Pipe(iter([piece, piece])))
+    assert source.size == 1_400_000
+    source.close()
+
+
+def test_pieces_that_stop_with_an_error_leave_nothing() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"x" * 2_000_000
+        raise OSError("cut off")
+
+    with pytest.raises(OSError, match="cut off"):
+        spooled("image", pieces())
+
+
+def test_a_filled_spool_is_a_source_that_owns_it() -> None:
+    file = spool()
+    file.write(CONTENT)
+    source = finished_spool("a result", file)
+    assert (source.name, read(source)) == ("a result", CONTENT)
+    source.close()
+    assert file.closed
+
+
+class Image:
+    """An image of Pillow, as far as it matters."""
+
+    size = (1, 1)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def save(self, file: Any, format: str | None = None) -> None:
+        if self._error is not None:
+            raise self._error
+        assert format == "PNG"
+        file.write(CONTENT)
+
+
+def test_an_image_is_written_as_png() -> None:
+    source = open_source("image", Image())
+    assert (source.name, read(source)) == ("the image given as image", CONTENT)
+
+
+@pytest.mark.parametrize("error", [OSError("mode"), ValueError("mode"), KeyError("mode")])
+def test_an_image_that_cannot_be_written_is_refused(error: Exception) -> None:
+    assert "cannot be written as PNG" in refusal(Image(error)).message
+
+
+@pytest.mark.parametrize("value", [b"", bytearray(), io.BytesIO()])
+def test_an_empty_input_is_refused(value: Any) -> None:
+    assert refusal(value).allowed == "a file with content"
+
+
+def test_an_empty_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    assert refusal(tmp_path / "empty.png").message == "starting_image: empty.png is empty"
+
+
+def test_an_empty_pipe_is_refused_and_its_temporary_file_closed() -> None:
+    refusal(Pipe(iter([])))
+
+
+def test_a_file_object_beyond_its_end_has_no_content() -> None:
+    file = io.BytesIO(CONTENT)
+    file.seek(1000)
+    assert refusal(file).allowed == "a file with content"
+
+
+@pytest.mark.parametrize("value", [None, 7, True, object(), ["a.png"]])
+def test_what_is_no_media_is_refused(value: Any) -> None:
+    assert refusal(value).value == type(value).__name__
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("https://host/a.png?sig=secret", "an address"),
+        ("HTTP://host/a.png", "an address"),
+        ("ftp://host/a.png", "an address"),
+        ("data:image/png;base64,AAAA", "a data: URI"),
+    ],
+)
+def test_an_address_is_no_path(value: str, kind: str) -> None:
+    error = refusal(value)
+    assert (kind in error.message, "secret" in str(error.value)) == (True, False)
+
+
+def test_a_word_before_a_colon_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("https", "a:b.png"):
+        Path(name).write_bytes(CONTENT)
+        assert read(open_source("image", name)) == CONTENT
+
+
+@pytest.mark.parametrize("name", ["missing.png", ".", "nul\0.png"])
+def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    error = refusal(os.path.join(tmp_path, name))
+    assert (error.allowed, "cannot read" in error.message) == ("a readable file", True)
+
+
+def test_a_text_file_is_refused(path: Path) -> None:
+    with path.open(encoding="latin-1") as file:
+        assert refusal(file).message.endswith("open it with mode 'rb'")
+    assert refusal(io.StringIO("text")).value == "the file given as starting_image"
+
+
+def test_a_closed_file_is_refused() -> None:
+    file = io.BytesIO(CONTENT)
+    file.close()
+    assert "cannot read" in refusal(file).message
+
+
+def test_what_only_looks_like_a_file_is_refused() -> None:
+    class Reader:
+        def read(self) -> bytes:
+            return CONTENT
+
+    assert "cannot read" in refusal(Reader()).message

@@ -1,0 +1,62 @@
+"""What a change asks for, in the order in which it came up; and who is woken."""
+
+from __future__ import annotations
+
+import threading
+
+from sogni.protocol.chores import FetchAccount, SignResults
+from sogni.protocol.listeners import Listeners
+from sogni.protocol.outbox import Delivery, Outbox, Wakers
+
+
+def test_everything_is_kept_in_order() -> None:
+    out, listeners = Outbox(), Listeners()
+    out.wake("a")
+    out.wake("b")
+    out.tell(listeners, "updated", {"x"})
+    out.tell(listeners, "progress", 5, "job")
+    out.begin(SignResults("P"))
+    out.begin(FetchAccount())
+    assert ["a", "b"] == out.woken
+    assert [Delivery(listeners, "updated", {"x"}, None), Delivery(listeners, "progress", 5, "job")] == out.deliveries
+    assert [SignResults("P"), FetchAccount()] == out.begun
+
+
+def test_a_wake_up_reaches_all_who_wait_for_its_topic() -> None:
+    wakers = Wakers()
+    mine, yours, other = threading.Event(), threading.Event(), threading.Event()
+    wakers.add("a", mine)
+    wakers.add("a", yours)
+    wakers.add("b", other)
+    wakers.wake("a")
+    wakers.wake("nobody waits for this")
+    assert (True, True, False) == (mine.is_set(), yours.is_set(), other.is_set())
+
+
+def test_who_has_gone_is_not_woken() -> None:
+    wakers = Wakers()
+    mine, yours = threading.Event(), threading.Event()
+    wakers.add("a", mine)
+    wakers.add("a", yours)
+    wakers.remove("a", mine)
+    wakers.wake("a")
+    assert (False, True) == (mine.is_set(), yours.is_set())
+
+
+def test_going_twice_does_nothing() -> None:
+    wakers = Wakers()
+    mine = threading.Event()
+    wakers.add("a", mine)
+    wakers.remove("a", mine)
+    wakers.remove("a", mine)
+    wakers.wake_all()
+    assert not mine.is_set()
+
+
+def test_all_can_be_woken_at_once() -> None:
+    wakers = Wakers()
+    signals = [threading.Event() for _ in range(3)]
+    for place, signal in enumerate(signals):
+        wakers.add(place % 2, signal)
+    wakers.wake_all()
+    assert [True] * 3 == [signal.is_set() for signal in signals]

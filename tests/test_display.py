@@ -1,0 +1,182 @@
+"""What is shown of jobs and projects: in notebooks, on a terminal, in a pipe."""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sogni.display import in_notebook, job_html, live_in_notebook, project_html, watching
+from sogni.models.events import ErrorData
+from sogni.models.params import ImageProjectParams
+from sogni.protocol.outbox import Outbox
+from sogni.protocol.project_state import ProjectState
+from sogni.protocol.views import JobView, ProjectView
+
+EVIL = '"><script>alert(1)</script>'
+
+
+def project_of(*results: dict[str, Any], media: int = 2) -> ProjectView:
+    params = ImageProjectParams(model_id="m", number_of_media=media)
+    state = ProjectState("P", params, Outbox(), now=0, kind="image", listening=[])
+    for result in results:
+        state.job_result(result, 1)
+    return ProjectView(None, state)
+
+
+def told(project: ProjectView) -> None:
+    """Deliver what the outbox holds, as a shell does."""
+    deliveries = project._state.out.deliveries
+    for delivery in deliveries:
+        for function in delivery.listeners.take(delivery.event):
+            function(delivery.value)
+    deliveries.clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("image", '<img src="https://h/r?a=1&amp;b=2" alt="job J" style="max-width:100%;max-height:32em">'),
+        ("video", '<video src="https://h/r?a=1&amp;b=2" controls loop style="max-width:100%;max-height:32em"></video>'),
+        ("audio", '<audio src="https://h/r?a=1&amp;b=2" controls></audio>'),
+        ("model", "<code>&lt;Job J completed 100%&gt;</code>"),
+    ],
+)
+def test_a_finished_job_is_shown_as_what_it_is(kind: str, expected: str) -> None:
+    project = project_of({"imgID": "J", "resultUrl": "https://h/r?a=1&b=2"})
+    project._state.kind = kind
+    assert expected == job_html(project.jobs[0])
+
+
+def test_a_job_without_a_result_is_shown_as_its_state() -> None:
+    project = project_of({"imgID": "J", "triggeredNSFWFilter": True})
+    assert job_html(project.jobs[0]) == "<code>&lt;Job J completed 100%&gt;</code>"
+
+
+def test_a_project_is_a_table_of_its_jobs() -> None:
+    project = project_of({"imgID": "A", "resultUrl": "https://h/a", "lastSeed": "7"})
+    project._state.job_begins({"imgID": "B", "workerName": "w"}, 2, started=True)
+    project._state.previewed(project._state.jobs["B"], "https://h/b", 3)
+    project._state.job_begins({"imgID": "C"}, 2, started=False)
+    shown = project_html(project)
+    assert '<a href="https://h/a">result</a>' in shown
+    assert '<a href="https://h/b">preview</a>' in shown
+    assert "<td>0</td><td>completed</td><td>100%</td><td></td><td>7</td>" in shown
+    assert "<td>1</td><td>processing</td><td>0%</td><td>w</td><td></td>" in shown
+    assert "<td>2</td><td>initiating</td><td>0%</td><td></td><td></td><td></td>" in shown
+
+
+def test_nothing_of_the_service_becomes_markup() -> None:
+    project = project_of({"imgID": "A", "resultUrl": EVIL}, media=3)
+    project._state.job_begins({"imgID": "B", "workerName": EVIL}, 2, started=True)
+    project._state.fail(ErrorData(code=1, message=EVIL), 3)
+    assert "<script>" not in project_html(project)
+    assert "<script>" not in job_html(project.jobs[0])
+    assert "&lt;script&gt;alert(1)" in project_html(project)
+
+
+# --- a notebook
+
+
+class Shown:
+    """A place in a notebook, with all that was shown there."""
+
+    def __init__(self) -> None:
+        self.contents: list[str] = []
+
+    def update(self, content: str) -> None:
+        self.contents.append(content)
+
+
+def notebook(monkeypatch: pytest.MonkeyPatch, *, kernel: bool = True, updates: bool = True) -> Shown:
+    """An IPython that runs in a notebook (or in a terminal)."""
+    place = Shown()
+    shell, display = ModuleType("IPython"), ModuleType("IPython.display")
+
+    def show(content: str, *, display_id: bool) -> Shown | None:
+        place.update(content)
+        return place if updates else None
+
+    shell.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}} if kernel else {})  # type: ignore[attr-defined]
+    display.HTML, display.display = str, show  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return place
+
+
+def test_a_notebook_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook(monkeypatch)
+    assert in_notebook()
+    notebook(monkeypatch, kernel=False)
+    assert not in_notebook()
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: None)
+    assert not in_notebook()
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert not in_notebook()
+
+
+def test_the_table_in_a_notebook_follows_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = notebook(monkeypatch)
+    project = project_of()
+    with watching(project):
+        project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
+        told(project)
+    assert len(place.contents) > 1
+    assert "https://h/a" in place.contents[-1]
+    assert "https://h/a" not in place.contents[0]
+
+
+@pytest.mark.parametrize("updates", [True, False])
+def test_what_does_not_change_any_more_is_shown_once(monkeypatch: pytest.MonkeyPatch, updates: bool) -> None:
+    place = notebook(monkeypatch, updates=updates)
+    project = project_of()
+    if updates:
+        project._state.fail(ErrorData(code=0), 1)
+    live_in_notebook(project)
+    project._state.alive(2)
+    project._state.queued({"queuePosition": 3}, 2)
+    told(project)
+    assert 1 == len(place.contents)
+
+
+# --- a terminal, a pipe
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    project = project_of(media=2)
+    with watching(project):
+        project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
+        told(project)
+    lines = screen.getvalue().split("\r")
+    assert "░" * 30 + "   0% pending   " == lines[1]
+    assert "█" * 15 + "░" * 15 + "  50% pending   " == lines[-1].removesuffix("\n")
+    assert lines[-1].endswith("\n")
+
+
+def test_the_bar_goes_when_waiting_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    project = project_of()
+    with pytest.raises(TimeoutError), watching(project):
+        raise TimeoutError
+    assert screen.getvalue().endswith("\n")
+    assert not project._state.listeners.has("progress")
+    assert not project._state.listeners.has("updated")
+
+
+def test_a_pipe_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with watching(project_of()):
+        pass
+    assert pipe.getvalue() == ""

@@ -1,0 +1,107 @@
+"""The pytest plugin, as a project sees it that only has the package installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+BLOCKING = """
+def test_an_image(sogni_client, sogni_supernet, tmp_path):
+    assert not sogni_client.is_connected
+    project = sogni_client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse")
+    (path,) = project.wait(timeout=20).save(tmp_path)
+    assert path.stat().st_size
+    assert len(sogni_supernet.projects) == 1
+
+def test_nothing_is_left_of_another_test(sogni_supernet, sogni_client):
+    assert sogni_supernet.projects == []
+    assert sogni_supernet.requests == []
+"""
+
+ASYNCIO = """
+import pytest
+
+seen = []
+HEAD
+
+@MARK
+async def test_an_image(sogni_async_client, tmp_path):
+    seen.append(sogni_async_client)
+    assert not sogni_async_client.is_connected
+    project = await sogni_async_client.projects.create(
+        type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+    )
+    await project.wait(timeout=20)
+    (path,) = await project.save(tmp_path)
+    assert path.stat().st_size
+
+class TestClass:
+    @MARK
+    async def test_in_a_class(self, sogni_async_client):
+        seen.append(sogni_async_client)
+        async with sogni_async_client as client:
+            await client.connect(timeout=20)
+
+def test_without_a_loop(sogni_async_client):
+    seen.append(sogni_async_client)
+
+def test_all_are_closed():
+    assert [client.closed for client in seen] == [True, True, True]
+"""
+
+
+def asyncio_tests(mark: str | None, head: str = "") -> str:
+    """The test file for a plugin that takes coroutine functions with this mark, or without any."""
+    lines = ASYNCIO.replace("HEAD", head).splitlines()
+    return "\n".join(line.replace("@MARK", f"@{mark}") for line in lines if mark or "@MARK" not in line)
+
+
+def run(tmp_path: Path, text: str, *options: str) -> str:
+    """The outcome of a test file in a run of its own, in which warnings are errors."""
+    (tmp_path / "test_it.py").write_text(text)
+    # Whether or not this package is installed here, the plugin is loaded once.
+    arguments = ["-p", "no:sogni", "-p", "sogni.testing", "-p", "no:cacheprovider", "-W", "error", "-q", *options]
+    process = subprocess.run(
+        [sys.executable, "-m", "pytest", "--rootdir", str(tmp_path), *arguments, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    return process.stdout + process.stderr
+
+
+def test_blocking_fixtures(tmp_path: Path) -> None:
+    assert "2 passed" in run(tmp_path, BLOCKING, "-p", "no:asyncio")
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_the_asyncio_fixture_with_pytest_asyncio(tmp_path: Path, mode: str) -> None:
+    text = asyncio_tests("pytest.mark.asyncio") if mode == "strict" else asyncio_tests(None)
+    options = ["-o", f"asyncio_mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function"]
+    assert "4 passed" in run(tmp_path, text, *options)
+
+
+@pytest.mark.skipif(not any(it.metadata["Name"] == "anyio" for it in distributions()), reason="anyio is not installed")
+def test_the_asyncio_fixture_with_anyio(tmp_path: Path) -> None:
+    backend = '@pytest.fixture\ndef anyio_backend():\n    return "asyncio"'
+    assert "4 passed" in run(tmp_path, asyncio_tests("pytest.mark.anyio", backend), "-p", "no:asyncio")
+
+
+def test_loading_the_plugin_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, pytest, asyncio; before = set(sys.modules); import sogni.testing; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
+    assert process.stdout.split() == ["sogni", "sogni.public", "sogni.testing"]

@@ -1,0 +1,123 @@
+"""Flows run in tasks: errors go where they were asked for, a cancellation runs the flow's `finally`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sogni.flows.steps import Clock, Flow, Pause, Step
+from sogni_async.transport.driving import MOST_TOGETHER, drive, drive_together
+
+
+async def answered(step: Step) -> Any:
+    return step
+
+
+async def for_ever(step: Step) -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_flow_gets_the_outcome_of_each_step() -> None:
+    def flow() -> Flow[list[Any]]:
+        first = yield Clock()
+        second = yield Pause(1)
+        return [first, second]
+
+    assert await drive(flow(), answered) == [Clock(), Pause(1)]
+
+
+async def test_an_error_of_a_step_is_raised_where_the_flow_asked() -> None:
+    async def failing(step: Step) -> Any:
+        raise ConnectionError("gone")
+
+    def flow() -> Flow[str]:
+        try:
+            yield Clock()
+        except ConnectionError as error:
+            return str(error)
+        return ""
+
+    assert await drive(flow(), failing) == "gone"
+
+
+async def test_a_cancellation_leaves_at_once_and_runs_finally_but_no_except() -> None:
+    seen: list[str] = []
+
+    def flow() -> Flow[None]:
+        try:
+            yield Clock()
+        except Exception:
+            seen.append("except")
+        finally:
+            seen.append("finally")
+
+    task = asyncio.create_task(drive(flow(), for_ever))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["finally"]
+
+
+async def test_flows_together_give_their_results_in_order_and_run_few_at_once() -> None:
+    under_way, most = 0, 0
+
+    async def busy(step: Step) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+
+    def flow(number: int) -> Flow[int]:
+        yield Clock()
+        return number
+
+    assert await drive_together([flow(n) for n in range(20)], busy) == list(range(20))
+    assert most == MOST_TOGETHER
+
+
+async def test_the_first_error_of_flows_together_cancels_the_others() -> None:
+    ended: list[str] = []
+
+    async def perform(step: Step) -> Any:
+        if isinstance(step, Pause):
+            raise OSError("first")
+        await asyncio.Event().wait()
+
+    def waits() -> Flow[None]:
+        try:
+            yield Clock()
+        finally:
+            ended.append("waits")
+
+    def fails() -> Flow[None]:
+        yield Pause(0)
+
+    with pytest.raises(OSError, match="first"):
+        await drive_together([waits(), fails(), waits()], perform)
+    assert ended == ["waits", "waits"]
+
+
+async def test_cancelling_flows_together_cancels_each() -> None:
+    ended: list[int] = []
+
+    def flow(number: int) -> Flow[None]:
+        try:
+            yield Clock()
+        finally:
+            ended.append(number)
+
+    task = asyncio.create_task(drive_together([flow(1), flow(2)], for_ever))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(ended) == [1, 2]
+
+
+async def test_nothing_together_is_nothing() -> None:
+    assert await drive_together([], answered) == []
