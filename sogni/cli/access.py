@@ -25,6 +25,9 @@ NO_ACCOUNT = (
     "or use the built-in emulator with --local"
 )
 
+CLOSE_WITHIN = 1.0
+"""Seconds for an orderly close: nothing is left to hear then, and whoever pressed Ctrl-C waits for it."""
+
 
 @frozen(kw_only=True)
 class Access:
@@ -58,7 +61,7 @@ class Access:
 
 def timeouts_within(seconds: float | None) -> Timeouts:
     """The usual time limits, none above `seconds`. ValidationError for what is no duration."""
-    usual = Timeouts()
+    usual = Timeouts(close=CLOSE_WITHIN)
     limit = check_seconds("timeout", seconds)
     if limit is None:
         return usual

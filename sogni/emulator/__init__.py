@@ -1,6 +1,6 @@
 """An embedded Supernet for tests, examples and offline work: ``LocalSupernet`` and what it is scripted with.
 
-Needs the extra ``emulator`` (aiohttp, NumPy, Pillow).
+Needs the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ try:
     from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
     from .supernet import LocalSupernet
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "numpy", "PIL"):
+    if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "av", "numpy", "PIL"):
         raise
     raise ModuleNotFoundError(
         f"the emulator needs {error.name}, which is not installed: pip install 'sogni[emulator]'",

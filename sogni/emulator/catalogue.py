@@ -96,7 +96,7 @@ class Catalogue:
 
     models: Mapping[str, Model]
     tiers: Mapping[str, Mapping[str, Any]]
-    serving: Mapping[str, int] = field(factory=dict)
+    serving: Mapping[Media, int] = field(factory=dict)
 
     def model_list(self) -> list[dict[str, Any]]:
         """The answer of ``/api/v1/models/list`` (projects-4.2 §17)."""
@@ -181,7 +181,7 @@ def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str)
 
 
 def make_catalogue(
-    models: Iterable[Model], tiers: Mapping[str, Mapping[str, Any]], serving: Mapping[str, int]
+    models: Iterable[Model], tiers: Mapping[str, Mapping[str, Any]], serving: Mapping[Media, int]
 ) -> Catalogue:
     """Build a catalogue and number its models."""
     numbered = [evolve(model, sid=1001 + index) for index, model in enumerate(models)]

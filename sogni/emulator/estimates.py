@@ -1,12 +1,13 @@
 """What work costs and how long it takes, from the model, the steps, the size and the number of results.
 
-Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
+The prices of video and music, which length decides, are in ``media_estimates``. Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
 is always what is paid. It charges nobody.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -55,10 +56,14 @@ class Quote:
     steps: int
 
     def in_token(self, token: Token) -> Decimal:
-        return _cents(self.usd / USD_PER_TOKEN[token])
+        return cents(self.usd / USD_PER_TOKEN[token])
+
+    def times(self, count: int) -> Quote:
+        """Return the price of several results."""
+        return Quote(self.seconds * count, self.usd * count, self.steps)
 
 
-def _cents(amount: Decimal) -> Decimal:
+def cents(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.000001"), ROUND_HALF_UP)
 
 
@@ -78,13 +83,12 @@ def _result_quote(work: Work) -> Quote:
         Decimal(work.model.fee_usd) * Decimal(QUALITY_FACTOR.get(work.quality or "medium", "1")) * max(area, Decimal(1))
     )
     usd = seconds * USD_PER_RENDER_SECOND * NETWORK_FACTOR.get(work.network, Decimal(1)) + fee
-    return Quote(_cents(seconds), _cents(usd), steps)
+    return Quote(cents(seconds), cents(usd), steps)
 
 
 def quote(work: Work) -> Quote:
     """Return the price of all results together."""
-    one = _result_quote(work)
-    return Quote(one.seconds * work.count, one.usd * work.count, one.steps)
+    return _result_quote(work).times(work.count)
 
 
 def _amounts(price: Quote, token: Token) -> dict[str, Any]:
@@ -98,43 +102,45 @@ def _amounts(price: Quote, token: Token) -> dict[str, Any]:
     }
 
 
-def _rate(work: Work, token: Token) -> dict[str, Any]:
+def _rate(network: str, token: Token) -> dict[str, Any]:
     return {
         "costPerBaseHQRenderInUSD": decimal_text(USD_PER_RENDER_SECOND * 10),
         "tokenMarkePriceUSD": decimal_text(USD_PER_TOKEN[token]),
         "costPerRenderSecUSD": decimal_text(USD_PER_RENDER_SECOND),
-        "costPerRenderSecToken": decimal_text(_cents(USD_PER_RENDER_SECOND / USD_PER_TOKEN[token])),
-        "network": work.network,
-        "networkCostMultiplier": decimal_text(NETWORK_FACTOR.get(work.network, Decimal(1))),
+        "costPerRenderSecToken": decimal_text(cents(USD_PER_RENDER_SECOND / USD_PER_TOKEN[token])),
+        "network": network,
+        "networkCostMultiplier": decimal_text(NETWORK_FACTOR.get(network, Decimal(1))),
     }
 
 
 def estimate_record(work: Work, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
-    """Return the answer of an image estimate (projects-4.2 §16.5, projects-5x §16); ``waiting`` is in
-    seconds."""
-    one, project = _result_quote(work), quote(work)
+    """Return the answer of an image estimate; ``waiting`` is in seconds."""
+    asked = {
+        "model": work.model.id,
+        "name": work.model.name,
+        "imageCount": work.count,
+        "stepCount": work.steps,
+        "previewCount": work.previews,
+        "cnEnabled": work.control_net,
+        "denoiseStrength": work.denoise,
+        "time": now,
+    }
+    return quote_record(asked, work.model, _result_quote(work), work.count, token, work.network, waiting)
+
+
+def quote_record(
+    asked: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
+) -> dict[str, Any]:
+    """Return the answer of an estimate from the price of one result (projects-4.2 §16.5, projects-5x §16)."""
     total = float(one.seconds)
+    step = decimal_text(Decimal(str(model.step_seconds)))
     return {
-        "request": {
-            "model": work.model.id,
-            "name": work.model.name,
-            "imageCount": work.count,
-            "stepCount": work.steps,
-            "previewCount": work.previews,
-            "cnEnabled": work.control_net,
-            "denoiseStrength": work.denoise,
-            "time": now,
-        },
-        "rate": _rate(work, token),
+        "request": dict(asked),
+        "rate": _rate(network, token),
         "quote": {
-            "model": {
-                "weight": "1",
-                "secPerStep": decimal_text(Decimal(str(work.model.step_seconds))),
-                "secPerPreview": "0.2",
-                "secForCN": decimal_text(Decimal(str(work.model.step_seconds))),
-            },
+            "model": {"weight": "1", "secPerStep": step, "secPerPreview": "0.2", "secForCN": step},
             "job": _amounts(one, token),
-            "project": _amounts(project, token),
+            "project": _amounts(one.times(count), token),
         },
         "benchmark": {
             "estimatedRenderTimeSec": round(total, 3),

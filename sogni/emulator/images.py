@@ -85,8 +85,10 @@ def unreadable(path: Path) -> str | None:
 
 def draw(picture: Picture) -> Image.Image:
     """Draw a picture in RGB."""
-    chance = _chance(picture, "shapes")
-    colours = palette(f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, _chance(picture, "colours"))
+    chance = chance_for(picture, "shapes")
+    colours = palette(
+        f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, chance_for(picture, "colours")
+    )
     scale = min(1.0, _CANVAS / max(picture.width, picture.height))
     width, height = max(8, round(picture.width * scale)), max(8, round(picture.height * scale))
     canvas = _compose(picture, width, height, colours, chance)
@@ -95,11 +97,12 @@ def draw(picture: Picture) -> Image.Image:
     image = _with_context(image, picture)
     image = _with_control(image, picture)
     if picture.starting_image is not None:
-        image = Image.blend(_cover(picture.starting_image, image.size), image, picture.denoise)
+        image = Image.blend(cover(picture.starting_image, image.size), image, picture.denoise)
     return image if picture.done >= 1 else _unfinished(image, picture)
 
 
-def _chance(picture: Picture, purpose: str) -> random.Random:
+def chance_for(picture: Picture, purpose: str) -> random.Random:
+    """Return the source of everything that looks random in a picture, for one purpose."""
     described = (
         picture.seed,
         picture.model,
@@ -228,7 +231,8 @@ def _opened(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def _cover(path: Path, size: tuple[int, int]) -> Image.Image:
+def cover(path: Path, size: tuple[int, int]) -> Image.Image:
+    """Return an image file, cut and scaled to fill a size."""
     return ImageOps.fit(_opened(path), size, Image.Resampling.BICUBIC)
 
 
@@ -236,7 +240,7 @@ def _with_context(image: Image.Image, picture: Picture) -> Image.Image:
     """Show each context image through a soft column of the picture; a single one shows everywhere."""
     count = len(picture.context_images)
     for index, path in enumerate(picture.context_images):
-        shown = Image.blend(_cover(path, image.size), image, 0.4)
+        shown = Image.blend(cover(path, image.size), image, 0.4)
         if count == 1:
             return shown
         mask = Image.new("L", image.size, 0)
@@ -251,7 +255,7 @@ def _with_control(image: Image.Image, picture: Picture) -> Image.Image:
     """Draw the outlines of the ControlNet image over the picture."""
     if picture.control_image is None:
         return image
-    outlines = _cover(picture.control_image, image.size).convert("L").filter(ImageFilter.FIND_EDGES)
+    outlines = cover(picture.control_image, image.size).convert("L").filter(ImageFilter.FIND_EDGES)
     # The filter sees the border of the image as an outline.
     outlines = ImageOps.expand(ImageOps.crop(outlines, 2), 2, fill=0)
     share = 0.25 + 0.75 * picture.control_strength
@@ -261,7 +265,7 @@ def _with_control(image: Image.Image, picture: Picture) -> Image.Image:
 
 def _unfinished(image: Image.Image, picture: Picture) -> Image.Image:
     """Return the picture under the noise that is still to be removed."""
-    chance = _chance(picture, f"noise {picture.done:.4f}")
+    chance = chance_for(picture, f"noise {picture.done:.4f}")
     width, height = max(1, image.width // 4), max(1, image.height // 4)
     noise = Image.frombytes("RGB", (width, height), chance.randbytes(3 * width * height))
     blurred = image.filter(ImageFilter.GaussianBlur((1 - picture.done) * max(image.size) / 40))

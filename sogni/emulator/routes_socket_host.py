@@ -1,5 +1,4 @@
-"""The HTTP side of the socket host: catalogue, estimates, recovery (transport §2, §13.1; projects-4.2 §16,
-§17).
+"""The HTTP side of the socket host: catalogue and recovery (transport §2, §13.1; projects-4.2 §17).
 
 Installed by the server. Answers are bare JSON, refusals plain text.
 """
@@ -7,14 +6,11 @@ Installed by the server. Answers are bare JSON, refusals plain text.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import cast
 
 from aiohttp import web
 from attrs import define, field
 
-from .accounts import Account, Token
-from .estimates import Work, estimate_record
+from .accounts import Account
 from .gate import authorised
 from .greeting import sync_record
 from .replies import refusal
@@ -24,25 +20,9 @@ _SYNC_LIMIT = 20
 _SYNC_SPAN = 10.0
 
 
-class _UnusableError(ValueError):
-    """An estimate path that nobody can read."""
-
-
 def add_socket_host_routes(app: web.Application, state: State) -> None:
     _add_catalogue_routes(app, state)
     _add_recovery_routes(app, state)
-
-    async def estimate(request: web.Request, account: Account) -> web.Response:
-        try:
-            work, token = read_estimate(state, request.match_info["tail"].split("/"), request)
-        except _UnusableError as problem:
-            state.journal.violation(f"GET {request.path}", str(problem))
-            return refusal(400, str(problem))
-        now = round(state.clock() * 1000)
-        return web.json_response(estimate_record(work, token, now=now, waiting=0))
-
-    for version in ("v2", "v3"):
-        app.router.add_get(f"/api/{version}/job/estimate/{{tail:.*}}", authorised(state, "socket", estimate))
 
 
 def _add_catalogue_routes(app: web.Application, state: State) -> None:
@@ -105,42 +85,3 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
 
     app.router.add_get("/api/v1/artist/projects/sync", authorised(state, "socket", sync))
     app.router.add_get("/api/v1/artist/projects/active", authorised(state, "socket", active))
-
-
-def read_estimate(state: State, segments: Sequence[str], request: web.Request) -> tuple[Work, Token]:
-    """Read the path of an image estimate: ten segments in v2, three more in v3 (projects-4.2 §16.1)."""
-    if len(segments) not in (10, 13):
-        raise _UnusableError(f"an estimate has 10 or 13 path segments, not {len(segments)}")
-    token, network, model_id = segments[:3]
-    model = state.catalogue.models.get(model_id)
-    if model is None:
-        raise _UnusableError(f"unknown model: {model_id}")
-    if token not in ("spark", "sogni") or network not in ("fast", "relaxed"):
-        raise _UnusableError(f"unknown token type or network: {token}, {network}")
-    count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
-    # The sampler's segment is "_" or empty when there is none.
-    context = _number(segments[12]) if len(segments) == 13 else 0.0
-    work = Work(
-        model=model,
-        count=max(1, int(count)),
-        steps=int(steps) or int(state.catalogue.default(model, "steps")),
-        previews=int(previews),
-        control_net=bool(control),
-        denoise=denoise,
-        width=int(width),
-        height=int(height),
-        context_images=int(context),
-        network=network,
-        quality=request.query.get("gptImageQuality"),
-    )
-    return work, cast(Token, token)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise _UnusableError(f"not a number: {text!r}") from None
-    if not 0 <= value < 1e9:
-        raise _UnusableError(f"out of range: {text}")
-    return value

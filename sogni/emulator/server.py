@@ -17,7 +17,8 @@ from aiohttp import hdrs, web
 from attrs import define, frozen
 
 from .accounts import Account, Accounts
-from .catalogue import make_catalogue
+from .audio_kind import AudioKind
+from .catalogue import Media, make_catalogue
 from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
 from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
 from .chance import Chance
@@ -30,6 +31,7 @@ from .job_run import Pace
 from .journal import Journal
 from .projects import Projects
 from .routes_account import add_account_routes
+from .routes_estimates import add_estimate_routes
 from .routes_projects import add_project_routes
 from .routes_socket_host import add_socket_host_routes
 from .routes_storage import add_storage_routes
@@ -37,6 +39,7 @@ from .signing import Signer
 from .socket_endpoint import SocketEndpoint
 from .state import State
 from .store import Store
+from .video_kind import VideoKind
 from .workers import WorkerPool
 
 T = TypeVar("T")
@@ -174,9 +177,9 @@ class Server:
 
     def _make_state(self, store: Store) -> State:
         setup = self._setup
-        catalogue = make_catalogue(
-            [*IMAGE_MODELS, *MEDIA_MODELS], {**IMAGE_TIERS, **MEDIA_TIERS}, {"image": setup.workers}
-        )
+        tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
+        serving: dict[Media, int] = {"image": setup.workers, "video": setup.workers, "audio": setup.workers}
+        catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         accounts = Accounts()
         accounts.add(setup.account)
         state = State(
@@ -189,7 +192,7 @@ class Server:
             store=store,
             signer=Signer(time.time),
             projects=Projects(time.time),
-            kinds={"image": ImageKind(catalogue)},
+            kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
         )
         setup.account.on_balance_change(lambda account: self.post(lambda: state.publish_balance(account)))
         return state
@@ -204,6 +207,7 @@ class Server:
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
         app = web.Application(middlewares=[make_gate(state, "socket")], client_max_size=_JSON_LIMIT)
         add_socket_host_routes(app, state)
+        add_estimate_routes(app, state)
 
         async def upgrade(request: web.Request) -> web.StreamResponse:
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":

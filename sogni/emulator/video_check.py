@@ -112,9 +112,7 @@ def _note_grid(frame: Fields, key: str, value: float | None, model: Model, catal
         frame.note(key, f"is not on the model's grid: {limits['min']} and steps of {step}")
 
 
-def _timing(
-    frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None
-) -> _Timing:
+def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None) -> _Timing:
     """Read frame count and frame rate and work out those of the file. With interpolation there is a new
     frame between every two (projects-4.2 §3.3)."""
     bounds = limits.frames if limits is not None else catalogue.range(model, "frames")

@@ -36,8 +36,8 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return give_up(project_id, message)
         case chores.Poll(project_id):
             return poll(project_id)
-        case chores.NameModels(workers):
-            return name_models(workers)
+        case chores.NameModels(workers, turn):
+            return name_models(workers, turn)
         case chores.FetchAccount():
             return _quietly(fetch_account())
         case _:

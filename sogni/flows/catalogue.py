@@ -85,13 +85,13 @@ def check_network(network: str) -> None:
         )
 
 
-def name_models(workers: Mapping[str, int]) -> Flow[None]:
+def name_models(workers: Mapping[str, int], turn: int) -> Flow[None]:
     """Give the live list its names; ids serve as names when the model list cannot be had."""
     try:
         models = yield from supported_models(tries=False)
     except SogniError:
         models = []
-    yield from change(lambda state, _: state.models_named(named_models(workers, models)))
+    yield from change(lambda state, _: state.models_named(named_models(workers, models), turn))
 
 
 def wait_for_models(timeout: float | None) -> Flow[list[AvailableModel]]:

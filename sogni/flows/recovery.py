@@ -276,7 +276,9 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
     if tracked is not None:
         return tracked
     if restored is not None and restored.settled:
-        return restored
+        finished = restored
+        yield from change(lambda state, _: finished.join(state.out, state.listening))
+        return finished
     record: ProjectRecord | None = None
     try:
         record = yield from project_record(project_id)

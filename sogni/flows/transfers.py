@@ -123,11 +123,7 @@ def storage_call(url: str) -> HttpCall:
 def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]]) -> Flow[list[Path]]:
     """Write every result there is, several at once, in job order."""
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
-    paths: list[Path] = []
-    for start in range(0, len(indexed), 4):
-        part = indexed[start : start + 4]
-        paths += yield from together([save_result(job, path_for(place, job)) for place, job in part])
-    return paths
+    return (yield from together([save_result(job, path_for(place, job)) for place, job in indexed]))
 
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:

@@ -54,6 +54,8 @@ def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued:
     def found(state: ClientState) -> bool | None:
         if project.settled or enough():
             return True
+        if project.polled and not state.signed_in:
+            raise state.signed_out_error()
         if state.connection.phase == "ended" and not project.polled:
             raise state.why_closed()
         return None

@@ -63,6 +63,8 @@ class NameModels(NamedTuple):
     """Give the models of a `swarmModels` frame their names (projects-4.2 §17)."""
 
     workers: dict[str, int]
+    turn: int
+    """Which list this is; an older one than the newest known is not shown."""
 
 
 class FetchAccount(NamedTuple):

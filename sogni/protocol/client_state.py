@@ -56,6 +56,7 @@ class ClientState(ProjectFrames, ChatFrames):
         self.chat_listeners = Listeners()
         self.chats: dict[str, ChatState] = {}
         self.chats_lost_at: float | None = None
+        self._models_turn = 0
         self.chat_models: dict[str, LLMModelInfo] = {}
         self.auth_listeners = Listeners()
         self.frame_listeners = Listeners()
@@ -122,6 +123,8 @@ class ClientState(ProjectFrames, ChatFrames):
         self.api_key = None
         self.stop_connection()
         self.account.reset()
+        for project in self.projects.values():
+            self.out.wake(project)
         self.out.tell(self.auth_listeners, "updated", False)
 
     # -- the connection --------------------------------------------------------
@@ -166,7 +169,7 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def _disconnected(self, closed: Closed) -> None:
         self.account.change(network_status="disconnected", network=None)
-        self._set_available([])
+        self._no_models()
         if closed.code != connection.DISPLACED:
             self.end_chats(f"the connection was closed (code {closed.code})")
         self.out.tell(self.listeners, "disconnected", Disconnected(code=closed.code, reason=closed.reason))
@@ -198,9 +201,15 @@ class ClientState(ProjectFrames, ChatFrames):
 
     # -- models ----------------------------------------------------------------
 
-    def models_named(self, models: list[AvailableModel]) -> None:
-        """The live model list, with names."""
-        self._set_available(models)
+    def models_named(self, models: list[AvailableModel], turn: int) -> None:
+        """The live model list, with names, unless a newer one, or the end of the connection, came meanwhile."""
+        if turn == self._models_turn:
+            self._set_available(models)
+
+    def _no_models(self) -> None:
+        """The list is void: another network, or no connection."""
+        self._models_turn += 1
+        self._set_available([])
 
     def _set_available(self, models: list[AvailableModel]) -> None:
         if not models and not self.catalogue.available:
@@ -264,14 +273,17 @@ class ClientState(ProjectFrames, ChatFrames):
             raise ProtocolError("the changeNetwork frame names no network")
         self.network_answer = network
         self.account.change(network=network, network_status="connected")
-        self._set_available([])
+        self._no_models()
         self.out.wake(NETWORK)
 
     def _swarm_models(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
             raise ProtocolError("the swarmModels frame holds no models")
-        workers = {name: int(count) for name, count in payload.items() if type(count) in (int, float) and count < 1e9}
-        self.out.begin(chores.NameModels(workers))
+        workers = {
+            name: int(count) for name, count in payload.items() if type(count) in (int, float) and 0 <= count < 1e9
+        }
+        self._models_turn += 1
+        self.out.begin(chores.NameModels(workers, self._models_turn))
 
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)

@@ -1,7 +1,8 @@
 """What was asked for: decides which params an object, keywords, a snapshot or a record stand for.
 
 Called by `projects.create` and its kin, by snapshots and pickles, and when a project is recovered
-(projects-5x §9.4). It checks names and types of project only; values are the matter of `image_rules`.
+(projects-5x §9.4). It checks names and types of project only; values are the matter of `image_rules`,
+`video_rules` and `audio_rules`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,45 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import attrs
 
 from ..errors import ValidationError
 from ..models.converter import wire_name
-from ..models.params import ControlNetParams, ImageProjectParams
+from ..models.audio_params import AudioProjectParams
+from ..models.params import ControlNetParams, ImageProjectParams, ProjectParams
 from ..models.records import ProjectRecord
-from .field_checks import refusal, shown
+from ..models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+from .field_checks import items, refusal, shown
 from .suggestions import did_you_mean
 
-PARAMS_BY_TYPE: Mapping[str, type[ImageProjectParams]] = {"image": ImageProjectParams}
+T = TypeVar("T")
+
+PARAMS_BY_TYPE: Mapping[str, type[ProjectParams]] = {
+    "image": ImageProjectParams,
+    "video": VideoProjectParams,
+    "audio": AudioProjectParams,
+}
 """The params class of each type of project."""
 
-_MEDIA_FIELDS = frozenset({"starting_image", "context_images", "gpt_image_mask", "image"})
+_MEDIA_FIELDS = frozenset(
+    {
+        "starting_image", "context_images", "gpt_image_mask", "image",
+        "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity",
+        "reference_video", "reference_mask", "reference_videos", "reference_audios", "keyframes",
+    }
+)  # fmt: skip
 """Never part of a snapshot: media inputs may be large, and files of this machine only."""
 
+_CONTROL_NETS: Mapping[type[Any], type[Any]] = {
+    ImageProjectParams: ControlNetParams,
+    VideoProjectParams: VideoControlNetParams,
+}
+"""The class of the control net in the params that have one."""
 
-def project_params(given: ImageProjectParams | None, fields: Mapping[str, Any]) -> ImageProjectParams:
+
+def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> ProjectParams:
     """Return the params that were passed as one object or as keywords.
 
     TypeError for both at once, an unknown keyword (naming the nearest), or a missing `type` or `model_id`;
@@ -44,27 +65,26 @@ def project_params(given: ImageProjectParams | None, fields: Mapping[str, Any]) 
     if "model_id" not in fields:
         raise TypeError("the keyword 'model_id' is missing")
     values = {name: value for name, value in fields.items() if name != "type"}
-    made: ImageProjectParams = kind(**values)
-    return _with_control_net(made)
+    return _with_nested(cast(ProjectParams, kind(**values)))
 
 
-def _of_object(given: ImageProjectParams, fields: Mapping[str, Any]) -> ImageProjectParams:
+def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams:
     if fields:
         raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
         raise TypeError(f"the params must be {_classes()}, not {shown(given)}")
-    return _with_control_net(given)
+    return _with_nested(given)
 
 
 def _classes() -> str:
-    return " or ".join(f"an {kind.__name__}" for kind in PARAMS_BY_TYPE.values())
+    return " or ".join(kind.__name__ for kind in PARAMS_BY_TYPE.values())
 
 
 def _types() -> str:
     return " or ".join(map(repr, PARAMS_BY_TYPE))
 
 
-def _kind(type: Any) -> type[ImageProjectParams]:
+def _kind(type: Any) -> type[ProjectParams]:
     kind = PARAMS_BY_TYPE.get(type) if isinstance(type, str) else None
     if kind is None:
         raise refusal("type", type, tuple(PARAMS_BY_TYPE))
@@ -77,27 +97,66 @@ def _refuse_unknown(fields: Mapping[str, Any], known: list[str], sentence: str) 
             raise TypeError(f"{sentence} {name!r}{did_you_mean(name, known, 1)}")
 
 
-def _with_control_net(params: ImageProjectParams) -> ImageProjectParams:
-    control_net = control_net_params(params.control_net)
-    return params if control_net is params.control_net else attrs.evolve(params, control_net=control_net)
+def _with_nested(params: ProjectParams) -> ProjectParams:
+    """The params with their control net and keyframes as objects, whichever way they were given."""
+    changes: dict[str, Any] = {}
+    if type(params) in _CONTROL_NETS:
+        changes["control_net"] = _control_net(params)
+    if isinstance(params, VideoProjectParams) and params.keyframes is not None:
+        changes["keyframes"] = video_keyframes(params.keyframes)
+    changed = any(value is not getattr(params, name) for name, value in changes.items())
+    return attrs.evolve(params, **changes) if changed else params
+
+
+def _control_net(params: ProjectParams) -> Any:
+    """The control net of any params as an object; None where there is none."""
+    kind = _CONTROL_NETS.get(type(params))
+    return None if kind is None else _nested(kind, "control_net", getattr(params, "control_net", None), "control net")
 
 
 def control_net_params(given: Any) -> ControlNetParams | None:
     """Return the control net of an image project, from its class or a mapping with the same keys."""
-    if given is None or isinstance(given, ControlNetParams):
+    return _nested(ControlNetParams, "control_net", given, "control net")
+
+
+def video_control_net_params(given: Any) -> VideoControlNetParams | None:
+    """Return the control net of a video project, from its class or a mapping with the same keys."""
+    return _nested(VideoControlNetParams, "control_net", given, "control net")
+
+
+def video_keyframes(given: Any) -> list[VideoKeyframe]:
+    """Return the keyframes of a video project, each from its class or a mapping with the same keys."""
+    read = [_nested(VideoKeyframe, name, it, "keyframe") for name, it in _named_items("keyframes", given)]
+    return [frame for frame in read if frame is not None]
+
+
+def _named_items(field: str, given: Any) -> list[tuple[str, Any]]:
+    return [] if given is None else items(field, given, item=_named)
+
+
+def _named(name: str, item: Any) -> tuple[str, Any]:
+    if item is None:
+        raise refusal(name, item, "VideoKeyframe or a mapping with its fields")
+    return name, item
+
+
+def _nested(kind: type[T], field: str, given: Any, words: str) -> T | None:
+    if given is None or isinstance(given, kind):
         return given
     if not isinstance(given, Mapping):
-        raise refusal("control_net", given, "ControlNetParams or a mapping with its fields")
-    _refuse_unknown(given, [it.name for it in attrs.fields(ControlNetParams)], "a control net has no field")
-    if "name" not in given:
-        raise TypeError("the field 'name' of the control net is missing")
-    return ControlNetParams(**given)
+        raise refusal(field, given, f"{kind.__name__} or a mapping with its fields")
+    fields = attrs.fields(cast(Any, kind))
+    _refuse_unknown(given, [it.name for it in fields], f"a {words} has no field")
+    for it in fields:
+        if it.default is attrs.NOTHING and it.name not in given:
+            raise TypeError(f"the field {it.name!r} of the {words} is missing")
+    return kind(**given)
 
 
-def params_snapshot(params: ImageProjectParams) -> dict[str, Any]:
+def params_snapshot(params: ProjectParams) -> dict[str, Any]:
     """Return the params as a JSON-ready dict with the keys of the wire, without media inputs."""
-    control_net = control_net_params(params.control_net)
-    snapshot = _wire_values(attrs.evolve(params, control_net=None))
+    control_net = _control_net(params)
+    snapshot = {key: value for key, value in _wire_values(params).items() if key != "controlNet"}
     if str(snapshot.get("gptImageMaskUrl", "")).startswith("data:"):
         del snapshot["gptImageMaskUrl"]
     return snapshot if control_net is None else snapshot | {"controlNet": _wire_values(control_net)}
@@ -105,14 +164,16 @@ def params_snapshot(params: ImageProjectParams) -> dict[str, Any]:
 
 def _wire_values(data: Any) -> dict[str, Any]:
     values = {wire_name(it): getattr(data, it.name) for it in attrs.fields(type(data)) if it.name not in _MEDIA_FIELDS}
-    return {
-        key: list(value) if isinstance(value, list | tuple) else value
-        for key, value in values.items()
-        if value is not None
-    }
+    return {key: _plain(value) for key, value in values.items() if value is not None}
 
 
-def params_from_snapshot(data: Mapping[str, Any]) -> ImageProjectParams:
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:
     """Return the params of a snapshot; keys this version does not know are left out.
 
     ValidationError when it is none: no mapping, no model, or a type of project that does not exist.
@@ -122,10 +183,9 @@ def params_from_snapshot(data: Mapping[str, Any]) -> ImageProjectParams:
     kind = _kind(data.get("type", "image"))
     values = _attribute_values(kind, data)
     if isinstance(values.get("control_net"), Mapping):
-        values["control_net"] = ControlNetParams(
-            **{"name": "", **_attribute_values(ControlNetParams, values["control_net"])}
-        )
-    return kind(**values)
+        control_net = _CONTROL_NETS[kind]
+        values["control_net"] = control_net(**{"name": "", **_attribute_values(control_net, values["control_net"])})
+    return cast(ProjectParams, kind(**values))
 
 
 def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +193,7 @@ def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any
     return {fields[key]: value for key, value in data.items() if key in fields and value is not None}
 
 
-def params_from_record(record: ProjectRecord) -> ImageProjectParams:
+def params_from_record(record: ProjectRecord) -> ProjectParams:
     """Return what can be known of the params of a recorded project (projects-5x §9.4).
 
     The original request counts only where the record says nothing; what cannot be read is left out, as are
@@ -141,7 +201,7 @@ def params_from_record(record: ProjectRecord) -> ImageProjectParams:
     """
     request = _request(record.client_request_data)
     frame = _first_frame(request)
-    kind = PARAMS_BY_TYPE.get(record_type(record), ImageProjectParams)
+    kind = PARAMS_BY_TYPE[record_type(record)]
     model_id = _text(frame.get("modelID")) or (_text(record.model.id) if record.model else None)
     size_preset = record.size_preset or _text(frame.get("sizePreset"))
     values: dict[str, Any] = {
@@ -165,9 +225,13 @@ def params_from_record(record: ProjectRecord) -> ImageProjectParams:
         "size_preset": None if size_preset == "custom" else size_preset,
         "width": _first(_number, record.width, frame.get("width")),
         "height": _first(_number, record.height, frame.get("height")),
+        "frames": _first(_integer, record.extra.get("videoFrames"), frame.get("frames")),
+        "fps": _first(_number, record.extra.get("videoFps"), frame.get("fps")),
+        "duration": _number(frame.get("duration")),
     }
     known = {it.name for it in attrs.fields(kind) if it.init}
-    return kind(**{name: value for name, value in values.items() if value is not None and name in known})
+    made = kind(**{name: value for name, value in values.items() if value is not None and name in known})
+    return cast(ProjectParams, made)
 
 
 def record_type(record: ProjectRecord) -> str:

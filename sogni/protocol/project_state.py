@@ -208,6 +208,8 @@ class ProjectState:
 
     def overrule(self, status: str, error: ErrorData, now: float) -> None:
         """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
+        if self.settled:
+            return
         self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error

@@ -11,10 +11,13 @@ from typing import Any, Literal
 import attrs
 
 from ..errors import ProtocolError
+from ..models.audio_params import AudioProjectParams
 from ..models.params import ImageProjectParams
+from ..models.video_params import VideoProjectParams
 from .http import HttpCall, get
 from .media_types import MediaSlot, check_slot, content_type_of_format
-from .project_params import control_net_params
+from .project_params import control_net_params, video_control_net_params, video_keyframes
+from .video_families import video_row
 
 Endpoint = Literal["image", "media"]
 Direction = Literal["uploadUrl", "downloadUrl"]
@@ -74,6 +77,122 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
 
 def _needs_upload(item: UploadItem) -> bool:
     return is_supplied(item.media) and item.media is not True
+
+
+def video_uploads(params: VideoProjectParams) -> list[list[UploadItem]]:
+    """Return what a video project uploads: groups in order, the items of a group in any order.
+
+    projects-4.2 §10.2, projects-5x §6. ValidationError for a model that makes no video.
+    """
+    groups = ([item for item in group if _needs_upload(item)] for group in video_media(params))
+    return [group for group in groups if group]
+
+
+def audio_uploads(params: AudioProjectParams) -> list[list[UploadItem]]:
+    """Return what an audio project uploads: the voice to imitate (projects-5x §4.11)."""
+    item = audio_media(params)
+    return [[item]] if _needs_upload(item) else []
+
+
+def video_media(params: VideoProjectParams) -> list[list[UploadItem]]:
+    """Return every media input of a video project, also those already uploaded, in the order of the uploads.
+
+    The voice clip goes where the audio does: a model takes one or the other, and where it takes both the
+    clip is the one that counts (projects-4.2 §10.2).
+    """
+    numbered = video_row(params.model_id).numbered
+    groups = [
+        [_image("referenceImage", "reference_image", params.reference_image)],
+        _context_images(params),
+        _keyframe_images(params),
+        [_image("referenceImageEnd", "reference_image_end", params.reference_image_end)],
+    ]
+    if numbered:
+        groups.append(_numbered(params))
+    else:
+        clip = _audio("reference_audio_identity", params.reference_audio_identity, "hasReferenceAudioIdentity")
+        keys = ("referenceAudioIdentityContentType", "referenceAudioContentType")
+        groups += [
+            [_audio("reference_audio", params.reference_audio)],
+            [attrs.evolve(clip, content_type_keys=keys)],
+            [_video("reference_video", params.reference_video)],
+        ]
+    control_net = video_control_net_params(params.control_net)
+    # Only inpainting looks at a mask; others would leave it lying (projects-5x §4.2).
+    if control_net is not None and control_net.name == "inpaint":
+        groups.append([_image("referenceMask", "reference_mask", params.reference_mask)])
+    supplied = ([item for item in group if is_supplied(item.media)] for group in groups)
+    return [group for group in supplied if group]
+
+
+def audio_media(params: AudioProjectParams) -> UploadItem:
+    """Return the only media input of an audio project, given or not."""
+    return _audio("reference_audio", params.reference_audio)
+
+
+def _image(role: str, name: str, media: Any) -> UploadItem:
+    key = role[0].upper() + role[1:]
+    return UploadItem(role=role, field=name, media=media, flag=f"has{key}", content_type_keys=(f"{role}ContentType",))
+
+
+def _audio(name: str, media: Any, flag: str = "hasReferenceAudio") -> UploadItem:
+    return UploadItem(
+        role="referenceAudio",
+        field=name,
+        media=media,
+        slot="audio",
+        endpoint="media",
+        flag=flag,
+        content_type_keys=("referenceAudioContentType",),
+    )
+
+
+def _video(name: str, media: Any) -> UploadItem:
+    return UploadItem(
+        role="referenceVideo",
+        field=name,
+        media=media,
+        slot="video",
+        endpoint="media",
+        flag="hasReferenceVideo",
+        content_type_keys=("referenceVideoContentType",),
+    )
+
+
+def _context_images(params: VideoProjectParams) -> list[UploadItem]:
+    """Numbered behind the reference image, whose number is the first (projects-5x §4.6)."""
+    first = 2 if is_supplied(params.reference_image) else 1
+    return [
+        attrs.evolve(_image(f"contextImage{first + index}", f"context_images[{index}]", media), content_type_keys=())
+        for index, media in enumerate(params.context_images or ())
+    ]
+
+
+def _keyframe_images(params: VideoProjectParams) -> list[UploadItem]:
+    return [
+        attrs.evolve(
+            _image(f"keyframeImage{index + 1}", f"keyframes[{index}].image", frame.image), content_type_keys=()
+        )
+        for index, frame in enumerate(video_keyframes(params.keyframes))
+    ]
+
+
+def _numbered(params: VideoProjectParams) -> list[UploadItem]:
+    """Audio 1, audio 2 and so on, then the videos alike: the single one first (projects-5x §4.6)."""
+    audios = [_audio("reference_audio", params.reference_audio)]
+    audios += [_audio(f"reference_audios[{index}]", it) for index, it in enumerate(params.reference_audios or ())]
+    videos = [_video("reference_video", params.reference_video)]
+    videos += [_video(f"reference_videos[{index}]", it) for index, it in enumerate(params.reference_videos or ())]
+    return [
+        attrs.evolve(
+            item,
+            id=f"{item.role}{place}",
+            flag=f"{item.flag}{place}",
+            content_type_keys=(f"{item.role}{place}ContentType",),
+        )
+        for kind in (audios, videos)
+        for place, item in enumerate((it for it in kind if is_supplied(it.media)), 1)
+    ]
 
 
 def signed_url_call(endpoint: Endpoint, direction: Direction, **fields: Any) -> HttpCall:

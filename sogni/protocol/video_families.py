@@ -9,12 +9,15 @@ stands in `video_rules` under the family's name. Ids and workflows are in `model
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 import attrs
 from attrs import frozen
 
-from .model_families import extending_ids, family_of, workflow_of
+from .field_checks import refusal, shown
+from .model_families import extending_ids, families, family_of, workflow_of
+from .suggestions import did_you_mean
 from .video_timing import Grid, Timing
 
 ASSETS = (
@@ -187,7 +190,7 @@ _H3 = VideoModel(
 _H3_GUIDED = attrs.evolve(
     _H3,
     workflows=frozenset({"ia2v", "flfa2v", "a2v"}),
-    takes=frozenset({"keyframes", "audio_start"}),
+    takes=frozenset({"keyframes"}),
     audio_guide=True,
 )
 _H3_REFERENCES = attrs.evolve(
@@ -225,28 +228,6 @@ _FLASHVSR = VideoModel(
     constants={"steps": 1, "generateAudio": True, "interpolation": "none"},
 )
 
-ROWS: tuple[VideoModel, ...] = (
-    attrs.evolve(_WAN, workflows=frozenset({"animate-move", "animate-replace"}), seconds=(1, 20)),
-    _WAN,
-    _LTX,
-    _SEEDANCE_25,
-    _SEEDANCE,
-    _happyhorse("t2v", 0, 0),
-    _happyhorse("i2v", 1, 1),
-    _happyhorse("r2v", 1, 9),
-    _WAN3_ENHANCED,
-    _WAN3,
-    _H3_GUIDED,
-    attrs.evolve(
-        _H3_REFERENCES, ids=_H3_ONE_STAGE_IDS, takes=_H3_REFERENCES.takes | {"reference_video_compression"}
-    ),
-    _H3_REFERENCES,
-    attrs.evolve(_H3, ids=extending_ids(), takes=frozenset({"extend_output"})),
-    attrs.evolve(_H3, workflows=frozenset({"i2v", "flf2v"}), takes=frozenset({"keyframes"})),
-    _H3,
-    _FLASHVSR,
-)
-
 SPECIAL: tuple[str, ...] = (
     "return_last_frame", "context_images", "reference_videos", "reference_audios", "reference_video_durations",
     *URL_LISTS, "reference_file_url", "reference_link_url", "seedance_task_type", "keyframes", "extend_output",
@@ -256,17 +237,53 @@ SPECIAL: tuple[str, ...] = (
 """Fields that only models have whose row takes them, in the order in which they are refused elsewhere."""
 
 
+@cache
+def rows() -> tuple[VideoModel, ...]:
+    """Every row; of those that fit an id the first counts."""
+    return (
+        attrs.evolve(_WAN, workflows=frozenset({"animate-move", "animate-replace"}), seconds=(1, 20)),
+        _WAN,
+        _LTX,
+        _SEEDANCE_25,
+        _SEEDANCE,
+        _happyhorse("t2v", 0, 0),
+        _happyhorse("i2v", 1, 1),
+        _happyhorse("r2v", 1, 9),
+        _WAN3_ENHANCED,
+        _WAN3,
+        _H3_GUIDED,
+        attrs.evolve(
+            _H3_REFERENCES, ids=_H3_ONE_STAGE_IDS, takes=_H3_REFERENCES.takes | {"reference_video_compression"}
+        ),
+        _H3_REFERENCES,
+        attrs.evolve(_H3, ids=extending_ids(), takes=frozenset({"extend_output"})),
+        attrs.evolve(_H3, workflows=frozenset({"i2v", "flf2v"}), takes=frozenset({"keyframes"})),
+        _H3,
+        _FLASHVSR,
+    )
+
+
 def video_model(model_id: str) -> VideoModel | None:
     """Return the row of a model id; None for what is no video model."""
     family = family_of(model_id)
     if family is None or family.media != "video":
         return None
     workflow = workflow_of(model_id)
-    row = next(row for row in ROWS if row.fits(family.name, model_id, workflow))
+    row = next(row for row in rows() if row.fits(family.name, model_id, workflow))
     steps = family.steps.get(model_id)
     return row if steps is None else attrs.evolve(row, steps=steps)
 
 
+def video_row(model_id: str) -> VideoModel:
+    """Return the row of a model id; ValidationError for what is no video model, naming the nearest ones."""
+    row = video_model(model_id)
+    if row is None:
+        known = [known for family in families() if family.media == "video" for known in family.ids]
+        sentence = f"model_id: {shown(model_id)} is not a video model{did_you_mean(model_id, known)}"
+        raise refusal("model_id", model_id, "the id of a video model", sentence)
+    return row
+
+
 def families_taking(field: str) -> list[str]:
     """Return the names of the families that take a field, for who gave it to another one."""
-    return list(dict.fromkeys(row.family for row in ROWS if field in row.takes))
+    return list(dict.fromkeys(row.family for row in rows() if field in row.takes))

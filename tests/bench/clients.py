@@ -23,7 +23,7 @@ from sogni.protocol.chat_state import ChatState
 from sogni.protocol.client_state import NETWORK, ClientState
 from sogni.protocol.project_state import ProjectState
 from sogni.protocol.websocket_frames import FrameDecoder
-from sogni.settings import MAX_MESSAGE_SIZE, Settings
+from sogni.settings import MAX_MESSAGE_SIZE
 from sogni.transport.websocket_upgrade import open_upgraded
 from sogni_async.api.streams import ChatStream as AsyncChatStream
 from tests.bench.peer import CHAT, MARKER, MODEL, STEPS, Peer, job_id, project_id
@@ -113,14 +113,14 @@ class Measured(ABC):
         """Track so many projects instead of those before; `listener` hears the progress of the first."""
 
 
-        def begin(state: ClientState, _: float) -> ProjectState:
+        def begin(state: ClientState, _: float) -> list[ProjectState]:
             state.projects.clear()
             state.listening.clear()
-            return [tracked(state, index) for index in range(count)][0]
+            return [tracked(state, index) for index in range(count)]
 
-        first = self.client._engine.changed(begin)
+        projects = self.client._engine.changed(begin)
         if listener is not None:
-            self.client._engine.present(first).on("progress", listener)
+            self.client._engine.present(projects[0]).on("progress", listener)
 
     def _answer(self) -> ChatState:
         chat = ChatState(CHAT, self.state.out)
@@ -233,4 +233,3 @@ class Asynchronous(Measured):
 
 
 PACKAGES: dict[str, type[Blocking] | type[Asynchronous]] = {"sogni": Blocking, "sogni_async": Asynchronous}
-__all__ = ["PACKAGES", "Asynchronous", "Blocking", "Floor", "Measured", "Settings", "tracked"]

@@ -91,14 +91,14 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody reads it."""
 
-    def do_PUT(self) -> None:  # noqa: N802  a name of the library
+    def do_PUT(self) -> None:
         """Take an upload."""
         left = int(self.headers["Content-Length"])
         while left:
             left -= len(self.rfile.read(min(left, 1 << 20)))
         self._answer(b"")
 
-    def do_GET(self) -> None:  # noqa: N802  a name of the library
+    def do_GET(self) -> None:
         """Upgrade, send a large file, or answer with what is known."""
         path = self.path.partition("?")[0]
         if "upgrade" in self.headers.get("Connection", "").lower():

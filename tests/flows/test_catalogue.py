@@ -83,18 +83,18 @@ def test_a_network_there_is_not_is_refused_before_anything_is_asked(flow: Any) -
 
 def test_the_live_list_gets_its_names() -> None:
     stage = Stage()
-    stage.play(catalogue.name_models({MODEL: 2}), MODELS)
+    stage.play(catalogue.name_models({MODEL: 2}, 0), MODELS)
     assert stage.state.catalogue.available == [AvailableModel(id=MODEL, name="Flux", worker_count=2)]
 
 
 def test_the_live_list_names_itself_when_the_list_cannot_be_had_at_once() -> None:
     stage = Stage()
-    stage.play(catalogue.name_models({"a-b": 2}), (MODELS[0], refused(503)))
+    stage.play(catalogue.name_models({"a-b": 2}, 0), (MODELS[0], refused(503)))
     assert stage.state.catalogue.available == [AvailableModel(id="a-b", name="a b", worker_count=2)]
 
 
 def announce(stage: Stage) -> None:
-    stage.state.models_named([AvailableModel(id=MODEL, name="Flux", worker_count=1)])
+    stage.state.models_named([AvailableModel(id=MODEL, name="Flux", worker_count=1)], 0)
 
 
 def test_waiting_for_models_connects_and_ends_with_the_first_list() -> None:

@@ -518,6 +518,7 @@ def test_an_unpickled_project_goes_on_where_it_is_now(stage: Stage) -> None:
     assert (project is restored, project.polled, project.jobs[JOB].worker_name) == (True, False, "ann")
     assert (stage.state.projects[PROJECT] is project, stage.begun) == (True, [])
     stage.state.listen()
+    project.jobs[JOB].listeners.add("updated", str)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
     assert {"step"} in stage.told("updated")
 

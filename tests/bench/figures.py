@@ -1,0 +1,36 @@
+"""What was measured, as a table: decides how a figure is compared with its budget."""
+
+from __future__ import annotations
+
+from statistics import median
+
+SLACK = 1.15
+"""What a ratio may exceed its budget by: the medians of a machine that others use vary by some percent."""
+RATIO = 1.7
+"""The budget of a frame and of a token, in terms of the floor."""
+
+
+class Figures:
+    """Lines of a table: what, figure, floor, budget."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, str, str, str]] = []
+
+    def add(self, what: str, figure: str, floor: str = "", budget: str = "") -> None:
+        """Add a line."""
+        self._rows.append((what, figure, floor, budget))
+
+    def ratio(self, what: str, pairs: list[tuple[float, float]], per: int, budget: float = RATIO) -> float:
+        """Add seconds of the floor and of what is measured, of each round; returns the median of the ratios."""
+        found = median(measured / floor for floor, measured in pairs)
+        floor, measured = (median(column) / per * 1e6 for column in zip(*pairs, strict=True))
+        self.add(what, f"{found:.2f} × floor ({measured:.1f} µs)", f"{floor:.1f} µs", f"{budget} × floor")
+        return found
+
+    def lines(self) -> list[str]:
+        """The table, aligned; nothing when nothing was measured."""
+        if not self._rows:
+            return []
+        rows = [("work", "figure", "floor", "budget"), *self._rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
