@@ -18,9 +18,9 @@ from .protocol.client_state import CLIENT_EVENTS
 from .protocol.job_state import JobState
 from .protocol.listeners import Listeners
 from .protocol.project_state import ProjectState
-from .protocol.views import Listening
 from .settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
+from .views import Listening
 
 
 class SogniClient(Listening):
@@ -216,9 +216,10 @@ class SogniClient(Listening):
 def _handle_of(engine: Engine, value: Any) -> Any:
     """What users see of a state: the one handle it has."""
     if isinstance(value, ProjectState):
-        if value.handle is None:
-            value.handle = Project(engine, value)
-        return value.handle
+        project = value.handle
+        if project is None:
+            project = value.handle = Project(engine, value)
+        return project
     if isinstance(value, JobState):
         return engine.present(value.project)._present(value)
     return value

@@ -14,8 +14,8 @@ from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.project_state import ProjectState
-from sogni.protocol.views import Listening
 from sogni.settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+from sogni.views import Listening
 
 from .api.account import Account, CurrentAccount
 from .api.chat import Chat
@@ -218,9 +218,10 @@ class SogniClient(Listening):
 def _handle_of(engine: Engine, value: Any) -> Any:
     """What users see of a state: the one handle it has."""
     if isinstance(value, ProjectState):
-        if value.handle is None:
-            value.handle = Project(engine, value)
-        return value.handle
+        project = value.handle
+        if project is None:
+            project = value.handle = Project(engine, value)
+        return project
     if isinstance(value, JobState):
         return engine.present(value.project)._present(value)
     return value

@@ -14,7 +14,7 @@ from sogni.models.events import ErrorData
 from sogni.models.params import ImageProjectParams
 from sogni.protocol.outbox import Outbox
 from sogni.protocol.project_state import ProjectState
-from sogni.protocol.views import JobView, ProjectView
+from sogni.views import ProjectView
 
 EVIL = '"><script>alert(1)</script>'
 
@@ -139,7 +139,7 @@ def test_what_does_not_change_any_more_is_shown_once(monkeypatch: pytest.MonkeyP
     project._state.alive(2)
     project._state.queued({"queuePosition": 3}, 2)
     told(project)
-    assert 1 == len(place.contents)
+    assert len(place.contents) == 1
 
 
 # --- a terminal, a pipe
@@ -158,8 +158,8 @@ def test_a_terminal_shows_a_bar_that_moves(monkeypatch: pytest.MonkeyPatch) -> N
         project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
         told(project)
     lines = screen.getvalue().split("\r")
-    assert "░" * 30 + "   0% pending   " == lines[1]
-    assert "█" * 15 + "░" * 15 + "  50% pending   " == lines[-1].removesuffix("\n")
+    assert lines[1] == "░" * 30 + "   0% pending   "
+    assert lines[-1].removesuffix("\n") == "█" * 15 + "░" * 15 + "  50% pending   "
     assert lines[-1].endswith("\n")
 
 

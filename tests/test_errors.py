@@ -89,7 +89,7 @@ def test_every_public_error_stands_in_the_tree() -> None:
 @pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
 def test_every_error_has_a_code_and_a_message(kind: type[SogniError]) -> None:
     error = kind("why")
-    assert ("why", "why") == (error.message, str(error))
+    assert (error.message, str(error)) == ("why", "why")
     assert (0 if kind is ValidationError else None) == error.code
 
 
@@ -113,12 +113,18 @@ def test_every_error_has_a_code_and_a_message(kind: type[SogniError]) -> None:
 def test_the_class_of_a_status(status: int, kind: type[ApiError]) -> None:
     error = of_status(status, error_code=7)
     assert (kind, status, 7, 7, 2) == (type(error), error.status, error.error_code, error.code, error.retry_after)
-    assert {"message": "no"} == error.payload
+    assert error.payload == {"message": "no"}
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [(123, "no"), ("123", "no"), ("insufficient_balance", "no"), ("insufficientBalance", "no"), (None, "Insufficient Balance!")],
+    [
+        (123, "no"),
+        ("123", "no"),
+        ("insufficient_balance", "no"),
+        ("insufficientBalance", "no"),
+        (None, "Insufficient Balance!"),
+    ],
 )
 def test_an_account_that_cannot_pay_can_be_caught_as_such(code: Any, message: str) -> None:
     error = of_status(400, message, code)
@@ -145,13 +151,13 @@ def test_an_api_error_says_status_and_address_without_the_query() -> None:
 
 def test_a_refusal_made_here_is_only_its_sentence() -> None:
     error = ValidationError("steps must be 1 to 50", field="steps", value=99, allowed="1 to 50")
-    assert ("steps must be 1 to 50", 400, "steps", 99, "1 to 50") == (
+    assert (
         str(error),
         error.status,
         error.field,
         error.value,
         error.allowed,
-    )
+    ) == ("steps must be 1 to 50", 400, "steps", 99, "1 to 50")
 
 
 SAMPLES: list[SogniError] = [

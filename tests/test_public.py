@@ -76,7 +76,9 @@ def test_each_error_module_and_model_lists_only_what_it_has(name: str) -> None:
 
 def loaded_after(code: str) -> tuple[set[str], list[str]]:
     """The modules and threads of a fresh interpreter after some code."""
-    tell = "import json, sys, threading; print(json.dumps([list(sys.modules), [t.name for t in threading.enumerate()]]))"
+    tell = (
+        "import json, sys, threading; print(json.dumps([list(sys.modules), [t.name for t in threading.enumerate()]]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{tell}"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -86,7 +88,18 @@ def loaded_after(code: str) -> tuple[set[str], list[str]]:
 
 def test_importing_loads_no_library() -> None:
     modules, _ = loaded_after("import sogni")
-    libraries = {"requests", "urllib3", "websocket", "aiohttp", "attrs", "attr", "cattrs", "asyncio", "ssl", "http.client"}
+    libraries = {
+        "requests",
+        "urllib3",
+        "websocket",
+        "aiohttp",
+        "attrs",
+        "attr",
+        "cattrs",
+        "asyncio",
+        "ssl",
+        "http.client",
+    }
     assert set() == modules & libraries
     assert {"sogni", "sogni.public"} == {name for name in modules if name.partition(".")[0] == "sogni"}
 
@@ -94,7 +107,7 @@ def test_importing_loads_no_library() -> None:
 def test_constructing_a_client_opens_nothing_and_starts_no_thread() -> None:
     modules, threads = loaded_after("import sogni; client = sogni.SogniClient(api_key='k')")
     assert set() == modules & {"requests", "urllib3", "websocket", "aiohttp", "asyncio", "sogni_async"}
-    assert ["MainThread"] == threads
+    assert threads == ["MainThread"]
 
 
 def test_importing_the_asyncio_package_loads_no_blocking_library() -> None:

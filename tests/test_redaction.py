@@ -78,7 +78,9 @@ def test_sentences_are_not_harmed(text: str) -> None:
 SECRETS = st.text(alphabet=string.ascii_letters + string.digits + "-_", min_size=12, max_size=40)
 
 
-@given(SECRETS, st.sampled_from(["api_key=%s", "{'token': '%s'}", "https://h/?sig=%s", "https://a:%s@h", "password: %s"]))
+@given(
+    SECRETS, st.sampled_from(["api_key=%s", "{'token': '%s'}", "https://h/?sig=%s", "https://a:%s@h", "password: %s"])
+)
 def test_a_secret_never_survives(secret: str, form: str) -> None:
     assert secret not in redact(f"before {form % secret} after")
 
@@ -151,7 +153,7 @@ def test_a_secret_in_an_argument_of_a_record_is_hidden(log: tuple[logging.Logger
 def test_a_harmless_record_is_left_as_it_is() -> None:
     record = logging.LogRecord("n", logging.INFO, "p", 1, "%d of %d", (1, 2), None)
     assert SecretFilter().filter(record)
-    assert ("%d of %d", (1, 2)) == (record.msg, record.args)
+    assert (record.msg, record.args) == ("%d of %d", (1, 2))
 
 
 @pytest.mark.parametrize("args", [(1, 2, 3), ({"a": 1},)])
@@ -160,7 +162,7 @@ def test_a_record_that_cannot_be_formatted_raises_nothing_and_shows_no_secret(
 ) -> None:
     logger, lines = log
     logger.info(f"%(b)s %d token={SECRET}", *args)
-    assert 1 == len(lines)
+    assert len(lines) == 1
     assert SECRET not in lines[0]
 
 
@@ -194,10 +196,10 @@ def test_our_loggers_and_those_underneath_are_filtered_once(name: str) -> None:
     logger = logging.getLogger(name)
     install_filter()
     install_filter()
-    assert 1 == sum(isinstance(it, SecretFilter) for it in logger.filters)
+    assert sum(isinstance(it, SecretFilter) for it in logger.filters) == 1
 
 
 def test_loggers_of_others_are_left_alone() -> None:
     logger = logging.getLogger("tests.somebody.else")
     install_filter()
-    assert [] == logger.filters
+    assert logger.filters == []

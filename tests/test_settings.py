@@ -23,7 +23,7 @@ SECRET = "sk-live-0123456789"
 
 def test_without_arguments_and_environment_everything_is_default() -> None:
     assert Settings() == resolve({})
-    assert ("https://api.sogni.ai", "wss://socket.sogni.ai", "fast", "token", None, None, False) == (
+    assert (
         Settings().rest_endpoint,
         Settings().socket_endpoint,
         Settings().network,
@@ -31,7 +31,7 @@ def test_without_arguments_and_environment_everything_is_default() -> None:
         Settings().api_key,
         Settings().app_id,
         Settings().disable_socket,
-    )
+    ) == ("https://api.sogni.ai", "wss://socket.sogni.ai", "fast", "token", None, None, False)
 
 
 ENVIRONMENT = {
@@ -44,18 +44,18 @@ ENVIRONMENT = {
 
 def test_the_environment_stands_in_for_arguments() -> None:
     made = resolve(ENVIRONMENT)
-    assert ("key-of-env", "api_key", "app-of-env", "http://rest:1", "ws://socket:2") == (
+    assert (
         made.api_key,
         made.auth_type,
         made.app_id,
         made.rest_endpoint,
         made.socket_endpoint,
-    )
+    ) == ("key-of-env", "api_key", "app-of-env", "http://rest:1", "ws://socket:2")
 
 
 def test_arguments_outrank_the_environment() -> None:
     made = resolve(ENVIRONMENT, api_key="k", app_id="a", rest_endpoint="https://r", socket_endpoint="wss://s")
-    assert ("k", "a", "https://r", "wss://s") == (made.api_key, made.app_id, made.rest_endpoint, made.socket_endpoint)
+    assert (made.api_key, made.app_id, made.rest_endpoint, made.socket_endpoint) == ("k", "a", "https://r", "wss://s")
 
 
 def test_empty_variables_are_not_set() -> None:
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_refused_by_name(given: dict[str, Any], field: str) ->
 def test_flags_that_are_no_booleans_are_left_out() -> None:
     """transport §6: only boolean entries go into the address."""
     made = resolve({}, socket_event_subscriptions={"a": True, "b": False, "c": "yes", "d": 1})
-    assert {"a": True, "b": False} == made.socket_event_subscriptions
+    assert made.socket_event_subscriptions == {"a": True, "b": False}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_both_sides_of_the_socket_host(endpoint: str, http: str, ws: str) -> Non
 
 def test_texts_are_trimmed_and_empty_ones_not_set() -> None:
     made = resolve({}, app_id=" A ", app_source=" s ", proxy=" ", ca_bundle="")
-    assert ("A", "s", None, None) == (made.app_id, made.app_source, made.proxy, made.ca_bundle)
+    assert (made.app_id, made.app_source, made.proxy, made.ca_bundle) == ("A", "s", None, None)
 
 
 def test_seconds_are_the_time_of_a_request_and_limit_connecting() -> None:
@@ -200,4 +200,4 @@ def test_settings_pickle() -> None:
 
 
 def test_the_default_endpoints_are_those_of_the_service() -> None:
-    assert ("https://api.sogni.ai", "wss://socket.sogni.ai") == (DEFAULT_REST_ENDPOINT, DEFAULT_SOCKET_ENDPOINT)
+    assert (DEFAULT_REST_ENDPOINT, DEFAULT_SOCKET_ENDPOINT) == ("https://api.sogni.ai", "wss://socket.sogni.ai")

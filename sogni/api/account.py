@@ -8,8 +8,8 @@ from ..flows import account
 from ..models.account import AccountInfo, Balances
 from ..protocol.account_state import ACCOUNT_EVENTS
 from ..protocol.listeners import Listeners
-from ..protocol.views import Listening
 from ..settings import Network
+from ..views import Listening
 
 
 class CurrentAccount(Listening):

@@ -10,7 +10,7 @@ from ..models.chat import ChatCompletionResult, LLMModelInfo
 from ..protocol.chat_request import DEFAULT_MODEL
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.listeners import Listeners
-from ..protocol.views import Listening
+from ..views import Listening
 from .streams import ChatStream
 
 

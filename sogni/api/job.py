@@ -13,7 +13,7 @@ from ..models.events import ErrorData
 from ..protocol.enhancement import EnhancementStrength
 from ..protocol.file_names import exact_path
 from ..protocol.project_state import ProjectState
-from ..protocol.views import JobView, host_of
+from ..views import JobView, host_of
 
 
 class EnhancedImage:

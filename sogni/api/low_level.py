@@ -9,7 +9,7 @@ from ..flows.requests import ask
 from ..flows.sending import send_frame
 from ..protocol.http import HttpCall, query
 from ..protocol.listeners import Listeners
-from ..protocol.views import Listening
+from ..views import Listening
 
 
 class RestClient:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..errors import ClientClosedError, SogniTimeoutError, ValidationError
 from ..protocol.client_state import CLOSED, CONNECTION
-from ..transport.waiting import Deadline
+from ..transport.waiting import Deadline, wait_turn
 from .project import Project
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
@@ -96,7 +96,7 @@ class _Watch:
                     engine.state.wakers.remove(topic, self._signal)  # type: ignore[attr-defined]
 
     def sleep(self, seconds: float | None) -> None:
-        self._signal.wait(seconds)
+        wait_turn(self._signal, seconds)
 
     def done(self) -> set[Project]:
         """Projects that are finished. Raises when one never will be, its connection being gone for good."""

@@ -10,8 +10,8 @@ from ..display import live_in_notebook, project_html, watching
 from ..flows import cancel, events, transfers, waiting
 from ..models.events import Event
 from ..protocol.file_names import DEFAULT, paths_in
-from ..protocol.views import ProjectView
 from ..transport.waiting import Deadline
+from ..views import ProjectView
 from .job import Job
 
 

@@ -15,8 +15,8 @@ from ..protocol.client_state import PROJECTS_EVENTS
 from ..protocol.enhancement import EnhancementStrength
 from ..protocol.listeners import Listeners
 from ..protocol.model_families import asset_config, is_audio_id, is_video_id
-from ..protocol.views import Listening
 from ..settings import Network
+from ..views import Listening
 from .many import as_completed
 from .project import Project
 

@@ -35,9 +35,4 @@ def check(access: Access, timeout: float | None) -> int:
 
 def refused(report: HealthReport) -> bool:
     """Whether the service refused the key; a service that cannot be reached has not."""
-    return any(error_name(check.detail) == AuthenticationError.__name__ for check in report.checks if not check.ok)
-
-
-def error_name(detail: str) -> str:
-    """The class of the error that a failed check tells."""
-    return detail.partition(":")[0]
+    return any(check.error == AuthenticationError.__name__ for check in report.checks)

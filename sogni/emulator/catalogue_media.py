@@ -16,9 +16,9 @@ _SCHEDULERS = ["simple", "normal", "karras", "beta", "sgm_uniform", "linear_quad
 _BENCHMARK = {"sec": 60, "secCN": 60, "secMaxPreviews": 60}
 
 _SUNG_LANGUAGES = (
-    "en ja zh es de fr pt ru it nl pl tr vi cs fa id ko uk hu ar sv ro el az bg bn ca da fi he hi hr ht is la lt ms ne "
-    "no pa sa sk sr sw ta te th tl ur yue unknown"
-).split()
+    "en ja zh es de fr pt ru it nl pl tr vi cs fa id ko uk hu ar sv ro el az bg bn ca da fi he hi hr ht "
+    "is la lt ms ne no pa sa sk sr sw ta te th tl ur yue unknown"
+)
 
 Limits = tuple[float, float, float]
 
@@ -106,7 +106,7 @@ def _ace_step(steps: Limits) -> dict[str, Any]:
         "duration": _range((10, 600, 30)),
         "bpm": _range((30, 300, 120)),
         "timesignature": {"allowed": ["2", "3", "4", "6"], "default": "4"},
-        "language": {"allowed": _SUNG_LANGUAGES, "default": "en"},
+        "language": {"allowed": _SUNG_LANGUAGES.split(), "default": "en"},
         "keyscale": {
             "allowed": [f"{key} {mode}" for key in keys for mode in ("major", "minor")],
             "default": "C major",

@@ -44,7 +44,7 @@ def write_video(
         audio = None if sound is None else _AudioTrack(container, "aac", "fltp", 128_000)
         blocks: Iterator[Samples] = iter(()) if sound is None else iter(sound)
         for index, picture in enumerate(_chain(first, frames)):
-            frame = av.VideoFrame.from_image(picture)
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
             frame.pts = index
             container.mux(video.encode(frame))
             if audio is not None:

@@ -1,7 +1,7 @@
 """What work costs and how long it takes, from the model, the steps, the size and the number of results.
 
-The prices of video and music, which length decides, are in ``media_estimates``. Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
-is always what is paid. It charges nobody.
+Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
+is always what is paid. It charges nobody. Video and music, where length decides, are in ``media_estimates``.
 """
 
 from __future__ import annotations

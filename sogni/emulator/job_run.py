@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _EXTERNAL_STAGES = 4
 _MAX_ATTEMPTS = 3
 _SLICE = 0.2
+# Workers of long renders say at once how long it will take.
+_TIMED = ("video", "audio")
 
 
 class _CanceledError(Exception):
@@ -83,6 +85,8 @@ class JobRun:
         await self.pace.wait(self.pace.step_time, self.project)
         self.state.projects.begin(self.project, self.job, "jobStarted", self.worker)
         self._send("jobState", {"type": "jobStarted", **state})
+        if self.project.order.media in _TIMED:
+            self._tell_eta(self._stages * self.pace.step_time)
 
     async def _broken_input(self) -> str | None:
         if not self.project.inputs:
@@ -118,9 +122,11 @@ class JobRun:
             if left <= 1e-9:
                 return
             if clock() - self._eta_told >= 1:
-                self._eta_told = clock()
-                seconds = (remaining_steps - 1) * self.pace.step_time + left
-                self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
+                self._tell_eta((remaining_steps - 1) * self.pace.step_time + left)
+
+    def _tell_eta(self, seconds: float) -> None:
+        self._eta_told = asyncio.get_running_loop().time()
+        self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
 
     def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, Any]:
         eta = (stages - stage) * self.pace.step_time
@@ -190,6 +196,9 @@ class JobRun:
             self.state.store.put_later(self._key("complete"), product.produce, product.content_type)
             if order.model.external:
                 job.result_url = self.state.download_url(self._key("complete"), lifetime=EXTERNAL_URL_LIFETIME)
+            if product.last_frame is not None:
+                self.state.store.put_later(self._key("lastFrame"), product.last_frame, "image/png")
+                job.last_frame_url = self.state.download_url(self._key("lastFrame"), lifetime=EXTERNAL_URL_LIFETIME)
         job.step = order.performed_steps
         self.state.projects.end_job(self.project, job, "jobCompleted", "jobCompleted")
         self._send("jobResult", self._result())
@@ -210,6 +219,8 @@ class JobRun:
             result |= {"nsfwDetected": True, "nsfwSources": ["image"]}
         if job.result_url is not None:
             result["resultUrl"] = job.result_url
+        if job.last_frame_url is not None:
+            result["lastFrameUrl"] = job.last_frame_url
         return result
 
     def _key(self, role: str) -> Key:

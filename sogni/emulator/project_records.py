@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from .accounts import decimal_text
-from .orders import ImageOrder
+from .orders import ImageOrder, Order, VideoOrder
 from .projects import Job, Project
 
 _LIVE_STATUS = {
@@ -54,6 +54,7 @@ def job_record(project: Project, job: Job) -> dict[str, Any]:
             "seedUsed": job.seed if job.status == "jobCompleted" else None,
             "network": project.order.network,
             "resultUrl": job.result_url,
+            "lastFrameUrl": job.last_frame_url,
         }
     )
 
@@ -102,16 +103,23 @@ def live_record(project: Project) -> dict[str, Any]:
     return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 
+def _shape(order: Order) -> dict[str, Any]:
+    """How large a result is, and how long if it has a length."""
+    if isinstance(order, ImageOrder):
+        return _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
+    if isinstance(order, VideoOrder):
+        fps = order.fps.numerator if order.fps.denominator == 1 else float(order.fps)
+        return {"width": order.width, "height": order.height, "videoFrames": order.frames, "videoFps": fps}
+    return {}
+
+
 def recovered_record(project: Project) -> dict[str, Any]:
     """An entry of ``activeProjects`` and ``unclaimedCompletedProjects`` (projects-5x §9.2)."""
     order = project.order
     request = json.dumps(order.request, separators=(",", ":"), ensure_ascii=False).encode()
-    size = {}
-    if isinstance(order, ImageOrder):
-        size = _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
     return {
         **finished_record(project),
-        **size,
+        **_shape(order),
         "appId": project.app_id,
         "jobType": order.media,
         "modelType": order.media,

@@ -57,6 +57,7 @@ class Job:
     nsfw: bool = False
     withheld: bool = False
     result_url: str | None = None
+    last_frame_url: str | None = None
     error: int | str | None = None
     message: str = ""
 

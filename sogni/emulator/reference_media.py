@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import av
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from .encoding import SAMPLE_RATE, Samples
 
+T = TypeVar("T")
 _TOLERANCE = 1e-6
 _PROBLEMS = (av.FFmpegError, OSError, ValueError, IndexError)
 
@@ -59,7 +60,7 @@ def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
         if start > 0 and stream.time_base:
             container.seek(int((start + begin) / stream.time_base), stream=stream)
         last: tuple[float, av.VideoFrame] | None = None
-        for number, frame in enumerate(container.decode(stream)):
+        for number, frame in enumerate(_readable(container.decode(stream))):
             moment = number / 24 if frame.time is None else frame.time - begin
             if moment <= start:
                 last = moment, frame
@@ -72,10 +73,18 @@ def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
             yield last
 
 
+def _readable(frames: Iterator[T]) -> Iterator[T]:
+    """Yield frames up to the first that is broken: the rest of a damaged file is as if it were not there."""
+    try:
+        yield from frames
+    except av.FFmpegError:
+        return
+
+
 def _filling(frame: av.VideoFrame, size: tuple[int, int]) -> Image.Image:
     scale = max(size[0] / frame.width, size[1] / frame.height)
     width, height = max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))
-    image = frame.to_image(width=width, height=height)
+    image = Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height))
     return image if image.size == size else ImageOps.fit(image, size)
 
 
@@ -104,7 +113,7 @@ def audio_blocks(path: Path, total: int, start: float, duration: float) -> Itera
 def _resampled(path: Path) -> Iterator[Samples]:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
-        for frame in container.decode(container.streams.audio[0]):
+        for frame in _readable(container.decode(container.streams.audio[0])):
             for part in resampler.resample(frame):
                 yield part.to_ndarray().astype(np.float32, copy=False)
         for part in resampler.resample(None):

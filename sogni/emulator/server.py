@@ -79,6 +79,8 @@ class Server:
         self._stop = asyncio.Event()
         self._ready: Future[State] = Future()
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
+        # Not Thread.is_alive: an interrupted join leaves a thread marked as ended that still runs.
+        self._ended = threading.Event()
         self.pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
         self.rest_endpoint = ""
@@ -95,16 +97,16 @@ class Server:
 
     def close(self) -> None:
         """Stop the server and wait for its thread. May be called again."""
-        if self._thread.is_alive():
+        if self._thread.ident is not None and not self._ended.is_set():
             self.post(self._stop.set)
             # Garbage is collected in any thread: a forgotten emulator may be closed by its own server.
             if threading.current_thread() is not self._thread:
+                self._ended.wait()
                 self._thread.join()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end of the thread; True when it has ended."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._ended.wait(timeout)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the server's thread and return its result."""
@@ -147,6 +149,7 @@ class Server:
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+            self._ended.set()
 
     async def _serve(self) -> None:
         listeners: list[_Listener] = []

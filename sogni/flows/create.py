@@ -11,14 +11,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ..errors import CostLimitError, ValidationError
-from ..models.params import ImageProjectParams
+from ..models.params import ProjectParams
 from ..protocol.client_state import ClientState
-from ..protocol.image_request import image_request
-from ..protocol.image_rules import check_image_params
 from ..protocol.media_types import sniff
+from ..protocol.project_kinds import kind_of
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
-from ..protocol.upload_plan import UploadItem, image_uploads
+from ..protocol.upload_plan import UploadItem
 from .catalogue import model_options
 from .estimates import DEFAULT_TOKEN, estimate_params
 from .requests import FAILURES
@@ -29,23 +28,26 @@ from .transfers import spool_result, upload_media
 Sources = list[list[tuple[UploadItem, Any]]]
 
 
-def create_project(
-    given: ImageProjectParams | None, fields: Mapping[str, Any], max_cost: Any = None
-) -> Flow[ProjectState]:
+def create_project(given: ProjectParams | None, fields: Mapping[str, Any], max_cost: Any = None) -> Flow[ProjectState]:
     """Check, upload and send a project; returns it once its request was written.
 
     ValidationError, TypeError, CostLimitError before anything is sent; then ApiError, connection errors.
     """
     limit = cost_limit(max_cost)
-    params = check_image_params(project_params(given, fields))
+    params = project_params(given, fields)
+    kind = kind_of(params)
+    params = kind.check(params)
     yield from change(lambda state, _: state.check_may_connect())
     sources: Sources = []
     try:
-        yield from _open_sources(params, sources)
+        yield from _open_sources(kind.uploads(params), sources)
         options = yield from model_options(params.model_id)
         project_id = yield from new_id()
         app_source = yield from change(lambda state, _: state.settings.app_source)
-        payload = image_request(params, project_id=project_id, options=options, app_source=app_source)
+        payload = kind.request(params, project_id=project_id, options=options, app_source=app_source)
+        for group in sources:
+            for item, source in group:
+                kind.annotate(payload, item, source.content_type)
         if limit is not None:
             yield from affordable(params, limit)
         yield from upload_media(project_id, sources)
@@ -56,9 +58,9 @@ def create_project(
     return (yield from submit(project_id, params, payload))
 
 
-def _open_sources(params: ImageProjectParams, sources: Sources) -> Flow[None]:
+def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None]:
     """Look at every file before anything is sent, so that a bad one costs nothing."""
-    for group in image_uploads(params):
+    for group in groups:
         opened: list[tuple[UploadItem, Any]] = []
         sources.append(opened)
         for item in group:
@@ -85,6 +87,8 @@ def open_source(name: str, media: Any) -> Flow[Any]:
 def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[ProjectState]:
     """Track a project and write its request; a request that was not written leaves nothing behind."""
 
+    perhaps_sent = False
+
     def register(state: ClientState, now: float) -> ProjectState:
         project = ProjectState(
             project_id,
@@ -94,22 +98,29 @@ def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[Projec
             kind=state.kind_of(params.model_id),
             listening=state.listening,
         )
-        project.app_id = state.app_id
         project.request = payload
         project.being_sent = True
         state.track(project, now)
         return project
 
     def sending(state: ClientState, now: float) -> None:
+        nonlocal perhaps_sent
+        perhaps_sent = True
+        project.app_id = state.app_id
         project.sent_at = now
         project.sent_generation = state.connection.generation
 
     project = yield from change(register)
     try:
         yield from send_frame("jobRequest", payload, sending)
-    except BaseException:
-        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+    except FAILURES:
         project.abandon()
+        raise
+    except BaseException:
+        # Interrupted: nobody knows whether the frame went out. If it may have, the project is not forgotten:
+        # it is tracked, and the next reconciliation tells what became of it. No step here: the flow is ending.
+        if not perhaps_sent:
+            project.abandon()
         raise
     finally:
         project.being_sent = False
@@ -134,7 +145,7 @@ def cost_limit(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def affordable(params: ImageProjectParams, limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
+def affordable(params: ProjectParams, limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
     """What the project with these params costs. CostLimitError above the limit, or when that is not to be had.
 
     `left` is what remains of the limit when it is for several projects.

@@ -36,7 +36,7 @@ def _proved(checks: list[HealthCheck], name: str, flow: Flow[T], said: Any) -> F
         outcome = yield from flow
     except SogniError as error:
         seconds = (yield from clock()) - began
-        checks.append(HealthCheck(name=name, ok=False, detail=f"{type(error).__name__}: {error}", seconds=seconds))
+        checks.append(HealthCheck(name=name, ok=False, detail=str(error), error=type(error).__name__, seconds=seconds))
         return None
     seconds = (yield from clock()) - began
     checks.append(HealthCheck(name=name, ok=True, detail=said(outcome), seconds=seconds))

@@ -10,11 +10,15 @@ from .base import Model
 
 @frozen(kw_only=True)
 class HealthCheck(Model):
-    """One thing that was proved, or why not; `seconds` is how long the proof took."""
+    """One thing that was proved, or why not.
+
+    `error` is the class of the error when it failed, `seconds` how long the proof took.
+    """
 
     name: str
     ok: bool
     detail: str = ""
+    error: str | None = None
     seconds: float | None = None
 
 

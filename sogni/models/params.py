@@ -18,7 +18,6 @@ from .base import TokenType, wire
 from .media_inputs import MediaInput
 from .video_params import VideoProjectParams
 
-
 ImageFormat = Literal["png", "jpg", "webp"]
 ControlNetMode = Literal["balanced", "prompt_priority", "cn_priority"]
 ControlNetName = (

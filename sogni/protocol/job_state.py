@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from weakref import ref
 
 from ..models.converter import read_time
 from ..models.events import ErrorData, EtaRange
@@ -34,7 +35,7 @@ class JobState:
 
     __slots__ = (
         "__weakref__", "_listeners", "enhancement", "error", "eta_at", "eta_range", "eta_seconds",
-        "eta_started_at", "external_progress", "handle", "id", "is_nsfw", "job_index", "last_progress",
+        "eta_started_at", "_handle", "external_progress", "id", "is_nsfw", "job_index", "last_progress",
         "negative_prompt", "nsfw_detected", "nsfw_sources", "positive_prompt", "preview_url", "project",
         "result_url", "retrying", "runs_until", "seed", "signing", "status", "step", "step_count",
         "user_canceled", "worker_name",
@@ -69,8 +70,17 @@ class JobState:
         """The result frame whose URL is being fetched."""
         self.runs_until: float | None = None
         self.enhancement: Any = None
-        self.handle: Any = None
+        self._handle: ref[Any] | None = None
         self._listeners: Listeners | None = None
+
+    @property
+    def handle(self) -> Any:
+        """What users hold of this; None when nobody does. Kept weakly: a state must not keep a client alive."""
+        return None if self._handle is None else self._handle()
+
+    @handle.setter
+    def handle(self, handle: Any) -> None:
+        self._handle = None if handle is None else ref(handle)
 
     @property
     def listeners(self) -> Listeners:

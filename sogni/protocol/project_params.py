@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from ..errors import ValidationError
-from ..models.converter import wire_name
 from ..models.audio_params import AudioProjectParams
+from ..models.converter import wire_name
 from ..models.params import ControlNetParams, ImageProjectParams, ProjectParams
 from ..models.records import ProjectRecord
 from ..models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
@@ -65,7 +65,7 @@ def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> Pr
     if "model_id" not in fields:
         raise TypeError("the keyword 'model_id' is missing")
     values = {name: value for name, value in fields.items() if name != "type"}
-    return _with_nested(cast(ProjectParams, kind(**values)))
+    return _with_nested(kind(**values))
 
 
 def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams:
@@ -185,7 +185,7 @@ def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:
     if isinstance(values.get("control_net"), Mapping):
         control_net = _CONTROL_NETS[kind]
         values["control_net"] = control_net(**{"name": "", **_attribute_values(control_net, values["control_net"])})
-    return cast(ProjectParams, kind(**values))
+    return kind(**values)
 
 
 def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,8 +230,7 @@ def params_from_record(record: ProjectRecord) -> ProjectParams:
         "duration": _number(frame.get("duration")),
     }
     known = {it.name for it in attrs.fields(kind) if it.init}
-    made = kind(**{name: value for name, value in values.items() if value is not None and name in known})
-    return cast(ProjectParams, made)
+    return kind(**{name: value for name, value in values.items() if value is not None and name in known})
 
 
 def record_type(record: ProjectRecord) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeGuard
+from weakref import ref
 
 from attrs import evolve
 
@@ -38,7 +39,7 @@ class ProjectState:
 
     __slots__ = (
         "__weakref__", "_feeds", "_history", "_listeners", "_shown_progress", "abandoned", "acknowledged", "app_id",
-        "being_sent", "concluded", "enhances", "error", "eta_at", "handle", "heard_at", "id",
+        "being_sent", "concluded", "enhances", "error", "eta_at", "_handle", "heard_at", "id",
         "jobs", "kind", "listening", "number_of_media", "out", "params", "polled", "queue_position",
         "recovered", "request", "resent", "sent_at", "sent_generation", "settled", "settled_at", "signing",
         "started_at", "status", "steps", "strikes", "work_began",
@@ -83,13 +84,22 @@ class ProjectState:
         self.settled_at = 0.0
         self.signing = False
         """Whether addresses of results are being asked for."""
-        self.handle: Any = None
+        self._handle: ref[Any] | None = None
         self._shown_progress = -1
         self._history: list[Event] = []
         self._feeds: list[Feed] = []
         self._listeners: Listeners | None = None
 
     # -- reading ---------------------------------------------------------------
+
+    @property
+    def handle(self) -> Any:
+        """What users hold of this; None when nobody does. Kept weakly: a state must not keep a client alive."""
+        return None if self._handle is None else self._handle()
+
+    @handle.setter
+    def handle(self, handle: Any) -> None:
+        self._handle = None if handle is None else ref(handle)
 
     @property
     def listeners(self) -> Listeners:

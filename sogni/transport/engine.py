@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..flows import steps
+from ..flows.asking import ask, out_of_time, topics_of
 from ..flows.background import flow_of
 from ..flows.steps import Flow, Pause, Step, Until
 from ..machine.app_slots import AppSlot, acquire_app_id
@@ -33,7 +34,7 @@ from . import lifecycle
 from .chores import Chores
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
-from .waiting import Deadline, Waker, ask, out_of_time, topics_of
+from .waiting import Deadline, Waker, wait_turn
 
 logger = logging.getLogger("sogni")
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from .websocket import SerialSocket
 
 R = TypeVar("R")
+CONNECTING_SECONDS = 0.5
+"""How long `close` waits for a reader that is still connecting."""
 Move = Literal["connect", "wait", "read", "end"]
 
 
@@ -53,7 +56,7 @@ class Engine:
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
         self.settings = settings
         self._present = present
-        self._slot: AppSlot | None = None
+        self._slots: list[AppSlot] = []
         self._begin()
         lifecycle.register(self)
 
@@ -72,7 +75,7 @@ class Engine:
         self._reader: threading.Thread | None = None
         self._socket: SerialSocket | None = None
         self._closing = False
-        parts = (self._chores, self._dispatcher, self._waker)
+        parts = (self._chores, self._dispatcher, self._waker, self._slots)
         self._finalizer = weakref.finalize(self, _let_go, *parts)
         self._finalizer.atexit = False
 
@@ -82,6 +85,7 @@ class Engine:
         if self._http is None:
             from .http import Http
 
+            install_filter()
             with self._connecting:
                 self._http = self._http or Http(self.settings, self.state.auth_headers)
         return self._http
@@ -148,7 +152,7 @@ class Engine:
                     return found
                 if deadline.over:
                     raise out_of_time(step)
-                signal.wait(deadline.left())
+                wait_turn(signal, deadline.left())
         finally:
             with self.lock:
                 for topic in topics:
@@ -180,8 +184,9 @@ class Engine:
         """Take an app id of this installation that no other open client has (transport §1)."""
         with self._connecting:
             if not self.state.app_id:
-                self._slot = acquire_app_id(os.environ)
-                self.state.app_id = self._slot.app_id
+                slot = acquire_app_id(os.environ)
+                self._slots.append(slot)
+                self.state.app_id = slot.app_id
 
     def _start_reader(self) -> None:
         with self.lock:
@@ -192,7 +197,6 @@ class Engine:
                 return
             from .reader import read_loop
 
-            install_filter()
             self._reader = threading.Thread(
                 target=read_loop, args=(weakref.ref(self), self._waker), name="sogni-reader", daemon=True
             )
@@ -311,28 +315,29 @@ class Engine:
         self._chores.end()
         if reader is not None and reader is not threading.current_thread():
             self._waker.set()
-            reader.join(deadline.left())
+            # A handshake that hangs cannot be woken; its thread ends by itself and holds nothing.
+            connecting = self._waker.socket is None
+            reader.join(min(CONNECTING_SECONDS, deadline.left() or 0.0) if connecting else deadline.left())
         self._chores.join(deadline.left() or 0.0)
         self._dispatcher.end()
         if not self._dispatcher.join(deadline.left() or 0.0):
             logger.warning("a callback is still running; the client was closed without waiting for it")
         if self._http is not None:
             self._http.close()
-        if self._slot is not None:
-            self._slot.release()
+        _release(self._slots)
 
     def renew_after_fork(self) -> None:
         """In a forked child: a client as if newly constructed; the parent's is not disturbed."""
         self._finalizer.detach()
-        socket, http, slot, closed = self._waker.socket, self._http, self._slot, self._closing
-        self._slot = None
+        socket, http, slots, closed = self._waker.socket, self._http, self._slots, self._closing
+        self._slots = []
         self._begin()
         self._closing = self.state.closed = closed
         if socket is not None:
             socket.abandon_after_fork()
         if http is not None:
             http.abandon_after_fork()
-        if slot is not None:
+        for slot in slots:
             slot.release_after_fork()
 
     def own(self, state: Any) -> None:
@@ -358,11 +363,17 @@ def _performer(reference: weakref.ref[Engine]) -> Callable[[Step], Any] | None:
     return None if engine is None else engine.perform
 
 
-def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker) -> None:
+def _release(slots: list[AppSlot]) -> None:
+    for slot in slots:
+        slot.release()
+
+
+def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker, slots: list[AppSlot]) -> None:
     """End the threads of a client that was dropped without `close`."""
     chores.end()
     dispatcher.end()
     waker.set()
+    _release(slots)
 
 
 def _jittered(step: Pause) -> float:
@@ -375,7 +386,9 @@ def _pause(engine: Engine, step: Pause) -> None:
     with engine.lock:
         engine.state.wakers.add(CLOSED, signal)
     try:
-        signal.wait(_jittered(step))
+        deadline = Deadline(_jittered(step))
+        while not deadline.over and not signal.is_set():
+            wait_turn(signal, deadline.left())
     finally:
         with engine.lock:
             engine.state.wakers.remove(CLOSED, signal)

@@ -13,21 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
-from ..errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
+from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..machine.sources import MediaSource, finished_spool, spool
+from ..protocol.exchange import Route, limit_of, no_answer, no_connection, shown_host
 from ..protocol.http import HttpCall, HttpReply
 from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
+from .streams import ResponseStream
 
-_REDIRECTS = (301, 302, 303, 307, 308)
-_MOST_REDIRECTS = 5
 _REPLY_LIMIT = 8 * 1024 * 1024
 """Bytes read of the answer to an upload or a refused download."""
 
@@ -98,13 +97,13 @@ class Http:
 
     def send(self, call: HttpCall) -> HttpReply:
         """Send a call and read the whole answer."""
-        deadline = time.monotonic() + self._limit(call)
-        with self._session() as session, self._open(session, call, self._limit(call)) as response:
+        deadline = time.monotonic() + limit_of(call, self._settings.timeouts)
+        with self._session() as session, self._open(session, call, limit_of(call, self._settings.timeouts)) as response:
             body = bytearray()
             for chunk in self._chunks(call, response):
                 body += chunk
                 if time.monotonic() > deadline:
-                    raise _timed_out(call, response.url, self._limit(call))
+                    raise no_answer(call, response.url, limit_of(call, self._settings.timeouts))
             return _reply(response, bytes(body))
 
     def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
@@ -156,9 +155,7 @@ class Http:
         except BaseException:
             session.close()
             raise
-        from .streams import ResponseStream
-
-        return ResponseStream(response, session, lambda error: _failed(call, response.url, error))
+        return ResponseStream(response, session, lambda error: _failed(call, response.url, error, self._settings))
 
     # -- one exchange ----------------------------------------------------------
 
@@ -171,25 +168,23 @@ class Http:
             with response:
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _failed(call, response.url, error) from error
+            raise _failed(call, response.url, error, self._settings) from None
 
     def _request(self, session: requests.Session, call: HttpCall, timeout: float, body: Any) -> requests.Response:
         """Send a call and follow redirects; credentials never go to another origin."""
-        url, method, headers = self._address(call), call.method, dict(call.headers)
-        home = _origin(url)
-        for _ in range(_MOST_REDIRECTS + 1):
-            own = self._auth_headers() if call.host != "storage" and _origin(url) == home else {}
-            response = self._exchange(session, call, method, url, {**headers, **own}, timeout, body)
-            if response.status_code not in _REDIRECTS or "location" not in response.headers:
-                return response
-            target = urljoin(url, response.headers["location"])
+        route = Route(call, self._settings)
+        while True:
+            own = self._auth_headers() if route.with_credentials else {}
+            headers = {**call.headers, **own}
+            response = self._exchange(session, call, route.method, route.url, headers, timeout, body)
+            location = response.headers.get("location")
+            try:
+                if not route.follow(response.status_code, location, streamed=body is not None):
+                    return response
+            except BaseException:
+                response.close()
+                raise
             response.close()
-            if body is not None or (call.body is not None and _origin(target) != home):
-                raise SogniConnectionError(f"{urlsplit(url).netloc} redirects a {method} elsewhere; not followed")
-            if response.status_code == 303:
-                method = "GET"
-            url = target
-        raise SogniConnectionError(f"{urlsplit(url).netloc} redirects too often")
 
     def _exchange(
         self,
@@ -215,19 +210,7 @@ class Http:
                 stream=True,
             )
         except requests.RequestException as error:
-            raise _failed(call, url, error) from error
-
-    def _address(self, call: HttpCall) -> str:
-        if call.host == "storage":
-            return call.path
-        base = self._settings.rest_endpoint if call.host == "rest" else self._settings.socket_http
-        return base + call.target
-
-    def _limit(self, call: HttpCall) -> float:
-        if call.timeout is not None:
-            return call.timeout
-        timeouts = self._settings.timeouts
-        return timeouts.transfer if call.host == "storage" else timeouts.request
+            raise _failed(call, url, error, self._settings) from None
 
     def _chunks(self, call: HttpCall, response: requests.Response) -> Iterator[bytes]:
         return response.iter_content(TRANSFER_CHUNK)
@@ -272,34 +255,21 @@ class _Body:
         return data
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
-
-
 def _reply(response: requests.Response, body: bytes) -> HttpReply:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return HttpReply(status=response.status_code, headers=headers, body=body, url=response.url)
 
 
-def _timed_out(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
-    storage = call.host == "storage"
-    return SogniTimeoutError(
-        f"{call.method} {urlsplit(url).netloc}{urlsplit(url).path}: no answer within {limit:g} seconds",
-        phase="transfer" if storage else "request",
-        timeout=limit,
-    )
+def _failed(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
+    """Our error for one of the library's; it names host and cause, never a query or a header.
 
-
-def _failed(call: HttpCall, url: str, error: Exception) -> Exception:
-    """Our error for one of the library's; it names host and cause, never a query or a header."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    Raised `from None`: the library's own words hold the whole address.
+    """
     if isinstance(error, requests.ConnectTimeout):
-        return SogniTimeoutError(f"cannot connect to {host} in time", phase="connect")
+        return no_connection(url, settings.timeouts.connect)
     if isinstance(error, requests.Timeout):
-        phase = "transfer" if call.host == "storage" else "request"
-        return SogniTimeoutError(f"{host} did not answer {call.method} {urlsplit(url).path} in time", phase=phase)  # type: ignore[arg-type]
-    return SogniConnectionError(f"cannot reach {host}: {_cause(error)}")
+        return no_answer(call, url, limit_of(call, settings.timeouts))
+    return SogniConnectionError(f"cannot reach {shown_host(url)}: {_cause(error)}")
 
 
 def _cause(error: BaseException) -> str:

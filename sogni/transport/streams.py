@@ -54,7 +54,7 @@ class ResponseStream(io.RawIOBase):
         try:
             piece: bytes = self._response.raw.read(size, decode_content=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._failed(error) from error
+            raise self._failed(error) from None
         return piece
 
     def close(self) -> None:

@@ -1,17 +1,13 @@
-"""Waiting in a thread: decides when a wait is asked again and when its time is over.
+"""Waiting in a thread: decides when time is over, and how a sleeping reader is woken.
 
-Called by the engine for every `Until` and `Pause`.
+Used by the engine and by the iterators of the handles.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-
-from ..errors import ClientClosedError, SogniTimeoutError
-from ..flows.steps import Until
-from ..protocol.client_state import CLOSED, ClientState
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .websocket import SerialSocket
@@ -33,24 +29,18 @@ class Deadline:
         return self._at is not None and time.monotonic() >= self._at
 
 
-def out_of_time(step: Until) -> SogniTimeoutError:
-    """The error of a wait that ended without what it waited for."""
-    return SogniTimeoutError(
-        f"waited {step.timeout:g} seconds for {step.waiting_for}", phase=step.phase, timeout=step.timeout
-    )
+TURN_SECONDS = 0.05
 
 
-def ask(step: Until, state: ClientState) -> Any:
-    """Ask once, under the state lock: the outcome, or None to go on waiting."""
-    found = step.found(state)
-    if found is None and state.closed:
-        raise ClientClosedError(f"the client was closed while waiting for {step.waiting_for}")
-    return found
+def wait_turn(signal: threading.Event, seconds: float | None) -> None:
+    """Wait for a signal, in the main thread for a short while only: the caller asks again.
 
-
-def topics_of(step: Until) -> list[Any]:
-    """What wakes a wait: its topics, and the end of the client."""
-    return [*step.topics, CLOSED]
+    An operating-system signal that arrives just before the lock blocks does not interrupt it, so Ctrl-C
+    would be lost until the wait ends.
+    """
+    if threading.current_thread() is threading.main_thread():
+        seconds = TURN_SECONDS if seconds is None else min(seconds, TURN_SECONDS)
+    signal.wait(seconds)
 
 
 class Waker:

@@ -8,8 +8,8 @@ from sogni.flows import account
 from sogni.models.account import AccountInfo, Balances
 from sogni.protocol.account_state import ACCOUNT_EVENTS
 from sogni.protocol.listeners import Listeners
-from sogni.protocol.views import Listening
 from sogni.settings import Network
+from sogni.views import Listening
 
 
 class CurrentAccount(Listening):

@@ -10,7 +10,7 @@ from sogni.models.chat import ChatCompletionResult, LLMModelInfo
 from sogni.protocol.chat_request import DEFAULT_MODEL
 from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
-from sogni.protocol.views import Listening
+from sogni.views import Listening
 
 from .streams import ChatStream
 

@@ -12,7 +12,7 @@ from sogni.models.events import ErrorData
 from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.file_names import exact_path
 from sogni.protocol.project_state import ProjectState
-from sogni.protocol.views import JobView, host_of
+from sogni.views import JobView, host_of
 
 from ..transport.streams import AsyncBinaryIO
 

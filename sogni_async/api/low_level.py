@@ -9,7 +9,7 @@ from sogni.flows.requests import ask
 from sogni.flows.sending import send_frame
 from sogni.protocol.http import HttpCall, query
 from sogni.protocol.listeners import Listeners
-from sogni.protocol.views import Listening
+from sogni.views import Listening
 
 
 class RestClient:

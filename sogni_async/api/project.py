@@ -9,7 +9,7 @@ from pathlib import Path
 from sogni.flows import cancel, events, transfers, waiting
 from sogni.models.events import Event
 from sogni.protocol.file_names import DEFAULT, paths_in
-from sogni.protocol.views import ProjectView
+from sogni.views import ProjectView
 
 from ..transport.waiting import Deadline
 from .job import Job

@@ -15,8 +15,8 @@ from sogni.protocol.client_state import PROJECTS_EVENTS
 from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.model_families import asset_config, is_audio_id, is_video_id
-from sogni.protocol.views import Listening
 from sogni.settings import Network
+from sogni.views import Listening
 
 from .many import wait
 from .project import Project

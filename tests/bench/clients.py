@@ -112,7 +112,6 @@ class Measured(ABC):
     def track(self, count: int, listener: Callable[[Any], Any] | None) -> None:
         """Track so many projects instead of those before; `listener` hears the progress of the first."""
 
-
         def begin(state: ClientState, _: float) -> list[ProjectState]:
             state.projects.clear()
             state.listening.clear()
@@ -121,6 +120,10 @@ class Measured(ABC):
         projects = self.client._engine.changed(begin)
         if listener is not None:
             self.client._engine.present(projects[0]).on("progress", listener)
+
+    def steps(self) -> list[int]:
+        """The step of every project."""
+        return [job.step for project in self.state.projects.values() for job in project.jobs.values()]
 
     def _answer(self) -> ChatState:
         chat = ChatState(CHAT, self.state.out)

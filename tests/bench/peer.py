@@ -54,7 +54,7 @@ class Progress:
     """Frames of progress of so many projects in turn; a job that is through is queued again and goes on."""
 
     def __init__(self, projects: int) -> None:
-        self._steps = [1] * projects
+        self.steps = [1] * projects
         self._next = 0
 
     def block(self, count: int) -> bytes:
@@ -63,13 +63,13 @@ class Progress:
 
     def _one(self) -> bytes:
         index = self._next
-        self._next = (index + 1) % len(self._steps)
+        self._next = (index + 1) % len(self.steps)
         ids = {"jobID": project_id(index), "imgID": job_id(index)}
-        if self._steps[index] == STEPS:
-            self._steps[index] = 0
+        if self.steps[index] == STEPS:
+            self.steps[index] = 0
             return message("jobRetry", {**ids, "jobIndex": 0, "attempt": 1, "maxAttempts": 3})
-        self._steps[index] += 1
-        return message("jobProgress", {**ids, "hasImage": False, "step": self._steps[index], "stepCount": STEPS})
+        self.steps[index] += 1
+        return message("jobProgress", {**ids, "hasImage": False, "step": self.steps[index], "stepCount": STEPS})
 
 
 def tokens(count: int) -> bytes:

@@ -7,9 +7,10 @@ from contextlib import closing
 from statistics import median
 
 import pytest
+
 from tests.bench.clients import PACKAGES, Floor, Measured
 from tests.bench.figures import RATIO, SLACK, Figures
-from tests.bench.peer import MARKER, Peer
+from tests.bench.peer import MARKER, Peer, Progress
 
 pytestmark = pytest.mark.bench
 
@@ -38,9 +39,7 @@ def client(request: pytest.FixtureRequest, peer: Peer) -> Iterator[Measured]:
 
 
 @pytest.mark.parametrize("listening", [False, True], ids=["nobody-listens", "one-listens"])
-def test_a_frame_of_progress(
-    client: Measured, floor: Floor, peer: Peer, figures: Figures, listening: bool
-) -> None:
+def test_a_frame_of_progress(client: Measured, floor: Floor, peer: Peer, figures: Figures, listening: bool) -> None:
     """At most 1.7 times the floor, at any number of tracked projects.
 
     Every frame moves the percentage of its project. One project has a listener for `progress`; what that
@@ -58,7 +57,10 @@ def test_a_frame_of_progress(
         whom = "1 listener" if listening else "no listener"
         costs[count] = figures.ratio(f"{client.name}: jobProgress, {count:,} tracked, {whom}", pairs, BLOCK)
         assert bool(heard) == listening
-        assert client.applied() == ROUNDS * BLOCK
+        expected = Progress(count)
+        for _ in range(ROUNDS):
+            expected.block(BLOCK)
+        assert client.steps() == expected.steps
     assert max(costs.values()) <= RATIO * SLACK
     assert costs[TRACKED[-1]] <= costs[TRACKED[0]] * FLATNESS
 

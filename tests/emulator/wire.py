@@ -174,6 +174,17 @@ class Wire:
         reply = self.http.put(url, data=content, headers={"Content-Type": content_type}, timeout=DEADLINE)
         assert reply.status_code == 200, reply.text
 
+    def upload_media(self, project_id: str, role: str, content: bytes) -> None:
+        url = self.data("/v1/media/uploadUrl", jobId=project_id, type=role)["uploadUrl"]
+        reply = self.http.put(url, data=content, timeout=DEADLINE)
+        assert reply.status_code == 200, reply.text
+
+    def download_media(self, project_id: str, item_id: str, **query: str) -> requests.Response:
+        located = self.data("/v1/media/downloadUrl", jobId=project_id, id=item_id, type="complete", **query)
+        reply = self.http.get(located["downloadUrl"], timeout=DEADLINE)
+        assert reply.status_code == 200, reply.text
+        return reply
+
     def download(self, project_id: str, image_id: str, role: str = "complete", **query: str) -> bytes:
         located = self.data("/v1/image/downloadUrl", jobId=project_id, imageId=image_id, type=role, **query)
         reply = self.http.get(located["downloadUrl"], timeout=DEADLINE)

@@ -17,7 +17,7 @@ from sogni.flows.recovery import attach, check_liveness, give_up, poll, reconcil
 from sogni.models.events import ErrorData
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel, Snapshot
 from sogni.protocol import chores
-from sogni.protocol.views import restored_state
+from sogni.views import restored_state
 from tests.flows.play import JOB, MODEL, PROJECT, STOP, TIMEOUT, Stage, bare, ok, refused
 
 OTHER = PROJECT[:-1] + "2"

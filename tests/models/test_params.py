@@ -22,7 +22,7 @@ def test_keywords_and_class_have_the_same_types() -> None:
 
 def test_only_the_model_is_required() -> None:
     params = ImageProjectParams(model_id="m")
-    assert ("image", 1, "", None) == (params.type, params.number_of_media, params.positive_prompt, params.seed)
+    assert (params.type, params.number_of_media, params.positive_prompt, params.seed) == ("image", 1, "", None)
     with pytest.raises(TypeError):
         ImageProjectParams()  # type: ignore[call-arg]
 
@@ -38,4 +38,4 @@ def test_params_are_values() -> None:
 
 
 def test_a_wire_name_is_metadata() -> None:
-    assert {"wire": "jobID"} == wire("jobID")
+    assert wire("jobID") == {"wire": "jobID"}

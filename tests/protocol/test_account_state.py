@@ -18,19 +18,19 @@ def test_a_change_is_told_once_with_all_its_names() -> None:
     account = AccountState(Outbox(), "fast")
     account.change(network_status="connected", network="fast", username="ada")
     assert [("updated", {"network_status", "username"})] == told(account)
-    assert ["account"] == account._out.woken
+    assert account._out.woken == ["account"]
 
 
 def test_what_stays_the_same_is_not_told() -> None:
     account = AccountState(Outbox(), "fast")
     account.change(network="fast", balance=Balances())
-    assert ([], []) == (told(account), account._out.woken)
+    assert (told(account), account._out.woken) == ([], [])
 
 
 def test_the_answer_of_me_says_who_it_is() -> None:
     account = AccountState(Outbox(), "fast")
     account.known(AccountInfo(username="ada", wallet_address="0x1", current_email="a@b.c"))
-    assert ("ada", "0x1", "a@b.c") == (account.username, account.wallet_address, account.email)
+    assert (account.username, account.wallet_address, account.email) == ("ada", "0x1", "a@b.c")
 
 
 def test_a_reset_leaves_nothing_of_anybody() -> None:

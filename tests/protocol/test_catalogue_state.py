@@ -20,27 +20,27 @@ PRESET = SizePreset(id="square", width=512, height=512)
 
 def test_a_new_catalogue_knows_nothing() -> None:
     state = CatalogueState()
-    assert (None, None, None, [], {}) == (
+    assert (
         state.models(0),
         state.tiers(0),
         state.presets("fast", "m", 0),
         state.available,
         state.kinds,
-    )
+    ) == (None, None, None, [], {})
 
 
 def test_the_list_and_the_tiers_stay_good_for_a_day() -> None:
     state = CatalogueState()
     state.keep_models([FLUX], 100)
     state.keep_tiers({"t": {}}, 100)
-    assert ([FLUX], {"t": {}}) == (state.models(100), state.tiers(99 + LIST_LIFETIME))
-    assert (None, None) == (state.models(100 + LIST_LIFETIME), state.tiers(100 + LIST_LIFETIME))
+    assert (state.models(100), state.tiers(99 + LIST_LIFETIME)) == ([FLUX], {"t": {}})
+    assert (state.models(100 + LIST_LIFETIME), state.tiers(100 + LIST_LIFETIME)) == (None, None)
 
 
 def test_size_presets_stay_good_for_ten_minutes_each() -> None:
     state = CatalogueState()
     state.keep_presets("fast", "m", [PRESET], 100)
-    assert [PRESET] == state.presets("fast", "m", 99 + PRESETS_LIFETIME)
+    assert state.presets("fast", "m", 99 + PRESETS_LIFETIME) == [PRESET]
     assert state.presets("fast", "m", 100 + PRESETS_LIFETIME) is None
     assert state.presets("relaxed", "m", 100) is None
 
@@ -49,7 +49,7 @@ def test_the_media_kinds_are_those_of_the_newest_list() -> None:
     state = CatalogueState()
     state.keep_models([FLUX], 0)
     state.keep_models([WAN], 0)
-    assert {"wan-t2v": "video"} == state.kinds
+    assert state.kinds == {"wan-t2v": "video"}
 
 
 def test_live_models_get_their_names_from_the_list() -> None:

@@ -67,8 +67,8 @@ def lost(state: ClientState, code: int, cause: BaseException | None = None) -> N
 
 
 def test_a_key_is_sent_as_a_header() -> None:
-    assert ({"api-key": "k"}, True) == (state_of().auth_headers(), state_of().signed_in)
-    assert ({}, False) == (state_of(api_key=None).auth_headers(), state_of(api_key=None).signed_in)
+    assert (state_of().auth_headers(), state_of().signed_in) == ({"api-key": "k"}, True)
+    assert (state_of(api_key=None).auth_headers(), state_of(api_key=None).signed_in) == ({}, False)
 
 
 def test_without_a_key_nothing_connects() -> None:
@@ -88,14 +88,14 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     state.account_known(AccountInfo(username="ada"))
     clear(state)
     state.unauthorized()
-    assert (False, "ended", None, "disconnected") == (
+    assert (
         state.signed_in,
         state.connection.phase,
         state.account.username,
         state.account.network_status,
-    )
+    ) == (False, "ended", None, "disconnected")
     events = told(state)
-    assert ("updated", False) == events[-1]
+    assert events[-1] == ("updated", False)
     assert ("disconnected", Disconnected(code=1000, reason="Client disconnected")) in events
     assert {CONNECTION, SOCKET, project} <= set(state.out.woken)
     with pytest.raises(AuthenticationError, match="refused the API key"):
@@ -105,7 +105,7 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
 def test_a_401_of_somebody_who_is_not_signed_in_only_raises() -> None:
     state = state_of(api_key=None)
     state.unauthorized()
-    assert [] == told(state)
+    assert told(state) == []
 
 
 # --- the connection
@@ -116,7 +116,7 @@ def test_an_open_socket_is_a_connected_account() -> None:
     state = state_of(network="relaxed")
     state.connection.connect_wanted()
     state.opened(0.0)
-    assert ("connected", "relaxed") == (state.account.network_status, state.account.network)
+    assert (state.account.network_status, state.account.network) == ("connected", "relaxed")
     assert ("connected", Connected(network="relaxed")) in told(state)
     assert ([chores.FetchAccount()], True) == (state.out.begun, CONNECTION in state.out.woken)
 
@@ -126,7 +126,7 @@ def test_who_is_signed_in_is_asked_once() -> None:
     lost(state, 1006)
     state.connection.due(100.0)
     state.opened(101.0)
-    assert [] == state.out.begun
+    assert state.out.begun == []
 
 
 def test_a_drop_fails_nothing() -> None:
@@ -134,12 +134,12 @@ def test_a_drop_fails_nothing() -> None:
     state = connected()
     project = tracked(state)
     lost(state, 1001)
-    assert ("pending", 2.0, True, "connecting") == (
+    assert (
         project.status,
         project.heard_at,
         state.signed_in,
         state.account.network_status,
-    )
+    ) == ("pending", 2.0, True, "connecting")
     assert ("reconnecting", Reconnecting(network="fast")) == told(state)[-1]
     assert CONNECTION in state.out.woken
 
@@ -152,7 +152,7 @@ def test_a_refusal_clears_the_credentials_first_and_then_disconnects(code: int) 
     project = tracked(state)
     clear(state)
     lost(state, code)
-    assert (False, None) == (state.signed_in, state.account.username)
+    assert (state.signed_in, state.account.username) == (False, None)
     names = [(name, value) for name, value in told(state) if name != "updated" or value is False]
     assert [("updated", False), ("disconnected", Disconnected(code=code, reason="why"))] == names
     assert {project, CONNECTION} <= set(state.out.woken)
@@ -161,7 +161,7 @@ def test_a_refusal_clears_the_credentials_first_and_then_disconnects(code: int) 
 def test_a_displaced_client_keeps_its_credentials_and_is_told_the_cure() -> None:
     state = connected()
     lost(state, 4015)
-    assert (True, "ended") == (state.signed_in, state.connection.phase)
+    assert (state.signed_in, state.connection.phase) == (True, "ended")
     with pytest.raises(ConnectionRejectedError, match=r"'APP'.*own app_id"):
         state.check_may_connect()
     state.check_may_connect(again=True)
@@ -204,7 +204,7 @@ def test_stopping_what_does_not_run_says_nothing(phase: Any) -> None:
     state = state_of()
     state.connection.phase = phase
     state.stop_connection()
-    assert [] == told(state)
+    assert told(state) == []
 
 
 def test_why_there_is_no_connection() -> None:
@@ -225,7 +225,7 @@ def test_time_on_a_connection_that_says_nothing() -> None:
     state.connection.connect_wanted()
     state.opened(0.0)
     clear(state)
-    assert [None, "sync", "ready"] == [state.tick(at, at) for at in (1.0, 1.5, 10.0)]
+    assert [state.tick(at, at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
     assert ([chores.Reconcile(None)], [CONNECTION]) == (state.out.begun, state.out.woken)
 
 
@@ -234,7 +234,7 @@ def test_a_silent_project_is_asked_after() -> None:
     state = connected()
     tracked(state, now=0.0)
     state.tick(1.0, 119.0)
-    assert [] == state.out.begun
+    assert state.out.begun == []
     state.tick(2.0, 121.0)
     state.tick(3.0, 123.0)
     assert [chores.CheckLiveness("P")] == state.out.begun
@@ -246,7 +246,7 @@ def test_while_there_is_no_connection_nobody_is_asked_after() -> None:
     lost(state, 1006)
     clear(state)
     state.tick(1.5, 1000.0)
-    assert [] == state.out.begun
+    assert state.out.begun == []
 
 
 RUNS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, float]] = [
@@ -280,7 +280,7 @@ def test_a_job_that_runs_too_long_is_given_up(
     state.receive("jobProgress", {**ids, "step": 1}, 100.0 + limit - 1)
     clear(state)
     state.tick(1.0, 100.0 + limit - 0.5)
-    assert [] == state.out.begun
+    assert state.out.begun == []
     state.tick(2.0, 100.0 + limit + 1)
     state.tick(3.0, 100.0 + limit + 3)
     assert [chores.GiveUp("P", "the job ran longer than it may")] == state.out.begun
@@ -304,11 +304,11 @@ def test_finished_projects_are_let_go_after_a_while() -> None:
     held.recovered = True
     held.fail(ErrorData(code=1), 100.0)
     never.abandon()
-    assert ["RUN", "END", "HELD"] == [project.id for project in state.tracked()]
+    assert [project.id for project in state.tracked()] == ["RUN", "END", "HELD"]
     state.tick(1.0, 129.0)
-    assert ["RUN", "END", "HELD"] == list(state.projects)
+    assert list(state.projects) == ["RUN", "END", "HELD"]
     state.tick(2.0, 131.0)
-    assert ["RUN", "HELD"] == list(state.projects)
+    assert list(state.projects) == ["RUN", "HELD"]
     tracked(state, "NEXT", now=3700.0)
     assert [running, state.projects["NEXT"]] == list(state.projects.values())
 
@@ -319,9 +319,9 @@ def test_not_every_frame_looks_at_every_project() -> None:
     ended.fail(ErrorData(code=1), 0.0)
     state.tick(1.0, 29.5)
     state.tick(1.1, 30.2)
-    assert ["P"] == list(state.projects)
+    assert list(state.projects) == ["P"]
     state.tick(1.2, 30.6)
-    assert [] == list(state.projects)
+    assert list(state.projects) == []
 
 
 # --- frames about the client
@@ -330,14 +330,14 @@ def test_not_every_frame_looks_at_every_project() -> None:
 def test_types_nobody_knows_are_ignored() -> None:
     state = connected()
     state.receive("brandNew", {"a": 1}, 0.0)
-    assert ([], [], []) == (state.out.deliveries, state.out.woken, state.out.begun)
+    assert (state.out.deliveries, state.out.woken, state.out.begun) == ([], [], [])
 
 
 def test_raw_frames_reach_those_who_ask_for_them() -> None:
     state = connected()
     state.frame_listeners.add("brandNew", print)
     state.receive("brandNew", {"a": 1}, 0.0)
-    assert [("brandNew", {"a": 1})] == told(state)
+    assert told(state) == [("brandNew", {"a": 1})]
 
 
 def authenticating() -> ClientState:
@@ -351,12 +351,12 @@ def authenticating() -> ClientState:
 def test_authenticated_makes_ready_and_says_who_it_is() -> None:
     state = authenticating()
     state.receive("authenticated", {"clientType": "artist", "username": "ada", "address": "0x1"}, 0.0)
-    assert ("ready", "ada", "0x1", []) == (
+    assert (
         state.connection.phase,
         state.account.username,
         state.account.wallet_address,
         state.out.begun,
-    )
+    ) == ("ready", "ada", "0x1", [])
     assert state.tick(5.0, 5.0) is None
 
 
@@ -364,7 +364,7 @@ def test_authenticated_makes_ready_and_says_who_it_is() -> None:
 def test_authenticated_counts_even_when_it_says_nothing(payload: Any) -> None:
     state = authenticating()
     state.receive("authenticated", payload, 0.0)
-    assert ("ready", None) == (state.connection.phase, state.account.username)
+    assert (state.connection.phase, state.account.username) == ("ready", None)
 
 
 def test_authenticated_brings_the_snapshot() -> None:
@@ -373,7 +373,7 @@ def test_authenticated_brings_the_snapshot() -> None:
     (chore,) = state.out.begun
     assert isinstance(chore, chores.Reconcile)
     assert isinstance(chore.snapshot, Snapshot)
-    assert ["P"] == [record.id for record in chore.snapshot.active_projects]
+    assert [record.id for record in chore.snapshot.active_projects] == ["P"]
 
 
 @pytest.mark.parametrize("payload", [{"unclaimedCompletedProjects": [{"id": "P"}]}, {}])
@@ -382,21 +382,21 @@ def test_tracked_projects_and_unclaimed_ones_are_reconciled(payload: dict[str, A
     if not payload:
         tracked(state)
     state.receive("authenticated", payload, 0.0)
-    assert 1 == len(state.out.begun)
+    assert len(state.out.begun) == 1
 
 
 def test_a_snapshot_for_a_worker_is_none() -> None:
     state = authenticating()
     tracked(state)
     state.receive("authenticated", {"clientType": "worker"}, 0.0)
-    assert ([], "sync") == (state.out.begun, state.connection.due(2.0))
+    assert (state.out.begun, state.connection.due(2.0)) == ([], "sync")
 
 
 def test_a_snapshot_nobody_can_read_is_asked_for_again() -> None:
     state = authenticating()
     with pytest.raises(ProtocolError, match="the authenticated frame does not fit"):
         state.receive("authenticated", {"activeProjects": [{"id": 5}]}, 0.0)
-    assert ("ready", "sync") == (state.connection.phase, state.connection.due(2.0))
+    assert (state.connection.phase, state.connection.due(2.0)) == ("ready", "sync")
 
 
 def test_who_signed_out_meanwhile_stays_nobody() -> None:
@@ -418,7 +418,7 @@ def test_reconciliations_never_overlap_and_only_the_newest_waits() -> None:
         seen.append(chore.snapshot.active_projects[0].id)
         state.out.begun.clear()
         state.reconciled()
-    assert ["A", "C"] == seen
+    assert seen == ["A", "C"]
 
 
 def test_the_balance() -> None:
@@ -434,12 +434,12 @@ def test_another_network_is_the_accounts_and_empties_the_models() -> None:
     state.models_named([MODEL], 0)
     clear(state)
     state.receive("changeNetwork", {"network": "relaxed"}, 0.0)
-    assert ("relaxed", "relaxed", "fast", []) == (
+    assert (
         state.network_answer,
         state.account.network,
         state.network,
         state.catalogue.available,
-    )
+    ) == ("relaxed", "relaxed", "fast", [])
     assert [("updated", {"network"}), ("available_models", [])] == told(state)
     assert {NETWORK, MODELS} <= set(state.out.woken)
 
@@ -450,9 +450,9 @@ def test_live_models_are_named_before_they_are_shown() -> None:
     state.receive("swarmModels", payload, 0.0)
     (chore,) = state.out.begun
     assert isinstance(chore, chores.NameModels)
-    assert {"a": 3, "b": 2} == chore.workers
+    assert chore.workers == {"a": 3, "b": 2}
     state.models_named([MODEL], chore.turn)
-    assert ([MODEL], ("available_models", [MODEL])) == (state.catalogue.available, told(state)[-1])
+    assert (state.catalogue.available, told(state)[-1]) == ([MODEL], ("available_models", [MODEL]))
 
 
 @pytest.mark.parametrize("newer", ["a newer list", "the end of the connection"])
@@ -466,16 +466,16 @@ def test_an_older_list_is_not_shown(newer: str) -> None:
     else:
         lost(state, 1000)
     state.models_named([MODEL], chore.turn)
-    assert [] == state.catalogue.available
+    assert state.catalogue.available == []
 
 
 def test_subscriptions_are_those_the_server_acknowledged() -> None:
     """transport §11: the local map is replaced."""
     state = connected(socket_event_subscriptions={"a": True})
     state.receive("socketEventSubscriptionsUpdated", {}, 0.0)
-    assert {"a": True} == state.subscriptions
+    assert state.subscriptions == {"a": True}
     state.receive("socketEventSubscriptionsUpdated", {"socketEventSubscriptions": {"b": False}}, 0.0)
-    assert {"b": False} == state.subscriptions
+    assert state.subscriptions == {"b": False}
 
 
 def test_a_toast() -> None:
@@ -506,7 +506,7 @@ def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
     with pytest.raises(ProtocolError):
         state.receive(kind, payload, 0.0)
     assert before == (state.account.snapshot(), state.catalogue.available, state.network_answer)
-    assert ([], [], []) == (state.out.deliveries, state.out.woken, state.out.begun)
+    assert (state.out.deliveries, state.out.woken, state.out.begun) == ([], [], [])
 
 
 # --- frames about projects
@@ -522,7 +522,7 @@ def test_frames_of_unknown_projects_are_ignored(kind: str, payload: Any) -> None
     state.projects_listeners.add("project", print)
     state.projects_listeners.add("job", print)
     state.receive(kind, payload, 5.0)
-    assert (0.0, [], []) == (state.projects["P"].heard_at, state.out.deliveries, state.out.begun)
+    assert (state.projects["P"].heard_at, state.out.deliveries, state.out.begun) == (0.0, [], [])
 
 
 def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[Any]:
@@ -601,7 +601,7 @@ def test_events_of_the_projects_group(kind: str, payload: dict[str, Any], event:
     ids=str,
 )
 def test_frames_without_an_event(kind: str, payload: dict[str, Any]) -> None:
-    assert [] == project_events((kind, payload))
+    assert project_events((kind, payload)) == []
 
 
 def test_every_frame_keeps_its_project_alive() -> None:
@@ -609,7 +609,7 @@ def test_every_frame_keeps_its_project_alive() -> None:
         state = connected()
         project = tracked(state)
         state.receive(kind, {"jobID": "P"}, 5.0)
-        assert 5.0 == project.heard_at
+        assert project.heard_at == 5.0
 
 
 def test_nobody_is_told_who_does_not_listen() -> None:
@@ -618,7 +618,7 @@ def test_nobody_is_told_who_does_not_listen() -> None:
     for kind, payload, _ in EVENTS:
         state.receive(kind, {"jobID": "P", **payload}, 1.0)
     state.tell_result(state.projects["P"], {"imgID": "nobody"})
-    assert [] == state.out.deliveries
+    assert state.out.deliveries == []
 
 
 def test_a_preview_is_told() -> None:
@@ -632,7 +632,7 @@ def test_whoever_listens_once_is_told_from_then_on() -> None:
     project = tracked(state)
     state.listen()
     state.listen()
-    assert [True] == project.listening
+    assert project.listening == [True]
 
 
 @pytest.mark.parametrize("code", [1001, "1001"])
@@ -646,7 +646,7 @@ def test_a_request_refused_by_a_restart_is_sent_again_once(code: Any) -> None:
     assert ([chores.Resend("P")], "pending") == (state.out.begun, project.status)
     project.resent = True
     state.receive("jobError", refusal, 2.0)
-    assert ("failed", 1001) == (project.status, project.error.code if project.error else None)
+    assert (project.status, project.error.code if project.error else None) == ("failed", 1001)
 
 
 def test_a_restart_does_not_repeat_what_the_service_has_taken() -> None:
@@ -677,4 +677,4 @@ def test_the_answer_to_a_cancellation(payload: dict[str, Any], answer: tuple[boo
 def test_the_kind_of_a_model_is_that_of_the_list() -> None:
     state = state_of()
     state.catalogue.kinds = {"wan": "video"}
-    assert ["video", "image"] == [state.kind_of("wan"), state.kind_of("other")]
+    assert [state.kind_of("wan"), state.kind_of("other")] == ["video", "image"]

@@ -41,7 +41,9 @@ def ready(at: float = 100.0) -> Connection:
     return connection
 
 
-def lost(connection: Connection, code: int = 1006, *, now: float = 0.0, jitter: float = 1.0, signed_in: bool = True) -> Any:
+def lost(
+    connection: Connection, code: int = 1006, *, now: float = 0.0, jitter: float = 1.0, signed_in: bool = True
+) -> Any:
     return connection.lost(Closed(code), now=now, jitter=jitter, signed_in=signed_in)
 
 
@@ -50,12 +52,12 @@ def lost(connection: Connection, code: int = 1006, *, now: float = 0.0, jitter: 
 
 def test_a_new_connection_is_idle() -> None:
     connection = Connection()
-    assert ("idle", False, 0, None) == (connection.phase, connection.is_open, connection.generation, connection.closed)
+    assert (connection.phase, connection.is_open, connection.generation, connection.closed) == ("idle", False, 0, None)
 
 
 def test_the_first_who_wants_it_begins_to_connect() -> None:
     connection = Connection()
-    assert [True, False] == [connection.connect_wanted(), connection.connect_wanted()]
+    assert [connection.connect_wanted(), connection.connect_wanted()] == [True, False]
     assert connection.phase == "connecting"
 
 
@@ -77,15 +79,15 @@ def test_one_that_ended_can_be_begun_again() -> None:
     connection = ready()
     connection.stopped()
     assert connection.connect_wanted()
-    assert ("connecting", None) == (connection.phase, connection.closed)
+    assert (connection.phase, connection.closed) == ("connecting", None)
 
 
 def test_an_open_socket_is_not_ready_before_authenticated() -> None:
     """transport §6.1: the server drops what arrives before it has sent `authenticated`."""
     connection = opened()
-    assert ("open", True) == (connection.phase, connection.is_open)
+    assert (connection.phase, connection.is_open) == ("open", True)
     connection.authenticated()
-    assert ("ready", True) == (connection.phase, connection.is_open)
+    assert (connection.phase, connection.is_open) == ("ready", True)
 
 
 def test_authenticated_on_no_socket_opens_none() -> None:
@@ -128,11 +130,11 @@ def moves(connection: Connection, until: float) -> list[tuple[float, str]]:
 
 def test_a_server_that_never_says_authenticated() -> None:
     """transport §6.1, §13.2: the snapshot is asked for after 1.5 s, frames are sent after 10 s, a ping after 15 s."""
-    assert [(101.5, "sync"), (110.0, "ready"), (115.0, "ping"), (130.0, "dead")] == moves(opened(100.0), 200)
+    assert moves(opened(100.0), 200) == [(101.5, "sync"), (110.0, "ready"), (115.0, "ping"), (130.0, "dead")]
 
 
 def test_a_silent_server_is_dropped_15_seconds_after_a_ping() -> None:
-    assert [(115.0, "ping"), (130.0, "dead")] == moves(ready(100.0), 200)
+    assert moves(ready(100.0), 200) == [(115.0, "ping"), (130.0, "dead")]
 
 
 def test_a_server_that_answers_is_pinged_every_15_seconds() -> None:
@@ -142,7 +144,7 @@ def test_a_server_that_answers_is_pinged_every_15_seconds() -> None:
         if (move := connection.due(now)) is not None:
             found.append((now, move))
             connection.heard()
-    assert [(115, "ping"), (130, "ping"), (145, "ping"), (160, "ping")] == found
+    assert found == [(115, "ping"), (130, "ping"), (145, "ping"), (160, "ping")]
 
 
 def test_an_answer_to_a_later_ping_counts() -> None:
@@ -159,7 +161,7 @@ def test_nothing_is_due_before_its_time() -> None:
 
 def test_a_snapshot_is_asked_for_once() -> None:
     connection = opened(100.0)
-    assert ["sync", None] == [connection.due(101.5), connection.due(101.6)]
+    assert [connection.due(101.5), connection.due(101.6)] == ["sync", None]
 
 
 def test_a_snapshot_that_came_is_not_asked_for() -> None:
@@ -207,13 +209,13 @@ def test_the_table_of_close_codes(code: int, back: bool, clears: bool) -> None:
 
 
 def test_no_code_at_all_is_a_refusal() -> None:
-    assert (False, True) == (is_recoverable(None), clears_credentials(None))
+    assert (is_recoverable(None), clears_credentials(None)) == (False, True)
 
 
 @pytest.mark.parametrize("code", [1001, 1006, 4015])
 def test_nobody_who_is_not_signed_in_comes_back(code: int) -> None:
     connection = ready()
-    assert ("ended", "ended") == (lost(connection, code, signed_in=False), connection.phase)
+    assert (lost(connection, code, signed_in=False), connection.phase) == ("ended", "ended")
 
 
 def test_pauses_double_up_to_15_seconds_and_never_end() -> None:
@@ -225,7 +227,7 @@ def test_pauses_double_up_to_15_seconds_and_never_end() -> None:
         lost(connection, now=100.0)
         pauses.append(connection.retry_at - 100.0)
         connection.due(1000.0)
-    assert [1, 2, 4, 8, 15, 15] == pauses[:6]
+    assert pauses[:6] == [1, 2, 4, 8, 15, 15]
     assert {15} == set(pauses[6:])
 
 
@@ -242,9 +244,9 @@ def test_jitter_scales_every_pause(jitter: float, attempts: int) -> None:
 def test_the_next_try_comes_when_its_time_has_come() -> None:
     connection = ready()
     lost(connection, now=200.0)
-    assert 201.0 == connection.deadline()
-    assert (None, "waiting") == (connection.due(200.9), connection.phase)
-    assert ("connect", "connecting") == (connection.due(201.0), connection.phase)
+    assert connection.deadline() == 201.0
+    assert (connection.due(200.9), connection.phase) == (None, "waiting")
+    assert (connection.due(201.0), connection.phase) == ("connect", "connecting")
 
 
 def test_only_authenticated_proves_that_it_works_again() -> None:

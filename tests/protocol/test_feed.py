@@ -24,7 +24,7 @@ def fed(*events: tuple[str, Any]) -> list[tuple[str, Any]]:
 def test_past_events_come_first_and_in_order() -> None:
     feed = Feed([Event("job_started", 1), Event("job_completed", 1)])
     feed.push(Event("completed", []))
-    assert [("job_started", 1), ("job_completed", 1), ("completed", [])] == read(feed)
+    assert read(feed) == [("job_started", 1), ("job_completed", 1), ("completed", [])]
 
 
 def test_an_empty_feed_has_nothing() -> None:
@@ -32,7 +32,7 @@ def test_an_empty_feed_has_nothing() -> None:
 
 
 def test_newer_progress_replaces_older() -> None:
-    assert [("progress", 3)] == fed(("progress", 1), ("progress", 2), ("progress", 3))
+    assert fed(("progress", 1), ("progress", 2), ("progress", 3)) == [("progress", 3)]
 
 
 def test_updates_are_joined() -> None:
@@ -46,7 +46,7 @@ def test_nothing_is_merged_across_another_event() -> None:
 
 
 def test_other_events_are_never_merged() -> None:
-    assert [("job_failed", 1), ("job_failed", 1)] == fed(("job_failed", 1), ("job_failed", 1))
+    assert fed(("job_failed", 1), ("job_failed", 1)) == [("job_failed", 1), ("job_failed", 1)]
 
 
 @pytest.mark.parametrize("frames", [10, 1000])

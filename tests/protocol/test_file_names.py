@@ -43,11 +43,11 @@ def test_patterns(pattern: str, expected: list[str]) -> None:
 
 
 def test_results_with_the_same_seed_do_not_replace_each_other() -> None:
-    assert ["out/7.png", "out/7-1.png", "out/8.png"] == names("{seed}", 7, 7, 8)
+    assert names("{seed}", 7, 7, 8) == ["out/7.png", "out/7-1.png", "out/8.png"]
 
 
 def test_a_seed_nobody_knows_is_none_to_speak_of() -> None:
-    assert ["out/0000.png", "out/0000-1.png"] == names("{seed:04d}", None, None)
+    assert names("{seed:04d}", None, None) == ["out/0000.png", "out/0000-1.png"]
 
 
 def test_asking_twice_gives_the_same_path() -> None:
@@ -88,7 +88,12 @@ def test_a_pattern_that_can_be_filled_is_returned() -> None:
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("out/cat", "out/cat.png"), ("out/cat.jpg", "out/cat.jpg"), (Path("cat"), "cat.png"), ("out/.cat", "out/.cat.png")],
+    [
+        ("out/cat", "out/cat.png"),
+        ("out/cat.jpg", "out/cat.jpg"),
+        (Path("cat"), "cat.png"),
+        ("out/.cat", "out/.cat.png"),
+    ],
 )
 def test_a_path_gets_a_suffix_only_when_it_has_none(path: Any, expected: str) -> None:
     assert expected == str(exact_path(path)(".png"))

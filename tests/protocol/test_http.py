@@ -52,17 +52,17 @@ def reply(status: int, body: Any = b"", **headers: str) -> HttpReply:
 
 def test_a_get_may_be_repeated_and_leaves_out_what_is_not_set() -> None:
     call = get("/v1/x", provider=None, limit=5, all=True, none=False, share=0.5, name="a b/ü")
-    assert ("GET", "rest", True, None) == (call.method, call.host, call.repeatable, call.body)
+    assert (call.method, call.host, call.repeatable, call.body) == ("GET", "rest", True, None)
     assert call.target == "/v1/x?limit=5&all=true&none=false&share=0.5&name=a+b%2F%C3%BC"
     assert get("/v1/x").target == "/v1/x"
 
 
 def test_a_post_has_a_body_and_is_not_repeated() -> None:
     """transport §3: no body argument sends `{}`."""
-    assert {} == post("/v1/x").body
-    assert [] == post("/v1/x", []).body
+    assert post("/v1/x").body == {}
+    assert post("/v1/x", []).body == []
     call = post("/v1/x", {"a": 1}, host="socket", timeout=5.0, repeatable=True, headers={"Idempotency-Key": "k"})
-    assert ("POST", {"a": 1}, "socket", 5.0, True) == (call.method, call.body, call.host, call.timeout, call.repeatable)
+    assert (call.method, call.body, call.host, call.timeout, call.repeatable) == ("POST", {"a": 1}, "socket", 5.0, True)
     assert not post("/v1/x").repeatable
 
 
@@ -92,7 +92,11 @@ def test_other_values_are_written_as_texts() -> None:
 
 def test_the_repr_of_a_call_shows_no_secret() -> None:
     call = HttpCall(
-        method="PUT", path="https://b/x?sig=SECRET", host="storage", body={"password": "SECRET"}, headers={"a": "SECRET"}
+        method="PUT",
+        path="https://b/x?sig=SECRET",
+        host="storage",
+        body={"password": "SECRET"},
+        headers={"a": "SECRET"},
     )
     assert "SECRET" not in repr(call)
     assert "SECRET" not in repr(reply(200, "SECRET", a="SECRET"))
@@ -119,7 +123,7 @@ def test_a_success_nobody_can_read_names_the_status(body: bytes) -> None:
 
 
 def test_the_data_of_an_envelope() -> None:
-    assert {"a": 1} == data_of(CALL, reply(200, {"status": "success", "data": {"a": 1}}))
+    assert data_of(CALL, reply(200, {"status": "success", "data": {"a": 1}})) == {"a": 1}
     assert data_of(CALL, reply(200, {"status": "success", "data": None})) is None
 
 
@@ -259,7 +263,7 @@ def test_the_header(header: str, expected: float | None) -> None:
 
 def test_parts_of_a_second_count_as_one() -> None:
     header = {"retry-after": "Mon, 01 Jun 2026 12:00:05 GMT"}
-    assert 5 == retry_after({}, header, NOW + timedelta(milliseconds=1))
+    assert retry_after({}, header, NOW + timedelta(milliseconds=1)) == 5
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,12 @@ def test_limits_of_a_plan_are_told() -> None:
         "limitation": "LoRAs",
     }
     assert error_data(payload) == ErrorData(
-        code=4081, message="m", subscription_limit=True, required_plans=["pro", "max"], feature="lora", limitation="LoRAs"
+        code=4081,
+        message="m",
+        subscription_limit=True,
+        required_plans=["pro", "max"],
+        feature="lora",
+        limitation="LoRAs",
     )
 
 

@@ -97,15 +97,15 @@ def test_a_new_attempt_forgets_the_old_one() -> None:
     job.runs_until = 9.0
     job.signing = {}
     assert {"status", "step", "worker_name", "preview_url"} == job.begin_again()
-    assert ("pending", 0, None, None, None, None) == (
+    assert (
         job.status,
         job.step,
         job.worker_name,
         job.preview_url,
         job.runs_until,
         job.signing,
-    )
-    assert (1, 4, 5) == (job.job_index, job.step_count, job.seed)
+    ) == ("pending", 0, None, None, None, None)
+    assert (job.job_index, job.step_count, job.seed) == (1, 4, 5)
     assert {"id"} == job.begin_again("K")
     assert job.id == "K"
 
@@ -120,7 +120,7 @@ def test_a_snapshot_brings_everything_back() -> None:
     snapshot = job.snapshot()
     again = JobState.restored(job.project, from_dict(JobSnapshot, to_dict(snapshot)))
     assert snapshot == again.snapshot()
-    assert (1003.5, 1000.0, ("prompt",)) == (again.eta_at, again.eta_started_at, again.nsfw_sources)
+    assert (again.eta_at, again.eta_started_at, again.nsfw_sources) == (1003.5, 1000.0, ("prompt",))
 
 
 def test_the_snapshot_of_a_new_job() -> None:

@@ -38,7 +38,7 @@ def test_a_function_registered_twice_is_called_twice_and_removed_one_by_one() ->
     listeners.remove("a", first)
     assert [first] == listeners.take("a")
     remove()
-    assert [] == listeners.take("a")
+    assert listeners.take("a") == []
 
 
 def test_a_remover_removes_its_own_registration() -> None:
@@ -65,7 +65,7 @@ def test_whether_anybody_listens() -> None:
     assert listeners.has("a")
     remove()
     assert not listeners.has("a")
-    assert [] == listeners.take("a")
+    assert listeners.take("a") == []
 
 
 def test_no_registration_is_lost_between_threads() -> None:
@@ -86,7 +86,7 @@ def test_no_registration_is_lost_between_threads() -> None:
     for thread in threads:
         thread.join()
     taken += listeners.take("a").count(second)
-    assert (2000, 2000, False) == (taken, len(listeners.take("a")), listeners.has("b"))
+    assert (taken, len(listeners.take("a")), listeners.has("b")) == (2000, 2000, False)
 
 
 def test_an_unknown_event_is_refused_with_the_known_ones() -> None:

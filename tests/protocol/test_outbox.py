@@ -17,7 +17,7 @@ def test_everything_is_kept_in_order() -> None:
     out.tell(listeners, "progress", 5, "job")
     out.begin(SignResults("P"))
     out.begin(FetchAccount())
-    assert ["a", "b"] == out.woken
+    assert out.woken == ["a", "b"]
     assert [Delivery(listeners, "updated", {"x"}, None), Delivery(listeners, "progress", 5, "job")] == out.deliveries
     assert [SignResults("P"), FetchAccount()] == out.begun
 
@@ -30,7 +30,7 @@ def test_a_wake_up_reaches_all_who_wait_for_its_topic() -> None:
     wakers.add("b", other)
     wakers.wake("a")
     wakers.wake("nobody waits for this")
-    assert (True, True, False) == (mine.is_set(), yours.is_set(), other.is_set())
+    assert (mine.is_set(), yours.is_set(), other.is_set()) == (True, True, False)
 
 
 def test_who_has_gone_is_not_woken() -> None:
@@ -40,7 +40,7 @@ def test_who_has_gone_is_not_woken() -> None:
     wakers.add("a", yours)
     wakers.remove("a", mine)
     wakers.wake("a")
-    assert (False, True) == (mine.is_set(), yours.is_set())
+    assert (mine.is_set(), yours.is_set()) == (False, True)
 
 
 def test_going_twice_does_nothing() -> None:
@@ -59,4 +59,4 @@ def test_all_can_be_woken_at_once() -> None:
     for place, signal in enumerate(signals):
         wakers.add(place % 2, signal)
     wakers.wake_all()
-    assert [True] * 3 == [signal.is_set() for signal in signals]
+    assert [signal.is_set() for signal in signals] == [True] * 3

@@ -47,15 +47,15 @@ TYPE_ERRORS: list[tuple[str, Any, dict[str, Any], str]] = [
         "an object of another class",
         {"type": "image"},
         {},
-        "the params must be an ImageProjectParams, not {'type': 'image'}",
+        "the params must be ImageProjectParams or VideoProjectParams or AudioProjectParams, not {'type': 'image'}",
     ),
     (
         "no type",
         None,
         {"model_id": MODEL},
-        "a params object or the keyword 'type' ('image') is missing",
+        "a params object or the keyword 'type' ('image' or 'video' or 'audio') is missing",
     ),
-    ("nothing", None, {}, "a params object or the keyword 'type' ('image') is missing"),
+    ("nothing", None, {}, "a params object or the keyword 'type' ('image' or 'video' or 'audio') is missing"),
     ("no model", None, {"type": "image"}, "the keyword 'model_id' is missing"),
     (
         "an unknown keyword, with the nearest one",

@@ -69,7 +69,7 @@ def fail(project: ProjectState, job_id: str = "A") -> None:
 
 def test_a_new_project_is_pending_and_nowhere_in_the_queue() -> None:
     project = project_of(3, steps=20)
-    assert ("pending", -1, False, False, 3, 20, 0) == (
+    assert (
         project.status,
         project.queue_position,
         project.ended,
@@ -77,25 +77,25 @@ def test_a_new_project_is_pending_and_nowhere_in_the_queue() -> None:
         project.number_of_media,
         project.steps,
         project.progress(0),
-    )
+    ) == ("pending", -1, False, False, 3, 20, 0)
 
 
 def test_queued_sets_status_and_position() -> None:
     project = project_of()
     project.queued({"queuePosition": 4}, 1)
-    assert ("queued", 4) == (project.status, project.queue_position)
+    assert (project.status, project.queue_position) == ("queued", 4)
     assert [("P.progress", 0), ("P.updated", {"status", "queue_position"})] == told(project)
     project.queued({"queuePosition": 3}, 1)
     assert [("P.updated", {"queue_position"})] == told(project)
     project.queued({"queuePosition": 3}, 1)
-    assert [] == told(project)
+    assert told(project) == []
 
 
 @pytest.mark.parametrize("position", [None, "4", 1.5, True])
 def test_a_position_that_is_none_changes_only_the_status(position: Any) -> None:
     project = project_of()
     project.queued({"queuePosition": position}, 1)
-    assert ("queued", -1) == (project.status, project.queue_position)
+    assert (project.status, project.queue_position) == ("queued", -1)
 
 
 def test_only_progress_makes_a_project_process() -> None:
@@ -111,7 +111,7 @@ def test_a_queue_behind_running_jobs_is_no_step_back() -> None:
     project.job_progressed({"imgID": "A"}, 1)
     project.jobs["A"].runs_until = 9.0
     project.queued({"queuePosition": 3}, 2)
-    assert ("processing", -1, None) == (project.status, project.queue_position, project.jobs["A"].runs_until)
+    assert (project.status, project.queue_position, project.jobs["A"].runs_until) == ("processing", -1, None)
 
 
 def test_the_first_sign_of_work_wakes_who_waits_for_the_queue() -> None:
@@ -128,10 +128,10 @@ def test_completed_reads_the_record_and_waits_for_the_jobs() -> None:
     project = project_of(2)
     result(project, "A")
     project.completed(3)
-    assert ("completed", False, 100) == (project.status, project.settled, project.progress(3))
+    assert (project.status, project.settled, project.progress(3)) == ("completed", False, 100)
     assert [SyncProject("P")] == project.out.begun
     result(project, "B", 4)
-    assert (True, 4, [URL, URL]) == (project.settled, project.settled_at, project.result_urls)
+    assert (project.settled, project.settled_at, project.result_urls) == (True, 4, [URL, URL])
 
 
 def test_the_order_of_results_and_completed_does_not_matter() -> None:
@@ -146,21 +146,21 @@ def test_the_order_of_results_and_completed_does_not_matter() -> None:
 def test_completed_without_reading_the_record() -> None:
     project = project_of()
     project.completed(1, sync=False)
-    assert [] == project.out.begun
+    assert project.out.begun == []
 
 
 def test_a_project_that_failed() -> None:
     project = project_of(2)
     start(project)
     project.fail(GONE, 3, sync=True)
-    assert ("failed", GONE, True, "processing") == (
+    assert (
         project.status,
         project.error,
         project.settled,
         project.jobs["A"].status,
-    )
+    ) == ("failed", GONE, True, "processing")
     assert [SyncProject("P")] == project.out.begun
-    assert ("failed", GONE) == events(project)[-1]
+    assert events(project)[-1] == ("failed", GONE)
 
 
 def test_a_project_that_was_canceled() -> None:
@@ -170,9 +170,9 @@ def test_a_project_that_was_canceled() -> None:
     project.job_result({"imgID": "C"}, 2)
     told(project)
     project.cancel(3)
-    assert {"A": "canceled", "B": "completed", "C": "canceled"} == {j.id: j.status for j in project.job_list()}
-    assert ("canceled", None, True) == (project.status, project.error, project.settled)
-    assert ([], ("canceled", None)) == (project.unsigned(), events(project)[-1])
+    assert {j.id: j.status for j in project.job_list()} == {"A": "canceled", "B": "completed", "C": "canceled"}
+    assert (project.status, project.error, project.settled) == ("canceled", None, True)
+    assert (project.unsigned(), events(project)[-1]) == ([], ("canceled", None))
     # projects-4.2 §13.3: for a job, cancelling is no failure.
     assert {"P.progress", "P.updated", "P.canceled", "A.updated", "C.updated"} >= set(names(project))
 
@@ -212,7 +212,7 @@ def test_the_first_end_counts(end: str) -> None:
         len(project.jobs),
     )
     assert seen == events(project)
-    assert [] == told(project)
+    assert told(project) == []
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
@@ -231,7 +231,7 @@ def test_the_first_end_of_a_job_counts(status: str) -> None:
     project.job_retried({"imgID": "A"}, 4)
     project.previewed(job, "https://p", 4)
     assert (status, "w", 0, None) == (job.status, job.worker_name, job.step, job.preview_url)
-    assert [] == told(project)
+    assert told(project) == []
 
 
 # --- jobs (§11.3)
@@ -241,21 +241,21 @@ def test_an_unknown_job_is_announced_before_the_event_is_applied() -> None:
     project = project_of(2, steps=20)
     project.job_begins({"imgID": "A", "workerName": "w", "jobIndex": 1, "positivePrompt": "p"}, 1, started=False)
     job = project.jobs["A"]
-    assert ("initiating", "w", 1, "p", 20) == (
+    assert (
         job.status,
         job.worker_name,
         job.job_index,
         job.positive_prompt,
         job.step_count,
-    )
-    assert ["P.job_started", "P.progress", "P.updated", "A.updated", "P.updated"] == names(project)
+    ) == ("initiating", "w", 1, "p", 20)
+    assert names(project) == ["P.job_started", "P.progress", "P.updated", "A.updated", "P.updated"]
 
 
 def test_a_later_frame_without_prompts_resets_them() -> None:
     project = project_of()
     project.job_begins({"imgID": "A", "positivePrompt": "p", "jobIndex": 2}, 1, started=False)
     job = start(project)
-    assert ("processing", None, 2) == (job.status, job.positive_prompt, job.job_index)
+    assert (job.status, job.positive_prompt, job.job_index) == ("processing", None, 2)
 
 
 @pytest.mark.parametrize("field", ["workerName", "positivePrompt", "negativePrompt", "jobIndex"])
@@ -263,21 +263,21 @@ def test_facts_of_another_type_are_not_taken_over(field: str) -> None:
     project = project_of()
     project.job_begins({"imgID": "A", field: ["x"]}, 1, started=True)
     job = project.jobs["A"]
-    assert (None, None, None, None) == (job.worker_name, job.positive_prompt, job.negative_prompt, job.job_index)
+    assert (job.worker_name, job.positive_prompt, job.negative_prompt, job.job_index) == (None, None, None, None)
 
 
 def test_steps_never_go_back() -> None:
     project = project_of()
     for step in (3, 1, 2):
         project.job_progressed({"imgID": "A", "step": step, "stepCount": 4}, 1)
-    assert (3, 4, 75) == (project.jobs["A"].step, project.jobs["A"].step_count, project.progress(1))
+    assert (project.jobs["A"].step, project.jobs["A"].step_count, project.progress(1)) == (3, 4, 75)
 
 
 @pytest.mark.parametrize("value", ["3", None, 1.5, True, 10**400, float("inf")])
 def test_steps_that_are_none_change_nothing(value: Any) -> None:
     project = project_of(steps=8)
     project.job_progressed({"imgID": "A", "step": value, "stepCount": value}, 1)
-    assert (0, 8) == (project.jobs["A"].step, project.jobs["A"].step_count)
+    assert (project.jobs["A"].step, project.jobs["A"].step_count) == (0, 8)
 
 
 @pytest.mark.parametrize("value", ["0.3", None, True, 10**400, float("inf"), float("nan")])
@@ -316,15 +316,15 @@ def test_the_project_is_expected_when_its_last_job_is() -> None:
     project = project_of(2)
     project.job_eta({"imgID": "A", "etaSeconds": 10}, 100)
     project.job_eta({"imgID": "B", "etaSeconds": 5}, 100)
-    assert (110, 10, 100, 110) == (
+    assert (
         project.jobs["A"].eta_at,
         project.jobs["A"].eta_seconds,
         project.jobs["A"].eta_started_at,
         project.eta_at,
-    )
+    ) == (110, 10, 100, 110)
     told(project)
     project.job_eta({"imgID": "A", "etaSeconds": 3}, 105)
-    assert (108, 100, 108) == (project.jobs["A"].eta_at, project.jobs["A"].eta_started_at, project.eta_at)
+    assert (project.jobs["A"].eta_at, project.jobs["A"].eta_started_at, project.eta_at) == (108, 100, 108)
     assert ("P.updated", {"jobs", "eta"}) in told(project)
 
 
@@ -332,7 +332,7 @@ def test_the_project_is_expected_when_its_last_job_is() -> None:
 def test_an_estimate_that_is_none_changes_nothing(seconds: Any) -> None:
     project = project_of()
     project.job_eta({"imgID": "A", "etaSeconds": seconds}, 1)
-    assert (None, {}) == (project.eta_at, project.jobs)
+    assert (project.eta_at, project.jobs) == (None, {})
 
 
 @pytest.mark.parametrize("image", [{}, {"imgID": None}, {"imgID": ""}])
@@ -345,7 +345,7 @@ def test_a_frame_without_a_job_makes_none(image: dict[str, Any]) -> None:
     project.job_failed({"error": 1, **image}, 4)
     project.job_begins(image, 5, started=True)
     project.job_retried(image, 6)
-    assert ({}, 6, "pending") == (project.jobs, project.heard_at, project.status)
+    assert (project.jobs, project.heard_at, project.status) == ({}, 6, "pending")
 
 
 # --- results (§11.4)
@@ -399,19 +399,19 @@ def test_a_result_without_an_address_waits_for_one() -> None:
     project.completed(2)
     assert [SignResults("P"), SyncProject("P")] == project.out.begun
     waiting = project.unsigned()
-    assert (["A", "B"], True, False) == ([job.id for job in waiting], project.signing, project.settled)
+    assert ([job.id for job in waiting], project.signing, project.settled) == (["A", "B"], True, False)
     for job in waiting:
         payload = job.signing
         assert payload is not None
         project.job_done(job, payload, URL, 3)
         project.job_done(job, payload, "https://other", 3)
-    assert ([], False, True, 7, [URL, URL]) == (
+    assert (
         project.unsigned(),
         project.signing,
         project.settled,
         project.jobs["A"].seed,
         project.result_urls,
-    )
+    ) == ([], False, True, 7, [URL, URL])
 
 
 WITHHELD: list[tuple[dict[str, Any], bool, bool]] = [
@@ -436,14 +436,14 @@ def test_labels_of_sensitive_media() -> None:
     project = project_of()
     result(project, triggeredNSFWFilter=True, nsfwDetected=True, nsfwSources=["prompt", 5])
     job = project.jobs["A"]
-    assert (True, True, ("prompt",), False) == (job.is_nsfw, job.nsfw_detected, job.nsfw_sources, job.withheld)
+    assert (job.is_nsfw, job.nsfw_detected, job.nsfw_sources, job.withheld) == (True, True, ("prompt",), False)
 
 
 def test_a_result_of_a_canceled_job_needs_no_address() -> None:
     project = project_of(2)
     project.job_result({"imgID": "A", "userCanceled": True}, 1)
     job = project.jobs["A"]
-    assert ("canceled", None, True, []) == (job.status, job.result_url, job.user_canceled, project.out.begun)
+    assert (job.status, job.result_url, job.user_canceled, project.out.begun) == ("canceled", None, True, [])
 
 
 def test_a_repeated_result_brings_a_newer_address() -> None:
@@ -452,7 +452,7 @@ def test_a_repeated_result_brings_a_newer_address() -> None:
     told(project)
     project.job_result({"imgID": "A", "resultUrl": "https://new"}, 3)
     project.job_result({"imgID": "A"}, 3)
-    assert (["https://new"], "completed") == (project.result_urls, project.jobs["A"].status)
+    assert (project.result_urls, project.jobs["A"].status) == (["https://new"], "completed")
     assert [("A.updated", {"result_url"}), ("P.updated", {"jobs"})] == told(project)
 
 
@@ -474,8 +474,8 @@ def test_an_address_that_comes_after_the_end_is_kept_but_no_news() -> None:
     project.job_result({"imgID": "A"}, 1)
     project.fail(GONE, 2)
     project.job_done(project.jobs["A"], {"imgID": "A"}, URL, 3)
-    assert [URL] == project.result_urls
-    assert [("job_started", "A"), ("progress", 50), ("failed", GONE)] == events(project)
+    assert project.result_urls == [URL]
+    assert events(project) == [("job_started", "A"), ("progress", 50), ("failed", GONE)]
 
 
 # --- failures (§11.5)
@@ -486,8 +486,8 @@ def test_the_only_job_takes_the_project_with_it() -> None:
     start(project)
     told(project)
     fail(project)
-    assert ("failed", GONE, True) == (project.status, project.error, project.settled)
-    assert ["A.failed", "A.updated", "P.job_failed", "P.failed", "P.updated"] == names(project)
+    assert (project.status, project.error, project.settled) == ("failed", GONE, True)
+    assert names(project) == ["A.failed", "A.updated", "P.job_failed", "P.failed", "P.updated"]
 
 
 def test_all_jobs_together_do() -> None:
@@ -495,7 +495,7 @@ def test_all_jobs_together_do() -> None:
     fail(project, "A")
     assert not project.ended
     fail(project, "B")
-    assert ("failed", True) == (project.status, project.settled)
+    assert (project.status, project.settled) == ("failed", True)
 
 
 def test_some_jobs_do_not() -> None:
@@ -504,7 +504,7 @@ def test_some_jobs_do_not() -> None:
     result(project, "B")
     assert not project.ended
     project.completed(3)
-    assert (True, [URL], ["A"]) == (project.settled, project.result_urls, [job.id for job in project.failed_jobs()])
+    assert (project.settled, project.result_urls, [job.id for job in project.failed_jobs()]) == (True, [URL], ["A"])
 
 
 # --- progress and the order of events (§12.2, §12.3)
@@ -521,13 +521,13 @@ def test_progress_is_rounded_half_up_over_all_jobs(media: int, steps: list[int],
 def test_the_observed_order() -> None:
     project = project_of(2)
     project.queued({"queuePosition": 1}, 1)
-    assert ["P.progress", "P.updated"] == names(project)
+    assert names(project) == ["P.progress", "P.updated"]
     start(project)
-    assert ["P.job_started", "P.updated", "A.updated", "P.updated"] == names(project)
+    assert names(project) == ["P.job_started", "P.updated", "A.updated", "P.updated"]
     project.job_progressed({"imgID": "A", "step": 1, "stepCount": 2}, 2)
-    assert ["A.progress", "A.updated", "P.progress", "P.updated"] == names(project)
+    assert names(project) == ["A.progress", "A.updated", "P.progress", "P.updated"]
     result(project)
-    assert ["A.progress", "A.completed", "A.updated", "P.job_completed", "P.progress", "P.updated"] == names(project)
+    assert names(project) == ["A.progress", "A.completed", "A.updated", "P.job_completed", "P.progress", "P.updated"]
     result(project, "B")
     told(project)
     project.completed(3)
@@ -541,9 +541,9 @@ def test_progress_is_told_when_it_changes() -> None:
     project.job_progressed({"imgID": "A", "step": 2}, 1)
     assert [("A.updated", {"step"}), ("P.updated", {"jobs"})] == told(project)
     project.job_progressed({"imgID": "A", "step": 3}, 1)
-    assert ["A.progress", "A.updated", "P.updated"] == names(project)
+    assert names(project) == ["A.progress", "A.updated", "P.updated"]
     project.job_progressed({"imgID": "A", "step": 2}, 1)
-    assert [] == told(project)
+    assert told(project) == []
 
 
 def test_progress_can_be_merged_by_who_delivers_it() -> None:
@@ -558,7 +558,7 @@ def test_passing_things_are_told_only_to_those_who_listen() -> None:
     project = project_of(listening=False)
     project.listening.append(True)
     project.job_progressed({"imgID": "A", "step": 1, "stepCount": 2}, 1)
-    assert ["P.job_started"] == names(project)
+    assert names(project) == ["P.job_started"]
     project.jobs["A"].listeners.add("progress", print)
     project.listeners.add("updated", print)
     project.job_progressed({"imgID": "A", "step": 2}, 1)
@@ -572,7 +572,7 @@ def test_nobody_is_told_who_does_not_listen() -> None:
     project.previewed(project.jobs["A"], "https://p", 1)
     result(project)
     project.completed(2)
-    assert [] == project.out.deliveries
+    assert project.out.deliveries == []
     assert feed.pop() is not None
 
 
@@ -592,18 +592,18 @@ def test_a_late_subscriber_sees_everything_less_outdated_progress() -> None:
     start(project)
     project.job_progressed({"imgID": "A", "step": 1, "stepCount": 4}, 1)
     project.job_progressed({"imgID": "A", "step": 2}, 1)
-    assert [("job_started", "A"), ("progress", 25)] == events(project)
+    assert events(project) == [("job_started", "A"), ("progress", 25)]
     result(project)
     result(project, "B")
     project.completed(3)
-    assert [
+    assert events(project) == [
         ("job_started", "A"),
         ("job_completed", "A"),
         ("job_started", "B"),
         ("job_completed", "B"),
         ("progress", 100),
         ("completed", [URL, URL]),
-    ] == events(project)
+    ]
 
 
 def test_an_early_subscriber_sees_it_happen() -> None:
@@ -613,8 +613,13 @@ def test_an_early_subscriber_sees_it_happen() -> None:
     result(project)
     project.completed(3)
     seen = [event.name for event in iter(feed.pop, None)]
-    assert ["job_started", "updated", "job_completed", "progress", "updated", "completed"] == [
-        name for place, name in enumerate(seen) if name != "progress" or place > 1
+    assert [name for place, name in enumerate(seen) if name != "progress" or place > 1] == [
+        "job_started",
+        "updated",
+        "job_completed",
+        "progress",
+        "updated",
+        "completed",
     ]
     assert project in project.out.woken
 
@@ -634,8 +639,8 @@ def test_what_is_kept_does_not_grow_with_progress() -> None:
     start(project)
     for step in range(1, 2000):
         project.job_progressed({"imgID": "A", "step": step, "stepCount": 2000}, step)
-    assert 2 == len(events(project))
-    assert 4 >= len(list(iter(feed.pop, None)))
+    assert len(events(project)) == 2
+    assert len(list(iter(feed.pop, None))) <= 4
 
 
 # --- jobs that run again (projects-5x §12)
@@ -647,7 +652,7 @@ def test_a_retry_begins_the_job_again() -> None:
     project.job_progressed({"imgID": "A", "step": 3, "progress": 0.5}, 1)
     project.previewed(job, "https://p", 1)
     project.job_retried({"imgID": "A", "jobIndex": 1, "error": "x"}, 2)
-    assert ("pending", 0, None, None, None, 1, None) == (
+    assert (
         job.status,
         job.step,
         job.worker_name,
@@ -655,7 +660,7 @@ def test_a_retry_begins_the_job_again() -> None:
         job.external_progress,
         job.job_index,
         job.error,
-    )
+    ) == ("pending", 0, None, None, None, 1, None)
 
 
 @pytest.mark.parametrize("known", [{"jobIndex": 1}, {}])
@@ -683,7 +688,7 @@ def test_a_finished_job_of_the_same_index_is_another_one() -> None:
     start(project, "A", jobIndex=0)
     result(project, "A")
     start(project, "B", jobIndex=0)
-    assert ["A", "B"] == list(project.jobs)
+    assert list(project.jobs) == ["A", "B"]
 
 
 def test_a_retry_finds_its_job_by_index() -> None:
@@ -691,7 +696,7 @@ def test_a_retry_finds_its_job_by_index() -> None:
     start(project, "A", jobIndex=0)
     job = start(project, "B", jobIndex=1)
     project.job_retried({"imgID": "X", "jobIndex": 1}, 2)
-    assert (True, "pending") == (job.retrying, job.status)
+    assert (job.retrying, job.status) == (True, "pending")
 
 
 @pytest.mark.parametrize("payload", [{"imgID": "X"}, {"imgID": "X", "jobIndex": 7}])
@@ -699,7 +704,7 @@ def test_a_retry_of_an_unknown_job_changes_nothing(payload: dict[str, Any]) -> N
     project = project_of(2)
     job = start(project, "A")
     project.job_retried(payload, 2)
-    assert (["A"], "processing") == (list(project.jobs), job.status)
+    assert (list(project.jobs), job.status) == (["A"], "processing")
 
 
 def test_two_that_run_again_cannot_be_told_apart() -> None:
@@ -709,7 +714,7 @@ def test_two_that_run_again_cannot_be_told_apart() -> None:
     for name in ("A", "B"):
         project.job_retried({"imgID": name}, 2)
     start(project, "C")
-    assert ["A", "B", "C"] == list(project.jobs)
+    assert list(project.jobs) == ["A", "B", "C"]
 
 
 @pytest.mark.parametrize("end", [True, False])
@@ -736,25 +741,25 @@ def test_a_record_adds_what_frames_did_not_bring() -> None:
     start(project)
     project.recorded(project.jobs["A"], record(performed_steps=8, seed_used="7", worker=RecordWorker(name="x")), 2)
     job = project.jobs["A"]
-    assert (8, 7, "x", "processing") == (job.step, job.seed, job.worker_name, job.status)
+    assert (job.step, job.seed, job.worker_name, job.status) == (8, 7, "x", "processing")
     project.recorded(job, record(), 3)
-    assert (8, 7, "x") == (job.step, job.seed, job.worker_name)
+    assert (job.step, job.seed, job.worker_name) == (8, 7, "x")
 
 
 def test_the_counts_of_the_record_outrank_what_was_asked_for() -> None:
     project = project_of(2, steps=4)
     project.counted(3, 20, 1)
-    assert (3, 20, 1, 3) == (
+    assert (
         project.params.number_of_media,
         project.params.steps,
         project.params.number_of_previews,
         project.number_of_media,
-    )
+    ) == (3, 20, 1, 3)
     project.counted(None, None, None)
-    assert (3, 20) == (project.params.number_of_media, project.params.steps)
+    assert (project.params.number_of_media, project.params.steps) == (3, 20)
     project.fail(GONE, 1)
     project.counted(5, None, None)
-    assert (5, 3) == (project.params.number_of_media, project.number_of_media)
+    assert (project.params.number_of_media, project.number_of_media) == (5, 3)
 
 
 def test_a_record_that_knows_better_fails_the_project_and_its_jobs() -> None:
@@ -781,12 +786,12 @@ def test_when_nothing_more_comes_the_project_is_what_it_is() -> None:
     start(project, "B")
     project.completed(2, sync=False)
     project.settle_anyway(3)
-    assert (True, "completed", [URL], "failed") == (
+    assert (
         project.settled,
         project.status,
         project.result_urls,
         project.jobs["B"].status,
-    )
+    ) == (True, "completed", [URL], "failed")
 
 
 def test_addresses_under_way_are_waited_for() -> None:
@@ -797,12 +802,12 @@ def test_addresses_under_way_are_waited_for() -> None:
     project.settle_anyway(3)
     assert not project.settled
     project.job_done(project.jobs["A"], {"imgID": "A"}, URL, 4)
-    assert (True, 4, [URL], "failed") == (
+    assert (
         project.settled,
         project.settled_at,
         project.result_urls,
         project.jobs["B"].status,
-    )
+    ) == (True, 4, [URL], "failed")
 
 
 def test_a_failure_without_a_reason_gets_one() -> None:
@@ -816,14 +821,14 @@ def test_every_frame_proves_that_the_service_knows_the_project() -> None:
     project = project_of()
     project.request, project.strikes = {"jobID": "P"}, 2
     project.alive(7)
-    assert (True, None, 7, 0) == (project.acknowledged, project.request, project.heard_at, project.strikes)
+    assert (project.acknowledged, project.request, project.heard_at, project.strikes) == (True, None, 7, 0)
 
 
 def test_a_request_never_written_is_nobodys_project() -> None:
     project = project_of()
     project.request = {"jobID": "P"}
     project.abandon()
-    assert (True, None) == (project.abandoned, project.request)
+    assert (project.abandoned, project.request) == (True, None)
 
 
 def test_a_restored_project_becomes_part_of_a_client() -> None:
@@ -841,7 +846,7 @@ def test_an_enhanced_version_is_a_change_of_the_job() -> None:
     assert [("A.updated", {"enhanced_image"}), ("P.updated", {"jobs"})] == told(parent)
     parent.listening = []
     child.queued({"queuePosition": 2}, 4)
-    assert [] == told(parent)
+    assert told(parent) == []
 
 
 def test_the_snapshot() -> None:
@@ -849,11 +854,11 @@ def test_the_snapshot() -> None:
     project.app_id = "A"
     project.job_eta({"imgID": "A", "etaSeconds": 5}, 100)
     made = project.snapshot({"modelId": "m"})
-    assert ("P", {"modelId": "m"}, "A", ["A"], 105.0, 0.0) == (
+    assert (
         made.id,
         made.params,
         made.app_id,
         [job.id for job in made.jobs],
         made.eta.timestamp() if made.eta else None,
         made.started_at.timestamp(),
-    )
+    ) == ("P", {"modelId": "m"}, "A", ["A"], 105.0, 0.0)

@@ -59,7 +59,7 @@ def test_what_cannot_be_meant_is_refused(given: Any) -> None:
 def test_what_was_given_is_not_changed() -> None:
     given = {"reset": True, "subscriptions": {"a": True}}
     subscription_update(given)
-    assert {"reset": True, "subscriptions": {"a": True}} == given
+    assert given == {"reset": True, "subscriptions": {"a": True}}
 
 
 @pytest.mark.parametrize(

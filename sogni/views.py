@@ -12,15 +12,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
-from ..errors import ClientClosedError
-from ..models.converter import read, read_time, to_dict
-from ..models.events import ErrorData, EtaRange
-from ..models.snapshots import ProjectSnapshot
-from .job_state import JOB_EVENTS, JobState
-from .listeners import Listeners, check_event
-from .outbox import Outbox
-from .project_params import params_from_snapshot, params_snapshot
-from .project_state import PROJECT_EVENTS, ProjectState
+from .errors import ClientClosedError
+from .models.converter import read, read_time, to_dict
+from .models.events import ErrorData, EtaRange
+from .models.snapshots import ProjectSnapshot
+from .protocol.job_state import JOB_EVENTS, JobState
+from .protocol.listeners import Listeners, check_event
+from .protocol.outbox import Outbox
+from .protocol.project_params import params_from_snapshot, params_snapshot
+from .protocol.project_state import PROJECT_EVENTS, ProjectState
 
 F = TypeVar("F", bound=Callable[..., Any])
 Remover = Callable[[], None]
@@ -365,9 +365,10 @@ class ProjectView(Listening):
         return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
 
     def _present(self, state: JobState) -> Any:
-        if state.handle is None:
-            state.handle = self._job_class(self._engine, state)
-        return state.handle
+        job = state.handle
+        if job is None:
+            job = state.handle = self._job_class(self._engine, state)
+        return job
 
     def __repr__(self) -> str:
         return f"<Project {self.id} {self.status} {self.progress}%>"
@@ -418,11 +419,11 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
 
 def _unpickled_project(kind: type[ProjectView], snapshot: dict[str, Any]) -> ProjectView:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled project"))
-    state.handle = kind(None, state)
-    return state.handle  # type: ignore[no-any-return]
+    project = state.handle = kind(None, state)
+    return project
 
 
 def _unpickled_job(kind: type[JobView], snapshot: dict[str, Any], job_id: str) -> JobView:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled job")).jobs[job_id]
-    state.handle = kind(None, state)
-    return state.handle  # type: ignore[no-any-return]
+    job = state.handle = kind(None, state)
+    return job
