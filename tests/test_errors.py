@@ -32,6 +32,7 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
     api_error,
+    chat_error,
     project_error,
 )
 
@@ -133,6 +134,22 @@ def test_an_account_that_cannot_pay_can_be_caught_as_such(code: Any, message: st
     failed = project_error(message, code=0, original_code=code, project=None)
     assert isinstance(failed, InsufficientBalanceError)
     assert isinstance(failed, ProjectFailedError)
+
+
+@pytest.mark.parametrize(
+    ("code", "tag", "cannot_pay"),
+    [
+        (None, "insufficient_balance", True),
+        (123, "invalid_request", True),
+        ("4078", "subscription_unavailable", False),
+        (None, None, False),
+    ],
+)
+def test_a_chat_fails_with_its_tag(code: Any, tag: str | None, cannot_pay: bool) -> None:
+    error = chat_error("no", job_id="C", code=code, error_type=tag, worker_name="w")
+    assert cannot_pay is isinstance(error, InsufficientBalanceError)
+    assert ("C", code, tag, "w") == (error.job_id, error.code, error.error_type, error.worker_name)
+    assert error == pickle.loads(pickle.dumps(error))
 
 
 def test_a_project_fails_with_its_codes() -> None:

@@ -25,15 +25,13 @@ class Feed:
         """Add an event; newer progress replaces the last one, updates next to each other are joined."""
         events = self._events
         if event.name in _MERGED:
-            # A run of them is never longer than two: one of each.
-            for place in (-1, -2):
-                if len(events) < -place or events[place].name not in _MERGED:
-                    break
-                if events[place].name == event.name:
-                    if event.name == "updated":
-                        event = Event("updated", events[place].value | event.value)
-                    del events[place]
-                    break
+            # A run of them is never longer than two, one of each: the other of the two may stand in between.
+            between = bool(events) and events[-1].name in _MERGED and events[-1].name != event.name
+            place = -2 if between else -1
+            if len(events) >= -place and events[place].name == event.name:
+                if event.name == "updated":
+                    event = Event("updated", events[place].value | event.value)
+                del events[place]
         events.append(event)
 
     def pop(self) -> Event | None:

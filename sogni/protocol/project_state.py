@@ -219,7 +219,10 @@ class ProjectState:
     def overrule(self, status: str, error: ErrorData, now: float) -> None:
         """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
         if self.settled:
+            if self.status == status:
+                self._fail_jobs(self.error or error, now)
             return
+        self.status = "processing"  # not "completed" any more, or the last of its jobs would settle it as that
         self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error

@@ -105,7 +105,7 @@ def test_a_mask_limits_what_is_painted_anew(wire: Wire, tmp_path: Path) -> None:
     half.paste(255, (0, 0, 32, 64))
     half.save(buffer, "PNG")
     assets = {"referenceVideo": clip(tmp_path / "clip.mp4"), "referenceMask": buffer.getvalue()}
-    video = make(wire, f"{LTX}_v2v_distilled", assets, currentControlNetsJob=[{"name": "inpaint"}])
+    video = make(wire, f"{LTX}_v2v_distilled", assets, frames=33, currentControlNetsJob=[{"name": "inpaint"}])
     last = opened(video).frames[-1]
     left, right = (last.crop((x, 0, x + 200, 640)) for x in (0, 440))
     assert brightness(left) < brightness(right) - 5
@@ -133,7 +133,7 @@ def test_speech_and_image_become_a_video_with_that_sound(wire: Wire, model: str)
     video = opened(make(wire, model, assets, frames=25, audioStart=0.5, audioDuration=1))
     assert distance(video.frames[0], as_image(RED)) < 6
     length = 25 / float(video.fps or 1)
-    assert (video.sample_rate, round(video.seconds, 1)) == (48000, round(length, 1))
+    assert (video.sample_rate, video.seconds) == (48000, pytest.approx(length, abs=0.05))
     # Silence until the tone begins at second 1 of the file, and again when the second that was asked for is over.
     quiet, loud = (loudness(video.samples, 48000, *span) for span in ((0, 0.4), (0.6, 0.95)))
     assert quiet < 0.01 < 0.1 < loud
@@ -149,7 +149,8 @@ def test_sound_alone_becomes_a_video(wire: Wire) -> None:
 
 def test_ltx_makes_sound_unless_told_not_to(wire: Wire) -> None:
     loud = opened(make(wire, f"{LTX}_t2v_distilled", {"referenceAudioIdentity": tone(2)}, fps=25))
-    assert (len(loud.frames), loud.fps, round(loud.seconds, 1)) == (25, 25, 1.0)
+    assert (len(loud.frames), loud.fps) == (25, 25)
+    assert loud.seconds == pytest.approx(1, abs=0.05)
     assert loudness(loud.samples, 48000, 0.2, 0.8) > 0.005
     assert opened(make(wire, f"{LTX}_t2v_distilled", generateAudio=False)).samples is None
 
@@ -169,7 +170,8 @@ def test_seedance_delivers_a_direct_url_and_reports_fractions(wire: Wire) -> Non
     reply = wire.http.get(of_type(frames, "jobResult")[0]["resultUrl"], timeout=10)
     assert reply.headers["Content-Type"] == "video/mp4"
     video = opened(reply.content)
-    assert (len(video.frames), video.fps, round(video.seconds, 1)) == (97, 24, 4.0)
+    assert (len(video.frames), video.fps) == (97, 24)
+    assert video.seconds == pytest.approx(97 / 24, abs=0.05)
 
 
 def test_seedance_25_delivers_its_last_frame_and_quicktime(wire: Wire) -> None:
@@ -199,12 +201,12 @@ def test_workers_of_videos_tell_steps_and_the_remaining_time(wire: Wire) -> None
 
 
 def test_the_remaining_time_is_told_about_once_a_second() -> None:
-    with LocalSupernet(step_time=0.6) as supernet, Wire(supernet) as wire:
+    with LocalSupernet(step_time=0.35) as supernet, Wire(supernet) as wire:
         request = video_request(f"{WAN}_t2v_lightx2v", steps=4)
         wire.connect().create(request)
         seconds = [data["etaSeconds"] for data in of_type(wire.finish(request["jobID"]), "jobETA")]
-    assert seconds[0] == 2
-    assert 2 <= len(seconds) <= 5
+    assert seconds[0] == 1
+    assert 2 <= len(seconds) <= 3
     assert seconds == sorted(seconds, reverse=True)
 
 

@@ -130,9 +130,9 @@ def test_a_job_without_result_has_nothing_to_fetch(
 ) -> None:
     stage = Stage()
     job = stage.finished_job(**changes)
-    job.handle = "handle"
+    handle = job.handle = Stage()
     error = stage.fail(JobError, fetch(job))
-    assert (error.message, error.job) == (f"the result of job {JOB} is {why}", "handle")
+    assert (error.message, error.job) == (f"the result of job {JOB} is {why}", handle)
 
 
 def test_a_known_address_is_not_asked_for() -> None:

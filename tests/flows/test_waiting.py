@@ -142,11 +142,11 @@ def test_a_polled_project_is_not_given_up_with_the_connection() -> None:
 def test_a_failed_project_raises_what_the_service_said() -> None:
     project = Stage().project()
     project.fail(ErrorData(code=5000, original_code="genfailure", message="no luck"), 0)
-    project.handle = "handle"
+    handle = project.handle = Stage()
     with pytest.raises(ProjectFailedError) as caught:
         raise_for_outcome(project, strict=False)
     error = caught.value
-    assert (error.message, error.code, error.original_code, error.project) == ("no luck", 5000, "genfailure", "handle")
+    assert (error.message, error.code, error.original_code, error.project) == ("no luck", 5000, "genfailure", handle)
     project.error = ErrorData(code=123)
     with pytest.raises(InsufficientBalanceError, match="the project failed"):
         raise_for_outcome(project, strict=False)

@@ -536,6 +536,7 @@ def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[
     return [it.value for it in state.out.deliveries if it.listeners is state.projects_listeners]
 
 
+TIMED_OUT = ErrorData(code=5003, message="m", original_code="jobTimedOut")
 EVENTS: list[tuple[str, dict[str, Any], Any]] = [
     (
         "jobState",
@@ -576,7 +577,7 @@ EVENTS: list[tuple[str, dict[str, Any], Any]] = [
     (
         "jobError",
         {"error": "jobTimedOut", "error_message": "m"},
-        ProjectEvent(type="error", project_id="P", error=ErrorData(code=5003, message="m", original_code="jobTimedOut")),
+        ProjectEvent(type="error", project_id="P", error=TIMED_OUT),
     ),
 ]  # fmt: skip
 

@@ -25,6 +25,8 @@ from sogni.protocol.connection import (
 )
 
 HOST = "socket.sogni.ai"
+CLOSED = f"the connection to {HOST} is closed"
+REFUSED = f"{HOST} refused the connection"
 
 
 def opened(at: float = 100.0) -> Connection:
@@ -269,17 +271,22 @@ def test_only_authenticated_proves_that_it_works_again() -> None:
 BROKEN = SogniConnectionError("cannot reach socket.sogni.ai: refused")
 
 ERRORS: list[tuple[Closed | None, type[SogniError], str, int | None]] = [
-    (None, SogniConnectionError, "the connection to socket.sogni.ai is closed (close code 1006)", 1006),
-    (Closed(1000, "bye"), SogniConnectionError, "the connection to socket.sogni.ai is closed (close code 1000): bye", 1000),
-    (Closed(1001), SogniConnectionError, "the connection to socket.sogni.ai is closed (close code 1001)", 1001),
+    (None, SogniConnectionError, CLOSED + " (close code 1006)", 1006),
+    (Closed(1000, "bye"), SogniConnectionError, CLOSED + " (close code 1000): bye", 1000),
+    (Closed(1001), SogniConnectionError, CLOSED + " (close code 1001)", 1001),
     (Closed(1006, "", BROKEN), SogniConnectionError, "cannot reach socket.sogni.ai: refused", 1006),
-    (Closed(1006, "", ProtocolError("x")), SogniConnectionError, "the connection to socket.sogni.ai is closed (close code 1006)", 1006),
+    (Closed(1006, "", ProtocolError("x")), SogniConnectionError, CLOSED + " (close code 1006)", 1006),
     (Closed(1006, "", AuthenticationError("refused")), AuthenticationError, "refused", None),
-    (Closed(4010, "blocked"), ConnectionRejectedError, "socket.sogni.ai refused the connection (close code 4010): blocked", 4010),
-    (Closed(4999), ConnectionRejectedError, "socket.sogni.ai refused the connection (close code 4999)", 4999),
-    (Closed(0), ConnectionRejectedError, "socket.sogni.ai refused the connection (close code 0)", 0),
-    (Closed(4021, "bad key"), AuthenticationError, "socket.sogni.ai does not accept the credentials (close code 4021): bad key", None),
-]  # fmt: skip
+    (Closed(4010, "blocked"), ConnectionRejectedError, REFUSED + " (close code 4010): blocked", 4010),
+    (Closed(4999), ConnectionRejectedError, REFUSED + " (close code 4999)", 4999),
+    (Closed(0), ConnectionRejectedError, REFUSED + " (close code 0)", 0),
+    (
+        Closed(4021, "bad key"),
+        AuthenticationError,
+        f"{HOST} does not accept the credentials (close code 4021): bad key",
+        None,
+    ),
+]
 
 
 @pytest.mark.parametrize(("closed", "kind", "message", "code"), ERRORS, ids=[str(row[2]) for row in ERRORS])

@@ -55,6 +55,12 @@ def test_a_missing_payload_is_none(message: str) -> None:
     assert decode_frame(message) == ("a", None)
 
 
+@pytest.mark.parametrize("convert", [str, str.encode])
+def test_white_space_around_a_frame_and_its_payload_means_nothing(convert: Any) -> None:
+    message = json.dumps({"type": "a", "data": b64encode(b'\n {"b": 1}\t').decode()})
+    assert decode_frame(convert(f" \r\n{message} \n")) == ("a", {"b": 1})
+
+
 @pytest.mark.parametrize("payload", ["text", 5, [1, 2], True])
 def test_a_payload_may_be_any_value(payload: Any) -> None:
     assert ("a", payload) == decode_frame(envelope("a", payload))
@@ -84,6 +90,7 @@ def test_ids_of_other_kinds_become_texts_and_null_stays() -> None:
         '{"type":null}',
         '{"type":5}',
         '{"type":["a"]}',
+        '{"type":"a"} x',
         '{"type":"a","data":5}',
         '{"type":"a","data":["ImZhc3Qi"]}',
         '{"type":"a","data":"ä"}',

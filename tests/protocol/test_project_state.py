@@ -1,4 +1,4 @@
-"""One project: what frames mean for it, its jobs and whoever waits (projects-4.2 §11, §12; projects-5x §7, §12, §13)."""
+"""One project: what frames mean for it, its jobs and whoever waits (projects-4.2 §11, §12; projects-5x)."""
 
 from __future__ import annotations
 
@@ -778,6 +778,23 @@ def test_a_record_that_knows_better_fails_the_project_and_its_jobs() -> None:
         project.jobs["A"].error,
         project.jobs["B"].error,
     )
+
+
+@pytest.mark.parametrize("media", [1, 2, 3])
+def test_such_a_project_has_failed_even_when_it_was_said_to_be_complete(media: int) -> None:
+    project = project_of(media)
+    for name in "ABC"[:media]:
+        start(project, name)
+    project.completed(2)
+    error = ErrorData(code=0, message="genfailure")
+    project.overrule("failed", error, 3)
+    assert ("failed", error, 3, {"failed"}) == (
+        project.status,
+        project.error,
+        project.settled_at,
+        {job.status for job in project.job_list()},
+    )
+    assert events(project)[-1] == ("failed", error)
 
 
 def test_when_nothing_more_comes_the_project_is_what_it_is() -> None:
