@@ -1,7 +1,7 @@
 """Start a project in one process and collect it in another, as a web view and a cron job would.
 
-    queue_and_collect.py start ticket     # writes a ticket
-    queue_and_collect.py collect ticket   # waits for the project and saves its images
+queue_and_collect.py start ticket     # writes a ticket
+queue_and_collect.py collect ticket   # waits for the project and saves its images
 """
 
 import pickle

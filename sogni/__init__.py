@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from .models.health import HealthCheck, HealthReport
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
-    from .settings import VERSION as __version__
+    from .settings import VERSION as __version__  # noqa: N811  the name every package has for it
     from .settings import RetryPolicy, Timeouts
 
 _HOMES = {
@@ -180,11 +180,11 @@ __all__ = [
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
+    "__version__",
     "as_completed",
     "from_dict",
     "to_dict",
     "wait",
-    "__version__",
 ]
 
 

@@ -120,9 +120,7 @@ def left_over(before: set[Held], excused: set[Held]) -> set[Held]:
     """What is held beyond that, save threads (transitively) started by a thread that may live on."""
     owners = {it for it in before | excused if isinstance(it, threading.Thread)} - {threading.main_thread()}
     return {
-        it
-        for it in held() - before - excused
-        if not isinstance(it, threading.Thread) or not descends_from(it, owners)
+        it for it in held() - before - excused if not isinstance(it, threading.Thread) or not descends_from(it, owners)
     }
 
 

@@ -73,7 +73,7 @@ class _Watch:
     """One signal for the ends of several projects."""
 
     def __init__(self, projects: set[Project]) -> None:
-        self._projects = [project for project in projects]
+        self._projects = list(projects)
         self._signal = threading.Event()
         self._watched: list[tuple[object, list[object]]] = []
 

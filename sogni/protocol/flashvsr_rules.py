@@ -24,7 +24,8 @@ def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjec
     """Return the params with the resolution filled in; ValidationError for what breaks a rule."""
     resolution = params.upscale_resolution
     if resolution is None and params.width and params.height:
-        resolution = int(min(params.width, params.height))
+        side = min(params.width, params.height)
+        resolution = next((it for it in RESOLUTIONS if it == side), None)
     if resolution not in RESOLUTIONS:
         allowed = " or ".join(map(str, RESOLUTIONS))
         sentence = f"upscale_resolution must be {allowed}, not {shown(resolution)}"

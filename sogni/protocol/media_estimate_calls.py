@@ -191,7 +191,7 @@ def _default(range_: Any) -> float | None:
     """The default of a range, which may be one the options hold as the service sent it."""
     value = range_.default if isinstance(range_, NumberRange) else None
     value = range_.get("default") if isinstance(range_, Mapping) else value
-    return None if value is None else number("default", value)
+    return value if isinstance(value, int | float) else None
 
 
 def _needed(field: str, value: float | None) -> float:

@@ -44,16 +44,19 @@ def _check_canvas(params: VideoProjectParams) -> None:
     """Two-stage models deliver twice the canvas; the canvas itself is what is asked for."""
     if params.width is None and params.height is None:
         return
-    for name in ("width", "height"):
-        side = getattr(params, name)
-        if side is None:
-            raise refusal(name, None, "a number", f"{name}: width and height belong together")
-        if integer(name, side, low=SIDE_STEP, high=MAX_SIDE) % SIDE_STEP:
-            raise refusal(name, side, f"a multiple of {SIDE_STEP} up to {MAX_SIDE}")
-    if params.width and params.height and params.width * params.height > MAX_PIXELS:
+    width, height = (_side(name, getattr(params, name)) for name in ("width", "height"))
+    if width * height > MAX_PIXELS:
         allowed = f"at most {MAX_PIXELS} pixels in all"
-        sentence = f"width and height must make {allowed}, not {params.width}x{params.height}"
-        raise refusal("width", params.width, allowed, sentence)
+        raise refusal("width", width, allowed, f"width and height must make {allowed}, not {width}x{height}")
+
+
+def _side(name: str, value: float | None) -> int:
+    if value is None:
+        raise refusal(name, None, "a number", f"{name}: width and height belong together")
+    side = integer(name, value, low=SIDE_STEP, high=MAX_SIDE)
+    if side % SIDE_STEP:
+        raise refusal(name, side, f"a multiple of {SIDE_STEP} up to {MAX_SIDE}")
+    return side
 
 
 def _check_audio(params: VideoProjectParams, model: VideoModel) -> None:

@@ -128,18 +128,18 @@ class Http:
 
     def spool(self, call: HttpCall, name: str) -> Any:
         """Keep the body of an answer as a media source; the reply instead when it is no success."""
-        with self._session() as session:
-            with self._open(session, call, self._settings.timeouts.transfer) as response:
-                if not response.ok:
-                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
-                file = spool()
-                try:
-                    for chunk in self._chunks(call, response):
-                        file.write(chunk)
-                    return finished_spool(f"the result given as {name}", file)
-                except BaseException:
-                    file.close()
-                    raise
+        timeout = self._settings.timeouts.transfer
+        with self._session() as session, self._open(session, call, timeout) as response:
+            if not response.ok:
+                return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+            file = spool()
+            try:
+                for chunk in self._chunks(call, response):
+                    file.write(chunk)
+                return finished_spool(f"the result given as {name}", file)
+            except BaseException:
+                file.close()
+                raise
 
     def open_stream(self, call: HttpCall) -> Any:
         """A file object over the body of an answer; the reply instead when it is no success.

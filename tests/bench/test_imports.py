@@ -16,7 +16,7 @@ from tests.bench.figures import Figures
 pytestmark = pytest.mark.bench
 
 ROOT = Path(__file__).resolve().parents[2]
-ROUNDS = 9
+ROUNDS = 7
 BUDGET = 0.060
 BARE = 0.015
 """Python alone on the machine the budget was made on; a slower machine may take longer in proportion."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sogni.errors import SogniTimeoutError
 from sogni.flows.health import check_health
 from tests.flows.play import TIMEOUT, Stage, ok, refused
 

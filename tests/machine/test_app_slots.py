@@ -108,9 +108,7 @@ def test_an_id_that_another_process_published_first_is_taken_over(
 
 
 @posix
-def test_a_file_system_without_links_keeps_an_id_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_links_keeps_an_id_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_links(*_: object) -> None:
         raise PermissionError
 

@@ -43,9 +43,7 @@ WSS, WS = "wss://socket.example.com/?q", "ws://socket.example.com:8080/"
         ("http://api.example.com/v1", None, {"http_proxy": "http://env:2"}, "http://env:2"),
     ],
 )
-def test_the_proxy_of_a_url(
-    url: str, proxy: str | None, environ: dict[str, str], expected: str | None
-) -> None:
+def test_the_proxy_of_a_url(url: str, proxy: str | None, environ: dict[str, str], expected: str | None) -> None:
     assert proxy_for(url, proxy, environ) == expected
 
 
@@ -134,9 +132,7 @@ def test_the_parts_of_a_proxy(text: str, expected: Proxy) -> None:
     assert read_proxy(text) == expected
 
 
-@pytest.mark.parametrize(
-    "text", ["ftp://proxy:1", "http://", "http://u:hush@proxy:port", "gopher://u:hush@proxy"]
-)
+@pytest.mark.parametrize("text", ["ftp://proxy:1", "http://", "http://u:hush@proxy:port", "gopher://u:hush@proxy"])
 def test_a_proxy_that_is_none_is_named_without_its_password(text: str) -> None:
     with pytest.raises(SogniConnectionError, match="proxy") as caught:
         read_proxy(text)
@@ -270,6 +266,4 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "wrong.pem").write_text("no certificate")
     for bundle in (missing, tmp_path / "wrong.pem"):
         with pytest.raises(SogniConnectionError, match=bundle.name):
-            SerialSocket.connect(
-                "wss://127.0.0.1:9/", {}, timeout=GUARD, ca_bundle=str(bundle), max_message_size=1
-            )
+            SerialSocket.connect("wss://127.0.0.1:9/", {}, timeout=GUARD, ca_bundle=str(bundle), max_message_size=1)

@@ -56,8 +56,12 @@ async def test_two_hundred_projects_in_asyncio() -> None:
 def check(supernet: LocalSupernet, done: dict[str, list[str]]) -> None:
     """Every project has its own two results, and the emulator made no more."""
     assert len(done) == MANY
-    assert all(len(set(urls)) == 2 and all(f"/{project_id}/" in url for url in urls) for project_id, urls in done.items())
-    assert {project["id"]: len(project["completedWorkerJobs"]) for project in supernet.projects} == dict.fromkeys(done, 2)
+    assert all(
+        len(set(urls)) == 2 and all(f"/{project_id}/" in url for url in urls) for project_id, urls in done.items()
+    )
+    assert {project["id"]: len(project["completedWorkerJobs"]) for project in supernet.projects} == dict.fromkeys(
+        done, 2
+    )
     assert supernet.violations == []
 
 

@@ -20,6 +20,7 @@ from sogni.models.events import Connected, Disconnected, ErrorData, JobEvent, Pr
 from sogni.models.params import ImageProjectParams
 from sogni.models.records import Snapshot
 from sogni.protocol import chores
+from sogni.protocol.chat_state import ChatState
 from sogni.protocol.client_state import CONNECTION, MODELS, NETWORK, SOCKET, ClientState
 from sogni.protocol.connection import Closed
 from sogni.protocol.project_state import ProjectState
@@ -673,6 +674,15 @@ def test_the_answer_to_a_cancellation(payload: dict[str, Any], answer: tuple[boo
     state.cancellations["P"] = None
     state.receive("artistCancelConfirmation", {"jobID": "P", **payload}, 0.0)
     assert (answer, [("cancel", "P")]) == (state.cancellations["P"], state.out.woken)
+
+
+def test_a_state_of_a_chat_is_no_state_of_a_project() -> None:
+    """transport §9: both layers share the frame, each looks for its own ids."""
+    state = connected()
+    project = tracked(state)
+    state.chats["C"] = ChatState("C", state.out)
+    state.receive("jobState", {"jobID": "C", "type": "jobStarted", "workerName": "w", "imgID": "A"}, 5.0)
+    assert (state.chats["C"].worker_name, project.jobs, project.heard_at) == ("w", {}, 0.0)
 
 
 def test_the_kind_of_a_model_is_that_of_the_list() -> None:

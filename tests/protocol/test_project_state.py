@@ -196,7 +196,7 @@ def test_the_first_end_counts(end: str) -> None:
     project.completed(4)
     project.fail(ErrorData(code=9), 4)
     project.cancel(4)
-    project.overrule("failed", ErrorData(code=9), 4)
+    project.overrule("some other end", ErrorData(code=9), 4)
     project.job_begins({"imgID": "NEW"}, 4, started=True)
     project.job_progressed({"imgID": "NEW", "step": 1}, 4)
     project.job_eta({"imgID": "NEW", "etaSeconds": 4}, 4)
@@ -795,6 +795,20 @@ def test_such_a_project_has_failed_even_when_it_was_said_to_be_complete(media: i
         {job.status for job in project.job_list()},
     )
     assert events(project)[-1] == ("failed", error)
+
+
+def test_the_record_of_a_failed_project_ends_the_jobs_that_still_ran() -> None:
+    project = project_of(2)
+    start(project)
+    project.fail(GONE, 2)
+    seen = events(project)
+    project.overrule("failed", ErrorData(code=9), 3)
+    assert ("failed", GONE, GONE, seen) == (
+        project.jobs["A"].status,
+        project.jobs["A"].error,
+        project.error,
+        events(project),
+    )
 
 
 def test_when_nothing_more_comes_the_project_is_what_it_is() -> None:

@@ -38,7 +38,9 @@ def made(supernet: LocalSupernet) -> list[int]:
     return [len(project["completedWorkerJobs"]) for project in supernet.projects]
 
 
-@pytest.mark.parametrize("stage", ["request_received", "queued", "initiating", "started", "progress", "result", "completed"])
+@pytest.mark.parametrize(
+    "stage", ["request_received", "queued", "initiating", "started", "progress", "result", "completed"]
+)
 async def test_a_cut_at_any_stage_of_a_project(sdk: Sdk, supernet: LocalSupernet, stage: str) -> None:
     async with sdk.client(supernet) as client:
         fault = supernet.faults.drop_socket(at=stage)

@@ -25,7 +25,9 @@ async def test_a_prompt_becomes_a_file_of_the_requested_size(sdk: Sdk, client: A
     assert [project.status, project.finished, project.progress] == ["completed", True, 100]
 
 
-@pytest.mark.parametrize(("wanted", "suffix", "kind"), [("png", ".png", "PNG"), ("jpg", ".jpg", "JPEG"), ("webp", ".webp", "WEBP")])
+@pytest.mark.parametrize(
+    ("wanted", "suffix", "kind"), [("png", ".png", "PNG"), ("jpg", ".jpg", "JPEG"), ("webp", ".webp", "WEBP")]
+)
 async def test_the_suffix_fits_the_content(
     sdk: Sdk, client: Any, tmp_path: Path, wanted: str, suffix: str, kind: str
 ) -> None:
@@ -113,9 +115,7 @@ def _inputs(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["a path", "a text", "bytes", "a file object", "a PIL image"])
-async def test_media_may_be_given_as(
-    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, kind: str
-) -> None:
+async def test_media_may_be_given_as(sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, kind: str) -> None:
     project = await sdk.create(client, starting_image=_inputs(tmp_path)[kind])
     await sdk.call(project.wait, timeout=SOON)
     uploads = [request for request in supernet.requests if getattr(request, "method", "") == "PUT"]
@@ -153,13 +153,15 @@ async def test_context_images_and_control_net_are_uploaded(
     assert supernet.violations == []
 
 
-async def test_previews_arrive(sdk: Sdk, client: Any) -> None:
+async def test_previews_arrive(sdk: Sdk, slow_supernet: LocalSupernet) -> None:
     previews: list[str] = []
-    project = await sdk.create(client, steps=8, model_id="z_image_turbo_bf16", number_of_previews=3)
-    project.on("job_started", lambda job: job.on("preview", previews.append))
-    await sdk.call(project.wait, timeout=SOON)
-    if not previews:
-        assert project.jobs[0].preview_url is None or project.jobs[0].preview_url.startswith("http")
+    async with sdk.client(slow_supernet) as client:
+        project = await sdk.create(client, steps=10, model_id="z_image_turbo_bf16", number_of_previews=3)
+        project.on("job_started", lambda job: job.on("preview", previews.append))
+        await sdk.call(project.wait, timeout=SOON)
+        await until(lambda: project.jobs[0].preview_url in previews)
+        assert project.jobs[0].image_url == project.jobs[0].result_url
+    assert all("type=preview" in url or "preview" in url for url in previews)
 
 
 async def test_result_data_stream_and_file_are_the_same(sdk: Sdk, client: Any, tmp_path: Path) -> None:
@@ -199,7 +201,13 @@ async def test_an_image_can_be_enhanced(sdk: Sdk, client: Any) -> None:
 
 async def test_estimates_and_what_is_charged_agree(sdk: Sdk, client: Any) -> None:
     before = (await sdk.call(client.account.account_balance)).spark.net
-    fields = {"type": "image", "model_id": "flux1-schnell-fp8", "positive_prompt": "x", "steps": 4, "token_type": "spark"}
+    fields = {
+        "type": "image",
+        "model_id": "flux1-schnell-fp8",
+        "positive_prompt": "x",
+        "steps": 4,
+        "token_type": "spark",
+    }
     estimate = await sdk.call(client.projects.estimate, **fields)
     project = await sdk.call(client.projects.create, **fields, max_cost=estimate.token)
     await sdk.call(project.wait, timeout=SOON)
@@ -213,12 +221,20 @@ async def test_max_cost_refuses_before_anything_is_sent(sdk: Sdk, client: Any, s
     with pytest.raises(sdk.CostLimitError) as caught:
         await sdk.create(client, max_cost="0.000001", starting_image=Image.new("RGB", (32, 32)))
     assert caught.value.estimate.token > caught.value.max_cost
-    assert not [r for r in supernet.requests if getattr(r, "method", "") == "PUT" or getattr(r, "type", "") == "jobRequest"]
+    assert not [
+        r for r in supernet.requests if getattr(r, "method", "") == "PUT" or getattr(r, "type", "") == "jobRequest"
+    ]
 
 
 async def test_map_yields_each_project_with_its_request(sdk: Sdk, client: Any) -> None:
     requests = [
-        {"type": "image", "model_id": "flux1-schnell-fp8", "positive_prompt": f"picture {n}", "width": 256, "height": 256}
+        {
+            "type": "image",
+            "model_id": "flux1-schnell-fp8",
+            "positive_prompt": f"picture {n}",
+            "width": 256,
+            "height": 256,
+        }
         for n in range(6)
     ]
     pairs = await sdk.collect(client.projects.map(requests, concurrency=3))

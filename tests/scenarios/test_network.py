@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,17 +28,13 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.close()
 
 
-async def join(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
-) -> None:
+async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
     """Carry bytes both ways until both ends are done."""
     far_reader, far_writer = await asyncio.open_connection(host, port)
     await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
     for one in (writer, far_writer):
-        try:
+        with suppress(OSError):
             await one.wait_closed()
-        except OSError:
-            pass
 
 
 @asynccontextmanager
@@ -82,7 +78,9 @@ async def proxied(seen: list[str]) -> AsyncIterator[str]:
         far_reader, far_writer = await asyncio.open_connection(parts.hostname, parts.port)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [line for line in head.split(b"\r\n")[1:] if line and not line.lower().startswith(b"connection:")]
-        far_writer.write(f"{method} {path} HTTP/1.1\r\n".encode() + b"\r\n".join([*lines, b"Connection: close"]) + b"\r\n\r\n")
+        far_writer.write(
+            f"{method} {path} HTTP/1.1\r\n".encode() + b"\r\n".join([*lines, b"Connection: close"]) + b"\r\n\r\n"
+        )
         await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
 
     async with listening(handle) as port:
@@ -100,7 +98,10 @@ async def behind_tls(supernet: LocalSupernet, tmp_path: Path) -> AsyncIterator[d
     authority = trustme.CA()
     bundle = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(bundle))
-    async with secured(supernet.rest_endpoint, authority) as rest, secured(supernet.socket_endpoint, authority) as socket:
+    async with (
+        secured(supernet.rest_endpoint, authority) as rest,
+        secured(supernet.socket_endpoint, authority) as socket,
+    ):
         yield {"rest_endpoint": rest, "socket_endpoint": socket, "ca_bundle": str(bundle)}
 
 
@@ -127,17 +128,20 @@ async def test_an_unknown_authority_is_refused_by_both(sdk: Sdk, supernet: Local
     async with behind_tls(supernet, tmp_path) as options:
         del options["ca_bundle"]
         async with sdk.client(supernet, **options) as client:
-            with pytest.raises(sdk.SogniConnectionError, match="(?i)certificate"):
+            with pytest.raises(sdk.SogniConnectionError, match=r"(?i)certificate"):
                 await sdk.call(client.account.me)
-            with pytest.raises(sdk.SogniError, match="(?i)certificate"):
+            with pytest.raises(sdk.SogniError, match=r"(?i)certificate"):
                 await sdk.call(client.connect, timeout=0.5)
 
 
 async def test_one_proxy_serves_rest_and_socket(sdk: Sdk, supernet: LocalSupernet, tmp_path: Path) -> None:
     seen: list[str] = []
-    async with behind_tls(supernet, tmp_path) as options, proxied(seen) as proxy:
-        async with sdk.client(supernet, **options, proxy=proxy) as client:
-            await image(sdk, client)
+    async with (
+        behind_tls(supernet, tmp_path) as options,
+        proxied(seen) as proxy,
+        sdk.client(supernet, **options, proxy=proxy) as client,
+    ):
+        await image(sdk, client)
     hosts = {urlsplit(options[name]).netloc for name in ("rest_endpoint", "socket_endpoint")}
     assert {f"CONNECT {host}" for host in hosts} <= set(seen)
 
@@ -173,7 +177,9 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(sdk: Sdk, 
         async def moved(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             heads.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
             location = f"http://127.0.0.1:{port}/balance".encode()
-            writer.write(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             await writer.drain()
             writer.close()
 

@@ -42,8 +42,14 @@ BAD = {
     "an empty file": ({"starting_image": b""}, "starting_image"),
     "a file that is no image": ({"starting_image": b"once upon a time there was a text"}, "starting_image"),
     "something that is no file": ({"starting_image": 5}, "starting_image"),
-    "a control net strength above 1": ({"control_net": {"name": "canny", "image": PICTURE, "strength": 2}}, "control_net.strength"),
-    "a control net mode there is not": ({"control_net": {"name": "canny", "image": PICTURE, "mode": "odd"}}, "control_net.mode"),
+    "a control net strength above 1": (
+        {"control_net": {"name": "canny", "image": PICTURE, "strength": 2}},
+        "control_net.strength",
+    ),
+    "a control net mode there is not": (
+        {"control_net": {"name": "canny", "image": PICTURE, "mode": "odd"}},
+        "control_net.mode",
+    ),
     "a cost limit that is no amount": ({"max_cost": "cheap"}, "max_cost"),
     "an unknown type": ({"type": "hologram"}, "type"),
     "a quality GPT Image has not": ({"model_id": "gpt-image-2", "gpt_image_quality": "auto"}, "gpt_image_quality"),
@@ -258,7 +264,11 @@ async def test_projects_pickle_and_can_be_attached(sdk: Sdk, client: Any, supern
     await sdk.call(project.wait, timeout=SOON)
     copy = pickle.loads(pickle.dumps(project))
     assert copy == project
-    assert [copy.status, copy.result_urls, copy.params.model_id] == ["completed", project.result_urls, project.params.model_id]
+    assert [copy.status, copy.result_urls, copy.params.model_id] == [
+        "completed",
+        project.result_urls,
+        project.params.model_id,
+    ]
     assert copy.params.starting_image is None
     with pytest.raises(sdk.ClientClosedError, match="attach"):
         await sdk.call(copy.cancel)

@@ -634,9 +634,7 @@ def test_a_server_that_drips_is_left_at_the_deadline() -> None:
 
 def test_a_key_with_a_line_break_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(SogniConnectionError, match="line break") as caught:
-        SerialSocket.connect(
-            "ws://127.0.0.1:9/", {"api-key": f"{KEY}\r\nX: y"}, timeout=1, max_message_size=1
-        )
+        SerialSocket.connect("ws://127.0.0.1:9/", {"api-key": f"{KEY}\r\nX: y"}, timeout=1, max_message_size=1)
     assert KEY not in str(caught.value)
 
 

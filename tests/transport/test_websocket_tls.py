@@ -89,9 +89,7 @@ def test_a_bundle_of_ones_own_is_accepted_and_bytes_with_the_upgrade_arrive(
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to name the file as it wants it")
-def test_a_directory_of_authorities_is_accepted(
-    server_side: ssl.SSLContext, bundle: str, tmp_path: Path
-) -> None:
+def test_a_directory_of_authorities_is_accepted(server_side: ssl.SSLContext, bundle: str, tmp_path: Path) -> None:
     command = ["openssl", "x509", "-hash", "-noout", "-in", bundle]
     name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     shutil.copy(bundle, tmp_path / f"{name}.0")
@@ -129,9 +127,7 @@ def test_a_server_without_tls_is_a_connection_error(bundle: str) -> None:
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic dTpw"])
-def test_tls_goes_through_a_proxy(
-    authorization: str | None, server_side: ssl.SSLContext, bundle: str
-) -> None:
+def test_tls_goes_through_a_proxy(authorization: str | None, server_side: ssl.SSLContext, bundle: str) -> None:
     proxy = ConnectProxy(authorization)
     with (
         serving(echo, tls=server_side, name="localhost") as url,
@@ -202,9 +198,7 @@ def test_shutdown_sends_no_goodbye_and_does_not_wait(server_side: ssl.SSLContext
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_says_no_goodbye_on_the_session_of_the_parent(
-    server_side: ssl.SSLContext, bundle: str
-) -> None:
+def test_a_forked_child_says_no_goodbye_on_the_session_of_the_parent(server_side: ssl.SSLContext, bundle: str) -> None:
     from tests.transport.test_websocket import abandon, fork
 
     with serving(echo, tls=server_side, name="localhost") as url, opened(url, bundle) as client:
@@ -219,9 +213,7 @@ def test_a_forked_child_says_no_goodbye_on_the_session_of_the_parent(
 
 
 def sealed(sender: str, number: int, size: int) -> bytes:
-    body = b"%s:%d:" % (sender.encode(), number) + random.Random(number).randbytes(8).hex().encode() * (
-        size // 16
-    )
+    body = b"%s:%d:" % (sender.encode(), number) + random.Random(number).randbytes(8).hex().encode() * (size // 16)
     return body + b":%08x" % zlib.crc32(body)
 
 
@@ -299,9 +291,7 @@ class StressServer:
         return True
 
 
-def test_concurrent_senders_and_a_reader_lose_and_damage_nothing(
-    server_side: ssl.SSLContext, bundle: str
-) -> None:
+def test_concurrent_senders_and_a_reader_lose_and_damage_nothing(server_side: ssl.SSLContext, bundle: str) -> None:
     server = StressServer()
     until = monotonic() + STRESS_SECONDS
 
