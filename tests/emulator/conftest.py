@@ -16,12 +16,6 @@ def supernet() -> Iterator[LocalSupernet]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def shared_supernet() -> Iterator[LocalSupernet]:
-    with LocalSupernet(step_time=0, seed=1) as running:
-        yield running
-
-
 @pytest.fixture
 def wire(supernet: LocalSupernet) -> Iterator[Wire]:
     with Wire(supernet) as client:

@@ -60,7 +60,7 @@ REFUSED_REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"disableSafety": ...}, 400, "disableSafety is missing"),
     ({"keyFrames": [key_frame(modelID="unknown")]}, 404, "names no known model"),
     ({"keyFrames": [key_frame(modelID="gpt-image-2")], "tokenType": "sogni"}, 400, "tokenType must be spark"),
-    ({"keyFrames": [key_frame(modelID="ace_step_1.5_turbo")]}, 4104, "No worker on the fast network"),
+    ({"keyFrames": [key_frame(modelID="minimax_music3")]}, 4104, "No worker on the fast network"),
     ({"keyFrames": [key_frame(modelID="birefnet_image_background_removal_fp16")]}, 4104, "No worker"),
 ]
 

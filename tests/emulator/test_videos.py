@@ -65,9 +65,7 @@ def test_a_video_starts_from_its_image(wire: Wire) -> None:
 
 
 def test_a_video_ends_at_its_end_image(wire: Wire) -> None:
-    frames = opened(
-        make(wire, f"{WAN}_i2v_lightx2v", {"referenceImage": RED, "referenceImageEnd": BLUE})
-    ).frames
+    frames = opened(make(wire, f"{WAN}_i2v_lightx2v", {"referenceImage": RED, "referenceImageEnd": BLUE})).frames
     assert distance(frames[0], as_image(RED)) < 6 < distance(frames[0], as_image(BLUE))
     assert distance(frames[-1], as_image(BLUE)) < 6 < distance(frames[-1], as_image(RED))
 
@@ -91,9 +89,7 @@ def test_video_to_video_follows_its_video(wire: Wire, tmp_path: Path) -> None:
     # Half of the two seconds is black, then white; LTX makes one second of 24 frames from the middle on.
     assets = {"referenceVideo": clip(tmp_path / "clip.mp4")}
     control = [{"name": "depth", "controlStrength": 0.9}]
-    video = opened(
-        make(wire, f"{LTX}_v2v_distilled", assets, videoStart=0.5, fps=24, currentControlNetsJob=control)
-    )
+    video = opened(make(wire, f"{LTX}_v2v_distilled", assets, videoStart=0.5, fps=24, currentControlNetsJob=control))
     shown = [brightness(frame) for frame in video.frames]
     assert len(shown) == 25
     assert max(shown[:11]) + 60 < min(shown[13:])
