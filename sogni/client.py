@@ -18,6 +18,7 @@ from .protocol.client_state import CLIENT_EVENTS
 from .protocol.job_state import JobState
 from .protocol.listeners import Listeners
 from .protocol.project_state import ProjectState
+from .redaction import redact
 from .settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
 from .views import Listening
@@ -210,7 +211,7 @@ class SogniClient(Listening):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
-        return f"<SogniClient {self._engine.settings.rest_endpoint} {state}>"
+        return f"<SogniClient {redact(self._engine.settings.rest_endpoint)} {state}>"
 
 
 def _handle_of(engine: Engine, value: Any) -> Any:

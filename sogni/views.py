@@ -19,8 +19,9 @@ from .models.snapshots import ProjectSnapshot
 from .protocol.job_state import JOB_EVENTS, JobState
 from .protocol.listeners import Listeners, check_event
 from .protocol.outbox import Outbox
+from .protocol.project_facts import PROJECT_EVENTS
 from .protocol.project_params import params_from_snapshot, params_snapshot
-from .protocol.project_state import PROJECT_EVENTS, ProjectState
+from .protocol.project_state import ProjectState
 
 F = TypeVar("F", bound=Callable[..., Any])
 Remover = Callable[[], None]

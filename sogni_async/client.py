@@ -14,6 +14,7 @@ from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.project_state import ProjectState
+from sogni.redaction import redact
 from sogni.settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from sogni.views import Listening
 
@@ -212,7 +213,7 @@ class SogniClient(Listening):
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
-        return f"<SogniClient {self._engine.settings.rest_endpoint} {state}>"
+        return f"<SogniClient {redact(self._engine.settings.rest_endpoint)} {state}>"
 
 
 def _handle_of(engine: Engine, value: Any) -> Any:

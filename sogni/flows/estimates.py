@@ -20,6 +20,7 @@ from ..protocol.http import HttpCall
 from ..protocol.media_estimate_calls import audio_estimate_call, needs_options, video_estimate_call
 from ..protocol.project_kinds import kind_of, wanted_size
 from ..protocol.project_params import project_params
+from ..settings import NETWORKS
 from .catalogue import model_options, size_presets
 from .requests import ask
 from .steps import Flow, change
@@ -66,7 +67,9 @@ def estimate_audio(model: str, **wanted: Any) -> Flow[CostEstimation]:
 def _estimate_media(call_for: Callable[..., HttpCall], model: str, wanted: dict[str, Any]) -> Flow[CostEstimation]:
     options = (yield from model_options(model)) if needs_options(call_for, wanted) else None
     announced = yield from change(lambda state, _: state.network_answer)
-    network = wanted.pop("network", None) or announced
+    # A network this version does not know is nobody's mistake here: the service then takes its own.
+    usual = announced if announced in NETWORKS else None
+    network = wanted.pop("network", None) or usual
     return read_estimate((yield from ask(call_for(model, **wanted, network=network, options=options))))
 
 

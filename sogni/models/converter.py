@@ -196,7 +196,24 @@ def to_dict(value: Any) -> Any:
     own = getattr(value, "to_dict", None)
     if own is not None:
         return own()
+    if attrs.has(type(value)) and not isinstance(value, Model):
+        return _given(value)
     return CONVERTER.unstructure(value)
+
+
+def _given(params: Any) -> dict[str, Any]:
+    """What a caller gave, without what is unset and without media, which no JSON can carry."""
+    values = {wire_name(a): getattr(params, a.name) for a in attrs.fields(type(params))}
+    kept = {key: _without_media(value) for key, value in values.items() if value is not None}
+    return {key: to_dict(value) for key, value in kept.items() if value is not None}
+
+
+def _without_media(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        items = [item for item in map(_without_media, value) if item is not None]
+        return items if items or not value else None
+    plain = value is None or isinstance(value, str | bool | int | float | Mapping | Decimal | datetime)
+    return value if plain or attrs.has(type(value)) else None
 
 
 def from_dict(cls: type[T], data: Any) -> T:

@@ -114,7 +114,8 @@ class ClientState(ProjectFrames, ChatFrames):
         if closed is not None and closed.code == connection.DISPLACED and not again:
             raise self.why_closed()
         if not self.signed_in:
-            raise self.signed_out_error()
+            refused = closed is not None and connection.clears_credentials(closed.code)
+            raise self.why_closed() if refused else self.signed_out_error()
 
     def unauthorized(self) -> None:
         """A request was answered with 401: the credentials are no good (transport §4.4)."""
@@ -192,7 +193,7 @@ class ClientState(ProjectFrames, ChatFrames):
         move = self.connection.due(monotonic)
         if move == "ready":
             self.out.wake(CONNECTION)
-        if move in ("ready", "sync"):
+        if move == "sync":
             self._reconcile(chores.Reconcile(None))
         if self.connection.is_open:
             self._look_after(now)

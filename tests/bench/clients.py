@@ -62,7 +62,9 @@ class Floor:
     def _until(self, last: str, heard: Callable[[Any], None] | None = None) -> None:
         decoder, recv, kind = self._decoder, self._socket.recv, ""
         while kind != last:
-            for _, payload in decoder.feed(recv(READ_SIZE)):
+            data = recv(READ_SIZE)
+            assert data, "the server is gone"
+            for _, payload in decoder.feed(data):
                 envelope = loads(payload)
                 kind = envelope["type"]
                 content = loads(b64decode(envelope["data"]))

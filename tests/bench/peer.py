@@ -132,9 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", b64encode(sha1(key).digest()).decode())
         self.end_headers()
-        self.wfile.write(message("authenticated", {"clientType": "artist", "username": "bench"}))
         name = next(it for it in self.path.partition("?")[2].split("&") if it.startswith("appId=")).partition("=")[2]
+        # Before the client knows that it is connected: then it may want its frames.
         self.server.connections[name] = self.connection
+        self.wfile.write(message("authenticated", {"clientType": "artist", "username": "bench"}))
         self.close_connection = True
         while (text := self._read_message()) is not None:
             self.server.heard(self.connection, text)

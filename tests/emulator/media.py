@@ -49,7 +49,7 @@ def video_request(model: str, project_id: str | None = None, top: Payload | None
         frame |= {"width": 640, "height": 640, "frames": 25}
     else:
         frame = {"width": 480, "height": 480, "frames": 97, "fps": 24}
-    return job_request(project_id, _frame(model, {**frame, **changes}), outputFormat="mp4", **(top or {}))
+    return job_request(project_id, _frame(model, {**frame, **changes}), **{"outputFormat": "mp4", **(top or {})})
 
 
 def audio_request(model: str = "ace_step_1.5_turbo", top: Payload | None = None, **changes: Any) -> Payload:

@@ -97,7 +97,8 @@ def test_the_network_status_counts_workers_by_sid(wire: Wire) -> None:
     models = {model["id"]: str(model["SID"]) for model in wire.get("/api/v1/models/list").json()}
     status = wire.get("/api/v1/status/network/fast/models").json()
     assert status[models["flux1-schnell-fp8"]] == 4
-    assert status[models["ace_step_1.5_turbo"]] == 0
+    assert status[models["ace_step_1.5_turbo"]] == 4
+    assert status[models["minimax_music3"]] == 0
 
 
 @pytest.mark.parametrize(

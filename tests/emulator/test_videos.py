@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,9 @@ def test_frames_are_interpolated_for_32_frames_per_second(wire: Wire) -> None:
     assert (len(video.frames), video.fps) == (33, 32)
 
 
-def test_the_end_frame_can_be_trimmed(wire: Wire) -> None:
-    assert len(opened(make(wire, f"{WAN}_t2v_lightx2v", trimEndFrame=True)).frames) == 16
-
-
-def test_odd_sides_lose_a_pixel(wire: Wire) -> None:
-    assert opened(make(wire, f"{WAN}_t2v_lightx2v", width=481, height=483)).frames[0].size == (480, 482)
+def test_the_end_frame_can_be_trimmed_and_odd_sides_lose_a_pixel(wire: Wire) -> None:
+    video = opened(make(wire, f"{WAN}_t2v_lightx2v", trimEndFrame=True, width=481, height=483))
+    assert (len(video.frames), video.frames[0].size) == (16, (480, 482))
 
 
 def test_the_same_request_with_the_same_seed_gives_the_same_bytes(wire: Wire) -> None:
@@ -56,7 +54,7 @@ def test_the_same_request_with_the_same_seed_gives_the_same_bytes(wire: Wire) ->
 def test_a_video_moves(wire: Wire) -> None:
     frames = opened(make(wire, f"{WAN}_t2v_lightx2v")).frames
     assert distance(frames[0], frames[-1]) > 1
-    assert all(distance(one, two) > 0.01 for one, two in zip(frames, frames[1:], strict=False))
+    assert all(distance(one, two) > 0.01 for one, two in itertools.pairwise(frames))
 
 
 def test_a_video_starts_from_its_image(wire: Wire) -> None:
@@ -151,7 +149,7 @@ def test_ltx_makes_sound_unless_told_not_to(wire: Wire) -> None:
     assert opened(make(wire, f"{LTX}_t2v_distilled", generateAudio=False)).samples is None
 
 
-@pytest.mark.parametrize(("fps", "rate"), [(12, 12), (29.97, 2997 / 100), (..., 24)])
+@pytest.mark.parametrize(("fps", "rate"), [(29.97, 29.97), (..., 24)])
 def test_ltx_takes_any_frame_rate(wire: Wire, fps: Any, rate: float) -> None:
     video = opened(make(wire, f"{LTX}_t2v_distilled", fps=fps))
     assert float(video.fps or 0) == pytest.approx(rate, rel=1e-4)
@@ -172,8 +170,8 @@ def test_seedance_delivers_a_direct_url_and_reports_fractions(wire: Wire) -> Non
 
 def test_seedance_25_delivers_its_last_frame_and_quicktime(wire: Wire) -> None:
     top = {"outputFormat": "mov"}
-    request = video_request("seedance-2-5", top=None, returnLastFrame=True, generateAudio=False)
-    wire.connect().create({**request, **top})
+    request = video_request("seedance-2-5", top=top, returnLastFrame=True, generateAudio=False)
+    wire.connect().create(request)
     result = of_type(wire.finish(request["jobID"]), "jobResult")[0]
     reply = wire.http.get(result["resultUrl"], timeout=10)
     assert reply.headers["Content-Type"] == "video/quicktime"
@@ -194,16 +192,6 @@ def test_workers_of_videos_tell_steps_and_the_remaining_time(wire: Wire) -> None
     assert steps == [(step, 6) for step in range(1, 7)]
     assert {data["imgID"] for data in of_type(frames, "jobETA")} == {result["imgID"] for result in results}
     assert not any(data["hasImage"] for data in of_type(frames, "jobProgress"))
-
-
-def test_the_remaining_time_is_told_about_once_a_second() -> None:
-    with LocalSupernet(step_time=0.35) as supernet, Wire(supernet) as wire:
-        request = video_request(f"{WAN}_t2v_lightx2v", steps=4)
-        wire.connect().create(request)
-        seconds = [data["etaSeconds"] for data in of_type(wire.finish(request["jobID"]), "jobETA")]
-    assert seconds[0] == 1
-    assert 2 <= len(seconds) <= 3
-    assert seconds == sorted(seconds, reverse=True)
 
 
 def test_a_video_is_not_served_by_the_image_endpoint(wire: Wire, supernet: LocalSupernet) -> None:

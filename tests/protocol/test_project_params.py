@@ -103,7 +103,7 @@ def test_wrong_calls_are_type_errors(given: Any, fields: dict[str, Any], expecte
 def test_a_type_of_project_that_does_not_exist_is_refused(kind: Any) -> None:
     with pytest.raises(ValidationError, match="type must be one of 'image'") as caught:
         project_params(None, {"type": kind, "model_id": MODEL})
-    assert (caught.value.field, caught.value.value, caught.value.allowed) == ("type", kind, ("image",))
+    assert (caught.value.field, caught.value.value, caught.value.allowed) == ("type", kind, ("image", "video", "audio"))
 
 
 @pytest.mark.parametrize("given", ["canny", True, ["canny"]])
