@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from .models.account import AccountInfo, Balances, TokenBalance
+    from .models.audio_params import AudioProjectParams
     from .models.catalogue import (
         AvailableModel,
         Choice,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         ChatCost,
         ChatFailure,
         ChatJobState,
+        LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from .models.health import HealthCheck, HealthReport
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
+    from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from .settings import VERSION as __version__  # noqa: N811  the name every package has for it
     from .settings import RetryPolicy, Timeouts
 
@@ -110,6 +113,7 @@ __all__ = [
     "AccountInfo",
     "ApiClient",
     "ApiError",
+    "AudioProjectParams",
     "AuthenticationError",
     "AvailableModel",
     "Balances",
@@ -144,6 +148,7 @@ __all__ = [
     "JobError",
     "JobEvent",
     "JobRecord",
+    "LLMCostEstimation",
     "LLMModelInfo",
     "LLMPreset",
     "LLMRange",
@@ -180,6 +185,9 @@ __all__ = [
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
+    "VideoControlNetParams",
+    "VideoKeyframe",
+    "VideoProjectParams",
     "__version__",
     "as_completed",
     "from_dict",

@@ -19,7 +19,7 @@ _HOMES = {
         "VideoAssetConfig", "VideoAssets",
     ),
     "models.chat": (
-        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMModelInfo",
+        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMCostEstimation", "LLMModelInfo",
         "LLMPreset", "LLMRange", "TokenUsage", "ToolCall", "ToolCallFunction",
     ),
     "models.converter": ("from_dict", "to_dict"),
@@ -29,7 +29,9 @@ _HOMES = {
         "Reconnecting", "ToastMessage",
     ),
     "models.health": ("HealthCheck", "HealthReport"),
+    "models.audio_params": ("AudioProjectParams",),
     "models.params": ("ControlNetParams", "ImageProjectParams"),
+    "models.video_params": ("VideoControlNetParams", "VideoKeyframe", "VideoProjectParams"),
     "models.records": ("JobRecord", "ProjectRecord"),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from sogni.models.account import AccountInfo, Balances, TokenBalance
+    from sogni.models.audio_params import AudioProjectParams
     from sogni.models.catalogue import (
         AvailableModel,
         Choice,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         ChatCost,
         ChatFailure,
         ChatJobState,
+        LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
@@ -77,7 +79,8 @@ if TYPE_CHECKING:
     from sogni.models.health import HealthCheck, HealthReport
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
-    from sogni.settings import VERSION as __version__  # noqa: N811
+    from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+    from sogni.settings import VERSION as __version__  # noqa: N811  the name every package has for it
     from sogni.settings import RetryPolicy, Timeouts
 
     from .api.account import Account, CurrentAccount
@@ -111,6 +114,7 @@ __all__ = [
     "AccountInfo",
     "ApiClient",
     "ApiError",
+    "AudioProjectParams",
     "AuthenticationError",
     "AvailableModel",
     "Balances",
@@ -145,6 +149,7 @@ __all__ = [
     "JobError",
     "JobEvent",
     "JobRecord",
+    "LLMCostEstimation",
     "LLMModelInfo",
     "LLMPreset",
     "LLMRange",
@@ -181,6 +186,9 @@ __all__ = [
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
+    "VideoControlNetParams",
+    "VideoKeyframe",
+    "VideoProjectParams",
     "__version__",
     "as_completed",
     "from_dict",

@@ -22,7 +22,10 @@ Samples = NDArray[np.float32]
 AudioFormat = Literal["mp3", "wav", "flac"]
 
 _EXACT = {"fflags": "+bitexact"}
-_VIDEO_SETTINGS = {"preset": "veryfast", "crf": "20", "threads": "1"}
+# x264's lookahead over B-frames is not repeatable, not even in one thread: the same pictures give now these
+# bytes, now those. Without both there is one outcome.
+_REPEATABLE = "bframes=0:mbtree=0:weightp=0"
+_VIDEO_SETTINGS = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": _REPEATABLE}
 _AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
     "mp3": ("libmp3lame", "fltp"),
     "wav": ("pcm_s16le", "s16"),

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import SogniTimeoutError
-from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMModelInfo
+from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMCostEstimation, LLMModelInfo
+from ..protocol.chat_estimate import chat_estimate_call, input_tokens, output_tokens, read_chat_estimate
 from ..protocol.chat_request import FIELDS, chat_request, checked_messages
 from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
 from ..protocol.suggestions import did_you_mean
+from .requests import ask
 from .sending import send_frame
 from .steps import Flow, change, connect, new_id, until
 
@@ -114,3 +116,19 @@ def complete(
     """Send a request and wait for the whole answer."""
     chat = yield from begin_completion(model, messages, options)
     return (yield from whole_answer(chat, timeout))
+
+
+def estimate_completion(
+    model: str,
+    messages: Sequence[Any],
+    *,
+    max_tokens: float | None,
+    token_type: str | None,
+    think: bool | None,
+    task_profile: str | None,
+) -> Flow[LLMCostEstimation]:
+    """What a completion would cost."""
+    counted = input_tokens(checked_messages(messages))
+    info = yield from change(lambda state, _: state.chat_models.get(model))
+    wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
+    return read_chat_estimate((yield from ask(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))

@@ -143,3 +143,15 @@ class ChatFailure(Model):
     message: str
     worker_name: str | None = None
     error_code: str | None = None
+
+
+@frozen(kw_only=True)
+class LLMCostEstimation(Model):
+    """What a completion would cost, in each currency, and the tokens it was asked for (chat §8)."""
+
+    cost_in_usd: Decimal | None = field(default=None, metadata=wire("costInUSD"))
+    cost_in_token: Decimal | None = None
+    cost_in_sogni: Decimal | None = None
+    cost_in_spark: Decimal | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from sogni.flows import chat
-from sogni.models.chat import ChatCompletionResult, LLMModelInfo
+from sogni.models.base import TokenType
+from sogni.models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from sogni.protocol.chat_request import DEFAULT_MODEL
 from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
@@ -87,6 +88,26 @@ class Chat(Listening):
     def models(self) -> dict[str, LLMModelInfo]:
         """Language models with workers now, by id, as last announced; empty before the socket has connected."""
         return dict(self._engine.state.chat_models)
+
+    async def estimate_cost(
+        self,
+        *,
+        messages: Sequence[Any],
+        model: str = DEFAULT_MODEL,
+        max_tokens: float | None = None,
+        token_type: TokenType | None = None,
+        think: bool | None = None,
+        task_profile: str | None = None,
+    ) -> LLMCostEstimation:
+        """What a completion would cost; the token is `sogni` when None.
+
+        Input tokens are counted by formula, output tokens are `max_tokens`, else what the model's entry in
+        `models` says, else 4096 (chat §8). Raises `ValidationError` for messages JSON cannot carry.
+        """
+        flow = chat.estimate_completion(
+            model, messages, max_tokens=max_tokens, token_type=token_type, think=think, task_profile=task_profile
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
 
     async def wait_for_models(self, timeout: float | None = 10) -> dict[str, LLMModelInfo]:
         """The language models, as soon as any is announced; connects when needed.

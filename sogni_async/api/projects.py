@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sogni.flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
+from sogni.models.audio_params import AudioProjectFields
 from sogni.models.base import TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
 from sogni.models.estimates import CostEstimation
-from sogni.models.params import BillingMode, ImageProjectFields, ImageProjectParams, ProjectParams
+from sogni.models.media_inputs import MediaInput
+from sogni.models.params import BillingMode, ImageProjectFields, ProjectParams
 from sogni.models.records import ProjectRecord
+from sogni.models.video_params import VideoProjectFields
 from sogni.protocol.client_state import PROJECTS_EVENTS
 from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.listeners import Listeners
@@ -21,7 +24,7 @@ from sogni.views import Listening
 from .many import wait
 from .project import Project
 
-Request = TypeVar("Request", bound=ImageProjectParams | Mapping[str, Any])
+Request = TypeVar("Request", bound=ProjectParams | Mapping[str, Any])
 
 
 class Projects(Listening):
@@ -47,13 +50,18 @@ class Projects(Listening):
     async def create(self, params: ProjectParams, /, *, max_cost: Any = None) -> Project: ...
     @overload
     async def create(self, *, max_cost: Any = None, **fields: Unpack[ImageProjectFields]) -> Project: ...
-    # mypy does not see that **fields takes the required keys of the second overload.
+    @overload
+    async def create(self, *, max_cost: Any = None, **fields: Unpack[VideoProjectFields]) -> Project: ...
+    @overload
+    async def create(self, *, max_cost: Any = None, **fields: Unpack[AudioProjectFields]) -> Project: ...
+    # mypy does not see that **fields takes the required keys of the overloads.
     async def create(  # type: ignore[misc]
         self, params: Any = None, /, *, max_cost: Any = None, **fields: Any
     ) -> Project:
         """Create a project; returns it as soon as its request was sent.
 
-        Takes the fields of `ImageProjectParams` as keywords with `type="image"`, or one such object.
+        Takes the fields of `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams` as keywords
+        with `type="image"`, `"video"` or `"audio"`, or one such object.
         `max_cost` (an amount in the token that pays) refuses with `CostLimitError` when the estimate is
         higher or not to be had. Everything is checked, every file looked at, before anything is sent:
         `ValidationError`, or `TypeError` for an unknown keyword. Then `ApiError`,
@@ -96,7 +104,7 @@ class Projects(Listening):
     ) -> AsyncIterator[tuple[Request, Project]]:
         """Create one project per request and yield `(request, project)` as each finishes, failed or not.
 
-        A request is an `ImageProjectParams` or a mapping of its fields. At most `concurrency` projects
+        A request is a params object or a mapping of its fields. At most `concurrency` projects
         run at once; `max_cost` is for all together. When a request is refused, or the limit reached,
         the projects that run are yielded first; then the error is raised.
         """
@@ -173,6 +181,10 @@ class Projects(Listening):
     async def estimate(self, params: ProjectParams, /) -> CostEstimation: ...
     @overload
     async def estimate(self, **fields: Unpack[ImageProjectFields]) -> CostEstimation: ...
+    @overload
+    async def estimate(self, **fields: Unpack[VideoProjectFields]) -> CostEstimation: ...
+    @overload
+    async def estimate(self, **fields: Unpack[AudioProjectFields]) -> CostEstimation: ...
     async def estimate(  # type: ignore[misc]
         self, params: Any = None, /, **fields: Any
     ) -> CostEstimation:
@@ -221,6 +233,85 @@ class Projects(Listening):
             context_images=context_images,
             gpt_image_quality=gpt_image_quality,
             output_format=output_format,
+            billing_mode=billing_mode,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def estimate_video_cost(
+        self,
+        model: str,
+        *,
+        width: float | None = None,
+        height: float | None = None,
+        fps: float | None = None,
+        duration: float | None = None,
+        frames: int | None = None,
+        steps: int | None = None,
+        number_of_media: int | None = None,
+        token_type: TokenType | None = None,
+        network: Network | None = None,
+        billing_mode: BillingMode | None = None,
+        has_video_input: bool | None = None,
+        reference_video: MediaInput | None = None,
+        reference_video_urls: Sequence[str] | None = None,
+        reference_image_count: float | None = None,
+        reference_video_count: float | None = None,
+        reference_video_duration_seconds: float | None = None,
+        source_width: float | None = None,
+        source_height: float | None = None,
+        keyframe_count: int | None = None,
+    ) -> CostEstimation:
+        """What videos of a model would cost (projects-4.2 §16.2, projects-5x §16).
+
+        `frames` outranks `duration` (seconds). What is None is the model's usual value; the token is
+        `spark` and the number one when None. A reference video or its URLs only say that there is one.
+        """
+        flow = estimates.estimate_video(
+            model,
+            width=width,
+            height=height,
+            fps=fps,
+            duration=duration,
+            frames=frames,
+            steps=steps,
+            number_of_media=number_of_media,
+            token_type=token_type,
+            network=network,
+            billing_mode=billing_mode,
+            has_video_input=has_video_input,
+            reference_video=reference_video,
+            reference_video_urls=reference_video_urls,
+            reference_image_count=reference_image_count,
+            reference_video_count=reference_video_count,
+            reference_video_duration_seconds=reference_video_duration_seconds,
+            source_width=source_width,
+            source_height=source_height,
+            keyframe_count=keyframe_count,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def estimate_audio_cost(
+        self,
+        model: str,
+        *,
+        duration: float | None = None,
+        steps: int | None = None,
+        number_of_media: int | None = None,
+        token_type: TokenType | None = None,
+        network: Network | None = None,
+        billing_mode: BillingMode | None = None,
+    ) -> CostEstimation:
+        """What music or speech of a model would cost; `duration` in seconds (projects-4.2 §16.3).
+
+        What is None is the model's usual value; the token is `spark` and the number one when None.
+        """
+        flow = estimates.estimate_audio(
+            model,
+            duration=duration,
+            steps=steps,
+            number_of_media=number_of_media,
+            token_type=token_type,
+            network=network,
             billing_mode=billing_mode,
         )
         return await self._engine.run(flow)  # type: ignore[no-any-return]
