@@ -20,7 +20,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Path(__file__).with_name("known.json")
 PACKAGES = ("sogni", "sogni_async")
-AREAS = ("create-image", "lifecycle", "catalogue", "errors", "transport")
+AREAS = (
+    "create-image",
+    "create-video",
+    "create-audio",
+    "lifecycle",
+    "estimates",
+    "catalogue",
+    "errors",
+    "transport",
+)
 FAILURES = ("fail", "hang")
 TIME_LIMIT_SECONDS = 300
 

@@ -163,9 +163,7 @@ def test_a_recorded_video_says_what_it_was() -> None:
     """Projects-5x §9.4: the record first, then the request."""
     frame = {"modelID": T2V, "width": 640, "height": 480, "frames": 81, "fps": 16, "duration": 5, "steps": 4}
     params = params_from_record(record({"keyFrames": [frame]}, modelType="video", videoFrames=97, videoFps=24))
-    expected = VideoProjectParams(
-        model_id=T2V, width=640, height=480, frames=97, fps=24, duration=5, steps=4
-    )
+    expected = VideoProjectParams(model_id=T2V, width=640, height=480, frames=97, fps=24, duration=5, steps=4)
     assert expected == params
     plain = params_from_record(record({"keyFrames": [frame]}, model={"id": "x", "type": "video"}))
     assert plain == attrs.evolve(expected, frames=81, fps=16)

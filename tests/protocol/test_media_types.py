@@ -57,9 +57,7 @@ SNIFFED: list[tuple[str, bytes, MediaSlot, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("head", "slot", "expected"), [row[1:] for row in SNIFFED], ids=[row[0] for row in SNIFFED]
-)
+@pytest.mark.parametrize(("head", "slot", "expected"), [row[1:] for row in SNIFFED], ids=[row[0] for row in SNIFFED])
 def test_first_bytes_say_the_type(head: bytes, slot: MediaSlot, expected: str | None) -> None:
     """projects-4.2 §10.3, projects-5x §6."""
     assert expected == sniff(head, slot)
@@ -101,8 +99,7 @@ def test_a_file_of_no_known_type_is_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         check_slot("starting_image", "notes.txt", None, "image")
     assert caught.value.message == (
-        "starting_image: notes.txt is none of the image files known here "
-        "(image/jpeg, image/png, image/webp, image/gif)"
+        "starting_image: notes.txt is none of the image files known here (image/jpeg, image/png, image/webp, image/gif)"
     )
 
 
