@@ -45,9 +45,9 @@ class LocalSupernet:
     rest_port, socket_port: the ports of the two hosts; 0 takes free ones.
     api_key: the key clients must present; by default a random one.
     balance: what the account owns at the start: a ``Balance``, or a mapping with "spark" and "sogni".
-    workers: how many images are rendered at the same time.
+    workers: how many results are rendered at the same time.
     step_time: seconds a rendering step takes; 0 is as fast as possible.
-    seed: makes ids and the seeds the service draws repeatable. Pictures depend on request and seed alone.
+    seed: makes ids and the seeds the service draws repeatable. Results depend on request and seed alone.
     faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
     binary_frames: send WebSocket messages as binary frames, which clients must also accept.
     """

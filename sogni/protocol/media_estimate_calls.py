@@ -72,14 +72,12 @@ def video_estimate_call(
         rate,
         *_steps_and_count(steps, number_of_media),
     ]
-    source = (optional(number, "source_width", source_width), optional(number, "source_height", source_height))
     given_video = optional(flag, "has_video_input", has_video_input) or is_supplied(reference_video)
     seconds = optional(number, "reference_video_duration_seconds", reference_video_duration_seconds, low=0)
     return _call(
         "video",
         segments,
-        sourceWidth=source[0] if all(source) else None,
-        sourceHeight=source[1] if all(source) else None,
+        **_source_size(source_width, source_height),
         hasVideoInput=1 if given_video or reference_video_urls else None,
         referenceImageCount=_whole("reference_image_count", reference_image_count),
         referenceVideoCount=_whole("reference_video_count", reference_video_count),
@@ -133,6 +131,12 @@ def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
 
 def _token(token_type: Any) -> str:
     return optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark"
+
+
+def _source_size(width: Any, height: Any) -> dict[str, Any]:
+    """The size of the source is sent only as a pair (projects-5x §16)."""
+    across, down = optional(number, "source_width", width), optional(number, "source_height", height)
+    return {"sourceWidth": across, "sourceHeight": down} if across and down else {}
 
 
 def _payer(network: Any, billing_mode: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tests.emulator.wire import Wire, job_request, key_frame
 
 
 def test_closing_is_idempotent_and_ends_the_thread() -> None:
+    before = set(threading.enumerate())
     supernet = LocalSupernet().start()
     with Wire(supernet) as wire:
         wire.connect().receive()
@@ -27,7 +28,7 @@ def test_closing_is_idempotent_and_ends_the_thread() -> None:
         assert wire.close_code() == 1001
     supernet.close()
     assert supernet.closed
-    assert not [it for it in threading.enumerate() if it.name.startswith("sogni-emulator")]
+    assert not [it for it in set(threading.enumerate()) - before if it.name.startswith("sogni-emulator")]
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(endpoint, timeout=5)
 

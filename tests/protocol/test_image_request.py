@@ -59,9 +59,7 @@ KEY_FRAME: dict[str, Any] = {
 COMFY_KEYS = {"comfySampler": None, "comfyScheduler": None, "vae": None}
 
 
-def requested(
-    *, client_source: str | None = None, options: ModelOptions = OPTIONS, **fields: Any
-) -> dict[str, Any]:
+def requested(*, client_source: str | None = None, options: ModelOptions = OPTIONS, **fields: Any) -> dict[str, Any]:
     params = ImageProjectParams(**{"model_id": MODEL, **fields})
     return image_request(params, project_id="P", options=options, app_source=client_source)
 
@@ -99,9 +97,7 @@ TOP_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"), [row[1:] for row in TOP_ROWS], ids=[row[0] for row in TOP_ROWS]
-)
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in TOP_ROWS], ids=[row[0] for row in TOP_ROWS])
 def test_top_level_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-4.2 §4.1, projects-5x §2.1."""
     source = "client" if "app_source" in fields else None
@@ -210,9 +206,7 @@ FRAME_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"), [row[1:] for row in FRAME_ROWS], ids=[row[0] for row in FRAME_ROWS]
-)
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in FRAME_ROWS], ids=[row[0] for row in FRAME_ROWS])
 def test_key_frame_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-4.2 §4.2 to §4.4, §5."""
     assert split(requested(**fields)) == (TOP_LEVEL, {**KEY_FRAME, **expected})
@@ -236,9 +230,7 @@ COMFY_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"), [row[1:] for row in COMFY_ROWS], ids=[row[0] for row in COMFY_ROWS]
-)
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in COMFY_ROWS], ids=[row[0] for row in COMFY_ROWS])
 def test_comfy_models_always_have_all_three_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-4.2 §5.1, projects-5x §2.3."""
     _, key_frame = split(requested(model_id=COMFY, **fields))
@@ -316,9 +308,7 @@ GPT_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"), [row[1:] for row in GPT_ROWS], ids=[row[0] for row in GPT_ROWS]
-)
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in GPT_ROWS], ids=[row[0] for row in GPT_ROWS])
 def test_gpt_image_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-5x §4.10."""
     model = "gpt-image-2"
@@ -335,9 +325,7 @@ def test_some_models_take_no_negative_prompt_at_all() -> None:
 def test_3d_models_deliver_glb_without_previews() -> None:
     """projects-5x §2.1."""
     top, _ = split(
-        requested(
-            model_id="pixal3d_int8_i23d", starting_image=True, number_of_previews=3, output_format="png"
-        )
+        requested(model_id="pixal3d_int8_i23d", starting_image=True, number_of_previews=3, output_format="png")
     )
     assert top == {**TOP_LEVEL, "outputFormat": "glb", "previews": 0}
 

@@ -79,9 +79,7 @@ NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"), [row[1:] for row in NORMALISED], ids=[row[0] for row in NORMALISED]
-)
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in NORMALISED], ids=[row[0] for row in NORMALISED])
 def test_what_is_allowed_comes_back_plain(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     checked = check_image_params(given(**fields))
     assert expected == {name: getattr(checked, name) for name in expected}

@@ -136,14 +136,13 @@ def test_a_snapshot_becomes_params_again(params: Any) -> None:
 
 
 def test_a_snapshot_holds_no_media() -> None:
-    media = {
-        name: b"bytes"
-        for name in (
-            "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity",
-            "reference_video", "reference_mask",
-        )
-    } | {name: [b"bytes"] for name in ("context_images", "reference_videos", "reference_audios")}  # fmt: skip
-    given = VideoProjectParams(model_id=T2V, keyframes=[{"image": b"k", "frame_index": 1}], **media)  # type: ignore[arg-type]
+    singles = (
+        "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity", "reference_video",
+        "reference_mask",
+    )  # fmt: skip
+    lists = ("context_images", "reference_videos", "reference_audios")
+    media: dict[str, Any] = dict.fromkeys(singles, b"bytes") | {name: [b"bytes"] for name in lists}
+    given = VideoProjectParams(model_id=T2V, keyframes=[{"image": b"k", "frame_index": 1}], **media)
     assert params_snapshot(given) == params_snapshot(VideoProjectParams(model_id=T2V))
     voice = AudioProjectParams(model_id=ACE, reference_audio=b"a")
     assert params_snapshot(voice) == params_snapshot(AudioProjectParams(model_id=ACE))

@@ -101,7 +101,8 @@ def test_other_models_have_no_plan() -> None:
     ("model_id", "fields", "expected"),
     [
         (I2V, {"reference_image": PNG}, "/v1/image/uploadUrl imageId=I&jobId=P&type=referenceImage&contentType=t"),
-        (I2V, {"reference_image_end": PNG}, "/v1/image/uploadUrl imageId=I&jobId=P&type=referenceImageEnd&contentType=t"),
+        (I2V, {"reference_image_end": PNG},
+         "/v1/image/uploadUrl imageId=I&jobId=P&type=referenceImageEnd&contentType=t"),
         (S2V, {"reference_audio": MP3}, "/v1/media/uploadUrl jobId=P&type=referenceAudio&contentType=t"),
         (V2V, {"reference_audio_identity": MP3}, "/v1/media/uploadUrl jobId=P&type=referenceAudio&contentType=t"),
         (V2V, {"reference_video": MP4}, "/v1/media/uploadUrl jobId=P&type=referenceVideo&contentType=t"),

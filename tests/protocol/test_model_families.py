@@ -137,9 +137,7 @@ def test_an_id_is_a_text(check: Any, model_id: Any) -> None:
         ("unheard-of", None, "image"),
     ],
 )
-def test_the_kind_is_the_lists_word_then_the_familys(
-    model_id: str, listed: str | None, expected: str
-) -> None:
+def test_the_kind_is_the_lists_word_then_the_familys(model_id: str, listed: str | None, expected: str) -> None:
     """projects-5x §8: the prefix of 3D models first, then the list, then the families."""
     assert expected == media_kind(model_id, listed)
 
@@ -157,9 +155,7 @@ def test_every_family_of_the_sheet_is_a_row() -> None:
 
 def test_an_id_belongs_to_one_family() -> None:
     everything = [*ids_of("video"), *ids_of("audio"), *ids_of("image"), *ids_of("model")]
-    assert dict.fromkeys(everything, 1) == {
-        it: sum(family.has(it) for family in families()) for it in everything
-    }
+    assert dict.fromkeys(everything, 1) == {it: sum(family.has(it) for family in families()) for it in everything}
 
 
 def test_an_unheard_of_id_has_no_family() -> None:

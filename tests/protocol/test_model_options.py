@@ -21,9 +21,7 @@ TIERS: list[tuple[str, dict[str, Any], ModelOptions]] = [
     (
         "a tier without a kind is an older image model: own names, no comfy",
         {"steps": RANGE, "guidance": RANGE, "sampler": SAMPLERS, "scheduler": SCHEDULERS, "comfySampler": 1},
-        ModelOptions(
-            type="image", steps=STEPS, guidance=STEPS, sampler=ALIASED_SAMPLERS, scheduler=ALIASED_SCHEDULERS
-        ),
+        ModelOptions(type="image", steps=STEPS, guidance=STEPS, sampler=ALIASED_SAMPLERS, scheduler=ALIASED_SCHEDULERS),
     ),
     (
         "an image tier has comfy names",
@@ -44,9 +42,7 @@ TIERS: list[tuple[str, dict[str, Any], ModelOptions]] = [
     (
         "an image tier may list autoencoders",
         {"type": "image", "vae": {"allowed": ["a", "b"], "default": "a"}},
-        ModelOptions(
-            type="image", sampler=Choice(), scheduler=Choice(), vae=Choice(allowed=["a", "b"], default="a")
-        ),
+        ModelOptions(type="image", sampler=Choice(), scheduler=Choice(), vae=Choice(allowed=["a", "b"], default="a")),
     ),
     (
         "a video tier: fps and further facts as sent",
@@ -182,9 +178,7 @@ def test_a_tier_reads_as_options(tier: dict[str, Any], expected: ModelOptions) -
     assert expected == options_of_tier(tier)
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"), [row[1:] for row in STEP_RULES], ids=[row[0] for row in STEP_RULES]
-)
+@pytest.mark.parametrize(("source", "expected"), [row[1:] for row in STEP_RULES], ids=[row[0] for row in STEP_RULES])
 def test_the_step_of_a_range(source: dict[str, Any], expected: float) -> None:
     steps = options_of_tier({"type": "image", "steps": source}).steps
     assert steps is not None

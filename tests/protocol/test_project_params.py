@@ -181,9 +181,7 @@ def test_a_snapshot_comes_back_without_its_media() -> None:
 
 def test_a_snapshot_of_a_newer_version_is_read_as_far_as_it_goes() -> None:
     newer = {"modelId": MODEL, "steps": None, "warpFactor": 9, "controlNet": {"hue": 1}}
-    assert params_from_snapshot(newer) == ImageProjectParams(
-        model_id=MODEL, control_net=ControlNetParams(name="")
-    )
+    assert params_from_snapshot(newer) == ImageProjectParams(model_id=MODEL, control_net=ControlNetParams(name=""))
 
 
 def test_a_snapshot_may_be_as_small_as_a_model() -> None:
@@ -269,9 +267,7 @@ OUTRANKS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("known", "expected"), [row[1:] for row in OUTRANKS], ids=[row[0] for row in OUTRANKS]
-)
+@pytest.mark.parametrize(("known", "expected"), [row[1:] for row in OUTRANKS], ids=[row[0] for row in OUTRANKS])
 def test_the_record_outranks_the_request(known: dict[str, Any], expected: dict[str, Any]) -> None:
     params = params_from_record(ProjectRecord(id="P", client_request_data=encoded(REQUEST), **known))
     assert expected == {name: getattr(params, name) for name in expected}

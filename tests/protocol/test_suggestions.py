@@ -11,9 +11,7 @@ from sogni.protocol.suggestions import did_you_mean, nearest
 KNOWN = ("steps", "guidance", "sampler")
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("stpes", ["steps"]), ("zzz", []), (7, []), (None, [])], ids=repr
-)
+@pytest.mark.parametrize(("name", "expected"), [("stpes", ["steps"]), ("zzz", []), (7, []), (None, [])], ids=repr)
 def test_only_texts_that_come_close_are_named(name: Any, expected: list[str]) -> None:
     assert expected == nearest(name, KNOWN)
 

@@ -140,9 +140,7 @@ DOWNLOADS: list[tuple[str, str | None, bool, str, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("call", "path", "query"), [row[1:] for row in URL_CALLS], ids=[row[0] for row in URL_CALLS]
-)
+@pytest.mark.parametrize(("call", "path", "query"), [row[1:] for row in URL_CALLS], ids=[row[0] for row in URL_CALLS])
 def test_the_call_for_an_address(call: HttpCall, path: str, query: dict[str, str]) -> None:
     assert ("GET", path, query, "rest", True) == (
         call.method,

@@ -8,13 +8,13 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
+from sogni.models.params import ImageProjectParams
 from sogni.models.video_params import VideoProjectParams
 from sogni.protocol.image_request import image_request
 from sogni.protocol.job_request import annotate
 from sogni.protocol.upload_plan import video_media
-from sogni.protocol.video_request import frames_of, video_request
 from sogni.protocol.video_families import video_row
-from sogni.models.params import ImageProjectParams
+from sogni.protocol.video_request import frames_of, video_request
 
 OPTIONS = ModelOptions(type="video", sampler=Choice(allowed=["euler"]), scheduler=Choice(allowed=["simple"]))
 T2V, I2V, REPLACE = "wan_v2.2-14b-fp8_t2v", "wan_v2.2-14b-fp8_i2v", "wan_v2.2-14b-fp8_animate-replace_lightx2v"
@@ -282,4 +282,4 @@ def test_uploaded_files_say_what_they_are(
 
 def test_what_is_always_there() -> None:
     (frame,) = requested()["keyFrames"]
-    assert ALWAYS == {key: frame[key] for key in ALWAYS}
+    assert {key: frame[key] for key in ALWAYS} == ALWAYS

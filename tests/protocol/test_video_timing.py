@@ -63,4 +63,4 @@ def test_without_any_fps_seconds_say_nothing() -> None:
 
 def test_the_grid_of_h3_has_fifteen_places() -> None:
     places = [frames for frames in range(500) if H3_GRID.has(frames)]
-    assert (15, 124, 141, 362) == (len(places), places[0], places[1], places[-1])
+    assert (len(places), places[0], places[1], places[-1]) == (15, 124, 141, 362)

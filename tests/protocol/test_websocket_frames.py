@@ -51,9 +51,7 @@ def conversations(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
 
     for opcode in draw(st.lists(st.sampled_from([TEXT, BINARY]), max_size=6)):
         controls()
-        parts = draw(
-            st.lists(PAYLOADS, min_size=1, max_size=4).filter(lambda some: sum(map(len, some)) <= LIMIT)
-        )
+        parts = draw(st.lists(PAYLOADS, min_size=1, max_size=4).filter(lambda some: sum(map(len, some)) <= LIMIT))
         for index, part in enumerate(parts):
             final = index == len(parts) - 1
             stream.extend(encode((0x80 if final else 0) | (opcode if index == 0 else 0), part))
@@ -67,9 +65,7 @@ def conversations(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
 
 
 @given(conversations(), st.data())
-def test_any_chunking_gives_the_same_messages(
-    conversation: tuple[bytes, list[Message]], data: st.DataObject
-) -> None:
+def test_any_chunking_gives_the_same_messages(conversation: tuple[bytes, list[Message]], data: st.DataObject) -> None:
     stream, expected = conversation
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=12))
     decoder = FrameDecoder(LIMIT)
