@@ -19,8 +19,8 @@ _HOMES = {
         "VideoAssetConfig", "VideoAssets",
     ),
     "models.chat": (
-        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMCostEstimation", "LLMModelInfo",
-        "LLMPreset", "LLMRange", "TokenUsage", "ToolCall", "ToolCallFunction",
+        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMCostEstimation",
+        "LLMModelInfo", "LLMPreset", "LLMRange", "TokenUsage", "ToolCall", "ToolCallFunction",
     ),
     "models.converter": ("from_dict", "to_dict"),
     "models.estimates": ("CostEstimation",),
