@@ -5,6 +5,7 @@ Used by the modules of the commands. They know no command.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -66,11 +67,18 @@ class Program(Group):
 
 def _with_option(ctx: click.Context, error: ValidationError) -> str:
     """The message of an error, with the option's name in place of the field's."""
-    words = str(error)
-    parameter = next((it for it in ctx.command.params if it.name == error.field), None)
+    words, field = str(error), str(error.field)
+    parameter = _parameter(ctx.command, field)
     if parameter is None:
         return words
     shown = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else str(parameter.metavar)
-    if words.startswith(str(error.field)):
-        return shown + words.removeprefix(str(error.field))
+    if words.startswith(field):
+        return shown + words.removeprefix(field)
     return f"{shown}: {words}"
+
+
+def _parameter(command: click.Command, field: str) -> click.Parameter | None:
+    """What on the command line stands for a field, also for one within another (`control_net.image`, `loras[1]`)."""
+    whole, outer = field.partition("[")[0].replace(".", "_"), re.split(r"[.\[]", field)[0]
+    named = {it.name: it for it in command.params}
+    return named.get(whole) or named.get(outer)

@@ -10,8 +10,11 @@ from ..models.base import TokenType
 from ..models.estimates import CostEstimation
 from .access import Access, accessing
 from .commands import Group
-from .image_options import check_text, imaging
+from .describing import ANY_PROMPT
+from .image_options import imaging
+from .music_options import composing
 from .output import print_json
+from .video_options import filming
 
 
 @click.group(cls=Group)
@@ -20,15 +23,38 @@ def estimate() -> None:
 
 
 @estimate.command("image")
-@click.argument("positive_prompt", metavar="[PROMPT]", default="", callback=check_text)
+@ANY_PROMPT
 @imaging
 @accessing
 def estimate_image(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
     """Say what 'sogni image' with the same options would cost."""
+    tell(access, {**fields, "positive_prompt": positive_prompt})
+
+
+@estimate.command("video")
+@ANY_PROMPT
+@filming
+@accessing
+def estimate_video(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
+    """Say what 'sogni video' with the same options would cost. No file is sent."""
+    tell(access, {**fields, "positive_prompt": positive_prompt})
+
+
+@estimate.command("music")
+@ANY_PROMPT
+@composing
+@accessing
+def estimate_music(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
+    """Say what 'sogni music' with the same options would cost."""
+    tell(access, {**fields, "positive_prompt": positive_prompt})
+
+
+def tell(access: Access, fields: dict[str, Any]) -> None:
+    """Ask for the price of a project and print it."""
     from ..flows.estimates import DEFAULT_TOKEN
 
     with access.client() as client:
-        cost = client.projects.estimate(**fields, positive_prompt=positive_prompt, network=access.network)
+        cost = client.projects.estimate(**fields, network=access.network)
     if access.as_json:
         print_json(cost)
     else:

@@ -22,13 +22,15 @@ from .ending import TERMINATED, USAGE, say
 from .estimate import estimate
 from .image import image
 from .models import models
+from .music import music
+from .video import video
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="sogni %(version)s")
 @click.pass_context
 def sogni(context: click.Context) -> None:
-    """Generate images on the Sogni Supernet.
+    """Generate images, videos and music on the Sogni Supernet.
 
     The account's key comes from SOGNI_API_KEY. With --local a command needs none: it starts an emulator
     of the service for itself.
@@ -38,7 +40,7 @@ def sogni(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (image, models, estimate, account, check, emulator):
+for _command in (image, video, music, models, estimate, account, check, emulator):
     sogni.add_command(_command)
 
 

@@ -59,9 +59,13 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
         state.chats[job_id] = chat
         return state.chats, chat, payload
 
+    def sending(state: ClientState, _: float) -> None:
+        # What was lost before concerns no request that had not been sent.
+        chat.lost_at = None
+
     chats, chat, payload = yield from change(register)
     try:
-        yield from send_frame("llmJobRequest", payload)
+        yield from send_frame("llmJobRequest", payload, sending)
     except BaseException:
         # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
         chats.pop(job_id, None)

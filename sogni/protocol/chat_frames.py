@@ -26,7 +26,6 @@ class ChatFrames:
     chats: dict[str, ChatState]
     chat_listeners: Listeners
     chat_models: dict[str, LLMModelInfo]
-    chats_lost_at: float | None
 
     def _swarm_llm_models(self, payload: Any, now: float) -> None:
         """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
@@ -49,10 +48,13 @@ class ChatFrames:
         chat = self._chat(payload)
         if chat is None:
             return
-        chat.completed(payload)
-        del self.chats[chat.id]
-        if chat.final_result is not None:
-            self.out.tell(self.chat_listeners, "completed", chat.final_result)
+        try:
+            chat.completed(payload)
+        finally:
+            # Whatever of the frame cannot be read, the answer is at its end.
+            del self.chats[chat.id]
+            if chat.final_result is not None:
+                self.out.tell(self.chat_listeners, "completed", chat.final_result)
 
     def _llm_error(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
@@ -76,26 +78,34 @@ class ChatFrames:
 
     def chats_after_drop(self, now: float) -> None:
         """The connection is gone for a while; what is open waits for the next one."""
-        if self.chats and self.chats_lost_at is None:
-            self.chats_lost_at = now
+        for chat in self.chats.values():
+            if chat.lost_at is None:
+                chat.lost_at = now
+        self.end_lost_chats(now)
 
     def chats_after_return(self, alive: Any) -> None:
         """`authenticated` names the jobs that survived; the others end now. Without a list they go on waiting."""
-        if self.chats_lost_at is None or not isinstance(alive, list):
+        if not isinstance(alive, list):
             return
         ids = {str(job_id).upper() for job_id in alive}
-        for chat in list(self.chats.values()):
-            if chat.id not in ids and not chat.being_sent:
+        for chat in self._lost_chats():
+            if chat.id in ids:
+                chat.lost_at = None
+            else:
                 self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
-        self.chats_lost_at = None
 
     def end_lost_chats(self, now: float) -> None:
         """Nobody has spoken of them since the drop for too long."""
-        if self.chats_lost_at is not None and now - self.chats_lost_at >= SURVIVES_DROP:
-            self.end_chats("the connection was lost and the service did not speak of the answer again")
+        for chat in self._lost_chats():
+            if chat.lost_at is not None and now - chat.lost_at >= SURVIVES_DROP:
+                why = "the connection was lost and the service did not speak of the answer again"
+                self._end_chat(chat, lost(chat.id, why))
+
+    def _lost_chats(self) -> list[ChatState]:
+        """The completions nobody has spoken of since a drop, without those that are yet to be sent."""
+        return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]
 
     def end_chats(self, why: str) -> None:
         """Every open completion fails; nothing was charged for what was not sent (transport §13.3)."""
         for chat in list(self.chats.values()):
             self._end_chat(chat, lost(chat.id, why))
-        self.chats_lost_at = None

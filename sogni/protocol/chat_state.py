@@ -44,6 +44,8 @@ class ChatState:
         self.acknowledged = False
         self.being_sent = False
         """Whether a flow has the request in hand and will send it on the next connection."""
+        self.lost_at: float | None = None
+        """When the connection was lost that this job was under way on; None once it is heard of again."""
         self._pieces: list[str] = []
         self._calls: dict[int, ToolCall] = {}
 
@@ -97,14 +99,15 @@ class ChatState:
 
     def tokens(self, payload: Mapping[str, Any]) -> ChatCompletionChunk | None:
         """`jobTokens`: the next piece; None when the job is done already."""
-        self.acknowledged = True
+        self._heard()
         if self.done:
             return None
         usage = payload.get("usage")
         deltas = payload.get("tool_calls")
+        text = payload.get("content")
         chunk = ChatCompletionChunk(
             job_id=self.id,
-            content=payload.get("content") or "",
+            content=text if isinstance(text, str) else "",
             role=payload.get("role"),
             finish_reason=payload.get("finishReason"),
             usage=read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None,
@@ -138,25 +141,31 @@ class ChatState:
             ),
         )
 
+    def _heard(self) -> None:
+        """A frame for the job means that it is under way, also after a drop (transport §13.3)."""
+        self.acknowledged = True
+        self.lost_at = None
+
     def worker(self, name: Any) -> None:
         """A frame named the worker."""
-        self.acknowledged = True
+        self._heard()
         if isinstance(name, str) and name:
             self.worker_name = name
 
     def completed(self, payload: Mapping[str, Any]) -> None:
         """`llmJobResult`: the answer is whole."""
         self.worker(payload.get("workerName"))
-        if payload.get("cost"):
-            self.cost = read(ChatCost, payload["cost"], "the cost of a chat job")
-        if self.done:
-            return
-        usage, seconds = payload.get("usage"), payload.get("timeTaken")
-        if usage:
-            self.usage = read(TokenUsage, usage, "the usage of a chat job")
-        self.time_taken = seconds if isinstance(seconds, int | float) else 0
-        self.done = True
-        self.out.wake(self)
+        first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
+        try:
+            if payload.get("cost"):
+                self.cost = read(ChatCost, payload["cost"], "the cost of a chat job")
+            if first and usage:
+                self.usage = read(TokenUsage, usage, "the usage of a chat job")
+        finally:
+            if first:
+                self.time_taken = seconds if isinstance(seconds, int | float) else 0
+                self.done = True
+                self.out.wake(self)
 
     def failed(self, failure: ChatFailure) -> None:
         """`llmJobError`, or the end of the connection: no answer."""

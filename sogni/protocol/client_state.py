@@ -55,7 +55,6 @@ class ClientState(ProjectFrames, ChatFrames):
         self.projects_listeners = Listeners()
         self.chat_listeners = Listeners()
         self.chats: dict[str, ChatState] = {}
-        self.chats_lost_at: float | None = None
         self._models_turn = 0
         self.chat_models: dict[str, LLMModelInfo] = {}
         self.auth_listeners = Listeners()
@@ -177,6 +176,14 @@ class ClientState(ProjectFrames, ChatFrames):
         for project in self.projects.values():
             if not project.settled:
                 self.out.wake(project)
+
+    def crashed(self, error: Exception) -> None:
+        """What reads the socket broke down: no waiter may hang for ever."""
+        self.crash = error
+        self.connection.phase = "ended"
+        self.connection.closed = Closed(connection.ABNORMAL, "the reader failed", error)
+        self._disconnected(self.connection.closed)
+        self.out.wake(CONNECTION)
 
     def why_closed(self) -> Exception:
         """A new error that says why there is no connection."""

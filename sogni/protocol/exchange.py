@@ -51,8 +51,12 @@ class Route:
             return False
         if self._hops == MOST_REDIRECTS:
             raise SogniConnectionError(f"{self.host} redirects too often")
-        target = urljoin(self.url, location)
-        if streamed or (self._call.body is not None and _origin(target) != self._home):
+        try:
+            target = urljoin(self.url, location)
+            origin = _origin(target)
+        except ValueError:
+            raise SogniConnectionError(f"{self.host} redirects to what is no address") from None
+        if streamed or (self._call.body is not None and origin != self._home):
             raise SogniConnectionError(f"{self.host} redirects a {self.method} elsewhere; not followed")
         self._hops += 1
         if status == 303:

@@ -96,6 +96,7 @@ def _deliver_all(queue: SimpleQueue[Any], newest: _Newest, present: Present) -> 
                     function()
                 else:
                     function(present(delivery.value))
-            except Exception:
+            except BaseException:  # sys.exit() in a callback ends neither the program nor the other callbacks
                 logger.exception("a callback for %r failed", delivery.event)
+            del function  # it may refer to the client
         del delivery

@@ -25,8 +25,8 @@ from ..flows.steps import Flow, Pause, Step, Until
 from ..machine.app_slots import AppSlot, acquire_app_id
 from ..machine.sources import open_source
 from ..protocol.chores import Chore
-from ..protocol.client_state import CLOSED, CONNECTION, SOCKET, ClientState
-from ..protocol.connection import ABNORMAL, Closed
+from ..protocol.client_state import CLOSED, SOCKET, ClientState
+from ..protocol.connection import Closed
 from ..protocol.frames import encode_frame
 from ..redaction import install_filter
 from ..settings import Settings
@@ -285,12 +285,7 @@ class Engine:
         def failed(state: ClientState, now: float) -> None:
             self._reader = None
             self._socket = None
-            state.crash = error
-            state.connection.phase = "ended"
-            state.connection.closed = Closed(ABNORMAL, "the reader failed", error)
-            state.out.wake(CONNECTION)
-            for project in state.projects.values():
-                state.out.wake(project)
+            state.crashed(error)
 
         self.changed(failed)
 

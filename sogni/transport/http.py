@@ -100,19 +100,25 @@ class Http:
         deadline = time.monotonic() + limit_of(call, self._settings.timeouts)
         with self._session() as session, self._open(session, call, limit_of(call, self._settings.timeouts)) as response:
             body = bytearray()
-            for chunk in self._chunks(call, response):
+            while chunk := _some(response):
                 body += chunk
                 if time.monotonic() > deadline:
                     raise no_answer(call, response.url, limit_of(call, self._settings.timeouts))
             return _reply(response, bytes(body))
 
     def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
-        """Send a source as the body of a call, streamed."""
+        """Send a source as the body of a call, streamed. OSError when the source cannot be read to its end."""
         timeout = self._settings.timeouts.transfer
         with source.open() as file, self._session() as session:
-            body = _Body(file, source.size)
-            with self._open(session, call, timeout, body) as response:
-                return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+            body = _Body(file, source)
+            try:
+                with self._open(session, call, timeout, body) as response:
+                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+            except SogniConnectionError:
+                # The libraries take an error of the file for one of the connection.
+                if body.error is not None:
+                    raise body.error from None
+                raise
 
     def download(self, call: HttpCall, path_for: PathFor) -> Any:
         """Write the body of an answer to a file; the reply instead when it is no success."""
@@ -122,7 +128,7 @@ class Http:
                 if not response.ok:
                     return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
                 with PartialFile(path_for) as file:
-                    for chunk in self._chunks(call, response):
+                    for chunk in _chunks(response):
                         file.write(chunk)
                     return file.finish()
 
@@ -134,7 +140,7 @@ class Http:
                 return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
             file = spool()
             try:
-                for chunk in self._chunks(call, response):
+                for chunk in _chunks(response):
                     file.write(chunk)
                 return finished_spool(f"the result given as {name}", file)
             except BaseException:
@@ -149,13 +155,17 @@ class Http:
         session = self._new_session()
         try:
             response = self._request(session, call, self._settings.timeouts.transfer, None)
-            if not response.ok:
-                with response:
-                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+            if response.ok:
+                return ResponseStream(
+                    response, session, lambda error: _failed(call, response.url, error, self._settings)
+                )
+            with self._ending(call, response):
+                reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
         except BaseException:
             session.close()
             raise
-        return ResponseStream(response, session, lambda error: _failed(call, response.url, error, self._settings))
+        session.close()
+        return reply
 
     # -- one exchange ----------------------------------------------------------
 
@@ -163,7 +173,12 @@ class Http:
     def _open(
         self, session: requests.Session, call: HttpCall, timeout: float, body: Any = None
     ) -> Iterator[requests.Response]:
-        response = self._request(session, call, timeout, body)
+        with self._ending(call, self._request(session, call, timeout, body)) as response:
+            yield response
+
+    @contextmanager
+    def _ending(self, call: HttpCall, response: requests.Response) -> Iterator[requests.Response]:
+        """Close an answer after it was read; what fails meanwhile is an error of ours."""
         try:
             with response:
                 yield response
@@ -212,9 +227,6 @@ class Http:
         except requests.RequestException as error:
             raise _failed(call, url, error, self._settings) from None
 
-    def _chunks(self, call: HttpCall, response: requests.Response) -> Iterator[bytes]:
-        return response.iter_content(TRANSFER_CHUNK)
-
 
 _ABANDONED: list[Http] = []
 """HTTP sides of the parent, kept so that no finalizer waits for a lock of a thread that is not here."""
@@ -238,21 +250,44 @@ def _pooled(adapter: Any) -> list[Any]:
 
 
 class _Body:
-    """A request body of known length that is read piece by piece."""
+    """A request body of known length that is read piece by piece; `error` is what the reading ended with."""
 
-    def __init__(self, file: Any, size: int) -> None:
-        self._file, self._size = file, size
+    def __init__(self, file: Any, source: MediaSource) -> None:
+        self._file, self._source = file, source
+        self._left = source.size
+        self.error: OSError | None = None
 
     def __len__(self) -> int:
-        return self._size
+        return self._source.size
 
     def __iter__(self) -> Iterator[bytes]:
         while chunk := self.read():
             yield chunk
 
     def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(TRANSFER_CHUNK if size < 0 else size)
+        try:
+            data: bytes = self._file.read(min(TRANSFER_CHUNK if size < 0 else size, self._left))
+            if self._left and not data:
+                # The host would wait for the rest for ever.
+                raise OSError(f"{self._source.name} became shorter while it was uploaded")
+        except OSError as error:
+            self.error = error
+            raise
+        self._left -= len(data)
         return data
+
+
+def _some(response: requests.Response) -> bytes:
+    """What has arrived of a body: a full piece would be waited for as long as its bytes keep dripping."""
+    if not hasattr(response.raw, "read1"):  # urllib3 before 2.1
+        return bytes(next(_chunks(response), b""))
+    return response.raw.read1(TRANSFER_CHUNK, decode_content=True) or b""
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    # Not those of `requests`, which reports a body that takes too long as a lost connection.
+    chunks: Iterator[bytes] = response.raw.stream(TRANSFER_CHUNK, decode_content=True)
+    return chunks
 
 
 def _reply(response: requests.Response, body: bytes) -> HttpReply:
@@ -267,7 +302,7 @@ def _failed(call: HttpCall, url: str, error: Exception, settings: Settings) -> S
     """
     if isinstance(error, requests.ConnectTimeout):
         return no_connection(url, settings.timeouts.connect)
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
         return no_answer(call, url, limit_of(call, settings.timeouts))
     return SogniConnectionError(f"cannot reach {shown_host(url)}: {_cause(error)}")
 

@@ -80,7 +80,9 @@ def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
 
 
 def _drop(waker: Waker, socket: SerialSocket) -> None:
-    waker.socket = None
+    # A reader that broke down may have a successor by now, with a socket of its own.
+    if waker.socket is socket:
+        waker.socket = None
     socket.shutdown()
 
 

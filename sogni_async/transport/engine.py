@@ -24,8 +24,8 @@ from sogni.flows.background import flow_of
 from sogni.flows.steps import Flow, Pause, Step, Until
 from sogni.machine.app_slots import acquire_app_id
 from sogni.machine.sources import open_source
-from sogni.protocol.client_state import CLOSED, CONNECTION, SOCKET, ClientState
-from sogni.protocol.connection import ABNORMAL, Closed
+from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
+from sogni.protocol.connection import Closed
 from sogni.protocol.frames import encode_frame
 from sogni.redaction import install_filter
 from sogni.settings import Settings
@@ -285,12 +285,7 @@ class Engine:
         def failed(state: ClientState, now: float) -> None:
             self._held.reader = None
             self._socket = None
-            state.crash = error
-            state.connection.phase = "ended"
-            state.connection.closed = Closed(ABNORMAL, "the reader failed", error)
-            state.out.wake(CONNECTION)
-            for project in state.projects.values():
-                state.out.wake(project)
+            state.crashed(error)
 
         self.changed(failed)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +15,17 @@ from click.testing import CliRunner, Result
 from sogni.emulator import LocalSupernet
 
 ROOT = Path(__file__).parents[2]
+
+
+def requested(supernet: LocalSupernet) -> list[dict[str, Any]]:
+    """The project requests that arrived."""
+    return [it.data for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+
+
+def uploaded(supernet: LocalSupernet) -> list[str]:
+    """The roles of the files that were uploaded, in no particular order within a project."""
+    asked = [it for it in supernet.requests if getattr(it, "path", "").endswith("/uploadUrl")]
+    return [it.query["type"] for it in asked]
 
 
 @pytest.fixture(scope="session")

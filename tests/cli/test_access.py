@@ -12,7 +12,18 @@ from click.testing import Result
 from sogni.emulator import LocalSupernet
 
 Run = Callable[..., Result]
-COMMANDS = [("image", "a lighthouse"), ("models",), ("estimate", "image"), ("account",), ("check",)]
+SHORT = ("--frames", "17", "--width", "480", "--height", "480")
+COMMANDS = [
+    ("image", "a lighthouse"),
+    ("video", "a lighthouse", *SHORT),
+    ("music", "a shanty", "--duration", "10"),
+    ("models",),
+    ("estimate", "image"),
+    ("estimate", "video"),
+    ("estimate", "music"),
+    ("account",),
+    ("check",),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -10,15 +10,10 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from sogni.cli.image_options import lora
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import requested, uploaded
 
 Run = Callable[..., Result]
-
-
-def requested(supernet: LocalSupernet) -> list[dict[str, object]]:
-    """The project requests that arrived."""
-    return [it.data for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
 
 
 def test_prints_the_path_of_a_file_of_the_requested_size(sogni: Run) -> None:
@@ -58,7 +53,7 @@ def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -
     assert result.stderr == ""
     assert result.exit_code == 0
     (request,) = requested(supernet)
-    frame = request["keyFrames"][0]  # type: ignore[index]
+    frame = request["keyFrames"][0]
     expected = {
         "positivePrompt": "a lighthouse", "negativePrompt": "fog", "stylePrompt": "oil", "steps": 20,
         "guidanceScale": 7.5, "seed": 11, "modelID": "coreml-cyberrealistic_v33",
@@ -67,6 +62,20 @@ def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -
     text = json.dumps(request)
     for part in ('"second"', '"spark"', '"relaxed"', '"webp"', "512", "640"):
         assert part in text
+
+
+def test_context_images_and_a_control_image_are_uploaded(sogni: Run, supernet: LocalSupernet) -> None:
+    for name in ("one.png", "two.png"):
+        Image.new("RGB", (64, 64), "red").save(name)
+    contexts = ("--context-image", "one.png", "--context-image", "two.png")
+    edit = sogni("image", "both", "--model", "qwen_image_edit_2511_fp8_lightning", *contexts)
+    net = ("--control-net", "canny", "--control-image", "one.png", "--control-strength", "0.5")
+    steered = sogni("image", "one", "--model", "coreml-cyberrealistic_v70_768", *net)
+    assert [(it.exit_code, it.stderr) for it in (edit, steered)] == [(0, ""), (0, "")]
+    assert uploaded(supernet) == ["contextImage1", "contextImage2", "cnImage"]
+    (given,) = requested(supernet)[1]["keyFrames"][0]["currentControlNetsJob"]
+    assert (given["name"], given["controlStrength"]) == ("canny", 0.5)
+    assert supernet.violations == []
 
 
 def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
@@ -85,6 +94,18 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
         (("--width", "512"), "sogni: --width and --height belong together"),
         (("--size", "square", "--width", "512", "--height", "512"), "sogni: give either --size or --width"),
         (("--strength", "0.5"), "sogni: --strength needs --starting-image"),
+        (("--context-image", "none.png"), "sogni: --context-image: cannot read none.png"),
+        (("--control-net", "canny"), "sogni: --control-net needs --control-image"),
+        (("--control-image", "x.png"), "sogni: --control-image needs --control-net"),
+        (("--control-strength", "0.5"), "sogni: --control-strength needs --control-net"),
+        (
+            ("--control-net", "canny", "--control-image", "x.png", "--control-strength", "2"),
+            "sogni: --control-strength must be a number from 0 to 1, not 2.0",
+        ),
+        (
+            ("--control-net", "canny", "--control-image", "none.png"),
+            "sogni: --control-image: cannot read none.png",
+        ),
         (("--lora", "one:much"), "sogni: --lora one:much: the strength must be a number, not 'much'"),
         (("--name", "../{index}"), "sogni: --name '../{index}' cannot be used"),
         (("--name", "{nobody}"), "sogni: --name '{nobody}' cannot be used: it has no 'nobody'"),
@@ -206,7 +227,3 @@ def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupe
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
     assert result.stderr.endswith("and could not be canceled and goes on\n")
-
-
-def test_lora_ids_may_have_a_strength() -> None:
-    assert [lora("style"), lora("style:0.25"), lora("a:b:2")] == [("style", 1.0), ("style", 0.25), ("a:b", 2.0)]

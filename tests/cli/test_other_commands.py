@@ -14,6 +14,7 @@ from sogni.cli.ending import AUTHENTICATION, FAILED
 from sogni.cli.estimate import price
 from sogni.emulator import LocalSupernet
 from sogni.models.estimates import CostEstimation
+from tests.cli.conftest import uploaded
 
 Run = Callable[..., Result]
 
@@ -30,7 +31,10 @@ def test_without_a_command_there_is_help(sogni: Run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [(), ("image",), ("models",), ("estimate",), ("estimate", "image"), ("account",), ("check",), ("emulator",)],
+    [
+        *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("emulator",)],
+        *[("estimate",), ("estimate", "image"), ("estimate", "video"), ("estimate", "music")],
+    ],
 )
 def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:
     result = sogni(*command, "--help")
@@ -60,11 +64,12 @@ def test_models_are_those_with_workers(sogni: Run) -> None:
 
 
 def test_models_can_be_all_of_one_medium(sogni: Run) -> None:
+    served = json.loads(sogni("models", "--media", "audio", "--json").stdout)
     found = json.loads(sogni("models", "--all", "--media", "audio", "--json").stdout)
     assert {row["media"] for row in found} == {"audio"}
-    assert {row["workerCount"] == 0 for row in found} == {True, False}
-    served = json.loads(sogni("models", "--media", "audio", "--json").stdout)
-    assert served == [row for row in found if row["workerCount"]]
+    assert [row for row in found if row["workerCount"]] == served
+    assert "ace_step_1.5_turbo" in {row["id"] for row in served}
+    assert len(served) < len(found)
 
 
 def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
@@ -75,6 +80,16 @@ def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
 def test_estimate_is_one_line_with_the_paying_token_first(sogni: Run) -> None:
     assert sogni("estimate", "image").stdout == "0.1 Sogni (0.2 Spark, 0.001 USD)\n"
     assert sogni("estimate", "image", "--token", "spark").stdout == "0.2 Spark (0.1 Sogni, 0.001 USD)\n"
+
+
+def test_estimates_of_media_follow_their_options(sogni: Run, supernet: LocalSupernet) -> None:
+    assert sogni("estimate", "video").stdout == "1.6 Sogni (3.2 Spark, 0.016 USD)\n"
+    assert sogni("estimate", "video", "--duration", "10").stdout == "3.1802 Sogni (6.3604 Spark, 0.031802 USD)\n"
+    assert sogni("estimate", "music", "-n", "3").stdout == "1.2 Sogni (2.4 Spark, 0.012 USD)\n"
+    # No file is opened or sent.
+    given = ("--reference-image", "none.png", "--reference-audio", "none.mp3")
+    assert sogni("estimate", "video", "a keeper", *given).exit_code == 0
+    assert uploaded(supernet) == []
 
 
 def test_estimate_in_json(sogni: Run) -> None:

@@ -53,11 +53,16 @@ def test_interrupted_before_anything_was_sent_there_is_nothing_to_cancel(start: 
     assert supernet.projects == []
 
 
-def test_a_prompt_that_is_no_text_is_refused(start: Start) -> None:
-    process = start("image", os.fsdecode(b"caf\xe9"))
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("image", "PROMPT"), ("image", "--style-prompt"), ("video", "--negative-prompt"), ("music", "--lyrics")],
+)
+def test_a_text_that_is_none_is_refused(start: Start, command: str, option: str) -> None:
+    no_text = os.fsdecode(b"caf\xe9")
+    process = start(command, *([no_text] if option == "PROMPT" else ["a lighthouse", option, no_text]))
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr.count("\n")) == (2, "", 1)
-    assert "PROMPT" in stderr
+    assert option in stderr
 
 
 def test_terminated_it_ends_in_order(start: Start, supernet: LocalSupernet) -> None:

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import ChatError, SogniTimeoutError, ValidationError
-from sogni.flows.chat import begin_completion, complete, next_chunks, whole_answer
-from tests.flows.play import STOP, TIMEOUT, Stage
+from sogni.errors import AuthenticationError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
+from sogni.flows.chat import (
+    begin_completion,
+    complete,
+    estimate_completion,
+    next_chunks,
+    wait_for_models,
+    whole_answer,
+)
+from sogni.models.chat import LLMModelInfo
+from tests.flows.play import STOP, TIMEOUT, Stage, bare
 
 HELLO = [{"role": "user", "content": "hello"}]
 SENT = ("frame llmJobRequest", None)
@@ -97,3 +105,72 @@ def test_a_request_that_waits_for_the_next_connection_is_not_lost_with_the_last(
     assert (chat.done, chat.being_sent) == (False, False)
     stage.drops().connects().receives("authenticated", {"activeLLMJobIDs": []})
     assert chat.done
+
+
+def test_a_request_sent_after_a_drop_is_none_of_what_was_lost(stage: Stage) -> None:
+    """transport §13.3: only what was under way on the lost connection waits for news."""
+    stage.drops()
+    chat = stage.play(begin_completion("qwen", HELLO, {}), (READY, lambda stage: stage.connects() and None), SENT)
+    stage.passes(60).state.tick(stage.seconds, stage.now)
+    assert (chat.done, chat.lost_at) == (False, None)
+
+
+def test_an_answer_whose_numbers_cannot_be_read_ends_all_the_same(stage: Stage) -> None:
+    def ends_oddly(stage: Stage) -> None:
+        with pytest.raises(ProtocolError):
+            stage.receives("llmJobResult", {"jobID": "ID-1", "timeTaken": 2, "cost": 5})
+
+    result = stage.play(complete("qwen", HELLO, {}, 9), SENT, (ANSWER, ends_oddly))
+    assert (result.cost, result.time_taken, stage.state.chats) == (None, 2, {})
+    assert stage.told("completed") == [result]
+
+
+# --- models
+
+MODELS = "until a language model with workers (ready, 10 s)"
+
+
+def test_models_are_waited_for_until_there_are_some(stage: Stage) -> None:
+    def come(stage: Stage) -> None:
+        stage.receives("swarmLLMModels", {})
+        assert stage.state.chat_models == {}
+        stage.receives("swarmLLMModels", {"qwen": 2})
+
+    assert stage.play(wait_for_models(10), (MODELS, come)) == {"qwen": LLMModelInfo(workers=2)}
+    assert stage.play(wait_for_models(10)) == {"qwen": LLMModelInfo(workers=2)}
+
+
+def test_no_models_come_over_a_connection_that_was_refused(stage: Stage) -> None:
+    stage.fail(AuthenticationError, wait_for_models(10), (MODELS, lambda stage: stage.drops(4021)))
+
+
+# --- estimates (chat §8)
+
+
+def estimate(**options: Any) -> Any:
+    given = {"max_tokens": None, "token_type": None, "think": None, "task_profile": None, **options}
+    return estimate_completion("qwen", HELLO, **given)
+
+
+QUOTE = {"costInUSD": 0.001, "costInSogni": 0.5, "costInSpark": 0.25, "costInToken": 0.5}
+
+
+def test_an_estimate_asks_the_socket_host_about_tokens(stage: Stage) -> None:
+    path = "GET socket/api/v1/job-llm/estimate/sogni/qwen/9/4096"
+    answer = bare({"quote": {**QUOTE, "inputTokens": 9, "outputTokens": 22}})
+    found = stage.play(estimate(), (path, answer))
+    assert [str(found.cost_in_usd), str(found.cost_in_spark), found.input_tokens, found.output_tokens] == [
+        "0.001", "0.25", 9, 22,
+    ]  # fmt: skip
+
+
+def test_an_estimate_knows_the_limits_of_the_live_list(stage: Stage) -> None:
+    stage.receives("swarmLLMModels", {"qwen": {"workers": 1, "maxOutputTokens": {"default": 3000}}})
+    path = "GET socket/api/v1/job-llm/estimate/spark/qwen/9/3000"
+    stage.play(estimate(token_type="spark"), (path, bare({"quote": QUOTE})))
+
+
+@pytest.mark.parametrize("answer", [{}, {"quote": 5}, [], None])
+def test_an_answer_without_a_quote_is_no_estimate(stage: Stage, answer: Any) -> None:
+    path = "GET socket/api/v1/job-llm/estimate/sogni/qwen/9/7"
+    stage.fail(ProtocolError, estimate(max_tokens=7), (path, bare(answer)))

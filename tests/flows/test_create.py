@@ -197,6 +197,14 @@ def test_an_interrupted_request_leaves_nothing_tracked() -> None:
     assert stage.state.tracked() == []
 
 
+def test_a_request_whose_frame_may_be_out_stays_tracked_when_it_is_interrupted() -> None:
+    """transport §13.2: the next reconciliation tells whether the service has it."""
+    stage = Stage().connects().knows_models()
+    stage.play(create(), ("frame jobRequest", STOP))
+    project = stage.state.projects["ID-1"]
+    assert (project.being_sent, project.ended, project.sent_generation) == (False, False, 1)
+
+
 def test_a_request_waiting_for_a_socket_is_in_the_hands_of_its_flow() -> None:
     stage = Stage().knows_models()
 

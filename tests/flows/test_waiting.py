@@ -139,6 +139,14 @@ def test_a_polled_project_is_not_given_up_with_the_connection() -> None:
     stage.play(wait(project), (FOR_EVER, finishes))
 
 
+def test_a_polled_project_cannot_be_followed_without_credentials() -> None:
+    """transport §4.4: a 401 clears the key, and polling needs one."""
+    stage = Stage(disable_socket=True)
+    project = stage.project()
+    project.polled = True
+    stage.fail(AuthenticationError, wait(project), (FOR_EVER, lambda stage: stage.state.unauthorized()))
+
+
 def test_a_failed_project_raises_what_the_service_said() -> None:
     project = Stage().project()
     project.fail(ErrorData(code=5000, original_code="genfailure", message="no luck"), 0)

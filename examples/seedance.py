@@ -1,0 +1,33 @@
+"""A video by Seedance 2.0, from a prompt and any mixture of references: seedance.py [FILE | ADDRESS]...
+
+A file is uploaded, a picture as the first frame; any number of images, videos and sounds may be public https
+addresses.
+"""
+
+import mimetypes
+import os
+import sys
+from typing import Any
+
+from sogni import SogniClient
+
+inputs: dict[str, Any] = {}
+for given in sys.argv[1:]:
+    kind = (mimetypes.guess_type(given)[0] or "image").partition("/")[0]  # image, video or audio
+    if given.startswith("https://"):
+        inputs.setdefault(f"reference_{kind}_urls", []).append(given)
+    else:
+        inputs[f"reference_{kind}"] = given
+with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
+    project = client.projects.create(
+        type="video",
+        model_id="seedance-2-0",
+        positive_prompt="a fox crosses a snowy clearing",
+        duration=4,
+        width=640,
+        height=480,
+        token_type="spark",  # models of other providers take no other
+        **inputs,
+    )
+    project.wait(progress=True)
+    print(project.save("out")[0])

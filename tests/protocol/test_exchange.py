@@ -1,0 +1,125 @@
+"""The way of one HTTP call: where it goes, who it says asks, and how long it may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sogni.errors import SogniConnectionError
+from sogni.protocol.exchange import Route, limit_of, no_answer, no_connection, phase_of, shown_host
+from sogni.protocol.http import HttpCall, get, post
+from sogni.settings import Settings, Timeouts
+
+SETTINGS = Settings(rest_endpoint="https://rest.test", socket_endpoint="wss://socket.test")
+SIGNED = "https://store.test/a%2Fb%7Ec d?s=%2B%3D+x"
+
+
+def stored() -> HttpCall:
+    return HttpCall(method="GET", path=SIGNED, host="storage")
+
+
+def route(call: HttpCall | None = None) -> Route:
+    return Route(call or get("/start"), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("call", "url", "credentials"),
+    [
+        (get("/v1/x", a="b c"), "https://rest.test/v1/x?a=b+c", True),
+        (get("/v1/x", host="socket"), "https://socket.test/v1/x", True),
+        (stored(), "https://store.test/a%2Fb%7Ec%20d?s=%2B%3D+x", False),
+    ],
+)
+def test_a_call_goes_to_its_host_and_only_ours_learn_who_asks(call: HttpCall, url: str, credentials: bool) -> None:
+    made = route(call)
+    assert (made.url, made.with_credentials, made.method) == (url, credentials, "GET")
+
+
+@pytest.mark.parametrize(("status", "location"), [(200, "/x"), (304, "/x"), (404, "/x"), (302, None), (302, "")])
+def test_only_a_redirect_that_names_a_place_is_followed(status: int, location: str | None) -> None:
+    assert not route().follow(status, location, streamed=False)
+
+
+@pytest.mark.parametrize(
+    ("location", "url", "credentials"),
+    [
+        ("/again?x=1", "https://rest.test/again?x=1", True),
+        ("again", "https://rest.test/again", True),
+        ("https://else.test/a b", "https://else.test/a%20b", False),
+        ("//rest.test/x", "https://rest.test/x", True),
+        ("http://rest.test/x", "http://rest.test/x", False),
+    ],
+)
+def test_credentials_stay_at_their_origin(location: str, url: str, credentials: bool) -> None:
+    made = route()
+    assert made.follow(302, location, streamed=False)
+    assert (made.url, made.with_credentials) == (url, credentials)
+
+
+@pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET"), (307, "POST"), (308, "POST")])
+def test_see_other_is_answered_with_a_get(status: int, method: str) -> None:
+    made = route(post("/start", {}))
+    assert made.follow(status, "/there", streamed=False)
+    assert made.method == method
+
+
+@pytest.mark.parametrize(
+    ("call", "location", "streamed"),
+    [
+        (post("/start", {}), "https://else.test/x", False),
+        (post("/start", {}), "http://rest.test/x", False),
+        (get("/start"), "/there", True),
+    ],
+)
+def test_a_body_goes_nowhere_else(call: HttpCall, location: str, streamed: bool) -> None:
+    with pytest.raises(SogniConnectionError, match=r"rest\.test redirects a .* elsewhere; not followed"):
+        route(call).follow(307, location, streamed=streamed)
+
+
+def test_five_redirects_are_enough() -> None:
+    made = route()
+    assert [made.follow(302, "/again", streamed=False) for _ in range(5)] == [True] * 5
+    with pytest.raises(SogniConnectionError, match=r"rest\.test redirects too often"):
+        made.follow(302, "/again", streamed=False)
+
+
+@pytest.mark.parametrize("location", ["http://[half", "//[::1", "https://\u2100.test/"])
+def test_a_redirect_to_what_is_no_address_is_an_error_of_the_connection(location: str) -> None:
+    with pytest.raises(SogniConnectionError, match="no address"):
+        route().follow(302, location, streamed=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://rest.test/x?token=1", "rest.test"),
+        ("http://127.0.0.1:8/x", "127.0.0.1:8"),
+        ("https://user:secret@rest.test/x", "rest.test"),
+    ],
+)
+def test_a_message_names_host_and_port_only(url: str, host: str) -> None:
+    assert shown_host(url) == host
+
+
+TIMEOUTS = Timeouts(connect=1, request=2, transfer=3)
+
+
+@pytest.mark.parametrize(
+    ("call", "limit", "phase"),
+    [
+        (get("/x"), 2, "request"),
+        (stored(), 3, "transfer"),
+        (HttpCall(method="GET", path="/x", timeout=9), 9, "request"),
+    ],
+)
+def test_a_call_may_take_its_own_time_else_that_of_its_kind(call: HttpCall, limit: float, phase: Any) -> None:
+    assert (limit_of(call, TIMEOUTS), phase_of(call)) == (limit, phase)
+
+
+def test_errors_of_time_name_what_was_waited_for_and_nothing_secret() -> None:
+    late, apart = no_answer(stored(), SIGNED, 3), no_connection(SIGNED, 1)
+    assert [late.phase, late.timeout, str(late)] == [
+        "transfer", 3, "GET store.test/a%2Fb%7Ec d: no answer within 3 seconds",
+    ]  # fmt: skip
+    assert [apart.phase, apart.timeout, str(apart)] == ["connect", 1, "cannot connect to store.test within 1 seconds"]
