@@ -19,7 +19,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import hypothesis
 import pytest
+
+# Generating inputs is slow on a busy machine, which is no fault of a test.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 OUR_SETTINGS = ("SOGNI_API_KEY", "SOGNI_APP_ID", "SOGNI_REST_ENDPOINT", "SOGNI_SOCKET_ENDPOINT")
 PROXY_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WS_PROXY", "WSS_PROXY")

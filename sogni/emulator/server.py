@@ -43,6 +43,8 @@ from .video_kind import VideoKind
 from .workers import WorkerPool
 
 T = TypeVar("T")
+_TURNS_TO_CLOSE = 3
+"""Turns of the loop in which transports that were aborted close their sockets."""
 _PATIENCE = 0.5
 _UPLOAD_LIMIT = 5 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
@@ -175,6 +177,8 @@ class Server:
                 await self.pool.stop()
             for listener in listeners:
                 await listener.runner.cleanup()
+            for _ in range(_TURNS_TO_CLOSE):
+                await asyncio.sleep(0)
             executor.shutdown()
             store.close()
 

@@ -18,6 +18,7 @@ from attrs import frozen
 from .accounts import Account, Balance, Token, make_account
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
+from .leaving import close_at_exit
 from .project_records import live_record
 from .server import Server, Setup
 from .state import State
@@ -99,6 +100,7 @@ class LocalSupernet:
         self._running = _Running(server, server.start())
         # Also runs when the object is forgotten or the interpreter ends: no temporary files stay behind.
         self._finalizer = weakref.finalize(self, server.close)
+        close_at_exit(self)
         return self
 
     def close(self) -> None:

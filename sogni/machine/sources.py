@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -133,6 +134,9 @@ def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
         )
     path = Path(text)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            # A pipe would be waited for, perhaps for ever, and could not be read twice.
+            raise ValueError("it is no regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
             size = os.fstat(file.fileno()).st_size

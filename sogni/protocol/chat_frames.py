@@ -53,8 +53,7 @@ class ChatFrames:
         finally:
             # Whatever of the frame cannot be read, the answer is at its end.
             del self.chats[chat.id]
-            if chat.final_result is not None:
-                self.out.tell(self.chat_listeners, "completed", chat.final_result)
+            self.out.tell(self.chat_listeners, "completed", chat.final_result)
 
     def _llm_error(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)

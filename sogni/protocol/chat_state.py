@@ -39,8 +39,6 @@ class ChatState:
         self.cost: ChatCost | None = None
         self.failure: ChatFailure | None = None
         self.done = False
-        self.left = False
-        """Whether the reader stopped before the end."""
         self.acknowledged = False
         self.being_sent = False
         """Whether a flow has the request in hand and will send it on the next connection."""
@@ -121,8 +119,7 @@ class ChatState:
         for delta in chunk.tool_calls or ():
             if isinstance(delta, Mapping):
                 self._merge(delta)
-        if not self.left:
-            self.chunks.append(chunk)
+        self.chunks.append(chunk)
         self.out.wake(self)
         return chunk
 
@@ -179,7 +176,6 @@ class ChatState:
 
     def leave(self) -> None:
         """The reader stops: the service goes on and bills, but nothing is kept for it any more."""
-        self.left = True
         self.done = True
         self.chunks.clear()
         self.out.wake(self)

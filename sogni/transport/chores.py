@@ -53,9 +53,16 @@ class Chores:
             if self._free >= len(self._ready):
                 self._changed.notify()
             elif len(self._threads) < MOST_THREADS:
-                thread = threading.Thread(target=self._work, name="sogni-background", daemon=True)
-                self._threads.add(thread)
-                thread.start()
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name="sogni-background", daemon=True)
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is ending and starts no more threads: work that nobody waits for is left.
+            self._threads.discard(thread)
 
     def end(self) -> None:
         """Drop all work that has not begun. Never blocks, starts nothing, repeatable."""

@@ -68,7 +68,12 @@ class Dispatcher:
                 name="sogni-callbacks",
                 daemon=True,
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # The interpreter is ending and starts no more threads: nobody is called any more.
+                self._thread, self._ended = None, True
+                return
         self._queue.put(item)
 
     def end(self) -> None:

@@ -197,10 +197,11 @@ class Engine:
                 return
             from .reader import read_loop
 
-            self._reader = threading.Thread(
+            reader = threading.Thread(
                 target=read_loop, args=(weakref.ref(self), self._waker), name="sogni-reader", daemon=True
             )
-            self._reader.start()
+            reader.start()
+            self._reader = reader
 
     def _change(self, step: steps.Change) -> Any:
         return self.changed(step.function)

@@ -510,6 +510,19 @@ def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
     assert (state.out.deliveries, state.out.woken, state.out.begun) == ([], [], [])
 
 
+def test_when_the_reader_breaks_down_everything_that_waits_for_it_ends() -> None:
+    state = connected()
+    project = tracked(state)
+    state.chats["C"] = chat = ChatState("C", state.out)
+    clear(state)
+    error = RuntimeError("broken")
+    state.crashed(error)
+    assert {CONNECTION, project, chat} <= set(state.out.woken)
+    assert (chat.done, state.account.network_status) == (True, "disconnected")
+    assert ("disconnected", Disconnected(code=1006, reason="the reader failed")) in told(state)
+    assert (type(state.why_closed()), state.why_closed().__cause__) == (SogniConnectionError, error)
+
+
 # --- frames about projects
 
 JOB_FRAMES = ["jobState", "jobProgress", "jobETA", "jobResult", "jobError", "jobRetry"]

@@ -153,9 +153,11 @@ async def test_context_images_and_control_net_are_uploaded(
     assert supernet.violations == []
 
 
-async def test_previews_arrive(sdk: Sdk, slow_supernet: LocalSupernet) -> None:
+async def test_previews_arrive(sdk: Sdk, supernet: LocalSupernet) -> None:
     previews: list[str] = []
-    async with sdk.client(slow_supernet) as client:
+    # The result waits, so that the addresses of the previews are there first, however busy the machine is.
+    supernet.faults.delay_frames("jobResult", seconds=1)
+    async with sdk.client(supernet) as client:
         project = await sdk.create(client, steps=10, model_id="z_image_turbo_bf16", number_of_previews=3)
         project.on("job_started", lambda job: job.on("preview", previews.append))
         await sdk.call(project.wait, timeout=SOON)
