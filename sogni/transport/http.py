@@ -100,7 +100,7 @@ class Http:
         deadline = time.monotonic() + limit_of(call, self._settings.timeouts)
         with self._session() as session, self._open(session, call, limit_of(call, self._settings.timeouts)) as response:
             body = bytearray()
-            while chunk := _some(response):
+            for chunk in _arriving(response):
                 body += chunk
                 if time.monotonic() > deadline:
                     raise no_answer(call, response.url, limit_of(call, self._settings.timeouts))
@@ -157,14 +157,16 @@ class Http:
             response = self._request(session, call, self._settings.timeouts.transfer, None)
             if response.ok:
                 return ResponseStream(
-                    response, session, lambda error: _failed(call, response.url, error, self._settings)
+                    response,
+                    lambda: _close(session),
+                    lambda error: _failed(call, response.url, error, self._settings),
                 )
             with self._ending(call, response):
                 reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
         except BaseException:
-            session.close()
+            _close(session)
             raise
-        session.close()
+        _close(session)
         return reply
 
     # -- one exchange ----------------------------------------------------------
@@ -277,11 +279,13 @@ class _Body:
         return data
 
 
-def _some(response: requests.Response) -> bytes:
-    """What has arrived of a body: a full piece would be waited for as long as its bytes keep dripping."""
+def _arriving(response: requests.Response) -> Iterator[bytes]:
+    """A body as it arrives: a full piece would be waited for as long as its bytes keep dripping."""
     if not hasattr(response.raw, "read1"):  # urllib3 before 2.1
-        return bytes(next(_chunks(response), b""))
-    return response.raw.read1(TRANSFER_CHUNK, decode_content=True) or b""
+        yield from _chunks(response)
+        return
+    while piece := response.raw.read1(TRANSFER_CHUNK, decode_content=True):
+        yield piece
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:

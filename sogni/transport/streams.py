@@ -19,10 +19,10 @@ class ResponseStream(io.RawIOBase):
     """A readable, unseekable file over an answer; closing it closes the connection."""
 
     def __init__(
-        self, response: requests.Response, session: requests.Session, failed: Callable[[Exception], Exception]
+        self, response: requests.Response, end: Callable[[], None], failed: Callable[[Exception], Exception]
     ) -> None:
         self._response = response
-        self._session = session
+        self._end = end
         self._failed = failed
 
     def readable(self) -> bool:
@@ -61,5 +61,5 @@ class ResponseStream(io.RawIOBase):
         """Close the connection; repeatable."""
         if not self.closed:
             self._response.close()
-            self._session.close()
+            self._end()
         super().close()

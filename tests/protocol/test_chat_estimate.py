@@ -27,7 +27,7 @@ def image(**inside: Any) -> list[Any]:
         (
             [
                 {"role": "system", "content": "\u00f8 \u2014 \u2603"},
-                {"role": "user", "content": "\u65e5\u672c\u8a9e \"quoted\"\nline"},
+                {"role": "user", "content": '\u65e5\u672c\u8a9e "quoted"\nline'},
             ],
             22,
         ),

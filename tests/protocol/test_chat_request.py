@@ -28,12 +28,12 @@ def test_what_is_not_given_is_absent() -> None:
     assert payload(**dict.fromkeys(FIELDS)) == {}
 
 
-AS_GIVEN = {
+AS_GIVEN: dict[str, Any] = {
     "max_tokens": 0, "temperature": 0.0, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "stream": False,
     "repetition_penalty": 1.1, "frequency_penalty": -2, "presence_penalty": 2, "stop": ["a", "b"], "tools": [TOOL],
     "tool_choice": {"type": "function", "function": {"name": "f"}}, "sogni_tool_execution": False,
 }  # fmt: skip
-RENAMED = {
+RENAMED: dict[str, tuple[str, Any]] = {
     "token_type": ("tokenType", "spark"),
     "task_profile": ("taskProfile", "coding"),
     "safe_content_filter": ("safeContentFilter", False),

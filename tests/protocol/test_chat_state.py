@@ -92,7 +92,11 @@ def test_an_answer_without_any_piece() -> None:
         ([{"role": "tool"}, {"role": "user"}], "role", "user"),
         ([{"finishReason": "length"}, {"finishReason": None}], "finish_reason", "length"),
         ([{"usage": USAGE}, {"usage": {"prompt_tokens": 1}}], "usage", TokenUsage(prompt_tokens=1)),
-        ([{"usage": USAGE}, {"usage": None}], "usage", TokenUsage(prompt_tokens=3, completion_tokens=4, total_tokens=7)),
+        (
+            [{"usage": USAGE}, {"usage": None}],
+            "usage",
+            TokenUsage(prompt_tokens=3, completion_tokens=4, total_tokens=7),
+        ),
     ],
 )
 def test_pieces_add_text_and_replace_the_rest(chunks: list[dict[str, Any]], name: str, value: Any) -> None:

@@ -57,7 +57,9 @@ def test_credentials_stay_at_their_origin(location: str, url: str, credentials: 
     assert (made.url, made.with_credentials) == (url, credentials)
 
 
-@pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET"), (307, "POST"), (308, "POST")])
+@pytest.mark.parametrize(
+    ("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET"), (307, "POST"), (308, "POST")]
+)
 def test_see_other_is_answered_with_a_get(status: int, method: str) -> None:
     made = route(post("/start", {}))
     assert made.follow(status, "/there", streamed=False)

@@ -113,7 +113,9 @@ def phase(*phases: str) -> Flow[str]:
         return state.connection.phase if state.connection.phase in phases else None
 
     return (
-        yield from until((CONNECTION,), found, timeout=SOON, phase="ready", waiting_for=f"the connection to be {phases}")
+        yield from until(
+            (CONNECTION,), found, timeout=SOON, phase="ready", waiting_for=f"the connection to be {phases}"
+        )
     )
 
 

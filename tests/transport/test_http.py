@@ -21,6 +21,7 @@ from sogni.transport.http import Http
 from tests.transport.peers import KEY, always, answering, deaf, read_head, reply, talking
 from tests.transport.websocket_peers import Connection
 
+TOKEN = "secret-token"
 SECRET = "X-Amz-Signature=5eec05d27b"
 OK = reply(b'{"ok":true}')
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 9
@@ -128,9 +129,9 @@ def test_a_host_that_does_not_answer_in_time() -> None:
         talking(rest, timeouts={"request": 0.05}) as http,
         pytest.raises(SogniTimeoutError) as caught,
     ):
-        http.send(get("/v1/account/me", token="secret-token"))
+        http.send(get("/v1/account/me", token=TOKEN))
     assert (caught.value.phase, caught.value.timeout) == ("request", 0.05)
-    assert "secret-token" not in shown(caught.value)
+    assert TOKEN not in shown(caught.value)
 
 
 def test_a_host_that_takes_no_connection_in_time() -> None:
@@ -178,9 +179,9 @@ def test_a_body_that_stops_coming_runs_out_of_time(way: str, tmp_path: Path) -> 
 
 def test_a_host_that_cannot_be_reached_is_named_with_the_cause() -> None:
     with talking("http://127.0.0.1:1") as http, pytest.raises(SogniConnectionError) as caught:
-        http.send(get("/v1/account/me", token="secret-token"))
+        http.send(get("/v1/account/me", token=TOKEN))
     assert str(caught.value) == "cannot reach 127.0.0.1:1: Connection refused"
-    assert "secret-token" not in shown(caught.value)
+    assert TOKEN not in shown(caught.value)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
@@ -339,7 +340,14 @@ def test_a_connection_in_use_closes_when_it_comes_back() -> None:
 
 
 def test_a_forked_child_closes_what_it_has_inherited() -> None:
-    with answering(always(OK)) as rest:
-        with talking(rest) as http:
-            http.send(get("/a"))
-            http.abandon_after_fork()
+    closed: list[bytes] = []
+
+    def handle(peer: Connection) -> None:
+        read_head(peer)
+        peer.sock.sendall(OK)
+        closed.append(peer.sock.recv(1))
+
+    with answering(handle) as rest, talking(rest) as http:
+        http.send(get("/a"))
+        http.abandon_after_fork()
+    assert closed == [b""]

@@ -1,0 +1,205 @@
+"""Work that nobody waits for: it pauses without a thread, fails without harm and ends with the client."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sogni.errors import ClientClosedError, SogniConnectionError
+from sogni.flows.steps import Flow, Step, change, pause
+from sogni.transport import chores
+from sogni.transport.chores import Chores
+from tests.transport.peers import SOON
+
+
+class Work:
+    """Flows under way, their steps answered by a function, pauses as short as they say."""
+
+    def __init__(self, perform: Callable[[Step], Any] | None) -> None:
+        self.perform = perform
+        self.chores = Chores(lambda: self.perform, lambda step: step.seconds)
+        self.events = {name: threading.Event() for name in ("begun", "done", "closed")}
+
+    def one(self, *, first: Flow[Any] | None = None, last: Flow[Any] | None = None) -> Flow[None]:
+        """A flow that tells how far it came."""
+        try:
+            self.events["begun"].set()
+            if first is not None:
+                yield from first
+            if last is not None:
+                yield from last
+            self.events["done"].set()
+        finally:
+            self.events["closed"].set()
+
+    def happened(self, name: str) -> bool:
+        return self.events[name].wait(SOON)
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    made = Work(lambda step: None)
+    yield made
+    made.chores.end()
+    assert made.chores.join(SOON)
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "sogni-background"]
+
+
+def nothing() -> Flow[Any]:
+    return change(lambda state, now: None)
+
+
+def test_work_is_done_in_the_background(work: Work) -> None:
+    work.chores.begin(work.one(first=nothing()))
+    assert work.happened("done")
+
+
+def test_any_number_of_pauses_holds_one_thread_at_most(work: Work) -> None:
+    begun = [Work(None) for _ in range(30)]
+    for one in begun:
+        work.chores.begin(one.one(first=pause(60)))
+    assert all(one.happened("begun") for one in begun)
+    work.chores.begin(work.one(first=nothing()))
+    assert work.happened("done")
+    assert len(threads()) <= chores.MOST_THREADS
+    assert not any(one.events["closed"].is_set() for one in begun)
+
+
+def test_paused_work_goes_on_in_the_order_it_is_due(work: Work) -> None:
+    order: list[str] = []
+    over = threading.Event()
+
+    def one(name: str, seconds: float) -> Flow[None]:
+        yield from pause(seconds)
+        order.append(name)
+        if len(order) == 3:
+            over.set()
+
+    for name, seconds in (("third", 0.12), ("first", 0.04), ("second", 0.08)):
+        work.chores.begin(one(name, seconds))
+    assert over.wait(SOON)
+    assert order == ["first", "second", "third"]
+
+
+def test_threads_end_when_there_is_no_work(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "IDLE_SECONDS", 0.01)
+    work.chores.begin(work.one(first=pause(0.05)))
+    assert work.happened("done")
+    assert work.chores.join(SOON)
+    assert threads() == []
+    work.events["done"].clear()
+    work.chores.begin(work.one(first=nothing()))
+    assert work.happened("done")
+
+
+def test_a_free_thread_takes_the_next_work(work: Work) -> None:
+    used: set[int] = set()
+    for _ in range(3):
+        work.events["done"].clear()
+        work.chores.begin(work.one(first=nothing()))
+        assert work.happened("done")
+        used.update(thread.ident or 0 for thread in threads())
+    assert len(used) <= 3
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (SogniConnectionError("gone"), [("WARNING", "background work failed: gone")]),
+        (KeyError("odd"), [("ERROR", "background work failed")]),
+        (ClientClosedError("closed"), []),
+    ],
+)
+def test_what_fails_is_logged_and_the_next_work_is_done(
+    work: Work, error: Exception, logged: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Work(None)
+
+    def fails(step: Step) -> Any:
+        work.perform = lambda step: None
+        raise error
+
+    work.perform = fails
+    with caplog.at_level(logging.WARNING, "sogni"):
+        work.chores.begin(failing.one(first=nothing()))
+        assert failing.happened("closed")
+        work.chores.begin(work.one(first=nothing()))
+        assert work.happened("done")
+        work.chores.end()
+        assert work.chores.join(SOON)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == logged
+
+
+def test_a_flow_may_handle_the_failure_of_its_step(work: Work) -> None:
+    def fails(step: Step) -> Any:
+        raise SogniConnectionError("gone")
+
+    def handles() -> Flow[None]:
+        with pytest.raises(SogniConnectionError):
+            yield from nothing()
+
+    work.perform = fails
+    work.chores.begin(work.one(first=handles()))
+    assert work.happened("done")
+
+
+def test_the_end_drops_what_has_not_begun_and_what_is_paused(work: Work) -> None:
+    work.chores.begin(work.one(first=pause(60)))
+    assert work.happened("begun")
+    work.chores.end()
+    assert work.happened("closed")
+    assert work.chores.join(SOON)
+    late = Work(None)
+    work.chores.begin(late.one())
+    assert not late.events["begun"].is_set()
+    assert not work.events["done"].is_set()
+
+
+def test_work_that_would_pause_after_the_end_is_dropped(work: Work) -> None:
+    reached, ended = threading.Event(), threading.Event()
+
+    def waits(step: Step) -> None:
+        reached.set()
+        assert ended.wait(SOON)
+
+    work.perform = waits
+    work.chores.begin(work.one(first=nothing(), last=pause(60)))
+    assert reached.wait(SOON)
+    assert not work.chores.join(0.01)
+    work.chores.end()
+    ended.set()
+    assert work.happened("closed")
+    assert not work.events["done"].is_set()
+
+
+def test_work_of_a_client_that_is_gone_is_dropped(work: Work) -> None:
+    work.perform = None
+    work.chores.begin(work.one(first=nothing()))
+    assert work.happened("closed")
+    assert not work.events["done"].is_set()
+
+
+def test_more_work_than_threads_is_done_in_turn(work: Work) -> None:
+    release = threading.Event()
+    most: list[int] = []
+
+    def waits(step: Step) -> None:
+        most.append(len(threads()))
+        assert release.wait(SOON)
+
+    work.perform = waits
+    all_of_it = [Work(None) for _ in range(chores.MOST_THREADS + 3)]
+    for one in all_of_it:
+        work.chores.begin(one.one(first=nothing()))
+    release.set()
+    assert all(one.happened("done") for one in all_of_it)
+    assert max(most) <= chores.MOST_THREADS
+    gc.collect()

@@ -1,0 +1,368 @@
+"""A client's engine on a real socket: who is woken, how it ends, and that nothing it waits for is for ever."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from sogni.errors import (
+    AuthenticationError,
+    ChatError,
+    ClientClosedError,
+    SogniConnectionError,
+    SogniTimeoutError,
+)
+from sogni.flows import chat, sending
+from sogni.flows.steps import change, clock, new_id, pause, together, write_frame
+from sogni.protocol import connection
+from sogni.protocol.chat_state import ChatState
+from sogni.protocol.client_state import ClientState
+from sogni.protocol.connection import Closed
+from sogni.settings import Settings, Timeouts
+from sogni.transport import engine as engines
+from sogni.transport import reader
+from sogni.transport.engine import Engine
+from tests.transport.peers import SOON, Called, forever, phase
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0) as started:
+        yield started
+
+
+@pytest.fixture
+def supernet(shared: LocalSupernet) -> Iterator[LocalSupernet]:
+    shared.reset()
+    yield shared
+    shared.faults.clear()
+
+
+def engine_of(supernet: LocalSupernet, **options: Any) -> Engine:
+    given: dict[str, Any] = {
+        "api_key": supernet.api_key,
+        "auth_type": "api_key",
+        "rest_endpoint": supernet.rest_endpoint,
+        "socket_endpoint": supernet.socket_endpoint,
+        "app_id": "APP",
+    }
+    return Engine(Settings(**{**given, **options}), lambda engine, value: value)
+
+
+@pytest.fixture
+def engine(supernet: LocalSupernet) -> Iterator[Engine]:
+    made = engine_of(supernet)
+    yield made
+    made.close()
+
+
+def connect(engine: Engine) -> Engine:
+    engine.run(sending.open_connection(SOON))
+    return engine
+
+
+def seconds(call: Any) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+def is_gone(reference: weakref.ref[Any]) -> bool:
+    gc.collect()
+    return reference() is None
+
+
+def live(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+# --- the connection
+
+
+def test_nothing_is_opened_before_it_is_needed(engine: Engine, supernet: LocalSupernet) -> None:
+    supernet.forget_requests()
+    assert engine.run(new_id()).isupper()
+    assert engine.run(clock()) > 0
+    assert (live("sogni-reader"), supernet.requests) == ([], [])
+
+
+def test_a_socket_that_is_lost_comes_back(
+    engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    connect(engine)
+    supernet.drop_connections()
+    engine.run(sending.ready(SOON, beyond=1))
+    assert engine.state.connection.generation == 2
+
+
+def test_a_server_that_falls_silent_is_left(
+    engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PING_EVERY", 0.02)
+    monkeypatch.setattr(connection, "PONG_WITHIN", 0.05)
+    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    connect(engine)
+    supernet.freeze_connections()
+    engine.run(sending.ready(SOON, beyond=1))
+    assert engine.state.connection.generation == 2
+
+
+def test_a_server_that_answers_pings_is_kept(
+    engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PING_EVERY", 0.01)
+    pings: list[float] = []
+    due = connection.Connection.due
+
+    def counted(self: connection.Connection, now: float) -> Any:
+        move = due(self, now)
+        if move == "ping":
+            pings.append(now)
+        return move
+
+    monkeypatch.setattr(connection.Connection, "due", counted)
+    connect(engine)
+    supernet.wait_for(lambda: len(pings) > 5)
+    assert (engine.state.connection.phase, engine.state.connection.generation) == ("ready", 1)
+
+
+@pytest.mark.parametrize("raw", ["{not json", b"\xff\xfe", '{"type":5}', '{"type":"x","data":"!"}'])
+def test_what_is_no_frame_is_logged_and_ignored(
+    engine: Engine, supernet: LocalSupernet, raw: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    supernet.faults.malform_frame("authenticated", raw=raw)
+    with caplog.at_level(logging.WARNING, "sogni"):
+        connect(engine)
+    if isinstance(raw, str):
+        assert "a frame was ignored" in caplog.text
+    assert engine.state.connection.phase == "ready"
+
+
+def test_frames_nobody_foresaw_are_logged_and_the_next_ones_apply(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(payload: Any, now: float) -> None:
+        raise ZeroDivisionError
+
+    engine.state._frames["odd"] = breaks
+    frames = [("odd", {}), ("toastMessage", 5), ("changeNetwork", {"network": "fast"})]
+    with caplog.at_level(logging.WARNING, "sogni"):
+        engine.received(frames, heard=True)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "a odd frame was ignored",
+        "a toastMessage frame was ignored",
+    ]
+    assert engine.state.network_answer == "fast"
+
+
+def test_a_refused_upgrade_says_so(supernet: LocalSupernet) -> None:
+    supernet.faults.refuse_upgrade(status=503)
+    engine = engine_of(supernet)
+    with pytest.raises(SogniTimeoutError, match="HTTP 503"):
+        engine.run(sending.open_connection(0.2))
+    engine.close()
+
+
+def test_a_refused_key_ends_the_connection(supernet: LocalSupernet) -> None:
+    supernet.faults.refuse_upgrade(status=401)
+    engine = engine_of(supernet, api_key="not-the-key")
+    with pytest.raises(AuthenticationError):
+        engine.run(sending.open_connection(SOON))
+    engine.close()
+
+
+@pytest.mark.parametrize("code", [1001, 4015, 4021])
+def test_a_close_frame_is_answered_and_its_code_known(engine: Engine, supernet: LocalSupernet, code: int) -> None:
+    connect(engine)
+    supernet.drop_connections(code, "bye")
+    engine.run(phase("waiting", "ended"))
+    assert engine.state.connection.closed == Closed(code, "bye")
+
+
+def test_a_frame_needs_a_socket_that_is_ready(engine: Engine) -> None:
+    with pytest.raises(SogniConnectionError, match="before the frame was sent"):
+        engine.run(write_frame("jobRequest", {}))
+
+
+def test_a_client_stopped_on_purpose_says_goodbye_and_can_come_back(engine: Engine, supernet: LocalSupernet) -> None:
+    connect(engine)
+    engine.run(change(lambda state, _: state.stop_connection()))
+    supernet.wait_for(lambda: not supernet.connection_count and not live("sogni-reader"))
+    connect(engine)
+    assert engine.state.connection.phase == "ready"
+
+
+def test_a_client_that_comes_back_at_once_takes_leave_of_its_old_socket(
+    engine: Engine, supernet: LocalSupernet
+) -> None:
+    connect(engine)
+
+    def again(state: ClientState, _: float) -> None:
+        state.stop_connection()
+        state.connection.connect_wanted()
+
+    engine.run(change(again))
+    engine.run(sending.ready(SOON, beyond=1))
+    supernet.wait_for(lambda: supernet.connection_count == 1)
+
+
+# --- a reader that fails
+
+
+def test_when_the_reader_fails_no_waiter_hangs(
+    engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(engine)
+    stream = engine.run(chat.begin_completion("qwen", HELLO, {}))
+    waits = [
+        Called(lambda: engine.run(sending.ready(None, beyond=1))),
+        Called(lambda: engine.run(chat.whole_answer(stream, None))),
+        Called(lambda: engine.run(chat.wait_for_models(None))),
+    ]
+
+    def breaks(payload: bytes) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reader, "decode_frame", breaks)
+    with caplog.at_level(logging.CRITICAL, "sogni"):
+        engine.run(sending.send_frame("changeNetwork", "fast"))
+        errors = [wait.ended().error for wait in waits]
+    assert [type(error) for error in errors] == [SogniConnectionError, ChatError, SogniConnectionError]
+    assert isinstance(errors[0].__cause__ if errors[0] else None, ZeroDivisionError)
+    monkeypatch.undo()
+    connect(engine)
+    assert engine.state.connection.generation == 2
+
+
+# --- the end
+
+
+def test_closing_ends_threads_and_waits(supernet: LocalSupernet) -> None:
+    engine = connect(engine_of(supernet))
+    waits = [Called(lambda: engine.run(forever())), Called(lambda: engine.run(pause(600)))]
+    engine.close()
+    assert [type(wait.ended().error) for wait in waits] == [ClientClosedError, type(None)]
+    assert (engine.closed, live("sogni-reader")) == (True, [])
+    engine.close()
+    with pytest.raises(ClientClosedError):
+        engine.run(clock())
+    assert engine.run(change(lambda state, _: state.closed))
+    supernet.wait_for(lambda: not supernet.connection_count)
+
+
+def test_closing_does_not_wait_for_a_handshake_that_hangs(
+    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "CONNECTING_SECONDS", 0.05)
+    rule = supernet.faults.refuse_upgrade(hang=True)
+    engine = engine_of(supernet, timeouts=Timeouts(connect=0.5))
+    connecting = Called(lambda: engine.run(sending.open_connection(SOON)))
+    supernet.wait_for(lambda: rule.fired)
+    assert 0.05 <= seconds(engine.close) < 0.4
+    assert isinstance(connecting.ended().error, ClientClosedError)
+
+
+def test_closing_does_not_wait_for_ever_for_a_server_that_fell_silent(
+    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "GOODBYE_SECONDS", 0.05)
+    engine = connect(engine_of(supernet))
+    supernet.freeze_connections()
+    assert seconds(engine.close) < 0.5
+
+
+def test_a_client_is_closed_from_within_a_callback(supernet: LocalSupernet) -> None:
+    engine = engine_of(supernet)
+    closed = threading.Event()
+
+    def closes(_: Any) -> None:
+        engine.close()
+        closed.set()
+
+    engine.state.listeners.add("connected", closes)
+    with pytest.raises(ClientClosedError):
+        engine.run(sending.open_connection(SOON))
+    assert closed.wait(SOON)
+
+
+def test_closing_does_not_wait_for_ever_for_a_callback(
+    supernet: LocalSupernet, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_of(supernet)
+    busy, release = threading.Event(), threading.Event()
+
+    def waits(_: Any) -> None:
+        busy.set()
+        release.wait(SOON)
+
+    engine.state.listeners.add("connected", waits)
+    connect(engine)
+    assert busy.wait(SOON)
+    with caplog.at_level(logging.WARNING, "sogni"):
+        engine.close(0.05)
+    release.set()
+    assert "a callback is still running" in caplog.text
+
+
+def test_after_the_end_no_reader_is_started(supernet: LocalSupernet) -> None:
+    engine = engine_of(supernet)
+    engine.close()
+    engine._start_reader()
+    assert live("sogni-reader") == []
+
+
+def test_a_client_that_is_dropped_ends_its_threads(supernet: LocalSupernet) -> None:
+    engine = connect(engine_of(supernet))
+    reference = weakref.ref(engine)
+    del engine
+    supernet.wait_for(lambda: is_gone(reference))
+    supernet.wait_for(lambda: not live("sogni-reader"))
+    supernet.wait_for(lambda: not supernet.connection_count)
+
+
+def test_a_client_whose_callback_refers_to_it_can_be_dropped(supernet: LocalSupernet) -> None:
+    engine = connect(engine_of(supernet))
+    called = threading.Event()
+    hears = partial(lambda owner, _: called.set(), engine)
+    engine.state.listeners.add("updated", hears)
+    engine.changed(lambda state, _: state.out.tell(state.listeners, "updated", 1))
+    assert called.wait(SOON)
+    reference = weakref.ref(engine)
+    del engine, hears
+    supernet.wait_for(lambda: is_gone(reference))
+
+
+# --- flows
+
+
+def test_flows_run_side_by_side_and_the_first_error_is_raised(engine: Engine) -> None:
+    assert len(set(engine.run(together([new_id() for _ in range(6)])))) == 6
+    with pytest.raises(SogniConnectionError):
+        engine.run(together([new_id(), write_frame("x", {})]))
+    assert engine.run(together([])) == []
+
+
+def test_a_wait_runs_out_of_time(engine: Engine) -> None:
+    with pytest.raises(SogniTimeoutError) as caught:
+        engine.run(sending.ready(0.0) if engine.run(change(lambda s, _: s.connection.connect_wanted())) else pause(0))
+    assert (caught.value.phase, caught.value.timeout) == ("ready", 0.0)
+
+
+def test_a_handle_of_another_process_is_refused(engine: Engine) -> None:
+    state = ChatState("J", engine.state.out)
+    engine.own(state)
+    engine.renew_after_fork()
+    with pytest.raises(ClientClosedError, match="forked"):
+        engine.own(state)

@@ -1,0 +1,163 @@
+"""The reader on a socket whose every byte is the test's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from sogni.errors import ProtocolError
+from sogni.flows import sending
+from sogni.flows.steps import change, connect
+from sogni.protocol import connection
+from sogni.protocol.frames import encode_frame
+from sogni.protocol.websocket_frames import CLOSE, parse_close
+from sogni.settings import Settings
+from sogni.transport import reader
+from sogni.transport.engine import Engine
+from tests.transport.peers import SOON, phase
+from tests.transport.websocket_peers import Connection, serving
+
+HELLO = encode_frame("authenticated", {"clientType": "artist"}).encode()
+
+
+@contextmanager
+def engine_of(handle: Callable[[Connection], None]) -> Iterator[Engine]:
+    with serving(handle) as url:
+        settings = Settings(
+            api_key="k", auth_type="api_key", app_id="APP", rest_endpoint="http://127.0.0.1:1", socket_endpoint=url
+        )
+        engine = Engine(settings, lambda engine, value: value)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+def greets(peer: Connection) -> None:
+    peer.upgrade()
+    peer.send(HELLO)
+
+
+def closes(peer: Connection) -> list[tuple[int, str]]:
+    """The close frames of the client until it leaves."""
+    seen: list[tuple[int, str]] = []
+    with suppress(EOFError, ConnectionError):
+        while True:
+            opcode, payload = peer.receive()
+            if opcode == CLOSE:
+                seen.append(parse_close(payload))
+    return seen
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that is lost comes back soon, and nobody takes long leave."""
+    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(reader, "GOODBYE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_connection_that_cannot_be_read_is_closed_as_such_and_made_anew() -> None:
+    seen: list[list[tuple[int, str]]] = []
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        if not seen:
+            seen.append([])
+            peer.sock.sendall(b"\xff\xff\xff")
+            seen[0] += closes(peer)
+        else:
+            peer.until_closed()
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(phase("waiting"))
+        assert isinstance(engine.state.connection.closed and engine.state.connection.closed.cause, ProtocolError)
+        engine.run(sending.ready(SOON, beyond=1))
+    assert seen == [[(1002, "protocol error")]]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_close_frame_of_the_service_is_answered() -> None:
+    seen: list[tuple[int, str]] = []
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        peer.send((4015).to_bytes(2, "big") + b"displaced", CLOSE)
+        seen.extend(closes(peer))
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(phase("ended"))
+        assert engine.state.connection.closed == connection.Closed(4015, "displaced")
+    assert seen == [(1000, "")]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_leave_is_taken_in_order_and_a_service_that_does_not_answer_is_left(answers: bool, soon: None) -> None:
+    seen: list[tuple[int, str]] = []
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        opcode, payload = peer.receive()
+        seen.append((opcode, parse_close(payload)[1]))
+        if answers:
+            peer.send(payload, CLOSE)
+        peer.until_closed()
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(sending.ready(SOON))
+    assert seen == [(CLOSE, connection.OWN_REASON)]
+
+
+def test_a_service_that_leaves_without_a_word_while_leave_is_taken() -> None:
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        peer.receive()
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(sending.ready(SOON))
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_socket_that_opens_when_nobody_wants_it_any_more_is_dropped() -> None:
+    asked, stopped = threading.Event(), threading.Event()
+    left: list[bytes] = []
+
+    def handle(peer: Connection) -> None:
+        peer.read_request()
+        asked.set()
+        assert stopped.wait(SOON)
+        peer.upgrade()
+        left.append(peer.sock.recv(100))
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        assert asked.wait(SOON)
+        engine.run(change(lambda state, _: state.stop_connection()))
+        stopped.set()
+    assert left == [b""]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_ping_that_cannot_be_sent_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PING_EVERY", 0.01)
+    gone: list[Any] = []
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        if not gone:
+            gone.append(peer.receive())
+        else:
+            peer.until_closed()
+
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(sending.ready(SOON, beyond=1))
+    assert [opcode for opcode, _ in gone] == [9]
