@@ -6,9 +6,11 @@ Needs the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
 from __future__ import annotations
 
 try:
-    from .accounts import Account, Balance, InsufficientFundsError
+    from .accounts import Account, Balance, InsufficientFundsError, NotFreeError
     from .faults import Faults
     from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
+    from .memberships import Membership
+    from .rewards import Reward
     from .supernet import LocalSupernet
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "av", "numpy", "PIL"):
@@ -24,8 +26,11 @@ __all__ = [
     "Faults",
     "InsufficientFundsError",
     "LocalSupernet",
+    "Membership",
+    "NotFreeError",
     "RecordedFrame",
     "RecordedRequest",
     "RecordedUpgrade",
+    "Reward",
     "Violation",
 ]

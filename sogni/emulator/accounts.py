@@ -1,19 +1,23 @@
-"""Accounts: who may use the emulator, and what they own in Spark and Sogni.
+"""An account: who somebody is, and what they own in Spark and Sogni.
 
-Called by the gates of both hosts (who is it), by the intake of projects (reserve, settle) and, from any
-thread, by tests that set a balance. It knows no HTTP and sends nothing: a listener is told that a balance
-changed.
+Called by the intake of projects (reserve, settle), by the routes about accounts and, from any thread, by
+tests that set a balance. It knows no HTTP and sends nothing: a listener is told that a balance changed.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field, frozen
+
+from .holdings import Holdings
+from .ledger import Ledger
+from .memberships import NO_MEMBERSHIP, NO_SNAPSHOT, Membership, UnlockPath
+from .rewards import Rewards
 
 Token = Literal["spark", "sogni"]
 ZERO = Decimal(0)
@@ -21,6 +25,10 @@ ZERO = Decimal(0)
 
 class InsufficientFundsError(Exception):
     """The balance does not cover a reservation; the text says what is there and what is needed."""
+
+
+class NotFreeError(Exception):
+    """A user name, an e-mail address or a wallet that another account has."""
 
 
 @frozen
@@ -55,15 +63,33 @@ class _Purse:
         }
 
 
+def purses(spark: Decimal | int | str, sogni: Decimal | int | str) -> dict[Token, _Purse]:
+    """Return the purses of a new account."""
+    return {"spark": _Purse(Decimal(spark)), "sogni": _Purse(Decimal(sogni))}
+
+
 @define(eq=False)
 class Account:
-    """One user with a key, an address and two purses. Every method may be called from any thread."""
+    """One user with an address and two purses. Every method may be called from any thread.
 
-    api_key: str = field(repr=False)
+    api_key: the key it may use, if it has one.
+    password: what its wallet is derived from, if the emulator was told.
+    wallet: what it owns outside of the service.
+    membership: its subscription to a plan; None when it never had one.
+    """
+
     username: str
     email: str
     wallet_address: str
     sid: int
+    api_key: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    wallet: Holdings = field(factory=Holdings, repr=False)
+    ledger: Ledger = field(factory=Ledger, repr=False)
+    rewards: Rewards = field(factory=Rewards, repr=False)
+    membership: Membership | None = field(default=None, repr=False)
+    free_spark_lock: tuple[bool, UnlockPath | None] | None = field(default=None, repr=False)
+    device_id: str | None = field(default=None, repr=False)
     _purses: dict[Token, _Purse] = field(factory=dict, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, repr=False)
     _listener: Callable[[Account], None] | None = field(default=None, repr=False)
@@ -98,13 +124,35 @@ class Account:
             purse.debit += amount
         self._changed()
 
-    def settle(self, token: Token, reserved: Decimal, spent: Decimal) -> None:
-        """End a reservation: what was spent is gone, the rest is free again."""
+    def settle(self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "") -> None:
+        """End the reservation for a project: what was spent is gone, the rest is free again."""
         with self._lock:
             purse = self._purses[token]
             purse.debit -= reserved
             purse.settled -= spent
+        if spent:
+            self.ledger.add(token, -spent, description="Render", source="project", source_sid=source_sid)
         self._changed()
+
+    def move(self, token: Token, amount: Decimal, *, description: str, source: str) -> None:
+        """Add an amount, or take a negative one away, or raise ``InsufficientFundsError``."""
+        with self._lock:
+            purse = self._purses[token]
+            if purse.net + amount < 0:
+                raise InsufficientFundsError(
+                    f"Insufficient balance: {decimal_text(-amount)} {token} are needed,"
+                    f" the account has {decimal_text(purse.net)}"
+                )
+            purse.settled += amount
+        self.ledger.add(token, amount, description=description, source=source)
+        self._changed()
+
+    def forget_past(self) -> None:
+        """Be as at the start, save for the balance: no history, no claims, no membership, no approvals."""
+        self.ledger.clear()
+        self.rewards.clear()
+        self.wallet.clear()
+        self.membership, self.free_spark_lock, self.device_id = None, None, None
 
     def on_balance_change(self, listener: Callable[[Account], None]) -> None:
         self._listener = listener
@@ -140,39 +188,46 @@ class Account:
             "walletAddress": self.wallet_address,
         }
 
+    def subscription_record(self) -> dict[str, Any]:
+        """The subscription as ``GET /v1/subscriptions/status`` has it (account §13.2)."""
+        return dict(NO_SNAPSHOT) if self.membership is None else self.membership.snapshot()
+
+    def entitlement_frame(self) -> dict[str, Any]:
+        """The payload of ``subscriptionEntitlementUpdated`` (account §13.5, §14)."""
+        entitlement = dict(NO_MEMBERSHIP) if self.membership is None else self.membership.entitlement()
+        return {**entitlement, **self.free_spark_fields()}
+
+    def free_spark_fields(self) -> dict[str, Any]:
+        if self.free_spark_lock is None:
+            return {}
+        locked, path = self.free_spark_lock
+        return {"freeSparkLocked": locked, **({} if path is None else {"freeSparkUnlockPath": path})}
+
     def _changed(self) -> None:
         if self._listener is not None:
             self._listener(self)
 
 
+LOCAL_USERNAME = "local-artist"
+LOCAL_PASSWORD = "local password"
+# What the two derive (account §2); written down, so that an emulator starts without the signing library.
+_LOCAL_ADDRESS = "0x6CFfaEF6418B57748d56AD59F3726c73Ad5C2636"
+FIRST_SID = 1001
+
+
 def make_account(
-    *, api_key: str | None = None, spark: Decimal | int | str = 10_000, sogni: Decimal | int | str = 10_000
+    *,
+    api_key: str | None = None,
+    spark: Decimal | int | str = 10_000,
+    sogni: Decimal | int | str = 10_000,
 ) -> Account:
-    """Make the account an emulator starts with."""
+    """Make the account an emulator starts with. It has a key, and a user name and a password as well."""
     return Account(
         api_key=api_key or f"local-{secrets.token_urlsafe(24)}",
-        username="local-artist",
+        password=LOCAL_PASSWORD,
+        username=LOCAL_USERNAME,
         email="local-artist@example.test",
-        wallet_address="0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E",
-        sid=1001,
-        purses={"spark": _Purse(Decimal(spark)), "sogni": _Purse(Decimal(sogni))},
+        wallet_address=_LOCAL_ADDRESS,
+        sid=FIRST_SID,
+        purses=purses(spark, sogni),
     )
-
-
-@define
-class Accounts:
-    """All accounts of one emulator, and the rule that tells from a request's headers whose it is."""
-
-    _accounts: list[Account] = field(factory=list)
-
-    def add(self, account: Account) -> Account:
-        self._accounts.append(account)
-        return account
-
-    def identify(self, headers: Mapping[str, str]) -> Account | None:
-        """Return the account of an ``api-key`` header (transport §5), or None."""
-        given = headers.get("api-key", "")
-        for account in self._accounts:
-            if secrets.compare_digest(account.api_key.encode(), given.encode()):
-                return account
-        return None

@@ -17,7 +17,7 @@ from attrs import define
 
 from .accounts import Account
 from .faults import HttpFault
-from .journal import RecordedRequest, query_without_secrets, without_secrets
+from .journal import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
 from .replies import error, refusal
 from .state import State
 
@@ -80,7 +80,7 @@ async def _record(state: State, host: Host, request: web.Request) -> RecordedReq
         body = await request.read()
         record.body_size = len(body)
         try:
-            record.body = json.loads(body) if body else None
+            record.body = body_without_secrets(json.loads(body)) if body else None
         except ValueError:
             state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
     state.journal.add(record)

@@ -35,7 +35,8 @@ def greet(state: State, connection: Connection) -> None:
     account = connection.account
     active = state.projects.active(account, connection.app_id)
     completed = state.projects.unclaimed(account, connection.app_id)
-    delivered = connection.send("authenticated", {**_identity(connection), **snapshot(active, completed)})
+    identity = _identity(connection, testnet=state.accounts.testnet)
+    delivered = connection.send("authenticated", {**identity, **snapshot(active, completed)})
     if delivered:
         for project in completed:
             project.claimed = True
@@ -47,7 +48,7 @@ def greet(state: State, connection: Connection) -> None:
     state.journal.notify()
 
 
-def _identity(connection: Connection) -> dict[str, Any]:
+def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
     account = connection.account
     return {
         "id": f"client-{connection.number}",
@@ -59,8 +60,16 @@ def _identity(connection: Connection) -> dict[str, Any]:
         "addressSID": account.sid,
         "balanceVersion": 2,
         "tokens": account.tokens(),
-        "isMainnet": True,
+        "isMainnet": not testnet,
         "accountWasMigrated": False,
         "hasUnclaimedAirdrop": False,
         "firstLoginAfterMigration": False,
+        **_entitlement(account),
     }
+
+
+def _entitlement(account: Account) -> dict[str, Any]:
+    """Older servers say nothing of subscriptions here; so does this one of an account that never had any."""
+    if account.membership is None:
+        return account.free_spark_fields()
+    return {"subscriptionEntitlement": account.entitlement_frame(), **account.free_spark_fields()}

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 
 _SECRET_HEADERS = {"api-key", "authorization", "cookie", "sec-websocket-key"}
 _SECRET_QUERY = {"X-Amz-Signature"}
+_SECRET_FIELDS = {"signature", "approveSignature", "refreshToken", "turnstileToken", "password"}
 _HIDDEN = "***"
 
 
@@ -76,6 +77,13 @@ def without_secrets(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def query_without_secrets(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the query parameters, the signature of a signed URL hidden."""
     return {k: _HIDDEN if k in _SECRET_QUERY else v for k, v in query}
+
+
+def body_without_secrets(body: Any) -> Any:
+    """Return a JSON body, the secrets hidden that requests about accounts carry."""
+    if not isinstance(body, dict):
+        return body
+    return {key: _HIDDEN if key in _SECRET_FIELDS else value for key, value in body.items()}
 
 
 @define

@@ -16,13 +16,13 @@ from typing import TypeVar
 from aiohttp import hdrs, web
 from attrs import define, frozen
 
-from .accounts import Account, Accounts
 from .audio_kind import AudioKind
 from .catalogue import Media, make_catalogue
 from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
 from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
 from .chance import Chance
 from .chats import Chats
+from .directory import Accounts
 from .faults import Faults
 from .gate import make_gate
 from .image_kind import ImageKind
@@ -32,9 +32,13 @@ from .journal import Journal
 from .projects import Projects
 from .routes_account import add_account_routes
 from .routes_estimates import add_estimate_routes
+from .routes_leaderboard import add_leaderboard_route
 from .routes_projects import add_project_routes
+from .routes_sign_in import add_sign_in_routes
 from .routes_socket_host import add_socket_host_routes
 from .routes_storage import add_storage_routes
+from .routes_subscriptions import add_subscription_routes
+from .routes_token_moves import add_token_routes
 from .signing import Signer
 from .socket_endpoint import SocketEndpoint
 from .state import State
@@ -61,7 +65,7 @@ class Setup:
     step_time: float
     seed: int | None
     binary_frames: bool
-    account: Account
+    accounts: Accounts
     faults: Faults
     journal: Journal
 
@@ -187,13 +191,11 @@ class Server:
         tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
         serving: dict[Media, int] = {"image": setup.workers, "video": setup.workers, "audio": setup.workers}
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
-        accounts = Accounts()
-        accounts.add(setup.account)
         state = State(
             clock=time.time,
             chance=Chance(setup.seed),
             catalogue=catalogue,
-            accounts=accounts,
+            accounts=setup.accounts,
             faults=setup.faults,
             journal=setup.journal,
             store=store,
@@ -201,12 +203,16 @@ class Server:
             projects=Projects(time.time),
             kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
         )
-        setup.account.on_balance_change(lambda account: self.post(lambda: state.publish_balance(account)))
+        setup.accounts.on_balance_change(lambda account: self.post(lambda: state.publish_balance(account)))
         return state
 
     def _rest_app(self, state: State) -> web.Application:
         app = web.Application(middlewares=[make_gate(state, "rest")], client_max_size=_UPLOAD_LIMIT)
         add_account_routes(app, state)
+        add_sign_in_routes(app, state)
+        add_token_routes(app, state)
+        add_subscription_routes(app, state)
+        add_leaderboard_route(app, state)
         add_project_routes(app, state)
         add_storage_routes(app, state)
         return app

@@ -13,10 +13,11 @@ from urllib.parse import urlencode
 
 from attrs import define, field
 
-from .accounts import Account, Accounts
+from .accounts import Account
 from .catalogue import Catalogue, Media
 from .chance import Chance
 from .connections import Connections
+from .directory import Accounts
 from .faults import Faults
 from .journal import Journal
 from .orders import MediaKind
@@ -55,6 +56,12 @@ class State:
     def publish_balance(self, account: Account) -> None:
         for connection in self.connections.of(account):
             connection.send("balanceUpdate", account.balance_frame())
+
+    def publish_entitlement(self, account: Account) -> None:
+        """Tell an account's clients what its subscription entitles to (account §13.5)."""
+        for connection in self.connections.of(account):
+            connection.send("subscriptionEntitlementUpdated", account.entitlement_frame())
+        self.journal.notify()
 
     def download_url(self, key: Key, *, lifetime: int = URL_LIFETIME) -> str:
         return self._url(key, self.signer.sign("GET", key, lifetime=lifetime))

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
+from .account_helpers import AccountHelpers
 from .accounts import Account, Balance, Token, make_account
+from .directory import Accounts
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
 from .leaving import close_at_exit
 from .project_records import live_record
 from .server import Server, Setup
+from .sessions import Sessions
 from .state import State
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class _Running:
     state: State
 
 
-class LocalSupernet:
+class LocalSupernet(AccountHelpers):
     """A local Supernet: the real protocol over real HTTP and WebSocket, on loopback, in a thread of its own.
 
     Use it as a context manager, or call ``start`` and ``close``.
@@ -51,6 +54,8 @@ class LocalSupernet:
     seed: makes ids and the seeds the service draws repeatable. Results depend on request and seed alone.
     faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
     binary_frames: send WebSocket messages as binary frames, which clients must also accept.
+    access_lifetime, refresh_lifetime: seconds the tokens of a sign-in last.
+    testnet: take signatures for the test network, not for the main one.
     """
 
     def __init__(
@@ -66,6 +71,9 @@ class LocalSupernet:
         seed: int | None = None,
         faults: Faults | None = None,
         binary_frames: bool = False,
+        access_lifetime: float = 24 * 3600,
+        refresh_lifetime: float = 30 * 24 * 3600,
+        testnet: bool = False,
     ) -> None:
         if workers < 1:
             raise ValueError("workers must be at least 1")
@@ -77,6 +85,15 @@ class LocalSupernet:
         self._owned = owned
         self.faults = Faults() if faults is None else faults
         self._journal = Journal()
+        self._account = make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni)
+        sessions: Sessions[Account] = Sessions(
+            clock=time.time,
+            access_lifetime=access_lifetime,
+            refresh_lifetime=refresh_lifetime,
+            environment="staging" if testnet else "production",
+        )
+        self._accounts = Accounts(testnet=testnet, sessions=sessions)
+        self._accounts.add(self._account)
         self._setup = Setup(
             host=host,
             rest_port=rest_port,
@@ -85,7 +102,7 @@ class LocalSupernet:
             step_time=step_time,
             seed=seed,
             binary_frames=binary_frames,
-            account=make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni),
+            accounts=self._accounts,
             faults=self.faults,
             journal=self._journal,
         )
@@ -137,12 +154,13 @@ class LocalSupernet:
 
     @property
     def api_key(self) -> str:
-        return self._setup.account.api_key
+        return self._account.api_key or ""
 
     @property
     def account(self) -> Account:
-        """The account behind the key: ``account.balance``, ``account.set_balance(spark=…, sogni=…)``."""
-        return self._setup.account
+        """The account behind the key: ``account.balance``, ``account.set_balance(spark=…, sogni=…)``. It can
+        also be signed in to, with ``account.username`` and ``account.password``."""
+        return self._account
 
     @property
     def requests(self) -> list[Arrival]:
@@ -198,7 +216,8 @@ class LocalSupernet:
         server.call(server.pace.running.set)
 
     def reset(self) -> None:
-        """Forget faults, arrivals and projects (cancels running ones), restore the balance, resume workers.
+        """Forget faults, arrivals, projects (cancels running ones), sessions and every other account than the
+        one behind the key, whose past is forgotten and whose balance restored; resume workers.
 
         Connections stay open: for tests that share an emulator."""
         running = self._now
@@ -208,9 +227,11 @@ class LocalSupernet:
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
             running.state.projects.clear()
+            self._accounts.keep_only(self._account)
             running.server.pace.running.set()
 
         running.server.call(clean)
+        self.account.forget_past()
         self.account.set_balance(spark=self._owned.spark, sogni=self._owned.sogni)
         self._journal.clear()
 
@@ -244,6 +265,10 @@ class LocalSupernet:
             with self._journal.changed:
                 # The bound catches what happens between the predicate and here, and what nobody announces.
                 self._journal.changed.wait(min(left, 0.02))
+
+    def _in_server(self, change: Callable[[State], Any]) -> None:
+        running = self._now
+        running.server.call(lambda: change(running.state))
 
     @property
     def _now(self) -> _Running:

@@ -111,7 +111,7 @@ class WorkerPool:
         self._settle(project)
 
     def _settle(self, project: Project) -> None:
-        project.account.settle(project.order.token, project.cost, project.settled_cost())
+        project.account.settle(project.order.token, project.cost, project.settled_cost(), source_sid=str(project.sid))
         if not self.state.projects.active(project.account):
             for connection in self.state.connections.of(project.account):
                 if connection.models_withheld:
