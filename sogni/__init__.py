@@ -46,7 +46,8 @@ if TYPE_CHECKING:
         SogniTimeoutError,
         ValidationError,
     )
-    from .models.account import AccountInfo, Balances, TokenBalance
+    from .machine.token_store import TokenStore
+    from .models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
     from .models.audio_params import AudioProjectParams
     from .models.catalogue import (
         AvailableModel,
@@ -88,8 +89,13 @@ if TYPE_CHECKING:
     from .models.health import HealthCheck, HealthReport
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
+    from .models.rewards import Reward
+    from .models.session import Session, TokenPair, Wallet
+    from .models.stats import LeaderboardEntry
+    from .models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
+    from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from .settings import VERSION as __version__  # noqa: N811  the name every package has for it
+    from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
 
 _HOMES = {
@@ -140,6 +146,7 @@ __all__ = [
     "ErrorData",
     "EtaRange",
     "Event",
+    "FairUse",
     "HealthCheck",
     "HealthReport",
     "ImageProjectParams",
@@ -152,6 +159,7 @@ __all__ = [
     "LLMModelInfo",
     "LLMPreset",
     "LLMRange",
+    "LeaderboardEntry",
     "ModelOptions",
     "NotFoundError",
     "NumberRange",
@@ -169,25 +177,38 @@ __all__ = [
     "RateLimitError",
     "Reconnecting",
     "RetryPolicy",
+    "Reward",
     "ServerError",
+    "Session",
     "SizePreset",
     "SogniClient",
     "SogniConnectionError",
     "SogniError",
     "SogniTimeoutError",
+    "Subscription",
+    "SubscriptionPage",
+    "SubscriptionPlan",
     "SupportedModel",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
+    "TokenPair",
+    "TokenStore",
     "TokenUsage",
     "ToolCall",
     "ToolCallFunction",
+    "Transaction",
+    "TransactionHistory",
+    "TransactionQuery",
+    "UsernameValidation",
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
     "VideoControlNetParams",
     "VideoKeyframe",
     "VideoProjectParams",
+    "Wallet",
+    "WalletBalance",
     "__version__",
     "as_completed",
     "from_dict",

@@ -13,7 +13,8 @@ _HOMES = {
         "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
         "SogniConnectionError", "SogniError", "SogniTimeoutError", "ValidationError",
     ),
-    "models.account": ("AccountInfo", "Balances", "TokenBalance"),
+    "machine.token_store": ("TokenStore",),
+    "models.account": ("AccountInfo", "Balances", "TokenBalance", "UsernameValidation", "WalletBalance"),
     "models.catalogue": (
         "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
         "VideoAssetConfig", "VideoAssets",
@@ -33,6 +34,11 @@ _HOMES = {
     "models.params": ("ControlNetParams", "ImageProjectParams"),
     "models.video_params": ("VideoControlNetParams", "VideoKeyframe", "VideoProjectParams"),
     "models.records": ("JobRecord", "ProjectRecord"),
+    "models.rewards": ("Reward",),
+    "models.session": ("Session", "TokenPair", "Wallet"),
+    "models.stats": ("LeaderboardEntry",),
+    "models.subscriptions": ("FairUse", "Subscription", "SubscriptionPage", "SubscriptionPlan"),
+    "models.transactions": ("Transaction", "TransactionHistory", "TransactionQuery"),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

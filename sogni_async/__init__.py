@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         SogniTimeoutError,
         ValidationError,
     )
-    from sogni.models.account import AccountInfo, Balances, TokenBalance
+    from sogni.machine.token_store import TokenStore
+    from sogni.models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
     from sogni.models.audio_params import AudioProjectParams
     from sogni.models.catalogue import (
         AvailableModel,
@@ -79,8 +80,13 @@ if TYPE_CHECKING:
     from sogni.models.health import HealthCheck, HealthReport
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
+    from sogni.models.rewards import Reward
+    from sogni.models.session import Session, TokenPair, Wallet
+    from sogni.models.stats import LeaderboardEntry
+    from sogni.models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
+    from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from sogni.settings import VERSION as __version__  # noqa: N811  the name every package has for it
+    from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
     from .api.account import Account, CurrentAccount
@@ -141,6 +147,7 @@ __all__ = [
     "ErrorData",
     "EtaRange",
     "Event",
+    "FairUse",
     "HealthCheck",
     "HealthReport",
     "ImageProjectParams",
@@ -153,6 +160,7 @@ __all__ = [
     "LLMModelInfo",
     "LLMPreset",
     "LLMRange",
+    "LeaderboardEntry",
     "ModelOptions",
     "NotFoundError",
     "NumberRange",
@@ -170,25 +178,38 @@ __all__ = [
     "RateLimitError",
     "Reconnecting",
     "RetryPolicy",
+    "Reward",
     "ServerError",
+    "Session",
     "SizePreset",
     "SogniClient",
     "SogniConnectionError",
     "SogniError",
     "SogniTimeoutError",
+    "Subscription",
+    "SubscriptionPage",
+    "SubscriptionPlan",
     "SupportedModel",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
+    "TokenPair",
+    "TokenStore",
     "TokenUsage",
     "ToolCall",
     "ToolCallFunction",
+    "Transaction",
+    "TransactionHistory",
+    "TransactionQuery",
+    "UsernameValidation",
     "ValidationError",
     "VideoAssetConfig",
     "VideoAssets",
     "VideoControlNetParams",
     "VideoKeyframe",
     "VideoProjectParams",
+    "Wallet",
+    "WalletBalance",
     "__version__",
     "as_completed",
     "from_dict",

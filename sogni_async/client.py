@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from sogni.flows import account, health, sending
+from sogni.flows import account, health, sending, signing_in
 from sogni.models.health import HealthReport
 from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
@@ -23,6 +24,7 @@ from .api.chat import Chat
 from .api.low_level import ApiClient
 from .api.project import Project
 from .api.projects import Projects
+from .api.stats import Stats
 from .transport.engine import Engine
 
 
@@ -89,6 +91,7 @@ class SogniClient(Listening):
         self._projects = Projects(self._engine)
         self._account = Account(self._engine)
         self._chat = Chat(self._engine)
+        self._stats = Stats(self._engine)
         self._current_account = CurrentAccount(self._engine)
         self._api_client = ApiClient(self._engine)
 
@@ -161,7 +164,19 @@ class SogniClient(Listening):
     @property
     def is_authenticated(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return self._engine.state.signed_in
+        return self._engine.state.credentials.authenticated(time.time())
+
+    async def set_tokens(self, token: str | None, refresh_token: str) -> None:
+        """Go on with the tokens of an earlier session; an expired or missing access token is exchanged at once.
+
+        For clients made with `auth_type="token"`. Raises `ValidationError` for what are no tokens,
+        `AuthenticationError` when they are of no use any more.
+        """
+        await self._engine.run(signing_in.set_tokens(token, refresh_token))
+
+    async def check_auth(self) -> bool:
+        """Whether the cookies are good, so that this client is signed in; for `auth_type="cookies"`."""
+        return await self._engine.run(signing_in.check_auth())
 
     @property
     def app_id(self) -> str | None:
@@ -192,6 +207,11 @@ class SogniClient(Listening):
     def account(self) -> Account:
         """Account calls."""
         return self._account
+
+    @property
+    def stats(self) -> Stats:
+        """Statistics of the service."""
+        return self._stats
 
     @property
     def current_account(self) -> CurrentAccount:

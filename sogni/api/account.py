@@ -1,11 +1,17 @@
-"""`client.account` and `client.current_account`: who is signed in, what they have, on which network."""
+"""`client.account` and `client.current_account`: signing in, who it is, what they have and do with it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Literal
 
-from ..flows import account
-from ..models.account import AccountInfo, Balances
+from ..flows import account, money, signing_in, subscriptions
+from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
+from ..models.rewards import Reward
+from ..models.session import Session, Wallet
+from ..models.subscriptions import RedirectType, Subscription, SubscriptionPage, SubscriptionPlan, Term, Tier
+from ..models.transactions import Transaction, TransactionHistory, TransactionQuery
 from ..protocol.account_state import ACCOUNT_EVENTS
 from ..protocol.listeners import Listeners
 from ..settings import Network
@@ -64,6 +70,27 @@ class CurrentAccount(Listening):
         """Whether the wallet's address is known, so that somebody is signed in (account §15)."""
         return self._engine.state.account.wallet_address is not None
 
+    @property
+    def subscription(self) -> Subscription | None:
+        """The subscription as last told, None before that; its `active` alone decides (account §13.2)."""
+        return self._engine.state.account.subscription  # type: ignore[no-any-return]
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether a subscription is active on one of the unlimited tiers; False before any was told."""
+        subscription = self.subscription
+        return subscription is not None and subscription.is_unlimited
+
+    @property
+    def free_spark_locked(self) -> bool | None:
+        """Whether free Spark cannot be spent; None until the service says so (account §14)."""
+        return self._engine.state.account.free_spark_locked  # type: ignore[no-any-return]
+
+    @property
+    def free_spark_unlock_path(self) -> str | None:
+        """What unlocks free Spark: `trial` or `purchase`."""
+        return self._engine.state.account.free_spark_unlock_path  # type: ignore[no-any-return]
+
     def to_dict(self) -> dict[str, Any]:
         """The account at this moment, JSON-ready."""
         made: dict[str, Any] = self._engine.state.account.snapshot()
@@ -78,6 +105,61 @@ class Account:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+
+    # -- signing in ------------------------------------------------------------
+
+    def login(self, username: str, password: str, remember_me: bool = False, app_source: str | None = None) -> Session:
+        """Sign in with user name and password, and stay signed in: tokens are renewed by themselves.
+
+        `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
+        `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, other `ApiError`s.
+        """
+        flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
+        return self._engine.run(flow)  # type: ignore[no-any-return]
+
+    def create(
+        self,
+        username: str,
+        email: str,
+        password: str,
+        turnstile_token: str = "",
+        subscribe: bool = False,
+        referral_code: str | None = None,
+        remember_me: bool = False,
+        app_source: str | None = None,
+    ) -> Session:
+        """Make an account and sign in to it. `subscribe` is for the newsletter, `turnstile_token` the captcha's.
+
+        Needs the extra `sogni[wallet]` (ImportError). Raises `ConflictError` for a name that is taken.
+        """
+        flow = signing_in.create_account(
+            username=username,
+            email=email,
+            password=password,
+            turnstile_token=turnstile_token,
+            subscribe=subscribe,
+            referral_code=referral_code,
+            remember_me=remember_me,
+            app_source=app_source,
+        )
+        return self._engine.run(flow)  # type: ignore[no-any-return]
+
+    def logout(self) -> None:
+        """Sign out: the service forgets the session, this client its credentials, and the socket closes.
+
+        When the service cannot be told, the credentials are kept and the error is raised.
+        """
+        self._engine.run(signing_in.logout())
+
+    def get_wallet(self, username: str, password: str) -> Wallet:
+        """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
+        return self._engine.run(signing_in.wallet_of(username, password))  # type: ignore[no-any-return]
+
+    def validate_username(self, name: str) -> UsernameValidation:
+        """Whether a user name can be had (`.available`); a taken one is a result, a malformed one an `ApiError`."""
+        return self._engine.run(account.validate_username(name))  # type: ignore[no-any-return]
+
+    # -- who and what ----------------------------------------------------------
 
     def me(self) -> AccountInfo:
         """Who the credentials belong to. AuthenticationError when they are refused."""
@@ -97,3 +179,106 @@ class Account:
         Raises `SogniTimeoutError` when it does not answer (transport §12).
         """
         return self._engine.run(account.switch_network(network))  # type: ignore[no-any-return]
+
+    def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
+        """What a wallet holds outside of the account, on `base` or `etherlink`."""
+        return self._engine.run(account.wallet_balance(address, provider))  # type: ignore[no-any-return]
+
+    def transaction_history(
+        self,
+        status: str = "completed",
+        address: str | None = None,
+        limit: int = 20,
+        offset: int | None = None,
+        provider: str | None = None,
+    ) -> TransactionHistory:
+        """A page of transactions in `.entries`; `.next` has the keywords of the page after it.
+
+        `address` is a wallet's; None: the current account's. Amounts are exact. Raises `ValidationError`.
+        """
+        query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
+        return self._engine.run(account.transaction_history(query))  # type: ignore[no-any-return]
+
+    def transactions(
+        self,
+        status: str = "completed",
+        address: str | None = None,
+        limit: int = 100,
+        provider: str | None = None,
+    ) -> Iterator[Transaction]:
+        """All transactions, page by page of `limit` each, as far as they are asked for."""
+        query = TransactionQuery(status=status, address=address, limit=limit, provider=provider)
+        while True:
+            page = self._engine.run(account.transaction_history(query))
+            yield from page.entries
+            if not page.entries or (page.next.offset or 0) <= (query.offset or 0):
+                return
+            query = page.next
+
+    def rewards(self, provider: str | None = None) -> list[Reward]:
+        """What can be claimed, and what was."""
+        return self._engine.run(account.rewards(provider))  # type: ignore[no-any-return]
+
+    def claim_rewards(
+        self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
+    ) -> None:
+        """Claim rewards by their ids. Never sent twice."""
+        self._engine.run(account.claim_rewards(ids, turnstile_token, provider))
+
+    # -- money -----------------------------------------------------------------
+
+    def withdraw(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
+        """Take tokens out of the account into its wallet; never sent twice.
+
+        `amount` is exact: text, `Decimal` or int; a float counts as its shortest text. A wrong password and an
+        amount of 0 or below are a `ValidationError` before anything is sent. Needs a signed-in session (not an
+        API key) and the extra `sogni[wallet]`. Raises `InsufficientBalanceError`.
+        """
+        self._engine.run(money.withdraw(password, amount, provider))
+
+    def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
+        """Bring tokens from the wallet into the account, as `withdraw` takes them out.
+
+        When the service says that its contract may not spend them, the spending is approved once and the deposit
+        asked for again, up to three times, 10 seconds apart.
+        """
+        self._engine.run(money.deposit(password, amount, provider))
+
+    def approve_token_usage(self, password: str, spender: Literal["account", "staker"], provider: str = "base") -> None:
+        """Let a contract of the service spend tokens of the wallet. The password is not checked here (account §10)."""
+        self._engine.run(money.approve_token_usage(password, spender, provider))
+
+    # -- subscriptions ---------------------------------------------------------
+
+    def get_subscription_plans(self) -> list[SubscriptionPlan]:
+        """What can be subscribed to."""
+        return self._engine.run(subscriptions.subscription_plans())  # type: ignore[no-any-return]
+
+    def refresh_subscription(self) -> Subscription:
+        """The subscription, asked for now and kept in `current_account`."""
+        return self._engine.run(subscriptions.refresh_subscription())  # type: ignore[no-any-return]
+
+    def create_subscription_checkout(
+        self,
+        tier: Tier,
+        term: Term,
+        *,
+        redirect_type: RedirectType = "web",
+        app_source: str | None = None,
+        start_trial: bool | None = None,
+        device_id: str | None = None,
+    ) -> SubscriptionPage:
+        """The page (`.url`) where a subscription is paid for; needs a signed-in session, not an API key."""
+        flow = subscriptions.subscription_checkout(
+            tier,
+            term,
+            redirect_type=redirect_type,
+            app_source=app_source,
+            start_trial=start_trial,
+            device_id=device_id,
+        )
+        return self._engine.run(flow)  # type: ignore[no-any-return]
+
+    def create_subscription_portal_session(self) -> SubscriptionPage:
+        """The page (`.url`) where a subscription is managed; needs a signed-in session, not an API key."""
+        return self._engine.run(subscriptions.subscription_portal())  # type: ignore[no-any-return]

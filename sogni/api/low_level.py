@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..flows.requests import ask
 from ..flows.sending import send_frame
+from ..flows.signing_in import authenticate
+from ..models.session import TokenPair
 from ..protocol.http import HttpCall, query
 from ..protocol.listeners import Listeners
 from ..views import Listening
@@ -65,7 +68,7 @@ class SocketClient:
 
 
 class AuthState(Listening):
-    """Whether this client is signed in. Event: `updated` (bool)."""
+    """The credentials of this client. Event: `updated` (bool): signed in, with new tokens too, or signed out."""
 
     _events = frozenset({"updated"})
 
@@ -78,7 +81,23 @@ class AuthState(Listening):
     @property
     def is_authenticated(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return bool(self._engine.state.signed_in)
+        return bool(self._engine.state.credentials.authenticated(time.time()))
+
+    def backup(self) -> str | TokenPair | None:
+        """The credentials, to go on with later or elsewhere: the API key, a `TokenPair`, or None.
+
+        Secret: store it where only its owner reads. A refresh replaces both tokens, so take a new backup at every
+        `updated`; `TokenStore.follow` does. Raises `ValidationError` for cookies.
+        """
+        return self._engine.state.credentials.backup()  # type: ignore[no-any-return]
+
+    def authenticate(self, credentials: str | TokenPair | Mapping[str, str] | None = None) -> None:
+        """Go on with what `backup` gave: a key, a `TokenPair` or its stored form; nothing for cookies.
+
+        A pair whose access token has expired is exchanged at once. Raises `AuthenticationError` when that is refused,
+        `ValidationError` for what are no credentials of this client's kind.
+        """
+        self._engine.run(authenticate(credentials))
 
 
 class ApiClient:

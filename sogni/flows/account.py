@@ -1,15 +1,21 @@
-"""Account calls: who is signed in, what they have, on which network (account §5, §6, §12.3)."""
+"""Account calls: who is signed in, what they have and had, on which network (account §5 to §7, §12)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..models.account import AccountInfo, Balances
+from attrs import evolve
+
+from ..errors import ValidationError
+from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
+from ..models.rewards import Reward
+from ..models.transactions import TransactionHistory, TransactionQuery
+from ..protocol.account_calls import claim_call, history_call, read_history, read_rewards, read_validation
 from ..protocol.client_state import NETWORK, ClientState
-from ..protocol.http import get
+from ..protocol.http import get, post
 from ..protocol.subscriptions import subscription_update
 from .catalogue import check_network
-from .requests import ask_for
+from .requests import ask_for, request, request_done
 from .sending import send_frame
 from .steps import Flow, change, until
 
@@ -34,6 +40,40 @@ def refresh_balance() -> Flow[Balances]:
     balance = yield from account_balance()
     yield from change(lambda state, _: state.account.change(balance=balance))
     return balance
+
+
+def wallet_balance(address: str, provider: str) -> Flow[WalletBalance]:
+    """What a wallet holds."""
+    call = get("/v2/wallet/balance", walletAddress=address, provider=provider)
+    return (yield from ask_for(WalletBalance, call))
+
+
+def validate_username(name: str) -> Flow[UsernameValidation]:
+    """Whether a user name can be had; a taken one is a result."""
+    call = post("/v1/account/username/validate", {"username": name})
+    return read_validation(call, (yield from request(call)))
+
+
+def transaction_history(query: TransactionQuery) -> Flow[TransactionHistory]:
+    """A page of transactions; of the current account when no address is given."""
+    if query.address is None:
+        address = yield from change(lambda state, _: state.account.wallet_address)
+        query = evolve(query, address=address or (yield from fetch_account()).wallet_address)
+    if not query.address:
+        raise ValidationError("address must be given: the account's own is not known", field="address")
+    call = history_call(query)
+    return read_history(query, call, (yield from request(call)))
+
+
+def rewards(provider: str | None) -> Flow[list[Reward]]:
+    """What can be claimed, and what was."""
+    call = get("/v4/account/rewards", provider=provider)
+    return read_rewards(call, (yield from request(call)), provider)
+
+
+def claim_rewards(ids: Any, turnstile_token: str | None, provider: str | None) -> Flow[None]:
+    """Claim rewards."""
+    yield from request_done(claim_call(ids, turnstile_token, provider))
 
 
 def switch_network(network: str) -> Flow[str]:

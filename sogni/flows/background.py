@@ -12,9 +12,11 @@ from ..protocol import chores
 from .account import fetch_account
 from .catalogue import name_models
 from .recovery import check_liveness, give_up, poll, reconcile, resend
+from .refreshing import exchange
 from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project
 from .steps import Flow
+from .subscriptions import refresh_subscription
 
 
 def flow_of(chore: chores.Chore) -> Flow[None]:
@@ -40,6 +42,10 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return name_models(workers, turn)
         case chores.FetchAccount():
             return _quietly(fetch_account())
+        case chores.FetchSubscription():
+            return _quietly(refresh_subscription())
+        case chores.RefreshTokens(refresh):
+            return exchange(refresh)
         case _:
             assert_never(chore)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..errors import ApiError, ProtocolError, SogniConnectionError, SogniTimeoutError
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
+from .refreshing import have_fresh
 from .steps import Flow, change, http, pause
 
 T = TypeVar("T")
@@ -26,11 +27,18 @@ FAILURES = (ApiError, SogniConnectionError, SogniTimeoutError, ProtocolError)
 def request(call: HttpCall) -> Flow[HttpReply]:
     """Send a request, again after a passing failure when that does no harm (transport §17).
 
-    A 401 clears the credentials (transport §4.4).
+    An expired access token is exchanged before; a 401 clears the credentials that were used (transport §4.4, §5.1).
     """
-    reply = yield from repeated(call, lambda: http(call))
-    if reply.status == 401 and call.host != "storage":
-        yield from change(lambda state, _: state.unauthorized())
+    return (yield from repeated(call, lambda: _sent(call)))
+
+
+def _sent(call: HttpCall) -> Flow[HttpReply]:
+    if call.host == "storage" or call.anonymous:
+        return (yield from http(call))
+    turn = yield from have_fresh()
+    reply = yield from http(call)
+    if reply.status == 401:
+        yield from change(lambda state, _: state.unauthorized(turn))
     return reply
 
 
@@ -76,6 +84,13 @@ def ask(call: HttpCall) -> Flow[Any]:
     """The bare JSON of an answer."""
     reply = yield from request(call)
     return json_of(call, reply)
+
+
+def request_done(call: HttpCall) -> Flow[None]:
+    """Send a request whose answer says no more than that it worked."""
+    reply = yield from request(call)
+    if not reply.ok:
+        raise error_of(call, reply)
 
 
 def ask_data(call: HttpCall) -> Flow[Any]:

@@ -129,6 +129,19 @@ class Clock:
 
 
 @frozen
+class AppId:
+    """The app id of this client, chosen when there is none yet (transport §1)."""
+
+
+@frozen
+class Compute:
+    """Call a function that takes its time and touches nothing; asyncio does it off the event loop."""
+
+    what: str
+    function: Callable[[], Any] = field(repr=False)
+
+
+@frozen
 class Together:
     """Run flows side by side; the outcome is the list of their results, the first error is raised."""
 
@@ -149,6 +162,8 @@ Step = (
     | Connect
     | NewId
     | Clock
+    | AppId
+    | Compute
     | Together
 )
 Flow = Generator[Step, Any, R]
@@ -234,6 +249,18 @@ def clock() -> Flow[float]:
     """Monotonic seconds."""
     seconds: float = yield Clock()
     return seconds
+
+
+def app_id() -> Flow[str]:
+    """What the connection is known by."""
+    known: str = yield AppId()
+    return known
+
+
+def compute(what: str, function: Callable[[], T]) -> Flow[T]:
+    """Do arithmetic that takes its time."""
+    outcome: T = yield Compute(what, function)
+    return outcome
 
 
 def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
-__all__ = ["AppSlot", "acquire_app_id"]
+__all__ = ["AppSlot", "acquire_app_id", "state_directory"]
 
 _SLOTS = 1000
 _INSTALLATION = "installation"
@@ -71,7 +71,7 @@ def acquire_app_id(environ: Mapping[str, str], state_dir: Path | None = None) ->
     `state_dir` is made when missing; None means `sogni` in the user's directory for application state.
     """
     try:
-        directory = state_dir or _state_directory(environ)
+        directory = state_dir or state_directory(environ)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         installation = _installation_id(directory)
         for number in range(_SLOTS):
@@ -87,7 +87,8 @@ def acquire_app_id(environ: Mapping[str, str], state_dir: Path | None = None) ->
     return AppSlot(str(uuid4()).upper())
 
 
-def _state_directory(environ: Mapping[str, str]) -> Path:
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where this user's applications keep what they need again, below it our part. RuntimeError without a home."""
     if sys.platform == "win32":
         root = environ.get("LOCALAPPDATA", "")
         return Path(root or Path.home() / "AppData" / "Local") / "sogni"

@@ -48,3 +48,26 @@ class AccountInfo(Model):
     discord_linked: bool | None = None
     discord_server_member: bool | None = None
     discord_username: str | None = None
+
+
+@frozen(kw_only=True)
+class WalletBalance(Model):
+    """What a wallet holds outside of the account (account §6.2)."""
+
+    sogni: Decimal = ZERO
+    spark: Decimal = ZERO
+    ether: Decimal = ZERO
+
+
+@frozen(kw_only=True)
+class UsernameValidation(Model):
+    """What the service says of a user name; a taken one is an answer, too (account §12.2)."""
+
+    status: str = "success"
+    message: str | None = None
+    error_code: int | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the name can be had."""
+        return self.status != "error" and self.error_code is None

@@ -95,11 +95,12 @@ def read_time(value: Any) -> datetime:
 
 
 def _is_open_enum(kind: Any) -> bool:
-    """`Literal["a", "b"] | str`: known values plus whatever a newer server sends."""
+    """`Literal["a", "b"] | str`, and None: known values plus whatever a newer server sends."""
     if get_origin(kind) not in (Union, UnionType):
         return False
     parts = get_args(kind)
-    return str in parts and all(part is str or get_origin(part) is Literal for part in parts)
+    open_parts = [part for part in parts if part is not type(None)]
+    return len(open_parts) > 1 and str in parts and all(it is str or get_origin(it) is Literal for it in open_parts)
 
 
 def _made_for_models(converter: cattrs.Converter) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from ..models.account import AccountInfo, Balances
 from ..models.converter import to_dict
+from ..models.subscriptions import Subscription
+from .entitlement import Ordering, snapshot_of
 from .listeners import Listeners
 from .outbox import Outbox
 
@@ -28,7 +30,10 @@ class AccountState:
         self.wallet_address: str | None = None
         self.username: str | None = None
         self.email: str | None = None
-        self.subscription: dict[str, Any] | None = None
+        self.subscription: Subscription | None = None
+        self.free_spark_locked: bool | None = None
+        self.free_spark_unlock_path: str | None = None
+        self.ordering = Ordering()
 
     def change(self, **values: Any) -> None:
         """Set what is different and tell of it once."""
@@ -53,7 +58,28 @@ class AccountState:
             username=None,
             email=None,
             subscription=None,
+            free_spark_locked=None,
+            free_spark_unlock_path=None,
         )
+        self.ordering.reset()
+
+    def subscribed(self, snapshot: Subscription, asked_at: int) -> Subscription | None:
+        """The answer of REST, asked for when the socket had written `asked_at` times; returns what counts now."""
+        if self.ordering.accepts(snapshot, asked_at=asked_at):
+            self.change(subscription=snapshot)
+        return self.subscription
+
+    def entitled(self, entitlement: dict[str, Any], now: float) -> None:
+        """An entitlement of the socket (account §13.5)."""
+        snapshot = snapshot_of(entitlement, now)
+        if self.ordering.accepts(snapshot, asked_at=None):
+            self.change(subscription=snapshot)
+
+    def spark_lock(self, frame: dict[str, Any]) -> None:
+        """Whether free Spark can be spent, when a frame says so (account §14)."""
+        locked, path = frame.get("freeSparkLocked"), frame.get("freeSparkUnlockPath")
+        if isinstance(locked, bool):
+            self.change(free_spark_locked=locked, free_spark_unlock_path=path if isinstance(path, str) else None)
 
     def snapshot(self) -> dict[str, Any]:
         """The account at this moment, JSON-ready; what is not known is left out."""
@@ -64,5 +90,8 @@ class AccountState:
             "walletAddress": self.wallet_address,
             "username": self.username,
             "email": self.email,
+            "subscription": to_dict(self.subscription),
+            "freeSparkLocked": self.free_spark_locked,
+            "freeSparkUnlockPath": self.free_spark_unlock_path,
         }
         return {name: value for name, value in known.items() if value is not None}

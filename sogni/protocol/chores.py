@@ -71,6 +71,21 @@ class FetchAccount(NamedTuple):
     """Read who is signed in (transport §1)."""
 
 
+class FetchSubscription(NamedTuple):
+    """Read the subscription, because the service did not say it by itself (account §13.5)."""
+
+
+class RefreshTokens(NamedTuple):
+    """Exchange a refresh token for a new pair (transport §5.1)."""
+
+    refresh: Any
+
+    @property
+    def urgent(self) -> bool:
+        """Other background work waits for it."""
+        return True
+
+
 Chore = (
     SignResults
     | SignPreview
@@ -82,4 +97,6 @@ Chore = (
     | Poll
     | NameModels
     | FetchAccount
+    | FetchSubscription
+    | RefreshTokens
 )

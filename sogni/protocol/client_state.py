@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
+from ..errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError, SogniError
 from ..models.account import AccountInfo, Balances
 from ..models.catalogue import AvailableModel
 from ..models.chat import LLMModelInfo
@@ -23,6 +23,7 @@ from .catalogue_state import CatalogueState
 from .chat_frames import CHAT_EVENTS, CHAT_MODELS, ChatFrames
 from .chat_state import ChatState
 from .connection import Closed, Connection
+from .credentials import Credentials, Refresh, signed_out_error
 from .listeners import Listeners
 from .outbox import Outbox, Wakers
 from .project_frames import PROJECTS_EVENTS, ProjectFrames
@@ -42,7 +43,7 @@ class ClientState(ProjectFrames, ChatFrames):
     def __init__(self, settings: Settings, app_id: str) -> None:
         self.settings = settings
         self.app_id = app_id
-        self.api_key = settings.api_key
+        self.credentials = Credentials(settings.auth_type, settings.api_key)
         self.network: str = settings.network
         self.subscriptions = dict(settings.socket_event_subscriptions)
         self.out = Outbox()
@@ -76,6 +77,7 @@ class ClientState(ProjectFrames, ChatFrames):
             "swarmLLMModels": self._swarm_llm_models,
             "socketEventSubscriptionsUpdated": self._subscriptions,
             "toastMessage": self._toast,
+            "subscriptionEntitlementUpdated": self._entitled,
             "jobState": self._either_job_state,
             "jobProgress": self._job_progress,
             "jobETA": self._job_eta,
@@ -93,17 +95,15 @@ class ClientState(ProjectFrames, ChatFrames):
     @property
     def signed_in(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return self.api_key is not None
+        return self.credentials.present
 
     def auth_headers(self) -> dict[str, str]:
         """The header that says who asks (transport §5)."""
-        return {"api-key": self.api_key} if self.api_key is not None else {}
+        return self.credentials.headers()
 
     def signed_out_error(self) -> AuthenticationError:
         """A new error for work that needs credentials when there are none (any more)."""
-        if self.settings.api_key is not None:
-            return AuthenticationError("the service refused the API key; make a client with a valid one", status=401)
-        return AuthenticationError("nobody is signed in: give an api_key, or set SOGNI_API_KEY", status=401)
+        return signed_out_error(self.credentials, had_key=self.settings.api_key is not None)
 
     def check_may_connect(self, *, again: bool = False) -> None:
         """Raise why a socket must not be opened; `again`: on purpose, after the service refused it."""
@@ -116,16 +116,58 @@ class ClientState(ProjectFrames, ChatFrames):
             refused = closed is not None and connection.clears_credentials(closed.code)
             raise self.why_closed() if refused else self.signed_out_error()
 
-    def unauthorized(self) -> None:
-        """A request was answered with 401: the credentials are no good (transport §4.4)."""
-        if not self.signed_in:
+    def unauthorized(self, turn: int | None = None) -> None:
+        """A request was answered with 401: the credentials of then are no good (transport §4.4).
+
+        `turn` is that of the credentials it was sent with; others have come since when it is not the present one.
+        """
+        if turn is None or turn == self.credentials.turn:
+            self.sign_out(lost=True)
+
+    def sign_out(self, *, lost: bool = False) -> None:
+        """Forget the credentials; whoever waits for something of theirs is told. `lost`: they are no good."""
+        if not self.credentials.clear(lost=lost):
             return
-        self.api_key = None
         self.stop_connection()
         self.account.reset()
         for project in self.projects.values():
             self.out.wake(project)
+        self.out.wake(CONNECTION)
         self.out.tell(self.auth_listeners, "updated", False)
+
+    def signed_in_as(self, *, fetch: bool = True) -> None:
+        """There are new credentials; `fetch`: find out in the background whose they are (transport §5)."""
+        address, known = self.credentials.address, self.account.wallet_address
+        if address and known and address.casefold() != known.casefold():
+            # The socket belongs to somebody else; the next call that needs one opens another.
+            self.stop_connection()
+            self.account.reset()
+        self.out.tell(self.auth_listeners, "updated", True)
+        if fetch:
+            self.out.begin(chores.FetchAccount())
+
+    def fresh(self, now: float) -> Refresh | None:
+        """The refresh to wait for before anything can be sent; None when the credentials can be used as they are."""
+        if not self.credentials.wants_refresh(now):
+            return None
+        refresh, new = self.credentials.begin_refresh()
+        if new:
+            self.out.begin(chores.RefreshTokens(refresh))
+        return refresh
+
+    def refreshed(self, refresh: Refresh, token: str, refresh_token: str) -> None:
+        """The new pair is there; it is of no use when somebody else has signed in meanwhile."""
+        refresh.finished = True
+        self.out.wake(refresh)
+        if refresh.turn == self.credentials.turn and self.credentials.use_tokens(token, refresh_token):
+            self.out.tell(self.auth_listeners, "updated", True)
+
+    def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:
+        """There is no new pair; `clears`: because the service gives none (transport §5.1)."""
+        refresh.finished, refresh.error = True, error
+        self.out.wake(refresh)
+        if clears:
+            self.unauthorized(refresh.turn)
 
     # -- the connection --------------------------------------------------------
 
@@ -151,8 +193,7 @@ class ClientState(ProjectFrames, ChatFrames):
             self.account.change(network_status="connecting", network=self.network)
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
         else:
-            if self.signed_in and connection.clears_credentials(closed.code):
-                self.api_key = None
+            if connection.clears_credentials(closed.code) and self.credentials.clear(lost=True):
                 self.account.reset()
                 self.out.tell(self.auth_listeners, "updated", False)
             self._disconnected(closed)
@@ -246,9 +287,10 @@ class ClientState(ProjectFrames, ChatFrames):
         self.connection.authenticated()
         self.out.wake(CONNECTION)
         self.chats_after_return(data.get("activeLLMJobIDs"))
-        if self.api_key is not None:
+        if self.credentials.kind == "api_key" and self.signed_in:
             names = {"username": data.get("username"), "wallet_address": data.get("address")}
             self.account.change(**{name: value for name, value in names.items() if value and isinstance(value, str)})
+        self._told_subscription(data, now)
         if data.get("clientType", "artist") != "artist":
             return
         # Only a snapshot that can be read makes asking for one unnecessary.
@@ -274,6 +316,21 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def _balance(self, payload: Any, now: float) -> None:
         self.account.change(balance=read(Balances, payload, "the balanceUpdate frame"))
+
+    def _told_subscription(self, data: dict[str, Any], now: float) -> None:
+        """What `authenticated` says of the subscription; older servers say nothing, and are asked (account §13.5)."""
+        self.account.spark_lock(data)
+        entitlement = data.get("subscriptionEntitlement")
+        if isinstance(entitlement, dict):
+            self.account.entitled(entitlement, now)
+        elif self.signed_in:
+            self.out.begin(chores.FetchSubscription())
+
+    def _entitled(self, payload: Any, now: float) -> None:
+        if not isinstance(payload, dict):
+            raise ProtocolError("the subscription entitlement is no object")
+        self.account.spark_lock(payload)
+        self.account.entitled(payload, now)
 
     def _network_changed(self, payload: Any, now: float) -> None:
         network = payload.get("network") if isinstance(payload, dict) else None

@@ -35,7 +35,7 @@ class Route:
     @property
     def with_credentials(self) -> bool:
         """Whether the next request may say who asks: only to the host the call is meant for."""
-        return self._call.host != "storage" and _origin(self.url) == self._home
+        return self._call.host != "storage" and not self._call.anonymous and _origin(self.url) == self._home
 
     @property
     def host(self) -> str:

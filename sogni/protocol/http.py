@@ -42,6 +42,8 @@ class HttpCall:
     body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = False
+    anonymous: bool = False
+    """Whether it goes without credentials."""
     timeout: float | None = None
 
     @property

@@ -43,16 +43,22 @@ class Chores:
         self._free = 0
         self._ended = False
 
-    def begin(self, flow: Flow[None]) -> None:
-        """Run a flow as soon as a thread is free."""
+    def begin(self, flow: Flow[None], *, urgent: bool = False) -> None:
+        """Run a flow as soon as a thread is free; an urgent one gets one of its own when none is.
+
+        Urgent is what others wait for: they may hold all threads there are.
+        """
         with self._changed:
             if self._ended:
                 flow.close()
                 return
-            self._ready.append(flow)
+            if urgent:
+                self._ready.appendleft(flow)
+            else:
+                self._ready.append(flow)
             if self._free >= len(self._ready):
                 self._changed.notify()
-            elif len(self._threads) < MOST_THREADS:
+            elif urgent or len(self._threads) < MOST_THREADS:
                 self._start_thread()
 
     def _start_thread(self) -> None:

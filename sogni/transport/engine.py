@@ -23,6 +23,7 @@ from ..flows.asking import ask, out_of_time, topics_of
 from ..flows.background import flow_of
 from ..flows.steps import Flow, Pause, Step, Until
 from ..machine.app_slots import AppSlot, acquire_app_id
+from ..machine.cookies import Cookies
 from ..machine.sources import open_source
 from ..protocol.chores import Chore
 from ..protocol.client_state import CLOSED, SOCKET, ClientState
@@ -69,6 +70,7 @@ class Engine:
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
         self._chores = Chores(lambda: _performer(reference), _jittered)
+        self.cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._waker = Waker()
         self.state.wakers.add(SOCKET, self._waker)
@@ -87,7 +89,7 @@ class Engine:
 
             install_filter()
             with self._connecting:
-                self._http = self._http or Http(self.settings, self.state.auth_headers)
+                self._http = self._http or Http(self.settings, self.state.auth_headers, self.cookies)
         return self._http
 
     # -- running flows ---------------------------------------------------------
@@ -131,7 +133,7 @@ class Engine:
 
     def _begin_chores(self, begun: list[Chore]) -> None:
         for chore in begun:
-            self._chores.begin(flow_of(chore))
+            self._chores.begin(flow_of(chore), urgent=getattr(chore, "urgent", False))
 
     # -- steps -----------------------------------------------------------------
 
@@ -187,6 +189,10 @@ class Engine:
                 slot = acquire_app_id(os.environ)
                 self._slots.append(slot)
                 self.state.app_id = slot.app_id
+
+    def _app_id(self, _: steps.AppId) -> str:
+        self._have_app_id()
+        return self.state.app_id
 
     def _start_reader(self) -> None:
         with self.lock:
@@ -404,5 +410,7 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Connect: Engine._connect,
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
+    steps.AppId: Engine._app_id,
+    steps.Compute: lambda engine, step: step.function(),
     steps.Together: Engine._together,
 }

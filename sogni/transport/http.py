@@ -12,12 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 import urllib3
 
 from ..errors import ClientClosedError, SogniConnectionError, SogniError
+from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..machine.sources import MediaSource, finished_spool, spool
@@ -38,8 +40,9 @@ class Http:
     open new ones.
     """
 
-    def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]], cookies: Cookies) -> None:
         self._settings = settings
+        self._cookies = cookies
         self._auth_headers = auth_headers
         self._idle: deque[requests.Session] = deque()
         self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
@@ -89,6 +92,8 @@ class Http:
         session = requests.Session()
         # The environment is read by `proxies`, for REST and WebSocket alike; a .netrc would add credentials.
         session.trust_env = False
+        # One store for all sessions, and for the service's hosts only, is in `Cookies`.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._all.add(session)
         session.verify = ca_bundle_for(self._settings.ca_bundle, os.environ)
         return session
@@ -191,9 +196,11 @@ class Http:
         """Send a call and follow redirects; credentials never go to another origin."""
         route = Route(call, self._settings)
         while True:
-            own = self._auth_headers() if route.with_credentials else {}
+            own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
             headers = {**call.headers, **own}
             response = self._exchange(session, call, route.method, route.url, headers, timeout, body)
+            if route.with_credentials:
+                self._cookies.keep(route.url, response.raw.headers.getlist("set-cookie"))
             location = response.headers.get("location")
             try:
                 if not route.follow(response.status_code, location, streamed=body is not None):

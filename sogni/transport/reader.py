@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
+from ..flows.refreshing import have_fresh
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
 from ..protocol.frames import decode_frame
@@ -44,6 +45,10 @@ def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
                 return
             move, until = engine.next_move()
             if move == "connect":
+                refused = _without_fresh(engine)
+                if refused is not None:
+                    engine.socket_lost(refused)
+                    continue
                 request = _Handshake(engine)
                 del engine
                 if socket is not None:
@@ -86,6 +91,15 @@ def _drop(waker: Waker, socket: SerialSocket) -> None:
     socket.shutdown()
 
 
+def _without_fresh(engine: Engine) -> Closed | None:
+    """Have an access token that can be used; why there is none, otherwise (transport §5.1)."""
+    try:
+        engine.run(have_fresh())
+    except SogniError as error:
+        return Closed(ABNORMAL, "", error)
+    return None
+
+
 class _Handshake:
     """What is needed to connect, taken from the state at one moment."""
 
@@ -95,7 +109,7 @@ class _Handshake:
         self.url = handshake_url(
             settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
         )
-        self.headers = state.auth_headers()
+        self.headers = {**state.auth_headers(), **engine.cookies.header_for(self.url)}
         self.timeout = settings.timeouts.connect
         self.proxy = proxy_for(self.url, settings.proxy, os.environ)
         self.ca_bundle = ca_bundle_for(settings.ca_bundle, os.environ)

@@ -1,11 +1,17 @@
-"""`client.account` and `client.current_account`: who is signed in, what they have, on which network."""
+"""`client.account` and `client.current_account`: signing in, who it is, what they have and do with it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Any, Literal
 
-from sogni.flows import account
-from sogni.models.account import AccountInfo, Balances
+from sogni.flows import account, money, signing_in, subscriptions
+from sogni.models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
+from sogni.models.rewards import Reward
+from sogni.models.session import Session, Wallet
+from sogni.models.subscriptions import RedirectType, Subscription, SubscriptionPage, SubscriptionPlan, Term, Tier
+from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
 from sogni.protocol.account_state import ACCOUNT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.settings import Network
@@ -64,6 +70,27 @@ class CurrentAccount(Listening):
         """Whether the wallet's address is known, so that somebody is signed in (account §15)."""
         return self._engine.state.account.wallet_address is not None
 
+    @property
+    def subscription(self) -> Subscription | None:
+        """The subscription as last told, None before that; its `active` alone decides (account §13.2)."""
+        return self._engine.state.account.subscription  # type: ignore[no-any-return]
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether a subscription is active on one of the unlimited tiers; False before any was told."""
+        subscription = self.subscription
+        return subscription is not None and subscription.is_unlimited
+
+    @property
+    def free_spark_locked(self) -> bool | None:
+        """Whether free Spark cannot be spent; None until the service says so (account §14)."""
+        return self._engine.state.account.free_spark_locked  # type: ignore[no-any-return]
+
+    @property
+    def free_spark_unlock_path(self) -> str | None:
+        """What unlocks free Spark: `trial` or `purchase`."""
+        return self._engine.state.account.free_spark_unlock_path  # type: ignore[no-any-return]
+
     def to_dict(self) -> dict[str, Any]:
         """The account at this moment, JSON-ready."""
         made: dict[str, Any] = self._engine.state.account.snapshot()
@@ -78,6 +105,63 @@ class Account:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+
+    # -- signing in ------------------------------------------------------------
+
+    async def login(
+        self, username: str, password: str, remember_me: bool = False, app_source: str | None = None
+    ) -> Session:
+        """Sign in with user name and password, and stay signed in: tokens are renewed by themselves.
+
+        `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
+        `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, other `ApiError`s.
+        """
+        flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def create(
+        self,
+        username: str,
+        email: str,
+        password: str,
+        turnstile_token: str = "",
+        subscribe: bool = False,
+        referral_code: str | None = None,
+        remember_me: bool = False,
+        app_source: str | None = None,
+    ) -> Session:
+        """Make an account and sign in to it. `subscribe` is for the newsletter, `turnstile_token` the captcha's.
+
+        Needs the extra `sogni[wallet]` (ImportError). Raises `ConflictError` for a name that is taken.
+        """
+        flow = signing_in.create_account(
+            username=username,
+            email=email,
+            password=password,
+            turnstile_token=turnstile_token,
+            subscribe=subscribe,
+            referral_code=referral_code,
+            remember_me=remember_me,
+            app_source=app_source,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def logout(self) -> None:
+        """Sign out: the service forgets the session, this client its credentials, and the socket closes.
+
+        When the service cannot be told, the credentials are kept and the error is raised.
+        """
+        await self._engine.run(signing_in.logout())
+
+    async def get_wallet(self, username: str, password: str) -> Wallet:
+        """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
+        return await self._engine.run(signing_in.wallet_of(username, password))  # type: ignore[no-any-return]
+
+    async def validate_username(self, name: str) -> UsernameValidation:
+        """Whether a user name can be had (`.available`); a taken one is a result, a malformed one an `ApiError`."""
+        return await self._engine.run(account.validate_username(name))  # type: ignore[no-any-return]
+
+    # -- who and what ----------------------------------------------------------
 
     async def me(self) -> AccountInfo:
         """Who the credentials belong to. AuthenticationError when they are refused."""
@@ -97,3 +181,109 @@ class Account:
         Raises `SogniTimeoutError` when it does not answer (transport §12).
         """
         return await self._engine.run(account.switch_network(network))  # type: ignore[no-any-return]
+
+    async def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
+        """What a wallet holds outside of the account, on `base` or `etherlink`."""
+        return await self._engine.run(account.wallet_balance(address, provider))  # type: ignore[no-any-return]
+
+    async def transaction_history(
+        self,
+        status: str = "completed",
+        address: str | None = None,
+        limit: int = 20,
+        offset: int | None = None,
+        provider: str | None = None,
+    ) -> TransactionHistory:
+        """A page of transactions in `.entries`; `.next` has the keywords of the page after it.
+
+        `address` is a wallet's; None: the current account's. Amounts are exact. Raises `ValidationError`.
+        """
+        query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
+        return await self._engine.run(account.transaction_history(query))  # type: ignore[no-any-return]
+
+    async def transactions(
+        self,
+        status: str = "completed",
+        address: str | None = None,
+        limit: int = 100,
+        provider: str | None = None,
+    ) -> AsyncIterator[Transaction]:
+        """All transactions, page by page of `limit` each, as far as they are asked for."""
+        query = TransactionQuery(status=status, address=address, limit=limit, provider=provider)
+        while True:
+            page = await self._engine.run(account.transaction_history(query))
+            for entry in page.entries:
+                yield entry
+            if not page.entries or (page.next.offset or 0) <= (query.offset or 0):
+                return
+            query = page.next
+
+    async def rewards(self, provider: str | None = None) -> list[Reward]:
+        """What can be claimed, and what was."""
+        return await self._engine.run(account.rewards(provider))  # type: ignore[no-any-return]
+
+    async def claim_rewards(
+        self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
+    ) -> None:
+        """Claim rewards by their ids. Never sent twice."""
+        await self._engine.run(account.claim_rewards(ids, turnstile_token, provider))
+
+    # -- money -----------------------------------------------------------------
+
+    async def withdraw(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
+        """Take tokens out of the account into its wallet; never sent twice.
+
+        `amount` is exact: text, `Decimal` or int; a float counts as its shortest text. A wrong password and an
+        amount of 0 or below are a `ValidationError` before anything is sent. Needs a signed-in session (not an
+        API key) and the extra `sogni[wallet]`. Raises `InsufficientBalanceError`.
+        """
+        await self._engine.run(money.withdraw(password, amount, provider))
+
+    async def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
+        """Bring tokens from the wallet into the account, as `withdraw` takes them out.
+
+        When the service says that its contract may not spend them, the spending is approved once and the deposit
+        asked for again, up to three times, 10 seconds apart.
+        """
+        await self._engine.run(money.deposit(password, amount, provider))
+
+    async def approve_token_usage(
+        self, password: str, spender: Literal["account", "staker"], provider: str = "base"
+    ) -> None:
+        """Let a contract of the service spend tokens of the wallet. The password is not checked here (account §10)."""
+        await self._engine.run(money.approve_token_usage(password, spender, provider))
+
+    # -- subscriptions ---------------------------------------------------------
+
+    async def get_subscription_plans(self) -> list[SubscriptionPlan]:
+        """What can be subscribed to."""
+        return await self._engine.run(subscriptions.subscription_plans())  # type: ignore[no-any-return]
+
+    async def refresh_subscription(self) -> Subscription:
+        """The subscription, asked for now and kept in `current_account`."""
+        return await self._engine.run(subscriptions.refresh_subscription())  # type: ignore[no-any-return]
+
+    async def create_subscription_checkout(
+        self,
+        tier: Tier,
+        term: Term,
+        *,
+        redirect_type: RedirectType = "web",
+        app_source: str | None = None,
+        start_trial: bool | None = None,
+        device_id: str | None = None,
+    ) -> SubscriptionPage:
+        """The page (`.url`) where a subscription is paid for; needs a signed-in session, not an API key."""
+        flow = subscriptions.subscription_checkout(
+            tier,
+            term,
+            redirect_type=redirect_type,
+            app_source=app_source,
+            start_trial=start_trial,
+            device_id=device_id,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+    async def create_subscription_portal_session(self) -> SubscriptionPage:
+        """The page (`.url`) where a subscription is managed; needs a signed-in session, not an API key."""
+        return await self._engine.run(subscriptions.subscription_portal())  # type: ignore[no-any-return]

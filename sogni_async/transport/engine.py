@@ -23,6 +23,7 @@ from sogni.flows.asking import ask, out_of_time, topics_of
 from sogni.flows.background import flow_of
 from sogni.flows.steps import Flow, Pause, Step, Until
 from sogni.machine.app_slots import acquire_app_id
+from sogni.machine.cookies import Cookies
 from sogni.machine.sources import open_source
 from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
 from sogni.protocol.connection import Closed
@@ -68,7 +69,8 @@ class Engine:
         dispatcher = Dispatcher(lambda value: _presented(reference, value))
         chores = Chores(lambda: _performer(reference), _jittered)
         # Through the reference: what is held must not keep the client, or it could never be dropped.
-        http = Http(self.settings, lambda: _auth_headers(reference))
+        self.cookies = Cookies(self.settings.auth_type == "cookies")
+        http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
         self._held = Holdings(chores, dispatcher, http)
         self._state.wakers.add(SOCKET, self._held.waker)
         self._socket: Socket | None = None
@@ -199,6 +201,10 @@ class Engine:
         if not self._state.app_id:
             self._held.slot = acquire_app_id(os.environ)
             self._state.app_id = self._held.slot.app_id
+
+    def _app_id(self, _: steps.AppId) -> str:
+        self._have_app_id()
+        return self._state.app_id
 
     def _start_reader(self) -> None:
         held = self._held
@@ -373,6 +379,7 @@ async def _open_media(_: Engine, step: steps.OpenMedia) -> Any:
 _AT_ONCE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Change: Engine._change,
     steps.Connect: Engine._connect,
+    steps.AppId: Engine._app_id,
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
 }
@@ -386,5 +393,6 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.OpenMedia: _open_media,
     steps.Pause: _pause,
     steps.Until: Engine._until,
+    steps.Compute: lambda engine, step: asyncio.to_thread(step.function),
     steps.Together: Engine._together,
 }

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.machine.cookies import Cookies
 from sogni.machine.downloads import PartialFile, PathFor
 from sogni.machine.sources import MediaSource, finished_spool, spool
 from sogni.protocol.exchange import Route, limit_of, no_answer, no_connection
@@ -32,8 +33,11 @@ _REPLY_LIMIT = 8 * 1024 * 1024
 class Http:
     """The HTTP side of one client, in one loop."""
 
-    def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]], cookies: Cookies | None = None
+    ) -> None:
         self._settings = settings
+        self._cookies = cookies or Cookies(False)
         self._auth_headers = auth_headers
         self._ways = Ways(settings)
         self._session: Session | None = None
@@ -168,6 +172,8 @@ class Http:
         """Send a call and follow redirects; credentials never go to another origin."""
         while True:
             response = await self._exchange(session, call, route, timeout, body)
+            if route.with_credentials:
+                self._cookies.keep(route.url, response.headers.getall("Set-Cookie", ()))
             try:
                 if not route.follow(response.status, response.headers.get("Location"), streamed=body is not None):
                     return response
@@ -179,7 +185,7 @@ class Http:
     async def _exchange(
         self, session: Session, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
-        own = self._auth_headers() if route.with_credentials else {}
+        own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
         options = self._ways.options_for(route.url, {**call.headers, **own})
         connect = self._settings.timeouts.connect
         if body is not None:

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
+from sogni.flows.refreshing import have_fresh
 from sogni.protocol.connection import ABNORMAL, NORMAL, Closed
 from sogni.protocol.frames import decode_frame
 from sogni.protocol.handshake import handshake_url
@@ -39,6 +40,12 @@ async def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
                 return
             move, until = engine.next_move()
             if move == "connect":
+                del engine
+                if not await _have_fresh(reference, waker):
+                    continue
+                engine = reference()
+                if engine is None:
+                    return
                 request = _Handshake(engine)
                 del engine
                 if socket is not None:
@@ -76,6 +83,22 @@ async def _for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def _have_fresh(reference: weakref.ref[Engine], waker: Waker) -> bool:
+    """Have an access token that can be used before connecting (transport §5.1); False: ask the state again."""
+
+    async def prepare() -> bool:
+        engine = reference()
+        if engine is not None:
+            await engine.run(have_fresh())
+        return True
+
+    try:
+        return await waker.limit(prepare, None) is True
+    except SogniError as error:
+        _lost(reference, Closed(ABNORMAL, "", error))
+        return False
+
+
 class _Handshake:
     """What is needed to connect, taken from the state at one moment."""
 
@@ -85,7 +108,7 @@ class _Handshake:
         self.url = handshake_url(
             settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
         )
-        self.headers = state.auth_headers()
+        self.headers = {**state.auth_headers(), **engine.cookies.header_for(self.url)}
         self.timeout = settings.timeouts.connect
         self.http = engine.http
 

@@ -27,6 +27,7 @@ AREAS = (
     "lifecycle",
     "estimates",
     "catalogue",
+    "account",
     "errors",
     "transport",
 )

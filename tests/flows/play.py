@@ -239,6 +239,10 @@ class Stage:
             case steps.NewId():
                 self._ids += 1
                 return f"ID-{self._ids}"
+            case steps.AppId():
+                return self.state.app_id
+            case steps.Compute():
+                return step.function()
             case steps.Connect():
                 return self.state.connection.connect_wanted() and None
             case steps.OpenMedia(name, value):

@@ -166,7 +166,7 @@ def test_the_next_reconciliation_begins_when_one_is_over(stage: Stage) -> None:
     stage.project()
     for _ in range(3):
         stage.receives("authenticated", {})
-    first, *more = stage.begun
+    first, *more = [chore for chore in stage.begun if chore != chores.FetchSubscription()]
     assert (first, more) == (chores.Reconcile(Snapshot()), [])
     stage.play(reconcile(active(running())))
     assert stage.begun == [chores.Reconcile(Snapshot())]

@@ -205,7 +205,7 @@ def test_the_directory_of_each_system(
     platform: str, environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    assert app_slots._state_directory(environ) == Path(expected)
+    assert app_slots.state_directory(environ) == Path(expected)
 
 
 @posix

@@ -1,0 +1,197 @@
+"""Signing in and out: decides in which order a wallet, a nonce and a signature become a session (account §4).
+
+Called by `client.account`, `client.set_tokens`, `client.check_auth` and `client.api_client.auth`. Nothing is kept
+before the service has agreed.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from ..errors import AuthenticationError, ProtocolError, ValidationError
+from ..models.account import AccountInfo
+from ..models.session import Session, TokenPair, Wallet
+from ..protocol.client_state import ClientState
+from ..protocol.credentials import REFRESH_OVER, check_pair, read_key, read_pair
+from ..protocol.http import get, post
+from ..protocol.token_claims import is_fresh, is_token
+from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup
+from .account import fetch_account
+from .refreshing import have_fresh
+from .requests import FAILURES, ask_data, ask_for, request_done
+from .steps import Flow, app_id, change, compute
+
+
+def wallet_of(username: str, password: str) -> Flow[Wallet]:
+    """The wallet of an account. ImportError names the extra that is missing."""
+    check_text("username", username)
+    check_text("password", password)
+    return (yield from compute("derive a wallet", lambda: derive(username, password)))
+
+
+def login(username: str, password: str, *, remember_me: bool, app_source: str | None) -> Flow[Session]:
+    """Sign in with user name and password."""
+    source, testnet = yield from _surroundings(app_source)
+    wallet = yield from wallet_of(username, password)
+    nonce = yield from _nonce(wallet)
+    signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
+    body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
+    data = yield from ask_data(post("/v1/account/login", body))
+    return (yield from _begin(data, username, wallet))
+
+
+def create_account(
+    *,
+    username: str,
+    email: str,
+    password: str,
+    turnstile_token: str,
+    subscribe: bool,
+    referral_code: str | None,
+    remember_me: bool,
+    app_source: str | None,
+) -> Flow[Session]:
+    """Make an account and sign in to it."""
+    source, testnet = yield from _surroundings(app_source)
+    check_text("email", email)
+    wallet = yield from wallet_of(username, password)
+    nonce = yield from _nonce(wallet)
+    values = {
+        "appid": (yield from app_id()),
+        "username": username,
+        "email": email,
+        "subscribe": 1 if subscribe else 0,
+    }
+    signature = yield from compute("sign up", lambda: sign_signup(wallet, values, nonce, testnet=testnet))
+    body = {
+        **values,
+        "walletAddress": wallet.address,
+        "turnstileToken": turnstile_token,
+        **source,
+        **({} if referral_code is None else {"referralCode": referral_code}),
+        "signature": signature,
+        "rememberMe": bool(remember_me),
+    }
+    data = yield from ask_data(post("/v1/account/create", body))
+    return (yield from _begin(data, username, wallet))
+
+
+def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
+    """What is sent of the application, and whether signatures are for the test network."""
+    settings = yield from change(lambda state, _: state.settings)
+    if app_source is not None and not isinstance(app_source, str):
+        raise ValidationError("app_source must be a text, or None", field="app_source", value=app_source)
+    source = (app_source or "").strip() or settings.app_source
+    return {"appSource": source} if source else {}, settings.testnet
+
+
+def _nonce(wallet: Wallet) -> Flow[str]:
+    data = yield from ask_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
+    nonce = data.get("nonce") if isinstance(data, dict) else None
+    if not isinstance(nonce, str):
+        raise ProtocolError("the answer to POST /v1/account/nonce holds no nonce")
+    return nonce
+
+
+def _begin(data: Any, username: str, wallet: Wallet) -> Flow[Session]:
+    """Keep what signing in gave; with an API key it is only returned (account §4.3)."""
+    given = data if isinstance(data, dict) else {}
+    token, refresh_token = given.get("token"), given.get("refreshToken")
+    readable = is_token(token) and is_token(refresh_token)
+    tokens = TokenPair(token=str(token), refresh_token=str(refresh_token)) if readable else None
+    answered = given.get("username")
+    name = answered if isinstance(answered, str) and answered else username
+
+    def keep(state: ClientState, _: float) -> bool:
+        credentials = state.credentials
+        if credentials.kind == "api_key":
+            return True
+        if credentials.kind == "cookies":
+            new = credentials.use_cookies()
+        elif tokens is None:
+            return False
+        else:
+            new = credentials.use_tokens(tokens.token, tokens.refresh_token)
+        if new:
+            state.signed_in_as()
+        state.account.change(username=name, wallet_address=wallet.address)
+        return True
+
+    if not (yield from change(keep)):
+        raise ProtocolError("signing in was answered without tokens that can be read")
+    return Session(username=name, wallet_address=wallet.address, tokens=tokens)
+
+
+def logout() -> Flow[None]:
+    """Sign out. A session the service does not know any more is over as well; any other refusal is raised."""
+    with suppress(AuthenticationError):
+        yield from request_done(post("/v1/account/logout"))
+    yield from change(lambda state, _: state.sign_out())
+
+
+def set_tokens(token: str | None, refresh_token: str) -> Flow[None]:
+    """Go on with tokens from before, and find out whose they are (account §4.5)."""
+    yield from restore_tokens(*check_pair(token, refresh_token), fetch=False)
+    yield from fetch_account()
+
+
+def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flow[None]:
+    """Keep a pair; without an access token that can be used, exchange it at once (transport §5.1)."""
+    yield from _only_for("token", "a session with tokens")
+
+    def keep(state: ClientState, now: float) -> bool:
+        if not is_fresh(token, now) and not is_fresh(refresh_token, now):
+            # Nothing is changed by tokens that are both of no use.
+            return False
+        new = state.credentials.use_tokens(token, refresh_token)
+        if new and is_fresh(token, now):
+            state.signed_in_as(fetch=fetch)
+        return True
+
+    if not (yield from change(keep)):
+        raise AuthenticationError(REFRESH_OVER, status=401)
+    yield from have_fresh()
+
+
+def authenticate(value: Any) -> Flow[None]:
+    """Go on with what `backup` gave: a key, a pair, or nothing where the session is in cookies (transport §5)."""
+    kind = yield from change(lambda state, _: state.credentials.kind)
+    if kind == "token":
+        yield from restore_tokens(*read_pair(value), fetch=True)
+        return
+    key = read_key(value) if kind == "api_key" else None
+
+    def keep(state: ClientState, _: float) -> None:
+        if state.credentials.use_cookies() if key is None else state.credentials.use_key(key):
+            state.signed_in_as()
+
+    yield from change(keep)
+
+
+def check_auth() -> Flow[bool]:
+    """Whether the cookies are good; then this client is signed in with them (account §4.5)."""
+    yield from _only_for("cookies", "check_auth()")
+    try:
+        info = yield from ask_for(AccountInfo, get("/v1/account/me"))
+    except FAILURES:
+        return False
+
+    def keep(state: ClientState, _: float) -> None:
+        if state.credentials.use_cookies():
+            state.signed_in_as(fetch=False)
+        state.account.known(info)
+
+    yield from change(keep)
+    return True
+
+
+def _only_for(kind: str, what: str) -> Flow[None]:
+    actual = yield from change(lambda state, _: state.credentials.kind)
+    if actual != kind:
+        raise ValidationError(
+            f"{what} needs a client made with auth_type={kind!r}; this one has {actual!r}",
+            field="auth_type",
+            value=actual,
+            allowed=kind,
+        )

@@ -1,0 +1,92 @@
+"""A file for the tokens of a session: decides where it is, and that only its owner can read it.
+
+Used when somebody asks for it, by an application or the command line; no client does by itself. It checks no token
+and sends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import ValidationError
+from ..models.converter import to_dict
+from ..models.session import TokenPair
+from ..protocol.credentials import read_pair
+from .app_slots import state_directory
+
+FILE_NAME = "tokens.json"
+
+
+class TokenStore:
+    """Keeps a `TokenPair` between runs of a program, in a file that only its owner can read.
+
+    The file is `tokens.json` in the platform's directory for application state unless `path` names another.
+
+    >>> from sogni import TokenStore
+    >>> store = TokenStore("session.json")
+    >>> store.load() is None
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(path) if path is not None else state_directory(os.environ) / FILE_NAME
+
+    def __repr__(self) -> str:
+        return f"TokenStore({str(self.path)!r})"
+
+    def load(self) -> TokenPair | None:
+        """The pair that was saved last, None when there is none that can be read."""
+        try:
+            token, refresh_token = read_pair(json.loads(self.path.read_text("utf-8")))
+        except (FileNotFoundError, ValueError):
+            return None
+        return TokenPair(token=token or "", refresh_token=refresh_token)
+
+    def save(self, pair: TokenPair | Mapping[str, str]) -> None:
+        """Keep a pair in place of the one before; a crash leaves one of the two."""
+        token, refresh_token = read_pair(pair)
+        if token is None:
+            raise ValidationError("the pair has no access token", field="credentials")
+        text = json.dumps(to_dict(TokenPair(token=token, refresh_token=refresh_token)))
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # mkstemp makes files that only their owner can read, before anything is in them.
+        descriptor, name = tempfile.mkstemp(prefix=f"{self.path.name}-", dir=self.path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+
+    def clear(self) -> None:
+        """Remove the pair; nothing happens when there is none."""
+        self.path.unlink(missing_ok=True)
+
+    def follow(self, client: Any) -> None:
+        """Save the pair of a client whenever it changes, and clear the store when the client is signed out.
+
+        A pair that another program has saved meanwhile is left alone.
+        """
+        auth, kept = client.api_client.auth, [client.api_client.auth.backup()]
+
+        def updated(_: bool) -> None:
+            pair = auth.backup()
+            if pair is not None:
+                self.save(pair)
+            elif kept[0] is not None and self.load() == kept[0]:
+                self.clear()
+            kept[0] = pair
+
+        if kept[0] is not None:
+            self.save(kept[0])
+        auth.on("updated", updated)

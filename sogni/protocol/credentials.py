@@ -1,0 +1,172 @@
+"""Who asks: decides what a client's credentials are, whether they can be used and what takes them away (transport §5).
+
+Part of the client state, changed under the shell's state lock. It sends nothing and tells nobody: the client
+state does. `turn` counts the identities, so that an answer to an older one is recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from ..errors import AuthenticationError, SogniError, ValidationError
+from ..models.session import TokenPair
+from ..settings import AuthType
+from .token_claims import address_of, is_fresh, is_token
+
+REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
+
+
+@define(eq=False)
+class Refresh:
+    """One exchange of a refresh token, shared by everybody who needs the new pair; also the topic they wait for."""
+
+    refresh_token: str = field(repr=False)
+    turn: int
+    finished: bool = False
+    error: SogniError | None = None
+
+
+class Credentials:
+    """An API key, a pair of tokens, or the knowledge that the cookies are good."""
+
+    def __init__(self, kind: AuthType, key: str | None = None) -> None:
+        self.kind = kind
+        self.turn = 0
+        self.lost = False
+        """Whether there were credentials that the service refused, or that ran out."""
+        self.refresh: Refresh | None = None
+        self._key = key
+        self._token: str | None = None
+        self._refresh_token: str | None = None
+        self._cookies = False
+
+    def __repr__(self) -> str:
+        return f"<Credentials {self.kind} {'present' if self.present else 'absent'}>"
+
+    @property
+    def present(self) -> bool:
+        """Whether there are credentials the service has not refused."""
+        return self._key is not None or self._refresh_token is not None or self._cookies
+
+    def authenticated(self, now: float) -> bool:
+        """Whether they let somebody be signed in at `now`: tokens only while the refresh token lasts."""
+        return self.present and (self._refresh_token is None or is_fresh(self._refresh_token, now))
+
+    @property
+    def address(self) -> str | None:
+        """The wallet the tokens belong to, when they say so."""
+        return address_of(self._token)
+
+    def headers(self) -> dict[str, str]:
+        """The header that says who asks; cookies are the shell's (transport §5)."""
+        if self._key is not None:
+            return {"api-key": self._key}
+        return {"Authorization": self._token} if self._token is not None else {}
+
+    # -- what changes them -----------------------------------------------------
+
+    def use_key(self, key: str) -> bool:
+        """Take a key; False when it is the one there is."""
+        return self._replace(key=key)
+
+    def use_tokens(self, token: str | None, refresh_token: str) -> bool:
+        """Take a pair; False when it is the one there is. Without `token` the first use refreshes."""
+        return self._replace(token=token, refresh_token=refresh_token)
+
+    def use_cookies(self) -> bool:
+        """The cookies have proved good; False when that was known."""
+        return self._replace(cookies=True)
+
+    def clear(self, *, lost: bool = False) -> bool:
+        """Forget them; `lost`: because they are no good. False when there were none."""
+        self.lost = lost
+        return self._replace()
+
+    def _replace(
+        self,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        refresh_token: str | None = None,
+        cookies: bool = False,
+    ) -> bool:
+        new = (key, token, refresh_token, cookies)
+        if new == (self._key, self._token, self._refresh_token, self._cookies):
+            return False
+        self._key, self._token, self._refresh_token, self._cookies = new
+        self.turn += 1
+        if self.present:
+            self.lost = False
+        return True
+
+    # -- refreshing ------------------------------------------------------------
+
+    def wants_refresh(self, now: float) -> bool:
+        """Whether the access token has expired and there is something to get another with."""
+        return self._refresh_token is not None and not is_fresh(self._token, now)
+
+    def refresh_expired(self, now: float) -> bool:
+        """Whether there is a refresh token that is of no use any more."""
+        return self._refresh_token is not None and not is_fresh(self._refresh_token, now)
+
+    def begin_refresh(self) -> tuple[Refresh, bool]:
+        """The refresh under way, and whether it is a new one that is to be carried out."""
+        under_way = self.refresh
+        if under_way is not None and not under_way.finished and under_way.turn == self.turn:
+            return under_way, False
+        assert self._refresh_token is not None
+        self.refresh = Refresh(self._refresh_token, self.turn)
+        return self.refresh, True
+
+    # -- export ----------------------------------------------------------------
+
+    def backup(self) -> str | TokenPair | None:
+        """The key, the pair, or None when there are none. ValidationError for cookies."""
+        if self.kind == "cookies":
+            raise ValidationError("a session kept in cookies cannot be exported", field="auth_type", value=self.kind)
+        if self.kind == "api_key":
+            return self._key
+        if self._token is None or self._refresh_token is None:
+            return None
+        return TokenPair(token=self._token, refresh_token=self._refresh_token)
+
+
+def signed_out_error(credentials: Credentials, *, had_key: bool) -> AuthenticationError:
+    """A new error for work that needs credentials when there are none (any more)."""
+    if had_key:
+        return AuthenticationError("the service refused the API key; make a client with a valid one", status=401)
+    if credentials.lost:
+        return AuthenticationError("the session is over; sign in again", status=401)
+    return AuthenticationError(
+        "nobody is signed in: give an api_key, or set SOGNI_API_KEY, or sign in with account.login(...)", status=401
+    )
+
+
+def read_pair(value: Any) -> tuple[str | None, str]:
+    """The tokens in what `backup` gave, or in its stored form. ValidationError, which never shows them."""
+    if isinstance(value, TokenPair):
+        return value.token, value.refresh_token
+    if not isinstance(value, Mapping):
+        raise ValidationError(
+            f"credentials must be a TokenPair or its stored form, not {type(value).__name__}", field="credentials"
+        )
+    return check_pair(value.get("token"), value.get("refreshToken", value.get("refresh_token")))
+
+
+def check_pair(token: Any, refresh_token: Any) -> tuple[str | None, str]:
+    """A pair that can be used; the access token may be missing. ValidationError names the field, never the value."""
+    if token is not None and token != "" and not is_token(token):
+        raise ValidationError("token is not a token that can be read", field="token", allowed="a token, or None")
+    if not is_token(refresh_token):
+        raise ValidationError("refresh_token is not a token that can be read", field="refresh_token", allowed="a token")
+    return token or None, refresh_token
+
+
+def read_key(value: Any) -> str:
+    """An API key. ValidationError, which never shows it."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValidationError("credentials must be an API key, a text that is not empty", field="credentials")
+    return value.strip()

@@ -1,0 +1,46 @@
+"""What a token says of itself: decides until when it can be used and whose it is.
+
+Called by the credentials. Tokens are only decoded, never verified (transport §5.1): whether one is good, the
+service decides.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any, TypeGuard
+
+
+def claims_of(token: str) -> dict[str, Any] | None:
+    """The claims in a token; None when it is none that can be decoded."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return claims if isinstance(claims, dict) else None
+
+
+def is_token(value: Any) -> TypeGuard[str]:
+    """Whether a value is a token whose claims can be read."""
+    return isinstance(value, str) and claims_of(value) is not None
+
+
+def is_fresh(token: str | None, now: float) -> bool:
+    """Whether a token can be used at `now`, in seconds since 1970; one that names no end can."""
+    claims = claims_of(token) if token else None
+    if claims is None:
+        return False
+    end = claims.get("exp")
+    if isinstance(end, bool) or not isinstance(end, int | float) or math.isnan(end):
+        return True
+    return end > now
+
+
+def address_of(token: str | None) -> str | None:
+    """The wallet a token belongs to, when it says so."""
+    address = (claims_of(token) or {}).get("addr") if token else None
+    return address if isinstance(address, str) and address else None
