@@ -18,6 +18,12 @@ from .accounts import FIRST_SID, Account, NotFreeError, purses
 from .sessions import Session, Sessions
 
 
+def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:
+    """Return the sessions of an emulator's accounts; lifetimes of tokens in seconds."""
+    environment = "staging" if testnet else "production"
+    return Sessions(clock=clock, access_lifetime=access, refresh_lifetime=refresh, environment=environment)
+
+
 @define(eq=False, kw_only=True)
 class Accounts:
     """The accounts and their sessions. ``testnet`` decides which network's signatures are good."""

@@ -17,7 +17,6 @@ from attrs import define
 from .account_requests import (
     INVALID_LOGIN,
     INVALID_REFRESH,
-    USERNAME_TAKEN,
     Body,
     RefusedError,
     for_account_body,
@@ -127,7 +126,9 @@ async def _create(desk: _Desk, body: Body) -> web.Response:
     try:
         account = desk.state.accounts.create(username=username, email=email, wallet_address=address)
     except NotFreeError as error:
-        raise RefusedError(409, str(error), USERNAME_TAKEN) from None
+        # Somebody may have taken the name while the signature was checked.
+        check_username(desk.state.accounts, username)
+        raise RefusedError(409, str(error)) from None
     return desk.signed_in(account, remember=bool(remember))
 
 

@@ -17,13 +17,12 @@ from attrs import frozen
 
 from .account_helpers import AccountHelpers
 from .accounts import Account, Balance, Token, make_account
-from .directory import Accounts
+from .directory import Accounts, make_sessions
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
 from .leaving import close_at_exit
 from .project_records import live_record
 from .server import Server, Setup
-from .sessions import Sessions
 from .state import State
 
 if TYPE_CHECKING:
@@ -86,12 +85,7 @@ class LocalSupernet(AccountHelpers):
         self.faults = Faults() if faults is None else faults
         self._journal = Journal()
         self._account = make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni)
-        sessions: Sessions[Account] = Sessions(
-            clock=time.time,
-            access_lifetime=access_lifetime,
-            refresh_lifetime=refresh_lifetime,
-            environment="staging" if testnet else "production",
-        )
+        sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
         self._setup = Setup(
