@@ -53,7 +53,7 @@ def ranking(accounts: Sequence[Account], type: str, period: str, network: str, n
     """Return everybody with a value above 0, the best first."""
     entries = [_invented(number, f"{type} {period} {network}") for number in range(_CAST)]
     since = now - _DAY if period == "day" else 0.0
-    entries += [_of(account, type, since) for account in accounts]
+    entries += [_of(account, type, since, now) for account in accounts]
     entries.sort(key=lambda entry: (-entry.value, entry.username))
     role = "worker" if "Worker" in type else "artist"
     return [
@@ -69,8 +69,8 @@ def ranking(accounts: Sequence[Account], type: str, period: str, network: str, n
     ]
 
 
-def _of(account: Account, type: str, since: float) -> _Entry:
-    recent = [t for t in account.ledger.newest_first() if t.time >= since]
+def _of(account: Account, type: str, since: float, until: float) -> _Entry:
+    recent = [t for t in account.ledger.newest_first() if since <= t.time <= until]
     return _Entry(account.username, account.wallet_address, "", _value(recent, type))
 
 
