@@ -47,7 +47,7 @@ class Transaction:
             "role": "artist",
             "clientSID": address_sid,
             "addressSID": address_sid,
-            "amount": float(self.amount),
+            "amount": int(self.amount) if self.amount % 1 == 0 else float(self.amount),
             "description": self.description,
             "source": self.source,
             "sourceSID": self.source_sid,
