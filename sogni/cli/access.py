@@ -15,14 +15,15 @@ import click
 from attrs import evolve, frozen
 
 from ..errors import AuthenticationError
+from ..machine.token_store import TokenStore
 from ..settings import NETWORKS, Network, Timeouts, check_seconds
 
 if TYPE_CHECKING:
     from ..client import SogniClient
 
 NO_ACCOUNT = (
-    "no account: set SOGNI_API_KEY to your key, name a file that holds it with --api-key-file, "
-    "or use the built-in emulator with --local"
+    "no account: sign in with 'sogni login', set SOGNI_API_KEY to your key, name a file that holds it with "
+    "--api-key-file, or use the built-in emulator with --local"
 )
 
 CLOSE_WITHIN = 1.0
@@ -55,8 +56,19 @@ class Access:
 
         with SogniClient(api_key=self.key, **options) as client:
             if not client.is_authenticated:
-                raise AuthenticationError(NO_ACCOUNT, status=401)
+                resume(client)
             yield client
+
+
+def resume(client: SogniClient) -> TokenStore:
+    """Go on with the session of `sogni login`, and keep its tokens when they are renewed. AuthenticationError."""
+    store = TokenStore()
+    pair = store.load()
+    if pair is None:
+        raise AuthenticationError(NO_ACCOUNT, status=401)
+    store.follow(client)
+    client.api_client.auth.authenticate(pair)
+    return store
 
 
 def timeouts_within(seconds: float | None) -> Timeouts:

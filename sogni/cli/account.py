@@ -1,6 +1,9 @@
-"""`sogni account`: whose key it is, and what the account has."""
+"""`sogni account`: whose account it is, and what it has and had."""
 
 from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,24 +12,93 @@ from .access import Access, accessing
 from .commands import Command
 from .output import print_json, print_table
 
+if TYPE_CHECKING:
+    from ..client import SogniClient
+
+Row = tuple[str, ...]
+Shown = tuple[Any, Row, list[Row]]
+"""The JSON document, and the headings and rows of the table."""
+
 
 @click.command(cls=Command)
+@click.argument("what", required=False, type=click.Choice(("me", "balance", "history", "rewards", "subscription")))
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How much of the history.")
 @accessing
-def account(access: Access) -> None:
-    """Show who the key belongs to, and the balance."""
+def account(access: Access, what: str | None, limit: int) -> None:
+    """Show whose account it is, and the balance; or WHAT else there is to know."""
     with access.client() as client:
-        me = client.account.me()
-        balance = client.account.account_balance()
+        document, headings, rows = _SHOWN[what](client, limit)
     if access.as_json:
-        print_json({"account": to_dict(me), "balance": to_dict(balance)})
-        return
-    print_table(
-        ("account", ""),
-        [
-            ("username", me.username or ""),
-            ("e-mail", me.current_email or ""),
-            ("wallet", me.wallet_address or ""),
-            ("Spark", f"{balance.spark.net:f}"),
-            ("Sogni", f"{balance.sogni.net:f}"),
-        ],
-    )
+        print_json(document)
+    else:
+        print_table(headings, rows)
+
+
+def _summary(client: SogniClient, limit: int) -> Shown:
+    me, headings, rows = _me(client, limit)
+    balance, _, amounts = _balance(client, limit)
+    return {"account": me, "balance": balance}, headings, [*rows, *amounts]
+
+
+def _me(client: SogniClient, _: int) -> Shown:
+    me = client.account.me()
+    rows = [("username", me.username or ""), ("e-mail", me.current_email or ""), ("wallet", me.wallet_address or "")]
+    return to_dict(me), ("account", ""), list(rows)
+
+
+def _balance(client: SogniClient, _: int) -> Shown:
+    balance = client.account.account_balance()
+    rows = [("Spark", f"{balance.spark.net:f}"), ("Sogni", f"{balance.sogni.net:f}")]
+    return to_dict(balance), ("balance", ""), list(rows)
+
+
+def _history(client: SogniClient, limit: int) -> Shown:
+    entries = list(islice(client.account.transactions(limit=min(limit, 100)), limit))
+    rows = [
+        (
+            f"{entry.create_time:%Y-%m-%d %H:%M}" if entry.create_time else "",
+            f"{entry.amount:f}",
+            entry.token_type or "",
+            entry.description or "",
+        )
+        for entry in entries
+    ]
+    return to_dict(entries), ("time", "amount", "token", "what"), list(rows)
+
+
+def _rewards(client: SogniClient, _: int) -> Shown:
+    rewards = client.account.rewards()
+    rows = [
+        (
+            it.id,
+            f"{it.amount:f}",
+            it.token_type,
+            "can be claimed" if it.can_claim else it.cant_claim_reason or "",
+            it.title,
+        )
+        for it in rewards
+    ]
+    return to_dict(rewards), ("id", "amount", "token", "state", "title"), list(rows)
+
+
+def _subscription(client: SogniClient, _: int) -> Shown:
+    found = client.account.refresh_subscription()
+    until = f"{found.current_period_end:%Y-%m-%d}" if found.current_period_end else ""
+    rows = [
+        ("active", "yes" if found.active else "no"),
+        ("status", found.status),
+        ("tier", found.tier or ""),
+        ("term", found.term or ""),
+        ("until", until),
+    ]
+    return to_dict(found), ("subscription", ""), list(rows)
+
+
+_SHOWN = {
+    None: _summary,
+    "me": _me,
+    "balance": _balance,
+    "history": _history,
+    "rewards": _rewards,
+    "subscription": _subscription,
+}

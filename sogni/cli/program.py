@@ -23,6 +23,7 @@ from .estimate import estimate
 from .image import image
 from .models import models
 from .music import music
+from .session import login, logout
 from .video import video
 
 
@@ -32,15 +33,15 @@ from .video import video
 def sogni(context: click.Context) -> None:
     """Generate images, videos and music on the Sogni Supernet.
 
-    The account's key comes from SOGNI_API_KEY. With --local a command needs none: it starts an emulator
-    of the service for itself.
+    The account's key comes from SOGNI_API_KEY; without one, the session of `sogni login` is used. With --local a
+    command needs neither: it starts an emulator of the service for itself.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(USAGE)
 
 
-for _command in (image, video, music, models, estimate, account, check, emulator):
+for _command in (image, video, music, models, estimate, account, login, logout, check, emulator):
     sogni.add_command(_command)
 
 

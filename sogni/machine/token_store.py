@@ -77,7 +77,8 @@ class TokenStore:
 
         A pair that another program has saved meanwhile is left alone.
         """
-        auth, kept = client.api_client.auth, [client.api_client.auth.backup()]
+        auth = client.api_client.auth
+        kept = [auth.backup() or self.load()]
 
         def updated(_: bool) -> None:
             pair = auth.backup()

@@ -1,0 +1,69 @@
+"""`sogni login`, `sogni logout`, and what `sogni account` shows."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from sogni.emulator import LocalSupernet
+from sogni.machine.token_store import TokenStore
+
+Run = Callable[..., Result]
+NAME, PASSWORD = "ada", "a good password"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, supernet: LocalSupernet, sogni: Run) -> TokenStore:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SOGNI_API_KEY")
+    supernet.add_account(NAME, PASSWORD, spark=7)
+    return TokenStore()
+
+
+def test_a_session_serves_until_it_is_ended(sogni: Run, store: TokenStore) -> None:
+    entered = sogni("login", NAME, input=f"{PASSWORD}\n")
+    assert (entered.exit_code, entered.stdout, PASSWORD in entered.output) == (0, "", False)
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert "Spark\t7" in sogni("account", "balance").stdout
+    assert json.loads(sogni("account", "me", "--json").stdout)["username"] == NAME
+    assert sogni("logout").stderr == "sogni: signed out\n"
+    assert (store.load(), sogni("account").exit_code) == (None, 3)
+    assert json.loads(sogni("logout", "--json").stdout) == {"signedOut": False}
+
+
+def test_a_rotated_pair_is_kept_for_the_next_command(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+    supernet.set_token_lifetimes(access=-1)
+    assert sogni("login", NAME, "--password-file", "-", "--json", input=PASSWORD).exit_code == 0
+    supernet.set_token_lifetimes(access=3600)
+    assert [sogni("account", "me").exit_code for _ in range(3)] == [0, 0, 0]
+
+
+def test_an_ended_session_is_told_and_forgotten(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+    assert sogni("login", NAME, "--password-file", "-", input=PASSWORD).exit_code == 0
+    supernet.end_sessions()
+    result = sogni("account")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert sogni("logout").exit_code == 0
+    assert store.load() is None
+
+
+def test_a_wrong_password_keeps_nothing(sogni: Run, store: TokenStore) -> None:
+    result = sogni("login", NAME, input="not this one\n")
+    assert (result.exit_code, store.load(), "not this one" in result.output) == (3, None, False)
+
+
+def test_a_file_without_a_password_is_refused(sogni: Run, store: TokenStore) -> None:
+    for content in (b"", b"\n", b"\xff\xfe"):
+        Path("password").write_bytes(content)
+        assert sogni("login", NAME, "--password-file", "password").exit_code == 2
+
+
+@pytest.mark.parametrize("what", ["history", "rewards", "subscription"])
+def test_what_an_account_has(sogni: Run, supernet: LocalSupernet, what: str) -> None:
+    assert sogni("account", what, "--json").exit_code == 0
+    assert sogni("account", what).exit_code == 0
