@@ -1,0 +1,200 @@
+"""What is asked before tokens move, and what is never sent twice (account §7 to §13)."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sogni.errors import (
+    ApiError,
+    InsufficientBalanceError,
+    NotFoundError,
+    ProtocolError,
+    SogniConnectionError,
+    ValidationError,
+)
+from sogni.flows.account import claim_rewards, rewards, transaction_history, validate_username, wallet_balance
+from sogni.flows.background import flow_of
+from sogni.flows.money import approve_token_usage, deposit, withdraw
+from sogni.flows.stats import leaderboard
+from sogni.flows.subscriptions import (
+    refresh_subscription,
+    subscription_checkout,
+    subscription_plans,
+    subscription_portal,
+)
+from sogni.models.converter import read_time
+from sogni.models.transactions import TransactionQuery
+from sogni.protocol import chores
+from sogni.protocol.http import HttpReply
+from sogni.protocol.wallet import derive, domain_of
+from tests.flows.play import Stage, bare, ok, refused
+
+WALLET = derive("ada", "pw")
+PERMIT = {
+    "domain": domain_of(False),
+    "types": {"Permit": [{"name": "deadline", "type": "uint256"}]},
+    "message": {"deadline": 17},
+}
+WITHDRAWAL = ("POST rest/v1/account/token/withdraw/permit", ok(PERMIT))
+WITHDRAW = "POST rest/v2/account/token/withdraw"
+DEPOSIT = "POST rest/v3/account/token/deposit"
+APPROVAL = (
+    ("POST rest/v1/contract/token/approve/permit", ok(PERMIT)),
+    ("POST rest/v1/contract/token/approve", ok()),
+)
+PAUSE = ("pause 10", None)
+
+
+def coded(code: Any, status: int = 400) -> HttpReply:
+    return HttpReply(status=status, body=json.dumps({"status": "error", "message": "no", "errorCode": code}).encode())
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Somebody is signed in."""
+    made = Stage()
+    made.state.account.change(username="ada", wallet_address=WALLET.address.lower())
+    return made
+
+
+def test_a_withdrawal_asks_signs_and_sends_once(stage: Stage) -> None:
+    stage.play(withdraw("pw", "1.5", "base"), WITHDRAWAL, (WITHDRAW, ok()))
+    stage.fail(SogniConnectionError, withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, SogniConnectionError("gone")))
+    stage.fail(InsufficientBalanceError, withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, coded(123)))
+
+
+def test_who_it_is_is_asked_for_when_it_is_not_known() -> None:
+    me = ("GET rest/v1/account/me", ok({"username": "ada", "walletAddress": WALLET.address}))
+    Stage().play(withdraw("pw", 1, "base"), me, WITHDRAWAL, (WITHDRAW, ok()))
+    Stage().fail(ProtocolError, withdraw("pw", 1, "base"), ("GET rest/v1/account/me", ok({})))
+
+
+@pytest.mark.parametrize(("password", "amount"), [("wrong", 1), ("", 1), ("pw", 0), ("pw", "much")])
+def test_a_mistake_is_found_before_anything_is_sent(stage: Stage, password: str, amount: Any) -> None:
+    stage.fail(ValidationError, withdraw(password, amount, "base"))
+
+
+def test_a_deposit_that_is_allowed_is_asked_for_once(stage: Stage) -> None:
+    stage.play(deposit("pw", 2, "base"), (DEPOSIT, ok()))
+    stage.fail(ValidationError, deposit("wrong", 2, "base"))
+    stage.fail(InsufficientBalanceError, deposit("pw", 2, "base"), (DEPOSIT, coded(123)))
+    stage.fail(ApiError, deposit("pw", 2, "base"), (DEPOSIT, coded("149")))
+
+
+def test_a_deposit_without_allowance_is_approved_once_and_tried_four_times(stage: Stage) -> None:
+    lacking = (DEPOSIT, coded(149))
+    stage.play(deposit("pw", 2, "base"), lacking, *APPROVAL, PAUSE, (DEPOSIT, ok()))
+    script = (lacking, *APPROVAL, PAUSE, lacking, PAUSE, lacking, PAUSE, lacking)
+    assert stage.fail(ApiError, deposit("pw", 2, "base"), *script).error_code == 149
+
+
+def test_an_approval_names_a_spender_that_is_known(stage: Stage) -> None:
+    stage.play(approve_token_usage("any password", "staker", "base"), *APPROVAL)
+    stage.fail(ValidationError, approve_token_usage("pw", "somebody", "base"))  # type: ignore[arg-type]
+    permit = {**PERMIT, "types": {"Permit": []}, "message": {}}
+    script = ("POST rest/v1/contract/token/approve/permit", ok(permit))
+    stage.fail(ProtocolError, approve_token_usage("pw", "account", "base"), script)
+
+
+def test_what_a_wallet_holds() -> None:
+    call = "GET rest/v2/wallet/balance?walletAddress=0x1&provider=base"
+    assert Stage().play(wallet_balance("0x1", "base"), (call, ok({"ether": "0.01"}))).ether == Decimal("0.01")
+
+
+def test_a_taken_name_is_a_result_and_a_malformed_one_is_not() -> None:
+    call = "POST rest/v1/account/username/validate"
+    stage = Stage()
+    free = stage.play(validate_username("free"), (call, bare({"status": "success"})))
+    empty = stage.play(validate_username("free"), (call, HttpReply(status=204)))
+    taken = stage.play(validate_username("used"), (call, coded(108, 409)))
+    assert [free.available, empty.available, taken.available] == [True, True, False]
+    for answer in (coded(109), coded("108"), HttpReply(status=400, body=b"no"), HttpReply(status=400, body=b"[1]")):
+        stage.fail(ApiError, validate_username("!"), (call, answer))
+
+
+def test_amounts_of_the_history_keep_every_digit(stage: Stage) -> None:
+    body = (
+        b'{"data":{"transactions":[{"id":"t","_id":"x","amount":-1.000000000000000001,"createTime":1000}],"next":20}}'
+    )
+    call = "GET rest/v1/transactions/list?status=completed&address=0x1&limit=20"
+    query = TransactionQuery(address="0x1", offset=0)
+    page = stage.play(transaction_history(query), (call, HttpReply(status=200, body=body)))
+    (entry,) = page.entries
+    assert (entry.amount, entry.create_time) == (Decimal("-1.000000000000000001"), read_time(1000))
+    assert (dict(entry.extra), page.next.offset) == ({}, 20)
+
+
+def test_the_history_of_the_account_itself() -> None:
+    stage = Stage()
+    stage.fail(ValidationError, transaction_history(TransactionQuery()), ("GET rest/v1/account/me", ok({})))
+    stage.state.account.change(wallet_address="0x2")
+    call = "GET rest/v1/transactions/list?status=completed&address=0x2&limit=5&offset=3"
+    page = stage.play(transaction_history(TransactionQuery(limit=5, offset=3)), (call, ok({"transactions": []})))
+    assert (page.entries, page.next.offset) == ([], None)
+    for wrong in (ok(), ok({}), ok({"transactions": [5]}), bare([])):
+        stage.fail(ProtocolError, transaction_history(TransactionQuery(limit=5, offset=3)), (call, wrong))
+    for query in (TransactionQuery(limit=1.5), TransactionQuery(offset=True)):  # type: ignore[arg-type]
+        stage.fail(ValidationError, transaction_history(query))
+
+
+def test_rewards_have_times_and_reasons() -> None:
+    raw = {"id": 2, "amount": "50", "claimed": 0, "canClaim": 1, "lastClaimTimestamp": 1000}
+    given = [{**raw, "claimResetFrequencySec": 60}, {**raw, "claimResetFrequencySec": -1}, {"id": "x"}]
+    first, second, third = Stage().play(rewards(None), ("GET rest/v4/account/rewards", ok({"rewards": given})))
+    assert (first.id, first.amount, first.can_claim, first.claimed) == ("2", Decimal(50), True, False)
+    assert (first.next_claim, second.next_claim, third.last_claim) == (read_time(1_060_000), None, None)
+    call = "GET rest/v4/account/rewards?provider=etherlink"
+    assert Stage().play(rewards("etherlink"), (call, ok({"rewards": given[:1]})))[0].provider == "etherlink"
+    for wrong in (
+        ok(),
+        ok({"rewards": 5}),
+        ok({"rewards": [5]}),
+        ok({"rewards": [{**raw, "lastClaimTimestamp": 1e18}]}),
+    ):
+        Stage().fail(ProtocolError, rewards(None), ("GET rest/v4/account/rewards", wrong))
+
+
+def test_rewards_are_claimed_by_their_ids() -> None:
+    call = "POST rest/v3/account/reward/claim"
+    Stage().play(claim_rewards(["1"], "t", None), (call, ok()))
+    Stage().play(claim_rewards("1", None, "etherlink"), (call, ok()))
+    for wrong in (5, [5], None):
+        Stage().fail(ValidationError, claim_rewards(wrong, None, None))
+
+
+def test_subscriptions() -> None:
+    plans = ("GET rest/v1/subscriptions/plans", ok({"plans": [{"planId": "unlimited", "priceUsd": 9.5}]}))
+    stage = Stage()
+    assert stage.play(subscription_plans(), plans)[0].price_usd == Decimal("9.5")
+    assert stage.play(subscription_plans(), ("GET rest/v1/subscriptions/plans", ok())) == []
+    status = "GET rest/v1/subscriptions/status"
+    active = ok({"subscription": {"active": True, "status": "active", "tier": "unlimited"}})
+    assert stage.play(refresh_subscription(), (status, active)).is_unlimited
+    assert stage.state.account.snapshot()["subscription"]["tier"] == "unlimited"
+    assert not stage.play(refresh_subscription(), (status, ok())).active
+    stage.play(flow_of(chores.FetchSubscription()), (status, refused(404)))
+
+
+def test_a_subscription_is_paid_on_a_page() -> None:
+    options: dict[str, Any] = {"redirect_type": "web", "app_source": None, "start_trial": None, "device_id": "d"}
+    page = ok({"url": "https://pay.example/x"})
+    stage = Stage()
+    flow = subscription_checkout("unlimited", "annual", **options)
+    assert stage.play(flow, ("POST rest/v1/iap/stripe/subscribe", page)).url == "https://pay.example/x"
+    assert stage.play(subscription_portal(), ("POST rest/v1/subscriptions/stripe/portal", page)).url.startswith("h")
+    for tier, term in (("gold", "annual"), ("unlimited", "daily")):
+        stage.fail(ValidationError, subscription_checkout(tier, term, **options))
+
+
+def test_the_leaderboard() -> None:
+    call = "GET rest/v1/leaderboard/?type=referral&period=day&network=fast"
+    places = Stage().play(leaderboard("referral", "day", network="fast"), (call, ok([{"rank": 1, "value": "10"}])))
+    assert (places[0].rank, places[0].value) == (1, Decimal(10))
+    for given in (("x", "day", {}), ("referral", "week", {}), ("referral", "day", {"network": "x"})):
+        Stage().fail(ValidationError, leaderboard(given[0], given[1], **given[2]))
+    call = "GET rest/v1/leaderboard/?type=referral&period=day"
+    Stage().fail(NotFoundError, leaderboard("referral", "day"), (call, refused(404)))

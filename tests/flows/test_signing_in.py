@@ -1,0 +1,238 @@
+"""Signing in, restoring and refreshing (account §4; transport §5.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sogni.errors import (
+    AuthenticationError,
+    ProtocolError,
+    ServerError,
+    SogniConnectionError,
+    SogniTimeoutError,
+    ValidationError,
+)
+from sogni.flows.background import flow_of
+from sogni.flows.refreshing import have_fresh
+from sogni.flows.requests import request
+from sogni.flows.signing_in import authenticate, check_auth, create_account, login, logout, set_tokens, wallet_of
+from sogni.models.session import TokenPair
+from sogni.protocol import chores
+from sogni.protocol.http import get
+from sogni.protocol.wallet import derive
+from tests.flows.play import NOW, Stage, ok, refused
+from tests.protocol.test_credentials import token
+
+NONCE = ("POST rest/v1/account/nonce", ok({"nonce": "n"}))
+LOGIN = "POST rest/v1/account/login"
+ME = ("GET rest/v1/account/me", ok({"username": "ada", "walletAddress": "0x1"}))
+REFRESH = "POST rest/v1/account/refresh-token"
+WAIT = "until a new access token (request, for ever)"
+FRESH, STALE, LASTING = token(NOW + 60), token(NOW - 1), token(NOW + 9999)
+PAIR = {"token": FRESH, "refreshToken": LASTING}
+WALLET = derive("Ada", "pw")
+
+
+def stage_of(kind: str = "token", **settings: Any) -> Stage:
+    return Stage(**{"api_key": None, "auth_type": kind, **settings})
+
+
+def signed_in(access: str | None = FRESH) -> Stage:
+    stage = stage_of()
+    stage.state.credentials.use_tokens(access, LASTING)
+    return stage
+
+
+def exchanged(answer: Any) -> tuple[str, Any]:
+    """What happens while somebody waits for a new token: the chore that was begun runs."""
+
+    def run(stage: Stage) -> None:
+        (chore,) = [it for it in stage.begun if isinstance(it, chores.RefreshTokens)]
+        assert chore.urgent
+        try:
+            stage.play_inside(flow_of(chore), (REFRESH, answer))
+        except RuntimeError:
+            return
+
+    return WAIT, run
+
+
+def sign(stage: Stage, answer: Any, **options: Any) -> Any:
+    given = {"remember_me": False, "app_source": None, **options}
+    return stage.play(login("Ada", "pw", **given), NONCE, (LOGIN, answer))
+
+
+def test_signing_in_keeps_tokens_and_says_so() -> None:
+    stage = stage_of()
+    session = sign(stage, ok({**PAIR, "username": "ada"}))
+    assert (session.username, session.wallet_address, session.tokens) == (
+        "ada",
+        WALLET.address,
+        TokenPair(token=FRESH, refresh_token=LASTING),
+    )
+    assert (stage.told("updated")[0], stage.begun) == (True, [chores.FetchAccount()])
+    sign(stage, ok(PAIR))
+    assert (stage.state.account.username, stage.begun) == ("Ada", [])
+
+
+def test_under_a_key_nothing_is_kept() -> None:
+    stage = Stage()
+    assert sign(stage, ok(PAIR)).tokens is not None
+    assert (stage.state.credentials.backup(), stage.state.account.username) == ("key", None)
+
+
+def test_cookies_need_no_tokens_and_tokens_do() -> None:
+    stage = stage_of("cookies")
+    assert (sign(stage, ok({})).tokens, stage.state.signed_in) == (None, True)
+    stage = stage_of()
+    answer = (LOGIN, ok("text"))
+    stage.fail(ProtocolError, login("Ada", "pw", remember_me=True, app_source=None), NONCE, answer)
+    assert not stage.state.signed_in
+
+
+def test_somebody_else_gets_another_socket() -> None:
+    stage = signed_in().connects()
+    stage.state.account.change(wallet_address="0xother")
+    sign(stage, ok({"token": token(NOW + 60, addr=WALLET.address), "refreshToken": LASTING}))
+    assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", WALLET.address)
+
+
+def test_what_cannot_sign_in_is_refused_before_anything_is_sent() -> None:
+    for flow in (
+        login("", "pw", remember_me=False, app_source=None),
+        login("Ada", "", remember_me=False, app_source=None),
+        login("Ada", "pw", remember_me=False, app_source=5),  # type: ignore[arg-type]
+        wallet_of("Ada", None),  # type: ignore[arg-type]
+    ):
+        stage_of().fail(ValidationError, flow)
+    flow = login("Ada", "pw", remember_me=False, app_source=None)
+    stage_of().fail(ProtocolError, flow, ("POST rest/v1/account/nonce", ok({})))
+
+
+@pytest.mark.parametrize(("referral", "source"), [(None, None), ("REF", " app ")])
+def test_an_account_is_made_and_signed_in(referral: str | None, source: str | None) -> None:
+    stage = stage_of(app_source="usual")
+    flow = create_account(
+        username="Ada",
+        email="a@b.test",
+        password="pw",
+        turnstile_token="t",
+        subscribe=True,
+        referral_code=referral,
+        remember_me=False,
+        app_source=source,
+    )
+    assert stage.play(flow, NONCE, ("POST rest/v1/account/create", ok(PAIR))).username == "Ada"
+    assert stage.state.signed_in
+
+
+@pytest.mark.parametrize(("answer", "gone"), [(ok(), True), (refused(401), True), (refused(500), False)])
+def test_signing_out_is_over_unless_the_service_could_not_be_told(answer: Any, gone: bool) -> None:
+    stage = signed_in()
+    script = ("POST rest/v1/account/logout", answer)
+    if gone:
+        stage.play(logout(), script)
+    else:
+        stage.fail(ServerError, logout(), script)
+    assert stage.state.signed_in is not gone
+
+
+def test_tokens_are_taken_as_they_are_while_the_access_token_lasts() -> None:
+    stage = stage_of()
+    stage.play(set_tokens(FRESH, LASTING), ME)
+    assert (stage.state.account.username, stage.told("updated")[0]) == ("ada", True)
+    stage.fail(AuthenticationError, set_tokens(STALE, token(NOW - 1)))
+    assert stage.state.signed_in
+    stage.fail(ValidationError, set_tokens("abc", "def"))
+    Stage().fail(ValidationError, set_tokens(FRESH, LASTING))
+
+
+@pytest.mark.parametrize("access", [STALE, None])
+def test_an_expired_access_token_is_exchanged_at_once(access: str | None) -> None:
+    stage = stage_of()
+    stage.play(set_tokens(access, LASTING), exchanged(ok(PAIR)), ME)
+    assert stage.state.credentials.backup() == TokenPair(token=FRESH, refresh_token=LASTING)
+
+
+def test_each_kind_restores_its_own() -> None:
+    tokens, key, cookies = stage_of(), Stage(), stage_of("cookies")
+    tokens.play(authenticate(PAIR))
+    key.play(authenticate("other"))
+    key.play(authenticate("other"))
+    cookies.play(authenticate(None))
+    assert [it.state.signed_in for it in (tokens, key, cookies)] == [True] * 3
+    assert key.told("updated") == [True]
+
+
+def test_cookies_are_good_when_the_service_knows_them() -> None:
+    stage = stage_of("cookies")
+    assert stage.play(check_auth(), ("GET rest/v1/account/me", refused(401))) is False
+    assert [stage.play(check_auth(), ME), stage.play(check_auth(), ME)] == [True, True]
+    assert (stage.state.account.username, stage.told("updated").count(True)) == ("ada", 1)
+    stage_of().fail(ValidationError, check_auth())
+
+
+# -- refreshing ----------------------------------------------------------------
+
+
+def test_everybody_waits_for_one_exchange() -> None:
+    stage = signed_in(STALE)
+    one, two = (stage.state.fresh(NOW) for _ in range(2))
+    assert (one is two, len(stage.begun)) == (True, 1)
+    assert one is not None
+    stage.play(flow_of(chores.RefreshTokens(one)), (REFRESH, ok(PAIR)))
+    assert stage.play(have_fresh()) == stage.state.credentials.turn
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "kept"),
+    [
+        (SogniConnectionError("gone"), SogniConnectionError, True),
+        (SogniTimeoutError("slow"), SogniTimeoutError, True),
+        (RuntimeError("a mistake of ours"), SogniConnectionError, True),
+        (refused(401), AuthenticationError, False),
+        (refused(500), ServerError, False),
+        (ok("rubbish"), ProtocolError, False),
+        (ok({"token": FRESH}), ProtocolError, False),
+    ],
+)
+def test_what_an_exchange_that_fails_leaves(answer: Any, kind: type[Exception], kept: bool) -> None:
+    stage = signed_in(STALE)
+    error = stage.fail(kind, have_fresh(), exchanged(answer))
+    assert stage.state.signed_in is kept
+    assert error.__cause__ == error
+    assert stage.told("updated") == ([] if kept else [{"network"}, False])
+
+
+def test_a_refresh_token_that_is_over_is_not_sent() -> None:
+    stage = stage_of()
+    stage.state.credentials.use_tokens(STALE, token(NOW - 1))
+
+    def run(stage: Stage) -> None:
+        (chore,) = stage.begun
+        stage.play_inside(flow_of(chore))
+
+    stage.fail(AuthenticationError, have_fresh(), (WAIT, run))
+    assert not stage.state.signed_in
+
+
+def test_a_pair_that_comes_after_signing_out_is_dropped() -> None:
+    stage = signed_in(STALE)
+    refresh = stage.state.fresh(NOW)
+    assert refresh is not None
+    stage.state.sign_out()
+    stage.play(flow_of(chores.RefreshTokens(refresh)), (REFRESH, ok(PAIR)))
+    assert not stage.state.signed_in
+
+
+def test_a_401_to_older_credentials_says_nothing_of_the_present_ones() -> None:
+    stage = signed_in()
+
+    def meanwhile(stage: Stage) -> Any:
+        stage.state.credentials.use_tokens(FRESH, token(NOW + 77))
+        return refused(401)
+
+    stage.play(request(get("/v1/thing")), ("GET rest/v1/thing", meanwhile))
+    assert stage.state.signed_in
