@@ -82,8 +82,10 @@ class Credentials:
 
     def clear(self, *, lost: bool = False) -> bool:
         """Forget them; `lost`: because they are no good. False when there were none."""
-        self.lost = lost
-        return self._replace()
+        there_were = self._replace()
+        if there_were:
+            self.lost = lost
+        return there_were
 
     def _replace(
         self,
