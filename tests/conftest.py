@@ -16,11 +16,16 @@ import threading
 import time
 import weakref
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import hypothesis
 import pytest
+
+with suppress(ImportError):
+    # Before a test file imports the signing library by itself, and raises the recursion limit for all others.
+    import sogni.protocol.ethereum  # noqa: F401
 
 # Generating inputs is slow on a busy machine, which is no fault of a test.
 hypothesis.settings.register_profile(

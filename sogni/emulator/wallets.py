@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 _SALT = b"sogni-salt-value"
@@ -32,6 +34,9 @@ class WalletSupportMissingError(ModuleNotFoundError):
 
 
 def _library() -> Any:
+    with suppress(ImportError):
+        # First of all, because it keeps the process's recursion limit as it is.
+        import_module("sogni.protocol.ethereum")
     try:
         from eth_account import Account
     except ModuleNotFoundError as error:

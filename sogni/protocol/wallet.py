@@ -25,14 +25,11 @@ _SIGNUP = (
     ("walletAddress", "address"),
     ("nonce", "string"),
 )
-MISSING = "signing in with a password needs eth-account, which is not installed: pip install 'sogni[wallet]'"
 
 
 def _accounts() -> Any:
-    try:
-        from eth_account import Account
-    except ImportError as error:
-        raise ImportError(MISSING, name="eth_account") from error
+    from .ethereum import Account
+
     return Account
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from decimal import Decimal
 from typing import Any
@@ -101,9 +102,16 @@ def test_a_permit_that_cannot_be_signed(given: Any) -> None:
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sogni.protocol.ethereum", raising=False)
     monkeypatch.setitem(sys.modules, "eth_account", None)
     with pytest.raises(ImportError, match=r"sogni\[wallet\]"):
         derive("a", "b")
+
+
+def test_the_library_leaves_the_recursion_limit_as_it_was() -> None:
+    """Otherwise a deeply nested frame would end the process."""
+    code = "import sys; a = sys.getrecursionlimit; was = a(); import sogni.protocol.ethereum; print(a() == was)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 @pytest.mark.parametrize("value", ["", None, 5, b"x", "\ud800"])
