@@ -40,7 +40,9 @@ def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
     """Bring tokens from the wallet into the account; approves it first when the service asks for that."""
     wallet = yield from _own_wallet(password)
     body = {"walletAddress": wallet.address, "amount": smallest_units(amount), "provider": provider}
-    for attempt in range(1, DEPOSIT_TRIES + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             yield from request_done(post("/v3/account/token/deposit", body))
             return

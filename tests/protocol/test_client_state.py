@@ -405,6 +405,36 @@ def test_a_snapshot_nobody_can_read_is_asked_for_again() -> None:
     assert (state.connection.phase, state.connection.due(2.0)) == ("ready", "sync")
 
 
+SUBSCRIBED = {"active": True, "subscription": {"status": "active", "tier": "unlimited"}}
+
+
+def test_authenticated_tells_the_subscription_so_that_nobody_asks() -> None:
+    """account §13.5."""
+    state = authenticating()
+    state.receive("authenticated", {"subscriptionEntitlement": SUBSCRIBED, "freeSparkLocked": True}, 0.0)
+    assert chores.FetchSubscription() not in state.out.begun
+    assert state.account.subscription is not None
+    assert (state.account.subscription.is_unlimited, state.account.free_spark_locked) == (True, True)
+
+
+def test_an_older_server_is_asked_for_the_subscription_of_whom_is_signed_in() -> None:
+    state = authenticating()
+    state.receive("authenticated", {}, 0.0)
+    assert chores.FetchSubscription() in state.out.begun
+
+    nobody = authenticating()
+    nobody.credentials.clear()
+    nobody.receive("authenticated", {}, 0.0)
+    assert chores.FetchSubscription() not in nobody.out.begun
+
+
+def test_a_changed_entitlement_changes_the_subscription() -> None:
+    state = connected()
+    state.receive("subscriptionEntitlementUpdated", {**SUBSCRIBED, "freeSparkLocked": False}, 0.0)
+    assert state.account.subscription is not None
+    assert (state.account.subscription.tier, state.account.free_spark_locked) == ("unlimited", False)
+
+
 def test_who_signed_out_meanwhile_stays_nobody() -> None:
     state = authenticating()
     state.credentials.clear()
@@ -498,6 +528,8 @@ MALFORMED: list[tuple[str, Any]] = [
     ("changeNetwork", {"network": 5}),
     ("swarmModels", None),
     ("swarmModels", ["a"]),
+    ("subscriptionEntitlementUpdated", None),
+    ("subscriptionEntitlementUpdated", "active"),
     ("toastMessage", None),
     ("toastMessage", {"message": 5}),
 ]

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sogni.flows.steps import Flow, change, until
+from sogni.machine.cookies import Cookies
 from sogni.protocol.client_state import CONNECTION, ClientState
 from sogni.settings import Settings, Timeouts
 from sogni.transport.http import Http
@@ -58,7 +59,7 @@ def talking(rest: str, **options: Any) -> Iterator[Http]:
     """The HTTP side of a client."""
     timeouts = Timeouts(**options.pop("timeouts", {}))
     settings = Settings(rest_endpoint=rest, timeouts=timeouts, **options)
-    http = Http(settings, lambda: {"api-key": KEY})
+    http = Http(settings, lambda: {"api-key": KEY}, Cookies(settings.auth_type == "cookies"))
     try:
         yield http
     finally:
