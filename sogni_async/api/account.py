@@ -114,7 +114,7 @@ class Account:
         """Sign in with user name and password, and stay signed in: tokens are renewed by themselves.
 
         `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
-        `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, other `ApiError`s.
+        `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, else an `ApiError`.
         """
         flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
         return await self._engine.run(flow)  # type: ignore[no-any-return]
