@@ -16,7 +16,7 @@ pytestmark = pytest.mark.bench
 
 BLOCK = 2000
 """Frames that are sent at once; all of them lie in the socket's buffers, or wait to."""
-ROUNDS = 7
+ROUNDS = 15
 TRACKED = (1, 100, 2000, 10_000)
 FLATNESS = 1.35
 """What 10,000 tracked projects may cost more than one: the frames touch more memory than a processor keeps near."""
