@@ -5,6 +5,7 @@ A part of ``LocalSupernet``, which says how its own thread and the server's come
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .state import State
 
 
-class AccountHelpers:
+class AccountHelpers(ABC):
     """The methods of ``LocalSupernet`` about accounts. Those about sessions and subscriptions need a running
     emulator."""
 
@@ -95,5 +96,6 @@ class AccountHelpers:
 
         self._in_server(change)
 
+    @abstractmethod
     def _in_server(self, change: Callable[[State], Any]) -> None:
-        raise NotImplementedError
+        """Run `change` where the server's state may be touched."""
