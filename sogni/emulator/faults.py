@@ -83,6 +83,21 @@ class HttpFault(Rule):
 
 
 @define(eq=False)
+class StreamFault(Rule):
+    """What happens to a stream of events, once ``after_events`` of them were sent on its connection. ``repeat``
+    tells how many events the reader has seen already are sent again when it resumes."""
+
+    path: str = "*"
+    after_events: int = 0
+    cut: bool = False
+    truncate: bool = False
+    delay: float = 0.0
+    hang: bool = False
+    comment: bool = False
+    repeat: int = 0
+
+
+@define(eq=False)
 class JobFault(Rule):
     """What happens to the image number ``index`` (from 0; None: any) of a project."""
 
@@ -222,6 +237,29 @@ class Faults:
             )
         )
 
+    def cut_stream(
+        self, path: str = "*", *, after_events: int = 0, truncate: bool = False, times: int = 1
+    ) -> StreamFault:
+        """Cut a stream of server-sent events when that many were sent on its connection, with ``truncate`` in the
+        middle of the next one. ``path`` is a glob."""
+        return self._add(StreamFault(path=path, after_events=after_events, cut=True, truncate=truncate, times=times))
+
+    def delay_stream(self, path: str = "*", *, seconds: float, after_events: int = 0, times: int = 1) -> StreamFault:
+        """Send the next event later, and with it all that follow."""
+        return self._add(StreamFault(path=path, after_events=after_events, delay=seconds, times=times))
+
+    def hang_stream(self, path: str = "*", *, after_events: int = 0, times: int = 1) -> StreamFault:
+        """Let a stream fall silent without ending."""
+        return self._add(StreamFault(path=path, after_events=after_events, hang=True, times=times))
+
+    def comment_stream(self, path: str = "*", *, after_events: int = 0, times: int = 1) -> StreamFault:
+        """Send a keep-alive comment before the next event."""
+        return self._add(StreamFault(path=path, after_events=after_events, comment=True, times=times))
+
+    def repeat_events(self, path: str = "*", *, count: int = 1, times: int = 1) -> StreamFault:
+        """Send the last ``count`` events before a reader's starting point again when it resumes."""
+        return self._add(StreamFault(path=path, repeat=count, times=times))
+
     def fail_job(
         self,
         index: int | None = None,
@@ -302,6 +340,15 @@ class Faults:
         with self._lock:
             for rule in self._live(HttpFault):
                 if rule.method in (None, method) and fnmatchcase(path, rule.path):
+                    rule.fired += 1
+                    return rule
+        return None
+
+    def take_stream(self, path: str, *, resumed: bool) -> StreamFault | None:
+        """Return what happens to a stream that begins; ``resumed`` tells that its reader has seen events before."""
+        with self._lock:
+            for rule in self._live(StreamFault):
+                if fnmatchcase(path, rule.path) and (resumed or not rule.repeat):
                     rule.fired += 1
                     return rule
         return None
