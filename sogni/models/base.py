@@ -25,3 +25,8 @@ class Model:
 def wire(name: str) -> dict[str, str]:
     """Metadata for a field whose wire name is not its camelCase."""
     return {"wire": name}
+
+
+def local() -> dict[str, bool]:
+    """Metadata for a field that never travels."""
+    return {"local": True}

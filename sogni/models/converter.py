@@ -47,6 +47,11 @@ def wire_name(attribute: Any) -> str:
     return name
 
 
+def is_local(attribute: Any) -> bool:
+    """Whether an attribute never travels: what is kept beside the wire form, or only here."""
+    return attribute.name == "extra" or bool(attribute.metadata.get("local"))
+
+
 def _text(value: Any, _: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {type(value).__name__}")
@@ -103,12 +108,18 @@ def _is_open_enum(kind: Any) -> bool:
     return len(open_parts) > 1 and str in parts and all(it is str or get_origin(it) is Literal for it in open_parts)
 
 
+def _overrides(cls: type[Model]) -> dict[str, Any]:
+    return {
+        a.name: override(omit=True) if is_local(a) else override(rename=wire_name(a))
+        for a in attrs.fields(attrs.resolve_types(cls))
+    }
+
+
 def _made_for_models(converter: cattrs.Converter) -> None:
     def structure(cls: type[Model]) -> Any:
-        fields = {a.name: wire_name(a) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != "extra"}
-        renames = {name: override(rename=key) for name, key in fields.items()}
-        known = frozenset(fields.values())
-        inner = make_dict_structure_fn(cls, converter, extra=override(omit=True), **renames)  # type: ignore[arg-type,unused-ignore]
+        overrides = _overrides(cls)
+        known = frozenset(it.rename for it in overrides.values() if it.rename)
+        inner = make_dict_structure_fn(cls, converter, **overrides)
 
         def structured(data: Any, kind: Any) -> Any:
             if isinstance(data, cls):
@@ -122,10 +133,7 @@ def _made_for_models(converter: cattrs.Converter) -> None:
         return structured
 
     def unstructure(cls: type[Model]) -> Any:
-        renames = {
-            a.name: override(rename=wire_name(a)) for a in attrs.fields(attrs.resolve_types(cls)) if a.name != "extra"
-        }
-        inner = make_dict_unstructure_fn(cls, converter, extra=override(omit=True), **renames)  # type: ignore[arg-type,unused-ignore]
+        inner = make_dict_unstructure_fn(cls, converter, **_overrides(cls))
 
         def unstructured(value: Any) -> dict[str, Any]:
             made = {key: item for key, item in inner(value).items() if item is not None}
