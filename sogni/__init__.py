@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from .models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
     from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+    from .models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
     from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
 
@@ -209,6 +210,9 @@ __all__ = [
     "VideoProjectParams",
     "Wallet",
     "WalletBalance",
+    "WorkflowDependency",
+    "WorkflowInput",
+    "WorkflowStep",
     "__version__",
     "as_completed",
     "from_dict",

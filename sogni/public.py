@@ -39,6 +39,7 @@ _HOMES = {
     "models.stats": ("LeaderboardEntry",),
     "models.subscriptions": ("FairUse", "Subscription", "SubscriptionPage", "SubscriptionPlan"),
     "models.transactions": ("Transaction", "TransactionHistory", "TransactionQuery"),
+    "models.workflow_plans": ("WorkflowDependency", "WorkflowInput", "WorkflowStep"),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

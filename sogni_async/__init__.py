@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from sogni.models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
     from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+    from sogni.models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
@@ -210,6 +211,9 @@ __all__ = [
     "VideoProjectParams",
     "Wallet",
     "WalletBalance",
+    "WorkflowDependency",
+    "WorkflowInput",
+    "WorkflowStep",
     "__version__",
     "as_completed",
     "from_dict",

@@ -225,6 +225,47 @@ def _without_media(value: Any) -> Any:
     return value if plain or attrs.has(type(value)) else None
 
 
+def wire_form(cls: type[Model], data: Any) -> Any:
+    """What a caller gave for a `cls`, with the keys of the wire: a model, or a mapping with either spelling.
+
+    Goes into the models within. A field that is None is left out; further keys, and what is no model, stay as
+    they are. Nothing is checked: where a mapping has a key in both spellings, ours stays beside that of the wire.
+    """
+    if isinstance(data, cls):
+        given = {wire_name(a): getattr(data, a.name) for a in attrs.fields(cls) if a.name != "extra"}
+        data = given | dict(data.extra)
+    if not isinstance(data, Mapping):
+        return data
+    spellings, made = _spellings(cls), {}  # type: ignore[arg-type]
+    for key, value in data.items():
+        name, inner = spellings.get(key, (key, None))
+        if value is not None or key not in spellings:
+            made[key if name != key and name in data else name] = _inner_form(inner, value)
+    return made
+
+
+def _inner_form(cls: type[Model] | None, value: Any) -> Any:
+    if cls is None:
+        return value
+    return [wire_form(cls, item) for item in value] if isinstance(value, list | tuple) else wire_form(cls, value)
+
+
+@lru_cache(maxsize=64)
+def _spellings(cls: type[Model]) -> dict[Any, tuple[str, type[Model] | None]]:
+    """Of every field, by both spellings: its key on the wire, and the model it holds one or many of."""
+    found: dict[Any, tuple[str, type[Model] | None]] = {}
+    for a in attrs.fields(attrs.resolve_types(cls)):
+        if a.name != "extra":
+            found[a.name] = found[wire_name(a)] = wire_name(a), _model_in(a.type)
+    return found
+
+
+def _model_in(kind: Any) -> type[Model] | None:
+    if _is_model(kind):
+        return kind  # type: ignore[no-any-return]
+    return next((found for part in get_args(kind) if (found := _model_in(part)) is not None), None)
+
+
 def from_dict(cls: type[T], data: Any) -> T:
     """Make an instance of a data class from its wire form; `ProtocolError` when it does not fit."""
     return read(cls, data, f"data for {getattr(cls, '__name__', cls)}")

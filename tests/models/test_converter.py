@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import sogni
 from sogni.errors import ProtocolError
-from sogni.models import account, catalogue, chat, estimates, events, health, records, snapshots
+from sogni.models import account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans
 from sogni.models.account import AccountInfo, Balances, TokenBalance
 from sogni.models.base import Model
 from sogni.models.catalogue import AvailableModel
@@ -29,7 +29,7 @@ from sogni.models.health import HealthCheck, HealthReport
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel
 from sogni.models.snapshots import JobSnapshot, ProjectSnapshot
 
-MODULES = (account, catalogue, chat, estimates, events, health, records, snapshots)
+MODULES = (account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans)
 CLASSES = sorted(
     {
         kind
@@ -226,7 +226,8 @@ def minimal(kind: type[Model]) -> dict[str, Any]:
     """The smallest wire form a class has."""
     samples = {"str": "x", "int": 1, "float": 1.5, "bool": True, "datetime": "2026-06-01T12:00:00Z"}
     required = [it for it in attrs.fields(kind) if it.default is attrs.NOTHING]
-    return {wire_name(it): samples.get(getattr(it.type, "__name__", it.type), "x") for it in required}
+    of = {it.name: getattr(it.type, "__name__", it.type) for it in required}
+    return {wire_name(it): [] if of[it.name].startswith("list") else samples.get(of[it.name], "x") for it in required}
 
 
 def test_without_unknown_fields_there_is_nothing_extra() -> None:
