@@ -89,13 +89,47 @@ if TYPE_CHECKING:
     from .models.health import HealthCheck, HealthReport
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
+    from .models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from .models.rewards import Reward
+    from .models.runs import (
+        ChatRunEvent,
+        ChatRunRecord,
+        CostApprovalPreview,
+        MediaContext,
+        RunFinalResponse,
+        RunRequest,
+        RunRuntimeConfig,
+        RunScope,
+        RunTimestamps,
+        RunWaiting,
+        RunWaitingDetails,
+        ToolCost,
+    )
     from .models.session import Session, TokenPair, Wallet
     from .models.stats import LeaderboardEntry
     from .models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
+    from .models.templates import (
+        AmountRange,
+        TemplateAuthor,
+        TemplateInput,
+        TemplateMultiple,
+        TemplateOption,
+        TemplatePage,
+        WorkflowTemplate,
+    )
     from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from .models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
+    from .models.workflows import (
+        MediaReference,
+        WorkflowArtifact,
+        WorkflowError,
+        WorkflowEvent,
+        WorkflowRecord,
+        WorkflowReseed,
+        WorkflowResumption,
+        WorkflowSseEvent,
+    )
     from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
 
@@ -118,6 +152,7 @@ _HOMES = {
 __all__ = [
     "Account",
     "AccountInfo",
+    "AmountRange",
     "ApiClient",
     "ApiError",
     "AudioProjectParams",
@@ -131,6 +166,8 @@ __all__ = [
     "ChatError",
     "ChatFailure",
     "ChatJobState",
+    "ChatRunEvent",
+    "ChatRunRecord",
     "ChatStream",
     "Choice",
     "ClientClosedError",
@@ -139,6 +176,7 @@ __all__ = [
     "Connected",
     "ConnectionRejectedError",
     "ControlNetParams",
+    "CostApprovalPreview",
     "CostEstimation",
     "CostLimitError",
     "CurrentAccount",
@@ -161,6 +199,8 @@ __all__ = [
     "LLMPreset",
     "LLMRange",
     "LeaderboardEntry",
+    "MediaContext",
+    "MediaReference",
     "ModelOptions",
     "NotFoundError",
     "NumberRange",
@@ -177,8 +217,20 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "Reconnecting",
+    "ReplayRecord",
+    "ReplayRecordSummary",
+    "ReplayRecords",
+    "ReplayWriteResult",
     "RetryPolicy",
     "Reward",
+    "RunFinalResponse",
+    "RunRecord",
+    "RunRequest",
+    "RunRuntimeConfig",
+    "RunScope",
+    "RunTimestamps",
+    "RunWaiting",
+    "RunWaitingDetails",
     "ServerError",
     "Session",
     "SizePreset",
@@ -190,6 +242,11 @@ __all__ = [
     "SubscriptionPage",
     "SubscriptionPlan",
     "SupportedModel",
+    "TemplateAuthor",
+    "TemplateInput",
+    "TemplateMultiple",
+    "TemplateOption",
+    "TemplatePage",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
@@ -198,6 +255,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolCallFunction",
+    "ToolCost",
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
@@ -210,9 +268,17 @@ __all__ = [
     "VideoProjectParams",
     "Wallet",
     "WalletBalance",
+    "WorkflowArtifact",
     "WorkflowDependency",
+    "WorkflowError",
+    "WorkflowEvent",
     "WorkflowInput",
+    "WorkflowRecord",
+    "WorkflowReseed",
+    "WorkflowResumption",
+    "WorkflowSseEvent",
     "WorkflowStep",
+    "WorkflowTemplate",
     "__version__",
     "as_completed",
     "from_dict",

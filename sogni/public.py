@@ -34,12 +34,25 @@ _HOMES = {
     "models.params": ("ControlNetParams", "ImageProjectParams"),
     "models.video_params": ("VideoControlNetParams", "VideoKeyframe", "VideoProjectParams"),
     "models.records": ("JobRecord", "ProjectRecord"),
+    "models.replays": ("ReplayRecord", "ReplayRecords", "ReplayRecordSummary", "ReplayWriteResult", "RunRecord"),
     "models.rewards": ("Reward",),
+    "models.runs": (
+        "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "MediaContext", "RunFinalResponse", "RunRequest",
+        "RunRuntimeConfig", "RunScope", "RunTimestamps", "RunWaiting", "RunWaitingDetails", "ToolCost",
+    ),
     "models.session": ("Session", "TokenPair", "Wallet"),
     "models.stats": ("LeaderboardEntry",),
     "models.subscriptions": ("FairUse", "Subscription", "SubscriptionPage", "SubscriptionPlan"),
+    "models.templates": (
+        "AmountRange", "TemplateAuthor", "TemplateInput", "TemplateMultiple", "TemplateOption", "TemplatePage",
+        "WorkflowTemplate",
+    ),
     "models.transactions": ("Transaction", "TransactionHistory", "TransactionQuery"),
     "models.workflow_plans": ("WorkflowDependency", "WorkflowInput", "WorkflowStep"),
+    "models.workflows": (
+        "MediaReference", "WorkflowArtifact", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
+        "WorkflowResumption", "WorkflowSseEvent",
+    ),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

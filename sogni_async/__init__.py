@@ -80,13 +80,47 @@ if TYPE_CHECKING:
     from sogni.models.health import HealthCheck, HealthReport
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
+    from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from sogni.models.rewards import Reward
+    from sogni.models.runs import (
+        ChatRunEvent,
+        ChatRunRecord,
+        CostApprovalPreview,
+        MediaContext,
+        RunFinalResponse,
+        RunRequest,
+        RunRuntimeConfig,
+        RunScope,
+        RunTimestamps,
+        RunWaiting,
+        RunWaitingDetails,
+        ToolCost,
+    )
     from sogni.models.session import Session, TokenPair, Wallet
     from sogni.models.stats import LeaderboardEntry
     from sogni.models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
+    from sogni.models.templates import (
+        AmountRange,
+        TemplateAuthor,
+        TemplateInput,
+        TemplateMultiple,
+        TemplateOption,
+        TemplatePage,
+        WorkflowTemplate,
+    )
     from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from sogni.models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
+    from sogni.models.workflows import (
+        MediaReference,
+        WorkflowArtifact,
+        WorkflowError,
+        WorkflowEvent,
+        WorkflowRecord,
+        WorkflowReseed,
+        WorkflowResumption,
+        WorkflowSseEvent,
+    )
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
@@ -119,6 +153,7 @@ _HOMES = {
 __all__ = [
     "Account",
     "AccountInfo",
+    "AmountRange",
     "ApiClient",
     "ApiError",
     "AudioProjectParams",
@@ -132,6 +167,8 @@ __all__ = [
     "ChatError",
     "ChatFailure",
     "ChatJobState",
+    "ChatRunEvent",
+    "ChatRunRecord",
     "ChatStream",
     "Choice",
     "ClientClosedError",
@@ -140,6 +177,7 @@ __all__ = [
     "Connected",
     "ConnectionRejectedError",
     "ControlNetParams",
+    "CostApprovalPreview",
     "CostEstimation",
     "CostLimitError",
     "CurrentAccount",
@@ -162,6 +200,8 @@ __all__ = [
     "LLMPreset",
     "LLMRange",
     "LeaderboardEntry",
+    "MediaContext",
+    "MediaReference",
     "ModelOptions",
     "NotFoundError",
     "NumberRange",
@@ -178,8 +218,20 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "Reconnecting",
+    "ReplayRecord",
+    "ReplayRecordSummary",
+    "ReplayRecords",
+    "ReplayWriteResult",
     "RetryPolicy",
     "Reward",
+    "RunFinalResponse",
+    "RunRecord",
+    "RunRequest",
+    "RunRuntimeConfig",
+    "RunScope",
+    "RunTimestamps",
+    "RunWaiting",
+    "RunWaitingDetails",
     "ServerError",
     "Session",
     "SizePreset",
@@ -191,6 +243,11 @@ __all__ = [
     "SubscriptionPage",
     "SubscriptionPlan",
     "SupportedModel",
+    "TemplateAuthor",
+    "TemplateInput",
+    "TemplateMultiple",
+    "TemplateOption",
+    "TemplatePage",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
@@ -199,6 +256,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolCallFunction",
+    "ToolCost",
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
@@ -211,9 +269,17 @@ __all__ = [
     "VideoProjectParams",
     "Wallet",
     "WalletBalance",
+    "WorkflowArtifact",
     "WorkflowDependency",
+    "WorkflowError",
+    "WorkflowEvent",
     "WorkflowInput",
+    "WorkflowRecord",
+    "WorkflowReseed",
+    "WorkflowResumption",
+    "WorkflowSseEvent",
     "WorkflowStep",
+    "WorkflowTemplate",
     "__version__",
     "as_completed",
     "from_dict",

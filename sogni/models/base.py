@@ -22,6 +22,11 @@ class Model:
     extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: repr(dict(extra)), eq=True)
 
 
+@frozen(kw_only=True)
+class LooseModel(Model):
+    """Data the service makes few promises about: a field that does not fit is kept in `extra`, as sent."""
+
+
 def wire(name: str) -> dict[str, str]:
     """Metadata for a field whose wire name is not its camelCase."""
     return {"wire": name}

@@ -22,7 +22,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ..errors import ProtocolError
-from .base import Model
+from .base import LooseModel, Model
 
 T = TypeVar("T")
 
@@ -108,6 +108,22 @@ def _is_open_enum(kind: Any) -> bool:
     return len(open_parts) > 1 and str in parts and all(it is str or get_origin(it) is Literal for it in open_parts)
 
 
+def _is_number_or_text(kind: Any) -> bool:
+    """`int | str`, and None: what some hosts send as a number and others as a text."""
+    parts = set(get_args(kind)) - {type(None)}
+    return get_origin(kind) in (Union, UnionType) and parts in ({int, str}, {float, str})
+
+
+def _number_or_text(value: Any, kind: Any) -> float | str:
+    return value if isinstance(value, str) else _number(value, kind)
+
+
+def _is_model_or_text(kind: Any) -> bool:
+    """`SomeModel | str`, and None: an object, or one word that says it all."""
+    parts = [part for part in get_args(kind) if part is not type(None)]
+    return get_origin(kind) in (Union, UnionType) and len(parts) == 2 and str in parts and any(map(_is_model, parts))
+
+
 def _overrides(cls: type[Model]) -> dict[str, Any]:
     return {
         a.name: override(omit=True) if is_local(a) else override(rename=wire_name(a))
@@ -120,14 +136,20 @@ def _made_for_models(converter: cattrs.Converter) -> None:
         overrides = _overrides(cls)
         known = frozenset(it.rename for it in overrides.values() if it.rename)
         inner = make_dict_structure_fn(cls, converter, **overrides)
+        types = {wire_name(a): a.type for a in attrs.fields(cls)} if issubclass(cls, LooseModel) else {}
 
         def structured(data: Any, kind: Any) -> Any:
             if isinstance(data, cls):
                 return data
             if not isinstance(data, Mapping):
                 raise TypeError(f"expected an object, got {type(data).__name__}")
-            made = inner({key: value for key, value in data.items() if value is not None}, kind)
             unknown = {key: value for key, value in data.items() if key not in known}
+            given = {key: value for key, value in data.items() if value is not None and key in known}
+            if types:
+                odd = {key: value for key, value in given.items() if not fits(value, types[key])}
+                given = {key: value for key, value in given.items() if key not in odd}
+                unknown |= odd
+            made = inner(given, kind)
             return attrs.evolve(made, extra=unknown) if unknown else made
 
         return structured
@@ -141,6 +163,18 @@ def _made_for_models(converter: cattrs.Converter) -> None:
 
         return unstructured
 
+    def model_or_text(value: Any, kind: Any) -> Any:
+        model = next(part for part in get_args(kind) if _is_model(part))
+        return value if isinstance(value, str) else converter.structure(value, model)
+
+    def fits(value: Any, kind: Any) -> bool:
+        try:
+            converter.structure(value, kind)
+        except Exception:  # cattrs raises groups of whatever the hooks raise
+            return False
+        return True
+
+    converter.register_structure_hook_func(_is_model_or_text, model_or_text)
     converter.register_structure_hook_factory(_is_model, structure)
     converter.register_unstructure_hook_factory(_is_model, unstructure)
 
@@ -155,6 +189,7 @@ def _made() -> cattrs.Converter:
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(datetime, lambda value, _: read_time(value))
     converter.register_structure_hook_func(_is_open_enum, _text)
+    converter.register_structure_hook_func(_is_number_or_text, _number_or_text)
     converter.register_unstructure_hook(Decimal, lambda amount: format(amount, "f"))
     converter.register_unstructure_hook(
         datetime, lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
