@@ -117,6 +117,7 @@ if TYPE_CHECKING:
         TemplatePage,
         WorkflowTemplate,
     )
+    from .models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
     from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from .models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from .protocol.tool_arguments import validate_tool_arguments
     from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
 
@@ -253,9 +255,13 @@ __all__ = [
     "TokenPair",
     "TokenStore",
     "TokenUsage",
+    "ToolArguments",
     "ToolCall",
     "ToolCallFunction",
     "ToolCost",
+    "ToolExecutionProgress",
+    "ToolExecutionResult",
+    "ToolRound",
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
@@ -283,6 +289,7 @@ __all__ = [
     "as_completed",
     "from_dict",
     "to_dict",
+    "validate_tool_arguments",
     "wait",
 ]
 

@@ -53,6 +53,8 @@ _HOMES = {
         "MediaReference", "WorkflowArtifact", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
         "WorkflowResumption", "WorkflowSseEvent",
     ),
+    "models.tools": ("ToolArguments", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound"),
+    "protocol.tool_arguments": ("validate_tool_arguments",),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

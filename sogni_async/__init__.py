@@ -108,6 +108,7 @@ if TYPE_CHECKING:
         TemplatePage,
         WorkflowTemplate,
     )
+    from sogni.models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
     from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from sogni.models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from sogni.protocol.tool_arguments import validate_tool_arguments
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
@@ -254,9 +256,13 @@ __all__ = [
     "TokenPair",
     "TokenStore",
     "TokenUsage",
+    "ToolArguments",
     "ToolCall",
     "ToolCallFunction",
     "ToolCost",
+    "ToolExecutionProgress",
+    "ToolExecutionResult",
+    "ToolRound",
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
@@ -284,6 +290,7 @@ __all__ = [
     "as_completed",
     "from_dict",
     "to_dict",
+    "validate_tool_arguments",
     "wait",
 ]
 

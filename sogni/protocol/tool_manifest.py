@@ -1,0 +1,41 @@
+"""The hosted tools: decides which there are, and what a model is told of them (tools §1).
+
+Called by `SogniTools`, by validation and by the executor. The definitions are in `data/tools.json`, read when they
+are first needed; whoever gets one gets a copy. It executes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from .data import table
+
+DIRECT = (
+    "generate_image", "edit_image", "generate_video", "sound_to_video", "video_to_video", "generate_music",
+)  # fmt: skip
+"""The tools that run here, through projects (tools §1.2); all others run in the service."""
+
+
+@cache
+def _manifest() -> Mapping[str, Mapping[str, Any]]:
+    return {tool["name"]: tool for tool in table("tools")["tools"]}
+
+
+@cache
+def tool_names() -> tuple[str, ...]:
+    """The names of the tools, in the order of the sheet."""
+    return tuple(_manifest())
+
+
+def parameters_of(name: str) -> Mapping[str, Any]:
+    """The schema of a tool's arguments; not to be changed."""
+    parameters: Mapping[str, Any] = _manifest()[name]["parameters"]
+    return parameters
+
+
+def definition_of(name: str) -> dict[str, Any]:
+    """A tool as a chat request takes it; a copy of its own."""
+    return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}
