@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     from .models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
     from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from .models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
+    from .models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
     from .models.workflows import (
         MediaReference,
         WorkflowArtifact,
@@ -209,6 +209,7 @@ __all__ = [
     "PartialFailureError",
     "PartialResultWarning",
     "PermissionDeniedError",
+    "PlanFinding",
     "Project",
     "ProjectCanceledError",
     "ProjectError",

@@ -142,7 +142,8 @@ class ValidationError(ApiError, ValueError):
     """A value that is not allowed; mostly found before anything is sent (status 400).
 
     `field`, `value` and `allowed` say which, what was given and what would be accepted; they are
-    None when the service found the mistake.
+    None when the service found the mistake. Where several mistakes were found at once, `findings` has
+    one entry for each, and `field` is that of the first.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class ValidationError(ApiError, ValueError):
         retry_after: float | None = None,
         method: str | None = None,
         url: str | None = None,
+        findings: tuple[Any, ...] = (),
     ) -> None:
         super().__init__(
             message,
@@ -171,6 +173,7 @@ class ValidationError(ApiError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
+        self.findings = findings
 
 
 class AuthenticationError(ApiError):

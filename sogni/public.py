@@ -48,7 +48,7 @@ _HOMES = {
         "WorkflowTemplate",
     ),
     "models.transactions": ("Transaction", "TransactionHistory", "TransactionQuery"),
-    "models.workflow_plans": ("WorkflowDependency", "WorkflowInput", "WorkflowStep"),
+    "models.workflow_plans": ("PlanFinding", "WorkflowDependency", "WorkflowInput", "WorkflowStep"),
     "models.workflows": (
         "MediaReference", "WorkflowArtifact", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
         "WorkflowResumption", "WorkflowSseEvent",

@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     from sogni.models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
     from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from sogni.models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
+    from sogni.models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
     from sogni.models.workflows import (
         MediaReference,
         WorkflowArtifact,
@@ -210,6 +210,7 @@ __all__ = [
     "PartialFailureError",
     "PartialResultWarning",
     "PermissionDeniedError",
+    "PlanFinding",
     "Project",
     "ProjectCanceledError",
     "ProjectError",

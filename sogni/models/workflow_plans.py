@@ -103,3 +103,31 @@ class WorkflowInput(Model):
 
     steps: list[WorkflowStep]
     title: str | None = None
+
+
+PlanRule = Literal[
+    "required", "type", "choice", "range", "json", "spelling",
+    "unique", "reserved", "unknown-step", "order", "cycle", "media",
+    "tool", "argument",
+]  # fmt: skip
+"""The rule a finding is about. In the first line single values; in the second what steps say of one another; the
+third is found by `check()` and `strict=True` only, because the service may know more tools than we do."""
+
+
+@frozen(kw_only=True)
+class PlanFinding:
+    """Something about a plan that is wrong, or with `severity="warning"` suspicious.
+
+    `step` is the id of the step and `index` its place from 0; both are None for the plan as a whole, and `step` for
+    a step without an id. `field` is the way to it within the step (`depends_on[0].transform`).
+    """
+
+    message: str
+    rule: PlanRule
+    field: str
+    step: str | None = None
+    index: int | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return self.message
