@@ -19,14 +19,9 @@ ENDED = frozenset({"completed", "failed", "canceled"})
 JOB_EVENTS = frozenset({"progress", "preview", "updated", "completed", "failed"})
 
 
-def rounded(value: float) -> int:
-    """Half up, as the service's own clients round."""
-    return math.floor(value + 0.5)
-
-
 def percent(value: float, low: int = 0, high: int = 100) -> int:
-    """A rounded percentage within bounds."""
-    whole = rounded(value)
+    """A percentage within bounds, rounded half up, as the service's own clients round."""
+    whole = math.floor(value + 0.5)
     return low if whole < low else high if whole > high else whole
 
 
@@ -113,6 +108,11 @@ class JobState:
         if self._listeners is None:
             self._listeners = Listeners()
         return self._listeners
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody ever listened to this job."""
+        return self._listeners is not None
 
     def has_listener(self, event: str) -> bool:
         """Whether anybody listens to an event of this job now."""

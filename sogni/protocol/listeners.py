@@ -48,6 +48,11 @@ class Listeners:
         """Whether anybody listens to `event` now."""
         return bool(self._by_event.get(event))
 
+    def has_either(self, event: str, other: str) -> bool:
+        """Whether anybody listens to one of two events now."""
+        by_event = self._by_event
+        return bool(by_event.get(event) or by_event.get(other))
+
     def take(self, event: str) -> list[Listener]:
         """The functions to call for one delivery, in order; those registered once are gone after it."""
         entries = list(self._by_event.get(event, ()))

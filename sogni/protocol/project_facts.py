@@ -211,9 +211,9 @@ class ProjectFacts:
         progress = job.progress(now)
         shown = job.last_progress
         job.last_progress = progress
-        if self.listening:
+        if self.listening and ("status" in names or self._listeners is not None or job.has_listeners):
             # Whoever is told of a job may begin to listen to it, and then hears what was queued meanwhile.
-            anyway = self._has_listener("job_started")
+            anyway = self._is_heard("job_started")
             moved = progress != shown and (names & _PROGRESS_NAMES or progress == 100)
             if moved and (anyway or job.has_listener("progress")):
                 self.out.tell(job.listeners, "progress", progress, job)
@@ -258,19 +258,26 @@ class ProjectFacts:
         self.out.wake(self)
 
     def _emit(self, name: str, value: Any) -> None:
-        # The end is the last event a late subscriber sees.
-        passing = name in _PASSING
-        if not passing and not self.settled:
-            self._history.append(Event(name, value))
+        if name in _PASSING:
+            heard = self._is_heard(name)
+            if not heard and not self._feeds:
+                return
+        else:
+            heard = True
+            # The end is the last event a late subscriber sees.
+            if not self.settled:
+                self._history.append(Event(name, value))
         if self._feeds:
             for feed in self._feeds:
                 feed.push(Event(name, value))
             self.out.wake(self)
-        if self.listening and (not passing or self._has_listener(name) or self._has_listener("job_started")):
+        if heard and self.listening:
             self.out.tell(self.listeners, name, value, self if name == "progress" else None)
 
-    def _has_listener(self, event: str) -> bool:
-        return self._listeners is not None and self._listeners.has(event)
+    def _is_heard(self, event: str) -> bool:
+        """Whether anybody hears an event of the moment now, or may begin to when a job is announced."""
+        listeners = self._listeners
+        return listeners is not None and listeners.has_either(event, "job_started")
 
 
 _PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}

@@ -171,7 +171,7 @@ class ProjectFrames:
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
         job = project.jobs.get(payload.get("imgID") or "")
-        if job is not None and not job.ended and job.runs_until is None:
+        if job is not None and job.runs_until is None and not job.ended:
             network = getattr(project.params, "network", None) or self.network_answer or "relaxed"
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
             job.runs_until = now + min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0)))

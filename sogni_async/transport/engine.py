@@ -269,7 +269,9 @@ class Engine:
             state.receive(kind, payload, time.time())
         except Exception as error:
             logger.warning("a %s frame was ignored: %s", kind, error)
-        self._flush()
+        out = state.out
+        if out.woken or out.deliveries or out.begun:
+            self._flush()
 
     def tick(self) -> str | None:
         """Ask what the time demands."""

@@ -14,8 +14,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Path(__file__).with_name("known.json")
@@ -43,9 +44,11 @@ def main() -> int:
         return 0
     known = json.loads(KNOWN.read_text(encoding="utf-8"))
     wrong = [line for line in map(fault_of_entry, known) if line]
-    for package in PACKAGES:
-        print(f"\n{package}", flush=True)
-        wrong += compare(package, play(vectors, package), known)
+    # Side by side: most of the time goes by in pauses that the cases are about.
+    with ThreadPoolExecutor(len(PACKAGES)) as pool:
+        for package, played in zip(PACKAGES, pool.map(lambda name: play(vectors, name), PACKAGES), strict=True):
+            print(f"\n{package}\n{played.said}", flush=True)
+            wrong += compare(package, played.results, known)
     print()
     for line in wrong:
         print(line)
@@ -53,8 +56,15 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def play(vectors: Path, package: str) -> list[dict[str, Any]]:
-    """What the runner found, case by case."""
+class Played(NamedTuple):
+    """What the runner printed, and what it found, case by case."""
+
+    said: str
+    results: list[dict[str, Any]]
+
+
+def play(vectors: Path, package: str) -> Played:
+    """Have the runner play all cases with one package."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.json")
         command = [sys.executable, "run.py", "--package", package, "--jobs", "2", "--json", str(report)]
@@ -67,15 +77,17 @@ def play(vectors: Path, package: str) -> list[dict[str, Any]]:
                 cwd=vectors,
                 env=environment,
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
                 timeout=TIME_LIMIT_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             sys.exit(f"{package}: the cases did not end within {TIME_LIMIT_SECONDS} s")
         if not report.is_file():
-            sys.exit(f"{package}: the runner ended with status {ended.returncode} and wrote no report")
-        results: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["results"]
-        return results
+            sys.exit(f"{ended.stdout}\n{package}: the runner ended with status {ended.returncode}, without a report")
+        return Played(ended.stdout, json.loads(report.read_text(encoding="utf-8"))["results"])
 
 
 def compare(package: str, results: list[dict[str, Any]], known: list[dict[str, str]]) -> list[str]:

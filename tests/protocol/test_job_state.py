@@ -10,7 +10,7 @@ from sogni.models.converter import from_dict, to_dict
 from sogni.models.events import ErrorData
 from sogni.models.params import ImageProjectParams
 from sogni.models.snapshots import JobSnapshot
-from sogni.protocol.job_state import JobState, percent, rounded
+from sogni.protocol.job_state import JobState, percent
 from sogni.protocol.outbox import Outbox
 from sogni.protocol.project_state import ProjectState
 
@@ -23,10 +23,10 @@ def job_with(**values: Any) -> JobState:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (-0.5, 0), (-0.6, -1), (99.5, 100)]
+    ("value", "expected"), [(0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (99.5, 100), (99.4999, 99)]
 )
 def test_halves_are_rounded_up(value: float, expected: int) -> None:
-    assert expected == rounded(value)
+    assert expected == percent(value)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(-5, 0), (50.5, 51), (100.4, 100), (1e300, 100)])
