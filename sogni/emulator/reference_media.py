@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
 from .encoding import SAMPLE_RATE, Samples
@@ -36,18 +37,21 @@ def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, s
     """Yield what a video shows at ``count`` moments, the first at ``start`` seconds, filling ``size``.
 
     A video that ends too early stays at its last frame."""
+    # Not the one that PyAV keeps for each thread: that is freed in a forked child, for every thread of the parent,
+    # and there waits for ever for its own threads, which a fork does not copy.
+    scaler = VideoReformatter()
     index, held = 0, None
     for moment, frame in _decoded(path, start):
         shown = None
         while held is not None and index < count and start + index / fps < moment - _TOLERANCE:
             # Only what is seen is scaled: the video may have many more frames.
-            shown = shown or _filling(held, size)
+            shown = shown or _filling(scaler, held, size)
             yield shown
             index += 1
         if index >= count:
             return
         held = frame
-    last = Image.new("RGB", size) if held is None else _filling(held, size)
+    last = Image.new("RGB", size) if held is None else _filling(scaler, held, size)
     for _ in range(index, count):
         yield last
 
@@ -81,10 +85,10 @@ def _readable(frames: Iterator[T]) -> Iterator[T]:
         return
 
 
-def _filling(frame: av.VideoFrame, size: tuple[int, int]) -> Image.Image:
+def _filling(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> Image.Image:
     scale = max(size[0] / frame.width, size[1] / frame.height)
     width, height = max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))
-    image = Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height))
+    image = Image.fromarray(scaler.reformat(frame, width, height, "rgb24").to_ndarray())
     return image if image.size == size else ImageOps.fit(image, size)
 
 

@@ -92,3 +92,35 @@ def test_workers_forked_before_the_client_is_used(tmp_path: Path) -> None:
     printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
     assert (printed, errors) == ("[1] True\n", "")
     assert sys.platform != "win32"
+
+
+def test_a_fork_beside_an_emulator_that_has_read_a_video(tmp_path: Path) -> None:
+    """Its workers leave nothing behind that a child would wait for."""
+    code = """
+        import os
+        from fractions import Fraction
+        from pathlib import Path
+        from threading import Event, Thread
+        from PIL import Image
+        from sogni.emulator.encoding import write_video
+        from sogni.emulator.reference_media import video_frames
+        path = Path("clip.mp4")
+        write_video(path, (Image.new("RGB", (320, 240), "red") for _ in range(4)), Fraction(8), None, "mp4")
+        read, ended = Event(), Event()
+        def work():
+            print(len(list(video_frames(path, (256, 192), Fraction(8), 4, 0.0))), flush=True)
+            read.set()
+            ended.wait()
+        worker = Thread(target=work)
+        worker.start()
+        read.wait()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        ended.set()
+        worker.join()
+    """
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    printed, errors = run("", tmp_path, *arguments).communicate(timeout=30)
+    assert (printed, errors) == ("4\n0\n", "")

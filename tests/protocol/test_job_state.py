@@ -22,9 +22,7 @@ def job_with(**values: Any) -> JobState:
     return job
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (99.5, 100), (99.4999, 99)]
-)
+@pytest.mark.parametrize(("value", "expected"), [(0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (99.5, 100), (99.4999, 99)])
 def test_halves_are_rounded_up(value: float, expected: int) -> None:
     assert expected == percent(value)
 
