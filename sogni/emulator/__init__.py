@@ -9,6 +9,8 @@ try:
     from .accounts import Account, Balance, InsufficientFundsError, NotFreeError
     from .faults import Faults
     from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
+    from .llm.answers import Answer, Call
+    from .llm.script import ChatScript
     from .memberships import Membership
     from .rewards import Reward
     from .supernet import LocalSupernet
@@ -22,7 +24,10 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Account",
+    "Answer",
     "Balance",
+    "Call",
+    "ChatScript",
     "Faults",
     "InsufficientFundsError",
     "LocalSupernet",

@@ -124,14 +124,16 @@ class Account:
             purse.debit += amount
         self._changed()
 
-    def settle(self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "") -> None:
+    def settle(
+        self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "", description: str = "Render"
+    ) -> None:
         """End the reservation for a project: what was spent is gone, the rest is free again."""
         with self._lock:
             purse = self._purses[token]
             purse.debit -= reserved
             purse.settled -= spent
         if spent:
-            self.ledger.add(token, -spent, description="Render", source="project", source_sid=source_sid)
+            self.ledger.add(token, -spent, description=description, source="project", source_sid=source_sid)
         self._changed()
 
     def move(self, token: Token, amount: Decimal, *, description: str, source: str) -> None:

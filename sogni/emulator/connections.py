@@ -8,6 +8,7 @@ WebSocket itself is behind ``Wire``.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -20,6 +21,8 @@ from .subscriptions import Subscriptions
 
 DISPLACED = 4015
 """Close code: another connection took this app id (transport §10)."""
+RESTART = 1001
+"""Close code: the server restarts or shuts down (transport §10)."""
 
 _STATE_STAGES: dict[str, Stage] = {
     "queued": "queued",
@@ -27,11 +30,16 @@ _STATE_STAGES: dict[str, Stage] = {
     "jobStarted": "started",
     "jobCompleted": "completed",
 }
-_TYPE_STAGES: dict[str, Stage] = {"jobProgress": "progress", "jobResult": "result"}
+_TYPE_STAGES: dict[str, Stage] = {
+    "jobProgress": "progress",
+    "jobResult": "result",
+    "jobTokens": "tokens",
+    "llmJobResult": "result",
+}
 
 
 def stage_of(type: str, payload: Any) -> Stage | None:
-    """Return the stage of a project's life that a frame tells of."""
+    """Return the stage of a project's or a completion's life that a frame tells of."""
     if type == "jobState" and isinstance(payload, dict):
         return _STATE_STAGES.get(payload.get("type", ""))
     return _TYPE_STAGES.get(type)
@@ -51,6 +59,7 @@ class Wire(Protocol):
 class _Write:
     message: str | bytes
     delay: float = 0.0
+    written: Callable[[], None] | None = None
 
 
 @define
@@ -75,20 +84,24 @@ class Connection:
     greeted: bool = False
     models_withheld: bool = False
     ended: bool = False
+    end_code: int | None = None
     frozen: bool = False
     _frames: int = 0
+    _tokens: int = 0
     _held: list[_Write] = field(factory=list)
     _outbox: asyncio.Queue[_Write | _End] = field(factory=asyncio.Queue)
 
-    def send(self, type: str, payload: Any) -> bool:
-        """Queue a frame; False when the connection is over or does not want it."""
+    def send(self, type: str, payload: Any, written: Callable[[], None] | None = None) -> bool:
+        """Queue a frame; False when the connection is over or does not want it. ``written`` is called when the
+        socket has taken it."""
         if self.ended or not self.subscriptions.wants(type):
             return False
         self._frames += 1
-        drop = self.faults.take_drop(stage_of(type, payload), self._frames)
+        self._tokens += type == "jobTokens"
+        drop = self.faults.take_drop(stage_of(type, payload), self._frames, self._tokens)
         delivered = drop is None or drop.deliver
         if delivered:
-            self._queue(type, payload)
+            self._queue(type, payload, written)
         if drop is not None:
             self.cut(drop)
         return delivered
@@ -101,6 +114,7 @@ class Connection:
         """Close with a code, or cut the TCP connection when there is none."""
         if not self.ended:
             self.ended = True
+            self.end_code = code
             self._outbox.put_nowait(_End(code, reason))
 
     async def pump(self) -> None:
@@ -115,14 +129,16 @@ class Connection:
                 return
             await self.wire.write(item.message)
             self.greeted = True
+            if item.written is not None:
+                item.written()
         if item.code is None:
             self.wire.abort()
         else:
             await self.wire.close(item.code, item.reason)
 
-    def _queue(self, type: str, payload: Any) -> None:
+    def _queue(self, type: str, payload: Any, written: Callable[[], None] | None) -> None:
         text = frames.encode(type, payload)
-        write = _Write(text.encode() if self.binary else text)
+        write = _Write(text.encode() if self.binary else text, written=written)
         writes, hold = [write], False
         for fault in self.faults.take_frame(type):
             write.delay += fault.delay

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar, get_args
 
 from attrs import define, field
 
-Stage = Literal["request_received", "queued", "initiating", "started", "progress", "result", "completed"]
+Stage = Literal["request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed"]
 
 
 @define(eq=False)
@@ -35,6 +35,7 @@ class SocketDrop(Rule):
     stage: Stage | None = None
     deliver: bool = True
     after_frames: int | None = None
+    after_tokens: int | None = None
     code: int | None = None
 
 
@@ -48,7 +49,7 @@ class RefusedUpgrade(Rule):
 
 @define(eq=False)
 class LostRequest(Rule):
-    """A ``jobRequest`` that dies with its connection before the service read it."""
+    """A ``jobRequest`` or ``llmJobRequest`` that dies with its connection before the service read it."""
 
     drop: bool = True
 
@@ -148,21 +149,29 @@ class Faults:
         at: Stage | None = None,
         before: Stage | None = None,
         after_frames: int | None = None,
+        after_tokens: int | None = None,
         code: int | None = None,
         times: int = 1,
     ) -> SocketDrop:
         """Cut the connection once the frame of a stage was written (``at``), instead of writing it
-        (``before``), or after a number of frames of one connection, ``authenticated`` being the first.
-        ``code`` sends a close frame; without it the TCP connection just ends. Exactly one of the three
-        conditions must be given."""
-        given = [condition for condition in (at, before, after_frames) if condition is not None]
+        (``before``), after a number of frames of one connection, ``authenticated`` being the first, or after a
+        number of its ``jobTokens`` frames. ``code`` sends a close frame; without it the TCP connection just ends.
+        Exactly one of the four conditions must be given."""
+        given = [condition for condition in (at, before, after_frames, after_tokens) if condition is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of at, before and after_frames")
+            raise ValueError("give exactly one of at, before, after_frames and after_tokens")
         stage = at or before
         if stage is not None and stage not in get_args(Stage):
             raise ValueError(f"unknown stage {stage!r}; the stages are {', '.join(get_args(Stage))}")
         return self._add(
-            SocketDrop(stage=stage, deliver=before is None, after_frames=after_frames, code=code, times=times)
+            SocketDrop(
+                stage=stage,
+                deliver=before is None,
+                after_frames=after_frames,
+                after_tokens=after_tokens,
+                code=code,
+                times=times,
+            )
         )
 
     def refuse_upgrade(
@@ -178,7 +187,8 @@ class Faults:
         return self._add(RefusedUpgrade(times=times, status=status, message=message, delay=delay, hang=hang))
 
     def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
-        """Ignore a ``jobRequest`` as if it had never arrived and, with ``drop``, cut its connection."""
+        """Ignore a ``jobRequest`` or ``llmJobRequest`` as if it had never arrived and, with ``drop``, cut its
+        connection."""
         return self._add(LostRequest(times=times, drop=drop))
 
     def delay_frames(self, type: str | None = None, *, seconds: float, times: int = 1) -> FrameFault:
@@ -318,11 +328,12 @@ class Faults:
                 return rule
         return None
 
-    def take_drop(self, stage: Stage | None, frames: int) -> SocketDrop | None:
-        """Decide whether a connection ends with this frame, its ``frames``-th."""
+    def take_drop(self, stage: Stage | None, frames: int, tokens: int = 0) -> SocketDrop | None:
+        """Decide whether a connection ends with this frame, its ``frames``-th, after so many ``jobTokens``."""
         with self._lock:
             for rule in self._live(SocketDrop):
                 reached = rule.after_frames is not None and frames >= rule.after_frames
+                reached = reached or (rule.after_tokens is not None and tokens >= rule.after_tokens)
                 if reached or (stage is not None and rule.stage == stage):
                     rule.fired += 1
                     return rule

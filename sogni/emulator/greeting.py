@@ -7,6 +7,7 @@ Called by the socket endpoint (transport §6.1, §9.1), its snapshot also by the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .accounts import Account
@@ -30,17 +31,23 @@ def sync_record(state: State, account: Account, app_id: str | None) -> dict[str,
     return {**snapshot(active, completed), "serverTime": round(state.clock() * 1000)}
 
 
-def greet(state: State, connection: Connection) -> None:
-    """Send ``authenticated``, the balance and the models. Finished projects are delivered once, here."""
+def greet(state: State, connection: Connection, chat_ids: list[str], language_models: Mapping[str, Any]) -> None:
+    """Send ``authenticated``, the balance and the models. Finished projects are delivered once, here.
+
+    chat_ids: the completions that the client is handed back.
+    """
     account = connection.account
     active = state.projects.active(account, connection.app_id)
     completed = state.projects.unclaimed(account, connection.app_id)
     identity = _identity(connection, testnet=state.accounts.testnet)
-    delivered = connection.send("authenticated", {**identity, **snapshot(active, completed)})
+    delivered = connection.send(
+        "authenticated", {**identity, **snapshot(active, completed), "activeLLMJobIDs": chat_ids}
+    )
     if delivered:
         for project in completed:
             project.claimed = True
     connection.send("balanceUpdate", account.balance_frame())
+    connection.send("swarmLLMModels", language_models)
     # The service keeps the model list from an artist whose projects are running (transport §9).
     connection.models_withheld = bool(state.projects.active(account))
     if not connection.models_withheld:

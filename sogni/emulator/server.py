@@ -21,7 +21,6 @@ from .catalogue import Media, make_catalogue
 from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
 from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
 from .chance import Chance
-from .chats import Chats
 from .directory import Accounts
 from .faults import Faults
 from .gate import make_gate
@@ -29,10 +28,14 @@ from .image_kind import ImageKind
 from .intake import Intake
 from .job_run import Pace
 from .journal import Journal
+from .llm.mind import Mind
+from .llm.script import ChatScript
+from .llm.socket_jobs import SocketJobs
 from .projects import Projects
 from .routes_account import add_account_routes
 from .routes_estimates import add_estimate_routes
 from .routes_leaderboard import add_leaderboard_route
+from .routes_llm import add_llm_estimate_route
 from .routes_projects import add_project_routes
 from .routes_sign_in import add_sign_in_routes
 from .routes_socket_host import add_socket_host_routes
@@ -63,10 +66,12 @@ class Setup:
     socket_port: int
     workers: int
     step_time: float
+    token_rate: float
     seed: int | None
     binary_frames: bool
     accounts: Accounts
     faults: Faults
+    chat: ChatScript
     journal: Journal
 
 
@@ -89,6 +94,7 @@ class Server:
         self._ended = threading.Event()
         self.pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
+        self.chats: SocketJobs | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
 
@@ -160,13 +166,15 @@ class Server:
     async def _serve(self) -> None:
         listeners: list[_Listener] = []
         executor = ThreadPoolExecutor(2, "sogni-emulator-render")
+        thinkers = ThreadPoolExecutor(4, "sogni-emulator-llm")
         store = Store(executor, time.time)
         try:
             state = self._make_state(store)
             pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
-            endpoint = SocketEndpoint(state, self._setup.binary_frames)
+            mind = Mind(self._setup.chat, thinkers)
+            chats = self.chats = SocketJobs(state, mind, self._setup.workers, self.pace, self._setup.token_rate)
+            endpoint = SocketEndpoint(state, self._setup.binary_frames, chats)
             endpoint.serve_projects(Intake(state, pool))
-            endpoint.handlers["llmJobRequest"] = Chats(state.journal).request
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
             listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
             self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
@@ -179,11 +187,14 @@ class Server:
         finally:
             if self.pool is not None:
                 await self.pool.stop()
+            if self.chats is not None:
+                await self.chats.stop()
             for listener in listeners:
                 await listener.runner.cleanup()
             for _ in range(_TURNS_TO_CLOSE):
                 await asyncio.sleep(0)
             executor.shutdown()
+            thinkers.shutdown(cancel_futures=True)
             store.close()
 
     def _make_state(self, store: Store) -> State:
@@ -221,6 +232,7 @@ class Server:
         app = web.Application(middlewares=[make_gate(state, "socket")], client_max_size=_JSON_LIMIT)
         add_socket_host_routes(app, state)
         add_estimate_routes(app, state)
+        add_llm_estimate_route(app, state)
 
         async def upgrade(request: web.Request) -> web.StreamResponse:
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":

@@ -23,6 +23,7 @@ from .faults import LostRequest, RefusedUpgrade, SocketDrop
 from .greeting import greet
 from .intake import Intake
 from .journal import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
+from .llm.socket_jobs import SocketJobs
 from .orders import Network
 from .replies import refusal
 from .state import State
@@ -63,7 +64,11 @@ class SocketEndpoint:
 
     state: State
     binary: bool
+    chats: SocketJobs
     handlers: dict[str, FrameHandler] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.handlers["llmJobRequest"] = self.chats.request
 
     def serve_projects(self, intake: Intake) -> None:
         self.handlers["jobRequest"] = intake.job_request
@@ -130,7 +135,9 @@ class SocketEndpoint:
         self._initial_subscriptions(connection, request.query.get("socketEventSubscriptions"))
         # Nothing may be awaited between these two: ``authenticated`` must be the first frame.
         self.state.connections.add(connection)
-        greet(self.state, connection)
+        chat_ids = self.chats.alive(account, connection.app_id)
+        greet(self.state, connection, chat_ids, self.chats.swarm_models())
+        self.chats.attach(connection)
         pump = asyncio.create_task(connection.pump())
         try:
             await self._read(connection, response)
@@ -138,6 +145,7 @@ class SocketEndpoint:
             self.state.connections.remove(connection)
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
+            self.chats.detach(connection)
             self.state.journal.notify()
         return response
 
@@ -168,7 +176,8 @@ class SocketEndpoint:
 
     def _act(self, connection: Connection, frame: frames.Frame) -> None:
         early = not connection.greeted
-        lost = self.state.faults.take(LostRequest) if frame.type == "jobRequest" and not early else None
+        losable = frame.type in ("jobRequest", "llmJobRequest") and not early
+        lost = self.state.faults.take(LostRequest) if losable else None
         dropped = early or lost is not None or connection.ended
         self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped))
         if early:

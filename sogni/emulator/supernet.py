@@ -21,6 +21,7 @@ from .directory import Accounts, make_sessions
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
 from .leaving import close_at_exit
+from .llm.script import ChatScript
 from .project_records import live_record
 from .server import Server, Setup
 from .state import State
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")
+_TOKEN_RATE = 60.0
 _DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
 
 
@@ -50,6 +52,8 @@ class LocalSupernet(AccountHelpers):
     balance: what the account owns at the start: a ``Balance``, or a mapping with "spark" and "sogni".
     workers: how many results are rendered at the same time.
     step_time: seconds a rendering step takes; 0 is as fast as possible.
+    token_rate: tokens per second of a language model; 0 is as fast as possible. By default 60, and 0 when
+        ``step_time`` is 0.
     seed: makes ids and the seeds the service draws repeatable. Results depend on request and seed alone.
     faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
     binary_frames: send WebSocket messages as binary frames, which clients must also accept.
@@ -67,6 +71,7 @@ class LocalSupernet(AccountHelpers):
         balance: Balance | Mapping[Token, Decimal | int | str] = _DEFAULT_BALANCE,
         workers: int = 4,
         step_time: float = 0.2,
+        token_rate: float | None = None,
         seed: int | None = None,
         faults: Faults | None = None,
         binary_frames: bool = False,
@@ -78,11 +83,14 @@ class LocalSupernet(AccountHelpers):
             raise ValueError("workers must be at least 1")
         if step_time < 0:
             raise ValueError("step_time must not be negative")
+        if token_rate is not None and token_rate < 0:
+            raise ValueError("token_rate must not be negative")
         owned = balance
         if not isinstance(owned, Balance):
             owned = Balance(spark=owned.get("spark", 0), sogni=owned.get("sogni", 0))
         self._owned = owned
         self.faults = Faults() if faults is None else faults
+        self.chat = ChatScript()
         self._journal = Journal()
         self._account = make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni)
         sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
@@ -94,10 +102,12 @@ class LocalSupernet(AccountHelpers):
             socket_port=socket_port,
             workers=workers,
             step_time=step_time,
+            token_rate=(_TOKEN_RATE if step_time else 0.0) if token_rate is None else token_rate,
             seed=seed,
             binary_frames=binary_frames,
             accounts=self._accounts,
             faults=self.faults,
+            chat=self.chat,
             journal=self._journal,
         )
         self._running: _Running | None = None
@@ -210,16 +220,20 @@ class LocalSupernet(AccountHelpers):
         server.call(server.pace.running.set)
 
     def reset(self) -> None:
-        """Forget faults, arrivals, projects (cancels running ones), sessions and every other account than the
-        one behind the key, whose past is forgotten and whose balance restored; resume workers.
+        """Forget faults, scripted answers, arrivals, projects and completions (cancels running ones), sessions and
+        every other account than the one behind the key, whose past is forgotten and whose balance restored; resume
+        workers.
 
         Connections stay open: for tests that share an emulator."""
         running = self._now
         self.faults.clear()
+        self.chat.clear()
 
         def clean() -> None:
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
+            if running.server.chats is not None:
+                running.server.chats.cancel_all()
             running.state.projects.clear()
             self._accounts.keep_only(self._account)
             running.server.pace.running.set()

@@ -18,9 +18,11 @@ def refused(wire: Wire, **parameters: str) -> tuple[int, str]:
 
 def test_authenticated_comes_first_then_the_balance_and_the_models(wire: Wire) -> None:
     wire.connect()
-    frames = [wire.receive() for _ in range(3)]
-    assert [name for name, _ in frames] == ["authenticated", "balanceUpdate", "swarmModels"]
-    identity, balance, models = (data for _, data in frames)
+    frames = [wire.receive() for _ in range(4)]
+    assert [name for name, _ in frames] == ["authenticated", "balanceUpdate", "swarmLLMModels", "swarmModels"]
+    identity, balance, language_models, models = (data for _, data in frames)
+    assert identity["activeLLMJobIDs"] == []
+    assert language_models["qwen3.6-35b-a3b-gguf-iq4xs"]["workers"] > 0
     assert identity["clientType"] == "artist"
     assert identity["activeProjects"] == identity["unclaimedCompletedProjects"] == []
     assert set(balance["spark"]) == {"settled", "credit", "debit", "net", "premiumCredit"}

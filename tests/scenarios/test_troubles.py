@@ -307,9 +307,9 @@ async def test_a_result_that_cannot_be_saved_leaves_no_file(
 async def test_a_chat_nobody_serves_is_a_chat_error(sdk: Sdk, client: Any) -> None:
     message = {"role": "user", "content": "hello"}
     with pytest.raises(sdk.ChatError) as caught:
-        await sdk.call(client.chat.completions.create, messages=[message], timeout=SOON)
+        await sdk.call(client.chat.completions.create, model="nobody", messages=[message], timeout=SOON)
     assert caught.value.error_type == "model_unavailable"
-    stream = await sdk.call(client.chat.completions.create, messages=[message], stream=True)
+    stream = await sdk.call(client.chat.completions.create, model="nobody", messages=[message], stream=True)
     with pytest.raises(sdk.ChatError):
         await sdk.collect(stream)
     with pytest.raises(TypeError, match="temperature"):
