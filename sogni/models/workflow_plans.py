@@ -1,12 +1,14 @@
 """The plan of a durable workflow: its steps, their arguments, and what they take from one another (workflows §2.1).
 
 Plain data in the caller's words. The arguments of a step belong to its tool and travel exactly as given.
-Nothing here checks or sends: `protocol.plan_check` checks.
+Checking, files and drawing are elsewhere, and imported when a plan is asked for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -103,6 +105,59 @@ class WorkflowInput(Model):
 
     steps: list[WorkflowStep]
     title: str | None = None
+
+    def check(self, *, media_references: Sequence[Any] | None = None) -> list[PlanFinding]:
+        """Everything there is to say about the plan, step by step; nothing is raised, nothing sent.
+
+        Goes beyond what `workflows.start` refuses: tools that this version does not know (workflows §2.2), and
+        arguments that do not fit the definitions of the tools. `media_references` as they will be given to
+        `start`; None says nothing about them. `workflows.start(..., strict=True)` refuses whatever is an error here.
+
+        >>> from sogni import WorkflowInput, WorkflowStep
+        >>> plan = WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_imge")])
+        >>> [finding.message for finding in plan.check()]
+        ["step 'still': tool_name is no known tool: 'generate_imge'; did you mean 'generate_image'?"]
+        """
+        from ..protocol.plan_check import plan_findings
+
+        return plan_findings(self, media_references=media_references)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> WorkflowInput:
+        """Read a plan from a file in YAML or JSON, which its suffix tells.
+
+        Keys as in these classes or as on the wire. Raises `ValidationError` with file, line and step of everything
+        that is wrong, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
+        """
+        from ..machine.plan_files import load_plan
+
+        return load_plan(path)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the plan to a file in YAML or JSON, which its suffix tells, with the keys of the wire.
+
+        An existing file is replaced. Raises `ValidationError` for another suffix or for arguments that JSON cannot
+        carry, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
+        """
+        from ..machine.plan_files import save_plan
+
+        return save_plan(self, path)
+
+    def to_mermaid(self) -> str:
+        """The steps and what they need of one another, as a Mermaid flowchart.
+
+        >>> from sogni import WorkflowInput, WorkflowStep
+        >>> print(WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_image")]).to_mermaid())
+        flowchart TD
+            s0["still<br/>generate_image"]
+        """
+        from ..protocol.plan_diagram import mermaid
+
+        return mermaid(self)
+
+    def _repr_markdown_(self) -> str:
+        """What Jupyter shows."""
+        return f"```mermaid\n{self.to_mermaid()}\n```\n"
 
 
 PlanRule = Literal[

@@ -13,6 +13,7 @@ from ..errors import ValidationError
 from ..models.converter import wire_form
 from ..models.workflow_plans import PlanFinding, WorkflowInput
 from .plan_structure import structure_findings
+from .plan_tools import tool_findings
 
 
 def plan_findings(plan: Any, *, media_references: Any = None, whole: bool = True) -> list[PlanFinding]:
@@ -22,7 +23,10 @@ def plan_findings(plan: Any, *, media_references: Any = None, whole: bool = True
     what no service could run.
     """
     wire = wire_form(WorkflowInput, plan)
-    return structure_findings(wire, None if media_references is None else bool(media_references))
+    found = structure_findings(wire, None if media_references is None else bool(media_references))
+    if whole:
+        found += tool_findings(wire)
+    return sorted(found, key=lambda it: -1 if it.index is None else it.index)
 
 
 def checked_plan(plan: Any, *, media_references: Any = None, strict: bool = False) -> Any:

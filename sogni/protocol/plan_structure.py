@@ -116,6 +116,9 @@ def _values(place: Place, given: Mapping[str, Any], fields: Fields, within: str 
                 yield place.finding("required", within + name, "is missing")
         elif wrong := check(given[key]):
             yield place.finding(wrong[0], within + name, wrong[1])
+    judged = {camel(name) for name in fields} - {"arguments"}
+    for path, value in unsendable(within, {key: value for key, value in given.items() if key not in judged}):
+        yield place.finding("json", path or "keys", f"cannot travel as JSON: {shown(value)}")
 
 
 def _step(place: Place, step: Any) -> Iterator[PlanFinding]:
@@ -123,8 +126,6 @@ def _step(place: Place, step: Any) -> Iterator[PlanFinding]:
         yield place.finding("type", f"steps[{place.index}]", f"must be a WorkflowStep or a dict, not {shown(step)}")
         return
     yield from _values(place, step, _STEP)
-    for path, value in unsendable("arguments", step.get("arguments")):
-        yield place.finding("json", path, f"cannot travel as JSON: {shown(value)}")
     for index, it in enumerate(listed_dependencies(step)):
         if isinstance(it, Mapping):
             yield from _values(place, it, _DEPENDENCY, f"depends_on[{index}].")
@@ -135,15 +136,19 @@ def _step(place: Place, step: Any) -> Iterator[PlanFinding]:
 
 
 def unsendable(path: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """What within a value JSON cannot carry as it is, and where; a value that holds itself is too deep."""
+    """What within a value JSON cannot carry as it is, and where; a value that holds itself is too deep.
+
+    A `path` that ends with a dot is continued as it is.
+    """
     if depth > DEEPEST:
         yield path, value
     elif isinstance(value, Mapping):
+        joint = "." if path and not path.endswith(".") else ""
         for key, item in value.items():
             if isinstance(key, str):
-                yield from unsendable(f"{path}.{key}", item, depth + 1)
+                yield from unsendable(f"{path}{joint}{key}", item, depth + 1)
             else:
-                yield path, {key: item}
+                yield path.rstrip("."), {key: item}
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from unsendable(f"{path}[{index}]", item, depth + 1)

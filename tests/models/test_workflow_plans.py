@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +116,9 @@ def test_a_key_in_both_spellings_stays_for_the_check() -> None:
     both = {"tool_name": "a", "toolName": "b"}
     assert wire_form(WorkflowStep, both) == both
     assert wire_form(WorkflowStep, dict(reversed(both.items()))) == both
+
+
+def test_a_plan_saves_and_loads_itself(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    assert PLAN.save(path) == path
+    assert WorkflowInput.load(path) == PLAN

@@ -11,7 +11,7 @@ from sogni.errors import ValidationError
 from sogni.models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
 from sogni.protocol.plan_check import checked_plan, plan_findings
 
-TOOL = {"toolName": "generate_image", "arguments": {"prompt": "x"}}
+TOOL = {"toolName": "edit_image", "arguments": {"prompt": "x"}}
 
 
 def step(name: str | None, *sources: str, **changes: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_the_plan_itself(plan: Any, field: str, rule: str) -> None:
         ({"arguments": [1]}, "arguments", "type"),
         ({"dependsOn": {"sourceStepId": "a"}}, "depends_on", "type"),
         ({"dependsOn": ["a"]}, "depends_on[0]", "type"),
-        ({"tool_name": "edit_image"}, "tool_name", "spelling"),
+        ({"tool_name": "apply_style"}, "tool_name", "spelling"),
         ({"arguments": {"a": [{"b": float("nan")}]}}, "arguments.a[0].b", "json"),
         ({"arguments": {"a": {1: 2}}}, "arguments.a", "json"),
         ({"arguments": {"a": b"png"}}, "arguments.a", "json"),

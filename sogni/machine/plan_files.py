@@ -1,0 +1,78 @@
+"""Plans as files: decides how YAML and JSON become a plan, and where in the file a mistake stands.
+
+Called by `WorkflowInput.load` and `save`, and by the command line. YAML is that of its version 1.2: `16:9` and `on` are
+texts. Only plain values are read; no file can make anything run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from attrs import evolve
+
+from ..errors import ValidationError
+from ..models.converter import read, to_dict, wire_form
+from ..models.workflow_plans import WorkflowInput
+from ..protocol.plan_check import plan_findings, refuse
+from .plan_json import json_text, parse_json
+from .plan_yaml import parse_yaml, yaml_text
+
+Parsed = tuple[Any, Sequence[int]]
+"""What a file holds, and the line of each of its steps."""
+
+
+def load_plan(path: str | os.PathLike[str]) -> WorkflowInput:
+    """The plan in a file. ValidationError names file, line and step of everything that is wrong; OSError."""
+    file = Path(path)
+    parse = _chosen(file, _PARSERS)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValidationError(f"{file}: is not a text in UTF-8", field="path") from error
+    value, lines = parse(file, text)
+    wire = wire_form(WorkflowInput, value)
+    found = plan_findings(wire, whole=False)
+    refuse([evolve(it, message=f"{_where(file, lines, it.index)}: {it.message}") for it in found])
+    return read(WorkflowInput, wire, str(file))
+
+
+def save_plan(plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
+    """Write a plan; the file appears when it is complete. ValidationError for what no file can hold, OSError."""
+    file = Path(path)
+    write = _chosen(file, _WRITERS)
+    wire = wire_form(WorkflowInput, plan)
+    refuse([it for it in plan_findings(wire, whole=False) if it.rule in ("type", "json")])
+    text = write(to_dict(wire))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    place = file.with_name(f".{uuid4().hex}.part")
+    try:
+        place.write_text(text, encoding="utf-8")
+        os.replace(place, file)
+    finally:
+        place.unlink(missing_ok=True)
+    return file
+
+
+def _where(file: Path, lines: Sequence[int], index: int | None) -> str:
+    return str(file) if index is None else f"{file}:{lines[index]}"
+
+
+_PARSERS: Mapping[str, Callable[[Path, str], Parsed]] = {
+    ".json": parse_json,
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+}
+_WRITERS: Mapping[str, Callable[[Any], str]] = {".json": json_text, ".yaml": yaml_text, ".yml": yaml_text}
+
+
+def _chosen(file: Path, by_suffix: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    way = by_suffix.get(file.suffix.lower())
+    if way is None:
+        raise ValidationError(
+            f"{file}: a plan is a file that ends with {', '.join(by_suffix)}", field="path", allowed=tuple(by_suffix)
+        )
+    return way

@@ -1,0 +1,72 @@
+"""A plan as a flowchart: every step and every dependency, and no text that breaks it."""
+
+from __future__ import annotations
+
+import re
+import string
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sogni.models.workflow_plans import WorkflowDependency, WorkflowInput, WorkflowStep
+
+LINE = re.compile(
+    r"""    (s\d+\["[^"\[\]]*"\]|media\[/"[^"]*"/\]|missing\d+>"[^"]*"\]|\w+ -(-|\.-)>\|"[^"|]*"\| s\d+)"""
+)
+
+
+def step(name: str | None, *needs: WorkflowDependency) -> WorkflowStep:
+    return WorkflowStep(id=name, tool_name="edit_image", depends_on=list(needs) or None)
+
+
+def need(source: str, **more: bool) -> WorkflowDependency:
+    return WorkflowDependency(
+        source_step_id=source, target_argument="sourceImageIndex", transform="image_index", **more
+    )
+
+
+def test_a_plan() -> None:
+    plan = WorkflowInput(
+        title='A "plan"',
+        steps=[
+            step("a", need("$input_media")),
+            step(None, need("a", required=False)),
+            step("c", need("gone"), need("a")),
+        ],
+    )
+    assert plan.to_mermaid().split("\n") == [
+        "---",
+        'title: "A \\"plan\\""',
+        "---",
+        "flowchart TD",
+        '    s0["a<br/>edit_image"]',
+        '    s1["edit_image"]',
+        '    s2["c<br/>edit_image"]',
+        '    media[/"media of the request"/]',
+        '    missing1>"gone: missing"]',
+        '    media -->|"image_index to sourceImageIndex"| s0',
+        '    s0 -.->|"image_index to sourceImageIndex"| s1',
+        '    missing1 -->|"image_index to sourceImageIndex"| s2',
+        '    s0 -->|"image_index to sourceImageIndex"| s2',
+    ]
+
+
+def test_a_text_is_told_by_codes_and_cut() -> None:
+    plan = WorkflowInput(steps=[WorkflowStep(id='<a>"]\n```' + "x" * 99, tool_name="t#1;")])
+    (line,) = plan.to_mermaid().split("\n")[1:]
+    assert line == f'    s0["#60;a#62;#34;#93; #96;#96;#96;{"x" * 50}#8230;<br/>t#35;1#59;"]'
+
+
+@given(st.text(), st.text(), st.text(string.printable))
+def test_no_text_breaks_the_drawing(name: str, source: str, tool: str) -> None:
+    plan = WorkflowInput(
+        steps=[WorkflowStep(id=name, tool_name=tool), step(source), step("z", need(source), need(name))]
+    )
+    first, *lines = plan.to_mermaid().split("\n")
+    assert first == "flowchart TD"
+    assert all(LINE.fullmatch(line) for line in lines)
+
+
+def test_jupyter_shows_the_drawing() -> None:
+    plan = WorkflowInput(steps=[step("a")])
+    assert plan._repr_markdown_() == f"```mermaid\n{plan.to_mermaid()}\n```\n"
