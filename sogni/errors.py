@@ -25,7 +25,7 @@ error holds a secret: messages are redacted when the error is made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .redaction import redact, without_query
@@ -55,14 +55,20 @@ __all__ = [
     "SogniTimeoutError",
     "ValidationError",
     "api_error",
+    "chat_api_error",
     "chat_error",
+    "is_retryable_chat_error",
     "project_error",
+    "unsent_chat_error",
 ]
 
 Phase = Literal["connect", "request", "ready", "queue", "run", "transfer", "total"]
 
 _INSUFFICIENT_CODES = frozenset({123, "123", "insufficient_balance", "insufficientBalance"})
 """Code 123: account §19. The tag `insufficient_balance`: chat, error tags."""
+RETRYABLE_CHAT_ERRORS = frozenset({"server_restarting", "transport_lost"})
+"""Error types after which a chat request may be sent again as a new one (chat §14.3)."""
+_SUBSCRIPTION_CODES = frozenset({"4078", "4079", "4080", "4081"})
 
 
 class PartialResultWarning(UserWarning):
@@ -253,7 +259,12 @@ class JobError(SogniError):
 
 
 class ChatError(SogniError):
-    """A chat completion that failed."""
+    """A chat completion that failed.
+
+    `error_type` is the service's tag (`transport_lost`, `model_unavailable`, …), `code` its code as sent. A plan
+    that does not cover the request is told by `subscription_limit`, `required_plans`, `feature` (a stable key) and
+    `limitation` (a text for users). `job_id` is None for an answer over REST, which is also an `ApiError` (chat §14.4).
+    """
 
     def __init__(
         self,
@@ -263,11 +274,32 @@ class ChatError(SogniError):
         code: int | str | None = None,
         error_type: str | None = None,
         worker_name: str | None = None,
+        subscription_limit: bool = False,
+        required_plans: Sequence[str] = (),
+        feature: str | None = None,
+        limitation: str | None = None,
+        payload: Any = None,
     ) -> None:
         super().__init__(message, code=code)
         self.job_id = job_id
         self.error_type = error_type
         self.worker_name = worker_name
+        self.subscription_limit = subscription_limit
+        self.required_plans = tuple(required_plans)
+        self.feature = feature
+        self.limitation = limitation
+        self.payload = payload
+
+    @property
+    def retryable(self) -> bool:
+        """Whether asking again, as a new request, may work at once (chat §14.3)."""
+        return self.error_type in RETRYABLE_CHAT_ERRORS
+
+    @property
+    def subscription_error_code(self) -> int | None:
+        """The code as a number when it is about the subscription (4078 to 4081), else None."""
+        text = str(self.code)
+        return int(text) if text in _SUBSCRIPTION_CODES else None
 
 
 class CostLimitError(SogniError):
@@ -327,6 +359,15 @@ class _InsufficientBalanceChatError(InsufficientBalanceError, ChatError):
 for _public in (_InsufficientBalanceApiError, _InsufficientBalanceProjectError, _InsufficientBalanceChatError):
     _public.__doc__ = InsufficientBalanceError.__doc__
 
+
+class _LostChatError(ChatError, SogniConnectionError):
+    """A chat completion that was lost with the connection; asking again is a new request."""
+
+
+class _UnsentChatError(ChatError, SogniTimeoutError):
+    """A chat completion that could not be sent in time; nothing was charged."""
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: ValidationError,
     401: AuthenticationError,
@@ -336,6 +377,18 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     422: ValidationError,
     429: RateLimitError,
 }
+
+
+def _as_chat_error(kind: type[ApiError]) -> type[ChatError]:
+    """The class of an API error that is a `ChatError` as well; a name of this module, so that it pickles."""
+    name = f"_Chat{kind.__name__.removeprefix('_')}"
+    made: type[ChatError] = type(name, (ChatError, kind), {"__module__": __name__, "__doc__": kind.__doc__})
+    globals()[name] = made
+    return made
+
+
+_API_ERRORS: set[type[ApiError]] = {ApiError, ServerError, _InsufficientBalanceApiError, *_BY_STATUS.values()}
+_CHAT_API_ERRORS = {kind: _as_chat_error(kind) for kind in _API_ERRORS}
 
 
 def _means_insufficient(code: int | str | None, message: str) -> bool:
@@ -374,12 +427,46 @@ def chat_error(
     code: int | str | None,
     error_type: str | None,
     worker_name: str | None,
+    **subscription: Any,
 ) -> ChatError:
     """Make the error of a failed chat job; its tag or its code may say that the account cannot pay."""
-    kind: type[ChatError] = ChatError
+    kind: type[ChatError] = _LostChatError if error_type == "transport_lost" else ChatError
     if _means_insufficient(error_type, message) or _means_insufficient(code, message):
         kind = _InsufficientBalanceChatError
-    return kind(message, job_id=job_id, code=code, error_type=error_type, worker_name=worker_name)
+    return kind(message, job_id=job_id, code=code, error_type=error_type, worker_name=worker_name, **subscription)
+
+
+def unsent_chat_error(cause: SogniConnectionError | SogniTimeoutError, job_id: str) -> ChatError:
+    """Make the error of a chat request that never went out (chat §14.2)."""
+    chat = ChatError(cause.message, job_id=job_id, error_type="transport_lost")
+    return _both(_UnsentChatError if isinstance(cause, SogniTimeoutError) else _LostChatError, chat, cause)
+
+
+def chat_api_error(error: ApiError, chat: ChatError) -> ChatError:
+    """Make one error of both: of a hosted chat whose refusal says what chats say (chat §14.4)."""
+    made = _both(_CHAT_API_ERRORS[type(error)], chat, error)
+    made.code = error.code if chat.code is None else chat.code
+    return made
+
+
+def _both(kind: type[ChatError], chat: ChatError, other: SogniError) -> ChatError:
+    """An error of a class that is two, with the fields of both; those of `other` win."""
+    made = kind.__new__(kind, *other.args)
+    made.args = other.args
+    made.__dict__.update({**chat.__dict__, **other.__dict__})
+    return made
+
+
+def is_retryable_chat_error(error: object) -> bool:
+    """Whether a failed chat may simply be asked again, as a new request.
+
+    True for error types `server_restarting` and `transport_lost` (chat §14.3); no pause is needed, because
+    sending waits for the connection.
+
+    >>> sogni.is_retryable_chat_error(sogni.ChatError("gone", error_type="transport_lost"))
+    True
+    """
+    return getattr(error, "error_type", None) in RETRYABLE_CHAT_ERRORS
 
 
 def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:

@@ -11,7 +11,7 @@ _HOMES = {
         "ConnectionRejectedError", "CostLimitError", "InsufficientBalanceError", "JobError", "NotFoundError",
         "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "ProjectCanceledError",
         "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
-        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ValidationError",
+        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ValidationError", "is_retryable_chat_error",
     ),
     "machine.token_store": ("TokenStore",),
     "models.account": ("AccountInfo", "Balances", "TokenBalance", "UsernameValidation", "WalletBalance"),

@@ -32,8 +32,11 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
     api_error,
+    chat_api_error,
     chat_error,
+    is_retryable_chat_error,
     project_error,
+    unsent_chat_error,
 )
 
 SECRET = "sk-live-0123456789"
@@ -83,8 +86,8 @@ def test_the_tree(kind: type, bases: tuple[type, ...]) -> None:
 
 
 def test_every_public_error_stands_in_the_tree() -> None:
-    warned = {"PartialResultWarning", "api_error", "project_error", "chat_error"}
-    assert {kind.__name__ for kind, _ in TREE} == set(errors.__all__) - warned
+    public = {name for name in errors.__all__ if name[0].isupper()}
+    assert {kind.__name__ for kind, _ in TREE} == public - {"PartialResultWarning"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
@@ -150,6 +153,56 @@ def test_a_chat_fails_with_its_tag(code: Any, tag: str | None, cannot_pay: bool)
     assert cannot_pay is isinstance(error, InsufficientBalanceError)
     assert ("C", code, tag, "w") == (error.job_id, error.code, error.error_type, error.worker_name)
     assert error == pickle.loads(pickle.dumps(error))
+
+
+@pytest.mark.parametrize("tag", ["server_restarting", "transport_lost", "model_unavailable", None])
+def test_two_types_of_chat_errors_may_be_tried_again(tag: str | None) -> None:
+    """chat §14.3."""
+    error = chat_error("no", job_id="C", code=None, error_type=tag, worker_name=None)
+    expected = tag in ("server_restarting", "transport_lost")
+    assert (error.retryable, is_retryable_chat_error(error), is_retryable_chat_error(ValueError())) == (
+        expected, expected, False,
+    )  # fmt: skip
+    assert isinstance(error, SogniConnectionError) is (tag == "transport_lost")
+
+
+@pytest.mark.parametrize(("code", "number"), [("4081", 4081), (4078, 4078), ("4082", None), (None, None)])
+def test_codes_about_the_subscription_are_numbers(code: Any, number: int | None) -> None:
+    """chat §14.4."""
+    plans = {"subscription_limit": True, "required_plans": ["unlimited"], "feature": "f", "limitation": "text"}
+    error = chat_error("no", job_id="C", code=code, error_type="t", worker_name=None, **plans)
+    assert error.subscription_error_code == number
+    assert (error.subscription_limit, error.required_plans, error.feature, error.limitation) == (
+        True, ("unlimited",), "f", "text",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (SogniTimeoutError("late", phase="ready", timeout=30), SogniTimeoutError),
+        (SogniConnectionError("gone"), SogniConnectionError),
+    ],
+)
+def test_a_chat_that_was_not_sent_may_be_tried_again(cause: Any, kind: type) -> None:
+    """chat §14.2."""
+    error = unsent_chat_error(cause, "C")
+    assert isinstance(error, kind)
+    assert (error.retryable, error.job_id, str(error)) == (True, "C", str(cause))
+    assert getattr(error, "phase", "ready") == "ready"
+    assert pickle.loads(pickle.dumps(error)) == error
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500])
+@pytest.mark.parametrize(("code", "shown"), [("4081", "4081"), (None, 7)])
+def test_a_hosted_chat_fails_as_both(status: int, code: Any, shown: Any) -> None:
+    api = of_status(status, error_code=7)
+    error = chat_api_error(api, ChatError("no", code=code, error_type="tag"))
+    assert isinstance(error, type(api))
+    assert isinstance(error, ApiError)
+    assert (error.status, error.error_code, error.code, error.retry_after) == (status, 7, shown, 2)
+    assert (str(error), error.error_type, error.job_id) == (str(api), "tag", None)
+    assert pickle.loads(pickle.dumps(error)) == error
 
 
 def test_a_project_fails_with_its_codes() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import Model, wire
+from ..errors import ProtocolError
+from .answers import read_answer
+from .base import Model, local, wire
+from .converter import to_dict
 
 
 @frozen(kw_only=True)
@@ -92,6 +95,50 @@ class ToolCall(Model):
 
 
 @frozen(kw_only=True)
+class TextPart(Model):
+    """A piece of text in a message."""
+
+    text: str
+    type: str = "text"
+
+
+@frozen(kw_only=True)
+class ImageAddress(Model):
+    """The image of an `ImagePart`: a `data:` URI or an address of the service's stores."""
+
+    url: str = field(repr=lambda url: repr(url[:48] + "…" if len(url) > 48 else url.partition("?")[0]))
+    detail: Literal["auto", "low", "high"] | str | None = None
+
+
+@frozen(kw_only=True)
+class ImagePart(Model):
+    """An image in a message; `sogni.image_part` makes one of a file (chat §9)."""
+
+    image_url: ImageAddress = field(metadata=wire("image_url"))
+    type: str = "image_url"
+
+
+@frozen(kw_only=True)
+class ChatMessage(Model):
+    """A message of a conversation; dicts in the OpenAI form do as well (chat §2.8).
+
+    `role` is `system`, `user`, `assistant` or `tool`; `content` a text, a list of parts, or None beside `tool_calls`.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"] | str
+    content: Any = None
+    tool_calls: list[ToolCall] | None = field(default=None, metadata=wire("tool_calls"))
+    tool_call_id: str | None = field(default=None, metadata=wire("tool_call_id"))
+    name: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the wire form; `content` is there also when it is None (chat §2.3)."""
+        optional = {"tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id, "name": self.name}
+        given = {key: to_dict(value) for key, value in optional.items() if value is not None}
+        return {"role": self.role, "content": to_dict(self.content), **given, **self.extra}
+
+
+@frozen(kw_only=True)
 class ChatCompletionChunk(Model):
     """A piece of an answer as it arrived; `content` is never None (chat §3).
 
@@ -108,7 +155,10 @@ class ChatCompletionChunk(Model):
 
 @frozen(kw_only=True)
 class ChatCompletionResult(Model):
-    """A whole answer (chat §4). `time_taken` is in seconds; `tool_calls` is None when there were none."""
+    """A whole answer (chat §4). `time_taken` is in seconds; `tool_calls` is None when there were none.
+
+    `content` is the text as it came, thinking included. `parsed` is what it holds when JSON was asked for.
+    """
 
     job_id: str = field(metadata=wire("jobID"))
     content: str = ""
@@ -120,6 +170,29 @@ class ChatCompletionResult(Model):
     cost: ChatCost | None = None
     tool_calls: list[ToolCall] | None = field(default=None, metadata=wire("tool_calls"))
     tool_history: list[Any] | None = None
+    answer_type: Any = field(default=None, metadata=local(), repr=False)
+    """What `parsed` is to be: the class given as `response_format`, `Any` for any JSON, None for none."""
+
+    @property
+    def parsed(self) -> Any:
+        """What the JSON of the answer holds: an instance of the class given as `response_format`.
+
+        Plain JSON values when the format was a schema or `json_object`, None when no JSON was asked for. Thinking
+        is left out. Raises `ProtocolError` with the path of what does not fit (`$.steps[0].minutes`).
+        """
+        if self.answer_type is None:
+            return None
+        try:
+            return read_answer(self.answer_type, self.content)
+        except ProtocolError as error:
+            if self.finish_reason == "length":
+                error.add_note("the answer was cut off at max_tokens")
+            raise
+
+    @property
+    def message(self) -> ChatMessage:
+        """The answer as a message of the conversation, for the next request."""
+        return ChatMessage(role=self.role, content=self.content or None, tool_calls=self.tool_calls)
 
 
 @frozen(kw_only=True)
@@ -143,6 +216,10 @@ class ChatFailure(Model):
     message: str
     worker_name: str | None = None
     error_code: str | None = None
+    subscription_limit: bool = False
+    required_plans: list[str] = field(factory=list)
+    feature: str | None = None
+    limitation: str | None = None
 
 
 @frozen(kw_only=True)

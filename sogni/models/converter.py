@@ -206,10 +206,11 @@ def read(cls: type[T], data: Any, source: str = "the answer") -> T:
     try:
         return CONVERTER.structure(data, cls)
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
-        raise ProtocolError(f"{source} does not fit: {'; '.join(_findings(error))}") from error
+        raise ProtocolError(f"{source} does not fit: {'; '.join(findings(error))}") from error
 
 
-def _findings(error: Exception) -> list[str]:
+def findings(error: Exception) -> list[str]:
+    """What a structuring error found, each with its path."""
     return [finding.replace(" @ ", " at ") for finding in cattrs.transform_error(error, format_exception=_reason)]
 
 
