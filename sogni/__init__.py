@@ -45,9 +45,11 @@ if TYPE_CHECKING:
         SogniError,
         SogniTimeoutError,
         ValidationError,
+        is_retryable_chat_error,
     )
     from .machine.token_store import TokenStore
     from .models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
+    from .models.answers import ThinkingFilter, without_thinking
     from .models.audio_params import AudioProjectParams
     from .models.catalogue import (
         AvailableModel,
@@ -65,10 +67,14 @@ if TYPE_CHECKING:
         ChatCost,
         ChatFailure,
         ChatJobState,
+        ChatMessage,
+        ImageAddress,
+        ImagePart,
         LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
+        TextPart,
         TokenUsage,
         ToolCall,
         ToolCallFunction,
@@ -168,6 +174,7 @@ __all__ = [
     "ChatError",
     "ChatFailure",
     "ChatJobState",
+    "ChatMessage",
     "ChatRunEvent",
     "ChatRunRecord",
     "ChatStream",
@@ -190,6 +197,8 @@ __all__ = [
     "FairUse",
     "HealthCheck",
     "HealthReport",
+    "ImageAddress",
+    "ImagePart",
     "ImageProjectParams",
     "InsufficientBalanceError",
     "Job",
@@ -250,6 +259,8 @@ __all__ = [
     "TemplateMultiple",
     "TemplateOption",
     "TemplatePage",
+    "TextPart",
+    "ThinkingFilter",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
@@ -289,9 +300,11 @@ __all__ = [
     "__version__",
     "as_completed",
     "from_dict",
+    "is_retryable_chat_error",
     "to_dict",
     "validate_tool_arguments",
     "wait",
+    "without_thinking",
 ]
 
 

@@ -19,9 +19,11 @@ _HOMES = {
         "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
         "VideoAssetConfig", "VideoAssets",
     ),
+    "models.answers": ("ThinkingFilter", "without_thinking"),
     "models.chat": (
-        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "LLMCostEstimation",
-        "LLMModelInfo", "LLMPreset", "LLMRange", "TokenUsage", "ToolCall", "ToolCallFunction",
+        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "ChatMessage",
+        "ImageAddress", "ImagePart", "LLMCostEstimation", "LLMModelInfo", "LLMPreset", "LLMRange", "TextPart",
+        "TokenUsage", "ToolCall", "ToolCallFunction",
     ),
     "models.converter": ("from_dict", "to_dict"),
     "models.estimates": ("CostEstimation",),

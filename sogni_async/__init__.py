@@ -36,9 +36,11 @@ if TYPE_CHECKING:
         SogniError,
         SogniTimeoutError,
         ValidationError,
+        is_retryable_chat_error,
     )
     from sogni.machine.token_store import TokenStore
     from sogni.models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
+    from sogni.models.answers import ThinkingFilter, without_thinking
     from sogni.models.audio_params import AudioProjectParams
     from sogni.models.catalogue import (
         AvailableModel,
@@ -56,10 +58,14 @@ if TYPE_CHECKING:
         ChatCost,
         ChatFailure,
         ChatJobState,
+        ChatMessage,
+        ImageAddress,
+        ImagePart,
         LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
+        TextPart,
         TokenUsage,
         ToolCall,
         ToolCallFunction,
@@ -169,6 +175,7 @@ __all__ = [
     "ChatError",
     "ChatFailure",
     "ChatJobState",
+    "ChatMessage",
     "ChatRunEvent",
     "ChatRunRecord",
     "ChatStream",
@@ -191,6 +198,8 @@ __all__ = [
     "FairUse",
     "HealthCheck",
     "HealthReport",
+    "ImageAddress",
+    "ImagePart",
     "ImageProjectParams",
     "InsufficientBalanceError",
     "Job",
@@ -251,6 +260,8 @@ __all__ = [
     "TemplateMultiple",
     "TemplateOption",
     "TemplatePage",
+    "TextPart",
+    "ThinkingFilter",
     "Timeouts",
     "ToastMessage",
     "TokenBalance",
@@ -290,9 +301,11 @@ __all__ = [
     "__version__",
     "as_completed",
     "from_dict",
+    "is_retryable_chat_error",
     "to_dict",
     "validate_tool_arguments",
     "wait",
+    "without_thinking",
 ]
 
 

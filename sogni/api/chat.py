@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from ..flows import chat
 from ..models.base import TokenType
 from ..models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
+from ..models.chat_options import CompletionFields
 from ..protocol.chat_request import DEFAULT_MODEL
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.listeners import Listeners
@@ -29,7 +30,7 @@ class Completions:
         model: str = ...,
         stream: Literal[True],
         timeout: float | None = ...,
-        **options: Any,
+        **options: Unpack[CompletionFields],
     ) -> ChatStream: ...
     @overload
     def create(
@@ -39,7 +40,7 @@ class Completions:
         model: str = ...,
         stream: Literal[False] | None = ...,
         timeout: float | None = ...,
-        **options: Any,
+        **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult: ...
     def create(
         self,
@@ -48,17 +49,22 @@ class Completions:
         model: str = DEFAULT_MODEL,
         stream: bool | None = None,
         timeout: float | None = 300,
-        **options: Any,
+        **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult | ChatStream:
         """Ask a language model; returns the whole answer, or a `ChatStream` with `stream=True`.
 
-        `messages` are dicts in the OpenAI form. Options travel as given: `max_tokens`, `temperature`,
-        `top_p`, `top_k`, `min_p`, `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `stop`,
-        `tools`, `tool_choice`, `think`, `task_profile`, `response_format`, `token_type`, `billing_mode`
-        (chat §2.2). `timeout` is for the whole answer, in seconds. Raises `TypeError` for an unknown
-        option, `ValidationError` for messages JSON cannot carry, `ChatError` when the service declines.
+        `messages` are dicts in the OpenAI form or `ChatMessage` objects; images in them are checked, those of the
+        service's stores fetched (chat §9). Options travel as given: `max_tokens`, `temperature`, `top_p`, `top_k`,
+        `min_p`, `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `stop`, `tools`, `tool_choice`,
+        `sogni_tools`, `sogni_tool_execution`, `think`, `task_profile`, `token_type`, `billing_mode`,
+        `safe_content_filter`, `app_source` (chat §2.2). `response_format` is a class (attrs or dataclass), whose
+        instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for the whole answer,
+        in seconds from when the request was sent.
+
+        Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
+        `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`.
         """
-        given = {**options, "stream": stream}
+        given: dict[str, Any] = {**options, "stream": stream}
         if stream:
             return ChatStream(self._engine, self._engine.run(chat.begin_completion(model, messages, given)))
         return self._engine.run(chat.complete(model, messages, given, timeout))  # type: ignore[no-any-return]

@@ -29,10 +29,11 @@ class ChatStream:
 
     def __next__(self) -> ChatCompletionChunk:
         """The next chunk. ChatError when the job failed; SogniConnectionError when it cannot go on."""
-        if not self._taken:
-            self._taken.extend(self._engine.run(chat.next_chunks(self._state)))
-        if not self._taken:
-            raise StopIteration
+        while not self._taken:
+            chunks = self._engine.run(chat.next_chunks(self._state))
+            if not chunks:
+                raise StopIteration
+            self._taken.extend(chunks)
         return self._taken.popleft()
 
     @property

@@ -11,6 +11,7 @@ from typing import assert_never
 from ..protocol import chores
 from .account import fetch_account
 from .catalogue import name_models
+from .chat import end_lost_chats
 from .recovery import check_liveness, give_up, poll, reconcile, resend
 from .refreshing import exchange
 from .requests import FAILURES
@@ -38,6 +39,8 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return give_up(project_id, message)
         case chores.Poll(project_id):
             return poll(project_id)
+        case chores.EndLostChats():
+            return end_lost_chats()
         case chores.NameModels(workers, turn):
             return name_models(workers, turn)
         case chores.FetchAccount():

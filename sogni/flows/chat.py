@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import SogniTimeoutError
+from ..errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError, unsent_chat_error
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMCostEstimation, LLMModelInfo
+from ..protocol.answer_format import answer_format
 from ..protocol.chat_estimate import chat_estimate_call, input_tokens, output_tokens, read_chat_estimate
-from ..protocol.chat_request import FIELDS, chat_request, checked_messages
+from ..protocol.chat_request import FIELDS, chat_request, check_names
 from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
-from ..protocol.suggestions import did_you_mean
+from .messages import prepared
 from .requests import ask
 from .sending import send_frame
-from .steps import Flow, change, connect, new_id, until
+from .steps import Flow, change, connect, new_id, pause, until
 
 
 def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
@@ -44,28 +45,26 @@ def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
 def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatState]:
     """Send a completion request; returns its state once the frame is written.
 
-    TypeError for an unknown keyword, ValidationError for messages JSON cannot carry, connection errors.
+    TypeError for an unknown keyword, ValidationError for what cannot be sent, ChatError `transport_lost` when the
+    frame could not be written, the error of the credentials when the service refuses them.
     """
-    unknown = [name for name in options if name not in FIELDS]
-    if unknown:
-        raise TypeError(f"no parameter {unknown[0]!r}{did_you_mean(unknown[0], sorted(FIELDS))}")
-    checked_messages(messages)
+    check_names(options, FIELDS)
+    form = answer_format(options.get("response_format"))
+    plain = yield from prepared(messages)
+    yield from change(lambda state, _: state.check_may_connect())
     job_id = yield from new_id()
 
     def register(state: ClientState, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
-        payload = chat_request(job_id, model, messages, options, state.settings.app_source)
-        chat = ChatState(job_id, state.out)
+        given = {**options, "response_format": form.wire}
+        payload = chat_request(job_id, model, plain, given, state.settings.app_source)
+        chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True
         state.chats[job_id] = chat
         return state.chats, chat, payload
 
-    def sending(state: ClientState, _: float) -> None:
-        # What was lost before concerns no request that had not been sent.
-        chat.lost_at = None
-
     chats, chat, payload = yield from change(register)
     try:
-        yield from send_frame("llmJobRequest", payload, sending)
+        yield from _send(chat, payload)
     except BaseException:
         # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
         chats.pop(job_id, None)
@@ -73,6 +72,25 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     finally:
         chat.being_sent = False
     return chat
+
+
+def _send(chat: ChatState, payload: dict[str, Any]) -> Flow[None]:
+    def sending(state: ClientState, _: float) -> None:
+        # What was lost before concerns no request that had not been sent.
+        chat.lost_at = None
+
+    try:
+        yield from send_frame("llmJobRequest", payload, sending)
+    except ConnectionRejectedError:
+        raise
+    except (SogniConnectionError, SogniTimeoutError) as error:
+        raise unsent_chat_error(error, chat.id) from error
+
+
+def end_lost_chats() -> Flow[None]:
+    """End completions without news in time, one after the other, until none is left that waits."""
+    while (left := (yield from change(lambda state, now: state.end_lost_chats(now)))) is not None:
+        yield from pause(left)
 
 
 def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
@@ -132,7 +150,7 @@ def estimate_completion(
     task_profile: str | None,
 ) -> Flow[LLMCostEstimation]:
     """What a completion would cost."""
-    counted = input_tokens(checked_messages(messages))
+    counted = input_tokens((yield from prepared(messages)))
     info = yield from change(lambda state, _: state.chat_models.get(model))
     wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
     return read_chat_estimate((yield from ask(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))

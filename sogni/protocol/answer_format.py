@@ -5,8 +5,9 @@ Called by the chat flows before anything is sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from attrs import field, frozen
 
@@ -32,8 +33,8 @@ def answer_format(given: Any) -> AnswerFormat:
     """The form of an answer. ValidationError for a class without a schema, and for what is no format at all."""
     if not given:
         return AnswerFormat(None, None)
-    if is_data_class(given):
-        return AnswerFormat(_for_class(given), given)
+    if isinstance(given, type) or get_origin(given) is not None:
+        return AnswerFormat(_for_type(given), given)
     plain = given if isinstance(given, Mapping) else to_dict(given) if hasattr(given, "to_dict") else None
     if not isinstance(plain, Mapping):
         raise refusal("response_format", getattr(given, "__name__", type(given).__name__), _ALLOWED)
@@ -47,16 +48,18 @@ def answer_format(given: Any) -> AnswerFormat:
     return AnswerFormat(to_dict(plain), Any if plain.get("type") in ("json_object", "json_schema") else None)
 
 
-def _for_class(kind: type) -> dict[str, Any]:
-    made = _named(kind.__name__, schema_of(kind))
-    told = own_docstring(kind)
+def _for_type(kind: Any) -> dict[str, Any]:
+    named = is_data_class(kind)
+    made = _named(kind.__name__ if named else "answer", schema_of(kind))
+    told = own_docstring(kind) if named else None
     if told:
         made["json_schema"]["description"] = told
     return made
 
 
 def _named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    return {"type": "json_schema", "json_schema": {"name": plain, "schema": schema, "strict": True}}
 
 
 def _is_schema(given: Mapping[str, Any]) -> bool:

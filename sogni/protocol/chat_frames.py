@@ -10,6 +10,7 @@ from typing import Any
 from ..models.chat import ChatFailure, ChatJobState, LLMModelInfo
 from ..models.converter import read
 from .chat_state import ChatState, failure_of, lost
+from .chores import EndLostChats
 from .listeners import Listeners
 from .outbox import Outbox
 
@@ -26,6 +27,8 @@ class ChatFrames:
     chats: dict[str, ChatState]
     chat_listeners: Listeners
     chat_models: dict[str, LLMModelInfo]
+    _ending_chats = False
+    """Whether somebody looks after the completions that a drop has left without news."""
 
     def _swarm_llm_models(self, payload: Any, now: float) -> None:
         """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
@@ -58,7 +61,7 @@ class ChatFrames:
     def _llm_error(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
         if chat is not None:
-            self._end_chat(chat, failure_of(chat.id, payload))
+            self._end_chat(chat, failure_of(chat.id, payload), payload)
 
     def chat_job_state(self, payload: Any) -> bool:
         """A `jobState` frame; False when it is about no open completion."""
@@ -70,17 +73,19 @@ class ChatFrames:
             self.out.tell(self.chat_listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
         return True
 
-    def _end_chat(self, chat: ChatState, failure: ChatFailure) -> None:
-        chat.failed(failure)
+    def _end_chat(self, chat: ChatState, failure: ChatFailure, payload: Any = None) -> None:
+        chat.failed(failure, payload)
         self.chats.pop(chat.id, None)
         self.out.tell(self.chat_listeners, "error", failure)
 
     def chats_after_drop(self, now: float) -> None:
-        """The connection is gone for a while; what is open waits for the next one."""
+        """The connection is gone for a while; what is open waits for the next one, but not for ever."""
         for chat in self.chats.values():
             if chat.lost_at is None:
                 chat.lost_at = now
-        self.end_lost_chats(now)
+        if self.chats and not self._ending_chats:
+            self._ending_chats = True
+            self.out.begin(EndLostChats())
 
     def chats_after_return(self, alive: Any) -> None:
         """`authenticated` names the jobs that survived; the others end now. Without a list they go on waiting."""
@@ -93,18 +98,24 @@ class ChatFrames:
             else:
                 self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
 
-    def end_lost_chats(self, now: float) -> None:
-        """Nobody has spoken of them since the drop for too long."""
+    def end_lost_chats(self, now: float) -> float | None:
+        """Those nobody has spoken of since the drop for too long; returns the seconds until the next one is due."""
+        left: list[float] = []
         for chat in self._lost_chats():
-            if chat.lost_at is not None and now - chat.lost_at >= SURVIVES_DROP:
-                why = "the connection was lost and the service did not speak of the answer again"
-                self._end_chat(chat, lost(chat.id, why))
+            due = (chat.lost_at or now) + SURVIVES_DROP
+            if now < due:
+                left.append(due - now)
+                continue
+            why = "the connection was lost and the service did not speak of the answer again"
+            self._end_chat(chat, lost(chat.id, why))
+        self._ending_chats = bool(left)
+        return min(left, default=None)
 
     def _lost_chats(self) -> list[ChatState]:
         """The completions nobody has spoken of since a drop, without those that are yet to be sent."""
         return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]
 
     def end_chats(self, why: str) -> None:
-        """Every open completion fails; nothing was charged for what was not sent (transport §13.3)."""
-        for chat in list(self.chats.values()):
+        """Every completion that waits for an answer fails; one that is yet to be sent is its sender's (chat §14.2)."""
+        for chat in [chat for chat in self.chats.values() if not chat.being_sent]:
             self._end_chat(chat, lost(chat.id, why))

@@ -6,17 +6,19 @@ Called by the chat flows. Roles, ranges and models are left to the service, whic
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import ValidationError
+from ..models.chat_options import CompletionFields
 from ..models.converter import to_dict
+from .suggestions import did_you_mean
 
 DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 
 _AS_GIVEN = (
     "max_tokens", "temperature", "top_p", "top_k", "min_p", "stream", "repetition_penalty",
-    "frequency_penalty", "presence_penalty", "stop", "tools", "tool_choice", "sogni_tool_execution",
+    "frequency_penalty", "presence_penalty", "stop", "tools", "tool_choice", "sogni_tool_execution", "response_format",
 )  # fmt: skip
 _RENAMED = {
     "token_type": "tokenType",
@@ -24,30 +26,35 @@ _RENAMED = {
     "safe_content_filter": "safeContentFilter",
     "billing_mode": "billingMode",
 }
-FIELDS = frozenset({*_AS_GIVEN, *_RENAMED, "think", "sogni_tools", "response_format", "app_source"})
+FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
+
+
+def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
+    """TypeError for a keyword nobody knows, with the one that may have been meant."""
+    for name in options:
+        if name not in known:
+            raise TypeError(f"no parameter {name!r}{did_you_mean(name, sorted(known))}")
 
 
 def chat_request(
-    job_id: str, model: str, messages: Sequence[Any], options: Mapping[str, Any], app_source: str | None
+    job_id: str, model: str, messages: list[Any], options: Mapping[str, Any], app_source: str | None
 ) -> dict[str, Any]:
-    """The payload of `llmJobRequest`; what is None is left out. ValidationError for what JSON cannot carry."""
+    """The payload of `llmJobRequest`; what is None is left out. Messages and `response_format` are in wire form."""
     given = {name: value for name, value in options.items() if value is not None}
-    payload: dict[str, Any] = {"jobID": job_id, "type": "llm", "model": model, "messages": checked_messages(messages)}
+    payload: dict[str, Any] = {"jobID": job_id, "type": "llm", "model": model, "messages": messages}
     source = given.get("app_source") or app_source
     if source:
         payload["appSource"] = source
     payload |= {name: to_dict(given[name]) for name in _AS_GIVEN if name in given}
     payload |= {wire: given[name] for name, wire in _RENAMED.items() if name in given}
     if "sogni_tools" in given:
-        payload["sogni_tools"] = _tool_family(given["sogni_tools"])
+        payload["sogni_tools"] = tool_family(given["sogni_tools"])
     if "think" in given:
         payload["chat_template_kwargs"] = {"enable_thinking": given["think"]}
-    if given.get("response_format"):
-        payload["response_format"] = to_dict(given["response_format"])
     return payload
 
 
-def _tool_family(value: Any) -> Any:
+def tool_family(value: Any) -> Any:
     """`rich` is the old name of `creative-tools` (chat §2.7)."""
     rich = isinstance(value, str) and value.strip().lower() == "rich"
     return "creative-tools" if rich else value
@@ -77,12 +84,4 @@ def _checked_message(place: int, message: Any) -> Any:
             value=type(message).__name__,
             allowed="JSON values",
         ) from error
-    parts = plain.get("content") if isinstance(plain, dict) else None
-    if isinstance(parts, list) and any(isinstance(p, dict) and p.get("type") == "image_url" for p in parts):
-        raise ValidationError(
-            f"{where}.content: image parts are not supported by this version",
-            field=f"{where}.content",
-            value="image_url",
-            allowed="text parts",
-        )
     return plain

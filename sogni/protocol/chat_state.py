@@ -26,9 +26,11 @@ from .outbox import Outbox
 class ChatState:
     """What is known about a completion; `done` once it ended, one way or the other."""
 
-    def __init__(self, job_id: str, out: Outbox) -> None:
+    def __init__(self, job_id: str, out: Outbox, answer_type: Any = None) -> None:
         self.id = job_id
         self.out = out
+        self.answer_type = answer_type
+        """What the JSON of the answer is read as, None for text."""
         self.chunks: list[ChatCompletionChunk] = []
         """Chunks nobody has read yet."""
         self.role = "assistant"
@@ -38,6 +40,7 @@ class ChatState:
         self.worker_name: str | None = None
         self.cost: ChatCost | None = None
         self.failure: ChatFailure | None = None
+        self.failure_payload: Mapping[str, Any] | None = None
         self.done = False
         self.acknowledged = False
         self.being_sent = False
@@ -67,6 +70,7 @@ class ChatState:
             worker_name=self.worker_name,
             cost=self.cost,
             tool_calls=self.tool_calls or None,
+            answer_type=self.answer_type,
         )
 
     def text(self) -> str:
@@ -86,6 +90,11 @@ class ChatState:
             code=failure.error_code,
             error_type=failure.error,
             worker_name=failure.worker_name,
+            subscription_limit=failure.subscription_limit,
+            required_plans=failure.required_plans,
+            feature=failure.feature,
+            limitation=failure.limitation,
+            payload=self.failure_payload,
         )
 
     def take(self) -> list[ChatCompletionChunk]:
@@ -164,12 +173,12 @@ class ChatState:
                 self.done = True
                 self.out.wake(self)
 
-    def failed(self, failure: ChatFailure) -> None:
-        """`llmJobError`, or the end of the connection: no answer."""
+    def failed(self, failure: ChatFailure, payload: Mapping[str, Any] | None = None) -> None:
+        """`llmJobError` with its payload, or the end of the connection: no answer."""
         self.worker(failure.worker_name)
         if self.done:
             return
-        self.failure = failure
+        self.failure, self.failure_payload = failure, payload
         self._calls.clear()
         self.done = True
         self.out.wake(self)
@@ -192,7 +201,19 @@ def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
         message=message if isinstance(message, str) and message else text,
         worker_name=worker if isinstance(worker, str) else None,
         error_code=None if code is None else str(code),
+        **subscription_fields(payload),
     )
+
+
+def subscription_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What a refusal says about the plan that is missing; other types than these count as absent (chat §14.4)."""
+    plans, feature, limitation = payload.get("requiredPlans"), payload.get("feature"), payload.get("limitation")
+    return {
+        "subscription_limit": payload.get("subscriptionLimit") is True,
+        "required_plans": [plan for plan in plans if isinstance(plan, str)] if isinstance(plans, list) else [],
+        "feature": feature if isinstance(feature, str) else None,
+        "limitation": limitation if isinstance(limitation, str) else None,
+    }
 
 
 TRANSPORT_LOST = "transport_lost"

@@ -59,6 +59,10 @@ class Poll(NamedTuple):
     project_id: str
 
 
+class EndLostChats(NamedTuple):
+    """End the completions that a drop has left without news for too long (chat §14.2)."""
+
+
 class NameModels(NamedTuple):
     """Give the models of a `swarmModels` frame their names (projects-4.2 §17)."""
 
@@ -95,6 +99,7 @@ Chore = (
     | CheckLiveness
     | GiveUp
     | Poll
+    | EndLostChats
     | NameModels
     | FetchAccount
     | FetchSubscription

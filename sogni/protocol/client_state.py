@@ -245,7 +245,6 @@ class ClientState(ProjectFrames, ChatFrames):
             self._reconcile(chores.Reconcile(None))
         if self.connection.is_open:
             self._look_after(now)
-            self.end_lost_chats(now)
         return move
 
     # -- models ----------------------------------------------------------------

@@ -47,7 +47,7 @@ class Route:
 
         A body that is streamed is not sent twice, and none is sent to another origin: SogniConnectionError.
         """
-        if status not in REDIRECTS or not location:
+        if status not in REDIRECTS or not location or not self._call.redirects:
             return False
         if self._hops == MOST_REDIRECTS:
             raise SogniConnectionError(f"{self.host} redirects too often")
@@ -80,6 +80,16 @@ def _origin(url: str) -> tuple[str, str]:
 def shown_host(url: str) -> str:
     """Host, and port if given, of an address: all of it that may stand in a message."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def told_too_long(call: HttpCall, length: str | None) -> bool:
+    """Whether a body is announced as longer than it may be, so that none of it is read."""
+    return call.most_bytes is not None and length is not None and length.isdecimal() and int(length) > call.most_bytes
+
+
+def is_too_long(call: HttpCall, size: int) -> bool:
+    """Whether more of a body has arrived than may be, so that the rest is not read."""
+    return call.most_bytes is not None and size > call.most_bytes
 
 
 def limit_of(call: HttpCall, timeouts: Timeouts) -> float:

@@ -45,6 +45,10 @@ class HttpCall:
     anonymous: bool = False
     """Whether it goes without credentials."""
     timeout: float | None = None
+    redirects: bool = True
+    """Whether a redirect is followed; else it is the answer."""
+    most_bytes: int | None = None
+    """How long a body may be; of one that is longer the rest is not read."""
 
     @property
     def target(self) -> str:

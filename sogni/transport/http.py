@@ -23,7 +23,7 @@ from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..machine.sources import MediaSource, finished_spool, spool
-from ..protocol.exchange import Route, limit_of, no_answer, no_connection, shown_host
+from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, shown_host, told_too_long
 from ..protocol.http import HttpCall, HttpReply
 from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
@@ -105,8 +105,12 @@ class Http:
         deadline = time.monotonic() + limit_of(call, self._settings.timeouts)
         with self._session() as session, self._open(session, call, limit_of(call, self._settings.timeouts)) as response:
             body = bytearray()
+            if told_too_long(call, response.headers.get("content-length")):
+                return _reply(response, b"")
             for chunk in _arriving(response):
                 body += chunk
+                if is_too_long(call, len(body)):
+                    break
                 if time.monotonic() > deadline:
                     raise no_answer(call, response.url, limit_of(call, self._settings.timeouts))
             return _reply(response, bytes(body))

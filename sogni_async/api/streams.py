@@ -29,10 +29,11 @@ class ChatStream:
 
     async def __anext__(self) -> ChatCompletionChunk:
         """The next chunk. ChatError when the job failed; SogniConnectionError when it cannot go on."""
-        if not self._taken:
-            self._taken.extend(await self._engine.run(chat.next_chunks(self._state)))
-        if not self._taken:
-            raise StopAsyncIteration
+        while not self._taken:
+            chunks = await self._engine.run(chat.next_chunks(self._state))
+            if not chunks:
+                raise StopAsyncIteration
+            self._taken.extend(chunks)
         return self._taken.popleft()
 
     @property

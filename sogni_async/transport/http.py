@@ -18,7 +18,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, So
 from sogni.machine.cookies import Cookies
 from sogni.machine.downloads import PartialFile, PathFor
 from sogni.machine.sources import MediaSource, finished_spool, spool
-from sogni.protocol.exchange import Route, limit_of, no_answer, no_connection
+from sogni.protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, told_too_long
 from sogni.protocol.http import HttpCall, HttpReply
 from sogni.settings import TRANSFER_CHUNK, Settings
 
@@ -81,7 +81,7 @@ class Http:
         route = Route(call, self._settings)
         try:
             async with asyncio.timeout(limit) as whole, self._open(call, route, limit) as response:
-                return _reply(route, response, await response.read())
+                return _reply(route, response, await _whole(call, response))
         except TimeoutError:
             if not whole.expired():
                 raise
@@ -214,6 +214,20 @@ class Http:
         if isinstance(error, TimeoutError):
             return no_answer(call, route.url, limit_of(call, self._settings.timeouts))
         return SogniConnectionError(f"cannot reach {route.host}: {cause_of(error)}")
+
+
+async def _whole(call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer, or as much of it as shows that it is too long."""
+    if call.most_bytes is None:
+        return await response.read()
+    if told_too_long(call, response.headers.get("Content-Length")):
+        return b""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if is_too_long(call, len(body)):
+            break
+    return bytes(body)
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

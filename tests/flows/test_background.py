@@ -36,6 +36,7 @@ def signing(stage: Stage) -> None:
         (chores.CheckLiveness(PROJECT), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
         (chores.GiveUp(PROJECT, "too long"), [("frame jobError", None)]),
         (chores.Poll(PROJECT), [("pause 0.5 ±20%", None), (LIVE, refused(404))]),
+        (chores.EndLostChats(), []),
         (chores.NameModels({MODEL: 1}, 0), [MODELS]),
         (chores.FetchAccount(), [("GET rest/v1/account/me", ok({}))]),
     ],

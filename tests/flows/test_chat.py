@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import frozen
 
-from sogni.errors import AuthenticationError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
+from sogni.errors import (
+    AuthenticationError,
+    ChatError,
+    ConnectionRejectedError,
+    ProtocolError,
+    SogniTimeoutError,
+    ValidationError,
+)
 from sogni.flows.chat import (
     begin_completion,
     complete,
+    end_lost_chats,
     estimate_completion,
     next_chunks,
     wait_for_models,
@@ -94,6 +103,47 @@ def test_a_request_that_was_not_written_leaves_nothing(end: Any) -> None:
     except SogniTimeoutError:
         assert end is TIMEOUT
     assert stage.state.chats == {}
+
+
+def test_a_request_that_was_not_sent_is_a_chat_that_may_be_tried_again() -> None:
+    """chat §14.2."""
+    error = Stage().fail(ChatError, begin_completion("qwen", HELLO, {}), (READY, TIMEOUT))
+    assert (error.error_type, error.retryable, error.job_id) == ("transport_lost", True, "ID-1")
+    assert isinstance(error, SogniTimeoutError)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(4021, AuthenticationError), (4013, ConnectionRejectedError)])
+def test_a_connection_that_was_refused_is_no_chat_that_failed(code: int, kind: type[Exception]) -> None:
+    refuses = (READY, lambda stage: stage.drops(code))
+    assert not isinstance(Stage().fail(kind, begin_completion("qwen", HELLO, {}), refuses), ChatError)
+
+
+def test_answers_without_news_are_ended_one_after_the_other(stage: Stage) -> None:
+    """chat §14.2."""
+    first = stage.play(begin_completion("qwen", HELLO, {}), SENT)
+    stage.drops().passes(10).connects()
+    second = stage.play(begin_completion("qwen", HELLO, {}), SENT)
+    stage.drops()
+    pauses = [
+        ("pause 25", lambda stage: stage.passes(25) and None),
+        ("pause 10", lambda stage: stage.passes(10) and None),
+    ]
+    stage.play(end_lost_chats(), *pauses)
+    assert [chat.error().error_type for chat in (first, second)] == ["transport_lost"] * 2  # type: ignore[union-attr]
+
+
+def test_an_answer_becomes_what_was_asked_for(stage: Stage) -> None:
+    @frozen
+    class Size:
+        width: int
+
+    def answers(stage: Stage) -> None:
+        says('{"width": 3}')(stage)
+        ends(stage)
+
+    result = stage.play(complete("qwen", HELLO, {"response_format": Size}, 9), SENT, (ANSWER, answers))
+    assert result.parsed == Size(3)
+    assert stage.frames[0][1]["response_format"]["json_schema"]["name"] == "Size"
 
 
 def test_a_request_that_waits_for_the_next_connection_is_not_lost_with_the_last(stage: Stage) -> None:

@@ -225,9 +225,13 @@ def test_every_data_class_pickles(kind: type[Model]) -> None:
 def minimal(kind: type[Model]) -> dict[str, Any]:
     """The smallest wire form a class has."""
     samples = {"str": "x", "int": 1, "float": 1.5, "bool": True, "datetime": "2026-06-01T12:00:00Z"}
-    required = [it for it in attrs.fields(kind) if it.default is attrs.NOTHING]
-    of = {it.name: getattr(it.type, "__name__", it.type) for it in required}
-    return {wire_name(it): [] if of[it.name].startswith("list") else samples.get(of[it.name], "x") for it in required}
+    required = [it for it in attrs.fields(attrs.resolve_types(kind)) if it.default is attrs.NOTHING]
+    of = {it.name: getattr(it.type, "__name__", str(it.type)) for it in required}
+    inner = {it.name: minimal(it.type) for it in required if isinstance(it.type, type) and issubclass(it.type, Model)}
+    return {
+        wire_name(it): [] if of[it.name].startswith("list") else inner.get(it.name, samples.get(of[it.name], "x"))
+        for it in required
+    }
 
 
 def test_without_unknown_fields_there_is_nothing_extra() -> None:

@@ -19,7 +19,8 @@ from sogni.models.chat import (
     ToolCallFunction,
 )
 from sogni.protocol.chat_frames import SURVIVES_DROP
-from sogni.protocol.chat_state import ChatState
+from sogni.protocol.chat_state import ChatState, subscription_fields
+from sogni.protocol.chores import EndLostChats
 from sogni.protocol.client_state import CHAT_EVENTS, CHAT_MODELS, ClientState
 from sogni.protocol.connection import Closed
 from sogni.settings import Settings
@@ -279,16 +280,12 @@ def test_a_list_of_models_that_is_none_empties_it() -> None:
 # --- drops (transport §13.3)
 
 
-def tick(state: ClientState, now: float) -> None:
-    state.tick(now, now)
-
-
 def test_an_answer_survives_a_drop_when_the_service_says_so() -> None:
     state = online()
     kept, gone = opened(state, "A"), opened(state, "B")
     drops(state, 10.0)
     comes_back(state, 12.0, activeLLMJobIDs=["a"])
-    tick(state, 100.0)
+    assert state.end_lost_chats(100.0) is None
     assert (kept.done, kept.lost_at) == (False, None)
     assert (gone.failure.error if gone.failure else None, state.chats) == ("transport_lost", {"A": kept})
 
@@ -300,7 +297,7 @@ def test_an_answer_that_is_heard_of_has_survived(kind: str) -> None:
     drops(state, 10.0)
     comes_back(state, 12.0)
     frame(state, kind, 13.0, type="jobStarted", content="x")
-    tick(state, 100.0)
+    assert state.end_lost_chats(100.0) is None
     assert not chat.done
 
 
@@ -309,21 +306,30 @@ def test_an_answer_nobody_speaks_of_is_given_up() -> None:
     chat = opened(state)
     drops(state, 10.0)
     comes_back(state, 12.0)
-    tick(state, 10.0 + SURVIVES_DROP - 0.1)
+    assert state.end_lost_chats(10.0 + SURVIVES_DROP - 0.5) == 0.5
     assert not chat.done
-    tick(state, 10.0 + SURVIVES_DROP)
+    assert state.end_lost_chats(10.0 + SURVIVES_DROP) is None
     assert chat.failure is not None
     assert chat.failure.error == "transport_lost"
 
 
-def test_an_answer_is_given_up_while_no_connection_comes_back() -> None:
+def watched(state: ClientState) -> int:
+    return sum(isinstance(chore, EndLostChats) for chore in state.out.begun)
+
+
+@pytest.mark.parametrize("code", [1006, 4015])
+def test_somebody_looks_after_answers_that_a_drop_left_whether_or_not_a_connection_comes_back(code: int) -> None:
+    """chat §14.2: also when another connection has taken over the app id."""
     state = online()
     chat = opened(state)
-    drops(state, 10.0)
+    drops(state, 10.0, code)
     drops(state, 20.0)
-    assert not chat.done
-    drops(state, 10.0 + SURVIVES_DROP)
+    assert watched(state) == 1
+    assert state.end_lost_chats(10.0 + SURVIVES_DROP) is None
     assert chat.done
+    opened(state, "NEXT")
+    drops(state, 60.0)
+    assert watched(state) == 2
 
 
 def test_what_began_after_a_drop_is_not_given_up_with_what_was_lost() -> None:
@@ -332,8 +338,35 @@ def test_what_began_after_a_drop_is_not_given_up_with_what_was_lost() -> None:
     drops(state, 10.0)
     comes_back(state, 12.0)
     new = opened(state, "NEW")
-    tick(state, 60.0)
+    assert state.end_lost_chats(60.0) is None
     assert (old.done, new.done) == (True, False)
+
+
+def test_what_is_yet_to_be_sent_is_not_ended_with_the_connection() -> None:
+    """chat §14.2: whoever sends it finds out."""
+    state = online()
+    chat = opened(state)
+    chat.being_sent = True
+    drops(state, 10.0, 4010)
+    assert not chat.done
+
+
+def test_a_refusal_says_which_plan_is_missing() -> None:
+    """chat §14.4."""
+    state = online()
+    chat = opened(state)
+    said = {"subscriptionLimit": True, "requiredPlans": ["unlimited", 5], "feature": "f", "limitation": "text"}
+    frame = {"jobID": chat.id, "error": "subscription_unavailable", "error_code": 4081, **said}
+    state.receive("llmJobError", frame, 1.0)
+    error = chat.error()
+    assert error is not None
+    assert (error.subscription_limit, error.required_plans, error.feature, error.limitation) == (
+        True, ("unlimited",), "f", "text",
+    )  # fmt: skip
+    assert (error.subscription_error_code, error.payload) == (4081, frame)
+    assert subscription_fields({"subscriptionLimit": 1, "requiredPlans": "all", "feature": 5, "limitation": 5}) == {
+        "subscription_limit": False, "required_plans": [], "feature": None, "limitation": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("code", "ended"), [(1000, True), (4010, True), (4021, True), (4015, False), (1006, False)])

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from sogni.errors import SogniConnectionError
-from sogni.protocol.exchange import Route, limit_of, no_answer, no_connection, phase_of, shown_host
+from sogni.protocol.exchange import (
+    Route,
+    is_too_long,
+    limit_of,
+    no_answer,
+    no_connection,
+    phase_of,
+    shown_host,
+    told_too_long,
+)
 from sogni.protocol.http import HttpCall, get, post
 from sogni.settings import Settings, Timeouts
 
@@ -102,6 +111,26 @@ def test_a_redirect_to_what_is_no_address_is_an_error_of_the_connection(location
 )
 def test_a_message_names_host_and_port_only(url: str, host: str) -> None:
     assert shown_host(url) == host
+
+
+def test_a_call_that_wants_no_redirect_has_it_as_its_answer() -> None:
+    call = HttpCall(method="GET", path=SIGNED, host="storage", redirects=False)
+    assert Route(call, Settings()).follow(302, "https://elsewhere.test/", streamed=False) is False
+
+
+@pytest.mark.parametrize(
+    ("most", "length", "told", "size", "too_long"),
+    [
+        (10, "10", False, 10, False),
+        (10, "11", True, 11, True),
+        (10, "x", False, 0, False),
+        (10, None, False, 11, True),
+        (None, "99", False, 99, False),
+    ],
+)
+def test_a_body_may_have_a_limit(most: int | None, length: str | None, told: bool, size: int, too_long: bool) -> None:
+    call = HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=most)
+    assert (told_too_long(call, length), is_too_long(call, size)) == (told, too_long)
 
 
 TIMEOUTS = Timeouts(connect=1, request=2, transfer=3)

@@ -8,6 +8,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,28 @@ def test_a_connection_is_kept_for_the_next_request() -> None:
     with answering(handle) as rest, talking(rest) as http:
         assert [http.send(get("/a")).body for _ in range(3)] == [b'{"ok":true}'] * 3
         assert len(peers) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_of_a_body_that_is_too_long_the_rest_is_not_read(told: bool) -> None:
+    def handle(peer: Connection) -> None:
+        read_head(peer)
+        length = {"Content_Length": "1000000000"} if told else {"Transfer_Encoding": "chunked"}
+        peer.sock.sendall(reply(b"", **length))
+        with suppress(OSError):
+            while not told:
+                peer.sock.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+    with answering(handle) as rest, talking(rest) as http:
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", most_bytes=3000)
+        size = len(http.send(call).body)
+    assert size == 0 if told else 3000 < size < 1_000_000
+
+
+def test_a_redirect_can_be_the_answer() -> None:
+    with answering(always(reply(b"", "302 Found", Location="/b"))) as rest, talking(rest) as http:
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", redirects=False)
+        assert http.send(call).status == 302
 
 
 def test_credentials_go_to_their_own_origin_only() -> None:

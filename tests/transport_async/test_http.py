@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 import tracemalloc
 from pathlib import Path
@@ -44,6 +45,31 @@ async def test_a_redirect_to_another_origin_gets_no_credentials() -> None:
     assert reply.status == 200
     assert reply.url == f"{other}/there"
     assert seen == [KEY, KEY, None]
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_of_a_body_that_is_too_long_the_rest_is_not_read(told: bool) -> None:
+    async def long(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000000000"} if told else {})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"x" * 1024)
+        return response
+
+    async with serving(long) as rest, talking(rest) as http:
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", most_bytes=3000)
+        size = len((await http.send(call)).body)
+    assert size == 0 if told else 3000 < size < 1_000_000
+
+
+async def test_a_redirect_can_be_the_answer() -> None:
+    async def home(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/b"})
+
+    async with serving(home) as rest, talking(rest) as http:
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", redirects=False, most_bytes=9)
+        assert (await http.send(call)).status == 302
 
 
 async def test_a_body_is_not_sent_to_another_origin() -> None:
