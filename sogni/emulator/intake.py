@@ -107,7 +107,7 @@ class Intake:
         """One result uses the seed of the request, the others get their own (projects-4.2 §3.1)."""
         if order.seed is None:
             return self.state.chance.image_seed()
-        return (order.seed + index * 0x9E3779B1) % 2**32
+        return result_seed(order.seed, index)
 
     def _again(self, connection: Connection, project: Project) -> None:
         """Answer a repeated request: nothing is generated twice, the client learns where the project
@@ -144,6 +144,11 @@ class Intake:
             return "The project is already finished"
         denial = self.state.faults.take(CancelDenial)
         return None if denial is None else denial.message
+
+
+def result_seed(seed: int, index: int) -> int:
+    """Return the seed of one of several results."""
+    return (seed + index * 0x9E3779B1) % 2**32
 
 
 def _refuse(connection: Connection, project_id: str, error: int | str, message: str) -> None:

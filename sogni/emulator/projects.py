@@ -6,6 +6,7 @@ nothing, waits for nothing and knows no HTTP.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -85,6 +86,8 @@ class Project:
     ended: float | None = None
     queue_position: int = 0
     claimed: bool = True
+    over: asyncio.Event = field(factory=asyncio.Event, repr=False)
+    """Set when the project has ended: for the service's own tools, which wait for it."""
 
     @property
     def finished(self) -> bool:
@@ -179,3 +182,4 @@ class Projects:
         now = self.clock()
         project.status, project.reason, project.ended, project.updated = status, reason, now, now
         project.claimed = claimed
+        project.over.set()

@@ -13,6 +13,7 @@ from aiohttp import web
 from .accounts import Account
 from .gate import authorised
 from .project_records import finished_record, live_record
+from .projects import Project
 from .replies import NOT_FOUND, error, success
 from .requests_check import check_project_id
 from .state import State
@@ -97,15 +98,23 @@ def _upload_url(state: State, family: Family, request: web.Request, account: Acc
     return success({"uploadUrl": url})
 
 
+def _family(project: Project | None, role: str) -> Family:
+    """Return the family of routes that serves a file. What was uploaded can be read before there is a project: that
+    is how media for durable work are handed over (workflows §4)."""
+    if role not in _RESULTS:
+        return "media" if _UPLOADS["media"].fullmatch(role) else "image"
+    return "image" if project is None or project.order.media == "image" or role == "preview" else "media"
+
+
 def _download_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:
     project_id, role = _parameter(request, "jobId").upper(), _parameter(request, "type")
     item = _parameter(request, _ITEM_PARAMETER[family]).upper()
-    project = state.projects.find(project_id, account)
+    project = state.projects.find(project_id)
     key = Key(project_id, item if role in _RESULTS else "", role)
     stored = state.store.find(key)
-    if project is None or stored is None:
+    if stored is None or (project is not None and project.account is not account):
         return error(404, "File not found", NOT_FOUND)
-    rightful: Family = "image" if project.order.media == "image" or role == "preview" else "media"
+    rightful = _family(project, role)
     if rightful != family:
         return error(404, f"This file is served by /v1/{rightful}/downloadUrl", NOT_FOUND)
     wanted = _parameter(request, "contentType") or ("image/png" if family == "image" else "")

@@ -54,6 +54,8 @@ class Store:
     clock: Callable[[], float]
     directory: Path = field(init=False)
     _files: dict[Key, StoredFile] = field(factory=dict, init=False)
+    lasting: bool = False
+    """Whether what is kept outlives the emulator."""
     _count: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,165 @@
+"""Running one hosted tool: check its arguments, let it work, number what it made.
+
+Called by durable workflows and chat runs. Decides which tools there are and what their results look like to a
+caller (tools §6); who waits for whom is the callers' affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ..accounts import Account, Token
+from ..state import State
+from ..workers import WorkerPool
+from . import cutting_tools, image_tools, looking_tools, show_tools, video_tools
+from .fetching import Fetcher
+from .made import Made
+from .problems import ToolError, UserNeededError
+from .shelf import Media, Shelf
+from .studio import Bench, Estimate, Payer, Studio
+from .work import Arguments, Work
+
+Tool = Callable[[Work], Awaitable["Made | list[Media]"]]
+
+TOOLS: Mapping[str, Tool] = {
+    "generate_image": image_tools.generate_image,
+    "edit_image": image_tools.edit_image,
+    "apply_style": image_tools.apply_style,
+    "restore_photo": image_tools.restore_photo,
+    "refine_result": image_tools.refine_result,
+    "change_angle": image_tools.change_angle,
+    "upscale_image": image_tools.upscale_image,
+    "remove_background": image_tools.remove_background,
+    "generate_video": video_tools.generate_video,
+    "sound_to_video": video_tools.sound_to_video,
+    "video_to_video": video_tools.video_to_video,
+    "generate_music": video_tools.generate_music,
+    "animate_photo": show_tools.animate,
+    "orbit_video": show_tools.orbit_video,
+    "dance_montage": show_tools.dance_montage,
+    "stitch_video": cutting_tools.stitch_video,
+    "extend_video": cutting_tools.extend_video,
+    "replace_video_segment": cutting_tools.replace_video_segment,
+    "overlay_video": cutting_tools.overlay_video,
+    "add_subtitles": cutting_tools.add_subtitles,
+    "upscale_video": cutting_tools.upscale_video,
+    "analyze_image": looking_tools.analyze_image,
+    "analyze_video": looking_tools.analyze_video,
+    "extract_metadata": looking_tools.extract_metadata,
+    "ask_clarifying_question": looking_tools.ask_clarifying_question,
+    "finalize_response": looking_tools.finalize_response,
+    "create_asset_manifest": looking_tools.create_asset_manifest,
+    "inspect_asset": looking_tools.inspect_asset,
+    "label_asset": looking_tools.label_asset,
+    "map_assets_for_model": looking_tools.map_assets_for_model,
+    "validate_asset_references": looking_tools.validate_asset_references,
+}
+UNSERVED = ("image_to_3d", "segment_image", "generate_speech")
+"""Tools whose models no worker of the emulator serves, as in its catalogue."""
+FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
+
+
+@frozen(kw_only=True)
+class ToolCall:
+    """One call. ``shelf`` is what numbers in the arguments point at; results are added to it. ``seed`` decides what
+    looks random; an argument ``seed`` goes before."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    account: Account
+    token: Token = "spark"
+    shelf: Shelf = field(factory=Shelf)
+    seed: int = 0
+    app_source: str | None = None
+
+
+@frozen(kw_only=True)
+class ToolOutcome:
+    """What a tool delivered. ``indices`` has ``startIndex``, ``indices`` and perhaps ``videoStartIndex``;
+    ``problems`` tells of results that failed beside others that did not."""
+
+    name: str
+    media: Sequence[Media]
+    parts: Sequence[Media]
+    facts: Mapping[str, Any]
+    indices: Mapping[str, Any]
+    cost: Decimal
+    problems: Sequence[ToolError] = ()
+
+    def wire(self, url: Callable[[Media], str]) -> dict[str, Any]:
+        """The result as a chat sees it: JSON with numbers and URLs."""
+        result: dict[str, Any] = {"success": True, "toolName": self.name, **self.facts, **self.indices}
+        if self.media:
+            result |= {
+                "mediaType": self.media[0].kind,
+                "urls": [url(media) for media in self.media],
+                "artifacts": [media.wire(url(media)) for media in self.media],
+            }
+        if self.parts:
+            result["clips"] = [media.wire(url(media)) for media in self.parts]
+        if self.problems:
+            result["failed"] = [problem.wire() for problem in self.problems]
+        return result
+
+
+@define(eq=False)
+class ToolRunner:
+    """Runs tools with the emulator's workers. Belongs to the server's event loop."""
+
+    state: State
+    pool: WorkerPool
+    fetcher: Fetcher = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.fetcher = Fetcher(self.state)
+
+    async def run(self, call: ToolCall) -> ToolOutcome:
+        """Run a tool. Raise ``ToolError`` when it cannot deliver, ``UserNeededError`` when somebody has to decide.
+
+        A task that is cancelled meanwhile cancels what it had started."""
+        payer = Payer(account=call.account, token=call.token, app_source=call.app_source)
+        studio = Studio(self.state, self.pool, self.fetcher, payer)
+        made = await self._work(call, studio)
+        return ToolOutcome(
+            name=call.name,
+            media=made.results,
+            parts=made.parts,
+            facts=made.facts,
+            indices=call.shelf.add(made.results),
+            cost=studio.spent,
+            problems=studio.failures,
+        )
+
+    async def estimate(self, call: ToolCall) -> Decimal:
+        """Return what a call would cost in its token; nothing is made. Media that are still to be made are to lie on
+        the call's shelf as placeholders."""
+        bench = Estimate(self.state, Payer(account=call.account, token=call.token))
+        try:
+            await self._work(call, bench)
+        except UserNeededError:
+            return Decimal(0)
+        return bench.total
+
+    def url(self, media: Media) -> str:
+        """Return a fresh URL of a file."""
+        return self.state.download_url(media.key)
+
+    async def _work(self, call: ToolCall, bench: Bench) -> Made:
+        tool = TOOLS.get(call.name)
+        if tool is None:
+            known = call.name in UNSERVED
+            reason = "No worker currently serves the model of" if known else "There is no tool"
+            raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
+        if isinstance(bench, Estimate) and call.name in FREE:
+            return Made()
+        made = await tool(Work(bench, Arguments(call.arguments), call.shelf, call.seed))
+        return made if isinstance(made, Made) else Made(made)
+
+
+def capacity_units(cost: Decimal) -> int:
+    """Return a cost as the whole number of units that budgets and previews are given in."""
+    return int(cost.to_integral_value(ROUND_UP))
