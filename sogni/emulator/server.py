@@ -24,6 +24,7 @@ from .chance import Chance
 from .directory import Accounts
 from .faults import Faults
 from .gate import make_gate
+from .hosted import ToolRunner
 from .image_kind import ImageKind
 from .intake import Intake
 from .job_run import Pace
@@ -95,6 +96,7 @@ class Server:
         self.pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
         self.chats: SocketJobs | None = None
+        self.tools: ToolRunner | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
 
@@ -171,6 +173,7 @@ class Server:
         try:
             state = self._make_state(store)
             pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
+            self.tools = ToolRunner(state, pool)
             mind = Mind(self._setup.chat, thinkers)
             chats = self.chats = SocketJobs(state, mind, self._setup.workers, self.pace, self._setup.token_rate)
             endpoint = SocketEndpoint(state, self._setup.binary_frames, chats)

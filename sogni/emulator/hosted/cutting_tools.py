@@ -153,8 +153,6 @@ async def add_subtitles(work: Work) -> Made:
     args = work.arguments
     base = await _base(work, "sourceVideoIndex")
     srt, given = args.text("srt"), args.objects("cues")
-    if args.flag("auto_transcribe") and not srt and not given:
-        raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
     if bool(srt) == bool(given):
         raise ToolError("INVALID_ARGUMENTS", "Give exactly one of cues and srt")
     cues = parse_subtitles(srt) if srt else [_cue(cue, number) for number, cue in enumerate(given)]

@@ -6,12 +6,15 @@ caller (tools §6); who waits for whom is the callers' affair.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from attrs import define, field, frozen
 
+from ...protocol.tool_arguments import validate_tool_arguments
+from ...protocol.tool_manifest import tool_names
 from ..accounts import Account, Token
 from ..state import State
 from ..workers import WorkerPool
@@ -60,6 +63,9 @@ TOOLS: Mapping[str, Tool] = {
 }
 UNSERVED = ("image_to_3d", "segment_image", "generate_speech")
 """Tools whose models no worker of the emulator serves, as in its catalogue."""
+_OPEN = ("model", "videoModel", "controlMode", "gptImageQuality")
+"""Arguments whose values differ between the versions of the manifest: the service takes those of both, and an
+unknown model is no error (tools §5.2)."""
 FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
 
 
@@ -156,8 +162,27 @@ class ToolRunner:
             raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
         if isinstance(bench, Estimate) and call.name in FREE:
             return Made()
-        made = await tool(Work(bench, Arguments(call.arguments), call.shelf, call.seed))
+        checked = checked_arguments(call.name, call.arguments)
+        made = await tool(Work(bench, Arguments(checked), call.shelf, call.seed))
         return made if isinstance(made, Made) else Made(made)
+
+
+def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
+    """Return arguments under the names of the tool's schema, or raise ``ToolError`` saying what does not fit it.
+    Those in ``bound`` are still to be filled in and are not looked at."""
+    if name not in tool_names():
+        return dict(arguments)
+    if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
+        raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
+    checked = validate_tool_arguments(name, arguments, skip_enum_properties=_OPEN)
+    errors = [error for error in checked.errors if not _about(error, bound)]
+    if errors:
+        raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")
+    return checked.arguments
+
+
+def _about(error: str, names: Collection[str]) -> bool:
+    return any(re.search(rf"\b{re.escape(name)}\b", error) for name in names)
 
 
 def capacity_units(cost: Decimal) -> int:

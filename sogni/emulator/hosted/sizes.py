@@ -78,7 +78,9 @@ def video_size(
         elif abs(ratio - default.ratio) < 0.01:
             size = default
         else:
-            size = _shaped(ratio, default.width * default.height)
+            # A small source makes a small video.
+            most = math.inf if source is None else source.width * source.height
+            size = _shaped(ratio, min(default.width * default.height, most))
     if limits is not None and min(size.width, size.height) > limits.short_side:
         factor = limits.short_side / min(size.width, size.height)
         size = Size(round(size.width * factor), round(size.height * factor))
