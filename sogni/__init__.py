@@ -137,6 +137,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from .protocol.run_redaction import redact_run_record
     from .protocol.tool_arguments import validate_tool_arguments
     from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
@@ -301,6 +302,7 @@ __all__ = [
     "as_completed",
     "from_dict",
     "is_retryable_chat_error",
+    "redact_run_record",
     "to_dict",
     "validate_tool_arguments",
     "wait",

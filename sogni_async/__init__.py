@@ -128,6 +128,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from sogni.protocol.run_redaction import redact_run_record
     from sogni.protocol.tool_arguments import validate_tool_arguments
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
@@ -302,6 +303,7 @@ __all__ = [
     "as_completed",
     "from_dict",
     "is_retryable_chat_error",
+    "redact_run_record",
     "to_dict",
     "validate_tool_arguments",
     "wait",
