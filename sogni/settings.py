@@ -62,7 +62,8 @@ class Timeouts:
     `connect` is for opening a connection, `request` for a whole REST answer (transport §3: 30 s),
     `transfer` for each piece of an upload or download, `ready` for a socket to become ready to send
     (transport §6.1: 30 s), `cancel` for the confirmation of a cancellation (projects-5x §10: 120 s),
-    `close` for an orderly `close()`.
+    `idle` for a sign of life of an event stream, which is opened again without one, `close` for an orderly
+    `close()`.
     """
 
     connect: float = field(default=10.0, validator=_seconds)
@@ -70,6 +71,7 @@ class Timeouts:
     transfer: float = field(default=300.0, validator=_seconds)
     ready: float = field(default=30.0, validator=_seconds)
     cancel: float = field(default=120.0, validator=_seconds)
+    idle: float = field(default=90.0, validator=_seconds)
     close: float = field(default=5.0, validator=_seconds)
 
 

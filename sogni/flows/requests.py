@@ -59,7 +59,7 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
         else:
             if not isinstance(outcome, HttpReply) or outcome.status not in PASSING:
                 return outcome
-            asked = _asked_to_wait(outcome)
+            asked = asked_to_wait(outcome)
             if not call.repeatable or attempt >= policy.attempts or (asked or 0) > policy.longest:
                 return outcome
             if asked is not None:
@@ -74,7 +74,8 @@ def pause_before(policy: RetryPolicy, attempt: int) -> float:
     return min(policy.cap, policy.base * 2.0 ** (attempt - 1))
 
 
-def _asked_to_wait(reply: HttpReply) -> float | None:
+def asked_to_wait(reply: HttpReply) -> float | None:
+    """Seconds the service wants to be left alone for, when it says so (transport §4.2)."""
     error = error_of(HttpCall(method="GET", path=""), reply)
     given: float | None = getattr(error, "retry_after", None)
     return given

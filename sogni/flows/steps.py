@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
 
@@ -20,6 +20,13 @@ from ..protocol.http import HttpCall, HttpReply
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class EventBody(Protocol):
+    """What the shells make of an answer without an end."""
+
+    def close(self) -> None:
+        """Close its connection, in any thread; repeatable. Who reads it finds its end."""
 
 
 @frozen
@@ -66,6 +73,27 @@ class OpenStream:
     """Begin to read the body of an answer; the outcome is a file object, or the reply of a refusal."""
 
     call: HttpCall
+
+
+@frozen
+class OpenEvents:
+    """Begin to read an answer that goes on for as long as the service likes; the outcome is an `EventBody`.
+
+    Or the reply, when it is a refusal. SogniConnectionError, SogniTimeoutError.
+    """
+
+    call: HttpCall
+
+
+@frozen
+class ReadPiece:
+    """Wait for the next bytes of a body; empty at its end.
+
+    SogniTimeoutError when none came in time, after which it can be read on; SogniConnectionError when it broke off.
+    """
+
+    body: EventBody
+    timeout: float | None
 
 
 @frozen
@@ -154,6 +182,8 @@ Step = (
     | Upload
     | Download
     | OpenStream
+    | OpenEvents
+    | ReadPiece
     | OpenMedia
     | Spool
     | Pause
@@ -196,6 +226,18 @@ def open_stream(call: HttpCall) -> Flow[Any]:
     """Begin to read an answer."""
     stream: Any = yield OpenStream(call)
     return stream
+
+
+def open_events(call: HttpCall) -> Flow[EventBody | HttpReply]:
+    """Begin to read an answer without an end."""
+    outcome: EventBody | HttpReply = yield OpenEvents(call)
+    return outcome
+
+
+def read_piece(body: EventBody, timeout: float | None) -> Flow[bytes]:
+    """The next bytes."""
+    piece: bytes = yield ReadPiece(body, timeout)
+    return piece
 
 
 def open_media(name: str, value: Any) -> Flow[Any]:

@@ -314,6 +314,8 @@ class Engine:
                 self.state.stop_connection()
                 self._flush()
                 self.state.wakers.wake_all()
+        if self._http is not None:
+            self._http.end_streams()
         self._chores.end()
         if reader is not None and reader is not threading.current_thread():
             self._waker.set()
@@ -403,6 +405,8 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
     steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
+    steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
+    steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: lambda engine, step: open_source(step.name, step.value),
     steps.Pause: _pause,
     steps.Change: Engine._change,

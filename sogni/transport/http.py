@@ -27,6 +27,7 @@ from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, no_conn
 from ..protocol.http import HttpCall, HttpReply
 from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
+from .event_bodies import EventBody
 from .streams import ResponseStream
 
 _REPLY_LIMIT = 8 * 1024 * 1024
@@ -46,13 +47,22 @@ class Http:
         self._auth_headers = auth_headers
         self._idle: deque[requests.Session] = deque()
         self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._closed = False
 
-    def close(self) -> None:
-        """Close idle connections; those in use close when they come back."""
+    def end_streams(self) -> None:
+        """End all event streams; none begins any more."""
         with self._lock:
             self._closed = True
+            bodies = list(self._bodies)
+        for body in bodies:
+            body.close()
+
+    def close(self) -> None:
+        """Close idle connections; those in use close when they come back."""
+        self.end_streams()
+        with self._lock:
             idle = list(self._idle)
             self._idle.clear()
         for session in idle:
@@ -63,6 +73,8 @@ class Http:
 
         Closing a TLS socket object says no goodbye, so the parent's connections go on.
         """
+        for body in list(self._bodies):
+            body.abandon_after_fork()
         for session in list(self._all):
             for adapter in session.adapters.values():
                 for connection in _pooled(adapter):
@@ -177,6 +189,35 @@ class Http:
             raise
         _close(session)
         return reply
+
+    def open_events(self, call: HttpCall) -> Any:
+        """The body of an answer without an end; the reply instead when it is no success."""
+        limit = limit_of(call, self._settings.timeouts)
+        session = self._new_session()
+        try:
+            response = self._request(session, call, limit, None)
+            if response.ok:
+                return self._kept(response, call, session)
+            with self._ending(call, response):
+                reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+        except BaseException:
+            _close(session)
+            raise
+        _close(session)
+        return reply
+
+    def _kept(self, response: requests.Response, call: HttpCall, session: requests.Session) -> EventBody:
+        with self._lock:
+            if self._closed:
+                response.close()
+                raise ClientClosedError("the client is closed")
+            body = EventBody(
+                response,
+                lambda: _close(session),
+                lambda error: _failed(call, response.url, error, self._settings),
+            )
+            self._bodies.add(body)
+        return body
 
     # -- one exchange ----------------------------------------------------------
 

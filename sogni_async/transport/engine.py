@@ -392,6 +392,8 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
     steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
+    steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
+    steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: _open_media,
     steps.Pause: _pause,
     steps.Until: Engine._until,

@@ -61,6 +61,7 @@ class Holdings:
     async def close(self, deadline: Deadline) -> None:
         """End everything in order: the socket, background work, callbacks, connections; bounded in time."""
         try:
+            self.http.end_streams()
             self._end_tasks()
             if self.reader is not None:
                 await _ended(self.reader, deadline)

@@ -7,6 +7,7 @@ origin, and no error keeps what the library's own would: addresses with their qu
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from sogni.protocol.exchange import Route, is_too_long, limit_of, no_answer, no_
 from sogni.protocol.http import HttpCall, HttpReply
 from sogni.settings import TRANSFER_CHUNK, Settings
 
+from .event_bodies import EventBody
 from .sessions import Session, Ways, cause_of
 from .streams import AsyncBinaryIO
 from .uploads import SourcePayload
@@ -41,6 +43,7 @@ class Http:
         self._auth_headers = auth_headers
         self._ways = Ways(settings)
         self._session: Session | None = None
+        self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._closed = False
 
     async def session(self) -> Session:
@@ -57,9 +60,15 @@ class Http:
         """Proxy and certificates, for the WebSocket, too."""
         return self._ways
 
+    def end_streams(self) -> None:
+        """End all event streams; none begins any more."""
+        self._closed = True
+        for body in list(self._bodies):
+            body.close()
+
     async def close(self) -> None:
         """Close the connections, those in use as well."""
-        self._closed = True
+        self.end_streams()
         if self._session is not None:
             await self._session.close()
 
@@ -70,6 +79,8 @@ class Http:
 
     def abandon_after_fork(self) -> None:
         """Let go of the parent's connections."""
+        for body in list(self._bodies):
+            body.abandon_after_fork()
         if self._session is not None:
             self._session.abandon_after_fork()
 
@@ -151,6 +162,29 @@ class Http:
         await session.close()
         return reply
 
+    async def open_events(self, call: HttpCall) -> Any:
+        """The body of an answer without an end; the reply instead when it is no success."""
+        limit = limit_of(call, self._settings.timeouts)
+        route = Route(call, self._settings)
+        try:
+            async with asyncio.timeout(limit) as whole:
+                # Silence is limited by whoever reads.
+                response = await self._request(await self.session(), call, route, None, None)
+                if response.ok:
+                    body = EventBody(response, lambda error: self._failed(call, route, error))
+                    self._bodies.add(body)
+                    return body
+                try:
+                    return _reply(route, response, await _beginning(response))
+                finally:
+                    response.close()
+        except TimeoutError:
+            if not whole.expired():
+                raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._failed(call, route, error) from None
+        raise no_answer(call, route.url, limit)
+
     # -- one exchange ----------------------------------------------------------
 
     @asynccontextmanager
@@ -167,7 +201,7 @@ class Http:
             response.close()
 
     async def _request(
-        self, session: Session, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None
+        self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
         """Send a call and follow redirects; credentials never go to another origin."""
         while True:
@@ -183,7 +217,7 @@ class Http:
             response.close()
 
     async def _exchange(
-        self, session: Session, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None
+        self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
         own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
         options = self._ways.options_for(route.url, {**call.headers, **own})

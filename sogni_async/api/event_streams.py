@@ -1,0 +1,64 @@
+"""`EventStream`: what happens to a run or a workflow, read while it happens."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from sogni.flows.event_feed import EventFeed, next_event
+
+T = TypeVar("T")
+
+
+class EventStream(Generic[T]):
+    """An iterator over events; leave it early by `close`, or by using it in `async with`.
+
+    The connection is opened with the first event that is asked for, and again, where it broke off, whenever it is
+    lost: every event comes once. Leaving, or dropping, the iterator closes the connection; what the service does
+    goes on. Raises an `ApiError` when the service refuses, `SogniConnectionError` when it cannot be reached for a
+    long time.
+    """
+
+    def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
+        self._engine = engine
+        self._feed = feed
+        self._finalizer = weakref.finalize(self, feed.close)
+        self._finalizer.atexit = False
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        """The next event."""
+        event = await self._engine.run(next_event(self._feed))
+        if event is None:
+            raise StopAsyncIteration
+        return event  # type: ignore[no-any-return]
+
+    @property
+    def last_event_id(self) -> str | None:
+        """What `last_event_id` of another stream begins after the last event that was read; None before the first."""
+        return self._feed.reader.position
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more is read; events that had arrived before the end can still be taken."""
+        return self._feed.over
+
+    async def close(self) -> None:
+        """Close the connection, also while somebody waits for an event; repeatable."""
+        self._feed.ready.clear()
+        self._feed.close()
+
+    async def __aenter__(self) -> EventStream[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<EventStream of {self._feed.reader.what}{' closed' if self.closed else ''}>"

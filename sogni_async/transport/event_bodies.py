@@ -1,0 +1,72 @@
+"""Answers without an end, read while they arrive: decides how one is read and how that is ended.
+
+Made by the HTTP side for event streams. It knows no event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+
+import aiohttp
+
+from sogni.errors import SogniTimeoutError
+
+
+class EventBody:
+    """The body of one answer. Closing it, or dropping it, closes the connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse, failed: Callable[[Exception], Exception]) -> None:
+        self._response = response
+        self._failed = failed
+        self._ended = asyncio.Event()
+        self._finalizer = weakref.finalize(self, _end, asyncio.get_running_loop(), response, self._ended)
+        self._finalizer.atexit = False
+
+    async def read(self, timeout: float | None) -> bytes:
+        """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                return b"" if self._ended.is_set() else await self._response.content.readany()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        except (aiohttp.ClientError, OSError) as error:
+            if self._ended.is_set():
+                return b""
+            raise self._failed(error) from None
+        raise SogniTimeoutError(f"nothing came within {timeout:g} seconds", phase="run", timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connection, in any thread; repeatable. Who reads it finds its end."""
+        self._finalizer()
+
+    def abandon_after_fork(self) -> None:
+        """Touch nothing of the parent's loop."""
+        self._finalizer.detach()
+        _abandoned.append(self)
+
+
+_abandoned: list[EventBody] = []
+"""Of the process this one was forked from."""
+
+
+def _end(loop: asyncio.AbstractEventLoop, response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
+    """Close an answer in its own loop; may be called by the garbage collector, in any thread."""
+    try:
+        here = asyncio.get_running_loop() is loop
+    except RuntimeError:
+        here = False
+    if here:
+        _close(response, ended)
+        return
+    # RuntimeError: the loop is closed, and its connections with it.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_close, response, ended)
+
+
+def _close(response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
+    ended.set()
+    response.close()
