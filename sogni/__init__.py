@@ -14,12 +14,17 @@ from .public import shared_home
 if TYPE_CHECKING:
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
+    from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
     from .api.many import as_completed, wait
     from .api.project import Project
     from .api.projects import Projects
+    from .api.replay import Replay
+    from .api.runs import ChatRuns
     from .api.streams import ChatStream
+    from .api.templates import Templates
+    from .api.workflows import Workflows
     from .client import SogniClient
     from .errors import (
         ApiError,
@@ -137,6 +142,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from .protocol.event_readers import parse_creative_workflow_sse_chunk
     from .protocol.run_redaction import redact_run_record
     from .protocol.tool_arguments import validate_tool_arguments
     from .settings import VERSION as __version__  # noqa: N811
@@ -146,14 +152,19 @@ _HOMES = {
     "Account": "api.account",
     "ApiClient": "api.low_level",
     "Chat": "api.chat",
+    "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
     "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
+    "EventStream": "api.event_streams",
     "Job": "api.job",
     "Project": "api.project",
     "Projects": "api.projects",
+    "Replay": "api.replay",
     "SogniClient": "client",
+    "Templates": "api.templates",
+    "Workflows": "api.workflows",
     "as_completed": "api.many",
     "wait": "api.many",
 }
@@ -178,6 +189,7 @@ __all__ = [
     "ChatMessage",
     "ChatRunEvent",
     "ChatRunRecord",
+    "ChatRuns",
     "ChatStream",
     "Choice",
     "ClientClosedError",
@@ -195,6 +207,7 @@ __all__ = [
     "ErrorData",
     "EtaRange",
     "Event",
+    "EventStream",
     "FairUse",
     "HealthCheck",
     "HealthReport",
@@ -230,6 +243,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "Reconnecting",
+    "Replay",
     "ReplayRecord",
     "ReplayRecordSummary",
     "ReplayRecords",
@@ -260,6 +274,7 @@ __all__ = [
     "TemplateMultiple",
     "TemplateOption",
     "TemplatePage",
+    "Templates",
     "TextPart",
     "ThinkingFilter",
     "Timeouts",
@@ -298,10 +313,12 @@ __all__ = [
     "WorkflowSseEvent",
     "WorkflowStep",
     "WorkflowTemplate",
+    "Workflows",
     "__version__",
     "as_completed",
     "from_dict",
     "is_retryable_chat_error",
+    "parse_creative_workflow_sse_chunk",
     "redact_run_record",
     "to_dict",
     "validate_tool_arguments",

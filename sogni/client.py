@@ -13,7 +13,9 @@ from .api.chat import Chat
 from .api.low_level import ApiClient
 from .api.project import Project
 from .api.projects import Projects
+from .api.replay import Replay
 from .api.stats import Stats
+from .api.workflows import Workflows
 from .flows import account, health, sending, signing_in
 from .models.health import HealthReport
 from .protocol.client_state import CLIENT_EVENTS
@@ -89,6 +91,8 @@ class SogniClient(Listening):
         self._projects = Projects(self._engine)
         self._account = Account(self._engine)
         self._chat = Chat(self._engine)
+        self._workflows = Workflows(self._engine)
+        self._replay = Replay(self._engine)
         self._stats = Stats(self._engine)
         self._current_account = CurrentAccount(self._engine)
         self._api_client = ApiClient(self._engine)
@@ -205,6 +209,16 @@ class SogniClient(Listening):
     def account(self) -> Account:
         """Account calls."""
         return self._account
+
+    @property
+    def workflows(self) -> Workflows:
+        """Durable workflows and their templates."""
+        return self._workflows
+
+    @property
+    def replay(self) -> Replay:
+        """Replay records."""
+        return self._replay
 
     @property
     def stats(self) -> Stats:

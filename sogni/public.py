@@ -58,6 +58,7 @@ _HOMES = {
     "models.tools": ("ToolArguments", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound"),
     "protocol.tool_arguments": ("validate_tool_arguments",),
     "protocol.run_redaction": ("redact_run_record",),
+    "protocol.event_readers": ("parse_creative_workflow_sse_chunk",),
     "settings": ("RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -128,6 +128,7 @@ if TYPE_CHECKING:
         WorkflowResumption,
         WorkflowSseEvent,
     )
+    from sogni.protocol.event_readers import parse_creative_workflow_sse_chunk
     from sogni.protocol.run_redaction import redact_run_record
     from sogni.protocol.tool_arguments import validate_tool_arguments
     from sogni.settings import VERSION as __version__  # noqa: N811
@@ -135,26 +136,36 @@ if TYPE_CHECKING:
 
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
+    from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
     from .api.many import as_completed, wait
     from .api.project import Project
     from .api.projects import Projects
+    from .api.replay import Replay
+    from .api.runs import ChatRuns
     from .api.streams import ChatStream
+    from .api.templates import Templates
+    from .api.workflows import Workflows
     from .client import SogniClient
 
 _HOMES = {
     "Account": "api.account",
     "ApiClient": "api.low_level",
     "Chat": "api.chat",
+    "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
     "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
+    "EventStream": "api.event_streams",
     "Job": "api.job",
     "Project": "api.project",
     "Projects": "api.projects",
+    "Replay": "api.replay",
     "SogniClient": "client",
+    "Templates": "api.templates",
+    "Workflows": "api.workflows",
     "as_completed": "api.many",
     "wait": "api.many",
 }
@@ -179,6 +190,7 @@ __all__ = [
     "ChatMessage",
     "ChatRunEvent",
     "ChatRunRecord",
+    "ChatRuns",
     "ChatStream",
     "Choice",
     "ClientClosedError",
@@ -196,6 +208,7 @@ __all__ = [
     "ErrorData",
     "EtaRange",
     "Event",
+    "EventStream",
     "FairUse",
     "HealthCheck",
     "HealthReport",
@@ -231,6 +244,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "Reconnecting",
+    "Replay",
     "ReplayRecord",
     "ReplayRecordSummary",
     "ReplayRecords",
@@ -261,6 +275,7 @@ __all__ = [
     "TemplateMultiple",
     "TemplateOption",
     "TemplatePage",
+    "Templates",
     "TextPart",
     "ThinkingFilter",
     "Timeouts",
@@ -299,10 +314,12 @@ __all__ = [
     "WorkflowSseEvent",
     "WorkflowStep",
     "WorkflowTemplate",
+    "Workflows",
     "__version__",
     "as_completed",
     "from_dict",
     "is_retryable_chat_error",
+    "parse_creative_workflow_sse_chunk",
     "redact_run_record",
     "to_dict",
     "validate_tool_arguments",

@@ -13,6 +13,7 @@ from ..protocol.chat_request import DEFAULT_MODEL
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.listeners import Listeners
 from ..views import Listening
+from .runs import ChatRuns
 from .streams import ChatStream
 
 
@@ -82,6 +83,7 @@ class Chat(Listening):
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self.completions = Completions(engine)
+        self.runs = ChatRuns(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]

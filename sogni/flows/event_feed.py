@@ -10,23 +10,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from attrs import evolve
-
 from ..errors import SogniConnectionError, SogniError, SogniTimeoutError
 from ..protocol.event_readers import EventReader
 from ..protocol.http import HttpReply, error_of
 from ..protocol.sse import SseDecoder
 from ..settings import RetryPolicy
 from .refreshing import have_fresh
-from .requests import JITTER, PASSING, asked_to_wait, pause_before
+from .requests import JITTER, PASSING, asked_to_wait, pause_before, within
 from .steps import EventBody, Flow, change, clock, open_events, pause, read_piece
 
 T = TypeVar("T")
 Ended = Callable[[], Flow[bool]]
 
 MOST_REOPENED = 10
-"""A stream that was open before is asked for this often without anything new."""
-LASTING_SECONDS = 10.0
+"""A stream that was open before is asked for this often while the service cannot be reached."""
+LASTING_SECONDS = 3.0
 """A connection that lasted so long was a good one, although nothing happened on it."""
 ENDS_BEFORE_ASKING = 3
 """Orderly ends without anything new, after which the record is asked whether there is anything to come."""
@@ -44,6 +42,7 @@ class EventFeed(Generic[T]):
         self.over = False
         self.body: EventBody | None = None
         self.failures = 0
+        self.broken = 0
         self.orderly_ends = 0
         self.opened_before = False
         self.opened_at = 0.0
@@ -74,7 +73,7 @@ class EventFeed(Generic[T]):
     def _note(self, event: T | None) -> None:
         if event is not None:
             self.ready.append(event)
-            self.failures = self.orderly_ends = 0
+            self.failures = self.broken = self.orderly_ends = 0
         if self.reader.finished:
             self.close()
 
@@ -142,15 +141,19 @@ def _read(feed: EventFeed[T], body: EventBody, deadline: float | None) -> Flow[b
     return True
 
 
-def _broke(feed: EventFeed[T], error: SogniError) -> Flow[None]:
+def _broke(feed: EventFeed[T], error: SogniError, *, orderly: bool = False) -> Flow[None]:
     """Count a connection that broke, and give up when it was one too many."""
     now = yield from clock()
     policy = yield from change(lambda state, _: state.settings.retry)
-    if feed.body is not None and now - feed.opened_at >= LASTING_SECONDS:
-        feed.failures = 0
+    if feed.body is not None:
+        if now - feed.opened_at >= LASTING_SECONDS:
+            feed.failures = feed.broken = 0
+        feed.broken += not orderly
     feed.drop_body()
     feed.failures += 1
-    if feed.failures >= feed.most_failures(policy) and not feed.over:
+    # One that breaks as soon as it is open, again and again, will not do better.
+    hopeless = feed.failures >= feed.most_failures(policy) or feed.broken > policy.attempts
+    if hopeless and not feed.over:
         raise error
 
 
@@ -163,7 +166,8 @@ def _ended(feed: EventFeed[T]) -> Flow[None]:
     if feed.orderly_ends % ENDS_BEFORE_ASKING == 0 and (yield from feed.ended()):
         feed.close()
         return
-    yield from _broke(feed, SogniConnectionError(f"{feed.reader.what} ended again and again without anything new"))
+    error = SogniConnectionError(f"{feed.reader.what} ended again and again without anything new")
+    yield from _broke(feed, error, orderly=True)
 
 
 def _open(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
@@ -194,10 +198,8 @@ def _open(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
 
 def _asked(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpReply]:
     turn = yield from have_fresh()
-    limit = yield from change(lambda state, _: state.settings.timeouts.request)
     left = yield from _left(deadline)
-    call = evolve(feed.reader.call(), timeout=limit if left is None else min(limit, left))
-    outcome = yield from open_events(call)
+    outcome = yield from open_events((yield from within(feed.reader.call(), left)))
     if isinstance(outcome, HttpReply) and outcome.status == 401 and not feed.reader.keeps_credentials:
         yield from change(lambda state, _: state.unauthorized(turn))
     return outcome
@@ -212,4 +214,3 @@ def _refused(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> float
     if reply.status not in PASSING or last:
         raise error_of(feed.reader.call(), reply)
     return asked
-

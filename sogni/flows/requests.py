@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from ..errors import ApiError, ProtocolError, SogniConnectionError, SogniTimeoutError
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
@@ -24,20 +26,29 @@ FAILURES = (ApiError, SogniConnectionError, SogniTimeoutError, ProtocolError)
 """How talking to the service fails. The end of the client is none of these: it ends whatever is under way."""
 
 
-def request(call: HttpCall) -> Flow[HttpReply]:
+def request(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[HttpReply]:
     """Send a request, again after a passing failure when that does no harm (transport §17).
 
-    An expired access token is exchanged before; a 401 clears the credentials that were used (transport §4.4, §5.1).
+    An expired access token is exchanged before; a 401 clears the credentials that were used, save where it
+    `keeps_credentials` (transport §4.4, §5.1).
     """
-    return (yield from repeated(call, lambda: _sent(call)))
+    return (yield from repeated(call, lambda: _sent(call, keeps_credentials)))
 
 
-def _sent(call: HttpCall) -> Flow[HttpReply]:
+def within(call: HttpCall, left: float | None) -> Flow[HttpCall]:
+    """The call, with no more time than is left."""
+    if left is None:
+        return call
+    limit = yield from change(lambda state, _: state.settings.timeouts.request)
+    return evolve(call, timeout=min(limit, left))
+
+
+def _sent(call: HttpCall, keeps_credentials: bool) -> Flow[HttpReply]:
     if call.host == "storage" or call.anonymous:
         return (yield from http(call))
     turn = yield from have_fresh()
     reply = yield from http(call)
-    if reply.status == 401:
+    if reply.status == 401 and not keeps_credentials:
         yield from change(lambda state, _: state.unauthorized(turn))
     return reply
 

@@ -32,6 +32,10 @@ def wire(name: str) -> dict[str, str]:
     return {"wire": name}
 
 
+EPOCH = {"epoch": True}
+"""Metadata for a time that travels as milliseconds since 1970."""
+
+
 def local() -> dict[str, bool]:
     """Metadata for a field that never travels."""
     return {"local": True}

@@ -126,9 +126,17 @@ def _is_model_or_text(kind: Any) -> bool:
 
 def _overrides(cls: type[Model]) -> dict[str, Any]:
     return {
-        a.name: override(omit=True) if is_local(a) else override(rename=wire_name(a))
+        a.name: override(omit=True) if is_local(a) else override(rename=wire_name(a), unstruct_hook=_form_of(a))
         for a in attrs.fields(attrs.resolve_types(cls))
     }
+
+
+def _form_of(attribute: Any) -> Any:
+    return _milliseconds if attribute.metadata.get("epoch") else None
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 def _made_for_models(converter: cattrs.Converter) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .base import LooseModel, Model, wire
+from .base import EPOCH, LooseModel, Model, wire
 
 
 @frozen(kw_only=True)
@@ -35,8 +35,8 @@ class ReplayWriteResult(Model):
     run_id: str
     schema_version: int | str = 0
     redacted: bool = False
-    create_time: datetime | None = None
-    update_time: datetime | None = None
+    create_time: datetime | None = field(default=None, metadata=EPOCH)
+    update_time: datetime | None = field(default=None, metadata=EPOCH)
 
 
 @frozen(kw_only=True)
@@ -45,8 +45,8 @@ class ReplayRecordSummary(LooseModel):
 
     run_id: str = ""
     schema_version: int | str | None = None
-    create_time: datetime | None = None
-    update_time: datetime | None = None
+    create_time: datetime | None = field(default=None, metadata=EPOCH)
+    update_time: datetime | None = field(default=None, metadata=EPOCH)
     user_request: str | None = None
     final_response: Any = None
     model_id: str | None = None
@@ -65,4 +65,4 @@ class ReplayRecord(Model):
     """A whole record."""
 
     record: RunRecord
-    create_time: datetime | None = None
+    create_time: datetime | None = field(default=None, metadata=EPOCH)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import LooseModel, MediaKind, Model
+from .base import EPOCH, LooseModel, MediaKind, Model
 
 WorkflowStatus = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
 WORKFLOW_ENDS = frozenset({"completed", "partial_failure", "failed", "cancelled"})
@@ -38,7 +38,7 @@ class WorkflowEvent(LooseModel):
     type: str | None = None
     status: str | None = None
     message: str | None = None
-    timestamp: datetime | None = None
+    timestamp: datetime | None = field(default=None, metadata=EPOCH)
     data: Any = None
 
 
@@ -84,8 +84,8 @@ class WorkflowRecord(LooseModel):
     artifacts: list[WorkflowArtifact] = field(factory=list)
     billing_preview: Any = None
     billing_previews: Any = None
-    create_time: datetime | None = None
-    update_time: datetime | None = None
+    create_time: datetime | None = field(default=None, metadata=EPOCH)
+    update_time: datetime | None = field(default=None, metadata=EPOCH)
     created_at: datetime | None = None
     updated_at: datetime | None = None
     error: WorkflowError | None = None

@@ -192,7 +192,8 @@ def parse_creative_workflow_sse_chunk(chunk: str) -> list[WorkflowSseEvent]:
     A block of comments (a keep-alive) is a frame, too, with the event `message` and no data.
 
     >>> from sogni import parse_creative_workflow_sse_chunk
-    >>> [frame] = parse_creative_workflow_sse_chunk('id: 12\\nevent: workflow_status\\ndata: {"status":"running"}\\n\\n')
+    >>> text = 'id: 12\\nevent: workflow_status\\ndata: {"status":"running"}\\n\\n'
+    >>> [frame] = parse_creative_workflow_sse_chunk(text)
     >>> frame.id, frame.event, frame.data
     ('12', 'workflow_status', {'status': 'running'})
     """

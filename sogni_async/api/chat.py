@@ -14,6 +14,7 @@ from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.views import Listening
 
+from .runs import ChatRuns
 from .streams import ChatStream
 
 
@@ -83,6 +84,7 @@ class Chat(Listening):
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self.completions = Completions(engine)
+        self.runs = ChatRuns(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]

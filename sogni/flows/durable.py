@@ -1,0 +1,73 @@
+"""Waiting for durable work: decides when its record is looked at again.
+
+Called by the waits for runs and workflows. The events tell when there may be something new; the record is what
+counts, and is asked for now and then even if no event comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..errors import ApiError, SogniConnectionError, SogniTimeoutError
+from .event_feed import EventFeed, advance
+from .steps import Flow, clock, pause
+
+R = TypeVar("R")
+
+LOOK_SECONDS = 15.0
+"""The record is asked for at least this often."""
+POLL_SECONDS = 5.0
+"""The same, where there is no event stream to be had."""
+LEAST_SECONDS = 1.0
+"""What the last look at the record may take, however late it is."""
+
+
+def wait_until(
+    ask: Callable[[float | None], Flow[R]],
+    settled: Callable[[R], bool],
+    feed_of: Callable[[R], EventFeed[Any]],
+    timeout: float | None,
+    what: str,
+) -> Flow[R]:
+    """Return the record as soon as it is settled. SogniTimeoutError; ApiError when it cannot be had.
+
+    `ask` is told how many seconds are left.
+    """
+    begin = yield from clock()
+    deadline = None if timeout is None else begin + timeout
+    record = yield from ask(timeout)
+    feed = None if settled(record) else feed_of(record)
+    try:
+        while not settled(record):
+            now = yield from clock()
+            if deadline is not None and now >= deadline:
+                raise SogniTimeoutError(f"{what} is still under way", phase="run", timeout=timeout)
+            feed = yield from _news(feed, now, deadline)
+            now = yield from clock()
+            record = yield from ask(None if deadline is None else max(LEAST_SECONDS, deadline - now))
+    finally:
+        if feed is not None:
+            feed.close()
+    return record
+
+
+def _news(feed: EventFeed[Any] | None, now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
+    """Wait for a reason to look at the record; the feed as long as it is of use."""
+    if feed is None:
+        yield from pause(_within(POLL_SECONDS, now, deadline))
+        return None
+    look = now + _within(LOOK_SECONDS, now, deadline)
+    before = feed.reader.status
+    try:
+        while (yield from advance(feed, look)):
+            feed.ready.clear()
+            if feed.over or feed.reader.status != before:
+                break
+    except (ApiError, SogniConnectionError, SogniTimeoutError):
+        return None
+    return None if feed.over else feed
+
+
+def _within(seconds: float, now: float, deadline: float | None) -> float:
+    return seconds if deadline is None else max(0.0, min(seconds, deadline - now))

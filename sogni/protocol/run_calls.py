@@ -1,0 +1,123 @@
+"""Calls of durable chat runs: decides what is sent and how answers are read (chat §12, §14.6, §14.8).
+
+Called by the run flows. It sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ProtocolError
+from ..models.converter import read, wire_form
+from ..models.runs import ChatRunRecord, MediaContext, RunRuntimeConfig
+from . import field_checks as checks
+from .app_source import app_source_headers
+from .http import HttpCall, HttpReply, data_of, get, post
+from .json_values import json_list, json_object, json_ready
+from .media_addresses import in_context, in_messages, in_references, refuse_unreachable
+from .resource_ids import header_text, path_segment
+
+_RUNS = "/v1/chat/runs"
+BILLING_MODES = ("auto", "subscription", "tokens")
+DECISIONS = ("confirm", "cancel")
+
+
+def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) -> HttpCall:
+    """The start of a run; `key` makes it safe to repeat. ValidationError, also for media nobody can reach."""
+    source = given.get("app_source") or app_source
+    body = {name: value for name, value in _run_fields({**given, "app_source": source}) if value is not None}
+    refuse_unreachable(
+        [
+            *in_messages(body["messages"]),
+            *in_references(body.get("media_references")),
+            *in_context(body.get("media_context")),
+        ]
+    )
+    return keyed(_RUNS, body, key, source)
+
+
+def _run_fields(given: Mapping[str, Any]) -> Any:
+    """The keys of the body, in order; those that must hold something are left out without (chat §12.1)."""
+    yield "messages", json_list("messages", given["messages"])
+    yield "tools", _filled("tools", given, json_list)
+    yield "tool_choice", json_ready("tool_choice", given.get("tool_choice"))
+    yield "model", _filled("model", given, checks.text)
+    yield "sampling", _filled("sampling", given, json_object)
+    yield "media_references", _filled("media_references", given, json_list)
+    yield "media_context", _filled("media_context", given, _form(MediaContext))
+    yield "max_estimated_capacity_units", _kept("max_estimated_capacity_units", given, checks.number)
+    yield "confirm_cost", _kept("confirm_cost", given, checks.flag)
+    yield "session_id", _filled("session_id", given, checks.text)
+    yield "client_message_id", _filled("client_message_id", given, checks.text)
+    yield "token_type", _filled("token_type", given, checks.text)
+    yield "app_source", _filled("app_source", given, checks.text)
+    yield (
+        "billing_mode",
+        checks.optional(checks.one_of, "billing_mode", given.get("billing_mode"), allowed=BILLING_MODES),
+    )
+    yield "runtime_config", _filled("runtime_config", given, _form(RunRuntimeConfig))
+
+
+def _form(cls: Any) -> Any:
+    return lambda name, value: json_object(name, wire_form(cls, value))
+
+
+def _filled(name: str, given: Mapping[str, Any], check: Any) -> Any:
+    value = given.get(name)
+    if value is None:
+        return None
+    checked = check(name, value)
+    return checked or None
+
+
+def _kept(name: str, given: Mapping[str, Any], check: Any) -> Any:
+    value = given.get(name)
+    return None if value is None else check(name, value)
+
+
+def keyed(path: str, body: Any, key: str, source: str | None) -> HttpCall:
+    """A POST that may be sent again, because the service knows it by its key."""
+    headers = {"Idempotency-Key": header_text("idempotency_key", key), **app_source_headers(source)}
+    return post(path, body, headers=headers, repeatable=True)
+
+
+def get_run_call(run_id: Any) -> HttpCall:
+    """Ask for a run."""
+    return get(f"{_RUNS}/{path_segment('run_id', run_id)}")
+
+
+def cancel_run_call(run_id: Any, reason: Any) -> HttpCall:
+    """End a run."""
+    reason = checks.optional(checks.text, "reason", reason)
+    return post(f"{_RUNS}/{path_segment('run_id', run_id)}/cancel", {"reason": reason} if reason else {})
+
+
+def confirm_cost_call(run_id: Any, given: Mapping[str, Any], key: str) -> HttpCall:
+    """The decision about the cost of a paused run (chat §14.6)."""
+    decision = checks.one_of("decision", given["decision"], DECISIONS)
+    preview = given.get("accepted_cost_preview")
+    if decision == "confirm" and preview is None:
+        raise checks.refusal(
+            "accepted_cost_preview",
+            None,
+            "the preview that the user accepted",
+            "a cost is confirmed with the preview the user has seen: run.waiting.details.cost_approval_preview",
+        )
+    body = {
+        "tool_call_id": checks.text("tool_call_id", given["tool_call_id"], empty=False),
+        "decision": decision,
+        "acceptedCostPreview": None if preview is None else json_object("accepted_cost_preview", preview),
+        "overrides": None if given.get("overrides") is None else json_object("overrides", given["overrides"]),
+        "reason": checks.optional(checks.text, "reason", given.get("reason")) or None,
+    }
+    path = f"{_RUNS}/{path_segment('run_id', run_id)}/confirm-cost"
+    return keyed(path, {name: value for name, value in body.items() if value is not None}, key, None)
+
+
+def read_run(call: HttpCall, reply: HttpReply) -> ChatRunRecord:
+    """The run in an answer. ApiError, ProtocolError when there is none."""
+    data = data_of(call, reply)
+    if not isinstance(data, Mapping) or data.get("run") is None:
+        raise ProtocolError(f"{call.method} {call.path}: the answer holds no run")
+    return read(ChatRunRecord, data["run"], f"the answer to {call.method} {call.path}")

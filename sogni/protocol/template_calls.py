@@ -1,0 +1,127 @@
+"""Calls of workflow templates: decides what is sent and how answers of either envelope are read (workflows §7).
+
+Called by the template flows. It sends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ApiError, api_error
+from ..models.converter import read, wire_form
+from ..models.templates import TemplatePage, WorkflowTemplate
+from . import field_checks as checks
+from .http import HttpCall, HttpReply, error_of, get, post
+from .json_values import json_object
+from .resource_ids import path_segment
+from .workflow_calls import WORKFLOWS
+
+TEMPLATES = f"{WORKFLOWS}/templates"
+LISTINGS = ("own", "public", "all")
+_LARGEST_PAGE = 200
+_NULL = object()
+
+
+def template_path(template_id: Any) -> str:
+    """The address of one template."""
+    return f"{TEMPLATES}/{path_segment('template_id', template_id)}"
+
+
+def list_call(visibility: Any, offset: Any, limit: Any) -> HttpCall:
+    """A page of templates, 1 to 200 of them (workflows §7.2)."""
+    visibility = checks.optional(checks.one_of, "visibility", visibility, allowed=LISTINGS)
+    offset = checks.optional(checks.integer, "offset", offset)
+    limit = checks.optional(checks.integer, "limit", limit)
+    return get(
+        TEMPLATES,
+        visibility=visibility,
+        offset=offset if offset is not None and offset >= 0 else None,
+        limit=min(limit, _LARGEST_PAGE) if limit is not None and limit > 0 else None,
+    )
+
+
+def get_call(template_id: Any) -> HttpCall:
+    """Ask for a template."""
+    return get(template_path(template_id))
+
+
+def create_call(template: Any) -> HttpCall:
+    """Save a template; further keys travel unchanged."""
+    return post(TEMPLATES, template_form("template", template))
+
+
+def update_call(template_id: Any, changes: Any) -> HttpCall:
+    """Change some fields of a template."""
+    return HttpCall(method="PATCH", path=template_path(template_id), body=template_form("changes", changes))
+
+
+def delete_call(template_id: Any) -> HttpCall:
+    """Delete a template."""
+    return HttpCall(method="DELETE", path=template_path(template_id))
+
+
+def fork_call(template_id: Any, new_name: Any) -> HttpCall:
+    """Copy a template."""
+    name = checks.optional(checks.text, "new_name", new_name)
+    return post(f"{template_path(template_id)}/fork", {"newName": name} if name else {})
+
+
+def template_form(field: str, template: Any) -> dict[str, Any]:
+    """A template, or a part of one, as it travels. What a mapping says is None is sent so: it clears a field."""
+    if isinstance(template, Mapping):
+        template = {key: _NULL if value is None else value for key, value in template.items()}
+    made = wire_form(WorkflowTemplate, template)
+    if isinstance(made, Mapping):
+        made = {key: None if value is _NULL else value for key, value in made.items()}
+    return json_object(field, made)
+
+
+def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
+    """The page in an answer; what is no template is left out. ApiError."""
+    found = unwrapped(call, reply)
+    listed = found.get("templates")
+    kept = [entry for entry in listed if _is_template(entry)] if isinstance(listed, list) else []
+    cursor = found.get("next", found.get("nextCursor"))
+    return TemplatePage(
+        templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in kept],
+        next_cursor=int(cursor) if isinstance(cursor, int | float) and not isinstance(cursor, bool) else None,
+    )
+
+
+def read_template(call: HttpCall, reply: HttpReply) -> WorkflowTemplate:
+    """The template in an answer; without one it is an ApiError with status 500 (workflows §7.3)."""
+    found = unwrapped(call, reply).get("template")
+    if not _is_template(found):
+        raise no_such_part(call, "template")
+    return read(WorkflowTemplate, found, f"the answer to {call.method} {call.path}")
+
+
+def _is_template(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and isinstance(entry.get("name"), str)
+
+
+def unwrapped(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
+    """The members of an answer, enveloped or not; none of one that is no object (workflows §7.4). ApiError."""
+    body = members_of(call, reply)
+    data = body.get("data")
+    return data if body.get("status") == "success" and isinstance(data, Mapping) else body
+
+
+def members_of(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
+    """The members of a flat answer; none of one that is no object. ApiError."""
+    if not reply.ok:
+        raise error_of(call, reply)
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def no_such_part(call: HttpCall, part: str) -> ApiError:
+    """The error of a success without what was asked for."""
+    message = f"{call.method} {call.path}: the answer holds no {part}"
+    payload = {"status": "error", "message": message, "errorCode": 0}
+    return api_error(500, message, error_code=0, payload=payload, retry_after=None, method=call.method, url=call.path)

@@ -1,0 +1,31 @@
+"""`client.replay`: records of what happened in a turn, written by producers and read by viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sogni.flows import replay
+from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
+
+
+class Replay:
+    """Replay records of the account. They need no socket."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def write(self, record: RunRecord | Mapping[str, Any]) -> ReplayWriteResult:
+        """Keep a record; further keys travel unchanged. `.redacted` tells whether the service took something out.
+
+        Raises `ValidationError` for what JSON cannot carry.
+        """
+        return await self._engine.run(replay.write_record(record))  # type: ignore[no-any-return]
+
+    async def list(self, limit: int | None = None) -> ReplayRecords:
+        """Summaries of the records in `.records`; without `limit` as many as the service likes."""
+        return await self._engine.run(replay.list_records(limit))  # type: ignore[no-any-return]
+
+    async def get(self, run_id: str) -> ReplayRecord:
+        """A whole record: `.record` and `.create_time`. NotFoundError."""
+        return await self._engine.run(replay.get_record(run_id))  # type: ignore[no-any-return]
