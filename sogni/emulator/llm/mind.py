@@ -11,10 +11,12 @@ from concurrent.futures import Executor
 
 from attrs import define, field
 
+from . import structured
 from .answers import Answer, Telling, tell
 from .asking import Asking
 from .responder import Responder
 from .script import ChatReply, ChatScript, answer_of
+from .tool_choice import ToolChoice
 
 
 @define(eq=False)
@@ -38,4 +40,10 @@ class Mind:
             said = given([dict(message) for message in asking.messages]) if callable(given) else given
             if said is not None:
                 return answer_of(said)
-        return self.responder.answer(asking)
+        chosen = ToolChoice(asking).answer()
+        if chosen is None:
+            return self.responder.answer(asking)
+        if asking.response_format is None or chosen.calls:
+            return chosen
+        told = f"{asking.conversation.question} {chosen.text}"
+        return Answer(structured.answer(asking.response_format, told, chosen.text))

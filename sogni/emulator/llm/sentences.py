@@ -9,127 +9,17 @@ import re
 
 _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w]*\d)")
-_CAPITAL = re.compile(r"\b[A-Z][\w'-]+(?:\s+(?:of\s+|de\s+|la\s+)?[A-Z][\w'-]+)*")
-_NO_NAMES = {
-    *[
-        "A",
-        "An",
-        "And",
-        "Are",
-        "As",
-        "At",
-        "Before",
-        "By",
-        "Can",
-        "Could",
-        "Create",
-        "Do",
-        "Does",
-        "Draw",
-        "Each",
-        "Edit",
-        "Extract",
-        "Find",
-        "For",
-        "From",
-        "Generate",
-        "Get",
-        "Give",
-    ],
-    *[
-        "Has",
-        "Have",
-        "Hello",
-        "Hey",
-        "Hi",
-        "How",
-        "I",
-        "If",
-        "Im",
-        "Im",
-        "In",
-        "Is",
-        "It",
-        "Its",
-        "List",
-        "Make",
-        "Me",
-        "My",
-        "No",
-        "Of",
-        "On",
-        "Or",
-        "Please",
-        "Return",
-        "Say",
-        "Send",
-        "Set",
-        "She",
-        "He",
-    ],
-    *[
-        "Show",
-        "So",
-        "Tell",
-        "That",
-        "The",
-        "Their",
-        "Then",
-        "There",
-        "They",
-        "This",
-        "To",
-        "Turn",
-        "Use",
-        "Was",
-        "We",
-        "What",
-        "When",
-        "Where",
-        "Which",
-        "Who",
-        "Why",
-        "Will",
-        "With",
-    ],
-    *[
-        "Would",
-        "Write",
-        "Yes",
-        "You",
-        "Your",
-        "Add",
-        "Book",
-        "Call",
-        "Check",
-        "Compute",
-        "Convert",
-        "Count",
-        "Describe",
-        "Remind",
-        "Schedule",
-        "Search",
-        "Answer",
-        "JSON",
-    ],
-    *[
-        "I'm",
-        "It's",
-        "What's",
-        "Classify",
-        "Translate",
-        "Summarize",
-        "Summarise",
-        "Parse",
-        "Name",
-        "Bring",
-        "Look",
-        "Tool",
-        "Using",
-        "Today",
-        "Tomorrow",
-    ],
-}
+_CAPITAL = re.compile(r"\b[A-Z][\w'/-]+(?:\s+(?:of\s+|de\s+|la\s+)?[A-Z][\w'-]+)*")
+_NO_NAMES = frozenset(
+    re.split(
+        " ",
+        "A An And Are As At Before By Can Could Create Do Does Draw Each Edit Extract Find For From Generate Get Give"
+        " Has Have Hello Hey Hi How I If Im In Is It Its List Make Me My No Of On Or Please Return Say Send Set She He"
+        " Show So Tell That The Their Then There They This To Turn Use Was We What When Where Which Who Why Will"
+        " With Would Write Yes You Your Add Book Call Check Compute Convert Count Describe Remind Schedule Search Answer JSON I'm It's"
+        " What's Classify Translate Summarize Summarise Parse Name Bring Look Tool Using Today Tomorrow",
+    )
+)
 _PLACE = re.compile(r"\b(?:in|at|for|to|near|from|of)\s+(?:the\s+)?([A-Z][\w'-]+(?:[\s,]+[A-Z][\w'-]+)*)")
 _TOPIC = re.compile(
     r"\b(?:about|on the (?:subject|topic) of|regarding|concerning|describing|of|on|for)\s+"
@@ -172,8 +62,8 @@ def place(text: str) -> str | None:
 
 def between(text: str, word: str) -> str | None:
     """What follows a preposition: "from" gives "Oslo" of "from Oslo to Rome"."""
-    pattern = rf"\b{re.escape(word)}\s+(?:the\s+|my\s+)?(.+?)(?:\s+(?:to|from|on|at|in|for|with|and|by)\s|[,.!?;]|$)"
-    found = re.search(pattern, text, re.I)
+    end = r"(?:\s+(?:to|from|on|at|in|for|with|and|by)\s|[,!?;]|\.(?:\s|$)|$)"
+    found = re.search(rf"\b{re.escape(word)}\s+(?:the\s+|my\s+)?(.+?){end}", text, re.I)
     return found[1].strip() if found else None
 
 
