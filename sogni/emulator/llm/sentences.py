@@ -16,8 +16,8 @@ _NO_NAMES = frozenset(
         "A An And Are As At Before By Can Could Create Do Does Draw Each Edit Extract Find For From Generate Get Give"
         " Has Have Hello Hey Hi How I If Im In Is It Its List Make Me My No Of On Or Please Return Say Send Set She He"
         " Show So Tell That The Their Then There They This To Turn Use Was We What When Where Which Who Why Will"
-        " With Would Write Yes You Your Add Book Call Check Compute Convert Count Describe Remind Schedule Search Answer JSON I'm It's"
-        " What's Classify Translate Summarize Summarise Parse Name Bring Look Tool Using Today Tomorrow",
+        " With Would Write Yes You Your Add Book Call Check Compute Convert Count Describe Remind Schedule Search"
+        " Answer JSON I'm It's What's Classify Translate Summarize Summarise Parse Name Bring Look Tool Using Today",
     )
 )
 _PLACE = re.compile(r"\b(?:in|at|for|to|near|from|of)\s+(?:the\s+)?([A-Z][\w'-]+(?:[\s,]+[A-Z][\w'-]+)*)")
