@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         is_retryable_chat_error,
     )
     from .machine.token_store import TokenStore
+    from .machine.vision import image_part
     from .models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
     from .models.answers import ThinkingFilter, without_thinking
     from .models.audio_params import AudioProjectParams
@@ -98,6 +99,13 @@ if TYPE_CHECKING:
         ToastMessage,
     )
     from .models.health import HealthCheck, HealthReport
+    from .models.hosted_chat import (
+        HostedChatChoice,
+        HostedChatCompletionResult,
+        HostedToolExecution,
+        HostedToolOutcome,
+        HostedWorkflow,
+    )
     from .models.params import ControlNetParams, ImageProjectParams
     from .models.records import JobRecord, ProjectRecord
     from .models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -211,6 +219,11 @@ __all__ = [
     "FairUse",
     "HealthCheck",
     "HealthReport",
+    "HostedChatChoice",
+    "HostedChatCompletionResult",
+    "HostedToolExecution",
+    "HostedToolOutcome",
+    "HostedWorkflow",
     "ImageAddress",
     "ImagePart",
     "ImageProjectParams",
@@ -317,6 +330,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "from_dict",
+    "image_part",
     "is_retryable_chat_error",
     "parse_creative_workflow_sse_chunk",
     "redact_run_record",

@@ -444,7 +444,8 @@ def unsent_chat_error(cause: SogniConnectionError | SogniTimeoutError, job_id: s
 
 def chat_api_error(error: ApiError, chat: ChatError) -> ChatError:
     """Make one error of both: of a hosted chat whose refusal says what chats say (chat §14.4)."""
-    made = _both(_CHAT_API_ERRORS[type(error)], chat, error)
+    kind = _InsufficientBalanceApiError if _means_insufficient(chat.error_type, chat.message) else type(error)
+    made = _both(_CHAT_API_ERRORS[kind], chat, error)
     made.code = error.code if chat.code is None else chat.code
     return made
 

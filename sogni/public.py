@@ -14,6 +14,7 @@ _HOMES = {
         "SogniConnectionError", "SogniError", "SogniTimeoutError", "ValidationError", "is_retryable_chat_error",
     ),
     "machine.token_store": ("TokenStore",),
+    "machine.vision": ("image_part",),
     "models.account": ("AccountInfo", "Balances", "TokenBalance", "UsernameValidation", "WalletBalance"),
     "models.catalogue": (
         "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
@@ -37,6 +38,9 @@ _HOMES = {
     "models.video_params": ("VideoControlNetParams", "VideoKeyframe", "VideoProjectParams"),
     "models.records": ("JobRecord", "ProjectRecord"),
     "models.replays": ("ReplayRecord", "ReplayRecords", "ReplayRecordSummary", "ReplayWriteResult", "RunRecord"),
+    "models.hosted_chat": (
+        "HostedChatChoice", "HostedChatCompletionResult", "HostedToolExecution", "HostedToolOutcome", "HostedWorkflow",
+    ),
     "models.rewards": ("Reward",),
     "models.runs": (
         "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "MediaContext", "RunFinalResponse", "RunRequest",

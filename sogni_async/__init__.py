@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         is_retryable_chat_error,
     )
     from sogni.machine.token_store import TokenStore
+    from sogni.machine.vision import image_part
     from sogni.models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
     from sogni.models.answers import ThinkingFilter, without_thinking
     from sogni.models.audio_params import AudioProjectParams
@@ -84,6 +85,13 @@ if TYPE_CHECKING:
         ToastMessage,
     )
     from sogni.models.health import HealthCheck, HealthReport
+    from sogni.models.hosted_chat import (
+        HostedChatChoice,
+        HostedChatCompletionResult,
+        HostedToolExecution,
+        HostedToolOutcome,
+        HostedWorkflow,
+    )
     from sogni.models.params import ControlNetParams, ImageProjectParams
     from sogni.models.records import JobRecord, ProjectRecord
     from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -212,6 +220,11 @@ __all__ = [
     "FairUse",
     "HealthCheck",
     "HealthReport",
+    "HostedChatChoice",
+    "HostedChatCompletionResult",
+    "HostedToolExecution",
+    "HostedToolOutcome",
+    "HostedWorkflow",
     "ImageAddress",
     "ImagePart",
     "ImageProjectParams",
@@ -318,6 +331,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "from_dict",
+    "image_part",
     "is_retryable_chat_error",
     "parse_creative_workflow_sse_chunk",
     "redact_run_record",

@@ -13,6 +13,7 @@ from ..protocol.chat_request import DEFAULT_MODEL
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.listeners import Listeners
 from ..views import Listening
+from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
 
@@ -84,6 +85,7 @@ class Chat(Listening):
         self._engine = engine
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
+        self.hosted = HostedChat(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]

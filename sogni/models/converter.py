@@ -163,6 +163,9 @@ def _made_for_models(converter: cattrs.Converter) -> None:
         return structured
 
     def unstructure(cls: type[Model]) -> Any:
+        own = getattr(cls, "to_dict", None)
+        if own is not None:
+            return own
         inner = make_dict_unstructure_fn(cls, converter, **_overrides(cls))
 
         def unstructured(value: Any) -> dict[str, Any]:

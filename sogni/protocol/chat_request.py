@@ -45,8 +45,8 @@ def chat_request(
     source = given.get("app_source") or app_source
     if source:
         payload["appSource"] = source
-    payload |= {name: to_dict(given[name]) for name in _AS_GIVEN if name in given}
-    payload |= {wire: given[name] for name, wire in _RENAMED.items() if name in given}
+    payload |= {name: carried(name, given[name]) for name in _AS_GIVEN if name in given}
+    payload |= {wire: carried(name, given[name]) for name, wire in _RENAMED.items() if name in given}
     if "sogni_tools" in given:
         payload["sogni_tools"] = tool_family(given["sogni_tools"])
     if "think" in given:
@@ -69,19 +69,19 @@ def checked_messages(messages: Sequence[Any]) -> list[Any]:
             value=type(messages).__name__,
             allowed="a list of dicts with role and content",
         )
-    return [_checked_message(place, message) for place, message in enumerate(messages)]
+    return [carried(f"messages[{place}]", message) for place, message in enumerate(messages)]
 
 
-def _checked_message(place: int, message: Any) -> Any:
-    where = f"messages[{place}]"
-    plain = to_dict(message)
+def carried(where: str, value: Any) -> Any:
+    """A value in wire form. ValidationError when JSON cannot carry it; `where` names it."""
     try:
+        plain = to_dict(value)
         json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(
             f"{where} cannot be written as JSON: {error}",
             field=where,
-            value=type(message).__name__,
+            value=type(value).__name__,
             allowed="JSON values",
         ) from error
     return plain

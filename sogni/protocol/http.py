@@ -139,7 +139,7 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
     """The error for an answer that is no success; never loses the HTTP status (transport §4.2, §4.3)."""
     payload = _payload(reply)
     code = payload.get("errorCode", payload.get("error_code"))
-    message = payload.get("message")
+    message = payload.get("message") or payload.get("error_message")
     if isinstance(payload.get("error"), dict):
         message = message or payload["error"].get("message")
         code = code if code is not None else payload["error"].get("code")

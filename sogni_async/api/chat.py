@@ -14,6 +14,7 @@ from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.views import Listening
 
+from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
 
@@ -85,6 +86,7 @@ class Chat(Listening):
         self._engine = engine
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
+        self.hosted = HostedChat(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]
