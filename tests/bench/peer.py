@@ -23,7 +23,7 @@ from typing import Any
 STEPS = 100
 """Steps of a job: every frame of progress moves the percentage, which is the dearest case."""
 MODEL = "flux1-schnell-fp8"
-TRANSFER = 300 * 1000 * 1000
+TRANSFER = 500 * 1000 * 1000
 """Bytes of a large file."""
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0"
 CHAT = "00000000-0000-4000-8000-00000000000C"

@@ -22,7 +22,7 @@ BUDGET = 5 * 1000 * 1000
 @pytest.mark.parametrize("package", ["sogni", "sogni_async"])
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_large_file(package: str, direction: str, peer: Peer, figures: Figures) -> None:
-    """At most 5 MB for 300 MB: a starting image given by its path, and `Job.save`."""
+    """At most 5 MB for 500 MB: a starting image given by its path, and `Job.save`."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.transfer", package, direction, peer.http, str(TRANSFER)],
