@@ -161,6 +161,7 @@ class Server:
             else:
                 raise
         finally:
+            self._loop.run_until_complete(self._end_tasks())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
             self._ended.set()
@@ -199,6 +200,13 @@ class Server:
             executor.shutdown()
             thinkers.shutdown(cancel_futures=True)
             store.close()
+
+    async def _end_tasks(self) -> None:
+        """End what the listeners left behind: the handlers of frozen connections."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _make_state(self, store: Store) -> State:
         setup = self._setup
