@@ -60,6 +60,11 @@ class Credentials:
         """The wallet the tokens belong to, when they say so."""
         return address_of(self._token)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be told to anybody but the service."""
+        return tuple(it for it in (self._key, self._token, self._refresh_token) if it)
+
     def headers(self) -> dict[str, str]:
         """The header that says who asks; cookies are the shell's (transport §5)."""
         if self._key is not None:
