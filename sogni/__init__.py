@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api.project import Project
     from .api.projects import Projects
     from .api.replay import Replay
+    from .api.run_recorder import RunRecorder
     from .api.runs import ChatRuns
     from .api.streams import ChatStream
     from .api.templates import Templates
@@ -170,6 +171,7 @@ _HOMES = {
     "Project": "api.project",
     "Projects": "api.projects",
     "Replay": "api.replay",
+    "RunRecorder": "api.run_recorder",
     "SogniClient": "client",
     "Templates": "api.templates",
     "Workflows": "api.workflows",
@@ -265,6 +267,7 @@ __all__ = [
     "Reward",
     "RunFinalResponse",
     "RunRecord",
+    "RunRecorder",
     "RunRequest",
     "RunRuntimeConfig",
     "RunScope",

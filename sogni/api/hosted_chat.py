@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
 from ..flows.hosted_chat import hosted_completion, run_hosted_tool
+from ..machine.run_recording import asking
 from ..models.chat_options import HostedFields
 from ..models.hosted_chat import HostedChatCompletionResult, HostedToolExecution
 from ..protocol.chat_request import DEFAULT_MODEL
@@ -36,8 +37,10 @@ class HostedChat:
         `ApiError` when the service declines, which is a `ChatError` as well where it says why (chat §14.4).
         Nothing is asked a second time by itself.
         """
-        flow = hosted_completion(model, messages, options, stream, timeout)
-        return self._engine.run(flow)  # type: ignore[no-any-return]
+        with asking(self._engine, model, messages) as asked:
+            flow = hosted_completion(model, messages, options, stream, timeout)
+            asked.answer = self._engine.run(flow)
+            return asked.answer  # type: ignore[no-any-return]
 
     def execute_tool(
         self,

@@ -17,6 +17,7 @@ from attrs import define
 from ..models.replays import ReplayWriteResult, RunRecord
 from ..protocol.run_notes import RunNotes
 from ..protocol.run_redaction import redact_run_record
+from ..redaction import redact
 
 _UNDER_WAY: ContextVar[tuple[Recording, ...]] = ContextVar("sogni_recordings", default=())
 
@@ -39,7 +40,10 @@ class Recording:
     @property
     def record(self) -> RunRecord:
         """The record as it would be written now, without secrets."""
-        return redact_run_record(self._notes.record(), secrets=self._engine.state.credentials.secrets)
+        return redact_run_record(self._noted(), secrets=self._engine.state.credentials.secrets)
+
+    def _noted(self) -> RunRecord:
+        return self._notes.record()
 
     def add(self, result: Any, *, messages: Any = (), model: str | None = None) -> None:
         """Note an answer that was not asked for inside this recording, such as that of another thread or a hosted run.
@@ -86,3 +90,8 @@ def asking(engine: Any, model: str, messages: Any) -> Iterator[Asked]:
         raise
     for turn in turns:
         turn.answer = asked.answer
+
+
+def unwritten(run_id: str, error: BaseException, failure: Exception) -> None:
+    """Tell beside the error of a block that its record could not be written."""
+    error.add_note(f"the run record {run_id} could not be written: {redact(str(failure))}")

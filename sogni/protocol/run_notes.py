@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..models.base import Model
 from ..models.chat import ChatCompletionResult
 from ..models.converter import to_dict
 from ..models.replays import RunRecord
@@ -112,7 +113,7 @@ def _tools(entry: Any) -> dict[str, Any]:
 
 def _answer(result: Any) -> dict[str, Any]:
     if not isinstance(result, ChatCompletionResult):
-        return _response(result)
+        return _response(result) | ({"response": to_dict(result)} if isinstance(result, Model) else {})
     facts = {
         "job_id": result.job_id,
         "content": result.content,

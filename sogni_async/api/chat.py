@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack, overload
 
 from sogni.flows import chat
+from sogni.machine.run_recording import asking
 from sogni.models.base import TokenType
 from sogni.models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from sogni.models.chat_options import CompletionFields
@@ -68,9 +69,14 @@ class Completions:
         `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`.
         """
         given: dict[str, Any] = {**options, "stream": stream}
-        if stream:
-            return ChatStream(self._engine, await self._engine.run(chat.begin_completion(model, messages, given)))
-        return await self._engine.run(chat.complete(model, messages, given, timeout))  # type: ignore[no-any-return]
+        with asking(self._engine, model, messages) as asked:
+            if stream:
+                asked.answer = ChatStream(
+                    self._engine, await self._engine.run(chat.begin_completion(model, messages, given))
+                )
+            else:
+                asked.answer = await self._engine.run(chat.complete(model, messages, given, timeout))
+            return asked.answer  # type: ignore[no-any-return]
 
 
 class Chat(Listening):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
 from sogni.flows.hosted_chat import hosted_completion, run_hosted_tool
+from sogni.machine.run_recording import asking
 from sogni.models.chat_options import HostedFields
 from sogni.models.hosted_chat import HostedChatCompletionResult, HostedToolExecution
 from sogni.protocol.chat_request import DEFAULT_MODEL
@@ -36,8 +37,10 @@ class HostedChat:
         `ApiError` when the service declines, which is a `ChatError` as well where it says why (chat §14.4).
         Nothing is asked a second time by itself.
         """
-        flow = hosted_completion(model, messages, options, stream, timeout)
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        with asking(self._engine, model, messages) as asked:
+            flow = hosted_completion(model, messages, options, stream, timeout)
+            asked.answer = await self._engine.run(flow)
+            return asked.answer  # type: ignore[no-any-return]
 
     async def execute_tool(
         self,

@@ -8,6 +8,8 @@ from typing import Any
 from sogni.flows import replay
 from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
 
+from .run_recorder import RunRecorder
+
 
 class Replay:
     """Replay records of the account. They need no socket."""
@@ -29,3 +31,13 @@ class Replay:
     async def get(self, run_id: str) -> ReplayRecord:
         """A whole record: `.record` and `.create_time`. NotFoundError."""
         return await self._engine.run(replay.get_record(run_id))  # type: ignore[no-any-return]
+
+    def record(
+        self, *, session_id: str | None = None, run_id: str | None = None, account_id: str | None = None
+    ) -> RunRecorder:
+        """Make a run record of the chats inside a `async with` block, and write it, without secrets, at its end.
+
+        `run_id` is a new id when None. The record has what the user asked, every round with its tools, the final
+        response, and the error the block ended with (replay §2).
+        """
+        return RunRecorder(self._engine, run_id=run_id, session_id=session_id, account_id=account_id)

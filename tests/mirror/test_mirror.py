@@ -29,7 +29,7 @@ ASYNC_SPELLING = {
     "__next__": "__anext__",
 }
 # Never awaited, in either package; iterators are, where they are iterated.
-PLAIN = {"local", "on", "once", "off", "to_dict", "events", "stream_events", "map", "as_completed"}
+PLAIN = {"local", "on", "once", "off", "to_dict", "events", "stream_events", "map", "as_completed", "record"}
 
 # Named like an iterator, but a list that the service is asked for.
 ASKED_FOR = {("Workflows", "events")}
