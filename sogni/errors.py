@@ -112,6 +112,18 @@ class SogniError(Exception):
         return hash((type(self), self.args))
 
 
+def unchained(error: BaseException) -> None:
+    """Let go of every error in a chain that `from None` only hides.
+
+    Those are the libraries' own, and hold what was sent: headers, bodies, whole addresses. Reporting tools read them.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, SogniError) and seen.__suppress_context__:
+            seen.__context__ = None
+        seen = seen.__cause__ or seen.__context__
+
+
 class ApiError(SogniError):
     """An answer of the service that is no success, or a refusal in its form made here.
 

@@ -29,6 +29,8 @@ _REQUEST_LINE = re.compile(
     r"""(?P<start>["' ]/[^\s"'?]*)\?(?P<query>[^\s"']*(?:X-Amz-|[Ss]ig|[Tt]oken|[Kk]ey|expires)[^\s"']*)"""
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
+# 65 bytes: the hash of a transaction is shorter, and may be shown.
+_SIGNATURE = re.compile(r"\b0x[0-9a-fA-F]{130}\b")
 # Up to the last `@`: a password may hold one.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://)[^/\s\"'<>?#]+@", re.IGNORECASE)
 _LOGGERS = ("sogni", "sogni_async", "urllib3", "websocket", "aiohttp", "requests")
@@ -45,9 +47,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<path>?{HIDDEN}", text)
     text = _REQUEST_LINE.sub(rf"\g<start>?{HIDDEN}", text)
-    text = _JWT.sub(HIDDEN, text)
+    text = without_tokens(text)
     text = _COOKIES.sub(rf"\g<name>{HIDDEN}", text)
     return _NAMED.sub(rf"\g<name>\g<quote>{HIDDEN}", text)
+
+
+def without_tokens(text: str) -> str:
+    """Return `text` without tokens and signatures, which are known by their form; JSON stays JSON."""
+    return _SIGNATURE.sub(HIDDEN, _JWT.sub(HIDDEN, text))
 
 
 def without_query(url: str) -> str:

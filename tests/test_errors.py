@@ -295,3 +295,27 @@ def test_no_error_shows_a_secret(kind: type[SogniError], leak: str) -> None:
 def test_the_address_of_an_api_error_holds_no_secret() -> None:
     error = ApiError("no", status=500, method="PUT", url=f"https://u:{SECRET}@h/p?sig={SECRET}#{SECRET}")
     assert (error.url, str(error)) == ("https://h/p", "HTTP 500: no (PUT https://h/p)")
+
+
+def test_what_from_none_hides_is_let_go_of() -> None:
+    def fail(kind: type[Exception]) -> None:
+        try:
+            raise OSError("with the whole address")
+        except OSError:
+            raise kind("short") from None
+
+    def later(kind: type[Exception]) -> BaseException | None:
+        try:
+            fail(kind)
+        except kind as error:
+            raise errors.SogniTimeoutError("later") from error
+        return None
+
+    causes = []
+    for kind in (errors.SogniConnectionError, ValueError):
+        with pytest.raises(errors.SogniTimeoutError) as caught:
+            later(kind)
+        errors.unchained(caught.value)
+        causes.append(caught.value.__cause__)
+    # What is not ours is the caller's.
+    assert [type(it.__context__) for it in causes if it is not None] == [type(None), OSError]

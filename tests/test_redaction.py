@@ -20,6 +20,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3ODAwMDAwMDB9.c2lnbmF0dXJl"
 
 SHOWN: list[tuple[str, str]] = [
     (f"api-key: {SECRET}", "api-key: ***"),
+    (f"signed 0x{'ab' * 65}, hash 0x{'ab' * 32}", f"signed ***, hash 0x{'ab' * 32}"),
     (f"{{'api-key': '{SECRET}', 'x': 1}}", "{'api-key': '***', 'x': 1}"),
     (f"{{b'api-key': b'{SECRET}'}}", "{b'api-key': b'***'}"),
     (f'{{"refreshToken":"{SECRET}","a":1}}', '{"refreshToken":"***","a":1}'),

@@ -1,21 +1,31 @@
 """`sogni login`, `sogni logout`: begin and end the session that other commands use.
 
 The tokens are kept in a file that only its owner can read; a password is asked for, or read from a file, and is
-never an argument: other users of the machine could read it there.
+never an argument: other users of the machine could read it there. With `--local` both go through the built-in emulator,
+which ends with the command: nothing is kept, and the session there is stays as it is.
 """
 
 from __future__ import annotations
 
-from typing import IO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from ..errors import AuthenticationError
 from ..machine.token_store import TokenStore
-from .access import CLOSE_WITHIN, JSON, resume
+from ..settings import Timeouts
+from .access import CLOSE_WITHIN, JSON, LOCAL, resume
 from .commands import Command
 from .ending import say
 from .output import print_json
+
+if TYPE_CHECKING:
+    from ..client import SogniClient
+
+LOCAL_NAME, LOCAL_PASSWORD = "local-artist", "local password"
+"""Who signs out of the emulator, where nobody has signed in before."""
 
 
 @click.command(cls=Command)
@@ -26,19 +36,18 @@ from .output import print_json
     metavar="FILE",
     help="Read the password from the first line of a file (- is standard input) instead of asking for it.",
 )
+@LOCAL
 @JSON
-def login(username: str, password_file: IO[str] | None, as_json: bool) -> None:
-    """Sign in; commands without a key then use this account."""
-    from ..client import SogniClient
-    from ..settings import Timeouts
-
+def login(username: str, password_file: IO[str] | None, local: bool, as_json: bool) -> None:
+    """Sign in; commands without a key then use this account. With --local any name and password will do."""
     password = _password(password_file)
-    with SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_WITHIN)) as client:
+    with _local_client(username, password) if local else _client() as client:
         session = client.account.login(username, password)
-        assert session.tokens is not None
-        store = TokenStore()
-        store.save(session.tokens)
-        store.follow(client)
+        if not local:
+            assert session.tokens is not None
+            store = TokenStore()
+            store.save(session.tokens)
+            store.follow(client)
     if as_json:
         print_json({"username": session.username, "walletAddress": session.wallet_address})
     else:
@@ -46,16 +55,23 @@ def login(username: str, password_file: IO[str] | None, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
+@LOCAL
 @JSON
-def logout(as_json: bool) -> None:
+def logout(local: bool, as_json: bool) -> None:
     """Sign out, and forget the tokens."""
-    from ..client import SogniClient
-    from ..settings import Timeouts
+    signed_in = _end_local() if local else _end()
+    if as_json:
+        print_json({"signedOut": signed_in})
+    else:
+        say("signed out" if signed_in else "nobody was signed in")
 
+
+def _end() -> bool:
+    """End the session that is kept; whether there was one."""
     store = TokenStore()
     signed_in = store.load() is not None
     if signed_in:
-        with SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_WITHIN)) as client:
+        with _client() as client:
             try:
                 resume(client)
                 client.account.logout()
@@ -63,10 +79,33 @@ def logout(as_json: bool) -> None:
                 # The service has forgotten the session already.
                 signed_in = False
     store.clear()
-    if as_json:
-        print_json({"signedOut": signed_in})
-    else:
-        say("signed out" if signed_in else "nobody was signed in")
+    return signed_in
+
+
+def _end_local() -> bool:
+    """Begin a session in the emulator, and end it."""
+    with _local_client(LOCAL_NAME, LOCAL_PASSWORD) as client:
+        client.account.login(LOCAL_NAME, LOCAL_PASSWORD)
+        client.account.logout()
+    return True
+
+
+def _client(**options: Any) -> SogniClient:
+    from ..client import SogniClient
+
+    return SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_WITHIN), **options)
+
+
+@contextmanager
+def _local_client(username: str, password: str) -> Iterator[SogniClient]:
+    """A client of an emulator that has this account."""
+    from ..emulator import LocalSupernet
+
+    with LocalSupernet() as supernet:
+        if username.lower() != supernet.account.username.lower():
+            supernet.add_account(username, password)
+        with _client(rest_endpoint=supernet.rest_endpoint, socket_endpoint=supernet.socket_endpoint) as client:
+            yield client
 
 
 def _password(file: IO[str] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -15,7 +16,7 @@ from ..protocol.client_state import NETWORK, ClientState
 from ..protocol.http import get, post
 from ..protocol.subscriptions import subscription_update
 from .catalogue import check_network
-from .requests import ask_for, request, request_done
+from .requests import ask_for, request, request_once
 from .sending import send_frame
 from .steps import Flow, change, until
 
@@ -25,9 +26,19 @@ SWITCH_WITHIN = 30.0
 
 def fetch_account() -> Flow[AccountInfo]:
     """Who the credentials belong to."""
+    session = yield from _session()
     info = yield from ask_for(AccountInfo, get("/v1/account/me"))
-    yield from change(lambda state, _: state.account.known(info))
+    yield from _keep(session, lambda state: state.account.known(info))
     return info
+
+
+def _session() -> Flow[int]:
+    return (yield from change(lambda state, _: state.session))
+
+
+def _keep(session: int, apply: Callable[[ClientState], None]) -> Flow[None]:
+    """Note an answer, unless somebody else has signed in since it was asked for, or nobody is any more."""
+    yield from change(lambda state, _: apply(state) if state.session == session else None)
 
 
 def account_balance() -> Flow[Balances]:
@@ -37,8 +48,9 @@ def account_balance() -> Flow[Balances]:
 
 def refresh_balance() -> Flow[Balances]:
     """The balance, kept as the current one."""
+    session = yield from _session()
     balance = yield from account_balance()
-    yield from change(lambda state, _: state.account.change(balance=balance))
+    yield from _keep(session, lambda state: state.account.change(balance=balance))
     return balance
 
 
@@ -73,7 +85,7 @@ def rewards(provider: str | None) -> Flow[list[Reward]]:
 
 def claim_rewards(ids: Any, turnstile_token: str | None, provider: str | None) -> Flow[None]:
     """Claim rewards."""
-    yield from request_done(claim_call(ids, turnstile_token, provider))
+    yield from request_once(claim_call(ids, turnstile_token, provider))
 
 
 def switch_network(network: str) -> Flow[str]:

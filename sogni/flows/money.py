@@ -15,7 +15,7 @@ from ..protocol.amounts import smallest_units
 from ..protocol.http import post
 from ..protocol.wallet import check_text, sign_permit
 from .account import fetch_account
-from .requests import ask_data, request_done
+from .requests import ask_data, request_once
 from .signing_in import wallet_of
 from .steps import Flow, change, compute, pause
 
@@ -33,18 +33,21 @@ def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
     asked = {"walletAddress": wallet.address, "amount": units, "provider": provider}
     permit = yield from ask_data(post("/v1/account/token/withdraw/permit", asked))
     signature = yield from compute("sign a withdrawal", lambda: sign_permit(wallet, permit))
-    yield from request_done(post("/v2/account/token/withdraw", {**asked, "signature": signature}))
+    yield from request_once(post("/v2/account/token/withdraw", {**asked, "signature": signature}))
 
 
 def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
     """Bring tokens from the wallet into the account; approves it first when the service asks for that."""
+    if not all((yield from _known())):
+        # A wrong password comes first (account §11), but nobody is asked who it is for an amount that is none.
+        smallest_units(amount)
     wallet = yield from _own_wallet(password)
     body = {"walletAddress": wallet.address, "amount": smallest_units(amount), "provider": provider}
     attempt = 0
     while True:
         attempt += 1
         try:
-            yield from request_done(post("/v3/account/token/deposit", body))
+            yield from request_once(post("/v3/account/token/deposit", body))
             return
         except ApiError as error:
             # Compared as a number: a text is another code (account §19).
@@ -71,12 +74,16 @@ def _approve(wallet: Wallet, spender: str, provider: str) -> Flow[None]:
     if "deadline" not in message:
         raise ProtocolError("the permit names no deadline")
     body = {**asked, "deadline": message["deadline"], "approveSignature": signature}
-    yield from request_done(post("/v1/contract/token/approve", body))
+    yield from request_once(post("/v1/contract/token/approve", body))
+
+
+def _known() -> Flow[tuple[str | None, str | None]]:
+    return (yield from change(lambda state, _: (state.account.username, state.account.wallet_address)))
 
 
 def _identity() -> Flow[tuple[str, str]]:
     """User name and wallet address; asked for when they are not known yet."""
-    known = yield from change(lambda state, _: (state.account.username, state.account.wallet_address))
+    known = yield from _known()
     if not all(known):
         info = yield from fetch_account()
         known = (info.username, info.wallet_address)

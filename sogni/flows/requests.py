@@ -105,6 +105,25 @@ def request_done(call: HttpCall) -> Flow[None]:
         raise error_of(call, reply)
 
 
+UNKNOWN = (
+    "if it reached the service it may have been carried out; it is not sent again: look at the balance before you do"
+)
+
+
+def request_once(call: HttpCall) -> Flow[None]:
+    """Send what moves tokens, once; the error of an answer that was lost says that the outcome is not known."""
+    # Before it, so that what fails below is the request itself.
+    yield from have_fresh()
+    try:
+        yield from request_done(call)
+    except SogniTimeoutError as error:
+        if error.phase == "connect":
+            raise
+        raise SogniTimeoutError(f"{error.message}; {UNKNOWN}", phase=error.phase, timeout=error.timeout) from error
+    except SogniConnectionError as error:
+        raise SogniConnectionError(f"{error.message}; {UNKNOWN}", code=error.code) from error
+
+
 def ask_data(call: HttpCall) -> Flow[Any]:
     """The `data` of an enveloped answer."""
     reply = yield from request(call)

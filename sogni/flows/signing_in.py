@@ -108,12 +108,10 @@ def _begin(data: Any, username: str, wallet: Wallet) -> Flow[Session]:
         if credentials.kind == "api_key":
             return True
         if credentials.kind == "cookies":
-            new = credentials.use_cookies()
+            state.cookies_are_good(wallet.address)
         elif tokens is None:
             return False
-        else:
-            new = credentials.use_tokens(tokens.token, tokens.refresh_token)
-        if new:
+        elif credentials.use_tokens(tokens.token, tokens.refresh_token):
             state.signed_in_as()
         state.account.change(username=name, wallet_address=wallet.address)
         return True
@@ -125,9 +123,11 @@ def _begin(data: Any, username: str, wallet: Wallet) -> Flow[Session]:
 
 def logout() -> Flow[None]:
     """Sign out. A session the service does not know any more is over as well; any other refusal is raised."""
+    session = yield from change(lambda state, _: state.session)
     with suppress(AuthenticationError):
         yield from request_done(post("/v1/account/logout"))
-    yield from change(lambda state, _: state.sign_out())
+    # Somebody else may have signed in meanwhile.
+    yield from change(lambda state, _: state.sign_out() if state.session == session else None)
 
 
 def set_tokens(token: str | None, refresh_token: str) -> Flow[None]:
@@ -178,8 +178,7 @@ def check_auth() -> Flow[bool]:
         return False
 
     def keep(state: ClientState, _: float) -> None:
-        if state.credentials.use_cookies():
-            state.signed_in_as(fetch=False)
+        state.cookies_are_good(info.wallet_address, fetch=False)
         state.account.known(info)
 
     yield from change(keep)

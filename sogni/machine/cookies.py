@@ -21,6 +21,18 @@ class Cookies:
         self._wanted = wanted
         self._jar: CookieJar | None = None
 
+    def go_on_from(self, before: Cookies) -> None:
+        """Take over the cookies of a client that begins anew; without the lock of the other store.
+
+        In a forked child a thread that is not there may hold it for ever.
+        """
+        if before._jar is not None:
+            from http.cookiejar import CookieJar
+
+            self._jar = CookieJar()
+            for cookie in before._jar:
+                self._jar.set_cookie(cookie)
+
     def header_for(self, url: str) -> dict[str, str]:
         """The header of a request to `url`, empty when there is nothing to send."""
         if self._jar is None:

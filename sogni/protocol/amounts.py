@@ -14,6 +14,7 @@ from .http import number_text
 
 DECIMALS = 18
 _PLAIN = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+_LIKE_A_NUMBER = re.compile(r"[\d.,eE+\- ]{0,40}", re.ASCII)
 _MOST_DIGITS = 96
 
 
@@ -44,6 +45,11 @@ def _text_of(amount: Any) -> str:
 
 
 def _refused(why: str, amount: Any) -> ValidationError:
+    # Any other text may be the password, with the arguments the wrong way round.
+    secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
     return ValidationError(
-        f"amount {why}, not {amount!r}", field="amount", value=amount, allowed="a decimal number as text or Decimal"
+        f"amount {why}, not {'a text of another kind' if secret else repr(amount)}",
+        field="amount",
+        value=None if secret else amount,
+        allowed="a decimal number as text or Decimal",
     )

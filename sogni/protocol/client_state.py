@@ -23,7 +23,7 @@ from .catalogue_state import CatalogueState
 from .chat_frames import CHAT_EVENTS, CHAT_MODELS, ChatFrames
 from .chat_state import ChatState
 from .connection import Closed, Connection
-from .credentials import Credentials, Refresh, signed_out_error
+from .credentials import LENT_OVER, Credentials, Refresh, signed_out_error
 from .listeners import Listeners
 from .outbox import Outbox, Wakers
 from .project_frames import PROJECTS_EVENTS, ProjectFrames
@@ -44,6 +44,8 @@ class ClientState(ProjectFrames, ChatFrames):
         self.settings = settings
         self.app_id = app_id
         self.credentials = Credentials(settings.auth_type, settings.api_key)
+        self.session = 0
+        """Counts who was signed in, so that an answer about somebody else is recognised."""
         self.network: str = settings.network
         self.subscriptions = dict(settings.socket_event_subscriptions)
         self.out = Outbox()
@@ -128,6 +130,7 @@ class ClientState(ProjectFrames, ChatFrames):
         """Forget the credentials; whoever waits for something of theirs is told. `lost`: they are no good."""
         if not self.credentials.clear(lost=lost):
             return
+        self.session += 1
         self.stop_connection()
         self.account.reset()
         for project in self.projects.values():
@@ -137,8 +140,8 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def signed_in_as(self, *, fetch: bool = True) -> None:
         """There are new credentials; `fetch`: find out in the background whose they are (transport §5)."""
-        address, known = self.credentials.address, self.account.wallet_address
-        if address and known and address.casefold() != known.casefold():
+        self.session += 1
+        if self._belongs_to_another(self.credentials.address):
             # The socket belongs to somebody else; the next call that needs one opens another.
             self.stop_connection()
             self.account.reset()
@@ -146,8 +149,37 @@ class ClientState(ProjectFrames, ChatFrames):
         if fetch:
             self.out.begin(chores.FetchAccount())
 
+    def cookies_are_good(self, address: str | None, *, fetch: bool = True) -> None:
+        """The cookies let somebody be signed in, and it is the one with that wallet."""
+        if self._belongs_to_another(address):
+            self.stop_connection()
+            self.account.reset()
+            self.credentials.clear()
+        if self.credentials.use_cookies():
+            self.signed_in_as(fetch=fetch)
+
+    def _belongs_to_another(self, address: str | None) -> bool:
+        known = self.account.wallet_address
+        return bool(address and known and address.casefold() != known.casefold())
+
+    def go_on_from(self, before: ClientState, *, forked: bool) -> None:
+        """Take over who was signed in, and who listens to that, when a client begins anew.
+
+        In another loop everything goes on. A forked child only has the use of what can be used by two: a refresh
+        token works once, and stays with the parent, as do its listeners.
+        """
+        self.credentials.go_on_from(before.credentials, forked=forked)
+        if not forked:
+            self.auth_listeners = before.auth_listeners
+
     def fresh(self, now: float) -> Refresh | None:
-        """The refresh to wait for before anything can be sent; None when the credentials can be used as they are."""
+        """The refresh to wait for before anything can be sent; None when the credentials can be used as they are.
+
+        AuthenticationError when a token that was lent to this process is over.
+        """
+        if self.credentials.lent_is_over(now):
+            self.sign_out(lost=True)
+            raise AuthenticationError(LENT_OVER, status=401)
         if not self.credentials.wants_refresh(now):
             return None
         refresh, new = self.credentials.begin_refresh()
@@ -194,6 +226,7 @@ class ClientState(ProjectFrames, ChatFrames):
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
         else:
             if connection.clears_credentials(closed.code) and self.credentials.clear(lost=True):
+                self.session += 1
                 self.account.reset()
                 self.out.tell(self.auth_listeners, "updated", False)
             self._disconnected(closed)

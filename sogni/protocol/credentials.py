@@ -17,6 +17,10 @@ from ..settings import AuthType
 from .token_claims import address_of, is_fresh, is_token
 
 REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
+LENT_OVER = (
+    "the access token has expired, and the refresh token stayed with the process this one was forked from; sign in "
+    "here, or give this process a session of its own"
+)
 
 
 @define(eq=False)
@@ -49,11 +53,22 @@ class Credentials:
     @property
     def present(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return self._key is not None or self._refresh_token is not None or self._cookies
+        return self._key is not None or self._refresh_token is not None or self._lent or self._cookies
+
+    @property
+    def _lent(self) -> bool:
+        """Whether there is nothing but the access token of the process this one was forked from."""
+        return self._token is not None and self._refresh_token is None
 
     def authenticated(self, now: float) -> bool:
         """Whether they let somebody be signed in at `now`: tokens only while the refresh token lasts."""
-        return self.present and (self._refresh_token is None or is_fresh(self._refresh_token, now))
+        if self._refresh_token is not None:
+            return is_fresh(self._refresh_token, now)
+        return self.present and not self.lent_is_over(now)
+
+    def lent_is_over(self, now: float) -> bool:
+        """Whether there was nothing but an access token, and that has expired."""
+        return self._lent and not is_fresh(self._token, now)
 
     @property
     def address(self) -> str | None:
@@ -91,6 +106,16 @@ class Credentials:
         if there_were:
             self.lost = lost
         return there_were
+
+    def go_on_from(self, before: Credentials, *, forked: bool) -> None:
+        """Take over those of the same client in a loop that is closed, or in the process this one was forked from.
+
+        A key is the one the client was made with when there was none any more. No lock is needed and none taken.
+        """
+        self._key = before._key or self._key
+        self._token, self._cookies, self.lost = before._token, before._cookies, before.lost
+        # Two processes must not use the same: the service takes each once, and may end the session at a second try.
+        self._refresh_token = None if forked else before._refresh_token
 
     def _replace(
         self,

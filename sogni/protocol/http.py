@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from ..errors import ProtocolError, SogniError, api_error
 from ..models.converter import read
+from ..redaction import without_tokens
 
 Host = Literal["rest", "socket", "storage"]
 T = TypeVar("T")
@@ -86,7 +87,8 @@ def number_text(value: float) -> str:
     """A number as JavaScript writes it: `512`, `0.30000000000000004`, `0.00001`, `1e-7`; no trailing `.0`."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
-    text = repr(value)
+    # Subclasses, as those of numpy, have other words for themselves.
+    text = float.__repr__(value) if isinstance(value, float) else repr(value)
     if "e-" not in text:
         return text
     return format(Decimal(text), "f") if abs(value) >= 1e-6 else text.replace("e-0", "e-")
@@ -155,7 +157,8 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
 
 
 def _payload(reply: HttpReply) -> dict[str, Any]:
-    text = reply.body.decode("utf-8", "replace")
+    # A refusal may quote what was sent, and an error is logged, reported and pickled.
+    text = without_tokens(reply.body.decode("utf-8", "replace"))
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):

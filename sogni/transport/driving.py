@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ..errors import SogniError, unchained
 from ..flows.steps import Flow, Step
 
 R = TypeVar("R")
@@ -17,8 +18,8 @@ R = TypeVar("R")
 def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     """Run a flow to its end and return its result.
 
-    Errors of a step are thrown into the flow where it asked. Ctrl-C leaves at once; the flow's
-    `finally` blocks run.
+    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
+    Ctrl-C leaves at once; the flow's `finally` blocks run.
     """
     try:
         step = next(flow)
@@ -32,6 +33,9 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     except StopIteration as end:
         result: R = end.value
         return result
+    except SogniError as error:
+        unchained(error)
+        raise
     finally:
         flow.close()
 

@@ -331,11 +331,14 @@ class Engine:
         _release(self._slots)
 
     def renew_after_fork(self) -> None:
-        """In a forked child: a client as if newly constructed; the parent's is not disturbed."""
+        """In a forked child: a client as if newly constructed, signed in; the parent's is not disturbed."""
         self._finalizer.detach()
         socket, http, slots, closed = self._waker.socket, self._http, self._slots, self._closing
+        state, cookies = self.state, self.cookies
         self._slots = []
         self._begin()
+        self.state.go_on_from(state, forked=True)
+        self.cookies.go_on_from(cookies)
         self._closing = self.state.closed = closed
         if socket is not None:
             socket.abandon_after_fork()

@@ -54,8 +54,11 @@ class ResponseStream(io.RawIOBase):
         try:
             piece: bytes = self._response.raw.read(size, decode_content=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._failed(error) from None
-        return piece
+            failure = self._failed(error)
+        else:
+            return piece
+        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        raise failure
 
     def close(self) -> None:
         """Close the connection; repeatable."""

@@ -33,28 +33,32 @@ class Chores:
         self._jittered = jittered
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._urgent: set[asyncio.Task[None]] = set()
         self._ended = False
 
-    def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop) -> None:
-        """Run a flow."""
+    def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop, *, urgent: bool = False) -> None:
+        """Run a flow. An urgent one is not dropped half done: what the service has answered would be lost."""
         if self._ended:
             flow.close()
             return
         task = loop.create_task(self._run(flow), name="sogni-background")
         quiet_when_dropped(task)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._urgent) if urgent else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     def end(self) -> None:
-        """Drop all work. Never blocks, repeatable."""
+        """Drop all work that is not urgent. Never blocks, repeatable."""
         self._ended = True
-        for task in list(self._tasks):
+        for task in self._tasks - self._urgent:
             task.cancel()
 
     async def join(self, timeout: float | None) -> None:
-        """Wait for the tasks to end."""
+        """Wait for the tasks to end, then end them."""
         if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout)
+            _, late = await asyncio.wait(list(self._tasks), timeout=timeout)
+            for task in late:
+                task.cancel()
 
     async def _run(self, flow: Flow[None]) -> None:
         try:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from sogni.errors import SogniError, unchained
 from sogni.flows.steps import Flow, Step
 
 R = TypeVar("R")
@@ -21,8 +22,8 @@ MOST_TOGETHER = 4
 async def drive(flow: Flow[R], perform: Perform) -> R:
     """Run a flow to its end and return its result.
 
-    Errors of a step are thrown into the flow where it asked. A cancellation leaves at once; the flow's
-    `finally` blocks run.
+    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
+    A cancellation leaves at once; the flow's `finally` blocks run.
     """
     try:
         step = next(flow)
@@ -36,6 +37,9 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
     except StopIteration as end:
         result: R = end.value
         return result
+    except SogniError as error:
+        unchained(error)
+        raise
     finally:
         flow.close()
 

@@ -51,7 +51,7 @@ class Engine:
     """The state of one client and the tasks that serve it.
 
     It needs no loop and opens nothing before the first step. From then on it belongs to that loop; once the loop
-    is closed it is as if newly constructed.
+    is closed it is as if newly constructed, but still signed in.
     """
 
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
@@ -77,12 +77,22 @@ class Engine:
         self._finalizer = weakref.finalize(self, self._held.let_go)
         self._finalizer.atexit = False
 
+    def _begin_in_another_loop(self) -> None:
+        self._finalizer()
+        self._begin_anew(forked=False)
+
+    def _begin_anew(self, *, forked: bool) -> None:
+        """Begin as if newly constructed, but with who was signed in."""
+        state, cookies = self._state, self.cookies
+        self._begin()
+        self._state.go_on_from(state, forked=forked)
+        self.cookies.go_on_from(cookies)
+
     @property
     def state(self) -> ClientState:
         """What the client knows; a new state once its loop is closed."""
         if self._held.orphaned:
-            self._finalizer()
-            self._begin()
+            self._begin_in_another_loop()
         return self._state
 
     @property
@@ -94,8 +104,7 @@ class Engine:
         """Belong to the running loop. RuntimeError when this client belongs to another that is not closed."""
         running = asyncio.get_running_loop()
         if self._held.orphaned:
-            self._finalizer()
-            self._begin()
+            self._begin_in_another_loop()
         if self._held.loop is None:
             install_filter()
             self._held.loop = running
@@ -149,7 +158,7 @@ class Engine:
         if out.begun:
             if loop is not None:
                 for chore in out.begun:
-                    self._held.chores.begin(flow_of(chore), loop)
+                    self._held.chores.begin(flow_of(chore), loop, urgent=getattr(chore, "urgent", False))
             out.begun.clear()
 
     # -- steps -----------------------------------------------------------------
@@ -314,10 +323,10 @@ class Engine:
         await self._held.close(Deadline(self.settings.timeouts.close))
 
     def renew_after_fork(self) -> None:
-        """In a forked child: a client as if newly constructed; the parent's is not disturbed."""
+        """In a forked child: a client as if newly constructed, signed in; the parent's is not disturbed."""
         self._finalizer.detach()
         self._held.abandon_after_fork()
-        self._begin()
+        self._begin_anew(forked=True)
 
     def own(self, state: Any) -> None:
         """Check that a handle belongs to the running loop and this process.

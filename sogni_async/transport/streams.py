@@ -36,7 +36,9 @@ class AsyncBinaryIO:
         try:
             return await self._response.content.read(-1 if size is None else size)
         except (aiohttp.ClientError, aiohttp.ServerTimeoutError) as error:
-            raise self._failed(error) from None
+            failure = self._failed(error)
+        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        raise failure
 
     async def close(self) -> None:
         """Close the connection; repeatable."""

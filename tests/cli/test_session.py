@@ -67,3 +67,16 @@ def test_a_file_without_a_password_is_refused(sogni: Run, store: TokenStore) -> 
 def test_what_an_account_has(sogni: Run, supernet: LocalSupernet, what: str) -> None:
     assert sogni("account", what, "--json").exit_code == 0
     assert sogni("account", what).exit_code == 0
+
+
+def test_with_the_emulator_nothing_is_kept(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+    assert sogni("login", NAME, "--password-file", "-", input=PASSWORD).exit_code == 0
+    kept = store.load()
+    entered = sogni("login", "grace", "--local", "--json", "--password-file", "-", input="any password")
+    assert (entered.exit_code, json.loads(entered.stdout)["username"]) == (0, "grace")
+    left = sogni("logout", "--local", "--json")
+    assert (left.exit_code, json.loads(left.stdout)) == (0, {"signedOut": True})
+    local = supernet.account.username
+    assert sogni("login", local, "--local", "--password-file", "-", input="not this one").exit_code == 3
+    assert sogni("login", "", "--local", "--password-file", "-", input="x").exit_code == 2
+    assert (kept is not None, store.load()) == (True, kept)

@@ -14,6 +14,8 @@ from sogni.errors import (
     NotFoundError,
     ProtocolError,
     SogniConnectionError,
+    SogniError,
+    SogniTimeoutError,
     ValidationError,
 )
 from sogni.flows.account import claim_rewards, rewards, transaction_history, validate_username, wallet_balance
@@ -83,6 +85,32 @@ def test_a_deposit_that_is_allowed_is_asked_for_once(stage: Stage) -> None:
     stage.fail(ValidationError, deposit("wrong", 2, "base"))
     stage.fail(InsufficientBalanceError, deposit("pw", 2, "base"), (DEPOSIT, coded(123)))
     stage.fail(ApiError, deposit("pw", 2, "base"), (DEPOSIT, coded("149")))
+
+
+@pytest.mark.parametrize("error", [SogniConnectionError("gone"), SogniTimeoutError("slow", phase="request")])
+def test_what_moves_tokens_is_sent_once_and_a_lost_answer_says_so(stage: Stage, error: SogniError) -> None:
+    lost: list[tuple[Any, Any]] = [
+        (withdraw("pw", 1, "base"), (WITHDRAWAL, (WITHDRAW, error))),
+        (deposit("pw", 1, "base"), ((DEPOSIT, error),)),
+        (approve_token_usage("pw", "staker", "base"), (APPROVAL[0], (APPROVAL[1][0], error))),
+        (claim_rewards(["1"], None, None), (("POST rest/v3/account/reward/claim", error),)),
+    ]
+    for flow, script in lost:
+        raised = stage.fail(type(error), flow, *script)
+        assert raised.message.startswith(f"{error.message}; if it reached the service it may have been carried out")
+        assert raised.__cause__ is error
+    for status in (429, 502, 503):
+        stage.fail(ApiError, withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, refused(status)))
+
+
+def test_what_was_never_sent_is_not_said_to_be_open(stage: Stage) -> None:
+    error = SogniTimeoutError("no host", phase="connect")
+    assert stage.fail(SogniTimeoutError, deposit("pw", 1, "base"), (DEPOSIT, error)) is error
+
+
+def test_nobody_is_asked_who_it_is_for_an_amount_that_is_none(stage: Stage) -> None:
+    assert Stage().fail(ValidationError, deposit("pw", "much", "base")).field == "amount"
+    assert stage.fail(ValidationError, deposit("wrong", "much", "base")).field == "password"
 
 
 def test_a_deposit_without_allowance_is_approved_once_and_tried_four_times(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
 )
+from sogni.flows.account import fetch_account, refresh_balance
 from sogni.flows.background import flow_of
 from sogni.flows.refreshing import have_fresh
 from sogni.flows.requests import request
@@ -21,6 +22,7 @@ from sogni.flows.signing_in import authenticate, check_auth, create_account, log
 from sogni.models.session import TokenPair
 from sogni.protocol import chores
 from sogni.protocol.http import get
+from sogni.protocol.listeners import Listeners
 from sogni.protocol.wallet import derive
 from tests.flows.play import NOW, Stage, ok, refused
 from tests.protocol.test_credentials import token
@@ -97,6 +99,40 @@ def test_somebody_else_gets_another_socket() -> None:
     stage.state.account.change(wallet_address="0xother")
     sign(stage, ok({"token": token(NOW + 60, addr=WALLET.address), "refreshToken": LASTING}))
     assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", WALLET.address)
+
+
+def test_cookies_of_somebody_else_are_another_session() -> None:
+    stage = stage_of("cookies")
+    stage.play(check_auth(), ME)
+    stage.connects()
+    sign(stage, ok({}))
+    assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", WALLET.address)
+    assert stage.told("updated").count(True) == 2
+
+
+def test_an_answer_about_who_was_signed_in_before_is_not_kept() -> None:
+    stage = signed_in()
+
+    def signed_out(stage: Stage) -> Any:
+        stage.state.sign_out()
+        return ok({"username": "ada", "spark": {"net": "5"}})
+
+    assert stage.play(fetch_account(), ("GET rest/v1/account/me", signed_out)).username == "ada"
+    stage.state.credentials.use_tokens(FRESH, LASTING)
+    stage.play(refresh_balance(), ("GET rest/v4/account/balance", signed_out))
+    assert (stage.state.account.username, stage.state.account.balance.spark.net) == (None, 0)
+
+
+def test_signing_out_does_not_end_the_session_of_whom_comes_meanwhile() -> None:
+    stage = signed_in()
+
+    def another(stage: Stage) -> Any:
+        stage.state.credentials.use_tokens(FRESH, token(NOW + 77))
+        stage.state.signed_in_as()
+        return ok()
+
+    stage.play(logout(), ("POST rest/v1/account/logout", another))
+    assert stage.state.signed_in
 
 
 def test_what_cannot_sign_in_is_refused_before_anything_is_sent() -> None:
@@ -216,6 +252,20 @@ def test_a_refresh_token_that_is_over_is_not_sent() -> None:
 
     stage.fail(AuthenticationError, have_fresh(), (WAIT, run))
     assert not stage.state.signed_in
+
+
+def test_a_token_that_was_lent_to_a_child_is_not_exchanged() -> None:
+    child, heard = stage_of(), Listeners()
+    before = signed_in(STALE).state
+    before.auth_listeners = heard
+    child.state.go_on_from(before, forked=True)
+    error = child.fail(AuthenticationError, request(get("/v1/thing")))
+    assert ("forked from" in error.message, child.state.signed_in, child.state.auth_listeners is heard) == (
+        *(True, False, False),
+    )
+    later = stage_of()
+    later.state.go_on_from(before, forked=False)
+    assert (later.state.credentials.wants_refresh(NOW), later.state.auth_listeners is heard) == (True, True)
 
 
 def test_a_pair_that_comes_after_signing_out_is_dropped() -> None:

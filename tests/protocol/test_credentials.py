@@ -99,6 +99,34 @@ def test_a_backup_is_what_authenticate_takes() -> None:
         Credentials("cookies").backup()
 
 
+def test_another_loop_goes_on_with_everything_and_a_forked_child_without_the_refresh_token() -> None:
+    before = Credentials("token")
+    before.use_tokens(token(), token(NOW + 9))
+    here, child = Credentials("token"), Credentials("token")
+    here.go_on_from(before, forked=False)
+    child.go_on_from(before, forked=True)
+    assert (here.backup(), child.backup()) == (before.backup(), None)
+    assert child.headers() == before.headers()
+    assert [child.present, child.authenticated(NOW), child.wants_refresh(NOW), child.lent_is_over(NOW)] == [
+        *(True, True, False, False)
+    ]
+    assert [child.authenticated(NOW + 2), child.wants_refresh(NOW + 2), child.lent_is_over(NOW + 2)] == [
+        *(False, False, True)
+    ]
+    assert [here.authenticated(NOW + 2), here.lent_is_over(NOW + 2)] == [True, False]
+    assert child.use_tokens(token(), token())
+    assert child.backup() is not None
+
+
+def test_a_key_goes_on_and_comes_back() -> None:
+    before, after, refused = Credentials("api_key", "k"), Credentials("api_key", "k"), Credentials("api_key", "k")
+    before.use_key("other")
+    after.go_on_from(before, forked=True)
+    before.clear(lost=True)
+    refused.go_on_from(before, forked=False)
+    assert (after.headers(), refused.headers()) == ({"api-key": "other"}, {"api-key": "k"})
+
+
 @pytest.mark.parametrize("value", [None, "text", {}, {"token": "x", "refreshToken": token()}, {"refreshToken": 5}])
 def test_what_is_no_pair_is_refused_without_being_shown(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:

@@ -122,6 +122,13 @@ def test_what_is_no_text_is_refused_without_being_shown(value: Any) -> None:
     assert check_text("password", "ok") == "ok"
 
 
+class NumpyLike(float):
+    """A number with other words for itself, as those of numpy 2."""
+
+    def __repr__(self) -> str:
+        return f"np.float64({float(self)})"
+
+
 @pytest.mark.parametrize(
     ("amount", "units"),
     [
@@ -138,6 +145,8 @@ def test_what_is_no_text_is_refused_without_being_shown(value: Any) -> None:
         (0.1, "100000000000000000"),
         (0.000001, "1000000000000"),
         (Decimal("0.3"), "300000000000000000"),
+        (0.1 + 0.2, "300000000000000040"),
+        (NumpyLike(1.5), "1500000000000000000"),
     ],
 )
 def test_amounts_are_exact(amount: Any, units: str) -> None:
@@ -152,6 +161,15 @@ def test_amounts_are_exact(amount: Any, units: str) -> None:
 def test_what_is_no_exact_amount_is_refused(amount: Any) -> None:
     with pytest.raises(ValidationError):
         smallest_units(amount)
+
+
+def test_what_may_be_a_password_is_not_shown() -> None:
+    shown = []
+    for amount in ("1e-7", "1,5", "a good password", "x" * 100):
+        with pytest.raises(ValidationError) as caught:
+            smallest_units(amount)
+        shown.append((amount in str(caught.value), caught.value.value))
+    assert shown == [(True, "1e-7"), (True, "1,5"), (False, None), (False, None)]
 
 
 @pytest.mark.parametrize("amount", [0, "0.0", -1, "-0.5", 0.0])

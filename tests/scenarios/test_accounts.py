@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet, Membership
-from tests.scenarios.conftest import SOON
+from tests.scenarios.conftest import SOON, Sdk, until
 
 PASSWORD = "a good password"
 REFRESH = "/v1/account/refresh-token"
@@ -40,12 +41,21 @@ def client_of(sdk: Any, supernet: LocalSupernet, **options: Any) -> Any:
     return sdk.client(supernet, **{"api_key": None, "auth_type": "token", **options})
 
 
-async def expired(sdk: Any, supernet: LocalSupernet, client: Any) -> Any:
-    """Sign in with an access token that is over at once, and return the pair; the next one lasts."""
+async def expired_pair(sdk: Any, supernet: LocalSupernet) -> Any:
+    """A pair whose access token is over and that nobody uses; the next one lasts."""
     supernet.set_token_lifetimes(access=-1)
-    session = await sdk.call(client.account.login, "ada", PASSWORD)
+    async with sdk.client(supernet) as other:  # with a key, so that it keeps no tokens
+        session = await sdk.call(other.account.login, "ada", PASSWORD)
     supernet.set_token_lifetimes(access=3600)
     return session.tokens
+
+
+async def expired(sdk: Any, supernet: LocalSupernet, client: Any) -> Any:
+    """Leave a client with an access token that is over by now, and return the pair."""
+    pair = await expired_pair(sdk, supernet)
+    # As if time had passed: signing in would begin to use the tokens at once.
+    client._engine.changed(lambda state, _: state.credentials.use_tokens(pair.token, pair.refresh_token))
+    return pair
 
 
 async def test_signing_in_with_a_password_and_out_again(sdk: Any, supernet: LocalSupernet) -> None:
@@ -106,18 +116,15 @@ async def test_the_socket_waits_for_a_fresh_token(sdk: Any, supernet: LocalSuper
 
 async def test_a_refresh_goes_on_when_who_asked_for_it_leaves(supernet: LocalSupernet) -> None:
     """Otherwise the rotated pair would be lost, and with it the session."""
-    import sogni_async
-
-    async with sogni_async.SogniClient(
-        auth_type="token", rest_endpoint=supernet.rest_endpoint, socket_endpoint=supernet.socket_endpoint
-    ) as client:
-        supernet.set_token_lifetimes(access=-1)
-        await client.account.login("ada", PASSWORD)
-        supernet.set_token_lifetimes(access=3600)
+    sdk = Sdk("sogni_async")
+    async with client_of(sdk, supernet) as client:
+        await expired(sdk, supernet, client)
         supernet.faults.http(REFRESH, delay=0.3)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await client.account.account_balance()
+        asking = asyncio.create_task(client.account.account_balance())
+        await until(lambda: asked(supernet, REFRESH))
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         assert (await client.account.account_balance()).spark.net == 500
         assert len(asked(supernet, REFRESH)) == 1
 
@@ -125,12 +132,11 @@ async def test_a_refresh_goes_on_when_who_asked_for_it_leaves(supernet: LocalSup
 async def test_a_revoked_refresh_token_ends_the_session_and_tells_who_waits(sdk: Any, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     async with client_of(sdk, supernet) as client:
-        supernet.set_token_lifetimes(access=1)
         await sdk.call(client.account.login, "ada", PASSWORD)
         project = await sdk.create(client)
         waiting = asyncio.create_task(sdk.call(project.wait, timeout=SOON))
+        await expired(sdk, supernet, client)
         supernet.revoke_refresh_tokens()
-        await asyncio.sleep(1.1)  # the access token is over
         with pytest.raises(sdk.AuthenticationError):
             await sdk.call(client.account.account_balance)
         with pytest.raises(sdk.AuthenticationError):
@@ -164,8 +170,8 @@ async def test_what_a_failed_refresh_leaves(
     sdk: Any, supernet: LocalSupernet, fault: dict[str, Any], error: str, kept: bool
 ) -> None:
     """transport §5.1: a transport failure keeps the tokens, any other answer than a pair takes them away."""
-    async with sdk.client(supernet) as other, client_of(sdk, supernet) as client:
-        pair = await expired(sdk, supernet, other)
+    pair = await expired_pair(sdk, supernet)
+    async with client_of(sdk, supernet) as client:
         supernet.faults.http(REFRESH, **fault)
         with pytest.raises(getattr(sdk, error)):
             await sdk.call(client.api_client.auth.authenticate, pair)
@@ -196,8 +202,7 @@ asyncio.run(main())
 async def test_a_session_restored_in_a_new_process_hands_back_the_rotated_pair(
     sdk: Any, supernet: LocalSupernet
 ) -> None:
-    async with sdk.client(supernet) as client:  # with a key, so that this one does not use the tokens
-        pair = sdk.to_dict(await expired(sdk, supernet, client))
+    pair = sdk.to_dict(await expired_pair(sdk, supernet))
     command = [sys.executable, "-c", RESTORE, sdk.name, supernet.rest_endpoint, supernet.socket_endpoint]
     ended = await asyncio.to_thread(
         subprocess.run, command, input=json.dumps(pair), capture_output=True, text=True, check=False, timeout=60
@@ -259,11 +264,43 @@ async def test_money_moves_exactly_and_once(sdk: Any, supernet: LocalSupernet) -
         assert [entry.amount for entry in listed] == [Decimal("-1.0")]  # a number on the wire
 
 
-async def test_a_key_may_not_withdraw(sdk: Any, supernet: LocalSupernet) -> None:
+async def test_what_a_key_may_not_do(sdk: Any, supernet: LocalSupernet) -> None:
     async with sdk.client(supernet) as client:
-        assert supernet.account.password is not None
-        with pytest.raises(sdk.PermissionDeniedError):
-            await sdk.call(client.account.withdraw, supernet.account.password, 1)
+        account, password = client.account, supernet.account.password
+        for call, given in (
+            (account.withdraw, (password, 1)),
+            (account.create_subscription_checkout, ("unlimited", "monthly")),
+            (account.create_subscription_portal_session, ()),
+        ):
+            with pytest.raises(sdk.PermissionDeniedError):
+                await sdk.call(call, *given)
+        for call, given in ((client.set_tokens, ("", "")), (client.check_auth, ())):
+            with pytest.raises(sdk.ValidationError):
+                await sdk.call(call, *given)
+        assert client.is_authenticated
+
+
+@pytest.mark.parametrize("fault", [{"disconnect": True}, {"delay": 1.5}])
+async def test_what_moves_tokens_is_sent_once_when_its_answer_is_lost(
+    sdk: Any, supernet: LocalSupernet, fault: dict[str, Any]
+) -> None:
+    moves = ("/v2/account/token/withdraw", "/v3/account/token/deposit", "/v3/account/reward/claim")
+    approval = "/v1/contract/token/approve"
+    timeouts = sdk.Timeouts(request=0.5) if "delay" in fault else None
+    async with client_of(sdk, supernet, timeout=timeouts) as client:
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        (reward, *_) = [it.id for it in await sdk.call(client.account.rewards) if it.can_claim]
+        for path in (*moves, approval):
+            supernet.faults.http(path, **fault)
+        for call, given in (
+            (client.account.withdraw, (PASSWORD, 1)),
+            (client.account.deposit, (PASSWORD, 1)),
+            (client.account.claim_rewards, ([reward],)),
+            (client.account.approve_token_usage, (PASSWORD, "account")),
+        ):
+            with pytest.raises((sdk.SogniConnectionError, sdk.SogniTimeoutError), match="may have been carried out"):
+                await sdk.call(call, *given)
+        assert [len(asked(supernet, path)) for path in (*moves, approval)] == [1] * 4
 
 
 async def test_rewards_plans_and_places(sdk: Any, supernet: LocalSupernet) -> None:
@@ -294,6 +331,22 @@ async def test_a_subscription_reaches_the_live_account(sdk: Any, supernet: Local
         assert client.current_account.subscription.tier == "unlimited_pro"
 
 
+def everything_of(error: BaseException | None) -> list[Any]:
+    """What a tool that reports errors can find: the whole chain, with what the libraries keep in theirs."""
+    if error is None:
+        return []
+    request = getattr(error, "request", None)
+    known = [
+        error,
+        str(error),
+        *error.args,
+        vars(error),
+        getattr(request, "headers", None),
+        getattr(request, "body", None),
+    ]
+    return [*known, *everything_of(error.__cause__), *everything_of(error.__context__)]
+
+
 async def test_no_secret_is_shown(
     sdk: Any, supernet: LocalSupernet, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,19 +359,66 @@ async def test_no_secret_is_shown(
         pair = client.api_client.auth.backup()
         shown += [client, client.api_client.auth, client.account, client.current_account, session, wallet, pair]
         shown.append(client._engine.state.credentials)
+        supernet.faults.http("/v2/account/token/withdraw", disconnect=True)
+        supernet.faults.http(REFRESH, status=403, body=json.dumps({"message": f"{old.refresh_token} is no good"}))
         for call, given in (
+            (client.account.withdraw, (PASSWORD, 1)),
             (client.account.withdraw, ("wrong " + PASSWORD, 1)),
             (client.account.withdraw, (PASSWORD, 10_000)),
             (client.account.login, ("ada", "not " + PASSWORD)),
             (client.set_tokens, (pair.token[:-5], "no-token-" + pair.refresh_token[:20])),
+            (client.set_tokens, (None, old.refresh_token)),
         ):
             with pytest.raises(sdk.SogniError) as caught:
                 await sdk.call(call, *given)
-            shown += [caught.value, str(caught.value), pickle.dumps(caught.value)]
+            shown += [*everything_of(caught.value), pickle.dumps(caught.value)]
         for secret in (session, wallet, pair):
             with pytest.raises(TypeError):
                 pickle.dumps(secret)
-    signatures = [it.body["signature"] for it in asked(supernet, "/v1/account/login") if it.body]
     text = "\n".join([caplog.text, *capsys.readouterr(), *map(repr, shown)])
-    secrets = [PASSWORD, pair.token, pair.refresh_token, old.token, wallet.private_key[2:], *signatures]
+    secrets = [PASSWORD, pair.token, pair.refresh_token, old.token, old.refresh_token, wallet.private_key[2:]]
     assert [secret for secret in secrets if secret in text] == []
+    assert re.findall("0x[0-9a-fA-F]{64,}", text) == []  # keys and signatures
+
+
+WITHOUT_WALLET = """
+import asyncio, importlib, inspect, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "eth_account":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+package, rest, socket, key = sys.argv[1:5]
+sdk = importlib.import_module(package)
+async def main():
+    async def call(function, *args):
+        outcome = function(*args)
+        return await outcome if inspect.isawaitable(outcome) else outcome
+    with_key = sdk.SogniClient(api_key=key, rest_endpoint=rest, socket_endpoint=socket, disable_socket=True)
+    print((await call(with_key.account.account_balance)).spark.net > 0)
+    await call(with_key.close)
+    client = sdk.SogniClient(auth_type="token", rest_endpoint=rest, socket_endpoint=socket, disable_socket=True)
+    for name, given in (("login", ("ada", "pw")), ("create", ("ada", "a@b.c", "pw")), ("get_wallet", ("ada", "pw"))):
+        try:
+            await call(getattr(client.account, name), *given)
+        except ImportError as error:
+            print("sogni[wallet]" in str(error), error.name)
+    await call(client.close)
+asyncio.run(main())
+"""
+
+
+async def test_without_the_library_for_wallets_its_extra_is_named(sdk: Any, supernet: LocalSupernet) -> None:
+    command = [sys.executable, "-c", WITHOUT_WALLET, sdk.name, supernet.rest_endpoint, supernet.socket_endpoint]
+    ended = await asyncio.to_thread(
+        subprocess.run, [*command, supernet.api_key], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.stderr, ended.stdout) == ("", "True\n" + "True eth_account\n" * 3)
+    assert asked(supernet, "/v1/account/nonce") == []
+
+
+async def test_what_needs_no_signature_loads_no_library_for_it(sdk: Any) -> None:
+    code = f"import sys, {sdk.name} as sdk; sdk.SogniClient(auth_type='token').account; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    assert "eth_account" not in ended.stdout.split()

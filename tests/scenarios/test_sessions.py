@@ -1,0 +1,193 @@
+"""A session goes on in another loop, in a forked child and at the end of a client, in both packages (transport §5)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from tests.scenarios.conftest import SOON, Sdk, until
+from tests.scenarios.test_accounts import PASSWORD, REFRESH, asked, client_of, expired, expired_pair
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def supernet() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0, seed=1) as running:
+        running.add_account("ada", PASSWORD, spark=500, sogni=50)
+        running.add_account("bob", PASSWORD, spark=7)
+        yield running
+
+
+# -- another loop ----------------------------------------------------------------
+
+
+def loop_client(supernet: LocalSupernet, kind: str) -> Any:
+    import sogni_async
+
+    addresses = {"rest_endpoint": supernet.rest_endpoint, "socket_endpoint": supernet.socket_endpoint}
+    return sogni_async.SogniClient(auth_type=kind, **addresses)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["token", "cookies"])
+def test_who_signed_in_in_one_loop_is_signed_in_in_the_next(supernet: LocalSupernet, kind: str) -> None:
+    client = loop_client(supernet, kind)
+    asyncio.run(client.account.login("ada", PASSWORD))
+    assert client.is_authenticated
+
+    async def again() -> Any:
+        async with client:
+            await client.connect(timeout=SOON)
+            return await client.account.me()
+
+    assert asyncio.run(again()).username == "ada"
+
+
+def test_a_pair_that_is_rotated_in_a_later_loop_reaches_the_store(supernet: LocalSupernet, tmp_path: Path) -> None:
+    import sogni_async
+
+    store = sogni_async.TokenStore(tmp_path / "tokens.json")
+    client = loop_client(supernet, "token")
+    store.follow(client)
+
+    async def begin() -> Any:
+        await client.account.validate_username("somebody")
+        return await expired(Sdk("sogni_async"), supernet, client)
+
+    before = asyncio.run(begin())
+
+    async def again() -> None:
+        async with client:
+            await client.account.account_balance()
+
+    asyncio.run(again())
+    assert store.load() == client.api_client.auth.backup() != before
+
+
+def test_who_signed_out_stays_signed_out_in_the_next_loop(supernet: LocalSupernet) -> None:
+    client = loop_client(supernet, "token")
+
+    async def come_and_go() -> None:
+        await client.account.login("ada", PASSWORD)
+        await client.account.logout()
+
+    asyncio.run(come_and_go())
+    assert (client.is_authenticated, client.api_client.auth.backup()) == (False, None)
+
+
+# -- a forked child ----------------------------------------------------------------
+
+FORK = """
+    import asyncio, importlib, inspect, json, os, sys
+    package, rest, socket, kind = sys.argv[1:5]
+    sdk = importlib.import_module(package)
+    client = sdk.SogniClient(auth_type=kind, rest_endpoint=rest, socket_endpoint=socket, disable_socket=True)
+    def call(function, *args):
+        async def awaited():
+            return await outcome
+        outcome = function(*args)
+        return asyncio.run(awaited()) if inspect.isawaitable(outcome) else outcome
+    def look():
+        try:
+            who = call(client.account.me).username
+        except sdk.SogniError as error:
+            who = f"{type(error).__name__}: {error}"
+        return [who, client.is_authenticated, kind == "token" and client.api_client.auth.backup() is not None]
+    given = json.load(sys.stdin)
+    if isinstance(given, str):
+        call(client.account.login, "ada", given)
+    else:
+        pair = given["token"], given["refreshToken"]
+        client._engine.changed(lambda state, _: state.credentials.use_tokens(*pair))
+    told = []
+    client.api_client.auth.on("updated", told.append)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, json.dumps([*look(), told]).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(json.dumps([json.loads(os.read(read, 65536)), look()]), flush=True)
+    call(client.close)
+"""
+
+
+async def forked(sdk: Any, supernet: LocalSupernet, kind: str, given: Any) -> tuple[Any, Any]:
+    """What a child and then its parent see, signed in with a password or a pair of tokens."""
+    # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(FORK)]
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [*command, sdk.name, supernet.rest_endpoint, supernet.socket_endpoint, kind],
+        input=json.dumps(given),
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    child, parent = json.loads(ended.stdout)
+    return child, parent
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("kind", ["token", "cookies"])
+async def test_a_forked_child_is_signed_in_and_the_pair_stays_with_the_parent(
+    sdk: Any, supernet: LocalSupernet, kind: str
+) -> None:
+    child, parent = await forked(sdk, supernet, kind, PASSWORD)
+    assert (child, parent) == (["ada", True, False, []], ["ada", True, kind == "token"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+async def test_a_child_does_not_use_up_the_refresh_token_of_its_parent(sdk: Any, supernet: LocalSupernet) -> None:
+    child, parent = await forked(sdk, supernet, "token", sdk.to_dict(await expired_pair(sdk, supernet)))
+    assert child[0].startswith("AuthenticationError: ")
+    assert "process this one was forked from" in child[0]
+    assert (child[1:], parent) == ([False, False, []], ["ada", True, True])
+    assert len(asked(supernet, REFRESH)) == 1
+
+
+# -- the end of a client -----------------------------------------------------------
+
+
+async def test_a_pair_that_arrives_while_a_client_closes_is_kept(sdk: Any, supernet: LocalSupernet) -> None:
+    """The service has rotated it already: without it the session would be lost."""
+    client = client_of(sdk, supernet)
+    async with client as opened:
+        before = await expired(sdk, supernet, opened)
+        supernet.faults.http(REFRESH, delay=0.3)
+        asking = asyncio.create_task(sdk.call(opened.account.account_balance))
+        await until(lambda: asked(supernet, REFRESH))
+    with pytest.raises(sdk.ClientClosedError):
+        await asking
+    assert opened.api_client.auth.backup() not in (None, before)
+
+
+# -- somebody else -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["token", "cookies"])
+async def test_somebody_else_gets_a_socket_of_their_own(sdk: Any, supernet: LocalSupernet, kind: str) -> None:
+    supernet.pause_workers()
+    async with client_of(sdk, supernet, auth_type=kind) as client:
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        project = await sdk.create(client)
+        waiting = asyncio.create_task(sdk.call(project.wait, timeout=SOON))
+        await sdk.call(client.account.login, "bob", PASSWORD)
+        with pytest.raises(sdk.SogniConnectionError):
+            await waiting
+        await sdk.call(client.connect, timeout=SOON)
+        await until(lambda: client.current_account.balance.spark.net == 7)
+        assert client.current_account.username == "bob"
