@@ -14,6 +14,7 @@ from .public import shared_home
 if TYPE_CHECKING:
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
+    from .api.chat_tools import ChatTools
     from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
@@ -154,6 +155,7 @@ if TYPE_CHECKING:
     from .protocol.event_readers import parse_creative_workflow_sse_chunk
     from .protocol.run_redaction import redact_run_record
     from .protocol.tool_arguments import validate_tool_arguments
+    from .protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
     from .settings import VERSION as __version__  # noqa: N811
     from .settings import RetryPolicy, Timeouts
 
@@ -163,6 +165,7 @@ _HOMES = {
     "Chat": "api.chat",
     "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
+    "ChatTools": "api.chat_tools",
     "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
@@ -201,6 +204,7 @@ __all__ = [
     "ChatRunRecord",
     "ChatRuns",
     "ChatStream",
+    "ChatTools",
     "Choice",
     "ClientClosedError",
     "Completions",
@@ -281,6 +285,7 @@ __all__ = [
     "SogniConnectionError",
     "SogniError",
     "SogniTimeoutError",
+    "SogniTools",
     "Subscription",
     "SubscriptionPage",
     "SubscriptionPlan",
@@ -332,10 +337,13 @@ __all__ = [
     "Workflows",
     "__version__",
     "as_completed",
+    "build_sogni_tools",
     "from_dict",
     "image_part",
     "is_retryable_chat_error",
+    "is_sogni_tool_call",
     "parse_creative_workflow_sse_chunk",
+    "parse_tool_call_arguments",
     "redact_run_record",
     "to_dict",
     "validate_tool_arguments",

@@ -139,11 +139,13 @@ if TYPE_CHECKING:
     from sogni.protocol.event_readers import parse_creative_workflow_sse_chunk
     from sogni.protocol.run_redaction import redact_run_record
     from sogni.protocol.tool_arguments import validate_tool_arguments
+    from sogni.protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import RetryPolicy, Timeouts
 
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
+    from .api.chat_tools import ChatTools
     from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
@@ -164,6 +166,7 @@ _HOMES = {
     "Chat": "api.chat",
     "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
+    "ChatTools": "api.chat_tools",
     "Completions": "api.chat",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
@@ -202,6 +205,7 @@ __all__ = [
     "ChatRunRecord",
     "ChatRuns",
     "ChatStream",
+    "ChatTools",
     "Choice",
     "ClientClosedError",
     "Completions",
@@ -282,6 +286,7 @@ __all__ = [
     "SogniConnectionError",
     "SogniError",
     "SogniTimeoutError",
+    "SogniTools",
     "Subscription",
     "SubscriptionPage",
     "SubscriptionPlan",
@@ -333,10 +338,13 @@ __all__ = [
     "Workflows",
     "__version__",
     "as_completed",
+    "build_sogni_tools",
     "from_dict",
     "image_part",
     "is_retryable_chat_error",
+    "is_sogni_tool_call",
     "parse_creative_workflow_sse_chunk",
+    "parse_tool_call_arguments",
     "redact_run_record",
     "to_dict",
     "validate_tool_arguments",

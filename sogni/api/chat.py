@@ -14,6 +14,7 @@ from ..protocol.chat_request import DEFAULT_MODEL
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.listeners import Listeners
 from ..views import Listening
+from .chat_tools import ChatTools
 from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
@@ -90,6 +91,7 @@ class Chat(Listening):
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
         self.hosted = HostedChat(engine)
+        self.tools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]

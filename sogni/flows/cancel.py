@@ -8,8 +8,10 @@ from .sending import send_frame
 from .steps import Flow, change, until
 
 
-def cancel_project(project_id: str) -> Flow[None]:
+def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
     """Cancel and wait for the confirmation; concurrent calls for one project share one request.
+
+    `timeout` is for the confirmation; None: as the client is set up.
 
     Nothing happens to a project that is finished or was canceled before. ConflictError when the service
     declines: the project goes on. SogniTimeoutError when it does not answer.
@@ -43,7 +45,7 @@ def cancel_project(project_id: str) -> Flow[None]:
         did_cancel, message = yield from until(
             (topic, CONNECTION),
             answered,
-            timeout=state.settings.timeouts.cancel,
+            timeout=state.settings.timeouts.cancel if timeout is None else timeout,
             phase="request",
             waiting_for=f"the confirmation that project {project_id} is canceled",
         )

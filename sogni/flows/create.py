@@ -13,17 +13,19 @@ from typing import Any
 from ..errors import CostLimitError, ValidationError
 from ..models.params import ProjectParams
 from ..protocol.client_state import ClientState
+from ..protocol.job_state import JobState
 from ..protocol.media_types import sniff
 from ..protocol.project_kinds import kind_of
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
+from ..protocol.tool_media import Remote
 from ..protocol.upload_plan import UploadItem
 from .catalogue import model_options
 from .estimates import DEFAULT_TOKEN, estimate_params
 from .requests import FAILURES
 from .sending import send_frame
 from .steps import Flow, change, new_id, open_media
-from .transfers import spool_result, upload_media
+from .transfers import fetch_address, spool_result, upload_media
 
 Sources = list[list[tuple[UploadItem, Any]]]
 
@@ -70,8 +72,10 @@ def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None
 
 
 def open_source(name: str, media: Any) -> Flow[Any]:
-    """A media source for any input; a finished job stands for its result."""
-    state = getattr(media, "_state", None)
+    """A media source for any input; a finished job stands for its result, a trusted address for what is there."""
+    if isinstance(media, Remote):
+        return (yield from fetch_address(media))
+    state = media if isinstance(media, JobState) else getattr(media, "_state", None)
     if state is not None and hasattr(state, "has_result_media"):
         if not state.has_result_media:
             raise ValidationError(

@@ -8,7 +8,7 @@ in `finally`, and read no clock and no random number but through steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -170,6 +170,19 @@ class Compute:
 
 
 @frozen
+class UserCode:
+    """Call a function of the user; the outcome is what it returns, awaited by asyncio when it can be.
+
+    What it raises is logged as an error of `what`, then thrown into the flow.
+    """
+
+    what: str
+    function: Callable[..., Any] = field(repr=False)
+    arguments: tuple[Any, ...] = field(default=(), repr=False)
+    named: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+@frozen
 class Together:
     """Run flows side by side; the outcome is the list of their results, the first error is raised."""
 
@@ -194,6 +207,7 @@ Step = (
     | Clock
     | AppId
     | Compute
+    | UserCode
     | Together
 )
 Flow = Generator[Step, Any, R]
@@ -302,6 +316,12 @@ def app_id() -> Flow[str]:
 def compute(what: str, function: Callable[[], T]) -> Flow[T]:
     """Do arithmetic that takes its time."""
     outcome: T = yield Compute(what, function)
+    return outcome
+
+
+def user_code(what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Flow[Any]:
+    """Call a function of the user."""
+    outcome: Any = yield UserCode(what, function, arguments, named)
     return outcome
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import JobError
+from ..protocol.field_checks import refusal
 from ..protocol.http import HttpCall, HttpReply, error_of
 from ..protocol.job_state import JobState
+from ..protocol.tool_media import MOST_BYTES, Remote
 from ..protocol.upload_plan import UploadItem, put_call, read_signed_url, upload_url_call
 from .requests import FAILURES, ask_data, repeated
 from .results import signed_url
@@ -129,3 +131,18 @@ def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Calla
 def spool_result(job: JobState, name: str) -> Flow[Any]:
     """The result of a job as a media source, kept in a temporary file while it is on its way up."""
     return (yield from _fetched(job, lambda call: spool(call, name)))
+
+
+def fetch_address(media: Remote) -> Flow[Any]:
+    """What stands at a trusted address as a media source, in a temporary file. ValidationError when it is too large."""
+    call = storage_call(media.url)
+    source = yield from repeated(call, lambda: spool(call, media.where))
+    if isinstance(source, HttpReply):
+        error = error_of(call, source)
+        error.add_note(f"while fetching {media.where}")
+        raise error
+    most = MOST_BYTES[media.kind]
+    if source.size > most:
+        source.close()
+        raise refusal(media.where, f"{source.size} bytes", f"media of at most {most} bytes")
+    return source

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from uuid import UUID
 
 import attrs
 import cattrs
@@ -199,6 +200,9 @@ def _made() -> cattrs.Converter:
     for kind, hook in ((str, _text), (int, _integer), (float, _number), (bool, _flag), (Decimal, _money)):
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(datetime, lambda value, _: read_time(value))
+    converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value, str)))
+    converter.register_structure_hook(time, lambda value, _: time.fromisoformat(_text(value, str)))
+    converter.register_structure_hook(UUID, lambda value, _: UUID(_text(value, str)))
     converter.register_structure_hook_func(_is_open_enum, _text)
     converter.register_structure_hook_func(_is_number_or_text, _number_or_text)
     converter.register_unstructure_hook(Decimal, lambda amount: format(amount, "f"))

@@ -6,8 +6,14 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from ..redaction import redact
 from .base import Model
 from .chat import ToolCall
+
+
+def _unsigned(urls: list[str] | None) -> str:
+    """Addresses without what signs them."""
+    return repr(urls and [redact(url) for url in urls])
 
 
 @frozen(kw_only=True)
@@ -29,7 +35,7 @@ class ToolExecutionProgress(Model):
 
     status: Literal["creating", "queued", "processing", "completed", "failed"] | str
     percent: float = 0
-    result_urls: list[str] | None = None
+    result_urls: list[str] | None = field(default=None, repr=_unsigned)
     eta: float | None = None
 
 
@@ -44,8 +50,8 @@ class ToolExecutionResult(Model):
     tool_call_id: str = ""
     tool_name: str = ""
     success: bool = False
-    result_urls: list[str] = field(factory=list)
-    content: str = ""
+    result_urls: list[str] = field(factory=list, repr=_unsigned)
+    content: str = field(default="", repr=lambda content: repr(redact(content)))
     error: str | None = None
 
 

@@ -35,6 +35,7 @@ from . import lifecycle
 from .chores import Chores
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
+from .user_code import call_user_code
 from .waiting import Deadline, Waker, wait_turn
 
 logger = logging.getLogger("sogni")
@@ -419,5 +420,6 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Clock: lambda engine, step: time.monotonic(),
     steps.AppId: Engine._app_id,
     steps.Compute: lambda engine, step: step.function(),
+    steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,
 }

@@ -15,6 +15,7 @@ from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.views import Listening
 
+from .chat_tools import ChatTools
 from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
@@ -93,6 +94,7 @@ class Chat(Listening):
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
         self.hosted = HostedChat(engine)
+        self.tools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners  # type: ignore[no-any-return]

@@ -38,6 +38,7 @@ from .driving import Perform, drive, drive_together
 from .holdings import Holdings
 from .http import Http
 from .reader import read_loop
+from .user_code import call_user_code
 from .waiting import Deadline, sleep_until_set
 from .websocket import Socket
 
@@ -407,5 +408,6 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.Pause: _pause,
     steps.Until: Engine._until,
     steps.Compute: lambda engine, step: asyncio.to_thread(step.function),
+    steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,
 }

@@ -243,6 +243,8 @@ class Stage:
                 return self.state.app_id
             case steps.Compute():
                 return step.function()
+            case steps.UserCode():
+                return step.function(*step.arguments, **step.named)
             case steps.Connect():
                 return self.state.connection.connect_wanted() and None
             case steps.OpenMedia(name, value):

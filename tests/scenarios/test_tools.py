@@ -1,0 +1,124 @@
+"""Tool calls of a language model, executed here: media from arguments, in both packages (tools §4)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from tests.scenarios.conftest import SOON, Sdk, until
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
+)
+IMAGE = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+
+
+def call(name: str, **arguments: Any) -> dict[str, Any]:
+    text = json.dumps({"prompt": "a lighthouse", **arguments})
+    return {"id": "call-1", "type": "function", "function": {"name": name, "arguments": text}}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind"),
+    [
+        ("generate_image", {"width": 256, "height": 256, "number_of_variations": 2}, "image"),
+        ("edit_image", {"source_image_url": IMAGE, "width": 256, "height": 256}, "image"),
+        ("generate_video", {"duration": 2, "width": 640, "height": 640}, "video"),
+        ("generate_video", {"duration": 2, "reference_image_url": IMAGE, "width": 640, "height": 640}, "video"),
+        ("generate_music", {"duration": 10}, "audio"),
+    ],
+)
+async def test_a_call_becomes_media(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, name: str, arguments: dict[str, Any], kind: str
+) -> None:
+    seen: list[Any] = []
+    result = await sdk.call(client.chat.tools.execute, call(name, **arguments), on_progress=seen.append, timeout=SOON)
+    assert result.error is None
+    content = json.loads(result.content)
+    assert (content["media_type"], content["urls"]) == (kind, result.result_urls)
+    assert len(result.result_urls) == arguments.get("number_of_variations", 1)
+    assert [seen[0].status, seen[-1].status, seen[-1].percent] == ["creating", "completed", 100]
+
+
+async def test_an_earlier_result_is_what_an_index_stands_for(sdk: Sdk, client: Any) -> None:
+    project = await sdk.create(client)
+    await sdk.call(project.wait, timeout=SOON)
+    result = await sdk.call(
+        client.chat.tools.execute,
+        call("generate_video", referenceImageIndices=[0], duration=2, width=640, height=640),
+        media_context={"images": project.jobs},
+        timeout=SOON,
+    )
+    assert result.error is None
+    assert "_i2v_" in json.loads(result.content)["model"]
+
+
+async def test_failures_are_results(sdk: Sdk, client: Any) -> None:
+    calls = [call("generate_image", prompt=""), call("sound_to_video"), call("orbit_video"), call("mine")]
+    results = await sdk.call(client.chat.tools.execute_all, calls, timeout=SOON)
+    assert [result.success for result in results] == [False] * 4
+    assert "prompt is required" in results[0].error
+    assert "reference_audio_url" in results[1].error
+
+
+async def test_running_out_of_time_cancels_the_project(sdk: Sdk) -> None:
+    with LocalSupernet(step_time=30) as supernet:
+        async with sdk.client(supernet) as client:
+            await sdk.call(client.projects.wait_for_models, SOON)
+            result = await sdk.call(client.chat.tools.execute, call("generate_image"), timeout=0.2)
+            assert "was not finished within 0.2 seconds and was canceled" in result.error
+            assert any("artistCanceled" in str(request) for request in supernet.requests)
+
+
+async def test_what_raises_before_anything_is_sent(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    tools = client.chat.tools
+    with pytest.raises(sdk.ValidationError, match="no Sogni tool"):
+        await sdk.call(tools.execute, call("mine"))
+    with pytest.raises(sdk.ValidationError, match="at most 8"):
+        await sdk.call(tools.execute_all, [call("generate_image")] * 9)
+    with pytest.raises(sdk.ValidationError, match="timeout"):
+        await sdk.call(tools.execute, call("generate_image"), timeout=-1)
+    with pytest.raises(sdk.ProtocolError, match="the tool call"):
+        await sdk.call(tools.execute, {"function": "generate_image"})
+    assert supernet.requests == []
+
+
+async def test_user_code_runs_where_it_was_called(sdk: Sdk, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    threads: list[str] = []
+
+    def answer(tool_call: Any) -> dict[str, str]:
+        threads.append(threading.current_thread().name)
+        if tool_call.function.arguments == "{}":
+            raise LookupError("nothing there")
+        return {"said": tool_call.function.name}
+
+    own = {"id": "1", "function": {"name": "mine", "arguments": '{"a": 1}'}}
+    empty = {"id": "2", "function": {"name": "mine", "arguments": "{}"}}
+    results = await sdk.call(client.chat.tools.execute_all, [own, empty], on_tool_call=answer)
+    assert [result.content for result in results] == [
+        '{"said":"mine"}',
+        '{"success":false,"error":"nothing there"}',
+    ]
+    assert all("sogni" not in name for name in threads)
+    assert "on_tool_call raised an error" in caplog.text
+
+
+async def test_async_functions(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    async def answer(tool_call: Any) -> str:
+        return f"said {tool_call.function.name}"
+
+    own = {"id": "1", "function": {"name": "mine", "arguments": "{}"}}
+    if sdk.blocking:
+        with pytest.raises(TypeError, match="use sogni_async"):
+            await sdk.call(client.chat.tools.execute_all, [own], on_tool_call=answer)
+        (result,) = await sdk.call(client.chat.tools.execute_all, [own], on_tool_call=lambda one: answer(one))
+        assert "only sogni_async can await" in result.error
+    else:
+        (result,) = await sdk.call(client.chat.tools.execute_all, [own], on_tool_call=answer)
+        assert result.content == "said mine"
+    assert await until(lambda: supernet.requests == [])
