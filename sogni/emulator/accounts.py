@@ -112,6 +112,11 @@ class Account:
                     purse.settled = Decimal(amount) + purse.debit
         self._changed()
 
+    def settled(self) -> dict[str, str]:
+        """Return what is owned, reservations included: what remains when the service forgets them."""
+        with self._lock:
+            return {token: decimal_text(purse.settled) for token, purse in self._purses.items()}
+
     def reserve(self, token: Token, amount: Decimal) -> None:
         """Hold an amount for a project, or raise ``InsufficientFundsError``."""
         with self._lock:

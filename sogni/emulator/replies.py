@@ -6,6 +6,8 @@ Called by the routes and the gate (transport §2, §4.1).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -15,13 +17,27 @@ NOT_FOUND = 102
 """The service's error code for a thing it does not know."""
 
 
-def success(data: Any) -> web.Response:
-    return web.json_response({"status": "success", "data": data})
+def success(data: Any, *, status: int = 200) -> web.Response:
+    return web.json_response({"status": "success", "data": data}, status=status)
 
 
 def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
     """The error envelope of the REST host."""
     return web.json_response({"status": "error", "message": message, "errorCode": code}, status=status, headers=headers)
+
+
+def refused(
+    status: int, message: str, code: int, details: Mapping[str, Any] | None, retry_after: float | None
+) -> web.Response:
+    """The error envelope with what helps a caller to go on (chat §14.9)."""
+    body: dict[str, Any] = {"status": "error", "message": message, "errorCode": code}
+    headers = {}
+    if details is not None:
+        body["details"] = dict(details)
+    if retry_after is not None:
+        body["retryAfter"] = retry_after
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    return web.json_response(body, status=status, headers=headers)
 
 
 def refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:

@@ -11,17 +11,21 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import hdrs, web
 from attrs import define, frozen
 
+from .accounts import Account
+from .archive import Archive
 from .audio_kind import AudioKind
 from .catalogue import Media, make_catalogue
 from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
 from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
 from .chance import Chance
 from .directory import Accounts
+from .durables import Durables
 from .faults import Faults
 from .gate import make_gate
 from .hosted import ToolRunner
@@ -74,6 +78,8 @@ class Setup:
     faults: Faults
     chat: ChatScript
     journal: Journal
+    data: Path | None
+    workflow_limit: int
 
 
 @define(eq=False)
@@ -97,6 +103,7 @@ class Server:
         self.pool: WorkerPool | None = None
         self.chats: SocketJobs | None = None
         self.tools: ToolRunner | None = None
+        self.durables: Durables | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
 
@@ -170,11 +177,15 @@ class Server:
         listeners: list[_Listener] = []
         executor = ThreadPoolExecutor(2, "sogni-emulator-render")
         thinkers = ThreadPoolExecutor(4, "sogni-emulator-llm")
-        store = Store(executor, time.time)
+        archive = Archive(self._setup.data)
+        store: Store | None = None
         try:
-            state = self._make_state(store)
+            archive.open()
+            store = Store(executor, time.time, archive)
+            state = self._make_state(store, archive)
             pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
             self.tools = ToolRunner(state, pool)
+            self.durables = Durables.of(state, self.tools, self._setup.workflow_limit)
             mind = Mind(self._setup.chat, thinkers)
             chats = self.chats = SocketJobs(state, mind, self._setup.workers, self.pace, self._setup.token_rate)
             endpoint = SocketEndpoint(state, self._setup.binary_frames, chats)
@@ -185,10 +196,13 @@ class Server:
             self.socket_endpoint = f"ws://{listeners[1].address}"
             self.pace.running.set()
             pool.start()
+            self.durables.engine.go_on_all()
             self._ready.set_result(state)
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
         finally:
+            if self.durables is not None:
+                await self.durables.engine.stop()
             if self.pool is not None:
                 await self.pool.stop()
             if self.chats is not None:
@@ -199,7 +213,9 @@ class Server:
                 await asyncio.sleep(0)
             executor.shutdown()
             thinkers.shutdown(cancel_futures=True)
-            store.close()
+            if store is not None:
+                store.close()
+            archive.close()
 
     async def _end_tasks(self) -> None:
         """End what the listeners left behind: the handlers of frozen connections."""
@@ -208,24 +224,30 @@ class Server:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _make_state(self, store: Store) -> State:
+    def _make_state(self, store: Store, archive: Archive) -> State:
         setup = self._setup
         tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
         serving: dict[Media, int] = {"image": setup.workers, "video": setup.workers, "audio": setup.workers}
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         state = State(
             clock=time.time,
-            chance=Chance(setup.seed),
+            chance=Chance(_next_seed(setup.seed, archive)),
             catalogue=catalogue,
             accounts=setup.accounts,
             faults=setup.faults,
             journal=setup.journal,
             store=store,
+            archive=archive,
             signer=Signer(time.time),
             projects=Projects(time.time),
             kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
         )
-        setup.accounts.on_balance_change(lambda account: self.post(lambda: state.publish_balance(account)))
+
+        def changed(account: Account) -> None:
+            archive.set_fact(f"balance {account.wallet_address}", account.settled())
+            state.publish_balance(account)
+
+        setup.accounts.on_balance_change(lambda account: self.post(lambda: changed(account)))
         return state
 
     def _rest_app(self, state: State) -> web.Application:
@@ -237,6 +259,8 @@ class Server:
         add_leaderboard_route(app, state)
         add_project_routes(app, state)
         add_storage_routes(app, state)
+        if self.durables is not None:
+            self.durables.add_routes(app, state)
         return app
 
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
@@ -266,3 +290,10 @@ class Server:
             raise
         name = f"[{host}]" if family == socket.AF_INET6 else host
         return _Listener(runner, f"{name}:{listening.getsockname()[1]}")
+
+
+def _next_seed(seed: int | None, archive: Archive) -> int | None:
+    """Return the seed of this start: an emulator that is started again must not draw the same ids once more."""
+    starts = archive.fact("starts") or 0
+    archive.set_fact("starts", starts + 1)
+    return seed if seed is None or not starts else seed + starts * 1_000_003

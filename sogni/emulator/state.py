@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from attrs import define, field
 
 from .accounts import Account
+from .archive import Archive
 from .catalogue import Catalogue, Media
 from .chance import Chance
 from .connections import Connections
@@ -43,6 +44,7 @@ class State:
     signer: Signer
     projects: Projects
     kinds: Mapping[Media, MediaKind]
+    archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
     rest_endpoint: str = ""
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from .archive import Archive
+
 RESULT_LIFETIME = 24 * 3600
 """Seconds a file is kept (projects-4.2 §10.4)."""
 
@@ -44,6 +46,7 @@ class StoredFile:
     created: float
     produce: Producer | None = None
     making: asyncio.Future[None] | None = None
+    key: Key | None = None
 
 
 @define(eq=False)
@@ -52,17 +55,39 @@ class Store:
 
     executor: Executor
     clock: Callable[[], float]
+    archive: Archive = field(factory=Archive)
     directory: Path = field(init=False)
     _files: dict[Key, StoredFile] = field(factory=dict, init=False)
-    lasting: bool = False
-    """Whether what is kept outlives the emulator."""
     _count: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="sogni-emulator-"))
+        if self.archive.directory is None:
+            self.directory = Path(tempfile.mkdtemp(prefix="sogni-emulator-"))
+        else:
+            self.directory = self.archive.directory / "files"
+            self.directory.mkdir(exist_ok=True)
+            self._restore()
+
+    @property
+    def lasting(self) -> bool:
+        """Whether files outlive the emulator, once they are uploaded or made."""
+        return self.archive.keeps
+
+    def _restore(self) -> None:
+        """Know the kept files again, and remove those that were never finished."""
+        for project, item, role, name, content_type, created in self.archive.files():
+            if (self.directory / name).exists():
+                self._files[Key(project, item, role)] = StoredFile(self.directory / name, content_type, created)
+        known = {stored.path for stored in self._files.values()}
+        for path in self.directory.iterdir():
+            if path not in known:
+                path.unlink()
+            elif path.name.isdecimal():
+                self._count = max(self._count, int(path.name))
 
     def close(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if not self.lasting:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def new_path(self) -> Path:
         """Return a path nothing uses. An upload that replaces another gets its own: what was made from the
@@ -74,11 +99,12 @@ class Store:
         """Register an uploaded file."""
         self._forget_old()
         self._files[key] = StoredFile(path, content_type, self.clock())
+        self._keep(key)
 
     def put_later(self, key: Key, produce: Producer, content_type: str) -> None:
         """Register a file that is made when it is first read."""
         self._forget_old()
-        self._files[key] = StoredFile(self.new_path(), content_type, self.clock(), produce)
+        self._files[key] = StoredFile(self.new_path(), content_type, self.clock(), produce, key=key)
 
     def find(self, key: Key) -> StoredFile | None:
         return self._files.get(key)
@@ -91,6 +117,12 @@ class Store:
         stored = self._files.pop(key, None)
         if stored is not None:
             stored.path.unlink(missing_ok=True)
+            self.archive.delete_file((key.project_id, key.item_id, key.role))
+
+    def _keep(self, key: Key) -> None:
+        stored = self._files[key]
+        names = key.project_id, key.item_id, key.role
+        self.archive.put_file(names, stored.path.name, stored.content_type, stored.created)
 
     async def ready(self, stored: StoredFile) -> Path:
         """Return the path of a file that exists, making it when that is still to be done. Readers that come
@@ -102,7 +134,10 @@ class Store:
             stored.making = loop.run_in_executor(self.executor, stored.produce, stored.path)
         # Shielded: a reader that goes away must not stop the work others wait for.
         await asyncio.shield(stored.making)
-        stored.produce = stored.making = None
+        if stored.produce is not None:
+            stored.produce = stored.making = None
+            if stored.key is not None and self._files.get(stored.key) is stored:
+                self._keep(stored.key)
         return stored.path
 
     def _forget_old(self) -> None:

@@ -6,20 +6,23 @@ The only module of the package that applications and tests need. Its methods may
 from __future__ import annotations
 
 import importlib
+import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
 from .account_helpers import AccountHelpers
-from .accounts import Account, Balance, Token, make_account
+from .accounts import Account, Balance, Token
 from .directory import Accounts, make_sessions
 from .faults import Faults
 from .journal import Arrival, Journal, Violation
+from .kept_account import kept_account
 from .leaving import close_at_exit
 from .llm.script import ChatScript
 from .project_records import live_record
@@ -59,6 +62,9 @@ class LocalSupernet(AccountHelpers):
     binary_frames: send WebSocket messages as binary frames, which clients must also accept.
     access_lifetime, refresh_lifetime: seconds the tokens of a sign-in last.
     testnet: take signatures for the test network, not for the main one.
+    data: a directory in which workflows, templates, records, files, the balance and the key outlive the emulator, also
+        one that is killed; an emulator started on it goes on with unfinished work. By default nothing is kept.
+    workflow_limit: how many workflows of an account may be queued or running at the same time.
     """
 
     def __init__(
@@ -78,9 +84,13 @@ class LocalSupernet(AccountHelpers):
         access_lifetime: float = 24 * 3600,
         refresh_lifetime: float = 30 * 24 * 3600,
         testnet: bool = False,
+        data: str | os.PathLike[str] | None = None,
+        workflow_limit: int = 20,
     ) -> None:
         if workers < 1:
             raise ValueError("workers must be at least 1")
+        if workflow_limit < 1:
+            raise ValueError("workflow_limit must be at least 1")
         if step_time < 0:
             raise ValueError("step_time must not be negative")
         if token_rate is not None and token_rate < 0:
@@ -92,7 +102,8 @@ class LocalSupernet(AccountHelpers):
         self.faults = Faults() if faults is None else faults
         self.chat = ChatScript()
         self._journal = Journal()
-        self._account = make_account(api_key=api_key, spark=owned.spark, sogni=owned.sogni)
+        directory = None if data is None else Path(data)
+        self._account = kept_account(directory, api_key, owned)
         sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
@@ -109,6 +120,8 @@ class LocalSupernet(AccountHelpers):
             faults=self.faults,
             chat=self.chat,
             journal=self._journal,
+            data=directory,
+            workflow_limit=workflow_limit,
         )
         self._running: _Running | None = None
         self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
@@ -125,7 +138,8 @@ class LocalSupernet(AccountHelpers):
         return self
 
     def close(self) -> None:
-        """Stop the server, close its connections with 1001, delete its files. May be called again."""
+        """Stop the server, close its connections with 1001, delete its files unless they are kept. May be called
+        again."""
         if self._finalizer is not None:
             self._finalizer()
         self._running = None
@@ -220,9 +234,9 @@ class LocalSupernet(AccountHelpers):
         server.call(server.pace.running.set)
 
     def reset(self) -> None:
-        """Forget faults, scripted answers, arrivals, projects and completions (cancels running ones), sessions and
-        every other account than the one behind the key, whose past is forgotten and whose balance restored; resume
-        workers.
+        """Forget faults, scripted answers, arrivals, projects, completions and workflows (cancels running ones) and
+        what was kept of them, sessions and every other account than the one behind the key, whose past is forgotten
+        and whose balance restored; resume workers.
 
         Connections stay open: for tests that share an emulator."""
         running = self._now
@@ -230,6 +244,8 @@ class LocalSupernet(AccountHelpers):
         self.chat.clear()
 
         def clean() -> None:
+            if running.server.durables is not None:
+                running.server.durables.clear()
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
             if running.server.chats is not None:

@@ -168,6 +168,12 @@ class Wire:
         assert reply.status_code == 200, reply.text
         return reply.json()["data"]
 
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
+        """One JSON request to the REST host; underscores in names of headers are dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = self.supernet.rest_endpoint + path
+        return self.http.request(method, url, json=body, headers={**self.headers, **named}, timeout=DEADLINE)
+
     def upload(self, project_id: str, role: str, content: bytes, content_type: str = "image/png") -> None:
         query = {"imageId": new_id(), "jobId": project_id, "type": role, "contentType": content_type}
         url = self.data("/v1/image/uploadUrl", **query)["uploadUrl"]

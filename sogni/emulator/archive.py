@@ -1,0 +1,134 @@
+"""What outlives an emulator: durable things, their events, balances and the list of kept files, in one SQLite file.
+
+Written by the parts before they answer, read when an emulator starts on the same directory. Without a directory
+nothing is kept and every method does nothing. It knows JSON only and belongs to the server's event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+from .event_log import Event
+
+_SCHEMA = """
+create table if not exists facts (name text primary key, value text not null);
+create table if not exists things (
+    kind text not null, id text not null, owner text not null, body text not null, primary key (kind, id)
+);
+create table if not exists events (
+    kind text not null, id text not null, sequence integer not null, type text not null, at real not null,
+    payload text not null, ends integer not null, primary key (kind, id, sequence)
+);
+create table if not exists files (
+    project text not null, item text not null, role text not null, path text not null, content_type text,
+    created real not null, primary key (project, item, role)
+);
+"""
+
+
+@frozen
+class Kept:
+    """A durable thing as it was written last."""
+
+    id: str
+    owner: str
+    body: dict[str, Any]
+
+
+@define(eq=False)
+class Archive:
+    """The SQLite file of a directory; ``directory`` None keeps nothing."""
+
+    directory: Path | None = None
+    _connection: sqlite3.Connection | None = field(default=None, init=False)
+
+    def open(self) -> None:
+        """Open or create the file; in the thread that will use it."""
+        if self.directory is None:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(self.directory / "emulator.sqlite3", isolation_level=None, timeout=1)
+        # One emulator at a time: two would each overwrite what the other knows.
+        self._connection.execute("pragma locking_mode = exclusive")
+        # A transaction survives the end of the process, however sudden, without a sync for each.
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = normal")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def keeps(self) -> bool:
+        return self.directory is not None
+
+    def fact(self, name: str) -> Any:
+        """Return a value by its name, or None."""
+        rows = list(self._rows("select value from facts where name = ?", name))
+        return json.loads(rows[0][0]) if rows else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        self._write("insert or replace into facts values (?, ?)", name, json.dumps(value))
+
+    def put(self, kind: str, id: str, owner: str, body: Mapping[str, Any]) -> None:
+        """Write a durable thing down, in place of what was written before."""
+        # Replacing a row would give it a new place: the order of things is that of their making.
+        self._write(
+            "insert into things values (?, ?, ?, ?)"
+            " on conflict do update set owner = excluded.owner, body = excluded.body",
+            kind,
+            id,
+            owner,
+            json.dumps(body),
+        )
+
+    def delete(self, kind: str, id: str) -> None:
+        self._write("delete from things where kind = ? and id = ?", kind, id)
+        self._write("delete from events where kind = ? and id = ?", kind, id)
+
+    def things(self, kind: str) -> list[Kept]:
+        """Return all things of a kind, oldest first."""
+        rows = self._rows("select id, owner, body from things where kind = ? order by rowid", kind)
+        return [Kept(name, owner, json.loads(body)) for name, owner, body in rows]
+
+    def add_event(self, kind: str, id: str, event: Event, ends: bool) -> None:
+        payload = json.dumps(event.payload)
+        self._write(
+            "insert into events values (?, ?, ?, ?, ?, ?, ?)",
+            *(kind, id, event.sequence, event.type, event.at, payload, ends),
+        )
+
+    def events(self, kind: str, id: str) -> Iterator[tuple[Event, bool]]:
+        """Yield the events of a thing in their order, and whether each was the last."""
+        wanted = "select sequence, type, at, payload, ends from events where kind = ? and id = ? order by sequence"
+        for sequence, name, at, payload, ends in self._rows(wanted, kind, id):
+            yield Event(sequence, name, at, json.loads(payload)), bool(ends)
+
+    def put_file(self, key: tuple[str, str, str], path: str, content_type: str | None, created: float) -> None:
+        self._write("insert or replace into files values (?, ?, ?, ?, ?, ?)", *key, path, content_type, created)
+
+    def delete_file(self, key: tuple[str, str, str]) -> None:
+        self._write("delete from files where project = ? and item = ? and role = ?", *key)
+
+    def files(self) -> list[tuple[str, str, str, str, str | None, float]]:
+        return list(self._rows("select project, item, role, path, content_type, created from files order by rowid"))
+
+    def clear(self) -> None:
+        """Forget everything but the facts."""
+        for table in ("things", "events", "files"):
+            self._write(f"delete from {table}")
+
+    def _rows(self, query: str, *values: Any) -> Iterator[Any]:
+        return iter(()) if self._connection is None else self._connection.execute(query, values)
+
+    def _write(self, query: str, *values: Any) -> None:
+        if self._connection is not None:
+            self._connection.execute(query, values)

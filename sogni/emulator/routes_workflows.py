@@ -1,0 +1,166 @@
+"""The routes of durable workflows (workflows §1).
+
+Installed by the server on the REST host. What is started and refused is decided by the desk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from attrs import define
+
+from .accounts import Account
+from .event_log import Event
+from .gate import Handler, authorised
+from .hosted import Media
+from .refusals import RefusalError
+from .replies import refused, success
+from .sse import Frame, stream
+from .state import State
+from .templates import Templates
+from .workflows import Desk, Run, StartRequest
+
+ROOT = "/v1/creative-agent/workflows"
+Decided = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
+
+
+def deciding(state: State, handler: Decided) -> Handler:
+    """Wrap a route that needs an account and may refuse."""
+
+    async def answered(request: web.Request, account: Account) -> web.StreamResponse:
+        try:
+            return await handler(request, account)
+        except RefusalError as refusal:
+            return refused(refusal.status, refusal.message, refusal.code, refusal.details, refusal.retry_after)
+
+    return authorised(state, "rest", answered)
+
+
+async def json_object(request: web.Request) -> Mapping[str, Any]:
+    """Return the body of a request; nothing counts as an empty object."""
+    text = await request.text()
+    try:
+        body = json.loads(text) if text else {}
+    except ValueError:
+        raise RefusalError(400, "The body is not JSON") from None
+    if not isinstance(body, dict):
+        raise RefusalError(400, "The body must be a JSON object")
+    return body
+
+
+def whole(request: web.Request, name: str, default: int | None) -> int | None:
+    """Return a number of the query, or refuse what is none."""
+    given = request.query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdecimal()):
+        raise RefusalError(400, f"{name} must be a whole number from 0 on, not {given!r}")
+    return int(given)
+
+
+def add_workflow_routes(app: web.Application, state: State, desk: Desk, templates: Templates) -> None:
+    routes = _Routes(state, desk, templates)
+    for method, path, handler in (
+        ("POST", "", routes.start),
+        ("GET", "", routes.list),
+        ("GET", "/{id}", routes.get),
+        ("GET", "/{id}/events", routes.events),
+        ("GET", "/{id}/events/stream", routes.stream),
+        ("POST", "/{id}/resume", routes.resume),
+        ("POST", "/{id}/reseed", routes.reseed),
+        ("POST", "/{id}/cancel", routes.cancel),
+        ("POST", "/{id}/confirm-cost", routes.confirm_cost),
+    ):
+        app.router.add_route(method, ROOT + path, deciding(state, handler))
+
+
+@define(eq=False)
+class _Routes:
+    state: State
+    desk: Desk
+    templates: Templates
+
+    def _artifact(self, media: Media) -> dict[str, Any]:
+        return media.wire(self.state.download_url(media.key))
+
+    def _record(self, run: Run) -> dict[str, Any]:
+        return run.wire(self._artifact)
+
+    def _run(self, request: web.Request, account: Account) -> Run:
+        return self.desk.find(request.match_info["id"], account)
+
+    async def start(self, request: web.Request, account: Account) -> web.Response:
+        body, key = await json_object(request), request.headers.get("Idempotency-Key")
+        async with self.desk.turn:
+            return await self._start(account, body, key)
+
+    async def _start(self, account: Account, body: Mapping[str, Any], key: str | None) -> web.Response:
+        known = self.desk.known(account, key, body)
+        if known is not None:
+            return success({"workflow": self._record(known), "idempotent": True})
+        plan, template_id = body.get("input"), body.get("workflow_id")
+        if (plan is None) == (template_id is None):
+            raise RefusalError(400, "Give either input or workflow_id, not both and not neither")
+        if template_id is None:
+            wanted = StartRequest(plan=plan or {}, body=body, key=key)
+        else:
+            filled = self.templates.fill(str(template_id), account, body.get("inputs"))
+            wanted = StartRequest(
+                plan=filled.plan,
+                body=body,
+                key=key,
+                template_id=str(template_id),
+                inputs=filled.inputs,
+                references=tuple(filled.references),
+            )
+        run = await self.desk.start(account, wanted)
+        return success({"workflow": self._record(run)}, status=202)
+
+    async def list(self, request: web.Request, account: Account) -> web.Response:
+        limit, offset = whole(request, "limit", None), whole(request, "offset", 0)
+        return success({"workflows": [self._record(run) for run in self.desk.of(account, limit, offset or 0)]})
+
+    async def get(self, request: web.Request, account: Account) -> web.Response:
+        return success({"workflow": self._record(self._run(request, account))})
+
+    async def events(self, request: web.Request, account: Account) -> web.Response:
+        run = self._run(request, account)
+        return success({"events": [run.event(event, self._artifact) for event in run.log.since()]})
+
+    async def stream(self, request: web.Request, account: Account) -> web.StreamResponse:
+        run = self._run(request, account)
+
+        def encode(event: Event) -> Frame:
+            return Frame(run.frame(event, self._artifact), event=event.type, id=event.sequence)
+
+        return await stream(request, run.log, encode, faults=self.state.faults)
+
+    async def resume(self, request: web.Request, account: Account) -> web.Response:
+        run, body = self._run(request, account), await json_object(request)
+        resumed = self.desk.resume(run, body)
+        return success({"workflow": self._record(run), "resumed": resumed})
+
+    async def reseed(self, request: web.Request, account: Account) -> web.Response:
+        source, body = self._run(request, account), await json_object(request)
+        key = request.headers.get("Idempotency-Key")
+        async with self.desk.turn:
+            known = self.desk.known(account, key, body, source.id)
+            run = known or await self.desk.reseed(account, source, body, key)
+        seeds = [{"stepId": step.id, "seed": step.seed} for step in run.steps]
+        told = {"workflow": self._record(run), "reseed": {"cloned_from_run_id": source.id, "steps": seeds}}
+        if known is not None:
+            return success({**told, "idempotent": True})
+        return success(told, status=202)
+
+    async def cancel(self, request: web.Request, account: Account) -> web.Response:
+        run = self._run(request, account)
+        await self.desk.engine.cancel(run)
+        return success({"workflow": self._record(run)})
+
+    async def confirm_cost(self, request: web.Request, account: Account) -> web.Response:
+        run = self._run(request, account)
+        await self.desk.confirm_cost(run, await json_object(request))
+        return success({"workflow": self._record(run)})

@@ -1,0 +1,297 @@
+"""Carrying workflows out: which steps can begin, what becomes of the others, and when a run has ended.
+
+Started by the desk, and for unfinished runs when an emulator starts on kept data. Everything that happens is kept
+before it is told (workflows §3, §6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import define, field
+
+from ..accounts import Account
+from ..archive import Archive
+from ..event_log import EventLog
+from ..hosted import Media, Shelf, ToolCall, ToolError, ToolRunner, UserNeededError
+from ..hosted.shelf import KINDS, Kind
+from ..hosted.studio import placeholder
+from .binding import Binding
+from .runs import ENDED, SETTLED, Run, Status, Step
+
+_log = logging.getLogger(__name__)
+KIND = "workflow"
+_THOUGHT_OF = 16
+"""So many media of each kind an estimate has at hand."""
+_WAITS = {"INSUFFICIENT_CREDIT": "insufficient_credit"}
+
+
+@define(eq=False)
+class Engine:
+    """All runs of one emulator and the tasks that work on them. Belongs to the server's event loop."""
+
+    tools: ToolRunner
+    archive: Archive
+    runs: dict[str, Run] = field(factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(factory=dict)
+
+    def new_log(self, id: str) -> EventLog:
+        """Return a log that keeps its events."""
+        clock = self.tools.state.clock
+        return EventLog(clock, lambda event, ends: self.archive.add_event(KIND, id, event, ends))
+
+    def restore(self) -> None:
+        """Take up the kept runs. Steps that were being worked on begin anew, those that were done stay done."""
+        for kept in self.archive.things(KIND):
+            log = self.new_log(kept.id)
+            for event, ends in self.archive.events(KIND, kept.id):
+                log.restore(event, ends)
+            run = self.runs[kept.id] = Run.restored(kept.body, log)
+            for step in run.steps:
+                if step.status == "running":
+                    step.status = "pending"
+
+    def go_on_all(self) -> None:
+        """Work on the kept runs that had not ended."""
+        for run in self.runs.values():
+            if run.status in ("queued", "running"):
+                self.go_on(run)
+
+    def add(self, run: Run) -> None:
+        """Keep a new run, tell that it waits for its turn, and begin."""
+        self.runs[run.id] = run
+        self._move(run, "queued")
+        if run.preview is not None:
+            self._tell(run, "billing_preview", {"billingPreview": run.preview})
+        self.go_on(run)
+
+    def go_on(self, run: Run) -> None:
+        """Work on a run that can go on."""
+        self._tasks[run.id] = asyncio.create_task(self._work(run))
+
+    async def cancel(self, run: Run) -> None:
+        """End a run; what is being rendered is canceled, what is finished stays."""
+        if run.ended:
+            return
+        await self._stop(run.id)
+        for step in run.steps:
+            if step.status not in SETTLED:
+                step.status = "cancelled"
+        self._move(run, "cancelled", "The workflow was cancelled")
+
+    async def stop(self) -> None:
+        """Let go of every run as it is: kept ones go on in the next emulator."""
+        for name in list(self._tasks):
+            await self._stop(name)
+
+    def clear(self) -> None:
+        """Forget every run; those at work end in the next turns of the loop."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        self.runs.clear()
+
+    async def _stop(self, id: str) -> None:
+        task = self._tasks.pop(id, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _work(self, run: Run) -> None:
+        try:
+            await self._prepare(run)
+            await self._advance(run)
+        except UserNeededError as needed:
+            self._wait_for_user(run, {"reason": needed.reason, "message": needed.message, "details": needed.details})
+        except ToolError as problem:
+            run.error = problem.wire()
+            self._move(run, "failed", problem.message)
+        except Exception:
+            # A run that stopped here without a word would keep its clients waiting for ever.
+            _log.exception("the emulator could not carry out workflow %s", run.id)
+            run.error = {"code": "INTERNAL_ERROR", "message": "The workflow failed in the emulator"}
+            self._move(run, "failed", "The workflow failed in the emulator")
+
+    async def _prepare(self, run: Run) -> None:
+        if not run.cost_approved:
+            raise UserNeededError("cost_approval_required", "The cost of the workflow needs approval", run.preview)
+        if run.status != "running":
+            self._move(run, "running")
+        if run.uploads is None:
+            run.uploads = [await self._reference(entry) for entry in run.references]
+            self._keep(run)
+
+    async def _reference(self, entry: Mapping[str, Any]) -> Media:
+        """Fetch one media reference, of the kind it says or else of any kind."""
+        names = ("mediaType", "media_type", "type", "mimeType", "mime_type")
+        said = str(next((entry[name] for name in names if entry.get(name)), ""))
+        kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if said.startswith(kind)) or KINDS
+        problem = ToolError("INVALID_MEDIA", "The media reference cannot be read")
+        for kind in kinds:
+            try:
+                return await self.tools.fetcher.fetch(str(entry["url"]), kind)
+            except ToolError as found:
+                problem = found
+        raise problem
+
+    async def _advance(self, run: Run) -> None:
+        """Run the steps, as many at a time as their dependencies allow, until none can begin any more."""
+        working: dict[asyncio.Task[None], Step] = {}
+        try:
+            while True:
+                self._skip_hopeless(run)
+                for step in run.steps:
+                    if step.status == "pending" and self._ready(run, step):
+                        working[self._begin(run, step)] = step
+                if not working:
+                    break
+                done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    del working[task]
+                    task.result()
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        self._conclude(run)
+
+    def _begin(self, run: Run, step: Step) -> asyncio.Task[None]:
+        step.status, step.started, step.waiting, step.error = "running", self.tools.state.clock(), None, None
+        self._tell(run, "step_started", {"step": step.brief()})
+        return asyncio.create_task(self._run_step(run, step))
+
+    @staticmethod
+    def _ready(run: Run, step: Step) -> bool:
+        sources = (run.step(source) for source in step.sources)
+        return all(source is not None and source.status in SETTLED for source in sources)
+
+    def _skip_hopeless(self, run: Run) -> None:
+        """Skip the steps whose required sources did not deliver; in order, because one leads to the next."""
+        for step in run.steps:
+            needed = {str(entry["sourceStepId"]) for entry in step.depends_on if entry.get("required") is not False}
+            failed = [other.id for other in run.steps if other.id in needed and other.status in ("failed", "skipped")]
+            if step.status == "pending" and failed:
+                step.status = "skipped"
+                step.error = {"code": "DEPENDENCY_FAILED", "message": f"The step {failed[0]} did not deliver"}
+                self._tell(run, "step_skipped", {"step": step.brief()})
+
+    async def _run_step(self, run: Run, step: Step) -> None:
+        made = [media for source in step.sources for media in self._made_by(run, source)]
+        shelf = Shelf(run.made, run.uploads or [], sorted(made, key=run.made.index))
+        try:
+            arguments = await Binding(self.tools, run, step, shelf).arguments()
+            outcome = await self.tools.run(
+                ToolCall(
+                    name=step.tool,
+                    arguments=arguments,
+                    account=self.account(run),
+                    token=run.token,
+                    shelf=shelf,
+                    seed=step.seed,
+                    app_source=run.app_source,
+                )
+            )
+        except UserNeededError as needed:
+            self._step_waits(run, step, needed.reason, needed.message, needed.details)
+            return
+        except ToolError as problem:
+            if problem.code in _WAITS:
+                self._step_waits(run, step, _WAITS[problem.code], problem.message, {})
+                return
+            step.status, step.error, step.ended = "failed", problem.wire(), self.tools.state.clock()
+            self._tell(run, "step_failed", {"step": step.brief()})
+            return
+        step.status, step.ended, step.cost = "completed", self.tools.state.clock(), outcome.cost
+        step.media, step.parts = list(outcome.media), list(outcome.parts)
+        step.facts, step.indices = dict(outcome.facts), dict(outcome.indices)
+        step.problems = [problem.wire() for problem in outcome.problems]
+        media = {"media": [item.saved() for item in step.media]} if step.media else {}
+        self._tell(run, "step_completed", {"step": step.brief(), **step.indices, **media})
+
+    @staticmethod
+    def _made_by(run: Run, source: str) -> list[Media]:
+        step = run.step(source)
+        return [] if step is None else step.media
+
+    def account(self, run: Run) -> Account:
+        account = self.tools.state.accounts.by_address(run.owner)
+        if account is None:
+            raise ToolError("OWNER_GONE", "The account of the workflow does not exist any more")
+        return account
+
+    def _step_waits(self, run: Run, step: Step, reason: str, message: str, details: dict[str, Any]) -> None:
+        step.status = "waiting_for_user"
+        step.waiting = {"reason": reason, "message": message, "details": {"stepId": step.id, **details}}
+        self._tell(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
+
+    def _conclude(self, run: Run) -> None:
+        waiting = next((step for step in run.steps if step.status == "waiting_for_user"), None)
+        if waiting is not None:
+            self._wait_for_user(run, waiting.waiting or {})
+            return
+        failed = [step for step in run.steps if step.status in ("failed", "skipped")]
+        delivered = any(step.status == "completed" for step in run.steps)
+        if not failed:
+            self._move(run, "completed")
+            return
+        first = next((step for step in failed if step.status == "failed"), failed[0])
+        run.error = {**(first.error or {}), "stepId": first.id}
+        self._move(run, "partial_failure" if delivered else "failed", str(run.error.get("message", "")))
+
+    def _wait_for_user(self, run: Run, waiting: dict[str, Any]) -> None:
+        run.waiting = waiting
+        self._move(run, "waiting_for_user", str(waiting.get("message", "")))
+
+    def _move(self, run: Run, status: Status, message: str = "") -> None:
+        run.status = status
+        if status != "waiting_for_user":
+            run.waiting = None
+        told: dict[str, Any] = {"status": status}
+        if message:
+            told["message"] = message
+        if run.waiting is not None:
+            told |= {"waitingReason": run.waiting.get("reason"), "waiting": run.waiting}
+        if run.error is not None and status in ("failed", "partial_failure"):
+            told["error"] = run.error
+        self._tell(run, "workflow_status", told, ends=status in ENDED)
+
+    def _tell(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
+        run.updated = self.tools.state.clock()
+        self._keep(run)
+        run.log.append(type, payload, ends=ends)
+        self.tools.state.journal.notify()
+
+    def _keep(self, run: Run) -> None:
+        self.archive.put(KIND, run.id, run.owner, run.saved())
+
+
+async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decimal:
+    """Note what each step is expected to cost and return the sum. What is still to be made is thought of as ordinary
+    media of its kind."""
+    total = Decimal(0)
+    for step in run.steps:
+        ordinary = [placeholder(kind) for kind in KINDS]
+        shelf = Shelf(ordinary * _THOUGHT_OF, ordinary * _THOUGHT_OF, ordinary)
+        arguments = {**step.arguments, **_stand_ins(step)}
+        call = ToolCall(name=step.tool, arguments=arguments, account=account, token=run.token, shelf=shelf)
+        try:
+            step.estimate = await tools.estimate(call)
+        except ToolError:
+            # What cannot be priced now, fails or is paid for when its turn comes.
+            step.estimate = Decimal(0)
+        total += step.estimate
+    return total
+
+
+def _stand_ins(step: Step) -> dict[str, Any]:
+    """Return stand-ins for the arguments that are bound later."""
+    found: dict[str, Any] = {}
+    for entry in step.depends_on:
+        target = str(entry["targetArgument"])
+        if str(entry["transform"]).endswith("_index"):
+            found[target] = [*found.get(target, []), 0] if target.endswith("Indices") else 0
+    return found

@@ -1,0 +1,204 @@
+"""A run of a plan: its steps, where each stands, what it made, and the record the service answers with.
+
+Changed by the engine, read by the desk and the routes (workflows §3). It decides nothing about order or cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from attrs import define, field
+
+from ..accounts import Token, decimal_text
+from ..event_log import Event, EventLog, iso
+from ..hosted.shelf import Media, restored
+
+INPUT_MEDIA = "$input_media"
+Status = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
+ENDED: tuple[Status, ...] = ("completed", "partial_failure", "failed", "cancelled")
+StepStatus = Literal["pending", "running", "completed", "failed", "skipped", "waiting_for_user", "cancelled"]
+SETTLED: tuple[StepStatus, ...] = ("completed", "failed", "skipped", "cancelled")
+
+
+@define(eq=False)
+class Step:
+    """One step of a run. ``cost`` is what it was paid with, ``estimate`` what it was expected to cost."""
+
+    id: str
+    index: int
+    tool: str
+    arguments: dict[str, Any]
+    depends_on: list[dict[str, Any]]
+    seed: int
+    status: StepStatus = "pending"
+    media: list[Media] = field(factory=list)
+    parts: list[Media] = field(factory=list)
+    facts: dict[str, Any] = field(factory=dict)
+    indices: dict[str, Any] = field(factory=dict)
+    problems: list[dict[str, Any]] = field(factory=list)
+    error: dict[str, Any] | None = None
+    waiting: dict[str, Any] | None = None
+    cost: Decimal = Decimal(0)
+    estimate: Decimal = Decimal(0)
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def sources(self) -> set[str]:
+        """The steps it takes something from."""
+        return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
+
+    def saved(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in _STEP_FIELDS}
+        media = {name: [item.saved() for item in getattr(self, name)] for name in ("media", "parts")}
+        return {**values, **media, "cost": str(self.cost), "estimate": str(self.estimate)}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Step:
+        media = {name: [restored(item) for item in saved[name]] for name in ("media", "parts")}
+        costs = {name: Decimal(saved[name]) for name in ("cost", "estimate")}
+        return cls(**{**saved, **media, **costs})
+
+    def brief(self) -> dict[str, Any]:
+        """The step in events. The status stays inside: a frame's own ``status`` is that of the workflow (workflows
+        §6.2)."""
+        found: dict[str, Any] = {"id": self.id, "index": self.index, "toolName": self.tool, "status": self.status}
+        return found if self.error is None else {**found, "error": self.error}
+
+    def wire(self, artifacts: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+        """The step in the record."""
+        found: dict[str, Any] = {
+            **self.brief(),
+            "arguments": self.arguments,
+            "dependsOn": self.depends_on,
+            "seed": self.seed,
+            "artifacts": [artifacts(media) for media in self.media],
+            **self.indices,
+        }
+        if self.parts:
+            found["clips"] = [artifacts(media) for media in self.parts]
+        if self.facts:
+            found["result"] = self.facts
+        if self.problems:
+            found["problems"] = self.problems
+        for name, moment in (("startedAt", self.started), ("completedAt", self.ended)):
+            if moment is not None:
+                found[name] = iso(moment)
+        return found
+
+
+_STEP_FIELDS = (
+    *("id", "index", "tool", "arguments", "depends_on", "seed", "status", "facts", "indices", "problems"),
+    *("error", "waiting", "started", "ended"),
+)
+
+
+@define(eq=False)
+class Run:
+    """One durable workflow. ``owner`` is the wallet address of its account; ``made`` is in the order in which the
+    results were finished, which is what their numbers count."""
+
+    id: str
+    owner: str
+    plan: dict[str, Any]
+    steps: list[Step]
+    log: EventLog
+    created: float
+    updated: float
+    token: Token = "spark"
+    app_source: str | None = None
+    references: list[dict[str, Any]] = field(factory=list)
+    safe_content_filter: bool = True
+    cost_approved: bool = True
+    template_id: str | None = None
+    inputs: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    cloned_from: str | None = None
+    status: Status = "queued"
+    waiting: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    preview: dict[str, Any] | None = None
+    uploads: list[Media] | None = None
+    made: list[Media] = field(factory=list)
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    def step(self, id: str) -> Step | None:
+        return next((step for step in self.steps if step.id == id), None)
+
+    def saved(self) -> dict[str, Any]:
+        """Everything but the log as JSON."""
+        values = {name: getattr(self, name) for name in _RUN_FIELDS}
+        uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
+        made = [media.saved() for media in self.made]
+        return {**values, "steps": [step.saved() for step in self.steps], "uploads": uploads, "made": made}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any], log: EventLog) -> Run:
+        uploads = None if saved["uploads"] is None else [restored(media) for media in saved["uploads"]]
+        steps = [Step.restored(step) for step in saved["steps"]]
+        made = [restored(media) for media in saved["made"]]
+        return cls(**{**saved, "steps": steps, "uploads": uploads, "made": made, "log": log})
+
+    def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+        """The workflow record (workflows §3); URLs are those of the moment."""
+        waiting = self.waiting or {}
+        record: dict[str, Any] = {
+            "workflowId": self.id,
+            "title": self.plan.get("title"),
+            "status": self.status,
+            "input": self.plan,
+            "plan": self.plan,
+            "steps": [step.wire(artifact) for step in self.steps],
+            "events": [self.event(event, artifact) for event in self.log.since()],
+            "artifacts": [artifact(media) for media in self.made],
+            "billingPreview": self.preview,
+            "billingPreviews": None if self.preview is None else [self.preview],
+            "createTime": round(self.created * 1000),
+            "updateTime": round(self.updated * 1000),
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.updated),
+            "error": self.error,
+            "safeContentFilter": self.safe_content_filter,
+            "waitingReason": waiting.get("reason"),
+            "waiting": self.waiting,
+            "templateId": self.template_id,
+            "inputs": self.inputs,
+            "clonedFromRunId": self.cloned_from,
+            "costActual": decimal_text(sum((step.cost for step in self.steps), Decimal(0))),
+        }
+        known = {key: value for key, value in record.items() if value is not None}
+        if waiting.get("reason") in ("cost_approval_required", "cost_reauthorization_required"):
+            known["awaitingCostApproval"] = True
+        return known
+
+    def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+        """The data of a frame of the event stream (workflows §6)."""
+        payload = {key: value for key, value in event.payload.items() if key != "media"}
+        if "media" in event.payload:
+            payload["artifacts"] = [artifact(restored(media)) for media in event.payload["media"]]
+        return {"workflowId": self.id, **payload, "type": event.type, "timestamp": round(event.at * 1000)}
+
+    def event(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+        """An event as the event list has it (workflows §3)."""
+        data = self.frame(event, artifact)
+        told: dict[str, Any] = {key: data[key] for key in ("status", "message") if key in data}
+        stamped: dict[str, Any] = {
+            "id": event.sequence,
+            "event": event.type,
+            "type": event.type,
+            "timestamp": data["timestamp"],
+        }
+        return {**stamped, **told, "data": data}
+
+
+_RUN_FIELDS = (
+    *("id", "owner", "plan", "created", "updated", "token", "app_source", "references", "safe_content_filter"),
+    *("cost_approved", "template_id", "inputs", "idempotency_key", "fingerprint", "cloned_from", "status"),
+    *("waiting", "error", "preview"),
+)
