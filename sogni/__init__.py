@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
     from .api.chat_tools import ChatTools
+    from .api.conversation import Conversation
     from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         ToolCall,
         ToolCallFunction,
     )
+    from .models.conversations import ConversationRecord
     from .models.converter import from_dict, to_dict
     from .models.estimates import CostEstimation
     from .models.events import (
@@ -167,6 +169,7 @@ _HOMES = {
     "ChatStream": "api.streams",
     "ChatTools": "api.chat_tools",
     "Completions": "api.chat",
+    "Conversation": "api.conversation",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
     "EventStream": "api.event_streams",
@@ -212,6 +215,8 @@ __all__ = [
     "Connected",
     "ConnectionRejectedError",
     "ControlNetParams",
+    "Conversation",
+    "ConversationRecord",
     "CostApprovalPreview",
     "CostEstimation",
     "CostLimitError",

@@ -26,6 +26,7 @@ _HOMES = {
         "ImageAddress", "ImagePart", "LLMCostEstimation", "LLMModelInfo", "LLMPreset", "LLMRange", "TextPart",
         "TokenUsage", "ToolCall", "ToolCallFunction",
     ),
+    "models.conversations": ("ConversationRecord",),
     "models.converter": ("from_dict", "to_dict"),
     "models.estimates": ("CostEstimation",),
     "models.events": (

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         ToolCall,
         ToolCallFunction,
     )
+    from sogni.models.conversations import ConversationRecord
     from sogni.models.converter import from_dict, to_dict
     from sogni.models.estimates import CostEstimation
     from sogni.models.events import (
@@ -146,6 +147,7 @@ if TYPE_CHECKING:
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
     from .api.chat_tools import ChatTools
+    from .api.conversation import Conversation
     from .api.event_streams import EventStream
     from .api.job import EnhancedImage, Job
     from .api.low_level import ApiClient
@@ -168,6 +170,7 @@ _HOMES = {
     "ChatStream": "api.streams",
     "ChatTools": "api.chat_tools",
     "Completions": "api.chat",
+    "Conversation": "api.conversation",
     "CurrentAccount": "api.account",
     "EnhancedImage": "api.job",
     "EventStream": "api.event_streams",
@@ -213,6 +216,8 @@ __all__ = [
     "Connected",
     "ConnectionRejectedError",
     "ControlNetParams",
+    "Conversation",
+    "ConversationRecord",
     "CostApprovalPreview",
     "CostEstimation",
     "CostLimitError",

@@ -10,11 +10,13 @@ from ..machine.run_recording import asking
 from ..models.base import TokenType
 from ..models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from ..models.chat_options import CompletionFields
-from ..protocol.chat_request import DEFAULT_MODEL
+from ..protocol.chat_request import DEFAULT_MODEL, check_names
 from ..protocol.client_state import CHAT_EVENTS
+from ..protocol.conversation import History
 from ..protocol.listeners import Listeners
 from ..views import Listening
 from .chat_tools import ChatTools
+from .conversation import Conversation
 from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
@@ -98,6 +100,16 @@ class Chat(Listening):
 
     def _heard(self) -> None:
         self._engine.state.listen()
+
+    def conversation(
+        self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
+    ) -> Conversation:
+        """Begin a conversation that remembers what was said; sends nothing yet.
+
+        `options` are those of `completions.create`, for every question of it.
+        """
+        check_names(options, CompletionFields.__annotations__)
+        return Conversation(self._engine, self.completions, History(model, system), options)
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:

@@ -18,14 +18,20 @@ from ..models.converter import read
 from .http import HttpCall, get, number_text
 
 USUAL_OUTPUT = 4096
+CHARACTERS_PER_TOKEN = 4
 COMPLEX_PROFILES = frozenset({"coding", "reasoning"})
 _PATH_SAFE = "-_.!~*'()"
 
 
 def input_tokens(messages: list[Any]) -> int:
     """A quarter of the UTF-16 length of the messages' compact JSON, addresses of images left out."""
-    text = json.dumps(_counted(messages), ensure_ascii=False, separators=(",", ":"))
-    return math.ceil(len(text.encode("utf-16-le", "surrogatepass")) / 2 / 4)
+    return math.ceil(text_length(messages) / CHARACTERS_PER_TOKEN)
+
+
+def text_length(value: Any) -> int:
+    """The UTF-16 length of the compact JSON of messages, or of one of them, addresses of images left out."""
+    text = json.dumps(_counted(value), ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _counted(value: Any) -> Any:

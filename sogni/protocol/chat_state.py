@@ -6,7 +6,7 @@ before an error are still delivered; the error comes after them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ChatError, chat_error
@@ -42,6 +42,8 @@ class ChatState:
         self.failure: ChatFailure | None = None
         self.failure_payload: Mapping[str, Any] | None = None
         self.done = False
+        self.when_done: Callable[[ChatCompletionResult], None] | None = None
+        """What is told of the whole answer, in the same breath as it is there."""
         self.acknowledged = False
         self.being_sent = False
         """Whether a flow has the request in hand and will send it on the next connection."""
@@ -172,6 +174,12 @@ class ChatState:
                 self.time_taken = seconds if isinstance(seconds, int | float) else 0
                 self.done = True
                 self.out.wake(self)
+                self._tell_done()
+
+    def _tell_done(self) -> None:
+        result = self.final_result
+        if self.when_done is not None and result is not None:
+            self.when_done(result)
 
     def failed(self, failure: ChatFailure, payload: Mapping[str, Any] | None = None) -> None:
         """`llmJobError` with its payload, or the end of the connection: no answer."""

@@ -10,12 +10,14 @@ from sogni.machine.run_recording import asking
 from sogni.models.base import TokenType
 from sogni.models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from sogni.models.chat_options import CompletionFields
-from sogni.protocol.chat_request import DEFAULT_MODEL
+from sogni.protocol.chat_request import DEFAULT_MODEL, check_names
 from sogni.protocol.client_state import CHAT_EVENTS
+from sogni.protocol.conversation import History
 from sogni.protocol.listeners import Listeners
 from sogni.views import Listening
 
 from .chat_tools import ChatTools
+from .conversation import Conversation
 from .hosted_chat import HostedChat
 from .runs import ChatRuns
 from .streams import ChatStream
@@ -101,6 +103,16 @@ class Chat(Listening):
 
     def _heard(self) -> None:
         self._engine.state.listen()
+
+    def conversation(
+        self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
+    ) -> Conversation:
+        """Begin a conversation that remembers what was said; sends nothing yet.
+
+        `options` are those of `completions.create`, for every question of it.
+        """
+        check_names(options, CompletionFields.__annotations__)
+        return Conversation(self._engine, self.completions, History(model, system), options)
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:

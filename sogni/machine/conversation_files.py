@@ -1,0 +1,51 @@
+"""Conversations in files: decides that they are JSON, and that a file is whole or not there.
+
+Called by `Conversation.save` and `Conversation.load` in both packages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ValidationError
+from ..models.chat import ImagePart
+from .vision import image_part
+
+
+def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Path:
+    """Write a conversation; an existing file is replaced. OSError."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def read_conversation(path: str | os.PathLike[str]) -> Any:
+    """What a file holds. ValidationError when it is not there or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValidationError(
+            f"cannot read the conversation {os.fspath(path)}: {why}",
+            field="path",
+            value=os.fspath(path),
+            allowed="a file that `save` wrote",
+        ) from error
+
+
+def image_parts(images: Any) -> list[ImagePart]:
+    """Image parts of one image or a list of them; parts that are made already stay as they are."""
+    if images is None:
+        return []
+    given = images if isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray) else [images]
+    return [image if isinstance(image, ImagePart) else image_part(image) for image in given]
