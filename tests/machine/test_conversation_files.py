@@ -1,0 +1,45 @@
+"""Conversations in files, and the images of a question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sogni.errors import ValidationError
+from sogni.machine.conversation_files import image_parts, read_conversation, write_conversation
+from sogni.machine.vision import image_part
+
+DATA = {"model": "qwen", "messages": [{"role": "user", "content": "größer"}]}
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "talk.json"
+    for _ in range(2):
+        assert write_conversation(path, DATA) == path
+        assert read_conversation(str(path)) == DATA
+    assert [file.name for file in path.parent.iterdir()] == ["talk.json"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "talk.json").mkdir()
+    with pytest.raises(OSError, match=r"talk\.json"):
+        write_conversation(tmp_path / "talk.json", DATA)
+    assert [file.name for file in tmp_path.iterdir()] == ["talk.json"]
+
+
+def test_what_is_no_conversation_is_named(tmp_path: Path) -> None:
+    (tmp_path / "talk.json").write_text("talk")
+    with pytest.raises(ValidationError, match=r"talk\.json: Expecting value"):
+        read_conversation(tmp_path / "talk.json")
+    with pytest.raises(ValidationError, match="No such file"):
+        read_conversation(tmp_path / "nowhere.json")
+
+
+def test_images_are_one_or_many() -> None:
+    picture = Image.new("RGB", (2, 2))
+    part = image_part(picture)
+    assert image_parts(None) == []
+    assert image_parts(part) == image_parts(picture) == image_parts(part.image_url.url) == [part]
+    assert image_parts([part, picture]) == image_parts((picture, part)) == [part, part]
