@@ -60,12 +60,13 @@ def _news(feed: EventFeed[Any] | None, now: float, deadline: float | None) -> Fl
     look = now + _within(LOOK_SECONDS, now, deadline)
     before = feed.reader.status
     try:
-        while (yield from advance(feed, look)):
+        more = yield from advance(feed, look)
+        while more and not feed.over and feed.reader.status == before:
             feed.ready.clear()
-            if feed.over or feed.reader.status != before:
-                break
+            more = yield from advance(feed, look)
     except (ApiError, SogniConnectionError, SogniTimeoutError):
         return None
+    feed.ready.clear()
     return None if feed.over else feed
 
 

@@ -26,10 +26,11 @@ from ..protocol.event_readers import WorkflowFrameReader
 from ..protocol.http import HttpCall, HttpReply, error_of
 from ..protocol.reference_upload import ReferenceUpload, reference_upload
 from ..protocol.upload_plan import put_call, read_signed_url
+from .create import open_source
 from .durable import wait_until
 from .event_feed import EventFeed
 from .requests import ask_data, repeated, request, within
-from .steps import Flow, change, download, new_id, open_media, together
+from .steps import Flow, change, download, new_id, together
 from .transfers import put_source, storage_call
 
 WORKFLOW_PAUSES = WORKFLOW_ENDS | {"waiting_for_user"}
@@ -140,7 +141,7 @@ def upload_reference(media: Any) -> Flow[MediaReference]:
     """Upload a file and return a reference to it, with an address the service can reach (workflows §4)."""
     if media is None or isinstance(media, bool):
         raise ValidationError("media must be a file", field="media", value=media, allowed="a path, bytes or a file")
-    source = yield from open_media("media", media)
+    source = yield from open_source("media", media)
     try:
         plan = reference_upload(source.name, source.head, (yield from new_id()), (yield from new_id()))
         return (yield from _uploaded(plan, source))

@@ -42,7 +42,7 @@ class CostApprovalPreview(LooseModel):
     total_estimated_capacity_units: float | None = None
     token_type: TokenType | str | None = None
     validity_until: str | None = None
-    per_tool_breakdown: list[ToolCost] = field(factory=list)
+    per_tool_breakdown: list[ToolCost] | None = None
 
 
 @frozen(kw_only=True)

@@ -65,6 +65,11 @@ def said(step: Step) -> str:
             return f"save {call.path}"
         case steps.OpenStream(call):
             return f"open {call.path}"
+        case steps.OpenEvents(call):
+            last = call.headers.get("Last-Event-ID")
+            return f"events {call.target}" + ("" if last is None else f" after {last}")
+        case steps.ReadPiece(_, timeout):
+            return f"piece within {timeout:g} s"
         case steps.Spool(call, name):
             return f"spool {name} from {call.path}"
         case steps.WriteFrame(kind):
@@ -90,6 +95,16 @@ class Source(MediaSource):
 
     def open(self) -> BinaryIO:
         return BytesIO(self.content)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Body:
+    """An answer without an end that remembers whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
 
     def close(self) -> None:
         self.closed = True

@@ -39,3 +39,8 @@ def test_an_author_is_an_object_or_a_word(author: object) -> None:
 @pytest.mark.parametrize(("given", "id"), [(7, 7), ("e7", "e7"), (True, None)])
 def test_an_id_is_a_number_or_a_text(given: object, id: object) -> None:
     assert from_dict(WorkflowEvent, {"id": given}).id == id
+
+
+def test_a_time_that_travels_as_milliseconds_stays_so() -> None:
+    wire = {"workflowId": "w", "steps": [], "events": [], "artifacts": [], "createTime": 1_700_000_000_123}
+    assert to_dict(from_dict(WorkflowRecord, wire)) == wire
