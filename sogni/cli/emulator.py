@@ -35,6 +35,7 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
 @click.option("--step-time", type=click.FloatRange(0, 3600), default=0.2, show_default=True, help="Seconds per step.")
 @click.option("--spark", default="10000", show_default=True, callback=_amount, help="The balance in Spark.")
 @click.option("--sogni", default="10000", show_default=True, callback=_amount, help="The balance in Sogni.")
+@click.option("--data", type=click.Path(file_okay=False), help="Where workflows, files and the balance outlive it.")
 @click.option("--seed", type=int, help="Make ids and drawn seeds repeatable.")
 @click.option("--local", is_flag=True, help="Taken for granted.")
 @JSON

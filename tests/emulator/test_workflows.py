@@ -198,7 +198,7 @@ def test_money_that_runs_out_waits_for_more(wire: Wire, supernet: LocalSupernet)
     supernet.resume_workers()
     assert ended(wire, name["workflowId"])["waitingReason"] == "insufficient_credit"
     supernet.account.set_balance(spark=100)
-    wire.ask("POST", f"{ROOT}/{id['workflowId']}/resume", {})
+    wire.ask("POST", f"{ROOT}/{name['workflowId']}/resume", {})
     assert ended(wire, name["workflowId"])["status"] == "completed"
 
 
@@ -310,7 +310,7 @@ def test_records_belong_to_their_owner(wire: Wire, supernet: LocalSupernet) -> N
         assert wire.ask(method, f"{ROOT}/{name}{path}").status_code == 404
     assert wire.data(ROOT)["workflows"] == []
     wire.headers = mine
-    assert [record["workflowId"] for record in wire.data(ROOT)["workflows"]] == [id]
+    assert [record["workflowId"] for record in wire.data(ROOT)["workflows"]] == [name]
 
 
 def test_lists_are_paged_newest_first(wire: Wire) -> None:

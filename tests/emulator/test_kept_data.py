@@ -1,0 +1,141 @@
+"""An emulator on a directory: what it kept is there again, also after it was killed in the middle of a workflow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from tests.emulator.media import opened
+from tests.emulator.wire import Wire, job_request, new_id
+from tests.emulator.workflows import FILM, ROOT, ended, frames, get, plan, run, start, still
+
+PROGRAM = """
+import sys, threading
+from sogni.emulator import LocalSupernet
+supernet = LocalSupernet(data=sys.argv[1], step_time=float(sys.argv[2]), seed=3, rest_port=int(sys.argv[3])).start()
+print(supernet.rest_endpoint, supernet.api_key, flush=True)
+threading.Event().wait()
+"""
+
+
+class Process:
+    """An emulator in a process of its own, which can be killed."""
+
+    def __init__(self, directory: Path, step_time: float, port: int = 0) -> None:
+        command = [sys.executable, "-c", PROGRAM, str(directory), str(step_time), str(port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.rest_endpoint, self.api_key = self.process.stdout.readline().split()
+        self.port = int(self.rest_endpoint.rpartition(":")[2])
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def wire(self) -> Wire:
+        stand_in: Any = SimpleNamespace(rest_endpoint=self.rest_endpoint, socket_endpoint="", api_key=self.api_key)
+        return Wire(stand_in)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_key_and_balance_are_the_same_after_a_restart(directory: Path) -> None:
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        key = supernet.api_key
+        project = wire.connect().create(job_request())
+        wire.finish(project)
+        supernet.wait_for(lambda: supernet.account.balance.spark < 10_000)
+        left = supernet.account.balance
+    with LocalSupernet(step_time=0, data=directory, balance={"spark": 5}) as supernet:
+        assert (supernet.api_key, supernet.account.balance) == (key, left)
+    with LocalSupernet(step_time=0, data=directory, api_key="a-new-key") as supernet:
+        assert supernet.api_key == "a-new-key"
+
+
+def test_records_templates_and_files_are_there_again(directory: Path) -> None:
+    with LocalSupernet(step_time=0, seed=1, data=directory) as supernet, Wire(supernet) as wire:
+        before = run(wire, still(), token_type="sogni")
+        key = {"Idempotency_Key": "once"}
+        keyed = start(wire, plan(still()), **key)["workflowId"]
+        ended(wire, keyed)
+        template = wire.ask("POST", f"{ROOT}/templates", {"name": "Mine", "stages": []}).json()["data"]["template"]
+        wire.ask("POST", "/v1/replay/records", {"run_id": "r1", "rounds": []})
+        image = wire.http.get(before["artifacts"][0]["url"], timeout=10).content
+        job = new_id()
+        wire.upload(job, "startingImage", image)
+    with LocalSupernet(step_time=0, seed=1, data=directory) as supernet, Wire(supernet) as wire:
+        after = get(wire, before["workflowId"])
+        assert {**after, "artifacts": 0, "steps": 0, "events": 0} == {**before, "artifacts": 0, "steps": 0, "events": 0}
+        assert wire.http.get(after["artifacts"][0]["url"], timeout=10).content == image
+        assert [event["id"] for event in after["events"]] == [event["id"] for event in before["events"]]
+        again = wire.ask("POST", ROOT, plan(still()), Idempotency_Key="once").json()["data"]
+        assert (again["workflow"]["workflowId"], again["idempotent"]) == (keyed, True)
+        assert wire.data(f"{ROOT}/templates/{template['id']}")["template"] == template
+        assert wire.get("/v1/replay/records/r1").json()["record"] == {"run_id": "r1", "rounds": []}
+        url = wire.data("/v1/image/downloadUrl", imageId=new_id(), jobId=job, type="startingImage")["downloadUrl"]
+        assert wire.http.get(url, timeout=10).content == image
+        assert run(wire, still())["workflowId"] not in (before["workflowId"], keyed)
+
+
+def test_a_reset_forgets_what_was_kept(directory: Path) -> None:
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        run(wire, still())
+        supernet.reset()
+        assert wire.data(ROOT)["workflows"] == []
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        assert wire.data(ROOT)["workflows"] == []
+
+
+def test_two_emulators_do_not_share_a_directory(directory: Path) -> None:
+    with LocalSupernet(data=directory), pytest.raises(RuntimeError, match="another emulator"):
+        LocalSupernet(data=directory)
+
+
+def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
+    with LocalSupernet(step_time=0) as supernet, Wire(supernet) as wire:
+        run(wire, still())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
+def test_a_workflow_goes_on_after_the_emulator_was_killed(directory: Path) -> None:
+    first = Process(directory, 0.05)
+    with first.wire() as wire:
+        name = start(wire, plan(*FILM))["workflowId"]
+        deadline = time.monotonic() + 30
+        while not any(step["status"] == "completed" for step in get(wire, name)["steps"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        first.kill()
+        seen: list[int] = []
+    second = Process(directory, 0, first.port)
+    try:
+        assert (second.api_key, second.port) == (first.api_key, first.port)
+        with second.wire() as wire:
+            record = ended(wire, name)
+            told = frames(wire, name)
+            seen = [frame["id"] for frame in told]
+            begun = [frame["data"]["step"]["id"] for frame in told if frame["event"] == "step_started"]
+            done = [frame["data"]["step"]["id"] for frame in told if frame["event"] == "step_completed"]
+            film = opened(wire.http.get(record["artifacts"][-1]["url"], timeout=30).content)
+    finally:
+        second.kill()
+    assert record["status"] == "completed"
+    assert seen == list(range(1, len(seen) + 1))
+    assert sorted(done) == sorted(step["id"] for step in FILM)
+    assert begun.count("still") <= 2
+    assert film.samples is not None
