@@ -33,9 +33,8 @@ from .image_kind import ImageKind
 from .intake import Intake
 from .job_run import Pace
 from .journal import Journal
-from .llm.mind import Mind
+from .language import Language
 from .llm.script import ChatScript
-from .llm.socket_jobs import SocketJobs
 from .projects import Projects
 from .routes_account import add_account_routes
 from .routes_estimates import add_estimate_routes
@@ -101,9 +100,9 @@ class Server:
         self._ended = threading.Event()
         self.pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
-        self.chats: SocketJobs | None = None
         self.tools: ToolRunner | None = None
         self.durables: Durables | None = None
+        self.language: Language | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
 
@@ -186,9 +185,16 @@ class Server:
             pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
             self.tools = ToolRunner(state, pool)
             self.durables = Durables.of(state, self.tools, self._setup.workflow_limit)
-            mind = Mind(self._setup.chat, thinkers)
-            chats = self.chats = SocketJobs(state, mind, self._setup.workers, self.pace, self._setup.token_rate)
-            endpoint = SocketEndpoint(state, self._setup.binary_frames, chats)
+            self.language = Language.of(
+                state,
+                self.tools,
+                self.pace,
+                script=self._setup.chat,
+                executor=thinkers,
+                workers=self._setup.workers,
+                token_rate=self._setup.token_rate,
+            )
+            endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
             endpoint.serve_projects(Intake(state, pool))
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
             listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
@@ -203,10 +209,10 @@ class Server:
         finally:
             if self.durables is not None:
                 await self.durables.engine.stop()
+            if self.language is not None:
+                await self.language.stop()
             if self.pool is not None:
                 await self.pool.stop()
-            if self.chats is not None:
-                await self.chats.stop()
             for listener in listeners:
                 await listener.runner.cleanup()
             for _ in range(_TURNS_TO_CLOSE):
@@ -257,6 +263,8 @@ class Server:
         add_token_routes(app, state)
         add_subscription_routes(app, state)
         add_leaderboard_route(app, state)
+        if self.language is not None:
+            self.language.add_routes(app, state)
         add_project_routes(app, state)
         add_storage_routes(app, state)
         if self.durables is not None:

@@ -244,12 +244,12 @@ class LocalSupernet(AccountHelpers):
         self.chat.clear()
 
         def clean() -> None:
+            if running.server.language is not None:
+                running.server.language.clear()
             if running.server.durables is not None:
                 running.server.durables.clear()
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
-            if running.server.chats is not None:
-                running.server.chats.cancel_all()
             running.state.projects.clear()
             self._accounts.keep_only(self._account)
             running.server.pace.running.set()

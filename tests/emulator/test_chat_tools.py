@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
 import pytest
 
+from sogni.emulator import LocalSupernet
 from sogni.emulator.llm.asking import Asking
 from sogni.emulator.llm.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.llm.tool_choice import ToolChoice
@@ -207,3 +209,15 @@ def test_calls_travel_in_pieces_and_end_with_their_reason(wire: Wire) -> None:
     schema = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": schema}}
     assert json.loads(ask(wire, *turns, tools=[WEATHER], response_format=form).text) == {"degrees": 18}
+
+
+def test_the_service_runs_its_own_tools_before_it_answers_on_the_socket(wire: Wire, supernet: LocalSupernet) -> None:
+    wire.connect()
+    before = supernet.account.balance.spark
+    said = ask(wire, "Draw a red kite at 256x256", sogni_tools=True, sogni_tool_execution=True, tokenType="spark")
+    assert (said.finish_reason, said.calls) == ("stop", [])
+    url = said.text.rpartition(" ")[2]
+    assert wire.http.get(url, timeout=10).content.startswith(b"\x89PNG")
+    spent = before - supernet.account.balance.spark
+    paid = [project["costActual"]["costInToken"] for project in supernet.projects]
+    assert spent == Decimal(said.result["cost"]["costInToken"]) + sum(map(Decimal, paid))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ..accounts import Token
 from ..fields import Fields, Finding
@@ -52,6 +52,8 @@ class Asking:
     execute_tools: bool = False
     billing: str = "auto"
     app_source: str | None = None
+    pictures: Mapping[str, bytes] = field(factory=dict, eq=False, repr=False)
+    """Images that the messages name by URL."""
 
     @property
     def conversation(self) -> Conversation:

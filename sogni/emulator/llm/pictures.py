@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Callable
 
 from attrs import frozen
 from PIL import Image, UnidentifiedImageError
@@ -62,12 +61,8 @@ def content_of(url: str) -> bytes | None:
         return None
 
 
-Reader = Callable[[str], bytes | None]
-
-
-def look(url: str, read: Reader = content_of) -> Picture | None:
+def look(content: bytes | None) -> Picture | None:
     """Look at an image; None when it is none that can be read."""
-    content = read(url)
     if content is None:
         return None
     try:

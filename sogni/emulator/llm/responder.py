@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from attrs import define
-
 from . import arithmetic, memory, sentences, structured, texts
 from .answers import Answer
 from .asking import Asking
 from .messages import Conversation
-from .pictures import Reader, content_of, look
+from .pictures import content_of, look
 
 _GREETING = re.compile(r"^\W*(?:hello|hi|hey|good (?:morning|afternoon|evening)|greetings)\b", re.I)
 _THANKS = re.compile(r"\b(?:thanks|thank you)\b", re.I)
@@ -38,11 +36,8 @@ _BEGINS = re.compile(
 _HOW = re.compile(r"^(?:in|with|using|like|as|concise|brief|polite|helpful|short|one|a single|questions)", re.I)
 
 
-@define
 class Responder:
-    """Answers requests. ``read`` gets the bytes of an image from its URL."""
-
-    read: Reader = content_of
+    """Answers requests."""
 
     def answer(self, asking: Asking) -> Answer:
         """Return the answer to a request for text."""
@@ -58,7 +53,7 @@ class Responder:
         question = conversation.question
         rules: tuple[tuple[str, Callable[[], str | None]], ...] = (
             ("the instructions fix the answer", lambda: _fixed(conversation)),
-            ("there are images to look at", lambda: self._images(conversation)),
+            ("there are images to look at", lambda: _images(conversation, asking)),
             ("it is about this conversation", lambda: memory.answer(conversation)),
             ("it is about me", lambda: _about_me(conversation, asking)),
             ("something is to be counted", lambda: texts.count(question)),
@@ -76,18 +71,19 @@ class Responder:
                 return name, told
         return "nothing I know fits, so I say what I understood", _fallback(conversation, asking)
 
-    def _images(self, conversation: Conversation) -> str | None:
-        urls = conversation.new_images
-        if not urls and _PICTURE.search(conversation.question):
-            urls = conversation.images
-        if not urls:
-            return None
-        seen = [look(url, self.read) for url in urls]
-        told = ["an image that I cannot read" if picture is None else str(picture) for picture in seen]
-        if len(told) == 1:
-            return f"I see {told[0]}."
-        listed = " ".join(f"Image {n}: {text}." for n, text in enumerate(told, 1))
-        return f"I see {len(told)} images. {listed}"
+
+def _images(conversation: Conversation, asking: Asking) -> str | None:
+    urls = conversation.new_images
+    if not urls and _PICTURE.search(conversation.question):
+        urls = conversation.images
+    if not urls:
+        return None
+    seen = [look(asking.pictures.get(url) or content_of(url)) for url in urls]
+    told = ["an image that I cannot read" if picture is None else str(picture) for picture in seen]
+    if len(told) == 1:
+        return f"I see {told[0]}."
+    listed = " ".join(f"Image {n}: {text}." for n, text in enumerate(told, 1))
+    return f"I see {len(told)} images. {listed}"
 
 
 def _fixed(conversation: Conversation) -> str | None:

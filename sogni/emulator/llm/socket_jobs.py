@@ -17,15 +17,18 @@ from attrs import define, field
 
 from ..accounts import Account, decimal_text
 from ..connections import RESTART, Connection
+from ..hosted import ToolError
 from ..job_run import Pace
 from ..requests_check import check_project_id
 from ..state import State
 from . import bills
+from .agent import Agent, Session
 from .answers import Telling
 from .asking import Asking, check_frame
 from .bills import Bill
+from .completing import usage_of
 from .declined import DeclinedError
-from .mind import Mind
+from .media import shelf_of
 from .models import LANGUAGE_MODELS
 from .script import ChatFailure
 
@@ -51,8 +54,20 @@ class ChatJob:
     ended: bool = False
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
+    session: Session | None = None
     unwritten: dict[int, tuple[str, dict[str, Any]]] = field(factory=dict)
     _count: int = 0
+
+    def usage(self, telling: Telling) -> dict[str, int]:
+        return usage_of(self.asking, telling) if self.session is None else dict(self.session.usage)
+
+    def settle(self, telling: Telling) -> dict[str, Any]:
+        """Take the price, unless the rounds of a session were paid already, and return the ``cost`` of the result."""
+        if self.session is None:
+            return self.bill.settle(telling.output_tokens)
+        usage = self.session.usage
+        price = self.asking.model.price(usage["prompt_tokens"], usage["completion_tokens"])
+        return price.settled(self.asking.token)
 
     def send(self, type: str, payload: Mapping[str, Any]) -> None:
         self._count += 1
@@ -85,10 +100,9 @@ class SocketJobs:
     """The completions of all clients, and the workers that make them."""
 
     state: State
-    mind: Mind
+    agent: Agent
     workers: int
     pace: Pace
-    token_rate: float = 0.0
     _jobs: dict[str, ChatJob] = field(factory=dict)
     _waiting: deque[ChatJob] = field(factory=deque)
     _free: deque[str] = field(init=False)
@@ -126,7 +140,7 @@ class SocketJobs:
         if checked.asking is None:
             raise DeclinedError(checked.error, checked.message)
         asking = checked.asking
-        failure = self.mind.script.take(ChatFailure, asking)
+        failure = self.agent.completer.mind.script.take(ChatFailure, asking)
         if failure is not None and failure.after_tokens is None:
             raise failure.declined()
         job = ChatJob(id, connection.app_id, asking, Bill.open(connection.account, asking), connection, failure)
@@ -168,7 +182,7 @@ class SocketJobs:
             job.send("jobState", {"type": "assigned", "workerName": job.worker})
             job.send("jobState", {"type": "jobStarted", "workerName": job.worker})
             started = asyncio.get_running_loop().time()
-            telling = await self.mind.think(job.asking, f"call-{job.id[:8].lower()}")
+            telling = await self._answer(job)
             await self._tell(job, telling)
             if job.failure is not None:
                 raise job.failure.declined()
@@ -184,11 +198,23 @@ class SocketJobs:
             told = DeclinedError("server_error", f"The worker failed: {type(error).__name__}")
             self._end(job, "llmJobError", {**told.frame(), "workerName": job.worker})
 
+    async def _answer(self, job: ChatJob) -> Telling:
+        """Think, or let the service run its tools first; the rounds of that are paid one by one."""
+        asking = job.asking
+        if not asking.execute_tools or asking.sogni_tools is None:
+            return await self.agent.completer.mind.think(asking, f"call-{job.id[:8].lower()}")
+        job.bill.refund()
+        try:
+            shelf = await shelf_of(self.agent.tools, asking)
+        except ToolError as refused:
+            raise DeclinedError("invalid_request", refused.message) from refused
+        job.session = Session(job.bill.account, asking, job.id, shelf)
+        return await self.agent.run(job.session)
+
     async def _tell(self, job: ChatJob, telling: Telling) -> None:
         """Send the pieces, each when it is due: the role first, the finish reason and the usage last."""
         loop = asyncio.get_running_loop()
-        rate = self.mind.script.rate_of(job.asking)
-        rate = self.token_rate if rate is None else rate
+        rate = self.agent.completer.rate_of(job.asking)
         limit = None if job.failure is None else job.failure.after_tokens
         job.send("jobTokens", {"role": "assistant", "content": "", "finishReason": None})
         start = loop.time()
@@ -201,14 +227,14 @@ class SocketJobs:
             job.said = number
             job.send("jobTokens", {**piece, "finishReason": None})
         if limit is None:
-            usage = usage_of(job.asking, telling)
+            usage = job.usage(telling)
             job.send("jobTokens", {"content": "", "finishReason": telling.finish_reason, "usage": usage})
 
     def _result(self, job: ChatJob, telling: Telling, seconds: float) -> dict[str, Any]:
         return {
-            "usage": usage_of(job.asking, telling),
+            "usage": job.usage(telling),
             "timeTaken": round(seconds, 3),
-            "cost": job.bill.settle(telling.output_tokens),
+            "cost": job.settle(telling),
             "workerName": job.worker,
         }
 
@@ -254,7 +280,7 @@ class SocketJobs:
                 self._abandon(job)
             else:
                 loop = asyncio.get_running_loop()
-                job.timer = loop.call_later(self.mind.script.kept_seconds, self._abandon, job)
+                job.timer = loop.call_later(self.agent.completer.mind.script.kept_seconds, self._abandon, job)
 
     def _abandon(self, job: ChatJob) -> None:
         """Stop a completion nobody waits for; what was said of it is paid."""
@@ -281,9 +307,3 @@ class SocketJobs:
         tasks = [job.task for job in self._jobs.values() if job.task is not None]
         self.cancel_all()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def usage_of(asking: Asking, telling: Telling) -> dict[str, int]:
-    """The usage of a completion; the total is the sum."""
-    read, said = asking.input_tokens, telling.output_tokens
-    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}

@@ -132,7 +132,7 @@ class ToolChoice:
 
     def _has_image(self, step: Step) -> bool:
         shown = bool(self._conversation.images) or any(r.media for r in results_of(self._conversation.messages))
-        return step.backward or shown
+        return step.backward or shown or refers_back(step.text)
 
     def _mentioned(self, text: str) -> str | None:
         return next((name for name in self._offered if re.search(rf"\b{re.escape(name)}\b", text)), None)

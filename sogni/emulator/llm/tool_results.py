@@ -88,7 +88,8 @@ def _read(message: Message, called: str) -> ToolResult:
     failed = isinstance(value, Mapping) and (
         value.get("success") is False or value.get("status") in ("error", "failed")
     )
-    urls = list(dict.fromkeys(_urls(value))) if media else []
+    told = value.get("urls") if isinstance(value, Mapping) else None
+    urls = list(dict.fromkeys(_urls(told or value))) if media else []
     return ToolResult(name, text, media, urls, failed, start)
 
 

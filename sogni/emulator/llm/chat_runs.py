@@ -1,0 +1,363 @@
+"""Durable chat runs: started, moved on by the agent, paused for approval, cancelled (chat §12, §14.6).
+
+Called by the routes with decoded JSON. A run goes on whether anybody listens or not, and belongs to one account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import define, evolve, field
+
+from ..accounts import Account
+from ..estimates import USD_PER_TOKEN
+from ..event_log import EventLog, iso
+from ..fields import Fields
+from ..hosted import Media, ToolError
+from ..hosted.runner import capacity_units
+from ..state import State
+from . import text_tools
+from .agent import Agent, Called, Session, arguments_of
+from .asking import check
+from .chat_run import Approval, ChatRun
+from .completing import Turn
+from .declined import DeclinedError
+from .media import shelf_of, with_pictures
+from .models import DEFAULT_MODEL
+
+_log = logging.getLogger(__name__)
+PREVIEW_SECONDS = 600.0
+_KEYS = (
+    *("messages", "tools", "tool_choice", "model", "sampling", "media_references", "media_context"),
+    *("max_estimated_capacity_units", "confirm_cost", "session_id", "client_message_id", "token_type", "app_source"),
+    *("billing_mode", "runtime_config"),
+)
+_SAMPLING = (
+    *("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty"),
+    *("presence_penalty", "stop", "chat_template_kwargs", "response_format"),
+)
+_CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
+
+
+class RunRefusedError(Exception):
+    """A request about a run that the service turns down."""
+
+    def __init__(self, status: int, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+@define(eq=False)
+class ChatRuns:
+    """All runs of an emulator."""
+
+    state: State
+    agent: Agent
+    _runs: dict[str, ChatRun] = field(factory=dict)
+    _keys: dict[tuple[int, str], str] = field(factory=dict)
+
+    def create(self, account: Account, body: Mapping[str, Any], key: str | None) -> tuple[ChatRun, bool]:
+        """Start a run, or return the one that was started with the same key, and True."""
+        if key is not None and (known := self._keys.get((account.sid, key))) is not None:
+            return self._runs[known], True
+        session = self._session(account, body)
+        run = ChatRun(
+            id=f"run_{session.id.lower()}",
+            account=account,
+            body=body,
+            session=session,
+            log=EventLog(self.state.clock),
+            created=self.state.clock(),
+        )
+        run.updated = run.created
+        session.watcher = _Follower(self, run)
+        self._runs[run.id] = run
+        if key is not None:
+            self._keys[(account.sid, key)] = run.id
+        run.task = asyncio.get_running_loop().create_task(self._live(run))
+        return run, False
+
+    def _session(self, account: Account, body: Mapping[str, Any]) -> Session:
+        offences = inline_media(body)
+        if offences:
+            raise RunRefusedError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
+        sampling = body.get("sampling") or {}
+        if not isinstance(sampling, Mapping):
+            raise RunRefusedError(400, "$.sampling must be an object")
+        asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
+        asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
+        asked |= {key: sampling[key] for key in _SAMPLING if key in sampling}
+        checked = check(
+            Fields(asked, "$", []),
+            token="token_type",
+            profile="task_profile",
+            app_source="app_source",
+            billing="billing_mode",
+            inline_images=False,
+            default_model=DEFAULT_MODEL,
+        )
+        for finding in checked.findings:
+            self.state.journal.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
+        for unknown in set(body) - set(_KEYS):
+            self.state.journal.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
+        if checked.asking is None:
+            raise DeclinedError(checked.error, checked.message)
+        asking = evolve(checked.asking, sogni_tools="creative-tools", execute_tools=True)
+        return Session(account, asking, self.state.chance.uuid())
+
+    def find(self, account: Account, run_id: str) -> ChatRun:
+        """Return an account's run; that of another account does not exist for it."""
+        run = self._runs.get(run_id)
+        if run is None or run.account is not account:
+            raise RunRefusedError(404, "Run not found", 102)
+        return run
+
+    def cancel(self, run: ChatRun, reason: str | None) -> None:
+        """End a run; one that has ended stays as it is."""
+        if run.ended:
+            return
+        self._end_cancelled(run, reason)
+        if run.task is not None:
+            run.task.cancel()
+
+    def confirm(self, run: ChatRun, body: Mapping[str, Any]) -> None:
+        """Decide on the cost a run waits for."""
+        approval = run.approval
+        if run.status != "waiting_for_user" or approval is None:
+            raise RunRefusedError(400, "The run does not wait for an approval")
+        decision, named = body.get("decision"), body.get("tool_call_id")
+        if decision not in ("confirm", "cancel"):
+            raise RunRefusedError(400, "decision must be confirm or cancel")
+        if (approval.ids or named is not None) and named not in approval.ids:
+            raise RunRefusedError(400, "tool_call_id is not that of a pending tool call")
+        if decision == "cancel":
+            reason = body.get("reason")
+            self.cancel(run, reason if isinstance(reason, str) and reason else "cost_rejected")
+            return
+        if approval.preview is None:
+            raise RunRefusedError(400, "There is nothing to confirm: the run can only be cancelled")
+        accepted = body.get("acceptedCostPreview")
+        if not isinstance(accepted, Mapping):
+            raise RunRefusedError(400, "acceptedCostPreview is missing")
+        if accepted != approval.preview or self.state.clock() > approval.valid_until:
+            self._renew(run, approval)
+            raise RunRefusedError(409, "The preview is no longer valid; ask again with the new one")
+        overrides = body.get("overrides")
+        if isinstance(overrides, Mapping):
+            for call in approval.calls:
+                if call["id"] == named:
+                    call["function"]["arguments"] = json.dumps({**arguments_of(call), **overrides})
+        run.approval = None
+        run.move("running")
+        run.happened("cost_confirmed", {"toolCallIds": approval.ids})
+        approval.decision.set_result(True)
+
+    async def stop(self) -> None:
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def clear(self) -> None:
+        """Forget every run."""
+        for run in list(self._runs.values()):
+            self.cancel(run, "reset")
+        self._runs.clear()
+        self._keys.clear()
+
+    # Life.
+
+    async def _live(self, run: ChatRun) -> None:
+        run.move("running")
+        run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
+        try:
+            await self._prepare(run)
+            telling = await self.agent.run(run.session)
+        except asyncio.CancelledError:
+            raise
+        except DeclinedError as refused:
+            if refused.error == "insufficient_balance":
+                await self._out_of_credit(run, refused.message)
+            else:
+                self._end_failed(run, str(refused))
+        except (ToolError, RunRefusedError) as refused:
+            self._end_failed(run, refused.message)
+        except Exception as failed:
+            _log.exception("the emulator could not go on with the run %s", run.id)
+            self._end_failed(run, f"The worker failed: {type(failed).__name__}")
+        else:
+            self._end_answered(run, telling.text, telling.finish_reason)
+        self.state.journal.notify()
+
+    async def _prepare(self, run: ChatRun) -> None:
+        session = run.session
+        session.asking = await with_pictures(self.agent.tools, session.asking)
+        references = list(run.body.get("media_references") or ())
+        context = run.body.get("media_context")
+        if isinstance(context, Mapping):
+            for key in _CONTEXT:
+                kind = next(kind for kind in ("image", "video", "audio") if kind in key.lower())
+                references += [{"url": url, "type": kind} for url in context.get(key) or ()]
+        session.shelf = await shelf_of(self.agent.tools, session.asking, references)
+
+    def _end_answered(self, run: ChatRun, content: str, finish_reason: str) -> None:
+        run.final_response = {"content": content, "finishReason": finish_reason}
+        results = run.session.results
+        failed = run.session.failed
+        if failed and failed == len(results):
+            run.failure_reason = str(results[-1]["error"])
+            self._end(run, "failed", {"failureReason": run.failure_reason, "finalResponse": run.final_response})
+        elif failed:
+            self._end(run, "partial_failure", {"finalResponse": run.final_response})
+        else:
+            self._end(run, "completed", {"finalResponse": run.final_response})
+
+    def _end_failed(self, run: ChatRun, reason: str) -> None:
+        run.failure_reason = reason
+        self._end(run, "failed", {"failureReason": reason})
+
+    def _end_cancelled(self, run: ChatRun, reason: str | None) -> None:
+        run.cancellation_reason = reason or "cancelled_by_user"
+        self._end(run, "cancelled", {"cancellationReason": run.cancellation_reason})
+
+    def _end(self, run: ChatRun, status: Any, payload: Mapping[str, Any]) -> None:
+        run.approval = None
+        run.move(status)
+        run.happened(f"run_{status}", {"status": status, **payload}, ends=True)
+
+    # Pauses.
+
+    async def approve(self, run: ChatRun, calls: list[Called]) -> None:
+        """Hold a run until its user agrees to what the tools cost, if that is to be asked."""
+        costs = [await self._cost(run, call) for call in calls]
+        units = [capacity_units(cost) for cost in costs]
+        limit = run.body.get("max_estimated_capacity_units")
+        if isinstance(limit, int | float) and sum(units) > limit:
+            raise RunRefusedError(400, f"The tools would take {sum(units)} capacity units, {limit} are allowed")
+        if not run.config.get("requireJobConfirmation") or not sum(units):
+            return
+        usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.asking.token]
+        threshold = run.config.get("jobConfirmationThresholdUsd")
+        if isinstance(threshold, int | float) and usd <= Decimal(str(threshold)):
+            return
+        paid = [(call, number) for call, number in zip(calls, units, strict=True) if number]
+        await self._pause(run, [call for call, _ in paid], "cost_approval_required", self._preview(run, paid))
+
+    async def _cost(self, run: ChatRun, call: Called) -> Decimal:
+        """What a tool would cost; one that cannot work costs nothing and will say why."""
+        if call["function"]["name"] in text_tools.TOOLS:
+            return Decimal(0)
+        try:
+            return await self.agent.tools.estimate(self.agent.tool_call(run.session, call))
+        except ToolError:
+            return Decimal(0)
+
+    def _preview(self, run: ChatRun, paid: list[tuple[Called, int]]) -> dict[str, Any]:
+        return {
+            "totalEstimatedCapacityUnits": sum(units for _, units in paid),
+            "tokenType": run.session.asking.token,
+            "validityUntil": iso(self.state.clock() + PREVIEW_SECONDS),
+            "perToolBreakdown": [
+                {"toolCallId": call["id"], "toolName": call["function"]["name"], "capacityUnits": units}
+                for call, units in paid
+            ],
+        }
+
+    def _renew(self, run: ChatRun, approval: Approval) -> None:
+        """Replace the preview of a pause by one that is valid from now on."""
+        if approval.preview is not None and self.state.clock() > approval.valid_until:
+            approval.valid_until = self.state.clock() + PREVIEW_SECONDS
+            approval.preview = {**approval.preview, "validityUntil": iso(approval.valid_until)}
+            run.previews.append(approval.preview)
+            run.happened("run_waiting_for_user", approval.waiting())
+
+    async def _pause(
+        self, run: ChatRun, calls: list[Called], reason: str, preview: Mapping[str, Any] | None, message: str = ""
+    ) -> None:
+        decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        told = message or f"{len(calls)} tool calls are to be paid for"
+        valid = self.state.clock() + PREVIEW_SECONDS
+        approval = run.approval = Approval(calls, reason, told, preview, valid, decision)
+        run.move("waiting_for_user")
+        if preview is not None:
+            run.previews.append(preview)
+            run.happened("run_awaiting_cost_confirmation", {"toolCallId": approval.ids[0]})
+        run.happened("run_waiting_for_user", approval.waiting())
+        self.state.journal.notify()
+        await decision
+
+    async def _out_of_credit(self, run: ChatRun, message: str) -> None:
+        """Without money a run waits, and can only be cancelled (chat §14.6)."""
+        await self._pause(run, [], "insufficient_credit", None, message)
+
+
+@define(eq=False)
+class _Follower:
+    """Writes what happens in a session into its run."""
+
+    runs: ChatRuns
+    run: ChatRun
+
+    def hear(self, piece: Mapping[str, Any]) -> None:
+        if piece.get("content"):
+            self.run.happened("assistant_delta", {"content": piece["content"]})
+
+    def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+        told = {"content": message["content"], "finishReason": turn.telling.finish_reason, "usage": dict(turn.usage)}
+        self.run.happened("assistant_message", {**told, "toolCalls": message.get("tool_calls", [])})
+
+    async def approve(self, calls: list[Called]) -> None:
+        await self.runs.approve(self.run, calls)
+
+    def began(self, call: Called) -> None:
+        told = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
+        arguments = call["function"]["arguments"]
+        self.run.tool_calls.append({**call, "toolCallId": call["id"], "status": "running"})
+        self.run.happened("tool_call_started", {**told, "arguments": arguments})
+
+    def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+        status = "completed" if result["success"] else "failed"
+        self.run.tool_calls[-1]["status"] = status
+        self.run.keep(call, media, list(result.get("urls", ())) if media else [])
+        told = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
+        self.run.happened(f"tool_call_{status}", told)
+        self.runs.state.journal.notify()
+
+
+def inline_media(body: Mapping[str, Any]) -> list[str]:
+    """Return where a request has media that are no http(s) URLs (chat §12.1)."""
+    found = []
+
+    def look(path: str, value: Any) -> None:
+        if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
+            found.append(path)
+
+    for at, message in enumerate(_list(body.get("messages"))):
+        for number, part in enumerate(_list(message.get("content") if isinstance(message, Mapping) else None)):
+            image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
+            if isinstance(image, Mapping):
+                look(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
+    for at, reference in enumerate(_list(body.get("media_references"))):
+        if isinstance(reference, Mapping):
+            look(f"mediaReferences[{at}].url", reference.get("url"))
+            found.extend(
+                f"mediaReferences[{at}].{key}"
+                for key in ("dataUri", "data_uri")
+                if isinstance(reference.get(key), str) and reference[key].strip()
+            )
+    context = body.get("media_context")
+    for key in _CONTEXT:
+        for at, url in enumerate(_list(context.get(key)) if isinstance(context, Mapping) else ()):
+            look(f"mediaContext.{key}[{at}]", url)
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
