@@ -99,7 +99,7 @@ class Http:
         raise no_answer(call, route.url, limit)
 
     async def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
-        """Send a source as the body of a call, streamed."""
+        """Send a source as the body of a call, streamed. OSError when the source cannot be read to its end."""
         timeout = self._settings.timeouts.transfer
         route = Route(call, self._settings)
         loop = asyncio.get_running_loop()
@@ -110,8 +110,15 @@ class Http:
                 def moved(more: bool) -> None:
                     stuck.reschedule(loop.time() + timeout if more else None)
 
-                async with self._open(call, route, timeout, SourcePayload(source, moved)) as response:
-                    return _reply(route, response, await _beginning(response))
+                body = SourcePayload(source, moved)
+                try:
+                    async with self._open(call, route, timeout, body) as response:
+                        return _reply(route, response, await _beginning(response))
+                except SogniConnectionError:
+                    # The library takes an error of the file for one of the connection.
+                    if body.error is not None:
+                        raise body.error from None
+                    raise
         except TimeoutError:
             if not stuck.expired():
                 raise

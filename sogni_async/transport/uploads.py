@@ -6,7 +6,9 @@ Made by the HTTP side. A few pieces of it are in memory, never the whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
@@ -15,10 +17,15 @@ from sogni.machine.sources import MediaSource
 from sogni.settings import TRANSFER_CHUNK
 
 
-class SourcePayload(Payload):
-    """A body that can be sent again: it opens the source anew each time.
+class SourceError(Exception):
+    """Tell the library that the body ended; what happened is the `error` of the payload."""
 
-    `moved` is called with True before each piece, with False after the last.
+
+class SourcePayload(Payload):
+    """A body of known length that can be sent again: it opens the source anew each time.
+
+    `moved` is called with True before each piece, with False after the last. `error` is what the reading ended
+    with when it was not the end: the library reports it as an error of the connection.
     """
 
     def __init__(self, source: MediaSource, moved: Callable[[bool], None]) -> None:
@@ -26,18 +33,40 @@ class SourcePayload(Payload):
         self._source = source
         self._moved = moved
         self._size = source.size
+        self.error: Exception | None = None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send all of it."""
-        small = self._source.size <= TRANSFER_CHUNK
-        with self._source.open() as file:
-            while True:
-                # In a thread: a disk may take its time. A single piece is not worth one.
-                chunk = file.read(TRANSFER_CHUNK) if small else await asyncio.to_thread(file.read, TRANSFER_CHUNK)
-                self._moved(bool(chunk))
-                if not chunk:
-                    return
+        """Send all of it. SourceError when it cannot be read to its end."""
+        self.error = None
+        left = self._source.size
+        with ExitStack() as stack:
+            with self._reading():
+                file = stack.enter_context(self._source.open())
+            while left:
+                with self._reading():
+                    chunk = await self._piece(file, min(TRANSFER_CHUNK, left))
+                self._moved(True)
                 await writer.write(chunk)
+                left -= len(chunk)
+        self._moved(False)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.error = error
+            # Not as it is: after an OSError the library would connect again and read once more.
+            raise SourceError from error
+
+    async def _piece(self, file: BinaryIO, size: int) -> bytes:
+        # In a thread: a disk may take its time. A single piece is not worth one.
+        alone = self._source.size <= TRANSFER_CHUNK
+        chunk = file.read(size) if alone else await asyncio.to_thread(file.read, size)
+        if not chunk:
+            # The host would wait for the rest for ever.
+            raise OSError(f"{self._source.name} became shorter while it was uploaded")
+        return chunk
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Never asked for: media is no text."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import traceback
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from sogni.errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
-from sogni.machine.sources import open_source
+from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.machine.sources import MediaSource, open_source
 from sogni.protocol.http import HttpCall, HttpReply, get, post
 from sogni.protocol.upload_plan import put_call
+from sogni.settings import TRANSFER_CHUNK
 from tests.transport_async.peers import KEY, serving, talking
 
 MEGABYTE = 1024 * 1024
@@ -253,6 +257,95 @@ async def test_an_upload_that_nobody_takes_runs_out_of_time(tmp_path: Path) -> N
         with pytest.raises(SogniTimeoutError) as caught:
             await http.upload(put_call(f"{base}/put?{SIGNED}", None, source.size), source)
     assert caught.value.phase == "transfer"
+
+
+class Disk(io.RawIOBase):
+    """A file of which `good` bytes can be read; then comes `then`."""
+
+    def __init__(self, good: int, then: Callable[[], bytes]) -> None:
+        self._left, self._then = good, then
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._left:
+            return self._then()
+        size = min(size, self._left) if size >= 0 else self._left
+        self._left -= size
+        return b"x" * size
+
+
+class Source(MediaSource):
+    """A source of an announced size on such a disk; without one it is gone."""
+
+    def __init__(self, size: int, disk: Disk | None) -> None:
+        super().__init__("photo.png", size, b"")
+        self._disk = disk
+
+    def open(self) -> Any:
+        if self._disk is None:
+            raise FileNotFoundError(2, "No such file or directory", "photo.png")
+        return self._disk
+
+
+def broken() -> bytes:
+    raise OSError(5, "Input/output error")
+
+
+def closed() -> bytes:
+    raise ValueError("read of closed file")
+
+
+async def takes_uploads(request: web.Request) -> web.Response:
+    return web.Response(text=str(len(await request.read())))
+
+
+@pytest.mark.parametrize("size", [50_000, 3 * TRANSFER_CHUNK])
+async def test_a_file_that_grows_is_sent_as_far_as_it_was_announced(size: int) -> None:
+    async with serving(takes_uploads) as base, talking(base) as http:
+        for _ in range(2):
+            source = Source(size, Disk(size + 40_000, bytes))
+            assert (await http.upload(put_call(f"{base}/put", None, size), source)).body == str(size).encode()
+
+
+@pytest.mark.parametrize("size", [50_000, 3 * TRANSFER_CHUNK])
+@pytest.mark.parametrize(
+    ("then", "kind", "message"),
+    [
+        (broken, OSError, "Input/output error"),
+        (bytes, OSError, "photo.png became shorter while it was uploaded"),
+        (closed, ValueError, "read of closed file"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_to_its_end_is_no_trouble_of_the_connection(
+    then: Callable[[], bytes], kind: type[Exception], message: str, size: int
+) -> None:
+    async with serving(takes_uploads) as base, talking(base) as http:
+        source = Source(size, Disk(20_000, then))
+        with pytest.raises(kind, match=message) as caught:
+            await http.upload(put_call(f"{base}/put?{SIGNED}", None, size), source)
+        assert (await http.send(get("/a"))).ok
+    assert not isinstance(caught.value, SogniError)
+    assert SIGNED not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_file_that_is_gone_is_no_trouble_of_the_connection() -> None:
+    async with serving(takes_uploads) as base, talking(base) as http:
+        with pytest.raises(FileNotFoundError):
+            await http.upload(put_call(f"{base}/put", None, 9), Source(9, None))
+
+
+async def test_an_upload_whose_connection_breaks_is_a_lost_connection() -> None:
+    async def leaves(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(leaves) as base, talking(base) as http:
+        source = open_source("image", b"y" * 5_000_000)
+        with pytest.raises(SogniConnectionError, match=r"cannot reach 127\.0\.0\.1:\d+: "):
+            await http.upload(put_call(f"{base}/put?{SIGNED}", None, source.size), source)
 
 
 async def test_a_host_that_cannot_be_reached_is_named_with_the_cause() -> None:
