@@ -24,7 +24,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except ValidationError as error:
-            if not found_here(error):
+            if not found_here(error) or error.findings:
                 raise
             raise click.UsageError(_with_option(ctx, error)) from error
 

@@ -48,7 +48,8 @@ def ended(run: Callable[[], Any]) -> int:
         give_up_stdout()
         return DONE
     except (Exception, KeyboardInterrupt) as error:
-        say(words_of(error))
+        for line in lines_of(error):
+            say(line)
         return code_of(error)
     return outcome if isinstance(outcome, int) else DONE
 
@@ -64,6 +65,12 @@ def code_of(error: BaseException) -> int:
     if isinstance(error, AuthenticationError):
         return AUTHENTICATION
     return TIMED_OUT if isinstance(error, SogniTimeoutError) else FAILED
+
+
+def lines_of(error: BaseException) -> list[str]:
+    """What an error says, on one line; several mistakes found at once have one each, with the rule."""
+    findings = error.findings if isinstance(error, ValidationError) else ()
+    return [f"{it} ({it.rule})" for it in findings] or [words_of(error)]
 
 
 def words_of(error: BaseException) -> str:

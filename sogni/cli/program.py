@@ -23,8 +23,11 @@ from .estimate import estimate
 from .image import image
 from .models import models
 from .music import music
+from .replay import replay
 from .session import login, logout
+from .template import template
 from .video import video
+from .workflow import workflow
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +44,10 @@ def sogni(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (image, video, music, models, estimate, account, login, logout, check, emulator):
+_COMMANDS = (
+    *(image, video, music, workflow, template, replay, models, estimate, account, login, logout, check, emulator),
+)
+for _command in _COMMANDS:
     sogni.add_command(_command)
 
 

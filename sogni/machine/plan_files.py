@@ -16,7 +16,7 @@ from attrs import evolve
 
 from ..errors import ValidationError
 from ..models.converter import read, to_dict, wire_form
-from ..models.workflow_plans import WorkflowInput
+from ..models.workflow_plans import PlanFinding, WorkflowInput
 from ..protocol.plan_check import plan_findings, refuse
 from .plan_json import json_text, parse_json
 from .plan_yaml import parse_yaml, yaml_text
@@ -24,20 +24,43 @@ from .plan_yaml import parse_yaml, yaml_text
 Parsed = tuple[Any, Sequence[int]]
 """What a file holds, and the line of each of its steps."""
 
+_PARSERS: Mapping[str, Callable[[Path, str], Parsed]] = {
+    ".json": parse_json,
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+}
+_WRITERS: Mapping[str, Callable[[Any], str]] = {".json": json_text, ".yaml": yaml_text, ".yml": yaml_text}
+SUFFIXES = tuple(_PARSERS)
+
 
 def load_plan(path: str | os.PathLike[str]) -> WorkflowInput:
     """The plan in a file. ValidationError names file, line and step of everything that is wrong; OSError."""
+    value, lines = read_values(path)
+    wire = wire_form(WorkflowInput, value)
+    refuse(_located(path, lines, plan_findings(wire, whole=False)))
+    return read(WorkflowInput, wire, str(path))
+
+
+def located(path: str | os.PathLike[str], findings: Sequence[PlanFinding]) -> list[PlanFinding]:
+    """Findings about a plan that was read from a file, each message with the file and the line of its step."""
+    return _located(path, read_values(path)[1], findings)
+
+
+def read_values(path: str | os.PathLike[str]) -> Parsed:
+    """What a file in YAML or JSON holds, unchecked. ValidationError names file and line; OSError, ImportError."""
     file = Path(path)
     parse = _chosen(file, _PARSERS)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValidationError(f"{file}: is not a text in UTF-8", field="path") from error
-    value, lines = parse(file, text)
-    wire = wire_form(WorkflowInput, value)
-    found = plan_findings(wire, whole=False)
-    refuse([evolve(it, message=f"{_where(file, lines, it.index)}: {it.message}") for it in found])
-    return read(WorkflowInput, wire, str(file))
+    parsed: Parsed = parse(file, text)
+    return parsed
+
+
+def _located(path: str | os.PathLike[str], lines: Sequence[int], findings: Sequence[PlanFinding]) -> list[PlanFinding]:
+    where = {it.index: str(path) if it.index is None else f"{path}:{lines[it.index]}" for it in findings}
+    return [evolve(it, message=f"{where[it.index]}: {it.message}") for it in findings]
 
 
 def save_plan(plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
@@ -55,18 +78,6 @@ def save_plan(plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
     finally:
         place.unlink(missing_ok=True)
     return file
-
-
-def _where(file: Path, lines: Sequence[int], index: int | None) -> str:
-    return str(file) if index is None else f"{file}:{lines[index]}"
-
-
-_PARSERS: Mapping[str, Callable[[Path, str], Parsed]] = {
-    ".json": parse_json,
-    ".yaml": parse_yaml,
-    ".yml": parse_yaml,
-}
-_WRITERS: Mapping[str, Callable[[Any], str]] = {".json": json_text, ".yaml": yaml_text, ".yml": yaml_text}
 
 
 def _chosen(file: Path, by_suffix: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:

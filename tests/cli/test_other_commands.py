@@ -34,6 +34,9 @@ def test_without_a_command_there_is_help(sogni: Run) -> None:
     [
         *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("emulator",)],
         *[("estimate",), ("estimate", "image"), ("estimate", "video"), ("estimate", "music")],
+        *[("workflow", it) for it in ("start", "watch", "list", "get", "save", "cancel", "resume", "reseed", "check")],
+        *[("template", it) for it in ("list", "get", "create", "update", "delete", "fork")],
+        *[("workflow",), ("template",), ("replay",), ("replay", "list"), ("replay", "get")],
     ],
 )
 def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:

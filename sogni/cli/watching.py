@@ -1,0 +1,152 @@
+"""Following a workflow: decides what is shown while it runs, and how a command ends with it.
+
+Called by the commands that watch. On a terminal a tree of the steps is drawn on standard error; in a pipe every change
+is a line on standard output. A workflow goes on whatever becomes of the command.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import SogniError, SogniTimeoutError
+from ..models.workflows import WORKFLOW_ENDS, WorkflowRecord
+from ..settings import check_seconds
+from .ending import Interrupted
+from .output import on_terminal
+from .workflow_progress import WorkflowProgress
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from ..client import SogniClient
+
+_COLOURS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
+
+
+def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet: bool) -> WorkflowRecord:
+    """Follow a workflow until it ends or waits for its user, and return its record.
+
+    `quiet` shows nothing in a pipe. Raises `SogniTimeoutError` and `Interrupted`; the workflow goes on.
+    """
+    limit = check_seconds("timeout", timeout)
+    progress = WorkflowProgress(workflow_id)
+    try:
+        with _showing(progress, quiet=quiet) as tell:
+            return _followed(client, progress, limit, tell)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; workflow {workflow_id} goes on") from None
+
+
+def refuse_failure(record: WorkflowRecord) -> None:
+    """SogniError unless a workflow is completed."""
+    if record.status == "completed":
+        return
+    why = (record.error.message if record.error else None) or record.waiting_reason
+    reason = f": {why}" if why else ""
+    if record.status in WORKFLOW_ENDS:
+        raise SogniError(f"workflow {record.workflow_id} ended with status {record.status}{reason}")
+    resume = f"; see 'sogni workflow resume {record.workflow_id}'"
+    raise SogniError(f"workflow {record.workflow_id} waits for its user{reason}{resume}")
+
+
+def _followed(
+    client: SogniClient, progress: WorkflowProgress, limit: float | None, tell: Callable[[], None]
+) -> WorkflowRecord:
+    def asked() -> WorkflowRecord:
+        record = client.workflows.get(progress.workflow_id)
+        progress.take_record(record)
+        tell()
+        return record
+
+    with client.workflows.stream_events(progress.workflow_id) as frames, _closing(frames.close, limit) as late:
+        record = asked()
+        while not _pauses(record):
+            for frame in frames:
+                if not progress.take_frame(frame):
+                    break
+                tell()
+            else:
+                if late.is_set():
+                    words = f"workflow {progress.workflow_id} has not ended within {limit:g} seconds and goes on"
+                    raise SogniTimeoutError(words, phase="total", timeout=limit)
+                return asked()
+            record = asked()
+        return record
+
+
+def _pauses(record: WorkflowRecord) -> bool:
+    return record.ended or record.status == "waiting_for_user"
+
+
+@contextmanager
+def _closing(close: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
+    """Close something after some seconds; the event tells that it was."""
+    late = threading.Event()
+    if seconds is None:
+        yield late
+        return
+
+    def end() -> None:
+        late.set()
+        close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextmanager
+def _showing(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """How changes are told while the work lasts; what was drawn vanishes at the end."""
+    if not on_terminal(sys.stderr):
+        yield lambda: None if quiet else _lines(progress)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    with Live(
+        get_renderable=lambda: tree(progress),
+        console=console,
+        refresh_per_second=8,
+        transient=True,
+        redirect_stdout=False,
+    ):
+        yield lambda: None
+
+
+def _lines(progress: WorkflowProgress) -> None:
+    for row in progress.changes():
+        click.echo("\t".join(" ".join(cell.split()) for cell in row))
+    # Whoever reads the pipe wants to know now.
+    sys.stdout.flush()
+
+
+def tree(progress: WorkflowProgress) -> Tree:
+    """The workflow and its steps as they are now."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def line(name: str, status: str, detail: str) -> Any:
+        shown = Text(overflow="ellipsis", no_wrap=True)
+        shown.append(f"{name} ")
+        shown.append(status, style=_COLOURS.get(status, "dim"))
+        shown.append(f" {detail}" if detail else "")
+        return shown
+
+    (_, status, detail), *steps = progress.rows()
+    drawn = Tree(line(progress.title or progress.workflow_id, status, detail))
+    for row in steps:
+        drawn.add(line(*row))
+    return drawn

@@ -1,0 +1,287 @@
+"""`sogni workflow`: plans of several steps that the service carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..machine.plan_files import load_plan, located
+from ..models.converter import to_dict
+from ..models.workflows import WorkflowRecord
+from .access import JSON, Access, accessing
+from .commands import Command, Group
+from .ending import USAGE
+from .output import print_json, print_paths, print_table
+from .target import check_directory
+from .watching import refuse_failure, watch
+from .workflow_options import check_media, plan_or_template, read_inputs, read_seeds, upload_media
+
+if TYPE_CHECKING:
+    from ..client import SogniClient
+
+_ID = click.argument("workflow_id", metavar="ID")
+_WATCH = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends or waits for you.")
+_TIMEOUT = click.option("--timeout", type=float, metavar="SECONDS", help="Stop watching after this long.")
+_OUTPUT = click.option(
+    "-o",
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Save what it made there, once it has ended.",
+)
+_TOKEN = click.option("--token", "token_type", type=click.Choice(("spark", "sogni")), help="The token that pays.")
+_BILLING = click.option(
+    "--billing-mode", type=click.Choice(("auto", "subscription", "tokens")), help="What pays for it."
+)
+_KEY = click.option(
+    "--idempotency-key", metavar="KEY", help="Repeating a command with the same key starts nothing new."
+)
+
+
+@click.group(cls=Group)
+def workflow() -> None:
+    """Plans of several steps that the service carries out, whether or not anybody watches."""
+
+
+@workflow.command(cls=Command)
+@click.argument("plan")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input of a template; repeatable.")
+@click.option("--media", multiple=True, metavar="FILE", help="A file or address for $input_media; repeatable.")
+@click.option("--strict", is_flag=True, help="Refuse tools and arguments that are not known here.")
+@click.option("--ask-cost", is_flag=True, help="Wait for an approval of the cost before anything is made.")
+@click.option("--max-capacity-units", "max_estimated_capacity_units", type=float, help="Refuse to spend more.")
+@_TOKEN
+@_BILLING
+@_KEY
+@_WATCH
+@_TIMEOUT
+@_OUTPUT
+@accessing
+def start(
+    access: Access,
+    plan: str,
+    inputs: tuple[str, ...],
+    media: tuple[str, ...],
+    strict: bool,
+    ask_cost: bool,
+    watching: bool,
+    timeout: float | None,
+    output_dir: Path | None,
+    **options: Any,
+) -> None:
+    """Start PLAN: a file in YAML or JSON, or the id of a template."""
+    check_media(media)
+    given = plan_or_template(plan, read_inputs(inputs), media, strict=strict)
+    _check_output(output_dir, watching=watching)
+    with access.client(timeout) as client:
+        given["media_references"] = upload_media(client, media) or None
+        given["confirm_cost"] = False if ask_cost else None
+        record = client.workflows.start(**given, **options)
+        _go_on(client, access, record, timeout, output_dir, watching=watching)
+
+
+@workflow.command(cls=Command)
+@click.argument("plan", type=click.Path(dir_okay=False))
+@click.option("--local", is_flag=True, help="Taken for granted.")
+@JSON
+def check(plan: str, local: bool, as_json: bool) -> None:
+    """Check a PLAN file, its tools and arguments too; sends nothing."""
+    found = located(plan, load_plan(plan).check())
+    if as_json:
+        print_json([to_dict(it) for it in found])
+    else:
+        print_table(("severity", "rule", "finding"), [(it.severity, it.rule, it.message) for it in found])
+    if any(it.severity == "error" for it in found):
+        raise click.exceptions.Exit(USAGE)
+
+
+@workflow.command("watch", cls=Command)
+@_ID
+@_TIMEOUT
+@_OUTPUT
+@accessing
+def follow(access: Access, workflow_id: str, timeout: float | None, output_dir: Path | None) -> None:
+    """Follow a workflow until it ends or waits for you."""
+    _check_output(output_dir, watching=True)
+    with access.client(timeout) as client:
+        _watched(client, access, workflow_id, timeout, output_dir)
+
+
+@workflow.command("list", cls=Command)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many to leave out.")
+@accessing
+def list_(access: Access, limit: int, offset: int) -> None:
+    """List the workflows of the account."""
+    with access.client() as client:
+        found = client.workflows.list(limit=limit, offset=offset)
+    if access.as_json:
+        print_json(to_dict(found))
+        return
+    rows = [
+        (it.workflow_id, it.status or "", f"{it.create_time:%Y-%m-%d %H:%M}" if it.create_time else "", it.title or "")
+        for it in found
+    ]
+    print_table(("id", "status", "created", "title"), rows)
+
+
+@workflow.command(cls=Command)
+@_ID
+@accessing
+def get(access: Access, workflow_id: str) -> None:
+    """Show a workflow, its steps and what it made."""
+    with access.client() as client:
+        _print_record(access, client.workflows.get(workflow_id))
+
+
+@workflow.command(cls=Command)
+@_ID
+@click.option(
+    "-o",
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIRECTORY",
+    help="Where to save; the current directory by default.",
+)
+@accessing
+def save(access: Access, workflow_id: str, output_dir: Path) -> None:
+    """Save what a workflow made."""
+    check_directory(output_dir)
+    with access.client() as client:
+        paths = list(client.workflows.save_artifacts(workflow_id, output_dir))
+    if access.as_json:
+        print_json({"workflowId": workflow_id, "files": [str(path) for path in paths]})
+    else:
+        print_paths(paths)
+
+
+@workflow.command(cls=Command)
+@_ID
+@accessing
+def cancel(access: Access, workflow_id: str) -> None:
+    """End a workflow; steps under way stop when they can."""
+    with access.client() as client:
+        _print_state(access, client.workflows.cancel(workflow_id))
+
+
+@workflow.command(cls=Command)
+@_ID
+@_TOKEN
+@_BILLING
+@_WATCH
+@_TIMEOUT
+@_OUTPUT
+@accessing
+def resume(
+    access: Access,
+    workflow_id: str,
+    watching: bool,
+    timeout: float | None,
+    output_dir: Path | None,
+    **options: Any,
+) -> None:
+    """Let a workflow go on that waits for you; approves its cost if that is what it waits for."""
+    _check_output(output_dir, watching=watching)
+    with access.client(timeout) as client:
+        resumed = client.workflows.resume(workflow_id, **options)
+        _go_on(client, access, resumed.workflow, timeout, output_dir, watching=watching)
+
+
+@workflow.command(cls=Command)
+@_ID
+@click.option("--seed", "seeds", multiple=True, metavar="STEP=SEED", help="The seed of a step; repeatable.")
+@_TOKEN
+@_BILLING
+@_KEY
+@_WATCH
+@_TIMEOUT
+@_OUTPUT
+@accessing
+def reseed(
+    access: Access,
+    workflow_id: str,
+    seeds: tuple[str, ...],
+    watching: bool,
+    timeout: float | None,
+    output_dir: Path | None,
+    **options: Any,
+) -> None:
+    """Start another take of a workflow that has ended, with other seeds."""
+    overrides = read_seeds(seeds) or None
+    _check_output(output_dir, watching=watching)
+    with access.client(timeout) as client:
+        take = client.workflows.reseed(workflow_id, seed_overrides=overrides, **options)
+        _go_on(client, access, take.workflow, timeout, output_dir, watching=watching)
+
+
+# -- what the commands have in common
+
+
+def _check_output(output_dir: Path | None, *, watching: bool) -> None:
+    if output_dir is not None:
+        if not watching:
+            raise click.UsageError("--output-dir needs --watch; 'sogni workflow save' saves later")
+        check_directory(output_dir)
+
+
+def _go_on(
+    client: SogniClient,
+    access: Access,
+    record: WorkflowRecord,
+    timeout: float | None,
+    output_dir: Path | None,
+    *,
+    watching: bool,
+) -> None:
+    if watching:
+        _watched(client, access, record.workflow_id, timeout, output_dir)
+    else:
+        _print_state(access, record)
+
+
+def _watched(
+    client: SogniClient, access: Access, workflow_id: str, timeout: float | None, output_dir: Path | None
+) -> None:
+    """Follow a workflow, and print what it made: files when they are saved, else addresses."""
+    record = watch(client, workflow_id, timeout, quiet=access.as_json)
+    paths: list[Path] = []
+    if output_dir is not None and record.ended:
+        paths = list(client.workflows.save_artifacts(workflow_id, output_dir))
+    if access.as_json:
+        print_json(_with_files(record, paths if output_dir is not None else None))
+    elif output_dir is not None:
+        print_paths(paths)
+    else:
+        print_table(("artifact", "type", "address"), _artifacts(record))
+    refuse_failure(record)
+
+
+def _with_files(record: WorkflowRecord, paths: list[Path] | None) -> Mapping[str, Any]:
+    document: dict[str, Any] = to_dict(record)
+    return document if paths is None else {**document, "files": [str(path) for path in paths]}
+
+
+def _print_state(access: Access, record: WorkflowRecord) -> None:
+    if access.as_json:
+        print_json(to_dict(record))
+    else:
+        print_table(("id", "status", "title"), [(record.workflow_id, record.status or "", record.title or "")])
+
+
+def _print_record(access: Access, record: WorkflowRecord) -> None:
+    if access.as_json:
+        print_json(to_dict(record))
+        return
+    from .workflow_progress import WorkflowProgress
+
+    progress = WorkflowProgress(record.workflow_id)
+    progress.take_record(record)
+    print_table(("step", "status", ""), [*progress.rows(), *_artifacts(record)])
+
+
+def _artifacts(record: WorkflowRecord) -> list[tuple[str, str, str]]:
+    return [("artifact", it.media_type or it.type or "", it.url) for it in record.artifacts if it.url]

@@ -1,0 +1,91 @@
+"""What is known and drawn of a workflow while it runs."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sogni.cli.watching import refuse_failure, tree
+from sogni.cli.workflow_progress import WorkflowProgress
+from sogni.errors import SogniError
+from sogni.models.converter import from_dict
+from sogni.models.workflows import WorkflowRecord, WorkflowSseEvent
+
+PLAN = {"steps": [{"id": "a", "toolName": "edit_image"}, {"toolName": "stitch_video"}]}
+
+
+def record(**wire: Any) -> WorkflowRecord:
+    return from_dict(WorkflowRecord, {"workflowId": "wf_1", "status": "running", "input": PLAN, **wire})
+
+
+def known(**wire: Any) -> WorkflowProgress:
+    progress = WorkflowProgress("wf_1")
+    progress.take_record(record(**wire))
+    return progress
+
+
+def frame(data: Any) -> WorkflowSseEvent:
+    return WorkflowSseEvent(data=data)
+
+
+def test_steps_come_from_the_plan_before_anything_is_said_of_them() -> None:
+    assert known().rows() == [
+        ("workflow", "running", "wf_1"),
+        ("a", "pending", "edit_image"),
+        ("step-2", "pending", "stitch_video"),
+    ]
+
+
+def test_the_record_says_what_became_of_them() -> None:
+    failed = {"id": "a", "status": "failed", "error": {"message": "no worker"}}
+    progress = known(status="failed", steps=[failed, {"index": 1, "status": "skipped"}], error={"message": "it failed"})
+    assert progress.rows() == [
+        ("workflow", "failed", "it failed"),
+        ("a", "failed", "no worker"),
+        ("step-2", "skipped", "stitch_video"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "record", [{"input": None}, {"input": {"steps": "x"}}, {"input": {"steps": [5]}}, {"steps": []}]
+)
+def test_what_cannot_be_read_is_left_out(record: dict[str, Any]) -> None:
+    assert known(**record).rows()[0] == ("workflow", "running", "wf_1")
+
+
+def test_a_frame_may_tell_of_a_step_or_that_the_record_has_more_to_say() -> None:
+    progress = known()
+    assert progress.take_frame(frame(None))
+    assert progress.take_frame(frame({"status": "running"}))
+    assert progress.take_frame(frame({"step": {"id": "a", "status": "completed"}}))
+    assert progress.rows()[1] == ("a", "completed", "edit_image")
+    assert not progress.take_frame(frame({"status": "completed"}))
+    assert not progress.take_frame(frame({"something": "new"}))
+
+
+def test_only_changes_are_told() -> None:
+    progress = known()
+    assert len(list(progress.changes())) == 3
+    assert list(progress.changes()) == []
+    progress.take_frame(frame({"step": {"id": "a", "status": "running"}}))
+    assert list(progress.changes()) == [("a", "running", "edit_image")]
+
+
+def test_the_tree_has_a_line_for_every_step() -> None:
+    console = Console(file=io.StringIO(), width=40, color_system=None)
+    console.print(tree(known(title="A plan with [brackets] and a very long title indeed")))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].startswith("A plan with [brackets]")
+    assert [line.strip() for line in lines[1:]] == ["├── a pending edit_image", "└── step-2 pending stitch_video"]
+    assert all(len(line) <= 40 for line in lines)
+
+
+def test_completed_is_the_only_success() -> None:
+    refuse_failure(record(status="completed"))
+    with pytest.raises(SogniError, match=r"^workflow wf_1 ended with status partial_failure: no worker$"):
+        refuse_failure(record(status="partial_failure", error={"message": "no worker"}))
+    with pytest.raises(SogniError, match=r"waits for its user: insufficient_credit; see 'sogni workflow resume wf_1'"):
+        refuse_failure(record(status="waiting_for_user", waitingReason="insufficient_credit"))
