@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,37 +12,15 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from tests.emulator.media import opened
+from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
 from tests.emulator.workflows import FILM, ROOT, ended, frames, get, plan, run, start, still
 
-PROGRAM = """
-import sys, threading
-from sogni.emulator import LocalSupernet
-supernet = LocalSupernet(data=sys.argv[1], step_time=float(sys.argv[2]), seed=3, rest_port=int(sys.argv[3])).start()
-print(supernet.rest_endpoint, supernet.api_key, flush=True)
-threading.Event().wait()
-"""
 
-
-class Process:
-    """An emulator in a process of its own, which can be killed."""
-
-    def __init__(self, directory: Path, step_time: float, port: int = 0) -> None:
-        command = [sys.executable, "-c", PROGRAM, str(directory), str(step_time), str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.rest_endpoint, self.api_key = self.process.stdout.readline().split()
-        self.port = int(self.rest_endpoint.rpartition(":")[2])
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def wire(self) -> Wire:
-        stand_in: Any = SimpleNamespace(rest_endpoint=self.rest_endpoint, socket_endpoint="", api_key=self.api_key)
-        return Wire(stand_in)
+def wire_of(emulator: EmulatorProcess) -> Wire:
+    values = {name: getattr(emulator, name) for name in ("rest_endpoint", "socket_endpoint", "api_key")}
+    stand_in: Any = SimpleNamespace(**values)
+    return Wire(stand_in)
 
 
 @pytest.fixture
@@ -113,8 +88,8 @@ def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
 def test_a_workflow_goes_on_after_the_emulator_was_killed(directory: Path) -> None:
-    first = Process(directory, 0.05)
-    with first.wire() as wire:
+    first = EmulatorProcess(directory, 0.05)
+    with wire_of(first) as wire:
         name = start(wire, plan(*FILM))["workflowId"]
         deadline = time.monotonic() + 30
         while not any(step["status"] == "completed" for step in get(wire, name)["steps"]):
@@ -122,10 +97,10 @@ def test_a_workflow_goes_on_after_the_emulator_was_killed(directory: Path) -> No
             time.sleep(0.01)
         first.kill()
         seen: list[int] = []
-    second = Process(directory, 0, first.port)
+    second = EmulatorProcess(directory, 0, first.port)
     try:
         assert (second.api_key, second.port) == (first.api_key, first.port)
-        with second.wire() as wire:
+        with wire_of(second) as wire:
             record = ended(wire, name)
             told = frames(wire, name)
             seen = [frame["id"] for frame in told]

@@ -1,0 +1,36 @@
+"""An emulator in a process of its own, which can be killed and started again on the same data and port."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import sys, threading
+from sogni.emulator import LocalSupernet
+supernet = LocalSupernet(data=sys.argv[1], step_time=float(sys.argv[2]), seed=3, rest_port=int(sys.argv[3])).start()
+for rule in sys.argv[4:]:
+    supernet.faults.cut_stream("*/stream", after_events=int(rule), truncate=True)
+print(supernet.rest_endpoint, supernet.socket_endpoint, supernet.api_key, flush=True)
+threading.Event().wait()
+"""
+
+
+class EmulatorProcess:
+    """A running process. ``cuts`` are events after which its next streams are cut, one stream after the other."""
+
+    def __init__(self, directory: Path, step_time: float, port: int = 0, *, cuts: tuple[int, ...] = ()) -> None:
+        values = (str(directory), str(step_time), str(port), *map(str, cuts))
+        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *values], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.rest_endpoint, self.socket_endpoint, self.api_key = self.process.stdout.readline().split()
+        self.port = int(self.rest_endpoint.rpartition(":")[2])
+
+    def kill(self) -> None:
+        """End the process without giving it a chance to tidy up. May be called again."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
