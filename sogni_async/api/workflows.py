@@ -26,7 +26,16 @@ from .templates import Templates
 
 
 class Workflows:
-    """Durable workflows, and the templates they are saved as. They need no socket."""
+    """Durable workflows, and the templates they are saved as. They need no socket.
+
+    >>> from sogni_async import SogniClient
+    >>> step = {"tool_name": "generate_image", "arguments": {"prompt": "a red kite", "width": 256, "height": 256}}
+    >>> async with SogniClient.local() as client:
+    ...     workflow = await client.workflows.start(input={"title": "Kites", "steps": [step]})
+    ...     workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+    >>> workflow.status
+    'completed'
+    """
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
