@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         RunRuntimeConfig,
         RunScope,
         RunTimestamps,
+        RunToolResult,
         RunWaiting,
         RunWaitingDetails,
         ToolCost,
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
         WorkflowReseed,
         WorkflowResumption,
         WorkflowSseEvent,
+        WorkflowStepRecord,
     )
     from .protocol.event_readers import parse_creative_workflow_sse_chunk
     from .protocol.run_redaction import redact_run_record
@@ -281,6 +283,7 @@ __all__ = [
     "RunRuntimeConfig",
     "RunScope",
     "RunTimestamps",
+    "RunToolResult",
     "RunWaiting",
     "RunWaitingDetails",
     "ServerError",
@@ -338,6 +341,7 @@ __all__ = [
     "WorkflowResumption",
     "WorkflowSseEvent",
     "WorkflowStep",
+    "WorkflowStepRecord",
     "WorkflowTemplate",
     "Workflows",
     "__version__",

@@ -45,7 +45,7 @@ _HOMES = {
     "models.rewards": ("Reward",),
     "models.runs": (
         "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "MediaContext", "RunFinalResponse", "RunRequest",
-        "RunRuntimeConfig", "RunScope", "RunTimestamps", "RunWaiting", "RunWaitingDetails", "ToolCost",
+        "RunRuntimeConfig", "RunScope", "RunTimestamps", "RunToolResult", "RunWaiting", "RunWaitingDetails", "ToolCost",
     ),
     "models.session": ("Session", "TokenPair", "Wallet"),
     "models.stats": ("LeaderboardEntry",),
@@ -58,7 +58,7 @@ _HOMES = {
     "models.workflow_plans": ("PlanFinding", "WorkflowDependency", "WorkflowInput", "WorkflowStep"),
     "models.workflows": (
         "MediaReference", "WorkflowArtifact", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
-        "WorkflowResumption", "WorkflowSseEvent",
+        "WorkflowResumption", "WorkflowSseEvent", "WorkflowStepRecord",
     ),
     "models.tools": ("ToolArguments", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound"),
     "protocol.tool_arguments": ("validate_tool_arguments",),

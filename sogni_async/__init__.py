@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         RunRuntimeConfig,
         RunScope,
         RunTimestamps,
+        RunToolResult,
         RunWaiting,
         RunWaitingDetails,
         ToolCost,
@@ -136,6 +137,7 @@ if TYPE_CHECKING:
         WorkflowReseed,
         WorkflowResumption,
         WorkflowSseEvent,
+        WorkflowStepRecord,
     )
     from sogni.protocol.event_readers import parse_creative_workflow_sse_chunk
     from sogni.protocol.run_redaction import redact_run_record
@@ -282,6 +284,7 @@ __all__ = [
     "RunRuntimeConfig",
     "RunScope",
     "RunTimestamps",
+    "RunToolResult",
     "RunWaiting",
     "RunWaitingDetails",
     "ServerError",
@@ -339,6 +342,7 @@ __all__ = [
     "WorkflowResumption",
     "WorkflowSseEvent",
     "WorkflowStep",
+    "WorkflowStepRecord",
     "WorkflowTemplate",
     "Workflows",
     "__version__",

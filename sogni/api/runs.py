@@ -14,7 +14,15 @@ from .event_streams import EventStream
 
 
 class ChatRuns:
-    """Durable chat runs: the service runs the model and its tools. They need no socket."""
+    """Durable chat runs: the service runs the model and its tools. They need no socket.
+
+    >>> from sogni import SogniClient
+    >>> with SogniClient.local() as client:
+    ...     run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+    ...     run = client.chat.runs.wait(run.run_id, timeout=30)
+    >>> run.status
+    'completed'
+    """
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine

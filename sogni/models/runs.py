@@ -9,6 +9,8 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from .base import LooseModel, Model, TokenType
+from .chat import ToolCall
+from .workflows import WorkflowArtifact
 
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
 
@@ -106,6 +108,16 @@ class RunRuntimeConfig(Model):
 
 
 @frozen(kw_only=True)
+class RunToolResult(LooseModel):
+    """What a tool call of a run came to; its result is in `extra`, in the words of the tool."""
+
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    success: bool | None = None
+    error: str | None = None
+
+
+@frozen(kw_only=True)
 class RunFinalResponse(LooseModel):
     """The answer of a run."""
 
@@ -124,7 +136,7 @@ class RunTimestamps(LooseModel):
 
 @frozen(kw_only=True)
 class ChatRunRecord(LooseModel):
-    """A durable run as the service keeps it."""
+    """A durable run as the service keeps it; `messages` are dicts in the OpenAI form."""
 
     run_id: str
     status: RunStatus | str = "queued"
@@ -132,9 +144,9 @@ class ChatRunRecord(LooseModel):
     scope: RunScope | None = None
     request: RunRequest | None = None
     messages: list[Mapping[str, Any]] = field(factory=list)
-    tool_calls: list[Mapping[str, Any]] = field(factory=list)
-    tool_results: list[Mapping[str, Any]] = field(factory=list)
-    artifacts: list[Mapping[str, Any]] = field(factory=list)
+    tool_calls: list[ToolCall] = field(factory=list)
+    tool_results: list[RunToolResult] = field(factory=list)
+    artifacts: list[WorkflowArtifact] = field(factory=list)
     media_context: MediaContext | None = None
     events: list[ChatRunEvent] = field(factory=list)
     final_response: RunFinalResponse | None = None

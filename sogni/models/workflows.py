@@ -9,6 +9,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from .base import EPOCH, LooseModel, MediaKind, Model
+from .workflow_plans import WorkflowDependency, WorkflowInput
 
 WorkflowStatus = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
 WORKFLOW_ENDS = frozenset({"completed", "partial_failure", "failed", "cancelled"})
@@ -67,6 +68,21 @@ class WorkflowError(LooseModel):
 
 
 @frozen(kw_only=True)
+class WorkflowStepRecord(LooseModel):
+    """Where a step of a workflow stands, and what it made."""
+
+    id: str | None = None
+    index: int | None = None
+    tool_name: str | None = None
+    status: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    depends_on: list[WorkflowDependency] | None = None
+    seed: int | None = None
+    artifacts: list[WorkflowArtifact] = field(factory=list)
+    error: WorkflowError | None = None
+
+
+@frozen(kw_only=True)
 class WorkflowRecord(LooseModel):
     """A workflow as the service keeps it; `workflow_id` alone is always there.
 
@@ -77,9 +93,9 @@ class WorkflowRecord(LooseModel):
     workflow_id: str
     title: str | None = None
     status: WorkflowStatus | str | None = None
-    input: Mapping[str, Any] | None = None
+    input: WorkflowInput | None = None
     plan: Mapping[str, Any] | None = None
-    steps: list[Mapping[str, Any]] = field(factory=list)
+    steps: list[WorkflowStepRecord] = field(factory=list)
     events: list[WorkflowEvent] = field(factory=list)
     artifacts: list[WorkflowArtifact] = field(factory=list)
     billing_preview: Any = None

@@ -62,6 +62,9 @@ async def test_a_workflow_runs_and_what_it_made_is_saved(sdk: Sdk, client: Any, 
     record = await sdk.call(client.workflows.wait, started.workflow_id, timeout=SOON)
     assert (record.status, record.ended, record.title) == ("completed", True, "Kites")
     assert [it.media_type or it.type for it in record.artifacts] == ["image", "video"]
+    assert [(it.tool_name, it.status) for it in record.steps] == [
+        ("generate_image", "completed"), ("animate_photo", "completed"),
+    ]  # fmt: skip
     saved = await sdk.call(client.workflows.save_artifacts, record.workflow_id, tmp_path)
     assert [path.suffix for path in saved] == [".png", ".mp4"]
     assert sorted(tmp_path.iterdir()) == sorted(saved)
