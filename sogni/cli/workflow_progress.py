@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..models.converter import to_dict
 from ..models.workflows import WorkflowRecord, WorkflowSseEvent
 
 Row = tuple[str, str, str]
@@ -44,9 +45,11 @@ class WorkflowProgress:
         self.title = record.title or self.title
         self.status = record.status or self.status
         self.detail = record.waiting_reason or (record.error.message if record.error else None) or ""
-        for planned in _objects((record.input or record.plan or {}).get("steps")):
-            self._take_step(planned)
-        for step in record.steps:
+        wire = to_dict(record)
+        for step in (
+            *_objects((wire.get("input") or wire.get("plan") or {}).get("steps")),
+            *_objects(wire.get("steps")),
+        ):
             self._take_step(step)
 
     def take_frame(self, frame: WorkflowSseEvent) -> bool:
