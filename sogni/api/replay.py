@@ -38,5 +38,12 @@ class Replay:
 
         `run_id` is a new id when None. The record has what the user asked, every round with its tools, the final
         response, and the error the block ended with (replay §2).
+
+        >>> from sogni import SogniClient
+        >>> with SogniClient.local() as client:
+        ...     with client.replay.record(session_id="s1") as run:
+        ...         _ = client.chat.completions.create(messages=[{"role": "user", "content": "A kite?"}])
+        ...     client.replay.get(run.run_id).record.user_request
+        'A kite?'
         """
         return RunRecorder(self._engine, run_id=run_id, session_id=session_id, account_id=account_id)

@@ -35,9 +35,16 @@ class Replay:
     def record(
         self, *, session_id: str | None = None, run_id: str | None = None, account_id: str | None = None
     ) -> RunRecorder:
-        """Make a run record of the chats inside a `async with` block, and write it, without secrets, at its end.
+        """Make a run record of the chats inside a `with` block, and write it, without secrets, at its end.
 
         `run_id` is a new id when None. The record has what the user asked, every round with its tools, the final
         response, and the error the block ended with (replay §2).
+
+        >>> from sogni_async import SogniClient
+        >>> async with SogniClient.local() as client:
+        ...     async with client.replay.record(session_id="s1") as run:
+        ...         _ = await client.chat.completions.create(messages=[{"role": "user", "content": "A kite?"}])
+        ...     (await client.replay.get(run.run_id)).record.user_request
+        'A kite?'
         """
         return RunRecorder(self._engine, run_id=run_id, session_id=session_id, account_id=account_id)
