@@ -7,6 +7,7 @@ what is to be done stands in its outbox afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ..errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError, SogniError
@@ -354,8 +355,11 @@ class ClientState(ProjectFrames, ChatFrames):
         self.account.spark_lock(data)
         entitlement = data.get("subscriptionEntitlement")
         if isinstance(entitlement, dict):
-            self.account.entitled(entitlement, now)
-        elif self.signed_in:
+            # One that nobody can read must not keep the rest of this frame from being applied.
+            with suppress(ProtocolError):
+                self.account.entitled(entitlement, now)
+                return
+        if self.signed_in:
             self.out.begin(chores.FetchSubscription())
 
     def _entitled(self, payload: Any, now: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ..errors import ProtocolError
 from ..models.converter import read
 from ..models.subscriptions import UNLIMITED_TIERS, Subscription
 
@@ -21,6 +22,8 @@ _STATUSES = {
     "revoked": "canceled",
     "needs_reconciliation": "past_due",
 }
+_LATEST = 253_402_300_799_000
+"""The last second of the year 9999, in milliseconds: calendars end there."""
 _COPIED = ("tier", "term", "provider", "scheduledTier", "scheduledTerm")
 
 
@@ -29,6 +32,8 @@ def snapshot_of(entitlement: Mapping[str, Any], now: float) -> Subscription:
     given = entitlement.get("subscription")
     if not isinstance(given, Mapping) or not given.get("status"):
         return Subscription()
+    if not isinstance(given["status"], str):
+        raise ProtocolError("the status of the subscription entitlement is no text")
     active = entitlement.get("active") is True
     grace = given["status"] == "grace" and given.get("graceEnd")
     made: dict[str, Any] = {
@@ -64,7 +69,7 @@ def _fair_use(given: Any, now: float) -> dict[str, Any] | None:
     if not isinstance(given, Mapping) or given.get("limited") is not True:
         return None
     reset = given.get("resetAt")
-    if isinstance(reset, bool) or not isinstance(reset, int | float) or reset / 1000 <= now:
+    if isinstance(reset, bool) or not isinstance(reset, int | float) or not now * 1000 < reset <= _LATEST:
         return None
     return {**given, "resetAt": datetime.fromtimestamp(reset / 1000, UTC).isoformat()}
 

@@ -428,6 +428,13 @@ def test_an_older_server_is_asked_for_the_subscription_of_whom_is_signed_in() ->
     assert chores.FetchSubscription() not in nobody.out.begun
 
 
+def test_an_entitlement_nobody_can_read_keeps_nothing_else_from_being_applied() -> None:
+    state = authenticating()
+    unreadable = {"active": True, "subscription": {"status": ["active"]}}
+    state.receive("authenticated", {"subscriptionEntitlement": unreadable, "activeProjects": [{"id": "P"}]}, 0.0)
+    assert {type(it) for it in state.out.begun} >= {chores.FetchSubscription, chores.Reconcile}
+
+
 def test_a_changed_entitlement_changes_the_subscription() -> None:
     state = connected()
     state.receive("subscriptionEntitlementUpdated", {**SUBSCRIBED, "freeSparkLocked": False}, 0.0)

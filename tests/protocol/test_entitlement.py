@@ -52,6 +52,12 @@ def test_times_are_milliseconds_and_zero_is_none() -> None:
     assert told("grace", False, periodEnd=1000, graceEnd=None).current_period_end == read_time(1000)
 
 
+@pytest.mark.parametrize("status", [5, ["active"], {"a": 1}])
+def test_a_status_that_is_no_text_cannot_be_read(status: Any) -> None:
+    with pytest.raises(ProtocolError):
+        told(status)
+
+
 def test_flags() -> None:
     assert [told(s).cancel_at_period_end for s in ("active", "cancelled")] == [None, True]
     assert told("cancelled", cancelAtPeriodEnd=False).cancel_at_period_end is False
@@ -64,7 +70,13 @@ def test_a_limit_counts_until_its_reset() -> None:
     limit = told(fairUse={"limited": True, "resetAt": 2_000_000, "usageSpark": "5"}).fair_use
     assert limit is not None
     assert limit.reset_at == read_time(2_000_000)
-    for none in (None, {"limited": False}, {"limited": True}, {"limited": True, "resetAt": 1_000_000}):
+    for none in (
+        None,
+        {"limited": False},
+        {"limited": True},
+        {"limited": True, "resetAt": 1_000_000},
+        {"limited": True, "resetAt": 10**400},
+    ):
         assert told(fairUse=none).fair_use is None
 
 
