@@ -211,7 +211,9 @@ async def test_a_session_restored_in_a_new_process_hands_back_the_rotated_pair(
     who, rotated = json.loads(ended.stdout)
     assert (who, rotated == pair, set(rotated)) == ("ada", False, {"token", "refreshToken"})
     async with client_of(sdk, supernet) as client:
-        await sdk.call(client.set_tokens, rotated["token"], rotated["refreshToken"])
+        with pytest.raises(sdk.AuthenticationError):
+            await sdk.call(client.set_tokens, None, pair["refreshToken"])
+        await sdk.call(client.set_tokens, None, rotated["refreshToken"])
         assert client.current_account.username == "ada"
 
 
