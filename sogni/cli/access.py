@@ -63,11 +63,16 @@ class Access:
 def resume(client: SogniClient) -> TokenStore:
     """Go on with the session of `sogni login`, and keep its tokens when they are renewed. AuthenticationError."""
     store = TokenStore()
-    pair = store.load()
-    if pair is None:
+    if store.load() is None:
         raise AuthenticationError(NO_ACCOUNT, status=401)
-    store.follow(client)
-    client.api_client.auth.authenticate(pair)
+    # Of several commands that begin at once, one renews the tokens, and the others go on with those.
+    with store.locked():
+        pair = store.load()
+        if pair is None:
+            raise AuthenticationError(NO_ACCOUNT, status=401)
+        store.follow(client)
+        client.api_client.auth.authenticate(pair)
+        store.save(client.api_client.auth.backup())
     return store
 
 

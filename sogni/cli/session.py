@@ -47,7 +47,9 @@ def login(username: str, password_file: IO[str] | None, local: bool, as_json: bo
             assert session.tokens is not None
             store = TokenStore()
             store.save(session.tokens)
-            store.follow(client)
+            # Proves them, and has those renewed that are over already: nothing is under way when the client closes.
+            client.account.me()
+            store.save(client.api_client.auth.backup())
     if as_json:
         print_json({"username": session.username, "walletAddress": session.wallet_address})
     else:

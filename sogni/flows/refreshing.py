@@ -16,12 +16,19 @@ from .steps import Flow, change, http, until
 
 
 def have_fresh() -> Flow[int]:
-    """Have credentials that can be used, and return their turn. Raises why there can be none."""
+    """Have credentials that can be used, and return their turn. Raises why there can be none.
+
+    A new pair is used as it is: to a clock that is ahead, every token is over, and there would be no end to exchanging.
+    """
     while True:
         turn, refresh = yield from change(lambda state, now: (state.credentials.turn, state.fresh(now)))
         if refresh is None:
             return turn
         yield from _await(refresh)
+        turn = yield from change(lambda state, _: state.credentials.turn)
+        if turn <= refresh.turn + 1:
+            return turn
+        # Somebody else has signed in meanwhile.
 
 
 def _await(refresh: Refresh) -> Flow[None]:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from .file_lock import lock, unlock
+
 __all__ = ["AppSlot", "acquire_app_id", "state_directory"]
 
 _SLOTS = 1000
@@ -49,7 +51,7 @@ class AppSlot:
             # A child that was forked and still has the file open would keep the slot, closing is not enough.
             # In such a child itself, unlocking would take the parent's id away.
             if os.getpid() == self._owner:
-                _unlock(descriptor)
+                unlock(descriptor)
         with suppress(OSError):
             os.close(descriptor)
 
@@ -75,7 +77,7 @@ def acquire_app_id(environ: Mapping[str, str], state_dir: Path | None = None) ->
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         installation = _installation_id(directory)
         for number in range(_SLOTS):
-            descriptor = _lock(directory / f"slot-{number}.lock")
+            descriptor = lock(directory / f"slot-{number}.lock")
             if descriptor is not None:
                 return AppSlot(f"{installation}-{number}", descriptor)
     except (
@@ -139,7 +141,7 @@ def _write_id(path: Path, publish: Callable[[str, Path], None]) -> None:
 
 def _repair(path: Path) -> str | None:
     # One at a time: of two that replace a damaged file, the first would go on with an id that is gone.
-    descriptor = _lock(path.parent / f"{_INSTALLATION}.lock")
+    descriptor = lock(path.parent / f"{_INSTALLATION}.lock")
     if descriptor is None:
         return None
     try:
@@ -161,55 +163,3 @@ def _publish(name: str, path: Path) -> None:
         pass
     except OSError:
         os.replace(name, path)  # a file system without links: of two at the same moment the last one wins
-
-
-def _lock(path: Path) -> int | None:
-    """Lock a file; None when it is locked. OSError where locks do not work."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # not inherited (PEP 446)
-    try:
-        if _try_lock(descriptor):
-            _check_lock(path)
-            return descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _check_lock(path: Path) -> None:
-    # Some network and user-space file systems grant every lock; two clients would throw each other out.
-    second = os.open(path, os.O_RDWR)
-    try:
-        if _try_lock(second):
-            raise OSError(f"locks do not work in {path.parent}")
-    finally:
-        os.close(second)
-
-
-# A lock belongs to an open file, so another client of this process finds it taken, too (not so with lockf).
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import ValidationError
+from ..errors import SogniTimeoutError, ValidationError
 from ..models.converter import to_dict
 from ..models.session import TokenPair
 from ..protocol.credentials import read_pair
 from .app_slots import state_directory
+from .file_lock import lock, unlock
 
 FILE_NAME = "tokens.json"
+_LOOK_AGAIN = 0.02
+"""Seconds between two looks at a lock, which nobody tells of."""
 
 
 class TokenStore:
@@ -48,8 +52,11 @@ class TokenStore:
             return None
         return TokenPair(token=token or "", refresh_token=refresh_token)
 
-    def save(self, pair: TokenPair | Mapping[str, str]) -> None:
-        """Keep a pair in place of the one before; a crash leaves one of the two."""
+    def save(self, pair: TokenPair | Mapping[str, str] | str | None) -> None:
+        """Keep a pair, as `backup` gives it, in place of the one before; a crash leaves one of the two.
+
+        Raises `ValidationError` for what is none, such as a key.
+        """
         token, refresh_token = read_pair(pair)
         if token is None:
             raise ValidationError("the pair has no access token", field="credentials")
@@ -72,6 +79,22 @@ class TokenStore:
         """Remove the pair; nothing happens when there is none."""
         self.path.unlink(missing_ok=True)
 
+    @contextmanager
+    def locked(self, timeout: float = 60.0) -> Iterator[None]:
+        """Have the store to oneself, among the programs that ask for this; waits for them.
+
+        A refresh token works once: programs that share a store take the pair, and save the one they have then, inside.
+        The lock is a file beside the store, which stays. Raises `SogniTimeoutError` after `timeout` seconds.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = _hold(self.path.with_name(f"{self.path.name}.lock"), timeout)
+        try:
+            yield
+        finally:
+            if held is not None:
+                unlock(held)
+                os.close(held)
+
     def follow(self, client: Any) -> None:
         """Save the pair of a client whenever it changes, and clear the store when the client is signed out.
 
@@ -91,3 +114,18 @@ class TokenStore:
         if kept[0] is not None:
             self.save(kept[0])
         auth.on("updated", updated)
+
+
+def _hold(path: Path, timeout: float) -> int | None:
+    """The lock of a file; None where locks do not work, so that a program alone can go on."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            held = lock(path)
+        except OSError:
+            return None
+        if held is not None:
+            return held
+        if time.monotonic() >= deadline:
+            raise SogniTimeoutError(f"{path.name} is held by another program", phase="total", timeout=timeout)
+        time.sleep(_LOOK_AGAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, supernet: LocalSupern
     return TokenStore()
 
 
+def keep_expired(store: TokenStore, supernet: LocalSupernet) -> None:
+    """Keep a pair whose access token is over; the next one lasts."""
+    supernet.set_token_lifetimes(access=-1)
+    with supernet.client() as client:  # with a key, so that it does not use the tokens
+        store.save(client.account.login(NAME, PASSWORD).tokens)
+    supernet.set_token_lifetimes(access=3600)
+
+
 def test_a_session_serves_until_it_is_ended(sogni: Run, store: TokenStore) -> None:
     entered = sogni("login", NAME, input=f"{PASSWORD}\n")
     assert (entered.exit_code, entered.stdout, PASSWORD in entered.output) == (0, "", False)
@@ -37,10 +46,18 @@ def test_a_session_serves_until_it_is_ended(sogni: Run, store: TokenStore) -> No
 
 
 def test_a_rotated_pair_is_kept_for_the_next_command(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
-    supernet.set_token_lifetimes(access=-1)
-    assert sogni("login", NAME, "--password-file", "-", "--json", input=PASSWORD).exit_code == 0
-    supernet.set_token_lifetimes(access=3600)
+    keep_expired(store, supernet)
     assert [sogni("account", "me").exit_code for _ in range(3)] == [0, 0, 0]
+
+
+def test_commands_that_begin_together_renew_the_tokens_once(
+    store: TokenStore, supernet: LocalSupernet, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    keep_expired(store, supernet)
+    environment = {"XDG_STATE_HOME": str(store.path.parents[1]), "SOGNI_API_KEY": ""}
+    together = [start("account", "me", env_extra=environment) for _ in range(4)]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in together] == [("", 0)] * 4
+    assert sum(getattr(it, "path", "") == "/v1/account/refresh-token" for it in supernet.requests) == 1
 
 
 def test_an_ended_session_is_told_and_forgotten(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:

@@ -222,6 +222,28 @@ def test_everybody_waits_for_one_exchange() -> None:
     assert stage.play(have_fresh()) == stage.state.credentials.turn
 
 
+def test_a_new_token_that_seems_to_be_over_is_used_all_the_same() -> None:
+    """The clock of this machine may be ahead."""
+    stage = signed_in(STALE)
+    another = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
+    assert stage.play(have_fresh(), another) == stage.state.credentials.turn
+    same = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
+    assert stage.play(have_fresh(), same) == stage.state.credentials.turn
+
+
+def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
+    stage = signed_in(STALE)
+
+    def another(stage: Stage) -> None:
+        (chore,) = stage.begun
+        stage.state.credentials.clear()
+        stage.state.credentials.use_tokens(STALE, token(NOW + 88))
+        stage.play_inside(flow_of(chore), (REFRESH, ok(PAIR)))
+
+    assert stage.play(have_fresh(), (WAIT, another), exchanged(ok(PAIR))) == stage.state.credentials.turn
+    assert stage.state.credentials.headers() == {"Authorization": FRESH}
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "kept"),
     [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sogni.machine import app_slots
+from sogni.machine import app_slots, file_lock
 from sogni.machine.app_slots import AppSlot, acquire_app_id
 
 STABLE = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}-\d+\Z")
@@ -85,7 +85,7 @@ def test_a_damaged_installation_id_is_replaced(tmp_path: Path, damage: str) -> N
 
 def test_while_another_process_repairs_the_id_is_random(tmp_path: Path) -> None:
     (tmp_path / "installation").write_text("damaged")
-    repairing = app_slots._lock(tmp_path / "installation.lock")
+    repairing = file_lock.lock(tmp_path / "installation.lock")
     assert repairing is not None
     with held(tmp_path) as [slot]:
         assert RANDOM.match(slot.app_id)
@@ -163,12 +163,12 @@ def test_locks_that_are_refused_mean_a_random_id(tmp_path: Path, monkeypatch: py
     def no_locks(descriptor: int) -> bool:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(app_slots, "_try_lock", no_locks)
+    monkeypatch.setattr(file_lock, "_try_lock", no_locks)
     expect_random({}, tmp_path)
 
 
 def test_locks_that_lock_nothing_mean_a_random_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_slots, "_try_lock", lambda descriptor: True)
+    monkeypatch.setattr(file_lock, "_try_lock", lambda descriptor: True)
     expect_random({}, tmp_path)
 
 

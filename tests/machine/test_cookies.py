@@ -7,19 +7,21 @@ from sogni.machine.cookies import Cookies
 HOME = "https://api.example/v1/account/login"
 
 
-def test_cookies_go_back_to_their_own_host_only() -> None:
+def test_cookies_go_to_the_host_that_set_them() -> None:
     cookies = Cookies(True)
-    assert cookies.header_for(HOME) == {}
-    cookies.keep(HOME, [])
-    cookies.keep(HOME, ["session=1; Path=/", "other=2; Path=/v2"])
-    assert cookies.header_for("wss://api.example/") == {"Cookie": "session=1"}
-    assert cookies.header_for("https://elsewhere.example/") == {}
+    assert cookies.header_for("http://127.0.0.1:1/") == {}
+    cookies.keep("http://127.0.0.1:1/v1", ["session=abc; Path=/; HttpOnly", "other=1; Path=/v2"])
+    cookies.keep("http://127.0.0.1:1/v1", [])
+    assert cookies.header_for("ws://127.0.0.1:2/socket") == {"Cookie": "session=abc"}
+    assert cookies.header_for("http://localhost:1/") == {}
+    cookies.keep("http://127.0.0.1:1/v1", ["session=; Path=/; Max-Age=0"])
+    assert cookies.header_for("http://127.0.0.1:1/") == {}
 
 
-def test_who_wants_none_keeps_none() -> None:
+def test_who_keeps_no_cookies_sends_none() -> None:
     cookies = Cookies(False)
-    cookies.keep(HOME, ["session=1; Path=/"])
-    assert cookies.header_for(HOME) == {}
+    cookies.keep("http://127.0.0.1:1/v1", ["session=abc"])
+    assert cookies.header_for("http://127.0.0.1:1/v1") == {}
 
 
 def test_a_client_that_begins_anew_has_its_cookies_and_shares_no_store() -> None:

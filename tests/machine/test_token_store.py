@@ -1,14 +1,15 @@
-"""A file for tokens, and the cookies of a client."""
+"""A file for tokens, and how programs share it."""
 
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from sogni.errors import ValidationError
-from sogni.machine.cookies import Cookies
+from sogni.errors import SogniTimeoutError, ValidationError
+from sogni.machine import file_lock
 from sogni.machine.token_store import TokenStore
 from sogni.models.session import TokenPair
 from tests.protocol.test_credentials import token
@@ -56,18 +57,33 @@ def test_what_is_no_pair_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.
     assert [it.name for it in tmp_path.iterdir()] == ["t.json"]
 
 
-def test_cookies_go_to_the_host_that_set_them() -> None:
-    cookies = Cookies(True)
-    assert cookies.header_for("http://127.0.0.1:1/") == {}
-    cookies.keep("http://127.0.0.1:1/v1", ["session=abc; Path=/; HttpOnly", "other=1; Path=/v2"])
-    cookies.keep("http://127.0.0.1:1/v1", [])
-    assert cookies.header_for("ws://127.0.0.1:2/socket") == {"Cookie": "session=abc"}
-    assert cookies.header_for("http://localhost:1/") == {}
-    cookies.keep("http://127.0.0.1:1/v1", ["session=; Path=/; Max-Age=0"])
-    assert cookies.header_for("http://127.0.0.1:1/") == {}
+def test_one_has_the_store_to_itself(tmp_path: Path) -> None:
+    store, other = TokenStore(tmp_path / "new" / "t.json"), TokenStore(tmp_path / "new" / "t.json")
+    with store.locked(), pytest.raises(SogniTimeoutError), other.locked(timeout=0.05):
+        pass
+    with other.locked(timeout=0):
+        other.save(PAIR)
+    assert store.load() == PAIR
 
 
-def test_who_keeps_no_cookies_sends_none() -> None:
-    cookies = Cookies(False)
-    cookies.keep("http://127.0.0.1:1/v1", ["session=abc"])
-    assert cookies.header_for("http://127.0.0.1:1/v1") == {}
+def test_whoever_waits_for_the_store_gets_it(tmp_path: Path) -> None:
+    store, order = TokenStore(tmp_path / "t.json"), []
+
+    def wait() -> None:
+        with TokenStore(tmp_path / "t.json").locked():
+            order.append("second")
+
+    with store.locked():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        waiting.join(0.05)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+
+
+def test_where_locks_do_not_work_a_program_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "_try_lock", lambda _: True)
+    store = TokenStore(tmp_path / "t.json")
+    with store.locked(), store.locked(timeout=0):
+        pass
