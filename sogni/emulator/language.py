@@ -46,7 +46,9 @@ class Language:
         """Make the parts; ``token_rate`` is in tokens per second, 0 as fast as possible."""
         completer = Completer(Mind(script, executor), token_rate)
         agent = Agent(completer, tools)
-        return cls(SocketJobs(state, agent, workers, pace), agent, ChatRuns(state, agent))
+        runs = ChatRuns(state, agent)
+        runs.restore()
+        return cls(SocketJobs(state, agent, workers, pace), agent, runs)
 
     def add_routes(self, app: web.Application, state: State) -> None:
         add_chat_routes(app, state, self.agent)

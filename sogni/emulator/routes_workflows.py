@@ -84,7 +84,7 @@ class _Routes:
     templates: Templates
 
     def _artifact(self, media: Media) -> dict[str, Any]:
-        return media.wire(self.state.download_url(media.key))
+        return media.wire(self.state.artifact_url(media.key))
 
     def _record(self, run: Run) -> dict[str, Any]:
         return run.wire(self._artifact)

@@ -203,6 +203,7 @@ class Server:
             self.pace.running.set()
             pool.start()
             self.durables.engine.go_on_all()
+            self.language.runs.go_on_all()
             self._ready.set_result(state)
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
@@ -244,7 +245,7 @@ class Server:
             journal=setup.journal,
             store=store,
             archive=archive,
-            signer=Signer(time.time),
+            signer=Signer(time.time, archive),
             projects=Projects(time.time),
             kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
         )

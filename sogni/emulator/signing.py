@@ -12,6 +12,7 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
+from .archive import Archive
 from .store import Key
 
 EXPIRES = "X-Amz-Expires"
@@ -44,16 +45,35 @@ class Signer:
     """Makes and honours signatures. Lifetimes are seconds."""
 
     clock: Callable[[], float]
+    archive: Archive = field(factory=Archive)
     _grants: dict[str, Grant] = field(factory=dict)
+    _given: dict[Key, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Honour what was handed out before a restart."""
+        for signature, verb, key, content_type, until in self.archive.grants():
+            self._grants[signature] = Grant(verb, Key(*key), content_type, until)
 
     def sign(
         self, verb: Literal["PUT", "GET"], key: Key, *, lifetime: int, content_type: str | None = None
     ) -> dict[str, str]:
         """Return the query parameters of a signed URL."""
         signature = secrets.token_hex(32)
-        self._grants[signature] = Grant(verb, key, content_type, self.clock() + lifetime)
+        until = self.clock() + lifetime
+        self._grants[signature] = Grant(verb, key, content_type, until)
+        self.archive.add_grant(signature, verb, (key.project_id, key.item_id, key.role), content_type, until)
         self._forget_old()
         return {EXPIRES: str(lifetime), SIGNATURE: signature}
+
+    def sign_again(self, key: Key, *, lifetime: int) -> dict[str, str]:
+        """Return the parameters that were given out for a file before, as long as they are good for another half of
+        their time: who asks again and again does not get another URL each time."""
+        known = self._grants.get(self._given.get(key, ""))
+        if known is None or known.until - self.clock() < lifetime / 2:
+            found = self.sign("GET", key, lifetime=lifetime)
+            self._given[key] = found[SIGNATURE]
+            return found
+        return {EXPIRES: str(lifetime), SIGNATURE: self._given[key]}
 
     def check(self, verb: str, signature: str, content_type: str | None) -> Key:
         """Return the file a signature grants, or raise ``RefusedError``."""
@@ -74,6 +94,7 @@ class Signer:
         now = self.clock()
         for signature, grant in self._grants.items():
             self._grants[signature] = Grant(grant.verb, grant.key, grant.content_type, min(grant.until, now))
+        self.archive.end_grants(now)
 
     def _forget_old(self) -> None:
         # An expired URL stays known for an hour: storage tells "expired" from "wrong signature".
@@ -83,3 +104,4 @@ class Signer:
             if self._grants[first].until > oldest:
                 return
             del self._grants[first]
+            self.archive.delete_grant(first)

@@ -68,6 +68,10 @@ class State:
     def download_url(self, key: Key, *, lifetime: int = URL_LIFETIME) -> str:
         return self._url(key, self.signer.sign("GET", key, lifetime=lifetime))
 
+    def artifact_url(self, key: Key) -> str:
+        """Return the URL of something a durable thing made; the same one for a while."""
+        return self._url(key, self.signer.sign_again(key, lifetime=URL_LIFETIME))
+
     def upload_url(self, key: Key, content_type: str | None) -> str:
         return self._url(key, self.signer.sign("PUT", key, lifetime=URL_LIFETIME, content_type=content_type))
 

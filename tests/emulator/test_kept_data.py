@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
+from tests.emulator import test_chat_runs as runs
 from tests.emulator.media import opened
 from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
@@ -64,6 +65,48 @@ def test_records_templates_and_files_are_there_again(directory: Path) -> None:
         url = wire.data("/v1/image/downloadUrl", imageId=new_id(), jobId=job, type="startingImage")["downloadUrl"]
         assert wire.http.get(url, timeout=10).content == image
         assert run(wire, still())["workflowId"] not in (before["workflowId"], keyed)
+
+
+def test_a_chat_run_goes_on_where_it_stood(directory: Path) -> None:
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        done = runs.ended(wire, runs.start(wire, "What is 17 * 23?"))
+        supernet.pause_workers()
+        name = runs.start(wire, "Draw a picture of a red kite, please.", key="once")
+        supernet.wait_for(lambda: supernet.projects)
+        supernet.close()
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        assert runs.get(wire, done["runId"]) == done
+        record = runs.ended(wire, name)
+        assert runs.create(wire, "Draw a picture of a red kite, please.", key="once")["idempotent"] is True
+        assert wire.http.get(record["artifacts"][0]["url"], timeout=10).status_code == 200
+    told = [event["type"] for event in record["events"]]
+    assert record["status"] == "completed", record
+    assert [event["sequence"] for event in record["events"]] == list(range(1, len(told) + 1))
+    assert (told.count("started"), told.count("tool_call_completed"), told[-1]) == (1, 1, "run_completed")
+
+
+def test_a_chat_run_that_waits_asks_again(directory: Path) -> None:
+    config = {"requireJobConfirmation": True}
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        name = runs.start(wire, "Draw a picture of a red kite, please.", runtime_config=config)
+        runs.waiting(wire, name)
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        details = runs.waiting(wire, name)["waiting"]["details"]
+        body = {"tool_call_id": details["toolCallId"], "decision": "confirm"}
+        preview = details["costApprovalPreview"]
+        path = f"{runs.RUNS}/{name}/confirm-cost"
+        assert wire.ask("POST", path, {**body, "acceptedCostPreview": preview}).status_code == 200
+        assert runs.ended(wire, name)["status"] == "completed"
+
+
+def test_signed_urls_are_still_good_on_the_same_port(directory: Path) -> None:
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        port = int(supernet.rest_endpoint.rpartition(":")[2])
+        url = run(wire, still())["artifacts"][0]["url"]
+    with LocalSupernet(step_time=0, data=directory, rest_port=port) as supernet, Wire(supernet) as wire:
+        assert wire.http.get(url, timeout=10).status_code == 200
+        supernet.expire_urls()
+        assert wire.http.get(url, timeout=10).status_code == 403
 
 
 def test_a_reset_forgets_what_was_kept(directory: Path) -> None:

@@ -151,8 +151,8 @@ class ToolRunner:
         return bench.total
 
     def url(self, media: Media) -> str:
-        """Return a fresh URL of a file."""
-        return self.state.download_url(media.key)
+        """Return the URL of a file."""
+        return self.state.artifact_url(media.key)
 
     async def _work(self, call: ToolCall, bench: Bench) -> Made:
         tool = TOOLS.get(call.name)

@@ -7,7 +7,7 @@ the way is told to a ``Watcher``, which may also stop the loop.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -98,7 +98,9 @@ class Agent:
     tools: ToolRunner
 
     async def run(self, session: Session) -> Telling:
-        """Go on until the model says something without calling a hosted tool; return that."""
+        """Go on until the model says something without calling a hosted tool; return that. A session that was
+        interrupted first runs the tools that were called and have not answered."""
+        await self._run_tools(session, unanswered(session.messages))
         for number in range(MAX_ROUNDS):
             asking = session.asking.saying(session.messages)
             call_id = f"call-{session.id[:8].lower()}-{number}"
@@ -110,10 +112,14 @@ class Agent:
             calls = turn.telling.calls
             if turn.telling.finish_reason != "tool_calls" or not self._runs(session.asking, calls):
                 return turn.telling
-            await session.watcher.approve(calls)
-            for call in calls:
-                await self._call(session, call)
+            await self._run_tools(session, calls)
         return Telling(content=["I stop here: too many rounds."], deltas=[], finish_reason="length", output_tokens=0)
+
+    async def _run_tools(self, session: Session, calls: list[Called]) -> None:
+        if calls:
+            await session.watcher.approve(calls)
+        for call in calls:
+            await self._call(session, call)
 
     def _runs(self, asking: Asking, calls: list[Called]) -> bool:
         """Only hosted tools run here; a caller's own function ends the loop (chat §2.7)."""
@@ -162,6 +168,17 @@ class Agent:
             seed=text_tools.number_of(f"{call['function']['name']} {call['function']['arguments']}"),
             app_source=session.asking.app_source,
         )
+
+
+def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[Called]:
+    """Return the calls at the end of a conversation that have no result yet."""
+    answered = set()
+    for message in reversed(messages):
+        if message.get("role") != "tool":
+            calls = message.get("tool_calls") or [] if message.get("role") == "assistant" else []
+            return [call for call in calls if call["id"] not in answered]
+        answered.add(message.get("tool_call_id"))
+    return []
 
 
 def message_of(telling: Telling) -> dict[str, Any]:

@@ -67,6 +67,9 @@ class ChatRun:
     final_response: dict[str, Any] | None = None
     failure_reason: str | None = None
     cancellation_reason: str | None = None
+    key: str | None = None
+    prepared: bool = False
+    """Whether the media it was given were fetched."""
     task: asyncio.Task[None] | None = None
 
     @property

@@ -27,6 +27,7 @@ from .asking import check
 from .chat_run import Approval, ChatRun
 from .completing import Turn
 from .declined import DeclinedError
+from .kept_runs import KIND, keep_event, keep_run, restore_run
 from .media import shelf_of, with_pictures
 from .models import DEFAULT_MODEL
 
@@ -67,24 +68,47 @@ class ChatRuns:
         """Start a run, or return the one that was started with the same key, and True."""
         if key is not None and (known := self._keys.get((account.sid, key))) is not None:
             return self._runs[known], True
-        session = self._session(account, body)
-        run = ChatRun(
-            id=f"run_{session.id.lower()}",
-            account=account,
-            body=body,
-            session=session,
-            log=EventLog(self.state.clock),
-            created=self.state.clock(),
-        )
-        run.updated = run.created
-        session.watcher = _Follower(self, run)
-        self._runs[run.id] = run
-        if key is not None:
-            self._keys[(account.sid, key)] = run.id
-        run.task = asyncio.get_running_loop().create_task(self._live(run))
+        run = self._run(account, body, self.state.chance.uuid())
+        run.key = key
+        self._add(run)
+        keep_run(self.state.archive, run)
+        self._go_on(run)
         return run, False
 
-    def _session(self, account: Account, body: Mapping[str, Any]) -> Session:
+    def _run(self, account: Account, body: Mapping[str, Any], session_id: str) -> ChatRun:
+        session = self._session(account, body, session_id)
+        log, now = EventLog(self.state.clock), self.state.clock()
+        run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
+        run.updated = now
+        session.watcher = _Follower(self, run)
+        return run
+
+    def _add(self, run: ChatRun) -> None:
+        self._runs[run.id] = run
+        run.log.keep = lambda event, ends: keep_event(self.state.archive, run, event, ends)
+        if run.key is not None:
+            self._keys[(run.account.sid, run.key)] = run.id
+
+    def _go_on(self, run: ChatRun) -> None:
+        run.task = asyncio.get_running_loop().create_task(self._live(run))
+
+    def restore(self) -> None:
+        """Know the kept runs again; nothing goes on yet."""
+        for kept in self.state.archive.things(KIND):
+            account = self.state.accounts.by_address(kept.owner)
+            if account is None:
+                continue
+            run = self._run(account, kept.body["body"], kept.body["session"])
+            restore_run(run, kept.body, self.state.archive.events(KIND, kept.id))
+            self._add(run)
+
+    def go_on_all(self) -> None:
+        """Work on the kept runs that had not ended: after the last answer of the model or of a tool."""
+        for run in self._runs.values():
+            if not run.ended:
+                self._go_on(run)
+
+    def _session(self, account: Account, body: Mapping[str, Any], session_id: str) -> Session:
         offences = inline_media(body)
         if offences:
             raise RunRefusedError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
@@ -110,7 +134,7 @@ class ChatRuns:
         if checked.asking is None:
             raise DeclinedError(checked.error, checked.message)
         asking = evolve(checked.asking, sogni_tools="creative-tools", execute_tools=True)
-        return Session(account, asking, self.state.chance.uuid())
+        return Session(account, asking, session_id)
 
     def find(self, account: Account, run_id: str) -> ChatRun:
         """Return an account's run; that of another account does not exist for it."""
@@ -176,7 +200,8 @@ class ChatRuns:
 
     async def _live(self, run: ChatRun) -> None:
         run.move("running")
-        run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
+        if not len(run.log):
+            run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
         try:
             await self._prepare(run)
             telling = await self.agent.run(run.session)
@@ -199,6 +224,8 @@ class ChatRuns:
     async def _prepare(self, run: ChatRun) -> None:
         session = run.session
         session.asking = await with_pictures(self.agent.tools, session.asking)
+        if run.prepared:
+            return
         references = list(run.body.get("media_references") or ())
         context = run.body.get("media_context")
         if isinstance(context, Mapping):
@@ -206,6 +233,8 @@ class ChatRuns:
                 kind = next(kind for kind in ("image", "video", "audio") if kind in key.lower())
                 references += [{"url": url, "type": kind} for url in context.get(key) or ()]
         session.shelf = await shelf_of(self.agent.tools, session.asking, references)
+        run.prepared = True
+        keep_run(self.state.archive, run)
 
     def _end_answered(self, run: ChatRun, content: str, finish_reason: str) -> None:
         run.final_response = {"content": content, "finishReason": finish_reason}
