@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         SogniConnectionError,
         SogniError,
         SogniTimeoutError,
+        ToolLimitError,
         ValidationError,
         is_retryable_chat_error,
     )
@@ -318,6 +319,7 @@ __all__ = [
     "ToolCost",
     "ToolExecutionProgress",
     "ToolExecutionResult",
+    "ToolLimitError",
     "ToolRound",
     "Transaction",
     "TransactionHistory",

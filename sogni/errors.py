@@ -10,6 +10,7 @@ SogniError
 │   ├── ProjectFailedError · ProjectCanceledError · PartialFailureError
 ├── JobError
 ├── ChatError
+│   └── ToolLimitError
 ├── CostLimitError
 ├── InsufficientBalanceError (mixed in with ApiError, ProjectError or ChatError)
 ├── SogniTimeoutError (also TimeoutError)
@@ -53,6 +54,7 @@ __all__ = [
     "SogniConnectionError",
     "SogniError",
     "SogniTimeoutError",
+    "ToolLimitError",
     "ValidationError",
     "api_error",
     "chat_api_error",
@@ -370,6 +372,17 @@ class _InsufficientBalanceChatError(InsufficientBalanceError, ChatError):
 
 for _public in (_InsufficientBalanceApiError, _InsufficientBalanceProjectError, _InsufficientBalanceChatError):
     _public.__doc__ = InsufficientBalanceError.__doc__
+
+
+class ToolLimitError(ChatError):
+    """A completion that executes tools would go on beyond its limits: too many rounds, or calls in one round.
+
+    `tool_history` has the rounds that were executed, and billed, as in a result (chat §10).
+    """
+
+    def __init__(self, message: str, *, tool_history: Sequence[Any] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.tool_history = list(tool_history)
 
 
 class _LostChatError(ChatError, SogniConnectionError):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         SogniConnectionError,
         SogniError,
         SogniTimeoutError,
+        ToolLimitError,
         ValidationError,
         is_retryable_chat_error,
     )
@@ -319,6 +320,7 @@ __all__ = [
     "ToolCost",
     "ToolExecutionProgress",
     "ToolExecutionResult",
+    "ToolLimitError",
     "ToolRound",
     "Transaction",
     "TransactionHistory",

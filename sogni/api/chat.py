@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Unpack, overload
 
-from ..flows import chat
+from ..flows import chat, tool_rounds
 from ..machine.run_recording import asking
 from ..models.base import TokenType
 from ..models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
@@ -14,6 +14,7 @@ from ..protocol.chat_request import DEFAULT_MODEL, check_names
 from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.conversation import History
 from ..protocol.listeners import Listeners
+from ..protocol.tool_functions import refuse_async
 from ..views import Listening
 from .chat_tools import ChatTools
 from .conversation import Conversation
@@ -67,15 +68,26 @@ class Completions:
         instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for the whole answer,
         in seconds from when the request was sent.
 
+        `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python functions. With
+        `auto_execute_tools` what the model calls is executed and told to it, in up to `max_tool_rounds` rounds (5
+        when None or 0), each with a `timeout` of its own: Python functions with arguments of their annotated types,
+        Sogni's media tools through projects, any other by `on_tool_call(call)`, which returns a text.
+        `on_tool_progress(call, progress)` hears how projects go. What fails is told to the model. Indices in calls
+        stand for the images in `messages` and for what tools made before; `media_context` says otherwise. The
+        rounds are in `tool_history` of the result (chat §10).
+
         Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
-        `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`.
+        `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`, `ToolLimitError`
+        when the model would go on calling tools.
         """
+        refuse_async(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
             if stream:
-                asked.answer = ChatStream(self._engine, self._engine.run(chat.begin_completion(model, messages, given)))
+                begun = self._engine.run(tool_rounds.begin_answer(model, messages, given))
+                asked.answer = ChatStream(self._engine, *begun)
             else:
-                asked.answer = self._engine.run(chat.complete(model, messages, given, timeout))
+                asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
             return asked.answer  # type: ignore[no-any-return]
 
 

@@ -89,7 +89,7 @@ class Conversation:
             messages=messages, model=self._history.model, stream=stream, timeout=timeout, **given
         )
         if isinstance(answer, ChatStream):
-            self._engine.run(asking.keep_when_done(self._history, question, answer._state))
+            self._engine.run(asking.keep_when_done(self._history, question, answer._answer))
             return answer
         self._engine.run(asking.keep(self._history, question, answer))
         return answer  # type: ignore[no-any-return]

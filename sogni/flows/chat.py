@@ -15,6 +15,7 @@ from ..protocol.chat_estimate import chat_estimate_call, input_tokens, output_to
 from ..protocol.chat_request import FIELDS, chat_request, check_names
 from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
+from ..protocol.tool_functions import tools_given
 from .messages import prepared
 from .requests import ask
 from .sending import send_frame
@@ -50,12 +51,13 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     """
     check_names(options, FIELDS)
     form = answer_format(options.get("response_format"))
+    tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
     yield from change(lambda state, _: state.check_may_connect())
     job_id = yield from new_id()
 
     def register(state: ClientState, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
-        given = {**options, "response_format": form.wire}
+        given = {**options, "response_format": form.wire, "tools": tools}
         payload = chat_request(job_id, model, plain, given, state.settings.app_source)
         chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True

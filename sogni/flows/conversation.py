@@ -15,6 +15,7 @@ from ..protocol.client_state import ClientState
 from ..protocol.conversation import History
 from .chat import wait_for_models
 from .steps import Flow, change
+from .tool_rounds import ToolRounds
 
 MODELS_SECONDS = 2.0
 """How long a long conversation waits for the list that tells the length of contexts; a client may get none."""
@@ -46,7 +47,7 @@ def keep(history: History, question: ChatMessage | None, result: ChatCompletionR
     yield from change(lambda *_: history.keep(question, result))
 
 
-def keep_when_done(history: History, question: ChatMessage | None, chat: ChatState) -> Flow[None]:
+def keep_when_done(history: History, question: ChatMessage | None, chat: ChatState | ToolRounds) -> Flow[None]:
     """The answer becomes part of the history when it is whole; never one that fails or that nobody reads to its end."""
 
     def follow(_: ClientState, __: float) -> None:

@@ -18,6 +18,7 @@ from ..protocol.chat_request import check_names
 from ..protocol.field_checks import refusal
 from ..protocol.hosted_chat import FIELDS, hosted_chat_call, hosted_tool_call
 from ..protocol.http import error_of, json_of
+from ..protocol.tool_functions import tools_given
 from .messages import prepared
 from .requests import ask_bare, request
 from .steps import Flow, change
@@ -33,9 +34,10 @@ def hosted_completion(
     if stream:
         raise refusal("stream", stream, (False, None), _STREAM)
     form = answer_format(options.get("response_format"))
+    tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
     source = yield from change(lambda state, _: state.settings.app_source)
-    call = hosted_chat_call(model, plain, {**options, "response_format": form.wire}, source, timeout)
+    call = hosted_chat_call(model, plain, {**options, "response_format": form.wire, "tools": tools}, source, timeout)
     reply = yield from request(call)
     if not reply.ok:
         raise as_chat_error(error_of(call, reply))

@@ -17,7 +17,7 @@ from ..models.chat import ToolCall
 from ..models.runs import MediaContext
 from ..models.tools import ToolExecutionProgress, ToolExecutionResult
 from ..protocol.field_checks import refusal
-from ..protocol.job_state import JobState, percent
+from ..protocol.job_state import percent
 from ..protocol.project_state import ProjectState
 from ..protocol.suggestions import did_you_mean
 from ..protocol.tool_arguments import validate_tool_arguments
@@ -27,6 +27,7 @@ from ..protocol.tool_media import Made, media_of
 from ..protocol.tool_requests import mode_of, number_of_media, project_fields, requested_model
 from ..protocol.tool_results import failed, media_content, reason_of, succeeded, value_text
 from ..protocol.tool_routing import pick_model, wanted_for
+from ..settings import Settings
 from .cancel import cancel_project
 from .catalogue import wait_for_models
 from .create import create_project
@@ -118,6 +119,8 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
     arguments = _checked(call)
     limit = _MODELS_SECONDS if options.timeout is None else min(_MODELS_SECONDS, options.timeout)
     models = yield from wait_for_models(limit)
+    if options.made is not None:
+        options.made.origins = yield from change(lambda state, _: _own_origins(state.settings))
     media = media_of(name, arguments, options.made)
     wanted = wanted_for(name, requested_model(name, arguments), images=media.images, mode=mode_of(name, arguments))
     model = pick_model(models, wanted)
@@ -137,11 +140,10 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
         raise error
     yield from tell("completed", 100, urls)
     if options.made is not None:
-        getattr(options.made, _KEPT[wanted.media]).extend(_results(project))
+        options.made.add(wanted.media, [job for job in project.job_list() if job.result_url])
     return succeeded(call, media_content(wanted.media, urls, model, arguments["prompt"]), urls)
 
 
-_KEPT = {"image": "images", "video": "videos", "audio": "audio"}
 Teller = Callable[..., Flow[None]]
 
 
@@ -179,7 +181,7 @@ def _teller(call: ToolCall, options: ToolOptions) -> Teller:
 def _watch(project: ProjectState, timeout: float | None, began: float, tell: Teller) -> Flow[None]:
     """Tell of progress until the project is settled. SogniTimeoutError, connection errors."""
     feed = yield from change(lambda state, now: project.subscribe())
-    shown = 0.0
+    shown = 0
     try:
         while True:
             left = None if timeout is None else max(0.0, began + timeout - (yield from clock()))
@@ -220,10 +222,6 @@ def _urls(project: ProjectState) -> list[str]:
     )
 
 
-def _results(project: ProjectState) -> list[JobState]:
-    return [job for job in project.job_list() if job.result_url]
-
-
 def _give_up(project: ProjectState) -> Flow[None]:
     """Cancel what still runs; a service that does not answer is not waited for long."""
     if project.ended:
@@ -242,7 +240,12 @@ def made_from(context: MediaContext | Mapping[str, Any] | None) -> Made | None:
     for name in given:
         if name not in _CONTEXT:
             raise TypeError(f"a media context has no field {name!r}{did_you_mean(name, _CONTEXT)}")
-    return Made(**{name: list(given.get(name) or ()) for name in _CONTEXT})
+    lists: dict[str, Any] = {name: list(given.get(name) or ()) for name in _CONTEXT}
+    return Made(**lists)
 
 
-_CONTEXT = tuple(it.name for it in fields(Made))
+_CONTEXT = tuple(it.name for it in fields(MediaContext) if it.name != "extra")
+
+
+def _own_origins(settings: Settings) -> tuple[str, ...]:
+    return (settings.rest_endpoint, settings.socket_http)

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from ..errors import JobError
 from ..protocol.field_checks import refusal
 from ..protocol.http import HttpCall, HttpReply, error_of
@@ -135,13 +137,15 @@ def spool_result(job: JobState, name: str) -> Flow[Any]:
 
 def fetch_address(media: Remote) -> Flow[Any]:
     """What stands at a trusted address as a media source, in a temporary file. ValidationError when it is too large."""
-    call = storage_call(media.url)
+    most = MOST_BYTES[media.kind]
+    call = evolve(storage_call(media.url), redirects=False, most_bytes=most)
     source = yield from repeated(call, lambda: spool(call, media.where))
+    if isinstance(source, HttpReply) and 300 <= source.status < 400:
+        raise refusal(media.where, f"HTTP {source.status}", "an address that does not redirect")
     if isinstance(source, HttpReply):
         error = error_of(call, source)
         error.add_note(f"while fetching {media.where}")
         raise error
-    most = MOST_BYTES[media.kind]
     if source.size > most:
         source.close()
         raise refusal(media.where, f"{source.size} bytes", f"media of at most {most} bytes")

@@ -5,10 +5,13 @@ Values are left to the service, which knows its models; only names are checked h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from .base import BillingMode, TokenType
+from .chat import ToolCall
+from .runs import MediaContext
+from .tools import ToolExecutionProgress
 
 TaskProfile = Literal["general", "coding", "reasoning"]
 ToolFamily = Literal["creative-tools", "creative-agent", "rich"]
@@ -40,7 +43,17 @@ class SamplingFields(TypedDict, total=False):
     app_source: str | None
 
 
-class CompletionFields(SamplingFields, total=False):
+class ToolFields(TypedDict, total=False):
+    """What says how tools are executed here (chat §10)."""
+
+    auto_execute_tools: bool | None
+    on_tool_call: Callable[[ToolCall], Any] | None
+    on_tool_progress: Callable[[ToolCall, ToolExecutionProgress], Any] | None
+    max_tool_rounds: int | None
+    media_context: MediaContext | Mapping[str, Any] | None
+
+
+class CompletionFields(SamplingFields, ToolFields, total=False):
     """Keywords of `client.chat.completions.create`."""
 
 

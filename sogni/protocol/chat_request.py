@@ -27,6 +27,7 @@ _RENAMED = {
     "billing_mode": "billingMode",
 }
 FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
+"""Keywords of a completion; those of `ToolFields` are for the loop that executes tools, and never sent."""
 
 
 def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:

@@ -6,7 +6,7 @@ and indices, never addresses or paths; what an index stands for comes from the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -85,21 +85,40 @@ class Made:
     uploaded_images: list[Any] = field(factory=list)
     uploaded_videos: list[Any] = field(factory=list)
     uploaded_audio: list[Any] = field(factory=list)
+    origins: tuple[str, ...] = ()
+    """Where this client's own results come from, beside the stores of the service."""
+
+    def add(self, kind: InlineKind, entries: Iterable[Any]) -> None:
+        """Something was made."""
+        getattr(self, _LISTS[kind][0]).extend(entries)
+
+    def usable(self, entry: Any, kind: InlineKind, where: str) -> Any:
+        """An entry as a media input: bytes, a result, or `Remote`. ValidationError."""
+        if not isinstance(entry, str):
+            return entry
+        if is_data_uri(entry):
+            return inline(where, entry, kind)
+        url = entry.strip()
+        if is_trusted_address(url) or any(url.startswith(f"{origin}/") for origin in self.origins):
+            return Remote(url, kind, where)
+        raise refusal(where, url.partition("?")[0][:80], "a data URI or an address of the service's own stores")
 
     def at(self, kind: InlineKind, index: Any, where: str) -> Any:
         """What an index stands for: results from 0, uploads from -1 backwards. ValidationError."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        return _entry(made if _whole(index, where) >= 0 else uploaded, index, where, kind)
+        entry = _entry(made if _whole(index, where) >= 0 else uploaded, index, where, kind)
+        return self.usable(entry, kind, where)
 
     def source(self, kind: InlineKind, index: Any, where: str) -> Any:
         """What an index of a source stands for: uploads from 0 or from -1; results when nothing was uploaded."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        return _entry(uploaded or made, _whole(index, where), where, kind)
+        return self.usable(_entry(uploaded or made, _whole(index, where), where, kind), kind, where)
 
     def newest(self, kind: InlineKind) -> Any:
-        """The newest result, else the first upload; None when there is neither."""
+        """The newest result, else the first upload; None when there is neither. ValidationError."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        return made[-1] if made else uploaded[0] if uploaded else None
+        entry = made[-1] if made else uploaded[0] if uploaded else None
+        return self.usable(entry, kind, f"the newest {kind}")
 
 
 def _whole(index: Any, where: str) -> int:
@@ -140,7 +159,7 @@ def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> Tool
             media.fields[target] = inline(name, arguments[name], kind)
     for name, (target, kind) in _SOURCES.get(tool, {}).items():
         if target not in media.fields and arguments.get(name) is not None:
-            media.fields[target] = usable(_known(made, name).source(kind, arguments[name], name), kind, name)
+            media.fields[target] = _known(made, name).source(kind, arguments[name], name)
     if tool == "generate_video":
         _references(arguments, made, media)
     elif tool == "edit_image":
@@ -148,7 +167,7 @@ def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> Tool
     elif tool == "generate_image" and arguments.get("starting_image_strength") is not None and made is not None:
         index = arguments.get("sourceImageIndex")
         if index is not None:
-            media.fields["starting_image"] = usable(made.at("image", index, "sourceImageIndex"), "image", "")
+            media.fields["starting_image"] = made.at("image", index, "sourceImageIndex")
     _check_needed(tool, arguments, made, media)
     return media
 
@@ -165,7 +184,7 @@ def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedi
         if indices:
             known = _known(made, name)
             places = [(index, f"{name}[{place}]") for place, index in enumerate(indices)]
-            media.references[kind] = [usable(known.at(kind, index, where), kind, where) for index, where in places]
+            media.references[kind] = [known.at(kind, index, where) for index, where in places]
     if media.references.get("image") and "reference_image" in {name.removesuffix("_end") for name in media.fields}:
         raise refusal(
             "referenceImageIndices",
@@ -184,9 +203,9 @@ def _edited(arguments: Mapping[str, Any], made: Made | None) -> list[Any]:
     given = [inline(name, url, "image") for name, url in urls if url]
     index = arguments.get("sourceImageIndex")
     if made is not None and index is not None:
-        given.insert(0, usable(made.at("image", index, "sourceImageIndex"), "image", "sourceImageIndex"))
+        given.insert(0, made.at("image", index, "sourceImageIndex"))
     elif made is not None and not given and (newest := made.newest("image")) is not None:
-        given = [usable(newest, "image", "the newest image")]
+        given = [newest]
     return given
 
 
@@ -203,7 +222,7 @@ def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, me
         return
     target, kind, name = _NEEDED[tool]
     if target not in media.fields and made is not None and (newest := made.newest(kind)) is not None:
-        media.fields[target] = usable(newest, kind, f"the newest {kind}")
+        media.fields[target] = newest
     if target not in media.fields:
         raise refusal(name, None, "a data URI", f"{name} is required")
 
@@ -213,17 +232,6 @@ def inline(where: str, value: Any, kind: InlineKind) -> bytes:
     if not isinstance(value, str) or not is_data_uri(value):
         raise refusal(where, shown(value), f"a data URI with {kind} data")
     return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
-
-
-def usable(entry: Any, kind: InlineKind, where: str) -> Any:
-    """An entry of a context as a media input: bytes, a result, or `Remote`. ValidationError."""
-    if not isinstance(entry, str):
-        return entry
-    if is_data_uri(entry):
-        return inline(where, entry, kind)
-    if is_trusted_address(entry.strip()):
-        return Remote(entry.strip(), kind, where)
-    raise refusal(where, entry.partition("?")[0][:80], "a data URI or an address of the service's own stores")
 
 
 def address_of(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from attrs import frozen
 from ..errors import ValidationError
 from ..models.catalogue import AvailableModel
 from .data import table
+from .inline_media import InlineKind
 from .model_families import family_of, workflow_of
 
 _EXTERNAL = ("seedance-2", "happyhorse-", "wan3.0-")
@@ -44,7 +45,7 @@ _WITH_IMAGES = " with images"
 class Wanted:
     """What a call asks of a model: its workflows (none: any), whether it must edit, the order of preference."""
 
-    media: str
+    media: InlineKind
     workflows: Collection[str] = ()
     edits: bool = False
     preferred: Sequence[str] = ()

@@ -90,7 +90,7 @@ class Conversation:
             messages=messages, model=self._history.model, stream=stream, timeout=timeout, **given
         )
         if isinstance(answer, ChatStream):
-            await self._engine.run(asking.keep_when_done(self._history, question, answer._state))
+            await self._engine.run(asking.keep_when_done(self._history, question, answer._answer))
             return answer
         await self._engine.run(asking.keep(self._history, question, answer))
         return answer  # type: ignore[no-any-return]

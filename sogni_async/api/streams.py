@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from sogni.flows import chat
+from sogni.flows.steps import Flow
+from sogni.flows.tool_rounds import ToolRounds
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
 from sogni.protocol.chat_state import ChatState
 
@@ -16,12 +18,14 @@ class ChatStream:
     """An answer that arrives in chunks; iterate over it, once.
 
     A context manager: leaving it early stops listening, while the service finishes and bills. Chunks
-    that arrived before an error are delivered before it is raised.
+    that arrived before an error are delivered before it is raised. With `auto_execute_tools` the chunks of every
+    round follow each other; between two rounds the tools run, and the properties are those of the round under way.
     """
 
-    def __init__(self, engine: Any, state: ChatState) -> None:
+    def __init__(self, engine: Any, state: ChatState, rounds: ToolRounds | None = None) -> None:
         self._engine = engine
-        self._state = state
+        self._only = state
+        self._rounds = rounds
         self._taken: deque[ChatCompletionChunk] = deque()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
@@ -30,11 +34,27 @@ class ChatStream:
     async def __anext__(self) -> ChatCompletionChunk:
         """The next chunk. ChatError when the job failed; SogniConnectionError when it cannot go on."""
         while not self._taken:
-            chunks = await self._engine.run(chat.next_chunks(self._state))
+            chunks = await self._engine.run(self._chunks())
             if not chunks:
                 raise StopAsyncIteration
             self._taken.extend(chunks)
         return self._taken.popleft()
+
+    def _chunks(self) -> Flow[list[ChatCompletionChunk]]:
+        return chat.next_chunks(self._only) if self._rounds is None else self._rounds.next_chunks()
+
+    def _whole(self, timeout: float | None) -> Flow[ChatCompletionResult]:
+        rounds = self._rounds
+        return chat.whole_answer(self._only, timeout) if rounds is None else rounds.whole_answer(timeout)
+
+    @property
+    def _answer(self) -> ChatState | ToolRounds:
+        """What the whole answer is of: one job, or all rounds."""
+        return self._only if self._rounds is None else self._rounds
+
+    @property
+    def _state(self) -> ChatState:
+        return self._only if self._rounds is None else self._rounds.state
 
     @property
     def job_id(self) -> str:
@@ -64,15 +84,17 @@ class ChatStream:
     @property
     def final_result(self) -> ChatCompletionResult | None:
         """The whole answer; None while it arrives and after a failure."""
-        return self._state.final_result
+        return self._state.final_result if self._rounds is None else self._rounds.final_result
 
     async def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return await self._engine.run(chat.whole_answer(self._state, timeout))  # type: ignore[no-any-return]
+        return await self._engine.run(self._whole(timeout))  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         """Stop listening; the service finishes and bills."""
         self._taken.clear()
+        if self._rounds is not None:
+            self._rounds.left = True
         if not self._state.done:
             self._engine.changed(lambda _, now: self._state.leave())
 

@@ -133,7 +133,7 @@ def test_mistakes_are_found_before_anything_is_sent() -> None:
     Stage().fail(TypeError, hosted_completion("qwen", HELLO, {"temprature": 1}, None, 9))
     Stage().fail(ValidationError, hosted_completion("qwen", "hello", {}, None, 9))
     error = Stage().fail(ValidationError, hosted_completion("qwen", HELLO, {"tools": [b"x"]}, None, 9))
-    assert error.field == "tools"
+    assert error.field == "tools[0]"
 
 
 def test_a_refusal_is_an_error_of_the_chat_where_it_says_why() -> None:

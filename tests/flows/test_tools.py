@@ -280,6 +280,7 @@ def test_a_trusted_address_is_fetched() -> None:
 
 def test_what_cannot_be_fetched_or_is_too_large_is_a_failure() -> None:
     assert not edit(stage(), (FETCHED, refused(404, "gone"))).success
+    assert "does not redirect" in (edit(stage(), (FETCHED, refused(302))).error or "")
 
     def large(stage: Stage) -> Any:
         source = stage._opened("it", PNG)

@@ -9,7 +9,7 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.protocol.job_state import JobState
-from sogni.protocol.tool_media import MOST_BYTES, Made, Remote, ToolMedia, address_of, inline, media_of, usable
+from sogni.protocol.tool_media import MOST_BYTES, Made, Remote, ToolMedia, address_of, inline, media_of
 from tests.flows.play import Stage
 
 PNG = base64.b64decode(
@@ -131,12 +131,22 @@ def test_sources_are_results_when_nothing_was_uploaded() -> None:
     assert media.fields == {"reference_video": MP4}
 
 
+def test_what_was_made_counts_from_0() -> None:
+    made = Made()
+    for kind in ("image", "video", "audio"):
+        made.add(kind, [kind.encode()])
+    assert (made.images, made.videos, made.audio) == ([b"image"], [b"video"], [b"audio"])
+
+
 def test_entries_of_a_context() -> None:
     remote = Remote("https://cdn.sogni.ai/a.png?sig=1", "image", "it")
-    assert [usable(entry, "image", "it") for entry in (b"x", IMAGE, f" {TRUSTED} ")] == [b"x", PNG, remote]
+    made = Made(origins=("http://127.0.0.1:1",))
+    entries = (b"x", IMAGE, f" {TRUSTED} ")
+    assert [made.usable(entry, "image", "it") for entry in entries] == [b"x", PNG, remote]
+    assert made.usable("http://127.0.0.1:1/x", "image", "it").url == "http://127.0.0.1:1/x"
     assert "sig" not in repr(remote)
     with pytest.raises(ValidationError, match="address of the service") as caught:
-        usable("https://example.com/a.png?sig=1", "image", "it")
+        made.usable("https://example.com/a.png?sig=1", "image", "it")
     assert "sig" not in str(caught.value)
 
 

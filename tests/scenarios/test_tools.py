@@ -122,3 +122,121 @@ async def test_async_functions(sdk: Sdk, client: Any, supernet: LocalSupernet) -
         (result,) = await sdk.call(client.chat.tools.execute_all, [own], on_tool_call=answer)
         assert result.content == "said mine"
     assert await until(lambda: supernet.requests == [])
+
+
+# -- completions that execute tools --------------------------------------------
+
+
+def weather(city: str) -> dict[str, str]:
+    """Tell the weather of a city.
+
+    Args:
+        city: The name of the city.
+    """
+    return {"sky": f"blue over {city}"}
+
+
+def asks(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    seen: list[tuple[str, str]] = []
+    result = await sdk.call(
+        client.chat.completions.create,
+        messages=asks("Create an image of a lighthouse and then turn it into a video"),
+        tools=sdk.SogniTools.direct,
+        auto_execute_tools=True,
+        on_tool_progress=lambda call, progress: seen.append((call.function.name, progress.status)),
+    )
+    results = [one for turn in result.tool_history for one in turn.tool_results]
+    assert [(one.tool_name, one.error) for one in results] == [("generate_image", None), ("generate_video", None)]
+    assert "_i2v_" in json.loads(results[1].content)["model"]
+    assert ("generate_image", "completed") in seen
+    assert seen[-1] == ("generate_video", "completed")
+    assert result.finish_reason == "stop"
+
+
+async def test_an_own_function_is_called_with_its_types(sdk: Sdk, client: Any) -> None:
+    result = await sdk.call(
+        client.chat.completions.create,
+        messages=asks("What is the weather in Oslo?"),
+        tools=[weather],
+        auto_execute_tools=True,
+    )
+    assert "blue over Oslo" in result.content
+    assert [one.content for one in result.tool_history[0].tool_results] == ['{"sky":"blue over Oslo"}']
+
+
+async def test_tokens_stream_while_tools_run_between_rounds(sdk: Sdk, client: Any) -> None:
+    stream = await sdk.call(
+        client.chat.completions.create,
+        messages=asks("What is the weather in Oslo?"),
+        tools=[weather],
+        auto_execute_tools=True,
+        stream=True,
+    )
+    chunks = await sdk.collect(stream)
+    assert len({chunk.job_id for chunk in chunks}) == 2
+    assert "blue over Oslo" in "".join(chunk.content for chunk in chunks)
+    assert "blue over Oslo" in stream.content
+    assert stream.final_result.tool_history[0].tool_results[0].success
+    assert (await sdk.call(stream.result)) == stream.final_result
+
+
+async def test_a_function_that_raises_is_told_and_logged(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(city: str) -> str:
+        """Tell the weather of a city."""
+        raise LookupError(f"{city} sank")
+
+    broken.__name__ = "weather"
+    result = await sdk.call(
+        client.chat.completions.create,
+        messages=asks("What is the weather in Atlantis?"),
+        tools=[broken],
+        auto_execute_tools=True,
+    )
+    (one,) = result.tool_history[0].tool_results
+    assert (one.success, one.error) == (False, "Atlantis sank")
+    assert "the tool weather raised an error" in caplog.text
+
+
+async def test_too_many_rounds_raise_with_what_was_done(sdk: Sdk, client: Any) -> None:
+    with pytest.raises(sdk.ToolLimitError) as caught:
+        await sdk.call(
+            client.chat.completions.create,
+            messages=asks("What is the weather in Oslo?"),
+            tools=[weather],
+            auto_execute_tools=True,
+            max_tool_rounds=1,
+        )
+    assert [one.tool_results[0].success for one in caught.value.tool_history] == [True]
+
+
+async def test_async_functions_are_tools_where_they_can_be_awaited(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    async def weather(city: str) -> str:
+        """Tell the weather of a city."""
+        return f"grey over {city}"
+
+    options = {"messages": asks("What is the weather in Oslo?"), "tools": [weather], "auto_execute_tools": True}
+    if sdk.blocking:
+        with pytest.raises(TypeError, match="weather is an async function"):
+            await sdk.call(client.chat.completions.create, **options)
+        assert supernet.requests == []
+    else:
+        assert "grey over Oslo" in (await client.chat.completions.create(**options)).content
+
+
+async def test_a_conversation_goes_on_from_what_tools_made(sdk: Sdk, client: Any) -> None:
+    talk = client.chat.conversation(tools=sdk.SogniTools.direct, auto_execute_tools=True)
+    await sdk.call(talk.ask, "Create an image of a lighthouse")
+    stream = await sdk.call(talk.ask, "Turn it into a video", stream=True)
+    await sdk.collect(stream)
+    (one,) = [one for turn in stream.final_result.tool_history for one in turn.tool_results]
+    assert (one.tool_name, one.error) == ("generate_video", None)
+    assert "_i2v_" in json.loads(one.content)["model"]
+    assert [message.role for message in talk.messages].count("tool") == 2

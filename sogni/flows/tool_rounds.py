@@ -1,0 +1,159 @@
+"""Completions that execute tools: decides when a conversation goes on by itself and when it ends (chat §10).
+
+Called by `chat.completions` with `auto_execute_tools`, whole and streamed. Each round is a job of its own; what tools
+did is told to the model in the next one. Calls that fail are told, too; only the limits raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve
+
+from ..errors import ToolLimitError, ValidationError
+from ..models.chat import ChatCompletionChunk, ChatCompletionResult
+from ..models.chat_options import ToolFields
+from ..models.tools import ToolRound
+from ..protocol.chat_request import FIELDS, check_names
+from ..protocol.chat_state import ChatState
+from ..protocol.field_checks import integer, refusal
+from ..protocol.tool_functions import tools_given
+from ..protocol.tool_history import made_in, turns_of, wants_tools
+from .chat import begin_completion, complete, next_chunks, whole_answer
+from .messages import prepared
+from .steps import Flow, change
+from .tools import ToolOptions, execute_calls, made_from
+
+USUAL_ROUNDS = 5
+
+
+class ToolRounds:
+    """The rounds of one completion; `state` is the job of the round under way."""
+
+    def __init__(self, model: str, options: Mapping[str, Any], tooling: Mapping[str, Any]) -> None:
+        travelling, functions = tools_given(options.get("tools"))
+        self._model = model
+        self._options = {**options, "tools": travelling}
+        most = tooling.get("max_tool_rounds")
+        self._most = USUAL_ROUNDS if most is None else integer("max_tool_rounds", most, low=0) or USUAL_ROUNDS
+        self._execution = ToolOptions(
+            token_type=options.get("token_type"),
+            on_tool_call=tooling.get("on_tool_call"),
+            on_tool_progress=tooling.get("on_tool_progress"),
+            functions=functions,
+            made=made_from(tooling.get("media_context")),
+        )
+        self._messages: list[Any] = []
+        self._error: ToolLimitError | None = None
+        self.history: list[ToolRound] = []
+        self.final_result: ChatCompletionResult | None = None
+        self.when_done: Callable[[ChatCompletionResult], None] | None = None
+        """Called once, under the state lock, with the answer after the last round."""
+        self.state: ChatState
+        self.left = False
+
+    def begin(self, messages: Sequence[Any]) -> Flow[ToolRounds]:
+        """Send the first request. What `begin_completion` raises."""
+        self._messages = yield from prepared(messages)
+        self._execution = evolve(self._execution, made=made_in(self._messages, self._execution.made))
+        yield from self._ask()
+        return self
+
+    def next_chunks(self, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
+        """All chunks that have arrived, of whichever round; between rounds the tools run. Empty at the end."""
+        while self.final_result is None:
+            self._check()
+            chunks = yield from next_chunks(self.state, timeout)
+            if chunks or self.left:
+                return chunks
+            answer = self.state.final_result
+            assert answer is not None  # a failure was raised
+            yield from self._follow(answer)
+        return []
+
+    def whole_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
+        """The answer of the last round; `timeout` is for the answer of each. ChatError, SogniTimeoutError."""
+        while self.final_result is None:
+            self._check()
+            answer = yield from whole_answer(self.state, timeout)
+            if self.left:
+                return self._final(answer)
+            yield from self._follow(answer)
+        return self.final_result
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise ToolLimitError(self._error.message, tool_history=self.history, job_id=self.state.id)
+
+    def _finish(self, result: ChatCompletionResult) -> None:
+        self.final_result = result
+        if self.when_done is not None:
+            self.when_done(result)
+
+    def _final(self, answer: ChatCompletionResult) -> ChatCompletionResult:
+        return evolve(answer, tool_history=list(self.history) or None)
+
+    def _ask(self) -> Flow[None]:
+        self.state = yield from begin_completion(self._model, self._messages, self._options)
+
+    def _follow(self, answer: ChatCompletionResult) -> Flow[None]:
+        """Execute what an answer calls for and ask again; or end with it."""
+        if not wants_tools(answer):
+            yield from change(lambda _, __: self._finish(self._final(answer)))
+            return
+        calls = answer.tool_calls or []
+        try:
+            results = yield from execute_calls(calls, self._execution)
+        except ValidationError as error:
+            self._error = ToolLimitError(error.message, tool_history=self.history, job_id=answer.job_id)
+            raise self._error from error
+        self.history.append(ToolRound(round=len(self.history), tool_calls=calls, tool_results=results))
+        if len(self.history) >= self._most:
+            words = f"the model still calls tools after {self._most} rounds; see tool_history, or raise max_tool_rounds"
+            self._error = ToolLimitError(words, tool_history=self.history, job_id=answer.job_id)
+            raise self._error
+        self._messages = [*self._messages, *turns_of(answer, results)]
+        yield from self._ask()
+
+
+def begin_answer(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any]
+) -> Flow[tuple[ChatState, ToolRounds | None]]:
+    """Send the first request of a streamed completion; with its rounds when it executes tools."""
+    tooling, wanted = _parted(options)
+    if tooling is None:
+        return (yield from begin_completion(model, messages, wanted)), None
+    rounds = yield from ToolRounds(model, wanted, tooling).begin(messages)
+    return rounds.state, rounds
+
+
+def answer_whole(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
+) -> Flow[ChatCompletionResult]:
+    """The whole answer, after all rounds when tools are executed; `timeout` is for the answer of each.
+
+    What `begin_completion` raises; ChatError, ToolLimitError, SogniTimeoutError.
+    """
+    tooling, wanted = _parted(options)
+    if tooling is None:
+        return (yield from complete(model, messages, wanted, timeout))
+    rounds = yield from ToolRounds(model, {**wanted, "stream": False}, tooling).begin(messages)
+    return (yield from rounds.whole_answer(timeout))
+
+
+def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """What says how tools are executed, None when they are not, and what is asked of the model.
+
+    ValidationError for what has an effect only when tools are executed.
+    """
+    check_names(options, FIELDS)
+    tooling = {name: options.get(name) for name in ToolFields.__annotations__}
+    wanted = {name: value for name, value in options.items() if name not in tooling}
+    if tooling.pop("auto_execute_tools"):
+        return tooling, wanted
+    for name, value in tooling.items():
+        if value is not None:
+            sentence = f"{name} has no effect without auto_execute_tools=True"
+            raise refusal(name, type(value).__name__, "None", sentence)
+    return None, wanted

@@ -1,0 +1,227 @@
+"""Completions that execute tools: rounds, what the model is told, and the limits (chat §10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sogni.errors import ChatError, ToolLimitError, ValidationError
+from sogni.flows.tool_rounds import answer_whole, begin_answer
+from sogni.models.chat import ChatCompletionResult
+from sogni.protocol.tool_functions import function_tool
+from tests.flows.play import PNG, Stage
+
+HELLO = [{"role": "user", "content": "hello"}]
+SENT = ("frame llmJobRequest", None)
+AUTO = {"auto_execute_tools": True}
+
+
+def weather(city: str) -> str:
+    """Tell the weather."""
+    return f"blue over {city}"
+
+
+TOOL = function_tool(weather).definition
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage().connects()
+
+
+def answer(number: int, *frames: dict[str, Any], seconds: str = "9 s") -> tuple[str, Any]:
+    """The job of a round answers, while its whole answer is waited for."""
+    return f"until the answer of chat job ID-{number} (run, {seconds})", tells(number, *frames)
+
+
+def tells(number: int, *frames: dict[str, Any], ends: bool = True) -> Any:
+    def told(stage: Stage) -> None:
+        for frame in frames:
+            stage.receives("jobTokens", {"jobID": f"ID-{number}", **frame})
+        if ends:
+            stage.receives("llmJobResult", {"jobID": f"ID-{number}", "timeTaken": 1})
+
+    return told
+
+
+def calls(name: str, arguments: str, *, times: int = 1, finish: str = "tool_calls") -> dict[str, Any]:
+    one = {"type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"tool_calls": [{**one, "index": at, "id": f"c{at}"} for at in range(times)], "finishReason": finish}
+
+
+def says(text: str) -> dict[str, Any]:
+    return {"content": text, "finishReason": "stop"}
+
+
+def test_without_the_option_calls_are_the_answer(stage: Stage) -> None:
+    result = stage.play(answer_whole("m", HELLO, {"tools": [weather]}, 9), SENT, answer(1, calls("weather", "{}")))
+    assert (result.tool_history, [call.function.name for call in result.tool_calls or ()]) == (None, ["weather"])
+    payload = stage.frames[0][1]
+    assert (payload["tools"], "stream" in payload) == ([TOOL], False)
+
+
+def test_an_answer_without_calls_is_the_result(stage: Stage) -> None:
+    result = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(1, says("hi")))
+    assert (result.content, result.tool_history) == ("hi", None)
+    assert stage.frames[0][1]["stream"] is False
+
+
+def test_a_reason_without_calls_and_calls_for_another_reason_end_the_rounds(stage: Stage) -> None:
+    none = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(1, {"finishReason": "tool_calls"}))
+    other = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(2, calls("weather", "{}", finish="length")))
+    assert (none.tool_history, other.tool_history) == (None, None)
+
+
+def test_functions_are_called_and_the_model_is_told(stage: Stage) -> None:
+    first = {"content": "let me see", **calls("weather", '{"city": "Oslo"}')}
+    result = stage.play(
+        answer_whole("m", HELLO, {**AUTO, "tools": [weather], "token_type": "spark"}, 9),
+        SENT,
+        answer(1, first),
+        SENT,
+        answer(2, calls("weather", '{"town": 1}')),
+        SENT,
+        answer(3, says("blue")),
+    )
+    assert [payload["tokenType"] for _, payload in stage.frames] == ["spark"] * 3
+    assert stage.frames[2][1]["messages"] == [
+        *HELLO,
+        {"role": "assistant", "content": "let me see", "tool_calls": [_wire("weather", '{"city": "Oslo"}')]},
+        {"role": "tool", "content": "blue over Oslo", "tool_call_id": "c0", "name": "weather"},
+        {"role": "assistant", "content": None, "tool_calls": [_wire("weather", '{"town": 1}')]},
+        {
+            "role": "tool",
+            "content": '{"success":false,"error":"weather has no argument \'town\'"}',
+            "tool_call_id": "c0",
+            "name": "weather",
+        },
+    ]
+    assert HELLO == [{"role": "user", "content": "hello"}]
+    history = result.tool_history or []
+    assert [(one.round, [it.success for it in one.tool_results]) for one in history] == [(0, [True]), (1, [False])]
+    assert result.content == "blue"
+
+
+def _wire(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": "c0", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def test_other_calls_are_for_the_callback(stage: Stage) -> None:
+    options = {**AUTO, "on_tool_call": lambda call: f"heard {call.function.name}"}
+    result = stage.play(
+        answer_whole("m", HELLO, options, None),
+        SENT,
+        answer(1, calls("mine", "{}"), seconds="for ever"),
+        SENT,
+        answer(2, says("ok"), seconds="for ever"),
+    )
+    assert [one.content for one in (result.tool_history or [])[0].tool_results] == ["heard mine"]
+
+
+@pytest.mark.parametrize(("most", "rounds"), [(1, 1), (2, 2), (0, 5), (None, 5)])
+def test_too_many_rounds_are_an_error_with_what_was_done(stage: Stage, most: int | None, rounds: int) -> None:
+    script = [step for n in range(rounds) for step in (SENT, answer(n + 1, calls("mine", "{}")))]
+    options = {**AUTO, "max_tool_rounds": most, "on_tool_call": lambda call: "again"}
+    error = stage.fail(ToolLimitError, answer_whole("m", HELLO, options, 9), *script)
+    assert [one.round for one in error.tool_history] == list(range(rounds))
+    assert (error.job_id, f"after {rounds} rounds" in error.message) == (f"ID-{rounds}", True)
+
+
+def test_too_many_calls_are_an_error(stage: Stage) -> None:
+    script = (SENT, answer(1, calls("generate_image", "{}", times=9)))
+    error = stage.fail(ToolLimitError, answer_whole("m", HELLO, AUTO, 9), *script)
+    assert (error.tool_history, "at most 8" in error.message) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({**AUTO, "max_tool_rounds": -1}, "max_tool_rounds"),
+        ({**AUTO, "max_tool_rounds": 1.5}, "max_tool_rounds"),
+        ({**AUTO, "tools": [lambda x: x]}, "tools"),
+        ({"tools": ["x"]}, "tools[0]"),
+        ({"on_tool_call": print}, "on_tool_call"),
+        ({"max_tool_rounds": 3, "auto_execute_tools": False}, "max_tool_rounds"),
+        ({"media_context": {}}, "media_context"),
+    ],
+)
+def test_options_are_checked_before_anything_is_sent(stage: Stage, options: dict[str, Any], field: str) -> None:
+    assert stage.fail(ValidationError, answer_whole("m", HELLO, options, 9)).field == field
+
+
+@pytest.mark.parametrize("options", [{"auto_execute": True}, {**AUTO, "media_context": {"image": []}}])
+def test_unknown_names_are_a_type_error(stage: Stage, options: dict[str, Any]) -> None:
+    assert "did you mean" in str(stage.fail(TypeError, answer_whole("m", HELLO, options, 9)))
+
+
+def test_a_failed_round_is_an_error(stage: Stage) -> None:
+    def fails(stage: Stage) -> None:
+        stage.receives("llmJobError", {"jobID": "ID-2", "error": "invalid_request", "error_message": "no"})
+
+    error = stage.fail(
+        ChatError,
+        answer_whole("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}, 9),
+        SENT,
+        answer(1, calls("mine", "{}")),
+        SENT,
+        ("until the answer of chat job ID-2 (run, 9 s)", fails),
+    )
+    assert error.message == "no"
+
+
+def test_indices_stand_for_what_the_messages_tell(stage: Stage) -> None:
+    messages = [{"role": "tool", "content": '{"success": true, "media_type": "video", "urls": ["v"]}'}]
+    rounds = stage.play(begin_answer("m", messages, {**AUTO, "media_context": {"images": [PNG]}}), SENT)[1]
+    assert rounds is not None
+    made = rounds._execution.made
+    assert made is not None
+    assert (made.images, made.videos) == ([PNG], ["v"])
+
+
+# -- streamed ------------------------------------------------------------------
+
+
+def chunk(number: int, *frames: dict[str, Any], ends: bool = True) -> tuple[str, Any]:
+    return f"until an answer (job ID-{number}) (run, for ever)", tells(number, *frames, ends=ends)
+
+
+def test_chunks_of_all_rounds_follow_each_other(stage: Stage) -> None:
+    done: list[ChatCompletionResult] = []
+    state, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "stream": True, "tools": [weather]}), SENT)
+    assert rounds is not None
+    rounds.when_done = done.append
+    assert (rounds.state, stage.frames[0][1]["stream"]) == (state, True)
+    first = stage.play(rounds.next_chunks(), chunk(1, {"content": "wait"}, calls("weather", '{"city": "Oslo"}')))
+    second = stage.play(rounds.next_chunks(), SENT, chunk(2, says("blue")))
+    assert [[one.content for one in chunks] for chunks in (first, second)] == [["wait", ""], ["blue"]]
+    assert (stage.play(rounds.next_chunks()), stage.play(rounds.next_chunks())) == ([], [])
+    assert done == [rounds.final_result]
+    assert rounds.final_result is not None
+    assert (rounds.final_result.content, len(rounds.final_result.tool_history or ())) == ("blue", 1)
+    assert stage.play(rounds.whole_answer(None)) is rounds.final_result
+
+
+def test_a_stream_that_was_left_goes_no_further(stage: Stage) -> None:
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "tools": [weather]}), SENT)
+    assert rounds is not None
+    stage.play(rounds.next_chunks(), chunk(1, calls("weather", '{"city": "Oslo"}')))
+    rounds.left = True
+    assert stage.play(rounds.next_chunks()) == []
+    assert stage.play(rounds.whole_answer(None)).finish_reason == "tool_calls"
+    assert rounds.final_result is None
+
+
+def test_the_limit_is_told_to_every_reader(stage: Stage) -> None:
+    options = {**AUTO, "max_tool_rounds": 1, "on_tool_call": lambda call: "x"}
+    _, rounds = stage.play(begin_answer("m", HELLO, options), SENT)
+    assert rounds is not None
+    stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
+    errors = [stage.fail(ToolLimitError, rounds.next_chunks()), stage.fail(ToolLimitError, rounds.whole_answer(None))]
+    assert [len(error.tool_history) for error in errors] == [1, 1]
+    assert errors[0] is not errors[1]
+
+
+def test_without_the_option_a_stream_is_one_job(stage: Stage) -> None:
+    state, rounds = stage.play(begin_answer("m", HELLO, {"stream": True}), SENT)
+    assert (state.id, rounds) == ("ID-1", None)

@@ -1,0 +1,69 @@
+"""What tools did in a conversation, for its next round (chat §10)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sogni.models.chat import ChatCompletionResult, ToolCall
+from sogni.protocol.tool_history import made_in, turns_of, wants_tools
+from sogni.protocol.tool_media import Made
+from sogni.protocol.tool_results import failed
+
+
+def result(**content: Any) -> dict[str, Any]:
+    return {"role": "tool", "content": json.dumps({"success": True, **content})}
+
+
+def test_messages_tell_what_was_made_and_uploaded() -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "up"}}]},
+        {"role": "user", "content": "text"},
+        result(media_type="image", urls=["a", "b", 3]),
+        result(media_type="audio", urls=["song"]),
+        result(media_type="video", urls=None),
+        result(media_type="model", urls=["m"]),
+        {"role": "tool", "content": '{"success": false, "media_type": "image", "urls": ["no"]}'},
+        {"role": "tool", "content": "[1]"},
+        {"role": "tool", "content": "no JSON"},
+        {"role": "tool", "content": None},
+        {"role": "user", "content": [{"image_url": "x"}, 3, {"image_url": {"url": 3}}]},
+        "no message",
+    ]
+    assert made_in(messages) == Made(images=["a", "b"], audio=["song"], uploaded_images=["up"])
+
+
+def test_what_the_caller_says_outranks_the_messages() -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "up"}}]},
+        result(media_type="image", urls=["a"]),
+        result(media_type="audio", urls=["b"]),
+        result(media_type="video", urls=["v"]),
+    ]
+    given = Made(images=["mine"], audio=["song"], uploaded_images=["own"])
+    assert made_in(messages, given) == Made(images=["mine"], audio=["song"], uploaded_images=["own"], videos=["v"])
+
+
+def test_turns_tell_calls_and_results() -> None:
+    call = ToolCall(id="1")
+    answer = ChatCompletionResult(job_id="j", tool_calls=[call])
+    turns = turns_of(answer, [failed(call, "no")])
+    assert turns == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "", "arguments": ""}}],
+        },
+        {"role": "tool", "content": '{"success":false,"error":"no"}', "tool_call_id": "1", "name": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "calls", "expected"),
+    [("tool_calls", [ToolCall()], True), ("tool_calls", [], False), ("tool_calls", None, False),
+     ("stop", [ToolCall()], False)],
+)  # fmt: skip
+def test_when_tools_are_wanted(reason: str, calls: Any, expected: bool) -> None:
+    assert wants_tools(ChatCompletionResult(job_id="j", finish_reason=reason, tool_calls=calls)) is expected
