@@ -121,8 +121,13 @@ class SocketEndpoint:
         return None
 
     async def _run(self, request: web.Request, account: Account, number: int) -> web.StreamResponse:
-        response = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0, autoping=False)
+        # A frame counts as written when the kernel has it: what is cut afterwards still arrives.
+        response = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0, autoping=False, writer_limit=0
+        )
         await response.prepare(request)
+        if isinstance(request.transport, asyncio.WriteTransport):
+            request.transport.set_write_buffer_limits(0)
         connection = Connection(
             number=number,
             account=account,

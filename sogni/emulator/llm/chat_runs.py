@@ -33,6 +33,7 @@ from .models import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 600.0
+_DELTA_SECONDS = 0.05
 _KEYS = (
     *("messages", "tools", "tool_choice", "model", "sampling", "media_references", "media_context"),
     *("max_estimated_capacity_units", "confirm_cost", "session_id", "client_message_id", "token_type", "app_source"),
@@ -333,12 +334,24 @@ class _Follower:
 
     runs: ChatRuns
     run: ChatRun
+    _heard: str = ""
+    _told: float = 0.0
 
     def hear(self, piece: Mapping[str, Any]) -> None:
-        if piece.get("content"):
-            self.run.happened("assistant_delta", {"content": piece["content"]})
+        """Tell what the model says a few times a second; an event for every token would be too many."""
+        self._heard += piece["content"]
+        now = self.runs.state.clock()
+        if now - self._told >= _DELTA_SECONDS:
+            self._told = now
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._heard:
+            self.run.happened("assistant_delta", {"content": self._heard})
+            self._heard = ""
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+        self._tell()
         told = {"content": message["content"], "finishReason": turn.telling.finish_reason, "usage": dict(turn.usage)}
         self.run.happened("assistant_message", {**told, "toolCalls": message.get("tool_calls", [])})
 
