@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from sogni.errors import (
+    ApiError,
     AuthenticationError,
     ClientClosedError,
     ConnectionRejectedError,
     CostLimitError,
+    ProtocolError,
     SogniConnectionError,
     SogniTimeoutError,
     ValidationError,
@@ -19,7 +21,22 @@ from sogni.errors import (
 from sogni.flows.create import cost_limit, create_project, submit
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.settings import RetryPolicy
-from tests.flows.play import JOB, MODEL, MODELS, PNG, STOP, TIERS, TIMEOUT, Source, Stage, estimate, model, ok, refused
+from tests.flows.play import (
+    JOB,
+    MODEL,
+    MODELS,
+    PNG,
+    STOP,
+    TIERS,
+    TIMEOUT,
+    Source,
+    Stage,
+    bare,
+    estimate,
+    model,
+    ok,
+    refused,
+)
 
 SENT = ("frame jobRequest", None)
 READY = "until the socket (ready, 30 s)"
@@ -164,6 +181,39 @@ def test_a_choice_the_model_does_not_have_is_refused_before_anything_is_uploaded
     stage = Stage().connects().knows_models(comfySampler={"allowed": ["euler"]}, sampler={"allowed": ["euler"]})
     error = stage.fail(ValidationError, create(starting_image=PNG, sampler="fast one"))
     assert (error.field, stage.sources[0].closed) == ("sampler", True)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "tiers", "why"),
+    [
+        ("flux1-schnell-fp9", {"tier": {"type": "image"}}, "the service knows no model"),
+        (MODEL, {}, "tier 'tier' is missing"),
+        (MODEL, {"tier": {"type": "hologram"}}, "which this version does not know"),
+        (MODEL, {"tier": {"type": "video"}}, "is no image model but makes video"),
+    ],
+    ids=["unknown id", "tier missing", "tier of unknown kind", "tier of another kind"],
+)
+def test_what_the_catalogue_rules_out_is_refused_before_anything_is_uploaded(
+    model_id: str, tiers: dict[str, Any], why: str
+) -> None:
+    """projects-4.2 §8, rules 1 to 4; list and tiers are asked for whatever the id is (§4.6)."""
+    stage = Stage().connects()
+    asked = ("GET socket/api/v2/models/tiers", bare(tiers))
+    error = stage.fail(ValidationError, create(model_id=model_id, starting_image=PNG), MODELS, asked)
+    assert (error.field, why in error.message, stage.sources[0].closed) == ("model_id", True, True)
+
+
+def test_an_upload_address_the_service_refuses_is_its_error() -> None:
+    """projects-4.2 §8, rule 13."""
+    stage = Stage().connects().knows_models()
+    error = stage.fail(ApiError, create(starting_image=PNG), (place("startingImage", 2), refused(403, "not yours")))
+    assert (error.status, error.message, stage.frames, stage.state.tracked()) == (403, "not yours", [], [])
+
+
+def test_an_answer_without_an_upload_address_ends_the_creation() -> None:
+    stage = Stage().connects().knows_models()
+    stage.fail(ProtocolError, create(starting_image=PNG), (place("startingImage", 2), ok({"downloadUrl": "x"})))
+    assert (stage.frames, stage.state.tracked(), stage.sources[0].closed) == ([], [], True)
 
 
 def test_an_interrupted_upload_closes_its_sources() -> None:

@@ -13,6 +13,7 @@ from sogni.errors import (
     JobError,
     NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
     SogniConnectionError,
 )
 from sogni.flows.transfers import (
@@ -24,6 +25,7 @@ from sogni.flows.transfers import (
     spool_result,
     upload_media,
 )
+from sogni.models.params import ImageProjectParams
 from sogni.protocol.http import HttpReply
 from tests.flows.play import JOB, PROJECT, Stage, ok, refused
 
@@ -108,6 +110,25 @@ def test_an_unknown_address_is_asked_for_first(fetch: Any, step: str, answer: An
     stage = Stage()
     job = stage.finished_job(result_url=None)
     assert stage.play(fetch(job), FRESH, (step.format(NEW), answer)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("output_format", "query"),
+    [(None, ""), ("png", "&contentType=image%2Fpng"), ("jpg", "&contentType=image%2Fjpeg"),
+     ("webp", "&contentType=image%2Fwebp")],
+)  # fmt: skip
+def test_the_format_of_a_result_is_the_one_the_caller_asked_for(output_format: str | None, query: str) -> None:
+    """projects-4.2 §10.4: not the defaulted one that went over the wire."""
+    stage = Stage()
+    job = stage.finished_job(result_url=None)
+    job.project.params = ImageProjectParams(model_id="m", output_format=output_format)  # type: ignore[arg-type]
+    assert stage.play(result_url(job), (f"{SIGN}{query}", ok({"downloadUrl": NEW}))) == NEW
+
+
+def test_an_answer_without_a_result_address_cannot_be_read() -> None:
+    """projects-4.2 §8, rule 14."""
+    stage = Stage()
+    stage.fail(ProtocolError, result_url(stage.finished_job(result_url=None)), (SIGN, ok({"uploadUrl": NEW})))
 
 
 @each_way

@@ -101,6 +101,19 @@ def test_a_borrowed_file_can_be_read_in_pieces() -> None:
         assert (file.readinto(buffer), bytes(buffer)) == (6, CONTENT[4:10])  # type: ignore[attr-defined]
 
 
+def test_only_the_first_bytes_of_a_file_are_looked_at() -> None:
+    """What a file is, its signature says: however long it is, it is neither read nor parsed."""
+    sizes: list[int] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            sizes.append(-1 if size is None else size)
+            return super().read(size)
+
+    source = open_source("image", Watched(CONTENT))
+    assert (source.head, min(sizes) > 0, sum(sizes) <= 16) == (CONTENT[:12], True, True)
+
+
 def test_a_file_object_without_a_name_is_named_by_its_field() -> None:
     with tempfile.SpooledTemporaryFile() as file:
         file.write(CONTENT)

@@ -9,8 +9,10 @@ import pytest
 from sogni.errors import ValidationError
 from sogni.models.audio_params import AudioProjectParams
 from sogni.models.catalogue import Choice, ModelOptions
+from sogni.models.params import ImageProjectParams
 from sogni.protocol.audio_request import audio_request
 from sogni.protocol.audio_rules import audio_model, check_audio_params
+from sogni.protocol.image_request import image_request
 from sogni.protocol.job_request import annotate
 from sogni.protocol.upload_plan import audio_uploads
 
@@ -25,7 +27,46 @@ def requested(model_id: str = ACE, options: ModelOptions = OPTIONS, **fields: An
     return audio_request(params, project_id="P", options=options, app_source=None)
 
 
+def template() -> tuple[dict[str, Any], dict[str, Any]]:
+    """What every request has, top level and key frame, as the image request's own tests spell it out."""
+    request = image_request(
+        ImageProjectParams(model_id="m"), project_id="P", options=ModelOptions(type="image"), app_source=None
+    )
+    (frame,) = request.pop("keyFrames")
+    return request, {key: value for key, value in frame.items() if not key.startswith("hasContextImage")}
+
+
 MINIMAL = set(requested()["keyFrames"][0])
+
+
+def test_a_minimal_request_is_the_template() -> None:
+    """No size, context images or negative prompt; sampler and scheduler always (projects-4.2 §4.1, §4.2, §4.4)."""
+    request = requested()
+    (frame,) = request.pop("keyFrames")
+    top, usual = template()
+    del usual["negativePrompt"]
+    usual |= {"modelID": ACE, "comfySampler": None, "comfyScheduler": None}
+    assert (request, frame) == (top | {"outputFormat": "mp3"}, usual)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"number_of_media": 4}, {"numberOfImages": 4}),
+        ({"disable_nsfw_filter": True}, {"disableSafety": True}),
+        ({"network": "relaxed"}, {"network": "relaxed"}),
+        ({"token_type": "spark"}, {"tokenType": "spark"}),
+        ({"billing_mode": "subscription"}, {"billingMode": "subscription"}),
+        ({"app_source": "own"}, {"appSource": "own"}),
+        ({"output_format": "wav"}, {"outputFormat": "wav"}),
+    ],
+    ids=str,
+)
+def test_top_level_values_are_the_callers(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """projects-4.2 §3.1, §4.1; projects-5x §2.1."""
+    request = requested(**fields)
+    del request["keyFrames"]
+    assert request == template()[0] | {"outputFormat": "mp3"} | expected
 
 
 @pytest.mark.parametrize(
@@ -41,6 +82,14 @@ MINIMAL = set(requested()["keyFrames"][0])
         (ACE, {"steps": 8, "guidance": 1, "seed": 0}, {"steps": 8, "guidanceScale": 1, "seed": 0}),
         (ACE, {"bpm": 0, "duration": 5000, "timesignature": "9"}, {"bpm": 0, "duration": 5000, "timesignature": "9"}),
         (ACE, {"negative_prompt": "noise"}, {}),
+        (ACE, {"loras": ["a"], "lora_strengths": [0.5]}, {"loras": ["a"], "loraStrengths": [0.5]}),
+        (ACE, {"loras": [], "lora_strengths": []}, {}),
+        # No range is checked (projects-4.2 §3.4)
+        (ACE, {"bpm": 9, "duration": 1, "shift": 99}, {"bpm": 9, "duration": 1, "shift": 99}),
+        (ACE, {"language": "xx", "keyscale": "H minor"}, {"language": "xx", "keyscale": "H minor"}),
+        (ACE, {"prompt_strength": 99, "creativity": -1}, {"promptStrength": 99, "creativity": -1}),
+        (ACE, {"steps": 999, "guidance": -1, "seed": 2**40}, {"steps": 999, "guidanceScale": -1, "seed": 2**40}),
+        (CLONE, {"reference_audio": b"a", "speaker": "nobody"}, {"hasReferenceAudio": True, "speaker": "nobody"}),
         ("ace_step_1.5_xl_sft", {"guidance": 15}, {"guidanceScale": 15}),
         (MUSIC, {"lyrics": "la"}, {"lyrics": "la"}),
         (CUSTOM, {"speaker": "ryan"}, {"speaker": "ryan"}),
@@ -64,7 +113,10 @@ def test_the_usual_keys() -> None:
     assert (frame["comfySampler"], frame["comfyScheduler"]) == (None, None)
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "mp3"), ("mp3", "mp3"), ("flac", "flac"), ("wav", "wav")])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, "mp3"), ("", "mp3"), ("mp3", "mp3"), ("flac", "flac"), ("wav", "wav"), ("ogg", "ogg")],
+)
 def test_output_formats(given: str | None, expected: str) -> None:
     assert expected == requested(output_format=given)["outputFormat"]
 
@@ -107,6 +159,9 @@ def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], fi
     with pytest.raises(ValidationError) as caught:
         requested(model_id, **fields)
     assert (field, 400) == (caught.value.field, caught.value.status)
+    assert caught.value.allowed
+    if isinstance(given := fields.get(field), str | int) and given:
+        assert caught.value.value is given
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])

@@ -31,6 +31,9 @@ NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("steps of 0 are steps", {"steps": 0}, {"steps": 0}),
     ("a seed of 0 is a seed", {"seed": 0}, {"seed": 0}),
     ("the range of a seed is the service's matter", {"seed": -1}, {"seed": -1}),
+    ("the range of steps is the service's matter", {"steps": 999}, {"steps": 999}),
+    ("the range of guidance is the service's matter", {"guidance": -1}, {"guidance": -1}),
+    ("the number of media has no upper limit", {"number_of_media": 999}, {"number_of_media": 999}),
     ("guidance of 0 is guidance", {"guidance": 0.0}, {"guidance": 0}),
     ("the range of a strength is the service's matter", {"starting_image_strength": 2}, {}),
     ("no previews", {"number_of_previews": 0}, {"number_of_previews": 0}),
@@ -232,6 +235,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
             "pixal3d_multiview_int8_i23d",
         )
     ),
+    *(
+        (
+            {"model_id": model, "context_images": [b"x", None]},
+            "context_images",
+            f"context_images: {model} takes no empty positions",
+        )
+        for model in ("gpt-image-2.5-sunburst", "gpt-image-2.5-flare")
+    ),
+    (
+        {"model_id": "seedream-5-0-pro-uncensored", "width": 2049, "height": 2048},
+        "width",
+        "width and height must make from 921600 to 4194304 pixels in all, not 2049x2048",
+    ),
     ({"gpt_image_mask": b"x"}, "gpt_image_mask",
      f"gpt_image_mask: {MODEL} takes no mask; only GPT Image models do"),
 ]  # fmt: skip
@@ -241,6 +257,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 def test_what_is_not_allowed_is_named(fields: dict[str, Any], field: str, message: str) -> None:
     error = refused(**fields)
     assert (field, message) == (error.field, error.message)
+    assert error.allowed
+    if isinstance(given := fields.get(field), str | int):
+        assert given == error.value
 
 
 AT_THE_LIMIT: list[dict[str, Any]] = [
@@ -249,6 +268,8 @@ AT_THE_LIMIT: list[dict[str, Any]] = [
     {"model_id": "rtx_vsr_pro", "width": 15360, "height": 512},
     {"model_id": "z_image_turbo_bf16", "width": 2560, "height": 2560},
     {"model_id": "seedream-5-0-pro-uncensored", "width": 4096, "height": 256},
+    {"model_id": "seedream-5-0-pro-uncensored", "width": 960, "height": 960},
+    {"model_id": "seedream-5-0-pro-uncensored", "width": 2048, "height": 2048},
     {"context_images": [b"x"] * 3},
     {"context_images": [None] * 9},
     {"model_id": "gpt-image-2", "context_images": [b"x"] * 16},

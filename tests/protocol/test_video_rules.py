@@ -308,6 +308,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("half pixels", H3_T2V, {"width": 672.5, "height": 384}, "width"),
     ("no multiple of 32", H3_T2V, {"width": 672, "height": 400}, "height"),
     ("no width", H3_T2V, {"width": 0, "height": 384}, "width"),
+    ("too small for H3", H3_T2V, {"width": 0, "height": 32}, "width"),
+    ("too high", H3_T2V, {"width": 384, "height": 1376}, "height"),
     ("too wide", H3_T2V, {"width": 1376, "height": 384}, "width"),
     ("too many pixels", H3_T2V, {"width": 1344, "height": 800}, "width"),
     ("an audio duration", H3_A2V, {"reference_audio": FILE, "audio_duration": 5}, "audio_duration"),
@@ -411,6 +413,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], field: str) -> None:
     error = refused(model_id, **fields)
     assert (field, True) == (error.field, bool(error.allowed))
+    if isinstance(given := fields.get(field), str | int | float) and not isinstance(given, bool) and given == given:
+        assert given == error.value
 
 
 def test_fifty_references_are_the_most_of_seedance_25() -> None:
@@ -430,6 +434,11 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
     ("any fps", T2V, {"fps": 17}),
     ("any number of frames", T2V, {"frames": 5000}),
     ("any shift", T2V, {"shift": 99}),
+    ("any steps, guidance and seed", T2V, {"steps": 999, "guidance": -1, "seed": -5}),
+    ("any strength of a detailer", T2V, {"detailer_strength": 7}),
+    ("any strength of a voice", T2V, {"audio_identity_strength": 99}),
+    ("any start of a video", T2V, {"video_start": -1}),
+    ("the relaxed network", T2V, {"network": "relaxed"}),
     ("any strengths", I2V, {"reference_image": True, "first_frame_strength": 7, "last_frame_strength": -1}),
     ("any times", S2V, {"reference_image": 1, "reference_audio": 1, "audio_start": -1, "audio_duration": 99}),
     ("any control net", T2V, {"control_net": VideoControlNetParams(name="new")}),
@@ -452,6 +461,10 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
     ("a file that is edited", SEEDANCE_25, {"seedance_task_type": "edit", "reference_video": FILE}),
     ("nine pictures", HORSE.format("r2v"), {"reference_image": FILE, "reference_image_urls": [URL] * 8}),
     ("one address", HORSE.format("i2v"), {"reference_image_urls": [URL]}),
+    *((f"the ratio {it}", WAN3, {"ratio": it}) for it in ("adaptive", "16:9", "4:3", "1:1", "3:4", "9:16")),
+    ("five videos and audios", WAN3, {"reference_video_urls": [URL] * 5, "reference_audio_urls": [URL] * 5}),
+    ("ten images of Wan 3", WAN3, {"reference_image_urls": [URL] * 10}),
+    ("the largest seed of Wan 3", WAN3, {"seed": 2**31 - 1}),
     ("a prompt alone", WAN3, {"ratio": "adaptive", "fps": 30, "seed": 0, "watermark": True, "prompt_extend": False}),
     ("a document without prompt", WAN3, {"positive_prompt": "", "reference_file_url": URL}),
     ("frames without prompt", WAN3, {"positive_prompt": "", "reference_image": 1, "reference_image_end": 1}),
@@ -459,6 +472,10 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
     ("everything H3 fixes", H3_T2V,
      {"fps": 24, "steps": 20, "guidance": 1, "negative_prompt": " ", "frames": 141, "generate_audio": False,
       "width": 1344, "height": 768}),
+    ("the widest canvas", H3_T2V, {"width": 1344, "height": 32}),
+    ("eight keyframes", H3_I2V,
+     {"reference_image": FILE, "frames": 124,
+      "keyframes": [{"image": FILE, "frame_index": it} for it in (1, 2, 3, 4, 5, 6, 7, 122)]}),
     ("an extension", H3_T2V, {"reference_video": FILE, "extend_output": "continuation"}),
     ("LoRAs beside a guide", H3_A2V, {"reference_audio": FILE, "audio_start": 0, "loras": ["a"]}),
     ("as many references as there may be", H3_R2V,
@@ -511,11 +528,51 @@ def test_checking_twice_changes_nothing() -> None:
     assert params == check_video_params(params)
 
 
+@pytest.mark.parametrize(
+    ("model_id", "fields", "field"),
+    [
+        (S2V, {}, "reference_image"),
+        (S2V, {"reference_image_end": FILE}, "reference_image"),
+        (S2V, {"reference_image": FILE, "reference_image_end": FILE}, "reference_image_end"),
+        (LTX.format("a2v"), {"reference_image": FILE}, "reference_image"),
+        (LTX.format("a2v"), {"reference_video": FILE}, "reference_audio"),
+        (MOVE, {"reference_image": FILE, "reference_audio": FILE}, "reference_audio"),
+        (MOVE, {"reference_image": FILE, "reference_audio_identity": FILE}, "reference_audio_identity"),
+        (MOVE, {"reference_image": FILE, "reference_mask": FILE}, "reference_video"),
+    ],
+)
+def test_of_several_mistakes_the_leftmost_column_is_named(model_id: str, fields: dict[str, Any], field: str) -> None:
+    """Projects-4.2 §6.3, rule 5: asset by asset, missing or forbidden, as the columns stand."""
+    assert field == refused(model_id, **fields).field
+
+
+SEEDANCE_ORDER: list[tuple[str, dict[str, Any], str]] = [
+    ("an address that is none", {"reference_audio_urls": [""]}, "reference_audio_urls[0]"),
+    ("images", {"reference_image_urls": [URL] * 10}, "takes at most 9 reference images"),
+    ("videos", {"reference_video_urls": [URL] * 4}, "takes at most 3 reference videos"),
+    ("audios", {"reference_audio_urls": [URL] * 4}, "takes at most 3 reference audios"),
+]
+
+
+@pytest.mark.parametrize("first", range(len(SEEDANCE_ORDER)), ids=[row[0] for row in SEEDANCE_ORDER])
+def test_seedance_counts_images_then_videos_then_audios(first: int) -> None:
+    """Projects-4.2 §6.4: the form of every address, then the counts; all of these are thirteen and more."""
+    fields: dict[str, Any] = {}
+    for _, mistake, _ in reversed(SEEDANCE_ORDER[first:]):
+        fields |= mistake
+    if first < 3:
+        fields["reference_audio_urls"] = [""] if first == 0 else [URL] * 4
+    assert SEEDANCE_ORDER[first][2] in str(refused(SEEDANCE, **fields))
+
+
 ORDER: list[tuple[dict[str, Any], str]] = [
     ({"model_id": "none"}, "model_id"),
     ({"output_format": "avi"}, "output_format"),
     ({"return_last_frame": True}, "return_last_frame"),
     ({"context_images": [FILE]}, "context_images"),
+    ({"reference_videos": [FILE]}, "reference_videos"),
+    ({"reference_audios": [FILE]}, "reference_audios"),
+    ({"reference_video_durations": [5]}, "reference_video_durations"),
     ({"reference_image_urls": []}, "reference_image_urls"),
     ({"sam2_coordinates": []}, "sam2_coordinates"),
     ({"reference_image": FILE}, "reference_image"),

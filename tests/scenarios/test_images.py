@@ -7,8 +7,10 @@ import io
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import requests
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
@@ -120,6 +122,48 @@ async def test_media_may_be_given_as(sdk: Sdk, client: Any, supernet: LocalSuper
     await sdk.call(project.wait, timeout=SOON)
     uploads = [request for request in supernet.requests if getattr(request, "method", "") == "PUT"]
     assert len(uploads) == 1
+    assert supernet.violations == []
+
+
+@pytest.mark.parametrize(
+    ("way", "fields", "path", "query"),
+    [
+        ("upload_url", {"image_id": "I", "type": "startingImage", "content_type": "image/png"}, "/v1/image/uploadUrl",
+         {"imageId": "I", "type": "startingImage", "contentType": "image/png"}),
+        ("upload_url", {"image_id": "I", "type": "cnImage"}, "/v1/image/uploadUrl",
+         {"imageId": "I", "type": "cnImage"}),
+        ("media_upload_url", {"type": "referenceVideo", "content_type": "video/mp4"}, "/v1/media/uploadUrl",
+         {"type": "referenceVideo", "contentType": "video/mp4"}),
+        ("media_upload_url", {"type": "referenceAudio", "id": "referenceAudio2"}, "/v1/media/uploadUrl",
+         {"type": "referenceAudio", "id": "referenceAudio2"}),
+    ],
+)  # fmt: skip
+async def test_an_address_to_upload_to_can_be_asked_for(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, way: str, fields: dict[str, Any], path: str, query: dict[str, str]
+) -> None:
+    """projects-4.2 §10.1."""
+    project = str(uuid4()).upper()
+    url = await sdk.call(getattr(client.projects, way), job_id=project, **fields)
+    (asked,) = [it for it in supernet.requests if getattr(it, "path", "") == path]
+    assert (url.startswith(supernet.rest_endpoint), dict(asked.query)) == (True, {"jobId": project, **query})
+
+
+async def test_the_address_of_a_result_can_be_asked_for(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    """projects-4.2 §10.1: images by `image_id`, other media by `id`."""
+    image = await sdk.create(client)
+    music = await sdk.call(
+        client.projects.create, type="audio", model_id="ace_step_1.5_turbo", positive_prompt="a shanty", duration=10
+    )
+    for project in (image, music):
+        await sdk.call(project.wait, timeout=SOON)
+    still = await sdk.call(client.projects.download_url, image_id=image.jobs[0].id, job_id=image.id, type="complete")
+    song = await sdk.call(
+        client.projects.media_download_url,
+        job_id=music.id, id=music.jobs[0].id, type="complete", content_type="audio/mpeg",
+    )  # fmt: skip
+    for url, begins in ((still, b"\x89PNG"), (song, (b"ID3", b"\xff"))):
+        answer = await asyncio.to_thread(requests.get, url, timeout=SOON)
+        assert (answer.status_code, answer.content.startswith(begins)) == (200, True)
     assert supernet.violations == []
 
 
