@@ -67,6 +67,10 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
      "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/jpeg;base64,AA=='"),
     (OLD, {"gpt_image_mask_url": "data:image/png;base64,A!", **FIRST}, "gpt_image_mask_url",
      "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/png;base64,A!'"),
+    (OLD, {"gpt_image_mask_url": "data:image/png;base64,AQ!ID", **FIRST}, "gpt_image_mask_url",
+     "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/png;base64,AQ!ID'"),
+    (NEWEST, {"gpt_image_output_compression": -1, "output_format": "webp"}, "gpt_image_output_compression",
+     "gpt_image_output_compression must be an integer from 0 to 100, not -1"),
 ]  # fmt: skip
 
 
@@ -82,6 +86,7 @@ def test_what_is_not_allowed_is_named(model: str, fields: dict[str, Any], field:
     with pytest.raises(ValidationError) as caught:
         checked(model, **fields)
     assert (field, message) == (caught.value.field, caught.value.message)
+    assert (fields[field], True) == (caught.value.value, bool(caught.value.allowed))
 
 
 @pytest.mark.parametrize("scheme", ["data:image/png;base64,", "DATA:image/PNG;Base64,"])

@@ -87,7 +87,7 @@ TOP_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("no previews", {"number_of_previews": 0}, {"previews": 0}),
     ("the filter off", {"disable_nsfw_filter": True}, {"disableSafety": True}),
     ("the token that pays", {"token_type": "sogni"}, {"tokenType": "sogni"}),
-    ("who pays", {"billing_mode": "subscription"}, {"billingMode": "subscription"}),
+    *((f"who pays: {it}", {"billing_mode": it}, {"billingMode": it}) for it in ("auto", "subscription", "tokens")),
     ("an output format", {"output_format": "jpg"}, {"outputFormat": "jpg"}),
     ("an empty output format is none", {"output_format": ""}, {"outputFormat": "png"}),
     ("a network", {"network": "relaxed"}, {"network": "relaxed"}),
@@ -315,6 +315,22 @@ def test_gpt_image_keys(fields: dict[str, Any], expected: dict[str, Any]) -> Non
     top, key_frame = split(requested(model_id=model, context_images=[b"x"], output_format="webp", **fields))
     assert top == {**TOP_LEVEL, "outputFormat": "webp"}
     assert {**KEY_FRAME, "modelID": model, "hasContextImage1": True, **expected} == key_frame
+
+
+def test_sixteen_context_images_have_sixteen_flags() -> None:
+    """projects-4.2 §5.3."""
+    _, key_frame = split(requested(model_id="gpt-image-2", context_images=[b"x"] * 16))
+    flags = {key: value for key, value in key_frame.items() if key.startswith("hasContextImage")}
+    assert flags == {f"hasContextImage{number}": True for number in range(1, 17)}
+
+
+@pytest.mark.parametrize("model_id", ["sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"])
+def test_segmentation_delivers_one_png_without_previews(model_id: str) -> None:
+    """projects-5x §2.1."""
+    top, _ = split(
+        requested(model_id=model_id, starting_image=True, number_of_media=3, number_of_previews=3, output_format="jpg")
+    )
+    assert top == TOP_LEVEL
 
 
 def test_some_models_take_no_negative_prompt_at_all() -> None:

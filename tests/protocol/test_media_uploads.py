@@ -8,8 +8,10 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.models.audio_params import AudioProjectParams
+from sogni.models.params import ImageProjectParams
 from sogni.models.video_params import VideoProjectParams
-from sogni.protocol.media_types import sniff
+from sogni.protocol.media_types import MediaSlot, sniff
+from sogni.protocol.project_kinds import kind_of
 from sogni.protocol.upload_plan import UploadItem, audio_uploads, upload_url_call, video_uploads
 
 I2V, S2V = "wan_v2.2-14b-fp8_i2v", "wan_v2.2-14b-fp8_s2v_lightx2v"
@@ -147,6 +149,48 @@ def item_of(model_id: str, name: str) -> UploadItem:
 def test_a_file_goes_where_its_kind_belongs(model_id: str, name: str, head: bytes, expected: str) -> None:
     item = item_of(model_id, name)
     assert expected == item.check("file", sniff(head, item.slot))
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "kind"),
+    [
+        (ImageProjectParams(model_id="m", starting_image=b"x"), "starting_image", "image"),
+        (ImageProjectParams(model_id="m", context_images=[True, b"x"]), "context_images[1]", "image"),
+        (ImageProjectParams(model_id="m", control_net={"name": "canny", "image": b"x"}), "control_net.image", "image"),
+        (ImageProjectParams(model_id="m", gpt_image_mask=b"x"), "gpt_image_mask", "image"),
+        (VideoProjectParams(model_id=I2V, reference_image=b"x"), "reference_image", "image"),
+        (VideoProjectParams(model_id=I2V, reference_image_end=b"x"), "reference_image_end", "image"),
+        (
+            VideoProjectParams(model_id=V2V, reference_mask=b"x", control_net={"name": "inpaint"}),
+            "reference_mask",
+            "image",
+        ),
+        (VideoProjectParams(model_id=H3_R2V, context_images=[b"x"]), "context_images[0]", "image"),
+        (
+            VideoProjectParams(model_id=H3_I2V, keyframes=[{"image": b"x", "frame_index": 3}]),
+            "keyframes[0].image",
+            "image",
+        ),
+        (VideoProjectParams(model_id=S2V, reference_audio=b"x"), "reference_audio", "audio"),
+        (VideoProjectParams(model_id=V2V, reference_audio_identity=b"x"), "reference_audio_identity", "audio"),
+        (VideoProjectParams(model_id=H3_R2V, reference_audios=[True, b"x"]), "reference_audios[1]", "audio"),
+        (AudioProjectParams(model_id=TTS, reference_audio=b"x"), "reference_audio", "audio"),
+        (VideoProjectParams(model_id=V2V, reference_video=b"x"), "reference_video", "video"),
+        (VideoProjectParams(model_id=H3_R2V, reference_videos=[b"x"]), "reference_videos[0]", "video"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.model_id,
+)
+def test_every_input_takes_files_of_its_own_kind_only(params: Any, field: str, kind: MediaSlot) -> None:
+    """A signature of another kind, or none at all, is refused by the field's name; what follows is not looked at."""
+    ((item,),) = kind_of(params).uploads(params)
+    heads = {"image": PNG, "audio": WAV, "video": MOV, "text": b"just a text file"}
+    assert item.check("file", sniff(heads[kind], item.slot)) == {
+        "image": "image/png", "audio": "audio/wav", "video": "video/quicktime",
+    }[kind]  # fmt: skip
+    for other in heads.keys() - {kind}:
+        with pytest.raises(ValidationError) as caught:
+            item.check("file", sniff(heads[other], item.slot))
+        assert (field, "file", True) == (caught.value.field, caught.value.value, bool(caught.value.allowed))
 
 
 @pytest.mark.parametrize(

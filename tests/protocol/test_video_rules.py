@@ -413,8 +413,72 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], field: str) -> None:
     error = refused(model_id, **fields)
     assert (field, True) == (error.field, bool(error.allowed))
-    if isinstance(given := fields.get(field), str | int | float) and not isinstance(given, bool) and given == given:
-        assert given == error.value
+    if isinstance(given := fields.get(field), str | int | float):
+        assert repr(given) == repr(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "fields", "allowed"),
+    [
+        (T2V, {"output_format": "mov"}, ("mp4",)),
+        (SEEDANCE_25, {"output_format": "webm"}, ("mp4", "mov")),
+        (SEEDANCE_25, {"seedance_task_type": "dream"}, ("reference", "edit", "extend")),
+        (SEEDANCE_25, {"reference_video_urls": [URL]}, ("reference", "edit", "extend")),
+        (WAN3, {"ratio": "2:1"}, ("adaptive", "16:9", "4:3", "1:1", "3:4", "9:16")),
+        (H3_T2V, {"extend_output": "all"}, ("extended", "continuation")),
+        (H3_R2V, CLIPS | {"reference_video_compression": "zip"}, ("none", "vpack")),
+        (FLASH, {"detail_preference": "wild"}, ("stable", "sharper")),
+        (FLASH, {"processing_speed": "slow"}, ("stable", "faster")),
+        (FLASH, {"reference_video": FILE, "upscale_resolution": 720}, (1080, 1440)),
+        (T2V, {"network": "slow"}, ("fast", "relaxed")),
+        (T2V, {"token_type": "gold"}, ("sogni", "spark")),
+        (T2V, {"billing_mode": "free"}, ("auto", "subscription", "tokens")),
+    ],
+)
+def test_of_a_few_words_all_are_told(model_id: str, fields: dict[str, Any], allowed: tuple[Any, ...]) -> None:
+    assert allowed == refused(model_id, **fields).allowed
+
+
+@pytest.mark.parametrize(
+    ("model_id", "fields", "allowed", "count"),
+    [
+        (SEEDANCE, {"reference_image_urls": [URL] * 10}, "at most 9", 10),
+        (SEEDANCE, {"reference_video_urls": [URL] * 4}, "at most 3", 4),
+        (SEEDANCE, {"reference_image": FILE, "reference_audio_urls": [URL] * 4}, "at most 3", 4),
+        (
+            SEEDANCE,
+            {
+                "reference_image_urls": [URL] * 7,
+                "reference_video_urls": [URL] * 3,
+                "reference_audio_urls": [URL] * 3,
+            },
+            "at most 12",
+            13,
+        ),
+        (SEEDANCE, {"reference_audio_urls": [URL]}, "at least 1", 0),
+        (SEEDANCE_25, {"seedance_task_type": "edit", "reference_image_urls": [URL] * 31}, "at most 30", 31),
+        (SEEDANCE_25, {"seedance_task_type": "edit", "reference_video_urls": [URL] * 11}, "at most 10", 11),
+        (SEEDANCE_25, {"seedance_task_type": "edit", "reference_audio_urls": [URL] * 11}, "at most 10", 11),
+        (HORSE.format("t2v"), {"reference_image_urls": [URL]}, "exactly 0", 1),
+        (HORSE.format("i2v"), {}, "exactly 1", 0),
+        (HORSE.format("i2v"), {"reference_image_urls": [URL] * 2}, "exactly 1", 2),
+        (HORSE.format("r2v"), {}, "from 1 to 9", 0),
+        (HORSE.format("r2v"), {"reference_image_urls": [URL] * 10}, "from 1 to 9", 10),
+        (WAN3, {"reference_image_urls": [URL] * 11}, "at most 10", 11),
+        (WAN3, {"reference_video": FILE, "reference_video_urls": [URL] * 5}, "at most 5", 6),
+        (WAN3, {"reference_audio": FILE, "reference_audio_urls": [URL] * 5}, "at most 5", 6),
+        (H3_R2V, {"reference_image": FILE, "context_images": [FILE] * 9}, "at most 9", 10),
+        (H3_R2V, {"reference_videos": [FILE] * 4}, "at most 3", 4),
+        (H3_R2V, {"reference_image": FILE, "reference_audios": [FILE] * 4}, "at most 3", 4),
+        (H3_R2V, {}, "at least 1", 0),
+    ],
+)
+def test_counts_say_how_many_there_are_and_may_be(
+    model_id: str, fields: dict[str, Any], allowed: str, count: int
+) -> None:
+    """Projects-4.2 §6.4; projects-5x §4.3 to §4.6."""
+    error = refused(model_id, **fields)
+    assert (allowed, count) == (error.allowed, error.value)
 
 
 def test_fifty_references_are_the_most_of_seedance_25() -> None:
@@ -482,12 +546,18 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
      {"context_images": [FILE] * 9, "reference_videos": [FILE] * 2, "reference_audio": FILE}),
     ("clips as long as they may be", H3_R2V,
      CLIPS | {"reference_video_durations": [13.05, 2], "reference_video_compression": "vpack"}),
+    ("the shortest clip", H3_R2V, {"reference_video": FILE, "reference_video_durations": [1.95]}),
+    ("the longest clip", H3_R2V, {"reference_video": FILE, "reference_video_durations": [15.05]}),
     ("no compression", H3_R2V, {"reference_image": FILE, "reference_video_compression": "none"}),
     ("no keyframes", H3_I2V, {"reference_image": FILE, "keyframes": []}),
     ("a video to enlarge", FLASH,
      {"reference_video": FILE, "positive_prompt": "", "width": 1440, "height": 1920, "seed": -1}),
     ("its timing", FLASH,
      {"reference_video": FILE, "positive_prompt": "", "upscale_resolution": 1080, "frames": 5, "fps": 60}),
+    ("a single frame", FLASH,
+     {"reference_video": FILE, "positive_prompt": "", "upscale_resolution": 1080, "frames": 1, "fps": 1}),
+    ("as long as a frame", FLASH,
+     {"reference_video": FILE, "positive_prompt": "", "upscale_resolution": 1080, "duration": 0.04, "fps": 25}),
     ("its length", FLASH,
      {"reference_video": FILE, "positive_prompt": "", "upscale_resolution": 1440, "duration": 900, "fps": 25}),
 ]  # fmt: skip
