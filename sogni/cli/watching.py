@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import click
 from ..errors import SogniError, SogniTimeoutError
 from ..models.workflows import WORKFLOW_ENDS, WorkflowRecord
 from ..settings import check_seconds
+from .collecting import CREATED_WITHIN, TURN, in_background
 from .ending import Interrupted
 from .output import on_terminal
 from .workflow_progress import WorkflowProgress
@@ -41,6 +43,20 @@ def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet
             return _followed(client, progress, limit, tell)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; workflow {workflow_id} goes on") from None
+
+
+def begun(work: Callable[[], WorkflowRecord]) -> WorkflowRecord:
+    """Start a workflow where Ctrl-C does not break the request off in the middle, and tell what became of it."""
+    starting = in_background(work)
+    try:
+        while not wait([starting], TURN).done:
+            pass
+        return starting.result()
+    except KeyboardInterrupt:
+        done, _ = wait([starting], CREATED_WITHIN)
+        if not done or starting.exception() is not None:
+            raise Interrupted("interrupted") from None
+        raise Interrupted(f"interrupted; workflow {starting.result().workflow_id} goes on") from None
 
 
 def refuse_failure(record: WorkflowRecord) -> None:
@@ -109,8 +125,15 @@ def _closing(close: Callable[[], None], seconds: float | None) -> Iterator[threa
 @contextmanager
 def _showing(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """How changes are told while the work lasts; what was drawn vanishes at the end."""
-    if not on_terminal(sys.stderr):
-        yield lambda: None if quiet else _lines(progress)
+    drawing = on_terminal(sys.stderr)
+    telling = not quiet and not (drawing and on_terminal(sys.stdout))
+
+    def tell() -> None:
+        if telling:
+            _lines(progress)
+
+    if not drawing:
+        yield tell
         return
     from rich.console import Console
     from rich.live import Live
@@ -123,7 +146,7 @@ def _showing(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[]
         transient=True,
         redirect_stdout=False,
     ):
-        yield lambda: None
+        yield tell
 
 
 def _lines(progress: WorkflowProgress) -> None:

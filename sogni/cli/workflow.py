@@ -16,7 +16,7 @@ from .commands import Command, Group
 from .ending import USAGE
 from .output import print_json, print_paths, print_table
 from .target import check_directory
-from .watching import refuse_failure, watch
+from .watching import begun, refuse_failure, watch
 from .workflow_options import check_media, plan_or_template, read_inputs, read_seeds, upload_media
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def start(
     with access.client(timeout) as client:
         given["media_references"] = upload_media(client, media) or None
         given["confirm_cost"] = False if ask_cost else None
-        record = client.workflows.start(**given, **options)
+        record = begun(lambda: client.workflows.start(**given, **options))
         _go_on(client, access, record, timeout, output_dir, watching=watching)
 
 
@@ -187,8 +187,8 @@ def resume(
     """Let a workflow go on that waits for you; approves its cost if that is what it waits for."""
     _check_output(output_dir, watching=watching)
     with access.client(timeout) as client:
-        resumed = client.workflows.resume(workflow_id, **options)
-        _go_on(client, access, resumed.workflow, timeout, output_dir, watching=watching)
+        record = begun(lambda: client.workflows.resume(workflow_id, **options).workflow)
+        _go_on(client, access, record, timeout, output_dir, watching=watching)
 
 
 @workflow.command(cls=Command)
@@ -214,8 +214,8 @@ def reseed(
     overrides = read_seeds(seeds) or None
     _check_output(output_dir, watching=watching)
     with access.client(timeout) as client:
-        take = client.workflows.reseed(workflow_id, seed_overrides=overrides, **options)
-        _go_on(client, access, take.workflow, timeout, output_dir, watching=watching)
+        record = begun(lambda: client.workflows.reseed(workflow_id, seed_overrides=overrides, **options).workflow)
+        _go_on(client, access, record, timeout, output_dir, watching=watching)
 
 
 # -- what the commands have in common

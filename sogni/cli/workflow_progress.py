@@ -70,8 +70,8 @@ class WorkflowProgress:
                 yield row
 
     def rows(self) -> Sequence[Row]:
-        """Everything that is known."""
-        steps = [(step.name, step.status, step.detail or step.tool) for step in self.steps.values()]
+        """Everything that is known; also asked for by the thread that draws."""
+        steps = [(step.name, step.status, step.detail or step.tool) for step in list(self.steps.values())]
         return [(WHOLE, self.status, self.detail or self.workflow_id), *steps]
 
     def _take_step(self, given: Mapping[str, Any]) -> None:

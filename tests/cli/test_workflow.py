@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 
 Run = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 PLAN: dict[str, Any] = {
     "title": "Two boats",
@@ -129,12 +134,18 @@ def test_watch_of_one_that_has_ended(sogni: Run, plan: str) -> None:
 
 
 @pytest.fixture
-def endless(sogni: Run, plan: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The id of a workflow that does not end by itself."""
+def slow() -> Iterator[LocalSupernet]:
+    """A Supernet whose workflows do not end by themselves."""
     with LocalSupernet(step_time=60) as supernet:
-        monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
-        monkeypatch.setenv("SOGNI_REST_ENDPOINT", supernet.rest_endpoint)
-        yield rows(sogni("workflow", "start", plan))[0][0]
+        yield supernet
+
+
+@pytest.fixture
+def endless(sogni: Run, plan: str, slow: LocalSupernet, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a workflow that does not end by itself."""
+    monkeypatch.setenv("SOGNI_API_KEY", slow.api_key)
+    monkeypatch.setenv("SOGNI_REST_ENDPOINT", slow.rest_endpoint)
+    return rows(sogni("workflow", "start", plan))[0][0]
 
 
 def test_one_that_was_cancelled_is_a_failure_for_whoever_watches(sogni: Run, endless: str) -> None:
@@ -150,6 +161,59 @@ def test_running_out_of_time_leaves_the_workflow_alone(sogni: Run, endless: str)
         f"sogni: workflow {endless} has not ended within 0.5 seconds and goes on\n",
     )
     assert rows(sogni("workflow", "get", endless))[0][1] == "running"
+
+
+def test_interrupted_the_workflow_goes_on(start: Start, slow: LocalSupernet, plan: str) -> None:
+    reach = {"SOGNI_API_KEY": slow.api_key, "SOGNI_REST_ENDPOINT": slow.rest_endpoint}
+    process = start("workflow", "start", plan, "--watch", env_extra=reach)
+    assert process.stdout is not None
+    workflow_id = process.stdout.readline().split()[2]
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (130, f"sogni: interrupted; workflow {workflow_id} goes on\n")
+    with slow.client() as client:
+        assert not client.workflows.get(workflow_id).ended
+
+
+def test_interrupted_while_it_is_being_started_it_is_told_what_became_of_it(
+    start: Start, slow: LocalSupernet, plan: str
+) -> None:
+    delay = slow.faults.http("/v1/creative-agent/workflows", method="POST", delay=0.4)
+    process = start(
+        "workflow",
+        "start",
+        plan,
+        env_extra={"SOGNI_API_KEY": slow.api_key, "SOGNI_REST_ENDPOINT": slow.rest_endpoint},
+    )
+    slow.wait_for(lambda: delay.fired)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    with slow.client() as client:
+        (record,) = client.workflows.list()
+    assert stderr == f"sogni: interrupted; workflow {record.workflow_id} goes on\n"
+
+
+def test_on_a_terminal_the_steps_are_drawn_and_what_was_drawn_vanishes(start: Start, plan: str) -> None:
+    ours, theirs = pty.openpty()
+    terminal = {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "20"}
+    process = start("workflow", "start", plan, "--watch", "-o", "out", stderr=theirs, env_extra=terminal)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # how Linux says that the other side has closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=30) == 0
+    assert process.stdout is not None
+    lines = [line.split("\t") for line in process.stdout.read().splitlines()]
+    assert lines[-1][0].startswith("out/wf_")
+    assert ["workflow", "completed"] in [line[:2] for line in lines]
+    assert b"Two boats" in seen
+    assert seen.rstrip().endswith(b"\x1b[2K")
 
 
 def test_a_cost_is_approved_by_resuming(sogni: Run, plan: str) -> None:
