@@ -21,6 +21,7 @@ from .llm.socket_jobs import SocketJobs
 from .routes_chat import add_chat_routes
 from .routes_runs import add_run_routes
 from .state import State
+from .workflows import Desk
 
 
 @define(eq=False)
@@ -36,6 +37,7 @@ class Language:
         cls,
         state: State,
         tools: ToolRunner,
+        desk: Desk,
         pace: Pace,
         *,
         script: ChatScript,
@@ -45,7 +47,7 @@ class Language:
     ) -> Language:
         """Make the parts; ``token_rate`` is in tokens per second, 0 as fast as possible."""
         completer = Completer(Mind(script, executor), token_rate)
-        agent = Agent(completer, tools)
+        agent = Agent(completer, tools, desk)
         runs = ChatRuns(state, agent)
         runs.restore()
         return cls(SocketJobs(state, agent, workers, pace), agent, runs)

@@ -96,7 +96,7 @@ class _ChatRoutes:
     def _completion(self, session: Session, telling: Telling) -> dict[str, Any]:
         """The answer in the OpenAI form (chat §11.2)."""
         choice = {"index": 0, "message": message_of(telling), "finish_reason": telling.finish_reason}
-        body = {
+        body: dict[str, Any] = {
             "id": f"chatcmpl-{session.id.lower()}",
             "object": "chat.completion",
             "created": int(self.state.clock()),
@@ -104,6 +104,8 @@ class _ChatRoutes:
             "choices": [choice],
             "usage": session.usage,
         }
+        if session.workflows:
+            body["creative_workflows"] = session.workflows
         return {**body, "sogni_tool_results": session.results} if session.results else body
 
     async def execute(self, request: web.Request, account: Account) -> web.Response:

@@ -5,7 +5,6 @@ Installed by the server. Runs live in ``llm.chat_runs``; here are the bodies, th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -13,12 +12,11 @@ from attrs import define
 
 from .accounts import Account
 from .event_log import Event
-from .gate import AccountHandler, authorised
 from .llm.chat_run import ChatRun, wire_of
-from .llm.chat_runs import ChatRuns, RunRefusedError
+from .llm.chat_runs import ChatRuns
 from .llm.declined import DeclinedError
-from .replies import error
 from .routes_chat import body_of, declined
+from .routes_workflows import Decided, deciding
 from .sse import Frame, stream
 from .state import State
 
@@ -34,17 +32,15 @@ def add_run_routes(app: web.Application, state: State, runs: ChatRuns) -> None:
         ("POST", "/{run}/confirm-cost", routes.confirm),
         ("GET", "/{run}/events/stream", routes.events),
     ):
-        app.router.add_route(method, _PATH + path, authorised(state, "rest", _told(handler)))
+        app.router.add_route(method, _PATH + path, deciding(state, _told(handler)))
 
 
-def _told(handler: Callable[[web.Request, Account], Awaitable[web.StreamResponse]]) -> AccountHandler:
-    """Turn what a run refuses into an answer."""
+def _told(handler: Decided) -> Decided:
+    """Turn what a model declines into an answer."""
 
     async def answer(request: web.Request, account: Account) -> web.StreamResponse:
         try:
             return await handler(request, account)
-        except RunRefusedError as refused:
-            return error(refused.status, refused.message, refused.code)
         except DeclinedError as refused:
             return declined(refused)
 

@@ -188,6 +188,7 @@ class Server:
             self.language = Language.of(
                 state,
                 self.tools,
+                self.durables.desk,
                 self.pace,
                 script=self._setup.chat,
                 executor=thinkers,

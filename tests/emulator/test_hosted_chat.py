@@ -239,3 +239,35 @@ def test_a_composed_template_uses_its_inputs(wire: Wire) -> None:
 def test_what_is_no_text_tool_or_does_not_fit_is_refused(wire: Wire, body: Any) -> None:
     reply = post(wire, EXECUTE, body)
     assert (reply.status_code, reply.json()["status"]) == (400, "error")
+
+
+def test_an_agent_makes_a_workflow_of_several_steps(wire: Wire, supernet: LocalSupernet) -> None:
+    agent = {"sogni_tools": "creative-agent", "sogni_tool_execution": True, "token_type": "spark"}
+    body = hosted(wire, "Draw a red kite at 256x256 and then turn it into a 2 second video", **agent)
+    started = body["creative_workflows"][0]
+    assert set(started) == {"workflowId", "status", "url", "eventsUrl", "streamUrl"}
+    assert started["url"] in body["choices"][0]["message"]["content"]
+
+    def over() -> Any:
+        record = wire.data(started["url"])["workflow"]
+        return record if record["status"] not in ("queued", "running") else None
+
+    record = supernet.wait_for(over, timeout=3 * DEADLINE)
+    assert record["status"] == "completed"
+    assert [artifact["type"] for artifact in record["artifacts"]] == ["image", "video"]
+    single = hosted(wire, "Draw a red kite at 256x256", **agent)
+    assert "creative_workflows" not in single
+    assert single["sogni_tool_results"][0]["success"]
+
+
+@pytest.mark.parametrize("scenes", [1, 2])
+def test_a_composed_workflow_is_taken_by_the_workflows(wire: Wire, scenes: int) -> None:
+    plan = execute(wire, "compose_workflow", brief="a kite film", scene_count=scenes, include_audio=True)
+    steps = {"title": plan["title"], "steps": plan["steps"]}
+    reply = post(wire, "/v1/creative-agent/workflows", {"input": steps, "token_type": "spark"})
+    assert reply.status_code == 202, reply.text
+    workflow = reply.json()["data"]["workflow"]["workflowId"]
+    assert post(wire, f"/v1/creative-agent/workflows/{workflow}/cancel", {}).status_code == 200
+    template = execute(wire, "compose_workflow_template", brief="a kite film", name="Kites", scene_count=scenes)
+    kept = post(wire, "/v1/creative-agent/workflows/templates", template["template_draft"])
+    assert kept.status_code in (200, 201), kept.text

@@ -15,10 +15,14 @@ from attrs import define, field
 from ...protocol.tool_manifest import tool_names
 from ..accounts import Account
 from ..hosted import Media, Shelf, ToolCall, ToolError, ToolRunner, UserNeededError
+from ..refusals import RefusalError
+from ..workflows import Desk, StartRequest
 from . import text_tools
 from .answers import Telling
 from .asking import Asking
 from .completing import Completer, Turn
+from .declined import DeclinedError
+from .plans import plan_of
 
 MAX_ROUNDS = 12
 Called = dict[str, Any]
@@ -73,6 +77,7 @@ class Session:
     watcher: Watcher = field(factory=Unwatched)
     messages: list[Mapping[str, Any]] = field(init=False)
     results: list[dict[str, Any]] = field(factory=list)
+    workflows: list[dict[str, Any]] = field(factory=list)
     usage: dict[str, int] = field(factory=dict)
     output_tokens: int = 0
 
@@ -96,6 +101,7 @@ class Agent:
 
     completer: Completer
     tools: ToolRunner
+    desk: Desk
 
     async def run(self, session: Session) -> Telling:
         """Go on until the model says something without calling a hosted tool; return that. A session that was
@@ -112,6 +118,8 @@ class Agent:
             calls = turn.telling.calls
             if turn.telling.finish_reason != "tool_calls" or not self._runs(session.asking, calls):
                 return turn.telling
+            if (started := await self._workflow(session)) is not None:
+                return started
             await self._run_tools(session, calls)
         return Telling(content=["I stop here: too many rounds."], deltas=[], finish_reason="length", output_tokens=0)
 
@@ -120,6 +128,32 @@ class Agent:
             await session.watcher.approve(calls)
         for call in calls:
             await self._call(session, call)
+
+    async def _workflow(self, session: Session) -> Telling | None:
+        """With ``creative-agent`` several steps become a durable workflow, which goes on after the answer."""
+        asking = session.asking
+        plan = plan_of(asking) if asking.sogni_tools == "creative-agent" and not session.results else None
+        if plan is None:
+            return None
+        body = {"token_type": asking.token, "app_source": asking.app_source, "confirm_cost": True}
+        try:
+            async with self.desk.turn:
+                run = await self.desk.start(session.account, StartRequest(plan=plan, body=body))
+        except RefusalError as refused:
+            raise DeclinedError("invalid_request", refused.message) from refused
+        path = f"/v1/creative-agent/workflows/{run.id}"
+        session.workflows.append(
+            {
+                "workflowId": run.id,
+                "status": run.status,
+                "url": path,
+                "eventsUrl": f"{path}/events",
+                "streamUrl": f"{path}/events/stream",
+            }
+        )
+        told = f"I have started a workflow of {len(plan['steps'])} steps: {path}"
+        session.messages[-1] = {"role": "assistant", "content": told}
+        return Telling(content=[told], deltas=[], finish_reason="stop", output_tokens=0)
 
     def _runs(self, asking: Asking, calls: list[Called]) -> bool:
         """Only hosted tools run here; a caller's own function ends the loop (chat §2.7)."""

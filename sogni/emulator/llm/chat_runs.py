@@ -20,6 +20,7 @@ from ..event_log import EventLog, iso
 from ..fields import Fields
 from ..hosted import Media, ToolError
 from ..hosted.runner import capacity_units
+from ..refusals import RefusalError
 from ..state import State
 from . import text_tools
 from .agent import Agent, Called, Session, arguments_of
@@ -44,16 +45,6 @@ _SAMPLING = (
     *("presence_penalty", "stop", "chat_template_kwargs", "response_format"),
 )
 _CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
-
-
-class RunRefusedError(Exception):
-    """A request about a run that the service turns down."""
-
-    def __init__(self, status: int, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.code = code
 
 
 @define(eq=False)
@@ -112,10 +103,10 @@ class ChatRuns:
     def _session(self, account: Account, body: Mapping[str, Any], session_id: str) -> Session:
         offences = inline_media(body)
         if offences:
-            raise RunRefusedError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
+            raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
         sampling = body.get("sampling") or {}
         if not isinstance(sampling, Mapping):
-            raise RunRefusedError(400, "$.sampling must be an object")
+            raise RefusalError(400, "$.sampling must be an object")
         asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
         asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
         asked |= {key: sampling[key] for key in _SAMPLING if key in sampling}
@@ -141,7 +132,7 @@ class ChatRuns:
         """Return an account's run; that of another account does not exist for it."""
         run = self._runs.get(run_id)
         if run is None or run.account is not account:
-            raise RunRefusedError(404, "Run not found", 102)
+            raise RefusalError(404, "Run not found", 102)
         return run
 
     def cancel(self, run: ChatRun, reason: str | None) -> None:
@@ -156,24 +147,24 @@ class ChatRuns:
         """Decide on the cost a run waits for."""
         approval = run.approval
         if run.status != "waiting_for_user" or approval is None:
-            raise RunRefusedError(400, "The run does not wait for an approval")
+            raise RefusalError(400, "The run does not wait for an approval")
         decision, named = body.get("decision"), body.get("tool_call_id")
         if decision not in ("confirm", "cancel"):
-            raise RunRefusedError(400, "decision must be confirm or cancel")
+            raise RefusalError(400, "decision must be confirm or cancel")
         if (approval.ids or named is not None) and named not in approval.ids:
-            raise RunRefusedError(400, "tool_call_id is not that of a pending tool call")
+            raise RefusalError(400, "tool_call_id is not that of a pending tool call")
         if decision == "cancel":
             reason = body.get("reason")
             self.cancel(run, reason if isinstance(reason, str) and reason else "cost_rejected")
             return
         if approval.preview is None:
-            raise RunRefusedError(400, "There is nothing to confirm: the run can only be cancelled")
+            raise RefusalError(400, "There is nothing to confirm: the run can only be cancelled")
         accepted = body.get("acceptedCostPreview")
         if not isinstance(accepted, Mapping):
-            raise RunRefusedError(400, "acceptedCostPreview is missing")
+            raise RefusalError(400, "acceptedCostPreview is missing")
         if accepted != approval.preview or self.state.clock() > approval.valid_until:
             self._renew(run, approval)
-            raise RunRefusedError(409, "The preview is no longer valid; ask again with the new one")
+            raise RefusalError(409, "The preview is no longer valid; ask again with the new one")
         overrides = body.get("overrides")
         if isinstance(overrides, Mapping):
             for call in approval.calls:
@@ -213,7 +204,7 @@ class ChatRuns:
                 await self._out_of_credit(run, refused.message)
             else:
                 self._end_failed(run, str(refused))
-        except (ToolError, RunRefusedError) as refused:
+        except (ToolError, RefusalError) as refused:
             self._end_failed(run, refused.message)
         except Exception as failed:
             _log.exception("the emulator could not go on with the run %s", run.id)
@@ -270,7 +261,7 @@ class ChatRuns:
         units = [capacity_units(cost) for cost in costs]
         limit = run.body.get("max_estimated_capacity_units")
         if isinstance(limit, int | float) and sum(units) > limit:
-            raise RunRefusedError(400, f"The tools would take {sum(units)} capacity units, {limit} are allowed")
+            raise RefusalError(400, f"The tools would take {sum(units)} capacity units, {limit} are allowed")
         if not run.config.get("requireJobConfirmation") or not sum(units):
             return
         usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.asking.token]

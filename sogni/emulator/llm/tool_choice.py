@@ -80,7 +80,7 @@ class ToolChoice:
         return Answer(summary(results)) if results else None
 
     def _calls(self, results: Sequence[ToolResult]) -> list[Call]:
-        wanted = self._wanted()
+        wanted = self.wanted()
         if not wanted and self.asking.tool_choice == "required" and not results:
             wanted = [(self._best(self._conversation.question), Step(self._conversation.question, None, False))]
         if self.asking.named_tool and not results:
@@ -88,15 +88,15 @@ class ToolChoice:
             steps = [step for name, step in wanted if name == self.asking.tool_choice]
             wanted = [(str(self.asking.tool_choice), steps[0] if steps else Step(text, None, False))]
         done = len(self._conversation.calls_made)
-        about = subjects([step for _, step in wanted])
+        about = self.about(wanted)
         calls: list[Call] = []
         for at, (name, step) in enumerate(wanted[done:]):
             if at > 0 and step.backward:
                 break
-            calls.append(Call(name, self._arguments(name, step, results, about[done + at])))
+            calls.append(Call(name, self.arguments(name, step, results, about[done + at])))
         return calls
 
-    def _wanted(self) -> list[tuple[str, Step]]:
+    def wanted(self) -> list[tuple[str, Step]]:
         """The steps of the question that a tool on offer can do."""
         question = self._conversation.question
         wanted = []
@@ -116,6 +116,10 @@ class ToolChoice:
         if None in names or len(set(names)) < 2:
             return [step]
         return [Step(half, None, step.backward) for half in halves]
+
+    def about(self, wanted: Sequence[tuple[str, Step]]) -> list[str]:
+        """Return what each of the steps is about."""
+        return subjects([step for _, step in wanted])
 
     def _tool_for(self, step: Step) -> str | None:
         mentioned = self._mentioned(step.text)
@@ -177,7 +181,8 @@ class ToolChoice:
 
     # Arguments.
 
-    def _arguments(self, name: str, step: Step, results: Sequence[ToolResult], about: str) -> dict[str, Any]:
+    def arguments(self, name: str, step: Step, results: Sequence[ToolResult], about: str) -> dict[str, Any]:
+        """Return the arguments of a step; ``about`` is what it is about."""
         schema = self._offered[name].get("parameters") or {}
         properties = schema.get("properties") or {}
         made: dict[str, Any] = {}
