@@ -6,7 +6,7 @@ one that is refused is asked for again, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +128,19 @@ def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Calla
     """Write every result there is, several at once, in job order."""
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
     return (yield from together([save_result(job, path_for(place, job)) for place, job in indexed]))
+
+
+def save_addresses(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:
+    """Write what stands at result addresses, several at once, in their order. ApiError, connection errors, OSError."""
+    return (yield from together([_save_address(url, path_for(place)) for place, url in enumerate(urls)]))
+
+
+def _save_address(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+    call = storage_call(url)
+    outcome = yield from repeated(call, lambda: download(call, path_for))
+    if isinstance(outcome, HttpReply):
+        raise error_of(call, outcome)
+    return outcome
 
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from ..models.chat import ChatCompletionResult
 from ..models.converter import to_dict
 from ..models.tools import ToolExecutionResult
+from .field_checks import refusal
 from .tool_media import Made
 
 _KINDS = ("image", "video", "audio")
@@ -30,6 +31,28 @@ def turns_of(result: ChatCompletionResult, results: Sequence[ToolExecutionResult
         for one in results
     ]
     return [calls, *answers]
+
+
+def results_of(outcome: Any) -> list[ToolExecutionResult]:
+    """The results of tools in one of them, in a list, or in the answer of a completion. ValidationError."""
+    if isinstance(outcome, ToolExecutionResult):
+        return [outcome]
+    if isinstance(outcome, ChatCompletionResult):
+        return [one for turn in outcome.tool_history or () for one in turn.tool_results]
+    if isinstance(outcome, list | tuple):
+        return [one for item in outcome for one in results_of(item)]
+    raise refusal("results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult")
+
+
+def names_of(results: Iterable[ToolExecutionResult]) -> tuple[list[str], list[str]]:
+    """Addresses of all media and the file names they get, without suffix: the tool, and a number from 0."""
+    urls: list[str] = []
+    names: list[str] = []
+    for one in results:
+        for url in one.result_urls:
+            names.append(f"{one.tool_name}-{len(urls)}")
+            urls.append(url)
+    return urls, names
 
 
 def made_in(messages: Iterable[Any], made: Made | None = None) -> Made:

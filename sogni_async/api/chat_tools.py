@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from sogni.flows import tools
+from sogni.flows.transfers import save_addresses
 from sogni.models.base import TokenType
-from sogni.models.chat import ToolCall
+from sogni.models.chat import ChatCompletionResult, ToolCall
 from sogni.models.runs import MediaContext
 from sogni.models.tools import ToolExecutionProgress, ToolExecutionResult
+from sogni.protocol.tool_history import names_of, results_of
 from sogni.protocol.tool_set import as_tool_call
 from sogni.settings import Network, check_seconds
 
@@ -89,3 +93,21 @@ class ChatTools:
         )
         calls = [as_tool_call(call) for call in tool_calls]
         return await self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
+
+    async def save(
+        self,
+        results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
+        directory: str | PathLike[str],
+    ) -> list[Path]:
+        """Download the media of tools into a directory and return the paths, in the order they were made.
+
+        `results` are those of `execute` and `execute_all`, or an answer with `tool_history`. Files are called after
+        their tool, `generate_image-0.png`, and are there only when complete. Addresses are valid for an hour or so;
+        later ones raise `ApiError`. Raises `SogniConnectionError` and `OSError`, too.
+        """
+        urls, names = names_of(results_of(results))
+
+        def path_for(place: int) -> Callable[[str], Path]:
+            return lambda suffix: Path(directory) / (names[place] + suffix)
+
+        return await self._engine.run(save_addresses(urls, path_for))  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from sogni.flows.transfers import (
     open_result,
     result_data,
     result_url,
+    save_addresses,
     save_project,
     save_result,
     spool_result,
@@ -204,3 +205,16 @@ def test_a_project_without_results_saves_nothing() -> None:
 
 def test_nothing_to_upload_asks_for_nothing() -> None:
     Stage().play(upload_media(PROJECT, [[]]))
+
+
+def test_addresses_are_written_in_their_order() -> None:
+    asked: list[int] = []
+
+    def path_of(place: int) -> Any:
+        asked.append(place)
+        return path_for
+
+    flow = save_addresses([OLD, NEW], path_of)
+    assert Stage().play(flow, (f"save {OLD}", FILE), (f"save {NEW}", FILE)) == [FILE, FILE]
+    assert asked == [0, 1]
+    Stage().fail(NotFoundError, save_addresses([OLD], path_of), (f"save {OLD}", refused(404)))

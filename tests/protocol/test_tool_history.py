@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from sogni.errors import ValidationError
 from sogni.models.chat import ChatCompletionResult, ToolCall
-from sogni.protocol.tool_history import made_in, turns_of, wants_tools
+from sogni.models.tools import ToolExecutionResult, ToolRound
+from sogni.protocol.tool_history import made_in, names_of, results_of, turns_of, wants_tools
 from sogni.protocol.tool_media import Made
 from sogni.protocol.tool_results import failed
 
@@ -67,3 +69,16 @@ def test_turns_tell_calls_and_results() -> None:
 )  # fmt: skip
 def test_when_tools_are_wanted(reason: str, calls: Any, expected: bool) -> None:
     assert wants_tools(ChatCompletionResult(job_id="j", finish_reason=reason, tool_calls=calls)) is expected
+
+
+def test_media_of_tools_get_names() -> None:
+    image = ToolExecutionResult(tool_name="generate_image", result_urls=["a", "b"])
+    video = ToolExecutionResult(tool_name="generate_video", result_urls=["c"])
+    answer = ChatCompletionResult(
+        job_id="j", tool_history=[ToolRound(tool_results=[image]), ToolRound(tool_results=[video])]
+    )
+    assert results_of(answer) == [image, video] == results_of([image, (video,)])
+    assert (results_of(image), results_of(ChatCompletionResult(job_id="j"))) == ([image], [])
+    assert names_of([image, video]) == (["a", "b", "c"], ["generate_image-0", "generate_image-1", "generate_video-2"])
+    with pytest.raises(ValidationError, match="results must be a ToolExecutionResult"):
+        results_of("https://x")

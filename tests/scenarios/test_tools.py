@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from sogni.emulator import LocalSupernet
@@ -140,7 +142,7 @@ def asks(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
-async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, str]] = []
     result = await sdk.call(
         client.chat.completions.create,
@@ -155,6 +157,12 @@ async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, supernet: 
     assert ("generate_image", "completed") in seen
     assert seen[-1] == ("generate_video", "completed")
     assert result.finish_reason == "stop"
+    paths = await sdk.call(client.chat.tools.save, result, tmp_path)
+    assert [path.name for path in paths] == ["generate_image-0.png", "generate_video-1.mp4"]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    lost = attrs.evolve(results[0], result_urls=[results[0].result_urls[0].partition("?")[0]])
+    with pytest.raises(sdk.ApiError):
+        await sdk.call(client.chat.tools.save, [lost], tmp_path)
 
 
 async def test_an_own_function_is_called_with_its_types(sdk: Sdk, client: Any) -> None:
