@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from ..errors import ClientClosedError, SogniTimeoutError, ValidationError
+from ..flows.waiting import check_news
 from ..protocol.client_state import CLOSED, CONNECTION
 from ..transport.waiting import Deadline, wait_turn
 from .project import Project
@@ -109,6 +110,5 @@ class _Watch:
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")
-            if engine.state.connection.phase == "ended" and not project._state.polled:
-                raise engine.state.why_closed()
+            check_news(project._state, engine.state)
         return done

@@ -12,7 +12,7 @@ from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBa
 from ..models.rewards import Reward
 from ..models.transactions import TransactionHistory, TransactionQuery
 from ..protocol.account_calls import claim_call, history_call, read_history, read_rewards, read_validation
-from ..protocol.client_state import NETWORK, ClientState
+from ..protocol.client_state import CONNECTION, NETWORK, ClientState
 from ..protocol.http import get, post
 from ..protocol.subscriptions import subscription_update
 from .catalogue import check_network
@@ -98,9 +98,15 @@ def switch_network(network: str) -> Flow[str]:
 
     yield from change(begin)
     yield from send_frame("changeNetwork", network)
+
+    def answered(state: ClientState) -> str | None:
+        if state.network_answer is None and state.connection.phase == "ended":
+            raise state.why_closed()
+        return state.network_answer
+
     answer = yield from until(
-        (NETWORK,),
-        lambda state: state.network_answer,
+        (NETWORK, CONNECTION),
+        answered,
         timeout=SWITCH_WITHIN,
         phase="request",
         waiting_for="the answer to changeNetwork",

@@ -7,6 +7,7 @@ from ..protocol.client_state import CONNECTION, ClientState
 from ..protocol.feed import Feed
 from ..protocol.project_state import ProjectState
 from .steps import Flow, until
+from .waiting import check_news
 
 
 def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event | None]:
@@ -18,8 +19,7 @@ def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow
             return (event,)
         if project.settled:
             return (None,)
-        if state.connection.phase == "ended" and not project.polled:
-            raise state.why_closed()
+        check_news(project, state)
         return None
 
     (event,) = yield from until(

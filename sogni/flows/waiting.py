@@ -50,14 +50,19 @@ def _have_connection(project: ProjectState) -> Flow[None]:
         yield from connect()
 
 
+def check_news(project: ProjectState, state: ClientState) -> None:
+    """Raise why nothing more will be heard of a project that is not settled."""
+    if project.polled and not state.signed_in:
+        raise state.signed_out_error()
+    if state.connection.phase == "ended" and not project.polled:
+        raise state.why_closed()
+
+
 def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued: bool) -> Flow[None]:
     def found(state: ClientState) -> bool | None:
         if project.settled or enough():
             return True
-        if project.polled and not state.signed_in:
-            raise state.signed_out_error()
-        if state.connection.phase == "ended" and not project.polled:
-            raise state.why_closed()
+        check_news(project, state)
         return None
 
     topics: Sequence[Hashable] = (project, CONNECTION)

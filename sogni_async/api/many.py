@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Hashable, Iterable
 from typing import Literal
 
 from sogni.errors import ClientClosedError, SogniTimeoutError, ValidationError
+from sogni.flows.waiting import check_news
 from sogni.protocol.client_state import CLOSED, CONNECTION
 from sogni.protocol.outbox import Wakers
 
@@ -110,6 +111,5 @@ class _Watch:
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")
-            if engine.state.connection.phase == "ended" and not project._state.polled:
-                raise engine.state.why_closed()
+            check_news(project._state, engine.state)
         return done

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sogni.errors import SogniTimeoutError, ValidationError
+from sogni.errors import AuthenticationError, SogniTimeoutError, ValidationError
 from sogni.flows.account import account_balance, fetch_account, refresh_balance, subscribe, switch_network
+from sogni.protocol.client_state import CONNECTION, NETWORK
 from tests.flows.play import TIMEOUT, Stage, ok
 
 ANSWER = "until the answer to changeNetwork (request, 30 s)"
@@ -41,6 +42,13 @@ def test_switching_takes_the_network_the_service_answers_with() -> None:
 def test_an_earlier_answer_is_none_to_a_new_switch() -> None:
     stage = Stage().connects().receives("changeNetwork", {"network": "relaxed"})
     stage.fail(SogniTimeoutError, switch_network("fast"), ("frame changeNetwork", None), (ANSWER, TIMEOUT))
+
+
+def test_who_is_signed_out_does_not_wait_for_another_network() -> None:
+    stage = Stage().connects()
+    script = (("frame changeNetwork", None), (ANSWER, lambda stage: stage.state.sign_out(lost=True)))
+    stage.fail(AuthenticationError, switch_network("fast"), *script)
+    assert stage.topics == [NETWORK, CONNECTION]
 
 
 def test_an_unknown_network_is_refused_before_anything_is_sent() -> None:

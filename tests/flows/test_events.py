@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sogni.errors import ConnectionRejectedError, SogniTimeoutError
+from sogni.errors import AuthenticationError, ConnectionRejectedError, SogniTimeoutError
 from sogni.flows.events import next_event
 from tests.flows.play import JOB, PROJECT, TIMEOUT, Stage
 
@@ -54,3 +54,11 @@ def test_a_polled_project_goes_on_without_a_connection() -> None:
     project = stage.project()
     project.polled = True
     assert stage.play(step(project, project.subscribe()), (WAIT, starts)).name == "job_started"
+
+
+def test_an_iteration_over_a_polled_project_ends_with_the_session() -> None:
+    stage = Stage()
+    project = stage.project()
+    project.polled = True
+    ended = (WAIT, lambda stage: stage.state.sign_out(lost=True))
+    stage.fail(AuthenticationError, step(project, project.subscribe()), ended)

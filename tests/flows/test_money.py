@@ -163,6 +163,8 @@ def test_the_history_of_the_account_itself() -> None:
     call = "GET rest/v1/transactions/list?status=completed&address=0x2&limit=5&offset=3"
     page = stage.play(transaction_history(TransactionQuery(limit=5, offset=3)), (call, ok({"transactions": []})))
     assert (page.entries, page.next.offset) == ([], None)
+    bare_query = ("GET rest/v1/transactions/list?status=completed&address=0x2&limit=20", ok({"transactions": []}))
+    assert stage.play(transaction_history(TransactionQuery()), bare_query).entries == []
     for wrong in (ok(), ok({}), ok({"transactions": [5]}), bare([])):
         stage.fail(ProtocolError, transaction_history(TransactionQuery(limit=5, offset=3)), (call, wrong))
     for query in (TransactionQuery(limit=1.5), TransactionQuery(offset=True)):  # type: ignore[arg-type]

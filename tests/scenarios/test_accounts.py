@@ -358,6 +358,7 @@ async def test_no_secret_is_shown(
         old = await expired(sdk, supernet, client)
         session = await sdk.call(client.account.login, "ada", PASSWORD)
         wallet = await sdk.call(client.account.get_wallet, "ada", PASSWORD)
+        await sdk.call(client.connect, timeout=SOON)
         pair = client.api_client.auth.backup()
         shown += [client, client.api_client.auth, client.account, client.current_account, session, wallet, pair]
         shown.append(client._engine.state.credentials)

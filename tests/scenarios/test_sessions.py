@@ -191,3 +191,33 @@ async def test_somebody_else_gets_a_socket_of_their_own(sdk: Any, supernet: Loca
         await sdk.call(client.connect, timeout=SOON)
         await until(lambda: client.current_account.balance.spark.net == 7)
         assert client.current_account.username == "bob"
+
+
+# -- whoever waits -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("app_id", ["the same", "another"])
+async def test_whoever_waits_for_a_project_is_told_when_the_session_is_over(
+    sdk: Any, supernet: LocalSupernet, app_id: str
+) -> None:
+    """A project of another app id is asked after instead of heard of."""
+    supernet.pause_workers()
+    async with client_of(sdk, supernet, app_id="the same") as one, client_of(sdk, supernet, app_id=app_id) as two:
+        await sdk.call(one.account.login, "ada", PASSWORD)
+        await sdk.call(two.account.login, "ada", PASSWORD)
+        project = await sdk.create(one)
+        if app_id == "the same":
+            waiting = project
+        else:
+            waiting = await sdk.call(two.projects.attach, project.id)
+        client = one if app_id == "the same" else two
+        tasks = [
+            asyncio.create_task(sdk.call(waiting.wait, timeout=SOON)),
+            asyncio.create_task(sdk.collect(waiting.events(timeout=SOON))),
+            asyncio.create_task(sdk.call(sdk.wait, [waiting], timeout=SOON)),
+        ]
+        supernet.expire_access_tokens()
+        with pytest.raises(sdk.AuthenticationError):
+            await sdk.call(client.account.account_balance)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(error) for error in ended] == [sdk.AuthenticationError] * 3
