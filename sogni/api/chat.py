@@ -66,7 +66,7 @@ class Completions:
         `sogni_tools`, `sogni_tool_execution`, `think`, `task_profile`, `token_type`, `billing_mode`,
         `safe_content_filter`, `app_source` (chat §2.2). `response_format` is a class (attrs or dataclass), whose
         instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for the whole answer,
-        in seconds from when the request was sent.
+        in seconds from when the request was sent; for a stream it is the longest wait for its next chunk.
 
         `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python functions. With
         `auto_execute_tools` what the model calls is executed and told to it, in up to `max_tool_rounds` rounds (5
@@ -85,7 +85,7 @@ class Completions:
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun = self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, *begun)
+                asked.answer = ChatStream(self._engine, *begun, timeout)
             else:
                 asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
             return asked.answer  # type: ignore[no-any-return]

@@ -22,8 +22,11 @@ class ChatStream:
     round follow each other; between two rounds the tools run, and the properties are those of the round under way.
     """
 
-    def __init__(self, engine: Any, state: ChatState, rounds: ToolRounds | None = None) -> None:
+    def __init__(
+        self, engine: Any, state: ChatState, rounds: ToolRounds | None = None, timeout: float | None = None
+    ) -> None:
         self._engine = engine
+        self._timeout = timeout
         self._only = state
         self._rounds = rounds
         self._taken: deque[ChatCompletionChunk] = deque()
@@ -32,7 +35,7 @@ class ChatStream:
         return self
 
     def __next__(self) -> ChatCompletionChunk:
-        """The next chunk. ChatError when the job failed; SogniConnectionError when it cannot go on."""
+        """The next chunk. ChatError when the job failed, SogniTimeoutError when nothing comes for too long."""
         while not self._taken:
             chunks = self._engine.run(self._chunks())
             if not chunks:
@@ -41,7 +44,8 @@ class ChatStream:
         return self._taken.popleft()
 
     def _chunks(self) -> Flow[list[ChatCompletionChunk]]:
-        return chat.next_chunks(self._only) if self._rounds is None else self._rounds.next_chunks()
+        rounds, timeout = self._rounds, self._timeout
+        return chat.next_chunks(self._only, timeout) if rounds is None else rounds.next_chunks(timeout)
 
     def _whole(self, timeout: float | None) -> Flow[ChatCompletionResult]:
         rounds = self._rounds

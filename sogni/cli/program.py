@@ -15,6 +15,7 @@ import click
 
 from ..settings import VERSION
 from .account import account
+from .chat import chat
 from .check import check
 from .commands import Program
 from .emulator import emulator
@@ -34,7 +35,7 @@ from .workflow import workflow
 @click.version_option(VERSION, message="sogni %(version)s")
 @click.pass_context
 def sogni(context: click.Context) -> None:
-    """Generate images, videos and music on the Sogni Supernet.
+    """Generate images, videos and music on the Sogni Supernet, and talk to language models.
 
     The account's key comes from SOGNI_API_KEY; without one, the session of `sogni login` is used. With --local a
     command needs neither: it starts an emulator of the service for itself.
@@ -45,7 +46,8 @@ def sogni(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    *(image, video, music, workflow, template, replay, models, estimate, account, login, logout, check, emulator),
+    *(image, video, music, chat, workflow, template, replay, models, estimate, account, login, logout, check),
+    emulator,
 )
 for _command in _COMMANDS:
     sogni.add_command(_command)

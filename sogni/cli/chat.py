@@ -1,0 +1,218 @@
+"""`sogni chat`: one answer, or a conversation.
+
+With a prompt, or with something on standard input, it answers and ends; on a terminal without a prompt it goes on
+until Ctrl-D. What the model thinks is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import frozen
+
+from ..errors import ChatError, ProtocolError, SogniTimeoutError
+from ..models.answers import ThinkingFilter, without_thinking
+from ..models.converter import to_dict
+from ..protocol.chat_request import DEFAULT_MODEL
+from .access import Access, accessing
+from .commands import Command
+from .describing import TOKEN, check_text
+from .ending import say, words_of
+from .output import on_terminal, print_json
+
+if TYPE_CHECKING:
+    from ..api.conversation import Conversation
+
+FAREWELLS = frozenset({"/exit", "/quit"})
+Asking = dict[str, Any]
+
+
+@frozen(kw_only=True)
+class Talk:
+    """How answers are asked for: options of every question, and the images of the first."""
+
+    system: str | None
+    images: tuple[Path, ...]
+    timeout: float | None
+    options: Asking
+
+
+def talking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a talk; it gets them as `talk`."""
+
+    @wraps(function)
+    def command(
+        *args: Any,
+        system: str | None,
+        images: tuple[Path, ...],
+        timeout: float | None,
+        think: bool,
+        json_schema: Any,
+        prompt: str | None,
+        **given: Any,
+    ) -> Any:
+        options = {name: given.pop(name) for name in ("model", "max_tokens", "temperature", "token_type")}
+        options = {name: value for name, value in options.items() if value is not None}
+        if json_schema is not None:
+            options["response_format"] = json_schema
+        talk = Talk(system=system, images=images, timeout=timeout, options={**options, "think": think})
+        return function(*args, prompt=prompt, talk=talk, **given)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _schema(context: click.Context, parameter: click.Parameter, path: Path | None) -> Any:
+    """The JSON schema in a file. BadParameter for what is none."""
+    if path is None:
+        return None
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{path}: {error}", context, parameter) from None
+    if not isinstance(schema, dict) or not schema:
+        raise click.BadParameter(f"{path} does not hold a JSON schema", context, parameter)
+    return schema
+
+
+_OPTIONS = (
+    click.argument("prompt", required=False, callback=check_text),
+    click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="The language model to ask."),
+    click.option("-s", "--system", metavar="TEXT", callback=check_text, help="How the model is to behave."),
+    click.option(
+        "-i",
+        "--image",
+        "images",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A picture to talk about; made smaller when it is too large. Repeatable.",
+    ),
+    click.option("--think", is_flag=True, help="Let the model think before it answers."),
+    click.option(
+        "--json-schema",
+        type=click.Path(path_type=Path),
+        callback=_schema,
+        metavar="FILE",
+        help="Answer with JSON that fits the schema in a file.",
+    ),
+    click.option("--max-tokens", type=click.IntRange(min=1), help="The longest answer, in tokens."),
+    click.option("--temperature", type=float, help="How freely the model chooses its words, from 0 to 2."),
+    TOKEN,
+    click.option(
+        "--timeout", type=float, default=300, show_default=True, metavar="SECONDS", help="Give an answer up after this."
+    ),
+)
+
+
+@click.command("chat", cls=Command)
+@accessing
+@talking
+def chat(access: Access, prompt: str | None, talk: Talk) -> None:
+    """Ask a language model, or talk to one.
+
+    What comes through a pipe is asked, too, after PROMPT. Without either, a conversation begins, which ends with
+    Ctrl-D; Ctrl-C breaks an answer off.
+    """
+    question = _question(prompt)
+    if question is None and (access.as_json or "response_format" in talk.options):
+        raise click.UsageError("--json and --json-schema need a PROMPT, or something on standard input")
+    if question is None and not on_terminal(sys.stdin):
+        raise click.UsageError("there is nothing to ask: give a PROMPT, or something on standard input")
+    images = _parts(talk.images)
+    with access.client(talk.timeout) as client:
+        conversation = client.chat.conversation(system=talk.system, **talk.options)
+        if question is None:
+            converse(conversation, images, talk.timeout, _typed())
+        else:
+            answer(conversation, question, images, talk, as_json=access.as_json)
+
+
+def _question(prompt: str | None) -> str | None:
+    """The prompt, and what comes through a pipe; None when there is neither."""
+    if sys.stdin is None or sys.stdin.closed or on_terminal(sys.stdin):
+        return prompt
+    try:
+        piped = sys.stdin.buffer.read().decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise click.UsageError("standard input is no text in UTF-8") from None
+    return "\n\n".join(text for text in (prompt, piped) if text) or None
+
+
+def _parts(images: tuple[Path, ...]) -> list[Any]:
+    from ..machine.vision import image_part
+
+    return [image_part(path, resize=True) for path in images]
+
+
+def answer(conversation: Conversation, question: str, images: list[Any], talk: Talk, *, as_json: bool) -> None:
+    """Answer one question: as it comes on a terminal, else when it is whole. ChatError, ProtocolError."""
+    structured = "response_format" in talk.options
+    if not as_json and not structured and on_terminal(sys.stdout):
+        _stream(conversation, question, images, talk.timeout)
+        return
+    result = conversation.ask(question, images=images, timeout=talk.timeout)
+    parsed = _parsed(result) if structured else None
+    if as_json:
+        print_json({**to_dict(result), **({"parsed": parsed} if structured else {})})
+    elif structured:
+        print_json(parsed)
+    else:
+        click.echo(without_thinking(result.content))
+
+
+def _parsed(result: Any) -> Any:
+    try:
+        return result.parsed
+    except ProtocolError as error:
+        raise ProtocolError(f"{error}: {result.content[:200]!r}") from error
+
+
+def converse(conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str]) -> None:
+    """Answer line after line. What fails is told, and the conversation goes on."""
+    for line in lines:
+        question = line.strip()
+        if question in FAREWELLS:
+            return
+        if not question:
+            continue
+        try:
+            _stream(conversation, question, images, timeout)
+        except KeyboardInterrupt:
+            click.echo()
+            say("the answer was broken off; the service finishes and bills it")
+            continue
+        except (ChatError, SogniTimeoutError) as error:
+            click.echo()
+            say(words_of(error))
+            continue
+        images = []
+
+
+def _stream(conversation: Conversation, question: str, images: list[Any], timeout: float | None) -> None:
+    """Write an answer as it comes."""
+    shown = ThinkingFilter()
+    with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
+        for chunk in stream:
+            click.echo(shown.feed(chunk.content), nl=False)
+    click.echo(shown.end())
+
+
+def _typed() -> Iterator[str]:
+    """What a person types, line by line, until Ctrl-D."""
+    with suppress(ImportError):
+        import readline  # noqa: F401  lines can be edited, and earlier ones fetched
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            click.echo()
+            return

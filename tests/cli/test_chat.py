@@ -1,0 +1,207 @@
+"""`sogni chat`: a question goes in, an answer comes out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from sogni.emulator import LocalSupernet
+
+Run = Callable[..., Result]
+Start = Callable[..., subprocess.Popen[str]]
+STORY = "Write 120 words about the sea"
+
+
+def asked(supernet: LocalSupernet) -> list[dict[str, Any]]:
+    """The completion requests that arrived."""
+    return [it.data for it in supernet.requests if getattr(it, "type", None) == "llmJobRequest"]
+
+
+def test_the_answer_is_what_is_printed(sogni: Run) -> None:
+    result = sogni("chat", "What is 6 times 7?")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "42" in result.stdout
+
+
+def test_a_pipe_is_asked_too_after_the_prompt(sogni: Run, supernet: LocalSupernet) -> None:
+    assert sogni("chat", input="What is 6 times 7?\n").exit_code == 0
+    assert sogni("chat", "In one word:", input="größer\n").exit_code == 0
+    assert [request["messages"][-1]["content"] for request in asked(supernet)] == [
+        "What is 6 times 7?", "In one word:\n\ngrößer",
+    ]  # fmt: skip
+
+
+def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -> None:
+    Image.new("RGB", (2000, 100), "red").save("wide.png")
+    Image.new("RGB", (8, 8), "red").save("small.jpg")
+    result = sogni(
+        *("chat", "What colour is this?", "--model", "qwen3-vl-4b-instruct-fp8", "--system", "Be brief."),
+        *("--image", "wide.png", "-i", "small.jpg", "--max-tokens", "50", "--temperature", "0.5", "--token", "spark"),
+        "--think",
+    )
+    assert (result.exit_code, result.stderr) == (0, "")
+    (request,) = asked(supernet)
+    system, question = request.pop("messages")
+    assert system == {"role": "system", "content": "Be brief."}
+    assert [part["type"] for part in question["content"]] == ["text", "image_url", "image_url"]
+    assert {name: request[name] for name in ("model", "max_tokens", "temperature", "tokenType")} == {
+        "model": "qwen3-vl-4b-instruct-fp8", "max_tokens": 50, "temperature": 0.5, "tokenType": "spark",
+    }  # fmt: skip
+    assert request["chat_template_kwargs"] == {"enable_thinking": True}
+
+
+def test_what_was_thought_is_not_shown(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("yes", thought="Hm, let me see.")
+    assert sogni("chat", "Is it?", "--think").stdout == "yes\n"
+
+
+def test_json_is_the_whole_result(sogni: Run) -> None:
+    document = json.loads(sogni("chat", "What is 6 times 7?", "--json").stdout)
+    assert "42" in document["content"]
+    assert (document["finishReason"], document["usage"]["completion_tokens"] > 0) == ("stop", True)
+    assert "parsed" not in document
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def test_an_answer_can_be_json_of_a_schema(sogni: Run, supernet: LocalSupernet) -> None:
+    Path("schema.json").write_text(json.dumps(SCHEMA))
+    document = json.loads(sogni("chat", "How many legs has a spider?", "--json-schema", "schema.json").stdout)
+    assert set(document) == {"n"}
+    assert asked(supernet)[0]["response_format"]["json_schema"]["schema"] == SCHEMA
+    whole = json.loads(sogni("chat", "How many?", "--json-schema", "schema.json", "--json").stdout)
+    assert json.loads(whole["content"]) == whole["parsed"]
+
+
+def test_an_answer_that_is_no_json_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
+    Path("schema.json").write_text(json.dumps(SCHEMA))
+    supernet.chat.reply("eight")
+    result = sogni("chat", "How many?", "--json-schema", "schema.json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("sogni: the answer is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "there is nothing to ask"),
+        (["--json"], "--json and --json-schema need a PROMPT"),
+        (["hi", "--image", "nowhere.png"], "cannot read nowhere.png"),
+        (["hi", "--image", "text.png"], "an image that Pillow can read"),
+        (["hi", "--json-schema", "nowhere.json"], "No such file"),
+        (["hi", "--json-schema", "text.png"], "Expecting value"),
+        (["hi", "--json-schema", "list.json"], "does not hold a JSON schema"),
+        (["hi", "--max-tokens", "0"], "--max-tokens"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_sent(
+    sogni: Run, supernet: LocalSupernet, arguments: list[str], words: str
+) -> None:
+    Path("text.png").write_text("text")
+    Path("list.json").write_text("[]")
+    result = sogni("chat", *arguments)
+    assert (result.exit_code, result.stdout, supernet.requests) == (2, "", [])
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_bytes_that_are_no_text_are_refused(sogni: Run) -> None:
+    result = sogni("chat", input=b"\xff")
+    assert (result.exit_code, result.stderr.splitlines()[0].startswith("sogni: standard input is no text")) == (2, True)
+
+
+def test_what_the_service_declines_is_told_in_one_line(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.chat.fail("model_unavailable", "No such model")
+    result = sogni("chat", "hello")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "sogni: No such model\n")
+
+
+def test_an_answer_that_takes_too_long_is_given_up(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.chat.rate(1)
+    assert sogni("chat", STORY, "--timeout", "0.3").exit_code == 124
+
+
+# --- on a terminal
+
+
+class Terminal:
+    """A person at a terminal."""
+
+    def __init__(self, start: Start, *arguments: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.shown = ""
+
+    def sees(self, text: str) -> None:
+        """Wait until the terminal shows a text."""
+        while text not in self.shown:
+            assert self.reads(), f"no {text!r} in {self.shown!r}"
+
+    def reads(self) -> bool:
+        try:
+            piece = os.read(self.ours, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+        self.shown += piece.decode(errors="replace").replace("\r\n", "\n")
+        return bool(piece)
+
+    def types(self, text: str) -> None:
+        os.write(self.ours, text.encode())
+
+    def ends(self) -> int:
+        while self.reads():
+            pass
+        os.close(self.ours)
+        return self.process.wait(20)
+
+
+def test_on_a_terminal_a_conversation_goes_on_until_its_end(start: Start, supernet: LocalSupernet) -> None:
+    terminal = Terminal(start, "chat", "--system", "You are a helpful assistant.")
+    terminal.sees("> ")
+    terminal.types("My name is Ada.\n\n")
+    terminal.types("What is my name?\n")
+    terminal.sees("name is Ada.\n")
+    supernet.chat.fail("model_unavailable", "No such model", when="fails")
+    terminal.types("this fails\n")
+    terminal.sees("sogni: No such model")
+    terminal.types("/exit\n")
+    assert terminal.ends() == 0
+    last = asked(supernet)[1]["messages"]
+    assert [message["role"] for message in last] == ["system", "user", "assistant", "user"]
+
+
+def test_ctrl_d_ends_a_conversation(start: Start) -> None:
+    terminal = Terminal(start, "chat")
+    terminal.sees("> ")
+    terminal.types("\x04")
+    assert terminal.ends() == 0
+
+
+def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: Start, supernet: LocalSupernet) -> None:
+    supernet.chat.rate(20)
+    terminal = Terminal(start, "chat")
+    terminal.sees("> ")
+    terminal.types(STORY + "\n")
+    terminal.sees("the sea")
+    while len(terminal.shown.split()) < 20:
+        terminal.reads()
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.sees("broken off")
+    terminal.sees("bills it\n> ")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.ends() == 130
