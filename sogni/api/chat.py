@@ -85,7 +85,7 @@ class Completions:
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun = self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, *begun, timeout)
+                asked.answer = ChatStream(self._engine, *begun, timeout=timeout)
             else:
                 asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
             return asked.answer  # type: ignore[no-any-return]

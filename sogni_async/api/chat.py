@@ -84,7 +84,7 @@ class Completions:
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun = await self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, *begun, timeout)
+                asked.answer = ChatStream(self._engine, *begun, timeout=timeout)
             else:
                 asked.answer = await self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
             return asked.answer  # type: ignore[no-any-return]
