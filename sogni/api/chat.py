@@ -84,8 +84,8 @@ class Completions:
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
             if stream:
-                begun = self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, *begun, timeout=timeout)
+                begun, rounds = self._engine.run(tool_rounds.begin_answer(model, messages, given))
+                asked.answer = ChatStream(self._engine, begun, rounds, timeout)
             else:
                 asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
             return asked.answer  # type: ignore[no-any-return]
