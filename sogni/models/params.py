@@ -19,6 +19,7 @@ from .media_inputs import MediaInput
 from .video_params import VideoProjectParams
 
 ImageFormat = Literal["png", "jpg", "webp"]
+TemplateVariant = Literal["i23d-birefnet"]
 ControlNetMode = Literal["balanced", "prompt_priority", "cn_priority"]
 ControlNetName = (
     Literal[
@@ -59,6 +60,10 @@ class ImageProjectParams:
     - `loras`, `lora_strengths`: ids and their strengths, in the same order; 1.0 when there is none.
     - `token_type`: the token that pays. `billing_mode`: whether a subscription may (projects-5x §2.1).
     - `gpt_image_…`: for GPT Image models only (projects-5x §4.10).
+    - `apply_mask`: BiRefNet; the cut-out instead of the mask. `left_view_image`, `back_view_image`,
+      `right_view_image`: further views for multi-view Pixal3D, its left being the subject's own. `texture_size`,
+      `mesh_target_faces`, `normal_map_size`, `ambient_occlusion_size`, `shape_resolution`, `template_variant`: Pixal3D.
+      `moss_rope_scale_x`, `moss_rope_scale_y`, 0 to 100: MOSS-Image (projects-5x §4.8 to §4.10).
     """
 
     type: Literal["image"] = field(default="image", init=False)
@@ -94,6 +99,18 @@ class ImageProjectParams:
     gpt_image_output_compression: int | None = None
     gpt_image_mask: MediaInput | None = None
     gpt_image_mask_url: str | None = None
+    apply_mask: bool | None = None
+    left_view_image: MediaInput | None = None
+    back_view_image: MediaInput | None = None
+    right_view_image: MediaInput | None = None
+    texture_size: int | None = None
+    mesh_target_faces: int | None = None
+    normal_map_size: int | None = None
+    ambient_occlusion_size: int | None = None
+    shape_resolution: int | None = None
+    template_variant: TemplateVariant | None = None
+    moss_rope_scale_x: float | None = None
+    moss_rope_scale_y: float | None = None
 
 
 class ImageProjectFields(TypedDict, total=False):
@@ -132,6 +149,18 @@ class ImageProjectFields(TypedDict, total=False):
     gpt_image_output_compression: int | None
     gpt_image_mask: MediaInput | None
     gpt_image_mask_url: str | None
+    apply_mask: bool | None
+    left_view_image: MediaInput | None
+    back_view_image: MediaInput | None
+    right_view_image: MediaInput | None
+    texture_size: int | None
+    mesh_target_faces: int | None
+    normal_map_size: int | None
+    ambient_occlusion_size: int | None
+    shape_resolution: int | None
+    template_variant: TemplateVariant | None
+    moss_rope_scale_x: float | None
+    moss_rope_scale_y: float | None
 
 
 ProjectParams = ImageProjectParams | VideoProjectParams | AudioProjectParams

@@ -12,6 +12,7 @@ from ..models.catalogue import ModelOptions
 from ..models.params import ImageProjectParams
 from .field_checks import number
 from .image_models import MAX_CONTEXT_FLAGS, image_model, uses_comfy_fields
+from .image_options import image_option_values
 from .image_rules import CONTROL_MODES, check_image_params, has_custom_size
 from .job_request import check_kind, common_values, given, job_request
 from .project_params import control_net_params
@@ -56,6 +57,7 @@ def _key_frame_values(params: ImageProjectParams) -> dict[str, Any]:
         **_size(params),
         **_context_flags(params),
         **_gpt_image(params),
+        **image_option_values(params),
         **_starting_image(params),
         **_control_net(params),
     }

@@ -15,6 +15,7 @@ from .common_rules import FieldKinds, with_right_types
 from .field_checks import integer, items, number, one_of, optional, refusal, text
 from .gpt_image_rules import check_gpt_image
 from .image_models import ImageModel, image_model
+from .image_options import check_image_options
 from .project_params import control_net_params
 from .upload_plan import is_supplied
 
@@ -42,6 +43,7 @@ def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
     params = attrs.evolve(params, control_net=control_net)
     _check_size(params, model)
     _check_images(params, model)
+    params = check_image_options(params)
     return _with_forced_values(check_gpt_image(params, model), model)
 
 

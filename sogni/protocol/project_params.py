@@ -35,7 +35,8 @@ PARAMS_BY_TYPE: Mapping[str, type[ProjectParams]] = {
 
 _MEDIA_FIELDS = frozenset(
     {
-        "starting_image", "context_images", "gpt_image_mask", "image",
+        "starting_image", "context_images", "gpt_image_mask", "image", "left_view_image", "back_view_image",
+        "right_view_image",
         "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity",
         "reference_video", "reference_mask", "reference_videos", "reference_audios", "keyframes",
     }

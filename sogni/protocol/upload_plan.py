@@ -15,6 +15,7 @@ from ..models.audio_params import AudioProjectParams
 from ..models.params import ImageProjectParams
 from ..models.video_params import VideoProjectParams
 from .http import HttpCall, get
+from .image_options import ORBIT_VIEWS
 from .media_types import MediaSlot, check_slot, content_type_of_format
 from .project_params import control_net_params, video_control_net_params, video_keyframes
 from .video_families import video_row
@@ -71,7 +72,11 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
         for index, media in enumerate(params.context_images or ())
     ]
     groups = [[item for item in group if _needs_upload(item)] for group in ([it] for it in singles)]
-    groups.append([item for item in contexts if _needs_upload(item)])
+    views = [
+        UploadItem(role=f"contextImage{place}", field=name, media=getattr(params, name))
+        for name, place in ORBIT_VIEWS.items()
+    ]
+    groups += [[item for item in group if _needs_upload(item)] for group in (contexts, views)]
     return [group for group in groups if group]
 
 

@@ -601,6 +601,7 @@ def test_checking_twice_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("model_id", "fields", "field"),
     [
+        (I2V, {"reference_audio": FILE}, "reference_image"),
         (S2V, {}, "reference_image"),
         (S2V, {"reference_image_end": FILE}, "reference_image"),
         (S2V, {"reference_image": FILE, "reference_image_end": FILE}, "reference_image_end"),
