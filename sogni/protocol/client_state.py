@@ -204,17 +204,22 @@ class ClientState(ProjectFrames, ChatFrames):
 
     # -- the connection --------------------------------------------------------
 
-    def opened(self, monotonic: float) -> None:
-        """A socket is open."""
+    def opened(self, monotonic: float) -> bool:
+        """A socket is open; False when nobody wants it any more."""
+        if self.closed or self.connection.phase != "connecting":
+            return False
         self.connection.opened(monotonic)
         self.account.change(network_status="connected", network=self.network)
         self.out.tell(self.listeners, "connected", Connected(network=self.network))
         self.out.wake(CONNECTION)
         if self.connection.generation == 1:
             self.out.begin(chores.FetchAccount())
+        return True
 
     def lost(self, closed: Closed, *, monotonic: float, now: float, jitter: float) -> None:
-        """A socket closed or could not be opened (transport §10)."""
+        """A socket closed or could not be opened (transport §10); nothing when nobody wants one."""
+        if self.connection.phase in ("idle", "ended"):
+            return
         outcome = self.connection.lost(closed, now=monotonic, jitter=jitter, signed_in=self.signed_in)
         for project in self.projects.values():
             project.heard_at = now

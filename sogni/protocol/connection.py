@@ -19,6 +19,7 @@ from ..errors import (
 
 Phase = Literal["idle", "connecting", "open", "ready", "waiting", "ended"]
 Move = Literal["ping", "ready", "sync", "dead", "connect"]
+ReaderMove = Literal["connect", "wait", "read", "end"]
 
 PING_EVERY = 15.0
 PONG_WITHIN = 15.0
@@ -130,6 +131,14 @@ class Connection:
             self._pong_by = self._pong_by or now + PONG_WITHIN
             return "ping"
         return None
+
+    def next_move(self, now: float) -> tuple[ReaderMove, float]:
+        """What a reader does now, and until when: only to `read` it keeps the socket it has."""
+        if self.is_open:
+            return "read", self.deadline()
+        if self.phase == "waiting" and self.due(now) is None:
+            return "wait", self.retry_at
+        return ("connect" if self.phase == "connecting" else "end"), 0.0
 
     def lost(self, closed: Closed, *, now: float, jitter: float, signed_in: bool) -> Literal["ended", "waiting"]:
         """A socket closed or an attempt failed; decides whether to come back (transport §10).

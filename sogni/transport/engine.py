@@ -15,7 +15,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..flows import steps
@@ -27,7 +27,7 @@ from ..machine.cookies import Cookies
 from ..machine.sources import open_source
 from ..protocol.chores import Chore
 from ..protocol.client_state import CLOSED, SOCKET, ClientState
-from ..protocol.connection import Closed
+from ..protocol.connection import Closed, ReaderMove
 from ..protocol.frames import encode_frame
 from ..redaction import install_filter
 from ..settings import Settings
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 CONNECTING_SECONDS = 0.5
 """How long `close` waits for a reader that is still connecting."""
-Move = Literal["connect", "wait", "read", "end"]
 
 
 class Engine:
@@ -218,24 +217,13 @@ class Engine:
 
     # -- what the reader asks and tells ----------------------------------------
 
-    def next_move(self) -> tuple[Move, float]:
+    def next_move(self) -> tuple[ReaderMove, float]:
         """What the reader is to do now, and until when."""
         with self.lock:
-            connection = self.state.connection
-            phase = connection.phase
-            if self._socket is not None and phase not in ("open", "ready"):
+            move, until = self.state.connection.next_move(time.monotonic())
+            if move != "read":
                 self._socket = None
-                if phase == "ended":
-                    return "end", 0.0
-            if phase == "connecting":
-                return "connect", 0.0
-            if phase == "waiting":
-                if connection.due(time.monotonic()) == "connect":
-                    return "connect", 0.0
-                return "wait", connection.deadline()
-            if phase in ("open", "ready"):
-                return "read", connection.deadline()
-            return "end", 0.0
+            return move, until
 
     def reader_may_end(self) -> bool:
         """Whether the reader has nothing left to do; if so, it is forgotten in the same breath."""
@@ -249,11 +237,9 @@ class Engine:
         """A socket is open; False when nobody wants it any more."""
 
         def opened(state: ClientState, _: float) -> bool:
-            if state.connection.phase != "connecting" or self._closing:
-                return False
-            self._socket = socket
-            state.opened(time.monotonic())
-            return True
+            wanted = state.opened(time.monotonic())
+            self._socket = socket if wanted else self._socket
+            return wanted
 
         return self.changed(opened)
 
@@ -282,8 +268,7 @@ class Engine:
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
-            if state.connection.phase not in ("idle", "ended"):
-                state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+            state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
 
         self.changed(lost)
 

@@ -15,7 +15,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.flows import steps
@@ -26,7 +26,7 @@ from sogni.machine.app_slots import acquire_app_id
 from sogni.machine.cookies import Cookies
 from sogni.machine.sources import open_source
 from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
-from sogni.protocol.connection import Closed
+from sogni.protocol.connection import Closed, ReaderMove
 from sogni.protocol.frames import encode_frame
 from sogni.redaction import install_filter
 from sogni.settings import Settings
@@ -45,7 +45,6 @@ from .websocket import Socket
 logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
-Move = Literal["connect", "wait", "read", "end"]
 
 
 class Engine:
@@ -233,23 +232,12 @@ class Engine:
 
     # -- what the reader asks and tells ----------------------------------------
 
-    def next_move(self) -> tuple[Move, float]:
+    def next_move(self) -> tuple[ReaderMove, float]:
         """What the reader is to do now, and until when."""
-        connection = self._state.connection
-        phase = connection.phase
-        if self._socket is not None and phase not in ("open", "ready"):
+        move, until = self._state.connection.next_move(time.monotonic())
+        if move != "read":
             self._socket = None
-            if phase == "ended":
-                return "end", 0.0
-        if phase == "connecting":
-            return "connect", 0.0
-        if phase == "waiting":
-            if connection.due(time.monotonic()) == "connect":
-                return "connect", 0.0
-            return "wait", connection.deadline()
-        if phase in ("open", "ready"):
-            return "read", connection.deadline()
-        return "end", 0.0
+        return move, until
 
     def reader_ends(self) -> None:
         """The reader has nothing left to do; the next connection has another one."""
@@ -259,11 +247,9 @@ class Engine:
         """A socket is open; False when nobody wants it any more."""
 
         def opened(state: ClientState, _: float) -> bool:
-            if state.connection.phase != "connecting" or self._closing:
-                return False
-            self._socket = socket
-            state.opened(time.monotonic())
-            return True
+            wanted = state.opened(time.monotonic())
+            self._socket = socket if wanted else self._socket
+            return wanted
 
         return self.changed(opened)
 
@@ -292,8 +278,7 @@ class Engine:
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
-            if state.connection.phase not in ("idle", "ended"):
-                state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+            state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
 
         self.changed(lost)
 

@@ -45,6 +45,11 @@ def drops(state: ClientState, now: float, code: int = 1006) -> None:
     state.lost(Closed(code), monotonic=now, now=now, jitter=1.0)
 
 
+def tries_in_vain(state: ClientState, now: float) -> None:
+    state.connection.phase = "connecting"
+    drops(state, now)
+
+
 def opened(state: ClientState, job_id: str = "J") -> ChatState:
     state.chats[job_id] = ChatState(job_id, state.out)
     return state.chats[job_id]
@@ -323,12 +328,12 @@ def test_somebody_looks_after_answers_that_a_drop_left_whether_or_not_a_connecti
     state = online()
     chat = opened(state)
     drops(state, 10.0, code)
-    drops(state, 20.0)
+    tries_in_vain(state, 20.0)
     assert watched(state) == 1
     assert state.end_lost_chats(10.0 + SURVIVES_DROP) is None
     assert chat.done
     opened(state, "NEXT")
-    drops(state, 60.0)
+    tries_in_vain(state, 60.0)
     assert watched(state) == 2
 
 

@@ -746,3 +746,13 @@ def test_the_kind_of_a_model_is_that_of_the_list() -> None:
     state = state_of()
     state.catalogue.kinds = {"wan": "video"}
     assert [state.kind_of("wan"), state.kind_of("other")] == ["video", "image"]
+
+
+def test_a_socket_nobody_wants_any_more_is_refused_and_its_end_is_no_news() -> None:
+    state = ClientState(Settings(api_key="k", auth_type="api_key"), "APP")
+    assert not state.opened(0.0)
+    state.lost(Closed(1006), monotonic=0.0, now=0.0, jitter=1.0)
+    assert state.connection.phase == "idle"
+    state.connection.connect_wanted()
+    state.closed = True
+    assert not state.opened(0.0)

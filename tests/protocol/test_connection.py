@@ -311,3 +311,16 @@ def test_each_error_is_a_new_one_with_the_cause_behind_it() -> None:
     assert first is not second
     assert first.__cause__ is BROKEN
     assert first == pickle.loads(pickle.dumps(first))
+
+
+def test_what_a_reader_does_follows_from_the_phase_and_the_time() -> None:
+    connection = Connection()
+    assert connection.next_move(0.0) == ("end", 0.0)
+    connection.connect_wanted()
+    assert connection.next_move(0.0) == ("connect", 0.0)
+    lost(connection, now=10.0)
+    assert [connection.next_move(10.5), connection.next_move(11.0)] == [("wait", 11.0), ("connect", 0.0)]
+    connection.opened(20.0)
+    assert connection.next_move(20.0) == ("read", connection.deadline())
+    connection.stopped()
+    assert connection.next_move(30.0) == ("end", 0.0)

@@ -15,9 +15,11 @@ from sogni.emulator import LocalSupernet
 
 ROOT = Path(__file__).parents[2]
 BEGIN = """
-    import asyncio, os, sys
+    import asyncio, logging, os, sys
     from sogni_async import ClientClosedError, SogniClient
     client = SogniClient()
+    # Debug mode also tells of what took long, which is for a busy machine to decide.
+    logging.getLogger("asyncio").addFilter(lambda record: "Executing" not in record.msg)
     async def image(**more):
         return await client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x",
                                             width=256, height=256, **more)
