@@ -28,10 +28,13 @@ class Turn:
     messages: Sequence[Any] = ()
     answer: Any = None
     error: Mapping[str, str] | None = None
+    executed: Sequence[Any] = ()
+    """The rounds of tools before the error."""
 
     def fail(self, error: BaseException) -> None:
         """Note why there is no answer."""
         self.error = told(error)
+        self.executed = getattr(error, "tool_history", ())
 
     @property
     def result(self) -> Any:
@@ -97,7 +100,7 @@ def _rounds(turn: Turn) -> Iterator[dict[str, Any]]:
     """The rounds of tool calls, then the answer; the first one says what was asked."""
     asked: dict[str, Any] = {"messages": list(turn.messages)} if turn.messages else {}
     named = {} if turn.model_id is None else {"model_id": turn.model_id}
-    for entry in getattr(turn.result, "tool_history", None) or ():
+    for entry in getattr(turn.result, "tool_history", None) or turn.executed:
         yield {**named, **asked, **_tools(entry)}
         asked = {}
     outcome = {"error": turn.error} if turn.error is not None else _answer(turn.result)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import ChatError
+from sogni.errors import ChatError, ToolLimitError
 from sogni.models.chat import ChatCompletionResult, ChatCost, ChatMessage, TokenUsage, ToolCall, ToolCallFunction
 from sogni.models.tools import ToolExecutionResult, ToolRound
 from sogni.protocol.run_notes import RunNotes
@@ -65,6 +65,16 @@ def test_a_chat_with_tools_has_a_round_for_each_of_its_calls() -> None:
     assert [it["content"] for it in first["tool_results"]] == ["{}"]
     assert second == {"round": 1, "model_id": "qwen", "tools": {"anything": 1}}
     assert (last["round"], last["content"], "messages" in last) == (2, "Red.", False)
+
+
+def test_what_tools_did_before_an_error_is_noted() -> None:
+    notes = RunNotes("r")
+    notes.begin("qwen", ASKED).fail(
+        ToolLimitError("on and on", tool_history=[ToolRound(tool_calls=[CALL])], job_id="J")
+    )
+    first, last = notes.record().rounds or []
+    assert (first["messages"], first["tool_calls"], first["tool_results"]) == (SENT, [CALLED], [])
+    assert last == {"round": 1, "model_id": "qwen", "error": {"type": "ToolLimitError", "message": "on and on"}}
 
 
 def test_a_request_for_tools_is_a_final_response() -> None:

@@ -97,7 +97,7 @@ async def test_a_plan_from_a_file_runs_as_it_is_drawn(sdk: Sdk, supernet: LocalS
         started = await sdk.call(client.workflows.start, input=loaded, strict=True)
         record = await sdk.call(client.workflows.wait, started.workflow_id, timeout=SOON)
     assert (record.status, len(record.artifacts)) == ("completed", 2)
-    assert record.input == sdk.to_dict(plan)
+    assert record.input == plan
     assert '"image_index to sourceImageIndex"' in plan.to_mermaid()
 
 
@@ -145,3 +145,33 @@ async def test_a_recording_writes_what_was_said(sdk: Sdk, supernet: LocalSuperne
     assert refused["error"]["type"] == "ValidationError"
     assert summary.rounds == 3
     assert sent(supernet) == ["/v1/replay/records"]
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"rain in {city}; api_key=abcdef1234567890"
+
+
+async def test_a_recording_has_the_rounds_of_tools_without_what_is_secret(sdk: Sdk, supernet: LocalSupernet) -> None:
+    supernet.reset()
+    supernet.chat.reply(tool_calls=[("weather", {"city": "Oslo"})])
+    supernet.chat.reply("It rains.")
+    options = {"messages": ASKED, "tools": [weather], "auto_execute_tools": True}
+    async with sdk.client(supernet) as client:
+        if sdk.blocking:
+            run = await asyncio.to_thread(_with_tools, client, options)
+        else:
+            async with client.replay.record() as run:
+                await client.chat.completions.create(**options)
+        found = (await sdk.call(client.replay.get, run.run_id)).record
+    first, last = found.rounds
+    assert first["messages"] == ASKED
+    assert first["tool_calls"][0]["function"]["name"] == "weather"
+    assert first["tool_results"][0]["content"] == "rain in Oslo; api_key=***"
+    assert (last["content"], found.final_response["content"]) == ("It rains.", "It rains.")
+
+
+def _with_tools(client: Any, options: Any) -> Any:
+    with client.replay.record() as run:
+        client.chat.completions.create(**options)
+    return run
