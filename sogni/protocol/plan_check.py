@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import ValidationError
 from ..models.converter import wire_form
 from ..models.workflow_plans import PlanFinding, WorkflowInput
+from .plan_flow import flow_findings
 from .plan_structure import structure_findings
 from .plan_tools import tool_findings
 
@@ -25,7 +26,7 @@ def plan_findings(plan: Any, *, media_references: Any = None, whole: bool = True
     wire = wire_form(WorkflowInput, plan)
     found = structure_findings(wire, None if media_references is None else bool(media_references))
     if whole:
-        found += tool_findings(wire)
+        found += [*tool_findings(wire), *flow_findings(wire)]
     return sorted(found, key=lambda it: -1 if it.index is None else it.index)
 
 

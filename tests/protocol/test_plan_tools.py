@@ -18,7 +18,7 @@ TEXT_TOOLS = set(tool_names()) - set(TOOLS)
 
 def found(tool: str, arguments: Any, *targets: str) -> list[tuple[str, str]]:
     """Field and severity of what there is to say about the second step; `targets` are filled from the first."""
-    needs = [{"sourceStepId": "a", "targetArgument": it, "transform": "image_index"} for it in targets]
+    needs = [{"sourceStepId": "a", "targetArgument": it, "transform": "asset_ref"} for it in targets]
     first = {"id": "a", "toolName": "edit_image", "arguments": {"prompt": "x"}}
     plan = {"steps": [first, {"id": "b", "toolName": tool, "arguments": arguments, "dependsOn": needs}]}
     findings = plan_findings(plan)
