@@ -323,3 +323,26 @@ def test_lists_are_paged_newest_first(wire: Wire) -> None:
 def test_without_credentials_nothing_is_told(wire: Wire) -> None:
     wire.headers = {"api-key": "wrong"}
     assert wire.get(ROOT).status_code == 401
+
+
+def test_what_is_estimated_for_a_plan_is_what_it_costs(wire: Wire) -> None:
+    record = run(wire, *FILM)
+    assert record["billingPreview"]["estimatedCost"] == pytest.approx(float(record["costActual"]))
+
+
+def test_a_bound_number_means_the_result_though_it_counts_uploads(wire: Wire) -> None:
+    job = new_id()
+    wire.upload(job, "startingImage", picture("navy", (640, 640)))
+    url = wire.data("/v1/image/downloadUrl", imageId=new_id(), jobId=job, type="startingImage")["downloadUrl"]
+    song = step("song", "generate_music", prompt="drums", duration=10)
+    bound = takes("still", "sourceImageIndex", "image_index"), takes("song", "audioSourceIndex", "audio_index")
+    clip = step("clip", "sound_to_video", *bound, prompt="sway", duration=2)
+    record = run(wire, still(**SMALL), song, clip, media_references=[{"url": url, "mediaType": "image"}])
+    made = {entry["id"]: content(wire, entry["artifacts"][0]) for entry in record["steps"]}
+    assert distance(opened(made["clip"]).frames[0], as_image(made["still"])) < 12
+
+
+def test_the_safety_filter_withholds_unless_it_is_off(wire: Wire, supernet: LocalSupernet) -> None:
+    supernet.faults.flag_nsfw(times=2)
+    assert "safety filter" in run(wire, still())["error"]["message"]
+    assert run(wire, still(), safe_content_filter=False)["status"] == "completed"

@@ -31,7 +31,9 @@ class Wanted:
     details: Mapping[str, Any] = field(factory=dict)
 
 
-def request(wanted: Wanted, project_id: str, token: str, app_source: str | None) -> dict[str, Any]:
+def request(
+    wanted: Wanted, project_id: str, token: str, app_source: str | None, *, safe: bool = True
+) -> dict[str, Any]:
     """Return the payload of a ``jobRequest``."""
     frame = {
         **KEY_FRAME_TEMPLATE,
@@ -58,7 +60,7 @@ def request(wanted: Wanted, project_id: str, token: str, app_source: str | None)
         "previews": 0,
         "numberOfImages": wanted.count,
         "jobID": project_id,
-        "disableSafety": False,
+        "disableSafety": not safe,
         "tokenType": "spark" if wanted.model.spark_only else token,
         "outputFormat": wanted.output_format,
     }

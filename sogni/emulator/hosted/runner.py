@@ -81,6 +81,7 @@ class ToolCall:
     shelf: Shelf = field(factory=Shelf)
     seed: int = 0
     app_source: str | None = None
+    safe: bool = True
 
 
 @frozen(kw_only=True)
@@ -127,7 +128,7 @@ class ToolRunner:
         """Run a tool. Raise ``ToolError`` when it cannot deliver, ``UserNeededError`` when somebody has to decide.
 
         A task that is cancelled meanwhile cancels what it had started."""
-        payer = Payer(account=call.account, token=call.token, app_source=call.app_source)
+        payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
         studio = Studio(self.state, self.pool, self.fetcher, payer)
         made = await self._work(call, studio)
         return ToolOutcome(
@@ -143,12 +144,17 @@ class ToolRunner:
     async def estimate(self, call: ToolCall) -> Decimal:
         """Return what a call would cost in its token; nothing is made. Media that are still to be made are to lie on
         the call's shelf as placeholders."""
+        cost, _ = await self.foresee(call)
+        return cost
+
+    async def foresee(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
+        """Return what a call would cost, and what it would make, as far as that is known."""
         bench = Estimate(self.state, Payer(account=call.account, token=call.token))
         try:
-            await self._work(call, bench)
+            made = await self._work(call, bench)
         except UserNeededError:
-            return Decimal(0)
-        return bench.total
+            return Decimal(0), []
+        return bench.total, list(made.results)
 
     def url(self, media: Media) -> str:
         """Return the URL of a file."""

@@ -72,6 +72,8 @@ class Shelf:
     made: list[Media] = field(factory=list)
     uploads: list[Media] = field(factory=list)
     near: list[Media] = field(factory=list)
+    bound: dict[str, Media] = field(factory=dict)
+    """What an argument stands for where its number alone would not say: those that count uploads from 0."""
 
     def of(self, kind: Kind) -> list[Media]:
         return [media for media in self.made if media.kind == kind]

@@ -40,6 +40,8 @@ class Payer:
     account: Account
     token: Token
     app_source: str | None = None
+    safe: bool = True
+    """Whether results that the safety filter finds are withheld."""
 
 
 @frozen(kw_only=True)
@@ -185,7 +187,7 @@ class Estimate:
     async def render(self, wanted: Wanted) -> list[Media]:
         order = order_of(self.state, wanted, self.payer)
         self.total += self.state.kinds[order.media].quote(order).in_token(order.token)
-        return [described(order, Key("", "", str(index)), 0) for index in range(order.count)]
+        return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
     async def cut(self, cut: Cut) -> Media:
         media = placeholder(cut.kind)
@@ -210,7 +212,7 @@ def placeholder(kind: Kind) -> Media:
 
 def order_of(state: State, wanted: Wanted, payer: Payer) -> Order:
     """Return the order for a request, or raise ``ToolError`` for one that the service does not take."""
-    payload = request(wanted, state.chance.uuid(), payer.token, payer.app_source)
+    payload = request(wanted, state.chance.uuid(), payer.token, payer.app_source, safe=payer.safe)
     checked = check_request(payload, state.catalogue, state.kinds, "fast")
     if checked.order is None:
         raise ToolError("INVALID_ARGUMENTS", checked.message)

@@ -31,7 +31,9 @@ async def generate_video(work: Work) -> list[Media]:
     videos = [work.shelf.pick("video", index) for index in args.numbers("referenceVideoIndices")]
     audios = [work.shelf.pick("audio", index) for index in args.numbers("referenceAudioIndices")]
     image = images[0] if images else await work.named("image")
-    image = image or next(iter(work.shelf.uploaded("image")), None)
+    if image is None and (args.text(*_VIDEO_NAMES) or "").startswith("seedance"):
+        # Seedance gets the uploads without being told (tools §2.2).
+        image = next(iter(work.shelf.uploaded("image")), None)
     end = images[1] if len(images) > 1 else await work.named("image", urls=_END_URLS)
     video = videos[0] if videos else await work.named("video")
     audio = audios[0] if audios else await work.named("audio")
@@ -127,13 +129,12 @@ async def video_to_video(work: Work) -> list[Media]:
 
 async def _uploaded_or_made(work: Work, kind: Any, name: str) -> Media | None:
     """Read an index that counts uploads from 0. Without one, and where nothing was uploaded, the newest is meant."""
+    if name in work.shelf.bound:
+        return work.shelf.bound[name]
     index, uploads = work.arguments.number(name), work.shelf.uploaded(kind)
     if index is None or index < 0:
         return await work.medium(kind, name)
-    if int(index) < len(uploads):
-        return uploads[int(index)]
-    # A durable workflow binds the index of a result.
-    return work.shelf.pick(kind, int(index))
+    return uploads[int(index)] if int(index) < len(uploads) else work.shelf.pick(kind, int(index))
 
 
 async def generate_music(work: Work) -> list[Media]:

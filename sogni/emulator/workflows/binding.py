@@ -46,6 +46,8 @@ class Binding:
                 filled[target] = [*(given if isinstance(given, list) else []), *values]
             else:
                 filled[target] = values[0]
+                if dependency["transform"].endswith("_index"):
+                    self.shelf.bound[target] = self._media(dependency, dependency["transform"])[0]
         return filled
 
     def _takes_list(self, target: str) -> bool:

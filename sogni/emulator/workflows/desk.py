@@ -19,8 +19,9 @@ from ..event_log import iso
 from ..hosted.runner import capacity_units
 from ..refusals import RefusalError
 from ..replies import NOT_FOUND
-from .engine import Engine, estimate_plan
+from .engine import Engine
 from .plan_check import inline_data, plan_problems, reference_problems
+from .pricing import estimate_plan
 from .runs import Run, Step
 
 INSUFFICIENT_BALANCE = 123

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from attrs import define, field
@@ -19,14 +18,11 @@ from ..archive import Archive
 from ..event_log import EventLog
 from ..hosted import Media, Shelf, ToolCall, ToolError, ToolRunner, UserNeededError
 from ..hosted.shelf import KINDS, Kind
-from ..hosted.studio import placeholder
 from .binding import Binding
 from .runs import ENDED, SETTLED, Run, Status, Step
 
 _log = logging.getLogger(__name__)
 KIND = "workflow"
-_THOUGHT_OF = 16
-"""So many media of each kind an estimate has at hand."""
 _WAITS = {"INSUFFICIENT_CREDIT": "insufficient_credit"}
 
 
@@ -193,6 +189,7 @@ class Engine:
                     shelf=shelf,
                     seed=step.seed,
                     app_source=run.app_source,
+                    safe=run.safe_content_filter,
                 )
             )
         except UserNeededError as needed:
@@ -266,32 +263,5 @@ class Engine:
         self.tools.state.journal.notify()
 
     def _keep(self, run: Run) -> None:
-        self.archive.put(KIND, run.id, run.owner, run.saved())
-
-
-async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decimal:
-    """Note what each step is expected to cost and return the sum. What is still to be made is thought of as ordinary
-    media of its kind."""
-    total = Decimal(0)
-    for step in run.steps:
-        ordinary = [placeholder(kind) for kind in KINDS]
-        shelf = Shelf(ordinary * _THOUGHT_OF, ordinary * _THOUGHT_OF, ordinary)
-        arguments = {**step.arguments, **_stand_ins(step)}
-        call = ToolCall(name=step.tool, arguments=arguments, account=account, token=run.token, shelf=shelf)
-        try:
-            step.estimate = await tools.estimate(call)
-        except ToolError:
-            # What cannot be priced now, fails or is paid for when its turn comes.
-            step.estimate = Decimal(0)
-        total += step.estimate
-    return total
-
-
-def _stand_ins(step: Step) -> dict[str, Any]:
-    """Return stand-ins for the arguments that are bound later."""
-    found: dict[str, Any] = {}
-    for entry in step.depends_on:
-        target = str(entry["targetArgument"])
-        if str(entry["transform"]).endswith("_index"):
-            found[target] = [*found.get(target, []), 0] if target.endswith("Indices") else 0
-    return found
+        if self.archive.keeps:
+            self.archive.put(KIND, run.id, run.owner, run.saved())
