@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from ..errors import SogniConnectionError, SogniError, SogniTimeoutError
 from ..protocol.event_readers import EventReader
-from ..protocol.http import HttpReply, error_of
+from ..protocol.http import NO_CONTENT, HttpReply, error_of
 from ..protocol.sse import SseDecoder
 from ..settings import RetryPolicy
 from .refreshing import have_fresh
@@ -189,6 +189,10 @@ def _open(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
         else:
             if not isinstance(outcome, HttpReply):
                 feed.opened(outcome, (yield from clock()))
+                return True
+            if outcome.status == NO_CONTENT:
+                # What an event stream says that is not to be asked for again.
+                feed.close()
                 return True
             asked = _refused(feed, outcome, policy)
             wait, jitter = (pause_before(policy, feed.failures), JITTER) if asked is None else (asked, 0.0)

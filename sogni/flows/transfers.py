@@ -25,6 +25,9 @@ from .steps import Flow, change, download, http, new_id, open_stream, spool, tog
 
 T = TypeVar("T")
 
+EXPIRED = frozenset({400, 401, 403, 404, 410})
+"""How storage refuses a signed address that is too old."""
+
 
 def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) -> Flow[None]:
     """Send every source to its place, group after group; those of one group side by side."""
@@ -75,7 +78,7 @@ def with_media(job: JobState) -> Flow[str]:
 
 def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
     """A fresh address after a refusal of the old one; None when it was refused for another reason."""
-    if reply.status not in (400, 401, 403, 404, 410):
+    if reply.status not in EXPIRED:
         return None
     try:
         url = yield from signed_url(job.project, job.id)

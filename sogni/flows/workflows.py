@@ -31,7 +31,7 @@ from .durable import wait_until
 from .event_feed import EventFeed
 from .requests import ask_data, repeated, request, within
 from .steps import Flow, change, download, new_id, together
-from .transfers import put_source, storage_call
+from .transfers import EXPIRED, put_source, storage_call
 
 WORKFLOW_PAUSES = WORKFLOW_ENDS | {"waiting_for_user"}
 """Statuses in which a workflow does nothing by itself."""
@@ -126,12 +126,20 @@ def save_artifacts(
     """Write every file a workflow made, several at once, in the order of its artifacts."""
     record = yield from get_workflow(workflow_id)
     made = [(place, artifact) for place, artifact in enumerate(record.artifacts) if artifact.url]
-    return (yield from together([_save(artifact, path_for(place, artifact)) for place, artifact in made]))
+    flows = [_save(workflow_id, place, artifact.url or "", path_for(place, artifact)) for place, artifact in made]
+    return (yield from together(flows))
 
 
-def _save(artifact: WorkflowArtifact, path_for: Callable[[str], Path]) -> Flow[Path]:
-    call = storage_call(artifact.url or "")
+def _save(workflow_id: str, place: int, url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+    call = storage_call(url)
     outcome: Path | HttpReply = yield from repeated(call, lambda: download(call, path_for))
+    if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
+        # A signed address is short-lived; the record holds a fresh one.
+        artifacts = (yield from get_workflow(workflow_id)).artifacts
+        renewed = artifacts[place].url if place < len(artifacts) else None
+        if renewed and renewed != url:
+            call = storage_call(renewed)
+            outcome = yield from repeated(call, lambda: download(call, path_for))
     if isinstance(outcome, HttpReply):
         raise error_of(call, outcome)
     return outcome

@@ -10,16 +10,23 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from ..redaction import redact
+
 MediaKind = Literal["image", "video", "audio", "model"] | str
 TokenType = Literal["sogni", "spark"]
 BillingMode = Literal["auto", "subscription", "tokens"]
+
+
+def shown(value: Any) -> str:
+    """The `repr` of free data, without keys, tokens and signed queries."""
+    return redact(repr(value))
 
 
 @frozen(kw_only=True)
 class Model:
     """Data from the service; `extra` holds the fields this version does not know, as sent."""
 
-    extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: repr(dict(extra)), eq=True)
+    extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: shown(dict(extra)), eq=True)
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .base import EPOCH, LooseModel, Model, wire
+from .base import EPOCH, LooseModel, Model, shown, wire
 
 
 @frozen(kw_only=True)
@@ -23,9 +23,9 @@ class RunRecord(LooseModel):
     session_id: str | None = field(default=None, metadata=wire("session_id"))
     account_id: str | None = field(default=None, metadata=wire("account_id"))
     model_id: str | None = field(default=None, metadata=wire("model_id"))
-    rounds: list[Any] | None = None
+    rounds: list[Any] | None = field(default=None, repr=shown)
     user_request: str | None = field(default=None, metadata=wire("user_request"))
-    final_response: Any = field(default=None, metadata=wire("final_response"))
+    final_response: Any = field(default=None, metadata=wire("final_response"), repr=shown)
 
 
 @frozen(kw_only=True)
@@ -48,7 +48,7 @@ class ReplayRecordSummary(LooseModel):
     create_time: datetime | None = field(default=None, metadata=EPOCH)
     update_time: datetime | None = field(default=None, metadata=EPOCH)
     user_request: str | None = None
-    final_response: Any = None
+    final_response: Any = field(default=None, repr=shown)
     model_id: str | None = None
     rounds: int | None = None
 

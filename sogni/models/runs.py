@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import LooseModel, Model, TokenType
+from .base import LooseModel, Model, TokenType, shown
 from .chat import ToolCall
 from .workflows import WorkflowArtifact
 
@@ -22,7 +22,7 @@ class ChatRunEvent(LooseModel):
     sequence: int | None = None
     type: str = ""
     at: datetime | None = None
-    payload: Mapping[str, Any] | None = None
+    payload: Mapping[str, Any] | None = field(default=None, repr=shown)
 
 
 @frozen(kw_only=True)
@@ -81,19 +81,19 @@ class RunRequest(LooseModel):
     session_id: str | None = None
     client_message_id: str | None = None
     model: str | None = None
-    messages: list[Mapping[str, Any]] = field(factory=list)
+    messages: list[Mapping[str, Any]] = field(factory=list, repr=shown)
 
 
 @frozen(kw_only=True)
 class MediaContext(Model):
     """Media a run may refer to by position; every entry is an http or https address (chat §12.1)."""
 
-    images: list[str] = field(factory=list)
-    videos: list[str] = field(factory=list)
-    audio: list[str] = field(factory=list)
-    uploaded_images: list[str] | None = None
-    uploaded_videos: list[str] | None = None
-    uploaded_audio: list[str] | None = None
+    images: list[str] = field(factory=list, repr=shown)
+    videos: list[str] = field(factory=list, repr=shown)
+    audio: list[str] = field(factory=list, repr=shown)
+    uploaded_images: list[str] | None = field(default=None, repr=shown)
+    uploaded_videos: list[str] | None = field(default=None, repr=shown)
+    uploaded_audio: list[str] | None = field(default=None, repr=shown)
 
 
 @frozen(kw_only=True)
@@ -121,7 +121,7 @@ class RunToolResult(LooseModel):
 class RunFinalResponse(LooseModel):
     """The answer of a run."""
 
-    content: str | None = None
+    content: str | None = field(default=None, repr=shown)
     finish_reason: str | None = None
 
 
@@ -143,7 +143,7 @@ class ChatRunRecord(LooseModel):
     schema_version: str | None = None
     scope: RunScope | None = None
     request: RunRequest | None = None
-    messages: list[Mapping[str, Any]] = field(factory=list)
+    messages: list[Mapping[str, Any]] = field(factory=list, repr=shown)
     tool_calls: list[ToolCall] = field(factory=list)
     tool_results: list[RunToolResult] = field(factory=list)
     artifacts: list[WorkflowArtifact] = field(factory=list)

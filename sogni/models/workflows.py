@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import EPOCH, LooseModel, MediaKind, Model
+from .base import EPOCH, LooseModel, MediaKind, Model, shown
 from .workflow_plans import WorkflowDependency, WorkflowInput
 
 WorkflowStatus = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
@@ -21,7 +21,7 @@ class WorkflowArtifact(LooseModel):
     """A file a workflow made; `duration` is in seconds, sizes in pixels."""
 
     id: str | None = None
-    url: str | None = field(default=None, repr=lambda url: "None" if url is None else repr(url.partition("?")[0]))
+    url: str | None = field(default=None, repr=shown)
     type: str | None = None
     media_type: MediaKind | None = None
     mime_type: str | None = None
@@ -40,7 +40,7 @@ class WorkflowEvent(LooseModel):
     status: str | None = None
     message: str | None = None
     timestamp: datetime | None = field(default=None, metadata=EPOCH)
-    data: Any = None
+    data: Any = field(default=None, repr=shown)
 
 
 @frozen(kw_only=True)
@@ -48,7 +48,7 @@ class WorkflowSseEvent(Model):
     """A frame of an event stream: `data` is its JSON value, else its text, None without any; `raw` is all of it."""
 
     event: str = "message"
-    data: Any = None
+    data: Any = field(default=None, repr=shown)
     raw: str = field(default="", repr=False)
     id: str | None = None
 
@@ -75,7 +75,7 @@ class WorkflowStepRecord(LooseModel):
     index: int | None = None
     tool_name: str | None = None
     status: str | None = None
-    arguments: Mapping[str, Any] | None = None
+    arguments: Mapping[str, Any] | None = field(default=None, repr=shown)
     depends_on: list[WorkflowDependency] | None = None
     seed: int | None = None
     artifacts: list[WorkflowArtifact] = field(factory=list)
@@ -94,7 +94,7 @@ class WorkflowRecord(LooseModel):
     title: str | None = None
     status: WorkflowStatus | str | None = None
     input: WorkflowInput | None = None
-    plan: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = field(default=None, repr=shown)
     steps: list[WorkflowStepRecord] = field(factory=list)
     events: list[WorkflowEvent] = field(factory=list)
     artifacts: list[WorkflowArtifact] = field(factory=list)
@@ -137,6 +137,6 @@ class WorkflowReseed(Model):
 class MediaReference(Model):
     """Media for a workflow or a run, by an address the service can reach (workflows §4)."""
 
-    url: str = field(repr=lambda url: repr(url.partition("?")[0]))
+    url: str = field(repr=shown)
     media_type: MediaKind | None = None
     mime_type: str | None = None

@@ -25,6 +25,7 @@ from ..redaction import without_tokens
 Host = Literal["rest", "socket", "storage"]
 T = TypeVar("T")
 
+NO_CONTENT = 204
 _MAX_SECONDS = 2**53 - 1
 _MESSAGE_LIMIT, _EXCERPT_LIMIT = 500, 200
 

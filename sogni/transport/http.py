@@ -24,7 +24,7 @@ from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..machine.sources import MediaSource, finished_spool, spool
 from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, shown_host, told_too_long
-from ..protocol.http import HttpCall, HttpReply
+from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
 from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
 from .event_bodies import EventBody
@@ -196,7 +196,7 @@ class Http:
         session = self._new_session()
         try:
             response = self._request(session, call, limit, None)
-            if response.ok:
+            if response.ok and response.status_code != NO_CONTENT:
                 return self._kept(response, call, session)
             with self._ending(call, response):
                 reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))

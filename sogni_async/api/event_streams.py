@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -24,6 +25,7 @@ class EventStream(Generic[T]):
     def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
+        self._turn = asyncio.Lock()
         self._finalizer = weakref.finalize(self, feed.close)
         self._finalizer.atexit = False
 
@@ -32,7 +34,8 @@ class EventStream(Generic[T]):
 
     async def __anext__(self) -> T:
         """The next event."""
-        event = await self._engine.run(next_event(self._feed))
+        async with self._turn:
+            event = await self._engine.run(next_event(self._feed))
         if event is None:
             raise StopAsyncIteration
         return event  # type: ignore[no-any-return]

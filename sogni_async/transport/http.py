@@ -20,7 +20,7 @@ from sogni.machine.cookies import Cookies
 from sogni.machine.downloads import PartialFile, PathFor
 from sogni.machine.sources import MediaSource, finished_spool, spool
 from sogni.protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, told_too_long
-from sogni.protocol.http import HttpCall, HttpReply
+from sogni.protocol.http import NO_CONTENT, HttpCall, HttpReply
 from sogni.settings import TRANSFER_CHUNK, Settings
 
 from .event_bodies import EventBody
@@ -177,7 +177,7 @@ class Http:
             async with asyncio.timeout(limit) as whole:
                 # Silence is limited by whoever reads.
                 response = await self._request(await self.session(), call, route, None, None)
-                if response.ok:
+                if response.ok and response.status != NO_CONTENT:
                     body = EventBody(response, lambda error: self._failed(call, route, error))
                     self._bodies.add(body)
                     return body

@@ -296,7 +296,22 @@ def test_everything_that_was_made_is_saved(tmp_path: Path) -> None:
 def test_an_artifact_that_is_gone_is_an_error(tmp_path: Path) -> None:
     answer = workflow(artifacts=[{"url": "https://store/a"}])
     flow = workflows.save_artifacts("w", artifact_paths(tmp_path, "w"))
-    Stage().fail(PermissionDeniedError, flow, (WORKFLOW, answer), ("save https://store/a", refused(403)))
+    script = [(WORKFLOW, answer), ("save https://store/a", refused(403))]
+    Stage().fail(PermissionDeniedError, flow, *script, (WORKFLOW, answer))
+    flow = workflows.save_artifacts("w", artifact_paths(tmp_path, "w"))
+    Stage().fail(PermissionDeniedError, flow, *script, (WORKFLOW, workflow()))
+
+
+def test_an_address_that_is_too_old_is_asked_for_anew(tmp_path: Path) -> None:
+    old, fresh = ("https://store/a?sig=1", "https://store/a?sig=2")
+    saved = Stage().play(
+        workflows.save_artifacts("w", artifact_paths(tmp_path, "w")),
+        (WORKFLOW, workflow(artifacts=[{"url": old}])),
+        (f"save {old}", refused(403)),
+        (WORKFLOW, workflow(artifacts=[{"url": fresh}])),
+        (f"save {fresh}", tmp_path / "w-0.png"),
+    )
+    assert saved == [tmp_path / "w-0.png"]
 
 
 def test_a_file_is_uploaded_and_its_address_asked_for() -> None:

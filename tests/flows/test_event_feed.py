@@ -20,6 +20,7 @@ from sogni.errors import (
 from sogni.flows.event_feed import EventFeed, advance, next_event
 from sogni.flows.steps import Flow, change
 from sogni.protocol.event_readers import RunEventReader, WorkflowFrameReader
+from sogni.protocol.http import HttpReply
 from sogni.protocol.sse import SseDecoder
 from sogni.settings import RetryPolicy
 from tests.flows.play import STOP, Body, Stage, refused
@@ -185,6 +186,10 @@ def test_credentials_are_cleared_by_a_workflow_but_not_by_a_run(reader: Any, kep
     stage, feed = Stage(), EventFeed(reader, ended)
     stage.fail(AuthenticationError, all_of(feed), (f"events {reader.call().target}", refused(401)))
     assert stage.state.credentials.authenticated(stage.now) is kept
+
+
+def test_an_answer_without_content_is_the_end() -> None:
+    assert Stage().play(all_of(run_feed()), (f"events {RUN}", HttpReply(status=204))) == []
 
 
 def test_an_event_beyond_every_measure_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:

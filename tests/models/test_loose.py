@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sogni import ChatRunEvent, ProtocolError, TemplateAuthor, WorkflowEvent, WorkflowRecord, WorkflowTemplate
+from sogni import (
+    ChatRunEvent,
+    MediaContext,
+    MediaReference,
+    ProtocolError,
+    TemplateAuthor,
+    WorkflowEvent,
+    WorkflowRecord,
+    WorkflowTemplate,
+)
 from sogni.models.converter import from_dict, to_dict
 
 
@@ -44,3 +53,18 @@ def test_an_id_is_a_number_or_a_text(given: object, id: object) -> None:
 def test_a_time_that_travels_as_milliseconds_stays_so() -> None:
     wire = {"workflowId": "w", "steps": [], "events": [], "artifacts": [], "createTime": 1_700_000_000_123}
     assert to_dict(from_dict(WorkflowRecord, wire)) == wire
+
+
+def test_what_is_shown_of_free_data_has_no_signed_queries() -> None:
+    signed = "https://store/a?X-Amz-Signature=5eec05d2"
+    data = {"workflowId": "w", "artifacts": [{"url": signed}], "plan": {"url": signed}, "other": [signed]}
+    for value in (
+        from_dict(WorkflowRecord, data),
+        ChatRunEvent(payload={"url": signed}),
+        WorkflowEvent(data=signed),
+        MediaReference(url=signed),
+        MediaContext(images=[signed]),
+    ):
+        assert "https://store/a" in repr(value)
+        assert "5eec05d2" not in repr(value)
+        assert "5eec05d2" in str(to_dict(value))
