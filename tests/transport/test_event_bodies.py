@@ -245,3 +245,12 @@ def _in_the_child(http: Any, events: Any) -> int:
     except BaseException:
         return 2
     return 3
+
+
+def test_no_content_is_no_stream() -> None:
+    def handle(peer: Connection) -> None:
+        read_head(peer)
+        peer.sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with answering(handle) as base, talking(base) as http:
+        assert http.open_events(CALL).status == 204

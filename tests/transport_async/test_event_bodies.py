@@ -168,3 +168,11 @@ def test_one_that_outlives_its_loop_does_no_harm() -> None:
             return await http.open_events(CALL)
 
     asyncio.run(leaves()).close()
+
+
+async def test_no_content_is_no_stream() -> None:
+    async def nothing(_: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async with serving(nothing) as base, talking(base) as http:
+        assert (await http.open_events(CALL)).status == 204

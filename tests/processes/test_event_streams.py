@@ -1,0 +1,56 @@
+"""How a process ends that reads an event stream, and how Ctrl-C leaves it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.processes.test_exit import run, seconds_after_last_line
+
+STREAM = """
+    import sys
+    from sogni import SogniClient
+    client = SogniClient.local(step_time=0)
+    step = {"tool_name": "ask_clarifying_question", "arguments": {"question": "Which?"}}
+    workflow = client.workflows.start(input={"title": "T", "steps": [step]})
+    client.workflows.wait(workflow.workflow_id, timeout=30)
+    events = client.workflows.stream_events(workflow.workflow_id)
+    first = next(events)
+    print(first.id, flush=True)
+"""
+ASYNC = """
+    import asyncio, sys
+    from sogni_async import SogniClient
+    async def main():
+        async with SogniClient.local(step_time=0) as client:
+            step = {"tool_name": "ask_clarifying_question", "arguments": {"question": "Which?"}}
+            workflow = await client.workflows.start(input={"title": "T", "steps": [step]})
+            await client.workflows.wait(workflow.workflow_id, timeout=30)
+            async for event in client.workflows.stream_events(workflow.workflow_id):
+                print(event.id, flush=True)
+    asyncio.run(main())
+"""
+
+
+def test_a_script_ends_although_a_stream_is_open(tmp_path: Path) -> None:
+    printed, errors, seconds = seconds_after_last_line(run(STREAM, tmp_path))
+    assert (printed, errors) == ("1\n", "")
+    assert seconds < 3
+
+
+@pytest.mark.parametrize("code", [STREAM + "    for event in events: pass\n", ASYNC], ids=["blocking", "asyncio"])
+def test_ctrl_c_leaves_a_stream_at_once(tmp_path: Path, code: str) -> None:
+    process = run(code, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "1\n"
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "ResourceWarning" not in errors
+    assert process.returncode == -signal.SIGINT
