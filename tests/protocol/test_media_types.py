@@ -36,7 +36,10 @@ SNIFFED: list[tuple[str, bytes, MediaSlot, str | None]] = [
     ("any other brand is MP4", ftyp(b"isom"), "video", "video/mp4"),
     ("any other brand, in an audio slot too", ftyp(b"mp42"), "audio", "video/mp4"),
     ("AVIF by its name, where it is refused", ftyp(b"avif"), "image", "image/avif"),
+    ("an AVIF sequence alike", ftyp(b"avis"), "image", "image/avif"),
     ("HEIC by its name, where it is refused", ftyp(b"heic"), "image", "image/heic"),
+    ("HEIC of ten bits alike", ftyp(b"heix"), "image", "image/heic"),
+    ("a QuickTime brand in an image slot", ftyp(b"qt  "), "image", "video/quicktime"),
     ("a still brand is nothing special elsewhere", ftyp(b"avif"), "video", "video/mp4"),
     ("WAV", b"RIFF\0\0\0\0WAVE", "audio", "audio/wav"),
     ("another RIFF", b"RIFF\0\0\0\0AVI ", "video", None),
@@ -64,7 +67,7 @@ def test_first_bytes_say_the_type(head: bytes, slot: MediaSlot, expected: str | 
 
 
 def test_an_image_is_expected_when_no_slot_is_named() -> None:
-    assert sniff(padded(b"OggS")) == "audio/ogg"
+    assert (sniff(padded(b"OggS")), sniff(ftyp(b"avif"))) == ("audio/ogg", "image/avif")
 
 
 @pytest.mark.parametrize(("slot", "content_type"), [(slot, it) for slot in ALLOWED for it in ALLOWED[slot]])
@@ -114,6 +117,10 @@ def test_a_role_may_take_less_than_its_slot() -> None:
         ("image/jpg", "image/jpeg"),
         ("Audio/X-WAV", "audio/wav"),
         ("audio/mp3; rate=44100", "audio/mpeg"),
+        ("audio/wave", "audio/wav"),
+        ("audio/m4a", "audio/mp4"),
+        ("audio/x-m4a", "audio/mp4"),
+        ("audio/x-flac", "audio/flac"),
         ("image/png", "image/png"),
     ],
 )

@@ -185,6 +185,16 @@ def test_the_step_of_a_range(source: dict[str, Any], expected: float) -> None:
     assert expected == steps.step
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["steps", "guidance", "width", "height", "duration", "bpm", "promptStrength", "creativity", "shift"],
+)
+def test_every_range_has_its_step_from_the_decimals(name: str) -> None:
+    options = options_of_tier({"type": "video", name: {"min": 0, "max": 1, "default": 0, "decimals": 2}})
+    field = {"promptStrength": "prompt_strength"}.get(name, name)
+    assert getattr(options, field) == NumberRange(min=0, max=1, default=0, step=0.01)
+
+
 @pytest.mark.parametrize("tier", [row[1] for row in UNREADABLE], ids=[row[0] for row in UNREADABLE])
 def test_a_tier_nobody_can_read_is_a_protocol_error(tier: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match=r"the options of the model do(es)? not fit"):
@@ -229,8 +239,9 @@ def test_an_unknown_model_unlike_any_is_refused_without() -> None:
 
 
 def test_a_model_whose_tier_is_missing_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"tier 'gone' is missing"):
+    with pytest.raises(ValidationError, match=r"tier 'gone' is missing") as caught:
         find_options(MODELS, {}, "lost")
+    assert (caught.value.field, caught.value.value) == ("model_id", "lost")
 
 
 @pytest.mark.parametrize("model_id", [None, "", 4])

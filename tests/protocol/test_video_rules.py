@@ -279,7 +279,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("prompt_extend as a text", WAN3, {"prompt_extend": "yes"}, "prompt_extend"),
     ("watermark as a text", WAN3, {"watermark": "yes"}, "watermark"),
     ("a watermark for Enhanced", ENHANCED, {"watermark": False}, "watermark"),
-    ("other fps", WAN3, {"fps": 24}, "fps"),
+    *((f"{fps} fps", WAN3, {"fps": fps}, "fps") for fps in (24, 29.97, 31)),
+    ("more fps of H3", H3_T2V, {"fps": 24.5}, "fps"),
     ("a ratio there is not", WAN3, {"ratio": "2:1"}, "ratio"),
     ("a voice for Wan 3", WAN3, {"reference_audio_identity": FILE}, "reference_audio_identity"),
     ("a mask for Wan 3", WAN3, {"reference_mask": FILE}, "reference_mask"),
@@ -548,6 +549,10 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
      CLIPS | {"reference_video_durations": [13.05, 2], "reference_video_compression": "vpack"}),
     ("the shortest clip", H3_R2V, {"reference_video": FILE, "reference_video_durations": [1.95]}),
     ("the longest clip", H3_R2V, {"reference_video": FILE, "reference_video_durations": [15.05]}),
+    *(
+        (f"compression on {it}", it, CLIPS | {"reference_video_compression": "vpack"})
+        for it in (H3_R2V + "_turbo", H3_R2V + "_balanced", "minimax-h3-fastvideo-omni-int8_r2v_turbo")
+    ),
     ("no compression", H3_R2V, {"reference_image": FILE, "reference_video_compression": "none"}),
     ("no keyframes", H3_I2V, {"reference_image": FILE, "keyframes": []}),
     ("a video to enlarge", FLASH,
