@@ -7,6 +7,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sogni.emulator.llm.asking import Asking
 from sogni.emulator.llm.models import DEFAULT_MODEL, LANGUAGE_MODELS
@@ -34,6 +36,11 @@ def say(*messages: Payload | str, **options: Any) -> str:
         ("What is 1,000 + 2,500?", "3500"),
         ("2 to the power of 10", "1024"),
         ("What is 10 / 0?", "not defined"),
+        ("What is 7 mod 4?", "3"),
+        ("What is -5 + 2?", "-3"),
+        ("What is 2 to the power of 100000?", "You said"),
+        ("What is 999999999 to the power of 512?", "You said"),
+        (f"What is {'1 + ' * 5000}1?", "You said"),
         ("What's 15% of 80?", "12"),
         ("What is the square root of 2?", "1.414214"),
         ("What is the square root of 144?", "12"),
@@ -67,6 +74,16 @@ def say(*messages: Payload | str, **options: Any) -> str:
         ("Tell me a story about a lighthouse", "a lighthouse"),
         ("Write a haiku about rain", "\n"),
         ("Explain photosynthesis", "photosynthesis"),
+        ("Write a poem about rain", "rain"),
+        ("Tell me a joke about cats", "cats"),
+        ("Write one sentence about tea", "tea."),
+        ("Write 3 sentences about tea", "tea"),
+        ("Write 2 paragraphs about tea", "\n\n"),
+        ("Write 3 sentences", "the sea"),
+        ("List some fruits", "3. plum"),
+        ("Say sea two times", "sea sea"),
+        ("Convert 'SEA' to lowercase", "sea"),
+        ("How many words are in the sentence?", "You said"),
     ],
 )
 def test_questions_have_sensible_answers(question: str, part: str) -> None:
@@ -91,6 +108,11 @@ def test_the_conversation_is_remembered() -> None:
     assert "nothing" not in say("Hello", assistant("Good day"), "What did you say?")
     assert "Good day" in say("Hello", assistant("<think>hm</think>Good day"), "What did you say?")
     assert "have not said anything" in say("What did I say before?")
+    assert "have not said anything" in say("What did you say?")
+    assert "remember it: code 7" in say("Remember the code 7")
+    assert "have not asked" in say("What did I ask you to remember?")
+    assert say("My dog is Rex.") == "I see: your dog is Rex."
+    assert "Hello, Ada!" in say("My name is Ada", assistant("Hi"), "Hello")
 
 
 def test_instructions_are_followed() -> None:
@@ -101,6 +123,9 @@ def test_instructions_are_followed() -> None:
     assert say(system("End every answer with: Over."), "What is 1+1?") == "1 + 1 = 2 Over"
     assert "Be brief" in say(system("Be brief"), "What are your instructions?")
     assert say(system("Always answer in English."), "What is 1+1?") == "1 + 1 = 2"
+    assert say(system("Write lowercase only."), "Say HELLO") == "hello"
+    assert say(system("Start every answer with: Aye"), "What is 1+1?") == "Aye 1 + 1 = 2"
+    assert say(system("Be kind")) == "Hello! How can I help you?"
 
 
 def test_images_are_looked_at() -> None:
@@ -178,3 +203,98 @@ def test_json_objects_have_the_keys_that_are_named() -> None:
     made = json.loads(say("Give me a JSON object with keys 'name' and 'age' for Ada, 36", response_format=form))
     assert made == {"name": "Ada", "age": 36}
     assert json.loads(say("What is 2+2? Answer in JSON", response_format=form)) == {"answer": "2 + 2 = 4"}
+
+
+WORDS = st.sampled_from(
+    [
+        "what",
+        "is",
+        "the",
+        "sum",
+        "of",
+        "3",
+        "4",
+        ",",
+        "my",
+        "name",
+        "Ada",
+        "age",
+        ".",
+        "how",
+        "many",
+        "letters",
+        "in",
+        "'x'",
+        "write",
+        "20",
+        "words",
+        "about",
+        "sea",
+        "count",
+        "from",
+        "to",
+        "1",
+        "10",
+        "/",
+        "0",
+        "(",
+        ")",
+        "^",
+        "%",
+        "turn",
+        "it",
+        "into",
+        "a",
+        "video",
+        "create",
+        "an",
+        "image",
+        "then",
+        "song",
+        "remember",
+        "did",
+        "i",
+        "say",
+        "you",
+        "json",
+        "keys",
+        "é",
+        "日本",
+        "🙂",
+        "“",
+        "”",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\n",
+        "sort",
+        ":",
+        "uppercase",
+        "capital",
+        "list",
+        "three",
+        "tell",
+        "story",
+        "edit",
+        "add",
+        "hat",
+        "5",
+        "seconds",
+        "640x480",
+        "*",
+        "+",
+        "-",
+        "reverse",
+    ]
+)
+
+
+@given(st.lists(st.lists(WORDS, max_size=20).map(" ".join), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_said_has_an_answer_and_always_the_same(texts: list[str], structured: bool) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "p", "schema": PERSON}} if structured else None
+    told = {say(*texts, response_format=form) for _ in range(2)}
+    assert len(told) == 1
+    if structured:
+        jsonschema.validate(json.loads(told.pop()), PERSON)

@@ -55,6 +55,8 @@ _OPERATORS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
     ast.Mod: operator.mod,
 }
 _MAX_POWER = 512
+_MAX_LENGTH = 400
+"""Longer sums are none: they would take Python's parser too deep."""
 
 
 def answer(text: str) -> str | None:
@@ -115,17 +117,18 @@ def _sum(text: str) -> str | None:
         text = re.sub(rf"(?<=[\d)])\s*(?:{pattern})(?=\W|\d|$)", f" {sign} ", text)
     text = re.sub(r"(?<=\d)\s*x\s*(?=\d)", " * ", text)
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    candidates = [found.strip(" .") for found in _EXPRESSION.findall(text)]
+    found = (found.strip(" .") for found in _EXPRESSION.findall(text))
+    candidates = [expression for expression in found if len(expression) <= _MAX_LENGTH]
     for expression in sorted(candidates, key=len, reverse=True):
         if not re.search(r"\d\s*\)*\s*[-+*/%]+\s*\(*\s*-?\d", expression):
             continue
         try:
-            value = _value(ast.parse(expression, mode="eval").body)
+            told = written(_value(ast.parse(expression, mode="eval").body))
         except ZeroDivisionError:
             return f"{_tidy(expression)} has no value: dividing by zero is not defined."
         except (SyntaxError, ValueError):
             continue
-        return f"{_tidy(expression)} = {written(value)}"
+        return f"{_tidy(expression)} = {told}"
     return None
 
 

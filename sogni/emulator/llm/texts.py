@@ -136,7 +136,7 @@ def _counted(rest: str) -> str | None:
     found = re.search(
         r"\bin (?:the (?:words?|sentence|text|phrase|following)\b:?)?\s*(.+?)\s*[?.!]*$", rest, re.I | re.S
     )
-    return found[1] if found else None
+    return found[1] if found and sentences.words(found[1]) else None
 
 
 def _count(said: str, what: str, letter: str | None) -> int:
