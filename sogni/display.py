@@ -1,4 +1,4 @@
-"""What a person sees of projects and jobs in a notebook and in a terminal.
+"""What a person sees of projects, jobs and answers in a notebook and in a terminal.
 
 Called by the handles when they are shown, and by `wait(progress=True)`. It fetches nothing and needs no
 library; in a notebook it uses the IPython that runs there.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 _BAR = 30
+_REDRAW_SECONDS = 0.05
 _PLAYERS = {
     "image": '<img src="{url}" alt="{alt}" style="max-width:100%;max-height:32em">',
     "video": '<video src="{url}" controls loop style="max-width:100%;max-height:32em"></video>',
@@ -54,6 +56,12 @@ def _row(place: int, job: Any) -> str:
     return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}<td>{link}</td></tr>"
 
 
+def stream_html(stream: Any) -> str:
+    """An answer as far as it has come."""
+    end = "" if stream.finished else "▌"
+    return f'<div style="white-space:pre-wrap">{html.escape(stream.content)}{end}</div>'
+
+
 def in_notebook() -> bool:
     """Whether this process shows its output in a notebook."""
     shell = sys.modules.get("IPython")
@@ -73,6 +81,30 @@ def live_in_notebook(project: Any) -> None:
 
     for event in ("updated", "progress", "completed", "failed", "canceled"):
         project.on(event, refresh)
+
+
+def live_text_in_notebook(stream: Any, listeners: Any) -> None:
+    """Show an answer that grows until it is whole; `listeners` hear of every token of the client."""
+    notebook: Any = import_module("IPython.display")
+    shown = notebook.display(notebook.HTML(stream_html(stream)), display_id=True)
+    if stream.finished or shown is None:
+        return
+    removers: list[Any] = []
+    drawn = 0.0
+
+    def refresh(news: Any) -> None:
+        nonlocal drawn
+        if getattr(news, "job_id", None) != stream.job_id:
+            return
+        finished, now = stream.finished, time.monotonic()
+        if finished or now - drawn >= _REDRAW_SECONDS:
+            drawn = now
+            shown.update(notebook.HTML(stream_html(stream)))
+        if finished:
+            while removers:
+                removers.pop()()
+
+    removers += [listeners.add(event, refresh) for event in ("token", "completed", "error")]
 
 
 @contextmanager

@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
-from sogni.display import in_notebook, job_html, live_in_notebook, project_html, watching
+from sogni.display import (
+    in_notebook,
+    job_html,
+    live_in_notebook,
+    live_text_in_notebook,
+    project_html,
+    stream_html,
+    watching,
+)
 from sogni.models.events import ErrorData
 from sogni.models.params import ImageProjectParams
+from sogni.protocol.listeners import Listeners
 from sogni.protocol.outbox import Outbox
 from sogni.protocol.project_state import ProjectState
 from sogni.views import ProjectView
@@ -180,3 +189,76 @@ def test_a_pipe_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with watching(project_of()):
         pass
     assert pipe.getvalue() == ""
+
+
+# --- answers
+
+
+class Answer:
+    """A stream, as far as it is shown."""
+
+    job_id, content, finished = "J", "", False
+
+
+def news(job_id: str = "J") -> Any:
+    return SimpleNamespace(job_id=job_id)
+
+
+def test_an_answer_is_shown_as_text_and_nothing_else() -> None:
+    answer = Answer()
+    answer.content = EVIL
+    assert "<script>" not in stream_html(answer)
+    assert stream_html(answer).endswith("▌</div>")
+    answer.finished = True
+    assert stream_html(answer).endswith("&gt;</div>")
+
+
+class Place:
+    """A place in a notebook; remembers what was drawn there."""
+
+    def __init__(self) -> None:
+        self.drawn: list[str] = []
+
+    def update(self, page: str) -> None:
+        self.drawn.append(page)
+
+
+def shown_in(monkeypatch: pytest.MonkeyPatch, place: Place | None) -> None:
+    notebook = ModuleType("IPython.display")
+    notebook.HTML = str  # type: ignore[attr-defined]
+    notebook.display = lambda page, display_id: place  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+
+
+def test_an_answer_grows_in_a_notebook_until_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    place, answer, listeners = Place(), Answer(), Listeners()
+    shown_in(monkeypatch, place)
+    live_text_in_notebook(answer, listeners)
+
+    def tell(event: str, job_id: str = "J") -> None:
+        for function in listeners.take(event):
+            function(news(job_id))
+
+    answer.content = "one"
+    tell("token", "another")
+    assert place.drawn == []
+    tell("token")
+    assert "one" in place.drawn[-1]
+    answer.content = "one two"
+    tell("token")
+    assert len(place.drawn) == 1
+    answer.finished = True
+    tell("completed")
+    assert "one two</div>" in place.drawn[-1]
+    assert not any(listeners.has(event) for event in ("token", "completed", "error"))
+
+
+def test_an_answer_that_is_whole_already_is_followed_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners, answer = Listeners(), Answer()
+    answer.finished = True
+    shown_in(monkeypatch, Place())
+    live_text_in_notebook(answer, listeners)
+    answer.finished = False
+    shown_in(monkeypatch, None)
+    live_text_in_notebook(answer, listeners)
+    assert not listeners.has("token")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from ..display import live_text_in_notebook, stream_html
 from ..flows import chat
 from ..flows.steps import Flow
 from ..flows.tool_rounds import ToolRounds
@@ -66,6 +67,14 @@ class ChatStream:
         return self._state.id
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing more comes: the answer is whole, has failed, or was left."""
+        rounds = self._rounds
+        if rounds is None:
+            return self._only.done
+        return rounds.left or rounds.final_result is not None or self._state.failure is not None
+
+    @property
     def content(self) -> str:
         """All text so far."""
         return self._state.text()
@@ -109,6 +118,13 @@ class ChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ipython_display_(self) -> None:
+        self._engine.state.listen()
+        live_text_in_notebook(self, self._engine.state.chat_listeners)
+
+    def _repr_html_(self) -> str:
+        return stream_html(self)
 
     def __repr__(self) -> str:
         return f"<ChatStream {self._state.id} {'done' if self._state.done else 'running'}>"

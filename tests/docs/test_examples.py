@@ -51,7 +51,7 @@ def test_examples_run(path, supernet, monkeypatch, tmp_path):
         tree = ast.parse(code, str(path))
         # So that a traceback shows the line of the document.
         ast.increment_lineno(tree, line - 1)
-        exec(compile(tree, str(path), "exec"), namespace)
+        exec(compile(tree, str(path), "exec", dont_inherit=True), namespace)
 
 
 def test_fences_are_found_with_their_lines_and_may_be_skipped():

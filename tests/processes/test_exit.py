@@ -139,8 +139,18 @@ def test_a_notebook(tmp_path: Path) -> None:
         textwrap.dedent(GENERATE),
         "project.wait(progress=True)",
         "project.jobs[0]",
+        """
+        from sogni import SogniClient
+        with SogniClient.local() as client:
+            stream = client.chat.completions.create(
+                messages=[{"role": "user", "content": "Write 30 words about the sea"}], stream=True
+            )
+            display(stream)
+            whole = stream.result(timeout=30).content
+        print(whole == stream.content)
+        """,
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in cells])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
     runner = nbclient.NotebookClient(
         notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
@@ -152,5 +162,7 @@ def test_a_notebook(tmp_path: Path) -> None:
     texts = [output.get("text", "") for output in outputs]
     pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
     assert "4 4\n" in texts
+    assert "True\n" in texts
+    assert any("the sea" in page and "pre-wrap" in page for page in pages)
     assert any("<table>" in page for page in pages)
     assert any("<img src=" in page for page in pages)

@@ -1,0 +1,39 @@
+"""An answer as an instance of a class.
+
+Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+"""
+
+import os
+import sys
+
+from attrs import field, frozen
+
+from sogni import ProtocolError, SogniClient
+
+
+@frozen
+class Step:
+    text: str
+    minutes: int = field(default=5, metadata={"description": "How long it takes."})
+
+
+@frozen
+class Recipe:
+    """How to cook a dish."""
+
+    title: str
+    steps: list[Step]
+
+
+dish = " ".join(sys.argv[1:]) or "onion soup"
+with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
+    result = client.chat.completions.create(
+        messages=[{"role": "user", "content": f"How do I cook {dish}?"}], response_format=Recipe
+    )
+    try:
+        recipe = result.parsed
+    except ProtocolError as error:
+        sys.exit(f"the answer is no recipe: {error}")
+    print(recipe.title)
+    for step in recipe.steps:
+        print(f"- {step.text} ({step.minutes} minutes)")

@@ -1,0 +1,19 @@
+"""A question about a picture.
+
+Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+"""
+
+import os
+import sys
+
+import sogni
+
+with sogni.SogniClient() if os.environ.get("SOGNI_API_KEY") else sogni.SogniClient.local() as client:
+    message = {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What colour is this picture?"},
+            sogni.image_part(sys.argv[1], resize=True),
+        ],
+    }
+    print(client.chat.completions.create(messages=[message]).content)

@@ -1,0 +1,42 @@
+"""The examples of chats run against the emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from tests.examples.conftest import Run
+
+
+def test_one_answer(run: Run) -> None:
+    text, cost = run("chat.py", "What", "is", "7", "times", "8?")
+    assert "56" in text
+    assert cost.endswith(" Sogni")
+
+
+def test_an_answer_while_it_is_written(run: Run) -> None:
+    text, worker = run("chat_stream.py")
+    assert "sea" in text
+    assert worker.startswith("by ")
+
+
+def test_several_answers_at_once(run: Run) -> None:
+    assert [line.split()[-1] for line in run("chat_async.py")] == ["42", "42", "42"]
+
+
+def test_a_conversation_goes_on(run: Run) -> None:
+    first = run("chat_conversation.py")
+    assert "Ada" in first[3]
+    assert (first[-1], run("chat_conversation.py")[-1]) == ("4 messages", "8 messages")
+
+
+def test_an_answer_as_an_instance(run: Run) -> None:
+    title, *steps = run("chat_structured.py", "soup")
+    assert title
+    assert all(step.startswith("- ") and step.endswith("minutes)") for step in steps)
+
+
+def test_a_question_about_a_picture(tmp_path: Path, run: Run) -> None:
+    Image.new("RGB", (2000, 500), "red").save(tmp_path / "banner.png")
+    assert "red" in " ".join(run("chat_vision.py", "banner.png"))
