@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 BEGIN = """
     import asyncio, logging, os, sys
     from sogni_async import ClientClosedError, SogniClient
+    # On a busy machine steps are slow, which development mode warns of; whatever is left open is an error.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     client = SogniClient()
     # Debug mode also tells of what took long, which is for a busy machine to decide.
     logging.getLogger("asyncio").addFilter(lambda record: "Executing" not in record.msg)
