@@ -85,4 +85,6 @@ def test_a_wrong_id_names_the_nearest() -> None:
 
 def test_every_special_field_is_taken_by_some_family() -> None:
     assert all(families_taking(field) for field in SPECIAL)
+    assert families_taking("ratio") == ["wan3"]
+    assert families_taking("reference_image_urls") == ["seedance", "happyhorse-1.1", "wan3"]
     assert set(SPECIAL) == set().union(*(row.takes for row in rows()))

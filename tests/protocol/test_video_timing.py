@@ -30,6 +30,8 @@ H3 = "minimax-h3-fl2va-fp8_t2v"
         (HORSE, 5, None, 121),
         (WAN3, 5, None, 151),
         (H3, 5.1667, None, 124),
+        (H3, 5.5, None, 124),
+        (H3, 5.55, None, 141),
         (H3, 6, None, 141),
         (H3, 8, 24, 192),
         (H3, 10, None, 243),
