@@ -53,7 +53,7 @@ def _orders(places: Sequence[Place], uses: Sequence[_Use]) -> Iterator[PlanFindi
     loops = list(_cycles(uses))
     for loop in loops:
         names = [shown(places[index].id) for index in (*loop, loop[0])]
-        words = "needs itself" if len(loop) == 1 else f"is a cycle: {' needs '.join(names)}"
+        words = f"is a cycle: {' needs '.join(names if len(loop) > 1 else [names[0], 'itself'])}"
         yield places[loop[0]].finding("cycle", "depends_on", words)
     for use in uses:
         if use.source > use.step and not any(use.step in loop and use.source in loop for loop in loops):

@@ -21,9 +21,12 @@ R = TypeVar("R", RunRecord, Mapping[str, Any])
 DEEPEST = 60
 """Levels of nesting; what lies deeper is taken out, because nobody has looked at it."""
 
+MOST_PASSES = 20
+"""More than any text needs, so that none can hold up a program."""
+
 _SECRET_NAME = re.compile(
-    r"(?:.*_)?(?:api_?key|authorization|auth|bearer|(?:access|refresh|id|auth|api|session|security|csrf|bot|device)_token"
-    r"|jwt|password|passwd|passphrase|secret|secrets|client_secret|(?:private|secret|signing|access|encryption)_key"
+    r"(?!(?:time|key)_signature$)(?:.*_)?(?:api_?keys?|authorization|auth|bearer|(?:access|refresh|id|auth|api|session|security|csrf|bot|device)_token"
+    r"|jwt|passwords?|passwd|passphrase|secrets?|client_secret|(?:private|secret|signing|access|encryption)_keys?"
     r"|access_key_id|awsaccesskeyid|signature|sig|cookies?|credentials?|mnemonic|seed_phrase)|token|x_amz_.+"
 )
 _TOKEN_TYPES = ("spark", "sogni")
@@ -107,8 +110,10 @@ def _text(text: str, secrets: list[str], depth: int) -> str:
 
 def _plain(text: str, secrets: list[str]) -> str:
     """A text without what looks like a secret; again until nothing changes, because a rule can lay bare another."""
-    while (cleaned := _once(text, secrets)) != text:
-        text = cleaned
+    for _ in range(MOST_PASSES):
+        before, text = text, _once(text, secrets)
+        if text == before:
+            break
     return text
 
 

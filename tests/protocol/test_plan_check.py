@@ -148,7 +148,9 @@ def test_a_dependency_needs_an_earlier_step() -> None:
 
 
 def test_a_step_that_needs_itself() -> None:
-    assert found(step("a", "a")) == [("a", "depends_on", "cycle")]
+    (finding,) = plan_findings({"steps": [step("a", "a")]}, whole=False)
+    assert (finding.field, finding.rule) == ("depends_on", "cycle")
+    assert finding.message == "step 'a': depends_on is a cycle: 'a' needs itself"
 
 
 def test_a_cycle_is_told_once_with_all_its_steps() -> None:

@@ -32,6 +32,7 @@ NAMES = (
     "token", "access_token", "accessToken", "refreshToken", "id_token", "sessionToken", "password", "dbPassword",
     "secret", "clientSecret", "client_secret", "privateKey", "private_key", "aws_secret_access_key", "AWSAccessKeyId",
     "X-Amz-Signature", "x-amz-security-token", "signature", "sig", "cookie", "Set-Cookie", "credentials", "mnemonic",
+    "apiKeys", "private_keys", "key_secret", "passwords",
 )  # fmt: skip
 
 
@@ -47,7 +48,17 @@ def test_a_name_that_says_it(name: str, value: Any) -> None:
         {"prompt_tokens": 5, "max_tokens": 100, "tokens": 7, "token_count": 3},
         {"token": "spark", "tokenType": "sogni", "token_type": "spark", "costInToken": "0.25"},
         {"token": 5, "access_token": None, "password": None, "signature": True},
-        {"keyscale": "C major", "key": "A minor", "keyframes": [1], "seed": 7, "author": "me", "design": "x"},
+        {
+            "keyscale": "C major",
+            "time_signature": "4/4",
+            "keySignature": "D",
+            "timesig": "3",
+            "key": "A minor",
+            "keyframes": [1],
+            "seed": 7,
+            "author": "me",
+            "design": "x",
+        },
         {"session_id": "s", "account_id": "a", "model_id": "qwen3.6-35b-a3b-gguf-iq4xs"},
         {"content": "Two boats, painted in oil: 16:9, 4 steps.", "url": "https://h.example/a/b.png"},
         {"arguments": '{"prompt":  "a kite",\n "duration": 5}'},
