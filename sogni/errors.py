@@ -278,7 +278,10 @@ class ChatError(SogniError):
     `error_type` is the service's tag (`transport_lost`, `model_unavailable`, …), `code` its code as sent. A plan
     that does not cover the request is told by `subscription_limit`, `required_plans`, `feature` (a stable key) and
     `limitation` (a text for users). `job_id` is None for an answer over REST, which is also an `ApiError` (chat §14.4).
+    `tool_history` has the rounds of tools that were executed, and billed, before it (chat §10).
     """
+
+    tool_history: Sequence[Any] = ()
 
     def __init__(
         self,

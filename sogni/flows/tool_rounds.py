@@ -7,11 +7,11 @@ did is told to the model in the next one. Calls that fail are told, too; only th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve
 
-from ..errors import ToolLimitError, ValidationError
+from ..errors import ChatError, ToolLimitError, ValidationError
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult
 from ..models.chat_options import ToolFields
 from ..models.tools import ToolRound
@@ -24,6 +24,8 @@ from .chat import begin_completion, complete, next_chunks, whole_answer
 from .messages import prepared
 from .steps import Flow, change
 from .tools import ToolOptions, execute_calls, made_from
+
+T = TypeVar("T")
 
 USUAL_ROUNDS = 5
 
@@ -45,7 +47,7 @@ class ToolRounds:
             made=made_from(tooling.get("media_context")),
         )
         self._messages: list[Any] = []
-        self._error: ToolLimitError | None = None
+        self._stopped: tuple[type[ChatError], str] | None = None
         self.history: list[ToolRound] = []
         self.final_result: ChatCompletionResult | None = None
         self.when_done: Callable[[ChatCompletionResult], None] | None = None
@@ -64,7 +66,7 @@ class ToolRounds:
         """All chunks that have arrived, of whichever round; between rounds the tools run. Empty at the end."""
         while self.final_result is None:
             self._check()
-            chunks = yield from next_chunks(self.state, timeout)
+            chunks = yield from self._kept(next_chunks(self.state, timeout))
             if chunks or self.left:
                 return chunks
             answer = self.state.final_result
@@ -76,15 +78,21 @@ class ToolRounds:
         """The answer of the last round; `timeout` is for the answer of each. ChatError, SogniTimeoutError."""
         while self.final_result is None:
             self._check()
-            answer = yield from whole_answer(self.state, timeout)
+            answer = yield from self._kept(whole_answer(self.state, timeout))
             if self.left:
                 return self._final(answer)
             yield from self._follow(answer)
         return self.final_result
 
     def _check(self) -> None:
-        if self._error is not None:
-            raise ToolLimitError(self._error.message, tool_history=self.history, job_id=self.state.id)
+        if self._stopped is not None:
+            raise self._error(*self._stopped)
+
+    def _error(self, kind: type[ChatError], words: str) -> ChatError:
+        """A new error for one reader."""
+        error = kind(words, job_id=self.state.id)
+        error.tool_history = list(self.history)
+        return error
 
     def _finish(self, result: ChatCompletionResult) -> None:
         self.final_result = result
@@ -95,7 +103,15 @@ class ToolRounds:
         return evolve(answer, tool_history=list(self.history) or None)
 
     def _ask(self) -> Flow[None]:
-        self.state = yield from begin_completion(self._model, self._messages, self._options)
+        self.state = yield from self._kept(begin_completion(self._model, self._messages, self._options))
+
+    def _kept(self, flow: Flow[T]) -> Flow[T]:
+        """A flow whose ChatError tells what tools did before: that was paid for."""
+        try:
+            return (yield from flow)
+        except ChatError as error:
+            error.tool_history = list(self.history)
+            raise
 
     def _follow(self, answer: ChatCompletionResult) -> Flow[None]:
         """Execute what an answer calls for and ask again; or end with it."""
@@ -103,18 +119,21 @@ class ToolRounds:
             yield from change(lambda _, __: self._finish(self._final(answer)))
             return
         calls = answer.tool_calls or []
+        # Until the next request is out: who reads on after an interruption does not have the tools run again.
+        self._stopped = (ChatError, "the tools of this round were interrupted; they are not executed twice")
         try:
             results = yield from execute_calls(calls, self._execution)
         except ValidationError as error:
-            self._error = ToolLimitError(error.message, tool_history=self.history, job_id=answer.job_id)
-            raise self._error from error
+            self._stopped = (ToolLimitError, error.message)
+            raise self._error(*self._stopped) from error
         self.history.append(ToolRound(round=len(self.history), tool_calls=calls, tool_results=results))
         if len(self.history) >= self._most:
             words = f"the model still calls tools after {self._most} rounds; see tool_history, or raise max_tool_rounds"
-            self._error = ToolLimitError(words, tool_history=self.history, job_id=answer.job_id)
-            raise self._error
+            self._stopped = (ToolLimitError, words)
+            raise self._error(*self._stopped)
         self._messages = [*self._messages, *turns_of(answer, results)]
         yield from self._ask()
+        self._stopped = None
 
 
 def begin_answer(

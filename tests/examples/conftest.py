@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert (ended.returncode, ended.stderr) == (0, "")
         return ended.stdout.splitlines()

@@ -10,7 +10,7 @@ from sogni.errors import ChatError, ToolLimitError, ValidationError
 from sogni.flows.tool_rounds import answer_whole, begin_answer
 from sogni.models.chat import ChatCompletionResult
 from sogni.protocol.tool_functions import function_tool
-from tests.flows.play import PNG, Stage
+from tests.flows.play import PNG, STOP, Stage
 
 HELLO = [{"role": "user", "content": "hello"}]
 SENT = ("frame llmJobRequest", None)
@@ -168,6 +168,7 @@ def test_a_failed_round_is_an_error(stage: Stage) -> None:
         ("until the answer of chat job ID-2 (run, 9 s)", fails),
     )
     assert error.message == "no"
+    assert [one.tool_results[0].content for one in error.tool_history] == ["x"]
 
 
 def test_indices_stand_for_what_the_messages_tell(stage: Stage) -> None:
@@ -225,3 +226,15 @@ def test_the_limit_is_told_to_every_reader(stage: Stage) -> None:
 def test_without_the_option_a_stream_is_one_job(stage: Stage) -> None:
     state, rounds = stage.play(begin_answer("m", HELLO, {"stream": True}), SENT)
     assert (state.id, rounds) == ("ID-1", None)
+
+
+def test_tools_that_were_interrupted_are_not_executed_again(stage: Stage) -> None:
+    asked: list[str] = []
+    options = {**AUTO, "on_tool_call": lambda call: asked.append(call.id) or "x"}
+    _, rounds = stage.play(begin_answer("m", HELLO, options), SENT)
+    assert rounds is not None
+    stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
+    stage.play(rounds.next_chunks(), ("frame llmJobRequest", STOP))
+    errors = [stage.fail(ChatError, rounds.next_chunks()), stage.fail(ChatError, rounds.whole_answer(None))]
+    assert [("interrupted" in error.message, len(error.tool_history)) for error in errors] == [(True, 1)] * 2
+    assert asked == ["c0"]
