@@ -17,21 +17,26 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from ..errors import ChatError, ProtocolError, SogniTimeoutError
+from ..errors import ApiError, ChatError, ProtocolError, SogniTimeoutError
 from ..models.answers import ThinkingFilter, without_thinking
 from ..models.converter import to_dict
 from ..protocol.chat_request import DEFAULT_MODEL
 from .access import Access, accessing
+from .chat_tools import Toolbox
 from .commands import Command
 from .describing import TOKEN, check_text
 from .ending import say, words_of
-from .output import on_terminal, print_json
+from .output import on_terminal, print_json, print_paths
+from .target import check_directory
 
 if TYPE_CHECKING:
     from ..api.conversation import Conversation
+    from ..client import SogniClient
+    from ..models.chat import ChatCompletionResult
 
 FAREWELLS = frozenset({"/exit", "/quit"})
 Asking = dict[str, Any]
+Saving = Callable[[Any], list[Path]]
 
 
 @frozen(kw_only=True)
@@ -42,6 +47,7 @@ class Talk:
     images: tuple[Path, ...]
     timeout: float | None
     options: Asking
+    tools: Toolbox | None = None
 
 
 def talking(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,6 +61,8 @@ def talking(function: Callable[..., Any]) -> Callable[..., Any]:
         timeout: float | None,
         think: bool,
         json_schema: Any,
+        tools: bool,
+        output_dir: Path,
         prompt: str | None,
         **given: Any,
     ) -> Any:
@@ -62,7 +70,12 @@ def talking(function: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in options.items() if value is not None}
         if json_schema is not None:
             options["response_format"] = json_schema
-        talk = Talk(system=system, images=images, timeout=timeout, options={**options, "think": think})
+        toolbox = None
+        if tools:
+            check_directory(output_dir)
+            toolbox = Toolbox(output_dir)
+            options |= toolbox.options()
+        talk = Talk(system=system, images=images, timeout=timeout, options={**options, "think": think}, tools=toolbox)
         return function(*args, prompt=prompt, talk=talk, **given)
 
     for option in reversed(_OPTIONS):
@@ -104,6 +117,15 @@ _OPTIONS = (
         metavar="FILE",
         help="Answer with JSON that fits the schema in a file.",
     ),
+    click.option("--tools", is_flag=True, help="Let the model make images, videos and music, and save them."),
+    click.option(
+        "-o",
+        "--output-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        metavar="DIRECTORY",
+        help="Where to save what --tools makes; the current directory by default.",
+    ),
     click.option("--max-tokens", type=click.IntRange(min=1), help="The longest answer, in tokens."),
     click.option("--temperature", type=float, help="How freely the model chooses its words, from 0 to 2."),
     TOKEN,
@@ -131,9 +153,15 @@ def chat(access: Access, prompt: str | None, talk: Talk) -> None:
     with access.client(talk.timeout) as client:
         conversation = client.chat.conversation(system=talk.system, **talk.options)
         if question is None:
-            converse(conversation, images, talk.timeout, _typed())
+            converse(conversation, images, talk.timeout, _typed(), saving=_saving(client, talk))
         else:
-            answer(conversation, question, images, talk, as_json=access.as_json)
+            answer(conversation, question, images, talk, as_json=access.as_json, saving=_saving(client, talk))
+
+
+def _saving(client: SogniClient, talk: Talk) -> Saving:
+    """What saves the media of an answer; nothing without tools."""
+    toolbox = talk.tools
+    return (lambda result: []) if toolbox is None else lambda result: toolbox.save(client, result)
 
 
 def _question(prompt: str | None) -> str | None:
@@ -153,20 +181,25 @@ def _parts(images: tuple[Path, ...]) -> list[Any]:
     return [image_part(path, resize=True) for path in images]
 
 
-def answer(conversation: Conversation, question: str, images: list[Any], talk: Talk, *, as_json: bool) -> None:
+def answer(
+    conversation: Conversation, question: str, images: list[Any], talk: Talk, *, as_json: bool, saving: Saving
+) -> None:
     """Answer one question: as it comes on a terminal, else when it is whole. ChatError, ProtocolError."""
     structured = "response_format" in talk.options
     if not as_json and not structured and on_terminal(sys.stdout):
-        _stream(conversation, question, images, talk.timeout)
+        print_paths(saving(_stream(conversation, question, images, talk.timeout)))
         return
     result = conversation.ask(question, images=images, timeout=talk.timeout)
     parsed = _parsed(result) if structured else None
+    paths = saving(result)
     if as_json:
-        print_json({**to_dict(result), **({"parsed": parsed} if structured else {})})
+        files = {"files": [str(path) for path in paths]} if talk.tools else {}
+        print_json({**to_dict(result), **({"parsed": parsed} if structured else {}), **files})
     elif structured:
         print_json(parsed)
     else:
         click.echo(without_thinking(result.content))
+        print_paths(paths)
 
 
 def _parsed(result: Any) -> Any:
@@ -176,7 +209,9 @@ def _parsed(result: Any) -> Any:
         raise ProtocolError(f"{error}: {result.content[:200]!r}") from error
 
 
-def converse(conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str]) -> None:
+def converse(
+    conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str], *, saving: Saving
+) -> None:
     """Answer line after line. What fails is told, and the conversation goes on."""
     for line in lines:
         question = line.strip()
@@ -185,25 +220,28 @@ def converse(conversation: Conversation, images: list[Any], timeout: float | Non
         if not question:
             continue
         try:
-            _stream(conversation, question, images, timeout)
+            print_paths(saving(_stream(conversation, question, images, timeout)))
         except KeyboardInterrupt:
             click.echo()
             say("the answer was broken off; the service finishes and bills it")
             continue
-        except (ChatError, SogniTimeoutError) as error:
+        except (ChatError, SogniTimeoutError, ApiError) as error:
             click.echo()
             say(words_of(error))
             continue
         images = []
 
 
-def _stream(conversation: Conversation, question: str, images: list[Any], timeout: float | None) -> None:
-    """Write an answer as it comes."""
+def _stream(
+    conversation: Conversation, question: str, images: list[Any], timeout: float | None
+) -> ChatCompletionResult | None:
+    """Write an answer as it comes; returns all of it."""
     shown = ThinkingFilter()
     with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
         for chunk in stream:
             click.echo(shown.feed(chunk.content), nl=False)
     click.echo(shown.end())
+    return stream.final_result
 
 
 def _typed() -> Iterator[str]:

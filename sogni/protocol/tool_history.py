@@ -44,13 +44,13 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
     raise refusal("results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult")
 
 
-def names_of(results: Iterable[ToolExecutionResult]) -> tuple[list[str], list[str]]:
-    """Addresses of all media and the file names they get, without suffix: the tool, and a number from 0."""
+def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[list[str], list[str]]:
+    """Addresses of all media and the file names they get, without suffix: the tool, and a number from `first`."""
     urls: list[str] = []
     names: list[str] = []
     for one in results:
         for url in one.result_urls:
-            names.append(f"{one.tool_name}-{len(urls)}")
+            names.append(f"{one.tool_name}-{first + len(urls)}")
             urls.append(url)
     return urls, names
 

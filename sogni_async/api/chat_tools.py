@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sogni.flows import tools
+from sogni.flows.steps import compute
 from sogni.flows.transfers import save_addresses
+from sogni.machine.numbered_files import next_number
 from sogni.models.base import TokenType
 from sogni.models.chat import ChatCompletionResult, ToolCall
 from sogni.models.runs import MediaContext
@@ -102,10 +104,13 @@ class ChatTools:
         """Download the media of tools into a directory and return the paths, in the order they were made.
 
         `results` are those of `execute` and `execute_all`, or an answer with `tool_history`. Files are called after
-        their tool, `generate_image-0.png`, and are there only when complete. Addresses are valid for an hour or so;
+        their tool, `generate_image-0.png`, numbers go on where those in the directory end, and files are there only
+        when complete. Addresses are valid for an hour or so;
         later ones raise `ApiError`. Raises `SogniConnectionError` and `OSError`, too.
         """
-        urls, names = names_of(results_of(results))
+        made = results_of(results)
+        first = await self._engine.run(compute("the names of files", lambda: next_number(directory)))
+        urls, names = names_of(made, first)
 
         def path_for(place: int) -> Callable[[str], Path]:
             return lambda suffix: Path(directory) / (names[place] + suffix)

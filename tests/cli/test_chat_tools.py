@@ -1,0 +1,68 @@
+"""`sogni chat --tools`: a sentence becomes files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from sogni.cli.chat_tools import Toolbox
+from sogni.emulator import Call, LocalSupernet
+from sogni.models.chat import ToolCall, ToolCallFunction
+from sogni.models.tools import ToolExecutionProgress
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "names"),
+    [
+        ("Create an image of a kite and then turn it into a video", ["generate_image-0.png", "generate_video-1.mp4"]),
+        ("Compose a calm piano song", ["generate_music-0.mp3"]),
+    ],
+)  # fmt: skip
+def test_a_sentence_becomes_files(sogni: Run, sentence: str, names: list[str]) -> None:
+    result = sogni("chat", "--tools", "-o", "out", sentence)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-len(names) :] == [f"out/{name}" for name in names]
+    assert all(Path("out", name).stat().st_size > 1000 for name in names)
+
+
+def test_numbers_go_on_and_json_names_the_files(sogni: Run) -> None:
+    Path("generate_image-4.png").touch()
+    result = sogni("chat", "--tools", "--json", "Create an image of a kite")
+    shown = json.loads(result.stdout)
+    assert (result.exit_code, shown["files"]) == (0, ["generate_image-5.png"])
+    assert shown["toolHistory"][0]["toolResults"][0]["success"] is True
+
+
+def test_what_a_tool_could_not_do_is_told(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.chat.reply(Call("generate_image", {"prompt": ""}))
+    result = sogni("chat", "--tools", "Draw")
+    assert (result.exit_code, result.stderr) == (0, "sogni: generate_image: prompt is required\n")
+
+
+def test_without_the_option_nothing_is_offered(sogni: Run) -> None:
+    result = sogni("chat", "--json", "Create an image of a kite")
+    shown = json.loads(result.stdout)
+    assert ("files" in shown, "toolHistory" in shown) == (False, False)
+
+
+def test_a_directory_that_cannot_be_is_wrong_usage(sogni: Run, supernet: LocalSupernet) -> None:
+    Path("out").touch()
+    assert sogni("chat", "--tools", "-o", "out", "Create an image of a kite").exit_code == 2
+    assert supernet.requests == []
+
+
+def test_a_person_is_told_when_a_tool_begins_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    call = ToolCall(function=ToolCallFunction(name="generate_music"))
+    for status in ("creating", "queued", "processing", "completed"):
+        Toolbox(Path()).tell(call, ToolExecutionProgress(status=status))
+    assert capsys.readouterr().err == "sogni: generate_music begins\nsogni: generate_music is done\n"
+    assert Toolbox(Path()).save(None, None) == []  # type: ignore[arg-type]
