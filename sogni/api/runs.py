@@ -9,6 +9,7 @@ from ..flows import runs
 from ..models.base import BillingMode, TokenType
 from ..models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, MediaContext, RunRuntimeConfig
 from ..models.workflows import MediaReference
+from ..protocol.keywords import naming_the_nearest
 from ..settings import check_seconds
 from .event_streams import EventStream
 
@@ -27,6 +28,7 @@ class ChatRuns:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
 
+    @naming_the_nearest
     def create(
         self,
         *,
@@ -65,6 +67,7 @@ class ChatRuns:
         """End a run."""
         return self._engine.run(runs.cancel_run(run_id, reason))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     def confirm_cost(
         self,
         run_id: str,

@@ -19,6 +19,7 @@ from ..models.workflows import (
     WorkflowSseEvent,
 )
 from ..protocol.artifact_names import artifact_paths
+from ..protocol.keywords import naming_the_nearest
 from ..settings import check_seconds
 from .event_streams import EventStream
 from .templates import Templates
@@ -45,6 +46,7 @@ class Workflows:
         """Saved workflows."""
         return self._templates
 
+    @naming_the_nearest
     def start(
         self,
         *,
@@ -105,6 +107,7 @@ class Workflows:
         seconds = check_seconds("timeout", timeout)
         return self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     def resume(
         self,
         workflow_id: str,
@@ -117,6 +120,7 @@ class Workflows:
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return self._engine.run(workflows.resume_workflow(workflow_id, given))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     def reseed(
         self,
         workflow_id: str,

@@ -13,7 +13,8 @@ from ..models.converter import read, wire_form
 from ..models.runs import ChatRunRecord, MediaContext, RunRuntimeConfig
 from . import field_checks as checks
 from .app_source import app_source_headers
-from .http import HttpCall, HttpReply, data_of, get, post
+from .chat_refusals import as_chat_error
+from .http import HttpCall, HttpReply, data_of, error_of, get, post
 from .json_values import json_list, json_object, json_ready
 from .media_addresses import in_context, in_messages, in_references, refuse_unreachable
 from .resource_ids import header_text, path_segment
@@ -116,7 +117,9 @@ def confirm_cost_call(run_id: Any, given: Mapping[str, Any], key: str) -> HttpCa
 
 
 def read_run(call: HttpCall, reply: HttpReply) -> ChatRunRecord:
-    """The run in an answer. ApiError, ProtocolError when there is none."""
+    """The run in an answer. ApiError, which may be a ChatError as well; ProtocolError when there is none."""
+    if not reply.ok:
+        raise as_chat_error(error_of(call, reply))
     data = data_of(call, reply)
     if not isinstance(data, Mapping) or data.get("run") is None:
         raise ProtocolError(f"{call.method} {call.path}: the answer holds no run")

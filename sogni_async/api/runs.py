@@ -9,6 +9,7 @@ from sogni.flows import runs
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, MediaContext, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
+from sogni.protocol.keywords import naming_the_nearest
 from sogni.settings import check_seconds
 
 from .event_streams import EventStream
@@ -28,6 +29,7 @@ class ChatRuns:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
 
+    @naming_the_nearest
     async def create(
         self,
         *,
@@ -66,6 +68,7 @@ class ChatRuns:
         """End a run."""
         return await self._engine.run(runs.cancel_run(run_id, reason))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     async def confirm_cost(
         self,
         run_id: str,

@@ -19,6 +19,7 @@ from sogni.models.workflows import (
     WorkflowSseEvent,
 )
 from sogni.protocol.artifact_names import artifact_paths
+from sogni.protocol.keywords import naming_the_nearest
 from sogni.settings import check_seconds
 
 from .event_streams import EventStream
@@ -46,6 +47,7 @@ class Workflows:
         """Saved workflows."""
         return self._templates
 
+    @naming_the_nearest
     async def start(
         self,
         *,
@@ -106,6 +108,7 @@ class Workflows:
         seconds = check_seconds("timeout", timeout)
         return await self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     async def resume(
         self,
         workflow_id: str,
@@ -118,6 +121,7 @@ class Workflows:
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return await self._engine.run(workflows.resume_workflow(workflow_id, given))  # type: ignore[no-any-return]
 
+    @naming_the_nearest
     async def reseed(
         self,
         workflow_id: str,

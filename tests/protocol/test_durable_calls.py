@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import ApiError, ConflictError, ProtocolError, ServerError, ValidationError
+from sogni.errors import ApiError, ChatError, ConflictError, ProtocolError, ServerError, ValidationError
 from sogni.models.converter import from_dict
 from sogni.models.replays import ReplayRecordSummary, ReplayWriteResult, RunRecord
 from sogni.models.runs import ChatRunRecord, CostApprovalPreview, MediaContext, RunFinalResponse, RunRuntimeConfig
@@ -186,6 +186,19 @@ def test_a_run_is_read_from_its_envelope() -> None:
     for answer in (enveloped(), reply({"data": []}), enveloped(run=5)):
         with pytest.raises(ProtocolError):
             run_calls.read_run(ASKED, answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "chat"),
+    [
+        ({"error": {"code": "4078", "type": "subscription_unavailable"}, "message": "no plan"}, True),
+        ({"status": "error", "message": "no plan", "errorCode": 7}, False),
+    ],
+)
+def test_a_refusal_says_what_a_failed_chat_would(body: Any, chat: bool) -> None:
+    with pytest.raises(ApiError, match="no plan") as caught:
+        run_calls.read_run(ASKED, reply(body, 403))
+    assert isinstance(caught.value, ChatError) is chat
 
 
 # -- workflows -----------------------------------------------------------------
