@@ -205,7 +205,6 @@ def test_what_is_estimated_is_what_is_paid(tools: Tools) -> None:
         "generate_image": {"prompt": "a kite", "numberOfVariations": 2},
         "edit_image": {"prompt": "a kite"},
         "generate_video": {"prompt": "a kite", "duration": 2, "width": 640, "height": 640},
-        "orbit_video": {"angles": ["back view"]},
         "generate_music": {"prompt": "a song", "duration": 10},
     }.items():
         expected, before = tools.estimate(name, **arguments), tools.supernet.account.balance.spark

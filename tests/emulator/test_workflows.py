@@ -262,6 +262,27 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
         (plan(step("a", "edit_image", prompt="x", source_image_url="data:image/png;base64,AA")), "inline data"),
         (plan(still(), media_references=[{"url": "data:image/png;base64,AA"}]), "media_references[0].url"),
         (plan(still(), token_type="gold"), "token_type"),
+        ({"input": "a plan"}, "input must be an object"),
+        ({"input": {"steps": [3]}}, "steps[0] must be an object"),
+        (plan(*(still(f"s{number}") for number in range(65))), "at most 64"),
+        (plan({"id": " ", "toolName": "generate_image", "arguments": {"prompt": "a"}}), "steps[0].id"),
+        (plan({"toolName": 3}), "toolName must be a text"),
+        (
+            plan({"toolName": "generate_image", "arguments": {"prompt": "a"}, "dependsOn": {}}),
+            "dependsOn must be a list",
+        ),
+        (plan(still("a"), {**still("b"), "dependsOn": [1]}), "dependsOn[0] must be an object"),
+        (plan(still("a"), step("b", "edit_image", takes("a", "", "image_url"), prompt="x")), "targetArgument"),
+        (plan(still("a"), step("b", "edit_image", takes("a", "x", "image_url", mediaType="smell"))), "mediaType"),
+        (
+            plan(still("a"), step("b", "edit_image", takes("a", "x", "image_url", sourceArtifactIndex=-1))),
+            "ArtifactIndex",
+        ),
+        (plan(still(), media_references={}), "must be a list"),
+        (plan(still(), media_references=["x"]), "media_references[0] must be an object"),
+        (plan(still(), media_references=[{"url": "http://a.test", "dataUri": "x"}]), "must not bring inline data"),
+        (plan(still(), max_estimated_capacity_units="1"), "max_estimated_capacity_units"),
+        (plan(step("a", "video_to_video", prompt="x", controlMode="magic")), "controlMode"),
         (plan(still(), confirm_cost="yes"), "confirm_cost"),
         (plan(still(), max_estimated_capacity_units=0), "capacity units"),
         (plan({"id": "a", "toolName": "generate_image", "arguments": []}), "arguments must be an object"),
@@ -271,6 +292,33 @@ def test_what_is_refused(wire: Wire, body: Payload, said: str) -> None:
     reply = wire.ask("POST", ROOT, body)
     assert (reply.status_code, reply.json()["status"]) == (400, "error")
     assert said in reply.json()["message"]
+
+
+def test_a_body_that_is_no_json_object_is_refused(wire: Wire) -> None:
+    assert wire.ask("POST", ROOT, [1]).status_code == 400
+    reply = wire.http.post(wire.supernet.rest_endpoint + ROOT, data="{", headers=wire.headers, timeout=10)
+    assert (reply.status_code, reply.json()["message"]) == (400, "The body is not JSON")
+
+
+def test_what_a_dependency_lacks_fails_its_step(wire: Wire) -> None:
+    clip = step("clip", "edit_image", takes("still", "source_image_url", "video_url"), prompt="x")
+    record = run(wire, still(), clip)
+    assert record["steps"][1]["error"]["code"] == "DEPENDENCY_MISSING"
+    second = takes("still", "sourceImageIndex", "image_index", sourceArtifactIndex=1)
+    record = run(wire, still(numberOfVariations=2), step("clip", "edit_image", second, prompt="x"))
+    assert record["status"] == "completed", record["error"]
+
+
+def test_media_that_cannot_be_fetched_fail_the_run(wire: Wire) -> None:
+    record = run(wire, still(), media_references=[{"url": "http://127.0.0.1:9/x.png"}])
+    assert (record["status"], record["error"]["code"]) == ("failed", "MEDIA_NOT_FOUND")
+
+
+def test_a_key_used_for_another_body_is_told_to_the_test(wire: Wire, supernet: LocalSupernet) -> None:
+    first = start(wire, plan(still()), Idempotency_Key="k")
+    again = wire.ask("POST", ROOT, plan(still("other")), Idempotency_Key="k").json()["data"]["workflow"]
+    assert again["workflowId"] == first["workflowId"]
+    assert any("another body" in violation.message for violation in supernet.violations)
 
 
 def test_what_cannot_be_paid_is_not_started(wire: Wire, supernet: LocalSupernet) -> None:

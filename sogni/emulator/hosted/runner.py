@@ -63,9 +63,12 @@ TOOLS: Mapping[str, Tool] = {
 }
 UNSERVED = ("image_to_3d", "segment_image", "generate_speech")
 """Tools whose models no worker of the emulator serves, as in its catalogue."""
-_OPEN = ("model", "videoModel", "controlMode", "gptImageQuality")
-"""Arguments whose values differ between the versions of the manifest: the service takes those of both, and an
-unknown model is no error (tools §5.2)."""
+_NEWER: Mapping[str, tuple[str, ...]] = {
+    "controlMode": ("outpaint", "inpaint"),
+    "gptImageQuality": ("xhigh", "max"),
+}
+"""Values that newer versions of the manifest have added. Models are not listed: an unknown one is no error (tools
+§5.2)."""
 FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
 
 
@@ -180,7 +183,8 @@ def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection
         return dict(arguments)
     if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
         raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
-    checked = validate_tool_arguments(name, arguments, skip_enum_properties=_OPEN)
+    newer = [key for key, values in _NEWER.items() if arguments.get(key) in values]
+    checked = validate_tool_arguments(name, arguments, skip_enum_properties=("model", "videoModel", *newer))
     errors = [error for error in checked.errors if not _about(error, bound)]
     if errors:
         raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from ..video_families import CONTROL_NAMES
 from .models import music_model, video_model
 from .problems import ToolError
 from .requests import Wanted
@@ -20,7 +19,6 @@ from .work import Work, size_of
 _DEFAULT_SECONDS = 5.0
 _ANIMATE_SECONDS = 10.0
 _END_URLS = ("reference_image_end_url", "referenceImageEndUrl", "end_image_url")
-_MODES = ("animate-move", "animate-replace", *CONTROL_NAMES, "seedance-v2v")
 _VIDEO_NAMES = ("videoModel", "video_model", "model")
 
 
@@ -106,8 +104,6 @@ async def video_to_video(work: Work) -> list[Media]:
     if video is None:
         raise ToolError("MEDIA_REQUIRED", "The tool needs a video")
     image = await _uploaded_or_made(work, "image", "sourceImageIndex")
-    if mode not in _MODES:
-        raise ToolError("INVALID_ARGUMENTS", f"controlMode: {mode!r} is none of {', '.join(_MODES)}")
     animate = mode in ("animate-move", "animate-replace")
     if image is None and (animate or mode == "pose"):
         raise ToolError("MEDIA_REQUIRED", f"controlMode {mode} needs a reference image")
