@@ -47,7 +47,7 @@ _ASKS_THING = re.compile(
 def answer(conversation: Conversation) -> str | None:
     """Return what the conversation says to the question, or None when it is not about the conversation."""
     question = conversation.question
-    for ask in (_name, _own_words, _last_answer, _kept, _fact, _told_name):
+    for ask in (_name, _kept, _own_words, _last_answer, _fact, _told_name):
         told = ask(conversation, question)
         if told is not None:
             return told
