@@ -79,6 +79,12 @@ class Completions:
         Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
         `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`, `ToolLimitError`
         when the model would go on calling tools.
+
+        >>> result = client.chat.completions.create(
+        ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
+        ... )
+        >>> result.content
+        '6 * 7 = 42'
         """
         refuse_async(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         given: dict[str, Any] = {**options, "stream": stream}
@@ -119,6 +125,11 @@ class Chat(Listening):
         """Begin a conversation that remembers what was said; sends nothing yet.
 
         `options` are those of `completions.create`, for every question of it.
+
+        >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
+        >>> answer = conversation.ask("My name is Ada.")
+        >>> "Ada" in conversation.ask("What is my name?").content
+        True
         """
         check_names(options, CompletionFields.__annotations__)
         return Conversation(self._engine, self.completions, History(model, system), options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ChatError, chat_error
+from ..errors import ChatError, ProtocolError, chat_error
 from ..models.chat import (
     ChatCompletionChunk,
     ChatCompletionResult,
@@ -107,19 +107,22 @@ class ChatState:
     # -- frames ----------------------------------------------------------------
 
     def tokens(self, payload: Mapping[str, Any]) -> ChatCompletionChunk | None:
-        """`jobTokens`: the next piece; None when the job is done already."""
+        """`jobTokens`: the next piece; None when the job is done already.
+
+        ProtocolError for numbers nobody can read; the text has been taken before.
+        """
         self._heard()
         if self.done:
             return None
-        usage = payload.get("usage")
         deltas = payload.get("tool_calls")
         text = payload.get("content")
+        usage, unreadable = _usage_of(payload)
         chunk = ChatCompletionChunk(
             job_id=self.id,
             content=text if isinstance(text, str) else "",
             role=payload.get("role"),
             finish_reason=payload.get("finishReason"),
-            usage=read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None,
+            usage=usage,
             tool_calls=deltas if isinstance(deltas, list) else None,
         )
         if chunk.content:
@@ -132,6 +135,8 @@ class ChatState:
                 self._merge(delta)
         self.chunks.append(chunk)
         self.out.wake(self)
+        if unreadable is not None:
+            raise unreadable
         return chunk
 
     def _merge(self, delta: Mapping[str, Any]) -> None:
@@ -142,10 +147,10 @@ class ChatState:
         function = delta.get("function")
         named = function if isinstance(function, Mapping) else {}
         self._calls[index] = ToolCall(
-            id=delta.get("id") or old.id,
+            id=_text(delta.get("id")) or old.id,
             function=ToolCallFunction(
-                name=named.get("name") or old.function.name,
-                arguments=old.function.arguments + (named.get("arguments") or ""),
+                name=_text(named.get("name")) or old.function.name,
+                arguments=old.function.arguments + _text(named.get("arguments")),
             ),
         )
 
@@ -196,6 +201,19 @@ class ChatState:
         self.done = True
         self.chunks.clear()
         self.out.wake(self)
+
+
+def _usage_of(payload: Mapping[str, Any]) -> tuple[TokenUsage | None, ProtocolError | None]:
+    """The tokens counted so far, or why they cannot be read."""
+    usage = payload.get("usage")
+    try:
+        return (read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None), None
+    except ProtocolError as error:
+        return None, error
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:

@@ -79,6 +79,12 @@ class Completions:
         Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
         `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`, `ToolLimitError`
         when the model would go on calling tools.
+
+        >>> result = await client.chat.completions.create(
+        ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
+        ... )
+        >>> result.content
+        '6 * 7 = 42'
         """
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
@@ -118,6 +124,11 @@ class Chat(Listening):
         """Begin a conversation that remembers what was said; sends nothing yet.
 
         `options` are those of `completions.create`, for every question of it.
+
+        >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
+        >>> answer = await conversation.ask("My name is Ada.")
+        >>> "Ada" in (await conversation.ask("What is my name?")).content
+        True
         """
         check_names(options, CompletionFields.__annotations__)
         return Conversation(self._engine, self.completions, History(model, system), options)

@@ -356,6 +356,15 @@ def test_what_is_yet_to_be_sent_is_not_ended_with_the_connection() -> None:
     assert not chat.done
 
 
+def test_numbers_that_cannot_be_read_cost_no_text() -> None:
+    state = online()
+    chat = opened(state)
+    deltas = [{"index": 0, "id": 5, "function": {"name": None, "arguments": 7}}]
+    with pytest.raises(ProtocolError, match="usage of a jobTokens frame"):
+        state.receive("jobTokens", {"jobID": chat.id, "content": "hi", "usage": [1], "tool_calls": deltas}, 1.0)
+    assert (chat.text(), [chunk.content for chunk in chat.take()], chat.tool_calls) == ("hi", ["hi"], [ToolCall()])
+
+
 def test_a_refusal_says_which_plan_is_missing() -> None:
     """chat §14.4."""
     state = online()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ async def test_an_answer_that_takes_too_long_is_given_up(sdk: Sdk, supernet: Loc
         with pytest.raises(sdk.SogniTimeoutError) as caught:
             await sdk.call(client.chat.completions.create, messages=user(STORY), timeout=0.2)
         assert caught.value.phase == "run"
+
+
+async def test_a_stream_that_falls_silent_says_so_and_goes_on(sdk: Sdk, supernet: LocalSupernet) -> None:
+    supernet.chat.rate(2)
+    async with sdk.client(supernet) as client:
+        stream = await sdk.call(client.chat.completions.create, messages=user("hello"), stream=True, timeout=0.05)
+        with pytest.raises(sdk.SogniTimeoutError):
+            await sdk.collect(stream)
+        assert (await sdk.call(stream.result, timeout=SOON)).content == stream.content
 
 
 async def test_models_are_announced_and_priced(sdk: Sdk, client: Any) -> None:
@@ -262,6 +272,8 @@ async def test_a_keyword_nobody_knows_is_refused(sdk: Sdk, client: Any, supernet
 async def test_many_streams_get_their_own_text(sdk: Sdk, supernet: LocalSupernet) -> None:
     """From many threads with one client, or from many tasks of one loop."""
     count = 50 if sdk.blocking else 500
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(50))
+    supernet.chat.rate(200)
     supernet.chat.reply(lambda messages: f"Answer to {messages[-1]['content']}: " + "word " * 20, times=None)
     async with sdk.client(supernet) as client:
 
