@@ -5,8 +5,8 @@ Called by `client.chat`. A completion is registered before its frame is written,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ..errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError, unsent_chat_error
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMCostEstimation, LLMModelInfo
@@ -20,6 +20,8 @@ from .messages import prepared
 from .requests import ask
 from .sending import send_frame
 from .steps import Flow, change, connect, new_id, pause, until
+
+R = TypeVar("R")
 
 
 def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
@@ -110,22 +112,27 @@ def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[Chat
 
 
 def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
-    """The finished answer. ChatError; SogniTimeoutError, after which the job is forgotten here (chat §5)."""
-    try:
-        yield from until(
-            (chat,),
-            lambda _: True if chat.done else None,
-            timeout=timeout,
-            phase="run",
-            waiting_for=f"the answer of chat job {chat.id}",
-        )
-    except SogniTimeoutError as error:
-        yield from change(lambda state, _: state.chats.pop(chat.id, None))
-        raise error
+    """The finished answer. ChatError; SogniTimeoutError, after which it can be waited for again."""
+    yield from until(
+        (chat,),
+        lambda _: True if chat.done else None,
+        timeout=timeout,
+        phase="run",
+        waiting_for=f"the answer of chat job {chat.id}",
+    )
     _raise_failure(chat)
     result = chat.final_result
     assert result is not None
     return result
+
+
+def forgotten_when_late(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
+    """Wait; a job whose answer does not come in time is forgotten here, as nobody can ask for it (chat §5)."""
+    try:
+        return (yield from waiting)
+    except SogniTimeoutError as error:
+        yield from change(lambda state, _: state.chats.pop(job_id(), None))
+        raise error
 
 
 def _raise_failure(chat: ChatState) -> None:
@@ -139,7 +146,7 @@ def complete(
 ) -> Flow[ChatCompletionResult]:
     """Send a request and wait for the whole answer."""
     chat = yield from begin_completion(model, messages, options)
-    return (yield from whole_answer(chat, timeout))
+    return (yield from forgotten_when_late(whole_answer(chat, timeout), lambda: chat.id))
 
 
 def estimate_completion(

@@ -20,7 +20,7 @@ from ..protocol.chat_state import ChatState
 from ..protocol.field_checks import integer, refusal
 from ..protocol.tool_functions import tools_given
 from ..protocol.tool_history import made_in, turns_of, wants_tools
-from .chat import begin_completion, complete, next_chunks, whole_answer
+from .chat import begin_completion, complete, forgotten_when_late, next_chunks, whole_answer
 from .messages import prepared
 from .steps import Flow, change
 from .tools import ToolOptions, execute_calls, made_from
@@ -158,7 +158,7 @@ def answer_whole(
     if tooling is None:
         return (yield from complete(model, messages, wanted, timeout))
     rounds = yield from ToolRounds(model, {**wanted, "stream": False}, tooling).begin(messages)
-    return (yield from rounds.whole_answer(timeout))
+    return (yield from forgotten_when_late(rounds.whole_answer(timeout), lambda: rounds.state.id))
 
 
 def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:

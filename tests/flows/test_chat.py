@@ -90,6 +90,12 @@ def test_an_answer_that_takes_too_long_is_forgotten(stage: Stage) -> None:
     assert stage.state.chats == {}
 
 
+def test_a_stream_that_takes_too_long_can_be_waited_for_again(stage: Stage) -> None:
+    chat = stage.play(begin_completion("qwen", HELLO, {}), SENT)
+    stage.fail(SogniTimeoutError, whole_answer(chat, 9), (ANSWER, TIMEOUT))
+    assert stage.play(whole_answer(chat, 9), (ANSWER, ends)).finish_reason == "stop"
+
+
 def test_mistakes_are_found_before_anything_is_sent(stage: Stage) -> None:
     assert "temperature" in str(stage.fail(TypeError, begin_completion("qwen", HELLO, {"temprature": 1})))
     stage.fail(ValidationError, begin_completion("qwen", "hello", {}))

@@ -123,6 +123,8 @@ async def test_a_stream_that_falls_silent_says_so_and_goes_on(sdk: Sdk, supernet
         stream = await sdk.call(client.chat.completions.create, messages=user("hello"), stream=True, timeout=0.05)
         with pytest.raises(sdk.SogniTimeoutError):
             await sdk.collect(stream)
+        with pytest.raises(sdk.SogniTimeoutError):
+            await sdk.call(stream.result, timeout=0.05)
         assert (await sdk.call(stream.result, timeout=SOON)).content == stream.content
 
 
