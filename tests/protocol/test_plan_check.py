@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sogni.errors import ValidationError
 from sogni.models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
@@ -231,3 +234,31 @@ def needs(source: str) -> WorkflowDependency:
 def test_findings_are_plain_values() -> None:
     one = PlanFinding(message="m", rule="type", field="f")
     assert (one, hash(one), one.severity) == (PlanFinding(message="m", rule="type", field="f"), hash(one), "error")
+
+
+WORDS = st.sampled_from(
+    ["id", "a", "b", "toolName", "tool_name", "arguments", "dependsOn", "depends_on", "sourceStepId", "targetArgument",
+     "transform", "mediaType", "steps", "title", "$input_media", "image_index", "edit_image", "stitch_video", "prompt",
+     "sourceImageIndex", "videoIndices", "change_angle", "overlays", "overlay_video", ""]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 20) | st.floats() | WORDS | st.binary(max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.integers(), inner, max_size=4),
+    max_leaves=12,
+)
+NEED = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("sourceStepId", "targetArgument", "transform", "mediaType"), ANYTHING)
+)
+STEP = st.fixed_dictionaries(
+    {"toolName": WORDS | ANYTHING},
+    optional={"id": ANYTHING, "arguments": ANYTHING, "dependsOn": st.lists(NEED | ANYTHING, max_size=3)},
+)
+
+
+@settings(deadline=None)
+@given(ANYTHING | st.fixed_dictionaries({"steps": st.lists(STEP | ANYTHING, max_size=4)}))
+def test_nothing_that_is_given_breaks_the_check(plan: Any) -> None:
+    findings = plan_findings(plan)
+    assert all(it.message and it.field for it in findings)
+    if not any(it.severity == "error" for it in findings):
+        json.dumps(checked_plan(plan, media_references=[{"url": "https://h/a"}]), allow_nan=False)
