@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ class Archive:
     @property
     def keeps(self) -> bool:
         return self.directory is not None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep everything that is written inside, or nothing of it."""
+        if self._connection is None:
+            yield
+            return
+        with self._connection:
+            self._connection.execute("begin")
+            yield
 
     def fact(self, name: str) -> Any:
         """Return a value by its name, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -147,3 +148,10 @@ def test_an_emulator_that_cannot_be_is_wrong_usage(sogni: Run, options: tuple[st
     result = sogni("emulator", *options)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert options[0] in result.stderr
+
+
+def test_two_emulators_do_not_share_a_directory(sogni: Run, tmp_path: Path) -> None:
+    with LocalSupernet(data=tmp_path / "data"):
+        result = sogni("emulator", "--data", str(tmp_path / "data"))
+    assert result.exit_code == FAILED
+    assert "another emulator" in result.stderr

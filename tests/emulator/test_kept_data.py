@@ -15,7 +15,7 @@ from tests.emulator import test_chat_runs as runs
 from tests.emulator.media import opened
 from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
-from tests.emulator.workflows import FILM, ROOT, ended, frames, get, plan, run, start, still
+from tests.emulator.workflows import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
 
 
 def wire_of(emulator: EmulatorProcess) -> Wire:
@@ -65,6 +65,23 @@ def test_records_templates_and_files_are_there_again(directory: Path) -> None:
         url = wire.data("/v1/image/downloadUrl", imageId=new_id(), jobId=job, type="startingImage")["downloadUrl"]
         assert wire.http.get(url, timeout=10).content == image
         assert run(wire, still())["workflowId"] not in (before["workflowId"], keyed)
+
+
+def test_an_interrupted_step_is_paid_once(directory: Path) -> None:
+    turn = takes("still", "sourceImageIndex", "image_index")
+    orbit = step("orbit", "orbit_video", turn, angles=["back view"])
+    with LocalSupernet(step_time=0, workers=1, data=directory) as supernet, Wire(supernet) as wire:
+        before = supernet.account.balance.spark
+        supernet.pause_workers()
+        record = start(wire, plan(still(), orbit))
+        supernet._now.server.pace.step_time = 0.05
+        supernet.resume_workers()
+        # The still and the other view of the orbit, not yet its passages.
+        supernet.wait_for(lambda: [entry["status"] for entry in supernet.projects][:2] == ["completed"] * 2)
+    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
+        ended(wire, record["workflowId"])
+        spent = before - supernet.account.balance.spark
+    assert float(spent) == pytest.approx(record["billingPreview"]["estimatedCost"])
 
 
 def test_a_chat_run_goes_on_where_it_stood(directory: Path) -> None:

@@ -85,6 +85,8 @@ class ToolCall:
     seed: int = 0
     app_source: str | None = None
     safe: bool = True
+    on_paid: Callable[[Decimal], None] | None = None
+    """Told of every amount that was spent for the call, as it is spent."""
 
 
 @frozen(kw_only=True)
@@ -132,7 +134,7 @@ class ToolRunner:
 
         A task that is cancelled meanwhile cancels what it had started."""
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
-        studio = Studio(self.state, self.pool, self.fetcher, payer)
+        studio = Studio(self.state, self.pool, self.fetcher, payer, call.on_paid)
         made = await self._work(call, studio)
         return ToolOutcome(
             name=call.name,

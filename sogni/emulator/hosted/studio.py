@@ -7,7 +7,7 @@ cost. The order of calls in a tool is therefore its price list as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -87,6 +87,7 @@ class Studio:
     pool: WorkerPool
     fetcher: Fetcher
     payer: Payer
+    on_paid: Callable[[Decimal], None] | None = None
     spent: Decimal = Decimal(0)
     failures: list[ToolError] = field(factory=list)
 
@@ -101,8 +102,13 @@ class Studio:
             raise
         finally:
             project.claimed = True
-        self.spent += project.settled_cost()
+        self._pay(project.settled_cost())
         return await self._results(project)
+
+    def _pay(self, amount: Decimal) -> None:
+        self.spent += amount
+        if self.on_paid is not None:
+            self.on_paid(amount)
 
     def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
         state, cost = self.state, self.state.kinds[order.media].quote(order).in_token(order.token)

@@ -25,9 +25,10 @@ _SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")
 
 def keep_event(archive: Archive, run: ChatRun, event: Event, ends: bool) -> None:
     """Write an event down, and with it where the run stands."""
-    if event.type != _PIECE:
-        keep_run(archive, run)
-    archive.add_event(KIND, run.id, event, ends)
+    with archive.together():
+        if event.type != _PIECE:
+            keep_run(archive, run)
+        archive.add_event(KIND, run.id, event, ends)
 
 
 def keep_run(archive: Archive, run: ChatRun) -> None:

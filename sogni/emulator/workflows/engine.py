@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from attrs import define, field
@@ -49,7 +50,14 @@ class Engine:
             run = self.runs[kept.id] = Run.restored(kept.body, log)
             for step in run.steps:
                 if step.status == "running":
-                    step.status = "pending"
+                    self._interrupted(run, step)
+
+    def _interrupted(self, run: Run, step: Step) -> None:
+        """Let a step begin anew; what it had paid for is lost with it and given back."""
+        step.status, paid, step.cost = "pending", step.cost, Decimal(0)
+        if paid:
+            self.account(run).move(run.token, paid, description="Refund of an interrupted step", source="workflow")
+        self._keep(run)
 
     def go_on_all(self) -> None:
         """Work on the kept runs that had not ended."""
@@ -157,6 +165,7 @@ class Engine:
 
     def _begin(self, run: Run, step: Step) -> asyncio.Task[None]:
         step.status, step.started, step.waiting, step.error = "running", self.tools.state.clock(), None, None
+        step.cost = Decimal(0)
         self._tell(run, "step_started", {"step": step.brief()})
         return asyncio.create_task(self._run_step(run, step))
 
@@ -190,6 +199,7 @@ class Engine:
                     seed=step.seed,
                     app_source=run.app_source,
                     safe=run.safe_content_filter,
+                    on_paid=lambda amount: self._paid(run, step, amount),
                 )
             )
         except UserNeededError as needed:
@@ -202,12 +212,16 @@ class Engine:
             step.status, step.error, step.ended = "failed", problem.wire(), self.tools.state.clock()
             self._tell(run, "step_failed", {"step": step.brief()})
             return
-        step.status, step.ended, step.cost = "completed", self.tools.state.clock(), outcome.cost
+        step.status, step.ended = "completed", self.tools.state.clock()
         step.media, step.parts = list(outcome.media), list(outcome.parts)
         step.facts, step.indices = dict(outcome.facts), dict(outcome.indices)
         step.problems = [problem.wire() for problem in outcome.problems]
         media = {"media": [item.saved() for item in step.media]} if step.media else {}
         self._tell(run, "step_completed", {"step": step.brief(), **step.indices, **media})
+
+    def _paid(self, run: Run, step: Step, amount: Decimal) -> None:
+        step.cost += amount
+        self._keep(run)
 
     @staticmethod
     def _made_by(run: Run, source: str) -> list[Media]:
@@ -258,8 +272,10 @@ class Engine:
 
     def _tell(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
         run.updated = self.tools.state.clock()
-        self._keep(run)
-        run.log.append(type, payload, ends=ends)
+        # A kill between the two would leave a step that is done without anybody ever hearing of it.
+        with self.archive.together():
+            self._keep(run)
+            run.log.append(type, payload, ends=ends)
         self.tools.state.journal.notify()
 
     def _keep(self, run: Run) -> None:
