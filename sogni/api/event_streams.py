@@ -42,8 +42,8 @@ class EventStream(Generic[T]):
 
     @property
     def last_event_id(self) -> str | None:
-        """What `last_event_id` of another stream begins after the last event that was read; None before the first."""
-        return self._feed.reader.position
+        """The `last_event_id` with which another stream begins behind the last event that came; None before any."""
+        return self._feed.position
 
     @property
     def closed(self) -> bool:

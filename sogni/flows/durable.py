@@ -17,8 +17,8 @@ R = TypeVar("R")
 
 LOOK_SECONDS = 15.0
 """The record is asked for at least this often."""
-POLL_SECONDS = 5.0
-"""The same, where there is no event stream to be had."""
+POLL_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""The same, where there is no event stream to be had: first soon, as the record may only be behind the events."""
 LEAST_SECONDS = 1.0
 """What the last look at the record may take, however late it is."""
 
@@ -38,12 +38,17 @@ def wait_until(
     deadline = None if timeout is None else begin + timeout
     record = yield from ask(timeout)
     feed = None if settled(record) else feed_of(record)
+    polls = 0
     try:
         while not settled(record):
             now = yield from clock()
             if deadline is not None and now >= deadline:
                 raise SogniTimeoutError(f"{what} is still under way", phase="run", timeout=timeout)
-            feed = yield from _news(feed, now, deadline)
+            if feed is None:
+                yield from pause(_within(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)], now, deadline))
+                polls += 1
+            else:
+                feed = yield from _news(feed, now, deadline)
             now = yield from clock()
             record = yield from ask(None if deadline is None else max(LEAST_SECONDS, deadline - now))
     finally:
@@ -52,11 +57,8 @@ def wait_until(
     return record
 
 
-def _news(feed: EventFeed[Any] | None, now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
+def _news(feed: EventFeed[Any], now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
     """Wait for a reason to look at the record; the feed as long as it is of use."""
-    if feed is None:
-        yield from pause(_within(POLL_SECONDS, now, deadline))
-        return None
     look = now + _within(LOOK_SECONDS, now, deadline)
     before = feed.reader.status
     try:

@@ -33,12 +33,17 @@ LONGEST_WAIT = 120.0
 
 
 class EventFeed(Generic[T]):
-    """A stream under way: its reader, the events read ahead, and how often it broke."""
+    """A stream under way: its reader, the events read ahead, and how often it broke.
+
+    `position` is that of the last event that was given: events may have been read ahead of it.
+    """
 
     def __init__(self, reader: EventReader[T], ended: Ended) -> None:
         self.reader = reader
         self.ended = ended
-        self.ready: deque[T] = deque()
+        self.ready: deque[tuple[T, str | None]] = deque()
+        """Events that were read and not given yet, each with the position behind it."""
+        self.position = reader.position
         self.over = False
         self.body: EventBody | None = None
         self.failures = 0
@@ -72,10 +77,17 @@ class EventFeed(Generic[T]):
 
     def _note(self, event: T | None) -> None:
         if event is not None:
-            self.ready.append(event)
+            self.ready.append((event, self.reader.position))
             self.failures = self.broken = self.orderly_ends = 0
         if self.reader.finished:
             self.close()
+
+    def give(self) -> T | None:
+        """The next event that was read; from then on another stream may begin behind it."""
+        if not self.ready:
+            return None
+        event, self.position = self.ready.popleft()
+        return event
 
     def drop_body(self) -> None:
         """Let go of the connection; there may be another."""
@@ -96,7 +108,7 @@ class EventFeed(Generic[T]):
 def next_event(feed: EventFeed[T]) -> Flow[T | None]:
     """The next event, None after the last. ApiError, SogniConnectionError, ProtocolError end the stream."""
     yield from advance(feed, None)
-    return feed.ready.popleft() if feed.ready else None
+    return feed.give()
 
 
 def advance(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:

@@ -228,6 +228,14 @@ def test_without_an_event_stream_the_record_is_asked_again_and_again() -> None:
         (WORKFLOW, workflow()),
         (FRAMES, refused(404)),
         (WORKFLOW, workflow()),
+        ("pause 0.5", None),
+        (WORKFLOW, workflow()),
+        ("pause 1", None),
+        (WORKFLOW, workflow()),
+        ("pause 2", None),
+        (WORKFLOW, workflow()),
+        ("pause 5", None),
+        (WORKFLOW, workflow()),
         ("pause 5", None),
         (WORKFLOW, workflow("failed")),
     )
@@ -241,7 +249,7 @@ def test_an_event_stream_that_is_over_is_not_asked_again() -> None:
         (FRAMES, Body()),
         ("piece within 15 s", frame(1, "completed")),
         (WORKFLOW, workflow()),
-        ("pause 5", None),
+        ("pause 0.5", None),
         (WORKFLOW, workflow("completed")),
     )
     assert waited.status == "completed"

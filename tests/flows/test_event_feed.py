@@ -82,6 +82,18 @@ def test_a_stream_is_opened_again_after_the_last_event_and_repetitions_are_dropp
     assert (one.closed, two.closed) == (True, True)
 
 
+def test_the_position_is_that_of_the_last_event_that_was_given() -> None:
+    stage, feed = Stage(), run_feed(3)
+    script = [opened(3), (PIECE, event(4) + event(5, "run_completed"))]
+    positions = [feed.position]
+    assert stage.play(next_event(feed), *script).sequence == 4
+    positions.append(feed.position)
+    assert stage.play(next_event(feed)).sequence == 5
+    positions.append(feed.position)
+    assert stage.play(next_event(feed)) is None
+    assert [*positions, feed.position] == ["3", "4", "5", "5"]
+
+
 def test_silence_is_a_broken_connection() -> None:
     script = [
         opened(), (PIECE, passes(90, SILENT)), ("pause 0.25 ±20%", None),

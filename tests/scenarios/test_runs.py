@@ -139,6 +139,19 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
     assert not of_kind(supernet, RecordedRequest)
 
 
+async def test_a_stream_is_left_by_a_with_statement(sdk: Sdk, client: Any) -> None:
+    run = await create(sdk, client)
+    stream = client.chat.runs.stream_events(run.run_id)
+    assert (stream.closed, stream.last_event_id, run.run_id in repr(stream)) == (False, None, True)
+    if sdk.blocking:
+        with stream as events:
+            await sdk.call(next, events)
+    else:
+        async with stream as events:
+            await anext(events)
+    assert (stream.closed, stream.last_event_id, repr(stream).endswith(" closed>")) == (True, "1", True)
+
+
 async def test_leaving_a_stream_closes_its_connection(sdk: Sdk, client: Any) -> None:
     run = await create(sdk, client, PICTURE, runtime_config={"require_job_confirmation": True})
     stream = client.chat.runs.stream_events(run.run_id)
