@@ -204,6 +204,35 @@ async def test_a_class_without_a_schema_is_refused_before_anything_is_sent(
     assert supernet.requests == []
 
 
+# --- over REST
+
+
+async def test_a_hosted_answer_has_the_openai_form(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    result = await sdk.call(client.chat.hosted.create, messages=user("What is 6 times 7?"), app_source="shop")
+    assert ("42" in result.content, result.choices[0].finish_reason) == (True, "stop")
+    assert result.usage.total_tokens == result.usage.prompt_tokens + result.usage.completion_tokens
+    (asked,) = [it for it in supernet.requests if getattr(it, "path", "") == "/v1/chat/completions"]
+    assert (asked.headers["x-app-source"], asked.body["app_source"]) == ("shop", "shop")
+    formed = await sdk.call(client.chat.hosted.create, messages=user("How do I cook?"), response_format=Recipe)
+    assert isinstance(formed.parsed, Recipe)
+
+
+async def test_a_hosted_answer_that_fails_says_why(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    supernet.chat.fail("insufficient_balance", "Insufficient balance")
+    with pytest.raises(sdk.InsufficientBalanceError) as caught:
+        await sdk.call(client.chat.hosted.create, messages=user("hello"))
+    assert isinstance(caught.value, sdk.ChatError)
+    assert isinstance(caught.value, sdk.ApiError)
+    assert caught.value.status >= 400
+    with pytest.raises(sdk.ValidationError, match="stream"):
+        await sdk.call(client.chat.hosted.create, messages=user("hello"), stream=True)
+
+
+async def test_a_hosted_tool_is_run(sdk: Sdk, client: Any) -> None:
+    done = await sdk.call(client.chat.hosted.execute_tool, "compose_lyrics", {"prompt": "the sea"})
+    assert (done.status, done.data.tool, bool(done.data.result)) == ("success", "compose_lyrics", True)
+
+
 # --- conversations
 
 
