@@ -132,7 +132,11 @@ class ToolRounds:
             self._stopped = (ToolLimitError, words)
             raise self._error(*self._stopped)
         self._messages = [*self._messages, *turns_of(answer, results)]
-        yield from self._ask()
+        if self._options.get("tool_choice") not in ("none", "auto"):
+            # A choice that forces a call has been followed; kept, it would force one in every round.
+            self._options["tool_choice"] = None
+        if not self.left:
+            yield from self._ask()
         self._stopped = None
 
 

@@ -192,15 +192,16 @@ def _watch(project: ProjectState, timeout: float | None, began: float, tell: Tel
                 share = event.value if event.name == "progress" else _share(project)
                 shown = max(shown, share)
                 yield from tell("processing", shown)
-    except SogniTimeoutError as error:
+    except FAILURES as error:
+        # Interrupted, it stays: it is let go with the end of the project, and no step may be asked for then.
+        yield from change(lambda _, __: project.unsubscribe(feed))
+        if not isinstance(error, SogniTimeoutError):
+            raise
         raise SogniTimeoutError(
             f"project {project.id} was not finished within {timeout:g} seconds and was canceled",
             phase="run",
             timeout=timeout,
         ) from error
-    finally:
-        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
-        project.unsubscribe(feed)
 
 
 def _share(project: ProjectState) -> int:

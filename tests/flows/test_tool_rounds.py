@@ -238,3 +238,33 @@ def test_tools_that_were_interrupted_are_not_executed_again(stage: Stage) -> Non
     errors = [stage.fail(ChatError, rounds.next_chunks()), stage.fail(ChatError, rounds.whole_answer(None))]
     assert [("interrupted" in error.message, len(error.tool_history)) for error in errors] == [(True, 1)] * 2
     assert asked == ["c0"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "later"),
+    [
+        ("required", None),
+        ({"type": "function", "function": {"name": "mine"}}, None),
+        ("auto", "auto"),
+        ("none", "none"),
+    ],
+)
+def test_a_forced_call_is_forced_once(stage: Stage, choice: Any, later: Any) -> None:
+    options = {**AUTO, "tool_choice": choice, "on_tool_call": lambda call: "x"}
+    stage.play(
+        answer_whole("m", HELLO, options, 9), SENT, answer(1, calls("mine", "{}")), SENT, answer(2, says("done"))
+    )
+    assert [payload.get("tool_choice") for _, payload in stage.frames] == [choice, later]
+    assert options["tool_choice"] == choice
+
+
+def test_a_stream_that_is_left_while_tools_run_asks_no_more(stage: Stage) -> None:
+    def leaves(_: Any) -> str:
+        assert rounds is not None
+        rounds.left = True
+        return "x"
+
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": leaves}), SENT)
+    assert rounds is not None
+    stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
+    assert (stage.play(rounds.next_chunks()), len(rounds.history), len(stage.frames)) == ([], 1, 1)

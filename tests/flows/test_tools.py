@@ -167,10 +167,13 @@ def test_the_time_counts_from_the_call() -> None:
     )
 
 
-def test_an_interrupted_wait_listens_no_more() -> None:
+def test_a_wait_that_fails_listens_no_more() -> None:
     played = stage()
-    played.play(execute_call(call(), ToolOptions()), SENT, (EVENT, STOP))
-    assert played.state.projects["ID-1"]._feeds == []
+    lost = SogniConnectionError("gone")
+    result = played.play(
+        execute_call(call(), ToolOptions()), SENT, (EVENT, lost), ("frame jobError", None), (CONFIRMED, TIMEOUT)
+    )
+    assert (result.error, played.state.projects["ID-1"]._feeds) == ("gone", [])
 
 
 def test_a_project_that_cannot_be_created_tells_no_failure() -> None:
