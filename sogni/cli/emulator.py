@@ -33,6 +33,9 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
 @click.option("--rest-port", type=PORT, default=0, help="Of the REST host; a free one by default.")
 @click.option("--socket-port", type=PORT, default=0, help="Of the socket host; a free one by default.")
 @click.option("--step-time", type=click.FloatRange(0, 3600), default=0.2, show_default=True, help="Seconds per step.")
+@click.option(
+    "--token-rate", type=click.FloatRange(0, 100_000), help="Tokens per second; 60 unless steps take no time."
+)
 @click.option("--spark", default="10000", show_default=True, callback=_amount, help="The balance in Spark.")
 @click.option("--sogni", default="10000", show_default=True, callback=_amount, help="The balance in Sogni.")
 @click.option("--data", type=click.Path(file_okay=False), help="Where workflows, files and the balance outlive it.")

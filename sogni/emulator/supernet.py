@@ -101,6 +101,7 @@ class LocalSupernet(AccountHelpers):
         self._owned = owned
         self.faults = Faults() if faults is None else faults
         self.chat = ChatScript()
+        """What its language models say, how fast, and how they fail."""
         self._journal = Journal()
         directory = None if data is None else Path(data)
         self._account = kept_account(directory, api_key, owned)

@@ -12,11 +12,13 @@ from typing import Any
 from attrs import define, field
 
 from ..fields import Fields, type_name
-from .pictures import content_of
+from .pictures import content_of, size_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MAX_IMAGES = 20
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_SIDE = 1024
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
 
 Message = Mapping[str, Any]
@@ -194,8 +196,20 @@ def _check_images(request: Fields, messages: Sequence[Message], inline: bool) ->
         if content is None:
             if inline or not url.strip().lower().startswith(("http://", "https://")):
                 request.refuse("messages", "have an image that is no base64 data URI")
-        elif len(content) > MAX_IMAGE_BYTES:
-            request.refuse("messages", f"have an image of more than {MAX_IMAGE_BYTES} bytes")
+        elif (problem := _image_problem(url, content)) is not None:
+            request.refuse("messages", f"have an image {problem}")
+
+
+def _image_problem(url: str, content: bytes) -> str | None:
+    """What is wrong with an image (chat §9.2)."""
+    if len(content) > MAX_IMAGE_BYTES:
+        return f"of more than {MAX_IMAGE_BYTES} bytes"
+    if not content.startswith(_SIGNATURES):
+        return "that is neither PNG nor JPEG"
+    size = size_of(url)
+    if size is None:
+        return "that cannot be read"
+    return f"of {size[0]} x {size[1]} pixels; the longest side may have {MAX_SIDE}" if max(size) > MAX_SIDE else None
 
 
 def _images(messages: Sequence[Message]) -> Iterator[str]:
