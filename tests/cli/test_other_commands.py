@@ -142,7 +142,8 @@ def test_a_mistake_that_the_service_finds_is_a_failure(sogni: Run, supernet: Loc
 
 
 @pytest.mark.parametrize(
-    "options", [("--spark", "much"), ("--sogni", "-1"), ("--step-time", "-1"), ("--token-rate", "-1"), ("--rest-port", "x")]
+    "options",
+    [("--spark", "much"), ("--sogni", "-1"), ("--step-time", "-1"), ("--token-rate", "-1"), ("--rest-port", "x")],
 )
 def test_an_emulator_that_cannot_be_is_wrong_usage(sogni: Run, options: tuple[str, ...]) -> None:
     result = sogni("emulator", *options)
