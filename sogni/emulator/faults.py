@@ -99,6 +99,15 @@ class StreamFault(Rule):
 
 
 @define(eq=False)
+class ToolFault(Rule):
+    """A hosted tool that fails before it begins; ``name`` None means any."""
+
+    name: str | None = None
+    code: str = "TOOL_FAILED"
+    message: str = "The tool failed"
+
+
+@define(eq=False)
 class JobFault(Rule):
     """What happens to the image number ``index`` (from 0; None: any) of a project."""
 
@@ -284,6 +293,17 @@ class Faults:
             JobFault(index=index, error=error, message=message, is_from_worker=is_from_worker, times=times)
         )
 
+    def fail_tool(
+        self,
+        name: str | None = None,
+        *,
+        code: str = "TOOL_FAILED",
+        message: str = "The tool failed",
+        times: int = 1,
+    ) -> ToolFault:
+        """Let a hosted tool fail, in a workflow or a chat, before it has made or cost anything."""
+        return self._add(ToolFault(name=name, code=code, message=message, times=times))
+
     def retry_job(
         self,
         index: int | None = None,
@@ -360,6 +380,14 @@ class Faults:
         with self._lock:
             for rule in self._live(StreamFault):
                 if fnmatchcase(path, rule.path) and (resumed or not rule.repeat):
+                    rule.fired += 1
+                    return rule
+        return None
+
+    def take_tool(self, name: str) -> ToolFault | None:
+        with self._lock:
+            for rule in self._live(ToolFault):
+                if rule.name in (None, name):
                     rule.fired += 1
                     return rule
         return None

@@ -199,6 +199,17 @@ class LocalSupernet(AccountHelpers):
         return self._now.server.call(lambda: [live_record(project) for project in state.projects])
 
     @property
+    def workflows(self) -> list[dict[str, Any]]:
+        """The durable workflows the service knows, oldest first, in the form of their REST records."""
+        server, state = self._now.server, self._now.state
+
+        def records() -> list[dict[str, Any]]:
+            runs = () if server.durables is None else server.durables.engine.runs.values()
+            return [run.wire(lambda media: media.wire(state.artifact_url(media.key))) for run in runs]
+
+        return server.call(records)
+
+    @property
     def connection_count(self) -> int:
         """The number of WebSockets open now."""
         return len(self._now.state.connections)

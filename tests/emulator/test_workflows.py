@@ -394,3 +394,23 @@ def test_the_safety_filter_withholds_unless_it_is_off(wire: Wire, supernet: Loca
     supernet.faults.flag_nsfw(times=2)
     assert "safety filter" in run(wire, still())["error"]["message"]
     assert run(wire, still(), safe_content_filter=False)["status"] == "completed"
+
+
+def test_a_tool_can_be_made_to_fail(wire: Wire, supernet: LocalSupernet) -> None:
+    fault = supernet.faults.fail_tool("finalize_response", code="BUSY", message="Not now")
+    words = step("words", "finalize_response", message="done")
+    record = run(wire, still(), words)
+    assert (record["status"], record["error"]) == (
+        "partial_failure",
+        {"code": "BUSY", "message": "Not now", "stepId": "words"},
+    )
+    assert fault.fired == 1
+    assert [entry["workflowId"] for entry in supernet.workflows] == [record["workflowId"]]
+
+
+def test_lengths_of_newer_versions_are_taken(wire: Wire) -> None:
+    long = plan(step("clip", "generate_video", prompt="a", duration=31))
+    assert wire.ask("POST", ROOT, long).status_code == 400
+    longer = plan(step("clip", "generate_video", prompt="a", duration=25, videoModel="seedance2-5"), confirm_cost=False)
+    record = ended(wire, start(wire, longer)["workflowId"])
+    assert record["waitingReason"] == "cost_approval_required"

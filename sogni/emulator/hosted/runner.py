@@ -69,6 +69,8 @@ _NEWER: Mapping[str, tuple[str, ...]] = {
 }
 """Values that newer versions of the manifest have added. Models are not listed: an unknown one is no error (tools
 §5.2)."""
+_LONGER: Mapping[str, float] = dict.fromkeys(("generate_video", "video_to_video", "sound_to_video", "extend_video"), 30)
+"""How many seconds newer versions allow instead of 20."""
 FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
 
 
@@ -133,6 +135,9 @@ class ToolRunner:
         """Run a tool. Raise ``ToolError`` when it cannot deliver, ``UserNeededError`` when somebody has to decide.
 
         A task that is cancelled meanwhile cancels what it had started."""
+        fault = self.state.faults.take_tool(call.name)
+        if fault is not None:
+            raise ToolError(fault.code, fault.message)
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
         studio = Studio(self.state, self.pool, self.fetcher, payer, call.on_paid)
         made = await self._work(call, studio)
@@ -185,12 +190,15 @@ def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection
         return dict(arguments)
     if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
         raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
+    seconds = arguments.get("duration")
+    longer = name in _LONGER and isinstance(seconds, int | float) and 20 < seconds <= _LONGER[name]
     newer = [key for key, values in _NEWER.items() if arguments.get(key) in values]
-    checked = validate_tool_arguments(name, arguments, skip_enum_properties=("model", "videoModel", *newer))
+    usual = {**arguments, "duration": 20} if longer else arguments
+    checked = validate_tool_arguments(name, usual, skip_enum_properties=("model", "videoModel", *newer))
     errors = [error for error in checked.errors if not _about(error, bound)]
     if errors:
         raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")
-    return checked.arguments
+    return {**checked.arguments, "duration": seconds} if longer else checked.arguments
 
 
 def _about(error: str, names: Collection[str]) -> bool:
