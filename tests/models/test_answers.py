@@ -11,6 +11,8 @@ from uuid import UUID
 
 import pytest
 from attrs import field, frozen
+from hypothesis import given
+from hypothesis.strategies import lists, sampled_from
 
 from sogni.errors import ProtocolError
 from sogni.models.answers import ThinkingFilter, read_answer, without_thinking
@@ -42,6 +44,13 @@ def test_a_stream_shows_what_the_whole_text_would(text: str, size: int) -> None:
     thinking = ThinkingFilter()
     shown = [thinking.feed(text[at : at + size]) for at in range(0, len(text), size)]
     assert "".join(shown) + thinking.end() == without_thinking(text)
+
+
+@given(lists(sampled_from(["<think>", "</think>", "<th", "ink>", "</", "a", " ", "\n", "<", "b"]), max_size=12))
+def test_pieces_and_the_whole_agree_on_any_text(pieces: list[str]) -> None:
+    thinking = ThinkingFilter()
+    shown = "".join(thinking.feed(piece) for piece in pieces) + thinking.end()
+    assert shown == without_thinking("".join(pieces))
 
 
 def test_text_that_cannot_be_a_tag_is_shown_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -12,8 +13,10 @@ from uuid import UUID
 
 import pytest
 from attrs import define, field, frozen
+from jsonschema import Draft202012Validator
 
 from sogni.errors import ValidationError
+from sogni.models.answers import read_answer
 from sogni.models.base import Model, local
 from sogni.models.chat import ChatCost
 from sogni.protocol.json_schema import Member, is_data_class, object_schema, schema_of
@@ -254,3 +257,24 @@ def test_names_that_cannot_be_found_are_told() -> None:
 
 def test_what_is_a_data_class() -> None:
     assert [is_data_class(it) for it in (Step, Point, str, Step("a"), datetime.now(UTC))] == [True, True] + 3 * [False]
+
+
+@pytest.mark.parametrize("kind", [Recipe, Tree, Point, list[Step], dict[str, Colour | None]], ids=str)
+def test_every_schema_is_one(kind: Any) -> None:
+    Draft202012Validator.check_schema(schema_of(kind))
+
+
+@pytest.mark.parametrize(
+    ("given", "fits"),
+    [
+        ({"title": "Soup", "steps": [{"text": "Boil"}], "main": {"text": "Boil", "minutes": 3}}, True),
+        ({"title": "Soup", "steps": [], "main": {"text": "Boil"}, "note": None, "colour": "blue"}, True),
+        ({"title": "Soup", "steps": [{}], "main": {"text": "Boil"}}, False),
+        ({"title": "Soup", "steps": [], "main": {"text": "Boil"}, "colour": "mauve"}, False),
+        ({"title": "Soup", "steps": [], "main": {"text": "Boil"}, "more": 1}, False),
+    ],
+)
+def test_what_a_schema_lets_through_can_be_read(given: dict[str, Any], fits: bool) -> None:
+    assert Draft202012Validator(schema_of(Recipe)).is_valid(given) == fits
+    if fits:
+        assert read_answer(Recipe, json.dumps(given)).title == "Soup"
