@@ -1,0 +1,62 @@
+"""Whatever a service may send for runs, workflows, templates and records is read, and sent back as it came."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sogni import (
+    ChatRunEvent,
+    ChatRunRecord,
+    ReplayRecordSummary,
+    RunRecord,
+    WorkflowEvent,
+    WorkflowRecord,
+    WorkflowTemplate,
+)
+from sogni.models.converter import from_dict, to_dict
+from sogni.protocol.event_readers import RunEventReader, WorkflowFrameReader
+
+NAMES = [
+    "status", "title", "input", "plan", "steps", "events", "artifacts", "error", "createTime", "createdAt", "payload",
+    "sequence", "type", "at", "waiting", "timestamps", "messages", "toolCalls", "mediaContext", "finalResponse",
+    "inputs", "stages", "author", "exposeToLLM", "tags", "rounds", "schemaVersion", "schema_version", "extra", "id",
+]  # fmt: skip
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+objects = st.dictionaries(st.sampled_from(NAMES) | st.text(), values, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "required"),
+    [
+        (ChatRunEvent, {}),
+        (ChatRunRecord, {"runId": "r"}),
+        (WorkflowEvent, {}),
+        (WorkflowRecord, {"workflowId": "w"}),
+        (WorkflowTemplate, {"name": "n"}),
+        (RunRecord, {"run_id": "r"}),
+        (ReplayRecordSummary, {}),
+    ],
+)
+@given(given=objects)
+def test_any_object_is_read_and_shown(kind: type[Any], required: dict[str, str], given: dict[str, Any]) -> None:
+    made = from_dict(kind, {**given, **required})
+    assert repr(made)
+    again = to_dict(made)
+    json.dumps(again)
+    assert to_dict(from_dict(kind, again)) == again
+
+
+@pytest.mark.parametrize("reader", [RunEventReader, WorkflowFrameReader])
+@given(data=values)
+def test_any_data_of_a_stream_is_read(reader: Any, data: Any) -> None:
+    reader("x").read(f"id: 1\ndata: {json.dumps(data)}")
