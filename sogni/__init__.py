@@ -86,8 +86,6 @@ if TYPE_CHECKING:
         LLMRange,
         TextPart,
         TokenUsage,
-        ToolCall,
-        ToolCallFunction,
     )
     from .models.conversations import ConversationRecord
     from .models.converter import from_dict, to_dict
@@ -142,7 +140,14 @@ if TYPE_CHECKING:
         TemplatePage,
         WorkflowTemplate,
     )
-    from .models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
+    from .models.tools import (
+        ToolArguments,
+        ToolCall,
+        ToolCallFunction,
+        ToolExecutionProgress,
+        ToolExecutionResult,
+        ToolRound,
+    )
     from .models.transactions import Transaction, TransactionHistory, TransactionQuery
     from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from .models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep

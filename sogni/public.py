@@ -25,7 +25,7 @@ _HOMES = {
     "models.chat": (
         "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "ChatMessage",
         "ImageAddress", "ImagePart", "LLMCostEstimation", "LLMModelInfo", "LLMPreset", "LLMRange", "TextPart",
-        "TokenUsage", "ToolCall", "ToolCallFunction",
+        "TokenUsage",
     ),
     "models.conversations": ("ConversationRecord",),
     "models.converter": ("from_dict", "to_dict"),
@@ -61,7 +61,9 @@ _HOMES = {
         "MediaReference", "WorkflowArtifact", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
         "WorkflowResumption", "WorkflowSseEvent", "WorkflowStepRecord",
     ),
-    "models.tools": ("ToolArguments", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound"),
+    "models.tools": (
+        "ToolArguments", "ToolCall", "ToolCallFunction", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound",
+    ),
     "protocol.tool_arguments": ("validate_tool_arguments",),
     "protocol.run_redaction": ("redact_run_record",),
     "protocol.event_readers": ("parse_creative_workflow_sse_chunk",),

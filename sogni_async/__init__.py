@@ -69,8 +69,6 @@ if TYPE_CHECKING:
         LLMRange,
         TextPart,
         TokenUsage,
-        ToolCall,
-        ToolCallFunction,
     )
     from sogni.models.conversations import ConversationRecord
     from sogni.models.converter import from_dict, to_dict
@@ -125,7 +123,14 @@ if TYPE_CHECKING:
         TemplatePage,
         WorkflowTemplate,
     )
-    from sogni.models.tools import ToolArguments, ToolExecutionProgress, ToolExecutionResult, ToolRound
+    from sogni.models.tools import (
+        ToolArguments,
+        ToolCall,
+        ToolCallFunction,
+        ToolExecutionProgress,
+        ToolExecutionResult,
+        ToolRound,
+    )
     from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
     from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
     from sogni.models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep

@@ -11,6 +11,9 @@ from ..errors import ProtocolError
 from .answers import read_answer
 from .base import Model, local, wire
 from .converter import to_dict
+from .tools import ToolCall as ToolCall
+from .tools import ToolCallFunction as ToolCallFunction
+from .tools import ToolRound
 
 
 @frozen(kw_only=True)
@@ -75,23 +78,6 @@ class ChatCost(Model):
     cost_in_spark: Decimal | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-
-
-@frozen(kw_only=True)
-class ToolCallFunction(Model):
-    """The function a tool call names; `arguments` is a JSON text, as the model wrote it."""
-
-    name: str = ""
-    arguments: str = ""
-
-
-@frozen(kw_only=True)
-class ToolCall(Model):
-    """A call of a tool, in the OpenAI form."""
-
-    id: str = ""
-    type: str = "function"
-    function: ToolCallFunction = field(factory=ToolCallFunction)
 
 
 @frozen(kw_only=True)
@@ -169,7 +155,7 @@ class ChatCompletionResult(Model):
     worker_name: str | None = None
     cost: ChatCost | None = None
     tool_calls: list[ToolCall] | None = field(default=None, metadata=wire("tool_calls"))
-    tool_history: list[Any] | None = None
+    tool_history: list[ToolRound] | None = None
     answer_type: Any = field(default=None, metadata=local(), repr=False)
     """What `parsed` is to be: the class given as `response_format`, `Any` for any JSON, None for none."""
 

@@ -1,4 +1,4 @@
-"""Tools in a conversation: checked arguments, how an execution goes and what came of it (tools §3, §4)."""
+"""Tools in a conversation: calls, checked arguments, executions and what came of them (chat §2.6; tools §3, §4)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from attrs import field, frozen
 
 from ..redaction import redact
 from .base import Model
-from .chat import ToolCall
 
 
 def _unsigned(urls: list[str] | None) -> str:
     """Addresses without what signs them."""
     return repr(urls and [redact(url) for url in urls])
+
+
+@frozen(kw_only=True)
+class ToolCallFunction(Model):
+    """The function a tool call names; `arguments` is a JSON text, as the model wrote it."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+@frozen(kw_only=True)
+class ToolCall(Model):
+    """A call of a tool, in the OpenAI form."""
+
+    id: str = ""
+    type: str = "function"
+    function: ToolCallFunction = field(factory=ToolCallFunction)
 
 
 @frozen(kw_only=True)

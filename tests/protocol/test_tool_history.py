@@ -9,6 +9,7 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.models.chat import ChatCompletionResult, ToolCall
+from sogni.models.converter import from_dict, to_dict
 from sogni.models.tools import ToolExecutionResult, ToolRound
 from sogni.protocol.tool_history import made_in, names_of, results_of, turns_of, wants_tools
 from sogni.protocol.tool_media import Made
@@ -83,3 +84,9 @@ def test_media_of_tools_get_names() -> None:
     assert names_of([video], 7) == (["c"], ["generate_video-7"])
     with pytest.raises(ValidationError, match="results must be a ToolExecutionResult"):
         results_of("https://x")
+
+
+def test_an_answer_with_its_rounds_survives_a_round_trip() -> None:
+    rounds = [ToolRound(tool_calls=[ToolCall(id="1")], tool_results=[ToolExecutionResult(tool_call_id="1")])]
+    answer = ChatCompletionResult(job_id="j", tool_history=rounds)
+    assert from_dict(ChatCompletionResult, to_dict(answer)) == answer
