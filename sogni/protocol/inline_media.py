@@ -132,7 +132,7 @@ def is_trusted_address(text: str) -> bool:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return False
-    plain = parts.scheme == "https" and "@" not in parts.netloc and "\\" not in text
+    plain = parts.scheme == "https" and "@" not in parts.netloc and "\\" not in text and text.isprintable()
     return plain and bool(_HOST.fullmatch(host)) and bool(_TRUSTED.fullmatch(host))
 
 

@@ -188,6 +188,8 @@ def test_the_services_own_stores_are_trusted(text: str) -> None:
         "https://example.com\\.sogni.ai/a",
         "https://cdn.sogni.ai:port/a",
         "https://cdn.sogni.ai./a",
+        "https://cdn.sogni\n.ai/a",
+        "https://cdn.sogni。ai/a",
         "https://[::1/a",
         "https://s3.amazonaws.com/bucket/a",
         "https://a.b.amazonaws.com/",
