@@ -26,7 +26,9 @@ from .workflow_progress import WorkflowProgress
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from ..api.event_streams import EventStream
     from ..client import SogniClient
+    from ..models.workflows import WorkflowSseEvent
 
 _COLOURS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
 
@@ -38,11 +40,24 @@ def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet
     """
     limit = check_seconds("timeout", timeout)
     progress = WorkflowProgress(workflow_id)
-    try:
-        with _showing(progress, quiet=quiet) as tell:
-            return _followed(client, progress, limit, tell)
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; workflow {workflow_id} goes on") from None
+    with (
+        _showing(progress, quiet=quiet) as tell,
+        client.workflows.stream_events(workflow_id) as frames,
+        _closing(frames.close, limit) as late,
+    ):
+        following = in_background(lambda: _followed(client, progress, frames, tell))
+        try:
+            while not wait([following], TURN).done:
+                pass
+        except KeyboardInterrupt:
+            frames.close()
+            wait([following], CREATED_WITHIN)
+            raise Interrupted(f"interrupted; workflow {workflow_id} goes on") from None
+        record = following.result()
+    if late.is_set() and not _pauses(record):
+        words = f"workflow {workflow_id} has not ended within {limit:g} seconds and goes on"
+        raise SogniTimeoutError(words, phase="total", timeout=limit)
+    return record
 
 
 def begun(work: Callable[[], WorkflowRecord]) -> WorkflowRecord:
@@ -67,33 +82,26 @@ def refuse_failure(record: WorkflowRecord) -> None:
     reason = f": {why}" if why else ""
     if record.status in WORKFLOW_ENDS:
         raise SogniError(f"workflow {record.workflow_id} ended with status {record.status}{reason}")
+    if record.status != "waiting_for_user":
+        raise SogniError(f"workflow {record.workflow_id} is {record.status}, and nothing more is told of it")
     resume = f"; see 'sogni workflow resume {record.workflow_id}'"
     raise SogniError(f"workflow {record.workflow_id} waits for its user{reason}{resume}")
 
 
 def _followed(
-    client: SogniClient, progress: WorkflowProgress, limit: float | None, tell: Callable[[], None]
+    client: SogniClient, progress: WorkflowProgress, frames: EventStream[WorkflowSseEvent], tell: Callable[[], None]
 ) -> WorkflowRecord:
-    def asked() -> WorkflowRecord:
+    """The record of a workflow once it pauses, or once its frames were closed."""
+    while True:
         record = client.workflows.get(progress.workflow_id)
         progress.take_record(record)
         tell()
-        return record
-
-    with client.workflows.stream_events(progress.workflow_id) as frames, _closing(frames.close, limit) as late:
-        record = asked()
-        while not _pauses(record):
-            for frame in frames:
-                if not progress.take_frame(frame):
-                    break
-                tell()
-            else:
-                if late.is_set():
-                    words = f"workflow {progress.workflow_id} has not ended within {limit:g} seconds and goes on"
-                    raise SogniTimeoutError(words, phase="total", timeout=limit)
-                return asked()
-            record = asked()
-        return record
+        if _pauses(record) or frames.closed:
+            return record
+        for frame in frames:
+            if not progress.take_frame(frame):
+                break
+            tell()
 
 
 def _pauses(record: WorkflowRecord) -> bool:

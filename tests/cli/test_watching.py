@@ -89,3 +89,5 @@ def test_completed_is_the_only_success() -> None:
         refuse_failure(record(status="partial_failure", error={"message": "no worker"}))
     with pytest.raises(SogniError, match=r"waits for its user: insufficient_credit; see 'sogni workflow resume wf_1'"):
         refuse_failure(record(status="waiting_for_user", waitingReason="insufficient_credit"))
+    with pytest.raises(SogniError, match=r"^workflow wf_1 is running, and nothing more is told of it$"):
+        refuse_failure(record())
