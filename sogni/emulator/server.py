@@ -182,29 +182,14 @@ class Server:
             archive.open()
             store = Store(executor, time.time, archive)
             state = self._make_state(store, archive)
-            pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
-            self.tools = ToolRunner(state, pool)
-            self.durables = Durables.of(state, self.tools, self._setup.workflow_limit)
-            self.language = Language.of(
-                state,
-                self.tools,
-                self.durables.desk,
-                self.pace,
-                script=self._setup.chat,
-                executor=thinkers,
-                workers=self._setup.workers,
-                token_rate=self._setup.token_rate,
-            )
-            endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
-            endpoint.serve_projects(Intake(state, pool))
+            endpoint, pool = self._put_together(state, thinkers)
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
             listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
             self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
             self.socket_endpoint = f"ws://{listeners[1].address}"
             self.pace.running.set()
             pool.start()
-            self.durables.engine.go_on_all()
-            self.language.runs.go_on_all()
+            self._go_on()
             self._ready.set_result(state)
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
@@ -224,6 +209,31 @@ class Server:
             if store is not None:
                 store.close()
             archive.close()
+
+    def _put_together(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
+        """Make the parts that work, with what an earlier emulator kept."""
+        pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
+        self.tools = ToolRunner(state, pool)
+        self.durables = Durables.of(state, self.tools, self._setup.workflow_limit)
+        self.language = Language.of(
+            state,
+            self.tools,
+            self.durables.desk,
+            self.pace,
+            script=self._setup.chat,
+            executor=thinkers,
+            workers=self._setup.workers,
+            token_rate=self._setup.token_rate,
+        )
+        endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
+        endpoint.serve_projects(Intake(state, pool))
+        return endpoint, pool
+
+    def _go_on(self) -> None:
+        """Work on what an earlier emulator left unfinished; only now are there URLs for it."""
+        if self.durables is not None and self.language is not None:
+            self.durables.engine.go_on_all()
+            self.language.runs.go_on_all()
 
     async def _end_tasks(self) -> None:
         """End what the listeners left behind: the handlers of frozen connections."""

@@ -87,14 +87,12 @@ class LocalSupernet(AccountHelpers):
         data: str | os.PathLike[str] | None = None,
         workflow_limit: int = 20,
     ) -> None:
-        if workers < 1:
-            raise ValueError("workers must be at least 1")
-        if workflow_limit < 1:
-            raise ValueError("workflow_limit must be at least 1")
-        if step_time < 0:
-            raise ValueError("step_time must not be negative")
-        if token_rate is not None and token_rate < 0:
-            raise ValueError("token_rate must not be negative")
+        for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1")
+        for name, rate in (("step_time", step_time), ("token_rate", token_rate)):
+            if rate is not None and rate < 0:
+                raise ValueError(f"{name} must not be negative")
         owned = balance
         if not isinstance(owned, Balance):
             owned = Balance(spark=owned.get("spark", 0), sogni=owned.get("sogni", 0))
