@@ -23,6 +23,7 @@ from .waiting import Deadline, wait_turn
 _PIECE = 64 * 1024
 _MOST_AHEAD = 16
 """Pieces read before somebody takes them; then the service has to wait."""
+_TURN_SECONDS = 0.5
 _DROPPED = "the event stream belongs to the process that this one was forked from"
 
 
@@ -58,6 +59,7 @@ class EventBody:
     def close(self) -> None:
         """Close the connection, in any thread; repeatable. Who reads it finds its end."""
         self._finalizer()
+        self._inbox.wake()
 
     def abandon_after_fork(self) -> None:
         """Close the inherited descriptor; the parent reads on."""
@@ -90,8 +92,14 @@ class _Inbox:
         self._pieces.append(piece)
         self._ended = not piece
         self.news.set()
-        if len(self._pieces) > _MOST_AHEAD and not self.closed:
-            self.room.wait()
+        while len(self._pieces) > _MOST_AHEAD and not self.closed:
+            # In turns: nobody wakes it when the body was dropped.
+            self.room.wait(_TURN_SECONDS)
+
+    def wake(self) -> None:
+        """Have both sides look again."""
+        self.room.set()
+        self.news.set()
 
     def fail(self, error: Exception) -> None:
         """Keep why nothing more comes."""
@@ -113,10 +121,8 @@ class _Inbox:
 
 
 def _end(inbox: _Inbox, connection: socket.socket | None) -> None:
-    """Have the receiving thread end. Never blocks; may be called by the garbage collector."""
+    """Have the receiving thread end. Takes no lock: the garbage collector may call it wherever one is held."""
     inbox.closed = True
-    inbox.room.set()
-    inbox.news.set()
     if connection is not None:
         # Not the method of a TLS socket, which changes what the other thread is using.
         with suppress(OSError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -26,8 +25,6 @@ class EventStream(Generic[T]):
         self._engine = engine
         self._feed = feed
         self._turn = asyncio.Lock()
-        self._finalizer = weakref.finalize(self, feed.close)
-        self._finalizer.atexit = False
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self

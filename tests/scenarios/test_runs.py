@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from sogni.emulator import LocalSupernet
 from sogni.emulator.journal import RecordedRequest, RecordedUpgrade
 from sogni.errors import ApiError, ClientClosedError, NotFoundError, ValidationError
-from tests.scenarios.conftest import SOON, Sdk
+from tests.scenarios.conftest import SOON, Sdk, until
 
 STREAM = "*/events/stream"
 PICTURE = "Draw a red kite at 256x256"
@@ -162,6 +164,16 @@ async def test_leaving_a_stream_closes_its_connection(sdk: Sdk, client: Any) -> 
     assert stream.closed
     assert await sdk.collect(stream) == []
     assert stream.last_event_id is not None
+
+
+async def test_a_stream_that_is_dropped_closes_its_connection(sdk: Sdk, client: Any) -> None:
+    run = await create(sdk, client, PICTURE, runtime_config={"require_job_confirmation": True})
+    stream = client.chat.runs.stream_events(run.run_id)
+    first = await (sdk.call(next, stream) if sdk.blocking else anext(stream))
+    assert first.sequence == 1
+    del stream
+    gc.collect()
+    await until(lambda: not [it for it in threading.enumerate() if it.name == "sogni-events"])
 
 
 async def test_closing_the_client_ends_what_waits(sdk: Sdk, supernet: LocalSupernet) -> None:
