@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from attrs import field, frozen
 
@@ -14,6 +14,8 @@ from .converter import to_dict
 from .tools import ToolCall as ToolCall
 from .tools import ToolCallFunction as ToolCallFunction
 from .tools import ToolRound
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -166,10 +168,15 @@ class ChatCompletionResult(Model):
         Plain JSON values when the format was a schema or `json_object`, None when no JSON was asked for. Thinking
         is left out. Raises `ProtocolError` with the path of what does not fit (`$.steps[0].minutes`).
         """
-        if self.answer_type is None:
-            return None
+        return None if self.answer_type is None else self.parsed_as(self.answer_type)
+
+    def parsed_as(self, kind: type[T]) -> T:
+        """Return what the JSON of the answer holds as an instance of `kind`, whatever was asked for; typed.
+
+        Raises `ProtocolError` with the path of what does not fit.
+        """
         try:
-            return read_answer(self.answer_type, self.content)
+            return read_answer(kind, self.content)
         except ProtocolError as error:
             if self.finish_reason == "length":
                 error.add_note("the answer was cut off at max_tokens")

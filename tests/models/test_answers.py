@@ -176,6 +176,12 @@ def test_a_result_holds_what_was_asked_for() -> None:
     assert pickle.loads(pickle.dumps(made)).parsed == Recipe("x")
 
 
+def test_any_answer_can_be_read_as_a_class() -> None:
+    assert result('{"title": "x"}').parsed_as(Recipe).title == "x"
+    with pytest.raises(ProtocolError, match=r"\$\.title"):
+        result("{}", answer_type=Any).parsed_as(Recipe)
+
+
 def test_an_answer_that_was_cut_off_says_so() -> None:
     with pytest.raises(ProtocolError) as caught:
         result("{", answer_type=Recipe, finish_reason="length").parsed
