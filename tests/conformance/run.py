@@ -31,6 +31,10 @@ AREAS = (
     "account",
     "errors",
     "transport",
+    "chat",
+    "workflows",
+    "templates",
+    "replay",
 )
 FAILURES = ("fail", "hang")
 TIME_LIMIT_SECONDS = 300
