@@ -185,6 +185,10 @@ def test_texts_are_composed_from_their_arguments(wire: Wire, supernet: LocalSupe
     before = supernet.account.balance.sogni
     assert execute(wire, "enhance_prompt", prompt="a kite")["enhanced_prompt"].startswith("a kite, ")
     assert execute(wire, "enhance_prompt", prompt="a kite", prompt_mode="preserve")["enhanced_prompt"] == "a kite"
+    for target, part in (("video_prompt", "motion"), ("edit_prompt", "unchanged")):
+        assert part in execute(wire, "enhance_prompt", prompt="a kite", target_output=target)["enhanced_prompt"]
+    long = execute(wire, "enhance_prompt", prompt="word " * 50, prompt_mode="compress")["enhanced_prompt"]
+    assert len(long.split()) == 24
     lyrics = execute(wire, "compose_lyrics", prompt="a song about rain", duration_seconds=120)
     assert all(part in lyrics["lyrics"] for part in ("[Verse]", "[Chorus]", "[Bridge]", "rain"))
     music = execute(wire, "compose_instrumental", prompt="calm piano")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sogni.emulator.llm.asking import Asking
 from sogni.emulator.llm.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.llm.responder import Responder
+from sogni.emulator.llm.values import Filler
 from tests.emulator.chatting import assistant, picture, seeing, system, user
 from tests.emulator.wire import Payload
 
@@ -196,6 +197,37 @@ def test_json_to_a_schema_holds_what_the_text_says() -> None:
 @pytest.mark.parametrize("text", ["I love the 7 red apples and 12 pears of Ada.", "", "Nothing.", "-1.5 ? “x”"])
 def test_json_to_a_schema_is_valid_whatever_is_said(schema: Payload, text: str) -> None:
     json_of(schema, text or user(""))
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "text", "value"),
+    [
+        ("contact", {"type": "string", "format": "email"}, "Write to ada@example.com soon.", "ada@example.com"),
+        ("link", {"type": "string", "format": "uri"}, "See https://example.com/a, please", "https://example.com/a"),
+        ("day", {"type": "string", "format": "date"}, "on 2026-03-04 at noon", "2026-03-04"),
+        ("moment", {"type": "string", "format": "date-time"}, "on 2026-03-04", "2026-03-04T12:00:00Z"),
+        ("email", {"type": "string"}, "Write to ada@example.com", "ada@example.com"),
+        ("start_time", {"type": "string"}, "Meet Bob at 14:30 today", "14:30"),
+        ("from", {"type": "string"}, "Fly from Oslo to Rome", "Oslo"),
+        ("to", {"type": "string"}, "Fly from Oslo to Rome", "Rome"),
+        ("unit", {"type": "string"}, "in Oslo in celsius", "celsius"),
+        ("code", {"type": "string", "pattern": "^[A-Z]{2}\\d+$"}, "the part AB12 is missing", "AB12"),
+        ("query", {"type": "string"}, "Search for articles about red kites.", "articles about red kites"),
+        ("colour", {"type": "string", "default": "blue"}, "any", "blue"),
+        ("kind", {"const": 7}, "any", 7),
+        ("sizes", {"type": "array", "items": {"type": "integer"}}, "sizes 3, 4 and 5", [3, 4, 5]),
+        ("people", {"type": "array", "items": {"type": "string"}}, "Invite: Ada, Bob and Eve", ["Ada", "Bob", "Eve"]),
+        ("pair", {"type": "array", "items": [{"type": "integer"}, {"const": "x"}]}, "5", [5, "x"]),
+        ("sentiment", {"enum": ["positive", "negative", "neutral"]}, "I love it", "positive"),
+        ("sentiment", {"enum": ["positive", "negative", "neutral"]}, "It is terrible", "negative"),
+        ("sentiment", {"enum": ["positive", "negative", "neutral"]}, "It is there", "neutral"),
+        ("share", {"type": "number", "exclusiveMaximum": 3, "multipleOf": 0.5}, "9", 2.5),
+        ("nothing", {"type": "null"}, "any", None),
+    ],
+)
+def test_values_are_found_in_what_is_said(name: str, schema: Payload, text: str, value: Any) -> None:
+    whole = {"type": "object", "properties": {name: schema}, "required": [name]}
+    assert Filler(text, text, whole).fill(whole) == {name: value}
 
 
 def test_json_objects_have_the_keys_that_are_named() -> None:

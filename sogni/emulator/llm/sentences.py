@@ -98,7 +98,9 @@ def topic(text: str) -> str | None:
 def items(text: str) -> list[str]:
     """The entries of an enumeration: "apples, pears and plums"."""
     listed = text.rpartition(":")[2] if ":" in text else text
-    found = re.search(r"((?:[\w'-]+(?: [\w'-]+)?, )+(?:and |or )?[\w'-]+|[\w'-]+ and [\w'-]+)", listed)
+    found = re.search(
+        r"((?:[\w'-]+(?: [\w'-]+)?, )+(?:and |or )?[\w'-]+(?: (?:and|or) [\w'-]+)?|[\w'-]+ and [\w'-]+)", listed
+    )
     if found is None:
         return []
     return [entry for entry in re.split(r",\s*(?:and |or )?| and | or ", found[1]) if entry]
