@@ -87,8 +87,9 @@ class ChatRun:
             self.completed = self.updated
 
     def happened(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> None:
-        self.log.append(type, payload, ends=ends)
+        # First: the log keeps the run with the event.
         self.updated = self.log.clock()
+        self.log.append(type, payload, ends=ends)
 
     def keep(self, call: Called, media: list[Media], urls: list[str]) -> None:
         """Note what a tool made."""
