@@ -21,21 +21,6 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Path(__file__).with_name("known.json")
 PACKAGES = ("sogni", "sogni_async")
-AREAS = (
-    "create-image",
-    "create-video",
-    "create-audio",
-    "lifecycle",
-    "estimates",
-    "catalogue",
-    "account",
-    "errors",
-    "transport",
-    "chat",
-    "workflows",
-    "templates",
-    "replay",
-)
 FAILURES = ("fail", "hang")
 TIME_LIMIT_SECONDS = 300
 
@@ -72,7 +57,6 @@ def play(vectors: Path, package: str) -> Played:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.json")
         command = [sys.executable, "run.py", "--package", package, "--jobs", "2", "--json", str(report)]
-        command += [part for area in AREAS for part in ("--area", area)]
         # The vectors may be read-only, and their folder is not ours to write caches to.
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
