@@ -17,6 +17,7 @@ from .api.replay import Replay
 from .api.stats import Stats
 from .api.workflows import Workflows
 from .flows import account, health, sending, signing_in
+from .listening import Listening
 from .models.health import HealthReport
 from .protocol.client_state import CLIENT_EVENTS
 from .protocol.job_state import JobState
@@ -25,7 +26,6 @@ from .protocol.project_state import ProjectState
 from .redaction import redact
 from .settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
-from .views import Listening
 
 
 class SogniClient(Listening):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from sogni.flows import account, health, sending, signing_in
+from sogni.listening import Listening
 from sogni.models.health import HealthReport
 from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
@@ -17,7 +18,6 @@ from sogni.protocol.listeners import Listeners
 from sogni.protocol.project_state import ProjectState
 from sogni.redaction import redact
 from sogni.settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
-from sogni.views import Listening
 
 from .api.account import Account, CurrentAccount
 from .api.chat import Chat

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from ..flows import account, money, signing_in, subscriptions
+from ..listening import Listening
 from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
 from ..models.rewards import Reward
 from ..models.session import Session, Wallet
@@ -15,7 +16,6 @@ from ..models.transactions import Transaction, TransactionHistory, TransactionQu
 from ..protocol.account_state import ACCOUNT_EVENTS
 from ..protocol.listeners import Listeners
 from ..settings import Network
-from ..views import Listening
 
 
 class CurrentAccount(Listening):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack, overload
 
 from ..flows import chat, tool_rounds
+from ..listening import Listening
 from ..machine.run_recording import asking
 from ..models.base import TokenType
 from ..models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
@@ -15,7 +16,6 @@ from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.conversation import History
 from ..protocol.listeners import Listeners
 from ..protocol.tool_functions import refuse_async
-from ..views import Listening
 from .chat_tools import ChatTools
 from .conversation import Conversation
 from .hosted_chat import HostedChat

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from ..flows.requests import ask
 from ..flows.sending import send_frame
 from ..flows.signing_in import authenticate
+from ..listening import Listening
 from ..models.session import TokenPair
 from ..protocol.http import HttpCall, query
 from ..protocol.listeners import Listeners
-from ..views import Listening
 
 
 class RestClient:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from ..flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
+from ..listening import Listening
 from ..models.audio_params import AudioProjectFields
 from ..models.base import TokenType
 from ..models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
@@ -19,7 +20,6 @@ from ..protocol.enhancement import EnhancementStrength
 from ..protocol.listeners import Listeners
 from ..protocol.model_families import asset_config, is_audio_id, is_video_id
 from ..settings import Network
-from ..views import Listening
 from .many import as_completed
 from .project import Project
 

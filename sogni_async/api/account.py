@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from sogni.flows import account, money, signing_in, subscriptions
+from sogni.listening import Listening
 from sogni.models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
 from sogni.models.rewards import Reward
 from sogni.models.session import Session, Wallet
@@ -15,7 +16,6 @@ from sogni.models.transactions import Transaction, TransactionHistory, Transacti
 from sogni.protocol.account_state import ACCOUNT_EVENTS
 from sogni.protocol.listeners import Listeners
 from sogni.settings import Network
-from sogni.views import Listening
 
 
 class CurrentAccount(Listening):

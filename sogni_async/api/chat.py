@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack, overload
 
 from sogni.flows import chat, tool_rounds
+from sogni.listening import Listening
 from sogni.machine.run_recording import asking
 from sogni.models.base import TokenType
 from sogni.models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
@@ -14,7 +15,6 @@ from sogni.protocol.chat_request import DEFAULT_MODEL, check_names
 from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.conversation import History
 from sogni.protocol.listeners import Listeners
-from sogni.views import Listening
 
 from .chat_tools import ChatTools
 from .conversation import Conversation

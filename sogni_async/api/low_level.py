@@ -9,10 +9,10 @@ from typing import Any, Literal
 from sogni.flows.requests import ask
 from sogni.flows.sending import send_frame
 from sogni.flows.signing_in import authenticate
+from sogni.listening import Listening
 from sogni.models.session import TokenPair
 from sogni.protocol.http import HttpCall, query
 from sogni.protocol.listeners import Listeners
-from sogni.views import Listening
 
 
 class RestClient:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sogni.flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
+from sogni.listening import Listening
 from sogni.models.audio_params import AudioProjectFields
 from sogni.models.base import TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
@@ -19,7 +20,6 @@ from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.model_families import asset_config, is_audio_id, is_video_id
 from sogni.settings import Network
-from sogni.views import Listening
 
 from .many import wait
 from .project import Project
