@@ -142,7 +142,8 @@ def asks(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
-async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, tmp_path: Path, streamed: bool) -> None:
     seen: list[tuple[str, str]] = []
     result = await sdk.call(
         client.chat.completions.create,
@@ -150,7 +151,12 @@ async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, tmp_path: 
         tools=sdk.SogniTools.direct,
         auto_execute_tools=True,
         on_tool_progress=lambda call, progress: seen.append((call.function.name, progress.status)),
+        stream=streamed,
     )
+    if streamed:
+        stream, chunks = result, await sdk.collect(result)
+        result = await sdk.call(stream.result)
+        assert "".join(chunk.content for chunk in chunks).endswith(result.content)
     results = [one for turn in result.tool_history for one in turn.tool_results]
     assert [(one.tool_name, one.error) for one in results] == [("generate_image", None), ("generate_video", None)]
     assert "_i2v_" in json.loads(results[1].content)["model"]
