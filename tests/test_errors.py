@@ -32,13 +32,9 @@ from sogni.errors import (
     SogniTimeoutError,
     ToolLimitError,
     ValidationError,
-    api_error,
-    chat_api_error,
-    chat_error,
     is_retryable_chat_error,
-    project_error,
-    unsent_chat_error,
 )
+from sogni.protocol.failures import api_error, chat_api_error, chat_error, project_error, unsent_chat_error
 
 SECRET = "sk-live-0123456789"
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError, unsent_chat_error
+from ..errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from ..protocol.answer_format import answer_format
 from ..protocol.chat_estimate import chat_estimate_call, input_tokens, output_tokens, read_chat_estimate
 from ..protocol.chat_request import FIELDS, chat_request, check_names
 from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
+from ..protocol.failures import unsent_chat_error
 from ..protocol.tool_functions import tools_given
 from .messages import prepared
 from .requests import ask

@@ -12,10 +12,11 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
-from ..errors import SogniError, SogniTimeoutError, ValidationError, project_error
+from ..errors import SogniError, SogniTimeoutError, ValidationError
 from ..models.chat import ToolCall
 from ..models.runs import MediaContext
 from ..models.tools import ToolExecutionProgress, ToolExecutionResult
+from ..protocol.failures import project_error
 from ..protocol.field_checks import refusal
 from ..protocol.job_state import percent
 from ..protocol.project_state import ProjectState

@@ -9,14 +9,9 @@ import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from ..errors import (
-    PartialFailureError,
-    PartialResultWarning,
-    ProjectCanceledError,
-    SogniTimeoutError,
-    project_error,
-)
+from ..errors import PartialFailureError, PartialResultWarning, ProjectCanceledError, SogniTimeoutError
 from ..protocol.client_state import CONNECTION, ClientState
+from ..protocol.failures import project_error
 from ..protocol.project_state import ProjectState
 from .steps import Flow, change, clock, connect, until
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ApiError, ChatError, SogniError, chat_api_error
+from ..errors import ApiError, ChatError, SogniError
 from .chat_state import subscription_fields
+from .failures import chat_api_error
 
 
 def as_chat_error(error: SogniError) -> SogniError:

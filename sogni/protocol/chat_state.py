@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ChatError, ProtocolError, chat_error
+from ..errors import ChatError, ProtocolError
 from ..models.chat import (
     ChatCompletionChunk,
     ChatCompletionResult,
@@ -20,6 +20,7 @@ from ..models.chat import (
     ToolCallFunction,
 )
 from ..models.converter import read
+from .failures import chat_error
 from .outbox import Outbox
 
 

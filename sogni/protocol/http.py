@@ -18,9 +18,10 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from ..errors import ProtocolError, SogniError, api_error
+from ..errors import ProtocolError, SogniError
 from ..models.converter import read
 from ..redaction import without_tokens
+from .failures import api_error
 
 Host = Literal["rest", "socket", "storage"]
 T = TypeVar("T")

@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ApiError, api_error
+from ..errors import ApiError
 from ..models.converter import read, wire_form
 from ..models.templates import TemplatePage, WorkflowTemplate
 from . import field_checks as checks
+from .failures import api_error
 from .http import HttpCall, HttpReply, error_of, get, post
 from .json_values import json_object
 from .resource_ids import path_segment
