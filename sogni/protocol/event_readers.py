@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -32,7 +33,7 @@ _WORKFLOW_ENDS = frozenset({"completed", "failed", "cancelled"})
 """What ends the iteration; `partial_failure` only lets the service end it (workflows §3)."""
 
 
-class EventReader(Generic[T]):
+class EventReader(ABC, Generic[T]):
     """What was read of one stream.
 
     `finished`: the last event was the end. `may_finish`: it may be, so that a stream which ends now has ended.
@@ -50,13 +51,13 @@ class EventReader(Generic[T]):
         self._read_before = -math.inf if (number := _number(position)) is None else number
 
     @property
+    @abstractmethod
     def may_finish(self) -> bool:
         """Whether nothing more is to be expected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self) -> HttpCall:
         """The request for what comes after the last event that was read."""
-        raise NotImplementedError
 
     def read(self, block: str) -> T | None:
         """The event in a block; None for what is none, and for one that is known."""
@@ -70,8 +71,8 @@ class EventReader(Generic[T]):
             return None
         return self._event(block, fields)
 
-    def _event(self, block: str, fields: Fields) -> T | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _event(self, block: str, fields: Fields) -> T | None: ...
 
     def _is_new(self, event: str | None) -> bool:
         """Whether an event was not read before; from now on it was."""
