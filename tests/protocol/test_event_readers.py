@@ -16,7 +16,6 @@ from sogni.models.runs import ChatRunEvent
 from sogni.models.workflows import WorkflowSseEvent
 from sogni.protocol.event_readers import (
     STREAM_HEADERS,
-    EventReader,
     RunEventReader,
     WorkflowFrameReader,
     parse_creative_workflow_sse_chunk,
@@ -26,13 +25,6 @@ from sogni.protocol.sse import SseDecoder
 
 def run_block(**data: Any) -> str:
     return f"data: {json.dumps(data)}"
-
-
-def test_a_reader_of_nothing_reads_nothing() -> None:
-    reader: EventReader[Any] = EventReader(None)
-    for use in (lambda: reader.may_finish, reader.call, lambda: reader.read("data: 1")):
-        with pytest.raises(NotImplementedError):
-            use()
 
 
 # -- runs ----------------------------------------------------------------------
