@@ -105,7 +105,7 @@ AS_GIVEN: dict[str, Any] = {
         ({"billing_mode": ""}, {}),
         ({"think": False}, {"chat_template_kwargs": {"enable_thinking": False}}),
         ({"think": True, "chat_template_kwargs": {}}, {"chat_template_kwargs": {}}),
-        (dict.fromkeys(FIELDS), {}),
+        (dict.fromkeys(sorted(FIELDS)), {}),
     ],
     ids=str,
 )

@@ -301,7 +301,7 @@ class Handle:
             },
         ),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_the_wire_form(value: Any, expected: Any) -> None:
     assert expected == to_dict(value)

@@ -56,7 +56,7 @@ def roles(supernet: LocalSupernet) -> list[str]:
 
 
 async def test_a_video_starts_from_its_image(sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
-    project = await film(sdk, client, WAN.format("i2v"), reference_image=FACE)
+    project = await film(sdk, client, WAN.format("i2v"), reference_image=FACE, seed=1)
     assert await sdk.call(project.wait, timeout=SOON) is project
     (path,) = await sdk.call(project.save, tmp_path)
     video = opened(path.read_bytes())
