@@ -108,13 +108,10 @@ def _text(text: str, secrets: list[str], depth: int) -> str:
     return _plain(text, secrets)
 
 
-def _plain(text: str, secrets: list[str]) -> str:
+def _plain(text: str, secrets: list[str], passes: int = MOST_PASSES) -> str:
     """A text without what looks like a secret; again until nothing changes, because a rule can lay bare another."""
-    for _ in range(MOST_PASSES):
-        before, text = text, _once(text, secrets)
-        if text == before:
-            break
-    return text
+    cleaned = _once(text, secrets)
+    return cleaned if cleaned == text or passes == 1 else _plain(cleaned, secrets, passes - 1)
 
 
 def _once(text: str, secrets: list[str]) -> str:

@@ -137,9 +137,12 @@ def test_who_takes_over_an_app_id_goes_on_with_its_completion(wire: Wire, supern
     frames = wire.until(lambda name, _: name == "jobTokens")
     with Wire(supernet) as other:
         other.connect()
-        frames += read_until_cut(wire)
-        frames += read_to_end(other)
-    assert text_of(frames) == whole
+        before = text_of(frames + read_until_cut(wire))
+        after = text_of(read_to_end(other))
+    assert whole.startswith(before)
+    assert whole.endswith(after)
+    # A piece that was just being written to the one is written to the other, too: they are two clients.
+    assert len(before) + len(after) >= len(whole)
 
 
 def test_a_silent_connection_takes_nothing(wire: Wire, supernet: LocalSupernet) -> None:
