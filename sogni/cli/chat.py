@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from ..errors import ApiError, ChatError, ProtocolError, SogniTimeoutError
+from ..errors import ApiError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
 from ..models.answers import ThinkingFilter, without_thinking
 from ..models.converter import to_dict
 from ..protocol.chat_request import DEFAULT_MODEL
@@ -178,7 +178,13 @@ def _question(prompt: str | None) -> str | None:
 def _parts(images: tuple[Path, ...]) -> list[Any]:
     from ..machine.vision import image_part
 
-    return [image_part(path, resize=True) for path in images]
+    parts = []
+    for path in images:
+        try:
+            parts.append(image_part(path, resize=True))
+        except ValidationError as error:
+            raise ValidationError(f"--image {path}: {error.message}", field="image") from error
+    return parts
 
 
 def answer(

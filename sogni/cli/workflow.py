@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..machine.plan_files import load_plan, located
+from ..machine.plan_files import file_findings
 from ..models.converter import to_dict
 from ..models.workflows import WorkflowRecord
 from .access import JSON, Access, accessing
@@ -89,7 +89,7 @@ def start(
 @JSON
 def check(plan: str, local: bool, as_json: bool) -> None:
     """Check a PLAN file, its tools and arguments too; sends nothing."""
-    found = located(plan, load_plan(plan).check())
+    found = file_findings(plan)
     if as_json:
         print_json([to_dict(it) for it in found])
     else:

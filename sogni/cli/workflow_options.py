@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..machine.plan_files import SUFFIXES, load_plan, located
+from ..machine.plan_files import SUFFIXES, file_findings, load_plan
 from ..models.workflows import MediaReference
-from ..protocol.plan_check import plan_findings, refuse
+from ..protocol.plan_check import refuse
 
 if TYPE_CHECKING:
     from ..client import SogniClient
@@ -29,9 +29,8 @@ def plan_or_template(plan: str, inputs: Mapping[str, Any], media: Sequence[str],
         return {"workflow_id": plan, "inputs": dict(inputs) or None}
     if inputs:
         raise click.UsageError("--input belongs to a template: give its id as PLAN, not a file")
-    loaded = load_plan(plan)
-    refuse(located(plan, plan_findings(loaded, media_references=media, whole=strict)))
-    return {"input": loaded, "strict": strict}
+    refuse(file_findings(plan, media_references=media, whole=strict))
+    return {"input": load_plan(plan), "strict": strict}
 
 
 def read_inputs(pairs: Iterable[str]) -> dict[str, Any]:

@@ -41,9 +41,12 @@ def load_plan(path: str | os.PathLike[str]) -> WorkflowInput:
     return read(WorkflowInput, wire, str(path))
 
 
-def located(path: str | os.PathLike[str], findings: Sequence[PlanFinding]) -> list[PlanFinding]:
-    """Findings about a plan that was read from a file, each message with the file and the line of its step."""
-    return _located(path, read_values(path)[1], findings)
+def file_findings(
+    path: str | os.PathLike[str], *, media_references: Any = None, whole: bool = True
+) -> list[PlanFinding]:
+    """What `plan_findings` says about the plan in a file, with file and line. ValidationError, OSError as above."""
+    value, lines = read_values(path)
+    return _located(path, lines, plan_findings(value, media_references=media_references, whole=whole))
 
 
 def read_values(path: str | os.PathLike[str]) -> Parsed:

@@ -83,7 +83,9 @@ def _redrawn(content: bytes) -> bytes:
             plain = picture if picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert("RGBA")
             plain.save(buffer, format="PNG")
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-        raise refusal(_NAME, str(error)[:80], "an image that Pillow can read") from error
+        # What Pillow says names our buffer, not the image.
+        allowed = "an image that Pillow can read"
+        raise refusal(_NAME, "another file", allowed, f"{_NAME} is not {allowed}") from error
     return buffer.getvalue()
 
 

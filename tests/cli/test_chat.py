@@ -101,7 +101,7 @@ def test_an_answer_that_is_no_json_is_a_failure(sogni: Run, supernet: LocalSuper
         ([], "there is nothing to ask"),
         (["--json"], "--json and --json-schema need a PROMPT"),
         (["hi", "--image", "nowhere.png"], "cannot read nowhere.png"),
-        (["hi", "--image", "text.png"], "an image that Pillow can read"),
+        (["hi", "--image", "text.png"], "--image text.png: image is not an image that Pillow can read"),
         (["hi", "--json-schema", "nowhere.json"], "No such file"),
         (["hi", "--json-schema", "text.png"], "Expecting value"),
         (["hi", "--json-schema", "list.json"], "does not hold a JSON schema"),

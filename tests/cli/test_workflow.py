@@ -279,6 +279,10 @@ def test_strict_refuses_what_check_finds(sogni: Run, supernet: LocalSupernet, tm
         2,
         "sogni: bad.json:1: step 'boat': arguments.prompt must be a text, not 5 (argument)\n",
     )
+    wrong = {**BAD["steps"][0], "depends_on": [_need("gone")]}
+    (tmp_path / "worse.json").write_text(json.dumps({"steps": [wrong]}))
+    rules = [row.split("\t")[1] for row in sogni("workflow", "check", "worse.json").stdout.splitlines()]
+    assert rules == ["unknown-step", "argument"]
     checked = sogni("workflow", "check", "bad.json")
     assert checked.exit_code == 2
     assert checked.stdout == "error\targument\tbad.json:1: step 'boat': arguments.prompt must be a text, not 5\n"
