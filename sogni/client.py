@@ -6,16 +6,13 @@ import os
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .api.account import Account, CurrentAccount
-from .api.chat import Chat
 from .api.low_level import ApiClient
 from .api.project import Project
 from .api.projects import Projects
-from .api.replay import Replay
 from .api.stats import Stats
-from .api.workflows import Workflows
 from .flows import account, health, sending, signing_in
 from .listening import Listening
 from .models.health import HealthReport
@@ -26,6 +23,12 @@ from .protocol.project_state import ProjectState
 from .redaction import redact
 from .settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
+
+if TYPE_CHECKING:
+    # What scripts that only make media never use is loaded when it is asked for.
+    from .api.chat import Chat
+    from .api.replay import Replay
+    from .api.workflows import Workflows
 
 
 class SogniClient(Listening):
@@ -90,9 +93,9 @@ class SogniClient(Listening):
         self._supernet: Any = None
         self._projects = Projects(self._engine)
         self._account = Account(self._engine)
-        self._chat = Chat(self._engine)
-        self._workflows = Workflows(self._engine)
-        self._replay = Replay(self._engine)
+        self._chat: Chat | None = None
+        self._workflows: Workflows | None = None
+        self._replay: Replay | None = None
         self._stats = Stats(self._engine)
         self._current_account = CurrentAccount(self._engine)
         self._api_client = ApiClient(self._engine)
@@ -203,6 +206,10 @@ class SogniClient(Listening):
     @property
     def chat(self) -> Chat:
         """Language models."""
+        if self._chat is None:
+            from .api.chat import Chat
+
+            self._chat = Chat(self._engine)
         return self._chat
 
     @property
@@ -213,11 +220,19 @@ class SogniClient(Listening):
     @property
     def workflows(self) -> Workflows:
         """Durable workflows and their templates."""
+        if self._workflows is None:
+            from .api.workflows import Workflows
+
+            self._workflows = Workflows(self._engine)
         return self._workflows
 
     @property
     def replay(self) -> Replay:
         """Replay records."""
+        if self._replay is None:
+            from .api.replay import Replay
+
+            self._replay = Replay(self._engine)
         return self._replay
 
     @property

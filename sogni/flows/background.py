@@ -11,7 +11,7 @@ from typing import assert_never
 from ..protocol import chores
 from .account import fetch_account
 from .catalogue import name_models
-from .chat import end_lost_chats
+from .lost_chats import end_lost_chats
 from .recovery import check_liveness, give_up, poll, reconcile, resend
 from .refreshing import exchange
 from .requests import FAILURES

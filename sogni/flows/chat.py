@@ -20,7 +20,7 @@ from ..protocol.tool_functions import tools_given
 from .messages import prepared
 from .requests import ask
 from .sending import send_frame
-from .steps import Flow, change, connect, new_id, pause, until
+from .steps import Flow, change, connect, new_id, until
 
 R = TypeVar("R")
 
@@ -90,12 +90,6 @@ def _send(chat: ChatState, payload: dict[str, Any]) -> Flow[None]:
         raise
     except (SogniConnectionError, SogniTimeoutError) as error:
         raise unsent_chat_error(error, chat.id) from error
-
-
-def end_lost_chats() -> Flow[None]:
-    """End completions without news in time, one after the other, until none is left that waits."""
-    while (left := (yield from change(lambda state, now: state.end_lost_chats(now)))) is not None:
-        yield from pause(left)
 
 
 def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:

@@ -18,12 +18,12 @@ from sogni.errors import (
 from sogni.flows.chat import (
     begin_completion,
     complete,
-    end_lost_chats,
     estimate_completion,
     next_chunks,
     wait_for_models,
     whole_answer,
 )
+from sogni.flows.lost_chats import end_lost_chats
 from sogni.models.chat import LLMModelInfo
 from tests.flows.play import STOP, TIMEOUT, Stage, bare
 
