@@ -305,7 +305,7 @@ async def test_many_streams_get_their_own_text(sdk: Sdk, supernet: LocalSupernet
     count = 50 if sdk.blocking else 500
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(50))
     supernet.chat.rate(200)
-    supernet.chat.reply(lambda messages: f"Answer to {messages[-1]['content']}: " + "word " * 20, times=None)
+    supernet.chat.reply(lambda messages: f"Answer to {messages[-1]['content']}: " + "word " * 8, times=None)
     async with sdk.client(supernet) as client:
 
         async def one(number: int) -> tuple[str, str]:
@@ -315,7 +315,7 @@ async def test_many_streams_get_their_own_text(sdk: Sdk, supernet: LocalSupernet
 
         await sdk.call(client.connect, timeout=SOON)
         texts = await asyncio.gather(*(one(number) for number in range(count)))
-    expected = [f"Answer to question {number}: " + "word " * 20 for number in range(count)]
+    expected = [f"Answer to question {number}: " + "word " * 8 for number in range(count)]
     assert [text.strip() for text, _ in texts] == [text.strip() for text in expected]
     assert all(read == whole for read, whole in texts)
 
