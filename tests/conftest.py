@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -64,6 +65,9 @@ def _start_and_remember(thread: threading.Thread) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     threading.Thread.start = _start_and_remember
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell starts what it does not wait for; the processes of tests would be deaf to Ctrl-C, too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
