@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from ..errors import ClientClosedError, SogniTimeoutError, ValidationError
-from ..flows.waiting import check_news
+from ..flows.waiting import check_news, have_connection
 from ..protocol.client_state import CLOSED, CONNECTION
 from ..transport.waiting import Deadline, wait_turn
 from .project import Project
@@ -33,6 +33,7 @@ def wait(
         )
     wanted = set(projects)
     deadline = Deadline(timeout)
+    _have_connections(wanted)
     with _Watch(wanted) as watch:
         while True:
             done = watch.done()
@@ -58,6 +59,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
 def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project]:
     deadline = Deadline(timeout)
     total = len(left)
+    _have_connections(left)
     while left:
         with _Watch(left) as watch:
             while not (done := watch.done()):
@@ -68,6 +70,12 @@ def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project
                 watch.sleep(deadline.left())
         left -= done
         yield from done
+
+
+def _have_connections(projects: Iterable[Project]) -> None:
+    for project in projects:
+        if not project.finished:
+            project._host().run(have_connection(project._state))
 
 
 class _Watch:

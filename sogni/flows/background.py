@@ -10,9 +10,10 @@ from typing import assert_never
 
 from ..protocol import chores
 from .account import fetch_account
+from .attaching import poll
 from .catalogue import name_models
 from .lost_chats import end_lost_chats
-from .recovery import check_liveness, give_up, poll, reconcile, resend
+from .recovery import check_liveness, give_up, reconcile, resend
 from .refreshing import exchange
 from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project

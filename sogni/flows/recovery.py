@@ -17,12 +17,11 @@ from ..errors import NotFoundError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import ProjectRecord, Snapshot
-from ..protocol import chores
 from ..protocol.client_state import CONNECTION, ClientState
 from ..protocol.http import get
 from ..protocol.job_errors import LOST, RESTARTING
 from ..protocol.project_state import ProjectState
-from ..protocol.replay import replay, replay_jobs, restored_project
+from ..protocol.replay import replay, restored_project
 from .cancel import cancel_frame
 from .requests import FAILURES, ask, ask_bare, ask_data
 from .results import apply_record, project_record
@@ -95,6 +94,8 @@ def _track_recovered(record: ProjectRecord, state: ClientState, now: float) -> P
     project = state.projects.get(project_id)
     if project is None:
         project = restored_project(state, record, now)
+        # The snapshot is that of our own app id.
+        project.app_id = project.app_id or state.app_id
         state.track(project, now)
     return project
 
@@ -129,7 +130,7 @@ def resolve_missing(project_id: str) -> Flow[None]:
         yield from apply_record(project_id, record)
         return
     if (yield from _known_alive(project_id)) is False:
-        yield from change(lambda state, now: _lost(state, project_id, now))
+        yield from change(lambda state, now: lost(state, project_id, now))
 
 
 def _may_resend(project: ProjectState) -> Flow[bool]:
@@ -188,7 +189,8 @@ def _alive(state: ClientState, project_id: str, now: float) -> None:
         project.alive(now)
 
 
-def _lost(state: ClientState, project_id: str, now: float) -> None:
+def lost(state: ClientState, project_id: str, now: float) -> None:
+    """Fail a project that the service does not know."""
     project = state.projects.get(project_id)
     if project is not None and not project.settled:
         project.fail(
@@ -264,61 +266,3 @@ def give_up(project_id: str, message: str) -> Flow[None]:
     with suppress(*FAILURES):
         yield from send_frame("jobError", cancel_frame(project_id))
     yield from change(failed)
-
-
-def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
-    """Track a project again: one that is known here, restored from a snapshot, or known to the service.
-
-    NotFoundError when neither this client nor the service knows it.
-    """
-    project_id = project_id.upper()
-    tracked = yield from change(lambda state, _: state.projects.get(project_id))
-    if tracked is not None:
-        return tracked
-    if restored is not None and restored.settled:
-        finished = restored
-        yield from change(lambda state, _: finished.join(state.out, state.listening))
-        return finished
-    record: ProjectRecord | None = None
-    try:
-        record = yield from project_record(project_id)
-    except NotFoundError:
-        record = as_recorded((yield from live_record(project_id)))
-
-    def track(state: ClientState, now: float) -> ProjectState:
-        project = restored or restored_project(state, record, now)
-        project.join(state.out, state.listening)
-        elsewhere = (project.app_id or record.app_id) != state.app_id
-        project.polled = elsewhere or state.settings.disable_socket
-        state.track(project, now)
-        replay_jobs(project, record, state, now)
-        if project.polled and not project.settled:
-            state.out.begin(chores.Poll(project_id))
-        return project
-
-    project = yield from change(track)
-    yield from apply_record(project_id, record)
-    return project
-
-
-POLL_FIRST, POLL_LONGEST = 0.5, 10.0
-
-
-def poll(project_id: str) -> Flow[None]:
-    """Ask after a project whose frames go to another app id, until it is settled."""
-    wait = POLL_FIRST
-    while True:
-        yield from pause(wait, 0.2)
-        project = yield from change(lambda state, _: state.projects.get(project_id))
-        if project is None or project.settled:
-            return
-        wait = min(wait * 1.5, POLL_LONGEST)
-        try:
-            record = as_recorded((yield from live_record(project_id)))
-        except NotFoundError:
-            yield from change(lambda state, now: _lost(state, project_id, now))
-            return
-        except FAILURES:
-            continue
-        yield from change(partial(replay_jobs, project, record))
-        yield from apply_record(project_id, record)

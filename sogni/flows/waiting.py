@@ -18,9 +18,7 @@ from .steps import Flow, change, clock, connect, until
 
 def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
     """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
-    if project.settled:
-        return
-    yield from _have_connection(project)
+    yield from have_connection(project)
     if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
         began = yield from clock()
         yield from _until(project, lambda: project.work_began or project.ended, queue_timeout, queued=True)
@@ -29,11 +27,11 @@ def wait_for_project(project: ProjectState, *, timeout: float | None, queue_time
     yield from _until(project, lambda: False, timeout, queued=False)
 
 
-def _have_connection(project: ProjectState) -> Flow[None]:
-    """The socket brings the news, so it is opened, unless the service closed it on purpose."""
+def have_connection(project: ProjectState) -> Flow[None]:
+    """Open the socket for a project whose news it brings, unless the service closed it on purpose: then raise why."""
 
     def check(state: ClientState, _: float) -> bool:
-        if project.polled or state.settings.disable_socket:
+        if project.settled or project.polled or state.settings.disable_socket:
             return False
         closed = state.connection.closed
         if state.connection.phase == "ended" and closed is not None and closed.code != 1000:

@@ -22,7 +22,7 @@ def restored_project(state: ClientState, record: ProjectRecord, now: float) -> P
     listed = record_type(record)
     kind = listed if listed != "image" else state.kind_of(params.model_id)
     project = ProjectState(record.id.upper(), params, state.out, now=now, kind=kind, listening=state.listening)
-    project.app_id = record.app_id or state.app_id
+    project.app_id = record.app_id
     project.recovered = True
     project.acknowledged = True
     if record.create_time is not None:

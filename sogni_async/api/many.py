@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Hashable, Iterable
 from typing import Literal
 
 from sogni.errors import ClientClosedError, SogniTimeoutError, ValidationError
-from sogni.flows.waiting import check_news
+from sogni.flows.waiting import check_news, have_connection
 from sogni.protocol.client_state import CLOSED, CONNECTION
 from sogni.protocol.outbox import Wakers
 
@@ -35,6 +35,7 @@ async def wait(
         )
     wanted = set(projects)
     deadline = Deadline(timeout)
+    await _have_connections(wanted)
     with _Watch(wanted) as watch:
         while True:
             done = watch.done()
@@ -60,6 +61,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
 async def _as_completed(left: set[Project], timeout: float | None) -> AsyncIterator[Project]:
     deadline = Deadline(timeout)
     total = len(left)
+    await _have_connections(left)
     while left:
         with _Watch(left) as watch:
             while not (done := watch.done()):
@@ -71,6 +73,12 @@ async def _as_completed(left: set[Project], timeout: float | None) -> AsyncItera
         left -= done
         for project in done:
             yield project
+
+
+async def _have_connections(projects: Iterable[Project]) -> None:
+    for project in projects:
+        if not project.finished:
+            await project._host().run(have_connection(project._state))
 
 
 class _Watch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from sogni.flows import cancel, catalogue, create, estimates, mapping, recovery, results, signing
+from sogni.flows import attaching, cancel, catalogue, create, estimates, mapping, results, signing
 from sogni.listening import Listening
 from sogni.models.audio_params import AudioProjectFields
 from sogni.models.base import TokenType
@@ -89,12 +89,12 @@ class Projects(Listening):
     async def attach(self, project: Project | str) -> Project:
         """Track a project again: an unpickled one, one of another process, or an id.
 
-        By polling when another app id started it. Raises `NotFoundError` when the service does not
-        know it.
+        One that another app id started is polled, every half second at first, every ten in the end. Raises
+        `NotFoundError` when the service does not know it.
         """
         given = None if isinstance(project, str) else project._state
         project_id = project if isinstance(project, str) else project.id
-        state = await self._engine.run(recovery.attach(project_id, given))
+        state = await self._engine.run(attaching.attach(project_id, given))
         if given is state and not isinstance(project, str):
             project._attached(self._engine)
         return self._engine.present(state)  # type: ignore[no-any-return]

@@ -49,6 +49,20 @@ def test_an_iteration_ends_with_the_connection_after_the_events_there_are() -> N
     stage.fail(ConnectionRejectedError, step(project, feed))
 
 
+def test_an_iteration_opens_the_connection_that_brings_the_news() -> None:
+    stage = Stage()
+    project = stage.project()
+    assert stage.play(step(project, project.subscribe()), (WAIT, starts)).name == "job_started"
+    assert stage.state.connection.phase == "connecting"
+
+
+def test_an_iteration_without_a_connection_needs_credentials() -> None:
+    stage = Stage()
+    stage.state.sign_out()
+    project = stage.project()
+    stage.fail(AuthenticationError, step(project, project.subscribe()))
+
+
 def test_a_polled_project_goes_on_without_a_connection() -> None:
     stage = Stage().connects().drops(4015)
     project = stage.project()

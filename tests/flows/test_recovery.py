@@ -7,17 +7,14 @@ from typing import Any
 import pytest
 
 from sogni.errors import (
-    AuthenticationError,
     ClientClosedError,
-    NotFoundError,
     SogniConnectionError,
     SogniTimeoutError,
 )
-from sogni.flows.recovery import attach, check_liveness, give_up, poll, reconcile, resend, resolve_missing
+from sogni.flows.recovery import check_liveness, give_up, reconcile, resend, resolve_missing
 from sogni.models.events import ErrorData
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel, Snapshot
 from sogni.protocol import chores
-from sogni.views import restored_state
 from tests.flows.play import JOB, MODEL, PROJECT, STOP, TIMEOUT, Stage, bare, ok, refused
 
 OTHER = PROJECT[:-1] + "2"
@@ -494,121 +491,6 @@ def test_a_project_that_ends_meanwhile_is_not_given_up(stage: Stage) -> None:
     project = old_project(stage)
     stage.play(give_up(PROJECT, "x"), ("frame jobError", lambda stage: project.cancel(stage.now)))
     assert project.status == "canceled"
-
-
-# -- attaching ---------------------------------------------------------------------
-
-
-def unpickled(stage: Stage, status: str = "pending", app_id: str | None = "app-1") -> Any:
-    """A project as another process kept it."""
-    project = stage.project(tracked=False)
-    project.app_id, project.status = app_id, status
-    return restored_state(project.snapshot({"modelId": MODEL}))
-
-
-def test_a_tracked_project_is_that_project(stage: Stage) -> None:
-    project = old_project(stage)
-    assert stage.play(attach(PROJECT.lower(), None)) is project
-
-
-def test_an_unpickled_project_goes_on_where_it_is_now(stage: Stage) -> None:
-    restored = unpickled(stage)
-    job = {"imgID": JOB.lower(), "status": "jobStarted", "worker": {"username": "ann"}}
-    project = stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing", workerJobs=[job])))
-    assert (project is restored, project.polled, project.jobs[JOB].worker_name) == (True, False, "ann")
-    assert (stage.state.projects[PROJECT] is project, stage.begun) == (True, [])
-    stage.state.listen()
-    project.jobs[JOB].listeners.add("updated", str)
-    stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
-    assert {"step"} in stage.told("updated")
-
-
-def test_a_finished_unpickled_project_needs_nobody(stage: Stage) -> None:
-    restored = unpickled(stage, "completed")
-    assert stage.play(attach(PROJECT, restored)) is restored
-
-
-def test_a_project_is_made_from_its_record(stage: Stage) -> None:
-    job = {"imgID": JOB, "status": "jobCompleted", "resultUrl": "u", "performedSteps": 4}
-    answer = known("completed", model={"id": MODEL}, imageCount=1, completedWorkerJobs=[job], appId="app-1")
-    project = stage.play(attach(PROJECT, None), (record_of(), answer))
-    assert (project.params.model_id, project.result_urls, project.settled) == (MODEL, ["u"], True)
-
-
-def test_a_project_of_another_app_id_is_asked_after(stage: Stage) -> None:
-    project = stage.play(attach(PROJECT, None), unknown(), (live(), known("processing", appId="app-2")))
-    assert (project.polled, stage.begun) == (True, [chores.Poll(PROJECT)])
-    restored = unpickled(stage, app_id=None)
-    stage.state.projects.clear()
-    assert stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing"))).polled
-
-
-def test_a_client_without_socket_asks_after_its_own_projects_too() -> None:
-    stage = Stage(disable_socket=True)
-    project = stage.play(attach(PROJECT, None), unknown(), (live(), known("processing", appId="app-1")))
-    assert (project.polled, stage.begun) == (True, [chores.Poll(PROJECT)])
-
-
-def test_a_finished_project_of_another_app_id_is_not_asked_after(stage: Stage) -> None:
-    project = stage.play(attach(PROJECT, None), (record_of(), known("cancelled", appId="app-2")))
-    assert project.status == "canceled"
-    restored = unpickled(stage, app_id="app-2")
-    job = {"imgID": JOB, "status": "jobError", "reason": "genfailure"}
-    stage.state.projects.clear()
-    stage.begun
-    project = stage.play(attach(PROJECT, restored), (record_of(), known("errored", completedWorkerJobs=[job])))
-    assert (project.status, stage.begun) == ("failed", [])
-
-
-def test_a_project_nobody_knows_cannot_be_attached(stage: Stage) -> None:
-    stage.fail(NotFoundError, attach(PROJECT, None), unknown(), (live(), refused(404)))
-    assert stage.state.tracked() == []
-
-
-def test_other_failures_to_look_it_up_are_raised(stage: Stage) -> None:
-    stage.fail(AuthenticationError, attach(PROJECT, None), (record_of(), refused(401)))
-
-
-# -- polling -----------------------------------------------------------------------
-
-
-def polled(stage: Stage) -> Any:
-    project = old_project(stage)
-    project.polled = True
-    return project
-
-
-def test_a_polled_project_is_asked_after_until_it_is_over_ever_more_rarely(stage: Stage) -> None:
-    project = polled(stage)
-    still = (live(), known("processing", workerJobs=[{"imgID": JOB, "status": "jobStarted"}]))
-    waits = [0.5, 0.75, 1.125, 1.6875, 2.53125, 3.79688, 5.69531, 8.54297, 10, 10]
-    script = [step for wait in waits for step in ((f"pause {wait:g} ±20%", None), still)]
-    over = known("completed", completedWorkerJobs=[{"imgID": JOB, "status": "jobCompleted", "resultUrl": "u"}])
-    stage.play(poll(PROJECT), *script, ("pause 10 ±20%", None), (live(), over), ("pause 10 ±20%", None))
-    assert (project.settled, project.result_urls) == (True, ["u"])
-
-
-def test_a_polled_project_nobody_knows_any_more_is_lost(stage: Stage) -> None:
-    project = polled(stage)
-    stage.play(poll(PROJECT), ("pause 0.5 ±20%", None), (live(), refused(404)))
-    assert project.error.original_code == "projectLost"
-
-
-def test_other_failures_are_asked_again(stage: Stage) -> None:
-    project = polled(stage)
-    stage.play(
-        poll(PROJECT),
-        ("pause 0.5 ±20%", None),
-        (live(), refused(403)),
-        ("pause 0.75 ±20%", None),
-        (live(), known("canceled")),
-        ("pause 1.125 ±20%", None),
-    )
-    assert project.status == "canceled"
-
-
-def test_a_polled_project_that_is_forgotten_is_not_asked_after(stage: Stage) -> None:
-    stage.play(poll(PROJECT), ("pause 0.5 ±20%", None))
 
 
 def test_a_broken_connection_to_the_list_is_no_verdict(stage: Stage) -> None:

@@ -50,7 +50,7 @@ def test_a_recovered_project_is_made_from_its_record() -> None:
     assert (
         restored_project(state_of(), record_of(), 5.0).app_id,
         restored_project(state_of(), record_of(), 5.0).started_at,
-    ) == ("APP", 5.0)
+    ) == (None, 5.0)
 
 
 @pytest.mark.parametrize(

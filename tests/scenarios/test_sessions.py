@@ -210,6 +210,7 @@ async def test_whoever_waits_for_a_project_is_told_when_the_session_is_over(
             waiting = project
         else:
             waiting = await sdk.call(two.projects.attach, project.id)
+            assert not two.is_connected
         client = one if app_id == "the same" else two
         tasks = [
             asyncio.create_task(sdk.call(waiting.wait, timeout=SOON)),
@@ -221,3 +222,26 @@ async def test_whoever_waits_for_a_project_is_told_when_the_session_is_over(
             await sdk.call(client.account.account_balance)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(error) for error in ended] == [sdk.AuthenticationError] * 3
+
+
+@pytest.mark.parametrize("way", ["wait", "events", "sogni.wait", "as_completed"])
+async def test_every_way_of_waiting_opens_the_socket_it_needs(sdk: Any, supernet: LocalSupernet, way: str) -> None:
+    """Nothing else opens it after signing out and in again."""
+    supernet.pause_workers()
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        project = await sdk.create(client)
+        await sdk.call(client.account.logout)
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        assert not client.is_connected
+        waits = {
+            "wait": lambda: sdk.call(project.wait, timeout=SOON),
+            "events": lambda: sdk.collect(project.events(timeout=SOON)),
+            "sogni.wait": lambda: sdk.call(sdk.wait, [project], timeout=SOON),
+            "as_completed": lambda: sdk.collect(sdk.as_completed([project], timeout=SOON)),
+        }
+        waiting = asyncio.create_task(waits[way]())
+        await until(lambda: client.is_connected)
+        supernet.resume_workers()
+        await waiting
+        assert project.status == "completed"

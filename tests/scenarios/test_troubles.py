@@ -293,6 +293,18 @@ async def test_another_client_follows_a_running_project(sdk: Sdk, client: Any, s
     await sdk.call(project.wait, timeout=SOON)
 
 
+async def test_a_project_of_another_app_id_is_followed_by_asking_after_it(sdk: Sdk, supernet: LocalSupernet) -> None:
+    """The live record does not say whose it is, the list does (transport §13.1)."""
+    supernet.pause_workers()
+    async with sdk.client(supernet, app_id="one") as one, sdk.client(supernet, app_id="another") as another:
+        project = await sdk.create(one, number_of_media=2)
+        attached = await sdk.call(another.projects.attach, project.id)
+        waiting = asyncio.ensure_future(sdk.call(attached.wait, timeout=SOON))
+        supernet.resume_workers()
+        await waiting
+        assert (len(attached.result_urls), another.is_connected, one.is_connected) == (2, False, True)
+
+
 async def test_a_result_that_cannot_be_saved_leaves_no_file(
     sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
