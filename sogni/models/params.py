@@ -7,14 +7,13 @@ checking. Each class has a `TypedDict` of the same fields, so that keyword argum
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Required, TypedDict
+from typing import Any, Literal, Required
 
 from attrs import field, frozen
 
-from ..settings import Network
 from .audio_params import AudioProjectParams
 from .base import BillingMode as BillingMode
-from .base import TokenType, wire
+from .common_params import CommonFields, CommonParams
 from .media_inputs import MediaInput
 from .video_params import VideoProjectParams
 
@@ -46,19 +45,15 @@ class ControlNetParams:
 
 
 @frozen(kw_only=True)
-class ImageProjectParams:
+class ImageProjectParams(CommonParams):
     """An image project (projects-4.2 §3.1, §3.2).
 
-    Only `model_id` is required. What is None is left to the service, whose defaults depend on the
-    model (`projects.get_model_options`).
+    Beside the fields of every project (`CommonParams`):
 
-    - `number_of_media`: images to make, 1 or more. `number_of_previews`: previews on the way, per image.
-    - `seed`: of one of the results, an unsigned 32-bit number; the others get seeds of their own.
+    - `number_of_previews`: previews on the way, per image.
     - `size_preset` (see `projects.get_size_presets`) or `width` and `height` in pixels.
     - `starting_image` with `starting_image_strength`, 0 to 1: how much of it is kept, 0.5 when None.
     - `context_images`: reference images of models that take them, in order.
-    - `loras`, `lora_strengths`: ids and their strengths, in the same order; 1.0 when there is none.
-    - `token_type`: the token that pays. `billing_mode`: whether a subscription may (projects-5x §2.1).
     - `gpt_image_…`: for GPT Image models only (projects-5x §4.10).
     - `apply_mask`: BiRefNet; the cut-out instead of the mask. `left_view_image`, `back_view_image`,
       `right_view_image`: further views for multi-view Pixal3D, its left being the subject's own. `texture_size`,
@@ -67,24 +62,7 @@ class ImageProjectParams:
     """
 
     type: Literal["image"] = field(default="image", init=False)
-    model_id: str
-    positive_prompt: str = ""
-    negative_prompt: str | None = None
-    style_prompt: str | None = None
-    number_of_media: int = 1
     number_of_previews: int | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    network: Network | None = None
-    disable_nsfw_filter: bool = field(default=False, metadata=wire("disableNSFWFilter"))
-    token_type: TokenType | None = None
-    billing_mode: BillingMode | None = None
-    app_source: str | None = None
-    loras: Sequence[str] | None = None
-    lora_strengths: Sequence[float] | None = None
-    sampler: str | None = None
-    scheduler: str | None = None
     vae: str | None = None
     size_preset: str | None = None
     width: float | None = None
@@ -113,28 +91,11 @@ class ImageProjectParams:
     moss_rope_scale_y: float | None = None
 
 
-class ImageProjectFields(TypedDict, total=False):
+class ImageProjectFields(CommonFields, total=False):
     """The fields of `ImageProjectParams` as keyword arguments."""
 
     type: Required[Literal["image"]]
-    model_id: Required[str]
-    positive_prompt: str
-    negative_prompt: str | None
-    style_prompt: str | None
-    number_of_media: int
     number_of_previews: int | None
-    steps: int | None
-    guidance: float | None
-    seed: int | None
-    network: Network | None
-    disable_nsfw_filter: bool
-    token_type: TokenType | None
-    billing_mode: BillingMode | None
-    app_source: str | None
-    loras: Sequence[str] | None
-    lora_strengths: Sequence[float] | None
-    sampler: str | None
-    scheduler: str | None
     vae: str | None
     size_preset: str | None
     width: float | None

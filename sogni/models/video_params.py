@@ -7,12 +7,11 @@ Each class has a `TypedDict` of the same fields, so that keyword arguments are t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Required, TypedDict
+from typing import Any, Literal, Required
 
 from attrs import field, frozen
 
-from ..settings import Network
-from .base import BillingMode, TokenType, wire
+from .common_params import CommonFields, CommonParams
 from .media_inputs import MediaInput
 
 VideoFormat = Literal["mp4", "mov"]
@@ -41,11 +40,11 @@ class VideoKeyframe:
 
 
 @frozen(kw_only=True)
-class VideoProjectParams:
+class VideoProjectParams(CommonParams):
     """A video project (projects-4.2 §3.1, §3.3; projects-5x §3, §4).
 
-    Only `model_id` is required, and the media its workflow needs (`projects.get_video_asset_config`). What is
-    None is left to the service, whose defaults depend on the model (`projects.get_model_options`).
+    Beside the fields of every project (`CommonParams`), and with the media its workflow needs
+    (`projects.get_video_asset_config`):
 
     - `duration` in seconds, from which the number of frames follows; `frames` says that number itself.
     - `fps`: WAN makes 16 frames per second and fills in between for 32; other families render what is asked.
@@ -65,23 +64,6 @@ class VideoProjectParams:
     """
 
     type: Literal["video"] = field(default="video", init=False)
-    model_id: str
-    positive_prompt: str = ""
-    negative_prompt: str | None = None
-    style_prompt: str | None = None
-    number_of_media: int = 1
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    network: Network | None = None
-    disable_nsfw_filter: bool = field(default=False, metadata=wire("disableNSFWFilter"))
-    token_type: TokenType | None = None
-    billing_mode: BillingMode | None = None
-    app_source: str | None = None
-    loras: Sequence[str] | None = None
-    lora_strengths: Sequence[float] | None = None
-    sampler: str | None = None
-    scheduler: str | None = None
     output_format: VideoFormat | None = None
     duration: float | None = None
     frames: int | None = None
@@ -130,27 +112,10 @@ class VideoProjectParams:
     processing_speed: ProcessingSpeed | None = None
 
 
-class VideoProjectFields(TypedDict, total=False):
+class VideoProjectFields(CommonFields, total=False):
     """The fields of `VideoProjectParams` as keyword arguments."""
 
     type: Required[Literal["video"]]
-    model_id: Required[str]
-    positive_prompt: str
-    negative_prompt: str | None
-    style_prompt: str | None
-    number_of_media: int
-    steps: int | None
-    guidance: float | None
-    seed: int | None
-    network: Network | None
-    disable_nsfw_filter: bool
-    token_type: TokenType | None
-    billing_mode: BillingMode | None
-    app_source: str | None
-    loras: Sequence[str] | None
-    lora_strengths: Sequence[float] | None
-    sampler: str | None
-    scheduler: str | None
     output_format: VideoFormat | None
     duration: float | None
     frames: int | None
