@@ -45,7 +45,8 @@ class ChatTools:
         """Execute a call of a hosted tool and wait for its result; a failure is a result, too (tools §4).
 
         `on_progress` gets a `ToolExecutionProgress`. `timeout` is for everything, in seconds, None for ever;
-        when it runs out the project is canceled. `number_of_media` counts when the call names no number.
+        when it runs out, or the call is interrupted, the project is canceled. `number_of_media` counts when the call
+        names no number.
         `media_context` says what indices in the arguments stand for: a `MediaContext`, or a dict of its
         fields whose entries may be finished jobs as well. A model without workers is replaced by another.
         Raises `ValidationError` only for a tool that is none of Sogni's.

@@ -58,7 +58,6 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
         raise
     if not did_cancel:
         raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
-    yield from change(lambda state, now: _canceled(state, project_id, now))
 
 
 def cancel_frame(project_id: str) -> dict[str, object]:
@@ -69,9 +68,3 @@ def cancel_frame(project_id: str) -> dict[str, object]:
         "error_message": "artistCanceled",
         "isFromWorker": False,
     }
-
-
-def _canceled(state: ClientState, project_id: str, now: float) -> None:
-    project = state.projects.pop(project_id, None)
-    if project is not None:
-        project.cancel(now)

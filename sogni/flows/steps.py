@@ -3,7 +3,8 @@
 A flow is a generator that yields steps and receives their outcomes; the shells perform each step
 with their own libraries and throw I/O errors into the flow where it asked. The functions below yield
 one step each and give its outcome its type, so flows need no casts. Flows hold no locks, never yield
-in `finally`, and read no clock and no random number but through steps.
+in `finally`, and read no clock and no random number but through steps. An interruption (Ctrl-C, a cancelled
+task) is thrown into a flow, too; the one step it may answer that with is a `WriteFrame`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Executing tool calls here, through projects: decides the order of things and what counts as failure (tools §4).
 
 Called by `chat.tools` and by completions that execute tools. A call that fails gives a result that says so; only a
-call that is for nobody here, or too many at once, raises. A call that runs out of time has its project canceled.
+call that is for nobody here, or too many at once, raises. A call that runs out of time, or is interrupted, has its
+project canceled.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from ..protocol.tool_requests import mode_of, number_of_media, project_fields, r
 from ..protocol.tool_results import failed, media_content, reason_of, succeeded, value_text
 from ..protocol.tool_routing import pick_model, wanted_for
 from ..settings import Settings
-from .cancel import cancel_project
+from .cancel import cancel_frame, cancel_project
 from .catalogue import wait_for_models
 from .create import create_project
 from .events import next_event
 from .requests import FAILURES
-from .steps import Flow, change, clock, user_code
+from .steps import Flow, change, clock, user_code, write_frame
 
 MOST_DIRECT = 8
 """Calls of the tools that run here in one list (tools §4.2)."""
@@ -131,14 +132,21 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
     tell = _teller(call, options)
     yield from tell("creating", 0)
     project = yield from create_project(None, fields)
-    yield from tell("queued", 0)
     try:
+        yield from tell("queued", 0)
         yield from _watch(project, options.timeout, began, tell)
         urls = _urls(project)
     except _WRONG as error:
         yield from _give_up(project)
         yield from tell("failed", 0)
         raise error
+    except (GeneratorExit, SystemExit):
+        raise  # a process that is terminated cancels nothing
+    except BaseException:
+        # Interrupted: nobody has the project in hand. The frame is all there is time for.
+        if not project.ended:
+            yield from write_frame("jobError", cancel_frame(project.id))
+        raise
     yield from tell("completed", 100, urls)
     if options.made is not None:
         options.made.add(wanted.media, [job for job in project.job_list() if job.result_url])

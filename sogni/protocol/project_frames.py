@@ -162,11 +162,15 @@ class ProjectFrames:
             project.job_retried(payload, now)
 
     def _cancel_answered(self, payload: Any, now: float) -> None:
-        if isinstance(payload, dict) and payload.get("jobID") in self.cancellations:
+        project_id = payload.get("jobID") if isinstance(payload, dict) else None
+        did_cancel = project_id is not None and payload.get("didCancel") is True
+        # Also one that nobody waits for any more: its sender was interrupted, or ran out of patience.
+        if project_id in self.cancellations or (did_cancel and project_id in self.projects):
             message = payload.get("error_message")
-            said = message if isinstance(message, str) else ""
-            self.cancellations[payload["jobID"]] = (payload.get("didCancel") is True, said)
-            self.out.wake(("cancel", payload["jobID"]))
+            self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
+            self.out.wake(("cancel", project_id))
+        if did_cancel and (project := self.projects.pop(project_id, None)) is not None:
+            project.cancel(now)
 
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ..errors import SogniError, unchained
-from ..flows.steps import Flow, Step
+from ..flows.steps import Flow, Step, WriteFrame
 
 R = TypeVar("R")
 
@@ -19,7 +20,7 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     """Run a flow to its end and return its result.
 
     Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    Ctrl-C leaves at once; the flow's `finally` blocks run.
+    Ctrl-C leaves at once; the flow's `finally` blocks run, and it may answer with one frame.
     """
     try:
         step = next(flow)
@@ -28,6 +29,9 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
                 outcome = perform(step)
             except Exception as error:
                 step = flow.throw(error)
+            except BaseException as interruption:
+                _write_last(flow, interruption, perform)
+                raise
             else:
                 step = flow.send(outcome)
     except StopIteration as end:
@@ -38,6 +42,17 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
         raise
     finally:
         flow.close()
+
+
+def _write_last(flow: Flow[Any], interruption: BaseException, perform: Callable[[Step], Any]) -> None:
+    """Throw an interruption into a flow and write the frame it answers with; any other step is not taken."""
+    try:
+        step = flow.throw(interruption)
+    except BaseException:
+        return  # the interruption itself: the flow has nothing to say
+    if isinstance(step, WriteFrame):
+        with suppress(SogniError):
+            perform(step)
 
 
 MOST_TOGETHER = 4

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from sogni.errors import SogniError, unchained
-from sogni.flows.steps import Flow, Step
+from sogni.flows.steps import Flow, Step, WriteFrame
 
 R = TypeVar("R")
 Perform = Callable[[Step], Awaitable[Any]]
@@ -23,7 +24,7 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
     """Run a flow to its end and return its result.
 
     Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    A cancellation leaves at once; the flow's `finally` blocks run.
+    A cancellation leaves at once; the flow's `finally` blocks run, and it may answer with one frame.
     """
     try:
         step = next(flow)
@@ -32,6 +33,9 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
                 outcome = await perform(step)
             except Exception as error:
                 step = flow.throw(error)
+            except BaseException as interruption:
+                await _write_last(flow, interruption, perform)
+                raise
             else:
                 step = flow.send(outcome)
     except StopIteration as end:
@@ -42,6 +46,17 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
         raise
     finally:
         flow.close()
+
+
+async def _write_last(flow: Flow[Any], interruption: BaseException, perform: Perform) -> None:
+    """Throw an interruption into a flow and write the frame it answers with; any other step is not taken."""
+    try:
+        step = flow.throw(interruption)
+    except BaseException:
+        return  # the interruption itself: the flow has nothing to say
+    if isinstance(step, WriteFrame):
+        with suppress(SogniError):
+            await perform(step)
 
 
 async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sogni.models.chat import ToolCall, ToolCallFunction
 from sogni.models.tools import ToolExecutionProgress
 
 Run = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,21 @@ def test_what_a_tool_could_not_do_is_told(sogni: Run, supernet: LocalSupernet) -
     supernet.chat.reply(Call("generate_image", {"prompt": ""}))
     result = sogni("chat", "--tools", "Draw")
     assert (result.exit_code, result.stderr) == (0, "sogni: generate_image: prompt is required\n")
+
+
+def test_interrupted_it_cancels_what_a_tool_has_begun(start: Start) -> None:
+    with LocalSupernet(step_time=30, token_rate=0) as slow:
+        reach = {
+            "SOGNI_API_KEY": slow.api_key,
+            "SOGNI_REST_ENDPOINT": slow.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": slow.socket_endpoint,
+        }
+        process = start("chat", "--tools", "Create an image of a kite", env_extra=reach)
+        slow.wait_for(lambda: slow.projects, 30)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "sogni: interrupted\n")
+        assert process.returncode == 130
+        slow.wait_for(lambda: slow.projects[0]["status"] == "canceled")
 
 
 def test_without_the_option_nothing_is_offered(sogni: Run) -> None:

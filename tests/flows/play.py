@@ -237,6 +237,9 @@ class Stage:
                     answer = self._perform(step)
                 except Exception as error:
                     step = flow.throw(error)
+                except BaseException as interruption:
+                    self._interrupted(flow, interruption)
+                    raise
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
@@ -244,6 +247,15 @@ class Stage:
             return outcome
         finally:
             flow.close()
+
+    def _interrupted(self, flow: Flow[Any], interruption: BaseException) -> None:
+        """The one frame that a flow may answer with."""
+        try:
+            step = flow.throw(interruption)
+        except type(interruption):
+            return
+        assert isinstance(step, steps.WriteFrame)
+        self._written(step)
 
     def _perform(self, step: Step) -> Any:
         match step:
@@ -280,7 +292,7 @@ class Stage:
         assert said(step) == expected
         if answer is STOP:
             raise Stopped
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer(self) if callable(answer) else answer
 

@@ -17,10 +17,11 @@ from sogni.models.runs import MediaContext
 from sogni.models.tools import ToolExecutionProgress, ToolExecutionResult
 from sogni.protocol.tool_functions import function_tool
 from sogni.protocol.tool_media import Made
-from tests.flows.play import JOB, MODEL, STOP, TIMEOUT, Stage, model, ok, refused
+from tests.flows.play import JOB, MODEL, STOP, TIMEOUT, Stage, Stopped, model, ok, refused
 
 SENT = ("frame jobRequest", None)
 EVENT = "until an event of project ID-1 (run, 5400 s)"
+CANCELED = ("frame jobError", None)
 URL = "https://store/result?sig=1"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
@@ -89,7 +90,7 @@ def test_a_call_becomes_a_project_and_its_results() -> None:
 def test_the_option_counts_when_the_call_names_no_number() -> None:
     played = stage()
     played.play(execute_call(call(), ToolOptions(number_of_media=3, timeout=None)), SENT,
-                ("until an event of project ID-1 (run, for ever)", STOP))  # fmt: skip
+                ("until an event of project ID-1 (run, for ever)", STOP), CANCELED)  # fmt: skip
     assert played.frames[0][1]["numberOfImages"] == 3
 
 
@@ -164,7 +165,32 @@ def test_the_time_counts_from_the_call() -> None:
         execute_call(call(), ToolOptions(timeout=5)),
         ("frame jobRequest", slowly),
         ("until an event of project ID-1 (run, 2 s)", STOP),
+        CANCELED,
     )
+
+
+def test_an_interrupted_call_asks_for_the_cancellation_of_its_project() -> None:
+    played = stage()
+    played.play(execute_call(call(), ToolOptions()), SENT, (EVENT, STOP), ("frame jobError", cancels))
+    assert (played.frames[-1][1]["jobID"], played.state.projects) == ("ID-1", {})
+
+
+def test_an_interrupted_call_whose_project_has_ended_asks_for_nothing() -> None:
+    def interrupted(progress: Any) -> None:
+        if progress.status == "processing":
+            raise Stopped
+
+    played = stage()
+    played.play(execute_call(call(), ToolOptions(on_progress=interrupted)), SENT, (EVENT, finishes))
+    assert [kind for kind, _ in played.frames] == ["jobRequest"]
+
+
+@pytest.mark.parametrize("ending", [SystemExit, GeneratorExit])
+def test_a_process_that_is_terminated_cancels_nothing(ending: type[BaseException]) -> None:
+    played, flow = stage(), execute_call(call(), ToolOptions())
+    with pytest.raises(ending):
+        played.play(flow, SENT, (EVENT, ending()))
+    assert [kind for kind, _ in played.frames] == ["jobRequest"]
 
 
 def test_a_wait_that_fails_listens_no_more() -> None:
@@ -277,6 +303,7 @@ def test_a_trusted_address_is_fetched() -> None:
         ("PUT the bytes given as it to https://store/up", ok()),
         SENT,
         (EVENT, STOP),
+            CANCELED,
     )
     assert [source.closed for source in played.sources] == [True]
 

@@ -733,6 +733,15 @@ def test_the_answer_to_a_cancellation(payload: dict[str, Any], answer: tuple[boo
     assert (answer, [("cancel", "P")]) == (state.cancellations["P"], state.out.woken)
 
 
+def test_a_cancellation_that_nobody_waits_for_any_more_counts() -> None:
+    state = connected()
+    project = tracked(state)
+    state.receive("artistCancelConfirmation", {"jobID": "P", "didCancel": False}, 0.0)
+    assert (project.status, state.cancellations) == ("pending", {})
+    state.receive("artistCancelConfirmation", {"jobID": "P", "didCancel": True}, 0.0)
+    assert (project.status, state.cancellations, state.projects) == ("canceled", {"P": (True, "")}, {})
+
+
 def test_a_state_of_a_chat_is_no_state_of_a_project() -> None:
     """transport §9: both layers share the frame, each looks for its own ids."""
     state = connected()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import threading
@@ -75,6 +76,40 @@ async def test_running_out_of_time_cancels_the_project(sdk: Sdk) -> None:
             result = await sdk.call(client.chat.tools.execute, call("generate_image"), timeout=0.2)
             assert "was not finished within 0.2 seconds and was canceled" in result.error
             assert any("artistCanceled" in str(request) for request in supernet.requests)
+
+
+class Interruption(BaseException):
+    """As Ctrl-C and a cancelled task: no error."""
+
+
+def canceled_in(supernet: LocalSupernet) -> bool:
+    return [project["status"] for project in supernet.projects] == ["canceled"]
+
+
+async def test_an_interruption_cancels_the_project(sdk: Sdk) -> None:
+    """Nobody else has it in hand; also when the client is closed at once."""
+
+    def interrupted(progress: Any) -> None:
+        if progress.status == "queued":
+            raise Interruption
+
+    with LocalSupernet(step_time=30) as supernet:
+        async with sdk.client(supernet) as client:
+            with pytest.raises(Interruption):
+                await sdk.call(client.chat.tools.execute, call("generate_image"), on_progress=interrupted)
+        await asyncio.to_thread(supernet.wait_for, lambda: canceled_in(supernet))
+
+
+async def test_a_cancelled_task_cancels_the_project() -> None:
+    with LocalSupernet(step_time=30) as supernet:
+        async with supernet.async_client() as client:
+            task = asyncio.create_task(client.chat.tools.execute(call("generate_image")))
+            await asyncio.to_thread(supernet.wait_for, lambda: supernet.projects)
+            (project,) = client.projects.tracked_projects
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await until(lambda: project.status == "canceled")
 
 
 async def test_what_raises_before_anything_is_sent(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sogni.flows.steps import Clock, Flow, Pause, Step
+from sogni.errors import SogniConnectionError
+from sogni.flows.steps import Clock, Flow, Pause, Step, WriteFrame
 from sogni_async.transport.driving import MOST_TOGETHER, drive, drive_together
 
 
@@ -59,6 +60,46 @@ async def test_a_cancellation_leaves_at_once_and_runs_finally_but_no_except() ->
     with pytest.raises(asyncio.CancelledError):
         await task
     assert seen == ["finally"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_flow_may_answer_a_cancellation_with_one_frame(broken: bool) -> None:
+    written: list[str] = []
+
+    async def perform(step: Step) -> Any:
+        if not isinstance(step, WriteFrame):
+            return await for_ever(step)
+        written.append(step.kind)
+        if broken:
+            raise SogniConnectionError("the connection was lost before the frame was sent")
+
+    def flow() -> Flow[None]:
+        try:
+            yield Clock()
+        except BaseException:
+            yield WriteFrame("last", None)
+            yield WriteFrame("never", None)
+
+    task = asyncio.create_task(drive(flow(), perform))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert written == ["last"]
+
+
+async def test_any_other_answer_to_a_cancellation_is_not_taken() -> None:
+    def flow() -> Flow[None]:
+        try:
+            yield Clock()
+        except BaseException:
+            yield Clock()
+
+    task = asyncio.create_task(drive(flow(), for_ever))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_flows_together_give_their_results_in_order_and_run_few_at_once() -> None:
