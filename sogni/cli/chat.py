@@ -89,7 +89,7 @@ def _schema(context: click.Context, parameter: click.Parameter, path: Path | Non
         return None
     try:
         schema = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}", context, parameter) from None
     if not isinstance(schema, dict) or not schema:
         raise click.BadParameter(f"{path} does not hold a JSON schema", context, parameter)

@@ -16,7 +16,7 @@ from .commands import Command, Group
 from .output import print_json, print_table
 
 _ID = click.argument("template_id", metavar="ID")
-_FILE = click.argument("file", type=click.Path(dir_okay=False))
+_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False))
 
 
 @click.group(cls=Group)

@@ -84,7 +84,7 @@ def start(
 
 
 @workflow.command(cls=Command)
-@click.argument("plan", type=click.Path(dir_okay=False))
+@click.argument("plan", type=click.Path(exists=True, dir_okay=False))
 @click.option("--local", is_flag=True, help="Taken for granted.")
 @JSON
 def check(plan: str, local: bool, as_json: bool) -> None:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..machine.plan_files import SUFFIXES, file_findings, load_plan
+from ..machine.plan_files import SUFFIXES, load_plan
 from ..models.workflows import MediaReference
-from ..protocol.plan_check import refuse
 
 if TYPE_CHECKING:
     from ..client import SogniClient
@@ -29,8 +28,9 @@ def plan_or_template(plan: str, inputs: Mapping[str, Any], media: Sequence[str],
         return {"workflow_id": plan, "inputs": dict(inputs) or None}
     if inputs:
         raise click.UsageError("--input belongs to a template: give its id as PLAN, not a file")
-    refuse(file_findings(plan, media_references=media, whole=strict))
-    return {"input": load_plan(plan), "strict": strict}
+    if not Path(plan).exists():
+        raise click.UsageError(f"PLAN: there is no file {plan!r}")
+    return {"input": load_plan(plan, media_references=media, whole=strict), "strict": strict}
 
 
 def read_inputs(pairs: Iterable[str]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _pairs(option: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -17,6 +17,8 @@ from ..models.workflows import WorkflowRecord, WorkflowSseEvent
 Row = tuple[str, str, str]
 """A step (or the workflow), its status, and what else is known."""
 WHOLE = "workflow"
+_NOT_BEGUN = frozenset({"pending", "queued"})
+_OVER = frozenset({"completed", "failed", "skipped", "cancelled"})
 
 
 @define
@@ -27,6 +29,14 @@ class StepProgress:
     tool: str = ""
     status: str = "pending"
     detail: str = ""
+    ahead: bool = False
+    """Whether a record told more than the frames have so far: they begin with the first, and are behind it."""
+
+    def is_news(self, status: str) -> bool:
+        """Whether a frame says something that is not older than what is known."""
+        if self.ahead:
+            self.ahead = status != self.status and not (status in _OVER and self.status not in _OVER)
+        return not self.ahead
 
 
 @define
@@ -50,7 +60,7 @@ class WorkflowProgress:
             *_objects((wire.get("input") or wire.get("plan") or {}).get("steps")),
             *_objects(wire.get("steps")),
         ):
-            self._take_step(step)
+            self._take_step(step, recorded=True)
 
     def take_frame(self, frame: WorkflowSseEvent) -> bool:
         """Know what a frame says; False when it says something that only the record tells."""
@@ -58,7 +68,7 @@ class WorkflowProgress:
             return True
         step = frame.data.get("step")
         if isinstance(step, Mapping):
-            self._take_step(step)
+            self._take_step(step, recorded=False)
             return True
         return _text(frame.data, "status") == self.status
 
@@ -74,14 +84,19 @@ class WorkflowProgress:
         steps = [(step.name, step.status, step.detail or step.tool) for step in list(self.steps.values())]
         return [(WHOLE, self.status, self.detail or self.workflow_id), *steps]
 
-    def _take_step(self, given: Mapping[str, Any]) -> None:
+    def _take_step(self, given: Mapping[str, Any], *, recorded: bool) -> None:
         place = given.get("index")
         known = list(self.steps)
         by_place = known[place] if isinstance(place, int) and 0 <= place < len(known) else None
         name = _text(given, "id", "stepId", "step_id") or by_place or f"step-{len(known) + 1}"
         step = self.steps.setdefault(name, StepProgress(name))
         step.tool = _text(given, "toolName", "tool_name") or step.tool
-        step.status = _text(given, "status") or step.status
+        status = _text(given, "status") or step.status
+        if recorded and status != step.status:
+            step.ahead = status not in _NOT_BEGUN
+        if not recorded and not step.is_news(status):
+            return
+        step.status = status
         error = given.get("error")
         step.detail = _text(error, "message") if isinstance(error, Mapping) else ""
 

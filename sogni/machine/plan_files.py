@@ -33,20 +33,21 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {".json": json_text, ".yaml": yam
 SUFFIXES = tuple(_PARSERS)
 
 
-def load_plan(path: str | os.PathLike[str]) -> WorkflowInput:
-    """The plan in a file. ValidationError names file, line and step of everything that is wrong; OSError."""
+def load_plan(path: str | os.PathLike[str], *, media_references: Any = None, whole: bool = False) -> WorkflowInput:
+    """The plan in a file. ValidationError names file, line and step of everything that is wrong; OSError.
+
+    `media_references` and `whole` are those of `plan_findings`.
+    """
     value, lines = read_values(path)
     wire = wire_form(WorkflowInput, value)
-    refuse(_located(path, lines, plan_findings(wire, whole=False)))
+    refuse(_located(path, lines, plan_findings(wire, media_references=media_references, whole=whole)))
     return read(WorkflowInput, wire, str(path))
 
 
-def file_findings(
-    path: str | os.PathLike[str], *, media_references: Any = None, whole: bool = True
-) -> list[PlanFinding]:
+def file_findings(path: str | os.PathLike[str]) -> list[PlanFinding]:
     """What `plan_findings` says about the plan in a file, with file and line. ValidationError, OSError as above."""
     value, lines = read_values(path)
-    return _located(path, lines, plan_findings(value, media_references=media_references, whole=whole))
+    return _located(path, lines, plan_findings(value))
 
 
 def read_values(path: str | os.PathLike[str]) -> Parsed:
@@ -57,7 +58,12 @@ def read_values(path: str | os.PathLike[str]) -> Parsed:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValidationError(f"{file}: is not a text in UTF-8", field="path") from error
-    parsed: Parsed = parse(file, text)
+    try:
+        parsed: Parsed = parse(file, text)
+    except ValidationError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, values within values within values
+        raise ValidationError(f"{file}: is more than can be read: {error}", field="path") from error
     return parsed
 
 

@@ -169,8 +169,8 @@ class ProjectFrames:
             message = payload.get("error_message")
             self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
             self.out.wake(("cancel", project_id))
-        if did_cancel and (project := self.projects.pop(project_id, None)) is not None:
-            project.cancel(now)
+        if did_cancel and project_id in self.projects:
+            self.projects.pop(project_id).cancel(now)
 
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""

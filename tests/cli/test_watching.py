@@ -74,6 +74,43 @@ def test_only_changes_are_told() -> None:
     assert list(progress.changes()) == [("a", "running", "edit_image")]
 
 
+def told(progress: WorkflowProgress, *statuses: str) -> list[str]:
+    """The statuses of the step a that are told when the frames say these."""
+    list(progress.changes())
+    shown = []
+    for status in statuses:
+        progress.take_frame(frame({"step": {"id": "a", "status": status}}))
+        shown += [status for name, status, _ in progress.changes() if name == "a"]
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said", "news"),
+    [
+        ("pending", ["running", "completed"], ["running", "completed"]),
+        ("queued", ["running", "completed"], ["running", "completed"]),
+        ("running", ["running", "completed"], ["completed"]),
+        ("completed", ["running", "completed"], []),
+        ("completed", ["running", "failed", "running", "completed"], []),
+        ("completed", ["running", "completed", "running"], ["running"]),
+        ("processing", ["started", "completed"], ["completed"]),
+        ("waiting_for_user", ["running", "waiting_for_user", "running"], ["running"]),
+    ],
+)
+def test_what_frames_say_is_told_once_the_record_is_caught_up_with(
+    recorded: str, said: list[str], news: list[str]
+) -> None:
+    """The stream begins with the first frame, the record says how it is now."""
+    assert told(known(steps=[{"id": "a", "status": recorded}]), *said) == news
+
+
+def test_a_record_that_says_what_the_frames_have_said_is_not_ahead_of_them() -> None:
+    progress = known()
+    assert told(progress, "running") == ["running"]
+    progress.take_record(record(steps=[{"id": "a", "status": "running"}]))
+    assert told(progress, "failed", "running") == ["failed", "running"]
+
+
 def test_the_tree_has_a_line_for_every_step() -> None:
     console = Console(file=io.StringIO(), width=40, color_system=None)
     console.print(tree(known(title="A plan with [brackets] and a very long title indeed")))

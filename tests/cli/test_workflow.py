@@ -133,6 +133,26 @@ def test_watch_of_one_that_has_ended(sogni: Run, plan: str) -> None:
     assert rows(sogni("workflow", "watch", workflow_id))[0] == ["workflow", "completed", workflow_id]
 
 
+def test_watching_one_that_runs_tells_nothing_twice_and_nothing_backwards(
+    sogni: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = PLAN["steps"][0]["arguments"]
+    need = {"sourceStepId": "first", "targetArgument": "sourceImageIndex", "transform": "image_index"}
+    first = {"id": "first", "toolName": "generate_image", "arguments": image}
+    second = {"id": "second", "toolName": "edit_image", "arguments": {"prompt": "at night"}, "dependsOn": [need]}
+    (tmp_path / "two.json").write_text(json.dumps({"steps": [first, second]}))
+    with LocalSupernet(step_time=0.2) as supernet, supernet.client() as client:
+        monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
+        monkeypatch.setenv("SOGNI_REST_ENDPOINT", supernet.rest_endpoint)
+        workflow_id = rows(sogni("workflow", "start", "two.json"))[0][0]
+        frames = client.workflows.stream_events(workflow_id)
+        assert any((it.data or {}).get("step", {}).get("status") == "completed" for it in frames)
+        frames.close()
+        lines = [line[:2] for line in rows(sogni("workflow", "watch", workflow_id))]
+    assert [status for name, status in lines if name == "first"] == ["completed"]
+    assert [name for name, status in lines if status == "completed"] == ["first", "second", "workflow"]
+
+
 @pytest.fixture
 def slow() -> Iterator[LocalSupernet]:
     """A Supernet whose workflows do not end by themselves."""
@@ -298,6 +318,8 @@ def test_a_plan_that_is_right_has_nothing_to_say(sogni: Run, plan: str) -> None:
     ("arguments", "words"),
     [
         (("start", "plan.json", "--input", "a=1"), "--input belongs to a template"),
+        (("start", "gone.yaml"), "PLAN: there is no file 'gone.yaml'"),
+        (("check", "gone.yaml"), "'gone.yaml' does not exist"),
         (("start", "wf_x", "--input", "a"), "--input: 'a' is not NAME=VALUE"),
         (("start", "wf_x", "--input", "a=1", "--input", "a=2"), "--input: 'a' is given twice"),
         (("start", "plan.json", "--media", "gone.png"), "--media: there is no file 'gone.png'"),
@@ -352,7 +374,8 @@ def test_inputs_are_json_where_they_can_be(sogni: Run, supernet: LocalSupernet) 
 def test_a_file_that_holds_no_template(sogni: Run, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
     assert sogni("template", "create", "list.json").stderr.startswith("sogni: list.json: holds no template")
-    assert sogni("template", "create", "none.json").stderr == "sogni: none.json: No such file or directory\n"
+    missing = sogni("template", "create", "none.json")
+    assert (missing.exit_code, "'none.json' does not exist" in missing.stderr) == (2, True)
 
 
 # --- replay

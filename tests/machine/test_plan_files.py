@@ -202,7 +202,12 @@ def test_every_mistake_in_json_has_its_line(tmp_path: Path, indent: int | None) 
         ("plan.yaml", "steps: !!python/object/apply:os.getcwd []\n", ":1: is no YAML: "),
         ("plan.yaml", "steps: []\na: {[1, 2]: 3}\n", ":2: is no YAML: "),
         ("plan.yaml", "steps: []\n\x07", ": is no YAML: "),
+        ("plan.json", "[" * 100_000, ": is more than can be read: "),
+        ("plan.json", '{"steps": ' + "9" * 5_000 + "}", ": is more than can be read: "),
+        ("plan.yaml", "[" * 5_000 + "]" * 5_000, ": is more than can be read: "),
+        ("plan.yaml", "steps: " + "9" * 5_000, ": is more than can be read: "),
     ],
+    ids=lambda it: it[:20],
 )
 def test_a_text_that_is_no_plan(tmp_path: Path, name: str, text: str, words: str) -> None:
     path = written(tmp_path / name, text)
