@@ -72,10 +72,10 @@ class Completions:
         `auto_execute_tools` what the model calls is executed and told to it, in up to `max_tool_rounds` rounds (5
         when None or 0), each with a `timeout` of its own: Python functions with arguments of their annotated types,
         Sogni's media tools through projects, any other by `on_tool_call(call)`, which returns a text.
-        `on_tool_progress(call, progress)` hears how projects go; an interruption cancels them. What fails is told to the
-        model. A `tool_choice` that forces a call does so in the first round only. Indices in calls
-        stand for the images in `messages` and for what tools made before; `media_context` says otherwise. The
-        rounds are in `tool_history` of the result (chat §10).
+        `on_tool_progress(call, progress)` hears how projects go; an interruption cancels them. What fails is told to
+        the model. A `tool_choice` that forces a call does so in the first round only. Indices in calls stand for the
+        images in `messages` and for what tools made before; `media_context` says otherwise. The rounds are in
+        `tool_history` of the result (chat §10).
 
         Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
         `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`, `ToolLimitError`

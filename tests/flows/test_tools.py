@@ -303,7 +303,7 @@ def test_a_trusted_address_is_fetched() -> None:
         ("PUT the bytes given as it to https://store/up", ok()),
         SENT,
         (EVENT, STOP),
-            CANCELED,
+        CANCELED,
     )
     assert [source.closed for source in played.sources] == [True]
 

@@ -66,10 +66,11 @@ async def test_a_cancellation_leaves_at_once_and_runs_finally_but_no_except() ->
 async def test_a_flow_may_answer_a_cancellation_with_one_frame(broken: bool) -> None:
     written: list[str] = []
 
-    async def perform(step: Step) -> Any:
+    async def perform(step: Step) -> None:
         if not isinstance(step, WriteFrame):
-            return await for_ever(step)
-        written.append(step.kind)
+            await for_ever(step)
+        else:
+            written.append(step.kind)
         if broken:
             raise SogniConnectionError("the connection was lost before the frame was sent")
 
