@@ -68,9 +68,9 @@ def code_of(error: BaseException) -> int:
 
 
 def lines_of(error: BaseException) -> list[str]:
-    """What an error says, on one line; several mistakes found at once have one each, with the rule."""
+    """What an error says, on one line; several mistakes found at once have one each, with the rule if there is one."""
     findings = error.findings if isinstance(error, ValidationError) else ()
-    return [f"{it} ({it.rule})" for it in findings] or [words_of(error)]
+    return [f"{it} ({it.rule})" if hasattr(it, "rule") else str(it) for it in findings] or [words_of(error)]
 
 
 def words_of(error: BaseException) -> str:

@@ -15,6 +15,7 @@ import click
 
 from ..settings import VERSION
 from .account import account
+from .batch import batch
 from .chat import chat
 from .check import check
 from .commands import Program
@@ -46,7 +47,7 @@ def sogni(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    *(image, video, music, chat, workflow, template, replay, models, estimate, account, login, logout, check),
+    *(image, video, music, batch, chat, workflow, template, replay, models, estimate, account, login, logout, check),
     emulator,
 )
 for _command in _COMMANDS:

@@ -1,6 +1,6 @@
 """What a person sees while a project runs: decides what is drawn on a terminal, and that a pipe gets nothing.
 
-Called by `collecting`. It draws on standard error, from the properties of the project, a few times a
+Called by `collecting` and `batch`. It draws on standard error, from the properties of the projects, a few times a
 second; it listens to nothing and waits for nothing.
 """
 
@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .output import on_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
     from rich.table import Table
 
 MOST_JOBS = 8
@@ -49,24 +50,24 @@ class Display:
             return table
         bar_width = max(4, min(40, console.width - LABEL - (30 if roomy else 10)))
         for row in self._rows(console):
-            table.add_row(*_cells(row, bar_width)[: 5 if roomy else 3])
+            table.add_row(*cells(row, bar_width)[: 5 if roomy else 3])
         return table
 
     def _rows(self, console: Console) -> list[tuple[str, int, str, str]]:
         """Label, percent, time left and worker: of the project, then of jobs."""
         project, now = self.project, time.time()
         jobs = project.jobs
-        rows = [(_status(project, self.text), project.progress, _left(project.eta, now), "")]
+        rows = [(_status(project, self.text), project.progress, time_left(project.eta, now), "")]
         room = min(MOST_JOBS, max(1, console.height - 3))
         drawn = jobs if len(jobs) <= room else [job for job in jobs if not job.finished][:room]
         kind = project.type
         for job in drawn:
             label = f"  {kind} {jobs.index(job) + 1} {job.status}"
-            rows.append((label, job.progress, _left(None if job.finished else job.eta, now), job.worker_name or ""))
+            rows.append((label, job.progress, time_left(None if job.finished else job.eta, now), job.worker_name or ""))
         return rows
 
 
-def _cells(row: tuple[str, int, str, str], bar_width: int) -> list[Any]:
+def cells(row: tuple[str, int, str, str], bar_width: int) -> list[Any]:
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
@@ -83,7 +84,7 @@ def _status(project: Any, text: str) -> str:
     return str(project.status)
 
 
-def _left(moment: datetime | None, now: float) -> str:
+def time_left(moment: datetime | None, now: float) -> str:
     """Minutes and seconds until a moment; nothing when it has passed."""
     seconds = round(moment.timestamp() - now) if moment is not None else 0
     return f"{seconds // 60}:{seconds % 60:02d}" if seconds > 0 else ""
@@ -93,8 +94,22 @@ def _left(moment: datetime | None, now: float) -> str:
 def showing() -> Iterator[Display]:
     """Draw the work while it lasts, on a terminal; what was drawn vanishes at the end."""
     display = Display()
-    if not on_terminal(sys.stderr):
+    with drawn(display):
         yield display
+
+
+class Drawable(Protocol):
+    """What can be drawn in the width of a terminal."""
+
+    def table(self, console: Console) -> Table:
+        """The state of the work now."""
+
+
+@contextmanager
+def drawn(display: Drawable) -> Iterator[Live | None]:
+    """Draw something anew a few times a second, on a terminal; None where there is none."""
+    if not on_terminal(sys.stderr):
+        yield None
         return
     from rich.console import Console
     from rich.live import Live
@@ -106,5 +121,18 @@ def showing() -> Iterator[Display]:
         refresh_per_second=8,
         transient=True,
         redirect_stdout=False,
-    ):
-        yield display
+    ) as live:
+        yield live
+
+
+@contextmanager
+def undrawn(live: Live | None) -> Iterator[None]:
+    """Take the drawing away while something is written below which it goes on."""
+    if live is None:
+        yield
+        return
+    live.stop()
+    try:
+        yield
+    finally:
+        live.start()

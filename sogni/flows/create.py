@@ -6,8 +6,9 @@ before its frame is written, so that no answer is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from ..errors import CostLimitError, ValidationError
@@ -24,16 +25,22 @@ from .catalogue import model_options
 from .estimates import DEFAULT_TOKEN, estimate_params
 from .requests import FAILURES
 from .sending import send_frame
-from .steps import Flow, change, new_id, open_media
+from .steps import Flow, change, compute, new_id, open_media
 from .transfers import fetch_address, spool_result, upload_media
 
 Sources = list[list[tuple[UploadItem, Any]]]
 
 
-def create_project(given: ProjectParams | None, fields: Mapping[str, Any], max_cost: Any = None) -> Flow[ProjectState]:
+def create_project(
+    given: ProjectParams | None,
+    fields: Mapping[str, Any],
+    max_cost: Any = None,
+    announce: Callable[[str], None] | None = None,
+) -> Flow[ProjectState]:
     """Check, upload and send a project; returns it once its request was written.
 
-    ValidationError, TypeError, CostLimitError before anything is sent; then ApiError, connection errors.
+    `announce` is called with the project's id before anything of it is sent. ValidationError, TypeError,
+    CostLimitError come before that, too; then ApiError, connection errors.
     """
     limit = cost_limit(max_cost)
     params = project_params(given, fields)
@@ -52,12 +59,27 @@ def create_project(given: ProjectParams | None, fields: Mapping[str, Any], max_c
                 kind.annotate(payload, item, source.content_type)
         if limit is not None:
             yield from affordable(params, limit)
+        if announce is not None:
+            yield from compute("announcing the project", partial(announce, project_id))
         yield from upload_media(project_id, sources)
     finally:
-        for group in sources:
-            for _, source in group:
-                source.close()
+        _close(sources)
     return (yield from submit(project_id, params, payload))
+
+
+def check_media(params: ProjectParams) -> Flow[None]:
+    """Look at every file of a project that is created later. ValidationError, OSError."""
+    sources: Sources = []
+    try:
+        yield from _open_sources(kind_of(params).uploads(params), sources)
+    finally:
+        _close(sources)
+
+
+def _close(sources: Sources) -> None:
+    for group in sources:
+        for _, source in group:
+            source.close()
 
 
 def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None]:

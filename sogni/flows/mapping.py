@@ -1,6 +1,6 @@
 """Many requests one after the other: decides which may begin, within one cost limit for all.
 
-Called by `projects.map` of both packages.
+Called by `projects.map` of both packages, and by `batch`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ValidationError
+from ..models.params import ProjectParams
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
 from .create import affordable, cost_limit, create_project
@@ -29,7 +30,7 @@ class Plan:
         self.concurrency = concurrency
         self._requests = iter(requests)
         self._next: list[Any] = []
-        self._limit = self._left = cost_limit(max_cost)
+        self._budget = Budget(max_cost)
         self._error: Exception | None = None
 
     def more(self) -> bool:
@@ -60,7 +61,17 @@ class Plan:
     def _create(self, request: Any) -> Flow[ProjectState]:
         given = request if not isinstance(request, Mapping) else None
         fields = request if isinstance(request, Mapping) else {}
-        if self._limit is not None:
-            assert self._left is not None
-            self._left -= yield from affordable(project_params(given, fields), self._limit, self._left)
+        yield from self._budget.spend(project_params(given, fields))
         return (yield from create_project(given, fields))
+
+
+class Budget:
+    """One cost limit for several projects, and what is left of it."""
+
+    def __init__(self, max_cost: Any) -> None:
+        self._limit = self._left = cost_limit(max_cost)
+
+    def spend(self, params: ProjectParams) -> Flow[None]:
+        """Take the estimate of a project from what is left; nothing without a limit. CostLimitError."""
+        if self._limit is not None and self._left is not None:
+            self._left -= yield from affordable(params, self._limit, self._left)

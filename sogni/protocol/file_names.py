@@ -32,6 +32,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def tells_projects_apart(name: str) -> bool:
+    """Whether results of two projects never get the same name from a pattern."""
+    return any(field in ("project_id", "job_id") for _, field, _, _ in Formatter().parse(name))
+
+
 def _wrong(name: str, why: str) -> ValidationError:
     allowed = ", ".join(f"{{{field}}}" for field in FIELDS)
     return ValidationError(

@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from attrs import define, field
 from rich.console import Console
 
+from sogni.cli.batch_progress import BatchDisplay
 from sogni.cli.output import print_table
-from sogni.cli.progress import Display, showing
+from sogni.cli.progress import Display, Drawable, showing
 
 
-@define
+@define(eq=False)
 class Work:
     """As much of a project, or of a job, as is drawn."""
 
@@ -28,14 +31,19 @@ class Work:
     worker_name: str | None = "a-worker"
     eta: datetime | None = field(factory=lambda: datetime.now(UTC) + timedelta(seconds=75.4))
     jobs: list[Work] = field(factory=list)
+    params: Any = None
 
 
 def drawn(project: Work | None, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
+    display = Display()
+    display.project = project
+    return lines(display, width, height, encoding)
+
+
+def lines(display: Drawable, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
     console = Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
-    display = Display()
-    display.project = project
     console.print(display.table(console))
     file.flush()
     return raw.getvalue().decode(encoding).splitlines()
@@ -121,3 +129,29 @@ def test_a_table_on_a_terminal_has_headings_and_whole_first_cells(monkeypatch: p
 def test_a_table_in_a_pipe_is_tabs_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("model", "name"), [("one", "two\nlines"), ("two", "tab\there")])
     assert capsys.readouterr().out == "one\ttwo lines\ntwo\ttab here\n"
+
+
+def batch(count: int, done: int = 0, total: int = 9) -> BatchDisplay:
+    running = {
+        Work(type="video", params=SimpleNamespace(positive_prompt="a fox " * 30 if line % 2 else "")): SimpleNamespace(
+            line=line
+        )
+        for line in range(1, count + 1)
+    }
+    return BatchDisplay(SimpleNamespace(total=total, running=running), [None] * done)  # type: ignore[arg-type, list-item]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_a_batch_is_drawn_as_a_whole_with_what_runs_below_it(width: int) -> None:
+    whole, first, second = lines(batch(2, done=3), width)
+    assert whole.startswith("3 of 9")
+    assert " 33%" in whole
+    assert first.lstrip().startswith("1 a fo")
+    assert second.lstrip().startswith("2 video")
+    assert all(len(line) <= width for line in (whole, first, second))
+
+
+def test_a_batch_of_any_size_fits_the_terminal() -> None:
+    assert len(lines(batch(20), 80)) == 9
+    assert len(lines(batch(20), 80, height=5)) == 3
+    assert lines(batch(0, total=0), 80)[0].startswith("0 of 0")

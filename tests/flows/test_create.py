@@ -18,7 +18,7 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
 )
-from sogni.flows.create import cost_limit, create_project, submit
+from sogni.flows.create import check_media, cost_limit, create_project, submit
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.settings import RetryPolicy
 from tests.flows.play import (
@@ -340,3 +340,31 @@ def test_what_is_no_amount_is_no_limit(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         cost_limit(value)
     assert (caught.value.field, caught.value.allowed) == ("max_cost", "0 or more")
+
+
+def test_a_project_is_announced_before_anything_of_it_is_sent() -> None:
+    stage = Stage().connects().knows_models()
+    announced: list[str] = []
+
+    def sent(stage: Stage) -> None:
+        assert announced == ["ID-1"]
+
+    given = {"type": "image", "model_id": MODEL}
+    project = stage.play(create_project(None, given, announce=announced.append), ("frame jobRequest", sent))
+    assert (announced, project.id) == (["ID-1"], "ID-1")
+
+
+def test_what_cannot_be_announced_is_not_sent() -> None:
+    def full(_: str) -> None:
+        raise OSError("the disk is full")
+
+    stage = Stage().connects().knows_models()
+    stage.fail(OSError, create_project(None, {"type": "image", "model_id": MODEL}, announce=full))
+    assert stage.state.tracked() == []
+
+
+def test_the_files_of_a_project_can_be_looked_at_without_creating_it() -> None:
+    stage = Stage()
+    stage.fail(ValidationError, check_media(ImageProjectParams(model_id=MODEL, starting_image=b"")))
+    stage.play(check_media(ImageProjectParams(model_id=MODEL, starting_image=PNG)))
+    assert [source.closed for source in stage.sources] == [True]

@@ -1,0 +1,190 @@
+"""Many requests from start to files: decides what is begun, gone on with and saved, also over several runs.
+
+Called by `sogni batch`. What a run has begun stands in its journal: the next run neither forgets it nor pays for it
+again. Nothing is canceled here; what is not collected in this run is collected in the next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from .api.many import wait
+from .errors import (
+    InsufficientBalanceError,
+    NotFoundError,
+    ProjectError,
+    SogniError,
+    SogniTimeoutError,
+    ValidationError,
+)
+from .flows.create import check_media, create_project
+from .flows.mapping import Budget
+from .flows.steps import Flow
+from .machine.batch_journal import BatchJournal
+from .protocol.batch_requests import BatchRequest, LineFinding, refuse_lines
+from .protocol.file_names import DEFAULT
+from .transport.waiting import Deadline
+
+if TYPE_CHECKING:
+    from .api.project import Project
+    from .client import SogniClient
+    from .protocol.project_state import ProjectState
+
+_OF_ONE_REQUEST = (ValidationError, NotFoundError)
+"""What is wrong with a single request; the others may still be carried out."""
+
+
+@frozen(kw_only=True)
+class BatchItem:
+    """What became of one request. `earlier`: the run before has done it. `error`: why there are not all results."""
+
+    line: int
+    fields: Mapping[str, Any]
+    project_id: str | None = None
+    files: list[Path] = field(factory=list)
+    error: SogniError | None = None
+    earlier: bool = False
+
+
+class Batch:
+    """The requests of one file, and those of their projects that run."""
+
+    def __init__(
+        self,
+        client: SogniClient,
+        requests: Sequence[BatchRequest],
+        journal: BatchJournal,
+        *,
+        directory: Path,
+        name: str = DEFAULT,
+        concurrency: int = 8,
+        max_cost: Any = None,
+    ) -> None:
+        self.total = len(requests)
+        self.running: dict[Project, BatchRequest] = {}
+        self._client = client
+        self._journal = journal
+        self._requests = requests
+        self._directory, self._name = directory, name
+        self._concurrency = concurrency
+        self._budget = Budget(max_cost)
+        self._waiting: deque[BatchRequest] = deque()
+        self._left = self.total
+        self._stopped: SogniError | None = None
+
+    def run(self, timeout: float | None = None) -> Iterator[BatchItem]:
+        """Carry the requests out, and yield what became of each as soon as it is known.
+
+        What one request cannot have is the `error` of its item. Raises ValidationError for media that cannot be used,
+        before anything is sent; SogniTimeoutError after `timeout` seconds; and, when nothing more can begin (no
+        balance, `max_cost`, no connection), the error that says so, once the projects that run are over.
+        """
+        for item in self._items(Deadline(timeout), timeout):
+            self._left -= 1
+            yield item
+        if self._stopped is not None and self._left:
+            self._stopped.add_note(f"{self._left} of {self.total} requests were not begun")
+            raise self._stopped
+
+    def _items(self, deadline: Deadline, timeout: float | None) -> Iterator[BatchItem]:
+        yield from self._done_before()
+        while True:
+            while self._waiting and not self._stopped and len(self.running) < self._concurrency:
+                refused = self._next(self._waiting.popleft())
+                if refused is not None:
+                    yield refused
+            if not self.running:
+                return
+            done, _ = wait(self.running, deadline.left(), "FIRST_COMPLETED")
+            if not done:
+                words = f"{self._left} of {self.total} requests are not finished within {timeout:g} seconds"
+                raise SogniTimeoutError(words, phase="total", timeout=timeout)
+            for project in sorted(done, key=lambda it: self.running[it].line):
+                yield self._settled(project)
+
+    def _done_before(self) -> list[BatchItem]:
+        """What an earlier run has done. What is left waits, the projects that were begun before the others."""
+        items: list[BatchItem] = []
+        begun: list[BatchRequest] = []
+        new: list[BatchRequest] = []
+        for request in self._requests:
+            entry = self._journal[request.key]
+            if entry.files and all(path.exists() for path in entry.files):
+                items.append(_item(request, project_id=entry.project, files=list(entry.files), earlier=True))
+            else:
+                (begun if entry.project else new).append(request)
+        self._check_files(new)
+        self._waiting.extend((*begun, *new))
+        return items
+
+    def _check_files(self, requests: Sequence[BatchRequest]) -> None:
+        findings: list[LineFinding] = []
+        for request in requests:
+            try:
+                self._client._engine.run(check_media(request.params))
+            except ValidationError as error:
+                findings.append(LineFinding(line=request.line, message=str(error)))
+        refuse_lines(findings)
+
+    def _next(self, request: BatchRequest) -> BatchItem | None:
+        """Go on with a request, or begin it; the item of one that is refused."""
+        project: Project | None = None
+        try:
+            project = self._begun_before(request)
+            if project is None:
+                project = self._client._engine.present(self._client._engine.run(self._create(request)))
+        except _OF_ONE_REQUEST as error:
+            return _item(request, error=error)
+        except SogniError as error:
+            self._stopped = error
+            return None
+        self.running[project] = request
+        return None
+
+    def _begun_before(self, request: BatchRequest) -> Project | None:
+        """The project of an earlier run; None when there is none, or none that the service (still) knows."""
+        known = self._journal[request.key].project
+        if known is None:
+            return None
+        try:
+            project = self._client.projects.attach(known)
+        except NotFoundError:
+            return None
+        return None if project.status in ("failed", "canceled") else project
+
+    def _create(self, request: BatchRequest) -> Flow[ProjectState]:
+        yield from self._budget.spend(request.params)
+        announce = partial(self._journal.begins, request.key)
+        return (yield from create_project(request.params, {}, announce=announce))
+
+    def _settled(self, project: Project) -> BatchItem:
+        """Save what there is of a project that is over."""
+        request = self.running.pop(project)
+        files: list[Path] = []
+        error: SogniError | None = None
+        try:
+            project.wait(strict=True)
+        except ProjectError as failure:
+            error = failure
+        if project.status == "completed":
+            try:
+                files = project.save(self._directory, name=self._name)
+            except SogniError as failure:
+                error = failure
+            else:
+                self._journal.saved(request.key, files)
+        else:
+            self._journal.forget(request.key)
+        if isinstance(error, InsufficientBalanceError):
+            self._stopped = error
+        return _item(request, project_id=project.id, files=files, error=error)
+
+
+def _item(request: BatchRequest, **what: Any) -> BatchItem:
+    return BatchItem(line=request.line, fields=request.fields, **what)

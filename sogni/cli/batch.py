@@ -1,0 +1,148 @@
+"""`sogni batch`: many projects from the lines of a file, over several runs if need be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import SogniTimeoutError
+from ..machine.batch_journal import BatchJournal
+from ..protocol.batch_requests import batch_requests
+from ..protocol.file_names import tells_projects_apart
+from .access import Access, accessing
+from .batch_progress import BatchDisplay
+from .commands import Command
+from .ending import DONE, FAILED, Interrupted, say, words_of
+from .image_options import imaging
+from .output import print_json, print_paths
+from .progress import drawn, undrawn
+from .target import Target, saving
+
+if TYPE_CHECKING:
+    from ..batch import Batch, BatchItem
+    from ..client import SogniClient
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@imaging
+@saving
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What has been done; by default named after FILE, in the output directory.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Projects that run at once."
+)
+@click.option("--timeout", type=float, metavar="SECONDS", help="End after this long; the next run goes on.")
+@click.option("--max-cost", metavar="AMOUNT", help="Refuse to spend more in this run, in the token that pays.")
+@accessing
+def batch(
+    access: Access,
+    file: str,
+    fields: dict[str, Any],
+    target: Target,
+    *,
+    journal: Path | None,
+    concurrency: int,
+    timeout: float | None,
+    max_cost: str | None,
+) -> int:
+    """Generate what the lines of FILE ask for and print the paths of the files.
+
+    A line is the prompt of an image, or a JSON object with the fields of a project ({"type": "video", ...}); empty
+    lines and those that begin with # are skipped. The options hold for all images; what a line says outranks them.
+
+    Run again, the same command goes on where it stopped: results that are there are not generated once more,
+    projects that run are waited for, those that failed begin anew. Ctrl-C and --timeout cancel nothing.
+    """
+    if not tells_projects_apart(target.name):
+        raise click.UsageError("--name: the files of many projects need {project_id} or {job_id} in their names")
+    requests = batch_requests(_lines(file), fields, common={"network": access.network})
+    path = journal or target.directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
+    with access.client(timeout) as client, BatchJournal(path, service=_service(access, client)) as notes:
+        from ..batch import Batch
+
+        work = Batch(
+            client,
+            requests,
+            notes,
+            directory=target.directory,
+            name=target.name,
+            concurrency=concurrency,
+            max_cost=max_cost,
+        )
+        items: list[BatchItem] = []
+        try:
+            with _telling_what_goes_on(work, local=access.local):
+                _follow(work, items, timeout, as_json=access.as_json)
+        finally:
+            if access.as_json and items:
+                print_json({"requests": [_document(item) for item in items]})
+    return FAILED if any(item.error is not None for item in items) else DONE
+
+
+def _lines(file: str) -> list[str]:
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return content.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"FILE: {file} is not a text in UTF-8") from None
+
+
+def _service(access: Access, client: SogniClient) -> str:
+    """Where the projects of a journal run; an emulator of `--local` has another address every time."""
+    return "local" if access.local else client._engine.settings.rest_endpoint
+
+
+def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_json: bool) -> None:
+    """Print the files of each request and what it could not have, as soon as that is known."""
+    with drawn(BatchDisplay(work, items)) as live:
+        for item in work.run(timeout):
+            items.append(item)
+            with undrawn(live):
+                if not as_json and not item.earlier:
+                    print_paths(item.files)
+                if item.error is not None:
+                    say(f"line {item.line}: {words_of(item.error)}")
+    earlier = sum(item.earlier for item in items)
+    if earlier:
+        say(f"{earlier} of {work.total} requests had been done before")
+
+
+@contextmanager
+def _telling_what_goes_on(work: Batch, *, local: bool) -> Iterator[None]:
+    """Say what becomes of the projects that run when the command ends before them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted{_going_on(work, local)}") from None
+    except SogniTimeoutError as error:
+        if error.phase != "total":
+            raise
+        words = error.message + _going_on(work, local)
+        raise SogniTimeoutError(words, phase="total", timeout=error.timeout) from None
+
+
+def _going_on(work: Batch, local: bool) -> str:
+    count = len(work.running)
+    if local or not count:
+        return ""
+    return f"; {count} {'project goes' if count == 1 else 'projects go'} on: run the same command again to collect them"
+
+
+def _document(item: BatchItem) -> dict[str, Any]:
+    return {
+        "line": item.line,
+        "project": item.project_id,
+        "files": [str(path) for path in item.files],
+        "earlier": item.earlier,
+        "error": None if item.error is None else words_of(item.error),
+    }

@@ -1,0 +1,247 @@
+"""`sogni batch`: many projects from a file, also over several runs, without paying for one twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from sogni import SogniClient
+from sogni.emulator import LocalSupernet
+from tests.cli.conftest import requested
+
+Sogni = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[str]"]
+MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., None]:
+    def write(*lines: Any) -> None:
+        text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+        (tmp_path / "list.txt").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def prompts(supernet: LocalSupernet) -> list[str]:
+    return [request["keyFrames"][0]["positivePrompt"] for request in requested(supernet)]
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def pictures(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.png"))
+
+
+def test_every_line_becomes_files(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
+    write("# animals", "a fox", "", {"positive_prompt": "an owl", "width": 320, "height": 256, "number_of_media": 2})
+    result = sogni("batch", "list.txt", *MODEL, "--width", "256", "--height", "256", "-o", "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    printed = [tmp_path / line for line in result.stdout.splitlines()]
+    assert sorted(printed) == pictures(tmp_path / "out")
+    assert sorted(map(size, printed)) == [(256, 256), (320, 256), (320, 256)]
+    assert sorted(prompts(supernet)) == ["a fox", "an owl"]
+
+
+def test_a_second_run_does_only_what_is_new(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
+    write("a fox", "an owl")
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    before = pictures(tmp_path)
+    write("a hare", "an owl", "a fox", "a fox")
+    result = sogni("batch", "list.txt", *MODEL)
+    assert (result.exit_code, result.stderr) == (0, "sogni: 2 of 4 requests had been done before\n")
+    assert sorted(prompts(supernet)) == ["a fox", "a fox", "a hare", "an owl"]
+    new = [tmp_path / line for line in result.stdout.splitlines()]
+    assert sorted([*before, *new]) == pictures(tmp_path)
+
+
+def test_a_result_that_was_deleted_is_fetched_again(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox")
+    sogni("batch", "list.txt", *MODEL)
+    (picture,) = pictures(tmp_path)
+    content = picture.read_bytes()
+    picture.unlink()
+    assert sogni("batch", "list.txt", *MODEL).stdout == f"{picture.name}\n"
+    assert (picture.read_bytes(), len(requested(supernet))) == (content, 1)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_broken_off_is_gone_on_with(
+    sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path, ending: signal.Signals
+) -> None:
+    write(*(f"animal {number}" for number in range(6)))
+    supernet.pause_workers()
+    process = start("batch", "list.txt", *MODEL, "--concurrency", "3")
+    supernet.wait_for(lambda: len(supernet.projects) == 3)
+    process.send_signal(ending)
+    stdout, stderr = process.communicate(timeout=30)
+    supernet.resume_workers()
+    assert stdout == ""
+    if ending is signal.SIGINT:
+        assert process.returncode == 130
+        assert stderr == "sogni: interrupted; 3 projects go on: run the same command again to collect them\n"
+    result = sogni("batch", "list.txt", *MODEL, "--concurrency", "3")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(prompts(supernet)) == [f"animal {number}" for number in range(6)]
+    assert len(pictures(tmp_path)) == 6
+
+
+def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
+    write("a fox", "an owl")
+    supernet.pause_workers()
+    result = sogni("batch", "list.txt", *MODEL, "--timeout", "1.5", "--concurrency", "1")
+    assert result.exit_code == 124
+    assert result.stderr == (
+        "sogni: 2 of 2 requests are not finished within 1.5 seconds; 1 project goes on: "
+        "run the same command again to collect them\n"
+    )
+    supernet.resume_workers()
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    assert (len(requested(supernet)), len(pictures(tmp_path))) == (2, 2)
+
+
+def test_a_project_that_the_service_never_got_is_begun_anew(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox")
+    sogni("batch", "list.txt", *MODEL)
+    journal = tmp_path / "list.journal.jsonl"
+    line = json.loads(journal.read_text().splitlines()[0])
+    journal.write_text(json.dumps({**line, "project": "00000000-0000-4000-8000-000000000000"}) + "\n")
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    assert len(requested(supernet)) == 2
+
+
+def test_what_fails_is_told_and_begins_anew_in_the_next_run(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox", "an owl")
+    supernet.faults.fail_job(times=1)
+    result = sogni("batch", "list.txt", *MODEL, "--concurrency", "1")
+    assert (result.exit_code, len(pictures(tmp_path))) == (1, 1)
+    assert result.stderr.startswith("sogni: line 1: ")
+    again = sogni("batch", "list.txt", *MODEL)
+    assert (again.exit_code, len(pictures(tmp_path)), len(requested(supernet))) == (0, 2, 3)
+
+
+def test_a_project_that_failed_after_the_run_begins_anew(
+    sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox")
+    supernet.pause_workers()
+    process = start("batch", "list.txt", *MODEL)
+    supernet.wait_for(lambda: supernet.projects)
+    process.kill()
+    process.communicate(timeout=30)
+    with SogniClient() as client:
+        client.projects.cancel(supernet.projects[0]["id"])
+    supernet.resume_workers()
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    assert (len(requested(supernet)), len(pictures(tmp_path))) == (2, 1)
+
+
+def test_a_line_that_only_the_model_can_refuse_does_not_stop_the_others(
+    sogni: Sogni, write: Any, tmp_path: Path
+) -> None:
+    write({"positive_prompt": "a fox", "model_id": "flux1-shnell-fp8"}, "an owl")
+    result = sogni("batch", "list.txt", *MODEL)
+    assert (result.exit_code, len(pictures(tmp_path))) == (1, 1)
+    assert result.stderr.startswith("sogni: line 1: ")
+    assert "flux1-schnell-fp8" in result.stderr
+
+
+def test_mistakes_are_told_at_once_before_anything_is_sent(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox", {"positive_promt": "an owl"}, {"steps": "many"})
+    result = sogni("batch", "list.txt", *MODEL)
+    assert (result.exit_code, result.stdout, supernet.requests) == (2, "", [])
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" line 2", " line 3"]
+    assert "positive_prompt" in result.stderr
+    write("a fox", {"starting_image": "no.png"}, {"starting_image": "none.png"})
+    result = sogni("batch", "list.txt", *MODEL)
+    assert (result.exit_code, requested(supernet)) == (2, [])
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" line 2", " line 3"]
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
+def test_the_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+    write("a fox", "an owl", "a hare")
+    result = sogni("batch", "list.txt", *MODEL, "--max-cost", "0.000001")
+    assert (result.exit_code, requested(supernet)) == (1, [])
+    assert result.stderr.endswith("(3 of 3 requests were not begun)\n")
+    assert "max_cost" in result.stderr
+
+
+def test_without_balance_nothing_more_is_begun(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+    supernet.account.set_balance(spark=0, sogni=0)
+    write("a fox", "an owl", "a hare")
+    result = sogni("batch", "list.txt", *MODEL, "--concurrency", "1")
+    assert (result.exit_code, result.stdout, len(requested(supernet))) == (1, "", 1)
+    assert "(2 of 3 requests were not begun)" in result.stderr
+
+
+def test_json_is_one_document(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+    write("a fox")
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    write("a fox", {"positive_prompt": "an owl", "model_id": "none-such"})
+    document = json.loads(sogni("batch", "list.txt", *MODEL, "--json").stdout)
+    done, refused = document["requests"]
+    assert (done["line"], done["earlier"], done["error"], len(done["files"])) == (1, True, None, 1)
+    assert (refused["line"], refused["earlier"], refused["project"], refused["files"]) == (2, False, None, [])
+    assert "none-such" in refused["error"]
+
+
+def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> None:
+    result = sogni("batch", "-", *MODEL, "-o", "out", input="a fox\n")
+    assert result.stderr == ""
+    assert result.exit_code == 0
+    assert (len(pictures(tmp_path / "out")), (tmp_path / "out" / "batch.journal.jsonl").exists()) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("none.txt",), "none.txt"),
+        (("list.txt", "--name", "{index}"), "--name: the files of many projects need"),
+        (("list.txt", "--concurrency", "0"), "--concurrency"),
+        (("list.txt", "--max-cost", "much"), "--max-cost must be an amount"),
+        (("latin.txt",), "latin.txt is not a text in UTF-8"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    write("a fox")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    result = sogni("batch", *arguments)
+    assert (result.exit_code, requested(supernet)) == (2, [])
+    assert said in result.stderr
+
+
+def test_two_at_once_do_not_do_the_same(
+    sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox")
+    supernet.pause_workers()
+    process = start("batch", "list.txt", *MODEL)
+    supernet.wait_for(lambda: supernet.projects)
+    result = sogni("batch", "list.txt", *MODEL)
+    assert (result.exit_code, len(requested(supernet))) == (1, 1)
+    assert "another batch is writing it" in result.stderr
+    supernet.resume_workers()
+    stdout, _ = process.communicate(timeout=30)
+    assert (process.returncode, len(stdout.splitlines())) == (0, 1)

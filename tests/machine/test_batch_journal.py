@@ -1,0 +1,122 @@
+"""What a batch has done so far, and how the next run knows it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sogni.errors import ConflictError, ValidationError
+from sogni.machine import batch_journal
+from sogni.machine.batch_journal import BatchJournal, Entry
+
+SERVICE = "https://example.com"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "animals.journal.jsonl"
+
+
+def journal(path: Path, service: str = SERVICE) -> BatchJournal:
+    return BatchJournal(path, service=service)
+
+
+def test_the_next_run_knows_what_was_begun_saved_and_forgotten(path: Path) -> None:
+    with journal(path) as first:
+        assert first["a"] == Entry()
+        for key in "abc":
+            first.begins(key, key.upper())
+        first.saved("a", [path.parent / "a-0.png", path.parent / "a-1.png"])
+        first.forget("b")
+        before = [first[key] for key in "abcd"]
+    with journal(path) as second:
+        assert [second[key] for key in "abcd"] == before
+    assert before == [
+        Entry(project="A", files=(path.parent / "a-0.png", path.parent / "a-1.png")),
+        Entry(),
+        Entry(project="C"),
+        Entry(),
+    ]
+
+
+def test_what_is_noted_is_there_when_the_process_is_killed(path: Path) -> None:
+    with journal(path) as running:
+        running.begins("a", "A")
+        (line,) = path.read_text().splitlines()
+    assert json.loads(line) == {"service": SERVICE, "request": "a", "project": "A"}
+
+
+def test_a_directory_may_be_moved_with_its_journal(path: Path, tmp_path: Path) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+        first.saved("a", [path.parent / "a.png"])
+    path.parent.rename(tmp_path / "elsewhere")
+    with journal(tmp_path / "elsewhere" / path.name) as second:
+        assert second["a"].files == (tmp_path / "elsewhere" / "a.png",)
+
+
+def test_what_another_service_made_is_not_there(path: Path) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+    with journal(path, "local") as second:
+        assert second["a"] == Entry()
+        second.begins("a", "L")
+    with journal(path) as third:
+        assert third["a"] == Entry(project="A")
+
+
+def test_a_line_that_was_not_finished_had_no_consequence(path: Path) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+    with path.open("ab") as file:
+        file.write(b'{"service": "https://exam')
+    with journal(path) as second:
+        assert second["a"] == Entry(project="A")
+        second.begins("b", "B")
+    with journal(path) as third:
+        assert (third["a"], third["b"]) == (Entry(project="A"), Entry(project="B"))
+
+
+@pytest.mark.parametrize("line", ["a fox", "[1]", '{"request": "a"}', '{"service": "s", "request": "a", "x": 1}'])
+def test_another_file_is_neither_used_nor_changed(path: Path, line: str) -> None:
+    path.parent.mkdir()
+    path.write_text(f"{line}\nan owl")
+    with pytest.raises(ValidationError, match="line 1 cannot be read") as caught, journal(path):
+        raise AssertionError
+    assert (caught.value.field, path.read_text()) == ("journal", f"{line}\nan owl")
+    with pytest.raises(ValidationError), journal(path):  # the lock was given back
+        raise AssertionError
+
+
+def test_two_batches_do_not_share_a_journal(path: Path) -> None:
+    with journal(path), pytest.raises(ConflictError, match="another batch"), journal(path):
+        raise AssertionError
+    with journal(path):
+        pass
+
+
+def test_a_batch_that_does_nothing_leaves_nothing(path: Path) -> None:
+    with journal(path):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_where_locks_do_not_work_one_goes_on_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: Any) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(batch_journal, "lock", none)
+    with journal(path) as alone:
+        alone.begins("a", "A")
+    with journal(path) as again:
+        assert again["a"] == Entry(project="A")
+
+
+def test_a_journal_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"), journal(tmp_path / "taken"):
+        raise AssertionError
