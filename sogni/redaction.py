@@ -17,9 +17,10 @@ _SECRET_NAMES = (
     r"api[-_]?key|authorization|access[-_]?token|refresh[-_]?token|token|password|passwd|secret|"
     r"signature|private[-_]?key|x-amz-[a-z-]+|awsaccesskeyid|sig"
 )
-# In the repr of a header block a name follows the letter of an escape: `\\r\\napi-key`.
+# In the repr of a header block a name follows the letter of an escape: `\\r\\napi-key`. The end of a path is no name:
+# `/v1/account/refresh-token: HTTP 500`.
 _NAMED = re.compile(
-    rf"""(?ix) (?P<name>(?:\b|(?<=\\[rnt]))(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*)"""
+    rf"""(?ix) (?P<name>(?:(?<!/)(?<!/refresh-)\b|(?<=\\[rnt]))(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*)"""
     r"""(?: (?P<quote>b?["']) (?:(?<=")(?:[^"\\]|\\.)+ | (?<=')(?:[^'\\]|\\.)+)"""
     r"""  | (?:(?:bearer|basic)\s+)?[^\s"',;&}\])]+ )"""
 )

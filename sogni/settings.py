@@ -188,7 +188,20 @@ def _key(value: Any) -> str | None:
         raise ValidationError(
             f"api_key must be a text, or None; this one is {what}", field="api_key", allowed="a key, or None"
         )
-    return value.strip()
+    return _sendable_key(value.strip())
+
+
+def _sendable_key(key: str | None) -> str | None:
+    if key is not None and not is_sendable(key):
+        raise ValidationError(
+            "api_key holds a line break or another character that no key has", field="api_key", allowed="a key, or None"
+        )
+    return key
+
+
+def is_sendable(secret: str) -> bool:
+    """Whether a key or a token can stand in a header; one that cannot is quoted by the libraries that refuse it."""
+    return secret.isascii() and secret.isprintable()
 
 
 def _subscriptions(value: Any) -> dict[str, bool]:
@@ -239,7 +252,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     if key is not None:
         kind = "api_key"  # a key decides (transport §1)
     elif kind in (None, "api_key"):
-        key = _text("api_key", environ.get("SOGNI_API_KEY"))
+        key = _sendable_key(_text("api_key", environ.get("SOGNI_API_KEY")))
         kind = "api_key" if key or kind else "token"
     if kind == "api_key" and key is None:
         raise ValidationError(

@@ -63,6 +63,7 @@ def test_a_header_block_in_a_repr_shows_no_key() -> None:
         "token_type must be 'sogni' or 'spark', not 'gold'",
         "max_tokens: 5, sign in with cookies",
         "GET /v1/projects/x: HTTP 404",
+        "POST /v1/account/refresh-token: HTTP 200 with a body that is not JSON",
         "write to help@example.org: please",
         "a/b/c? no",
     ],

@@ -81,12 +81,20 @@ def test_a_key_decides_how_to_sign_in(given: dict[str, Any], environ: dict[str, 
     assert expected == (made.auth_type, made.api_key)
 
 
+def test_a_key_of_the_environment_is_one_that_can_be_sent() -> None:
+    with pytest.raises(ValidationError) as caught:
+        resolve({"SOGNI_API_KEY": f"{SECRET}\n{SECRET}"})
+    assert (caught.value.field, SECRET in str(caught.value)) == ("api_key", False)
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
         ({"api_key": ""}, "api_key"),
         ({"api_key": "  "}, "api_key"),
         ({"api_key": SECRET.encode()}, "api_key"),
+        ({"api_key": f"{SECRET}\r\nx: y"}, "api_key"),
+        ({"api_key": f"{SECRET}é"}, "api_key"),
         ({"auth_type": "api_key"}, "api_key"),
         ({"auth_type": "apiKey"}, "auth_type"),
         ({"auth_type": []}, "auth_type"),

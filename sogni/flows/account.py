@@ -11,7 +11,7 @@ from ..errors import ValidationError
 from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
 from ..models.rewards import Reward
 from ..models.transactions import TransactionHistory, TransactionQuery
-from ..protocol.account_calls import claim_call, history_call, read_history, read_rewards, read_validation
+from ..protocol.account_calls import claim_call, history_call, read_account, read_history, read_rewards, read_validation
 from ..protocol.client_state import CONNECTION, NETWORK, ClientState
 from ..protocol.http import get, post
 from ..protocol.subscriptions import subscription_update
@@ -27,9 +27,15 @@ SWITCH_WITHIN = 30.0
 def fetch_account() -> Flow[AccountInfo]:
     """Who the credentials belong to."""
     session = yield from _session()
-    info = yield from ask_for(AccountInfo, get("/v1/account/me"))
+    info = yield from account_of_credentials()
     yield from _keep(session, lambda state: state.account.known(info))
     return info
+
+
+def account_of_credentials() -> Flow[AccountInfo]:
+    """The same, without keeping it."""
+    call = get("/v1/account/me")
+    return read_account(call, (yield from request(call)))
 
 
 def _session() -> Flow[int]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from ..errors import ApiError, ProtocolError, ValidationError
 from ..models.session import Wallet
-from ..protocol.account_calls import check_choice
 from ..protocol.amounts import smallest_units
 from ..protocol.http import post
 from ..protocol.wallet import check_text, sign_permit
@@ -61,7 +60,9 @@ def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
 
 def approve_token_usage(password: str, spender: str, provider: str) -> Flow[None]:
     """Let a contract of the service spend tokens of the wallet."""
-    check_choice("spender", spender, SPENDERS)
+    if spender not in SPENDERS:
+        # What was given may be the password, with the arguments the wrong way round.
+        raise ValidationError("spender must be 'account' or 'staker'", field="spender", allowed=SPENDERS)
     wallet = yield from wallet_of((yield from _identity())[0], password)
     yield from _approve(wallet, spender, provider)
 

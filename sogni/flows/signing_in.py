@@ -9,17 +9,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from ..errors import AuthenticationError, ProtocolError, ValidationError
-from ..models.account import AccountInfo
+from ..errors import ApiError, AuthenticationError, ProtocolError, ValidationError
 from ..models.session import Session, TokenPair, Wallet
+from ..protocol.chores import FetchAccount
 from ..protocol.client_state import ClientState
 from ..protocol.credentials import REFRESH_OVER, check_pair, read_key, read_pair
-from ..protocol.http import get, post
+from ..protocol.http import post
 from ..protocol.token_claims import is_fresh, is_token
 from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup
-from .account import fetch_account
+from .account import account_of_credentials, fetch_account
 from .refreshing import have_fresh
-from .requests import FAILURES, ask_data, ask_for, request_done
+from .requests import FAILURES, ask_data, request_done
 from .steps import Flow, app_id, change, compute
 
 
@@ -34,6 +34,7 @@ def login(username: str, password: str, *, remember_me: bool, app_source: str | 
     """Sign in with user name and password."""
     source, testnet = yield from _surroundings(app_source)
     wallet = yield from wallet_of(username, password)
+    yield from _end_what_is_over()
     nonce = yield from _nonce(wallet)
     signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
     body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
@@ -56,6 +57,7 @@ def create_account(
     source, testnet = yield from _surroundings(app_source)
     check_text("email", email)
     wallet = yield from wallet_of(username, password)
+    yield from _end_what_is_over()
     nonce = yield from _nonce(wallet)
     values = {
         "appid": (yield from app_id()),
@@ -84,6 +86,12 @@ def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
         raise ValidationError("app_source must be a text, or None", field="app_source", value=app_source)
     source = (app_source or "").strip() or settings.app_source
     return {"appSource": source} if source else {}, settings.testnet
+
+
+def _end_what_is_over() -> Flow[None]:
+    """Forget a session that cannot be renewed: it must not be what another one fails for."""
+    with suppress(ApiError, ProtocolError):
+        yield from have_fresh()
 
 
 def _nonce(wallet: Wallet) -> Flow[str]:
@@ -141,17 +149,23 @@ def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flo
     yield from _only_for("token", "a session with tokens")
 
     def keep(state: ClientState, now: float) -> bool:
-        if not is_fresh(token, now) and not is_fresh(refresh_token, now):
+        """Whether the pair has still to be exchanged."""
+        fresh = is_fresh(token, now)
+        if not fresh and not is_fresh(refresh_token, now):
             # Nothing is changed by tokens that are both of no use.
-            return False
+            raise AuthenticationError(REFRESH_OVER, status=401)
         new = state.credentials.use_tokens(token, refresh_token)
-        if new and is_fresh(token, now):
+        if new and fresh:
             state.signed_in_as(fetch=fetch)
-        return True
+        elif new:
+            # The exchange tells that somebody is signed in.
+            state.changed_hands()
+        return not fresh
 
-    if not (yield from change(keep)):
-        raise AuthenticationError(REFRESH_OVER, status=401)
+    exchanged = yield from change(keep)
     yield from have_fresh()
+    if exchanged and fetch:
+        yield from change(lambda state, _: state.out.begin(FetchAccount()))
 
 
 def authenticate(value: Any) -> Flow[None]:
@@ -163,7 +177,11 @@ def authenticate(value: Any) -> Flow[None]:
     key = read_key(value) if kind == "api_key" else None
 
     def keep(state: ClientState, _: float) -> None:
+        replaces = key is not None and state.signed_in
         if state.credentials.use_cookies() if key is None else state.credentials.use_key(key):
+            if replaces:
+                # A key does not say whose it is: the socket and the account may be somebody else's.
+                state.leave_account()
             state.signed_in_as()
 
     yield from change(keep)
@@ -172,17 +190,21 @@ def authenticate(value: Any) -> Flow[None]:
 def check_auth() -> Flow[bool]:
     """Whether the cookies are good; then this client is signed in with them (account §4.5)."""
     yield from _only_for("cookies", "check_auth()")
+    session = yield from change(lambda state, _: state.session)
     try:
-        info = yield from ask_for(AccountInfo, get("/v1/account/me"))
+        info = yield from account_of_credentials()
     except FAILURES:
         return False
 
-    def keep(state: ClientState, _: float) -> None:
+    def keep(state: ClientState, _: float) -> bool:
+        if state.session != session:
+            # Somebody has signed in or out meanwhile: the answer is about cookies that are gone.
+            return state.signed_in
         state.cookies_are_good(info.wallet_address, fetch=False)
         state.account.known(info)
+        return True
 
-    yield from change(keep)
-    return True
+    return (yield from change(keep))
 
 
 def _only_for(kind: str, what: str) -> Flow[None]:

@@ -49,6 +49,11 @@ class AccountInfo(Model):
     discord_server_member: bool | None = None
     discord_username: str | None = None
 
+    @property
+    def email(self) -> str | None:
+        """The same as `current_email`."""
+        return self.current_email
+
 
 @frozen(kw_only=True)
 class WalletBalance(Model):

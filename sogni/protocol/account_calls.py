@@ -14,7 +14,7 @@ from typing import Any, get_args
 from attrs import evolve
 
 from ..errors import ProtocolError, ValidationError
-from ..models.account import UsernameValidation
+from ..models.account import AccountInfo, UsernameValidation
 from ..models.converter import read
 from ..models.rewards import Reward
 from ..models.subscriptions import RedirectType, Term, Tier
@@ -44,6 +44,20 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
             allowed=known,
         )
     return str(value)
+
+
+# -- who it is -----------------------------------------------------------------
+
+
+def read_account(call: HttpCall, reply: HttpReply) -> AccountInfo:
+    """Who an answer says it is; `email` and `wallet_address` are other spellings (account §5)."""
+    data = data_of(call, reply)
+    if isinstance(data, Mapping):
+        data = dict(data)
+        for name, other in (("currentEmail", "email"), ("walletAddress", "wallet_address")):
+            if data.get(name) is None and data.get(other) is not None:
+                data[name] = data.pop(other)
+    return read(AccountInfo, data, f"the answer to {call.method} {call.path}")
 
 
 # -- transactions --------------------------------------------------------------

@@ -41,15 +41,21 @@ def _text_of(amount: Any) -> str:
         return format(amount, "f")
     if isinstance(amount, float):
         return number_text(amount)
-    return str(amount) if isinstance(amount, int) and not isinstance(amount, bool) else ""
+    return str(amount) if isinstance(amount, int) and not isinstance(amount, bool) and not _endless(amount) else ""
+
+
+def _endless(amount: Any) -> bool:
+    """Whether an integer has more digits than any amount; Python itself refuses to write some of those."""
+    return isinstance(amount, int) and abs(amount) >= 10**_MOST_DIGITS
 
 
 def _refused(why: str, amount: Any) -> ValidationError:
     # Any other text may be the password, with the arguments the wrong way round.
     secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
+    endless = _endless(amount)
     return ValidationError(
-        f"amount {why}, not {'a text of another kind' if secret else repr(amount)}",
+        f"amount {why}, not {'a text of another kind' if secret else 'one that long' if endless else repr(amount)}",
         field="amount",
-        value=None if secret else amount,
+        value=None if secret or endless else amount,
         allowed="a decimal number as text or Decimal",
     )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError, SogniError
-from ..models.account import AccountInfo, Balances
+from ..models.account import Balances
 from ..models.catalogue import AvailableModel
 from ..models.chat import LLMModelInfo
 from ..models.converter import read
@@ -132,8 +132,7 @@ class ClientState(ProjectFrames, ChatFrames):
         if not self.credentials.clear(lost=lost):
             return
         self.session += 1
-        self.stop_connection()
-        self.account.reset()
+        self.leave_account()
         for project in self.projects.values():
             self.out.wake(project)
         self.out.wake(CONNECTION)
@@ -141,27 +140,35 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def signed_in_as(self, *, fetch: bool = True) -> None:
         """There are new credentials; `fetch`: find out in the background whose they are (transport §5)."""
-        self.session += 1
-        if self._belongs_to_another(self.credentials.address):
-            # The socket belongs to somebody else; the next call that needs one opens another.
-            self.stop_connection()
-            self.account.reset()
+        self.changed_hands()
         self.out.tell(self.auth_listeners, "updated", True)
         if fetch:
             self.out.begin(chores.FetchAccount())
 
+    def changed_hands(self) -> None:
+        """There are other credentials, if only to be exchanged; answers to earlier ones do not count."""
+        self.session += 1
+        self._make_way_for(self.credentials.address)
+
     def cookies_are_good(self, address: str | None, *, fetch: bool = True) -> None:
         """The cookies let somebody be signed in, and it is the one with that wallet."""
-        if self._belongs_to_another(address):
-            self.stop_connection()
-            self.account.reset()
+        if self._make_way_for(address):
             self.credentials.clear()
         if self.credentials.use_cookies():
             self.signed_in_as(fetch=fetch)
 
-    def _belongs_to_another(self, address: str | None) -> bool:
+    def _make_way_for(self, address: str | None) -> bool:
+        """Give up the socket and the account of somebody else; whether there was somebody else."""
         known = self.account.wallet_address
-        return bool(address and known and address.casefold() != known.casefold())
+        another = bool(address and known and address.casefold() != known.casefold())
+        if another:
+            self.leave_account()
+        return another
+
+    def leave_account(self) -> None:
+        """Give up a socket and an account; the next call that needs a socket opens another."""
+        self.stop_connection()
+        self.account.reset()
 
     def go_on_from(self, before: ClientState, *, forked: bool) -> None:
         """Take over who was signed in, and who listens to that, when a client begins anew.
@@ -192,7 +199,11 @@ class ClientState(ProjectFrames, ChatFrames):
         """The new pair is there; it is of no use when somebody else has signed in meanwhile."""
         refresh.finished = True
         self.out.wake(refresh)
+        before = self.credentials.address
         if refresh.turn == self.credentials.turn and self.credentials.use_tokens(token, refresh_token):
+            if self.credentials.address != before:
+                # Whose a refresh token is that came alone, only what it is exchanged for says.
+                self._make_way_for(self.credentials.address)
             self.out.tell(self.auth_listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:
@@ -398,7 +409,3 @@ class ClientState(ProjectFrames, ChatFrames):
 
     def _toast(self, payload: Any, now: float) -> None:
         self.out.tell(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))
-
-    def account_known(self, info: AccountInfo) -> None:
-        """The answer of `me`."""
-        self.account.known(info)

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from ..errors import AuthenticationError, SogniError, ValidationError
 from ..models.session import TokenPair
-from ..settings import AuthType
+from ..settings import AuthType, is_sendable
 from .token_claims import address_of, is_fresh, is_token
 
 REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
@@ -180,7 +180,7 @@ def signed_out_error(credentials: Credentials, *, had_key: bool) -> Authenticati
 def read_pair(value: Any) -> tuple[str | None, str]:
     """The tokens in what `backup` gave, or in its stored form. ValidationError, which never shows them."""
     if isinstance(value, TokenPair):
-        return value.token, value.refresh_token
+        return check_pair(value.token, value.refresh_token)
     if not isinstance(value, Mapping):
         raise ValidationError(
             f"credentials must be a TokenPair or its stored form, not {type(value).__name__}", field="credentials"
@@ -189,7 +189,11 @@ def read_pair(value: Any) -> tuple[str | None, str]:
 
 
 def check_pair(token: Any, refresh_token: Any) -> tuple[str | None, str]:
-    """A pair that can be used; the access token may be missing. ValidationError names the field, never the value."""
+    """A pair that can be used; the access token may be missing. ValidationError names the field, never the value.
+
+    Blanks around them are those of the file they were read from.
+    """
+    token, refresh_token = (it.strip() if isinstance(it, str) else it for it in (token, refresh_token))
     if token is not None and token != "" and not is_token(token):
         raise ValidationError("token is not a token that can be read", field="token", allowed="a token, or None")
     if not is_token(refresh_token):
@@ -201,4 +205,6 @@ def read_key(value: Any) -> str:
     """An API key. ValidationError, which never shows it."""
     if not isinstance(value, str) or not value.strip():
         raise ValidationError("credentials must be an API key, a text that is not empty", field="credentials")
+    if not is_sendable(value.strip()):
+        raise ValidationError("credentials hold a character that no API key has", field="credentials")
     return value.strip()

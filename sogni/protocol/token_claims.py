@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any, TypeGuard
 
+from ..settings import is_sendable
+
 
 def claims_of(token: str) -> dict[str, Any] | None:
     """The claims in a token; None when it is none that can be decoded."""
@@ -25,8 +27,8 @@ def claims_of(token: str) -> dict[str, Any] | None:
 
 
 def is_token(value: Any) -> TypeGuard[str]:
-    """Whether a value is a token whose claims can be read."""
-    return isinstance(value, str) and claims_of(value) is not None
+    """Whether a value is a token that can be sent, and whose claims can be read."""
+    return isinstance(value, str) and is_sendable(value) and claims_of(value) is not None
 
 
 def is_fresh(token: str | None, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sogni.errors import AuthenticationError, SogniTimeoutError, ValidationError
+from sogni.errors import AuthenticationError, ProtocolError, SogniTimeoutError, ValidationError
 from sogni.flows.account import account_balance, fetch_account, refresh_balance, subscribe, switch_network
 from sogni.protocol.client_state import CONNECTION, NETWORK
 from tests.flows.play import TIMEOUT, Stage, ok
@@ -17,6 +17,16 @@ def test_who_is_signed_in_is_kept() -> None:
     stage = Stage()
     info = stage.play(fetch_account(), ("GET rest/v1/account/me", ok({"username": "ann", "walletAddress": "0x1"})))
     assert (info.username, stage.state.account.username, stage.state.account.wallet_address) == ("ann", "ann", "0x1")
+
+
+def test_an_account_has_one_address_however_it_is_spelled() -> None:
+    """account §5: the documents of the service show `email`."""
+    stage = Stage()
+    for data in ({"currentEmail": "a@b.c"}, {"email": "a@b.c", "wallet_address": "0x1"}):
+        info = stage.play(fetch_account(), ("GET rest/v1/account/me", ok(data)))
+        assert (info.email, info.current_email, stage.state.account.email) == ("a@b.c",) * 3
+    assert (info.wallet_address, info.extra) == ("0x1", {})
+    stage.fail(ProtocolError, fetch_account(), ("GET rest/v1/account/me", ok([])))
 
 
 def test_a_balance_is_kept_only_when_it_is_refreshed() -> None:

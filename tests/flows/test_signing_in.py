@@ -101,6 +101,64 @@ def test_somebody_else_gets_another_socket() -> None:
     assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", WALLET.address)
 
 
+@pytest.mark.parametrize("answer", [refused(401), refused(500), ok("rubbish")])
+def test_a_session_that_is_over_does_not_keep_anybody_from_signing_in(answer: Any) -> None:
+    stage = signed_in(STALE)
+    flow = login("Ada", "pw", remember_me=False, app_source=None)
+    stage.play(flow, exchanged(answer), NONCE, (LOGIN, ok(PAIR)))
+    assert [it for it in stage.told("updated") if isinstance(it, bool)] == [False, True]
+
+
+def test_signing_in_fails_when_nobody_can_be_reached() -> None:
+    stage = signed_in(STALE)
+    flow = login("Ada", "pw", remember_me=False, app_source=None)
+    stage.fail(SogniConnectionError, flow, exchanged(SogniConnectionError("gone")))
+    assert stage.state.signed_in
+
+
+@pytest.mark.parametrize("access", [token(NOW - 1, addr="0xNew"), None])
+def test_a_pair_of_somebody_else_gets_another_socket_even_when_it_is_to_be_exchanged(access: str | None) -> None:
+    stage = signed_in().connects()
+    stage.state.account.change(wallet_address="0xother", username="bob")
+    session = stage.state.session
+    new = {"token": token(NOW + 60, addr="0xNew"), "refreshToken": LASTING}
+    stage.play(authenticate({"token": access, "refreshToken": token(NOW + 99)}), exchanged(ok(new)))
+    assert (stage.state.connection.phase, stage.state.account.username) == ("ended", None)
+    assert (stage.state.session > session, stage.begun) == (True, [chores.FetchAccount()])
+
+
+def test_a_pair_whose_exchange_failed_can_be_given_again() -> None:
+    stage, stored = stage_of(), {"token": STALE, "refreshToken": LASTING}
+    stage.fail(SogniConnectionError, authenticate(stored), exchanged(SogniConnectionError("gone")))
+    stage.play(authenticate(stored), exchanged(ok(PAIR)))
+    assert (stage.told("updated"), stage.begun) == ([True], [chores.FetchAccount()])
+    stage.play(authenticate(PAIR))
+    assert (stage.told("updated"), stage.begun) == ([True], [])
+
+
+def test_a_pair_of_the_same_account_leaves_its_socket_alone() -> None:
+    stage = signed_in().connects()
+    stage.state.account.change(wallet_address="0xada")
+    new = {"token": token(NOW + 60, addr="0xADA"), "refreshToken": LASTING}
+    stage.play(set_tokens(None, token(NOW + 99)), exchanged(ok(new)), ME)
+    assert stage.state.connection.phase == "ready"
+
+
+def test_a_refresh_of_ones_own_pair_leaves_its_socket_alone() -> None:
+    """Whatever the service writes there: it was the same before."""
+    stage = signed_in(token(NOW - 1, addr="0xa contract")).connects()
+    stage.state.account.change(wallet_address="0xada")
+    stage.play(have_fresh(), exchanged(ok({"token": token(NOW + 60, addr="0xa contract"), "refreshToken": LASTING})))
+    assert stage.state.connection.phase == "ready"
+
+
+def test_another_key_gets_another_socket() -> None:
+    stage = Stage().connects()
+    stage.state.account.change(wallet_address="0xother")
+    stage.play(authenticate("other"))
+    assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", None)
+
+
 def test_cookies_of_somebody_else_are_another_session() -> None:
     stage = stage_of("cookies")
     stage.play(check_auth(), ME)
@@ -199,7 +257,7 @@ def test_each_kind_restores_its_own() -> None:
     key.play(authenticate("other"))
     cookies.play(authenticate(None))
     assert [it.state.signed_in for it in (tokens, key, cookies)] == [True] * 3
-    assert key.told("updated") == [True]
+    assert key.told("updated").count(True) == 1
 
 
 def test_cookies_are_good_when_the_service_knows_them() -> None:
@@ -208,6 +266,21 @@ def test_cookies_are_good_when_the_service_knows_them() -> None:
     assert [stage.play(check_auth(), ME), stage.play(check_auth(), ME)] == [True, True]
     assert (stage.state.account.username, stage.told("updated").count(True)) == ("ada", 1)
     stage_of().fail(ValidationError, check_auth())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_cookies_that_were_given_up_while_they_were_asked_after_are_not_good(again: bool) -> None:
+    stage = stage_of("cookies")
+    stage.state.credentials.use_cookies()
+
+    def signed_out(stage: Stage) -> Any:
+        stage.state.sign_out()
+        if again:
+            stage.state.cookies_are_good(None)
+        return ok({"username": "ada", "walletAddress": "0x1"})
+
+    assert stage.play(check_auth(), ("GET rest/v1/account/me", signed_out)) is again
+    assert (stage.state.signed_in, stage.state.account.username) == (again, None)
 
 
 # -- refreshing ----------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     """transport §4.4."""
     state = connected()
     project = tracked(state)
-    state.account_known(AccountInfo(username="ada"))
+    state.account.known(AccountInfo(username="ada"))
     clear(state)
     state.unauthorized()
     assert (

@@ -127,7 +127,15 @@ def test_a_key_goes_on_and_comes_back() -> None:
     assert (after.headers(), refused.headers()) == ({"api-key": "other"}, {"api-key": "k"})
 
 
-@pytest.mark.parametrize("value", [None, "text", {}, {"token": "x", "refreshToken": token()}, {"refreshToken": 5}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "text", {}, {"token": "x", "refreshToken": token()}, {"refreshToken": 5}),
+        {"refreshToken": "head\n" + token()},
+        {"token": "é" + token(), "refreshToken": token()},
+        TokenPair(token="x", refresh_token="y"),
+    ],
+)
 def test_what_is_no_pair_is_refused_without_being_shown(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         read_pair(value)
@@ -137,9 +145,13 @@ def test_what_is_no_pair_is_refused_without_being_shown(value: Any) -> None:
 def test_an_access_token_may_be_missing_and_a_key_may_not_be_empty() -> None:
     assert check_pair("", token()) == (None, token())
     assert read_key(" k ") == "k"
-    for wrong in (None, "  ", 5):
+    for wrong in (None, "  ", 5, "k\r\nx: y", "kéy"):
         with pytest.raises(ValidationError):
             read_key(wrong)
+
+
+def test_the_line_break_of_a_file_is_no_part_of_a_token() -> None:
+    assert check_pair(f"{token()}\n", f" {token(NOW + 2)}\r\n") == (token(), token(NOW + 2))
 
 
 def test_the_error_of_who_is_not_signed_in_says_why() -> None:

@@ -156,11 +156,18 @@ def test_amounts_are_exact(amount: Any, units: str) -> None:
 @pytest.mark.parametrize(
     "amount",
     ["", " 1", "1e-7", 1e-7, 1e22, "+1", ".", "-", "1_0", "١", "0x1", None, True, float("nan"), float("inf"), b"1",
-     Decimal("NaN"), Decimal("1E+400"), Decimal("1E-19"), "0.0000000000000000001", "1" * 100, []],
+     Decimal("NaN"), Decimal("1E+400"), Decimal("1E-19"), "0.0000000000000000001", "1" * 100, [], -(10**96)],
 )  # fmt: skip
 def test_what_is_no_exact_amount_is_refused(amount: Any) -> None:
     with pytest.raises(ValidationError):
         smallest_units(amount)
+
+
+def test_an_integer_without_an_end_is_refused_like_any_other() -> None:
+    """Python itself refuses to write one."""
+    with pytest.raises(ValidationError) as caught:
+        smallest_units(10**5000)
+    assert (caught.value.field, caught.value.value) == ("amount", None)
 
 
 def test_what_may_be_a_password_is_not_shown() -> None:

@@ -193,6 +193,93 @@ async def test_somebody_else_gets_a_socket_of_their_own(sdk: Any, supernet: Loca
         assert client.current_account.username == "bob"
 
 
+@pytest.mark.parametrize("given", ["expired", "missing"])
+async def test_a_pair_that_is_to_be_exchanged_first_is_somebody_elses_too(
+    sdk: Any, supernet: LocalSupernet, given: str
+) -> None:
+    """Otherwise what is asked for next would be charged to who was signed in before."""
+    supernet.set_token_lifetimes(access=-1)
+    async with sdk.client(supernet) as other:  # with a key, so that it does not use the tokens
+        bobs = (await sdk.call(other.account.login, "bob", PASSWORD)).tokens
+    supernet.set_token_lifetimes(access=3600)
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        await sdk.call(client.connect, timeout=SOON)
+        await until(lambda: client.current_account.balance.spark.net == 500)
+        await sdk.call(client.set_tokens, bobs.token if given == "expired" else None, bobs.refresh_token)
+        account = client.current_account
+        assert (client.is_connected, account.username, account.balance.spark.net) == (False, "bob", 0)
+        project = await sdk.create(client, token_type="spark")
+        await sdk.call(project.wait, timeout=SOON)
+        paid = {it.username: it.balance.spark for it in supernet.accounts if it.username in ("ada", "bob")}
+        assert (paid["ada"], paid["bob"] < 7) == (500, True)
+
+
+async def test_another_key_gets_a_socket_of_its_own(sdk: Any, supernet: LocalSupernet) -> None:
+    supernet.add_account("eve", PASSWORD, api_key="the key of eve", spark=3)
+    async with sdk.client(supernet) as client:
+        await sdk.call(client.connect, timeout=SOON)
+        await sdk.call(client.api_client.auth.authenticate, "the key of eve")
+        await until(lambda: client.current_account.username == "eve")
+        assert not client.is_connected
+        await sdk.call(client.connect, timeout=SOON)
+        await until(lambda: client.current_account.balance.spark.net == 3)
+
+
+async def test_a_restored_session_knows_whose_it_is(sdk: Any, supernet: LocalSupernet) -> None:
+    """Whether its access token lasted or had to be exchanged first."""
+    pair = await expired_pair(sdk, supernet)
+    async with client_of(sdk, supernet, disable_socket=True) as client:
+        await sdk.call(client.api_client.auth.authenticate, pair)
+        await until(lambda: client.current_account.username == "ada")
+
+
+# -- a session that is over --------------------------------------------------------
+
+
+async def test_who_signs_in_again_is_not_told_of_the_session_before(sdk: Any, supernet: LocalSupernet) -> None:
+    async with client_of(sdk, supernet) as client:
+        await expired(sdk, supernet, client)
+        supernet.revoke_refresh_tokens()
+        told: list[bool] = []
+        client.api_client.auth.on("updated", told.append)
+        session = await sdk.call(client.account.login, "ada", PASSWORD)
+        assert (session.username, client.is_authenticated) == ("ada", True)
+        await until(lambda: told == [False, True])
+
+
+# -- what is no credential -----------------------------------------------------------
+
+
+async def test_tokens_from_a_file_may_end_with_a_line_break(sdk: Any, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as other:
+        pair = (await sdk.call(other.account.login, "ada", PASSWORD)).tokens
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.set_tokens, f"{pair.token}\n", f"{pair.refresh_token}\n")
+        assert client.current_account.username == "ada"
+
+
+async def test_credentials_that_cannot_be_sent_are_refused_at_once_and_not_shown(
+    sdk: Any, supernet: LocalSupernet
+) -> None:
+    """The libraries underneath quote a header that they refuse."""
+    pair = await expired_pair(sdk, supernet)
+    shown = []
+    async with client_of(sdk, supernet) as client:
+        for token, refresh_token in (
+            (f"secret\r\nx: {pair.token}", pair.refresh_token),
+            (None, f"secret€{pair.refresh_token}"),
+        ):
+            with pytest.raises(sdk.ValidationError) as caught:
+                await sdk.call(client.set_tokens, token, refresh_token)
+            shown.append(f"{caught.value} {vars(caught.value)}")
+    for key in ("secret\r\nx: y", "secret€"):
+        with pytest.raises(sdk.ValidationError) as caught:
+            sdk.SogniClient(api_key=key)
+        shown.append(f"{caught.value} {vars(caught.value)}")
+    assert [text for text in shown if "secret" in text] == []
+
+
 # -- whoever waits -----------------------------------------------------------------
 
 
