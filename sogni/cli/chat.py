@@ -145,6 +145,8 @@ def chat(access: Access, prompt: str | None, talk: Talk) -> None:
     Ctrl-D; Ctrl-C breaks an answer off.
     """
     question = _question(prompt)
+    if question == "":
+        raise click.UsageError("PROMPT is empty")
     if question is None and (access.as_json or "response_format" in talk.options):
         raise click.UsageError("--json and --json-schema need a PROMPT, or something on standard input")
     if question is None and not on_terminal(sys.stdin):
@@ -166,6 +168,7 @@ def _saving(client: SogniClient, talk: Talk) -> Saving:
 
 def _question(prompt: str | None) -> str | None:
     """The prompt, and what comes through a pipe; None when there is neither."""
+    prompt = prompt if prompt is None or prompt.strip() else ""
     if sys.stdin is None or sys.stdin.closed or on_terminal(sys.stdin):
         return prompt
     try:
@@ -228,11 +231,9 @@ def converse(
         try:
             print_paths(saving(_stream(conversation, question, images, timeout)))
         except KeyboardInterrupt:
-            click.echo()
             say("the answer was broken off; the service finishes and bills it")
             continue
         except (ChatError, SogniTimeoutError, ApiError) as error:
-            click.echo()
             say(words_of(error))
             continue
         images = []
@@ -244,9 +245,12 @@ def _stream(
     """Write an answer as it comes; returns all of it."""
     shown = ThinkingFilter()
     with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
-        for chunk in stream:
-            click.echo(shown.feed(chunk.content), nl=False)
-    click.echo(shown.end())
+        try:
+            for chunk in stream:
+                click.echo(shown.feed(chunk.content), nl=False)
+        finally:
+            # Also when it ends in the middle: what is said then begins a line of its own.
+            click.echo(shown.end())
     return stream.final_result
 
 
@@ -256,7 +260,10 @@ def _typed() -> Iterator[str]:
         import readline  # noqa: F401  lines can be edited, and earlier ones fetched
     while True:
         try:
-            yield input("> ")
+            if not on_terminal(sys.stdout):
+                # Answers go elsewhere; the person still wants to know when to type.
+                click.echo("> ", nl=False, err=True)
+            yield input("> " if on_terminal(sys.stdout) else "")
         except EOFError:
             click.echo()
             return

@@ -7,8 +7,10 @@ which ends with the command: nothing is kept, and the session there is stays as 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import GetPassWarning
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -112,8 +114,7 @@ def _local_client(username: str, password: str) -> Iterator[SogniClient]:
 
 def _password(file: IO[str] | None) -> str:
     if file is None:
-        given: str = click.prompt("Password", hide_input=True, err=True)
-        return given
+        return _asked()
     try:
         password = file.readline(4096).rstrip("\r\n")
     except UnicodeDecodeError:
@@ -121,3 +122,14 @@ def _password(file: IO[str] | None) -> str:
     if not password:
         raise click.UsageError(f"--password-file: {file.name} does not begin with a password")
     return password
+
+
+def _asked() -> str:
+    try:
+        with warnings.catch_warnings():
+            # Where it would be shown while it is typed, it is not asked for.
+            warnings.simplefilter("error", GetPassWarning)
+            given: str = click.prompt("Password", hide_input=True, err=True)
+    except GetPassWarning:
+        raise click.UsageError("there is no terminal to ask for the password: give it by --password-file") from None
+    return given

@@ -212,3 +212,32 @@ def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: St
         with suppress(subprocess.TimeoutExpired):
             terminal.process.wait(1)
     assert terminal.ends() == 130
+
+
+def test_an_answer_that_is_broken_off_ends_its_line(start: Start, supernet: LocalSupernet) -> None:
+    supernet.chat.rate(20)
+    terminal = Terminal(start, "chat", STORY)
+    terminal.sees("the sea")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.sees("\nsogni: interrupted\n")
+    assert terminal.ends() == 130
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_an_empty_prompt_asks_nothing(start: Start, supernet: LocalSupernet, prompt: str) -> None:
+    terminal = Terminal(start, "chat", prompt)
+    assert (terminal.ends(), terminal.shown) == (2, "sogni: PROMPT is empty; see 'sogni chat --help'\n")
+    assert start("chat", prompt).wait(30) == 2
+    assert asked(supernet) == []
+
+
+def test_where_answers_go_to_a_file_the_prompt_does_not(start: Start, tmp_path: Path) -> None:
+    with (tmp_path / "answers").open("w") as answers:
+        ours, theirs = pty.openpty()
+        process = start("chat", stdin=theirs, stdout=answers)
+        os.close(theirs)
+        os.write(ours, b"What is 6 times 7?\n\x04")
+        _, stderr = process.communicate(timeout=30)
+        os.close(ours)
+    assert (process.returncode, stderr) == (0, "> > ")
+    assert (tmp_path / "answers").read_text() == "6 * 7 = 42\n\n"

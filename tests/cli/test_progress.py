@@ -126,6 +126,13 @@ def test_a_table_on_a_terminal_has_headings_and_whole_first_cells(monkeypatch: p
     assert "[4]" in text
 
 
+def test_a_terminal_that_would_break_words_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://store.example/" + "a" * 90
+    with terminal(monkeypatch) as stream:
+        print_table(("artifact", "type", "address"), [("artifact", "", address), ("one", "two\nlines", "three")])
+    assert stream.getvalue() == f"artifact  {address}\none  two lines  three\n"
+
+
 def test_a_table_in_a_pipe_is_tabs_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("model", "name"), [("one", "two\nlines"), ("two", "tab\there")])
     assert capsys.readouterr().out == "one\ttwo lines\ntwo\ttab here\n"

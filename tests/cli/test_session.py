@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from click.testing import Result
 
 from sogni.emulator import LocalSupernet
 from sogni.machine.token_store import TokenStore
+from tests.cli.conftest import ROOT
 
 Run = Callable[..., Result]
 NAME, PASSWORD = "ada", "a good password"
@@ -67,6 +70,17 @@ def test_an_ended_session_is_told_and_forgotten(sogni: Run, store: TokenStore, s
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert sogni("logout").exit_code == 0
     assert store.load() is None
+
+
+@pytest.mark.parametrize("closed", ["<&-", "</dev/null"])
+def test_without_a_terminal_no_password_is_asked_for(store: TokenStore, reach: dict[str, str], closed: str) -> None:
+    command = f'exec "$0" -W error -m sogni login {NAME} {closed}'
+    environment = {**os.environ, **reach, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        ["sh", "-c", command, sys.executable], env=environment, capture_output=True, start_new_session=True, timeout=30
+    )
+    assert (process.returncode, process.stdout) == (2, b"")
+    assert process.stderr.startswith(b"sogni: there is no terminal to ask for the password: ")
 
 
 def test_a_wrong_password_keeps_nothing(sogni: Run, store: TokenStore) -> None:
