@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "***"
+SHORTEST_SECRET = 4
+"""Letters of a known secret that is looked for; a shorter one would hide half of every text."""
 
 _SECRET_NAMES = (
     r"api[-_]?key|authorization|access[-_]?token|refresh[-_]?token|token|password|passwd|secret|"
@@ -43,7 +45,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     `secrets` are values known to be secret; they are removed wherever they stand.
     """
     for secret in secrets:
-        if len(secret) >= 4:
+        if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)
     text = _USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<path>?{HIDDEN}", text)

@@ -16,7 +16,7 @@ from ..protocol.http import NO_CONTENT, HttpReply, error_of
 from ..protocol.sse import SseDecoder
 from ..settings import RetryPolicy
 from .refreshing import have_fresh
-from .requests import JITTER, PASSING, asked_to_wait, pause_before, within
+from .requests import JITTER, PASSING, asked_to_wait, looked_at, pause_before, within
 from .steps import EventBody, Flow, change, clock, open_events, pause, read_piece
 
 T = TypeVar("T")
@@ -216,9 +216,9 @@ def _asked(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpR
     turn = yield from have_fresh()
     left = yield from _left(deadline)
     outcome = yield from open_events((yield from within(feed.reader.call(), left)))
-    if isinstance(outcome, HttpReply) and outcome.status == 401 and not feed.reader.keeps_credentials:
-        yield from change(lambda state, _: state.unauthorized(turn))
-    return outcome
+    if not isinstance(outcome, HttpReply):
+        return outcome
+    return (yield from looked_at(outcome, turn, keeps_credentials=feed.reader.keeps_credentials))
 
 
 def _refused(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from ..errors import ApiError, ProtocolError, SogniConnectionError, SogniTimeoutError
+from ..protocol.client_state import ClientState
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
 from .refreshing import have_fresh
@@ -48,9 +49,20 @@ def _sent(call: HttpCall, keeps_credentials: bool) -> Flow[HttpReply]:
         return (yield from http(call))
     turn = yield from have_fresh()
     reply = yield from http(call)
-    if reply.status == 401 and not keeps_credentials:
-        yield from change(lambda state, _: state.unauthorized(turn))
-    return reply
+    return (yield from looked_at(reply, turn, keeps_credentials=keeps_credentials))
+
+
+def looked_at(reply: HttpReply, turn: int, *, keeps_credentials: bool) -> Flow[HttpReply]:
+    """The answer to credentials of `turn`: a 401 clears them, and no refusal shows them."""
+    if reply.ok:
+        return reply
+
+    def noted(state: ClientState, _: float) -> tuple[str, ...]:
+        if reply.status == 401 and not keeps_credentials:
+            state.unauthorized(turn)
+        return state.credentials.secrets
+
+    return reply.without((yield from change(noted)))
 
 
 def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
@@ -124,9 +136,9 @@ def request_once(call: HttpCall) -> Flow[None]:
         raise SogniConnectionError(f"{error.message}; {UNKNOWN}", code=error.code) from error
 
 
-def ask_data(call: HttpCall) -> Flow[Any]:
+def ask_data(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[Any]:
     """The `data` of an enveloped answer."""
-    reply = yield from request(call)
+    reply = yield from request(call, keeps_credentials=keeps_credentials)
     return data_of(call, reply)
 
 

@@ -14,7 +14,7 @@ from ..models.session import Session, TokenPair, Wallet
 from ..protocol.chores import FetchAccount
 from ..protocol.client_state import ClientState
 from ..protocol.credentials import REFRESH_OVER, check_pair, read_key, read_pair
-from ..protocol.http import post
+from ..protocol.http import HttpCall, post
 from ..protocol.token_claims import is_fresh, is_token
 from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup
 from .account import account_of_credentials, fetch_account
@@ -38,8 +38,7 @@ def login(username: str, password: str, *, remember_me: bool, app_source: str | 
     nonce = yield from _nonce(wallet)
     signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
     body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
-    data = yield from ask_data(post("/v1/account/login", body))
-    return (yield from _begin(data, username, wallet))
+    return (yield from _begin(post("/v1/account/login", body), username, wallet))
 
 
 def create_account(
@@ -75,8 +74,7 @@ def create_account(
         "signature": signature,
         "rememberMe": bool(remember_me),
     }
-    data = yield from ask_data(post("/v1/account/create", body))
-    return (yield from _begin(data, username, wallet))
+    return (yield from _begin(post("/v1/account/create", body), username, wallet))
 
 
 def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
@@ -102,8 +100,12 @@ def _nonce(wallet: Wallet) -> Flow[str]:
     return nonce
 
 
-def _begin(data: Any, username: str, wallet: Wallet) -> Flow[Session]:
-    """Keep what signing in gave; with an API key it is only returned (account §4.3)."""
+def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
+    """Sign in, and keep what that gives; with an API key it is only returned (account §4.3).
+
+    A 401 is about the password, not about who is signed in so far.
+    """
+    data = yield from ask_data(call, keeps_credentials=True)
     given = data if isinstance(data, dict) else {}
     token, refresh_token = given.get("token"), given.get("refreshToken")
     readable = is_token(token) and is_token(refresh_token)

@@ -6,6 +6,7 @@ Called by the account flows. It sends nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,9 +88,13 @@ def read_history(query: TransactionQuery, call: HttpCall, reply: HttpReply) -> T
     if not isinstance(listed, list):
         raise ProtocolError(f"{call.method} {call.path}: the answer holds no transactions")
     entries = [read(Transaction, _transaction(raw), f"the answer to {call.method} {call.path}") for raw in listed]
-    following = data.get("next")
-    offset = int(following) if isinstance(following, int | Decimal) and not isinstance(following, bool) else None
-    return TransactionHistory(entries=entries, next=evolve(query, offset=offset))
+    return TransactionHistory(entries=entries, next=evolve(query, offset=_offset(data.get("next"))))
+
+
+def _offset(following: Any) -> int | None:
+    if isinstance(following, str) and re.fullmatch(r"\d{1,18}", following, re.ASCII):
+        return int(following)
+    return int(following) if isinstance(following, int | Decimal) and not isinstance(following, bool) else None
 
 
 def _transaction(raw: Any) -> Any:

@@ -46,6 +46,7 @@ class Credentials:
         self._token: str | None = None
         self._refresh_token: str | None = None
         self._cookies = False
+        self._former: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Credentials {self.kind} {'present' if self.present else 'absent'}>"
@@ -77,8 +78,8 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be told to anybody but the service."""
-        return tuple(it for it in (self._key, self._token, self._refresh_token) if it)
+        """What must not be told to anybody but the service; also what was in use before, as answers to it may come."""
+        return tuple(it for it in (self._key, self._token, self._refresh_token, *self._former) if it)
 
     def headers(self) -> dict[str, str]:
         """The header that says who asks; cookies are the shell's (transport §5)."""
@@ -128,6 +129,7 @@ class Credentials:
         new = (key, token, refresh_token, cookies)
         if new == (self._key, self._token, self._refresh_token, self._cookies):
             return False
+        self._former = tuple(it for it in (self._key, self._token, self._refresh_token) if it)
         self._key, self._token, self._refresh_token, self._cookies = new
         self.turn += 1
         if self.present:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -16,11 +16,11 @@ from http.client import responses
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import ProtocolError, SogniError
 from ..models.converter import read
-from ..redaction import without_tokens
+from ..redaction import HIDDEN, SHORTEST_SECRET, without_tokens
 from .failures import api_error
 
 Host = Literal["rest", "socket", "storage"]
@@ -72,6 +72,14 @@ class HttpReply:
     def ok(self) -> bool:
         """Whether the service says that it worked (2xx)."""
         return 200 <= self.status < 300
+
+    def without(self, secrets: Iterable[str]) -> HttpReply:
+        """The same answer without `secrets`: a refusal may quote the key that it refuses."""
+        body = self.body
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                body = body.replace(secret.encode(), HIDDEN.encode())
+        return evolve(self, body=body)
 
 
 def query(**values: Any) -> tuple[tuple[str, str], ...]:

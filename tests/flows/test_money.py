@@ -157,6 +157,15 @@ def test_amounts_of_the_history_keep_every_digit(stage: Stage) -> None:
     assert (dict(entry.extra), page.next.offset) == ({}, 20)
 
 
+@pytest.mark.parametrize(
+    ("given", "offset"), [('"40"', 40), ("40.0", 40), ('"more"', None), ("true", None), ("null", None)]
+)
+def test_the_next_page_is_found_however_its_number_is_written(stage: Stage, given: str, offset: int | None) -> None:
+    answer = HttpReply(status=200, body=f'{{"data":{{"transactions":[],"next":{given}}}}}'.encode())
+    call = "GET rest/v1/transactions/list?status=completed&address=0x1&limit=20"
+    assert stage.play(transaction_history(TransactionQuery(address="0x1")), (call, answer)).next.offset == offset
+
+
 def test_the_history_of_the_account_itself() -> None:
     stage = Stage()
     stage.fail(ValidationError, transaction_history(TransactionQuery()), ("GET rest/v1/account/me", ok({})))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sogni.errors import (
+    ApiError,
     NotFoundError,
     ProtocolError,
     RateLimitError,
@@ -12,10 +13,10 @@ from sogni.errors import (
     SogniConnectionError,
     SogniTimeoutError,
 )
-from sogni.flows.requests import PASSING, ask, ask_bare, ask_data, ask_for, pause_before, request
+from sogni.flows.requests import PASSING, ask, ask_bare, ask_data, ask_for, pause_before, request, request_done
 from sogni.models.account import AccountInfo
 from sogni.models.catalogue import SizePreset
-from sogni.protocol.http import HttpCall, get, post
+from sogni.protocol.http import HttpCall, HttpReply, get, post
 from sogni.settings import RetryPolicy
 from tests.flows.play import Stage, bare, ok, refused
 
@@ -111,3 +112,22 @@ def test_answers_are_read_bare_or_from_their_envelope() -> None:
 def test_an_answer_nobody_can_read_is_a_protocol_error() -> None:
     Stage().fail(ProtocolError, ask_data(THING), (READ, bare({"status": "success"})))
     Stage().fail(NotFoundError, ask(THING), (READ, refused(404)))
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_refusal_that_quotes_the_key_does_not_show_it(status: int) -> None:
+    stage, key = Stage(api_key="the key of ada"), "the key of ada"
+    quoting = HttpReply(status=status, body=f'{{"message":"{key} is bad","details":{{"k":"{key}"}}}}'.encode())
+    error = stage.fail(ApiError, request_done(post("/v1/thing")), ("POST rest/v1/thing", quoting))
+    assert (error.message, key in repr(vars(error))) == ("*** is bad", False)
+
+
+def test_a_refusal_shows_no_key_that_was_given_up_meanwhile() -> None:
+    stage, key = Stage(api_key="the key of ada"), "the key of ada"
+
+    def given_up(stage: Stage) -> HttpReply:
+        stage.state.sign_out()
+        return HttpReply(status=401, body=key.encode())
+
+    error = stage.fail(ApiError, request_done(post("/v1/thing")), ("POST rest/v1/thing", given_up))
+    assert error.message == "***"

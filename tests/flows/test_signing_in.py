@@ -109,6 +109,15 @@ def test_a_session_that_is_over_does_not_keep_anybody_from_signing_in(answer: An
     assert [it for it in stage.told("updated") if isinstance(it, bool)] == [False, True]
 
 
+@pytest.mark.parametrize("kind", ["token", "api_key"])
+def test_a_wrong_password_says_nothing_of_who_is_signed_in(kind: str) -> None:
+    stage = signed_in() if kind == "token" else Stage()
+    stage.fail(
+        AuthenticationError, login("Ada", "pw", remember_me=False, app_source=None), NONCE, (LOGIN, refused(401))
+    )
+    assert stage.state.signed_in
+
+
 def test_signing_in_fails_when_nobody_can_be_reached() -> None:
     stage = signed_in(STALE)
     flow = login("Ada", "pw", remember_me=False, app_source=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk, until
-from tests.scenarios.test_accounts import PASSWORD, REFRESH, asked, client_of, expired, expired_pair
+from tests.scenarios.test_accounts import ME, PASSWORD, REFRESH, asked, client_of, expired, expired_pair
 
 ROOT = Path(__file__).parents[2]
 
@@ -246,6 +247,33 @@ async def test_who_signs_in_again_is_not_told_of_the_session_before(sdk: Any, su
         session = await sdk.call(client.account.login, "ada", PASSWORD)
         assert (session.username, client.is_authenticated) == ("ada", True)
         await until(lambda: told == [False, True])
+
+
+@pytest.mark.parametrize("kind", ["token", "api_key"])
+async def test_a_wrong_password_does_not_disturb_who_is_signed_in(sdk: Any, supernet: LocalSupernet, kind: str) -> None:
+    """As in a service that lets its users sign in and works with a key of its own."""
+    options = {"api_key": None, "auth_type": "token"} if kind == "token" else {}
+    async with sdk.client(supernet, **options) as client:
+        if kind == "token":
+            await sdk.call(client.account.login, "ada", PASSWORD)
+        project = await sdk.create(client)
+        with pytest.raises(sdk.AuthenticationError, match="password"):
+            await sdk.call(client.account.login, "bob", "not " + PASSWORD)
+        await sdk.call(project.wait, timeout=SOON)
+        assert (client.is_authenticated, client.is_connected) == (True, True)
+
+
+async def test_a_refusal_that_quotes_the_key_does_not_show_it(sdk: Any, supernet: LocalSupernet) -> None:
+    key = supernet.api_key
+    async with sdk.client(supernet) as client:
+        supernet.faults.http(
+            ME, status=403, body=json.dumps({"message": f"no {key}", "details": {"key": key}}), times=9
+        )
+        with pytest.raises(sdk.PermissionDeniedError) as caught:
+            await sdk.call(client.account.me)
+        error = caught.value
+        shown = [str(error), repr(vars(error)), pickle.dumps(error).decode("latin-1")]
+        assert [text for text in shown if key in text] == []
 
 
 # -- what is no credential -----------------------------------------------------------
