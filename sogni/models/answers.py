@@ -1,22 +1,27 @@
-"""What the text of an answer holds: decides where the thinking ends, and what JSON becomes.
+"""What the text of an answer holds: decides where the thinking ends, and what JSON of a model becomes.
 
-Called by `ChatCompletionResult.parsed`, and where thinking is not to be shown. The service wraps thinking in
+Called by `ChatCompletionResult.parsed`, for the arguments of Python functions that a model calls, and where thinking is
+not to be shown. The service wraps thinking in
 `<think>…</think>` inside the content and nothing strips it (chat §2.4). It changes no answer.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from datetime import date, datetime, time
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+import attrs
 from cattrs.errors import IterableValidationError, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn
 
 from ..errors import ProtocolError
+from .base import Model
 from .converter import CONVERTER, findings
 
 T = TypeVar("T")
@@ -88,11 +93,24 @@ def read_answer(kind: type[T], text: str) -> T:
         data = json.loads(fenced[1] if fenced else plain)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the answer is not JSON: {error}") from error
+    return read_value(kind, data, f"the answer does not fit {getattr(kind, '__name__', str(kind))}")
+
+
+def read_value(kind: Any, data: Any, otherwise: str) -> Any:
+    """JSON of a model as an instance of a type; ProtocolError names what does not fit and where, after `otherwise`."""
     try:
         return _ANSWERS.structure(data, kind)
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
-        name = getattr(kind, "__name__", str(kind))
-        raise ProtocolError(f"the answer does not fit {name}: {'; '.join(findings(error))}") from error
+        raise ProtocolError(f"{otherwise}: {'; '.join(findings(error))}") from error
+
+
+def can_be_read(kind: Any) -> bool:
+    """Whether JSON can become an instance of a type."""
+    try:
+        _ANSWERS.get_structure_hook(kind)
+    except Exception:  # cattrs raises what it likes for a type it has no hook for
+        return False
+    return True
 
 
 def _parsed(kind: Any, parse: Any) -> None:
@@ -151,7 +169,32 @@ def _items(value: Any, kind: Any) -> Any:
     return _ITERABLES[get_origin(kind) or kind](made)
 
 
+def _is_own_class(kind: Any) -> bool:
+    """An attrs class or a dataclass of the user."""
+    own = isinstance(kind, type) and not issubclass(kind, Model)
+    return own and (attrs.has(kind) or dataclasses.is_dataclass(kind))
+
+
+def _object_of(kind: Any) -> Any:
+    """What reads a class of the user; names in its annotations, its own too, become types first."""
+    if attrs.has(kind):
+        attrs.resolve_types(kind, include_extras=True)
+    else:
+        hints = get_type_hints(kind, include_extras=True)
+        for member in dataclasses.fields(kind):
+            member.type = hints[member.name]
+    structured = make_dict_structure_fn(kind, _ANSWERS)
+
+    def read_object(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected an object, got {value!r}")
+        return structured(value, kind)
+
+    return read_object
+
+
 _ANSWERS = CONVERTER.copy()
+_ANSWERS.register_structure_hook_factory(_is_own_class, _object_of)
 _ANSWERS.register_structure_hook_func(_is_iterable, _items)
 _ANSWERS.register_structure_hook_func(_is_union, _one_of)
 _parsed(datetime, datetime.fromisoformat)

@@ -17,8 +17,9 @@ import attrs
 from attrs import field, frozen
 
 from ..errors import ProtocolError, ValidationError
+from ..models.answers import can_be_read, read_value
 from ..models.chat import ToolCall
-from ..models.converter import CONVERTER, read, to_dict
+from ..models.converter import to_dict
 from .docstrings import read_docstring
 from .field_checks import refusal, shown
 from .json_schema import Member, object_schema, resolved_hints
@@ -57,7 +58,7 @@ class FunctionTool:
             if given[name] is None and name not in self.required and not _takes_none(kind):
                 continue  # null for "not given", as models write it
             try:
-                made[name] = read(kind, given[name], f"{self.name}: the argument {name!r}")
+                made[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} does not fit")
             except ProtocolError as error:
                 raise refusal(name, shown(given[name]), str(kind), str(error)) from error
         return made
@@ -111,13 +112,9 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
 
 def _member(name: str, parameter: inspect.Parameter, hints: Mapping[str, Any], told: Mapping[str, str]) -> Member:
     kind = hints.get(parameter.name, Any)
-    try:
-        CONVERTER.get_structure_hook(kind)
-    except Exception as error:  # cattrs raises what it likes for a type it has no hook for
+    if not can_be_read(kind):
         where = f"{name}.{parameter.name}"
-        raise refusal(
-            "tools", where, "types that JSON can carry", f"{where}: nothing can make {kind} of JSON"
-        ) from error
+        raise refusal("tools", where, "types that JSON can carry", f"{where}: nothing can make {kind} of JSON")
     required = parameter.default is parameter.empty
     default = None if required else parameter.default
     return Member(parameter.name, kind, required, told.get(parameter.name), default)
@@ -125,7 +122,7 @@ def _member(name: str, parameter: inspect.Parameter, hints: Mapping[str, Any], t
 
 def _takes_none(kind: Any) -> bool:
     try:
-        read(kind, None)
+        read_value(kind, None, "")
     except ProtocolError:
         return False
     return True

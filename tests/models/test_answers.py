@@ -141,6 +141,8 @@ def test_an_answer_becomes_what_was_asked_for(kind: Any, text: str, value: Any) 
         ("", "not JSON: Expecting value"),
         ("Sure! {}", "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ("null", "expected an object, got None at \\$"),
+        ("[]", "expected an object, got \\[\\] at \\$"),
         ("{}", "required field 'title' is missing at \\$.title"),
         ('{"title": 5}', "expected a text, got int at \\$.title"),
         ('{"title": "x", "steps": "ab"}', "expected a list, got 'ab' at \\$.steps"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -87,6 +88,17 @@ def test_classes_inside_lists_and_classes() -> None:
     assert made["ids"] == {"a": UUID("12345678-1234-5678-1234-567812345678")}
 
 
+def test_a_text_is_no_list_of_its_letters_and_a_union_is_the_first_that_fits() -> None:
+    def paint(colours: list[str], size: int | Place | None = None) -> None: ...
+
+    tool = function_tool(paint)
+    with pytest.raises(ValidationError, match="the argument 'colours' does not fit: expected a list, got 'red'"):
+        tool.arguments(call('{"colours": "red"}'))
+    with pytest.raises(ValidationError, match="'size' does not fit: expected one of int, Place, got 'big'"):
+        tool.arguments(call('{"colours": [], "size": "big"}'))
+    assert tool.arguments(call('{"colours": ["red"], "size": {"city": "Oslo"}}'))["size"] == Place("Oslo")
+
+
 def test_null_stands_for_what_is_not_given() -> None:
     tool = function_tool(get_weather)
     assert tool.arguments(call('{"place": {"city": "Oslo"}, "day": null, "unit": null}')) == {
@@ -147,7 +159,7 @@ def odd(thing: Thermometer) -> None: ...
 def unresolved(thing: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
-def mixed(number: int | Place | Trip) -> None: ...
+def called(back: Callable[[int], str]) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -158,7 +170,7 @@ def mixed(number: int | Place | Trip) -> None: ...
         (positional, "takes place"),
         (keywords, "takes \\*\\*places"),
         (odd, "odd.thing"),
-        (mixed, "mixed.number: nothing can make"),
+        (called, "called.back: nothing can make"),
         (unresolved, "annotations of unresolved"),
         (type, "no signature|annotations|tool"),
     ],
