@@ -93,7 +93,8 @@ def read_answer(kind: type[T], text: str) -> T:
         data = json.loads(fenced[1] if fenced else plain)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the answer is not JSON: {error}") from error
-    return read_value(kind, data, f"the answer does not fit {getattr(kind, '__name__', str(kind))}")
+    answer: T = read_value(kind, data, f"the answer does not fit {getattr(kind, '__name__', str(kind))}")
+    return answer
 
 
 def read_value(kind: Any, data: Any, otherwise: str) -> Any:
