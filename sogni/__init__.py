@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         TextPart,
         TokenUsage,
     )
+    from .models.common_params import WorldGenerationReceipt
     from .models.conversations import ConversationRecord
     from .models.converter import from_dict, to_dict
     from .models.estimates import CostEstimation
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
         RunWaitingDetails,
         ToolCost,
     )
+    from .models.segmentation import Sam3Box, Sam3Point, Sam3Prompt
     from .models.session import Session, TokenPair, Wallet
     from .models.stats import LeaderboardEntry
     from .models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
@@ -292,6 +294,9 @@ __all__ = [
     "RunToolResult",
     "RunWaiting",
     "RunWaitingDetails",
+    "Sam3Box",
+    "Sam3Point",
+    "Sam3Prompt",
     "ServerError",
     "Session",
     "SizePreset",
@@ -351,6 +356,7 @@ __all__ = [
     "WorkflowStepRecord",
     "WorkflowTemplate",
     "Workflows",
+    "WorldGenerationReceipt",
     "__version__",
     "as_completed",
     "build_sogni_tools",

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         TextPart,
         TokenUsage,
     )
+    from sogni.models.common_params import WorldGenerationReceipt
     from sogni.models.conversations import ConversationRecord
     from sogni.models.converter import from_dict, to_dict
     from sogni.models.estimates import CostEstimation
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         RunWaitingDetails,
         ToolCost,
     )
+    from sogni.models.segmentation import Sam3Box, Sam3Point, Sam3Prompt
     from sogni.models.session import Session, TokenPair, Wallet
     from sogni.models.stats import LeaderboardEntry
     from sogni.models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
@@ -293,6 +295,9 @@ __all__ = [
     "RunToolResult",
     "RunWaiting",
     "RunWaitingDetails",
+    "Sam3Box",
+    "Sam3Point",
+    "Sam3Prompt",
     "ServerError",
     "Session",
     "SizePreset",
@@ -352,6 +357,7 @@ __all__ = [
     "WorkflowStepRecord",
     "WorkflowTemplate",
     "Workflows",
+    "WorldGenerationReceipt",
     "__version__",
     "as_completed",
     "build_sogni_tools",

@@ -5,13 +5,28 @@ The base of the params of each kind, and of the `TypedDict` that gives the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Required, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
 
 from attrs import field, frozen
 
 from ..settings import Network
 from .base import BillingMode, TokenType, wire
+
+
+@frozen(kw_only=True)
+class WorldGenerationReceipt:
+    """How a project belongs to the building of a world (projects-5x §2.2).
+
+    Stage `target_still` needs `source_image_sha256` and `selection_hash`, `transition` needs `first_frame_sha256` and
+    `last_frame_sha256`; each is 64 hexadecimal digits.
+    """
+
+    stage: Literal["target_still", "transition"]
+    source_image_sha256: str | None = None
+    selection_hash: str | None = None
+    first_frame_sha256: str | None = None
+    last_frame_sha256: str | None = None
 
 
 @frozen(kw_only=True)
@@ -24,6 +39,7 @@ class CommonParams:
     - `seed`: of one of the results, an unsigned 32-bit number; the others get seeds of their own.
     - `loras`, `lora_strengths`: ids and their strengths, in the same order; 1.0 when there is none.
     - `token_type`: the token that pays. `billing_mode`: whether a subscription may (projects-5x §2.1).
+    - `prompt_expanded`: tells the service whether the prompt has been expanded already; expands nothing.
     """
 
     model_id: str
@@ -43,6 +59,8 @@ class CommonParams:
     lora_strengths: Sequence[float] | None = None
     sampler: str | None = None
     scheduler: str | None = None
+    prompt_expanded: bool | None = None
+    world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None = None
 
 
 class CommonFields(TypedDict, total=False):
@@ -65,3 +83,5 @@ class CommonFields(TypedDict, total=False):
     lora_strengths: Sequence[float] | None
     sampler: str | None
     scheduler: str | None
+    prompt_expanded: bool | None
+    world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None

@@ -15,6 +15,7 @@ from .audio_params import AudioProjectParams
 from .base import BillingMode as BillingMode
 from .common_params import CommonFields, CommonParams
 from .media_inputs import MediaInput
+from .segmentation import Sam3Prompt
 from .video_params import VideoProjectParams
 
 ImageFormat = Literal["png", "jpg", "webp"]
@@ -34,6 +35,7 @@ class ControlNetParams:
     """A control image that steers an image project (projects-4.2 §5.5).
 
     `strength`, `guidance_start` and `guidance_end` lie between 0 and 1; None leaves them to the service.
+    `preprocess`: whether the service makes the control image (edges, poses) of `image` first (projects-5x §2.3).
     """
 
     name: ControlNetName
@@ -42,6 +44,7 @@ class ControlNetParams:
     mode: ControlNetMode | None = None
     guidance_start: float | None = None
     guidance_end: float | None = None
+    preprocess: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -54,7 +57,9 @@ class ImageProjectParams(CommonParams):
     - `size_preset` (see `projects.get_size_presets`) or `width` and `height` in pixels.
     - `starting_image` with `starting_image_strength`, 0 to 1: how much of it is kept, 0.5 when None.
     - `context_images`: reference images of models that take them, in order.
+    - `embed_prompt_metadata`: whether the file holds prompt and settings, as it does when None (projects-5x §2.1).
     - `gpt_image_…`: for GPT Image models only (projects-5x §4.10).
+    - `sam3_prompt`: what SAM 3 is to find; only there, and needed there (projects-5x §4.8).
     - `apply_mask`: BiRefNet; the cut-out instead of the mask. `left_view_image`, `back_view_image`,
       `right_view_image`: further views for multi-view Pixal3D, its left being the subject's own. `texture_size`,
       `mesh_target_faces`, `normal_map_size`, `ambient_occlusion_size`, `shape_resolution`, `template_variant`: Pixal3D.
@@ -89,6 +94,8 @@ class ImageProjectParams(CommonParams):
     template_variant: TemplateVariant | None = None
     moss_rope_scale_x: float | None = None
     moss_rope_scale_y: float | None = None
+    sam3_prompt: Sam3Prompt | Mapping[str, Any] | None = None
+    embed_prompt_metadata: bool | None = None
 
 
 class ImageProjectFields(CommonFields, total=False):
@@ -122,6 +129,8 @@ class ImageProjectFields(CommonFields, total=False):
     template_variant: TemplateVariant | None
     moss_rope_scale_x: float | None
     moss_rope_scale_y: float | None
+    sam3_prompt: Sam3Prompt | Mapping[str, Any] | None
+    embed_prompt_metadata: bool | None
 
 
 ProjectParams = ImageProjectParams | VideoProjectParams | AudioProjectParams

@@ -14,6 +14,7 @@ import attrs
 from ..models.params import ProjectParams
 from ..settings import NETWORKS
 from .field_checks import flag, integer, items, number, one_of, optional, refusal, text
+from .world_receipts import world_receipt
 
 P = TypeVar("P", bound=ProjectParams)
 
@@ -39,6 +40,7 @@ COMMON = FieldKinds(
     texts=("positive_prompt", "negative_prompt", "style_prompt", "app_source", "sampler", "scheduler"),
     integers=("steps", "seed"),
     numbers=("guidance",),
+    flags=("prompt_expanded",),
     choices={"network": NETWORKS, "token_type": TOKEN_TYPES, "billing_mode": BILLING_MODES},
 )
 
@@ -58,6 +60,7 @@ def with_right_types(params: P, own: FieldKinds) -> P:
         changes |= {
             name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in kinds.choices.items()
         }
+    world_receipt(params.world_generation_receipt)
     count = params.number_of_media
     return attrs.evolve(
         params,

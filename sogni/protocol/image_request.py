@@ -15,7 +15,8 @@ from .image_models import MAX_CONTEXT_FLAGS, image_model, uses_comfy_fields
 from .image_options import image_option_values
 from .image_rules import CONTROL_MODES, check_image_params, has_custom_size
 from .job_request import check_kind, common_values, given, job_request
-from .project_params import control_net_params
+from .nested_params import control_net_params
+from .sam3_rules import sam3_values
 from .sampling import check_choice
 from .upload_plan import MASK_TYPE, is_supplied
 
@@ -48,6 +49,7 @@ def image_request(
         app_source=app_source,
         usual_format="png",
         previews=params.number_of_previews,
+        embedPromptMetadata=params.embed_prompt_metadata,
     )
 
 
@@ -58,6 +60,7 @@ def _key_frame_values(params: ImageProjectParams) -> dict[str, Any]:
         **_context_flags(params),
         **_gpt_image(params),
         **image_option_values(params),
+        **sam3_values(params),
         **_starting_image(params),
         **_control_net(params),
     }
@@ -120,6 +123,7 @@ def _control_net(params: ImageProjectParams) -> dict[str, Any]:
             controlMode=CONTROL_MODES[net.mode] if net.mode else None,
             controlGuidanceStart=net.guidance_start,
             controlGuidanceEnd=net.guidance_end,
+            preprocess=net.preprocess or None,
         ),
     }
     return {"currentControlNetsJob": [control]}

@@ -12,11 +12,12 @@ import attrs
 
 from ..models.params import ControlNetParams, ImageProjectParams
 from .common_rules import FieldKinds, with_right_types
-from .field_checks import integer, items, number, one_of, optional, refusal, text
+from .field_checks import flag, integer, items, number, one_of, optional, refusal, text
 from .gpt_image_rules import check_gpt_image
 from .image_models import ImageModel, image_model
 from .image_options import check_image_options
-from .project_params import control_net_params
+from .nested_params import control_net_params
+from .sam3_rules import check_sam3
 from .upload_plan import is_supplied
 
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
@@ -28,6 +29,7 @@ _KINDS = FieldKinds(
     ),
     integers=("gpt_image_output_compression",),
     numbers=("width", "height", "starting_image_strength"),
+    flags=("embed_prompt_metadata",),
 )  # fmt: skip
 
 
@@ -43,7 +45,7 @@ def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
     params = attrs.evolve(params, control_net=control_net)
     _check_size(params, model)
     _check_images(params, model)
-    params = check_image_options(params)
+    params = check_sam3(check_image_options(params))
     return _with_forced_values(check_gpt_image(params, model), model)
 
 
@@ -65,6 +67,7 @@ def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | N
         "mode": optional(one_of, "control_net.mode", given.mode, allowed=tuple(CONTROL_MODES)),
         "guidance_start": optional(number, "control_net.guidance_start", given.guidance_start, low=0, high=1),
         "guidance_end": optional(number, "control_net.guidance_end", given.guidance_end, low=0, high=1),
+        "preprocess": optional(flag, "control_net.preprocess", given.preprocess),
     }
     return attrs.evolve(given, **changes)
 

@@ -12,6 +12,7 @@ from ..models.catalogue import ModelOptions
 from ..models.params import ProjectParams
 from .field_checks import refusal
 from .upload_plan import UploadItem
+from .world_receipts import world_receipt
 
 ABSENT = object()
 """Marks the place of a key that is sent only when there is a value for it."""
@@ -42,7 +43,11 @@ def common_values(params: ProjectParams, *, negative_prompt: bool) -> dict[str, 
             stylePrompt=params.style_prompt or "",
         ),
         "negativePrompt": (params.negative_prompt or "") if negative_prompt else ABSENT,
-        **given(loras=params.loras or None, loraStrengths=params.lora_strengths or None),
+        **given(
+            loras=params.loras or None,
+            loraStrengths=params.lora_strengths or None,
+            worldGenerationReceipt=world_receipt(params.world_generation_receipt),
+        ),
     }
 
 
@@ -54,10 +59,12 @@ def job_request(
     app_source: str | None,
     usual_format: str,
     previews: int | None = None,
+    **further: Any,
 ) -> dict[str, Any]:
     """Return the payload of `jobRequest` around the values of its only key frame.
 
-    `app_source` is the client's and `usual_format` that of the kind, used where the params have none.
+    `app_source` is the client's and `usual_format` that of the kind, used where the params have none. `further` keys
+    of the top level are those of one kind only.
     """
     values = given(
         previews=previews or 0,
@@ -69,6 +76,8 @@ def job_request(
         outputFormat=params.output_format or usual_format,
         network=params.network,
         appSource=params.app_source or app_source or None,
+        promptExpanded=params.prompt_expanded,
+        **given(**further),
     )
     return _merged(_request(_merged(_key_frame(), key_frame)), values)
 

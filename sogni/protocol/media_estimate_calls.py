@@ -20,7 +20,7 @@ from .audio_rules import check_audio_params
 from .common_rules import BILLING_MODES, TOKEN_TYPES
 from .field_checks import flag, integer, number, one_of, optional, text
 from .http import HttpCall, get, number_text
-from .project_params import video_keyframes
+from .nested_params import video_keyframes
 from .upload_plan import is_supplied
 from .video_assets import counted
 from .video_families import VideoModel, video_model, video_row

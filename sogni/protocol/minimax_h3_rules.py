@@ -11,7 +11,7 @@ import attrs
 
 from ..models.video_params import VideoKeyframe, VideoProjectParams
 from .field_checks import integer, number, refusal
-from .project_params import video_keyframes
+from .nested_params import video_keyframes
 from .video_assets import counted
 from .video_families import H3_GRID, VideoModel
 

@@ -11,20 +11,18 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import attrs
 
 from ..errors import ValidationError
 from ..models.audio_params import AudioProjectParams
 from ..models.converter import wire_name
-from ..models.params import ControlNetParams, ImageProjectParams, ProjectParams
+from ..models.params import ImageProjectParams, ProjectParams
 from ..models.records import ProjectRecord
-from ..models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-from .field_checks import items, refusal, shown
-from .suggestions import did_you_mean
-
-T = TypeVar("T")
+from ..models.video_params import VideoProjectParams
+from .field_checks import refusal, shown
+from .nested_params import NESTED, nested, refuse_unknown, video_keyframes
 
 PARAMS_BY_TYPE: Mapping[str, type[ProjectParams]] = {
     "image": ImageProjectParams,
@@ -43,12 +41,6 @@ _MEDIA_FIELDS = frozenset(
 )  # fmt: skip
 """Never part of a snapshot: media inputs may be large, and files of this machine only."""
 
-_CONTROL_NETS: Mapping[type[Any], type[Any]] = {
-    ImageProjectParams: ControlNetParams,
-    VideoProjectParams: VideoControlNetParams,
-}
-"""The class of the control net in the params that have one."""
-
 
 def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> ProjectParams:
     """Return the params that were passed as one object or as keywords.
@@ -62,7 +54,7 @@ def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> Pr
         raise TypeError(f"a params object or the keyword 'type' ({_types()}) is missing")
     kind = _kind(fields["type"])
     names = [it.name for it in attrs.fields(kind)]
-    _refuse_unknown(fields, names, f"{fields['type']} projects have no keyword")
+    refuse_unknown(fields, names, f"{fields['type']} projects have no keyword")
     if "model_id" not in fields:
         raise TypeError("the keyword 'model_id' is missing")
     values = {name: value for name, value in fields.items() if name != "type"}
@@ -92,75 +84,23 @@ def _kind(type: Any) -> type[ProjectParams]:
     return kind
 
 
-def _refuse_unknown(fields: Mapping[str, Any], known: list[str], sentence: str) -> None:
-    for name in fields:
-        if name not in known:
-            raise TypeError(f"{sentence} {name!r}{did_you_mean(name, known, 1)}")
-
-
 def _with_nested(params: ProjectParams) -> ProjectParams:
-    """The params with their control net and keyframes as objects, whichever way they were given."""
-    changes: dict[str, Any] = {}
-    if type(params) in _CONTROL_NETS:
-        changes["control_net"] = _control_net(params)
+    """The params with what is nested in them as objects, whichever way it was given."""
+    changes: dict[str, Any] = {
+        name: nested(kind, name, getattr(params, name)) for name, kind in NESTED[type(params)].items()
+    }
     if isinstance(params, VideoProjectParams) and params.keyframes is not None:
         changes["keyframes"] = video_keyframes(params.keyframes)
     changed = any(value is not getattr(params, name) for name, value in changes.items())
     return attrs.evolve(params, **changes) if changed else params
 
 
-def _control_net(params: ProjectParams) -> Any:
-    """The control net of any params as an object; None where there is none."""
-    kind = _CONTROL_NETS.get(type(params))
-    return None if kind is None else _nested(kind, "control_net", getattr(params, "control_net", None), "control net")
-
-
-def control_net_params(given: Any) -> ControlNetParams | None:
-    """Return the control net of an image project, from its class or a mapping with the same keys."""
-    return _nested(ControlNetParams, "control_net", given, "control net")
-
-
-def video_control_net_params(given: Any) -> VideoControlNetParams | None:
-    """Return the control net of a video project, from its class or a mapping with the same keys."""
-    return _nested(VideoControlNetParams, "control_net", given, "control net")
-
-
-def video_keyframes(given: Any) -> list[VideoKeyframe]:
-    """Return the keyframes of a video project, each from its class or a mapping with the same keys."""
-    read = [_nested(VideoKeyframe, name, it, "keyframe") for name, it in _named_items("keyframes", given)]
-    return [frame for frame in read if frame is not None]
-
-
-def _named_items(field: str, given: Any) -> list[tuple[str, Any]]:
-    return [] if given is None else items(field, given, item=_named)
-
-
-def _named(name: str, item: Any) -> tuple[str, Any]:
-    if item is None:
-        raise refusal(name, item, "VideoKeyframe or a mapping with its fields")
-    return name, item
-
-
-def _nested(kind: type[T], field: str, given: Any, words: str) -> T | None:
-    if given is None or isinstance(given, kind):
-        return given
-    if not isinstance(given, Mapping):
-        raise refusal(field, given, f"{kind.__name__} or a mapping with its fields")
-    fields = attrs.fields(cast(Any, kind))
-    _refuse_unknown(given, [it.name for it in fields], f"a {words} has no field")
-    for it in fields:
-        if it.default is attrs.NOTHING and it.name not in given:
-            raise TypeError(f"the field {it.name!r} of the {words} is missing")
-    return kind(**given)
-
-
 def params_snapshot(params: ProjectParams) -> dict[str, Any]:
     """Return the params as a JSON-ready dict with the keys of the wire, without media inputs."""
-    control_net = _control_net(params)
-    snapshot = {key: value for key, value in _wire_values(params).items() if key != "controlNet"}
+    snapshot = _wire_values(_with_nested(params))
     if str(snapshot.get("gptImageMaskUrl", "")).startswith("data:"):
         del snapshot["gptImageMaskUrl"]
-    return snapshot if control_net is None else snapshot | {"controlNet": _wire_values(control_net)}
+    return snapshot
 
 
 def _wire_values(data: Any) -> dict[str, Any]:
@@ -171,6 +111,8 @@ def _wire_values(data: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if attrs.has(type(value)):
+        return _wire_values(value)
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -183,10 +125,16 @@ def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:
         raise ValidationError("this is not a snapshot of project params", field="params", value=data)
     kind = _kind(data.get("type", "image"))
     values = _attribute_values(kind, data)
-    if isinstance(values.get("control_net"), Mapping):
-        control_net = _CONTROL_NETS[kind]
-        values["control_net"] = control_net(**{"name": "", **_attribute_values(control_net, values["control_net"])})
+    for name, inner in NESTED[kind].items():
+        if isinstance(values.get(name), Mapping):
+            values[name] = _restored(inner, values[name])
     return kind(**values)
+
+
+def _restored(kind: type[Any], data: Mapping[str, Any]) -> Any:
+    """An object of a snapshot; a text it cannot be without is empty when it is missing."""
+    needed = {it.name: "" for it in attrs.fields(kind) if it.default is attrs.NOTHING}
+    return kind(**needed | _attribute_values(kind, data))
 
 
 def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..models.video_params import VideoProjectParams
 from .http import HttpCall, get
 from .image_options import ORBIT_VIEWS
 from .media_types import MediaSlot, check_slot, content_type_of_format
-from .project_params import control_net_params, video_control_net_params, video_keyframes
+from .nested_params import control_net_params, video_control_net_params, video_keyframes
 from .video_families import video_row
 
 Endpoint = Literal["image", "media"]

@@ -13,7 +13,7 @@ from typing import Any
 from ..models.catalogue import ModelOptions
 from ..models.video_params import VideoProjectParams
 from .job_request import check_kind, common_values, given, job_request
-from .project_params import video_control_net_params, video_keyframes
+from .nested_params import video_control_net_params, video_keyframes
 from .sampling import check_choice
 from .upload_plan import video_media
 from .video_families import VideoModel, video_row

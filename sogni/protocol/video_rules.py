@@ -18,7 +18,7 @@ from .common_rules import FieldKinds, with_right_types
 from .field_checks import items, number, one_of, optional, refusal, text
 from .flashvsr_rules import check_flashvsr
 from .minimax_h3_rules import check_minimax_h3
-from .project_params import video_control_net_params, video_keyframes
+from .nested_params import video_control_net_params, video_keyframes
 from .seedance_rules import check_seedance
 from .upload_plan import is_supplied
 from .video_assets import check_assets, check_special_fields

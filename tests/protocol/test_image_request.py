@@ -324,13 +324,48 @@ def test_sixteen_context_images_have_sixteen_flags() -> None:
     assert flags == {f"hasContextImage{number}": True for number in range(1, 17)}
 
 
-@pytest.mark.parametrize("model_id", ["sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"])
-def test_segmentation_delivers_one_png_without_previews(model_id: str) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_id": "sam3_image_segment_bf16", "sam3_prompt": {"text": "a cat"}},
+        {"model_id": "birefnet_image_background_removal_fp16"},
+    ],
+)
+def test_segmentation_delivers_one_png_without_previews(fields: dict[str, Any]) -> None:
     """projects-5x §2.1."""
-    top, _ = split(
-        requested(model_id=model_id, starting_image=True, number_of_media=3, number_of_previews=3, output_format="jpg")
-    )
+    asked = {"starting_image": True, "number_of_media": 3, "number_of_previews": 3, "output_format": "jpg"}
+    top, _ = split(requested(**fields, **asked))
     assert top == TOP_LEVEL
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize(
+    ("field", "key"), [("embed_prompt_metadata", "embedPromptMetadata"), ("prompt_expanded", "promptExpanded")]
+)
+def test_what_is_said_about_prompts_is_sent_either_way(field: str, key: str, value: bool) -> None:
+    """projects-5x §2.1."""
+    top, _ = split(requested(**{field: value}))
+    assert top == {**TOP_LEVEL, key: value}
+
+
+def test_a_control_image_is_made_by_the_service_only_when_asked() -> None:
+    """projects-5x §2.3."""
+    for preprocess, sent in ((True, {"preprocess": True}), (False, {}), (None, {})):
+        net = {"name": "canny", "image": True, "preprocess": preprocess}
+        _, key_frame = split(requested(control_net=net))
+        (control,) = key_frame["currentControlNetsJob"]
+        assert control == {"name": "canny", "cnImageState": "original", "hasImage": True, **sent}
+
+
+def test_a_receipt_of_a_world_travels_in_the_key_frame() -> None:
+    """projects-5x §2.2; keys of the other stage are dropped."""
+    receipt = {"stage": "transition", "first_frame_sha256": "AB" * 32, "last_frame_sha256": "cd" * 32}
+    _, key_frame = split(requested(world_generation_receipt={**receipt, "selection_hash": "e" * 64}))
+    assert key_frame["worldGenerationReceipt"] == {
+        "stage": "transition",
+        "firstFrameSha256": "ab" * 32,
+        "lastFrameSha256": "cd" * 32,
+    }
 
 
 def test_some_models_take_no_negative_prompt_at_all() -> None:

@@ -326,6 +326,7 @@ def test_some_models_force_values(model: str, expected: dict[str, Any]) -> None:
             number_of_media=3,
             number_of_previews=4,
             output_format="jpg",
+            sam3_prompt={"text": "a cat"} if model.startswith("sam3") else None,
         )
     )
     assert expected == {name: getattr(checked, name) for name in expected}

@@ -19,14 +19,8 @@ from sogni.models.video_params import (
     VideoProjectFields,
     VideoProjectParams,
 )
-from sogni.protocol.project_params import (
-    params_from_record,
-    params_from_snapshot,
-    params_snapshot,
-    project_params,
-    video_control_net_params,
-    video_keyframes,
-)
+from sogni.protocol.nested_params import video_control_net_params, video_keyframes
+from sogni.protocol.project_params import params_from_record, params_from_snapshot, params_snapshot, project_params
 
 T2V, ACE = "wan_v2.2-14b-fp8_t2v", "ace_step_1.5_turbo"
 

@@ -12,8 +12,8 @@ import pytest
 from sogni.errors import ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.models.records import ProjectRecord, RecordModel
+from sogni.protocol.nested_params import control_net_params
 from sogni.protocol.project_params import (
-    control_net_params,
     params_from_record,
     params_from_snapshot,
     params_snapshot,
