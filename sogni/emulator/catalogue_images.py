@@ -247,13 +247,11 @@ IMAGE_MODELS: Sequence[Model] = (
         name="SAM 3 Image Segmentation",
         tier="segmentation",
         needs_starting_image=True,
-        served=False,
     ),
     Model(
         id="birefnet_image_background_removal_fp16",
         name="BiRefNet Background Removal",
         tier="segmentation",
         needs_starting_image=True,
-        served=False,
     ),
 )

@@ -11,6 +11,7 @@ from .fields import Fields
 from .frame_checks import amounts, common_values, loras, receipt, sampling
 from .orders import Control, ImageOrder, Network
 from .request_template import KEY_FRAME_TEMPLATE
+from .segmentation import check_segmentation
 
 CONTEXT_SLOTS = 16
 MAX_IMAGES = 256
@@ -53,6 +54,7 @@ def check_image(
     loras(frame)
     receipt(frame)
     _gpt_image(frame, model)
+    segmentation = check_segmentation(frame, model)
     if read is None or strength is None:
         return None
     common = common_values(request, model, "image", network, read)
@@ -71,6 +73,7 @@ def check_image(
         context_images=context,
         control=control,
         mask=bool(frame.raw("hasReferenceMask")),
+        segmentation=segmentation,
     )
 
 

@@ -18,6 +18,7 @@ from .fields import Fields
 from .image_check import check_image
 from .images import Picture, render, unreadable
 from .orders import ImageOrder, Network, Product
+from .segmentation import segment
 
 _PREVIEW_SIDE = 256
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
@@ -69,6 +70,8 @@ class ImageKind:
         return None
 
     def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
+        if order.segmentation is not None:
+            return Product(partial(segment, order.segmentation, inputs["startingImage"]), CONTENT_TYPES["png"])
         picture = self._picture(order, seed, inputs)
         return Product(partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format])
 

@@ -54,6 +54,14 @@ class Control:
 
 
 @frozen(kw_only=True)
+class Segmentation:
+    """What is to be found in a picture: by a prompt of SAM 3, or whatever stands out. ``cut_out``: not its mask."""
+
+    prompt: Mapping[str, Any] | None
+    cut_out: bool
+
+
+@frozen(kw_only=True)
 class ImageOrder(Order):
     """An image project. ``denoise`` is the wire's ``strength``: 0 keeps the starting image, 1 ignores it."""
 
@@ -68,6 +76,7 @@ class ImageOrder(Order):
     context_images: tuple[int, ...]
     control: Control | None
     mask: bool
+    segmentation: Segmentation | None = None
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk, until
@@ -377,3 +377,25 @@ async def test_a_callback_that_fails_is_logged_and_the_next_runs(
     await until(lambda: heard)
     assert heard == [urls]
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model_id": "birefnet_image_background_removal_fp16", "apply_mask": True},
+        {
+            "model_id": "sam3_image_segment_bf16",
+            "sam3_prompt": {"points": [{"x": 0.5, "y": 0.5, "label": "positive"}], "apply_mask": True},
+        },
+    ],
+)
+async def test_what_stands_in_front_is_cut_out(sdk: Sdk, client: Any, asked: dict[str, Any]) -> None:
+    """A red disc on white (projects-5x §4.8)."""
+    image = Image.new("RGB", (320, 256), "white")
+    ImageDraw.Draw(image).ellipse((100, 70, 220, 190), fill="red")
+    project = await sdk.create(client, **asked, starting_image=image, width=None, height=None)
+    await sdk.call(project.wait, timeout=SOON)
+    data = await sdk.call(project.jobs[0].get_result_data)
+    with Image.open(io.BytesIO(data)) as cut:
+        assert (cut.format, cut.mode, cut.size) == ("PNG", "RGBA", (320, 256))
+        assert (cut.getpixel((160, 128)), cut.getpixel((10, 10))[3]) == ((255, 0, 0, 255), 0)
