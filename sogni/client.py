@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,6 @@ class SogniClient(Listening):
         self._supernet: Any = None
         self._projects = Projects(self._engine)
         self._account = Account(self._engine)
-        self._chat: Chat | None = None
-        self._workflows: Workflows | None = None
-        self._replay: Replay | None = None
         self._stats = Stats(self._engine)
         self._current_account = CurrentAccount(self._engine)
         self._api_client = ApiClient(self._engine)
@@ -203,37 +201,31 @@ class SogniClient(Listening):
         """Media projects."""
         return self._projects
 
-    @property
+    @cached_property
     def chat(self) -> Chat:
         """Language models."""
-        if self._chat is None:
-            from .api.chat import Chat
+        from .api.chat import Chat
 
-            self._chat = Chat(self._engine)
-        return self._chat
+        return Chat(self._engine)
 
     @property
     def account(self) -> Account:
         """Account calls."""
         return self._account
 
-    @property
+    @cached_property
     def workflows(self) -> Workflows:
         """Durable workflows and their templates."""
-        if self._workflows is None:
-            from .api.workflows import Workflows
+        from .api.workflows import Workflows
 
-            self._workflows = Workflows(self._engine)
-        return self._workflows
+        return Workflows(self._engine)
 
-    @property
+    @cached_property
     def replay(self) -> Replay:
         """Replay records."""
-        if self._replay is None:
-            from .api.replay import Replay
+        from .api.replay import Replay
 
-            self._replay = Replay(self._engine)
-        return self._replay
+        return Replay(self._engine)
 
     @property
     def stats(self) -> Stats:

@@ -20,7 +20,7 @@ LOOK_SECONDS = 15.0
 POLL_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """The same, where there is no event stream to be had: first soon, as the record may only be behind the events."""
 LEAST_SECONDS = 1.0
-"""What the last look at the record may take, however late it is."""
+"""What a look at the record may take, however little time there is: who waits no time at all still wants to know."""
 
 
 def wait_until(
@@ -36,7 +36,7 @@ def wait_until(
     """
     begin = yield from clock()
     deadline = None if timeout is None else begin + timeout
-    record = yield from ask(timeout)
+    record = yield from ask(None if timeout is None else max(LEAST_SECONDS, timeout))
     feed = None if settled(record) else feed_of(record)
     polls = 0
     try:

@@ -107,6 +107,21 @@ async def test_a_film_is_made_though_the_service_is_killed(sdk: Sdk, tmp_path: P
     assert playable(film)[0] > 90
 
 
+async def test_who_waits_no_time_at_all_is_told_how_it_is(sdk: Sdk) -> None:
+    image = {"toolName": "generate_image", "arguments": {"prompt": "a kite", "width": 256, "height": 256}}
+    with LocalSupernet(step_time=60, token_rate=0) as supernet:
+        async with sdk.client(supernet) as client:
+            record = await sdk.call(client.workflows.start, input={"steps": [image]})
+            with pytest.raises(sdk.SogniTimeoutError, match="is still under way"):
+                await sdk.call(client.workflows.wait, record.workflow_id, timeout=0)
+            await sdk.call(client.workflows.cancel, record.workflow_id)
+            ended = await sdk.call(client.workflows.wait, record.workflow_id, timeout=0)
+            run = await sdk.call(client.chat.runs.create, messages=[{"role": "user", "content": "hello"}])
+            await sdk.call(client.chat.runs.wait, run.run_id, timeout=SOON)
+            run = await sdk.call(client.chat.runs.wait, run.run_id, timeout=0)
+    assert (ended.status, run.status) == ("cancelled", "completed")
+
+
 async def test_uploads_are_worked_on(sdk: Sdk, client: Any) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (256, 256), "teal").save(buffer, "PNG")
