@@ -72,7 +72,9 @@ def resume(client: SogniClient) -> TokenStore:
             raise AuthenticationError(NO_ACCOUNT, status=401)
         store.follow(client)
         client.api_client.auth.authenticate(pair)
-        store.save(client.api_client.auth.backup())
+        renewed = client.api_client.auth.backup()
+        if renewed is not None:  # None: the service has refused it already, and what follows is told so
+            store.save(renewed)
     return store
 
 

@@ -6,6 +6,7 @@ and sends nothing.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tempfile
@@ -23,6 +24,11 @@ from .app_slots import state_directory
 from .file_lock import lock, unlock
 
 FILE_NAME = "tokens.json"
+_UNFINISHED = ".tmp"
+_LEFT_BEHIND = 60.0
+"""Seconds after which a file that was to become the store belongs to a program that was killed."""
+_SAVING = 1.0
+"""Seconds within which another program may still be saving."""
 _LOOK_AGAIN = 0.02
 """Seconds between two looks at a lock, which nobody tells of."""
 
@@ -30,7 +36,8 @@ _LOOK_AGAIN = 0.02
 class TokenStore:
     """Keeps a `TokenPair` between runs of a program, in a file that only its owner can read.
 
-    The file is `tokens.json` in the platform's directory for application state unless `path` names another.
+    The file is `tokens.json` in the platform's directory for application state unless `path` names another. A link
+    stays one: what it leads to is the store.
 
     >>> from sogni import TokenStore
     >>> store = TokenStore("session.json")
@@ -61,15 +68,17 @@ class TokenStore:
         if token is None:
             raise ValidationError("the pair has no access token", field="credentials")
         text = json.dumps(to_dict(TokenPair(token=token, refresh_token=refresh_token)))
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._file
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clean(older_than=_LEFT_BEHIND)
         # mkstemp makes files that only their owner can read, before anything is in them.
-        descriptor, name = tempfile.mkstemp(prefix=f"{self.path.name}-", dir=self.path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=_UNFINISHED, dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, self.path)
+            os.replace(name, path)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name)
@@ -77,7 +86,21 @@ class TokenStore:
 
     def clear(self) -> None:
         """Remove the pair; nothing happens when there is none."""
-        self.path.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
+        self._clean(older_than=_SAVING)
+
+    @property
+    def _file(self) -> Path:
+        """What is replaced and removed: not a link, of whose other users some would keep a pair that is used up."""
+        return Path(os.path.realpath(self.path))
+
+    def _clean(self, *, older_than: float) -> None:
+        """Remove what programs left behind that were killed while they saved: it holds tokens, too."""
+        path = self._file
+        for left in path.parent.glob(f".{glob.escape(path.name)}-*{_UNFINISHED}"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime >= older_than:
+                    left.unlink()
 
     @contextmanager
     def locked(self, timeout: float = 60.0) -> Iterator[None]:
@@ -86,8 +109,9 @@ class TokenStore:
         A refresh token works once: programs that share a store take the pair, and save the one they have then, inside.
         The lock is a file beside the store, which stays. Raises `SogniTimeoutError` after `timeout` seconds.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = _hold(self.path.with_name(f"{self.path.name}.lock"), timeout)
+        path = self._file
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = _hold(path.with_name(f"{path.name}.lock"), timeout)
         try:
             yield
         finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,33 @@ def test_what_is_no_pair_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.
         store.save(TokenPair(token=token(7), refresh_token=token(8)))
     assert store.load() == PAIR
     assert [it.name for it in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_the_store(tmp_path: Path) -> None:
+    """Otherwise whoever else uses the file would have a refresh token that is used up."""
+    (tmp_path / "shared").mkdir()
+    real, link = tmp_path / "shared" / "t.json", tmp_path / "link.json"
+    link.symlink_to(real)
+    store = TokenStore(link)
+    store.save(PAIR)
+    assert (link.is_symlink(), TokenStore(real).load(), store.load()) == (True, PAIR, PAIR)
+    with TokenStore(real).locked(), pytest.raises(SogniTimeoutError), store.locked(timeout=0):
+        pass
+    store.clear()
+    assert (real.exists(), link.is_symlink(), store.load()) == (False, True, None)
+
+
+def test_tokens_that_a_killed_program_left_are_removed(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path / "t.json")
+    left, fresh = (tmp_path / f".t.json-{name}.tmp" for name in ("killed", "busy"))
+    for file in (left, fresh):
+        file.write_text("tokens")
+    os.utime(left, (1, 1))
+    store.save(PAIR)
+    assert (left.exists(), fresh.exists()) == (False, True)
+    os.utime(fresh, (time.time() - 5,) * 2)
+    store.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_has_the_store_to_itself(tmp_path: Path) -> None:
