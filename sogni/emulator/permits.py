@@ -19,6 +19,7 @@ LIFETIME = 1200
 Spender = Literal["account", "staker"]
 Key = tuple[str, ...]
 
+_PER_OPERATION = 16
 _LIMIT = 10_000
 _CHAINS: Mapping[tuple[Provider, bool], int] = {
     ("base", False): 8453,
@@ -47,7 +48,7 @@ class Permits:
 
     clock: Callable[[], float]
     testnet: bool
-    _waiting: dict[Key, dict[str, Any]] = field(factory=dict)
+    _waiting: dict[Key, list[dict[str, Any]]] = field(factory=dict)
     _count: int = 0
 
     def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, Any]:
@@ -62,10 +63,22 @@ class Permits:
         message = {"owner": wallet, "spender": _SPENDERS[spender], "value": _UNLIMITED, **self._nonce()}
         return self._issue(("approve", wallet, provider, spender), domain, "Permit", _PERMIT, message)
 
-    def take(self, *key: str) -> dict[str, Any] | None:
-        """Use up the newest permit for an operation: its kind, wallet, provider and amount or spender."""
-        permit = self._waiting.pop(key, None)
-        return permit if permit is not None and self.clock() < permit["message"]["deadline"] else None
+    def waiting(self, *key: str) -> list[dict[str, Any]]:
+        """The permits for an operation, newest first: its kind, wallet, provider and amount or spender.
+
+        Several clients may ask for the same at the same time."""
+        now = self.clock()
+        return [it for it in reversed(self._waiting.get(key, [])) if now < it["message"]["deadline"]]
+
+    def spend(self, permit: dict[str, Any], *key: str) -> bool:
+        """Use a permit up; False when somebody else was faster."""
+        waiting = self._waiting.get(key, [])
+        if permit not in waiting:
+            return False
+        waiting.remove(permit)
+        if not waiting:
+            del self._waiting[key]
+        return True
 
     def _nonce(self) -> dict[str, Any]:
         self._count += 1
@@ -87,5 +100,7 @@ class Permits:
         permit = {"domain": domain, "types": types, "message": message}
         if len(self._waiting) >= _LIMIT:
             del self._waiting[next(iter(self._waiting))]
-        self._waiting[key] = permit
+        waiting = self._waiting.setdefault(key, [])
+        waiting.append(permit)
+        del waiting[:-_PER_OPERATION]
         return permit

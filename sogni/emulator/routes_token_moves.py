@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from aiohttp import web
 from attrs import define
@@ -23,7 +21,7 @@ from .account_requests import (
     for_account_body,
 )
 from .accounts import Account, InsufficientFundsError, decimal_text
-from .permits import Permits, Spender
+from .permits import Key, Permits, Spender
 from .replies import success
 from .state import State
 from .wallets import signer_of
@@ -52,8 +50,7 @@ class _Moves:
         amount, provider = _amount(body), body.provider()
         signature = body.text("signature", required=True)
         body.check()
-        permit = self.permits.take("withdraw", account.wallet_address, provider, amount)
-        await self._prove(account, permit, signature or "")
+        await self._prove(account, signature or "", ("withdraw", account.wallet_address, provider, amount))
         sogni = _sogni(amount)
         try:
             account.move("sogni", -sogni, description="Withdrawal", source="withdraw")
@@ -89,20 +86,26 @@ class _Moves:
         deadline = body.whole("deadline", required=True)
         signature = body.text("approveSignature", required=True)
         body.check()
-        permit = self.permits.take("approve", account.wallet_address, provider, spender)
-        if permit is not None and permit["message"]["deadline"] != deadline:
-            raise RefusedError(400, "deadline is not that of the permit")
-        await self._prove(account, permit, signature or "")
+        key = ("approve", account.wallet_address, provider, spender)
+        await self._prove(account, signature or "", key, deadline=deadline)
         account.wallet.approve(provider, spender)
         return success({})
 
-    async def _prove(self, account: Account, permit: Mapping[str, Any] | None, signature: str) -> None:
-        if permit is None:
+    async def _prove(self, account: Account, signature: str, key: Key, *, deadline: int | None = None) -> None:
+        """Refuse a signature that is not by the account's wallet over a permit that waits for it; it is used up."""
+        waiting, loop = self.permits.waiting(*key), asyncio.get_running_loop()
+        if not waiting:
             raise RefusedError(400, "No permit waits for this signature: ask for one, and use it once and soon")
-        loop = asyncio.get_running_loop()
-        signer = await loop.run_in_executor(self.state.store.executor, signer_of, permit, signature)
-        if signer is None or signer.lower() != account.wallet_address.lower():
-            raise RefusedError(400, _WRONG_SIGNATURE)
+        if deadline is not None:
+            waiting = [it for it in waiting if it["message"]["deadline"] == deadline]
+            if not waiting:
+                raise RefusedError(400, "deadline is not that of the permit")
+        for permit in waiting:
+            signer = await loop.run_in_executor(self.state.store.executor, signer_of, permit, signature)
+            by_owner = signer is not None and signer.lower() == account.wallet_address.lower()
+            if by_owner and self.permits.spend(permit, *key):
+                return
+        raise RefusedError(400, _WRONG_SIGNATURE)
 
 
 def add_token_routes(app: web.Application, state: State) -> None:

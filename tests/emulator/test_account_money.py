@@ -173,6 +173,15 @@ def test_a_permit_is_good_for_one_withdrawal_of_what_it_says(wire: Wire, superne
     assert supernet.accounts[1].balance.sogni == 9
 
 
+def test_equal_withdrawals_that_were_asked_for_together_are_all_carried_out(
+    wire: Wire, supernet: LocalSupernet
+) -> None:
+    permits = [data(wire, PERMIT, move()) for _ in range(3)]
+    for permit in permits:
+        data(wire, WITHDRAW, move(signature=WALLET.sign(permit)))
+    assert supernet.accounts[1].balance.sogni == 7
+
+
 @pytest.mark.parametrize("amount", ["0", "-1", "1.5", "1e18", "", " 1", "\u0663", 1])
 def test_an_amount_is_a_whole_number_as_a_text(wire: Wire, amount: object) -> None:
     for path in (PERMIT, DEPOSIT):

@@ -82,11 +82,13 @@ def test_a_permit_waits_until_its_deadline_for_the_chain_it_names() -> None:
     permits = Permits(clock, testnet=True)
     permit = permits.withdrawal(ADDRESS, "etherlink", "5")
     assert permit["domain"]["chainId"] == 128123
-    assert permits.take("withdraw", ADDRESS, "base", "5") is None
+    assert permits.waiting("withdraw", ADDRESS, "base", "5") == []
     clock.now = permit["message"]["deadline"]
-    assert permits.take("withdraw", ADDRESS, "etherlink", "5") is None
-    permit = permits.approval(ADDRESS, "base", "staker")
-    assert permits.take("approve", ADDRESS, "base", "staker") == permit
+    assert permits.waiting("withdraw", ADDRESS, "etherlink", "5") == []
+    older, newer = (permits.approval(ADDRESS, "base", "staker") for _ in range(2))
+    key = ("approve", ADDRESS, "base", "staker")
+    assert permits.waiting(*key) == [newer, older]
+    assert [permits.spend(older, *key), permits.spend(older, *key), permits.spend(newer, *key)] == [True, False, True]
 
 
 def test_nothing_moves_that_is_not_there() -> None:
