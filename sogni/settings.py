@@ -6,7 +6,7 @@ It reads no environment of its own and opens nothing.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -39,7 +39,7 @@ def check_seconds(name: str, value: Any) -> float | None:
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < math.inf:
+    if not number or not 0 <= value < sys.float_info.max:
         raise ValidationError(
             f"{name} must be a number of seconds, 0 or more, or None, not {value!r}",
             field=name,

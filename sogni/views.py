@@ -15,6 +15,7 @@ from .listening import Listening
 from .models.converter import read, read_time, to_dict
 from .models.events import ErrorData, EtaRange
 from .models.snapshots import ProjectSnapshot
+from .protocol.field_checks import refusal
 from .protocol.job_state import JOB_EVENTS, JobState
 from .protocol.listeners import Listeners
 from .protocol.outbox import Outbox
@@ -220,12 +221,19 @@ class ProjectView(Listening):
     def _heard(self) -> None:
         _note_listener(self._state)
 
-    def _attached(self, engine: Any) -> None:
-        """The project of this handle is tracked by a client from now on."""
-        self._engine = engine
-        self._state.handle = self
-        for job in self._state.jobs.values():
-            job.handle = None
+    def _attached(self, engine: Any, state: ProjectState) -> None:
+        """The project of this handle is tracked by a client from now on, maybe under a state it had already."""
+        before, known = self._state, self._engine
+        self._state, self._engine = state, engine
+        if before is not state:
+            state.listeners.go_on_from(before.listeners)
+            if before.listening:
+                _note_listener(state)
+        if state.handle is None:
+            state.handle = self
+        if known is not engine:
+            for job in before.job_list():
+                job.handle = None
 
     def _host(self) -> Any:
         """The engine. ClientClosedError for a handle that belongs to no open client of this process."""
@@ -324,6 +332,21 @@ class ProjectView(Listening):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled_project, (type(self), to_dict(self._state.snapshot(params_snapshot(self._state.params))))
+
+
+def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
+    """The id and the state that a client goes on with. ValidationError for what is no project.
+
+    One that another open client follows stays with that: it is changed under its lock. This one begins with a copy.
+    """
+    if isinstance(project, str):
+        return project, None
+    if not isinstance(project, ProjectView):
+        raise refusal("project", project, "a Project, or the id of one")
+    state, other = project._state, project._engine
+    if other is None or other is engine or other.closed or other.state.out is not state.out:
+        return project.id, state
+    return project.id, restored_state(state.snapshot(params_snapshot(state.params)))
 
 
 def host_of(engine: Any, state: ProjectState) -> Any:

@@ -169,7 +169,7 @@ def test_timeouts_and_retries_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["connect", "request", "transfer", "ready", "cancel", "close"])
-@pytest.mark.parametrize("value", [-0.1, None, "1", float("nan"), False])
+@pytest.mark.parametrize("value", [-0.1, None, "1", float("nan"), float("inf"), 10**400, False])
 def test_every_timeout_is_a_number_of_seconds(name: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Timeouts(**{name: value})

@@ -120,10 +120,25 @@ def test_an_attached_project_makes_new_handles_of_its_jobs() -> None:
     project = at_work()
     before = project.jobs[0]
     engine = object()
-    project._attached(engine)
+    project._attached(engine, project._state)
     assert (engine, project) == (project._engine, project._state.handle)
-    assert project.jobs[0] is not before
-    assert project.jobs[0] == before
+    after = project.jobs[0]
+    assert after is not before
+    assert after == before
+    project._attached(engine, project._state)
+    assert project.jobs[0] is after
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_project_that_is_tracked_already_goes_on_under_that_state(listening: bool) -> None:
+    copy, tracked = at_work(), at_work()
+    heard: list[Any] = []
+    if listening:
+        copy.on("completed", heard.append)
+    copy._attached(tracked._engine, tracked._state)
+    assert (copy._state is tracked._state, tracked._state.handle) == (True, tracked)
+    assert tracked._state.listeners.take("completed") == ([heard.append] if listening else [])
+    assert bool(tracked._state.listening) is listening
 
 
 # --- equality

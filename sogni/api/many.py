@@ -6,9 +6,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from ..errors import ClientClosedError, SogniTimeoutError, ValidationError
+from ..errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from ..flows.waiting import check_news, have_connection
 from ..protocol.client_state import CLOSED, CONNECTION
+from ..settings import check_seconds
 from ..transport.waiting import Deadline, wait_turn
 from .project import Project
 
@@ -32,9 +33,9 @@ def wait(
             allowed=RETURN_WHEN,
         )
     wanted = set(projects)
-    deadline = Deadline(timeout)
-    _have_connections(wanted)
-    with _Watch(wanted) as watch:
+    deadline = Deadline(check_seconds("timeout", timeout))
+    lost = _without_connection(wanted)
+    with _Watch(wanted, lost) as watch:
         while True:
             done = watch.done()
             ended = len(done) == len(wanted)
@@ -42,6 +43,8 @@ def wait(
                 ended = ended or bool(done)
             elif return_when == "FIRST_EXCEPTION":
                 ended = ended or any(project.status in ("failed", "canceled") for project in done)
+            if not ended:
+                watch.check()
             if ended or deadline.over:
                 return done, wanted - done
             watch.sleep(deadline.left())
@@ -53,16 +56,17 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
     Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
     """
     wanted = set(projects)
-    return _as_completed(wanted, timeout)
+    return _as_completed(wanted, check_seconds("timeout", timeout))
 
 
 def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project]:
     deadline = Deadline(timeout)
     total = len(left)
-    _have_connections(left)
+    lost = _without_connection(left)
     while left:
-        with _Watch(left) as watch:
+        with _Watch(left, lost) as watch:
             while not (done := watch.done()):
+                watch.check()
                 if deadline.over:
                     raise SogniTimeoutError(
                         f"{len(left)} of {total} projects are not finished", phase="total", timeout=timeout
@@ -72,23 +76,30 @@ def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project
         yield from done
 
 
-def _have_connections(projects: Iterable[Project]) -> None:
+def _without_connection(projects: Iterable[Project]) -> dict[Project, SogniError]:
+    """Open the sockets that bring the news; the projects that will have none, and why."""
+    lost: dict[Project, SogniError] = {}
     for project in projects:
-        if not project.finished:
-            project._host().run(have_connection(project._state))
+        try:
+            if not project.finished:
+                project._host().run(have_connection(project._state))
+        except SogniError as error:
+            lost[project] = error
+    return lost
 
 
 class _Watch:
     """One signal for the ends of several projects."""
 
-    def __init__(self, projects: set[Project]) -> None:
+    def __init__(self, projects: set[Project], lost: dict[Project, SogniError]) -> None:
         self._projects = list(projects)
+        self._lost = lost
         self._signal = threading.Event()
         self._watched: list[tuple[object, list[object]]] = []
 
     def __enter__(self) -> _Watch:
         for project in self._projects:
-            if project.finished:
+            if project.finished or project in self._lost:
                 continue
             engine = project._host()
             topics = [project._state, CONNECTION, CLOSED]
@@ -108,15 +119,18 @@ class _Watch:
         wait_turn(self._signal, seconds)
 
     def done(self) -> set[Project]:
-        """Projects that are finished. Raises when one never will be, its connection being gone for good."""
+        """Projects that are finished."""
         self._signal.clear()
-        done = set()
+        return {project for project in self._projects if project.finished}
+
+    def check(self) -> None:
+        """Raise when a project never will be finished, its connection being gone for good."""
         for project in self._projects:
             if project.finished:
-                done.add(project)
                 continue
+            if project in self._lost:
+                raise self._lost[project]
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")
             check_news(project._state, engine.state)
-        return done

@@ -10,6 +10,7 @@ from ..display import live_in_notebook, project_html, watching
 from ..flows import cancel, events, transfers, waiting
 from ..models.events import Event
 from ..protocol.file_names import DEFAULT, paths_in
+from ..settings import check_seconds
 from ..transport.waiting import Deadline
 from ..views import ProjectView
 from .job import Job
@@ -84,7 +85,7 @@ class Project(ProjectView):
         A late reader sees them from the first, less outdated progress. `timeout` is for the whole, in
         seconds; running out raises `SogniTimeoutError`. The iterator can be closed.
         """
-        return self._iterate(timeout)
+        return self._iterate(check_seconds("timeout", timeout))
 
     def _iterate(self, timeout: float | None) -> Iterator[Event]:
         state, deadline = self._state, Deadline(timeout)
@@ -93,7 +94,7 @@ class Project(ProjectView):
             while (event := self._engine.run(events.next_event(state, feed, left=deadline.left()))) is not None:
                 yield Event(event.name, self._engine.present(event.value))
         finally:
-            self._engine.changed(lambda _, now: state.unsubscribe(feed))
+            feed.close()
 
     def cancel(self) -> None:
         """Cancel the project and wait for the confirmation; nothing happens to a finished one.

@@ -35,6 +35,7 @@ _TYPE_STAGES: dict[str, Stage] = {
     "jobResult": "result",
     "jobTokens": "tokens",
     "llmJobResult": "result",
+    "artistCancelConfirmation": "canceled",
 }
 
 

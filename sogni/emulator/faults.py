@@ -13,7 +13,9 @@ from typing import Literal, TypeVar, get_args
 
 from attrs import define, field
 
-Stage = Literal["request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed"]
+Stage = Literal[
+    "request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed", "canceled"
+]
 
 
 @define(eq=False)

@@ -14,9 +14,10 @@ from ..protocol.client_state import ClientState
 from ..protocol.http import get
 from ..protocol.project_state import ProjectState
 from ..protocol.replay import replay_jobs, restored_project
-from .recovery import as_recorded, live_record, lost
+from ..protocol.resource_ids import path_segment
+from .recovery import lost
 from .requests import FAILURES, ask_bare
-from .results import apply_record, project_record
+from .results import apply_record, as_recorded, live_record, project_record
 from .steps import Flow, app_id, change, pause
 from .waiting import have_connection
 
@@ -28,6 +29,7 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
 
     NotFoundError when neither this client nor the service knows it.
     """
+    path_segment("project_id", project_id)
     project_id = project_id.upper()
     project = yield from change(lambda state, _: state.projects.get(project_id))
     if project is None and restored is not None and restored.settled:
@@ -49,22 +51,22 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
         if own and not (record.app_id or (restored and restored.app_id)):
             record = (yield from _listed(project_id)) or record
 
-    def track(state: ClientState, now: float) -> ProjectState:
+    def track(state: ClientState, now: float) -> tuple[ProjectState, bool]:
         tracked = state.projects.get(project_id)
         if tracked is not None:
-            # A snapshot named it while it was looked up.
-            return tracked
+            # A snapshot named it while it was looked up, or it is attached twice at once.
+            return tracked, False
         project = restored or restored_project(state, record, now)
         project.join(state.out, state.listening)
         project.app_id = project.app_id or record.app_id
         project.polled = own is None or project.app_id != own
         state.track(project, now)
         replay_jobs(project, record, state, now)
-        return project
+        return project, True
 
-    project = yield from change(track)
+    project, new = yield from change(track)
     yield from apply_record(project_id, record)
-    if project.polled:
+    if new and project.polled:
         yield from change(lambda state, _: None if project.settled else state.out.begin(chores.Poll(project_id)))
     return project
 

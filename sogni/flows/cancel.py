@@ -1,11 +1,22 @@
-"""Cancelling: decides what is sent and when a cancellation counts (projects-5x §10)."""
+"""Cancelling: decides what is sent, when it is sent again and when a cancellation counts (projects-5x §10)."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Literal
+
 from ..errors import ConflictError
 from ..protocol.client_state import CONNECTION, ClientState
+from ..protocol.resource_ids import path_segment
+from .requests import FAILURES
+from .results import live_record
 from .sending import send_frame
-from .steps import Flow, change, until
+from .steps import Flow, change, clock, until
+
+Answer = tuple[bool | None, str]
+"""Whether it was canceled, and what the service said; None: the request is to be sent anew."""
+OVER: Answer = (True, "")
+AGAIN: Answer = (None, "")
 
 
 def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
@@ -16,48 +27,114 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
     Nothing happens to a project that is finished or was canceled before. ConflictError when the service
     declines: the project goes on. SogniTimeoutError when it does not answer.
     """
+    path_segment("project_id", project_id)
     project_id = project_id.upper()
+    if timeout is None:
+        timeout = yield from change(lambda state, _: state.settings.timeouts.cancel)
+    did_cancel, message = AGAIN
+    while did_cancel is None:
+        began = yield from clock()
+        whose, state = yield from change(lambda state, _: (_begin(state, project_id), state))
+        if whose == "over":
+            return
+        if whose == "mine":
+            did_cancel, message = yield from _asked(project_id, timeout, state)
+        else:
+            # When whoever had sent the request left, it is for this call to send one.
+            did_cancel, message = yield from _answered(project_id, timeout)
+            timeout = max(0.0, timeout - ((yield from clock()) - began))
+    if not did_cancel:
+        raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
 
-    topic = ("cancel", project_id)
 
-    def begin(state: ClientState, _: float) -> tuple[str, ClientState]:
+def _begin(state: ClientState, project_id: str) -> Literal["over", "shared", "mine"]:
+    project = state.projects.get(project_id)
+    answer = state.cancellations.get(project_id, (False, ""))
+    if (project is not None and project.ended) or (answer is not None and answer[0]):
+        return "over"
+    if answer is None:
+        return "shared"
+    state.cancellations[project_id] = None
+    return "mine"
+
+
+def _asked(project_id: str, timeout: float, state: ClientState) -> Flow[Answer]:
+    """Send the request until it is answered: again when a drop may have taken it, or the answer, along."""
+    sent_on = 0
+    deadline: float | None = None
+
+    def sending(state: ClientState, _: float) -> None:
+        nonlocal sent_on
+        sent_on = state.connection.generation
+
+    try:
+        while True:
+            yield from send_frame("jobError", cancel_frame(project_id), sending)
+            now = yield from clock()
+            deadline = now + timeout if deadline is None else deadline
+            answer = yield from _answered(project_id, max(0.0, deadline - now), sent_on)
+            if answer[0] is not None:
+                break
+            if (yield from _is_over(project_id)):
+                answer = OVER
+                break
+    except BaseException:
+        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        # Whoever shares the request sends another.
+        state.cancellations.pop(project_id, None)
+        state.out.wake(_topic(project_id))
+        raise
+    yield from change(lambda state, _: _tell_others(state, project_id, answer))
+    return answer
+
+
+def _answered(project_id: str, timeout: float, sent_on: int | None = None) -> Flow[Answer]:
+    """The answer of the service, or of the project itself."""
+
+    def found(state: ClientState) -> Answer | None:
         project = state.projects.get(project_id)
-        answer = state.cancellations.get(project_id, (False, ""))
-        if (project is not None and project.ended) or (answer is not None and answer[0]):
-            return "over", state
-        if answer is None:
-            return "shared", state
-        state.cancellations[project_id] = None
-        return "mine", state
-
-    def answered(state: ClientState) -> tuple[bool, str] | None:
-        answer = state.cancellations.get(project_id, (False, "the cancellation was given up"))
+        if project is not None and project.ended:
+            return OVER
+        answer = state.cancellations.get(project_id, AGAIN)
         if answer is None and state.connection.phase == "ended":
             raise state.why_closed()
+        if answer is None and sent_on is not None:
+            phase, generation = state.connection.phase, state.connection.generation
+            return AGAIN if phase == "ready" and generation > sent_on else None
         return answer
 
-    whose, state = yield from change(begin)
-    if whose == "over":
-        return
-    try:
-        if whose == "mine":
-            yield from send_frame("jobError", cancel_frame(project_id))
-        did_cancel, message = yield from until(
-            (topic, CONNECTION),
-            answered,
-            timeout=state.settings.timeouts.cancel if timeout is None else timeout,
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    topics: tuple[Hashable, ...] = (_topic(project_id), CONNECTION, project)
+    return (
+        yield from until(
+            topics,
+            found,
+            timeout=timeout,
             phase="request",
             waiting_for=f"the confirmation that project {project_id} is canceled",
         )
-    except BaseException:
-        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
-        # Whoever shares the request stops waiting with it, and the next call sends another.
-        if whose == "mine":
-            state.cancellations.pop(project_id, None)
-            state.out.wake(topic)
-        raise
-    if not did_cancel:
-        raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
+    )
+
+
+def _is_over(project_id: str) -> Flow[bool]:
+    """Whether the service has ended the project meanwhile; how, a tracked one learns by its recovery."""
+    try:
+        record = yield from live_record(project_id)
+    except FAILURES:
+        return False
+    if record.status == "canceled":
+        yield from change(lambda state, now: state.canceled(project_id, now))
+    return record.status in ("completed", "failed", "canceled")
+
+
+def _tell_others(state: ClientState, project_id: str, answer: Answer) -> None:
+    if state.cancellations.get(project_id) is None:
+        state.cancellations[project_id] = (bool(answer[0]), answer[1])
+        state.out.wake(_topic(project_id))
+
+
+def _topic(project_id: str) -> tuple[str, str]:
+    return ("cancel", project_id)
 
 
 def cancel_frame(project_id: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ from ..protocol.catalogue_state import models_by_sid, named_models
 from ..protocol.client_state import CONNECTION, MODELS
 from ..protocol.http import get
 from ..protocol.model_options import find_options
-from ..settings import NETWORKS
+from ..settings import NETWORKS, check_seconds
 from .requests import ask, ask_bare
 from .steps import Flow, change, connect, until
 
@@ -95,7 +95,8 @@ def name_models(workers: Mapping[str, int], turn: int) -> Flow[None]:
 
 
 def wait_for_models(timeout: float | None) -> Flow[list[AvailableModel]]:
-    """The live list as soon as it is not empty. SogniTimeoutError."""
+    """The live list as soon as it is not empty. ValidationError, SogniTimeoutError."""
+    timeout = check_seconds("timeout", timeout)
     yield from change(lambda state, _: state.check_may_connect())
     yield from connect()
 

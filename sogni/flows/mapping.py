@@ -42,6 +42,10 @@ class Plan:
                 self._next.append(next(self._requests))
             except StopIteration:
                 return False
+            except Exception as error:
+                # The caller's own: what runs is paid for and yielded first.
+                self.failed(error)
+                return False
         return True
 
     def take(self) -> tuple[Any, Flow[ProjectState]]:

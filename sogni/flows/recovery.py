@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from urllib.parse import quote
-
-from attrs import evolve
 
 from ..errors import NotFoundError
-from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import ProjectRecord, Snapshot
 from ..protocol.client_state import CONNECTION, ClientState
@@ -23,8 +19,8 @@ from ..protocol.job_errors import LOST, RESTARTING
 from ..protocol.project_state import ProjectState
 from ..protocol.replay import replay, restored_project
 from .cancel import cancel_frame
-from .requests import FAILURES, ask, ask_bare, ask_data
-from .results import apply_record, project_record
+from .requests import FAILURES, ask, ask_bare
+from .results import apply_record, as_recorded, live_record, project_record
 from .sending import send_frame
 from .steps import Flow, change, pause, until
 
@@ -168,19 +164,6 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
         return None
     yield from change(lambda state, now: _alive(state, project_id, now))
     return True
-
-
-def live_record(project_id: str) -> Flow[ProjectRecord]:
-    """The owner's live view of a project (projects-5x §9.7). NotFoundError for unknown or foreign ids."""
-    call = get(f"/v2/projects/{quote(project_id, safe='')}")
-    data = yield from ask_data(call)
-    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
-
-
-def as_recorded(record: ProjectRecord) -> ProjectRecord:
-    """A live record in the words of a finished one."""
-    words = {"failed": "errored", "canceled": "cancelled"}
-    return evolve(record, status=words.get(record.status or "", record.status))
 
 
 def _alive(state: ClientState, project_id: str, now: float) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
+from ..errors import ApiError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import JobRecord, ProjectRecord
@@ -17,8 +20,9 @@ from ..protocol.client_state import ClientState
 from ..protocol.http import get
 from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
+from ..protocol.resource_ids import path_segment
 from ..protocol.upload_plan import download_url_call, read_signed_url
-from .requests import FAILURES, ask_data
+from .requests import FAILURES, PASSING, ask_data
 from .steps import Flow, change, pause, together
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
@@ -45,21 +49,35 @@ def sign_results(project_id: str) -> Flow[None]:
         jobs = yield from change(lambda _, now: project.unsigned())
         if not jobs:
             return
-        flows = [_signed_in_time(project, job.id) for job in jobs]
-        urls = (yield from together(flows)) if len(flows) > 1 else [(yield from flows[0])]
-        for job, url in zip(jobs, urls, strict=True):
-            yield from change(partial(_signed, project, job, url))
+        urls = yield from _signed_together(project, jobs)
+        for job in jobs:
+            yield from change(partial(_signed, project, job, urls[job.id]))
 
 
-def _signed_in_time(project: ProjectState, job_id: str) -> Flow[str | None]:
-    """The URL of a result after as many tries as it takes, None when it cannot be had."""
+def _signed_together(
+    project: ProjectState, jobs: list[JobState], *, recorded: bool = False
+) -> Flow[dict[str, str | None]]:
+    """The URLs of several results by job, asked for side by side."""
+    ids = [job.id for job in jobs]
+    flows = [_signed_in_time(project, job_id, recorded) for job_id in ids]
+    if len(flows) == 1:
+        return {ids[0]: (yield from flows[0])}
+    return dict(zip(ids, (yield from together(flows)), strict=True)) if flows else {}
+
+
+def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | None]:
+    """The URL of a result after as many tries as it takes, None when it cannot be had.
+
+    What is `recorded` is not still on its way: a refusal of that is final.
+    """
     for attempt in range(SIGNING_TRIES):
         if attempt:
             yield from pause(SIGNING_PAUSE * attempt, 0.2)
         try:
             return (yield from signed_url(project, job_id))
-        except FAILURES:
-            continue
+        except FAILURES as error:
+            if recorded and isinstance(error, ApiError) and error.status not in PASSING:
+                return None
     return None
 
 
@@ -99,9 +117,22 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
 
 def project_record(project_id: str) -> Flow[ProjectRecord]:
     """The record of a finished project. NotFoundError until it is finished."""
-    call = get(f"/v1/projects/{project_id}")
+    call = get(f"/v1/projects/{path_segment('project_id', project_id)}")
     data = yield from ask_data(call)
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def live_record(project_id: str) -> Flow[ProjectRecord]:
+    """The owner's live view of a project (projects-5x §9.7). NotFoundError for unknown or foreign ids."""
+    call = get(f"/v2/projects/{path_segment('project_id', project_id)}")
+    data = yield from ask_data(call)
+    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def as_recorded(record: ProjectRecord) -> ProjectRecord:
+    """A live record in the words of a finished one."""
+    words = {"failed": "errored", "canceled": "cancelled"}
+    return evolve(record, status=words.get(record.status or "", record.status))
 
 
 def sync_project(project_id: str) -> Flow[None]:
@@ -130,14 +161,10 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
     if project is None:
         return
     missing = yield from change(lambda state, now: _merge(project, record, now))
+    unsigned = [job for job, found in missing if found.media_url is None and not _withheld(project, found)]
+    urls = yield from _signed_together(project, unsigned, recorded=True)
     for job, found in missing:
-        url = found.media_url
-        if url is None and not _withheld(project, found):
-            try:
-                url = yield from signed_url(project, job.id)
-            except FAILURES:
-                url = None
-        yield from change(_completion(project, job, found, url))
+        yield from change(_completion(project, job, found, found.media_url or urls.get(job.id)))
     if PROJECT_STATUS.get(record.status or ""):
         yield from change(lambda state, now: _conclude(project, record, now))
 

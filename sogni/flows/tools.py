@@ -202,8 +202,6 @@ def _watch(project: ProjectState, timeout: float | None, began: float, tell: Tel
                 shown = max(shown, share)
                 yield from tell("processing", shown)
     except FAILURES as error:
-        # Interrupted, it stays: it is let go with the end of the project, and no step may be asked for then.
-        yield from change(lambda _, __: project.unsubscribe(feed))
         if not isinstance(error, SogniTimeoutError):
             raise
         raise SogniTimeoutError(
@@ -211,6 +209,8 @@ def _watch(project: ProjectState, timeout: float | None, began: float, tell: Tel
             phase="run",
             timeout=timeout,
         ) from error
+    finally:
+        feed.close()
 
 
 def _share(project: ProjectState) -> int:

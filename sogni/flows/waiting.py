@@ -13,11 +13,13 @@ from ..errors import PartialFailureError, PartialResultWarning, ProjectCanceledE
 from ..protocol.client_state import CONNECTION, ClientState
 from ..protocol.failures import project_error
 from ..protocol.project_state import ProjectState
+from ..settings import check_seconds
 from .steps import Flow, change, clock, connect, until
 
 
 def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
     """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
+    timeout, queue_timeout = check_seconds("timeout", timeout), check_seconds("queue_timeout", queue_timeout)
     yield from have_connection(project)
     if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
         began = yield from clock()

@@ -16,13 +16,23 @@ _MERGED = ("progress", "updated")
 class Feed:
     """The events one subscriber has not read yet."""
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "closed")
 
     def __init__(self, past: list[Event]) -> None:
         self._events: deque[Event] = deque(past)
+        self.closed = False
+
+    def close(self) -> None:
+        """Take nothing more; the project lets go of it in time.
+
+        Without any lock: an iterator that is dropped may be closed by the garbage collector, in a thread that holds it.
+        """
+        self.closed = True
 
     def push(self, event: Event) -> None:
         """Add an event; newer progress replaces the last one, updates next to each other are joined."""
+        if self.closed:
+            return
         events = self._events
         if event.name in _MERGED:
             # A run of them is never longer than two, one of each: the other of the two may stand in between.

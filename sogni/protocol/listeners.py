@@ -44,6 +44,11 @@ class Listeners:
                 self._remove(event, entry)
                 return
 
+    def go_on_from(self, before: Listeners) -> None:
+        """Take over the registrations of another emitter."""
+        for event, entries in list(before._by_event.items()):
+            self._by_event.setdefault(event, []).extend(entries)
+
     def has(self, event: str) -> bool:
         """Whether anybody listens to `event` now."""
         return bool(self._by_event.get(event))

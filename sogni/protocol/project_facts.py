@@ -158,10 +158,12 @@ class ProjectFacts:
         """Percent done (projects-4.2 §12.2)."""
         if self.status == "completed":
             return 100
-        if not self.jobs:
+        # A copy: users ask in their own thread, while the reader's adds jobs.
+        jobs = self.job_list()
+        if not jobs:
             return 0
         total = 0
-        for job in self.jobs.values():
+        for job in jobs:
             total += job.progress(now)
         return percent(total / max(1, self.number_of_media))
 
@@ -172,14 +174,10 @@ class ProjectFacts:
             end = len(past) - (1 if self.settled and past else 0)
             past.insert(end, Event("progress", self._shown_progress))
         feed = Feed(past)
+        self._feeds = [other for other in self._feeds if not other.closed]
         if not self.settled:
             self._feeds.append(feed)
         return feed
-
-    def unsubscribe(self, feed: Feed) -> None:
-        """Stop filling a feed."""
-        if feed in self._feeds:
-            self._feeds.remove(feed)
 
     def snapshot(self, params: Mapping[str, Any]) -> ProjectSnapshot:
         """The project at this moment; `params` in wire form, without media."""

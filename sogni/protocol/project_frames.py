@@ -162,15 +162,24 @@ class ProjectFrames:
             project.job_retried(payload, now)
 
     def _cancel_answered(self, payload: Any, now: float) -> None:
-        project_id = payload.get("jobID") if isinstance(payload, dict) else None
-        did_cancel = project_id is not None and payload.get("didCancel") is True
-        # Also one that nobody waits for any more: its sender was interrupted, or ran out of patience.
-        if project_id in self.cancellations or (did_cancel and project_id in self.projects):
-            message = payload.get("error_message")
-            self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
-            self.out.wake(("cancel", project_id))
-        if did_cancel and project_id in self.projects:
-            self.projects.pop(project_id).cancel(now)
+        if not isinstance(payload, dict):
+            return
+        project_id, did_cancel = payload.get("jobID", ""), payload.get("didCancel") is True
+        asked = self.cancellations.get(project_id, (False, "")) is None
+        if not asked and not (did_cancel and project_id in self.projects):
+            return
+        # Also when whoever asked for it was interrupted: nothing else tells of the end.
+        message = payload.get("error_message")
+        self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
+        self.out.wake(("cancel", project_id))
+        if did_cancel:
+            self.canceled(project_id, now)
+
+    def canceled(self, project_id: str, now: float) -> None:
+        """The service has canceled a project, which is not tracked any longer."""
+        project = self.projects.pop(project_id, None)
+        if project is not None:
+            project.cancel(now)
 
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""

@@ -27,7 +27,9 @@ class ProjectState(ProjectFacts):
     # -- frames ----------------------------------------------------------------
 
     def join(self, out: Outbox, listening: Any) -> None:
-        """Become part of a client: a restored project had none."""
+        """Become part of a client: a restored project had none. Who listens to it already is heard from now on."""
+        if self.listening and not listening:
+            listening.append(True)
         self.out, self.listening = out, listening
 
     def abandon(self) -> None:
@@ -198,6 +200,7 @@ class ProjectState(ProjectFacts):
         if not payload.get("imgID"):
             return
         job = self._job(payload, now)
+        self._begin_work()
         if job.signing is not None:
             return
         url = next(filter(None, (_text(payload.get(name)) for name in ("resultUrl", "videoUrl", "videoFile"))), None)
@@ -255,6 +258,7 @@ class ProjectState(ProjectFacts):
         self._hear(now)
         job = self._unfinished(payload, now)
         if job is not None:
+            self._begin_work()
             self.end_job(job, "failed", error_data(payload), now)
 
     def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
@@ -269,6 +273,12 @@ class ProjectState(ProjectFacts):
             self.status, self.error = "failed", error
             extra = {"status", "error"}
         self._job_changed(job, names, now, extra)
+
+    def job_canceled(self, job_id: str, now: float) -> None:
+        """A job was canceled, which fails nothing."""
+        job = self._unfinished({"imgID": job_id}, now)
+        if job is not None:
+            self.end_job(job, "canceled", None, now)
 
     def job_retried(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobRetry`: the render was queued again, which is no failure (projects-5x §12)."""

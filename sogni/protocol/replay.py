@@ -13,6 +13,8 @@ from .job_state import JobState
 from .project_params import params_from_record, record_type
 from .project_state import ProjectState
 
+ARTIST_CANCELED = "artistCanceled"
+"""The reason of a record's job that was canceled by its owner (projects-5x §9.4)."""
 _QUEUED = frozenset({"queued", "active"})
 
 
@@ -59,6 +61,10 @@ def replay_jobs(project: ProjectState, record: ProjectRecord, state: ClientState
         if not job_id or job_id in seen or (known is not None and known.ended):
             continue
         seen.add(job_id)
+        if job.status == "jobError" and job.reason == ARTIST_CANCELED:
+            # Not as a frame, which would fail the job, and with it a project of one.
+            project.job_canceled(job_id, now)
+            continue
         for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record, known):
             state.receive(kind, payload, now)
 

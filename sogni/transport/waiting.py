@@ -30,6 +30,8 @@ class Deadline:
 
 
 TURN_SECONDS = 0.05
+LONGEST = 1e6
+"""Seconds. Longer waits overflow what some systems count them in."""
 
 
 def wait_turn(signal: threading.Event, seconds: float | None) -> None:
@@ -38,9 +40,8 @@ def wait_turn(signal: threading.Event, seconds: float | None) -> None:
     An operating-system signal that arrives just before the lock blocks does not interrupt it, so Ctrl-C
     would be lost until the wait ends.
     """
-    if threading.current_thread() is threading.main_thread():
-        seconds = TURN_SECONDS if seconds is None else min(seconds, TURN_SECONDS)
-    signal.wait(seconds)
+    turn = TURN_SECONDS if threading.current_thread() is threading.main_thread() else LONGEST
+    signal.wait(turn if seconds is None else min(seconds, turn))
 
 
 class Waker:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterable
 from typing import Literal
 
-from sogni.errors import ClientClosedError, SogniTimeoutError, ValidationError
+from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.flows.waiting import check_news, have_connection
 from sogni.protocol.client_state import CLOSED, CONNECTION
 from sogni.protocol.outbox import Wakers
+from sogni.settings import check_seconds
 
 from ..transport.waiting import Deadline, sleep_until_set
 from .project import Project
@@ -34,9 +35,9 @@ async def wait(
             allowed=RETURN_WHEN,
         )
     wanted = set(projects)
-    deadline = Deadline(timeout)
-    await _have_connections(wanted)
-    with _Watch(wanted) as watch:
+    deadline = Deadline(check_seconds("timeout", timeout))
+    lost = await _without_connection(wanted)
+    with _Watch(wanted, lost) as watch:
         while True:
             done = watch.done()
             ended = len(done) == len(wanted)
@@ -44,6 +45,8 @@ async def wait(
                 ended = ended or bool(done)
             elif return_when == "FIRST_EXCEPTION":
                 ended = ended or any(project.status in ("failed", "canceled") for project in done)
+            if not ended:
+                watch.check()
             if ended or deadline.over:
                 return done, wanted - done
             await watch.sleep(deadline.left())
@@ -55,16 +58,17 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
     Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
     """
     wanted = set(projects)
-    return _as_completed(wanted, timeout)
+    return _as_completed(wanted, check_seconds("timeout", timeout))
 
 
 async def _as_completed(left: set[Project], timeout: float | None) -> AsyncIterator[Project]:
     deadline = Deadline(timeout)
     total = len(left)
-    await _have_connections(left)
+    lost = await _without_connection(left)
     while left:
-        with _Watch(left) as watch:
+        with _Watch(left, lost) as watch:
             while not (done := watch.done()):
+                watch.check()
                 if deadline.over:
                     raise SogniTimeoutError(
                         f"{len(left)} of {total} projects are not finished", phase="total", timeout=timeout
@@ -75,23 +79,30 @@ async def _as_completed(left: set[Project], timeout: float | None) -> AsyncItera
             yield project
 
 
-async def _have_connections(projects: Iterable[Project]) -> None:
+async def _without_connection(projects: Iterable[Project]) -> dict[Project, SogniError]:
+    """Open the sockets that bring the news; the projects that will have none, and why."""
+    lost: dict[Project, SogniError] = {}
     for project in projects:
-        if not project.finished:
-            await project._host().run(have_connection(project._state))
+        try:
+            if not project.finished:
+                await project._host().run(have_connection(project._state))
+        except SogniError as error:
+            lost[project] = error
+    return lost
 
 
 class _Watch:
     """One signal for the ends of several projects."""
 
-    def __init__(self, projects: set[Project]) -> None:
+    def __init__(self, projects: set[Project], lost: dict[Project, SogniError]) -> None:
         self._projects = list(projects)
+        self._lost = lost
         self._signal = asyncio.Event()
         self._watched: list[tuple[Wakers, tuple[Hashable, ...]]] = []
 
     def __enter__(self) -> _Watch:
         for project in self._projects:
-            if project.finished:
+            if project.finished or project in self._lost:
                 continue
             wakers: Wakers = project._host().state.wakers
             topics: tuple[Hashable, ...] = (project._state, CONNECTION, CLOSED)
@@ -109,15 +120,18 @@ class _Watch:
         await sleep_until_set(self._signal, seconds)
 
     def done(self) -> set[Project]:
-        """Projects that are finished. Raises when one never will be, its connection being gone for good."""
+        """Projects that are finished."""
         self._signal.clear()
-        done = set()
+        return {project for project in self._projects if project.finished}
+
+    def check(self) -> None:
+        """Raise when a project never will be finished, its connection being gone for good."""
         for project in self._projects:
             if project.finished:
-                done.add(project)
                 continue
+            if project in self._lost:
+                raise self._lost[project]
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")
             check_news(project._state, engine.state)
-        return done

@@ -9,6 +9,7 @@ from pathlib import Path
 from sogni.flows import cancel, events, transfers, waiting
 from sogni.models.events import Event
 from sogni.protocol.file_names import DEFAULT, paths_in
+from sogni.settings import check_seconds
 from sogni.views import ProjectView
 
 from ..transport.waiting import Deadline
@@ -86,7 +87,7 @@ class Project(ProjectView):
         A late reader sees them from the first, less outdated progress. `timeout` is for the whole, in
         seconds; running out raises `SogniTimeoutError`. The iterator can be closed.
         """
-        return self._iterate(timeout)
+        return self._iterate(check_seconds("timeout", timeout))
 
     async def _iterate(self, timeout: float | None) -> AsyncIterator[Event]:
         state, deadline = self._state, Deadline(timeout)
@@ -95,7 +96,7 @@ class Project(ProjectView):
             while (event := await self._engine.run(events.next_event(state, feed, left=deadline.left()))) is not None:
                 yield Event(event.name, self._engine.present(event.value))
         finally:
-            self._engine.changed(lambda _, now: state.unsubscribe(feed))
+            feed.close()
 
     async def cancel(self) -> None:
         """Cancel the project and wait for the confirmation; nothing happens to a finished one.

@@ -20,6 +20,7 @@ from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.model_families import asset_config, is_audio_id, is_video_id
 from sogni.settings import Network
+from sogni.views import to_attach
 
 from .many import wait
 from .project import Project
@@ -89,14 +90,14 @@ class Projects(Listening):
     async def attach(self, project: Project | str) -> Project:
         """Track a project again: an unpickled one, one of another process, or an id.
 
-        One that another app id started is polled, every half second at first, every ten in the end. Raises
-        `NotFoundError` when the service does not know it.
+        One that another app id started is polled, every half second at first, every ten in the end. A project
+        that another open client follows stays with that one, too. Raises `NotFoundError` when the service does
+        not know it.
         """
-        given = None if isinstance(project, str) else project._state
-        project_id = project if isinstance(project, str) else project.id
+        project_id, given = to_attach(self._engine, project)
         state = await self._engine.run(attaching.attach(project_id, given))
-        if given is state and not isinstance(project, str):
-            project._attached(self._engine)
+        if not isinstance(project, str) and given is project._state:
+            project._attached(self._engine, state)
         return self._engine.present(state)  # type: ignore[no-any-return]
 
     async def map(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import AuthenticationError, ConnectionRejectedError, NotFoundError
+from sogni.errors import AuthenticationError, ConnectionRejectedError, NotFoundError, ValidationError
 from sogni.flows.attaching import attach, poll
 from sogni.protocol import chores
 from sogni.views import restored_state
@@ -177,3 +177,20 @@ def test_other_failures_are_asked_again(stage: Stage) -> None:
 
 def test_a_polled_project_that_is_forgotten_is_not_asked_after(stage: Stage) -> None:
     stage.play(poll(PROJECT), ("pause 0.5 ±20%", None))
+
+
+def test_attached_twice_at_once_it_is_asked_after_once(stage: Stage) -> None:
+    first: list[Any] = []
+
+    def meanwhile(stage: Stage) -> Any:
+        other = known("processing", appId="app-2")
+        first.append(stage.play_inside(attach(PROJECT, None), unknown(), (live(), other)))
+        return other
+
+    second = stage.play(attach(PROJECT, None), unknown(), (live(), meanwhile))
+    assert (first, stage.begun) == ([second], [chores.Poll(PROJECT)])
+
+
+@pytest.mark.parametrize("bad", ["", None, 5])
+def test_what_is_no_id_is_not_asked_for(stage: Stage, bad: Any) -> None:
+    stage.fail(ValidationError, attach(bad, None))

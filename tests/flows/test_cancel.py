@@ -1,4 +1,4 @@
-"""What is sent to cancel, and when a cancellation counts (projects-5x §10)."""
+"""What is sent to cancel, when it is sent again, and when a cancellation counts (projects-5x §10)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import ConflictError, ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
+from sogni.errors import (
+    ConflictError,
+    ConnectionRejectedError,
+    SogniConnectionError,
+    SogniTimeoutError,
+    ValidationError,
+)
 from sogni.flows.cancel import cancel_project
-from tests.flows.play import JOB, PROJECT, STOP, TIMEOUT, Stage
+from sogni.flows.steps import Until, WriteFrame
+from tests.flows.play import JOB, PROJECT, STOP, TIMEOUT, Stage, refused
+from tests.flows.test_recovery import known, live
 
 ANSWER = f"until the confirmation that project {PROJECT} is canceled (request, 120 s)"
 FRAME = {"jobID": PROJECT, "error": "artistCanceled", "error_message": "artistCanceled", "isFromWorker": False}
@@ -101,31 +109,30 @@ def test_a_shared_wait_that_ends_early_leaves_the_request_to_the_others() -> Non
     stage.play(cancel_project(PROJECT), SENT, (ANSWER, another))
 
 
+def waits(stage: Stage, flow: Any) -> Until:
+    """Run a cancellation until it waits for the confirmation."""
+    step = next(flow)
+    while not (isinstance(step, Until) and "confirmation" in step.waiting_for):
+        step = flow.send(None if isinstance(step, WriteFrame) else stage._perform(step))
+    return step
+
+
 @pytest.mark.parametrize("end", [STOP, TIMEOUT])
-def test_a_request_that_is_given_up_ends_the_shared_waits_and_can_be_made_again(end: Any) -> None:
+def test_when_a_request_is_given_up_whoever_shared_it_sends_another(end: Any) -> None:
     stage = Stage().connects()
-    waiting: list[Any] = []
+    begun = cancel_project(PROJECT)
+    waits(stage, begun)
 
-    def another(stage: Stage) -> Any:
-        flow = cancel_project(PROJECT)
-        step = next(flow)
-        step = flow.send(step.function(stage.state, stage.now))  # type: ignore[union-attr]
-        waiting.extend([flow, step])
-        return end
+    def given_up(stage: Stage) -> None:
+        if end is STOP:
+            begun.close()
+        else:
+            with pytest.raises(SogniTimeoutError):
+                begun.throw(SogniTimeoutError("late", phase="request"))
+        assert stage.state.out.woken[-1] in stage.topics
 
-    if end is STOP:
-        begun = cancel_project(PROJECT)
-        step = next(begun)
-        begun.send(step.function(stage.state, stage.now))  # type: ignore[union-attr]
-        another(stage)
-        begun.close()
-    else:
-        stage.fail(SogniTimeoutError, cancel_project(PROJECT), SENT, (ANSWER, another))
-    flow, step = waiting
-    assert stage.state.out.woken[-1] in step.topics
-    with pytest.raises(ConflictError):
-        flow.send(step.found(stage.state))
-    stage.play(cancel_project(PROJECT), SENT, (ANSWER, answers(True)))
+    stage.play(cancel_project(PROJECT), (ANSWER, given_up), SENT, (ANSWER, answers(True)))
+    assert stage.frames == [("jobError", FRAME)]
 
 
 def test_a_cancellation_that_could_not_be_sent_can_be_made_again() -> None:
@@ -145,3 +152,58 @@ def test_a_connection_that_is_gone_for_good_ends_the_wait() -> None:
 def test_a_drop_does_not_end_the_wait() -> None:
     stage = Stage().connects()
     stage.play(cancel_project(PROJECT), SENT, (ANSWER, lambda stage: answers(True)(stage.reconnects())))
+
+
+@pytest.mark.parametrize("status", ["processing", "unknown", None])
+def test_after_a_drop_the_request_is_sent_again(status: str | None) -> None:
+    stage = Stage().connects()
+    project = stage.project()
+    answer = refused(404) if status is None else known(status)
+    drop = (ANSWER, lambda stage: stage.reconnects() and None)
+    stage.play(cancel_project(PROJECT), SENT, drop, (live(), answer), SENT, (ANSWER, answers(True)))
+    assert (project.status, len(stage.frames)) == ("canceled", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "here"), [("canceled", "canceled"), ("completed", "pending"), ("failed", "pending")]
+)
+def test_after_a_drop_an_ended_project_needs_no_other_request(status: str, here: str) -> None:
+    """How a finished one ended is told by the recovery."""
+    stage = Stage().connects()
+    project = stage.project()
+    shared = cancel_project(PROJECT)
+
+    def another(stage: Stage) -> None:
+        waiting.append(waits(stage, shared))
+        stage.reconnects()
+
+    waiting: list[Until] = []
+    stage.play(cancel_project(PROJECT), SENT, (ANSWER, another), (live(), known(status)))
+    assert (project.status, len(stage.frames)) == (here, 1)
+    with pytest.raises(StopIteration):
+        shared.send(stage._perform(shared.send(waiting[0].found(stage.state))))
+    stage.play(cancel_project(PROJECT))
+
+
+def test_the_end_of_the_project_ends_the_wait() -> None:
+    stage = Stage().connects()
+    project = stage.project()
+    ends = {"jobID": PROJECT, "type": "jobCompleted"}
+    stage.play(cancel_project(PROJECT), SENT, (ANSWER, lambda stage: stage.receives("jobState", ends) and None))
+    assert (project.status, project in stage.topics) == ("completed", True)
+
+
+def test_a_confirmation_counts_when_nobody_waits_for_it_any_more() -> None:
+    stage = Stage().connects()
+    project = stage.project()
+    answers(True)(stage)
+    assert (project.settled, project.status, stage.state.tracked()) == (True, "canceled", [])
+    stage.play(cancel_project(PROJECT))
+    answers(False)(stage)
+    stage.receives("artistCancelConfirmation", None)
+    stage.play(cancel_project(PROJECT))
+
+
+@pytest.mark.parametrize("bad", ["", " ", None, 5, ".."])
+def test_what_is_no_id_is_refused_before_anything_is_sent(bad: Any) -> None:
+    Stage().connects().fail(ValidationError, cancel_project(bad))

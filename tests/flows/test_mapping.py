@@ -86,3 +86,16 @@ def test_what_is_no_request_is_refused_when_its_turn_comes(stage: Stage) -> None
     plan = Plan([{"type": "image"}], 8, 5)
     assert plan.more()
     stage.fail(TypeError, plan.take()[1])
+
+
+def test_an_error_of_the_requests_themselves_is_kept_until_what_runs_is_over() -> None:
+    def requests() -> Any:
+        yield FIELDS
+        raise LookupError("mine")
+
+    plan = Plan(requests(), 8, None)
+    assert plan.more()
+    plan.take()[1].close()
+    assert (plan.more(), plan.more()) == (False, False)
+    with pytest.raises(LookupError):
+        plan.finish()

@@ -402,3 +402,34 @@ def test_every_failure_to_read_a_record_is_tried_again(error: Exception) -> None
     project = completes(stage)
     stage.play(sync_project(PROJECT), (RECORD, error), PAUSE, (RECORD, ok({"project": recorded(done(resultUrl="u"))})))
     assert project.settled
+
+
+@pytest.mark.parametrize("failure", [refused(503, retry_after="99"), SogniConnectionError("gone"), ok({})])
+def test_the_address_of_a_recorded_result_is_asked_for_in_rounds_while_the_failure_may_pass(
+    stage: Stage, failure: Any
+) -> None:
+    project = completes(stage)
+    tries = [(address(), failure)] if not isinstance(failure, SogniConnectionError) else []
+    if not tries:
+        pauses = ("pause 0.25 ±20%", "pause 0.5 ±20%", "pause 1 ±20%")
+        tries = [(address(), failure), *(step for p in pauses for step in ((p, None), (address(), failure)))]
+    stage.play(
+        sync_project(PROJECT),
+        (RECORD, ok({"project": recorded(done())})),
+        *tries,
+        ("pause 2 ±20%", None),
+        (address(), url()),
+    )
+    assert (project.result_urls, project.settled) == (["https://store/1"], True)
+
+
+def test_addresses_of_recorded_results_are_asked_for_together(stage: Stage) -> None:
+    project = completes(stage, number_of_media=3)
+    jobs = [done(), done(imgID="b2", resultUrl="https://store/2"), done(imgID="b3")]
+    stage.play(
+        sync_project(PROJECT),
+        (RECORD, ok({"project": recorded(*jobs)})),
+        (address(), url(1)),
+        (address("B3"), url(3)),
+    )
+    assert project.result_urls == ["https://store/1", "https://store/2", "https://store/3"]

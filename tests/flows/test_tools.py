@@ -199,7 +199,8 @@ def test_a_wait_that_fails_listens_no_more() -> None:
     result = played.play(
         execute_call(call(), ToolOptions()), SENT, (EVENT, lost), ("frame jobError", None), (CONFIRMED, TIMEOUT)
     )
-    assert (result.error, played.state.projects["ID-1"]._feeds) == ("gone", [])
+    (feed,) = played.state.projects["ID-1"]._feeds
+    assert (result.error, feed.closed) == ("gone", True)
 
 
 def test_a_project_that_cannot_be_created_tells_no_failure() -> None:

@@ -93,3 +93,12 @@ def test_an_unknown_event_is_refused_with_the_known_ones() -> None:
     assert check_event("a", frozenset({"a", "b"}), "Project") == "a"
     with pytest.raises(ValueError, match=r"^Project has no event 'c'; it has a, b$"):
         check_event("c", frozenset({"b", "a"}), "Project")
+
+
+def test_listeners_can_be_taken_over() -> None:
+    listeners, before = Listeners(), Listeners()
+    listeners.add("a", first)
+    before.add("a", second, once=True)
+    before.add("b", second)
+    listeners.go_on_from(before)
+    assert [listeners.take("a"), listeners.take("a"), listeners.take("b")] == [[first, second], [first], [second]]

@@ -627,10 +627,12 @@ def test_an_early_subscriber_sees_it_happen() -> None:
 def test_who_goes_gets_no_more() -> None:
     project = project_of()
     feed = project.subscribe()
-    project.unsubscribe(feed)
-    project.unsubscribe(feed)
+    feed.close()
+    feed.close()
     start(project)
     assert feed.pop() is None
+    assert project.subscribe() is not feed
+    assert feed not in project._feeds
 
 
 def test_what_is_kept_does_not_grow_with_progress() -> None:
@@ -893,3 +895,45 @@ def test_the_snapshot() -> None:
         made.eta.timestamp() if made.eta else None,
         made.started_at.timestamp(),
     ) == ("P", {"modelId": "m"}, "A", ["A"], 105.0, 0.0)
+
+
+def test_progress_can_be_asked_for_while_jobs_are_added() -> None:
+    """Users ask in their own thread."""
+    project = project_of(3)
+
+    class Slow(JobState):
+        def progress(self, now: float) -> int:
+            project.jobs[f"{len(project.jobs)}"] = JobState(project, "new")
+            return 30
+
+    project.jobs["A"] = Slow(project, "A")
+    assert (project.progress(0), len(project.jobs)) == (10, 2)
+
+
+@pytest.mark.parametrize(("before", "there"), [([], []), ([True], []), ([True], [True]), ([], [True])])
+def test_who_listens_before_a_project_joins_a_client_is_heard_after_it(before: list[bool], there: list[bool]) -> None:
+    project = project_of(listening=False)
+    project.listening.extend(before)
+    expected = bool(before or there)
+    out = Outbox()
+    project.join(out, there)
+    assert (project.out is out, project.listening is there, bool(there)) == (True, True, expected)
+
+
+def test_a_canceled_job_fails_nothing() -> None:
+    project = project_of()
+    project.job_canceled("A", 1)
+    project.job_canceled("A", 2)
+    project.job_canceled("", 2)
+    assert ([job.status for job in project.job_list()], project.status) == (["canceled"], "pending")
+
+
+@pytest.mark.parametrize("frame", ["result", "failure"])
+def test_a_job_that_ended_was_begun(frame: str) -> None:
+    """The frames before it may be lost in a drop."""
+    project = project_of(2)
+    if frame == "result":
+        result(project)
+    else:
+        project.job_failed({"imgID": "A", "error": 5}, 1)
+    assert project.work_began

@@ -191,3 +191,11 @@ def test_a_finished_project_is_left_alone() -> None:
     project = replayed(state=state, status="errored")
     replay_jobs(project, record_of(workerJobs=[job("a", "jobProgress")]), state, 9.0)
     assert (project.status, project.jobs) == ("failed", {})
+
+
+@pytest.mark.parametrize("status", ["progress", "cancelled"])
+def test_a_canceled_job_does_not_fail_a_project_of_one(status: str) -> None:
+    ended = job("a", "jobError", reason="artistCanceled")
+    project = replayed(status=status, imageCount=1, completedWorkerJobs=[ended])
+    expected = "canceled" if status == "cancelled" else "pending"
+    assert ([j.status for j in project.job_list()], project.status, project.error) == (["canceled"], expected, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -85,6 +86,15 @@ async def test_refused_while_restarting_is_sent_again_on_the_next_connection(sdk
         await until(lambda: not supernet.faults.pending)
         supernet.drop_connections(code=1001)
         assert len(await sdk.call(project.wait_for_completion, timeout=SOON)) == 1
+
+
+async def test_a_cancellation_whose_confirmation_is_lost_in_a_drop(sdk: Sdk, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    async with sdk.client(supernet) as client:
+        project = await sdk.create(client)
+        supernet.faults.drop_socket(before="canceled")
+        await asyncio.wait_for(sdk.call(project.cancel), SOON)
+        assert [project.status, project.finished] == ["canceled", True]
 
 
 async def test_upgrades_refused_for_a_while(sdk: Sdk, supernet: LocalSupernet) -> None:

@@ -1,0 +1,97 @@
+"""What every way of waiting has in common: limits that are seconds, and ends that are never kept back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from tests.scenarios.conftest import MODEL, SOON, Sdk, until
+
+WAYS = ["wait", "queue_timeout", "events", "sogni.wait", "as_completed", "wait_for_models"]
+
+
+def waiting(sdk: Sdk, client: Any, project: Any, way: str, limit: Any) -> Any:
+    """One way of waiting, with a limit."""
+
+    async def waits() -> Any:
+        match way:
+            case "wait":
+                return await sdk.call(project.wait, timeout=limit)
+            case "queue_timeout":
+                return await sdk.call(project.wait, queue_timeout=limit)
+            case "events":
+                return await sdk.collect(project.events(timeout=limit))
+            case "sogni.wait":
+                return await sdk.call(sdk.wait, [project], timeout=limit)
+            case "as_completed":
+                return await sdk.collect(sdk.as_completed([project], timeout=limit))
+        return await sdk.call(client.projects.wait_for_models, limit)
+
+    return waits()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("limit", [math.nan, math.inf, -1, 10**400, "5", True], ids=lambda value: str(value)[:5])
+async def test_a_limit_is_a_number_of_seconds(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, way: str, limit: Any
+) -> None:
+    supernet.pause_workers()
+    project = await sdk.create(client)
+    with pytest.raises(sdk.ValidationError, match="number of seconds"):
+        await asyncio.wait_for(waiting(sdk, client, project, way, limit), SOON)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_limit_may_be_longer_than_any_clock(sdk: Sdk, client: Any, supernet: LocalSupernet, way: str) -> None:
+    supernet.pause_workers()
+    project = await sdk.create(client)
+    task = asyncio.ensure_future(waiting(sdk, client, project, way, 1e15))
+    await asyncio.wait([task], timeout=0.05)
+    supernet.resume_workers()
+    await task
+
+
+@pytest.mark.parametrize("ended", ["closed", "displaced"])
+async def test_what_is_finished_is_yielded_before_the_error_of_another_client(
+    sdk: Sdk, supernet: LocalSupernet, ended: str
+) -> None:
+    error = sdk.ClientClosedError if ended == "closed" else sdk.ConnectionRejectedError
+    async with sdk.client(supernet) as one, sdk.client(supernet, app_id="same") as two:
+        finished = await sdk.create(one)
+        await sdk.call(finished.wait, timeout=SOON)
+        supernet.pause_workers()
+        lost = await sdk.create(two)
+        if ended == "closed":
+            await sdk.call(two.close)
+        else:
+            async with sdk.client(supernet, app_id="same") as three:
+                await sdk.call(three.connect, timeout=SOON)
+                await until(lambda: not two.is_connected)
+        first = await sdk.call(sdk.wait, [finished, lost], timeout=SOON, return_when="FIRST_COMPLETED")
+        assert first == ({finished}, {lost})
+        with pytest.raises(error):
+            await sdk.call(sdk.wait, [finished, lost], timeout=SOON)
+        seen: list[Any] = []
+        with pytest.raises(error):
+            async for project in sdk.iterate(sdk.as_completed([lost, finished], timeout=SOON)):
+                seen.append(project)  # noqa: PERF401  kept although the iteration fails
+        assert seen == [finished]
+
+
+async def test_requests_that_end_in_an_error_of_their_own_lose_no_project(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    def requests() -> Any:
+        for number in range(3):
+            yield {"type": "image", "model_id": MODEL, "positive_prompt": str(number), "width": 256, "height": 256}
+        raise LookupError("the list ends here")
+
+    seen: list[Any] = []
+    with pytest.raises(LookupError, match="ends here"):
+        async for _, project in sdk.iterate(client.projects.map(requests())):
+            seen.append(project.status)
+    assert seen == ["completed"] * 3
