@@ -1,0 +1,49 @@
+"""`llms.txt` and `llms-full.txt`: these pages for language models, an index and the whole (https://llmstxt.org).
+
+Made from the README and the pages by `python docs/llms.py`; a test says when that was forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_PAGE = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
+_BACKGROUND = ("architecture", "differences", "performance", "protocol")
+
+
+def pages() -> list[tuple[str, str, str]]:
+    """Title, path and description of every page in the table of the README."""
+    found: list[tuple[str, str, str]] = []
+    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| [") and line.count("|") == 3:
+            _, titles, description, _ = (part.strip() for part in line.split("|"))
+            found += [(title, path, description) for title, path in _PAGE.findall(titles)]
+    return found
+
+
+def index() -> str:
+    """The text of `llms.txt`."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    about = " ".join(readme.split("\n\n")[1].split())
+    listed: dict[bool, list[str]] = {False: [], True: []}
+    for title, path, description in pages():
+        listed[Path(path).parts[1].removesuffix(".md") in _BACKGROUND].append(f"- [{title}]({path}): {description}")
+    use, background = "\n".join(listed[False]), "\n".join(listed[True])
+    first = "- [README](README.md): set-up and first steps"
+    return f"# sogni\n\n> {about}\n\n## Use\n\n{first}\n{use}\n\n## Optional\n\n{background}\n"
+
+
+def whole() -> str:
+    """The text of `llms-full.txt`: the README and the pages about use."""
+    use = [path for _, path, _ in pages() if Path(path).parts[1].removesuffix(".md") not in _BACKGROUND]
+    texts = [(ROOT / path).read_text(encoding="utf-8").strip() for path in ("README.md", *use)]
+    return "\n\n---\n\n".join(texts) + "\n"
+
+
+FILES = {"llms.txt": index, "llms-full.txt": whole}
+
+if __name__ == "__main__":
+    for name, text in FILES.items():
+        (ROOT / name).write_text(text(), encoding="utf-8")
