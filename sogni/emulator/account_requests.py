@@ -134,7 +134,7 @@ def _account(state: State, request: web.Request) -> Account:
 async def _body(state: State, request: web.Request) -> Body:
     try:
         values = await request.json()
-    except ValueError:
+    except (ValueError, LookupError, RecursionError):
         raise RefusedError(400, "The body is not JSON") from None
     if not isinstance(values, dict):
         raise RefusedError(400, "The body must be an object")

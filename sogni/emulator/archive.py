@@ -77,8 +77,8 @@ class Archive:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Keep everything that is written inside, or nothing of it."""
-        if self._connection is None:
+        """Keep everything that is written inside, or nothing of it. One inside another belongs to it."""
+        if self._connection is None or self._connection.in_transaction:
             yield
             return
         with self._connection:

@@ -15,7 +15,8 @@ from attrs import define, field
 
 from . import frames
 from .accounts import Account
-from .faults import Faults, SocketDrop, Stage
+from .fault_rules import SocketDrop, Stage
+from .faults import Faults
 from .orders import Network
 from .subscriptions import Subscriptions
 

@@ -27,8 +27,12 @@ class Frame:
 
 def encode(type: str, payload: Any) -> str:
     """Write a server message; ``data`` is padded standard base64 of compact JSON."""
-    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-    data = base64.b64encode(text.encode()).decode("ascii")
+    try:
+        content = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which JSON may hold, has no form in UTF-8.
+        content = json.dumps(payload, separators=(",", ":")).encode()
+    data = base64.b64encode(content).decode("ascii")
     return json.dumps({"type": type, "data": data}, separators=(",", ":"))
 
 
@@ -36,7 +40,7 @@ def decode(message: str | bytes) -> Frame:
     """Read a client message strictly, as the service does."""
     try:
         envelope = json.loads(message)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"the message is not JSON: {error}") from error
     if not isinstance(envelope, dict) or not isinstance(envelope.get("type"), str):
         raise FrameError("the message is not an object with a text 'type'")
@@ -45,6 +49,6 @@ def decode(message: str | bytes) -> Frame:
         raise FrameError(f"'data' of {envelope['type']} is not a base64 text")
     try:
         payload = json.loads(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise FrameError(f"'data' of {envelope['type']} is not base64 of JSON: {error}") from error
     return Frame(envelope["type"], payload)

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 from attrs import define
 
 from .accounts import Account
-from .faults import HttpFault
+from .fault_rules import HttpFault
 from .journal import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
 from .replies import error, refusal
 from .state import State
@@ -57,8 +57,13 @@ def make_gate(state: State, host: Host) -> Middleware:
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return await handler(request)
-        record = await _record(state, host, request)
-        response = await _answer(state, host, request, handler)
+        record = _record(state, host, request)
+        try:
+            await _read_body(state, request, record)
+            response = await _answer(state, host, request, handler)
+        except web.HTTPRequestEntityTooLarge:
+            message = f"The body has more than {_megabytes(request)} MB"
+            response = error(413, message) if host == "rest" else refusal(413, message)
         record.status = response.status
         state.journal.notify()
         return response
@@ -66,7 +71,11 @@ def make_gate(state: State, host: Host) -> Middleware:
     return gate
 
 
-async def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
+def _megabytes(request: web.Request) -> int:
+    return request.client_max_size // 1024**2
+
+
+def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
     record = RecordedRequest(
         host=host,
         method=request.method,
@@ -75,16 +84,21 @@ async def _record(state: State, host: Host, request: web.Request) -> RecordedReq
         headers=without_secrets(request.headers.items()),
     )
     PASSAGE.set(Passage(record))
-    # Uploads are streamed by their route; everything else is small.
-    if request.content_type == "application/json" and not request.path.startswith("/storage/"):
-        body = await request.read()
-        record.body_size = len(body)
-        try:
-            record.body = body_without_secrets(json.loads(body)) if body else None
-        except ValueError:
-            state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
-    state.journal.add(record)
     return record
+
+
+async def _read_body(state: State, request: web.Request, record: RecordedRequest) -> None:
+    """Note what a request brings, and then that it is there."""
+    try:
+        # Uploads are streamed by their route; everything else is small.
+        if request.content_type == "application/json" and not request.path.startswith("/storage/"):
+            body = await request.read()
+            record.body_size = len(body)
+            record.body = body_without_secrets(json.loads(body)) if body else None
+    except (ValueError, RecursionError):
+        state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
+    finally:
+        state.journal.add(record)
 
 
 async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:

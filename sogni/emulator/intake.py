@@ -14,7 +14,7 @@ from attrs import define
 
 from .accounts import InsufficientFundsError
 from .connections import Connection
-from .faults import CancelDenial, ProjectRefusal
+from .fault_rules import CancelDenial, ProjectRefusal
 from .orders import Order
 from .projects import Job, Project
 from .requests_check import INVALID_REQUEST, check_request, project_id_of

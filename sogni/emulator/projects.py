@@ -86,6 +86,8 @@ class Project:
     ended: float | None = None
     queue_position: int = 0
     claimed: bool = True
+    on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
+    """Told what was paid, in the moment it is taken: for the service's own tools, whose steps note it."""
     over: asyncio.Event = field(factory=asyncio.Event, repr=False)
     """Set when the project has ended: for the service's own tools, which wait for it."""
 

@@ -62,7 +62,7 @@ class Replays:
     def write(self, account: Account, record: Mapping[str, Any]) -> dict[str, Any]:
         """Keep a record in place of an earlier one with the same id, and return what was kept (replay §3)."""
         run_id = record.get("run_id")
-        if not isinstance(run_id, str) or not run_id:
+        if not isinstance(run_id, str) or not run_id or not run_id.isprintable():
             raise RefusalError(400, "run_id must be a text")
         clean = redacted(record)
         hidden = json.dumps(clean, sort_keys=True) != json.dumps(record, sort_keys=True)
@@ -70,8 +70,10 @@ class Replays:
         earlier = self._all.get(key)
         stored = _Stored(key[0], clean, hidden, now if earlier is None else earlier.created, now)
         body = {"record": clean, "redacted": hidden, "created": stored.created, "updated": now}
-        self.archive.put(KIND, f"{key[0]}/{run_id}", key[0], body)
-        # Written last, listed first.
+        with self.archive.together():
+            # Written last, listed first, after a restart as well.
+            self.archive.delete(KIND, f"{key[0]}/{run_id}")
+            self.archive.put(KIND, f"{key[0]}/{run_id}", key[0], body)
         self._all.pop(key, None)
         self._all[key] = stored
         return {

@@ -31,6 +31,7 @@ from .replies import error, success
 from .state import State
 
 _log = logging.getLogger(__name__)
+_REFERENCES = ("media_references", "api_media_references")
 
 
 def add_chat_routes(app: web.Application, state: State, agent: Agent) -> None:
@@ -43,7 +44,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of a request, or raise ``DeclinedError``."""
     try:
         body = json.loads(await request.read() or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DeclinedError("invalid_request", "The body is not JSON") from None
     if not isinstance(body, dict):
         raise DeclinedError("invalid_request", "The body must be a JSON object")
@@ -79,19 +80,24 @@ class _ChatRoutes:
 
     def _asked(self, body: dict[str, Any]) -> tuple[Asking, list[Any]]:
         request = Fields(body, "$", [])
-        for key in ("safe_content_filter", "media_references", "api_media_references"):
-            request.raw(key)
+        for key in _REFERENCES:
+            if not isinstance(request.raw(key), list | None):
+                request.refuse(key, "must be a list")
         if request.raw("stream"):
             request.refuse("stream", "must be false: hosted chat does not stream")
         checked = check(
-            request, token="token_type", profile="task_profile", app_source="app_source", default_model=DEFAULT_MODEL
+            request,
+            token="token_type",
+            profile="task_profile",
+            app_source="app_source",
+            safe="safe_content_filter",
+            default_model=DEFAULT_MODEL,
         )
         for finding in checked.findings:
             self.state.journal.violation(f"POST /v1/chat/completions {finding.where}", finding.message)
         if checked.asking is None:
             raise DeclinedError(checked.error, checked.message)
-        references = [*(body.get("media_references") or ()), *(body.get("api_media_references") or ())]
-        return checked.asking, references
+        return checked.asking, [reference for key in _REFERENCES for reference in body.get(key) or ()]
 
     def _completion(self, session: Session, telling: Telling) -> dict[str, Any]:
         """The answer in the OpenAI form (chat §11.2)."""

@@ -5,6 +5,7 @@ Installed by the server on the socket host. The body has no envelope; its amount
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from aiohttp import web
@@ -16,13 +17,14 @@ from .replies import refusal
 from .state import State
 
 _LIMIT = 10**9
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 def add_llm_estimate_route(app: web.Application, state: State) -> None:
     async def estimate(request: web.Request, account: Account) -> web.Response:
         asked = request.match_info
         token, model = asked["token"], LANGUAGE_MODELS.get(asked["model"])
-        counts = [int(text) if text.isdigit() else _LIMIT for text in (asked["input"], asked["output"])]
+        counts = [int(text) if _COUNT.fullmatch(text) else _LIMIT for text in (asked["input"], asked["output"])]
         problem = None
         if token not in ("sogni", "spark"):
             problem = f"unknown token type: {token}"

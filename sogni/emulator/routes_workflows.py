@@ -6,6 +6,7 @@ Installed by the server on the REST host. What is started and refused is decided
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -41,10 +42,9 @@ def deciding(state: State, handler: Decided) -> Handler:
 
 async def json_object(request: web.Request) -> Mapping[str, Any]:
     """Return the body of a request; nothing counts as an empty object."""
-    text = await request.text()
     try:
-        body = json.loads(text) if text else {}
-    except ValueError:
+        body = json.loads(await request.read() or b"{}")
+    except (ValueError, RecursionError):
         raise RefusalError(400, "The body is not JSON") from None
     if not isinstance(body, dict):
         raise RefusalError(400, "The body must be a JSON object")
@@ -56,8 +56,8 @@ def whole(request: web.Request, name: str, default: int | None) -> int | None:
     given = request.query.get(name)
     if given is None:
         return default
-    if not (given.isascii() and given.isdecimal()):
-        raise RefusalError(400, f"{name} must be a whole number from 0 on, not {given!r}")
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        raise RefusalError(400, f"{name} must be a whole number from 0 on, not {given[:40]!r}")
     return int(given)
 
 

@@ -57,8 +57,8 @@ T = TypeVar("T")
 _TURNS_TO_CLOSE = 3
 """Turns of the loop in which transports that were aborted close their sockets."""
 _PATIENCE = 0.5
-_UPLOAD_LIMIT = 5 * 1024**3
 _JSON_LIMIT = 64 * 1024**2
+"""Bytes of a body that is read as a whole; uploads are streamed and have a limit of their own."""
 
 
 @frozen(kw_only=True)
@@ -269,7 +269,7 @@ class Server:
         return state
 
     def _rest_app(self, state: State) -> web.Application:
-        app = web.Application(middlewares=[make_gate(state, "rest")], client_max_size=_UPLOAD_LIMIT)
+        app = web.Application(middlewares=[make_gate(state, "rest")], client_max_size=_JSON_LIMIT)
         add_account_routes(app, state)
         add_sign_in_routes(app, state)
         add_token_routes(app, state)

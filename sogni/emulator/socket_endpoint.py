@@ -19,7 +19,7 @@ from attrs import define, field
 from . import frames
 from .accounts import Account
 from .connections import Connection
-from .faults import LostRequest, RefusedUpgrade, SocketDrop
+from .fault_rules import LostRequest, RefusedUpgrade, SocketDrop
 from .greeting import greet
 from .intake import Intake
 from .journal import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets

@@ -15,7 +15,8 @@ from aiohttp import hdrs, web
 from attrs import define, frozen
 
 from .event_log import Event, EventLog
-from .faults import Faults, StreamFault
+from .fault_rules import StreamFault
+from .faults import Faults
 from .replies import error
 
 KEEP_ALIVE = 15.0
@@ -35,7 +36,8 @@ class Frame:
         lines = [] if self.id is None else [f"id: {self.id}"]
         if self.event is not None:
             lines.append(f"event: {self.event}")
-        lines.append(f"data: {json.dumps(self.data, separators=(',', ':'), ensure_ascii=False)}")
+        # In ASCII: half a surrogate pair, which JSON may hold, has no form in UTF-8.
+        lines.append(f"data: {json.dumps(self.data, separators=(',', ':'))}")
         return ("\n".join(lines) + "\n\n").encode()
 
 
@@ -108,7 +110,9 @@ class _Writer:
             if plan.delay:
                 await asyncio.sleep(plan.delay)
             if plan.hang:
-                await asyncio.Event().wait()
+                while not _gone(self.request):
+                    await asyncio.sleep(_PROBE)
+                return False
             if plan.comment:
                 await self.response.write(b": keep-alive\n\n")
             if plan.cut:

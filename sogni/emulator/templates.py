@@ -151,7 +151,9 @@ def _check(template: Mapping[str, Any]) -> None:
         problems.append("stages must be a list of objects")
     else:
         known = (
-            {entry.get("name") for entry in inputs if isinstance(entry, Mapping)} if isinstance(inputs, list) else set()
+            {str(entry.get("name")) for entry in inputs if isinstance(entry, Mapping)}
+            if isinstance(inputs, list)
+            else set()
         )
         problems += _stages_problems(stages, known)
     if problems:
@@ -171,15 +173,29 @@ def _inputs_problems(inputs: list[Any]) -> list[str]:
         seen.add(name)
         if entry.get("type") not in _INPUT_TYPES:
             problems.append(f"inputs[{index}].type must be one of {', '.join(_INPUT_TYPES)}")
-        if entry.get("type") == "select" and not isinstance(entry.get("options"), list):
-            problems.append(f"inputs[{index}].options must be a list")
+        if entry.get("type") == "select" and not _are_options(entry.get("options")):
+            problems.append(f"inputs[{index}].options must be a list of objects with a value")
+        if not _is_range(entry.get("multiple")):
+            problems.append(f"inputs[{index}].multiple must have whole numbers, min from 0 on and max from 1 on")
     return problems
 
 
-def _stages_problems(stages: list[Mapping[str, Any]], inputs: set[Any]) -> list[str]:
+def _are_options(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(option, Mapping) and "value" in option for option in given)
+
+
+def _is_range(given: Any) -> bool:
+    """True for how many values an input takes, and for none said (workflows §7.1)."""
+    if not isinstance(given, Mapping | None):
+        return False
+    bounds = [] if given is None else [(given.get("min", 0), 0), (given.get("max", 1), 1)]
+    return all(type(bound) is int and bound >= least for bound, least in bounds)
+
+
+def _stages_problems(stages: list[Mapping[str, Any]], inputs: set[str]) -> list[str]:
     problems = []
     for index, stage in enumerate(stages):
-        if stage.get("toolName") not in STEP_TOOLS:
+        if not isinstance(stage.get("toolName"), str) or stage["toolName"] not in STEP_TOOLS:
             problems.append(f"stages[{index}].toolName: unknown tool {stage.get('toolName')!r}")
         unknown = sorted(referenced(stage) - inputs)
         problems += [f"stages[{index}]: $inputs.{name} is not declared" for name in unknown]

@@ -111,7 +111,12 @@ class WorkerPool:
         self._settle(project)
 
     def _settle(self, project: Project) -> None:
-        project.account.settle(project.order.token, project.cost, project.settled_cost(), source_sid=str(project.sid))
+        paid = project.settled_cost()
+        # A kill between the two would let a durable step pay again for what it has paid.
+        with self.state.archive.together():
+            project.account.settle(project.order.token, project.cost, paid, source_sid=str(project.sid))
+            if project.on_paid is not None:
+                project.on_paid(paid)
         if not self.state.projects.active(project.account):
             for connection in self.state.connections.of(project.account):
                 if connection.models_withheld:

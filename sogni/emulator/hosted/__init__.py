@@ -4,8 +4,9 @@
 decide what each tool is. Whoever runs tools imports from here.
 """
 
+from .payments import Payments
 from .problems import ToolError, UserNeededError
 from .runner import ToolCall, ToolOutcome, ToolRunner
 from .shelf import Media, Shelf
 
-__all__ = ["Media", "Shelf", "ToolCall", "ToolError", "ToolOutcome", "ToolRunner", "UserNeededError"]
+__all__ = ["Media", "Payments", "Shelf", "ToolCall", "ToolError", "ToolOutcome", "ToolRunner", "UserNeededError"]

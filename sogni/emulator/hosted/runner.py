@@ -87,7 +87,7 @@ class ToolCall:
     seed: int = 0
     app_source: str | None = None
     safe: bool = True
-    on_paid: Callable[[Decimal], None] | None = None
+    on_paid: Callable[[Token, Decimal], None] | None = None
     """Told of every amount that was spent for the call, as it is spent."""
 
 

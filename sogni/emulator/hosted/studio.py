@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,7 +88,7 @@ class Studio:
     pool: WorkerPool
     fetcher: Fetcher
     payer: Payer
-    on_paid: Callable[[Decimal], None] | None = None
+    on_paid: Callable[[Token, Decimal], None] | None = None
     spent: Decimal = Decimal(0)
     failures: list[ToolError] = field(factory=list)
 
@@ -102,13 +103,12 @@ class Studio:
             raise
         finally:
             project.claimed = True
-        self._pay(project.settled_cost())
         return await self._results(project)
 
-    def _pay(self, amount: Decimal) -> None:
+    def _paid(self, token: Token, amount: Decimal) -> None:
         self.spent += amount
         if self.on_paid is not None:
-            self.on_paid(amount)
+            self.on_paid(token, amount)
 
     def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
         state, cost = self.state, self.state.kinds[order.media].quote(order).in_token(order.token)
@@ -128,6 +128,7 @@ class Studio:
             updated=now,
             inputs=inputs,
             jobs=[self._job(order, index, now) for index in range(order.count)],
+            on_paid=partial(self._paid, order.token),
         )
         state.projects.add(project)
         self.pool.add(project)

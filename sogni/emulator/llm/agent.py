@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from attrs import define, field
 
 from ...protocol.tool_manifest import tool_names
-from ..accounts import Account
+from ..accounts import Account, Token
 from ..hosted import Media, Shelf, ToolCall, ToolError, ToolRunner, UserNeededError
 from ..refusals import RefusalError
 from ..workflows import Desk, StartRequest
@@ -43,6 +44,9 @@ class Watcher(Protocol):
     def began(self, call: Called) -> None:
         """A tool starts."""
 
+    def paid(self, token: Token, amount: Decimal) -> None:
+        """A tool that is running was paid for."""
+
     def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
         """A tool has delivered or failed."""
 
@@ -60,6 +64,9 @@ class Unwatched:
         return
 
     def began(self, call: Called) -> None:
+        return
+
+    def paid(self, token: Token, amount: Decimal) -> None:
         return
 
     def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
@@ -111,12 +118,15 @@ class Agent:
             asking = session.asking.saying(session.messages)
             call_id = f"call-{session.id[:8].lower()}-{number}"
             turn = await self.completer.complete(session.account, asking, call_id, session.watcher.hear)
-            session.count(turn)
             message = message_of(turn.telling)
-            session.messages.append(message)
-            session.watcher.turned(turn, message)
+            # A kill between the two would let a durable run ask and pay again for an answer it has paid.
+            with self.tools.state.archive.together():
+                turn.settle()
+                session.count(turn)
+                session.messages.append(message)
+                session.watcher.turned(turn, message)
             calls = turn.telling.calls
-            if turn.telling.finish_reason != "tool_calls" or not self._runs(session.asking, calls):
+            if turn.telling.finish_reason != "tool_calls" or not self.runs(session.asking, calls):
                 return turn.telling
             if (started := await self._workflow(session)) is not None:
                 return started
@@ -136,11 +146,13 @@ class Agent:
         if plan is None:
             return None
         body = {"token_type": asking.token, "app_source": asking.app_source, "confirm_cost": True}
+        body["safe_content_filter"] = asking.safe
         try:
             async with self.desk.turn:
                 run = await self.desk.start(session.account, StartRequest(plan=plan, body=body))
         except RefusalError as refused:
-            raise DeclinedError("invalid_request", refused.message) from refused
+            tag = "insufficient_balance" if refused.status == 402 else "invalid_request"
+            raise DeclinedError(tag, refused.message) from refused
         path = f"/v1/creative-agent/workflows/{run.id}"
         session.workflows.append(
             {
@@ -155,7 +167,7 @@ class Agent:
         session.messages[-1] = {"role": "assistant", "content": told}
         return Telling(content=[told], deltas=[], finish_reason="stop", output_tokens=0)
 
-    def _runs(self, asking: Asking, calls: list[Called]) -> bool:
+    def runs(self, asking: Asking, calls: list[Called]) -> bool:
         """Only hosted tools run here; a caller's own function ends the loop (chat §2.7)."""
         if not asking.execute_tools or asking.sogni_tools is None or not calls:
             return False
@@ -201,6 +213,8 @@ class Agent:
             shelf=session.shelf,
             seed=text_tools.number_of(f"{call['function']['name']} {call['function']['arguments']}"),
             app_source=session.asking.app_source,
+            safe=session.asking.safe,
+            on_paid=session.watcher.paid,
         )
 
 

@@ -52,6 +52,8 @@ class Asking:
     execute_tools: bool = False
     billing: str = "auto"
     app_source: str | None = None
+    safe: bool = True
+    """Whether tools withhold what the safety filter finds."""
     pictures: Mapping[str, bytes] = field(factory=dict, eq=False, repr=False)
     """Images that the messages name by URL."""
 
@@ -95,10 +97,9 @@ def check_frame(payload: Mapping[str, Any]) -> Checked:
     request.text("type", required=True, allowed=("llm",))
     request.text("appSource")
     request.raw("stream")
-    request.raw("safeContentFilter")
     for key in ATTRIBUTION_KEYS:
         request.text(key)
-    return check(request, token="tokenType", profile="taskProfile", app_source="appSource")
+    return check(request, token="tokenType", profile="taskProfile", app_source="appSource", safe="safeContentFilter")
 
 
 def check(
@@ -107,6 +108,7 @@ def check(
     token: str,
     profile: str,
     app_source: str,
+    safe: str,
     billing: str = "billingMode",
     inline_images: bool = True,
     default_model: str | None = None,
@@ -133,6 +135,7 @@ def check(
         "execute_tools": bool(request.raw("sogni_tool_execution")),
         "billing": request.text(billing, allowed=_BILLING) or "auto",
         "app_source": request.text(app_source),
+        "safe": request.flag(safe) is not False,
     }
     return _concluded(request, name, asking)
 

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from ..accounts import Account
 from ..event_log import Event, EventLog, iso
-from ..hosted import Media
+from ..hosted import Media, Payments
 from .agent import Called, Session
 
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
@@ -70,6 +70,8 @@ class ChatRun:
     key: str | None = None
     prepared: bool = False
     """Whether the media it was given were fetched."""
+    paid: Payments = field(factory=Payments)
+    """What the tool that is running has cost so far."""
     task: asyncio.Task[None] | None = None
 
     @property

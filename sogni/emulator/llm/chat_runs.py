@@ -12,39 +12,27 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from ..accounts import Account
+from ..accounts import Account, Token
 from ..estimates import USD_PER_TOKEN
-from ..event_log import EventLog, iso
-from ..fields import Fields
-from ..hosted import Media, ToolError
+from ..event_log import Event, EventLog, iso
+from ..hosted import Media, Payments, ToolError
 from ..hosted.runner import capacity_units
 from ..refusals import RefusalError
 from ..state import State
 from . import text_tools
 from .agent import Agent, Called, Session, arguments_of
-from .asking import check
 from .chat_run import Approval, ChatRun
 from .completing import Turn
 from .declined import DeclinedError
 from .kept_runs import KIND, keep_event, keep_run, restore_run
 from .media import shelf_of, with_pictures
-from .models import DEFAULT_MODEL
+from .run_requests import asking_of, references_of
 
 _log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 600.0
 _DELTA_SECONDS = 0.05
-_KEYS = (
-    *("messages", "tools", "tool_choice", "model", "sampling", "media_references", "media_context"),
-    *("max_estimated_capacity_units", "confirm_cost", "session_id", "client_message_id", "token_type", "app_source"),
-    *("billing_mode", "runtime_config"),
-)
-_SAMPLING = (
-    *("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty"),
-    *("presence_penalty", "stop", "chat_template_kwargs", "response_format"),
-)
-_CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
 
 
 @define(eq=False)
@@ -63,12 +51,12 @@ class ChatRuns:
         run = self._run(account, body, self.state.chance.uuid())
         run.key = key
         self._add(run)
-        keep_run(self.state.archive, run)
+        self.keep(run)
         self._go_on(run)
         return run, False
 
     def _run(self, account: Account, body: Mapping[str, Any], session_id: str) -> ChatRun:
-        session = self._session(account, body, session_id)
+        session = Session(account, asking_of(body, self.state.journal), session_id)
         log, now = EventLog(self.state.clock), self.state.clock()
         run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
         run.updated = now
@@ -77,7 +65,12 @@ class ChatRuns:
 
     def _add(self, run: ChatRun) -> None:
         self._runs[run.id] = run
-        run.log.keep = lambda event, ends: keep_event(self.state.archive, run, event, ends)
+
+        def keep(event: Event, ends: bool) -> None:
+            if self._runs.get(run.id) is run:
+                keep_event(self.state.archive, run, event, ends)
+
+        run.log.keep = keep
         if run.key is not None:
             self._keys[(run.account.sid, run.key)] = run.id
 
@@ -93,40 +86,22 @@ class ChatRuns:
             run = self._run(account, kept.body["body"], kept.body["session"])
             restore_run(run, kept.body, self.state.archive.events(KIND, kept.id))
             self._add(run)
+            if run.paid.total and not run.ended:
+                # The tool that was interrupted runs again.
+                with self.state.archive.together():
+                    run.paid.give_back(account, "Refund of an interrupted tool")
+                    self.keep(run)
+
+    def keep(self, run: ChatRun) -> None:
+        """Write a run down, unless it was forgotten meanwhile."""
+        if self._runs.get(run.id) is run:
+            keep_run(self.state.archive, run)
 
     def go_on_all(self) -> None:
         """Work on the kept runs that had not ended: after the last answer of the model or of a tool."""
         for run in self._runs.values():
             if not run.ended:
                 self._go_on(run)
-
-    def _session(self, account: Account, body: Mapping[str, Any], session_id: str) -> Session:
-        offences = inline_media(body)
-        if offences:
-            raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
-        sampling = body.get("sampling") or {}
-        if not isinstance(sampling, Mapping):
-            raise RefusalError(400, "$.sampling must be an object")
-        asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
-        asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
-        asked |= {key: sampling[key] for key in _SAMPLING if key in sampling}
-        checked = check(
-            Fields(asked, "$", []),
-            token="token_type",
-            profile="task_profile",
-            app_source="app_source",
-            billing="billing_mode",
-            inline_images=False,
-            default_model=DEFAULT_MODEL,
-        )
-        for finding in checked.findings:
-            self.state.journal.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
-        for unknown in set(body) - set(_KEYS):
-            self.state.journal.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
-        if checked.asking is None:
-            raise DeclinedError(checked.error, checked.message)
-        asking = evolve(checked.asking, sogni_tools="creative-tools", execute_tools=True)
-        return Session(account, asking, session_id)
 
     def find(self, account: Account, run_id: str) -> ChatRun:
         """Return an account's run; that of another account does not exist for it."""
@@ -194,6 +169,9 @@ class ChatRuns:
         run.move("running")
         if not len(run.log):
             run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
+        if (said := self._last_word(run)) is not None:
+            self._end_answered(run, said["content"] or "", said["finishReason"])
+            return
         try:
             await self._prepare(run)
             telling = await self.agent.run(run.session)
@@ -213,20 +191,22 @@ class ChatRuns:
             self._end_answered(run, telling.text, telling.finish_reason)
         self.state.journal.notify()
 
+    def _last_word(self, run: ChatRun) -> Mapping[str, Any] | None:
+        """Return the answer after which a run was interrupted before it could end."""
+        last = run.log.since(run.log.last_sequence - 1)
+        if not last or last[0].type != "assistant_message":
+            return None
+        payload = last[0].payload
+        return None if self.agent.runs(run.session.asking, payload["toolCalls"]) else payload
+
     async def _prepare(self, run: ChatRun) -> None:
         session = run.session
         session.asking = await with_pictures(self.agent.tools, session.asking)
         if run.prepared:
             return
-        references = list(run.body.get("media_references") or ())
-        context = run.body.get("media_context")
-        if isinstance(context, Mapping):
-            for key in _CONTEXT:
-                kind = next(kind for kind in ("image", "video", "audio") if kind in key.lower())
-                references += [{"url": url, "type": kind} for url in context.get(key) or ()]
-        session.shelf = await shelf_of(self.agent.tools, session.asking, references)
+        session.shelf = await shelf_of(self.agent.tools, session.asking, references_of(run.body))
         run.prepared = True
-        keep_run(self.state.archive, run)
+        self.keep(run)
 
     def _end_answered(self, run: ChatRun, content: str, finish_reason: str) -> None:
         run.final_response = {"content": content, "finishReason": finish_reason}
@@ -355,42 +335,15 @@ class _Follower:
         self.run.tool_calls.append({**call, "toolCallId": call["id"], "status": "running"})
         self.run.happened("tool_call_started", {**told, "arguments": arguments})
 
+    def paid(self, token: Token, amount: Decimal) -> None:
+        self.run.paid.add(token, amount)
+        self.runs.keep(self.run)
+
     def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+        self.run.paid = Payments()
         status = "completed" if result["success"] else "failed"
         self.run.tool_calls[-1]["status"] = status
         self.run.keep(call, media, list(result.get("urls", ())) if media else [])
         told = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
         self.run.happened(f"tool_call_{status}", told)
         self.runs.state.journal.notify()
-
-
-def inline_media(body: Mapping[str, Any]) -> list[str]:
-    """Return where a request has media that are no http(s) URLs (chat §12.1)."""
-    found = []
-
-    def look(path: str, value: Any) -> None:
-        if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
-            found.append(path)
-
-    for at, message in enumerate(_list(body.get("messages"))):
-        for number, part in enumerate(_list(message.get("content") if isinstance(message, Mapping) else None)):
-            image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
-            if isinstance(image, Mapping):
-                look(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
-    for at, reference in enumerate(_list(body.get("media_references"))):
-        if isinstance(reference, Mapping):
-            look(f"mediaReferences[{at}].url", reference.get("url"))
-            found.extend(
-                f"mediaReferences[{at}].{key}"
-                for key in ("dataUri", "data_uri")
-                if isinstance(reference.get(key), str) and reference[key].strip()
-            )
-    context = body.get("media_context")
-    for key in _CONTEXT:
-        for at, url in enumerate(_list(context.get(key)) if isinstance(context, Mapping) else ()):
-            look(f"mediaContext.{key}[{at}]", url)
-    return found
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -23,11 +23,15 @@ Hear = Callable[[Mapping[str, Any]], object]
 
 @frozen
 class Turn:
-    """One completion: what was told, and what it took."""
+    """One completion: what was told, what it took, and the bill, which is still to be settled."""
 
     telling: Telling
     usage: Mapping[str, int]
-    cost: Mapping[str, Any]
+    bill: Bill
+
+    def settle(self) -> None:
+        """Take the price."""
+        self.bill.settle(self.telling.output_tokens)
 
 
 @define(eq=False)
@@ -43,7 +47,7 @@ class Completer:
         return self.token_rate if scripted is None else scripted
 
     async def complete(self, account: Account, asking: Asking, call_id: str, hear: Hear | None = None) -> Turn:
-        """Answer a request and take its price, or raise ``DeclinedError``. ``hear`` gets the pieces as they come."""
+        """Answer a request and hold its price, or raise ``DeclinedError``. ``hear`` gets the pieces as they come."""
         failure = self.mind.script.take(ChatFailure, asking)
         if failure is not None and failure.after_tokens is None:
             raise failure.declined()
@@ -56,7 +60,7 @@ class Completer:
         except BaseException:
             bill.refund()
             raise
-        return Turn(telling, usage_of(asking, telling), bill.settle(telling.output_tokens))
+        return Turn(telling, usage_of(asking, telling), bill)
 
     async def _tell(self, asking: Asking, telling: Telling, hear: Hear | None, limit: int | None) -> None:
         loop, rate = asyncio.get_running_loop(), self.rate_of(asking)

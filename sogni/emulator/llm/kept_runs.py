@@ -11,6 +11,7 @@ from typing import Any
 
 from ..archive import Archive
 from ..event_log import Event
+from ..hosted.payments import Payments
 from ..hosted.shelf import restored
 from .chat_run import ChatRun
 
@@ -42,6 +43,7 @@ def _saved(run: ChatRun) -> dict[str, Any]:
         "body": run.body,
         "session": run.session.id,
         "fields": {name: getattr(run, name) for name in _FIELDS},
+        "paid": run.paid.saved(),
         "conversation": {name: getattr(run.session, name) for name in _SESSION_FIELDS},
         "shelf": {name: [media.saved() for media in getattr(shelf, name)] for name in ("made", "uploads")},
     }
@@ -51,6 +53,7 @@ def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[E
     """Put a new run where a kept one stood."""
     for name, value in saved["fields"].items():
         setattr(run, name, value)
+    run.paid = Payments.restored(saved["paid"])
     for name, value in saved["conversation"].items():
         setattr(run.session, name, value)
     run.session.shelf.made = [restored(media) for media in saved["shelf"]["made"]]

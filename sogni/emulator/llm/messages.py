@@ -18,6 +18,8 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 MAX_IMAGES = 20
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_SIDE = 1024
+MAX_READ = 6000
+"""Characters of a text that the responder looks at."""
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
 
@@ -38,6 +40,24 @@ def images_of(message: Message) -> list[str]:
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     return [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+
+
+def as_read(message: Message) -> Message:
+    """Return a message of a user or the instructions as the responder reads it: of a long text only the beginning and
+    the end. Its rules try every place of a text against every other."""
+    content = message.get("content")
+    if message.get("role") not in ("user", "system", "developer"):
+        return message
+    if isinstance(content, str):
+        return {**message, "content": _abridged(content)}
+    parts = content if isinstance(content, list) else []
+    read = [{**part, "text": _abridged(part["text"])} if part.get("type") == "text" else part for part in parts]
+    return {**message, "content": read}
+
+
+def _abridged(text: str) -> str:
+    half = MAX_READ // 2
+    return text if len(text) <= MAX_READ else f"{text[:half]} … {text[-half:]}"
 
 
 def without_thoughts(text: str) -> str:

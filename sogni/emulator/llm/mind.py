@@ -14,6 +14,7 @@ from attrs import define, field
 from . import structured
 from .answers import Answer, Telling, tell
 from .asking import Asking
+from .messages import as_read
 from .responder import Responder
 from .script import ChatReply, ChatScript, answer_of
 from .tool_choice import ToolChoice
@@ -40,6 +41,7 @@ class Mind:
             said = given([dict(message) for message in asking.messages]) if callable(given) else given
             if said is not None:
                 return answer_of(said)
+        asking = asking.saying([as_read(message) for message in asking.messages])
         chosen = ToolChoice(asking).answer()
         if chosen is None:
             return self.responder.answer(asking)

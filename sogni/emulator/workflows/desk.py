@@ -109,6 +109,9 @@ class Desk:
         )
         run = self._run(account, request, source.references)
         run.cloned_from, run.safe_content_filter = source.id, source.safe_content_filter
+        if body.get("token_type") is None:
+            run.token = source.token
+        run.app_source = run.app_source or source.app_source
         for step in run.steps:
             step.arguments.pop("seed", None)
             step.seed = overrides.get(step.id, step.seed)
@@ -125,6 +128,7 @@ class Desk:
         _refuse(_body_problems(body))
         if run.status != "waiting_for_user":
             return False
+        self._check_limit(self.engine.account(run))
         run.cost_approved = True
         if body.get("token_type") in ("spark", "sogni"):
             run.token = cast(Token, body["token_type"])
@@ -133,7 +137,7 @@ class Desk:
                 step.status = "pending"
                 if (step.waiting or {}).get("reason") == "ask_clarifying_question":
                     step.arguments |= {"answered": True, "answer": body.get("answer") or body.get("message")}
-        self.engine.go_on(run)
+        self.engine.resume(run)
         return True
 
     async def confirm_cost(self, run: Run, body: Mapping[str, Any]) -> None:
@@ -249,7 +253,9 @@ def _body_problems(body: Mapping[str, Any]) -> list[str]:
     flags = ("confirm_cost", "safe_content_filter")
     problems += [f"{name} must be a boolean" for name in flags if not isinstance(body.get(name), bool | None)]
     most = body.get("max_estimated_capacity_units")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or most < 0):
+    if not isinstance(body.get("app_source"), str | None):
+        problems.append("app_source must be a text")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
         problems.append("max_estimated_capacity_units must be a number from 0 on")
     return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
 

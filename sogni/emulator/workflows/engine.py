@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import define, field
 
-from ..accounts import Account
+from ..accounts import Account, Token
 from ..archive import Archive
-from ..event_log import EventLog
+from ..event_log import Event, EventLog
 from ..hosted import Media, Shelf, ToolCall, ToolError, ToolRunner, UserNeededError
 from ..hosted.shelf import KINDS, Kind
 from .binding import Binding
@@ -39,7 +39,12 @@ class Engine:
     def new_log(self, id: str) -> EventLog:
         """Return a log that keeps its events."""
         clock = self.tools.state.clock
-        return EventLog(clock, lambda event, ends: self.archive.add_event(KIND, id, event, ends))
+
+        def keep(event: Event, ends: bool) -> None:
+            if id in self.runs:
+                self.archive.add_event(KIND, id, event, ends)
+
+        return EventLog(clock, keep)
 
     def restore(self) -> None:
         """Take up the kept runs. Steps that were being worked on begin anew, those that were done stay done."""
@@ -53,11 +58,17 @@ class Engine:
                     self._interrupted(run, step)
 
     def _interrupted(self, run: Run, step: Step) -> None:
-        """Let a step begin anew; what it had paid for is lost with it and given back."""
-        step.status, paid, step.cost = "pending", step.cost, Decimal(0)
-        if paid:
-            self.account(run).move(run.token, paid, description="Refund of an interrupted step", source="workflow")
-        self._keep(run)
+        """Let a step begin anew."""
+        step.status = "pending"
+        with self.archive.together():
+            self._give_back(run, step)
+            self._keep(run)
+
+    def _give_back(self, run: Run, step: Step) -> None:
+        """Return what a step paid that has to begin anew: what it had made is lost with it."""
+        account = self.tools.state.accounts.by_address(run.owner)
+        if account is not None:
+            step.paid.give_back(account, "Refund of an interrupted step")
 
     def go_on_all(self) -> None:
         """Work on the kept runs that had not ended."""
@@ -75,20 +86,32 @@ class Engine:
 
     def go_on(self, run: Run) -> None:
         """Work on a run that can go on."""
-        self._tasks[run.id] = asyncio.create_task(self._work(run))
+        task = self._tasks[run.id] = asyncio.create_task(self._work(run))
+        task.add_done_callback(lambda _: self._tasks.pop(run.id) if self._tasks.get(run.id) is task else None)
+
+    def resume(self, run: Run) -> None:
+        """Let a run go on that waited. It is running at once: nobody can resume it a second time."""
+        self._move(run, "running")
+        self.go_on(run)
 
     async def cancel(self, run: Run) -> None:
         """End a run; what is being rendered is canceled, what is finished stays."""
-        if run.ended:
-            return
         await self._stop(run.id)
+        # Somebody else may have cancelled it meanwhile.
+        if not run.ended:
+            self._call_off(run)
+            self._move(run, "cancelled", "The workflow was cancelled")
+
+    @staticmethod
+    def _call_off(run: Run) -> None:
         for step in run.steps:
             if step.status not in SETTLED:
                 step.status = "cancelled"
-        self._move(run, "cancelled", "The workflow was cancelled")
 
     async def stop(self) -> None:
         """Let go of every run as it is: kept ones go on in the next emulator."""
+        for task in self._tasks.values():
+            task.cancel()
         for name in list(self._tasks):
             await self._stop(name)
 
@@ -112,13 +135,16 @@ class Engine:
         except UserNeededError as needed:
             self._wait_for_user(run, {"reason": needed.reason, "message": needed.message, "details": needed.details})
         except ToolError as problem:
-            run.error = problem.wire()
-            self._move(run, "failed", problem.message)
+            self._fail(run, problem)
         except Exception:
             # A run that stopped here without a word would keep its clients waiting for ever.
             _log.exception("the emulator could not carry out workflow %s", run.id)
-            run.error = {"code": "INTERNAL_ERROR", "message": "The workflow failed in the emulator"}
-            self._move(run, "failed", "The workflow failed in the emulator")
+            self._fail(run, ToolError("INTERNAL_ERROR", "The workflow failed in the emulator"))
+
+    def _fail(self, run: Run, problem: ToolError) -> None:
+        run.error = problem.wire()
+        self._call_off(run)
+        self._move(run, "failed", problem.message)
 
     async def _prepare(self, run: Run) -> None:
         if not run.cost_approved:
@@ -165,7 +191,6 @@ class Engine:
 
     def _begin(self, run: Run, step: Step) -> asyncio.Task[None]:
         step.status, step.started, step.waiting, step.error = "running", self.tools.state.clock(), None, None
-        step.cost = Decimal(0)
         self._tell(run, "step_started", {"step": step.brief()})
         return asyncio.create_task(self._run_step(run, step))
 
@@ -199,7 +224,7 @@ class Engine:
                     seed=step.seed,
                     app_source=run.app_source,
                     safe=run.safe_content_filter,
-                    on_paid=lambda amount: self._paid(run, step, amount),
+                    on_paid=lambda token, amount: self._paid(run, step, token, amount),
                 )
             )
         except UserNeededError as needed:
@@ -219,8 +244,8 @@ class Engine:
         media = {"media": [item.saved() for item in step.media]} if step.media else {}
         self._tell(run, "step_completed", {"step": step.brief(), **step.indices, **media})
 
-    def _paid(self, run: Run, step: Step, amount: Decimal) -> None:
-        step.cost += amount
+    def _paid(self, run: Run, step: Step, token: Token, amount: Decimal) -> None:
+        step.paid.add(token, amount)
         self._keep(run)
 
     @staticmethod
@@ -237,7 +262,9 @@ class Engine:
     def _step_waits(self, run: Run, step: Step, reason: str, message: str, details: dict[str, Any]) -> None:
         step.status = "waiting_for_user"
         step.waiting = {"reason": reason, "message": message, "details": {"stepId": step.id, **details}}
-        self._tell(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
+        with self.archive.together():
+            self._give_back(run, step)
+            self._tell(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
 
     def _conclude(self, run: Run) -> None:
         waiting = next((step for step in run.steps if step.status == "waiting_for_user"), None)
@@ -279,5 +306,6 @@ class Engine:
         self.tools.state.journal.notify()
 
     def _keep(self, run: Run) -> None:
-        if self.archive.keeps:
+        # One that was forgotten meanwhile must not come back.
+        if self.archive.keeps and self.runs.get(run.id) is run:
             self.archive.put(KIND, run.id, run.owner, run.saved())

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from ..accounts import Token, decimal_text
 from ..event_log import Event, EventLog, iso
+from ..hosted.payments import Payments
 from ..hosted.shelf import Media, restored
 
 INPUT_MEDIA = "$input_media"
@@ -24,7 +25,7 @@ SETTLED: tuple[StepStatus, ...] = ("completed", "failed", "skipped", "cancelled"
 
 @define(eq=False)
 class Step:
-    """One step of a run. ``cost`` is what it was paid with, ``estimate`` what it was expected to cost."""
+    """One step of a run. ``paid`` is what it has cost so far, ``estimate`` what it was expected to cost."""
 
     id: str
     index: int
@@ -40,7 +41,7 @@ class Step:
     problems: list[dict[str, Any]] = field(factory=list)
     error: dict[str, Any] | None = None
     waiting: dict[str, Any] | None = None
-    cost: Decimal = Decimal(0)
+    paid: Payments = field(factory=Payments)
     estimate: Decimal = Decimal(0)
     started: float | None = None
     ended: float | None = None
@@ -53,12 +54,12 @@ class Step:
     def saved(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _STEP_FIELDS}
         media = {name: [item.saved() for item in getattr(self, name)] for name in ("media", "parts")}
-        return {**values, **media, "cost": str(self.cost), "estimate": str(self.estimate)}
+        return {**values, **media, "paid": self.paid.saved(), "estimate": str(self.estimate)}
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Step:
         media = {name: [restored(item) for item in saved[name]] for name in ("media", "parts")}
-        costs = {name: Decimal(saved[name]) for name in ("cost", "estimate")}
+        costs = {"paid": Payments.restored(saved["paid"]), "estimate": Decimal(saved["estimate"])}
         return cls(**{**saved, **media, **costs})
 
     def brief(self) -> dict[str, Any]:
@@ -170,7 +171,7 @@ class Run:
             "templateId": self.template_id,
             "inputs": self.inputs,
             "clonedFromRunId": self.cloned_from,
-            "costActual": decimal_text(sum((step.cost for step in self.steps), Decimal(0))),
+            "costActual": decimal_text(sum((step.paid.total for step in self.steps), Decimal(0))),
         }
         known = {key: value for key, value in record.items() if value is not None}
         if waiting.get("reason") in ("cost_approval_required", "cost_reauthorization_required"):
