@@ -22,7 +22,7 @@ from ..protocol.tool_functions import tools_given
 from ..protocol.tool_history import made_in, turns_of, wants_tools
 from .chat import begin_completion, complete, forgotten_when_late, next_chunks, whole_answer
 from .messages import prepared
-from .steps import Flow, change
+from .steps import Flow, change, until
 from .tools import ToolOptions, execute_calls, made_from
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ class ToolRounds:
         """Called once, under the state lock, with the answer after the last round."""
         self.state: ChatState
         self.left = False
+        self._at_work = False
+        """Whether a reader executes the tools of a round; others wait for it."""
 
     def begin(self, messages: Sequence[Any]) -> Flow[ToolRounds]:
         """Send the first request. What `begin_completion` raises."""
@@ -65,28 +67,37 @@ class ToolRounds:
     def next_chunks(self, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
         """All chunks that have arrived, of whichever round; between rounds the tools run. Empty at the end."""
         while self.final_result is None:
-            self._check()
-            chunks = yield from self._kept(next_chunks(self.state, timeout))
+            state = yield from self._under_way(timeout)
+            chunks = yield from self._kept(next_chunks(state, timeout))
             if chunks or self.left:
                 return chunks
-            answer = self.state.final_result
+            answer = state.final_result
             assert answer is not None  # a failure was raised
-            yield from self._follow(answer)
+            yield from self._follow(state, answer)
         return []
 
     def whole_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
         """The answer of the last round; `timeout` is for the answer of each. ChatError, SogniTimeoutError."""
         while self.final_result is None:
-            self._check()
-            answer = yield from self._kept(whole_answer(self.state, timeout))
+            state = yield from self._under_way(timeout)
+            answer = yield from self._kept(whole_answer(state, timeout))
             if self.left:
                 return self._final(answer)
-            yield from self._follow(answer)
+            yield from self._follow(state, answer)
         return self.final_result
 
-    def _check(self) -> None:
-        if self._stopped is not None:
+    def _under_way(self, timeout: float | None) -> Flow[ChatState]:
+        """The job of the round under way, once nobody else executes tools. What has stopped the rounds."""
+        yield from until(
+            (self,),
+            lambda _: True if self.left or not self._at_work else None,
+            timeout=timeout,
+            phase="run",
+            waiting_for=f"the tools that chat job {self.state.id} calls",
+        )
+        if self._stopped is not None and not self._at_work:
             raise self._error(*self._stopped)
+        return self.state
 
     def _error(self, kind: type[ChatError], words: str) -> ChatError:
         """A new error for one reader."""
@@ -113,7 +124,32 @@ class ToolRounds:
             error.tool_history = list(self.history)
             raise
 
-    def _follow(self, answer: ChatCompletionResult) -> Flow[None]:
+    def _follow(self, state: ChatState, answer: ChatCompletionResult) -> Flow[None]:
+        """Go on from an answer, once, however many read it."""
+        if not (yield from change(lambda _, __: self._begins(state))):
+            return
+        failure: Exception | None = None
+        try:
+            yield from self._go_on(answer)
+        except Exception as error:
+            failure = error
+        except BaseException:
+            self._ends(state)  # not through a step: the flow is ending
+            raise
+        yield from change(lambda _, __: self._ends(state))
+        if failure is not None:
+            raise failure
+
+    def _begins(self, state: ChatState) -> bool:
+        mine = state is self.state and not self._at_work and self.final_result is None
+        self._at_work = self._at_work or mine
+        return mine
+
+    def _ends(self, state: ChatState) -> None:
+        self._at_work = False
+        state.out.wake(self)
+
+    def _go_on(self, answer: ChatCompletionResult) -> Flow[None]:
         """Execute what an answer calls for and ask again; or end with it."""
         if not wants_tools(answer):
             yield from change(lambda _, __: self._finish(self._final(answer)))

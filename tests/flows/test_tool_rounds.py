@@ -240,6 +240,33 @@ def test_tools_that_were_interrupted_are_not_executed_again(stage: Stage) -> Non
     assert asked == ["c0"]
 
 
+def test_who_reads_while_another_executes_tools_waits_for_it(stage: Stage) -> None:
+    def reads_too(_: Any) -> str:
+        stage.play_inside(rounds.whole_answer(5), ("until the tools that chat job ID-1 calls (run, 5 s)", STOP))
+        return "x"
+
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": reads_too}), SENT)
+    assert rounds is not None
+    result = stage.play(rounds.whole_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
+    assert (result.content, len(result.tool_history or ())) == ("done", 1)
+
+
+def test_two_readers_have_the_tools_run_once_and_get_the_same_answer(stage: Stage) -> None:
+    asked: list[str] = []
+    kept: list[Any] = []
+    options = {**AUTO, "on_tool_call": lambda call: asked.append(call.id) or "x"}
+    _, rounds = stage.play(begin_answer("m", HELLO, options), SENT)
+    assert rounds is not None
+    rounds.when_done = kept.append
+
+    def another_is_faster(stage: Stage) -> None:
+        script = (answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
+        assert stage.play_inside(rounds.whole_answer(9), *script).content == "done"
+
+    result = stage.play(rounds.whole_answer(8), ("until the answer of chat job ID-1 (run, 8 s)", another_is_faster))
+    assert (result.content, asked, len(kept)) == ("done", ["c0"], 1)
+
+
 @pytest.mark.parametrize(
     ("choice", "later"),
     [

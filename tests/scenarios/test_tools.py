@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sogni.emulator import LocalSupernet
+from sogni.emulator import Call, LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk, until
 
 PNG = base64.b64decode(
@@ -289,3 +289,22 @@ async def test_a_conversation_goes_on_from_what_tools_made(sdk: Sdk, client: Any
     assert (one.tool_name, one.error) == ("generate_video", None)
     assert "_i2v_" in json.loads(one.content)["model"]
     assert [message.role for message in talk.messages].count("tool") == 2
+
+
+async def test_two_readers_of_a_stream_have_its_tools_run_once(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    ran: list[str] = []
+
+    def look(place: str) -> str:
+        """Look somewhere."""
+        ran.append(place)
+        return "nothing"
+
+    supernet.chat.reply(Call("look", {"place": "here"}))
+    supernet.chat.reply("There is nothing.")
+    options = {"messages": asks("Look here"), "tools": [look], "auto_execute_tools": True, "stream": True}
+    stream = await sdk.call(client.chat.completions.create, **options, timeout=SOON)
+    chunks, first, second = await asyncio.gather(
+        sdk.collect(stream), sdk.call(stream.result, SOON), sdk.call(stream.result, SOON)
+    )
+    assert "".join(chunk.content for chunk in chunks) == first.content == second.content == "There is nothing."
+    assert (ran, len(first.tool_history)) == (["here"], 1)
