@@ -215,6 +215,13 @@ class ClientState(ProjectFrames, ChatFrames):
 
     # -- the connection --------------------------------------------------------
 
+    def connect_wanted(self) -> bool:
+        """Someone needs the socket; True when the shell must now begin to connect."""
+        wanted = self.connection.connect_wanted()
+        if wanted:
+            self.account.change(network_status="connecting", network=self.network)
+        return wanted
+
     def opened(self, monotonic: float) -> bool:
         """A socket is open; False when nobody wants it any more."""
         if self.closed or self.connection.phase != "connecting":

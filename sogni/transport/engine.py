@@ -177,7 +177,7 @@ class Engine:
         self._have_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
-            return state.connection.connect_wanted()
+            return state.connect_wanted()
 
         if self.changed(wanted):
             self._start_reader()

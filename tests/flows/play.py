@@ -273,7 +273,7 @@ class Stage:
             case steps.UserCode():
                 return step.function(*step.arguments, **step.named)
             case steps.Connect():
-                return self.state.connection.connect_wanted() and None
+                return self.state.connect_wanted() and None
             case steps.OpenMedia(name, value):
                 return self._opened(name, value)
             case steps.Together(flows):

@@ -87,6 +87,15 @@ def test_a_client_without_a_socket_opens_none() -> None:
         state_of(disable_socket=True).check_may_connect()
 
 
+def test_an_account_is_connecting_until_it_is_connected() -> None:
+    """account §15."""
+    state, seen = state_of(), []
+    for step in (state.connect_wanted, state.connect_wanted, lambda: state.opened(0.0), state.stop_connection):
+        step()
+        seen.append((state.account.network_status, state.account.network))
+    assert seen == [("connecting", "fast")] * 2 + [("connected", "fast"), ("disconnected", None)]
+
+
 def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     """transport §4.4."""
     state = connected()

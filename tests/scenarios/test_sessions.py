@@ -115,6 +115,7 @@ FORK = """
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        told.clear()  # what was told while signing in
         os.write(write, json.dumps([*look(), told]).encode())
         os._exit(0)
     os.waitpid(child, 0)
@@ -233,6 +234,18 @@ async def test_a_restored_session_knows_whose_it_is(sdk: Any, supernet: LocalSup
     async with client_of(sdk, supernet, disable_socket=True) as client:
         await sdk.call(client.api_client.auth.authenticate, pair)
         await until(lambda: client.current_account.username == "ada")
+
+
+async def test_the_account_is_connecting_until_it_is_connected(sdk: Any, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        account, seen = client.current_account, []
+        account.on("updated", lambda names: seen.append("network_status" in names))
+        supernet.faults.refuse_upgrade(status=503)
+        connecting = asyncio.create_task(sdk.call(client.connect, timeout=SOON))
+        await until(lambda: (account.network_status, account.network) == ("connecting", "fast"))
+        await connecting
+        assert (account.network_status, client.is_connected) == ("connected", True)
+    await until(lambda: seen.count(True) >= 3)
 
 
 # -- a session that is over --------------------------------------------------------
