@@ -40,6 +40,7 @@ class Chores:
         self._paused: list[tuple[float, int, Flow[None]]] = []
         self._order = itertools.count()
         self._threads: set[threading.Thread] = set()
+        self._urgent: set[Flow[None]] = set()
         self._free = 0
         self._ended = False
 
@@ -53,6 +54,7 @@ class Chores:
                 flow.close()
                 return
             if urgent:
+                self._urgent.add(flow)
                 self._ready.appendleft(flow)
             else:
                 self._ready.append(flow)
@@ -77,9 +79,15 @@ class Chores:
             dropped = [*self._ready, *(flow for _, _, flow in self._paused)]
             self._ready.clear()
             self._paused.clear()
+            self._urgent.difference_update(dropped)
             self._changed.notify_all()
         for flow in dropped:
             flow.close()
+
+    def join_urgent(self, timeout: float) -> bool:
+        """Wait until nothing urgent is under way; True when nothing is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._urgent, timeout)
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads to end; True when they have."""
@@ -93,6 +101,10 @@ class Chores:
         try:
             while (flow := self._next()) is not None:
                 self._advance(flow)
+                if flow in self._urgent:
+                    with self._changed:
+                        self._urgent.discard(flow)
+                        self._changed.notify_all()
                 del flow
         finally:
             with self._changed:
@@ -105,12 +117,12 @@ class Chores:
             while not self._ended:
                 now = time.monotonic()
                 if self._ready:
-                    return self._ready.popleft()
+                    return self._watched(self._ready.popleft())
                 if self._paused and self._paused[0][0] <= now:
-                    return heapq.heappop(self._paused)[2]
-                # The last thread stays while something is paused: nobody else would wake it.
-                alone = len(self._threads) == 1 and bool(self._paused)
-                if now >= idle_until and not alone:
+                    return self._watched(heapq.heappop(self._paused)[2])
+                # One thread stays while something is paused: those at work may take their time.
+                needed = self._paused and not self._free
+                if now >= idle_until and not needed:
                     self._threads.discard(threading.current_thread())
                     return None
                 until = self._paused[0][0] if self._paused else idle_until
@@ -118,6 +130,12 @@ class Chores:
                 self._changed.wait(max(0.0, until - now) if self._paused else idle_until - now)
                 self._free -= 1
         return None
+
+    def _watched(self, flow: Flow[None]) -> Flow[None]:
+        """Have another thread wait for what is paused, while this one is at work."""
+        if self._paused and not self._free and len(self._threads) < MOST_THREADS:
+            self._start_thread()
+        return flow
 
     def _advance(self, flow: Flow[None]) -> None:
         """Run a flow until it pauses or ends."""

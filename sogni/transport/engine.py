@@ -308,6 +308,10 @@ class Engine:
             # A handshake that hangs cannot be woken; its thread ends by itself and holds nothing.
             connecting = self._waker.socket is None
             reader.join(min(CONNECTING_SECONDS, deadline.left() or 0.0) if connecting else deadline.left())
+        # What must not be lost half done has its time; everything else ends now, whichever thread waits for it.
+        self._chores.join_urgent(deadline.left() or 0.0)
+        if self._http is not None:
+            self._http.end_requests()
         self._chores.join(deadline.left() or 0.0)
         self._dispatcher.end()
         if not self._dispatcher.join(deadline.left() or 0.0):

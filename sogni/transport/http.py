@@ -27,6 +27,7 @@ from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, no_conn
 from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
 from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
+from .connections import Adapter, Connections
 from .event_bodies import EventBody
 from .streams import ResponseStream
 
@@ -48,6 +49,7 @@ class Http:
         self._idle: deque[requests.Session] = deque()
         self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
+        self._connections = Connections()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -59,9 +61,14 @@ class Http:
         for body in bodies:
             body.close()
 
-    def close(self) -> None:
-        """Close idle connections; those in use close when they come back."""
+    def end_requests(self) -> None:
+        """End the requests under way in other threads, with ClientClosedError; none begins any more."""
         self.end_streams()
+        self._connections.end()
+
+    def close(self) -> None:
+        """Close all connections, save those of results that are still being read."""
+        self.end_requests()
         with self._lock:
             idle = list(self._idle)
             self._idle.clear()
@@ -90,6 +97,8 @@ class Http:
             session = self._idle.pop()
         except IndexError:
             session = self._new_session()
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, Adapter(self._connections))
         try:
             yield session
         finally:
@@ -119,7 +128,7 @@ class Http:
             body = bytearray()
             if told_too_long(call, response.headers.get("content-length")):
                 return _reply(response, b"")
-            for chunk in _arriving(response):
+            for chunk in self._pieces(response, _arriving):
                 body += chunk
                 if is_too_long(call, len(body)):
                     break
@@ -149,7 +158,7 @@ class Http:
                 if not response.ok:
                     return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
                 with PartialFile(path_for) as file:
-                    for chunk in _chunks(response):
+                    for chunk in self._pieces(response, _chunks):
                         file.write(chunk)
                     return file.finish()
 
@@ -161,7 +170,7 @@ class Http:
                 return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
             file = spool()
             try:
-                for chunk in _chunks(response):
+                for chunk in self._pieces(response, _chunks):
                     file.write(chunk)
                 return finished_spool(f"the result given as {name}", file)
             except BaseException:
@@ -219,6 +228,14 @@ class Http:
             self._bodies.add(body)
         return body
 
+    def _pieces(
+        self, response: requests.Response, pieces: Callable[[requests.Response], Iterator[bytes]]
+    ) -> Iterator[bytes]:
+        """A body piece by piece. ClientClosedError when its end may be that of the client only."""
+        yield from pieces(response)
+        if self._connections.ended and "content-length" not in response.headers:
+            raise self._failed_by_closing(response.url)
+
     # -- one exchange ----------------------------------------------------------
 
     @contextmanager
@@ -235,7 +252,7 @@ class Http:
             with response:
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _failed(call, response.url, error, self._settings) from None
+            raise self._failed(call, response.url, error) from None
 
     def _request(self, session: requests.Session, call: HttpCall, timeout: float, body: Any) -> requests.Response:
         """Send a call and follow redirects; credentials never go to another origin."""
@@ -279,7 +296,13 @@ class Http:
                 stream=True,
             )
         except requests.RequestException as error:
-            raise _failed(call, url, error, self._settings) from None
+            raise self._failed(call, url, error) from None
+
+    def _failed_by_closing(self, url: str) -> SogniError:
+        return ClientClosedError(f"the client was closed while {shown_host(url)} was answering")
+
+    def _failed(self, call: HttpCall, url: str, error: Exception) -> SogniError:
+        return self._failed_by_closing(url) if self._closed else _failed(call, url, error, self._settings)
 
 
 _ABANDONED: list[Http] = []

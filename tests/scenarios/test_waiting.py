@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import MODEL, SOON, Sdk, until
 
+PICTURE = Image.new("RGB", (32, 32))
 WAYS = ["wait", "queue_timeout", "events", "sogni.wait", "as_completed", "wait_for_models"]
 
 
@@ -95,3 +98,49 @@ async def test_requests_that_end_in_an_error_of_their_own_lose_no_project(
         async for _, project in sdk.iterate(client.projects.map(requests())):
             seen.append(project.status)
     assert seen == ["completed"] * 3
+
+
+@pytest.mark.parametrize("place", ["/api/v1/models/list", "/v1/image/uploadUrl", "/storage/*"])
+async def test_closing_ends_what_is_being_created(sdk: Sdk, supernet: LocalSupernet, place: str) -> None:
+    """Whatever is waited for, in whichever thread: the service may take minutes to answer."""
+    async with sdk.client(supernet) as client:
+        fault = supernet.faults.http(place, hang=True)
+        creating = asyncio.ensure_future(sdk.create(client, starting_image=PICTURE))
+        await until(lambda: fault.fired)
+        await asyncio.wait_for(sdk.call(client.close), SOON)
+        with pytest.raises(sdk.ClientClosedError):
+            await asyncio.wait_for(creating, SOON)
+        assert supernet.projects == []
+
+
+async def test_closing_ends_what_is_being_saved(sdk: Sdk, supernet: LocalSupernet, tmp_path: Path) -> None:
+    async with sdk.client(supernet) as client:
+        project = await sdk.create(client, number_of_media=2)
+        await sdk.call(project.wait, timeout=SOON)
+        fault = supernet.faults.http("/storage/*", method="GET", hang=True, times=2)
+        saving = asyncio.ensure_future(sdk.call(project.save, tmp_path))
+        await until(lambda: fault.spent)
+        await asyncio.wait_for(sdk.call(client.close), SOON)
+        with pytest.raises(sdk.ClientClosedError):
+            await asyncio.wait_for(saving, SOON)
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_closing_does_not_wait_for_what_nobody_waits_for(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        fault = supernet.faults.http("/v1/account/me", hang=True)
+        await sdk.call(client.connect, timeout=SOON)
+        await until(lambda: fault.fired)
+        began = asyncio.get_running_loop().time()
+        await sdk.call(client.close)
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_result_that_is_being_read_outlives_the_client(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        project = await sdk.create(client)
+        await sdk.call(project.wait, timeout=SOON)
+        data = await sdk.call(project.jobs[0].get_result_data)
+        stream = await sdk.call(project.jobs[0].open)
+    assert await sdk.call(stream.read) == data
+    await sdk.call(stream.close)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sogni.errors import ClientClosedError, SogniConnectionError
-from sogni.flows.steps import Flow, Step, change, pause
+from sogni.flows.steps import Change, Flow, Step, change, pause
 from sogni.transport import chores
 from sogni.transport.chores import Chores
 from tests.transport.peers import SOON
@@ -203,3 +203,49 @@ def test_more_work_than_threads_is_done_in_turn(work: Work) -> None:
     assert all(one.happened("done") for one in all_of_it)
     assert max(most) <= chores.MOST_THREADS
     gc.collect()
+
+
+def test_paused_work_goes_on_while_other_work_takes_its_time(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is at work cannot look at the clock, and threads without work end."""
+    monkeypatch.setattr(chores, "IDLE_SECONDS", 0.02)
+    free, begun = threading.Event(), threading.Event()
+
+    def perform(step: Step) -> None:
+        if isinstance(step, Change):
+            begun.set()
+            free.wait(SOON)
+
+    work.perform = perform
+    slow = Work(None)
+    work.chores.begin(slow.one(first=pause(0.05), last=nothing()))
+    work.chores.begin(work.one(first=pause(0.3)))
+    assert begun.wait(SOON)
+    assert work.happened("done")
+    assert not slow.events["done"].is_set()
+    free.set()
+    assert slow.happened("done")
+
+
+def test_what_is_urgent_is_waited_for_and_nothing_else(work: Work) -> None:
+    free, begun = threading.Event(), threading.Semaphore(0)
+
+    def perform(step: Step) -> None:
+        begun.release()
+        free.wait(SOON)
+
+    work.perform = perform
+    assert work.chores.join_urgent(0)
+    work.chores.begin(work.one(first=nothing()))
+    assert work.chores.join_urgent(0)
+    urgent, dropped = Work(None), Work(None)
+    work.chores.begin(urgent.one(first=nothing()), urgent=True)
+    for _ in range(2):
+        assert begun.acquire(timeout=SOON)
+    work.chores.begin(dropped.one(first=pause(60)), urgent=True)
+    assert dropped.happened("begun")
+    work.chores.end()
+    assert dropped.happened("closed")
+    assert not work.chores.join_urgent(0.01)
+    free.set()
+    assert work.chores.join_urgent(SOON)
+    assert urgent.happened("done")

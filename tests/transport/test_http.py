@@ -18,6 +18,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, So
 from sogni.machine.sources import MediaSource, open_source
 from sogni.protocol.http import HttpCall, HttpReply, get, post
 from sogni.protocol.upload_plan import put_call
+from sogni.transport.connections import Connections
 from sogni.transport.http import Http
 from tests.transport.peers import KEY, always, answering, deaf, read_head, reply, talking
 from tests.transport.websocket_peers import Connection
@@ -348,18 +349,41 @@ def test_a_closed_client_sends_nothing() -> None:
             http.send(get("/a"))
 
 
-def test_a_connection_in_use_closes_when_it_comes_back() -> None:
-    closed: list[bytes] = []
-
+def test_a_request_under_way_ends_with_the_client() -> None:
     def handle(peer: Connection) -> None:
         read_head(peer)
         http.close()
-        peer.sock.sendall(OK)
-        closed.append(peer.sock.recv(1))
+        assert peer.sock.recv(1) == b""
 
-    with answering(handle) as rest, talking(rest) as http:
-        assert http.send(get("/a")).ok
-    assert closed == [b""]
+    with answering(handle) as rest, talking(rest) as http, pytest.raises(ClientClosedError, match=r"127\.0\.0\.1"):
+        http.send(get("/a"))
+
+
+def test_a_body_without_a_length_that_ends_with_the_client_is_not_taken_for_whole(tmp_path: Path) -> None:
+    def handle(peer: Connection) -> None:
+        read_head(peer)
+        peer.sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of a pic")
+        http.close()
+        assert peer.sock.recv(1) == b""
+
+    for read in ("send", "download"):
+        with answering(handle) as rest, talking(rest) as http, pytest.raises(ClientClosedError):
+            if read == "send":
+                http.send(get("/a"))
+            else:
+                http.download(get("/a"), lambda suffix: tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_that_is_made_too_late_is_of_no_use() -> None:
+    connections = Connections()
+    with socket.socket() as early, socket.socket() as late:
+        connections.note(early)
+        connections.note(None)
+        connections.end()
+        connections.end()
+        with pytest.raises(OSError, match="closed"):
+            connections.note(late)
 
 
 def test_a_forked_child_closes_what_it_has_inherited() -> None:
