@@ -28,6 +28,12 @@ from .describing import (
 
 DEFAULT_MODEL = "flux1-schnell-fp8"
 
+
+def _flag(option: str, field: str, help: str) -> Option:
+    """An option without a value, for a field that is not set without it."""
+    return click.option(option, field, is_flag=True, default=None, help=help)
+
+
 _OPTIONS: tuple[Option, ...] = (
     click.option("--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="See 'sogni models'."),
     count_option("Images"),
@@ -46,11 +52,29 @@ _OPTIONS: tuple[Option, ...] = (
     click.option("--control-net", "control_net_name", metavar="NAME", help="What of --control-image steers, as canny."),
     click.option("--control-image", "control_net_image", metavar="FILE", help="The image that steers."),
     click.option("--control-strength", "control_net_strength", type=float, help="How much it steers, 0 to 1."),
+    click.option(
+        "--control-preprocess",
+        "control_net_preprocess",
+        is_flag=True,
+        default=None,
+        help="Have its edges or poses found.",
+    ),
+    click.option("--find", "sam3_prompt", metavar="TEXT", callback=check_text, help="What SAM 3 is to find."),
+    click.option(
+        "--cut-out", "apply_mask", is_flag=True, default=None, help="What SAM 3 or BiRefNet finds instead of its mask."
+    ),
     click.option("--sampler", help="One of the model's samplers."),
     click.option("--scheduler", help="One of the model's schedulers."),
     click.option("--lora", "loras", multiple=True, metavar="ID[:STRENGTH]", help="A LoRA; repeatable."),
     click.option("--previews", "number_of_previews", type=int, help="Previews on the way, per image."),
     click.option("--format", "output_format", type=click.Choice(get_args(ImageFormat)), help="Of the files."),
+    click.option(
+        "--no-metadata",
+        "without_metadata",
+        is_flag=True,
+        default=None,
+        help="Leave prompt and settings out of the files.",
+    ),
     TOKEN,
     NO_FILTER,
 )
@@ -59,8 +83,9 @@ _NEEDS = {
     "control_net_name": "control_net_image",
     "control_net_image": "control_net_name",
     "control_net_strength": "control_net_name",
+    "control_net_preprocess": "control_net_name",
 }
-_CONTROL_NET = ("name", "image", "strength")
+_CONTROL_NET = ("name", "image", "strength", "preprocess")
 
 
 def _fields(chosen: Fields) -> Fields:
@@ -74,6 +99,10 @@ def _fields(chosen: Fields) -> Fields:
     net = {name: fields.pop(f"control_net_{name}") for name in _CONTROL_NET if f"control_net_{name}" in fields}
     if net:
         fields["control_net"] = net
+    if "sam3_prompt" in fields:
+        fields["sam3_prompt"] = {"text": fields["sam3_prompt"], "apply_mask": fields.pop("apply_mask", False)}
+    if fields.pop("without_metadata", False):
+        fields["embed_prompt_metadata"] = False
     return fields
 
 

@@ -227,3 +227,33 @@ def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupe
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
     assert result.stderr.endswith("and could not be canceled and goes on\n")
+
+
+def test_things_are_found_and_cut_out(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
+    image = Image.new("RGB", (320, 256), "white")
+    image.paste("red", (100, 70, 220, 190))
+    image.save("start.png")
+    start = ("--starting-image", "start.png", "--no-metadata")
+    sam3 = ("image", "", "--model", "sam3_image_segment_bf16", *start, "--name", "sam3")
+    birefnet = ("image", "", "--model", "birefnet_image_background_removal_fp16", *start, "--name", "birefnet")
+    for command in ((*sam3, "--find", "the box", "--cut-out"), (*birefnet, "--cut-out")):
+        result = sogni(*command)
+        assert (result.exit_code, result.stderr) == (0, "")
+    first, second = requested(supernet)
+    assert first["keyFrames"][0]["sam3Prompt"]["text"] == "the box"
+    assert [it["embedPromptMetadata"] for it in (first, second)] == [False, False]
+    for name in ("sam3.png", "birefnet.png"):
+        with Image.open(tmp_path / name) as found:
+            assert (found.mode, found.size, found.getpixel((160, 128))) == ("RGBA", (320, 256), (255, 0, 0, 255))
+    alone = sogni(*sam3)
+    assert (alone.exit_code, alone.stderr.startswith("sogni: --find: ")) == (2, True)
+
+
+def test_the_service_is_asked_for_the_control_image(sogni: Run, supernet: LocalSupernet) -> None:
+    Image.new("RGB", (64, 64), "red").save("one.png")
+    net = ("--control-net", "canny", "--control-image", "one.png", "--control-preprocess")
+    assert sogni("image", "one", "--model", "coreml-cyberrealistic_v70_768", *net).exit_code == 0
+    (request,) = requested(supernet)
+    assert request["keyFrames"][0]["currentControlNetsJob"][0]["preprocess"] is True
+    alone = sogni("image", "one", "--control-preprocess")
+    assert (alone.exit_code, "--control-preprocess needs --control-net" in alone.stderr) == (2, True)
