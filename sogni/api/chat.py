@@ -16,6 +16,7 @@ from ..protocol.client_state import CHAT_EVENTS
 from ..protocol.conversation import History
 from ..protocol.listeners import Listeners
 from ..protocol.tool_functions import refuse_async
+from ..settings import check_seconds
 from .chat_tools import ChatTools
 from .conversation import Conversation
 from .hosted_chat import HostedChat
@@ -88,13 +89,14 @@ class Completions:
         '6 * 7 = 42'
         """
         refuse_async(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
+        seconds = check_seconds("timeout", timeout)
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun, rounds = self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, begun, rounds, timeout)
+                asked.answer = ChatStream(self._engine, begun, rounds, seconds)
             else:
-                asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
+                asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
             return asked.answer  # type: ignore[no-any-return]
 
 

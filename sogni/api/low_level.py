@@ -13,6 +13,7 @@ from ..listening import Listening
 from ..models.session import TokenPair
 from ..protocol.http import HttpCall, query
 from ..protocol.listeners import Listeners
+from ..settings import check_seconds
 
 
 class RestClient:
@@ -51,7 +52,7 @@ class RestClient:
             body=body,
             headers=dict(headers or {}),
             repeatable=method.upper() == "GET",
-            timeout=timeout,
+            timeout=check_seconds("timeout", timeout),
         )
         return self._engine.run(ask(call))
 

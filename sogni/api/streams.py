@@ -13,6 +13,7 @@ from ..flows.steps import Flow
 from ..flows.tool_rounds import ToolRounds
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
 from ..protocol.chat_state import ChatState
+from ..settings import check_seconds
 
 
 class ChatStream:
@@ -101,7 +102,7 @@ class ChatStream:
 
     def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return self._engine.run(self._whole(timeout))  # type: ignore[no-any-return]
+        return self._engine.run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Stop listening; the service finishes and bills."""

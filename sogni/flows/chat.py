@@ -17,6 +17,7 @@ from ..protocol.chat_state import ChatState
 from ..protocol.client_state import CHAT_MODELS, CONNECTION, ClientState
 from ..protocol.failures import unsent_chat_error
 from ..protocol.tool_functions import tools_given
+from ..settings import check_seconds
 from .messages import prepared
 from .requests import ask
 from .sending import send_frame
@@ -27,6 +28,7 @@ R = TypeVar("R")
 
 def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
     """The language models as soon as there are any. SogniTimeoutError."""
+    timeout = check_seconds("timeout", timeout)
     yield from change(lambda state, _: state.check_may_connect())
     yield from connect()
 

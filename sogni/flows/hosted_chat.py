@@ -19,6 +19,7 @@ from ..protocol.field_checks import refusal
 from ..protocol.hosted_chat import FIELDS, hosted_chat_call, hosted_tool_call
 from ..protocol.http import error_of, json_of
 from ..protocol.tool_functions import tools_given
+from ..settings import check_seconds
 from .messages import prepared
 from .requests import ask_bare, request
 from .steps import Flow, change
@@ -33,6 +34,7 @@ def hosted_completion(
     check_names(options, FIELDS)
     if stream:
         raise refusal("stream", stream, (False, None), _STREAM)
+    timeout = check_seconds("timeout", timeout)
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
@@ -51,6 +53,7 @@ def run_hosted_tool(
     tool: str, arguments: Mapping[str, Any], timeout: float | None, app_source: str | None, **options: Any
 ) -> Flow[HostedToolExecution]:
     """Have the service run one tool. ValidationError, ApiError, connection errors."""
+    timeout = check_seconds("timeout", timeout)
     source = app_source or (yield from change(lambda state, _: state.settings.app_source))
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)
     return (yield from ask_bare(HostedToolExecution, call))

@@ -15,6 +15,7 @@ from sogni.protocol.chat_request import DEFAULT_MODEL, check_names
 from sogni.protocol.client_state import CHAT_EVENTS
 from sogni.protocol.conversation import History
 from sogni.protocol.listeners import Listeners
+from sogni.settings import check_seconds
 
 from .chat_tools import ChatTools
 from .conversation import Conversation
@@ -87,13 +88,14 @@ class Completions:
         >>> result.content
         '6 * 7 = 42'
         """
+        seconds = check_seconds("timeout", timeout)
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun, rounds = await self._engine.run(tool_rounds.begin_answer(model, messages, given))
-                asked.answer = ChatStream(self._engine, begun, rounds, timeout)
+                asked.answer = ChatStream(self._engine, begun, rounds, seconds)
             else:
-                asked.answer = await self._engine.run(tool_rounds.answer_whole(model, messages, given, timeout))
+                asked.answer = await self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
             return asked.answer  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ from sogni.listening import Listening
 from sogni.models.session import TokenPair
 from sogni.protocol.http import HttpCall, query
 from sogni.protocol.listeners import Listeners
+from sogni.settings import check_seconds
 
 
 class RestClient:
@@ -51,7 +52,7 @@ class RestClient:
             body=body,
             headers=dict(headers or {}),
             repeatable=method.upper() == "GET",
-            timeout=timeout,
+            timeout=check_seconds("timeout", timeout),
         )
         return await self._engine.run(ask(call))
 

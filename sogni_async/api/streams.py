@@ -13,6 +13,7 @@ from sogni.flows.steps import Flow
 from sogni.flows.tool_rounds import ToolRounds
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
 from sogni.protocol.chat_state import ChatState
+from sogni.settings import check_seconds
 
 
 class ChatStream:
@@ -101,7 +102,7 @@ class ChatStream:
 
     async def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return await self._engine.run(self._whole(timeout))  # type: ignore[no-any-return]
+        return await self._engine.run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         """Stop listening; the service finishes and bills."""

@@ -117,6 +117,29 @@ async def test_an_answer_that_takes_too_long_is_given_up(sdk: Sdk, supernet: Loc
         assert caught.value.phase == "run"
 
 
+@pytest.mark.parametrize("timeout", ["5", -1, float("nan"), True])
+async def test_what_is_no_time_is_refused_before_anything_is_sent(
+    sdk: Sdk, supernet: LocalSupernet, timeout: Any
+) -> None:
+    async with sdk.client(supernet) as client:
+        chat, asked = client.chat, {"messages": user("hello"), "timeout": timeout}
+        for create in (chat.completions.create, chat.hosted.create):
+            with pytest.raises(sdk.ValidationError, match="timeout must be a number of seconds"):
+                await sdk.call(create, **asked)
+        with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
+            await sdk.call(chat.completions.create, **asked, stream=True)
+        with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
+            await sdk.call(chat.hosted.execute_tool, "enhance_prompt", {"prompt": "a kite"}, timeout=timeout)
+        with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
+            await sdk.call(chat.wait_for_models, timeout)
+        with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
+            await sdk.call(client.api_client.rest.request, "GET", "/v1/account/me", timeout=timeout)
+        assert supernet.requests == []
+        stream = await ask(sdk, client, "hello", stream=True)
+        with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
+            await sdk.call(stream.result, timeout)
+
+
 async def test_a_stream_that_falls_silent_says_so_and_goes_on(sdk: Sdk, supernet: LocalSupernet) -> None:
     supernet.chat.rate(2)
     async with sdk.client(supernet) as client:
