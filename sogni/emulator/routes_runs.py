@@ -71,7 +71,7 @@ class _RunRoutes:
 
     async def confirm(self, request: web.Request, account: Account) -> web.Response:
         run = self._run(request, account)
-        self.runs.confirm(run, await body_of(request))
+        self.runs.confirm(run, await body_of(request), request.headers.get("Idempotency-Key") or None)
         return _answer(run)
 
     async def events(self, request: web.Request, account: Account) -> web.StreamResponse:

@@ -140,6 +140,15 @@ class Store:
                 self._keep(stored.key)
         return stored.path
 
+    async def content(self, stored: StoredFile) -> bytes:
+        """Return what a file holds, made and read in a worker thread."""
+        path = await self.ready(stored)
+        return await asyncio.get_running_loop().run_in_executor(self.executor, path.read_bytes)
+
+    async def write(self, path: Path, content: bytes | bytearray) -> None:
+        """Write a new file in a worker thread."""
+        await asyncio.get_running_loop().run_in_executor(self.executor, path.write_bytes, content)
+
     def _forget_old(self) -> None:
         oldest = self.clock() - RESULT_LIFETIME
         while self._files:

@@ -314,3 +314,16 @@ def test_reset_forgets_runs(wire: Wire, supernet: LocalSupernet) -> None:
     run_id = start(wire, "Hello")
     supernet.reset()
     assert wire.get(f"{RUNS}/{run_id}").status_code == 404
+
+
+def test_a_decision_that_comes_again_with_its_key_changes_nothing(wire: Wire) -> None:
+    name = start(wire, "Draw a picture of a red kite, please.", runtime_config={"requireJobConfirmation": True})
+    details = waiting(wire, name)["waiting"]["details"]
+    body = {"tool_call_id": details["toolCallId"], "decision": "confirm"}
+    body["acceptedCostPreview"] = details["costApprovalPreview"]
+    path = f"{RUNS}/{name}/confirm-cost"
+    for _ in range(2):
+        assert post(wire, path, body, **{"Idempotency-Key": "mine"}).status_code == 200
+    assert ended(wire, name)["status"] == "completed"
+    assert post(wire, path, body, **{"Idempotency-Key": "mine"}).status_code == 200
+    assert post(wire, path, body, **{"Idempotency-Key": "other"}).status_code == 400

@@ -5,13 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.accounts import Balance, Token, make_account
 from sogni.emulator.hosted import Payments
+from sogni.emulator.hosted.runner import TOOLS
 from tests.emulator import test_chat_runs as runs
 from tests.emulator.test_hosted_chat import hosted
 from tests.emulator.wire import Wire
@@ -173,3 +174,28 @@ def test_records_written_again_are_listed_first_after_a_restart_as_well(tmp_path
         before = [record["runId"] for record in wire.get(path).json()["records"]]
     with LocalSupernet(step_time=0, data=tmp_path) as supernet, Wire(supernet) as wire:
         assert [record["runId"] for record in wire.get(path).json()["records"]] == before == ["one", "two"]
+
+
+def test_a_clip_that_fails_stops_the_others_of_its_film() -> None:
+    with LocalSupernet(step_time=0, workers=1) as supernet, Wire(supernet) as wire:
+        supernet.faults.fail_job(index=0, times=2)
+        stills = still(numberOfVariations=4)
+        animate = step("film", "animate_photo", takes("still", "sourceImageIndices", "image_index"), prompt="it sways")
+        film = run(wire, stills, animate)
+        assert film["status"] == "partial_failure"
+        stills_made, first, *others = (project["status"] for project in supernet.projects)
+        assert (stills_made, first, {*others}) == ("completed", "failed", {"canceled"})
+        assert film["costActual"] == supernet.projects[0]["costActual"]["costInToken"]
+
+
+def test_a_tool_that_breaks_fails_its_step_alone(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(work: Any) -> Any:
+        raise KeyError("nobody expected this")
+
+    monkeypatch.setitem(cast(Any, TOOLS), "analyze_image", broken)
+    record = run(wire, still(), step("look", "analyze_image", takes("still", "imageIndex", "image_index")))
+    assert (record["status"], record["error"]["code"]) == ("partial_failure", "TOOL_FAILED")
+    assert [entry["status"] for entry in record["steps"]] == ["completed", "failed"]
+    assert "analyze_image" in caplog.text

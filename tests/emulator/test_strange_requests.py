@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import time
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sogni.emulator import LocalSupernet
+from sogni.emulator.llm.pictures import size_of
 from tests.emulator.chatting import MODEL, user
 from tests.emulator.test_chat_runs import RUNS, Stream, ended, start
 from tests.emulator.test_hosted_chat import COMPLETIONS, hosted, post
@@ -109,3 +113,13 @@ def test_a_question_at_either_end_of_a_long_text_is_heard(wire: Wire) -> None:
     filling = "The sea was calm. " * 5000
     for question in (f"What is 17 * 23? {filling}", f"{filling} What is 17 * 23?"):
         assert "391" in hosted(wire, question)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+@pytest.mark.parametrize("before", [0, 60_000], ids=["plain", "much before the size"])
+def test_the_size_of_an_image_is_read_from_its_head(format: str, before: int) -> None:
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x9286] = "x" * before
+    Image.new("RGB", (320, 200)).save(buffer, format, **({"exif": exif} if before else {}))
+    assert size_of(f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}") == (320, 200)

@@ -68,7 +68,7 @@ class Fetcher:
             content = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote(body).encode()
         except (binascii.Error, ValueError):
             raise ToolError("INVALID_MEDIA", "The data URI is not readable") from None
-        return self._keep(content, head[5:].partition(";")[0] or None)
+        return await self._keep(content, head[5:].partition(";")[0] or None)
 
     async def _download(self, url: str) -> Key:
         if urlsplit(url).scheme.lower() not in ("http", "https"):
@@ -81,15 +81,15 @@ class Fetcher:
                     content += part
                     if len(content) > _LIMIT:
                         raise ToolError("INVALID_MEDIA", "The file behind the URL is too large")
-                return self._keep(bytes(content), reply.content_type)
+                return await self._keep(content, reply.content_type)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # The URL may carry a signature: only the host is named.
             message = f"The file at {urlsplit(url).hostname} could not be fetched: {type(error).__name__}"
             raise ToolError("MEDIA_NOT_FOUND", message) from None
 
-    def _keep(self, content: bytes, content_type: str | None) -> Key:
+    async def _keep(self, content: bytes | bytearray, content_type: str | None) -> Key:
         path = self.state.store.new_path()
-        path.write_bytes(content)
+        await self.state.store.write(path, content)
         key = Key(FETCHED, self.state.chance.uuid(), "media")
         self.state.store.put(key, path, content_type)
         return key

@@ -6,6 +6,7 @@ caller (tools §6); who waits for whom is the callers' affair.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
@@ -26,6 +27,7 @@ from .shelf import Media, Shelf
 from .studio import Bench, Estimate, Payer, Studio
 from .work import Arguments, Work
 
+_log = logging.getLogger(__name__)
 Tool = Callable[[Work], Awaitable["Made | list[Media]"]]
 
 TOOLS: Mapping[str, Tool] = {
@@ -179,7 +181,14 @@ class ToolRunner:
         if isinstance(bench, Estimate) and call.name in FREE:
             return Made()
         checked = checked_arguments(call.name, call.arguments)
-        made = await tool(Work(bench, Arguments(checked), call.shelf, call.seed))
+        try:
+            made = await tool(Work(bench, Arguments(checked), call.shelf, call.seed))
+        except (ToolError, UserNeededError):
+            raise
+        except Exception as error:
+            # One tool that breaks must not take the other steps of a plan, or a chat, with it.
+            _log.exception("the emulator could not run the tool %s", call.name)
+            raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
         return made if isinstance(made, Made) else Made(made)
 
 

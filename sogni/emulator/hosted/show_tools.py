@@ -5,7 +5,6 @@ Called by the runner (tools §2.2, §6).
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from .problems import ToolError
 from .shelf import Media
 from .studio import Cut
 from .video_tools import animate_photo, animated, clip
-from .work import Arguments, Work
+from .work import Arguments, Work, together
 
 _ORBIT = ("right side view", "back view", "left side view")
 _TRANSITION_SECONDS = 2.5
@@ -56,9 +55,7 @@ async def orbit_video(work: Work) -> Made:
     distance = args.text("distance") or "medium shot"
     angles = args.texts("angles") or list(_ORBIT)
     views = [f"{angle} {elevation} {distance}" for angle in angles]
-    stills = await asyncio.gather(
-        *(seen_from(work, source, view, work.seed_of(part)) for part, view in enumerate(views, 1))
-    )
+    stills = await together(seen_from(work, source, view, work.seed_of(part)) for part, view in enumerate(views, 1))
     stops = [source, *stills, source]
     lines = _lines(work, len(stops) - 1)
     passages = [
@@ -72,7 +69,7 @@ async def orbit_video(work: Work) -> Made:
         )
         for part in range(len(stops) - 1)
     ]
-    clips = [made for group in await asyncio.gather(*passages) for made in group]
+    clips = [made for group in await together(passages) for made in group]
     return Made([await joined(work, clips)], parts=clips)
 
 
@@ -111,7 +108,7 @@ async def dance_montage(work: Work) -> Made:
         )
         for part in range(count)
     ]
-    clips = [made for group in await asyncio.gather(*renders) for made in group]
+    clips = [made for group in await together(renders) for made in group]
     music = await work.bench.cut(
         Cut(produce=partial(_music, dance, seconds), kind="audio", mime="audio/mpeg", duration=seconds)
     )

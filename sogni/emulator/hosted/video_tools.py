@@ -5,7 +5,6 @@ Called by the runner. Each decides model, size, length and inputs; frames and so
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from .problems import ToolError
 from .requests import Wanted
 from .shelf import Media
 from .sizes import asked_size, frame_count, video_size
-from .work import Work, size_of
+from .work import Work, size_of, together
 
 _DEFAULT_SECONDS = 5.0
 _ANIMATE_SECONDS = 10.0
@@ -71,7 +70,7 @@ async def animated(work: Work) -> list[Media]:
         files = _frames(role, work.shelf.pick("image", index), end)
         prompt = prompts[part] if prompts else None
         clips.append(clip(work, "i2v", files, prompt=prompt, seed=work.seed_of(part)))
-    return [made for group in await asyncio.gather(*clips) for made in group]
+    return [made for group in await together(clips) for made in group]
 
 
 def _frames(role: str, image: Media, end: Media | None) -> dict[str, Media | None]:

@@ -5,8 +5,9 @@ Handed to every tool. Arguments are read leniently here: whether they fit the to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from attrs import define, frozen
 
@@ -17,6 +18,7 @@ from .shelf import KINDS, Kind, Media, Shelf
 from .sizes import Size
 from .studio import Bench
 
+T = TypeVar("T")
 SOURCE_URLS: Mapping[Kind, tuple[str, ...]] = {
     kind: (
         f"source_{kind}_url",
@@ -29,6 +31,17 @@ SOURCE_URLS: Mapping[Kind, tuple[str, ...]] = {
     for kind in KINDS
 }
 """Under which names a tool takes the URL of its main medium (tools §2.3)."""
+
+
+async def together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Wait for the parts of a work. When one fails, nobody needs the others: they are cancelled, and not paid."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @frozen

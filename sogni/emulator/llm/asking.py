@@ -7,6 +7,7 @@ looks at balances or workers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from attrs import evolve, field, frozen
@@ -61,7 +62,7 @@ class Asking:
     def conversation(self) -> Conversation:
         return Conversation(self.messages)
 
-    @property
+    @cached_property
     def input_tokens(self) -> int:
         return tokens.of_request(self.messages, self.tools)
 

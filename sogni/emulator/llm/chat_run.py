@@ -68,6 +68,8 @@ class ChatRun:
     failure_reason: str | None = None
     cancellation_reason: str | None = None
     key: str | None = None
+    decisions: list[str] = field(factory=list)
+    """The keys of the decisions about costs that were taken."""
     prepared: bool = False
     """Whether the media it was given were fetched."""
     paid: Payments = field(factory=Payments)

@@ -118,8 +118,16 @@ class ChatRuns:
         if run.task is not None:
             run.task.cancel()
 
-    def confirm(self, run: ChatRun, body: Mapping[str, Any]) -> None:
-        """Decide on the cost a run waits for."""
+    def confirm(self, run: ChatRun, body: Mapping[str, Any], key: str | None = None) -> None:
+        """Decide on the cost a run waits for; a decision that comes again with its key changes nothing."""
+        if key is not None and key in run.decisions:
+            return
+        self._decide(run, body)
+        if key is not None:
+            run.decisions.append(key)
+            self.keep(run)
+
+    def _decide(self, run: ChatRun, body: Mapping[str, Any]) -> None:
         approval = run.approval
         if run.status != "waiting_for_user" or approval is None:
             raise RefusalError(400, "The run does not wait for an approval")

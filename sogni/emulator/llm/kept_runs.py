@@ -18,7 +18,19 @@ from .chat_run import ChatRun
 KIND = "chat_run"
 _PIECE = "assistant_delta"
 _FIELDS = (
-    *("key", "prepared", "created", "updated", "completed", "status", "artifacts", "made", "tool_calls", "previews"),
+    *(
+        "key",
+        "decisions",
+        "prepared",
+        "created",
+        "updated",
+        "completed",
+        "status",
+        "artifacts",
+        "made",
+        "tool_calls",
+        "previews",
+    ),
     *("final_response", "failure_reason", "cancellation_reason"),
 )
 _SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")

@@ -47,7 +47,7 @@ async def with_pictures(tools: ToolRunner, asking: Asking) -> Asking:
             continue
         stored = tools.state.store.find(media.key)
         if stored is not None:
-            pictures[url] = (await tools.state.store.ready(stored)).read_bytes()
+            pictures[url] = await tools.state.store.content(stored)
     return evolve(asking, pictures=pictures)
 
 

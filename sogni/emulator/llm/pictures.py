@@ -30,6 +30,8 @@ _COLOURS = {
     "beige": (230, 215, 180),
 }
 _SAMPLE = 32
+_HEAD = 32 * 1024
+"""Characters of base64, whole groups of four."""
 
 
 @frozen
@@ -55,8 +57,9 @@ def content_of(url: str) -> bytes | None:
     head, comma, data = url.strip().partition(",")
     if not comma or not head.lower().startswith("data:") or not head.lower().endswith(";base64"):
         return None
+    packed = "".join(data.split())
     try:
-        return base64.b64decode("".join(data.split()) + "=" * (-len("".join(data.split())) % 4), validate=True)
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except binascii.Error:
         return None
 
@@ -76,8 +79,13 @@ def look(content: bytes | None) -> Picture | None:
 
 
 def size_of(url: str) -> tuple[int, int] | None:
-    """Return width and height from the head of an image."""
-    content = content_of(url)
+    """Return width and height from the head of an image; all of it is only read when that does not say."""
+    head, _, data = url.strip()[: _HEAD + 100].partition(",")
+    found = _size(content_of(f"{head},{data[:_HEAD]}"))
+    return found if found is not None or len(url) <= _HEAD else _size(content_of(url))
+
+
+def _size(content: bytes | None) -> tuple[int, int] | None:
     if content is None:
         return None
     try:

@@ -99,7 +99,7 @@ class Binding:
         stored = state.store.find(media.key)
         if stored is None:
             raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is not kept any more")
-        content = (await state.store.ready(stored)).read_bytes()
+        content = await state.store.content(stored)
         return f"data:{media.mime};base64,{base64.b64encode(content).decode('ascii')}"
 
     def _overlays(self, dependency: Mapping[str, Any], media: Sequence[Media]) -> list[Any]:
