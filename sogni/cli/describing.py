@@ -72,8 +72,10 @@ def check_text(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def with_strength(option: str, text: str) -> tuple[str, float | None]:
-    """Name and strength of `NAME[:STRENGTH]`. UsageError for a strength that is no number."""
+    """Name and strength of `NAME[:STRENGTH]`. UsageError for a strength that is no number, and without a name."""
     name, colon, strength = text.rpartition(":")
+    if not (name if colon else text).strip():
+        raise click.UsageError(f"{option} {text}: a name is missing")
     if not colon:
         return text, None
     try:

@@ -33,7 +33,7 @@ def read_conversation(path: str | os.PathLike[str]) -> Any:
     """What a file holds. ValidationError when it is not there or not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValidationError(
             f"cannot read the conversation {os.fspath(path)}: {why}",

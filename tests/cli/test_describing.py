@@ -18,6 +18,12 @@ def test_a_name_may_have_a_strength() -> None:
     assert with_strength("--lora", "a:b:2") == ("a:b", 2.0)
 
 
+@pytest.mark.parametrize("text", ["", " ", ":0.5"])
+def test_a_strength_needs_a_name(text: str) -> None:
+    with pytest.raises(click.UsageError, match="a name is missing"):
+        with_strength("--lora", text)
+
+
 @pytest.mark.parametrize("kinds", DEFAULT_MODELS, ids=lambda kinds: "+".join(sorted(kinds)) or "nothing")
 def test_the_default_model_takes_the_files_it_is_for(kinds: frozenset[str]) -> None:
     model = default_model({FILES[kind]: "a file" for kind in kinds})

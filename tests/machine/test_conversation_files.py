@@ -33,6 +33,9 @@ def test_what_is_no_conversation_is_named(tmp_path: Path) -> None:
     (tmp_path / "talk.json").write_text("talk")
     with pytest.raises(ValidationError, match=r"talk\.json: Expecting value"):
         read_conversation(tmp_path / "talk.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(ValidationError, match=r"deep\.json: maximum recursion depth"):
+        read_conversation(tmp_path / "deep.json")
     with pytest.raises(ValidationError, match="No such file"):
         read_conversation(tmp_path / "nowhere.json")
 
