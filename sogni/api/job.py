@@ -45,8 +45,7 @@ class EnhancedImage:
 
     def get_result_url(self) -> str:
         """The URL of the enhanced image, asked for when it is not known. JobError when there is none."""
-        url: str = self._engine.present(self._state).jobs[0].get_result_url()
-        return url
+        return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<EnhancedImage {self.status} {self.progress}%>"

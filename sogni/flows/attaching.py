@@ -92,7 +92,7 @@ def poll(project_id: str) -> Flow[None]:
         try:
             record = as_recorded((yield from live_record(project_id)))
         except NotFoundError:
-            yield from change(lambda state, now: lost(state, project_id, now))
+            yield from change(partial(lost, project_id))
             return
         except FAILURES:
             continue

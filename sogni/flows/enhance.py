@@ -11,6 +11,7 @@ from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
 from .create import create_project
 from .steps import Flow, change
+from .transfers import result_url
 from .waiting import raise_for_outcome, wait_for_project
 
 
@@ -32,6 +33,13 @@ def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow
     yield from wait_for_project(enhancement, timeout=None, queue_timeout=None)
     raise_for_outcome(enhancement, strict=True)
     return enhancement.result_urls[0]
+
+
+def enhanced_url(project: ProjectState) -> Flow[str]:
+    """The URL of what enhancing made. JobError while there is nothing."""
+    for job in project.job_list():
+        return (yield from result_url(job))
+    raise JobError(f"the enhanced image is {project.status}; only a completed one has a result")
 
 
 def _begun(state: ClientState, job: JobState, enhancement: ProjectState, now: float) -> None:

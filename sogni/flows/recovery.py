@@ -6,7 +6,7 @@ heard of it, on a newer connection than the one it went out on, and once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -60,23 +60,24 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
     }
     for record in active.values():
         yield from change(partial(_replay_active, record))
-    for project_id, record in ended.items():
-        yield from change(partial(_track_recovered, record))
-        yield from apply_record(project_id, record)
+    own = yield from change(lambda state, _: [project_id for project_id in ended if project_id in state.projects])
+    for project_id in own:
+        yield from apply_record(project_id, ended[project_id])
     seen = active.keys() | ended.keys()
     missing = yield from change(lambda state, _: _missing(state, seen))
     young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
-    for project in missing:
-        if project not in young:
-            yield from resolve_missing(project.id)
+    yield from resolve_missing([project.id for project in missing if project not in young])
+    # After those somebody may wait for: an hour's results of others may be many.
+    for project_id, record in ended.items():
+        if project_id not in own:
+            yield from change(partial(_track_recovered, record))
+            yield from apply_record(project_id, record)
     if young:
         latest = max(project.sent_at for project in young)
         now = yield from change(lambda _, now: now)
         yield from pause(max(0.0, latest + TOO_NEW - now) + RECHECK)
-        for project in young:
-            # Nothing is to be found out about one that was spoken of meanwhile.
-            if project.heard_at <= asked_at:
-                yield from resolve_missing(project.id)
+        # Nothing is to be found out about one that was spoken of meanwhile.
+        yield from resolve_missing([project.id for project in young if project.heard_at <= asked_at])
 
 
 def _replay_active(record: ProjectRecord, state: ClientState, now: float) -> None:
@@ -104,29 +105,43 @@ def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
     ]
 
 
-def resolve_missing(project_id: str) -> Flow[None]:
-    """Find out about a project that the snapshot does not mention (transport §13.2, projects-5x §9.5)."""
+def resolve_missing(project_ids: Sequence[str]) -> Flow[None]:
+    """Find out about projects that the snapshot does not mention (transport §13.2, projects-5x §9.5).
+
+    All are looked up in the same rounds, or whoever waits for the last of many would wait for all pauses.
+    """
+    left = list(project_ids)
     for attempt in range(LOOKUPS):
-        if attempt:
+        if attempt and left:
             yield from pause(LOOKUP_PAUSE, 0.2)
-        project = yield from change(lambda state, _: state.projects.get(project_id))
-        if project is None or project.settled:
-            return
-        if (yield from _may_resend(project)):
-            # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
-            if (yield from _known_alive(project_id)) is False:
-                yield from resend(project_id)
-            return
-        try:
-            record = yield from project_record(project_id)
-        except NotFoundError:
-            continue
-        except FAILURES:
-            return
-        yield from apply_record(project_id, record)
-        return
-    if (yield from _known_alive(project_id)) is False:
-        yield from change(lambda state, now: lost(state, project_id, now))
+        unknown = []
+        for project_id in left:
+            if not (yield from _looked_up(project_id)):
+                unknown.append(project_id)  # noqa: PERF401  a comprehension cannot yield
+        left = unknown
+    for project_id in left:
+        if (yield from _known_alive(project_id)) is False:
+            yield from change(partial(lost, project_id))
+
+
+def _looked_up(project_id: str) -> Flow[bool]:
+    """Whether there is nothing more to look up: what is known of the project was applied, or cannot be had now."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None or project.settled:
+        return True
+    if (yield from _may_resend(project)):
+        # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
+        if (yield from _known_alive(project_id)) is False:
+            yield from resend(project_id)
+        return True
+    try:
+        record = yield from project_record(project_id)
+    except NotFoundError:
+        return False
+    except FAILURES:
+        return True
+    yield from apply_record(project_id, record)
+    return True
 
 
 def _may_resend(project: ProjectState) -> Flow[bool]:
@@ -172,7 +187,7 @@ def _alive(state: ClientState, project_id: str, now: float) -> None:
         project.alive(now)
 
 
-def lost(state: ClientState, project_id: str, now: float) -> None:
+def lost(project_id: str, state: ClientState, now: float) -> None:
     """Fail a project that the service does not know."""
     project = state.projects.get(project_id)
     if project is not None and not project.settled:

@@ -67,8 +67,8 @@ class Wakers:
             self._by_topic.pop(topic, None)
 
     def wake(self, topic: Hashable) -> None:
-        """Set every signal of one topic."""
-        for signal in self._by_topic.get(topic, ()):
+        """Set every signal of one topic. May be called without the lock: who comes while it runs asks anyway."""
+        for signal in tuple(self._by_topic.get(topic, ())):
             signal.set()
 
     def wake_all(self) -> None:

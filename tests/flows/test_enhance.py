@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sogni.errors import JobError, PartialFailureError, ProjectFailedError, ValidationError
-from sogni.flows.enhance import enhance
+from sogni.flows.enhance import enhance, enhanced_url
 from tests.flows.play import JOB, PNG, Source, Stage, ok
 
 
@@ -124,3 +124,12 @@ def test_videos_are_not_enhanced(stage: Stage) -> None:
     job = stage.finished_job()
     job.project.kind = "video"
     stage.fail(JobError, enhance(job, Handle(job), "light"))
+
+
+def test_an_enhanced_image_that_is_not_there_has_no_address() -> None:
+    stage = Stage().connects()
+    project = stage.project()
+    error = stage.fail(JobError, enhanced_url(project))
+    assert error.message == "the enhanced image is pending; only a completed one has a result"
+    stage.finished_job(project)
+    assert stage.play(enhanced_url(project)) == "https://store/result?sig=1"

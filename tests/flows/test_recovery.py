@@ -196,6 +196,45 @@ def test_a_missing_project_may_have_ended_without_results(stage: Stage, status: 
     assert project.status == expected
 
 
+def test_many_missing_projects_are_looked_up_in_the_same_rounds(stage: Stage) -> None:
+    """Whoever waits for the last of them would otherwise wait for the pauses of all."""
+    gone, done, other = old_project(stage), old_project(stage, OTHER), old_project(stage, THIRD)
+    stage.play(
+        reconcile(Snapshot()),
+        unknown(),
+        unknown(OTHER),
+        (record_of(THIRD), known(project_id=THIRD)),
+        PAUSE,
+        unknown(),
+        (record_of(OTHER), known(project_id=OTHER)),
+        PAUSE,
+        unknown(),
+        PAUSE,
+        unknown(),
+        NOBODY,
+        (live(), refused(404)),
+    )
+    assert [project.status for project in (gone, done, other)] == ["failed", "completed", "completed"]
+
+
+def test_results_somebody_may_wait_for_come_before_those_of_an_earlier_process(stage: Stage) -> None:
+    mine, missing = old_project(stage), old_project(stage, OTHER)
+    jobs = [JobRecord(img_id=JOB, status="jobCompleted")]
+    records = [
+        ProjectRecord(id=project_id, status="completed", image_count=1, completed_worker_jobs=jobs)
+        for project_id in (THIRD, PROJECT)
+    ]
+    url = ok({"downloadUrl": "https://store/1"})
+    address = "GET rest/v1/image/downloadUrl?jobId={}&imageId={}&type=complete".format
+    stage.play(
+        reconcile(held(*records)),
+        (address(PROJECT, JOB), url),
+        (record_of(OTHER), known(project_id=OTHER)),
+        (address(THIRD, JOB), url),
+    )
+    assert [project.settled for project in (mine, missing, stage.state.projects[THIRD])] == [True] * 3
+
+
 def test_a_project_unknown_to_every_source_is_lost(stage: Stage) -> None:
     project = old_project(stage)
     stage.play(reconcile(Snapshot()), *LOST_TRIES, NOBODY, (live(), refused(404)))
@@ -373,12 +412,12 @@ def test_a_request_somebody_may_have_heard_of_is_not_sent_again(stage: Stage, an
 
 def test_a_request_of_this_connection_is_not_sent_again(stage: Stage) -> None:
     stage.project()
-    stage.passes(60).play(resolve_missing(PROJECT), (record_of(), known()))
+    stage.passes(60).play(resolve_missing([PROJECT]), (record_of(), known()))
 
 
 def test_an_acknowledged_request_is_not_sent_again(stage: Stage) -> None:
     old_project(stage)
-    stage.reconnects().play(resolve_missing(PROJECT), (record_of(), known()))
+    stage.reconnects().play(resolve_missing([PROJECT]), (record_of(), known()))
 
 
 def test_a_request_acknowledged_while_asking_is_not_sent_again(stage: Stage) -> None:
@@ -389,7 +428,7 @@ def test_a_request_acknowledged_while_asking_is_not_sent_again(stage: Stage) -> 
         stage.receives("jobState", {"jobID": PROJECT, "type": "queued"})
         return refused(404)
 
-    stage.play(resolve_missing(PROJECT), NOBODY, (live(), late_answer))
+    stage.play(resolve_missing([PROJECT]), NOBODY, (live(), late_answer))
 
 
 def refuses(stage: Stage, project_id: str = PROJECT) -> None:

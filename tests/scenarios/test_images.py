@@ -245,6 +245,20 @@ async def test_an_image_can_be_enhanced(sdk: Sdk, client: Any) -> None:
     assert await sdk.call(job.enhanced_image.get_result_url) == url
 
 
+async def test_an_image_that_is_still_being_enhanced_has_no_address(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    project = await sdk.create(client)
+    await sdk.call(project.wait, timeout=SOON)
+    supernet.pause_workers()
+    enhancing = asyncio.ensure_future(sdk.call(project.jobs[0].enhance, "light"))
+    image = await until(lambda: project.jobs[0].enhanced_image)
+    with pytest.raises(sdk.JobError, match="only a completed one"):
+        await sdk.call(image.get_result_url)
+    supernet.resume_workers()
+    assert await enhancing == await sdk.call(image.get_result_url)
+
+
 async def test_estimates_and_what_is_charged_agree(sdk: Sdk, client: Any) -> None:
     before = (await sdk.call(client.account.account_balance)).spark.net
     fields = {
