@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -12,13 +12,16 @@ from ..models.account import AccountInfo, Balances, UsernameValidation, WalletBa
 from ..models.rewards import Reward
 from ..models.transactions import TransactionHistory, TransactionQuery
 from ..protocol.account_calls import claim_call, history_call, read_account, read_history, read_rewards, read_validation
+from ..protocol.account_state import read_amounts
 from ..protocol.client_state import CONNECTION, NETWORK, ClientState
-from ..protocol.http import get, post
+from ..protocol.http import HttpCall, get, post
 from ..protocol.subscriptions import subscription_update
 from .catalogue import check_network
-from .requests import ask_for, request, request_once
+from .requests import ask_data, request, request_once
 from .sending import send_frame
 from .steps import Flow, change, until
+
+T = TypeVar("T")
 
 SWITCH_WITHIN = 30.0
 """Seconds for the answer to a network switch (transport §12)."""
@@ -49,7 +52,11 @@ def _keep(session: int, apply: Callable[[ClientState], None]) -> Flow[None]:
 
 def account_balance() -> Flow[Balances]:
     """The balance, without keeping it."""
-    return (yield from ask_for(Balances, get("/v4/account/balance")))
+    return (yield from _amounts(Balances, get("/v4/account/balance")))
+
+
+def _amounts(cls: type[T], call: HttpCall) -> Flow[T]:
+    return read_amounts(cls, (yield from ask_data(call)), f"the answer to {call.method} {call.path}")
 
 
 def refresh_balance() -> Flow[Balances]:
@@ -63,7 +70,7 @@ def refresh_balance() -> Flow[Balances]:
 def wallet_balance(address: str, provider: str) -> Flow[WalletBalance]:
     """What a wallet holds."""
     call = get("/v2/wallet/balance", walletAddress=address, provider=provider)
-    return (yield from ask_for(WalletBalance, call))
+    return (yield from _amounts(WalletBalance, call))
 
 
 def validate_username(name: str) -> Flow[UsernameValidation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from ..errors import ProtocolError
 from ..models.converter import read
 from ..models.stats import LeaderboardEntry, LeaderboardNetwork, LeaderboardPeriod, LeaderboardType
 from ..protocol.account_calls import check_choice
@@ -19,4 +20,6 @@ def leaderboard(type: Any, period: Any, **filters: Any) -> Flow[list[Leaderboard
     if filters.get("network") is not None:
         check_choice("network", filters["network"], get_args(LeaderboardNetwork))
     data = yield from ask_data(get("/v1/leaderboard/", type=type, period=period, **filters))
+    if not isinstance(data, list):
+        raise ProtocolError("the answer to GET /v1/leaderboard/ is no list")
     return read(list[LeaderboardEntry], data, "the answer to GET /v1/leaderboard/")

@@ -5,10 +5,12 @@ Fed by the client state; it tells through the outbox.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
+from ..errors import ProtocolError
 from ..models.account import AccountInfo, Balances
-from ..models.converter import to_dict
+from ..models.converter import read, to_dict
 from ..models.subscriptions import Subscription
 from .entitlement import Ordering, snapshot_of
 from .listeners import Listeners
@@ -16,6 +18,14 @@ from .outbox import Outbox
 
 NetworkStatus = Literal["disconnected", "connecting", "connected", "switching"]
 ACCOUNT_EVENTS = frozenset({"updated"})
+T = TypeVar("T")
+
+
+def read_amounts(cls: type[T], data: Any, source: str) -> T:
+    """A balance by token. ProtocolError for what names no token: nobody may take that for a balance of 0."""
+    if isinstance(data, Mapping) and not {"sogni", "spark", "ether"} & data.keys():
+        raise ProtocolError(f"{source} holds no balance")
+    return read(cls, data, source)
 
 
 class AccountState:
@@ -45,8 +55,9 @@ class AccountState:
             self._out.wake("account")
 
     def known(self, info: AccountInfo) -> None:
-        """The answer of `me` (account §5)."""
-        self.change(username=info.username, email=info.current_email, wallet_address=info.wallet_address)
+        """The answer of `me` (account §5); who it is does not become unknown by an answer that does not say."""
+        said = {"username": info.username, "wallet_address": info.wallet_address}
+        self.change(email=info.current_email, **{name: value for name, value in said.items() if value is not None})
 
     def reset(self) -> None:
         """Nobody is signed in any more."""

@@ -19,7 +19,7 @@ from ..models.events import Connected, Disconnected, Reconnecting, ToastMessage
 from ..models.records import Snapshot
 from ..settings import Settings
 from . import chores, connection
-from .account_state import AccountState
+from .account_state import AccountState, read_amounts
 from .catalogue_state import CatalogueState
 from .chat_frames import CHAT_EVENTS, CHAT_MODELS, ChatFrames
 from .chat_state import ChatState
@@ -371,7 +371,7 @@ class ClientState(ProjectFrames, ChatFrames):
             self._reconcile(chore)
 
     def _balance(self, payload: Any, now: float) -> None:
-        self.account.change(balance=read(Balances, payload, "the balanceUpdate frame"))
+        self.account.change(balance=read_amounts(Balances, payload, "the balanceUpdate frame"))
 
     def _told_subscription(self, data: dict[str, Any], now: float) -> None:
         """What `authenticated` says of the subscription; older servers say nothing, and are asked (account §13.5)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from sogni.errors import AuthenticationError, ProtocolError, SogniTimeoutError, ValidationError
 from sogni.flows.account import account_balance, fetch_account, refresh_balance, subscribe, switch_network
 from sogni.protocol.client_state import CONNECTION, NETWORK
@@ -26,6 +28,8 @@ def test_an_account_has_one_address_however_it_is_spelled() -> None:
         info = stage.play(fetch_account(), ("GET rest/v1/account/me", ok(data)))
         assert (info.email, info.current_email, stage.state.account.email) == ("a@b.c",) * 3
     assert (info.wallet_address, info.extra) == ("0x1", {})
+    stage.play(fetch_account(), ("GET rest/v1/account/me", ok({})))
+    assert stage.state.account.wallet_address == "0x1"
     stage.fail(ProtocolError, fetch_account(), ("GET rest/v1/account/me", ok([])))
 
 
@@ -35,6 +39,15 @@ def test_a_balance_is_kept_only_when_it_is_refreshed() -> None:
     assert stage.state.account.balance.spark.net == 0
     stage.play(refresh_balance(), ("GET rest/v4/account/balance", BALANCE))
     assert stage.state.account.balance.sogni.net == Decimal("1.5")
+
+
+def test_an_answer_without_a_balance_is_no_balance_of_zero() -> None:
+    stage = Stage()
+    stage.play(refresh_balance(), ("GET rest/v4/account/balance", BALANCE))
+    stage.fail(ProtocolError, refresh_balance(), ("GET rest/v4/account/balance", ok({})))
+    with pytest.raises(ProtocolError, match="no balance"):
+        stage.receives("balanceUpdate", {"net": "5"})
+    assert stage.state.account.balance.spark.net == 7
 
 
 def test_switching_takes_the_network_the_service_answers_with() -> None:

@@ -132,6 +132,7 @@ def test_an_approval_names_a_spender_that_is_known(stage: Stage) -> None:
 def test_what_a_wallet_holds() -> None:
     call = "GET rest/v2/wallet/balance?walletAddress=0x1&provider=base"
     assert Stage().play(wallet_balance("0x1", "base"), (call, ok({"ether": "0.01"}))).ether == Decimal("0.01")
+    Stage().fail(ProtocolError, wallet_balance("0x1", "base"), (call, ok({})))
 
 
 def test_a_taken_name_is_a_result_and_a_malformed_one_is_not() -> None:
@@ -210,12 +211,17 @@ def test_subscriptions() -> None:
     plans = ("GET rest/v1/subscriptions/plans", ok({"plans": [{"planId": "unlimited", "priceUsd": 9.5}]}))
     stage = Stage()
     assert stage.play(subscription_plans(), plans)[0].price_usd == Decimal("9.5")
-    assert stage.play(subscription_plans(), ("GET rest/v1/subscriptions/plans", ok())) == []
+    assert stage.play(subscription_plans(), ("GET rest/v1/subscriptions/plans", ok({"plans": []}))) == []
+    for wrong in (ok(), ok({}), ok([])):
+        stage.fail(ProtocolError, subscription_plans(), ("GET rest/v1/subscriptions/plans", wrong))
     status = "GET rest/v1/subscriptions/status"
     active = ok({"subscription": {"active": True, "status": "active", "tier": "unlimited"}})
     assert stage.play(refresh_subscription(), (status, active)).is_unlimited
     assert stage.state.account.snapshot()["subscription"]["tier"] == "unlimited"
-    assert not stage.play(refresh_subscription(), (status, ok())).active
+    for wrong in (ok(), ok({}), ok([]), ok({"subscription": []})):
+        stage.fail(ProtocolError, refresh_subscription(), (status, wrong))
+    assert stage.state.account.snapshot()["subscription"]["tier"] == "unlimited"
+    assert not stage.play(refresh_subscription(), (status, ok({"subscription": None}))).active
     stage.play(flow_of(chores.FetchSubscription()), (status, refused(404)))
 
 
@@ -238,3 +244,4 @@ def test_the_leaderboard() -> None:
         Stage().fail(ValidationError, leaderboard(given[0], given[1], **given[2]))
     call = "GET rest/v1/leaderboard/?type=referral&period=day"
     Stage().fail(NotFoundError, leaderboard("referral", "day"), (call, refused(404)))
+    Stage().fail(ProtocolError, leaderboard("referral", "day"), (call, ok({})))
