@@ -169,7 +169,7 @@ if TYPE_CHECKING:
     from .protocol.tool_arguments import validate_tool_arguments
     from .protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
     from .settings import VERSION as __version__  # noqa: N811
-    from .settings import RetryPolicy, Timeouts
+    from .settings import Attribution, RetryPolicy, Timeouts
 
 _HOMES = {
     "Account": "api.account",
@@ -201,6 +201,7 @@ __all__ = [
     "AmountRange",
     "ApiClient",
     "ApiError",
+    "Attribution",
     "AudioProjectParams",
     "AuthenticationError",
     "AvailableModel",

@@ -17,12 +17,13 @@ from .api.stats import Stats
 from .flows import account, health, sending, signing_in
 from .listening import Listening
 from .models.health import HealthReport
+from .protocol.attribution import check_attribution
 from .protocol.client_state import CLIENT_EVENTS
 from .protocol.job_state import JobState
 from .protocol.listeners import Listeners
 from .protocol.project_state import ProjectState
 from .redaction import redact
-from .settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+from .settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class SogniClient(Listening):
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
         ca_bundle: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> None:
         """Configure a client.
 
@@ -70,8 +72,9 @@ class SogniClient(Listening):
         SOGNI_REST_ENDPOINT and SOGNI_SOCKET_ENDPOINT when None. The default app id is stable per
         installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
         `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
-        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. Raises
-        `ValidationError` for what cannot be.
+        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. `attribution` tells
+        the service what asks (`Attribution`, transport §14); nothing by default. Raises `ValidationError`
+        for what cannot be.
         """
         settings = resolve(
             os.environ,
@@ -89,6 +92,7 @@ class SogniClient(Listening):
             retry=retry,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            attribution=check_attribution(attribution),
         )
         self._engine = Engine(settings, _handle_of)
         self._supernet: Any = None

@@ -70,7 +70,7 @@ _HOMES = {
     "protocol.run_redaction": ("redact_run_record",),
     "protocol.event_readers": ("parse_creative_workflow_sse_chunk",),
     "protocol.tool_set": ("SogniTools", "build_sogni_tools", "is_sogni_tool_call", "parse_tool_call_arguments"),
-    "settings": ("RetryPolicy", "Timeouts"),
+    "settings": ("Attribution", "RetryPolicy", "Timeouts"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

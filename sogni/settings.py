@@ -29,6 +29,14 @@ TRANSFER_CHUNK = 256 * 1024
 """Bytes held in memory at once while a file goes up or down."""
 
 AuthType = Literal["token", "cookies", "api_key"]
+InteractionKind = Literal["human_ui", "external_agent", "service", "unknown"]
+WorkloadKind = Literal["direct", "agent_mediated", "service", "unknown"]
+OperationScope = Literal["top_level", "child", "unknown"]
+ExecutionMode = Literal["browser", "durable", "server", "unknown"]
+AgentSurface = Literal[
+    "native_web", "native_mobile", "native_desktop", "plugin", "personal_skill", "mcp", "cli", "sdk",
+    "openai_compatible", "direct_api", "unknown",
+]  # fmt: skip
 Network = Literal["fast", "relaxed"]
 AUTH_TYPES: tuple[AuthType, ...] = ("token", "cookies", "api_key")
 NETWORKS: tuple[Network, ...] = ("fast", "relaxed")
@@ -100,6 +108,30 @@ class RetryPolicy:
 
 
 @frozen(kw_only=True)
+class Attribution:
+    """Where requests come from, for the statistics of the service. Without one nothing is told; None is not told.
+
+    - `interaction_kind`: who sits in front, told once for the connection.
+    - `workload_kind`: whether an agent asks on somebody's behalf. `agent_framework`, 1 to 128 characters, and its
+      version go with `agent_mediated` only. `agent_surface`: where it runs. `execution_mode`: how the work is done.
+    - `operation_id`, `root_operation_id`, `parent_operation_id`: how operations belong together, 1 to 128 letters,
+      digits and `._:-`; an operation is known by the id of the project, chat or run when it has none of its own.
+    """
+
+    interaction_kind: InteractionKind | None = None
+    workload_kind: WorkloadKind | None = None
+    agent_framework: str | None = None
+    agent_framework_version: str | None = None
+    agent_surface: AgentSurface | None = None
+    agent_surface_version: str | None = None
+    execution_mode: ExecutionMode | None = None
+    operation_scope: OperationScope | None = None
+    operation_id: str | None = None
+    root_operation_id: str | None = None
+    parent_operation_id: str | None = None
+
+
+@frozen(kw_only=True)
 class Settings:
     """Everything a client is configured with, checked."""
 
@@ -107,6 +139,7 @@ class Settings:
     app_id: str | None = None
     auth_type: AuthType = "token"
     app_source: str | None = None
+    attribution: Attribution | None = None
     network: Network = "fast"
     rest_endpoint: str = field(default=DEFAULT_REST_ENDPOINT, repr=lambda url: repr(redact(url)))
     socket_endpoint: str = field(default=DEFAULT_SOCKET_ENDPOINT, repr=lambda url: repr(redact(url)))
@@ -270,6 +303,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         app_id=_text("app_id", app_id),
         auth_type=_choice("auth_type", kind, AUTH_TYPES),
         app_source=_text("app_source", given.get("app_source")),
+        attribution=given.get("attribution"),
         network=_choice("network", given.get("network", "fast"), NETWORKS),
         rest_endpoint=_endpoint("rest_endpoint", rest, ("https", "http")),
         socket_endpoint=_endpoint("socket_endpoint", socket, ("wss", "ws", "https", "http")),

@@ -152,7 +152,7 @@ if TYPE_CHECKING:
     from sogni.protocol.tool_arguments import validate_tool_arguments
     from sogni.protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
     from sogni.settings import VERSION as __version__  # noqa: N811
-    from sogni.settings import RetryPolicy, Timeouts
+    from sogni.settings import Attribution, RetryPolicy, Timeouts
 
     from .api.account import Account, CurrentAccount
     from .api.chat import Chat, Completions
@@ -202,6 +202,7 @@ __all__ = [
     "AmountRange",
     "ApiClient",
     "ApiError",
+    "Attribution",
     "AudioProjectParams",
     "AuthenticationError",
     "AvailableModel",

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sogni.flows import account, health, sending, signing_in
 from sogni.listening import Listening
 from sogni.models.health import HealthReport
+from sogni.protocol.attribution import check_attribution
 from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.project_state import ProjectState
 from sogni.redaction import redact
-from sogni.settings import AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 
 from .api.account import Account, CurrentAccount
 from .api.low_level import ApiClient
@@ -65,6 +66,7 @@ class SogniClient(Listening):
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
         ca_bundle: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> None:
         """Configure a client.
 
@@ -72,8 +74,9 @@ class SogniClient(Listening):
         SOGNI_REST_ENDPOINT and SOGNI_SOCKET_ENDPOINT when None. The default app id is stable per
         installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
         `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
-        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. Raises
-        `ValidationError` for what cannot be.
+        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. `attribution` tells
+        the service what asks (`Attribution`, transport §14); nothing by default. Raises `ValidationError`
+        for what cannot be.
         """
         settings = resolve(
             os.environ,
@@ -91,6 +94,7 @@ class SogniClient(Listening):
             retry=retry,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            attribution=check_attribution(attribution),
         )
         self._engine = Engine(settings, _handle_of)
         self._supernet: Any = None

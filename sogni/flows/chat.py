@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, LLMCostEstimation, LLMModelInfo
 from ..protocol.answer_format import answer_format
+from ..protocol.attribution import workload
 from ..protocol.chat_estimate import chat_estimate_call, input_tokens, output_tokens, read_chat_estimate
 from ..protocol.chat_request import FIELDS, chat_request, check_names
 from ..protocol.chat_state import ChatState
@@ -64,6 +65,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     def register(state: ClientState, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
         given = {**options, "response_format": form.wire, "tools": tools}
         payload = chat_request(job_id, model, plain, given, state.settings.app_source)
+        payload |= workload(state.settings.attribution, None, job_id)
         chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True
         state.chats[job_id] = chat

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import CostLimitError, ValidationError
 from ..models.params import ProjectParams
+from ..protocol.attribution import workload
 from ..protocol.client_state import ClientState
 from ..protocol.job_state import JobState
 from ..protocol.media_types import sniff
@@ -52,8 +53,9 @@ def create_project(
         yield from _open_sources(kind.uploads(params), sources)
         options = yield from model_options(params.model_id)
         project_id = yield from new_id()
-        app_source = yield from change(lambda state, _: state.settings.app_source)
-        payload = kind.request(params, project_id=project_id, options=options, app_source=app_source)
+        settings = yield from change(lambda state, _: state.settings)
+        payload = kind.request(params, project_id=project_id, options=options, app_source=settings.app_source)
+        payload |= workload(settings.attribution, params.attribution, project_id)
         for group in sources:
             for item, source in group:
                 kind.annotate(payload, item, source.content_type)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from ..errors import ApiError, ProtocolError, SogniConnectionError, SogniTimeoutError
+from ..protocol.attribution import attribution_headers
 from ..protocol.client_state import ClientState
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
 from .refreshing import have_fresh
-from .steps import Flow, change, http, pause
+from .steps import Flow, change, http, new_id, pause
 
 T = TypeVar("T")
 
@@ -33,7 +34,19 @@ def request(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[HttpRepl
     An expired access token is exchanged before; a 401 clears the credentials that were used, save where it
     `keeps_credentials` (transport §4.4, §5.1).
     """
-    return (yield from repeated(call, lambda: _sent(call, keeps_credentials)))
+    told = yield from _attributed(call)
+    return (yield from repeated(call, lambda: _sent(told, keeps_credentials)))
+
+
+def _attributed(call: HttpCall) -> Flow[HttpCall]:
+    """The call with who or what asks, where the service takes that and the client says it (transport §14)."""
+    if call.operation is None:
+        return call
+    attribution = yield from change(lambda state, _: state.settings.attribution)
+    if attribution is None:
+        return call
+    headers = attribution_headers(attribution, call.operation or (yield from new_id()))
+    return evolve(call, headers={**call.headers, **headers})
 
 
 def within(call: HttpCall, left: float | None) -> Flow[HttpCall]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Required, TypedDict
 
 from attrs import field, frozen
 
-from ..settings import Network
+from ..settings import Attribution, Network
 from .base import BillingMode, TokenType, wire
 
 
@@ -39,6 +39,7 @@ class CommonParams:
     - `seed`: of one of the results, an unsigned 32-bit number; the others get seeds of their own.
     - `loras`, `lora_strengths`: ids and their strengths, in the same order; 1.0 when there is none.
     - `token_type`: the token that pays. `billing_mode`: whether a subscription may (projects-5x §2.1).
+    - `attribution`: what asks for this project, field by field instead of what the client says (transport §14).
     - `prompt_expanded`: tells the service whether the prompt has been expanded already; expands nothing.
     """
 
@@ -61,6 +62,7 @@ class CommonParams:
     scheduler: str | None = None
     prompt_expanded: bool | None = None
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None = None
+    attribution: Attribution | Mapping[str, Any] | None = None
 
 
 class CommonFields(TypedDict, total=False):
@@ -85,3 +87,4 @@ class CommonFields(TypedDict, total=False):
     scheduler: str | None
     prompt_expanded: bool | None
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None
+    attribution: Attribution | Mapping[str, Any] | None

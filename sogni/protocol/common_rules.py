@@ -13,6 +13,7 @@ import attrs
 
 from ..models.params import ProjectParams
 from ..settings import NETWORKS
+from .attribution import check_attribution
 from .field_checks import flag, integer, items, number, one_of, optional, refusal, text
 from .world_receipts import world_receipt
 
@@ -61,6 +62,7 @@ def with_right_types(params: P, own: FieldKinds) -> P:
             name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in kinds.choices.items()
         }
     world_receipt(params.world_generation_receipt)
+    check_attribution(params.attribution)
     count = params.number_of_media
     return attrs.evolve(
         params,

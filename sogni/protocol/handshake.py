@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..settings import PROTOCOL_VERSION, VERSION, Network, Settings
+from .attribution import connection_parameters
 
 CLIENT_NAME = f"Sogni/{PROTOCOL_VERSION} (sogni-python) {VERSION}"
 
@@ -19,6 +20,7 @@ def handshake_url(settings: Settings, *, app_id: str, network: Network | str, su
     parameters = [("appId", app_id)]
     if settings.app_source:
         parameters.append(("appSource", settings.app_source))
+    parameters += connection_parameters(settings.attribution)
     if subscriptions:
         flags = json.dumps(dict(subscriptions), separators=(",", ":"))
         parameters.append(("socketEventSubscriptions", flags))

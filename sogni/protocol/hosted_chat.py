@@ -40,7 +40,7 @@ def hosted_chat_call(
         body["sogni_tools"] = tool_family(given["sogni_tools"])
     if given.get("billing_mode"):
         body["billingMode"] = given["billing_mode"]
-    return post("/v1/chat/completions", body, headers=app_source_headers(source), timeout=_limit(timeout))
+    return post("/v1/chat/completions", body, headers=app_source_headers(source), timeout=_limit(timeout), operation="")
 
 
 def hosted_tool_call(
@@ -61,7 +61,7 @@ def hosted_tool_call(
     optional = {"app_source": app_source, "token_type": token_type, "safe_content_filter": safe_content_filter}
     body |= {name: value for name, value in optional.items() if value is not None}
     headers = app_source_headers(app_source)
-    return post("/v1/creative-agent/tools/execute", body, headers=headers, timeout=_limit(timeout))
+    return post("/v1/creative-agent/tools/execute", body, headers=headers, timeout=_limit(timeout), operation="")
 
 
 def _limit(timeout: float | None) -> float:

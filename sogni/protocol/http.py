@@ -52,6 +52,8 @@ class HttpCall:
     """Whether a redirect is followed; else it is the answer."""
     most_bytes: int | None = None
     """How long a body may be; of one that is longer the rest is not read."""
+    operation: str | None = None
+    """The id of the operation that it begins, empty for one without: with it goes who or what asks (transport §14)."""
 
     @property
     def target(self) -> str:

@@ -15,12 +15,16 @@ from ..models.common_params import WorldGenerationReceipt
 from ..models.params import ControlNetParams, ImageProjectParams
 from ..models.segmentation import Sam3Prompt
 from ..models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+from ..settings import Attribution
 from .field_checks import items, refusal
 from .suggestions import did_you_mean
 
 T = TypeVar("T")
 
-_OF_ALL: Mapping[str, type[Any]] = {"world_generation_receipt": WorldGenerationReceipt}
+_OF_ALL: Mapping[str, type[Any]] = {
+    "world_generation_receipt": WorldGenerationReceipt,
+    "attribution": Attribution,
+}
 NESTED: Mapping[type[Any], Mapping[str, type[Any]]] = {
     ImageProjectParams: {**_OF_ALL, "control_net": ControlNetParams, "sam3_prompt": Sam3Prompt},
     VideoProjectParams: {**_OF_ALL, "control_net": VideoControlNetParams},

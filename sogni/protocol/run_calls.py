@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from ..errors import ProtocolError
 from ..models.converter import read, wire_form
 from ..models.runs import ChatRunRecord, MediaContext, RunRuntimeConfig
@@ -35,7 +37,7 @@ def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) 
             *in_context(body.get("media_context")),
         ]
     )
-    return keyed(_RUNS, body, key, source)
+    return evolve(keyed(_RUNS, body, key, source), operation=key)
 
 
 def _run_fields(given: Mapping[str, Any]) -> Any:

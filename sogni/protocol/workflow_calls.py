@@ -86,7 +86,7 @@ def _keyed(path: str, body: Mapping[str, Any], source: str | None, key: str | No
     if key is not None:
         headers["Idempotency-Key"] = header_text("idempotency_key", key)
     sent = {name: value for name, value in body.items() if value is not None}
-    return post(path, sent, headers=headers, repeatable=key is not None)
+    return post(path, sent, headers=headers, repeatable=key is not None, operation="")
 
 
 def workflow_path(workflow_id: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams
-from sogni.protocol.file_names import DEFAULT, check_name, exact_path, paths_in
+from sogni.protocol.file_names import DEFAULT, check_name, exact_path, paths_in, tells_projects_apart
 from sogni.protocol.job_state import JobState
 from sogni.protocol.outbox import Outbox
 from sogni.protocol.project_state import ProjectState
@@ -97,3 +97,11 @@ def test_a_pattern_that_can_be_filled_is_returned() -> None:
 )
 def test_a_path_gets_a_suffix_only_when_it_has_none(path: Any, expected: str) -> None:
     assert expected == str(exact_path(path)(".png"))
+
+
+@pytest.mark.parametrize(
+    ("name", "apart"),
+    [(DEFAULT, True), ("{job_id}", True), ("{index}-{seed}", False), ("one", False), ("{{project_id}}", False)],
+)
+def test_results_of_two_projects_need_something_of_the_project(name: str, apart: bool) -> None:
+    assert tells_projects_apart(name) is apart
