@@ -162,6 +162,9 @@ def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flo
         elif new:
             # The exchange tells that somebody is signed in.
             state.changed_hands()
+            if state.credentials.address is None and state.account.wallet_address is not None:
+                # Only what it is exchanged for says whose a refresh token is; until then it may be somebody else's.
+                state.leave_account()
         return not fresh
 
     exchanged = yield from change(keep)

@@ -107,7 +107,8 @@ class TokenStore:
         """Have the store to oneself, among the programs that ask for this; waits for them.
 
         A refresh token works once: programs that share a store take the pair, and save the one they have then, inside.
-        The lock is a file beside the store, which stays. Raises `SogniTimeoutError` after `timeout` seconds.
+        The lock is a file beside the store, which stays. Waiting for it blocks the thread: of the tasks of a loop, let
+        only one at a time ask for it. Raises `SogniTimeoutError` after `timeout` seconds.
         """
         path = self._file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

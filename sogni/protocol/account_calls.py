@@ -123,7 +123,7 @@ def _reward(raw: Any, provider: str | None) -> Any:
     following = last + frequency if last and frequency is not None and frequency > -1 else None
     return {
         **rest,
-        "id": str(raw.get("id")),
+        "id": None if raw.get("id") is None else str(raw["id"]),
         "claimed": bool(raw.get("claimed")),
         "canClaim": bool(raw.get("canClaim")),
         "lastClaim": None if last is None else _moment(last),

@@ -199,11 +199,7 @@ class ClientState(ProjectFrames, ChatFrames):
         """The new pair is there; it is of no use when somebody else has signed in meanwhile."""
         refresh.finished = True
         self.out.wake(refresh)
-        before = self.credentials.address
         if refresh.turn == self.credentials.turn and self.credentials.use_tokens(token, refresh_token):
-            if self.credentials.address != before:
-                # Whose a refresh token is that came alone, only what it is exchanged for says.
-                self._make_way_for(self.credentials.address)
             self.out.tell(self.auth_listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:

@@ -195,6 +195,7 @@ def test_rewards_have_times_and_reasons() -> None:
         ok({"rewards": 5}),
         ok({"rewards": [5]}),
         ok({"rewards": [{**raw, "lastClaimTimestamp": 1e18}]}),
+        ok({"rewards": [{"title": "without an id"}]}),
     ):
         Stage().fail(ProtocolError, rewards(None), ("GET rest/v4/account/rewards", wrong))
 

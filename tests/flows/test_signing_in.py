@@ -149,8 +149,16 @@ def test_a_pair_of_the_same_account_leaves_its_socket_alone() -> None:
     stage = signed_in().connects()
     stage.state.account.change(wallet_address="0xada")
     new = {"token": token(NOW + 60, addr="0xADA"), "refreshToken": LASTING}
-    stage.play(set_tokens(None, token(NOW + 99)), exchanged(ok(new)), ME)
+    stage.play(set_tokens(token(NOW - 1, addr="0xAdA"), token(NOW + 99)), exchanged(ok(new)), ME)
     assert stage.state.connection.phase == "ready"
+
+
+def test_a_refresh_token_alone_may_be_somebody_elses_until_it_is_exchanged() -> None:
+    """Nothing is asked of the old socket meanwhile."""
+    stage = signed_in().connects()
+    stage.state.account.change(wallet_address="0xada")
+    stage.fail(SogniConnectionError, set_tokens(None, token(NOW + 99)), exchanged(SogniConnectionError("gone")))
+    assert (stage.state.connection.phase, stage.state.account.wallet_address) == ("ended", None)
 
 
 def test_a_refresh_of_ones_own_pair_leaves_its_socket_alone() -> None:
