@@ -50,12 +50,13 @@ class RecordedUpgrade:
 @frozen
 class RecordedFrame:
     """One frame from a client. ``dropped`` tells that the service did not act on it, as it does with frames
-    that arrive before it has sent ``authenticated`` (transport §6.1)."""
+    that arrive before it has sent ``authenticated`` (transport §6.1). ``size`` is that of the message in bytes."""
 
     connection: int
     type: str
     data: Any
     dropped: bool = False
+    size: int = 0
 
 
 @frozen
@@ -88,20 +89,27 @@ def body_without_secrets(body: Any) -> Any:
 
 @define
 class Journal:
-    """The arrivals and violations of one emulator; the newest ``limit`` of each are kept."""
+    """The arrivals and violations of one emulator. The newest ``limit`` of each are kept, and of the arrivals only so
+    many as have ``size_limit`` bytes together: bodies with images are large."""
 
     limit: int = 100_000
+    size_limit: int = 256 * 1024**2
     changed: threading.Condition = field(factory=threading.Condition)
-    _arrivals: deque[Arrival] = field(init=False)
+    _arrivals: deque[tuple[Arrival, int]] = field(factory=deque, init=False)
+    _size: int = field(default=0, init=False)
     _violations: deque[Violation] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._arrivals = deque(maxlen=self.limit)
         self._violations = deque(maxlen=self.limit)
 
     def add(self, arrival: Arrival) -> None:
         with self.changed:
-            self._arrivals.append(arrival)
+            # Noted here: a stream of bytes is counted later, but not kept.
+            size = _size_of(arrival)
+            self._arrivals.append((arrival, size))
+            self._size += size
+            while len(self._arrivals) > self.limit or (self._size > self.size_limit and len(self._arrivals) > 1):
+                self._size -= self._arrivals.popleft()[1]
             self.changed.notify_all()
 
     def violation(self, where: str, message: str) -> None:
@@ -116,7 +124,7 @@ class Journal:
 
     def arrivals(self) -> list[Arrival]:
         with self.changed:
-            return list(self._arrivals)
+            return [arrival for arrival, _ in self._arrivals]
 
     def violations(self) -> list[Violation]:
         with self.changed:
@@ -125,4 +133,11 @@ class Journal:
     def clear(self) -> None:
         with self.changed:
             self._arrivals.clear()
+            self._size = 0
             self._violations.clear()
+
+
+def _size_of(arrival: Arrival) -> int:
+    if isinstance(arrival, RecordedRequest):
+        return 0 if arrival.body is None else arrival.body_size
+    return arrival.size if isinstance(arrival, RecordedFrame) else 0

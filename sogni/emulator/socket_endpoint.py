@@ -177,14 +177,14 @@ class SocketEndpoint:
             except frames.FrameError as problem:
                 self.state.journal.violation("frame", str(problem))
                 continue
-            self._act(connection, frame)
+            self._act(connection, frame, len(message.data))
 
-    def _act(self, connection: Connection, frame: frames.Frame) -> None:
+    def _act(self, connection: Connection, frame: frames.Frame, size: int) -> None:
         early = not connection.greeted
         losable = frame.type in ("jobRequest", "llmJobRequest") and not early
         lost = self.state.faults.take(LostRequest) if losable else None
         dropped = early or lost is not None or connection.ended
-        self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped))
+        self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped, size))
         if early:
             self.state.journal.violation(frame.type, "arrived before authenticated was sent, and was dropped")
         if lost is not None and lost.drop:

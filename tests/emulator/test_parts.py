@@ -128,6 +128,15 @@ def test_the_journal_keeps_the_newest() -> None:
     assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
 
 
+def test_the_journal_forgets_the_oldest_when_bodies_are_large() -> None:
+    journal = Journal(size_limit=100)
+    for number, size in enumerate((10, 60, 30, 20)):
+        journal.add(RecordedFrame(number, "x", None, size=size))
+    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [2, 3]
+    journal.add(RecordedFrame(4, "x", None, size=500))
+    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [4]
+
+
 async def test_a_file_is_made_once_when_it_is_read_and_forgotten_after_a_day(tmp_path: Path) -> None:
     now, made = [0.0], []
 
