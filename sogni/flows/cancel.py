@@ -44,6 +44,9 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
             did_cancel, message = yield from _answered(project_id, timeout)
             timeout = max(0.0, timeout - ((yield from clock()) - began))
     if not did_cancel:
+        tracked = yield from change(lambda state, _: project_id in state.projects)
+        if not tracked and (yield from _is_over(project_id)):
+            return
         raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
 
 

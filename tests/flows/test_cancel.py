@@ -56,8 +56,19 @@ def test_only_true_confirms() -> None:
 
 def test_a_declined_cancellation_can_be_asked_for_again() -> None:
     stage = Stage().connects()
+    stage.project()
     stage.fail(ConflictError, cancel_project(PROJECT), SENT, (ANSWER, answers(False)))
     stage.play(cancel_project(PROJECT), SENT, (ANSWER, answers(True)))
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "canceled", "processing", None])
+def test_a_finished_project_nobody_tracks_is_no_conflict(status: str | None) -> None:
+    stage = Stage().connects()
+    script = [SENT, (ANSWER, answers(False)), (live(), refused(404) if status is None else known(status))]
+    if status in ("processing", None):
+        stage.fail(ConflictError, cancel_project(PROJECT), *script)
+    else:
+        stage.play(cancel_project(PROJECT), *script)
 
 
 def test_without_an_answer_the_project_goes_on() -> None:

@@ -229,6 +229,16 @@ async def test_a_declined_cancellation_leaves_the_project_running(
     assert (await sdk.call(project.wait, timeout=SOON)).status == "completed"
 
 
+async def test_nothing_happens_to_a_finished_project_of_an_earlier_client(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        project = await sdk.create(client)
+        await sdk.call(project.wait, timeout=SOON)
+    async with sdk.client(supernet) as later:
+        await sdk.call(later.projects.cancel, project.id)
+        with pytest.raises(sdk.ConflictError, match="not found"):
+            await sdk.call(later.projects.cancel, "00000000-0000-4000-8000-000000000000")
+
+
 async def test_a_closed_client_says_so(sdk: Sdk, supernet: LocalSupernet) -> None:
     async with sdk.client(supernet) as client:
         supernet.pause_workers()
