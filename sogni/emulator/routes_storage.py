@@ -17,6 +17,8 @@ from .state import State
 from .store import Key
 
 _CHUNK = 256 * 1024
+UPLOAD_LIMIT = 5 * 1024**3
+"""The largest object that can be put in one request, in bytes."""
 _DEFAULT_TYPE = "binary/octet-stream"
 
 
@@ -51,6 +53,8 @@ def _granted(state: State, request: web.Request) -> Key:
 async def _store(state: State, key: Key, request: web.Request) -> web.Response:
     if "api-key" in request.headers or "Authorization" in request.headers:
         state.journal.violation(f"PUT {request.path}", "signed URLs are used without credentials (projects-4.2 §1)")
+    if (request.content_length or 0) > UPLOAD_LIMIT:
+        return storage_error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
     path = state.store.new_path()
     try:
         PASSAGE.get().record.body_size = await _receive(state, path, request)

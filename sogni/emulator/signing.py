@@ -103,5 +103,7 @@ class Signer:
             first = next(iter(self._grants))
             if self._grants[first].until > oldest:
                 return
-            del self._grants[first]
+            key = self._grants.pop(first).key
+            if self._given.get(key) == first:
+                del self._given[key]
             self.archive.delete_grant(first)

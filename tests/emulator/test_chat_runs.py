@@ -327,3 +327,15 @@ def test_a_decision_that_comes_again_with_its_key_changes_nothing(wire: Wire) ->
     assert ended(wire, name)["status"] == "completed"
     assert post(wire, path, body, **{"Idempotency-Key": "mine"}).status_code == 200
     assert post(wire, path, body, **{"Idempotency-Key": "other"}).status_code == 400
+
+
+def test_changed_arguments_stay_within_the_budget(wire: Wire, supernet: LocalSupernet) -> None:
+    budget = {"max_estimated_capacity_units": 1, **PAUSING}
+    name = start(wire, "Draw a picture of a red kite, please.", **budget)
+    details = waiting(wire, name)["waiting"]["details"]
+    body = {"tool_call_id": details["toolCallId"], "decision": "confirm", "overrides": {"numberOfVariations": 16}}
+    body["acceptedCostPreview"] = details["costApprovalPreview"]
+    assert post(wire, f"{RUNS}/{name}/confirm-cost", body).status_code == 200
+    run = ended(wire, name)
+    assert (run["status"], "1 are allowed" in run["failureReason"]) == ("failed", True)
+    assert supernet.projects == []

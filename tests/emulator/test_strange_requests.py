@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.llm.pictures import size_of
+from sogni.emulator.routes_storage import UPLOAD_LIMIT
 from tests.emulator.chatting import MODEL, user
 from tests.emulator.test_chat_runs import RUNS, Stream, ended, start
 from tests.emulator.test_hosted_chat import COMPLETIONS, hosted, post
-from tests.emulator.wire import DEADLINE, Wire
+from tests.emulator.wire import DEADLINE, Wire, new_id
 from tests.emulator.workflows import ROOT, plan, still
 
 TEMPLATES = f"{ROOT}/templates"
@@ -71,6 +74,7 @@ def test_a_template_that_could_not_be_started_is_not_taken(wire: Wire, changes: 
         (RUNS, {"media_context": ["https://example.com/a.png"]}),
         (RUNS, {"runtime_config": "fast"}),
         (RUNS, {"sampling": 5}),
+        (RUNS, {"max_estimated_capacity_units": "few"}),
     ],
 )
 def test_what_should_be_a_list_or_an_object_is_one(wire: Wire, path: str, more: Any) -> None:
@@ -123,3 +127,18 @@ def test_the_size_of_an_image_is_read_from_its_head(format: str, before: int) ->
     exif[0x9286] = "x" * before
     Image.new("RGB", (320, 200)).save(buffer, format, **({"exif": exif} if before else {}))
     assert size_of(f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}") == (320, 200)
+
+
+def test_a_larger_upload_than_storage_takes_is_refused_at_once(wire: Wire) -> None:
+    query = {"imageId": new_id(), "jobId": new_id(), "type": "startingImage", "contentType": "image/png"}
+    url = urlsplit(wire.data("/v1/image/uploadUrl", **query)["uploadUrl"])
+    connection = http.client.HTTPConnection(url.netloc, timeout=DEADLINE)
+    try:
+        connection.putrequest("PUT", f"{url.path}?{url.query}")
+        connection.putheader("Content-Type", "image/png")
+        connection.putheader("Content-Length", str(UPLOAD_LIMIT + 1))
+        connection.endheaders()
+        reply = connection.getresponse()
+        assert (reply.status, b"EntityTooLarge" in reply.read()) == (400, True)
+    finally:
+        connection.close()

@@ -32,22 +32,27 @@ class Fetcher:
 
     state: State
 
-    async def fetch(self, url: str, kind: Kind) -> Media:
-        """Return the file behind a URL, of the kind that is wanted, or raise ``ToolError``."""
+    async def fetch(self, url: str, *kinds: Kind) -> Media:
+        """Return the file behind a URL, of the first of the kinds that it is, or raise ``ToolError``."""
         key = self._own(url)
         if key is None:
             key = await self._data(url) if url[:5].lower() == "data:" else await self._download(url)
         stored = self.state.store.find(key)
         if stored is None:
             raise ToolError("MEDIA_NOT_FOUND", "The storage does not hold the file the URL names")
-        return await self._described(key, stored, kind)
+        for kind in kinds:
+            found = await self._described(key, stored, kind)
+            if found is not None:
+                return found
+        wanted = " or ".join("a video" if kind == "video" else f"an {kind}" for kind in kinds)
+        raise ToolError("INVALID_MEDIA", f"The URL does not hold {wanted}")
 
-    async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media:
+    async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media | None:
         path = await self.state.store.ready(stored)
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self.state.store.executor, probe, path, kind)
         if found is None:
-            raise ToolError("INVALID_MEDIA", f"The URL does not hold {'an' if kind != 'video' else 'a'} {kind}")
+            return None
         media = Media(id=key.item_id or key.role, kind=kind, key=key, mime=stored.content_type or found.mime)
         return evolve(media, width=found.width, height=found.height, duration=found.duration, sound=found.sound)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from PIL import Image
 
 from ..encoding import SAMPLE_RATE, Samples, write_video
@@ -48,7 +48,6 @@ class Film:
     overlap: float = 0.0
     audio: Path | None = None
     dress: Callable[[Image.Image, float], Image.Image] | None = None
-    mute: bool = field(default=False)
 
     @property
     def seconds(self) -> float:
@@ -63,7 +62,7 @@ def write_film(film: Film, path: Path) -> None:
     pictures = _pictures(film, rate, counts, overlap)
     total = sum(counts) - overlap * (len(counts) - 1)
     silent = film.audio is None and all(piece.sound is None for piece in film.pieces)
-    sound = None if silent or film.mute else _sound(film, rate, counts, overlap, total)
+    sound = None if silent else _sound(film, rate, counts, overlap, total)
     write_video(path, pictures, rate, sound, "mp4")
 
 

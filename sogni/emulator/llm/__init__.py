@@ -1,5 +1,5 @@
 """The language side of the emulator: models, requests, answers, and the jobs that bring them to a client.
 
-``state.llm`` holds what the routes and the socket need of it; ``script`` is what tests see of it as
-``supernet.chat``.
+`agent` runs the rounds of a model and its tools, `mind` says what is answered, `socket_jobs` and `chat_runs` carry
+requests out; ``script`` is what tests see of it as ``supernet.chat``. ``language`` puts them together.
 """

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from attrs import field, frozen
 
 from . import tokens
-
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 def _written(given: Any) -> str:

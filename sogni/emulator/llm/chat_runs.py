@@ -245,11 +245,8 @@ class ChatRuns:
 
     async def approve(self, run: ChatRun, calls: list[Called]) -> None:
         """Hold a run until its user agrees to what the tools cost, if that is to be asked."""
-        costs = [await self._cost(run, call) for call in calls]
+        costs = await self._costs(run, calls)
         units = [capacity_units(cost) for cost in costs]
-        limit = run.body.get("max_estimated_capacity_units")
-        if isinstance(limit, int | float) and sum(units) > limit:
-            raise RefusalError(400, f"The tools would take {sum(units)} capacity units, {limit} are allowed")
         if not run.config.get("requireJobConfirmation") or not sum(units):
             return
         usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.asking.token]
@@ -258,6 +255,16 @@ class ChatRuns:
             return
         paid = [(call, number) for call, number in zip(calls, units, strict=True) if number]
         await self._pause(run, [call for call, _ in paid], "cost_approval_required", self._preview(run, paid))
+        # The user may have changed the arguments, but not the budget.
+        await self._costs(run, calls)
+
+    async def _costs(self, run: ChatRun, calls: list[Called]) -> list[Decimal]:
+        """Return what tools would cost; refuse what is over the budget of the run."""
+        costs = [await self._cost(run, call) for call in calls]
+        units, limit = sum(map(capacity_units, costs)), run.body.get("max_estimated_capacity_units")
+        if isinstance(limit, int | float) and units > limit:
+            raise RefusalError(400, f"The tools would take {units} capacity units, {limit} are allowed")
+        return costs
 
     async def _cost(self, run: ChatRun, call: Called) -> Decimal:
         """What a tool would cost; one that cannot work costs nothing and will say why."""

@@ -71,6 +71,9 @@ def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _check_shapes(body: Mapping[str, Any]) -> None:
+    most = body.get("max_estimated_capacity_units")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
+        raise RefusalError(400, "$.max_estimated_capacity_units must be a number from 0 on")
     for key in _OBJECTS:
         if not isinstance(body.get(key), Mapping | None):
             raise RefusalError(400, f"$.{key} must be an object")

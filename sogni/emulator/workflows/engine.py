@@ -160,13 +160,7 @@ class Engine:
         names = ("mediaType", "media_type", "type", "mimeType", "mime_type")
         said = str(next((entry[name] for name in names if entry.get(name)), ""))
         kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if said.startswith(kind)) or KINDS
-        problem = ToolError("INVALID_MEDIA", "The media reference cannot be read")
-        for kind in kinds:
-            try:
-                return await self.tools.fetcher.fetch(str(entry["url"]), kind)
-            except ToolError as found:
-                problem = found
-        raise problem
+        return await self.tools.fetcher.fetch(str(entry["url"]), *kinds)
 
     async def _advance(self, run: Run) -> None:
         """Run the steps, as many at a time as their dependencies allow, until none can begin any more."""
