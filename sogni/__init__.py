@@ -111,6 +111,7 @@ if TYPE_CHECKING:
         HostedWorkflow,
     )
     from .models.params import ControlNetParams, ImageProjectParams
+    from .models.provenance import MaskSelection, Provenance
     from .models.records import JobRecord, ProjectRecord
     from .models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from .models.rewards import Reward
@@ -259,6 +260,7 @@ __all__ = [
     "LLMPreset",
     "LLMRange",
     "LeaderboardEntry",
+    "MaskSelection",
     "MediaContext",
     "MediaReference",
     "ModelOptions",
@@ -276,6 +278,7 @@ __all__ = [
     "ProjectRecord",
     "Projects",
     "ProtocolError",
+    "Provenance",
     "RateLimitError",
     "Reconnecting",
     "Replay",

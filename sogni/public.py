@@ -40,6 +40,7 @@ _HOMES = {
     "models.params": ("ControlNetParams", "ImageProjectParams"),
     "models.segmentation": ("Sam3Box", "Sam3Point", "Sam3Prompt"),
     "models.video_params": ("VideoControlNetParams", "VideoKeyframe", "VideoProjectParams"),
+    "models.provenance": ("MaskSelection", "Provenance"),
     "models.records": ("JobRecord", "ProjectRecord"),
     "models.replays": ("ReplayRecord", "ReplayRecords", "ReplayRecordSummary", "ReplayWriteResult", "RunRecord"),
     "models.hosted_chat": (

@@ -14,6 +14,7 @@ from .errors import ClientClosedError
 from .listening import Listening
 from .models.converter import read, read_time, to_dict
 from .models.events import ErrorData, EtaRange
+from .models.provenance import Provenance
 from .models.snapshots import ProjectSnapshot
 from .protocol.field_checks import refusal
 from .protocol.job_state import JOB_EVENTS, JobState
@@ -109,6 +110,16 @@ class JobView(Listening):
         return self._state.result_url
 
     @property
+    def last_frame_url(self) -> str | None:
+        """Where the last frame of a video is, as an image, when it was asked for (`return_last_frame`)."""
+        return self._state.last_frame_url
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What the service proves of the result: hashes, and what SAM 3 found (projects-5x §14)."""
+        return self._state.provenance
+
+    @property
     def image_url(self) -> str | None:
         """The result, or the preview while there is none."""
         return self._state.result_url or self._state.preview_url
@@ -127,6 +138,16 @@ class JobView(Listening):
     def nsfw_detected(self) -> bool:
         """Whether sensitive media was delivered with a label, the filter being off (projects-5x §13)."""
         return self._state.nsfw_detected
+
+    @property
+    def nsfw_sources(self) -> tuple[str, ...]:
+        """What the content filter objected to: `prompt`, `image`."""
+        return self._state.nsfw_sources
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the content filter keeps the result back."""
+        return self._state.withheld
 
     @property
     def user_canceled(self) -> bool:

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
         HostedWorkflow,
     )
     from sogni.models.params import ControlNetParams, ImageProjectParams
+    from sogni.models.provenance import MaskSelection, Provenance
     from sogni.models.records import JobRecord, ProjectRecord
     from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from sogni.models.rewards import Reward
@@ -260,6 +261,7 @@ __all__ = [
     "LLMPreset",
     "LLMRange",
     "LeaderboardEntry",
+    "MaskSelection",
     "MediaContext",
     "MediaReference",
     "ModelOptions",
@@ -277,6 +279,7 @@ __all__ = [
     "ProjectRecord",
     "Projects",
     "ProtocolError",
+    "Provenance",
     "RateLimitError",
     "Reconnecting",
     "Replay",

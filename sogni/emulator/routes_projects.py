@@ -21,7 +21,7 @@ from .store import Key
 
 Family = Literal["image", "media"]
 
-_RESULTS = ("complete", "preview")
+_RESULTS = ("complete", "preview", "lastFrame")
 _UPLOADS: dict[Family, re.Pattern[str]] = {
     "image": re.compile(
         r"startingImage|cnImage|contextImage([1-9]|1[0-6])|referenceImage(End)?|referenceMask|keyframeImage[1-8]"
@@ -108,6 +108,7 @@ def _family(project: Project | None, role: str) -> Family:
 
 def _download_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:
     project_id, role = _parameter(request, "jobId").upper(), _parameter(request, "type")
+    role = _parameter(request, "artifact") or role
     item = _parameter(request, _ITEM_PARAMETER[family]).upper()
     project = state.projects.find(project_id)
     key = Key(project_id, item if role in _RESULTS else "", role)

@@ -20,6 +20,7 @@ from ..protocol.client_state import ClientState
 from ..protocol.http import get
 from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
+from ..protocol.replay import beside_result
 from ..protocol.resource_ids import path_segment
 from ..protocol.upload_plan import download_url_call, read_signed_url
 from .requests import FAILURES, PASSING, ask_data
@@ -211,6 +212,7 @@ def _completion(
         "nsfwDetected": found.nsfw_detected,
         "userCanceled": found.reason == "artistCanceled",
     }
+    payload = {**beside_result(found), **payload}
     return partial(_done, project, job, payload, url)
 
 

@@ -150,7 +150,8 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
     yield from tell("completed", 100, urls)
     if options.made is not None:
         options.made.add(wanted.media, [job for job in project.job_list() if job.result_url])
-    return succeeded(call, media_content(wanted.media, urls, model, arguments["prompt"]), urls)
+    frames = [job.last_frame_url for job in project.job_list()]
+    return succeeded(call, media_content(wanted.media, urls, model, arguments["prompt"], frames), urls)
 
 
 Teller = Callable[..., Flow[None]]

@@ -18,7 +18,7 @@ from ..protocol.field_checks import refusal
 from ..protocol.http import HttpCall, HttpReply, error_of
 from ..protocol.job_state import JobState
 from ..protocol.tool_media import MOST_BYTES, Remote
-from ..protocol.upload_plan import UploadItem, put_call, read_signed_url, upload_url_call
+from ..protocol.upload_plan import UploadItem, last_frame_call, put_call, read_signed_url, upload_url_call
 from .requests import FAILURES, ask_data, repeated
 from .results import signed_url
 from .steps import Flow, change, download, http, new_id, open_stream, spool, together, upload
@@ -65,6 +65,18 @@ def result_url(job: JobState) -> Flow[str]:
         raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.handle)
     url = yield from signed_url(job.project, job.id)
     yield from change(lambda state, _: job.change(result_url=url))
+    return url
+
+
+def last_frame_url(job: JobState) -> Flow[str]:
+    """The address of the last frame of a video, asked for when it is not known. JobError where there can be none."""
+    if job.last_frame_url:
+        return job.last_frame_url
+    if not job.has_result_media or job.project.kind != "video":
+        why = "withheld by the content filter" if job.withheld else f"a {job.status} {job.project.kind}"
+        raise JobError(f"job {job.id} has no last frame: it is {why}", job=job.handle)
+    url = read_signed_url((yield from ask_data(last_frame_call(job.project.id, job.id))), "downloadUrl")
+    yield from change(lambda state, _: job.change(last_frame_url=url))
     return url
 
 

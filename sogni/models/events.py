@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from attrs import field, frozen
 
 from .base import Model, wire
+from .provenance import Provenance
 
 
 @frozen(kw_only=True)
@@ -64,6 +65,8 @@ class JobEvent(Model):
     steps: int | None = None
     seed: int | None = None
     result_url: str | None = None
+    last_frame_url: str | None = None
+    provenance: Provenance | None = None
     is_nsfw: bool | None = field(default=None, metadata=wire("isNSFW"))
     nsfw_detected: bool | None = None
     nsfw_sources: list[str] | None = None

@@ -48,6 +48,8 @@ class JobRecord(Model):
     update_time: datetime | None = None
     end_time: datetime | None = None
     result_url: str | None = None
+    last_frame_url: str | None = None
+    result: Any = None
     image_url: str | None = None
     image_file: str | None = None
     video_url: str | None = None

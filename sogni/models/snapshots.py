@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from .base import Model, wire
 from .events import ErrorData
+from .provenance import Provenance
 
 
 @frozen(kw_only=True)
@@ -29,6 +30,8 @@ class JobSnapshot(Model):
     user_canceled: bool = False
     preview_url: str | None = None
     result_url: str | None = None
+    last_frame_url: str | None = None
+    provenance: Provenance | None = None
     error: ErrorData | None = None
     positive_prompt: str | None = None
     negative_prompt: str | None = None

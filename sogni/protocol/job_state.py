@@ -11,6 +11,7 @@ from weakref import ref
 
 from ..models.converter import read_time
 from ..models.events import ErrorData, EtaRange
+from ..models.provenance import Provenance
 from ..models.snapshots import JobSnapshot
 from .listeners import Listeners
 
@@ -42,6 +43,7 @@ class JobState:
         "id",
         "is_nsfw",
         "job_index",
+        "last_frame_url",
         "last_progress",
         "negative_prompt",
         "nsfw_detected",
@@ -49,6 +51,7 @@ class JobState:
         "positive_prompt",
         "preview_url",
         "project",
+        "provenance",
         "result_url",
         "retrying",
         "runs_until",
@@ -75,6 +78,8 @@ class JobState:
         self.user_canceled = False
         self.preview_url: str | None = None
         self.result_url: str | None = None
+        self.last_frame_url: str | None = None
+        self.provenance: Provenance | None = None
         self.error: ErrorData | None = None
         self.positive_prompt: str | None = None
         self.negative_prompt: str | None = None
@@ -193,6 +198,8 @@ class JobState:
             user_canceled=self.user_canceled,
             preview_url=self.preview_url,
             result_url=self.result_url,
+            last_frame_url=self.last_frame_url,
+            provenance=self.provenance,
             error=self.error,
             positive_prompt=self.positive_prompt,
             negative_prompt=self.negative_prompt,
@@ -209,8 +216,8 @@ class JobState:
         job = cls(project, snapshot.id, snapshot.step_count)
         for name in (
             "status", "step", "worker_name", "seed", "is_nsfw", "nsfw_detected", "user_canceled", "preview_url",
-            "result_url", "error", "positive_prompt", "negative_prompt", "job_index", "external_progress",
-            "eta_seconds",
+            "result_url", "last_frame_url", "provenance", "error", "positive_prompt", "negative_prompt", "job_index",
+            "external_progress", "eta_seconds",
         ):  # fmt: skip
             setattr(job, name, getattr(snapshot, name))
         job.nsfw_sources = tuple(snapshot.nsfw_sources)

@@ -237,6 +237,8 @@ class ProjectFrames:
             steps=job.step,
             seed=job.seed,
             result_url=job.result_url,
+            last_frame_url=job.last_frame_url,
+            provenance=job.provenance,
             is_nsfw=job.is_nsfw,
             nsfw_detected=job.nsfw_detected,
             nsfw_sources=list(job.nsfw_sources),

@@ -17,6 +17,7 @@ from .job_errors import error_data
 from .job_state import JobState
 from .outbox import Outbox
 from .project_facts import ProjectFacts
+from .provenance import read_provenance
 
 
 class ProjectState(ProjectFacts):
@@ -244,6 +245,8 @@ class ProjectState(ProjectFacts):
             step=(job.step_count or job.step) if step is None else step,
             seed=job.seed if seed is None else seed,
             result_url=url,
+            last_frame_url=_text(payload.get("lastFrameUrl")),
+            provenance=read_provenance(payload),
             is_nsfw=bool(payload.get("triggeredNSFWFilter")),
             nsfw_detected=bool(payload.get("nsfwDetected")),
             nsfw_sources=tuple(filter(_text, sources)) if isinstance(sources, list) else (),

@@ -5,6 +5,7 @@ Called by the recovery flows. Nothing is downgraded: a job that ended here stays
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..models.records import JobRecord, ProjectRecord
@@ -74,6 +75,7 @@ def _frames(
 ) -> list[tuple[str, dict[str, Any]]]:
     if job.status == "jobCompleted":
         result = {
+            **beside_result(job),
             **ids,
             "performedStepCount": job.performed_steps,
             "lastSeed": None if job.seed_used is None else str(job.seed_used),
@@ -93,6 +95,12 @@ def _frames(
         started = [] if phase == "processing" else [("jobState", _begun("jobStarted", job, ids, known))]
         return [*started, ("jobProgress", {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count})]
     return []
+
+
+def beside_result(job: JobRecord) -> dict[str, Any]:
+    """What a record says beside the result, as a frame says it."""
+    told = job.result if isinstance(job.result, Mapping) else {}
+    return {**told, "lastFrameUrl": job.last_frame_url}
 
 
 def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Any
 from uuid import UUID
@@ -38,9 +38,15 @@ def failed(call: ToolCall, error: str) -> ToolExecutionResult:
     )
 
 
-def media_content(kind: str, urls: list[str], model: str, prompt: str) -> str:
-    """What a model reads about media that were made; the keys in the order of tools §4.3."""
-    return json_text({"success": True, "media_type": kind, "urls": urls, "model": model, "prompt": prompt})
+def media_content(
+    kind: str, urls: list[str], model: str, prompt: str, last_frame_urls: Sequence[str | None] = ()
+) -> str:
+    """What a model reads about media that were made; the keys in the order of tools §4.3.
+
+    `last_frame_urls`: one for each job, None where it has none; not told when there is none at all.
+    """
+    frames = {"lastFrameUrls": list(last_frame_urls)} if any(last_frame_urls) else {}
+    return json_text({"success": True, "media_type": kind, "urls": urls, **frames, "model": model, "prompt": prompt})
 
 
 def value_text(value: Any) -> str:

@@ -263,6 +263,11 @@ def download_url_call(
     )
 
 
+def last_frame_call(project_id: str, job_id: str) -> HttpCall:
+    """The call for the address of a video's last frame (projects-5x §8)."""
+    return signed_url_call("media", "downloadUrl", jobId=project_id, id=job_id, type="complete", artifact="lastFrame")
+
+
 def _media_type(kind: str, output_format: str | None) -> str | None:
     if kind == "video":
         return None

@@ -78,6 +78,14 @@ class Job(JobView):
         """
         return await self._host().run(transfers.result_url(self._state))  # type: ignore[no-any-return]
 
+    async def get_last_frame_url(self) -> str:
+        """The URL of the last frame of a video, as an image; asked for when it is not known.
+
+        The service has one where `return_last_frame` was asked for. Raises `JobError` when the job is no
+        completed video, `NotFoundError` when there is none.
+        """
+        return await self._host().run(transfers.last_frame_url(self._state))  # type: ignore[no-any-return]
+
     async def get_result_data(self) -> bytes:
         """The bytes of the result, all in memory; `save` and `open` stream.
 

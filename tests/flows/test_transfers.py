@@ -17,6 +17,7 @@ from sogni.errors import (
     SogniConnectionError,
 )
 from sogni.flows.transfers import (
+    last_frame_url,
     open_result,
     result_data,
     result_url,
@@ -218,3 +219,41 @@ def test_addresses_are_written_in_their_order() -> None:
     assert Stage().play(flow, (f"save {OLD}", FILE), (f"save {NEW}", FILE)) == [FILE, FILE]
     assert asked == [0, 1]
     Stage().fail(NotFoundError, save_addresses([OLD], path_of), (f"save {OLD}", refused(404)))
+
+
+# -- the last frame of a video -----------------------------------------------------
+
+FRAME = f"GET rest/v1/media/downloadUrl?jobId={PROJECT}&id={JOB}&type=complete&artifact=lastFrame"
+
+
+def film(stage: Stage, **changes: Any) -> Any:
+    job = stage.finished_job(**changes)
+    job.project.kind = "video"
+    return job
+
+
+def test_a_known_last_frame_is_not_asked_for() -> None:
+    stage = Stage()
+    assert stage.play(last_frame_url(film(stage, last_frame_url="u"))) == "u"
+
+
+def test_a_last_frame_is_asked_for_once() -> None:
+    stage = Stage()
+    job = film(stage)
+    assert stage.play(last_frame_url(job), (FRAME, ok({"downloadUrl": NEW}))) == NEW
+    assert stage.play(last_frame_url(job)) == NEW
+
+
+def test_a_video_that_has_none_says_so() -> None:
+    stage = Stage()
+    stage.fail(NotFoundError, last_frame_url(film(stage)), (FRAME, refused(404)))
+
+
+def test_only_a_video_that_is_there_has_a_last_frame() -> None:
+    stage = Stage()
+    for job, why in (
+        (stage.finished_job(), "a completed image"),
+        (film(stage, status="failed"), "a failed video"),
+        (film(stage, is_nsfw=True), "withheld by the content filter"),
+    ):
+        assert stage.fail(JobError, last_frame_url(job)).message == f"job {JOB} has no last frame: it is {why}"

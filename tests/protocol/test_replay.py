@@ -199,3 +199,10 @@ def test_a_canceled_job_does_not_fail_a_project_of_one(status: str) -> None:
     project = replayed(status=status, imageCount=1, completedWorkerJobs=[ended])
     expected = "canceled" if status == "cancelled" else "pending"
     assert ([j.status for j in project.job_list()], project.status, project.error) == (["canceled"], expected, None)
+
+
+def test_a_record_also_tells_the_last_frame_and_where_a_result_comes_from() -> None:
+    told = {"resultUrl": "u", "lastFrameUrl": "f", "result": {"sha256": "AB" * 32, "imgID": "OTHER"}}
+    project = replayed(status="progress", workerJobs=[job("i1", "jobCompleted", **told)])
+    (found,) = project.job_list()
+    assert (found.id, found.last_frame_url, found.provenance.sha256) == ("I1", "f", "ab" * 32)

@@ -33,6 +33,9 @@ class Week:
 
 def test_a_success() -> None:
     content = media_content("image", ["https://x/é.png"], "m", "a kite")
+    frames = media_content("video", ["u", "v"], "m", "a kite", [None, "f"])
+    assert '"urls":["u","v"],"lastFrameUrls":[null,"f"],"model"' in frames
+    assert media_content("image", ["https://x/é.png"], "m", "a kite", [None]) == content
     result = succeeded(CALL, content, ["https://x/é.png"])
     assert content == '{"success":true,"media_type":"image","urls":["https://x/é.png"],"model":"m","prompt":"a kite"}'
     assert to_dict(result) == {

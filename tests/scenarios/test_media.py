@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
@@ -276,3 +277,30 @@ async def test_an_unpickled_video_project_is_what_it_was(sdk: Sdk, client: Any, 
     attached = await sdk.call(client.projects.attach, again)
     (path,) = await sdk.call(attached.save, tmp_path)
     assert path.suffix == ".mp4"
+
+
+async def test_the_last_frame_of_a_video_is_an_image(sdk: Sdk, client: Any) -> None:
+    """Seedance 2.5 gives it beside the video (projects-5x §8)."""
+    heard: list[Any] = []
+    client.projects.on("job", lambda event: heard.append(event))
+    project = await film(
+        sdk, client, "seedance-2-5", return_last_frame=True, duration=4, token_type="spark", number_of_media=1
+    )
+    await sdk.call(project.wait, timeout=SOON)
+    (job,) = project.jobs
+    url = await sdk.call(job.get_last_frame_url)
+    assert url == job.last_frame_url
+    with Image.open(io.BytesIO(requests.get(url, timeout=SOON).content)) as image:
+        assert image.format == "PNG"
+    again = pickle.loads(pickle.dumps(project)).jobs[0]
+    assert (again.last_frame_url, job.is_withheld, job.nsfw_sources, job.provenance) == (url, False, (), None)
+    await until(lambda: [it for it in heard if it.type == "completed"])
+    assert [it.last_frame_url for it in heard if it.type == "completed"] == [url]
+
+
+async def test_a_video_whose_last_frame_was_not_asked_for_has_none(sdk: Sdk, client: Any) -> None:
+    project = await film(sdk, client)
+    await sdk.call(project.wait, timeout=SOON)
+    assert project.jobs[0].last_frame_url is None
+    with pytest.raises(sdk.NotFoundError):
+        await sdk.call(project.jobs[0].get_last_frame_url)
