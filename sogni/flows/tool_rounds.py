@@ -6,7 +6,9 @@ did is told to the model in the next one. Calls that fail are told, too; only th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -17,6 +19,7 @@ from ..models.chat_options import ToolFields
 from ..models.tools import ToolRound
 from ..protocol.chat_request import FIELDS, check_names
 from ..protocol.chat_state import ChatState
+from ..protocol.client_state import ClientState
 from ..protocol.field_checks import integer, refusal
 from ..protocol.tool_functions import tools_given
 from ..protocol.tool_history import made_in, turns_of, wants_tools
@@ -53,6 +56,8 @@ class ToolRounds:
         self.when_done: Callable[[ChatCompletionResult], None] | None = None
         """Called once, under the state lock, with the answer after the last round."""
         self.state: ChatState
+        self._unread: deque[ChatState] = deque()
+        """The jobs whose chunks have not all been read, in their order."""
         self.left = False
         self._at_work = False
         """Whether a reader executes the tools of a round; others wait for it."""
@@ -66,14 +71,14 @@ class ToolRounds:
 
     def next_chunks(self, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
         """All chunks that have arrived, of whichever round; between rounds the tools run. Empty at the end."""
-        while self.final_result is None:
-            state = yield from self._under_way(timeout)
+        while (state := (yield from self._to_read(timeout))) is not None:
             chunks = yield from self._kept(next_chunks(state, timeout))
             if chunks or self.left:
                 return chunks
             answer = state.final_result
             assert answer is not None  # a failure was raised
             yield from self._follow(state, answer)
+            yield from change(partial(self._was_read, state))
         return []
 
     def whole_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
@@ -86,6 +91,24 @@ class ToolRounds:
             yield from self._follow(state, answer)
         return self.final_result
 
+    def _to_read(self, timeout: float | None) -> Flow[ChatState | None]:
+        """The job whose chunks come next, also when another reader has gone on from it; None after the last."""
+
+        def found(_: ClientState) -> tuple[ChatState | None] | None:
+            if self._unread or self.left:
+                return (self._unread[0] if self._unread else self.state,)
+            if self.final_result is not None:
+                return (None,)
+            self._check_stopped()
+            return None
+
+        words = f"the tools that chat job {self.state.id} calls"
+        return (yield from until((self,), found, timeout=timeout, phase="run", waiting_for=words))[0]
+
+    def _was_read(self, state: ChatState, *_: Any) -> None:
+        if self._unread and self._unread[0] is state:
+            self._unread.popleft()
+
     def _under_way(self, timeout: float | None) -> Flow[ChatState]:
         """The job of the round under way, once nobody else executes tools. What has stopped the rounds."""
         yield from until(
@@ -95,9 +118,12 @@ class ToolRounds:
             phase="run",
             waiting_for=f"the tools that chat job {self.state.id} calls",
         )
+        self._check_stopped()
+        return self.state
+
+    def _check_stopped(self) -> None:
         if self._stopped is not None and not self._at_work:
             raise self._error(*self._stopped)
-        return self.state
 
     def _error(self, kind: type[ChatError], words: str) -> ChatError:
         """A new error for one reader."""
@@ -115,6 +141,7 @@ class ToolRounds:
 
     def _ask(self) -> Flow[None]:
         self.state = yield from self._kept(begin_completion(self._model, self._messages, self._options))
+        self._unread.append(self.state)
 
     def _kept(self, flow: Flow[T]) -> Flow[T]:
         """A flow whose ChatError tells what tools did before: that was paid for."""
@@ -141,6 +168,7 @@ class ToolRounds:
             raise failure
 
     def _begins(self, state: ChatState) -> bool:
+        self._check_stopped()
         mine = state is self.state and not self._at_work and self.final_result is None
         self._at_work = self._at_work or mine
         return mine

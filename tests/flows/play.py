@@ -119,6 +119,7 @@ class Stage:
         self.now = NOW
         self.seconds = 100.0
         self.frames: list[tuple[str, Any]] = []
+        self.calls: list[HttpCall] = []
         self.sources: list[Source] = []
         self.topics: list[Any] = []
         self._ids = 0
@@ -284,6 +285,8 @@ class Stage:
                 return found if found is not None else self._waited(step)
             case steps.WriteFrame():
                 return self._written(step)
+            case steps.Http(call):
+                self.calls.append(call)
         return self._answer(step)
 
     def _answer(self, step: Step) -> Any:

@@ -17,7 +17,7 @@ from sogni.flows.requests import PASSING, ask, ask_bare, ask_data, ask_for, paus
 from sogni.models.account import AccountInfo
 from sogni.models.catalogue import SizePreset
 from sogni.protocol.http import HttpCall, HttpReply, get, post
-from sogni.settings import RetryPolicy
+from sogni.settings import Attribution, RetryPolicy
 from tests.flows.play import Stage, bare, ok, refused
 
 READ = "GET rest/v1/thing"
@@ -131,3 +131,14 @@ def test_a_refusal_shows_no_key_that_was_given_up_meanwhile() -> None:
 
     error = stage.fail(ApiError, request_done(post("/v1/thing")), ("POST rest/v1/thing", given_up))
     assert error.message == "***"
+
+
+@pytest.mark.parametrize(("operation", "told"), [("", "ID-1"), ("run-7", "run-7")])
+def test_what_asks_is_told_where_the_service_takes_it(operation: str, told: str) -> None:
+    """transport §14."""
+    stage = Stage(attribution=Attribution(workload_kind="direct"))
+    call = post("/v1/thing", headers={"Idempotency-Key": "k"}, operation=operation)
+    stage.play(request(call), ("POST rest/v1/thing", ok()))
+    stage.play(request(THING), (READ, ok()))
+    asked, plain = [it.headers for it in stage.calls]
+    assert (asked["X-Sogni-Operation-Id"], asked["Idempotency-Key"], plain) == (told, "k", {})

@@ -295,3 +295,45 @@ def test_a_stream_that_is_left_while_tools_run_asks_no_more(stage: Stage) -> Non
     assert rounds is not None
     stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
     assert (stage.play(rounds.next_chunks()), len(rounds.history), len(stage.frames)) == ([], 1, 1)
+
+
+def test_no_chunk_is_lost_when_the_answer_is_read_elsewhere(stage: Stage) -> None:
+    """A thread that waits for the result is faster than the one that iterates."""
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}), SENT)
+    assert rounds is not None
+    first = {"content": "let me see", **calls("mine", "{}")}
+    stage.play(rounds.whole_answer(9), answer(1, first), SENT, answer(2, {"content": "There is "}, says("nothing.")))
+    chunks = [stage.play(rounds.next_chunks()) for _ in range(3)]
+    assert [[one.content for one in some] for some in chunks] == [["let me see"], ["There is ", "nothing."], []]
+
+
+def test_who_iterates_while_another_executes_tools_waits_for_the_next_round(stage: Stage) -> None:
+    inside: list[Any] = []
+
+    def reads_too(_: Any) -> str:
+        inside.append(stage.play_inside(rounds.next_chunks(5)))
+        wait = "until the tools that chat job ID-1 calls (run, 5 s)"
+        stage.play_inside(rounds.next_chunks(5), (wait, STOP))
+        return "x"
+
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": reads_too}), SENT)
+    assert rounds is not None
+    result = stage.play(rounds.whole_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
+    assert [len(chunks) for chunks in inside] == [1]
+    assert [one.content for one in stage.play(rounds.next_chunks())] == ["done"] == [result.content]
+
+
+def test_of_two_who_have_read_a_round_to_its_end_one_goes_on(stage: Stage) -> None:
+    """The other finds it read already."""
+
+    def ends_and_is_read(stage: Stage) -> None:
+        tells(1, calls("mine", "{}"))(stage)
+        assert len(stage.play_inside(rounds.next_chunks(9))) == 1
+        assert [one.content for one in stage.play_inside(rounds.next_chunks(9), SENT, last)] == ["done"]
+
+    _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}), SENT)
+    assert rounds is not None
+    last = ("until an answer (job ID-2) (run, 9 s)", tells(2, says("done")))
+    waits = ("until an answer (job ID-1) (run, 8 s)", ends_and_is_read)
+    assert stage.play(rounds.next_chunks(8), waits) == []
+    assert rounds.final_result is not None
