@@ -21,7 +21,7 @@ from sogni.models.catalogue import SizePreset, SupportedModel
 from sogni.models.params import ImageProjectParams
 from sogni.protocol.client_state import ClientState
 from sogni.protocol.connection import Closed
-from sogni.protocol.http import HttpReply
+from sogni.protocol.http import HttpCall, HttpReply
 from sogni.protocol.job_state import JobState
 from sogni.protocol.project_state import ProjectState
 from sogni.settings import Settings
