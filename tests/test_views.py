@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from sogni.errors import ClientClosedError
+from sogni.job_view import JobView
 from sogni.listening import Listening
 from sogni.models.events import ErrorData, EtaRange
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.outbox import Outbox
 from sogni.protocol.project_state import ProjectState
-from sogni.views import JobView, ProjectView, host_of
+from sogni.views import ProjectView, host_of
 
 URL = "https://h/r?X-Amz-Signature=s"
 

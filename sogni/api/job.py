@@ -8,12 +8,13 @@ from typing import Any, BinaryIO
 
 from ..display import job_html
 from ..flows import enhance, transfers
+from ..job_view import JobView
 from ..models.base import TokenType
 from ..models.events import ErrorData
 from ..protocol.enhancement import EnhancementStrength
 from ..protocol.file_names import exact_path
 from ..protocol.project_state import ProjectState
-from ..views import JobView, host_of
+from ..views import host_of
 
 
 class EnhancedImage:

@@ -21,12 +21,12 @@ from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..flows import steps
 from ..flows.asking import ask, out_of_time, topics_of
 from ..flows.background import flow_of
-from ..flows.steps import Flow, Pause, Step, Until
+from ..flows.steps import Flow, Step, Until
 from ..machine.app_slots import AppSlot, acquire_app_id
 from ..machine.cookies import Cookies
 from ..machine.sources import open_source
 from ..protocol.chores import Chore
-from ..protocol.client_state import CLOSED, SOCKET, ClientState
+from ..protocol.client_state import SOCKET, ClientState
 from ..protocol.connection import Closed, ReaderMove
 from ..protocol.frames import encode_frame
 from ..redaction import install_filter
@@ -35,6 +35,7 @@ from . import lifecycle
 from .chores import Chores
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
+from .pausing import jittered, pause
 from .user_code import call_user_code
 from .waiting import Deadline, Waker, wait_turn
 
@@ -69,7 +70,7 @@ class Engine:
         self.state = ClientState(self.settings, self.settings.app_id or "")
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
-        self._chores = Chores(lambda: _performer(reference), _jittered)
+        self._chores = Chores(lambda: _performer(reference), jittered)
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._waker = Waker()
@@ -373,24 +374,6 @@ def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker, slots: list[Ap
     _release(slots)
 
 
-def _jittered(step: Pause) -> float:
-    return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)
-
-
-def _pause(engine: Engine, step: Pause) -> None:
-    """Wait in this thread; the end of the client ends it."""
-    signal = threading.Event()
-    with engine.lock:
-        engine.state.wakers.add(CLOSED, signal)
-    try:
-        deadline = Deadline(_jittered(step))
-        while not deadline.over and not signal.is_set():
-            wait_turn(signal, deadline.left())
-    finally:
-        with engine.lock:
-            engine.state.wakers.remove(CLOSED, signal)
-
-
 _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Http: lambda engine, step: engine.http.send(step.call),
     steps.WriteFrame: Engine._write_frame,
@@ -401,7 +384,7 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: lambda engine, step: open_source(step.name, step.value),
-    steps.Pause: _pause,
+    steps.Pause: pause,
     steps.Change: Engine._change,
     steps.Until: Engine._until,
     steps.Connect: Engine._connect,

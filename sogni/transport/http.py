@@ -23,12 +23,12 @@ from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import ca_bundle_for, proxy_for
 from ..machine.sources import MediaSource, finished_spool, spool
-from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, shown_host, told_too_long
+from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, shown_host, told_too_long
 from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
-from ..redaction import redact
 from ..settings import TRANSFER_CHUNK, Settings
 from .connections import Adapter, Connections
 from .event_bodies import EventBody
+from .http_errors import http_error
 from .streams import ResponseStream
 
 _REPLY_LIMIT = 8 * 1024 * 1024
@@ -189,7 +189,7 @@ class Http:
                 return ResponseStream(
                     response,
                     lambda: _close(session),
-                    lambda error: _failed(call, response.url, error, self._settings),
+                    lambda error: http_error(call, response.url, error, self._settings),
                 )
             with self._ending(call, response):
                 reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
@@ -223,7 +223,7 @@ class Http:
             body = EventBody(
                 response,
                 lambda: _close(session),
-                lambda error: _failed(call, response.url, error, self._settings),
+                lambda error: http_error(call, response.url, error, self._settings),
             )
             self._bodies.add(body)
         return body
@@ -302,7 +302,7 @@ class Http:
         return ClientClosedError(f"the client was closed while {shown_host(url)} was answering")
 
     def _failed(self, call: HttpCall, url: str, error: Exception) -> SogniError:
-        return self._failed_by_closing(url) if self._closed else _failed(call, url, error, self._settings)
+        return self._failed_by_closing(url) if self._closed else http_error(call, url, error, self._settings)
 
 
 _ABANDONED: list[Http] = []
@@ -372,32 +372,3 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 def _reply(response: requests.Response, body: bytes) -> HttpReply:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return HttpReply(status=response.status_code, headers=headers, body=body, url=response.url)
-
-
-def _failed(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
-    """Our error for one of the library's; it names host and cause, never a query or a header.
-
-    Raised `from None`: the library's own words hold the whole address.
-    """
-    if isinstance(error, requests.ConnectTimeout):
-        return no_connection(url, settings.timeouts.connect)
-    if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
-        return no_answer(call, url, limit_of(call, settings.timeouts))
-    return SogniConnectionError(f"cannot reach {shown_host(url)}: {_cause(error)}")
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason in a chain of wrapped errors."""
-    seen: BaseException = error
-    for _ in range(8):
-        inner = getattr(seen, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        inner = inner or seen.__cause__
-        if inner is None or inner is seen:
-            break
-        seen = inner
-    if isinstance(seen, OSError) and seen.strerror:
-        return seen.strerror
-    text = str(seen.args[0]) if seen.args else type(seen).__name__
-    return redact(text.rpartition(": ")[2] or text)

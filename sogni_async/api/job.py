@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sogni.flows import enhance, transfers
+from sogni.job_view import JobView
 from sogni.models.base import TokenType
 from sogni.models.events import ErrorData
 from sogni.protocol.enhancement import EnhancementStrength
 from sogni.protocol.file_names import exact_path
 from sogni.protocol.project_state import ProjectState
-from sogni.views import JobView, host_of
+from sogni.views import host_of
 
 from ..transport.streams import AsyncBinaryIO
 

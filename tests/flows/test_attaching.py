@@ -9,7 +9,7 @@ import pytest
 from sogni.errors import AuthenticationError, ConnectionRejectedError, NotFoundError, ValidationError
 from sogni.flows.attaching import attach, poll
 from sogni.protocol import chores
-from sogni.views import restored_state
+from sogni.protocol.restored_state import restored_state
 from tests.flows.play import JOB, MODEL, PROJECT, Stage, bare, refused
 from tests.flows.test_recovery import known, live, old_project, record_of, unknown
 
