@@ -10,7 +10,6 @@ import socket
 import threading
 import weakref
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -24,6 +23,11 @@ class Connections:
     def __init__(self) -> None:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self.pools = {
+            "http": _pool(HTTPConnectionPool, HTTPConnection, self),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self),
+        }
+        """The classes of pools whose connections are noted here, by scheme."""
         self.ended = False
 
     def note(self, made: Any) -> None:
@@ -50,10 +54,7 @@ class Adapter(HTTPAdapter):
     """An adapter whose connections are noted."""
 
     def __init__(self, connections: Connections) -> None:
-        self._pools: Any = {
-            "http": partial(_PlainPool, connections),
-            "https": partial(_SecurePool, connections),
-        }
+        self._pools = connections.pools
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -68,43 +69,12 @@ class Adapter(HTTPAdapter):
         return manager
 
 
-class _Plain(HTTPConnection):
-    noted_by: Connections
+def _pool(pool: Any, connection: Any, connections: Connections) -> Any:
+    """A class of pools whose connections are noted when they are opened."""
 
-    def connect(self) -> None:
-        super().connect()
-        self.noted_by.note(self.sock)
+    def connect(self: Any) -> None:
+        connection.connect(self)
+        connections.note(self.sock)
 
-
-class _Secure(HTTPSConnection):
-    noted_by: Connections
-
-    def connect(self) -> None:
-        super().connect()
-        self.noted_by.note(self.sock)
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-    def __init__(self, connections: Connections, *args: Any, **options: Any) -> None:
-        self._connections = connections
-        super().__init__(*args, **options)
-
-    def _new_conn(self) -> Any:
-        made: Any = super()._new_conn()
-        made.noted_by = self._connections
-        return made
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
-
-    def __init__(self, connections: Connections, *args: Any, **options: Any) -> None:
-        self._connections = connections
-        super().__init__(*args, **options)
-
-    def _new_conn(self) -> Any:
-        made: Any = super()._new_conn()
-        made.noted_by = self._connections
-        return made
+    noted = type(connection.__name__, (connection,), {"connect": connect})
+    return type(pool.__name__, (pool,), {"ConnectionCls": noted})
