@@ -24,6 +24,9 @@ def pause(engine: Engine, step: Pause) -> None:
     signal = threading.Event()
     with engine.lock:
         engine.state.wakers.add(CLOSED, signal)
+        if engine.closed:
+            # Closed since the step was begun: everybody who waited then has been woken already.
+            signal.set()
     try:
         deadline = Deadline(jittered(step))
         while not deadline.over and not signal.is_set():

@@ -23,15 +23,15 @@ from sogni.errors import (
     SogniTimeoutError,
 )
 from sogni.flows import chat, sending
-from sogni.flows.steps import change, clock, new_id, pause, together, write_frame
+from sogni.flows.steps import Pause, change, clock, new_id, pause, together, write_frame
 from sogni.protocol import connection
 from sogni.protocol.chat_request import DEFAULT_MODEL
 from sogni.protocol.chat_state import ChatState
-from sogni.protocol.client_state import ClientState
+from sogni.protocol.client_state import CLOSED, ClientState
 from sogni.protocol.connection import Closed
 from sogni.settings import Settings, Timeouts
 from sogni.transport import engine as engines
-from sogni.transport import reader
+from sogni.transport import pausing, reader
 from sogni.transport.engine import Engine
 from tests.transport.peers import SOON, Called, forever, phase
 
@@ -259,6 +259,7 @@ def test_when_the_reader_fails_no_waiter_hangs(
 def test_closing_ends_threads_and_waits(supernet: LocalSupernet) -> None:
     engine = connect(engine_of(supernet))
     waits = [Called(lambda: engine.run(forever())), Called(lambda: engine.run(pause(600)))]
+    supernet.wait_for(lambda: all(waited_for(engine, topic) for topic in ("nothing", CLOSED)))
     engine.close()
     assert [type(wait.ended().error) for wait in waits] == [ClientClosedError, type(None)]
     assert (engine.closed, live("sogni-reader")) == (True, [])
@@ -267,6 +268,19 @@ def test_closing_ends_threads_and_waits(supernet: LocalSupernet) -> None:
         engine.run(clock())
     assert engine.run(change(lambda state, _: state.closed))
     supernet.wait_for(lambda: not supernet.connection_count)
+
+
+def test_a_pause_that_begins_while_the_client_closes_is_over(supernet: LocalSupernet) -> None:
+    engine = engine_of(supernet)
+    engine.close()
+    assert Called(lambda: pausing.pause(engine, Pause(600, 0))).ended().error is None
+    assert not waited_for(engine, CLOSED)
+
+
+def waited_for(engine: Engine, topic: Any) -> bool:
+    """Whether somebody waits for a topic."""
+    with engine.lock:
+        return topic in engine.state.wakers._by_topic
 
 
 def test_closing_does_not_wait_for_a_handshake_that_hangs(
