@@ -134,7 +134,6 @@ class Batch:
 
     def _next(self, request: BatchRequest) -> BatchItem | None:
         """Go on with a request, or begin it; the item of one that is refused."""
-        project: Project | None = None
         try:
             project = self._begun_before(request)
             if project is None:

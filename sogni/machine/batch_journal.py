@@ -17,6 +17,9 @@ from attrs import field, frozen
 from ..errors import ConflictError, ValidationError
 from .file_lock import lock, unlock
 
+_BEGINNING = b'{"service": '
+"""Of every line, also of one that was not finished: what begins otherwise is somebody's file, and stays as it is."""
+
 
 @frozen(kw_only=True)
 class Entry:
@@ -85,20 +88,22 @@ class BatchJournal:
         self._descriptor, self._locked = held, True
 
     def _read(self) -> None:
-        text = self.path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), 1):
+        *lines, torn = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
             try:
                 self._apply(**json.loads(line))
             except (ValueError, TypeError) as error:
-                raise ValidationError(
-                    f"{self.path} is not the journal of a batch: line {number} cannot be read",
-                    field="journal",
-                    value=str(self.path),
-                ) from error
+                raise self._no_journal(number) from error
+        if not (torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)):
+            raise self._no_journal(len(lines) + 1)
         # The process was killed while it wrote the rest; nothing had been done yet.
+        whole = b"".join(line + b"\n" for line in lines)
         os.ftruncate(self._descriptor, len(whole))
         os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def _no_journal(self, number: int) -> ValidationError:
+        words = f"{self.path} is not the journal of a batch: line {number} cannot be read"
+        return ValidationError(words, field="journal", value=str(self.path))
 
     def _apply(self, service: str, request: str, project: str | None = None, files: Iterable[str] = ()) -> None:
         saved = tuple(self.path.parent / name for name in files)

@@ -92,6 +92,26 @@ def test_another_file_is_neither_used_nor_changed(path: Path, line: str) -> None
         raise AssertionError
 
 
+@pytest.mark.parametrize("text", ["a fox", '{"service"; "x"', " "])
+def test_another_file_of_one_unfinished_line_stays_as_it_is(path: Path, text: str) -> None:
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ValidationError, match="line 1 cannot be read"), journal(path):
+        raise AssertionError
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"serv', b'{"service": "https://e'])
+def test_a_line_may_be_torn_anywhere(path: Path, torn: bytes) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+    kept = path.read_bytes()
+    path.write_bytes(kept + torn)
+    with journal(path) as second:
+        assert second["a"] == Entry(project="A")
+    assert path.read_bytes() == kept
+
+
 def test_two_batches_do_not_share_a_journal(path: Path) -> None:
     with journal(path), pytest.raises(ConflictError, match="another batch"), journal(path):
         raise AssertionError
