@@ -22,11 +22,12 @@ from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
 from ..protocol.tool_media import Remote
 from ..protocol.upload_plan import UploadItem
+from .cancel import cancel_frame
 from .catalogue import model_options
 from .estimates import DEFAULT_TOKEN, estimate_params
 from .requests import FAILURES
 from .sending import send_frame
-from .steps import Flow, change, compute, new_id, open_media
+from .steps import Flow, change, compute, new_id, open_media, write_frame
 from .transfers import fetch_address, spool_result, upload_media
 
 Sources = list[list[tuple[UploadItem, Any]]]
@@ -37,11 +38,14 @@ def create_project(
     fields: Mapping[str, Any],
     max_cost: Any = None,
     announce: Callable[[str], None] | None = None,
+    *,
+    unattended: bool = False,
 ) -> Flow[ProjectState]:
     """Check, upload and send a project; returns it once its request was written.
 
     `announce` is called with the project's id before anything of it is sent. ValidationError, TypeError,
-    CostLimitError come before that, too; then ApiError, connection errors.
+    CostLimitError come before that, too; then ApiError, connection errors. An `unattended` one is in nobody's
+    hands but the caller's: interrupted while it is sent, it is canceled.
     """
     limit = cost_limit(max_cost)
     params = project_params(given, fields)
@@ -66,7 +70,7 @@ def create_project(
         yield from upload_media(project_id, sources)
     finally:
         _close(sources)
-    return (yield from submit(project_id, params, payload))
+    return (yield from submit(project_id, params, payload, unattended=unattended))
 
 
 def check_media(params: ProjectParams) -> Flow[None]:
@@ -112,7 +116,7 @@ def open_source(name: str, media: Any) -> Flow[Any]:
     return (yield from open_media(name, media))
 
 
-def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[ProjectState]:
+def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False) -> Flow[ProjectState]:
     """Track a project and write its request; a request that was not written leaves nothing behind."""
 
     perhaps_sent = False
@@ -144,11 +148,13 @@ def submit(project_id: str, params: Any, payload: dict[str, Any]) -> Flow[Projec
     except FAILURES:
         project.abandon()
         raise
-    except BaseException:
-        # Interrupted: nobody knows whether the frame went out. If it may have, the project is not forgotten:
-        # it is tracked, and the next reconciliation tells what became of it. No step here: the flow is ending.
+    except BaseException as interruption:
+        # Nobody knows whether the frame went out. If it may have, the project is not forgotten: it is tracked,
+        # and the next reconciliation tells what became of it.
         if not perhaps_sent:
             project.abandon()
+        elif unattended and not isinstance(interruption, GeneratorExit | SystemExit):
+            yield from write_frame("jobError", cancel_frame(project_id))
         raise
     finally:
         project.being_sent = False

@@ -24,7 +24,7 @@ from ..protocol.replay import beside_result
 from ..protocol.resource_ids import path_segment
 from ..protocol.upload_plan import download_url_call, read_signed_url
 from .requests import FAILURES, PASSING, ask_data
-from .steps import Flow, change, pause, together
+from .steps import Flow, catch_up, change, pause, together
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
 """Rounds of tries for a result address; each round already repeats passing failures."""
@@ -51,6 +51,7 @@ def sign_results(project_id: str) -> Flow[None]:
         if not jobs:
             return
         urls = yield from _signed_together(project, jobs)
+        yield from catch_up()
         for job in jobs:
             yield from change(partial(_signed, project, job, urls[job.id]))
 

@@ -148,6 +148,15 @@ class Connect:
 
 
 @frozen
+class CatchUp:
+    """Have the frames applied that the socket has received by now.
+
+    What the service said before it gave an answer comes before what the answer brings about. Bounded in time: a
+    socket that is busy or lost is not waited for.
+    """
+
+
+@frozen
 class NewId:
     """A new upper-case UUID (transport §7)."""
 
@@ -204,6 +213,7 @@ Step = (
     | Change
     | Until
     | Connect
+    | CatchUp
     | NewId
     | Clock
     | AppId
@@ -294,6 +304,11 @@ def until(
 def connect() -> Flow[None]:
     """Have the socket opened."""
     yield Connect()
+
+
+def catch_up() -> Flow[None]:
+    """Apply what has been received."""
+    yield CatchUp()
 
 
 def new_id() -> Flow[str]:

@@ -131,7 +131,7 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
     fields |= {"token_type": options.token_type, "network": options.network}
     tell = _teller(call, options)
     yield from tell("creating", 0)
-    project = yield from create_project(None, fields)
+    project = yield from create_project(None, fields, unattended=True)
     try:
         yield from tell("queued", 0)
         yield from _watch(project, options.timeout, began, tell)

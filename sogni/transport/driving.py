@@ -29,9 +29,6 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
                 outcome = perform(step)
             except Exception as error:
                 step = flow.throw(error)
-            except BaseException as interruption:
-                _write_last(flow, interruption, perform)
-                raise
             else:
                 step = flow.send(outcome)
     except StopIteration as end:
@@ -39,6 +36,12 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
         return result
     except SogniError as error:
         unchained(error)
+        raise
+    except Exception:
+        raise
+    except BaseException as interruption:
+        # In a step or between two of them: Ctrl-C comes when it likes.
+        _write_last(flow, interruption, perform)
         raise
     finally:
         flow.close()

@@ -36,6 +36,7 @@ from .chores import Chores
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
 from .pausing import jittered, pause
+from .shielding import shielded
 from .user_code import call_user_code
 from .waiting import Deadline, Waker, wait_turn
 
@@ -172,7 +173,7 @@ class Engine:
             return self._socket
 
         socket = self.changed(socket_for)
-        socket.send_text(frame, self.settings.timeouts.request)
+        shielded(lambda: socket.send_text(frame, self.settings.timeouts.request))
 
     def _connect(self, _: steps.Connect) -> None:
         self._have_app_id()
@@ -388,6 +389,7 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Change: Engine._change,
     steps.Until: Engine._until,
     steps.Connect: Engine._connect,
+    steps.CatchUp: lambda engine, step: engine._waker.catch_up(),
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
     steps.AppId: Engine._app_id,

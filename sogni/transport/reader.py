@@ -61,7 +61,7 @@ def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
                 waker.event.clear()
             elif move == "read" and socket is not None:
                 del engine
-                if not _read(reference, socket, until):
+                if not _read(reference, waker, socket, until):
                     _drop(waker, socket)
                     socket = None
             elif move == "end":
@@ -88,6 +88,7 @@ def _drop(waker: Waker, socket: SerialSocket) -> None:
     # A reader that broke down may have a successor by now, with a socket of its own.
     if waker.socket is socket:
         waker.socket = None
+    waker.caught_up(waker.behind[:])
     socket.shutdown()
 
 
@@ -140,10 +141,11 @@ def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Handshake) 
     return socket
 
 
-def _read(reference: weakref.ref[Engine], socket: SerialSocket, until: float) -> bool:
+def _read(reference: weakref.ref[Engine], waker: Waker, socket: SerialSocket, until: float) -> bool:
     """Read until something is there or is due; False when this socket is at its end."""
+    behind = waker.behind[:]
     try:
-        messages = socket.receive(max(0.0, until - time.monotonic()))
+        messages = socket.receive(0.0 if behind else max(0.0, until - time.monotonic()))
     except ConnectionLost as error:
         _lost(reference, Closed(ABNORMAL, "", SogniConnectionError(error.message)))
         return False
@@ -168,6 +170,8 @@ def _read(reference: weakref.ref[Engine], socket: SerialSocket, until: float) ->
             except ProtocolError as error:
                 logger.warning("a frame was ignored: %s", error)
     ping = engine.received(frames, heard=bool(messages))
+    if behind and socket.drained:
+        waker.caught_up(behind)
     if ping == "ping":
         try:
             socket.send_ping()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,12 +45,18 @@ def wait_turn(signal: threading.Event, seconds: float | None) -> None:
     signal.wait(turn if seconds is None else min(seconds, turn))
 
 
+CATCHING_UP_SECONDS = 1.0
+"""A reader that takes longer is not waited for."""
+
+
 class Waker:
     """Ends the reader's present wait, whatever it waits for."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.socket: SerialSocket | None = None
+        self.behind: list[threading.Event] = []
+        """Who waits for the reader to have applied all that the socket has received."""
 
     def set(self) -> None:
         """Have the reader look at the state again. Never blocks."""
@@ -57,3 +64,22 @@ class Waker:
         socket = self.socket
         if socket is not None:
             socket.wake()
+
+    def catch_up(self) -> None:
+        """Wait until the reader has applied what the socket has received by now; never on the reader itself."""
+        caught_up = threading.Event()
+        self.behind.append(caught_up)
+        # Looked at afterwards: a reader that drops its socket lets those go who are noted by then.
+        socket = self.socket
+        if socket is None:
+            self.caught_up([caught_up])
+            return
+        socket.wake()
+        caught_up.wait(CATCHING_UP_SECONDS)
+
+    def caught_up(self, behind: list[threading.Event]) -> None:
+        """Let these go on."""
+        for one in behind:
+            with suppress(ValueError):
+                self.behind.remove(one)
+            one.set()

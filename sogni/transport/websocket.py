@@ -138,6 +138,11 @@ class SerialSocket:
         finally:
             self._leave()
 
+    @property
+    def drained(self) -> bool:
+        """Whether the last `receive` took all that was there."""
+        return not self._stream.readable
+
     def _read(self) -> list[Message]:
         if self._decoder.error is not None:
             self._decoder.feed(b"")
@@ -165,12 +170,13 @@ class SerialSocket:
         events = selector.select(left)
         if not events and left is not None:
             return False
+        woken = False
         for key, _ in events:
             if key.fileobj is not self._wake_r:
                 self._stream.readable = True
-            elif self._take_wake():
-                return False
-        return True
+            else:
+                woken = self._take_wake()
+        return not woken
 
     def _take_wake(self) -> bool:
         with self._gate:

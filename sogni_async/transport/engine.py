@@ -39,7 +39,7 @@ from .holdings import Holdings
 from .http import Http
 from .reader import read_loop
 from .user_code import call_user_code
-from .waiting import Deadline, sleep_until_set
+from .waiting import Deadline, let_catch_up, sleep_until_set
 from .websocket import Socket
 
 logger = logging.getLogger("sogni")
@@ -392,6 +392,7 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.OpenMedia: _open_media,
     steps.Pause: _pause,
     steps.Until: Engine._until,
+    steps.CatchUp: lambda engine, step: let_catch_up(),
     steps.Compute: lambda engine, step: asyncio.to_thread(step.function),
     steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,

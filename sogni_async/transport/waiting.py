@@ -37,6 +37,16 @@ async def sleep_until_set(signal: asyncio.Event, seconds: float | None) -> None:
             await signal.wait()
 
 
+_TURNS = 3
+"""Of the loop, until a frame that lies in the system's buffer is applied: it is read, handed over, applied."""
+
+
+async def let_catch_up() -> None:
+    """Let the reader apply what the socket has received by now."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
 class Waker:
     """Ends the reader's present wait, whatever it waits for. A signal of the state's wakers."""
 

@@ -122,6 +122,8 @@ class Stage:
         self.calls: list[HttpCall] = []
         self.sources: list[Source] = []
         self.topics: list[Any] = []
+        self.on_the_way: list[tuple[str, Any]] = []
+        """Frames that the socket has received and nobody has read yet."""
         self._ids = 0
         self._script: list[tuple[str, Any]] = []
 
@@ -264,6 +266,10 @@ class Stage:
                 return function(self.state, self.now)
             case steps.Clock():
                 return self.seconds
+            case steps.CatchUp():
+                while self.on_the_way:
+                    self.receives(*self.on_the_way.pop(0))
+                return None
             case steps.NewId():
                 self._ids += 1
                 return f"ID-{self._ids}"

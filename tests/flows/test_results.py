@@ -79,6 +79,23 @@ def test_results_complete_in_the_order_of_their_frames_whichever_address_comes_f
     assert project.result_urls == ["https://store/1", "https://store/2", "https://store/3"]
 
 
+def test_what_the_service_said_before_it_gave_an_address_comes_before_the_end_of_the_job(stage: Stage) -> None:
+    project = stage.project()
+    stage.state.projects_listeners.add("job", print)
+    stage.state.projects_listeners.add("project", print)
+    stage.receives("jobResult", result())
+
+    def the_project_ends(stage: Stage) -> Any:
+        stage.on_the_way.append(("jobState", {"type": "jobCompleted", "jobID": PROJECT}))
+        return url()
+
+    stage.play(sign_results(PROJECT), (address(), the_project_ends))
+    ends = [delivery for delivery in stage.state.out.deliveries if delivery.event in ("project", "job")]
+    assert [delivery.value.type for delivery in ends][-2:] == ["completed", "completed"]
+    assert [delivery.event for delivery in ends][-2:] == ["project", "job"]
+    assert project.result_urls == ["https://store/1"]
+
+
 def test_an_address_is_asked_for_in_rounds(stage: Stage) -> None:
     project = stage.project()
     stage.receives("jobResult", result())

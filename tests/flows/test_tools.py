@@ -175,6 +175,12 @@ def test_an_interrupted_call_asks_for_the_cancellation_of_its_project() -> None:
     assert (played.frames[-1][1]["jobID"], played.state.projects) == ("ID-1", {})
 
 
+def test_a_call_interrupted_while_its_project_is_sent_asks_for_the_cancellation_as_well() -> None:
+    played = stage()
+    played.play(execute_call(call(), ToolOptions()), (SENT[0], STOP), ("frame jobError", cancels))
+    assert (played.frames[-1][1]["jobID"], played.state.projects) == ("ID-1", {})
+
+
 def test_an_interrupted_call_whose_project_has_ended_asks_for_nothing() -> None:
     def interrupted(progress: Any) -> None:
         if progress.status == "processing":
@@ -191,6 +197,10 @@ def test_a_process_that_is_terminated_cancels_nothing(ending: type[BaseException
     with pytest.raises(ending):
         played.play(flow, SENT, (EVENT, ending()))
     assert [kind for kind, _ in played.frames] == ["jobRequest"]
+    played, flow = stage(), execute_call(call(), ToolOptions())
+    with pytest.raises(ending):
+        played.play(flow, (SENT[0], ending()))
+    assert played.frames == []
 
 
 def test_a_wait_that_fails_listens_no_more() -> None:

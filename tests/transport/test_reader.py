@@ -11,14 +11,14 @@ import pytest
 
 from sogni.errors import ProtocolError
 from sogni.flows import sending
-from sogni.flows.steps import change, connect
+from sogni.flows.steps import catch_up, change, connect
 from sogni.protocol import connection
-from sogni.protocol.frames import encode_frame
+from sogni.protocol.frames import decode_frame, encode_frame
 from sogni.protocol.websocket_frames import CLOSE, parse_close
 from sogni.settings import Settings
-from sogni.transport import reader
+from sogni.transport import reader, waiting
 from sogni.transport.engine import Engine
-from tests.transport.peers import SOON, phase
+from tests.transport.peers import SOON, Called, phase, state_of
 from tests.transport.websocket_peers import Connection, serving
 
 HELLO = encode_frame("authenticated", {"clientType": "artist"}).encode()
@@ -95,6 +95,72 @@ def test_a_close_frame_of_the_service_is_answered() -> None:
         engine.run(phase("ended"))
         assert engine.state.connection.closed == connection.Closed(4015, "displaced")
     assert seen == [(1000, "")]
+
+
+def test_whoever_catches_up_finds_applied_what_had_come_to_a_slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    greeted, sent = threading.Event(), threading.Event()
+
+    def slowly(raw: bytes) -> tuple[str, Any]:
+        threading.Event().wait(0.1)
+        return decode_frame(raw)
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        assert greeted.wait(SOON)
+        for network in ("fast", "relaxed", "fast", "the last"):
+            peer.send(encode_frame("changeNetwork", {"network": network}).encode())
+        sent.set()
+        peer.until_closed()
+
+    monkeypatch.setattr(reader, "decode_frame", slowly)
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        engine.run(sending.ready(SOON))
+        greeted.set()
+        assert sent.wait(SOON)
+        engine.run(catch_up())
+        assert engine.run(state_of(lambda state: state.network_answer)) == "the last"
+
+
+def test_nobody_is_waited_for_where_there_is_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "CATCHING_UP_SECONDS", SOON * 10)
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        peer.until_closed()
+
+    with engine_of(handle) as engine:
+        Called(lambda: engine.run(catch_up())).ended()
+        engine.run(connect())
+        engine.run(sending.ready(SOON))
+        Called(lambda: engine.run(catch_up())).ended()
+        engine.run(change(lambda state, _: state.stop_connection()))
+        Called(lambda: engine.run(catch_up())).ended()
+
+
+def test_those_who_catch_up_are_let_go_when_the_connection_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "CATCHING_UP_SECONDS", SOON * 10)
+    reading, noted = threading.Event(), threading.Event()
+
+    def halts(raw: bytes) -> tuple[str, Any]:
+        if not reading.is_set():
+            reading.set()
+            assert noted.wait(SOON)
+        return decode_frame(raw)
+
+    def handle(peer: Connection) -> None:
+        greets(peer)
+        peer.send((4015).to_bytes(2, "big"), CLOSE)
+        peer.until_closed()
+
+    monkeypatch.setattr(reader, "decode_frame", halts)
+    with engine_of(handle) as engine:
+        engine.run(connect())
+        assert reading.wait(SOON)
+        behind = [Called(lambda: engine.run(catch_up())) for _ in range(3)]
+        noted.set()
+        for one in behind:
+            one.ended()
 
 
 @pytest.mark.parametrize("answers", [True, False])
