@@ -78,6 +78,12 @@ class Batch:
         self._left = self.total
         self._stopped: SogniError | None = None
 
+    @property
+    def uncollected(self) -> set[str]:
+        """The ids of projects that go on when it ends now: those that run, and one that is just being sent."""
+        tracked = self._client.projects.tracked_projects
+        return {it.id for it in self.running} | {it.id for it in tracked if not it.finished}
+
     def run(self, timeout: float | None = None) -> Iterator[BatchItem]:
         """Carry the requests out, and yield what became of each as soon as it is known.
 

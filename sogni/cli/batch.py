@@ -132,7 +132,7 @@ def _telling_what_goes_on(work: Batch, *, local: bool) -> Iterator[None]:
 
 
 def _going_on(work: Batch, local: bool) -> str:
-    count = len(work.running)
+    count = len(work.uncollected)
     if local or not count:
         return ""
     return f"; {count} {'project goes' if count == 1 else 'projects go'} on: run the same command again to collect them"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sogni import SogniClient
 from sogni.emulator import LocalSupernet
+from sogni.transport.websocket import SerialSocket
 from tests.cli.conftest import requested
 
 Sogni = Callable[..., Result]
@@ -97,6 +98,30 @@ def test_a_run_that_was_broken_off_is_gone_on_with(
     assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(prompts(supernet)) == [f"animal {number}" for number in range(6)]
     assert len(pictures(tmp_path)) == 6
+
+
+def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_that_go_on(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("a fox", "an owl")
+    supernet.pause_workers()
+    send = SerialSocket.send_text
+
+    def interrupted(self: SerialSocket, text: str, timeout: float) -> None:
+        send(self, text, timeout)
+        sent.append(text)
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+
+    sent: list[str] = []
+    monkeypatch.setattr(SerialSocket, "send_text", interrupted)
+    result = sogni("batch", "list.txt", *MODEL)
+    assert result.exit_code == 130
+    assert result.stderr == "sogni: interrupted; 2 projects go on: run the same command again to collect them\n"
+    monkeypatch.setattr(SerialSocket, "send_text", send)
+    supernet.resume_workers()
+    assert sogni("batch", "list.txt", *MODEL).exit_code == 0
+    assert sorted(prompts(supernet)) == ["a fox", "an owl"]
 
 
 def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
