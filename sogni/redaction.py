@@ -101,7 +101,8 @@ _FILTER = SecretFilter()
 
 def install_filter() -> None:
     """Put the filter on our loggers and on those of the HTTP and WebSocket libraries; repeatable."""
-    known = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in _LOGGERS]
+    # A copy in one step: other threads may be importing what makes loggers.
+    known = [name for name in list(logging.Logger.manager.loggerDict) if name.partition(".")[0] in _LOGGERS]
     for name in {*_LOGGERS, *known}:
         logger = logging.getLogger(name)
         if _FILTER not in logger.filters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import string
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -205,3 +206,20 @@ def test_loggers_of_others_are_left_alone() -> None:
     logger = logging.getLogger("tests.somebody.else")
     install_filter()
     assert logger.filters == []
+
+
+def test_the_filter_is_installed_while_other_threads_import_what_makes_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
+    loggers: dict[str, Any] = dict(logging.Logger.manager.loggerDict)
+    monkeypatch.setattr(logging.Logger.manager, "loggerDict", loggers)
+    interval = sys.getswitchinterval()
+    imports = threading.Thread(
+        target=lambda: [loggers.setdefault(f"other{number}", logging.root) for number in range(3000)]
+    )
+    sys.setswitchinterval(1e-6)
+    try:
+        imports.start()
+        while imports.is_alive():
+            install_filter()
+    finally:
+        sys.setswitchinterval(interval)
+        imports.join()
