@@ -213,7 +213,7 @@ def test_the_filter_is_installed_while_other_threads_import_what_makes_loggers(m
     monkeypatch.setattr(logging.Logger.manager, "loggerDict", loggers)
     interval = sys.getswitchinterval()
     imports = threading.Thread(
-        target=lambda: [loggers.setdefault(f"other{number}", logging.root) for number in range(3000)]
+        target=lambda: [loggers.setdefault(f"other{number}", logging.root) for number in range(10_000)]
     )
     sys.setswitchinterval(1e-6)
     try:
