@@ -124,10 +124,8 @@ def ask(call: HttpCall) -> Flow[Any]:
 
 
 def request_done(call: HttpCall) -> Flow[None]:
-    """Send a request whose answer says no more than that it worked."""
-    reply = yield from request(call)
-    if not reply.ok:
-        raise error_of(call, reply)
+    """Send a request whose answer says no more than that it worked. ProtocolError for a page in its place."""
+    json_of(call, (yield from request(call)))
 
 
 UNKNOWN = (
@@ -147,6 +145,8 @@ def request_once(call: HttpCall) -> Flow[None]:
         raise SogniTimeoutError(f"{error.message}; {UNKNOWN}", phase=error.phase, timeout=error.timeout) from error
     except SogniConnectionError as error:
         raise SogniConnectionError(f"{error.message}; {UNKNOWN}", code=error.code) from error
+    except ProtocolError as error:
+        raise ProtocolError(f"{error.message}; {UNKNOWN}") from error
 
 
 def ask_data(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[Any]:

@@ -157,6 +157,8 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
     if isinstance(payload.get("error"), dict):
         message = message or payload["error"].get("message")
         code = code if code is not None else payload["error"].get("code")
+    elif isinstance(payload.get("error"), str):
+        message = message or payload["error"]
     return api_error(
         reply.status,
         message if isinstance(message, str) and message else f"HTTP {reply.status}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ def error_data(payload: Mapping[str, Any]) -> ErrorData:
         name: payload[key] for key, (name, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)
     }
     error = payload.get("error")
-    code = _number(error)
+    code = 0 if error is None and "error" in payload else _number(error)
     if code is None:
         code = SYMBOLS.get(str(error), UNKNOWN_SYMBOL)
         details["original_code"] = None if error is None else str(error)
@@ -42,14 +43,19 @@ def error_data(payload: Mapping[str, Any]) -> ErrorData:
 
 
 def _number(error: Any) -> int | None:
-    if isinstance(error, bool):
-        return int(error)
     if isinstance(error, str):
-        error = error.strip() or "0"
-    elif not isinstance(error, int | float):
+        number = read_number(error)
+    else:
+        number = float(error) if isinstance(error, int | float) and abs(error) < 1e300 else None
+    return None if number is None else int(number)
+
+
+def read_number(text: str) -> float | None:
+    """The number in a text, as JavaScript reads it: blank is 0, `1e3` and `0x1f` count, `1_000` is none."""
+    text = text.strip()
+    if re.fullmatch(r"0x[0-9a-f]{1,200}", text, re.IGNORECASE | re.ASCII):
+        return float(int(text, 16))
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|", text, re.IGNORECASE | re.ASCII):
         return None
-    try:
-        number = float(error)
-    except (ValueError, OverflowError):
-        return None
-    return int(number) if math.isfinite(number) else None
+    number = float(text or "0")
+    return number if math.isfinite(number) else None

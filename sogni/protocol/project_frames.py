@@ -28,6 +28,8 @@ LOOK_EVERY = 1.0
 LONGEST_RUN = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
+QUEUE_STATUSES = ("waiting", "no-workers")
+"""Any other is ignored (transport §9.2)."""
 
 
 class ProjectFrames:
@@ -197,9 +199,9 @@ class ProjectFrames:
         event = ProjectEvent(
             type=kind,
             project_id=project.id,
-            queue_position=payload.get("queuePosition"),
-            estimated_start_seconds=payload.get("estimatedStartSeconds"),
-            queue_status=payload.get("queueStatus"),
+            queue_position=_whole(payload.get("queuePosition")),
+            estimated_start_seconds=_number(payload.get("estimatedStartSeconds")),
+            queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
             error=error_data(payload) if kind == "error" else None,
         )
         self.out.tell(self.projects_listeners, "project", event)
@@ -211,16 +213,16 @@ class ProjectFrames:
             type=kind,
             project_id=project.id,
             job_id=payload["imgID"],
-            worker_name=payload.get("workerName"),
-            positive_prompt=payload.get("positivePrompt"),
-            negative_prompt=payload.get("negativePrompt"),
-            job_index=payload.get("jobIndex"),
-            step=payload.get("step"),
-            step_count=payload.get("stepCount"),
-            progress=payload.get("progress"),
-            eta_seconds=payload.get("etaSeconds"),
-            eta_min=payload.get("etaMin"),
-            eta_max=payload.get("etaMax"),
+            worker_name=_text(payload.get("workerName")),
+            positive_prompt=_text(payload.get("positivePrompt")),
+            negative_prompt=_text(payload.get("negativePrompt")),
+            job_index=_whole(payload.get("jobIndex")),
+            step=_whole(payload.get("step")),
+            step_count=_whole(payload.get("stepCount")),
+            progress=_number(payload.get("progress")),
+            eta_seconds=_number(payload.get("etaSeconds")),
+            eta_min=_number(payload.get("etaMin")),
+            eta_max=_number(payload.get("etaMax")),
             error=error_data(payload) if kind == "error" else None,
         )
         self.out.tell(self.projects_listeners, "job", event)
@@ -250,3 +252,16 @@ class ProjectFrames:
         """Tell the listeners of the projects group of a preview."""
         event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
         self.out.tell(self.projects_listeners, "job", event)
+
+
+def _number(value: Any) -> float | None:
+    """What an event tells as a number: each only if it is one (projects-4.2 §11.1)."""
+    return value if type(value) in (int, float) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

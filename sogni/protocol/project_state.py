@@ -6,6 +6,7 @@ outbox and does nothing itself. The first end counts: nothing reopens a finished
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -13,7 +14,7 @@ from attrs import evolve
 
 from ..models.events import ErrorData, EtaRange
 from . import chores
-from .job_errors import error_data
+from .job_errors import error_data, read_number
 from .job_state import JobState
 from .outbox import Outbox
 from .project_facts import ProjectFacts
@@ -172,7 +173,7 @@ class ProjectState(ProjectFacts):
             self._job_changed(job, names, now, {"status"})
         else:
             self._job_changed(job, names, now)
-        if payload.get("hasImage"):
+        if payload.get("hasImage") is True:
             self.out.begin(chores.SignPreview(self.id, job.id))
 
     def job_eta(self, payload: Mapping[str, Any], now: float) -> None:
@@ -185,7 +186,7 @@ class ProjectState(ProjectFacts):
         if job is None:
             return
         job.eta_started_at = now if job.eta_started_at is None else job.eta_started_at
-        job.eta_at, job.eta_seconds = now + seconds, seconds
+        job.eta_at, job.eta_seconds = now + seconds, math.floor(seconds + 0.5)
         latest = max(other.eta_at for other in self.jobs.values() if other.eta_at is not None)
         extra = {"eta"} if latest != self.eta_at else set()
         self.eta_at = latest
@@ -202,9 +203,9 @@ class ProjectState(ProjectFacts):
             return
         job = self._job(payload, now)
         self._begin_work()
-        if job.signing is not None:
-            return
         url = next(filter(None, (_text(payload.get(name)) for name in ("resultUrl", "videoUrl", "videoFile"))), None)
+        if job.signing is not None and not url:
+            return
         withheld = payload.get("triggeredNSFWFilter") is True and payload.get("nsfwDetected") is not True
         if getattr(self.params, "disable_nsfw_filter", False):
             withheld = False
@@ -393,4 +394,5 @@ def _whole(value: Any) -> int | None:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        return None
+        number = read_number(value) if isinstance(value, str) else None
+        return int(number) if number is not None and number.is_integer() else None

@@ -103,6 +103,14 @@ def test_what_moves_tokens_is_sent_once_and_a_lost_answer_says_so(stage: Stage, 
         stage.fail(ApiError, withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, refused(status)))
 
 
+def test_a_page_in_place_of_an_answer_is_no_success(stage: Stage) -> None:
+    """transport §4.3: 2xx, not JSON."""
+    page = HttpReply(status=200, body=b"<html>sign in to this network</html>")
+    raised = stage.fail(ProtocolError, withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, page))
+    assert "if it reached the service it may have been carried out" in raised.message
+    stage.play(withdraw("pw", 1, "base"), WITHDRAWAL, (WITHDRAW, HttpReply(status=200)))
+
+
 def test_what_was_never_sent_is_not_said_to_be_open(stage: Stage) -> None:
     error = SogniTimeoutError("no host", phase="connect")
     assert stage.fail(SogniTimeoutError, deposit("pw", 1, "base"), (DEPOSIT, error)) is error

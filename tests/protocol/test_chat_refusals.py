@@ -27,7 +27,7 @@ def refused(body: Any, status: int = 402) -> SogniError:
         ({"error": {"code": "c"}, "message": "outer"}, "c", None, "outer"),
         ({"error": {"code": 5, "type": 6, "subscription": PLAN}}, 5, None, "HTTP 402"),
         ({"error": "t", "error_message": "m"}, None, "t", "m"),
-        ({"error": "t", "error_code": "4080"}, "4080", "t", "HTTP 402"),
+        ({"error": "t", "error_code": "4080"}, "4080", "t", "t"),
         ({"error_code": "4080"}, "4080", None, "HTTP 402"),
         (PLAN, None, None, "HTTP 402"),
     ],

@@ -612,6 +612,16 @@ EVENTS: list[tuple[str, dict[str, Any], Any]] = [
             type="queued", project_id="P", queue_position=3, estimated_start_seconds=7, queue_status="waiting"
         ),
     ),
+    (
+        "jobState",
+        {"type": "queued", "queuePosition": "3", "estimatedStartSeconds": "7", "queueStatus": "else"},
+        ProjectEvent(type="queued", project_id="P"),
+    ),
+    (
+        "jobProgress",
+        {"imgID": "A", "step": "1", "stepCount": None, "progress": True, "etaSeconds": "3", "workerName": 5},
+        JobEvent(type="progress", project_id="P", job_id="A"),
+    ),
     ("jobState", {"type": "jobCompleted"}, ProjectEvent(type="completed", project_id="P")),
     (
         "jobState",

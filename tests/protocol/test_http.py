@@ -182,6 +182,8 @@ PAYLOADS: list[tuple[Any, str, Any]] = [
     ({"error": {"message": "busy", "code": "tag"}}, "busy", "tag"),
     ({"error": {"message": "inner", "code": "inner"}, "message": "busy", "errorCode": 0}, "busy", 0),
     ({"error": "text", "message": "busy"}, "busy", None),
+    ({"error": "no such model"}, "no such model", None),
+    ({"error": ""}, "HTTP 409", None),
 ]
 
 

@@ -29,7 +29,11 @@ from sogni.protocol.job_errors import error_data
         ("NaN", 5000, "NaN"),
         (10**400, 5000, str(10**400)),
         ([1], 5000, "[1]"),
-        (None, 5000, None),
+        (None, 0, None),
+        ("1e3", 1000, None),
+        ("0x1F", 31, None),
+        ("1_000", 5000, "1_000"),
+        ("1e999", 5000, "1e999"),
     ],
     ids=lambda it: str(it)[:20],
 )

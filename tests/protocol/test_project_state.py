@@ -312,6 +312,31 @@ def test_a_preview_is_asked_for_and_told() -> None:
     assert [("A.preview", "https://p"), ("A.updated", {"preview_url"}), ("P.updated", {"jobs"})] == told(project)
 
 
+@pytest.mark.parametrize("value", [False, None, 1, "true"])
+def test_no_preview_without_a_plain_yes(value: Any) -> None:
+    """projects-4.2 §11.1: `hasImage === true`."""
+    project = project_of()
+    project.job_progressed({"imgID": "A", "hasImage": value}, 1)
+    assert project.out.begun == []
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(12.6, 13), (12.4, 12), (0.5, 1), (-5, -5)])
+def test_an_estimate_is_in_whole_seconds(seconds: float, shown: int) -> None:
+    project = project_of()
+    project.job_eta({"imgID": "A", "etaSeconds": seconds}, 100)
+    assert (100 + seconds, shown) == (project.jobs["A"].eta_at, project.jobs["A"].eta_seconds)
+
+
+def test_an_address_that_comes_while_it_is_asked_for_is_taken() -> None:
+    project = project_of()
+    result(project, resultUrl=None)
+    result(project, resultUrl=None)
+    assert project.jobs["A"].signing is not None
+    result(project, resultUrl="https://given")
+    job = project.jobs["A"]
+    assert (job.status, job.result_url, job.signing) == ("completed", "https://given", None)
+
+
 def test_the_project_is_expected_when_its_last_job_is() -> None:
     project = project_of(2)
     project.job_eta({"imgID": "A", "etaSeconds": 10}, 100)
@@ -375,6 +400,10 @@ def test_the_address_of_a_result_under_any_of_its_names(fields: dict[str, Any], 
         ({"lastSeed": True}, 20, None),
         ({"lastSeed": float("inf")}, 20, None),
         ({"lastSeed": 5}, 20, 5),
+        ({"lastSeed": "1e3"}, 20, 1000),
+        ({"lastSeed": ""}, 20, 0),
+        ({"lastSeed": "1.5"}, 20, None),
+        ({"lastSeed": [1]}, 20, None),
     ],
     ids=str,
 )
