@@ -52,6 +52,9 @@ def with_right_types(params: P, own: FieldKinds) -> P:
     What is None stays None, save `number_of_media`, which is then one.
     """
     values = attrs.asdict(params, recurse=False)
+    # An empty network is none (projects-4.2 §3.1).
+    if values["network"] == "":
+        values["network"] = None
     changes: dict[str, Any] = {"model_id": text("model_id", params.model_id, empty=False)}
     for kinds in (COMMON, own):
         changes |= {name: optional(text, name, values[name]) for name in kinds.texts}

@@ -61,10 +61,13 @@ def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | N
     """Projects-4.2 §5.5; the name and `start < end` are not checked there."""
     if given is None:
         return None
+    # An empty mode is none (projects-4.2 §5.5).
+    mode: Any = given.mode
+    mode = None if mode == "" else mode
     changes: dict[str, Any] = {
         "name": text("control_net.name", given.name, empty=False),
         "strength": optional(number, "control_net.strength", given.strength, low=0, high=1),
-        "mode": optional(one_of, "control_net.mode", given.mode, allowed=tuple(CONTROL_MODES)),
+        "mode": optional(one_of, "control_net.mode", mode, allowed=tuple(CONTROL_MODES)),
         "guidance_start": optional(number, "control_net.guidance_start", given.guidance_start, low=0, high=1),
         "guidance_end": optional(number, "control_net.guidance_end", given.guidance_end, low=0, high=1),
         "preprocess": optional(flag, "control_net.preprocess", given.preprocess),

@@ -121,7 +121,12 @@ _SAID: Mapping[Any, tuple[tuple[str, ...], ...]] = {
 
 def needs_options(call_for: Any, wanted: Mapping[str, Any]) -> bool:
     """Whether the model's options are needed for a call, because something is not said that they may say."""
-    return not all(any(wanted.get(name) for name in names) for names in _SAID[call_for])
+    return not all(any(_is_said(name, wanted.get(name)) for name in names) for names in _SAID[call_for])
+
+
+def _is_said(name: str, value: Any) -> bool:
+    """Zero is a number like any other, except of frames (projects-4.2 §16.2)."""
+    return bool(value) if name == "frames" else value is not None
 
 
 def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
@@ -183,12 +188,12 @@ def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: Mod
 def _rate(fps: Any, timing: Timing, options: ModelOptions | None) -> float:
     said = optional(number, "fps", fps)
     usual = _default(options.fps) if options is not None else None
-    return _needed("fps", said or timing.sent_fps or usual or timing.usual_fps)
+    return _needed("fps", (timing.sent_fps or usual or timing.usual_fps) if said is None else said)
 
 
 def _usual(field: str, said: float | None, options: ModelOptions | None) -> float:
-    """What was said, else the model's usual value; 0 says nothing."""
-    return _needed(field, said or _default(getattr(options, field, None)))
+    """What was said, else the model's usual value."""
+    return _needed(field, _default(getattr(options, field, None)) if said is None else said)
 
 
 def _default(range_: Any) -> float | None:

@@ -26,6 +26,9 @@ def check_special_fields(params: VideoProjectParams, model: VideoModel) -> None:
     """Refuse fields that other models take: there they would do nothing, or something else."""
     for name in SPECIAL:
         value = getattr(params, name)
+        # Only asking for the last frame is refused, not doing without it (projects-5x §3.2).
+        if name == "return_last_frame" and value is False:
+            continue
         # An empty list counts as given, as it does for the service (projects-4.2 §6.3).
         if value is not None and name not in model.takes:
             takers = ", ".join(families_taking(name))

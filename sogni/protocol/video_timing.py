@@ -50,7 +50,7 @@ class Timing:
 
         ValueError when the family counts by fps, has no usual one, and none is given.
         """
-        rate = self.rate or fps or self.usual_fps
+        rate = self.rate or (self.usual_fps if fps is None else fps)
         if rate is None:
             raise ValueError("this family needs fps to turn seconds into frames")
         frames = half_up(duration * rate) + self.extra

@@ -190,6 +190,11 @@ FRAME_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             ]
         },
     ),
+    (
+        "an empty control mode is none",
+        {"control_net": {"name": "pose", "mode": ""}},
+        {"currentControlNetsJob": [{"name": "pose", "cnImageState": "original", "hasImage": False}]},
+    ),
     *(
         (
             f"control mode {mode}",

@@ -70,6 +70,12 @@ NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"control_net": ControlNetParams(name="new", guidance_start=0.9, guidance_end=0.1)},
         {"control_net": ControlNetParams(name="new", guidance_start=0.9, guidance_end=0.1)},
     ),
+    ("an empty network is none", {"network": ""}, {"network": None}),
+    (
+        "an empty control mode is none",
+        {"control_net": {"name": "a", "mode": ""}},
+        {"control_net": ControlNetParams(name="a")},
+    ),
     *(
         (f"{name} {value}", {name: value}, {name: value})
         for name, values in {
@@ -165,7 +171,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
             "control_net.mode must be one of 'balanced', 'prompt_priority', 'cn_priority', "
             f"not {mode!r}",
         )
-        for mode in ("random", "", 0)
+        for mode in ("random", 0)
     ),
     ({"width": 255, "height": 512}, "width", "width must be a number from 256 to 2048, not 255"),
     ({"width": 2049, "height": 512}, "width", "width must be a number from 256 to 2048, not 2049"),

@@ -56,6 +56,7 @@ def shown(call: HttpCall) -> tuple[str, str]:
         ("new model/9", {"fps": 10}, "spark/new%20model%2F9/640/480/51/10"),
         ("a-_.!~*'()", {"fps": 10}, "spark/a-_.!~*'()/640/480/51/10"),
         (T2V, {"width": 640.5}, f"spark/{T2V}/640.5/480/81/16"),
+        (T2V, {"width": 0, "height": 0, "fps": 0}, f"spark/{T2V}/0/0/81/0"),
     ],
 )
 def test_the_path_of_a_video(model: str, given: dict[str, Any], expected: str) -> None:
@@ -91,6 +92,7 @@ def test_the_query_of_a_video(given: dict[str, Any], expected: str) -> None:
         ({"duration": 30, "steps": 8}, "spark/ace_step_1.5_turbo/30/8/1"),
         ({"duration": 120.5, "steps": 16, "number_of_media": 4, "token_type": "sogni"},
          "sogni/ace_step_1.5_turbo/120.5/16/4"),
+        ({"duration": 0, "steps": 0}, "spark/ace_step_1.5_turbo/0/0/1"),
     ],
 )  # fmt: skip
 def test_the_path_of_audio(given: dict[str, Any], expected: str) -> None:
@@ -106,7 +108,7 @@ def test_the_query_of_audio() -> None:
     ("given", "expected"),
     [
         ({}, "640/480/81/16"),
-        ({"width": 0, "height": 720}, "640/720/81/16"),
+        ({"width": 0, "height": 720}, "0/720/81/16"),
         ({"duration": 2}, "640/480/33/16"),
         ({"fps": 32}, "640/480/81/32"),
     ],
@@ -160,8 +162,11 @@ def test_what_is_missing_or_wrong_is_named(call_for: Any, model: str, given: dic
         (video_estimate_call, {**VIDEO, "duration": None, "frames": 5}, False),
         (video_estimate_call, {**VIDEO, "fps": None}, True),
         (video_estimate_call, {}, True),
+        (video_estimate_call, {**VIDEO, "width": 0, "fps": 0}, False),
+        (video_estimate_call, {**VIDEO, "duration": None, "frames": 0}, True),
         (audio_estimate_call, {"duration": 30, "steps": 8}, False),
         (audio_estimate_call, {"duration": 30}, True),
+        (audio_estimate_call, {"duration": 0, "steps": 0}, False),
     ],
 )
 def test_the_model_is_asked_only_for_what_is_not_said(call_for: Any, wanted: dict[str, Any], expected: bool) -> None:

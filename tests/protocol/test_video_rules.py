@@ -523,6 +523,8 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
     ("first and last frame", SEEDANCE_25, {"reference_image": FILE, "reference_image_end": FILE}),
     ("audio alone on 2.5", SEEDANCE_25, {"seedance_task_type": "reference", "reference_audio": FILE}),
     ("mov on 2.5", SEEDANCE_25, {"output_format": "mov", "return_last_frame": False}),
+    ("doing without the last frame", T2V, {"return_last_frame": False}),
+    ("doing without it, in the older Seedance", SEEDANCE, {"return_last_frame": False}),
     ("a file that is edited", SEEDANCE_25, {"seedance_task_type": "edit", "reference_video": FILE}),
     ("nine pictures", HORSE.format("r2v"), {"reference_image": FILE, "reference_image_urls": [URL] * 8}),
     ("one address", HORSE.format("i2v"), {"reference_image_urls": [URL]}),

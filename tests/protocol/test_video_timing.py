@@ -39,6 +39,7 @@ H3 = "minimax-h3-fl2va-fp8_t2v"
         (H3, 1, None, 124),
         (H3, 99, None, 362),
         (FLASH, 2.5, 25, 63),
+        (LTX, 5, 0, 1),
     ],
 )
 def test_frames_follow_from_seconds(model: str, duration: float, fps: float | None, expected: int) -> None:
