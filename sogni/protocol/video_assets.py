@@ -6,7 +6,7 @@ known when it is read; here `True` and a path count alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import ValidationError
@@ -21,16 +21,22 @@ _ONE_OF_IMAGES = ("i2v",)
 
 _SAM2_WORKFLOW = "animate-replace"
 
+_ASKS_FOR_NOTHING: Mapping[str, Any] = {
+    "return_last_frame": False,
+    "keyframes": [],
+    "reference_video_compression": "none",
+}
+"""Values that say no more than None, and that every model takes (projects-5x §3.2, §4.6)."""
+
 
 def check_special_fields(params: VideoProjectParams, model: VideoModel) -> None:
     """Refuse fields that other models take: there they would do nothing, or something else."""
     for name in SPECIAL:
         value = getattr(params, name)
-        # Only asking for the last frame is refused, not doing without it (projects-5x §3.2).
-        if name == "return_last_frame" and value is False:
+        if value is None or value == _ASKS_FOR_NOTHING.get(name):
             continue
-        # An empty list counts as given, as it does for the service (projects-4.2 §6.3).
-        if value is not None and name not in model.takes:
+        # An empty list of addresses counts as given, as it does for the service (projects-4.2 §6.3).
+        if name not in model.takes:
             takers = ", ".join(families_taking(name))
             sentence = f"{name}: {params.model_id} takes none (only some models of {takers} do)"
             raise refusal(name, value, "None", sentence)

@@ -191,7 +191,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a task elsewhere", SEEDANCE, {"seedance_task_type": "edit"}, "seedance_task_type"),
     ("keyframes elsewhere", H3_T2V, {"keyframes": [VideoKeyframe(image=FILE, frame_index=2)]}, "keyframes"),
     ("an extension elsewhere", H3.format("t2v_turbo"), {"extend_output": "extended"}, "extend_output"),
-    ("compression elsewhere", T2V, {"reference_video_compression": "none"}, "reference_video_compression"),
+    ("compression elsewhere", T2V, {"reference_video_compression": "vpack"}, "reference_video_compression"),
     ("enlarging elsewhere", T2V, {"upscale_resolution": 1080}, "upscale_resolution"),
     # coordinates (projects-4.2 §6.3, rule 4)
     ("coordinates elsewhere", MOVE, {"reference_image": 1, "reference_video": 1, "sam2_coordinates": []},
@@ -524,6 +524,8 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
     ("audio alone on 2.5", SEEDANCE_25, {"seedance_task_type": "reference", "reference_audio": FILE}),
     ("mov on 2.5", SEEDANCE_25, {"output_format": "mov", "return_last_frame": False}),
     ("doing without the last frame", T2V, {"return_last_frame": False}),
+    ("no keyframes, for any model", T2V, {"keyframes": []}),
+    ("no compression, for any model", T2V, {"reference_video_compression": "none"}),
     ("doing without it, in the older Seedance", SEEDANCE, {"return_last_frame": False}),
     ("a file that is edited", SEEDANCE_25, {"seedance_task_type": "edit", "reference_video": FILE}),
     ("nine pictures", HORSE.format("r2v"), {"reference_image": FILE, "reference_image_urls": [URL] * 8}),
