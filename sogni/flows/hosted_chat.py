@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from ..models.converter import read
-from ..models.hosted_chat import HostedChatCompletionResult, HostedToolExecution
+from ..models.hosted_chat import HostedChatChoice, HostedChatCompletionResult, HostedToolExecution
 from ..protocol.answer_format import answer_format
 from ..protocol.chat_refusals import as_chat_error
 from ..protocol.chat_request import check_names
@@ -46,6 +46,8 @@ def hosted_completion(
     body = json_of(call, reply)
     wrapped = body.get("data") if isinstance(body, Mapping) and "choices" not in body else None
     found = read(HostedChatCompletionResult, wrapped if wrapped is not None else body, "the hosted answer")
+    # Odd facts beside an answer are kept in `extra`; an answer that cannot be read is none.
+    read(list[HostedChatChoice], found.extra.get("choices", []), "the choices of the hosted answer")
     return attrs.evolve(found, answer_type=form.kind)
 
 

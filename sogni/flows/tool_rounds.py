@@ -232,15 +232,16 @@ def answer_whole(
 def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """What says how tools are executed, None when they are not, and what is asked of the model.
 
-    ValidationError for what has an effect only when tools are executed.
+    ValidationError for what has an effect only when tools are executed, unless it says that they are not to be.
     """
     check_names(options, FIELDS)
     tooling = {name: options.get(name) for name in ToolFields.__annotations__}
     wanted = {name: value for name, value in options.items() if name not in tooling}
-    if tooling.pop("auto_execute_tools"):
+    executed = tooling.pop("auto_execute_tools")
+    if executed:
         return tooling, wanted
     for name, value in tooling.items():
-        if value is not None:
+        if value is not None and executed is None:
             sentence = f"{name} has no effect without auto_execute_tools=True"
             raise refusal(name, type(value).__name__, "None", sentence)
     return None, wanted

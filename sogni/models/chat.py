@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from ..errors import ProtocolError
 from .answers import read_answer
-from .base import Model, local, wire
+from .base import LooseModel, Model, local, wire
 from .converter import to_dict
 from .tools import ToolCall as ToolCall
 from .tools import ToolCallFunction as ToolCallFunction
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class LLMRange(Model):
+class LLMRange(LooseModel):
     """Allowed values of a sampling parameter."""
 
     min: float | None = None
@@ -30,7 +30,7 @@ class LLMRange(Model):
 
 
 @frozen(kw_only=True)
-class LLMPreset(Model):
+class LLMPreset(LooseModel):
     """Sampling parameters that suit one way of using a model."""
 
     temperature: float | None = None
@@ -42,7 +42,7 @@ class LLMPreset(Model):
 
 
 @frozen(kw_only=True)
-class LLMModelInfo(Model):
+class LLMModelInfo(LooseModel):
     """A language model with workers now: how many, its context length in tokens, its limits and presets."""
 
     workers: int = 0

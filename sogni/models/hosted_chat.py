@@ -9,12 +9,12 @@ from typing import Any
 from attrs import field, frozen
 
 from .answers import read_answer
-from .base import Model, local, wire
+from .base import LooseModel, Model, local, wire
 from .chat import ChatMessage, TokenUsage
 
 
 @frozen(kw_only=True)
-class HostedChatChoice(Model):
+class HostedChatChoice(LooseModel):
     """One answer; `finish_reason` is `stop`, `length`, `tool_calls`, …"""
 
     index: int = 0
@@ -23,7 +23,7 @@ class HostedChatChoice(Model):
 
 
 @frozen(kw_only=True)
-class HostedWorkflow(Model):
+class HostedWorkflow(LooseModel):
     """A workflow that the service started; addresses may be relative to the REST endpoint."""
 
     workflow_id: str | None = None
@@ -34,7 +34,7 @@ class HostedWorkflow(Model):
 
 
 @frozen(kw_only=True)
-class HostedChatCompletionResult(Model):
+class HostedChatCompletionResult(LooseModel):
     """A whole answer of `client.chat.hosted.create`, in the OpenAI form.
 
     `created` is in seconds since 1970. `sogni_tool_results` are what tools run by the service gave, as sent.
@@ -74,7 +74,7 @@ class HostedChatCompletionResult(Model):
 
 
 @frozen(kw_only=True)
-class HostedToolOutcome(Model):
+class HostedToolOutcome(LooseModel):
     """What a hosted tool gave; the keys of `result` depend on the tool."""
 
     tool_call_id: str | None = None

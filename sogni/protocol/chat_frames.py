@@ -31,9 +31,13 @@ class ChatFrames:
     """Whether somebody looks after the completions that a drop has left without news."""
 
     def _swarm_llm_models(self, payload: Any, now: float) -> None:
-        """Both forms of an entry may be mixed: a number of workers, or an object (transport §9)."""
+        """An entry is a number of workers or an object (transport §9); no other is a model."""
         entries = payload if isinstance(payload, dict) else {}
-        objects = {name: {"workers": entry} if isinstance(entry, int) else entry for name, entry in entries.items()}
+        objects = {
+            name: entry if isinstance(entry, dict) else {"workers": entry}
+            for name, entry in entries.items()
+            if isinstance(entry, dict | int | float)
+        }
         self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
         self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
         self.out.wake(CHAT_MODELS)

@@ -24,7 +24,6 @@ _RENAMED = {
     "token_type": "tokenType",
     "task_profile": "taskProfile",
     "safe_content_filter": "safeContentFilter",
-    "billing_mode": "billingMode",
 }
 FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
 """Keywords of a completion; those of `ToolFields` are for the loop that executes tools, and never sent."""
@@ -50,6 +49,8 @@ def chat_request(
     payload |= {wire: carried(name, given[name]) for name, wire in _RENAMED.items() if name in given}
     if "sogni_tools" in given:
         payload["sogni_tools"] = tool_family(given["sogni_tools"])
+    if given.get("billing_mode"):
+        payload["billingMode"] = carried("billing_mode", given["billing_mode"])
     if "think" in given:
         payload["chat_template_kwargs"] = {"enable_thinking": given["think"]}
     return payload

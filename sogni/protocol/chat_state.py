@@ -171,8 +171,8 @@ class ChatState:
         self.worker(payload.get("workerName"))
         first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
         try:
-            if payload.get("cost"):
-                self.cost = read(ChatCost, payload["cost"], "the cost of a chat job")
+            if (cost := payload.get("cost")) or isinstance(cost, Mapping):
+                self.cost = read(ChatCost, cost, "the cost of a chat job")
             if first and usage:
                 self.usage = read(TokenUsage, usage, "the usage of a chat job")
         finally:

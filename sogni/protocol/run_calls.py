@@ -41,37 +41,35 @@ def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) 
 
 
 def _run_fields(given: Mapping[str, Any]) -> Any:
-    """The keys of the body, in order; those that must hold something are left out without (chat §12.1)."""
+    """The keys of the body, in order; an empty text is none, an empty list or object is one (chat §12.1)."""
     yield "messages", json_list("messages", given["messages"])
-    yield "tools", _filled("tools", given, json_list)
+    yield "tools", _kept("tools", given, json_list)
     yield "tool_choice", json_ready("tool_choice", given.get("tool_choice"))
-    yield "model", _filled("model", given, checks.text)
-    yield "sampling", _filled("sampling", given, json_object)
-    yield "media_references", _filled("media_references", given, json_list)
-    yield "media_context", _filled("media_context", given, _form(MediaContext))
+    yield "model", _word("model", given)
+    yield "sampling", _kept("sampling", given, json_object)
+    yield "media_references", _kept("media_references", given, json_list)
+    yield "media_context", _kept("media_context", given, _form(MediaContext))
     yield "max_estimated_capacity_units", _kept("max_estimated_capacity_units", given, checks.number)
     yield "confirm_cost", _kept("confirm_cost", given, checks.flag)
-    yield "session_id", _filled("session_id", given, checks.text)
-    yield "client_message_id", _filled("client_message_id", given, checks.text)
-    yield "token_type", _filled("token_type", given, checks.text)
-    yield "app_source", _filled("app_source", given, checks.text)
-    yield (
-        "billing_mode",
-        checks.optional(checks.one_of, "billing_mode", given.get("billing_mode"), allowed=BILLING_MODES),
-    )
-    yield "runtime_config", _filled("runtime_config", given, _form(RunRuntimeConfig))
+    yield "session_id", _word("session_id", given)
+    yield "client_message_id", _word("client_message_id", given)
+    yield "token_type", _word("token_type", given)
+    yield "app_source", _word("app_source", given)
+    yield "billing_mode", billing_mode(given.get("billing_mode"))
+    yield "runtime_config", _kept("runtime_config", given, _form(RunRuntimeConfig))
 
 
 def _form(cls: Any) -> Any:
     return lambda name, value: json_object(name, wire_form(cls, value))
 
 
-def _filled(name: str, given: Mapping[str, Any], check: Any) -> Any:
-    value = given.get(name)
-    if value is None:
-        return None
-    checked = check(name, value)
-    return checked or None
+def billing_mode(value: Any) -> str | None:
+    """What pays; None for nothing, and for an empty text."""
+    return None if value in (None, "") else checks.one_of("billing_mode", value, BILLING_MODES)
+
+
+def _word(name: str, given: Mapping[str, Any]) -> str | None:
+    return checks.optional(checks.text, name, given.get(name)) or None
 
 
 def _kept(name: str, given: Mapping[str, Any], check: Any) -> Any:

@@ -6,6 +6,7 @@ Called by the template flows. It sends nothing.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def template_path(template_id: Any) -> str:
 
 def list_call(visibility: Any, offset: Any, limit: Any) -> HttpCall:
     """A page of templates, 1 to 200 of them (workflows §7.2)."""
-    visibility = checks.optional(checks.one_of, "visibility", visibility, allowed=LISTINGS)
+    visibility = None if visibility in (None, "") else checks.one_of("visibility", visibility, LISTINGS)
     offset = checks.optional(checks.integer, "offset", offset)
     limit = checks.optional(checks.integer, "limit", limit)
     return get(
@@ -71,12 +72,20 @@ def fork_call(template_id: Any, new_name: Any) -> HttpCall:
 
 def template_form(field: str, template: Any) -> dict[str, Any]:
     """A template, or a part of one, as it travels. What a mapping says is None is sent so: it clears a field."""
-    if isinstance(template, Mapping):
-        template = {key: _NULL if value is None else value for key, value in template.items()}
-    made = wire_form(WorkflowTemplate, template)
-    if isinstance(made, Mapping):
-        made = {key: None if value is _NULL else value for key, value in made.items()}
+    try:
+        made = _swapped(wire_form(WorkflowTemplate, _swapped(template, None, _NULL)), _NULL, None)
+    except RecursionError as error:
+        raise checks.refusal(field, type(template).__name__, "JSON values") from error
     return json_object(field, made)
+
+
+def _swapped(value: Any, old: Any, new: Any) -> Any:
+    """The same value with `new` wherever mappings and lists within it hold `old`."""
+    if isinstance(value, Mapping):
+        return {key: _swapped(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_swapped(item, old, new) for item in value]
+    return new if value is old else value
 
 
 def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
@@ -84,11 +93,16 @@ def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
     found = unwrapped(call, reply)
     listed = found.get("templates")
     kept = [entry for entry in listed if _is_template(entry)] if isinstance(listed, list) else []
-    cursor = found.get("next", found.get("nextCursor"))
+    cursors = [cursor for key in ("next", "nextCursor") if (cursor := _cursor(found.get(key))) is not None]
     return TemplatePage(
         templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in kept],
-        next_cursor=int(cursor) if isinstance(cursor, int | float) and not isinstance(cursor, bool) else None,
+        next_cursor=next(iter(cursors), None),
     )
+
+
+def _cursor(value: Any) -> int | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if number else None
 
 
 def read_template(call: HttpCall, reply: HttpReply) -> WorkflowTemplate:

@@ -21,7 +21,7 @@ from .json_values import json_list, json_object
 from .media_addresses import in_references, refuse_unreachable
 from .plan_check import checked_plan
 from .resource_ids import header_text, path_segment
-from .run_calls import BILLING_MODES
+from .run_calls import billing_mode
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def start_call(given: Mapping[str, Any], app_source: str | None, key: str) -> Ht
     body = {
         "input": _plan(plan, listed, given.get("strict", False)) if plan else None,
         "workflow_id": checks.text("workflow_id", template) if template else None,
-        "inputs": _filled_object("inputs", given),
+        "inputs": checks.optional(json_object, "inputs", given.get("inputs")),
         "token_type": _word("token_type", given.get("token_type")),
         "app_source": _word("app_source", source),
         "max_estimated_capacity_units": checks.optional(
@@ -57,7 +57,7 @@ def start_call(given: Mapping[str, Any], app_source: str | None, key: str) -> Ht
         ),
         "confirm_cost": checks.optional(checks.flag, "confirm_cost", given.get("confirm_cost")),
         "media_references": listed,
-        "billing_mode": _billing(given.get("billing_mode")),
+        "billing_mode": billing_mode(given.get("billing_mode")),
         "safe_content_filter": checks.optional(checks.flag, "safe_content_filter", given.get("safe_content_filter")),
     }
     return _keyed(WORKFLOWS, body, source, key)
@@ -67,17 +67,8 @@ def _plan(plan: Any, references: list[Any] | None, strict: bool) -> dict[str, An
     return json_object("input", checked_plan(plan, media_references=references, strict=strict))
 
 
-def _filled_object(name: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    value = given.get(name)
-    return None if value is None else json_object(name, value) or None
-
-
 def _word(name: str, value: Any) -> str | None:
     return checks.optional(checks.text, name, value) or None
-
-
-def _billing(value: Any) -> str | None:
-    return checks.optional(checks.one_of, "billing_mode", value, allowed=BILLING_MODES)
 
 
 def _keyed(path: str, body: Mapping[str, Any], source: str | None, key: str | None) -> HttpCall:
@@ -136,7 +127,7 @@ def _again(given: Mapping[str, Any], source: str | None) -> dict[str, Any]:
     return {
         "token_type": _word("token_type", given.get("token_type")),
         "app_source": _word("app_source", source),
-        "billing_mode": _billing(given.get("billing_mode")),
+        "billing_mode": billing_mode(given.get("billing_mode")),
     }
 
 

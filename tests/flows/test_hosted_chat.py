@@ -144,6 +144,12 @@ def test_a_refusal_is_an_error_of_the_chat_where_it_says_why() -> None:
     assert (failed.error_type, failed.message, failed.job_id) == ("model_unavailable", "gone", None)
 
 
+def test_odd_facts_beside_an_answer_do_not_lose_it() -> None:
+    odd = {"id": 5, "created": "now", "creative_workflows": [{"workflowId": 7}]}
+    found = Stage().play(hosted_completion("qwen", HELLO, {}, None, 9), (POST, bare({**ANSWER, **odd})))
+    assert (found.content, found.id, found.extra["id"]) == ("hi", None, 5)
+
+
 @pytest.mark.parametrize("body", [b"fine", b"[]", b'{"choices": 5}', b'{"data": 5}'])
 def test_what_is_no_answer_is_told(body: bytes) -> None:
     Stage().fail(ProtocolError, hosted_completion("qwen", HELLO, {}, None, 9), (POST, HttpReply(status=200, body=body)))

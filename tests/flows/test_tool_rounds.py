@@ -142,12 +142,18 @@ def test_too_many_calls_are_an_error(stage: Stage) -> None:
         ({**AUTO, "tools": [lambda x: x]}, "tools"),
         ({"tools": ["x"]}, "tools[0]"),
         ({"on_tool_call": print}, "on_tool_call"),
-        ({"max_tool_rounds": 3, "auto_execute_tools": False}, "max_tool_rounds"),
+        ({"max_tool_rounds": 3, "auto_execute_tools": None}, "max_tool_rounds"),
         ({"media_context": {}}, "media_context"),
     ],
 )
 def test_options_are_checked_before_anything_is_sent(stage: Stage, options: dict[str, Any], field: str) -> None:
     assert stage.fail(ValidationError, answer_whole("m", HELLO, options, 9)).field == field
+
+
+def test_one_flag_turns_tools_off(stage: Stage) -> None:
+    said = answer(1, says("hi"))
+    options = {"auto_execute_tools": False, "on_tool_call": print, "max_tool_rounds": 3}
+    assert stage.play(answer_whole("m", HELLO, options, 9), SENT, said).tool_history is None
 
 
 @pytest.mark.parametrize("options", [{"auto_execute": True}, {**AUTO, "media_context": {"image": []}}])

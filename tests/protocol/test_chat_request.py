@@ -52,6 +52,11 @@ def test_the_services_own_fields_are_camel_case(name: str) -> None:
     assert payload(**{name: value}) == {wire: value}
 
 
+def test_an_empty_billing_mode_is_none() -> None:
+    """chat §2.2."""
+    assert payload(billing_mode="") == {}
+
+
 @pytest.mark.parametrize("think", [True, False])
 def test_thinking_is_a_template_argument(think: bool) -> None:
     """chat §2.4."""

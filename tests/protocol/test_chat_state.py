@@ -121,7 +121,8 @@ COST = {"costInToken": "0.5", "inputTokens": 3}
         ({"usage": None}, "usage", TokenUsage(prompt_tokens=3, completion_tokens=4, total_tokens=7)),
         ({"workerName": "w"}, "worker_name", "w"),
         ({"workerName": ""}, "worker_name", None),
-        ({"cost": {}}, "cost", None),
+        ({"cost": None}, "cost", None),
+        ({"cost": {}}, "cost", ChatCost()),
         ({"cost": {"inputTokens": 3}}, "cost", ChatCost(input_tokens=3)),
     ],
 )
@@ -273,6 +274,16 @@ def test_each_list_of_models_replaces_the_last_one() -> None:
     state.receive("swarmLLMModels", {}, 2.0)
     assert state.chat_models == {}
     assert told(state) == [("models_updated", first), ("models_updated", {})]
+
+
+def test_an_odd_entry_does_not_hide_the_other_models() -> None:
+    state = online()
+    odd = {"a": 4.0, "b": None, "c": "x", "d": {"workers": 2, "maxContextLength": "many"}}
+    state.receive("swarmLLMModels", odd, 1.0)
+    assert state.chat_models == {
+        "a": LLMModelInfo(workers=4),
+        "d": LLMModelInfo(workers=2, extra={"maxContextLength": "many"}),
+    }
 
 
 def test_a_list_of_models_that_is_none_empties_it() -> None:

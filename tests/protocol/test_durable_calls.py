@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,13 @@ def test_a_run_has_everything_that_is_given() -> None:
     assert call.headers["X-App-Source"] == "client"
 
 
-def test_what_is_empty_is_left_out_of_a_run() -> None:
-    assert create(model="", session_id="", tools=[], sampling={}, media_context={}).body == {"messages": HELLO}
+def test_an_empty_text_is_left_out_of_a_run() -> None:
+    assert create(model="", session_id="", token_type="", billing_mode="").body == {"messages": HELLO}
+
+
+def test_an_empty_list_or_object_is_sent_with_a_run() -> None:
+    given = {"tools": [], "sampling": {}, "media_references": [], "media_context": {}, "runtime_config": {}}
+    assert create(**given).body == {"messages": HELLO, **given}
 
 
 def test_a_source_of_the_call_outranks_that_of_the_client() -> None:
@@ -242,8 +248,9 @@ def test_a_start_has_everything_that_is_given() -> None:
     assert call.headers == {"Idempotency-Key": "key", "X-App-Source": "app"}
 
 
-def test_what_is_empty_is_left_out_of_a_start() -> None:
-    assert start(workflow_id="tpl", inputs={}, token_type="").body == {"workflow_id": "tpl"}
+def test_an_empty_text_is_left_out_of_a_start_but_empty_inputs_are_sent() -> None:
+    call = start(workflow_id="tpl", inputs={}, token_type="", billing_mode="")
+    assert call.body == {"workflow_id": "tpl", "inputs": {}}
 
 
 @pytest.mark.parametrize(
@@ -396,6 +403,19 @@ def test_a_template_is_changed_and_a_field_cleared() -> None:
     assert call.body == {"description": None, "llmPriority": None, "tags": ["a"], "other": None}
 
 
+def test_what_is_none_within_a_template_travels_too() -> None:
+    given = {"name": "N", "inputs": [{"name": "a", "default": None}], "stages": [{"x": (None,)}]}
+    assert template_calls.create_call(given).body == {**given, "stages": [{"x": [None]}]}
+
+
+def test_a_template_that_holds_itself_is_refused() -> None:
+    given: dict[str, Any] = {"name": "N"}
+    given["inputs"] = [given]
+    with pytest.raises(ValidationError) as caught:
+        template_calls.create_call(given)
+    assert caught.value.field == "template"
+
+
 def test_a_template_is_got_deleted_and_copied() -> None:
     assert template_calls.get_call("a/b").path == "/v1/creative-agent/workflows/templates/a%2Fb"
     assert template_calls.delete_call("t").method == "DELETE"
@@ -412,6 +432,16 @@ def test_a_page_is_read_from_either_envelope(wrap: Any, cursor: str) -> None:
     page = template_calls.read_page(ASKED, reply(wrap({"templates": listed, cursor: 40})))
     assert [it.id for it in page.templates] == ["t"]
     assert (page.templates[0].extra, page.next_cursor) == ({"steps": []}, 40)
+
+
+@pytest.mark.parametrize("first", [None, "40", True, math.inf])
+def test_a_cursor_that_is_none_does_not_hide_the_other(first: Any) -> None:
+    assert template_calls.read_page(ASKED, reply({"next": first, "nextCursor": 7.0})).next_cursor == 7
+
+
+@pytest.mark.parametrize("visibility", [None, ""])
+def test_without_a_visibility_none_is_asked_for(visibility: Any) -> None:
+    assert template_calls.list_call(visibility, None, None).query == ()
 
 
 @pytest.mark.parametrize("body", [b"", b"text", {}, {"templates": {}}, [1], {"next": None}, {"next": True}])
