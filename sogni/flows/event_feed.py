@@ -56,6 +56,7 @@ class EventFeed(Generic[T]):
     def opened(self, body: EventBody, now: float) -> None:
         """Begin with a new body; nothing of the last one is left over."""
         self._decoder = SseDecoder()
+        self.reader.begins()
         self.body, self.opened_before, self.opened_at = body, True, now
         if self.over:
             # Closed by another thread while it was opened.

@@ -47,13 +47,19 @@ class EventReader(ABC, Generic[T]):
         self.position = position
         self.status: str | None = None
         self.finished = False
-        self._known: OrderedDict[str, None] = OrderedDict({position: None} if position else {})
+        self._known: OrderedDict[str, set[int]] = OrderedDict({position: set()} if position else {})
+        """Ids that were read, each with the hashes of the blocks that had it on this connection."""
         self._read_before = -math.inf if (number := _number(position)) is None else number
 
     @property
     @abstractmethod
     def may_finish(self) -> bool:
         """Whether nothing more is to be expected."""
+
+    def begins(self) -> None:
+        """A connection begins; what has a known id now is a repetition."""
+        for blocks in self._known.values():
+            blocks.clear()
 
     @abstractmethod
     def call(self) -> HttpCall:
@@ -74,15 +80,23 @@ class EventReader(ABC, Generic[T]):
     @abstractmethod
     def _event(self, block: str, fields: Fields) -> T | None: ...
 
-    def _is_new(self, event: str | None) -> bool:
-        """Whether an event was not read before; from now on it was."""
+    def _is_new(self, event: str | None, block: str) -> bool:
+        """Whether an event was not read before; from now on it was.
+
+        On one connection several blocks may have one id, as long as they do not say the same.
+        """
         if not event:
             return True
-        number = _number(event)
-        if event in self._known or (number is not None and number <= self._read_before):
+        number, words = _number(event), hash(block)
+        if number is not None and number <= self._read_before:
             return False
+        if (blocks := self._known.get(event)) is not None:
+            another = bool(blocks) and words not in blocks
+            if another:
+                blocks.add(words)
+            return another
         self.position = event
-        self._known[event] = None
+        self._known[event] = {words}
         if len(self._known) > _MOST_REMEMBERED:
             self._known.popitem(last=False)
         return True
@@ -124,7 +138,8 @@ class RunEventReader(EventReader[ChatRunEvent]):
             self.status = _status(data)
             return None
         event = read(ChatRunEvent, data, self.what)
-        if not self._is_new(fields.id if event.sequence is None else str(event.sequence)):
+        by_id = event.sequence is None
+        if not self._is_new(fields.id if by_id else str(event.sequence), block if by_id else ""):
             return None
         ending = _RUN_END.fullmatch(event.type)
         self.status = _told(event) or self.status
@@ -168,7 +183,7 @@ class WorkflowFrameReader(EventReader[WorkflowSseEvent]):
         return HttpCall(method="GET", path=self._path, headers=headers, query=query, repeatable=True)
 
     def _event(self, block: str, fields: Fields) -> WorkflowSseEvent | None:
-        if not self._is_new(fields.id):
+        if not self._is_new(fields.id, block):
             return None
         self._progressed = self._progressed or bool(fields.id)
         frame = _frame(block, fields)

@@ -75,10 +75,10 @@ def test_a_run_event_is_known_by_its_sequence_else_by_its_id() -> None:
     blocks = [
         run_block(sequence=1),
         run_block(sequence=1, type="again"),
-        'id: 1\ndata: {"a":1}',
-        'id: 2\ndata: {"a":2}',
+        'id: 2\ndata: {"a":1}',
+        'id: 2\ndata: {"a":1}',
     ]
-    assert [reader.read(block) is not None for block in blocks] == [True, False, False, True]
+    assert [reader.read(block) is not None for block in blocks] == [True, False, True, False]
     assert [reader.read(run_block(a=1)) is not None for _ in range(2)] == [True, True]
 
 
@@ -162,6 +162,18 @@ def test_a_frame_is_known_by_its_id_and_one_without_is_always_new() -> None:
     blocks = ["id: x\ndata: 1", "id: x\ndata: 1", "data: 1", "data: 1", "id\ndata: 1"]
     assert [reader.read(block) is not None for block in blocks] == [True, False, True, True, True]
     assert reader.position == "x"
+
+
+def test_frames_of_one_id_that_differ_are_all_read_but_none_comes_again_on_the_next_connection() -> None:
+    reader = WorkflowFrameReader("w")
+    blocks = ["id: 1\ndata: 1", "id: 1\ndata: 2", "id: 1\ndata: 1", "id: 1\ndata: 2"]
+    reader.begins()
+    assert [reader.read(block) is not None for block in blocks] == [True, True, False, False]
+    reader.begins()
+    assert [reader.read(block) is not None for block in [*blocks, "id: 1\ndata: 3", "id: 2\ndata: 3"]] == [
+        *(False,) * 5,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("rest", ["id: 5", 'id: 5\ndata: {"sta', "id: 5\ndata: [1,", 'id: 5\ndata: "wor', ": pi"])
