@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 from urllib.parse import quote
 
@@ -51,8 +52,8 @@ def _counted(value: Any) -> Any:
 def output_tokens(
     max_tokens: float | None, info: LLMModelInfo | None, *, think: bool | None, task_profile: str | None
 ) -> float:
-    """The limit that was given, else the model's own, else the service's."""
-    if max_tokens is not None and math.isfinite(max_tokens):
+    """The limit that was given as a finite number, else the model's own, else the service's."""
+    if isinstance(max_tokens, Real) and not isinstance(max_tokens, bool) and math.isfinite(max_tokens):
         return max_tokens
     limits = info.max_output_tokens if info is not None else None
     if limits is None:

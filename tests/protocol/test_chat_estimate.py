@@ -63,6 +63,8 @@ def test_a_part_that_holds_no_image_counts_as_it_is() -> None:
         (512, LIVE, True, "coding", 512),
         (math.inf, LIVE, None, None, 3000),
         (math.nan, None, None, None, 4096),
+        ("512", LIVE, None, None, 3000),
+        (True, LIVE, None, None, 3000),
         (None, LIVE, None, None, 3000),
         (None, PLAIN, None, None, 4096),
         (None, LIVE, True, "coding", 8000),
@@ -75,7 +77,7 @@ def test_a_part_that_holds_no_image_counts_as_it_is() -> None:
     ],
 )
 def test_output_tokens_are_the_limit_given_else_the_models_else_the_services(
-    given: float | None, info: LLMModelInfo | None, think: bool | None, profile: str | None, tokens: float
+    given: Any, info: LLMModelInfo | None, think: bool | None, profile: str | None, tokens: float
 ) -> None:
     assert output_tokens(given, info, think=think, task_profile=profile) == tokens
 
