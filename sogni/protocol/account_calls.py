@@ -23,6 +23,8 @@ from ..models.transactions import Transaction, TransactionHistory, TransactionQu
 from .http import HttpCall, HttpReply, data_of, get, json_of, post
 
 NAME_TAKEN = 108
+_NEVER = 1e11
+"""Seconds after which nobody claims anything again: calendars end before."""
 _DROPPED = ("_id", "SID", "clientSID", "addressSID", "sourceSID")
 
 
@@ -120,13 +122,14 @@ def _reward(raw: Any, provider: str | None) -> Any:
         return raw
     rest = {name: value for name, value in raw.items() if name not in ("lastClaimTimestamp", "claimResetFrequencySec")}
     last, frequency = _seconds(raw.get("lastClaimTimestamp")), _seconds(raw.get("claimResetFrequencySec"))
-    following = last + frequency if last and frequency is not None and frequency > -1 else None
+    last_claim = None if last is None else _moment(last)
+    following = last + frequency if last and frequency is not None and -1 < frequency <= _NEVER else None
     return {
         **rest,
         "id": None if raw.get("id") is None else str(raw["id"]),
         "claimed": bool(raw.get("claimed")),
         "canClaim": bool(raw.get("canClaim")),
-        "lastClaim": None if last is None else _moment(last),
+        "lastClaim": last_claim,
         "nextClaim": None if following is None else _moment(following),
         "provider": provider or "base",
     }

@@ -172,7 +172,7 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
 
 def _payload(reply: HttpReply) -> dict[str, Any]:
     # A refusal may quote what was sent, and an error is logged, reported and pickled.
-    text = without_tokens(reply.body.decode("utf-8", "replace"))
+    text = without_tokens(reply.body.decode("utf-8-sig", "replace"))
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -196,7 +196,7 @@ def _sentence(text: str, status: int) -> str:
 def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait before the next try; the body outranks the header (transport §4.2)."""
     given = payload.get("retryAfter")
-    if isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given) and given >= 0:
+    if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= _MAX_SECONDS:
         return given
     header = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+", header, re.ASCII):

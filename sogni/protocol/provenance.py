@@ -5,7 +5,6 @@ Called for every result. What is malformed is left out, as the service's own cli
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +13,8 @@ from ..models.converter import snake
 from ..models.provenance import MaskSelection, Provenance
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+_MOST = 2**53 - 1
+"""The largest number JSON carries exactly."""
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,79}")
 
 
@@ -33,8 +34,8 @@ def _version(value: Any) -> str | None:
 
 
 def _whole(value: Any, low: int) -> int | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if number and value == int(value) and value >= low else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if number and low <= value <= _MOST and value == int(value) else None
 
 
 def _side(value: Any) -> int | None:

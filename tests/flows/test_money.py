@@ -196,6 +196,8 @@ def test_rewards_have_times_and_reasons() -> None:
     first, second, third = Stage().play(rewards(None), ("GET rest/v4/account/rewards", ok({"rewards": given})))
     assert (first.id, first.amount, first.can_claim, first.claimed) == ("2", Decimal(50), True, False)
     assert (first.next_claim, second.next_claim, third.last_claim) == (read_time(1_060_000), None, None)
+    never = ok({"rewards": [{**raw, "claimResetFrequencySec": each} for each in (1e300, 10**400)]})
+    assert [it.next_claim for it in Stage().play(rewards(None), ("GET rest/v4/account/rewards", never))] == [None, None]
     call = "GET rest/v4/account/rewards?provider=etherlink"
     assert Stage().play(rewards("etherlink"), (call, ok({"rewards": given[:1]})))[0].provider == "etherlink"
     for wrong in (
@@ -203,6 +205,7 @@ def test_rewards_have_times_and_reasons() -> None:
         ok({"rewards": 5}),
         ok({"rewards": [5]}),
         ok({"rewards": [{**raw, "lastClaimTimestamp": 1e18}]}),
+        ok({"rewards": [{**raw, "lastClaimTimestamp": 10**400, "claimResetFrequencySec": 0.5}]}),
         ok({"rewards": [{"title": "without an id"}]}),
     ):
         Stage().fail(ProtocolError, rewards(None), ("GET rest/v4/account/rewards", wrong))

@@ -219,6 +219,12 @@ def test_a_refusal_without_an_object_keeps_status_and_text(status: int, body: An
     assert {"status": "error", "errorCode": status, "message": message} == error.payload
 
 
+def test_a_byte_order_mark_hides_no_refusal() -> None:
+    error = error_of(CALL, reply(409, b'\xef\xbb\xbf{"message":"busy","errorCode":3}'))
+    assert isinstance(error, ApiError)
+    assert (error.message, error.error_code) == ("busy", 3)
+
+
 def test_a_body_nested_without_end_is_still_a_refusal() -> None:
     error = error_of(CALL, reply(400, b"[" * 100_000))
     assert isinstance(error, ValidationError)
@@ -270,7 +276,18 @@ def test_parts_of_a_second_count_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(12, 12), (0, 0), (1.5, 1.5), (-1, 7), ("12", 7), (True, 7), (None, 7), (float("inf"), 7), (float("nan"), 7)],
+    [
+        (12, 12),
+        (0, 0),
+        (1.5, 1.5),
+        (-1, 7),
+        ("12", 7),
+        (True, 7),
+        (None, 7),
+        (float("inf"), 7),
+        (float("nan"), 7),
+        (10**400, 7),
+    ],
 )
 def test_the_body_outranks_the_header(given: Any, expected: float) -> None:
     assert expected == retry_after({"retryAfter": given}, {"retry-after": "7"}, NOW)

@@ -40,7 +40,7 @@ def test_hashes_are_in_lower_case(key: str, name: str) -> None:
     ("key", "value", "read"),
     [
         ("maskWidth", 5, 5), ("maskWidth", 5.0, 5), ("maskWidth", 0, None), ("maskHeight", True, None),
-        ("maskHeight", 1.5, None), ("maskHeight", float("inf"), None),
+        ("maskHeight", 1.5, None), ("maskHeight", float("inf"), None), ("maskHeight", 10**400, None),
         ("maskDetectedCount", 0, 0), ("maskReturnedCount", -1, None), ("maskReturnedCount", "1", None),
         ("samVersion", "3.0:a_b+c", "3.0:a_b+c"), ("samVersion", ".3", None), ("samVersion", "3" * 81, None),
         ("maskCoverage", 0, 0), ("maskCoverage", 1.01, None), ("maskCoverage", True, None),
