@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ..errors import ValidationError
-from .field_checks import refusal, shown
+from .field_checks import refusal
 from .inline_media import InlineKind, decoded, is_data_uri, is_trusted_address
 from .job_state import JobState
 
@@ -230,7 +230,9 @@ def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, me
 def inline(where: str, value: Any, kind: InlineKind) -> bytes:
     """The bytes of a data URI in the arguments; nothing else is accepted there (tools §4.8). ValidationError."""
     if not isinstance(value, str) or not is_data_uri(value):
-        raise refusal(where, shown(value), f"a data URI with {kind} data")
+        # What follows the question mark may sign an address.
+        told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
+        raise refusal(where, told, f"a data URI with {kind} data")
     return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
 
 
