@@ -14,7 +14,7 @@ from ..models.tools import ToolArguments
 from .schema_check import SchemaCheck
 from .suggestions import did_you_mean
 from .tool_conditions import conditions_of
-from .tool_manifest import parameters_of, tool_names
+from .tool_manifest import accepted_by, tool_names
 
 _READ_ITS_OWN_WAY = frozenset(
     {
@@ -46,7 +46,7 @@ def validate_tool_arguments(
     given = {str(name): value for name, value in arguments.items()}
     if tool_name not in tool_names():
         return _refused(given, f"{tool_name!r} is no Sogni tool{did_you_mean(tool_name, tool_names())}")
-    schema = parameters_of(tool_name)
+    schema = accepted_by(tool_name)
     check = SchemaCheck(skip_enum_properties, coerce_primitives, strip_unknown_properties)
     known = schema["properties"]
     named, unchecked = _with_known_names(given, known, check.warnings)

@@ -36,6 +36,19 @@ def parameters_of(name: str) -> Mapping[str, Any]:
     return parameters
 
 
+@cache
+def accepted_by(name: str) -> Mapping[str, Any]:
+    """The schema arguments are checked against: a newer service takes more than is offered (tools §2.2)."""
+    parameters = parameters_of(name)
+    known: Mapping[str, Any] = parameters["properties"]
+    wider = {prop: _wider(known[prop], more) for prop, more in table("tools-later").get(name, {}).items()}
+    return {**parameters, "properties": {**known, **wider}}
+
+
+def _wider(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, **more, **({"enum": [*schema["enum"], *more["enum"]]} if "enum" in more else {})}
+
+
 def definition_of(name: str) -> dict[str, Any]:
     """A tool as a chat request takes it; a copy of its own."""
     return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}

@@ -13,8 +13,9 @@ import jsonschema
 import pytest
 
 from sogni.protocol.data import table
-from sogni.protocol.tool_manifest import DIRECT, definition_of, parameters_of, tool_names
+from sogni.protocol.tool_manifest import DIRECT, accepted_by, definition_of, parameters_of, tool_names
 
+LATER = json.loads((Path(__file__).parents[2] / "docs" / "protocol" / "tools-5x.json").read_text("utf-8"))["tools"]
 SHEET = json.loads((Path(__file__).parents[2] / "docs" / "protocol" / "tools-4.2.json").read_text("utf-8"))["tools"]
 TOOLS = table("tools")["tools"]
 
@@ -58,6 +59,19 @@ def test_every_tool_and_every_argument_is_described(tool: dict[str, Any]) -> Non
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool["name"])
 def test_the_schemas_are_schemas(tool: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(tool["parameters"])
+
+
+@pytest.mark.parametrize(
+    "tool", [tool for tool in LATER if tool["name"] in tool_names()], ids=lambda tool: tool["name"]
+)
+def test_what_a_newer_service_takes_is_accepted_beside_what_is_offered(tool: dict[str, Any]) -> None:
+    offered, accepted = parameters_of(tool["name"])["properties"], accepted_by(tool["name"])["properties"]
+    assert accepted.keys() == offered.keys()
+    for name, later in tool["parameters"]["properties"].items():
+        if name in offered and name != "model":
+            assert set(accepted[name].get("enum", ())) == {*offered[name].get("enum", ()), *later.get("enum", ())}
+            for limit in {"maximum", "maxItems"} & offered[name].keys():
+                assert accepted[name][limit] == max(offered[name][limit], later[limit])
 
 
 def test_the_direct_tools_are_tools() -> None:
