@@ -141,7 +141,7 @@ class ProjectFrames:
         if project is not None:
             project.job_result(payload, now)
             job = project.jobs.get(payload.get("imgID") or "")
-            if job is not None and job.ended:
+            if job is not None and job.ended and job.status != "failed":
                 self.tell_result(project, payload)
 
     def _job_error(self, payload: Any, now: float) -> None:

@@ -664,6 +664,12 @@ def test_events_of_the_projects_group(kind: str, payload: dict[str, Any], event:
     assert [event] == project_events((kind, payload))
 
 
+def test_a_result_of_a_job_that_has_failed_is_not_told_as_a_completion() -> None:
+    failed = ("jobError", {"imgID": "A", "error": 5, "error_message": "m"})
+    late = ("jobResult", {"imgID": "A", "resultUrl": "u"})
+    assert [it.type for it in project_events(failed, late)] == ["error"]
+
+
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
