@@ -62,7 +62,7 @@ class LLMModelInfo(LooseModel):
 
 
 @frozen(kw_only=True)
-class TokenUsage(Model):
+class TokenUsage(LooseModel):
     """Tokens counted by the service."""
 
     prompt_tokens: int = field(default=0, metadata=wire("prompt_tokens"))
@@ -71,7 +71,7 @@ class TokenUsage(Model):
 
 
 @frozen(kw_only=True)
-class ChatCost(Model):
+class ChatCost(LooseModel):
     """What a completion cost (chat §3)."""
 
     cost_in_usd: Decimal | None = field(default=None, metadata=wire("costInUSD"))
@@ -189,7 +189,7 @@ class ChatCompletionResult(Model):
 
 
 @frozen(kw_only=True)
-class ChatJobState(Model):
+class ChatJobState(LooseModel):
     """A change of a chat job: `pending`, `queued`, `assigned`, `initiatingModel`, `jobStarted` (chat §3)."""
 
     job_id: str = field(metadata=wire("jobID"))

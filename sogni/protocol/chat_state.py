@@ -124,7 +124,7 @@ class ChatState:
             role=payload.get("role"),
             finish_reason=payload.get("finishReason"),
             usage=usage,
-            tool_calls=deltas if isinstance(deltas, list) else None,
+            tool_calls=[delta for delta in deltas if isinstance(delta, dict)] if isinstance(deltas, list) else None,
         )
         if chunk.content:
             self._pieces.append(chunk.content)
@@ -132,8 +132,7 @@ class ChatState:
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self.usage = chunk.usage or self.usage
         for delta in chunk.tool_calls or ():
-            if isinstance(delta, Mapping):
-                self._merge(delta)
+            self._merge(delta)
         self.chunks.append(chunk)
         self.out.wake(self)
         if unreadable is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sogni.models.chat import (
     ToolCall,
     ToolCallFunction,
 )
+from sogni.models.converter import to_dict
 from sogni.protocol.chat_frames import SURVIVES_DROP
 from sogni.protocol.chat_state import ChatState, subscription_fields
 from sogni.protocol.chores import EndLostChats
@@ -194,6 +196,26 @@ def test_whoever_leaves_hears_nothing_more_but_the_end() -> None:
     assert [event for event, _ in events] == ["token", "completed"]
     result = events[-1][1]
     assert (result.content, result.time_taken, result.cost) == ("a", 0, ChatCost(input_tokens=3))
+
+
+def test_odd_facts_are_kept_as_sent_and_lose_nothing_else() -> None:
+    state = listening(online())
+    chat = opened(state)
+    frame(state, "jobState", type="queued", queuePosition="2", workerName="w")
+    frame(state, "jobTokens", content="a", usage={"prompt_tokens": 1.5, "completion_tokens": 2})
+    frame(state, "llmJobResult", cost={"costInUSD": "n/a", "costInToken": "1"})
+    assert chat.usage == TokenUsage(completion_tokens=2, extra={"prompt_tokens": 1.5})
+    assert chat.cost == ChatCost(cost_in_token=Decimal(1), extra={"costInUSD": "n/a"})
+    odd = ChatJobState(job_id="J", type="queued", worker_name="w", extra={"queuePosition": "2"})
+    assert told(state)[0] == ("job_state", odd)
+
+
+def test_a_chunk_has_a_wire_form_whatever_its_deltas_are() -> None:
+    state = online()
+    chat = opened(state)
+    frame(state, "jobTokens", tool_calls=[None, 5, {"index": 0, "id": "a"}])
+    assert to_dict(chat.take()[0])["tool_calls"] == [{"index": 0, "id": "a"}]
+    assert [call.id for call in chat.tool_calls] == ["a"]
 
 
 # --- failures
