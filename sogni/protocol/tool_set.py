@@ -5,7 +5,6 @@ Called by users, and by the loop that executes tools. Whoever asks gets copies. 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from ..errors import ProtocolError
 from ..models.catalogue import AvailableModel
 from ..models.chat import ToolCall
 from ..models.converter import read
+from .sse import json_or_text
 from .suggestions import did_you_mean
 from .tool_manifest import DIRECT, definition_of, tool_names
 from .tool_routing import can_edit, workflows_of
@@ -136,7 +136,7 @@ def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
 def parse_tool_call_arguments(call: ToolCall | Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a tool call as a dict; empty when they are no JSON object (tools §1.4)."""
     try:
-        arguments = json.loads(as_tool_call(call).function.arguments)
-    except (ProtocolError, ValueError, RecursionError):
+        arguments = json_or_text(as_tool_call(call).function.arguments)
+    except ProtocolError:
         return {}
     return arguments if isinstance(arguments, dict) else {}

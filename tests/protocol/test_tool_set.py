@@ -84,7 +84,8 @@ def test_calls_of_the_tools_are_known(call: Any, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [('{"a": [1]}', {"a": [1]}), ("{oops", {}), ("[1]", {}), ("", {}), ("3", {})]
+    ("text", "expected"),
+    [('{"a": [1]}', {"a": [1]}), ("{oops", {}), ("[1]", {}), ("", {}), ("3", {}), ('{"a": NaN}', {})],
 )
 def test_arguments_are_an_object_or_nothing(text: str, expected: Any) -> None:
     call = {"id": "1", "function": {"name": "x", "arguments": text}}
