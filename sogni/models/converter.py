@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import PurePath
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -20,6 +20,7 @@ from uuid import UUID
 
 import attrs
 import cattrs
+from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ..errors import ProtocolError
@@ -209,8 +210,25 @@ def _made() -> cattrs.Converter:
     converter.register_unstructure_hook(
         datetime, lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     )
+    converter.register_structure_hook_factory(_is_list, partial(_list_of, converter))
     _made_for_models(converter)
     return converter
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list
+
+
+def _list_of(converter: cattrs.Converter, kind: Any) -> Any:
+    inner = list_structure_factory(kind, converter)
+
+    def structured(value: Any, kind: Any) -> Any:
+        # A text and an object can be gone through, too, letter by letter and key by key.
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"expected a list, got {type(value).__name__}")
+        return inner(value, kind)
+
+    return structured
 
 
 CONVERTER = _made()

@@ -27,7 +27,9 @@ from sogni.models.converter import CONVERTER, camel, from_dict, read, read_time,
 from sogni.models.events import ErrorData, Event, JobEvent, ToastMessage
 from sogni.models.health import HealthCheck, HealthReport
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel
+from sogni.models.runs import MediaContext
 from sogni.models.snapshots import JobSnapshot, ProjectSnapshot
+from sogni.models.templates import WorkflowTemplate
 
 MODULES = (account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans)
 CLASSES = sorted(
@@ -171,7 +173,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("at", float("nan"), "expected a time, got nan at $.at"),
     ("at", {}, "expected a time, got {} at $.at"),
     ("kind", 5, "expected a text, got int at $.kind"),
-    ("parts", 5, "'int' object is not iterable at $.parts"),
+    ("parts", 5, "expected a list, got int at $.parts"),
     ("parts", [{"code": 1}, 5], "expected an object, got int at $.parts[1]"),
     ("parts", [{"code": 1}, {"code": "x"}], "expected an integer, got 'x' at $.parts[1].code"),
     ("parts", [{}], "required field 'code' is missing at $.parts[0].code"),
@@ -183,6 +185,15 @@ def test_what_does_not_fit_is_named_with_its_place(field: str, value: Any, findi
     with pytest.raises(ProtocolError) as caught:
         read_sample(**{field: value})
     assert f"the sample does not fit: {finding}" == str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["abc", {"a": 1}])
+def test_a_text_or_an_object_is_no_list(value: Any) -> None:
+    assert from_dict(WorkflowTemplate, {"name": "N", "tags": value}) == WorkflowTemplate(
+        name="N", extra={"tags": value}
+    )
+    with pytest.raises(ProtocolError, match=r"expected a list, got (str|dict) at \$\.images"):
+        from_dict(MediaContext, {"images": value})
 
 
 @pytest.mark.parametrize("moment", [1e18, -1e18, "9999-99-99"])
