@@ -18,9 +18,10 @@ from ..models.events import ErrorData
 from ..models.records import JobRecord, ProjectRecord
 from ..protocol.client_state import ClientState
 from ..protocol.http import get
+from ..protocol.job_errors import error_data
 from ..protocol.job_state import JobState
 from ..protocol.project_state import ProjectState
-from ..protocol.replay import beside_result
+from ..protocol.replay import beside_result, failure_of
 from ..protocol.resource_ids import path_segment
 from ..protocol.upload_plan import download_url_call, read_signed_url
 from .requests import FAILURES, PASSING, ask_data
@@ -196,7 +197,8 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
             missing.append((job, found))
         elif found.status == "jobError":
             canceled = found.reason == "artistCanceled"
-            project.end_job(job, "canceled" if canceled else "failed", None, now)
+            error = None if canceled else error_data(failure_of(found))
+            project.end_job(job, "canceled" if canceled else "failed", error, now)
     project.counted(record.image_count, record.step_count, record.preview_count)
     return missing
 

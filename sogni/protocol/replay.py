@@ -86,8 +86,7 @@ def _frames(
         }
         return [("jobResult", result)]
     if job.status == "jobError":
-        reason = job.reason or "genfailure"
-        return [("jobError", {**ids, "error": reason, "error_message": reason})]
+        return [("jobError", {**ids, **failure_of(job)})]
     phase = known.status if known is not None else "pending"
     if job.status in ("assigned", "initiatingModel"):
         return [] if phase != "pending" else [("jobState", _begun("initiatingModel", job, ids, known))]
@@ -95,6 +94,12 @@ def _frames(
         started = [] if phase == "processing" else [("jobState", _begun("jobStarted", job, ids, known))]
         return [*started, ("jobProgress", {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count})]
     return []
+
+
+def failure_of(job: JobRecord) -> dict[str, Any]:
+    """Why a recorded job failed, as a frame says it."""
+    reason = job.reason or "genfailure"
+    return {"error": reason, "error_message": reason}
 
 
 def beside_result(job: JobRecord) -> dict[str, Any]:

@@ -123,6 +123,14 @@ def test_a_held_project_ends_here_too(stage: Stage) -> None:
     assert (project.status, project.result_urls) == ("completed", ["u"])
 
 
+def test_a_held_failure_says_why(stage: Stage) -> None:
+    project = old_project(stage)
+    failed = JobRecord(img_id=JOB, status="jobError", reason="jobTimedOut")
+    stage.play(reconcile(held(ProjectRecord(id=PROJECT, status="errored", completed_worker_jobs=[failed]))))
+    expected = ErrorData(code=5003, original_code="jobTimedOut", message="jobTimedOut")
+    assert (project.status, project.error, project.jobs[JOB].error) == ("failed", expected, expected)
+
+
 def test_of_repeated_entries_the_first_counts_and_active_outranks_held(stage: Stage) -> None:
     project = old_project(stage)
     snapshot = Snapshot(
