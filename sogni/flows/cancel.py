@@ -11,7 +11,7 @@ from ..protocol.resource_ids import path_segment
 from .requests import FAILURES
 from .results import live_record
 from .sending import send_frame
-from .steps import Flow, change, clock, until
+from .steps import Flow, catch_up, change, clock, until
 
 Answer = tuple[bool | None, str]
 """Whether it was canceled, and what the service said; None: the request is to be sent anew."""
@@ -29,6 +29,8 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
     """
     path_segment("project_id", project_id)
     project_id = project_id.upper()
+    # It may be over: what says so need not have been read.
+    yield from catch_up()
     if timeout is None:
         timeout = yield from change(lambda state, _: state.settings.timeouts.cancel)
     did_cancel, message = AGAIN

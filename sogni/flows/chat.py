@@ -22,7 +22,7 @@ from ..settings import check_seconds
 from .messages import prepared
 from .requests import ask
 from .sending import send_frame
-from .steps import Flow, change, connect, new_id, until
+from .steps import Flow, catch_up, change, connect, new_id, until
 
 R = TypeVar("R")
 
@@ -159,6 +159,7 @@ def estimate_completion(
 ) -> Flow[LLMCostEstimation]:
     """What a completion would cost."""
     counted = input_tokens((yield from prepared(messages)))
+    yield from catch_up()
     info = yield from change(lambda state, _: state.chat_models.get(model))
     wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
     return read_chat_estimate((yield from ask(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))

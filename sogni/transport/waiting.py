@@ -75,7 +75,9 @@ class Waker:
             self.caught_up([caught_up])
             return
         socket.wake()
-        caught_up.wait(CATCHING_UP_SECONDS)
+        deadline = Deadline(CATCHING_UP_SECONDS)
+        while not (caught_up.is_set() or deadline.over):
+            wait_turn(caught_up, deadline.left())
 
     def caught_up(self, behind: list[threading.Event]) -> None:
         """Let these go on."""

@@ -40,6 +40,14 @@ def test_a_confirmed_cancellation_ends_the_project_and_its_jobs() -> None:
     assert stage.state.tracked() == []
 
 
+def test_nothing_is_sent_when_the_service_has_said_already_that_the_project_is_over() -> None:
+    stage = Stage().connects()
+    project = stage.project()
+    stage.on_the_way.append(("jobError", {"jobID": PROJECT, "error": 5, "error_message": "no"}))
+    stage.play(cancel_project(PROJECT))
+    assert (stage.frames, project.status) == ([], "failed")
+
+
 def test_a_declined_cancellation_leaves_the_project_as_it_is() -> None:
     stage = Stage().connects()
     project = stage.project()

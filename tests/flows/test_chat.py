@@ -220,8 +220,13 @@ def test_an_estimate_asks_the_socket_host_about_tokens(stage: Stage) -> None:
     ]  # fmt: skip
 
 
-def test_an_estimate_knows_the_limits_of_the_live_list(stage: Stage) -> None:
-    stage.receives("swarmLLMModels", {"qwen": {"workers": 1, "maxOutputTokens": {"default": 3000}}})
+@pytest.mark.parametrize("read", [True, False], ids=["read", "received"])
+def test_an_estimate_knows_the_limits_of_the_live_list(stage: Stage, read: bool) -> None:
+    models = ("swarmLLMModels", {"qwen": {"workers": 1, "maxOutputTokens": {"default": 3000}}})
+    if read:
+        stage.receives(*models)
+    else:
+        stage.on_the_way.append(models)
     path = "GET socket/api/v1/job-llm/estimate/spark/qwen/9/3000"
     stage.play(estimate(token_type="spark"), (path, bare({"quote": QUOTE})))
 
