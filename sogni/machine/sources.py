@@ -1,7 +1,8 @@
 """Media inputs as sources: decides how a path, bytes, a file object or a PIL image is read (api rule 5).
 
 Opened by both shells before anything is sent. A source can be read several times, so that an upload
-can be repeated; a file is never held in memory.
+can be repeated; a file is never held in memory. What is uploaded is all of a file object from its beginning, also when
+several calls are given the same one: no upload depends on the object's position.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import io
 import os
 import stat
 import tempfile
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import WeakValueDictionary
 
 from ..errors import ValidationError
 from ..protocol.media_types import HEAD_SIZE
@@ -59,43 +64,70 @@ class _BytesSource(MediaSource):
         return io.BytesIO(self._content)
 
 
-class _Borrowed(io.RawIOBase):
-    """A reader over somebody else's file that does not close it."""
+class _Reader(io.RawIOBase):
+    """A reader with a position of its own over a source that several may read."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, source: _PositionedSource) -> None:
+        self._source = source
+        self._place = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
+        data = self._source.read_at(self._place, self._source.size - self._place if size < 0 else size)
+        self._place += len(data)
+        return data
 
     def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
+        data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
 
-class _FileSource(MediaSource):
-    """A file object from where it stands now; `own` when it is ours to close."""
+class _PositionedSource(MediaSource):
+    """A file of our own. Readers do not share a position: one may still be in a thread when the next one begins."""
 
-    def __init__(self, name: str, file: BinaryIO, *, own: bool) -> None:
-        self._file, self._own = file, own
-        self._start = file.tell()
-        end = file.seek(0, os.SEEK_END)
-        file.seek(self._start)
-        head = file.read(HEAD_SIZE)
-        file.seek(self._start)
-        super().__init__(name, end - self._start, head)
+    def __init__(self, name: str, file: BinaryIO | io.FileIO, size: int) -> None:
+        self._file = file
+        try:
+            head = self.read_at(0, HEAD_SIZE)
+        except BaseException:
+            file.close()
+            raise
+        super().__init__(name, size, head)
+
+    @abstractmethod
+    def read_at(self, place: int, size: int) -> bytes:
+        """Up to `size` bytes from `place` on, none at the end."""
 
     def open(self) -> BinaryIO:
-        self._file.seek(self._start)
-        return _Borrowed(self._file)  # type: ignore[return-value]
+        if self._file.closed:
+            raise ValueError(f"{self.name} is closed")
+        return _Reader(self)  # type: ignore[return-value]
 
     def close(self) -> None:
-        if self._own:
-            self._file.close()
+        self._file.close()
+
+
+class _DescriptorSource(_PositionedSource):
+    """A second descriptor of a file the caller has open: the caller's position is neither used nor moved."""
+
+    def read_at(self, place: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, place)
+
+
+class _SpoolSource(_PositionedSource):
+    """A filled temporary file."""
+
+    def __init__(self, name: str, file: BinaryIO, size: int) -> None:
+        self._lock = threading.Lock()
+        super().__init__(name, file, size)
+
+    def read_at(self, place: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(place)
+            return self._file.read(size) or b""
 
 
 def open_source(name: str, value: Any) -> MediaSource:
@@ -115,9 +147,11 @@ def _source(name: str, value: Any) -> MediaSource:
     if isinstance(value, str | os.PathLike):
         return _path_source(name, value)
     if hasattr(value, "read"):
-        return _file_source(name, value)
+        with _alone_with(value):
+            return _file_source(name, value)
     if hasattr(value, "save") and hasattr(value, "size"):
-        return _image_source(name, value)
+        with _alone_with(value):  # Pillow reads an image from its file when it is first needed
+            return _image_source(name, value)
     kind = type(value).__name__
     raise ValidationError(f"{name} must be {ALLOWED}, not {kind}", field=name, value=kind, allowed=ALLOWED)
 
@@ -149,15 +183,19 @@ def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
 
 
 def _file_source(name: str, file: Any) -> MediaSource:
+    """All of a file object, wherever it stands, and however many calls are given the same one."""
     shown = getattr(file, "name", None)
     label = os.path.basename(shown) if isinstance(shown, str) else f"the file given as {name}"
     try:
+        if type(file) is io.BytesIO:
+            return _BytesSource(label, file.getvalue())
+        own = _second_descriptor(file)
+        if own is not None:
+            return _DescriptorSource(label, own, os.fstat(own.fileno()).st_size)
         seekable = file.seekable()
-        sample = b"" if seekable else file.read(0)
-        if seekable:
-            place = file.tell()
-            sample = file.read(1)
-            file.seek(place)
+        place = file.tell() if seekable else 0
+        # One byte where that can be taken back: some text files know their type only when they have read something.
+        sample = file.read(1 if seekable else 0)
     except (OSError, ValueError, AttributeError) as error:
         raise ValidationError(
             f"{name}: cannot read {label}: {error}", field=name, value=label, allowed=ALLOWED
@@ -166,9 +204,32 @@ def _file_source(name: str, file: Any) -> MediaSource:
         raise ValidationError(
             f"{name}: {label} is open as text; open it with mode 'rb'", field=name, value=label, allowed=ALLOWED
         )
-    if seekable:
-        return _FileSource(label, file, own=False)
-    return spooled(label, iter(lambda: file.read(_IN_MEMORY), b""))
+    if not seekable:
+        return spooled(label, iter(lambda: file.read(_IN_MEMORY), b""))
+    try:
+        return spooled(label, _pieces(file))
+    finally:
+        file.seek(place)
+
+
+def _second_descriptor(file: Any) -> io.FileIO | None:
+    """A descriptor of our own for a plain file; None for what transforms its content, such as a `GzipFile`."""
+    raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file
+    if type(raw) is not io.FileIO or not raw.readable() or not hasattr(os, "pread"):
+        return None
+    file.flush()
+    return io.FileIO(os.dup(raw.fileno())) if stat.S_ISREG(os.fstat(raw.fileno()).st_mode) else None
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    place = 0
+    while True:
+        file.seek(place)  # every time: whoever else has the object may have moved it
+        piece = file.read(_IN_MEMORY)
+        if not piece:
+            return
+        yield piece
+        place += len(piece)
 
 
 def _image_source(name: str, image: Any) -> MediaSource:
@@ -183,6 +244,31 @@ def _image_source(name: str, image: Any) -> MediaSource:
             allowed=ALLOWED,
         ) from error
     return _BytesSource(f"the image given as {name}", buffer.getvalue())
+
+
+_guard = threading.Lock()
+_readers: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
+"""A lock for each object that is being read, by its id; it lasts as long as somebody has it or waits for it."""
+
+
+@contextmanager
+def _alone_with(value: Any) -> Iterator[None]:
+    """Read an object that has a single position while no other thread of ours does."""
+    with _guard:
+        lock = _readers.setdefault(id(value), threading.Lock())
+    with lock:
+        yield
+
+
+def _forget_readers() -> None:
+    """In a forked child: the threads that read are those of the parent."""
+    global _guard
+    _guard = threading.Lock()
+    _readers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_readers)
 
 
 def spool() -> BinaryIO:
@@ -204,5 +290,4 @@ def spooled(label: str, chunks: Any) -> MediaSource:
 
 def finished_spool(label: str, file: BinaryIO) -> MediaSource:
     """A source over a filled temporary file, which it owns."""
-    file.seek(0)
-    return _FileSource(label, file, own=True)
+    return _SpoolSource(label, file, file.seek(0, os.SEEK_END))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import pickle
 from datetime import datetime
 from pathlib import Path
@@ -304,3 +306,42 @@ async def test_a_video_whose_last_frame_was_not_asked_for_has_none(sdk: Sdk, cli
     assert project.jobs[0].last_frame_url is None
     with pytest.raises(sdk.NotFoundError):
         await sdk.call(project.jobs[0].get_last_frame_url)
+
+
+class Wrapped(io.BytesIO):
+    """A file object of an unknown kind."""
+
+
+@pytest.mark.parametrize("kind", ["file", "memory", "wrapped"])
+async def test_uploads_that_share_a_file_object_are_whole(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, kind: str
+) -> None:
+    content = picture("navy") + os.urandom(2_000_000)
+    path = tmp_path / "shared.png"
+    path.write_bytes(content)
+
+    async def edit(shared: Any) -> None:
+        given = {"model_id": "qwen_image_edit_2511_fp8_lightning", "context_images": [shared, shared]}
+        project = await sdk.create(client, **given)
+        await sdk.call(project.cancel)
+
+    makers = {
+        "file": lambda: path.open("rb"),
+        "memory": lambda: io.BytesIO(content),
+        "wrapped": lambda: Wrapped(content),
+    }
+    with makers[kind]() as shared:
+        shared.seek(3)
+        outcomes = await asyncio.gather(*(edit(shared) for _ in range(3)), return_exceptions=True)
+    stored = [it.read_bytes() for it in supernet._now.state.store.directory.iterdir()]
+    assert (outcomes, [it == content for it in stored if len(it) > 1_000_000]) == ([None] * 3, [True] * 6)
+
+
+async def test_a_stream_given_twice_is_refused_before_anything_is_sent(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    once = Wrapped(picture("navy"))
+    once.seekable = lambda: False  # type: ignore[method-assign]
+    with pytest.raises(sdk.ValidationError, match=r"context_images\[1\]: .* is empty"):
+        await sdk.create(client, model_id="qwen_image_edit_2511_fp8_lightning", context_images=[once, once])
+    assert sent(supernet) == []
