@@ -25,6 +25,8 @@ DEFAULT_SOCKET_ENDPOINT = "wss://socket.sogni.ai"
 
 MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 """Bytes of one WebSocket message, for both shells; large frames must be accepted (transport §6)."""
+MAX_CONNECTIONS = 20
+"""Concurrent HTTP connections of one client, unless it says otherwise."""
 TRANSFER_CHUNK = 256 * 1024
 """Bytes held in memory at once while a file goes up or down."""
 
@@ -150,6 +152,7 @@ class Settings:
     ca_bundle: str | None = None
     timeouts: Timeouts = field(factory=Timeouts)
     retry: RetryPolicy = field(factory=RetryPolicy)
+    max_connections: int = MAX_CONNECTIONS
 
     @property
     def socket_http(self) -> str:
@@ -190,6 +193,17 @@ def _address(value: Any) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def _connections(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValidationError(
+            f"max_connections must be an integer of 1 or more, got {value!r}",
+            field="max_connections",
+            value=value,
+            allowed="1 or more",
+        )
+    return value
 
 
 def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
@@ -314,4 +328,5 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         ca_bundle=_text("ca_bundle", given.get("ca_bundle")),
         timeouts=_timeouts(given.get("timeout")),
         retry=_retry(given.get("retry")),
+        max_connections=_connections(given.get("max_connections", MAX_CONNECTIONS)),
     )

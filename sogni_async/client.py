@@ -67,6 +67,7 @@ class SogniClient(Listening):
         proxy: str | None = None,
         ca_bundle: str | None = None,
         attribution: Attribution | Mapping[str, Any] | None = None,
+        max_connections: int = 20,
     ) -> None:
         """Configure a client.
 
@@ -75,8 +76,9 @@ class SogniClient(Listening):
         installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
         `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
         alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like. `attribution` tells
-        the service what asks (`Attribution`, transport §14); nothing by default. Raises `ValidationError`
-        for what cannot be.
+        the service what asks (`Attribution`, transport §14); nothing by default. `max_connections` limits
+        the HTTP connections in use at the same time; further requests wait for a free one. Raises
+        `ValidationError` for what cannot be.
         """
         settings = resolve(
             os.environ,
@@ -95,6 +97,7 @@ class SogniClient(Listening):
             proxy=proxy,
             ca_bundle=ca_bundle,
             attribution=check_attribution(attribution),
+            max_connections=max_connections,
         )
         self._engine = Engine(settings, _handle_of)
         self._supernet: Any = None

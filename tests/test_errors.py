@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from typing import Any
 
@@ -34,7 +35,14 @@ from sogni.errors import (
     ValidationError,
     is_retryable_chat_error,
 )
-from sogni.protocol.failures import api_error, chat_api_error, chat_error, project_error, unsent_chat_error
+from sogni.protocol.failures import (
+    api_error,
+    chat_api_error,
+    chat_error,
+    project_error,
+    unsent_chat_error,
+    with_resources_named,
+)
 
 SECRET = "sk-live-0123456789"
 
@@ -318,3 +326,27 @@ def test_what_from_none_hides_is_let_go_of() -> None:
         causes.append(caught.value.__cause__)
     # What is not ours is the caller's.
     assert [type(it.__context__) for it in causes if it is not None] == [type(None), OSError]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.EMFILE, "no", "/secret"), "Too many open files"),
+        (OSError(errno.ENFILE, "no"), "Too many open files in system"),
+        (OSError(errno.ENOBUFS, "no"), "No buffer space available"),
+        (OSError(errno.ENOMEM, "no"), "Cannot allocate memory"),
+        (RuntimeError("can't start new thread"), "no more threads can be started"),
+    ],
+)
+def test_exhausted_resources_become_an_error_of_ours(error: Exception, cause: str) -> None:
+    named = with_resources_named(error)
+    assert isinstance(named, SogniConnectionError)
+    assert named.message == (
+        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit), or do less at the same time"
+    )
+    assert named.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("other"), SogniError("ours")])
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    assert with_resources_named(error) is error

@@ -117,6 +117,10 @@ def test_a_key_of_the_environment_is_one_that_can_be_sent() -> None:
         ({"timeout": float("inf")}, "timeout"),
         ({"timeout": "5"}, "timeout"),
         ({"timeout": True}, "timeout"),
+        ({"max_connections": 0}, "max_connections"),
+        ({"max_connections": 2.0}, "max_connections"),
+        ({"max_connections": True}, "max_connections"),
+        ({"max_connections": None}, "max_connections"),
         ({"retry": 3}, "retry"),
         ({"proxy": 5}, "proxy"),
         ({"ca_bundle": 5}, "ca_bundle"),
@@ -209,3 +213,7 @@ def test_settings_pickle() -> None:
 
 def test_the_default_endpoints_are_those_of_the_service() -> None:
     assert (DEFAULT_REST_ENDPOINT, DEFAULT_SOCKET_ENDPOINT) == ("https://api.sogni.ai", "wss://socket.sogni.ai")
+
+
+def test_connections_are_limited_to_twenty_unless_another_number_is_given() -> None:
+    assert (resolve({}).max_connections, resolve({}, max_connections=3).max_connections) == (20, 3)

@@ -5,8 +5,10 @@ Called by the `projects` group and before every project (projects-4.2 §9, §17)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from attrs import evolve
@@ -14,13 +16,59 @@ from attrs import evolve
 from ..errors import SogniError, SogniTimeoutError, ValidationError
 from ..models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
 from ..models.converter import read
-from ..protocol.catalogue_state import models_by_sid, named_models
-from ..protocol.client_state import CONNECTION, MODELS
-from ..protocol.http import get
+from ..protocol.catalogue_state import SharedRequest, models_by_sid, named_models
+from ..protocol.client_state import CONNECTION, MODELS, ClientState
+from ..protocol.http import HttpCall, get
 from ..protocol.model_options import find_options
 from ..settings import NETWORKS, check_seconds
 from .requests import ask, ask_bare
 from .steps import Flow, change, connect, until
+
+T = TypeVar("T")
+
+
+def _shared(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
+    """What `send` makes of a call; callers that want the same at the same time share one request and its outcome.
+
+    If whoever sends it is interrupted, or fails without having tried again, one of the others sends it.
+    """
+    while True:
+        shared, leads = yield from change(lambda state, _: state.catalogue.join(call.target))
+        if not leads:
+            yield from until(
+                (shared,),
+                partial(_settled, shared),
+                timeout=None,
+                phase="request",
+                waiting_for="an answer that another call has asked for",
+            )
+            if shared.error is not None:
+                # A new one for everybody: a traceback belongs to one thread.
+                raise copy.copy(shared.error) from shared.error
+            if shared.answer is not None:
+                return shared.answer  # type: ignore[no-any-return]
+            continue
+        try:
+            answer = yield from send(call)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if isinstance(error, SogniError) and call.repeatable:
+                shared.error = error
+            yield from change(partial(_settle, call.target, shared))
+            raise
+        shared.answer = answer
+        yield from change(partial(_settle, call.target, shared))
+        return answer
+
+
+def _settled(shared: SharedRequest, _: ClientState) -> bool | None:
+    return shared.finished or None
+
+
+def _settle(target: str, shared: SharedRequest, state: ClientState, _: float) -> None:
+    state.catalogue.settle(target, shared)
+    state.out.wake(shared)
 
 
 def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow[list[SupportedModel]]:
@@ -30,9 +78,13 @@ def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow
         if kept is not None:
             return list(kept)
     call = evolve(get("/api/v1/models/list", host="socket"), repeatable=tries)
+    return list((yield from _shared(call, _ask_models)))
+
+
+def _ask_models(call: HttpCall) -> Flow[list[SupportedModel]]:
     models = yield from ask_bare(list[SupportedModel], call)
     yield from change(lambda state, now: state.catalogue.keep_models(models, now))
-    return list(models)
+    return models
 
 
 def tiers() -> Flow[Mapping[str, Any]]:
@@ -40,7 +92,10 @@ def tiers() -> Flow[Mapping[str, Any]]:
     kept = yield from change(lambda state, now: state.catalogue.tiers(now))
     if kept is not None:
         return kept
-    call = get("/api/v2/models/tiers", host="socket")
+    return (yield from _shared(get("/api/v2/models/tiers", host="socket"), _ask_tiers))
+
+
+def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
     answer = read(dict[str, Any], (yield from ask(call)), "the answer to GET /api/v2/models/tiers")
     yield from change(lambda state, now: state.catalogue.keep_tiers(answer, now))
     return answer
@@ -61,9 +116,13 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
         if kept is not None:
             return list(kept)
     call = get(f"/api/v1/size-presets/network/{network}/model/{quote(model_id, safe='')}", host="socket")
-    presets = yield from ask_bare(list[SizePreset], call)
-    yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
-    return list(presets)
+
+    def ask_presets(call: HttpCall) -> Flow[list[SizePreset]]:
+        presets = yield from ask_bare(list[SizePreset], call)
+        yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
+        return presets
+
+    return list((yield from _shared(call, ask_presets)))
 
 
 def available_models(network: str) -> Flow[list[AvailableModel]]:

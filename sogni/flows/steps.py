@@ -4,7 +4,7 @@ A flow is a generator that yields steps and receives their outcomes; the shells 
 with their own libraries and throw I/O errors into the flow where it asked. The functions below yield
 one step each and give its outcome its type, so flows need no casts. Flows hold no locks, never yield
 in `finally`, and read no clock and no random number but through steps. An interruption (Ctrl-C, a cancelled
-task) is thrown into a flow, too; the one step it may answer that with is a `WriteFrame`.
+task) is thrown into a flow, too; it may answer that with `Change`s, and then with one `WriteFrame`.
 """
 
 from __future__ import annotations

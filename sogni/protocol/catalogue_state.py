@@ -8,12 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from ..errors import SogniError
 from ..models.catalogue import AvailableModel, SizePreset, SupportedModel
 
 T = TypeVar("T")
 
 LIST_LIFETIME = 24 * 3600.0
 PRESETS_LIFETIME = 600.0
+
+
+class SharedRequest:
+    """A request under way that others wait for instead of sending the same.
+
+    `finished` without `answer` or `error` means that nobody learned the outcome: whoever asked was interrupted.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.answer: Any = None
+        self.error: SogniError | None = None
 
 
 class CatalogueState:
@@ -24,8 +37,22 @@ class CatalogueState:
         self._models: tuple[float, list[SupportedModel]] | None = None
         self._tiers: tuple[float, Mapping[str, Any]] | None = None
         self._presets: dict[tuple[str, str], tuple[float, list[SizePreset]]] = {}
+        self._under_way: dict[str, SharedRequest] = {}
         self.kinds: dict[str, str] = {}
         """Media kind by model id, as listed."""
+
+    def join(self, target: str) -> tuple[SharedRequest, bool]:
+        """The request of this target that is under way; True if it is new, so that the caller has to send it."""
+        shared = self._under_way.get(target)
+        if shared is not None:
+            return shared, False
+        shared = self._under_way[target] = SharedRequest()
+        return shared, True
+
+    def settle(self, target: str, shared: SharedRequest) -> None:
+        """A shared request has ended; the next caller sends a new one."""
+        shared.finished = True
+        del self._under_way[target]
 
     def models(self, now: float) -> list[SupportedModel] | None:
         """The model list, unless it is too old."""

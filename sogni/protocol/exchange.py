@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from urllib.parse import quote, urljoin, urlsplit
 
+from attrs import evolve
+
 from ..errors import Phase, SogniConnectionError, SogniTimeoutError
 from ..settings import Settings, Timeouts
 from .http import HttpCall
 
+_AT_ONCE = 0.01
+"""Seconds that count as no wait, so that messages name the limit as it was given."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 5
 
@@ -110,6 +114,33 @@ def no_answer(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
         f"{call.method} {shown_host(url)}{urlsplit(url).path}: no answer within {limit:g} seconds",
         phase=phase_of(call),
         timeout=limit,
+    )
+
+
+def is_transfer(call: HttpCall) -> bool:
+    """Whether a call moves media, which may take minutes, and not a short answer of the service."""
+    return call.host == "storage"
+
+
+def max_transfers(max_connections: int) -> int:
+    """How many of a client's connections transfers may hold; the others stay free for short requests."""
+    return max(1, max_connections - max(1, max_connections // 4))
+
+
+def with_time_left(call: HttpCall, waited: float) -> HttpCall:
+    """The call after it has waited for a free connection: a time limit of its own includes the wait."""
+    if call.timeout is None or waited < _AT_ONCE:
+        return call
+    return evolve(call, timeout=max(0.0, call.timeout - waited))
+
+
+def no_free_connection(call: HttpCall, settings: Settings) -> SogniTimeoutError:
+    """The error of a call that found no free connection within its own time limit."""
+    return SogniTimeoutError(
+        f"{call.method} {call.path.partition('?')[0]}: all {settings.max_connections} connections were in use for "
+        f"{call.timeout:g} seconds; a higher max_connections allows more",
+        phase=phase_of(call),
+        timeout=call.timeout,
     )
 
 

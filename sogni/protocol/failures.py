@@ -6,6 +6,8 @@ one of the API, live here, because nobody names them: whoever catches either cat
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +30,27 @@ from ..errors import (
 
 _INSUFFICIENT_CODES = frozenset({123, "123", "insufficient_balance", "insufficientBalance"})
 """Code 123: account §19. The tag `insufficient_balance`: chat, error tags."""
+
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""How the system says that it has no more files, sockets or memory to give."""
+
+
+def with_resources_named(error: Exception) -> Exception:
+    """The error itself, or one of ours if the process ran out of files, sockets, memory or threads."""
+    if isinstance(error, SogniError):
+        return error
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        cause = os.strerror(error.errno)
+    elif isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        cause = "no more threads can be started"
+    else:
+        return error
+    exhausted = SogniConnectionError(
+        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit), or do less at the same time"
+    )
+    exhausted.__cause__ = error
+    return exhausted
 
 
 class _InsufficientBalanceApiError(InsufficientBalanceError, ApiError):

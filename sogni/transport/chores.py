@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import ClientClosedError, SogniError
 from ..flows.steps import Flow, Pause, Step
+from ..protocol.failures import with_resources_named
 
 logger = logging.getLogger("sogni")
 
@@ -149,7 +150,7 @@ class Chores:
                 try:
                     outcome = perform(step)
                 except Exception as error:
-                    step = flow.throw(error)
+                    step = flow.throw(with_resources_named(error))
                 else:
                     step = flow.send(outcome)
         except StopIteration:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ..errors import SogniError, unchained
-from ..flows.steps import Flow, Step, WriteFrame
+from ..flows.steps import Change, Flow, Step, WriteFrame
+from ..protocol.failures import with_resources_named
 
 R = TypeVar("R")
 
@@ -20,7 +21,7 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     """Run a flow to its end and return its result.
 
     Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    Ctrl-C leaves at once; the flow's `finally` blocks run, and it may answer with one frame.
+    Ctrl-C leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and one frame.
     """
     try:
         step = next(flow)
@@ -28,7 +29,7 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
             try:
                 outcome = perform(step)
             except Exception as error:
-                step = flow.throw(error)
+                step = flow.throw(with_resources_named(error))
             else:
                 step = flow.send(outcome)
     except StopIteration as end:
@@ -37,20 +38,25 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     except SogniError as error:
         unchained(error)
         raise
-    except Exception:
-        raise
+    except Exception as error:
+        named = with_resources_named(error)
+        if named is error:
+            raise
+        raise named from error
     except BaseException as interruption:
         # In a step or between two of them: Ctrl-C comes when it likes.
-        _write_last(flow, interruption, perform)
+        _interrupt(flow, interruption, perform)
         raise
     finally:
         flow.close()
 
 
-def _write_last(flow: Flow[Any], interruption: BaseException, perform: Callable[[Step], Any]) -> None:
-    """Throw an interruption into a flow and write the frame it answers with; any other step is not taken."""
+def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Callable[[Step], Any]) -> None:
+    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
     try:
         step = flow.throw(interruption)
+        while isinstance(step, Change):
+            step = flow.send(perform(step))
     except BaseException:
         return  # the interruption itself: the flow has nothing to say
     if isinstance(step, WriteFrame):
@@ -126,6 +132,6 @@ class _Race:
                 self.finished.set()
 
     def _checked(self, step: Step) -> Any:
-        if self.stopped:
+        if self.stopped and not isinstance(step, Change):
             raise _Stopped
         return self._perform(step)

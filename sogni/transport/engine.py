@@ -29,10 +29,12 @@ from ..protocol.chores import Chore
 from ..protocol.client_state import SOCKET, ClientState
 from ..protocol.connection import Closed, ReaderMove
 from ..protocol.frames import encode_frame
+from ..protocol.http import HttpCall
 from ..redaction import install_filter
 from ..settings import Settings
 from . import lifecycle
 from .chores import Chores
+from .connection_limit import ConnectionLimit
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
 from .pausing import jittered, pause
@@ -74,6 +76,7 @@ class Engine:
         self._chores = Chores(lambda: _performer(reference), jittered)
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
+        self._connections = ConnectionLimit(self.settings)
         self._waker = Waker()
         self.state.wakers.add(SOCKET, self._waker)
         self._reader: threading.Thread | None = None
@@ -211,6 +214,11 @@ class Engine:
             reader.start()
             self._reader = reader
 
+    def _limited(self, call: HttpCall, send: Callable[[Http, HttpCall], Any]) -> Any:
+        """Send a call as soon as one of the client's connections is free."""
+        with self._connections.slot(call) as granted:
+            return send(self.http, granted)
+
     def _change(self, step: steps.Change) -> Any:
         return self.changed(step.function)
 
@@ -312,6 +320,7 @@ class Engine:
             reader.join(min(CONNECTING_SECONDS, deadline.left() or 0.0) if connecting else deadline.left())
         # What must not be lost half done has its time; everything else ends now, whichever thread waits for it.
         self._chores.join_urgent(deadline.left() or 0.0)
+        self._connections.end()
         if self._http is not None:
             self._http.end_requests()
         self._chores.join(deadline.left() or 0.0)
@@ -376,11 +385,13 @@ def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker, slots: list[Ap
 
 
 _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
-    steps.Http: lambda engine, step: engine.http.send(step.call),
+    steps.Http: lambda engine, step: engine._limited(step.call, lambda http, call: http.send(call)),
     steps.WriteFrame: Engine._write_frame,
-    steps.Upload: lambda engine, step: engine.http.upload(step.call, step.source),
-    steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
-    steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
+    steps.Upload: lambda engine, step: engine._limited(step.call, lambda http, call: http.upload(call, step.source)),
+    steps.Download: lambda engine, step: engine._limited(
+        step.call, lambda http, call: http.download(call, step.path_for)
+    ),
+    steps.Spool: lambda engine, step: engine._limited(step.call, lambda http, call: http.spool(call, step.name)),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
     steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from sogni.errors import SogniError, unchained
-from sogni.flows.steps import Flow, Step, WriteFrame
+from sogni.flows.steps import Change, Flow, Step, WriteFrame
+from sogni.protocol.failures import with_resources_named
 
 R = TypeVar("R")
 Perform = Callable[[Step], Awaitable[Any]]
@@ -24,7 +25,8 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
     """Run a flow to its end and return its result.
 
     Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    A cancellation leaves at once; the flow's `finally` blocks run, and it may answer with one frame.
+    A cancellation leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and
+    one frame.
     """
     try:
         step = next(flow)
@@ -32,9 +34,9 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
             try:
                 outcome = await perform(step)
             except Exception as error:
-                step = flow.throw(error)
+                step = flow.throw(with_resources_named(error))
             except BaseException as interruption:
-                await _write_last(flow, interruption, perform)
+                await _interrupt(flow, interruption, perform)
                 raise
             else:
                 step = flow.send(outcome)
@@ -44,14 +46,21 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
     except SogniError as error:
         unchained(error)
         raise
+    except Exception as error:
+        named = with_resources_named(error)
+        if named is error:
+            raise
+        raise named from error
     finally:
         flow.close()
 
 
-async def _write_last(flow: Flow[Any], interruption: BaseException, perform: Perform) -> None:
-    """Throw an interruption into a flow and write the frame it answers with; any other step is not taken."""
+async def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Perform) -> None:
+    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
     try:
         step = flow.throw(interruption)
+        while isinstance(step, Change):
+            step = flow.send(await perform(step))
     except BaseException:
         return  # the interruption itself: the flow has nothing to say
     if isinstance(step, WriteFrame):

@@ -28,11 +28,13 @@ from sogni.machine.sources import open_source
 from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
 from sogni.protocol.connection import Closed, ReaderMove
 from sogni.protocol.frames import encode_frame
+from sogni.protocol.http import HttpCall
 from sogni.redaction import install_filter
 from sogni.settings import Settings
 
 from . import lifecycle
 from .chores import Chores, quiet_when_dropped
+from .connection_limit import ConnectionLimit
 from .dispatcher import Dispatcher
 from .driving import Perform, drive, drive_together
 from .holdings import Holdings
@@ -72,6 +74,7 @@ class Engine:
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
         self._held = Holdings(chores, dispatcher, http)
+        self._connections = ConnectionLimit(self.settings)
         self._state.wakers.add(SOCKET, self._held.waker)
         self._socket: Socket | None = None
         self._finalizer = weakref.finalize(self, self._held.let_go)
@@ -223,6 +226,11 @@ class Engine:
         assert held.loop is not None
         held.reader = held.loop.create_task(read_loop(weakref.ref(self), held.waker), name="sogni-reader")
         quiet_when_dropped(held.reader)
+
+    async def _limited(self, call: HttpCall, send: Callable[[Http, HttpCall], Awaitable[Any]]) -> Any:
+        """Send a call as soon as one of the client's connections is free."""
+        async with self._connections.slot(call) as granted:
+            return await send(self.http, granted)
 
     def _change(self, step: steps.Change) -> Any:
         return self.changed(step.function)
@@ -381,11 +389,13 @@ _AT_ONCE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Clock: lambda engine, step: time.monotonic(),
 }
 _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
-    steps.Http: lambda engine, step: engine.http.send(step.call),
+    steps.Http: lambda engine, step: engine._limited(step.call, lambda http, call: http.send(call)),
     steps.WriteFrame: Engine._write_frame,
-    steps.Upload: lambda engine, step: engine.http.upload(step.call, step.source),
-    steps.Download: lambda engine, step: engine.http.download(step.call, step.path_for),
-    steps.Spool: lambda engine, step: engine.http.spool(step.call, step.name),
+    steps.Upload: lambda engine, step: engine._limited(step.call, lambda http, call: http.upload(call, step.source)),
+    steps.Download: lambda engine, step: engine._limited(
+        step.call, lambda http, call: http.download(call, step.path_for)
+    ),
+    steps.Spool: lambda engine, step: engine._limited(step.call, lambda http, call: http.spool(call, step.name)),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
     steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),

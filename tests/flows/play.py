@@ -252,9 +252,11 @@ class Stage:
             flow.close()
 
     def _interrupted(self, flow: Flow[Any], interruption: BaseException) -> None:
-        """The one frame that a flow may answer with."""
+        """Changes of the state and the one frame that a flow may answer with."""
         try:
             step = flow.throw(interruption)
+            while isinstance(step, steps.Change):
+                step = flow.send(self._perform(step))
         except type(interruption):
             return
         assert isinstance(step, steps.WriteFrame)

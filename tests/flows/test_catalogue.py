@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError, ValidationError
+from sogni.errors import (
+    ConnectionRejectedError,
+    NotFoundError,
+    ServerError,
+    SogniConnectionError,
+    SogniTimeoutError,
+    ValidationError,
+)
 from sogni.flows import catalogue, chat
+from sogni.flows.steps import Change, Until
 from sogni.models.catalogue import AvailableModel
-from tests.flows.play import MODEL, MODELS, TIERS, TIMEOUT, Stage, bare, model, refused
+from tests.flows.play import MODEL, MODELS, TIERS, TIMEOUT, Stage, Stopped, bare, model, refused
 
 DAY = 24 * 3600
 SIZES = f"GET socket/api/v1/size-presets/network/fast/model/{MODEL}"
@@ -48,6 +56,95 @@ def test_options_need_list_and_tiers_and_name_an_unknown_model() -> None:
     stage = Stage()
     assert stage.play(catalogue.model_options(MODEL), MODELS, TIERS).type == "image"
     assert stage.fail(ValidationError, catalogue.model_options("flux")).field == "model_id"
+
+
+SHARED: list[tuple[Any, tuple[str, Any]]] = [
+    (catalogue.supported_models, MODELS),
+    (lambda: catalogue.supported_models(True), MODELS),
+    (catalogue.tiers, TIERS),
+    (lambda: catalogue.size_presets("fast", MODEL), (SIZES, SQUARE)),
+]
+
+
+def until_settled(stage: Stage, flow: Any) -> Any:
+    """The step with which a flow waits for the request of another."""
+    step = next(flow)
+    while not isinstance(step, Until):
+        assert isinstance(step, Change), step
+        step = flow.send(step.function(stage.state, stage.now))
+    assert step.found(stage.state) is None
+    return step
+
+
+@pytest.mark.parametrize(("ask", "exchange"), SHARED)
+def test_one_request_serves_all_who_ask_while_it_is_under_way(ask: Any, exchange: tuple[str, Any]) -> None:
+    stage, others = Stage(), [ask() for _ in range(3)]
+
+    def meanwhile(stage: Stage) -> Any:
+        waits.extend(until_settled(stage, other) for other in others)
+        return exchange[1]
+
+    waits: list[Any] = []
+    answer = stage.play(ask(), (exchange[0], meanwhile))
+    assert stage.state.out.woken == [waits[0].topics[0]]
+    for wait, other in zip(waits, others, strict=True):
+        with pytest.raises(StopIteration) as end:
+            other.send(wait.found(stage.state))
+        assert end.value.value == answer
+    assert len(stage.calls) == 1
+
+
+def test_who_waits_for_a_request_that_fails_gets_an_error_of_its_own() -> None:
+    stage, other = Stage(), catalogue.tiers()
+
+    def meanwhile(stage: Stage) -> Any:
+        waits.append(until_settled(stage, other))
+        return refused(404, "none here")
+
+    waits: list[Any] = []
+    first = stage.fail(NotFoundError, catalogue.tiers(), (TIERS[0], meanwhile))
+    with pytest.raises(NotFoundError) as second:
+        other.send(waits[0].found(stage.state))
+    assert second.value == first
+    assert second.value is not first
+
+
+@pytest.mark.parametrize("tries", [True, False])
+def test_a_request_that_ended_without_an_outcome_is_sent_by_another_who_waits(tries: bool) -> None:
+    stage, other = Stage(), catalogue.supported_models()
+
+    def meanwhile(stage: Stage) -> Any:
+        waits.append(until_settled(stage, other))
+        if tries:
+            raise Stopped
+        return refused(503)
+
+    waits: list[Any] = []
+    first = catalogue.supported_models(tries=tries)
+    if tries:
+        stage.play(first, (MODELS[0], meanwhile))
+    else:
+        stage.fail(ServerError, first, (MODELS[0], meanwhile))
+    assert stage.play(resumed(other, waits[0].found(stage.state)), MODELS) == [model()]
+
+
+def resumed(flow: Any, outcome: Any) -> Any:
+    """A flow from its present step on."""
+    try:
+        step = flow.send(outcome)
+        while True:
+            step = flow.send((yield step))
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_request_that_is_dropped_sends_nothing_more() -> None:
+    stage, flow = Stage(), catalogue.tiers()
+    step = next(flow)
+    while isinstance(step, Change):
+        step = flow.send(step.function(stage.state, stage.now))
+    flow.close()
+    assert stage.state.out.woken == []
 
 
 def test_sizes_are_kept_for_ten_minutes_per_network_and_model() -> None:

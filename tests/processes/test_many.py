@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import sogni
 import sogni_async
 from sogni.emulator import Balance, LocalSupernet
 
 MANY = 200
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_two_hundred_projects_from_eight_threads() -> None:
@@ -69,3 +74,42 @@ def test_both_packages_share_their_data_classes() -> None:
     assert sogni.ErrorData is sogni_async.ErrorData
     assert sogni.ValidationError is sogni_async.ValidationError
     assert sogni.Project is not sogni_async.Project
+
+
+MANY_MORE = """
+import asyncio, resource, sys
+from sogni_async import SogniClient
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+
+async def main():
+    async with SogniClient() as client:
+        async def one(number):
+            project = await client.projects.create(type="image", model_id="flux1-schnell-fp8", steps=1,
+                                                   positive_prompt=f"picture {number}", width=256, height=256)
+            return await project.wait_for_completion(timeout=300)
+
+        print(sum(map(len, await asyncio.gather(*map(one, range(2000))))))
+
+asyncio.run(main())
+"""
+
+
+def test_two_thousand_projects_in_asyncio_need_few_descriptors() -> None:
+    with LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SOGNI_API_KEY": supernet.api_key,
+            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+        }
+        ended = subprocess.run(
+            [sys.executable, "-W", "error", "-c", MANY_MORE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+    assert (ended.stdout, ended.stderr) == ("2000\n", "")

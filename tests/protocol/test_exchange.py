@@ -10,12 +10,16 @@ from sogni.errors import SogniConnectionError
 from sogni.protocol.exchange import (
     Route,
     is_too_long,
+    is_transfer,
     limit_of,
+    max_transfers,
     no_answer,
     no_connection,
+    no_free_connection,
     phase_of,
     shown_host,
     told_too_long,
+    with_time_left,
 )
 from sogni.protocol.http import HttpCall, get, post
 from sogni.settings import Settings, Timeouts
@@ -154,3 +158,21 @@ def test_errors_of_time_name_what_was_waited_for_and_nothing_secret() -> None:
         "transfer", 3, "GET store.test/a%2Fb%7Ec d: no answer within 3 seconds",
     ]  # fmt: skip
     assert [apart.phase, apart.timeout, str(apart)] == ["connect", 1, "cannot connect to store.test within 1 seconds"]
+
+
+@pytest.mark.parametrize(("connections", "transfers"), [(1, 1), (2, 1), (3, 2), (4, 3), (20, 15)])
+def test_transfers_leave_connections_for_short_requests(connections: int, transfers: int) -> None:
+    assert max_transfers(connections) == transfers
+    assert (is_transfer(stored()), is_transfer(get("/v1/x"))) == (True, False)
+
+
+def test_a_time_limit_of_a_call_includes_the_wait_for_a_connection() -> None:
+    call = HttpCall(method="GET", path="/v1/x?secret=1", timeout=3)
+    assert [with_time_left(call, waited).timeout for waited in (1, 4)] == [2, 0]
+    assert with_time_left(get("/v1/x"), 100) == get("/v1/x")
+    error = no_free_connection(call, Settings(max_connections=2))
+    assert (error.phase, error.timeout, error.message) == (
+        "request",
+        3,
+        "GET /v1/x: all 2 connections were in use for 3 seconds; a higher max_connections allows more",
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 from typing import Any
 
 import pytest
 
-from sogni.flows.steps import Clock, Flow, Step, WriteFrame
-from sogni.transport.driving import drive
+from sogni.errors import SogniConnectionError
+from sogni.flows.steps import Change, Clock, Flow, NewId, Step, WriteFrame
+from sogni.transport.driving import drive, drive_together
 
 
 class Interruptible:
@@ -79,4 +82,76 @@ def test_a_flow_that_has_nothing_to_say_ends_with_the_interruption() -> None:
         yield Clock()
 
     with pytest.raises(KeyboardInterrupt):
+        drive(flow(), perform)
+
+
+def test_an_interrupted_flow_may_change_the_state_before_its_frame() -> None:
+    taken: list[str] = []
+
+    def perform(step: Step) -> None:
+        taken.append(type(step).__name__)
+        if isinstance(step, Clock):
+            raise KeyboardInterrupt
+
+    def flow() -> Flow[None]:
+        try:
+            yield Clock()
+        except BaseException:
+            yield Change(lambda *_: None)
+            yield WriteFrame("goodbye", {})
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(flow(), perform)
+    assert taken == ["Clock", "Change", "WriteFrame"]
+
+
+def test_a_flow_stopped_by_the_failure_of_another_may_still_change_the_state() -> None:
+    changed: list[str] = []
+    failed = threading.Event()
+
+    def perform(step: Step) -> None:
+        if isinstance(step, Change):
+            changed.append("changed")
+        elif isinstance(step, NewId):
+            failed.set()
+            raise KeyError
+        else:
+            failed.wait(10)
+
+    def failing() -> Flow[None]:
+        yield NewId()
+
+    def stopped() -> Flow[None]:
+        try:
+            while True:
+                yield Clock()
+        finally:
+            ended.set()
+
+    def other() -> Flow[None]:
+        try:
+            yield from stopped()
+        except Exception:
+            yield Change(lambda *_: None)
+            raise
+
+    ended = threading.Event()
+    with pytest.raises(KeyError):
+        drive_together([failing(), other()], perform)
+    assert ended.wait(10)
+    assert changed == ["changed"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_exhausted_resources_are_an_error_of_ours_in_a_step_and_between_two(inside: bool) -> None:
+    def perform(step: Step) -> None:
+        if not inside:
+            raise OSError(errno.EMFILE, "no")
+
+    def flow() -> Flow[None]:
+        yield Clock()
+        raise OSError(errno.EMFILE, "no")
+
+    with pytest.raises(SogniConnectionError, match="exhausted: Too many open files"):
         drive(flow(), perform)

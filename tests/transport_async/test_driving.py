@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
 
 from sogni.errors import SogniConnectionError
-from sogni.flows.steps import Clock, Flow, Pause, Step, WriteFrame
+from sogni.flows.steps import Change, Clock, Flow, Pause, Step, WriteFrame
 from sogni_async.transport.driving import MOST_TOGETHER, drive, drive_together
 
 
@@ -163,3 +164,38 @@ async def test_cancelling_flows_together_cancels_each() -> None:
 
 async def test_nothing_together_is_nothing() -> None:
     assert await drive_together([], answered) == []
+
+
+async def test_an_interrupted_flow_may_change_the_state_before_its_frame() -> None:
+    taken: list[str] = []
+
+    async def perform(step: Step) -> None:
+        taken.append(type(step).__name__)
+        if isinstance(step, Clock):
+            raise asyncio.CancelledError
+
+    def flow() -> Flow[None]:
+        try:
+            yield Clock()
+        except BaseException:
+            yield Change(lambda *_: None)
+            yield WriteFrame("goodbye", {})
+            raise
+
+    with pytest.raises(asyncio.CancelledError):
+        await drive(flow(), perform)
+    assert taken == ["Clock", "Change", "WriteFrame"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_exhausted_resources_are_an_error_of_ours_in_a_step_and_between_two(inside: bool) -> None:
+    async def perform(step: Step) -> None:
+        if not inside:
+            raise OSError(errno.EMFILE, "no")
+
+    def flow() -> Flow[None]:
+        yield Clock()
+        raise OSError(errno.EMFILE, "no")
+
+    with pytest.raises(SogniConnectionError, match="exhausted: Too many open files"):
+        await drive(flow(), perform)
