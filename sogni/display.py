@@ -69,9 +69,19 @@ def in_notebook() -> bool:
     return running is not None and "IPKernelApp" in running.config
 
 
+def _notebook() -> Any:
+    try:
+        return import_module("IPython.display")
+    except ImportError:
+        raise ImportError(
+            "display in a notebook needs IPython, which is not installed: pip install 'sogni[notebook]'",
+            name="IPython",
+        ) from None
+
+
 def live_in_notebook(project: Any) -> None:
     """Show a project as a table that follows it until it is finished."""
-    notebook: Any = import_module("IPython.display")
+    notebook = _notebook()
     shown = notebook.display(notebook.HTML(project_html(project)), display_id=True)
     if project.finished or shown is None:
         return
@@ -85,7 +95,7 @@ def live_in_notebook(project: Any) -> None:
 
 def live_text_in_notebook(stream: Any, listeners: Any) -> None:
     """Show an answer that grows until it is whole; `listeners` hear of every token of the client."""
-    notebook: Any = import_module("IPython.display")
+    notebook = _notebook()
     shown = notebook.display(notebook.HTML(stream_html(stream)), display_id=True)
     if stream.finished or shown is None:
         return

@@ -7,18 +7,23 @@ and nothing in the library needs it.
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 
 __all__ = ["main"]
+
+_NEEDED = ("click", "rich")
 
 
 def main() -> None:
     """Run the command line with the arguments of this process, and exit."""
-    for needed in ("click", "rich"):
-        if find_spec(needed) is None:
-            sys.exit(f"sogni: the command line needs {needed}, which is not installed: pip install 'sogni[cli]'")
     try:
+        for needed in _NEEDED:
+            import_module(needed)
         from .program import run
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDED:
+            raise
+        sys.exit(f"sogni: the command line needs {error.name}, which is not installed: pip install 'sogni[cli]'")
     except KeyboardInterrupt:
         print("sogni: interrupted", file=sys.stderr)
         sys.exit(130)

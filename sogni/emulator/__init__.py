@@ -5,6 +5,8 @@ Needs the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
 
 from __future__ import annotations
 
+_LIBRARIES = {"aiohttp": "aiohttp", "av": "PyAV", "numpy": "NumPy", "PIL": "Pillow"}
+
 try:
     from .accounts import Account, Balance, InsufficientFundsError, NotFreeError
     from .faults import Faults
@@ -15,12 +17,12 @@ try:
     from .rewards import Reward
     from .supernet import LocalSupernet
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] not in ("aiohttp", "av", "numpy", "PIL"):
+    _library = _LIBRARIES.get((error.name or "").partition(".")[0])
+    if _library is None:
         raise
     raise ModuleNotFoundError(
-        f"the emulator needs {error.name}, which is not installed: pip install 'sogni[emulator]'",
-        name=error.name,
-    ) from error
+        f"the emulator needs {_library}, which is not installed: pip install 'sogni[emulator]'", name=error.name
+    ) from None
 
 __all__ = [
     "Account",

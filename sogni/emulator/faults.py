@@ -6,9 +6,11 @@ points named here. It only decides: whoever asked carries the fault out. What a 
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 from fnmatch import fnmatchcase
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from .fault_rules import (
     CancelDenial,
@@ -26,6 +28,30 @@ from .fault_rules import (
 )
 
 R = TypeVar("R", bound=Rule)
+# RFC 6455, 7.4: 1004 to 1006 and 1015 are never sent.
+_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+
+
+def _check_status(status: int | None) -> None:
+    if status is not None and (isinstance(status, bool) or status not in range(200, 600)):
+        raise ValueError(f"status must be an integer from 200 to 599, got {status!r}")
+
+
+def _check_seconds(name: str, seconds: float) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be a number of seconds from 0 on, got {seconds!r}")
+
+
+def _check_header(name: str, value: object) -> None:
+    if not (str(value).isascii() and str(value).isprintable()):
+        raise ValueError(f"{name} must be printable ASCII, got {value!r}")
+
+
+def _encoded(value: Any) -> str | bytes | None:
+    """A string or bytes as they are, anything else as JSON; None stands for nothing."""
+    if isinstance(value, str):
+        value.encode()  # UnicodeEncodeError, a ValueError, here instead of in the server
+    return value if isinstance(value, str | bytes | None) else json.dumps(value)
 
 
 class Faults:
@@ -61,6 +87,8 @@ class Faults:
         (``before``), after a number of frames of one connection, ``authenticated`` being the first, or after a
         number of its ``jobTokens`` frames. ``code`` sends a close frame; without it the TCP connection just ends.
         Exactly one of the four conditions must be given."""
+        if code is not None and code not in _CLOSE_CODES:
+            raise ValueError(f"code must be a code that a close frame may have, got {code!r}")
         given = [condition for condition in (at, before, after_frames, after_tokens) if condition is not None]
         if len(given) != 1:
             raise ValueError("give exactly one of at, before, after_frames and after_tokens")
@@ -88,6 +116,8 @@ class Faults:
         hang: bool = False,
     ) -> RefusedUpgrade:
         """Answer WebSocket upgrades with an HTTP status and a text, after a delay, or never (``hang``)."""
+        _check_status(status)
+        _check_seconds("delay", delay)
         return self._add(RefusedUpgrade(times=times, status=status, message=message, delay=delay, hang=hang))
 
     def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
@@ -97,6 +127,7 @@ class Faults:
 
     def delay_frames(self, type: str | None = None, *, seconds: float, times: int = 1) -> FrameFault:
         """Write a frame later, and with it all that follow on the connection."""
+        _check_seconds("seconds", seconds)
         return self._add(FrameFault(times=times, type=type, delay=seconds))
 
     def duplicate_frames(self, type: str | None = None, *, copies: int = 2, times: int = 1) -> FrameFault:
@@ -107,9 +138,9 @@ class Faults:
         """Write a frame after the one that follows it on the connection."""
         return self._add(FrameFault(times=times, type=type, hold=True))
 
-    def malform_frame(self, type: str | None = None, *, raw: str | bytes = "{not json", times: int = 1) -> FrameFault:
-        """Write ``raw`` just before a frame."""
-        return self._add(FrameFault(times=times, type=type, raw=raw))
+    def malform_frame(self, type: str | None = None, *, raw: Any = "{not json", times: int = 1) -> FrameFault:
+        """Write ``raw`` just before a frame: a string, bytes, or anything that JSON can hold."""
+        return self._add(FrameFault(times=times, type=type, raw=_encoded(raw)))
 
     def http(
         self,
@@ -121,7 +152,7 @@ class Faults:
         retry_after: float | str | None = None,
         message: str = "Injected fault",
         error_code: int = 0,
-        body: str | bytes | None = None,
+        body: Any = None,
         content_type: str = "application/json",
         delay: float = 0.0,
         truncate: bool = False,
@@ -130,9 +161,13 @@ class Faults:
     ) -> HttpFault:
         """Answer requests of both hosts whose path matches a glob (storage URLs, too) with a fault.
 
-        ``status`` answers with the error envelope, or with ``body``; ``truncate`` sends half of what the
-        ``Content-Length`` promises; ``hang`` never answers; ``disconnect`` cuts the connection; ``delay``
-        alone only makes the ordinary answer late."""
+        ``status`` answers with the error envelope, or with ``body``: a string, bytes, or anything that JSON can
+        hold. ``truncate`` sends half of what the ``Content-Length`` promises; ``hang`` never answers;
+        ``disconnect`` cuts the connection; ``delay`` alone only makes the ordinary answer late."""
+        _check_status(status)
+        _check_seconds("delay", delay)
+        _check_header("retry_after", retry_after)
+        _check_header("content_type", content_type)
         return self._add(
             HttpFault(
                 path=path,
@@ -142,7 +177,7 @@ class Faults:
                 retry_after=retry_after,
                 message=message,
                 error_code=error_code,
-                body=body,
+                body=_encoded(body),
                 content_type=content_type,
                 delay=delay,
                 truncate=truncate,
@@ -160,6 +195,7 @@ class Faults:
 
     def delay_stream(self, path: str = "*", *, seconds: float, after_events: int = 0, times: int = 1) -> StreamFault:
         """Send the next event later, and with it all that follow."""
+        _check_seconds("seconds", seconds)
         return self._add(StreamFault(path=path, after_events=after_events, delay=seconds, times=times))
 
     def hang_stream(self, path: str = "*", *, after_events: int = 0, times: int = 1) -> StreamFault:

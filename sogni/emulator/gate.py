@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from .state import State
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
 Host = Literal["rest", "socket"]
+_PEER_LEFT = 499
 
 
 @define(eq=False)
@@ -56,7 +58,9 @@ def make_gate(state: State, host: Host) -> Middleware:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-            return await handler(request)
+            with suppress(ConnectionError):  # the peer has left
+                return await handler(request)
+            return web.Response(status=_PEER_LEFT)
         record = _record(state, host, request)
         try:
             await _read_body(state, request, record)
@@ -64,6 +68,14 @@ def make_gate(state: State, host: Host) -> Middleware:
         except web.HTTPRequestEntityTooLarge:
             message = f"The body has more than {_megabytes(request)} MB"
             response = error(413, message) if host == "rest" else refusal(413, message)
+        except web.RequestPayloadError:
+            message = "The body could not be read"
+            response = error(400, message) if host == "rest" else refusal(400, message)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            # The peer has left: nobody receives this answer.
+            return web.Response(status=_PEER_LEFT)
         record.status = response.status
         state.journal.notify()
         return response
@@ -91,8 +103,10 @@ async def _read_body(state: State, request: web.Request, record: RecordedRequest
     """Note what a request brings, and then that it is there."""
     try:
         # Uploads are streamed by their route; everything else is small.
-        if request.content_type == "application/json" and not request.path.startswith("/storage/"):
-            body = await request.read()
+        if request.path.startswith("/storage/"):
+            return
+        body = await request.read()
+        if request.content_type == "application/json":
             record.body_size = len(body)
             record.body = body_without_secrets(json.loads(body)) if body else None
     except (ValueError, RecursionError):

@@ -6,6 +6,7 @@ Used by ``LocalSupernet``. It puts the parts together and decides nothing else.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, frozen
 
 from .accounts import Account
@@ -79,6 +81,16 @@ class Setup:
     journal: Journal
     data: Path | None
     workflow_limit: int
+
+
+def _not_a_fault_of_the_peer(record: logging.LogRecord) -> bool:
+    """Keep tracebacks for our own faults: a peer may leave at any time, and may send what is no HTTP."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not isinstance(error, ConnectionError | HttpProcessingError | web.RequestPayloadError)
+
+
+_LOG = logging.getLogger("sogni.emulator.http")
+_LOG.addFilter(_not_a_fault_of_the_peer)
 
 
 @define(eq=False)
@@ -301,7 +313,7 @@ class Server:
         host = self._setup.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=512)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+        runner = web.AppRunner(app, access_log=None, logger=_LOG, handle_signals=False, shutdown_timeout=0.2)
         try:
             await runner.setup()
             await web.SockSite(runner, listening).start()

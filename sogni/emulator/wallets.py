@@ -41,9 +41,9 @@ def _library() -> Any:
         from eth_account import Account
     except ModuleNotFoundError as error:
         raise WalletSupportMissingError(
-            f"accounts with a password need {error.name}, which is not installed: pip install 'sogni[wallet]'",
+            "accounts with a password need eth-account, which is not installed: pip install 'sogni[wallet]'",
             name=error.name,
-        ) from error
+        ) from None
     return Account
 
 

@@ -99,8 +99,8 @@ def _count(file: Path, node: Any, counted: dict[int, int | None]) -> int:
 def _yaml() -> Any:
     try:
         import yaml
-    except ImportError as error:
-        raise ImportError(MISSING, name="yaml") from error
+    except ImportError:
+        raise ImportError(MISSING, name="yaml") from None
     return yaml
 
 

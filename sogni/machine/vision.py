@@ -92,5 +92,5 @@ def _redrawn(content: bytes) -> bytes:
 def _pillow() -> tuple[Any, Any]:
     try:
         return import_module("PIL.Image"), import_module("PIL.ImageOps")
-    except ImportError as error:
-        raise ImportError(MISSING) from error
+    except ImportError:
+        raise ImportError(MISSING, name="PIL") from None

@@ -16,8 +16,8 @@ _limit = sys.getrecursionlimit()
 try:
     from eth_account import Account
     from eth_account.messages import encode_typed_data
-except ImportError as error:
-    raise ImportError(MISSING, name="eth_account") from error
+except ImportError:
+    raise ImportError(MISSING, name="eth_account") from None
 finally:
     sys.setrecursionlimit(_limit)
 

@@ -1,1 +1,10 @@
 """The asyncio shell: the only modules of the package that open sockets and start tasks."""
+
+try:
+    import aiohttp  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "aiohttp":
+        raise
+    raise ModuleNotFoundError(
+        "sogni_async needs aiohttp, which is not installed: pip install 'sogni[async]'", name="aiohttp"
+    ) from None
