@@ -16,7 +16,7 @@ from ..protocol.client_state import ClientState
 from ..protocol.credentials import REFRESH_OVER, check_pair, read_key, read_pair
 from ..protocol.http import HttpCall, post
 from ..protocol.token_claims import is_fresh, is_token
-from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup
+from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup, signing_library
 from .account import account_of_credentials, fetch_account
 from .refreshing import have_fresh
 from .requests import FAILURES, ask_data, request_done
@@ -27,6 +27,8 @@ def wallet_of(username: str, password: str) -> Flow[Wallet]:
     """The wallet of an account. ImportError names the extra that is missing."""
     check_text("username", username)
     check_text("password", password)
+    # Here, because `compute` may use a thread, and none of ours imports a module for the first time.
+    signing_library()
     return (yield from compute("derive a wallet", lambda: derive(username, password)))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
@@ -139,6 +140,12 @@ def open_source(name: str, value: Any) -> MediaSource:
             f"{name}: {source.name} is empty", field=name, value=source.name, allowed="a file with content"
         )
     return source
+
+
+def load_image_formats() -> None:
+    """Have Pillow import its formats now, not in the thread that first writes an image."""
+    if (pillow := sys.modules.get("PIL.Image")) is not None:
+        pillow.preinit()
 
 
 def _source(name: str, value: Any) -> MediaSource:

@@ -16,6 +16,9 @@ _limit = sys.getrecursionlimit()
 try:
     from eth_account import Account
     from eth_account.messages import encode_typed_data
+
+    # Its cryptography is imported by the first key, which a background thread may derive.
+    Account.from_key(b"\x01" * 32)
 except ImportError:
     raise ImportError(MISSING, name="eth_account") from None
 finally:

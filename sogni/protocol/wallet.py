@@ -27,7 +27,8 @@ _SIGNUP = (
 )
 
 
-def _accounts() -> Any:
+def signing_library() -> Any:
+    """The part of `eth-account` that signs; importing it takes noticeable time. ImportError names the extra."""
     from .ethereum import Account
 
     return Account
@@ -47,7 +48,7 @@ def check_text(name: str, value: Any) -> str:
 
 def derive(username: str, password: str) -> Wallet:
     """The wallet of an account (account §2); takes noticeable time. ImportError names the extra."""
-    accounts = _accounts()
+    accounts = signing_library()
     secret = (username.lower() + password).encode()
     key = hashlib.pbkdf2_hmac("sha256", secret, SALT, ITERATIONS, 32)
     return Wallet(address=accounts.from_key(key).address, private_key="0x" + key.hex())
@@ -91,7 +92,7 @@ def _fields(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
 
 
 def _sign(wallet: Wallet, domain: Mapping[str, Any], types: Mapping[str, Any], message: Mapping[str, Any]) -> str:
-    accounts = _accounts()
+    accounts = signing_library()
     try:
         # Services also write the chain's number as text.
         numbers = {name: int(value, 0) for name, value in domain.items() if name == "chainId" and type(value) is str}

@@ -37,6 +37,7 @@ from .chores import Chores
 from .connection_limit import ConnectionLimit
 from .dispatcher import Dispatcher
 from .driving import drive, drive_together
+from .libraries import load_libraries
 from .pausing import jittered, pause
 from .shielding import shielded
 from .user_code import call_user_code
@@ -137,6 +138,7 @@ class Engine:
         return begun
 
     def _begin_chores(self, begun: list[Chore]) -> None:
+        load_libraries()
         for chore in begun:
             self._chores.begin(flow_of(chore), urgent=getattr(chore, "urgent", False))
 
@@ -179,6 +181,7 @@ class Engine:
         shielded(lambda: socket.send_text(frame, self.settings.timeouts.request))
 
     def _connect(self, _: steps.Connect) -> None:
+        load_libraries()
         self._have_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
@@ -223,6 +226,7 @@ class Engine:
         return self.changed(step.function)
 
     def _together(self, step: steps.Together) -> Any:
+        load_libraries()
         return drive_together(step.flows, self.perform)
 
     # -- what the reader asks and tells ----------------------------------------

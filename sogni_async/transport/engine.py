@@ -24,7 +24,7 @@ from sogni.flows.background import flow_of
 from sogni.flows.steps import Flow, Pause, Step, Until
 from sogni.machine.app_slots import acquire_app_id
 from sogni.machine.cookies import Cookies
-from sogni.machine.sources import open_source
+from sogni.machine.sources import load_image_formats, open_source
 from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
 from sogni.protocol.connection import Closed, ReaderMove
 from sogni.protocol.frames import encode_frame
@@ -377,6 +377,7 @@ async def _pause(engine: Engine, step: Pause) -> None:
 async def _open_media(_: Engine, step: steps.OpenMedia) -> Any:
     """Look at a media input; in a thread what may take its time: images are encoded, streams read to their end."""
     if hasattr(step.value, "read") or hasattr(step.value, "save"):
+        load_image_formats()
         return await asyncio.to_thread(open_source, step.name, step.value)
     return open_source(step.name, step.value)
 

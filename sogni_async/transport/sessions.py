@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import encodings.idna  # noqa: F401  looking a host name up needs it, in a thread
 import os
 import socket
 import ssl

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from sogni.emulator import LocalSupernet
 from tests.processes.test_exit import run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -66,7 +68,7 @@ FORK = """
 def test_the_child_generates_and_the_parent_completes(tmp_path: Path) -> None:
     code = FORK.replace("{secure}", "")
     # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
     printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
     assert not errors, errors
     assert printed == "0 3 True\n"
@@ -89,7 +91,7 @@ def test_workers_forked_before_the_client_is_used(tmp_path: Path) -> None:
                 print(sorted({count for count, _ in done}), len({app for _, app in done}) <= 3, flush=True)
                 client.close()
     """
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
     printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
     assert not errors, errors
     assert printed == "[1] True\n"
@@ -123,7 +125,66 @@ def test_a_fork_beside_an_emulator_that_has_read_a_video(tmp_path: Path) -> None
         ended.set()
         worker.join()
     """
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", __import__("textwrap").dedent(code))
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
     printed, errors = run("", tmp_path, *arguments).communicate(timeout=30)
     assert not errors, errors
     assert printed == "4\n0\n"
+
+
+SOON_FORKED = {
+    "sogni": """
+        from sogni import SogniClient
+        client = SogniClient(**settings)
+        def child():
+            print(client.account.me().username == username, flush=True)
+            client.close()
+        client.connect()
+        fork()
+        client.close()
+    """,
+    "sogni_async": """
+        import asyncio
+        from sogni_async import SogniClient
+        client = SogniClient(**settings)
+        def child():
+            async def use():
+                print((await client.account.me()).username == username, flush=True)
+                await client.close()
+            asyncio.run(use())
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(client.connect())
+        fork()
+        loop.run_until_complete(client.close())
+        loop.close()
+    """,
+}
+FORKING = """
+    import os, signal, traceback
+    def fork():
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            try:
+                child()
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status:
+            print("the child ended with", status, flush=True)
+"""
+
+
+@pytest.mark.parametrize("package", SOON_FORKED)
+def test_a_fork_right_after_connecting(tmp_path: Path, package: str) -> None:
+    with LocalSupernet(step_time=0) as supernet:
+        settings = {
+            "api_key": supernet.api_key,
+            "rest_endpoint": supernet.rest_endpoint,
+            "socket_endpoint": supernet.socket_endpoint,
+        }
+        given = f"settings, username = {settings!r}, {supernet.account.username!r}\n"
+        code = given + dedent(FORKING) + dedent(SOON_FORKED[package])
+        arguments = ("-W", "ignore::DeprecationWarning", "-c", code)
+        printed, errors = run("", tmp_path, *arguments).communicate(timeout=60)
+    assert (printed, errors) == ("True\n", "")
