@@ -1,19 +1,25 @@
-"""Chores as flows: decides which flow does which background work.
+"""Background tasks as flows: which flow does which background work, and what fails if it dies.
 
-Called by both shells with what the outbox holds. A chore that fails is logged by the shell; it never
-ends anything else.
+Called by both front ends with what the outbox holds. Nobody awaits such a flow. One that dies settles what it worked
+for with an error that names the cause; the front end logs it, and it never ends anything else.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
 
+from ..errors import SogniConnectionError
 from ..protocol import chores
+from ..protocol.catalogue_state import named_models
+from ..protocol.client_state import ClientState
+from ..protocol.credentials import Refresh
 from .account import fetch_account
 from .attaching import poll
 from .catalogue import name_models
+from .failsafe import Settle, death, failing_project, guarded
 from .lost_chats import end_lost_chats
-from .recovery import check_liveness, give_up, reconcile, resend
+from .recovery import apply_held, check_liveness, give_up, look_up, reconcile, recover, resend
 from .refreshing import exchange
 from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project
@@ -25,33 +31,66 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
     """The flow that does a chore."""
     match chore:
         case chores.SignResults(project_id):
-            return sign_results(project_id)
+            return guarded(sign_results(project_id), _failing_unsigned(project_id))
         case chores.SignPreview(project_id, job_id):
-            return sign_preview(project_id, job_id)
+            return sign_preview(project_id, job_id)  # nobody waits for a preview
         case chores.SyncProject(project_id):
-            return sync_project(project_id)
+            return guarded(sync_project(project_id), failing_project(project_id, "reading the record of the project"))
         case chores.Reconcile(snapshot):
             return reconcile(snapshot)
+        case chores.ApplyRecord(record):
+            return guarded(apply_held(record), failing_project(record.id.upper(), "applying the record of the project"))
+        case chores.Recover(records):
+            return recover(records)
+        case chores.LookUp():
+            return look_up(chore)
         case chores.Resend(project_id):
-            return resend(project_id)
+            return guarded(resend(project_id), failing_project(project_id, "sending the project again"))
         case chores.CheckLiveness(project_id):
-            return check_liveness(project_id)
+            return guarded(check_liveness(project_id), failing_project(project_id, "looking up the silent project"))
         case chores.GiveUp(project_id, message):
-            return give_up(project_id, message)
+            return guarded(give_up(project_id, message), failing_project(project_id, "giving up the project"))
         case chores.Poll(project_id):
-            return poll(project_id)
+            return guarded(poll(project_id), failing_project(project_id, "polling the project"))
         case chores.EndLostChats():
-            return end_lost_chats()
+            return guarded(end_lost_chats(), _ending_chats)
         case chores.NameModels(workers, turn):
-            return name_models(workers, turn)
+            return guarded(name_models(workers, turn), partial(_unnamed, chore))
         case chores.FetchAccount():
             return _quietly(fetch_account())
         case chores.FetchSubscription():
             return _quietly(refresh_subscription())
         case chores.RefreshTokens(refresh):
-            return exchange(refresh)
+            return guarded(exchange(refresh), partial(_unrefreshed, refresh))
         case _:
             assert_never(chore)
+
+
+def _failing_unsigned(project_id: str) -> Settle:
+    """The results whose URLs were being requested fail; the rest of the project goes on."""
+
+    def settle(error: Exception, state: ClientState, now: float) -> None:
+        project = state.projects.get(project_id)
+        if project is not None:
+            project.signing_died(death("getting the URL of the result", error), now)
+
+    return settle
+
+
+def _ending_chats(error: Exception, state: ClientState, now: float) -> None:
+    """Nobody watches over completions without news any more: they end."""
+    state.lost_chats_unwatched(death("waiting for the connection", error).message)
+
+
+def _unnamed(chore: chores.NameModels, error: Exception, state: ClientState, now: float) -> None:
+    """Ids serve as names."""
+    state.models_named(named_models(chore.workers, []), chore.turn)
+
+
+def _unrefreshed(refresh: Refresh, error: Exception, state: ClientState, now: float) -> None:
+    """Whoever waits for a new access token learns why there is none."""
+    cause = SogniConnectionError(death("refreshing the access token", error).message)
+    state.refresh_failed(refresh, cause, clears=False)
 
 
 def _quietly(flow: Flow[object]) -> Flow[None]:

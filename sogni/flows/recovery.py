@@ -7,18 +7,21 @@ heard of it, on a newer connection than the one it went out on, and once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 
 from ..errors import NotFoundError
 from ..models.events import ErrorData
 from ..models.records import ProjectRecord, Snapshot
+from ..protocol import chores
 from ..protocol.client_state import CONNECTION, ClientState
 from ..protocol.http import get
 from ..protocol.job_errors import LOST, RESTARTING
 from ..protocol.project_state import ProjectState
 from ..protocol.replay import replay, restored_project
 from .cancel import cancel_frame
+from .failsafe import failing_project, surviving
 from .requests import FAILURES, ask, ask_bare
 from .results import apply_record, as_recorded, live_record, project_record
 from .sending import send_frame
@@ -33,11 +36,16 @@ STRIKES = 3
 
 
 def reconcile(snapshot: Snapshot | None) -> Flow[None]:
-    """Bring all tracked projects in line with what the service holds for this app id."""
+    """Bring all tracked projects in line with what the service holds for this app id.
+
+    This only reads the snapshot. Whatever takes time (lookups with their pauses, URLs of results) is begun as work of
+    its own, because the next snapshot waits until this one has been read, and may hold finished results.
+    """
     try:
         yield from _reconcile(snapshot)
     except Exception:
-        # Whatever went wrong: the next one must not wait for ever.
+        # Nothing is known of any project, and the next reconciliation must not wait forever.
+        yield from change(lambda state, now: _begin_lookups(state, frozenset(), now))
         yield from change(lambda state, _: state.reconciled())
         raise
     yield from change(lambda state, _: state.reconciled())
@@ -58,26 +66,76 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
         for record in reversed(snapshot.unclaimed_completed_projects)
         if not record.is_chat and record.id.upper() not in active
     }
-    for record in active.values():
-        yield from change(partial(_replay_active, record))
-    own = yield from change(lambda state, _: [project_id for project_id in ended if project_id in state.projects])
-    for project_id in own:
-        yield from apply_record(project_id, ended[project_id])
+    died: list[Exception] = []
+    for project_id, record in active.items():
+        yield from surviving(
+            change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), died
+        )
     seen = active.keys() | ended.keys()
-    missing = yield from change(lambda state, _: _missing(state, seen))
-    young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
-    yield from resolve_missing([project.id for project in missing if project not in young])
-    # After those somebody may wait for: an hour's results of others may be many.
+    yield from change(lambda state, _: _begin_work(state, ended, seen, asked_at))
+    if died:
+        raise died[0]
+
+
+def _begin_work(
+    state: ClientState, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], asked_at: float
+) -> None:
+    """What somebody may wait for comes first: an hour's results of an earlier process may be many."""
+    others = tuple(record for project_id, record in ended.items() if project_id not in state.projects)
     for project_id, record in ended.items():
-        if project_id not in own:
-            yield from change(partial(_track_recovered, record))
-            yield from apply_record(project_id, record)
+        if project_id in state.projects:
+            state.out.begin(chores.ApplyRecord(record))
+    _begin_lookups(state, seen, asked_at)
+    if others:
+        state.out.begin(chores.Recover(others))
+
+
+def _begin_lookups(state: ClientState, seen: AbstractSet[str], asked_at: float) -> None:
+    """Look up what the snapshot does not mention: at once, or later what may have been too new for it."""
+    turn = state.new_lookups()
+    missing = _missing(state, seen)
+    old = tuple(project.id for project in missing if project.sent_at <= asked_at - TOO_NEW)
+    if old:
+        state.out.begin(chores.LookUp(old, turn))
+    young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
     if young:
-        latest = max(project.sent_at for project in young)
+        not_before = max(project.sent_at for project in young) + TOO_NEW
+        state.out.begin(chores.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
+
+
+def apply_held(record: ProjectRecord) -> Flow[None]:
+    """Bring a project in line with the record that the service holds of it."""
+    yield from apply_record(record.id.upper(), record)
+
+
+def recover(records: Sequence[ProjectRecord]) -> Flow[None]:
+    """Track finished projects that an earlier process started, one after the other."""
+    died: list[Exception] = []
+    for record in records:
+        yield from surviving(_recovered(record), failing_project(record.id.upper(), "recovering the project"), died)
+    if died:
+        raise died[0]
+
+
+def _recovered(record: ProjectRecord) -> Flow[None]:
+    yield from change(partial(_track_recovered, record))
+    yield from apply_record(record.id.upper(), record)
+
+
+def look_up(chore: chores.LookUp) -> Flow[None]:
+    """Find out about projects that a snapshot does not mention, when the time has come."""
+    project_ids = list(chore.project_ids)
+    if chore.not_before is not None:
         now = yield from change(lambda _, now: now)
-        yield from pause(max(0.0, latest + TOO_NEW - now) + RECHECK)
-        # Nothing is to be found out about one that was spoken of meanwhile.
-        yield from resolve_missing([project.id for project in young if project.heard_at <= asked_at])
+        yield from pause(max(0.0, chore.not_before - now) + RECHECK)
+        # Nothing is to be found out about one that was mentioned meanwhile.
+        project_ids = yield from change(lambda state, _: _silent(state, project_ids, chore.asked_at))
+    yield from resolve_missing(project_ids, chore.turn)
+
+
+def _silent(state: ClientState, project_ids: Sequence[str], since: float) -> list[str]:
+    projects = [state.projects[project_id] for project_id in project_ids if project_id in state.projects]
+    return [project.id for project in projects if project.heard_at <= since]
 
 
 def _replay_active(record: ProjectRecord, state: ClientState, now: float) -> None:
@@ -97,7 +155,7 @@ def _track_recovered(record: ProjectRecord, state: ClientState, now: float) -> P
     return project
 
 
-def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
+def _missing(state: ClientState, seen: AbstractSet[str]) -> list[ProjectState]:
     return [
         project
         for project in state.projects.values()
@@ -105,23 +163,35 @@ def _missing(state: ClientState, seen: set[str]) -> list[ProjectState]:
     ]
 
 
-def resolve_missing(project_ids: Sequence[str]) -> Flow[None]:
+def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
     """Find out about projects that the snapshot does not mention (transport §13.2, projects-5x §9.5).
 
-    All are looked up in the same rounds, or whoever waits for the last of many would wait for all pauses.
+    All are looked up in the same rounds, or whoever waits for the last of many would wait for all pauses. A newer
+    snapshot ends this: what it does not mention is looked up for it.
     """
+    died: list[Exception] = []
     left = list(project_ids)
     for attempt in range(LOOKUPS):
         if attempt and left:
             yield from pause(LOOKUP_PAUSE, 0.2)
+        if (yield from change(lambda state, _: state.lookups != turn)):
+            return
         unknown = []
         for project_id in left:
-            if not (yield from _looked_up(project_id)):
-                unknown.append(project_id)  # noqa: PERF401  a comprehension cannot yield
+            settle = failing_project(project_id, "looking up the project")
+            if (yield from surviving(_looked_up(project_id), settle, died)) is False:
+                unknown.append(project_id)
         left = unknown
     for project_id in left:
-        if (yield from _known_alive(project_id)) is False:
-            yield from change(partial(lost, project_id))
+        settle = failing_project(project_id, "looking up the project")
+        yield from surviving(_lost_unless_alive(project_id), settle, died)
+    if died:
+        raise died[0]
+
+
+def _lost_unless_alive(project_id: str) -> Flow[None]:
+    if (yield from _known_alive(project_id)) is False:
+        yield from change(partial(lost, project_id))
 
 
 def _looked_up(project_id: str) -> Flow[bool]:

@@ -57,10 +57,6 @@ def exchange(refresh: Refresh) -> Flow[None]:
     except (SogniConnectionError, SogniTimeoutError) as failure:
         yield from _failed(refresh, failure, clears=False)
         return
-    except Exception as failure:
-        # Nobody may wait for ever, whatever it was.
-        yield from _failed(refresh, SogniConnectionError(f"the tokens could not be refreshed: {failure}"), clears=False)
-        raise
     try:
         data = data_of(call, reply)
         given = data if isinstance(data, dict) else {}

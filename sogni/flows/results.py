@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ..errors import ApiError
+from ..errors import ApiError, ClientClosedError
 from ..models.converter import read
 from ..models.events import ErrorData
 from ..models.records import JobRecord, ProjectRecord
@@ -24,6 +24,7 @@ from ..protocol.project_state import ProjectState
 from ..protocol.replay import beside_result, failure_of
 from ..protocol.resource_ids import path_segment
 from ..protocol.upload_plan import download_url_call, read_signed_url
+from .failsafe import death
 from .requests import FAILURES, PASSING, ask_data
 from .steps import Flow, catch_up, change, pause, together
 
@@ -45,33 +46,42 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
 
 
 def sign_results(project_id: str) -> Flow[None]:
-    """Give finished jobs their URLs, then complete them in the order in which they finished."""
+    """Give finished jobs their URLs, then complete them in the order in which they finished.
+
+    A job may be given up and begin again, even under another id, while its URL is requested: a URL only counts for
+    the result frame that it was requested for.
+    """
+    died: list[Exception] = []
     project = yield from change(lambda state, _: state.projects.get(project_id))
     while project is not None:
-        jobs = yield from change(lambda _, now: project.unsigned())
-        if not jobs:
-            return
-        urls = yield from _signed_together(project, jobs)
+        waiting = yield from change(lambda _, now: project.unsigned(now))
+        if not waiting:
+            break
+        outcomes = yield from _signed_together(project, [job.id for job, _ in waiting])
         yield from catch_up()
-        for job in jobs:
-            yield from change(partial(_signed, project, job, urls[job.id]))
+        for (job, payload), outcome in zip(waiting, outcomes, strict=True):
+            yield from change(partial(_signed, project, job, payload, outcome))
+            if isinstance(outcome, Exception):
+                died.append(outcome)
+    if died:
+        raise died[0]
 
 
 def _signed_together(
-    project: ProjectState, jobs: list[JobState], *, recorded: bool = False
-) -> Flow[dict[str, str | None]]:
-    """The URLs of several results by job, asked for side by side."""
-    ids = [job.id for job in jobs]
-    flows = [_signed_in_time(project, job_id, recorded) for job_id in ids]
+    project: ProjectState, job_ids: list[str], *, recorded: bool = False
+) -> Flow[list[str | Exception | None]]:
+    """The URLs of several results, in the order of the jobs, requested side by side."""
+    flows = [_signed_in_time(project, job_id, recorded) for job_id in job_ids]
     if len(flows) == 1:
-        return {ids[0]: (yield from flows[0])}
-    return dict(zip(ids, (yield from together(flows)), strict=True)) if flows else {}
+        return [(yield from flows[0])]
+    return (yield from together(flows)) if flows else []
 
 
-def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | None]:
-    """The URL of a result after as many tries as it takes, None when it cannot be had.
+def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | Exception | None]:
+    """The URL of a result after as many tries as it takes.
 
-    What is `recorded` is not still on its way: a refusal of that is final.
+    None if the service does not give it. What is `recorded` is not still on its way: a refusal of that is final. An
+    error that no service causes is returned, so that it only concerns this one result.
     """
     for attempt in range(SIGNING_TRIES):
         if attempt:
@@ -81,20 +91,40 @@ def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[
         except FAILURES as error:
             if recorded and isinstance(error, ApiError) and error.status not in PASSING:
                 return None
+        except ClientClosedError:
+            raise
+        except Exception as error:
+            return error
     return None
 
 
-def _signed(project: ProjectState, job: JobState, url: str | None, state: ClientState, now: float) -> None:
-    if job.signing is not None:
-        _done(project, job, job.signing, url, state, now)
+def _signed(
+    project: ProjectState,
+    job: JobState,
+    payload: dict[str, Any],
+    outcome: str | Exception | None,
+    state: ClientState,
+    now: float,
+) -> None:
+    if job.signing is payload:
+        _done(project, job, payload, outcome, state, now)
 
 
 def _done(
-    project: ProjectState, job: JobState, payload: dict[str, Any], url: str | None, state: ClientState, now: float
+    project: ProjectState,
+    job: JobState,
+    payload: dict[str, Any],
+    outcome: str | Exception | None,
+    state: ClientState,
+    now: float,
 ) -> None:
-    """Complete a job and tell of it, unless it ended while its URL was asked for."""
+    """Complete a job and notify listeners, unless it ended while its URL was requested."""
+    if isinstance(outcome, Exception):
+        if not job.ended:
+            project.end_job(job, "failed", death("getting the URL of the result", outcome), now)
+        return
     news = not job.ended
-    project.job_done(job, payload, url, now)
+    project.job_done(job, payload, outcome, now)
     if news:
         state.tell_result(project, payload)
 
@@ -164,10 +194,12 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
     if project is None:
         return
     missing = yield from change(lambda state, now: _merge(project, record, now))
-    unsigned = [job for job, found in missing if found.media_url is None and not _withheld(project, found)]
-    urls = yield from _signed_together(project, unsigned, recorded=True)
+    unsigned = [job.id for job, found in missing if found.media_url is None and not _withheld(project, found)]
+    signed = yield from _signed_together(project, unsigned, recorded=True)
+    outcomes = dict(zip(unsigned, signed, strict=True))
     for job, found in missing:
-        yield from change(_completion(project, job, found, found.media_url or urls.get(job.id)))
+        job_id = _id_of(found)
+        yield from change(_completion(project, job, found, found.media_url or outcomes.get(job_id)))
     if PROJECT_STATUS.get(record.status or ""):
         yield from change(lambda state, now: _conclude(project, record, now))
 
@@ -182,7 +214,7 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
     """Update what is known of each job; returns completed ones that still lack their end."""
     missing = []
     for found in record.completed_worker_jobs:
-        job_id = (found.img_id or "").upper()
+        job_id = _id_of(found)
         if not job_id:
             continue
         job = project.jobs.get(job_id)
@@ -203,12 +235,17 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
     return missing
 
 
+def _id_of(found: JobRecord) -> str:
+    return (found.img_id or "").upper()
+
+
 def _completion(
-    project: ProjectState, job: JobState, found: JobRecord, url: str | None
+    project: ProjectState, job: JobState, found: JobRecord, outcome: str | Exception | None
 ) -> Callable[[ClientState, float], None]:
-    """The change that completes a job from its record."""
+    """The change that completes a job from its record, unless it began again, under another id, meanwhile."""
+    job_id = _id_of(found)
     payload = {
-        "imgID": job.id,
+        "imgID": job_id,
         "performedStepCount": found.performed_steps,
         "lastSeed": found.seed_used,
         "triggeredNSFWFilter": found.triggered_nsfw_filter,
@@ -216,7 +253,12 @@ def _completion(
         "userCanceled": found.reason == "artistCanceled",
     }
     payload = {**beside_result(found), **payload}
-    return partial(_done, project, job, payload, url)
+
+    def complete(state: ClientState, now: float) -> None:
+        if job.id == job_id:
+            _done(project, job, payload, outcome, state, now)
+
+    return complete
 
 
 def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:

@@ -115,6 +115,12 @@ class ChatFrames:
         self._ending_chats = bool(left)
         return min(left, default=None)
 
+    def lost_chats_unwatched(self, why: str) -> None:
+        """Nobody looks after the completions without news any more: they end now."""
+        self._ending_chats = False
+        for chat in self._lost_chats():
+            self._end_chat(chat, lost(chat.id, why))
+
     def _lost_chats(self) -> list[ChatState]:
         """The completions nobody has spoken of since a drop, without those that are yet to be sent."""
         return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]

@@ -34,6 +34,30 @@ class Reconcile(NamedTuple):
     snapshot: Any
 
 
+class ApplyRecord(NamedTuple):
+    """Bring a tracked project in line with its record (projects-5x §9.4)."""
+
+    record: Any
+
+
+class Recover(NamedTuple):
+    """Track finished projects that an earlier process started (projects-5x §9.4)."""
+
+    records: tuple[Any, ...]
+
+
+class LookUp(NamedTuple):
+    """Find out about projects that a snapshot does not mention (transport §13.2)."""
+
+    project_ids: tuple[str, ...]
+    turn: int
+    """Which snapshot this is about; the lookups of an older one than the newest end."""
+    not_before: float | None = None
+    """For projects too new for the snapshot: when to begin, in seconds since 1970."""
+    asked_at: float = 0.0
+    """When the snapshot was taken; a project that was mentioned since needs no lookup."""
+
+
 class Resend(NamedTuple):
     """Send the request of a project that was refused while the service restarted (transport §13.2)."""
 
@@ -95,6 +119,9 @@ Chore = (
     | SignPreview
     | SyncProject
     | Reconcile
+    | ApplyRecord
+    | Recover
+    | LookUp
     | Resend
     | CheckLiveness
     | GiveUp

@@ -71,6 +71,8 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self._looked_at = 0.0
         self._reconciling = False
         self._reconcile_next: chores.Reconcile | None = None
+        self.lookups = 0
+        """Counts the snapshots that projects were looked up for."""
         self.closed = False
         self.crash: BaseException | None = None
         self._frames: dict[str, Callable[[Any, float], None]] = {
@@ -254,6 +256,11 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         else:
             self._reconciling = True
             self.out.begin(chore)
+
+    def new_lookups(self) -> int:
+        """Projects are looked up for another snapshot; the lookups for earlier ones end."""
+        self.lookups += 1
+        return self.lookups
 
     def reconciled(self) -> None:
         """A reconciliation is over; the next one may begin."""

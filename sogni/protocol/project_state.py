@@ -220,11 +220,39 @@ class ProjectState(ProjectFacts):
                 self.signing = True
                 self.out.begin(chores.SignResults(self.id))
 
-    def unsigned(self) -> list[JobState]:
-        """The jobs that wait for the address of their result, in the order of their frames."""
-        waiting = [job for job in self.jobs.values() if job.signing is not None]
+    def unsigned(self, now: float) -> list[tuple[JobState, dict[str, Any]]]:
+        """The jobs that wait for the URL of their result, in the order of their frames, each with its frame.
+
+        If there is none any more, nothing keeps a project that is over from being settled.
+        """
+        waiting = [(job, job.signing) for job in self.jobs.values() if job.signing is not None]
         self.signing = bool(waiting)
+        if self.concluded and not waiting:
+            self.settle_anyway(now)
         return waiting
+
+    def signing_died(self, error: ErrorData, now: float) -> None:
+        """Nobody requests URLs any more: the jobs that wait for one fail."""
+        self.signing = False
+        for job in list(self.jobs.values()):
+            if job.signing is not None:
+                self.end_job(job, "failed", error, now)
+        if self.concluded:
+            self._end_with(error, now)
+
+    def abort(self, error: ErrorData, now: float) -> None:
+        """Work for this project died: every unfinished job fails, and the project too unless it has results."""
+        self.signing = False
+        for job in self.jobs.values():
+            job.signing = None
+        self._end_with(error, now)
+
+    def _end_with(self, error: ErrorData, now: float) -> None:
+        if self.status == "completed" and self.result_urls:
+            self._fail_jobs(error, now)
+            self.settle_anyway(now)
+        else:
+            self.overrule("failed", error, now)
 
     def _late_result(self, job: JobState | None, payload: Mapping[str, Any], now: float) -> None:
         """A result after the end: the steps count, the end does not change."""

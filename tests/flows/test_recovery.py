@@ -11,7 +11,9 @@ from sogni.errors import (
     SogniConnectionError,
     SogniTimeoutError,
 )
+from sogni.flows.background import flow_of
 from sogni.flows.recovery import check_liveness, give_up, reconcile, resend, resolve_missing
+from sogni.flows.steps import Flow
 from sogni.models.events import ErrorData
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel, Snapshot
 from sogni.protocol import chores
@@ -55,6 +57,13 @@ def running(project_id: str = PROJECT, **fields: Any) -> ProjectRecord:
     return ProjectRecord(**{"id": project_id, "status": "progress", **fields})
 
 
+def reconciled(stage: Stage, snapshot: Snapshot | None) -> Flow[None]:
+    """A reconciliation and the work that it begins, one after the other."""
+    yield from reconcile(snapshot)
+    for chore in stage.begun:
+        yield from flow_of(chore)
+
+
 LOST_TRIES = [unknown(), PAUSE, unknown(), PAUSE, unknown(), PAUSE, unknown()]
 
 
@@ -81,21 +90,21 @@ def test_an_active_project_catches_up_by_the_frames_it_missed(stage: Stage) -> N
         JobRecord(img_id="B2", status="jobProgress", performed_steps=3),
     ]
     snapshot = active(running(PROJECT.lower(), worker_jobs=jobs[1:], completed_worker_jobs=jobs[:1], step_count=5))
-    stage.play(reconcile(snapshot))
+    stage.play(reconciled(stage, snapshot))
     assert (project.status, project.result_urls) == ("processing", ["https://store/1"])
     assert (project.jobs["B2"].step, project.jobs["B2"].step_count) == (3, 5)
 
 
 def test_a_snapshot_acknowledges_a_request(stage: Stage) -> None:
     project = stage.project()
-    stage.play(reconcile(active(running(status="queued"))))
+    stage.play(reconciled(stage, active(running(status="queued"))))
     assert (project.request, project.status) == (None, "queued")
 
 
 def test_a_settled_project_is_not_reopened(stage: Stage) -> None:
     project = old_project(stage)
     project.cancel(stage.now)
-    stage.play(reconcile(active(running(status="queued"))))
+    stage.play(reconciled(stage, active(running(status="queued"))))
     assert project.status == "canceled"
 
 
@@ -107,7 +116,7 @@ def test_projects_nobody_tracked_here_are_recovered(stage: Stage) -> None:
             ProjectRecord(id=OTHER.lower(), status="completed", completed_worker_jobs=[done]),
         ],
     )
-    stage.play(reconcile(snapshot))
+    stage.play(reconciled(stage, snapshot))
     first, second = stage.state.tracked()
     assert (first.id, first.recovered, first.number_of_media, first.settled) == (PROJECT, True, 3, False)
     assert (second.id, second.recovered, second.result_urls, second.settled) == (OTHER, True, ["u"], True)
@@ -119,14 +128,14 @@ def test_a_held_project_ends_here_too(stage: Stage) -> None:
     record = ProjectRecord(
         id=PROJECT, status="completed", completed_worker_jobs=[JobRecord(img_id=JOB, status="jobCompleted")]
     )
-    stage.play(reconcile(held(record)), (sign, ok({"downloadUrl": "u"})))
+    stage.play(reconciled(stage, held(record)), (sign, ok({"downloadUrl": "u"})))
     assert (project.status, project.result_urls) == ("completed", ["u"])
 
 
 def test_a_held_failure_says_why(stage: Stage) -> None:
     project = old_project(stage)
     failed = JobRecord(img_id=JOB, status="jobError", reason="jobTimedOut")
-    stage.play(reconcile(held(ProjectRecord(id=PROJECT, status="errored", completed_worker_jobs=[failed]))))
+    stage.play(reconciled(stage, held(ProjectRecord(id=PROJECT, status="errored", completed_worker_jobs=[failed]))))
     expected = ErrorData(code=5003, original_code="jobTimedOut", message="jobTimedOut")
     assert (project.status, project.error, project.jobs[JOB].error) == ("failed", expected, expected)
 
@@ -137,7 +146,7 @@ def test_of_repeated_entries_the_first_counts_and_active_outranks_held(stage: St
         active_projects=[running(status="queued"), running(status="errored")],
         unclaimed_completed_projects=[running(status="completed")],
     )
-    stage.play(reconcile(snapshot))
+    stage.play(reconciled(stage, snapshot))
     assert project.status == "queued"
 
 
@@ -146,21 +155,21 @@ def test_chats_are_no_projects(stage: Stage) -> None:
         active_projects=[running(job_type="llm")],
         unclaimed_completed_projects=[running(OTHER, model=RecordModel(type="llm"))],
     )
-    stage.play(reconcile(snapshot))
+    stage.play(reconciled(stage, snapshot))
     assert stage.state.tracked() == []
 
 
 def test_without_a_snapshot_one_is_asked_for_this_app_id(stage: Stage) -> None:
     project = old_project(stage)
     answer = bare({"activeProjects": [{"id": PROJECT, "status": "active"}], "unclaimedCompletedProjects": []})
-    stage.play(reconcile(None), (SYNC, answer))
+    stage.play(reconciled(stage, None), (SYNC, answer))
     assert project.status == "queued"
 
 
 @pytest.mark.parametrize("answer", [refused(404), bare([1])])
 def test_a_snapshot_that_cannot_be_had_changes_nothing(stage: Stage, answer: Any) -> None:
     project = old_project(stage)
-    stage.play(reconcile(None), (SYNC, answer))
+    stage.play(reconciled(stage, None), (SYNC, answer))
     assert not project.ended
 
 
@@ -183,8 +192,55 @@ def test_a_reconciliation_that_fails_lets_the_next_one_begin(stage: Stage) -> No
     old_project(stage)
     stage.receives("authenticated", {}).receives("authenticated", {})
     stage.begun
-    stage.fail(ValueError, reconcile(Snapshot()), (record_of(), ValueError("a mistake of ours")))
-    assert stage.begun == [chores.Reconcile(Snapshot())]
+    stage.fail(ValueError, reconcile(None), (SYNC, ValueError("a mistake of ours")))
+    assert stage.begun == [chores.LookUp((PROJECT,), 1), chores.Reconcile(Snapshot())]
+
+
+def test_the_next_snapshot_does_not_wait_for_a_young_project(stage: Stage) -> None:
+    """It may hold finished results."""
+    old_project(stage)
+    stage.project(OTHER)
+    stage.receives("authenticated", {}).receives("authenticated", {})
+    stage.begun
+    stage.play(reconcile(Snapshot()))
+    assert stage.begun == [
+        chores.LookUp((PROJECT,), 1),
+        chores.LookUp((OTHER,), 1, stage.now + 5, stage.now),
+        chores.Reconcile(Snapshot()),
+    ]
+
+
+def test_a_newer_snapshot_ends_the_lookups_for_an_older_one(stage: Stage) -> None:
+    old_project(stage)
+    stage.play(reconcile(Snapshot()))
+    (look_up,) = stage.begun
+
+    def another_snapshot(stage: Stage) -> None:
+        stage.play_inside(reconcile(active(running())))
+
+    stage.play(flow_of(look_up), unknown(), ("pause 2.5 ±20%", another_snapshot))
+
+
+def test_a_record_that_cannot_be_applied_concerns_its_own_project_only(stage: Stage) -> None:
+    broken, fine = old_project(stage), old_project(stage, OTHER)
+    snapshot = active(running(worker_jobs=[JobRecord(img_id=JOB, status="jobStarted", worker=7)]), running(OTHER))
+    stage.fail(AttributeError, reconcile(snapshot))
+    assert (broken.status, fine.status) == ("failed", "pending")
+    assert broken.error.message.startswith("resynchronizing the project failed: AttributeError: ")
+
+
+def test_of_many_records_and_lookups_each_one_may_die(stage: Stage) -> None:
+    mistake = ValueError("a mistake of ours")
+    first, second = old_project(stage), old_project(stage, OTHER)
+    stage.play(reconcile(Snapshot()))
+    (look_up,) = stage.begun
+    stage.fail(ValueError, flow_of(look_up), (record_of(), mistake), (record_of(OTHER), known(project_id=OTHER)))
+    assert (first.status, second.status) == ("failed", "completed")
+
+    stage.play(reconcile(held(running(THIRD, completed_worker_jobs=[7]), running("D4", status="completed"))))
+    (recover,) = stage.begun
+    stage.fail(AttributeError, flow_of(recover))
+    assert [stage.state.projects[project_id].status for project_id in (THIRD, "D4")] == ["failed", "completed"]
 
 
 # -- projects the snapshot does not mention ----------------------------------------
@@ -193,14 +249,14 @@ def test_a_reconciliation_that_fails_lets_the_next_one_begin(stage: Stage) -> No
 def test_a_missing_project_may_be_finished(stage: Stage) -> None:
     project = old_project(stage)
     job = {"imgID": JOB, "status": "jobCompleted", "resultUrl": "u"}
-    stage.play(reconcile(Snapshot()), (record_of(), known(completedWorkerJobs=[job])))
+    stage.play(reconciled(stage, Snapshot()), (record_of(), known(completedWorkerJobs=[job])))
     assert (project.status, project.result_urls) == ("completed", ["u"])
 
 
 @pytest.mark.parametrize(("status", "expected"), [("errored", "failed"), ("cancelled", "canceled")])
 def test_a_missing_project_may_have_ended_without_results(stage: Stage, status: str, expected: str) -> None:
     project = old_project(stage)
-    stage.play(reconcile(Snapshot()), (record_of(), known(status)))
+    stage.play(reconciled(stage, Snapshot()), (record_of(), known(status)))
     assert project.status == expected
 
 
@@ -208,7 +264,7 @@ def test_many_missing_projects_are_looked_up_in_the_same_rounds(stage: Stage) ->
     """Whoever waits for the last of them would otherwise wait for the pauses of all."""
     gone, done, other = old_project(stage), old_project(stage, OTHER), old_project(stage, THIRD)
     stage.play(
-        reconcile(Snapshot()),
+        reconciled(stage, Snapshot()),
         unknown(),
         unknown(OTHER),
         (record_of(THIRD), known(project_id=THIRD)),
@@ -235,7 +291,7 @@ def test_results_somebody_may_wait_for_come_before_those_of_an_earlier_process(s
     url = ok({"downloadUrl": "https://store/1"})
     address = "GET rest/v1/image/downloadUrl?jobId={}&imageId={}&type=complete".format
     stage.play(
-        reconcile(held(*records)),
+        reconciled(stage, held(*records)),
         (address(PROJECT, JOB), url),
         (record_of(OTHER), known(project_id=OTHER)),
         (address(THIRD, JOB), url),
@@ -245,7 +301,7 @@ def test_results_somebody_may_wait_for_come_before_those_of_an_earlier_process(s
 
 def test_a_project_unknown_to_every_source_is_lost(stage: Stage) -> None:
     project = old_project(stage)
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, NOBODY, (live(), refused(404)))
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, NOBODY, (live(), refused(404)))
     assert (project.status, project.error.code, project.error.original_code) == ("failed", 0, "projectLost")
 
 
@@ -259,14 +315,14 @@ def test_a_project_unknown_to_every_source_is_lost(stage: Stage) -> None:
 def test_a_project_that_is_alive_goes_on(stage: Stage, end: list[Any]) -> None:
     project = old_project(stage)
     stage.passes(10)
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, *end)
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, *end)
     assert (project.ended, project.heard_at) == (False, stage.now)
 
 
 @pytest.mark.parametrize(("status", "expected"), [("failed", "failed"), ("canceled", "canceled")])
 def test_the_live_view_knows_how_a_project_ended(stage: Stage, status: str, expected: str) -> None:
     project = old_project(stage)
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, NOBODY, (live(), known(status)))
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, NOBODY, (live(), known(status)))
     assert project.status == expected
 
 
@@ -283,13 +339,13 @@ def test_the_live_view_knows_how_a_project_ended(stage: Stage, status: str, expe
 )
 def test_what_cannot_be_found_out_changes_nothing(stage: Stage, end: list[Any]) -> None:
     project = old_project(stage)
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, *end)
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, *end)
     assert not project.ended
 
 
 def test_only_a_404_is_looked_up_again(stage: Stage) -> None:
     project = old_project(stage)
-    stage.play(reconcile(Snapshot()), (record_of(), refused(403)))
+    stage.play(reconciled(stage, Snapshot()), (record_of(), refused(403)))
     assert not project.ended
 
 
@@ -302,7 +358,7 @@ def test_a_project_that_ends_meanwhile_is_not_looked_up_again(stage: Stage, gone
         if gone:
             stage.state.projects.clear()
 
-    stage.play(reconcile(Snapshot()), unknown(), ("pause 2.5 ±20%", meanwhile))
+    stage.play(reconciled(stage, Snapshot()), unknown(), ("pause 2.5 ±20%", meanwhile))
     assert project.status == "canceled"
 
 
@@ -313,7 +369,7 @@ def test_a_project_that_is_forgotten_meanwhile_is_not_lost(stage: Stage) -> None
         project.cancel(stage.now)
         return refused(404)
 
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, NOBODY, (live(), meanwhile))
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, NOBODY, (live(), meanwhile))
     assert project.status == "canceled"
 
 
@@ -324,13 +380,13 @@ def test_a_project_forgotten_by_the_end_of_the_lookup_is_alive_for_nobody(stage:
         stage.state.projects.clear()
         return known("processing")
 
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, NOBODY, (live(), meanwhile))
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, NOBODY, (live(), meanwhile))
 
 
 def test_polled_and_abandoned_projects_and_those_being_sent_are_not_missed(stage: Stage) -> None:
     for number, name in enumerate(("polled", "abandoned", "being_sent")):
         setattr(old_project(stage, f"{PROJECT}{number}"), name, True)
-    stage.play(reconcile(Snapshot()))
+    stage.play(reconciled(stage, Snapshot()))
 
 
 # -- too new to judge --------------------------------------------------------------
@@ -339,7 +395,9 @@ def test_polled_and_abandoned_projects_and_those_being_sent_are_not_missed(stage
 def test_a_project_too_new_for_the_snapshot_is_looked_up_later(stage: Stage) -> None:
     project = stage.project()
     stage.passes(2)
-    stage.play(reconcile(Snapshot()), ("pause 3.25", lambda stage: stage.passes(3.25) and None), (record_of(), known()))
+    stage.play(
+        reconciled(stage, Snapshot()), ("pause 3.25", lambda stage: stage.passes(3.25) and None), (record_of(), known())
+    )
     assert project.status == "completed"
 
 
@@ -349,7 +407,7 @@ def test_young_projects_wait_for_the_youngest_and_old_ones_for_nobody(stage: Sta
     stage.passes(1).project(THIRD)
     stage.passes(1)
     stage.play(
-        reconcile(Snapshot()),
+        reconciled(stage, Snapshot()),
         (record_of(), lambda stage: stage.passes(1) and known()),
         ("pause 3.25", None),
         (record_of(OTHER), known(project_id=OTHER)),
@@ -361,7 +419,7 @@ def test_a_lookup_that_takes_long_enough_is_waiting_enough(stage: Stage) -> None
     old_project(stage)
     stage.project(OTHER)
     stage.play(
-        reconcile(Snapshot()),
+        reconciled(stage, Snapshot()),
         (record_of(), lambda stage: stage.passes(30) and known()),
         ("pause 0.25", None),
         (record_of(OTHER), known(project_id=OTHER)),
@@ -374,14 +432,14 @@ def test_a_young_project_that_speaks_is_not_looked_up(stage: Stage) -> None:
     def speaks(stage: Stage) -> None:
         stage.passes(5).receives("jobState", {"jobID": PROJECT, "type": "queued"})
 
-    stage.play(reconcile(Snapshot()), ("pause 5.25", speaks))
+    stage.play(reconciled(stage, Snapshot()), ("pause 5.25", speaks))
 
 
 def test_a_young_project_that_spoke_before_the_snapshot_only_is_looked_up(stage: Stage) -> None:
     project = stage.project()
     stage.receives("jobState", {"jobID": PROJECT, "type": "queued"})
     stage.passes(1)
-    stage.play(reconcile(Snapshot()), ("pause 4.25", None), (record_of(), known()))
+    stage.play(reconciled(stage, Snapshot()), ("pause 4.25", None), (record_of(), known()))
     assert project.status == "completed"
 
 
@@ -392,11 +450,11 @@ def test_a_request_nobody_heard_of_is_sent_again_once(stage: Stage) -> None:
     project = stage.project()
     stage.passes(60).reconnects()
     nobody = [NOBODY, (live(), refused(404))]
-    stage.play(reconcile(Snapshot()), *nobody, SENT)
+    stage.play(reconciled(stage, Snapshot()), *nobody, SENT)
     assert stage.frames == [("jobRequest", {"jobID": PROJECT})]
     assert (project.resent, project.sent_generation, project.sent_at) == (True, 2, stage.now)
     stage.passes(60).reconnects()
-    stage.play(reconcile(Snapshot()), *LOST_TRIES, *nobody)
+    stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, *nobody)
     assert (project.error.original_code, len(stage.frames)) == ("projectLost", 1)
 
 
@@ -414,18 +472,18 @@ def test_a_request_nobody_heard_of_is_sent_again_once(stage: Stage) -> None:
 def test_a_request_somebody_may_have_heard_of_is_not_sent_again(stage: Stage, answers: list[Any]) -> None:
     stage.project()
     stage.passes(60).reconnects()
-    stage.play(reconcile(Snapshot()), *answers)
+    stage.play(reconciled(stage, Snapshot()), *answers)
     assert stage.frames == []
 
 
 def test_a_request_of_this_connection_is_not_sent_again(stage: Stage) -> None:
     stage.project()
-    stage.passes(60).play(resolve_missing([PROJECT]), (record_of(), known()))
+    stage.passes(60).play(resolve_missing([PROJECT], 0), (record_of(), known()))
 
 
 def test_an_acknowledged_request_is_not_sent_again(stage: Stage) -> None:
     old_project(stage)
-    stage.reconnects().play(resolve_missing([PROJECT]), (record_of(), known()))
+    stage.reconnects().play(resolve_missing([PROJECT], 0), (record_of(), known()))
 
 
 def test_a_request_acknowledged_while_asking_is_not_sent_again(stage: Stage) -> None:
@@ -436,7 +494,7 @@ def test_a_request_acknowledged_while_asking_is_not_sent_again(stage: Stage) -> 
         stage.receives("jobState", {"jobID": PROJECT, "type": "queued"})
         return refused(404)
 
-    stage.play(resolve_missing([PROJECT]), NOBODY, (live(), late_answer))
+    stage.play(resolve_missing([PROJECT], 0), NOBODY, (live(), late_answer))
 
 
 def refuses(stage: Stage, project_id: str = PROJECT) -> None:

@@ -172,7 +172,7 @@ def test_a_project_that_was_canceled() -> None:
     project.cancel(3)
     assert {j.id: j.status for j in project.job_list()} == {"A": "canceled", "B": "completed", "C": "canceled"}
     assert (project.status, project.error, project.settled) == ("canceled", None, True)
-    assert (project.unsigned(), events(project)[-1]) == ([], ("canceled", None))
+    assert (project.unsigned(3), events(project)[-1]) == ([], ("canceled", None))
     # projects-4.2 §13.3: for a job, cancelling is no failure.
     assert {"P.progress", "P.updated", "P.canceled", "A.updated", "C.updated"} >= set(names(project))
 
@@ -427,15 +427,13 @@ def test_a_result_without_an_address_waits_for_one() -> None:
     project.job_result({"imgID": "A", "lastSeed": "8"}, 1)
     project.completed(2)
     assert [SignResults("P"), SyncProject("P")] == project.out.begun
-    waiting = project.unsigned()
-    assert ([job.id for job in waiting], project.signing, project.settled) == (["A", "B"], True, False)
-    for job in waiting:
-        payload = job.signing
-        assert payload is not None
+    waiting = project.unsigned(3)
+    assert ([job.id for job, _ in waiting], project.signing, project.settled) == (["A", "B"], True, False)
+    for job, payload in waiting:
         project.job_done(job, payload, URL, 3)
         project.job_done(job, payload, "https://other", 3)
     assert (
-        project.unsigned(),
+        project.unsigned(3),
         project.signing,
         project.settled,
         project.jobs["A"].seed,

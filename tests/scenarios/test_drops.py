@@ -188,6 +188,22 @@ async def test_signing_is_tried_until_it_works(sdk: Sdk, supernet: LocalSupernet
         assert len(await sdk.call(project.wait_for_completion, timeout=SOON)) == 2
 
 
+async def test_a_young_project_does_not_delay_the_results_of_others(
+    sdk: Sdk, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sogni.flows import recovery
+
+    monkeypatch.setattr(recovery, "TOO_NEW", 2 * SOON)
+    async with sdk.client(supernet) as client:
+        await sdk.call(client.connect, timeout=SOON)
+        supernet.faults.lose_request(drop=True)
+        await sdk.create(client)
+        await until(lambda: upgrades(supernet)[1:])
+        supernet.faults.drop_socket(before="result")
+        project = await sdk.create(client)
+        assert len(await sdk.call(project.wait_for_completion, timeout=SOON / 2)) == 1
+
+
 async def test_switching_the_network(sdk: Sdk, supernet: LocalSupernet) -> None:
     async with sdk.client(supernet) as client:
         await sdk.call(client.connect, timeout=SOON)
