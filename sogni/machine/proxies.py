@@ -11,7 +11,7 @@ import os
 import sys
 import urllib.request
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
@@ -19,7 +19,7 @@ from attrs import field, frozen
 from sogni.errors import SogniConnectionError
 from sogni.redaction import redact
 
-__all__ = ["Proxy", "bypasses", "ca_bundle_for", "proxy_for", "read_proxy"]
+__all__ = ["Proxy", "bypasses", "ca_bundle_for", "is_loopback", "proxy_for", "read_proxy", "through"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -35,17 +35,25 @@ class Proxy:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
+    @property
+    def shown(self) -> str:
+        """Host and port, as they may stand in a message."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | None:
     """Return the URL of the proxy for `url`, None for a direct connection.
 
-    `proxy`, when given, is used for every host, whatever NO_PROXY says. Otherwise https_proxy (for
-    https: and wss:), http_proxy (for http: and ws:), all_proxy and no_proxy decide; the small spelling
-    outranks the capital one, and an empty value means none. macOS and Windows settings come last.
+    `proxy`, when given, is used for every host, whatever NO_PROXY says. Otherwise the local host is reached
+    directly, and for any other host https_proxy (for https: and wss:), http_proxy (for http: and ws:), all_proxy and
+    no_proxy decide; lowercase names take precedence, and an empty value means no proxy. macOS and Windows settings
+    come last.
     """
     if proxy:
         return _with_scheme(proxy)
     parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None
     kind = "https" if parts.scheme in ("https", "wss") else "http"
     found = _variable(environ, f"{kind}_proxy") or _variable(environ, "all_proxy")
     if found:
@@ -53,6 +61,24 @@ def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | 
     if environ is os.environ and sys.platform in ("darwin", "win32"):
         return _system_proxy(kind, parts.hostname or "")
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is this computer: to a proxy the same name means the proxy's own computer."""
+    name = host.lower().rstrip(".")
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+def through(url: str, proxy: str | None, environ: Mapping[str, str]) -> str:
+    """Return " through the proxy host:port" for error messages about `url`, "" for a direct connection."""
+    found = proxy_for(url, proxy, environ)
+    return f" through the proxy {read_proxy(found).shown}" if found else ""
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

@@ -10,7 +10,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from attrs import evolve
 
-from ..errors import Phase, SogniConnectionError, SogniTimeoutError
+from ..errors import Phase, ProtocolError, SogniConnectionError, SogniTimeoutError
+from ..redaction import redact
 from ..settings import Settings, Timeouts
 from .http import HttpCall
 
@@ -18,6 +19,9 @@ _AT_ONCE = 0.01
 """Seconds that count as no wait, so that messages name the limit as it was given."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 5
+PROXY_LOGIN = 407
+_SHOWN = 100
+"""Characters of an unusable URL that its error quotes."""
 
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
 """What stays in an address; anything else that is no letter or digit is percent-encoded."""
@@ -32,7 +36,7 @@ class Route:
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
         self.method = call.method
-        self.url = quote(_address(call, settings), safe=_KEPT)
+        self.url = quote(_checked(_address(call, settings)), safe=_KEPT)
         self._home = _origin(self.url)
         self._hops = 0
 
@@ -56,9 +60,9 @@ class Route:
         if self._hops == MOST_REDIRECTS:
             raise SogniConnectionError(f"{self.host} redirects too often")
         try:
-            target = urljoin(self.url, location)
+            target = _checked(urljoin(self.url, location))
             origin = _origin(target)
-        except ValueError:
+        except (ValueError, ProtocolError):
             raise SogniConnectionError(f"{self.host} redirects to what is no address") from None
         if streamed or (self._call.body is not None and origin != self._home):
             raise SogniConnectionError(f"{self.host} redirects a {self.method} elsewhere; not followed")
@@ -73,7 +77,21 @@ def _address(call: HttpCall, settings: Settings) -> str:
     if call.host == "storage":
         return call.path
     base = settings.rest_endpoint if call.host == "rest" else settings.socket_http
-    return base + call.target
+    # With the slash: what a path begins with must not become part of the host.
+    return base + call.target if call.target.startswith("/") else f"{base}/{call.target}"
+
+
+def _checked(url: str) -> str:
+    """The URL, if a request can be sent to it; the service owns those of media, and may send anything."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        shown = redact(url.partition("?")[0][:_SHOWN])
+        raise ProtocolError(f"a URL to fetch must start with https:// or http:// and name a host, got {shown!r}")
+    return url
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -108,10 +126,10 @@ def phase_of(call: HttpCall) -> Phase:
     return "transfer" if call.host == "storage" else "request"
 
 
-def no_answer(call: HttpCall, url: str, limit: float) -> SogniTimeoutError:
-    """The error of a call that was not answered in time."""
+def no_answer(call: HttpCall, url: str, limit: float, via: str = "") -> SogniTimeoutError:
+    """The error of a call that was not answered in time; `via` names the proxy."""
     return SogniTimeoutError(
-        f"{call.method} {shown_host(url)}{urlsplit(url).path}: no answer within {limit:g} seconds",
+        f"{call.method} {shown_host(url)}{urlsplit(url).path}{via}: no answer within {limit:g} seconds",
         phase=phase_of(call),
         timeout=limit,
     )
@@ -144,8 +162,19 @@ def no_free_connection(call: HttpCall, settings: Settings) -> SogniTimeoutError:
     )
 
 
-def no_connection(url: str, limit: float) -> SogniTimeoutError:
+def no_connection(url: str, limit: float, via: str = "") -> SogniTimeoutError:
     """The error of a call whose host could not be connected to in time."""
     return SogniTimeoutError(
-        f"cannot connect to {shown_host(url)} within {limit:g} seconds", phase="connect", timeout=limit
+        f"cannot connect to {shown_host(url)}{via} within {limit:g} seconds", phase="connect", timeout=limit
     )
+
+
+def unreachable(url: str, via: str, cause: str) -> SogniConnectionError:
+    """The error of a call that failed before it was answered, or whose answer broke off."""
+    return SogniConnectionError(f"cannot reach {shown_host(url)}{via}: {cause}")
+
+
+def check_proxy_answer(url: str, via: str, status: int) -> None:
+    """Raise SogniConnectionError if an answer is a proxy's request for a login, which no service sends."""
+    if via and status == PROXY_LOGIN:
+        raise unreachable(url, via, f"the proxy answered with HTTP {status}")

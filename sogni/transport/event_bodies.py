@@ -18,6 +18,7 @@ import requests
 import urllib3
 
 from ..errors import SogniConnectionError, SogniTimeoutError
+from ..machine.causes import cause_of
 from .waiting import Deadline, wait_turn
 
 _PIECE = 64 * 1024
@@ -149,7 +150,7 @@ def _receive(
         inbox.fail(failed(error))
     except Exception as error:
         # http.client raises its own errors past urllib3; nobody may wait for ever over one.
-        inbox.fail(SogniConnectionError(f"the event stream broke off: {type(error).__name__}"))
+        inbox.fail(SogniConnectionError(f"the event stream broke off: {cause_of(error)}"))
     finally:
         response.close()
         end()

@@ -5,6 +5,7 @@ Called by the engine. Retries and the meaning of an answer are decided by flows.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 import time
@@ -21,9 +22,18 @@ import urllib3
 from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
-from ..machine.proxies import ca_bundle_for, proxy_for
+from ..machine.proxies import ca_bundle_for, proxy_for, read_proxy, through
 from ..machine.sources import MediaSource, finished_spool, spool
-from ..protocol.exchange import Route, is_too_long, limit_of, no_answer, shown_host, told_too_long
+from ..protocol.exchange import (
+    Route,
+    check_proxy_answer,
+    is_too_long,
+    limit_of,
+    no_answer,
+    shown_host,
+    told_too_long,
+    unreachable,
+)
 from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
 from ..settings import TRANSFER_CHUNK, Settings
 from .connections import Adapter, Connections
@@ -282,21 +292,27 @@ class Http:
         timeout: float,
         body: Any,
     ) -> requests.Response:
-        proxy = proxy_for(url, self._settings.proxy, os.environ)
+        proxies = _proxies(url, self._settings)
         try:
-            return session.request(
+            response = session.request(
                 method,
                 url,
                 headers=headers,
                 json=call.body if method != "GET" and body is None else None,
                 data=body,
                 timeout=(self._settings.timeouts.connect, timeout),
-                proxies={"http": proxy, "https": proxy} if proxy else {},
+                proxies=proxies,
                 allow_redirects=False,
                 stream=True,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._failed(call, url, error) from None
+        try:
+            check_proxy_answer(url, through(url, self._settings.proxy, os.environ), response.status_code)
+        except SogniConnectionError:
+            response.close()
+            raise
+        return response
 
     def _failed_by_closing(self, url: str) -> SogniError:
         return ClientClosedError(f"the client was closed while {shown_host(url)} was answering")
@@ -307,6 +323,21 @@ class Http:
 
 _ABANDONED: list[Http] = []
 """HTTP sides of the parent, kept so that no finalizer waits for a lock of a thread that is not here."""
+
+
+def _proxies(url: str, settings: Settings) -> dict[str, str]:
+    """The proxy of a URL as `requests` takes it. SogniConnectionError if it cannot be used."""
+    proxy = proxy_for(url, settings.proxy, os.environ)
+    if proxy is None:
+        return {}
+    relay = read_proxy(proxy)
+    if relay.scheme.startswith("socks") and importlib.util.find_spec("socks") is None:
+        raise unreachable(
+            url,
+            f" through the proxy {relay.shown}",
+            f"{relay.scheme} needs the package PySocks (pip install PySocks)",
+        )
+    return {"http": proxy, "https": proxy}
 
 
 def _close(session: requests.Session) -> None:

@@ -1,35 +1,40 @@
-"""How requests fail: decides which of our errors one of the library's becomes.
+"""Our errors for the failures of `requests`.
 
-Called by `http`; it names host and cause, never a query or a header.
+They name host, proxy and cause, never a query or a header.
 """
 
 from __future__ import annotations
 
+import os
+
 import requests
 import urllib3
 
-from ..errors import SogniConnectionError, SogniError
-from ..protocol.exchange import limit_of, no_answer, no_connection, shown_host
+from ..errors import SogniError
+from ..machine.causes import cause_of
+from ..machine.proxies import through
+from ..protocol.exchange import limit_of, no_answer, no_connection, unreachable
 from ..protocol.http import HttpCall
-from ..redaction import redact
 from ..settings import Settings
 
 
 def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
-    """Our error for one of the library's; it names host and cause, never a query or a header.
-
-    Raised `from None`: the library's own words hold the whole address.
-    """
-    if isinstance(error, requests.ConnectTimeout):
-        return no_connection(url, settings.timeouts.connect)
+    """Return our error for one of the library's, to be raised `from None`: the library's quotes the whole URL."""
+    via = through(url, settings.proxy, os.environ)
+    cause = _innermost(error)
+    proxy_timed_out = isinstance(error, requests.exceptions.ProxyError) and isinstance(cause, TimeoutError)
+    if isinstance(error, requests.ConnectTimeout) or proxy_timed_out:
+        return no_connection(url, settings.timeouts.connect, via)
     if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
-        return no_answer(call, url, limit_of(call, settings.timeouts))
-    return SogniConnectionError(f"cannot reach {shown_host(url)}: {_cause(error)}")
+        return no_answer(call, url, limit_of(call, settings.timeouts), via)
+    if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
+        return unreachable(url, via, "the URL is invalid")
+    return unreachable(url, via, cause_of(cause))
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost reason in a chain of wrapped errors."""
-    seen: BaseException = error
+def _innermost(error: BaseException) -> BaseException:
+    """Return the first reason in a chain of wrapped errors."""
+    seen = error
     for _ in range(8):
         inner = getattr(seen, "reason", None)
         if not isinstance(inner, BaseException):
@@ -38,7 +43,4 @@ def _cause(error: BaseException) -> str:
         if inner is None or inner is seen:
             break
         seen = inner
-    if isinstance(seen, OSError) and seen.strerror:
-        return seen.strerror
-    text = str(seen.args[0]) if seen.args else type(seen).__name__
-    return redact(text.rpartition(": ")[2] or text)
+    return seen

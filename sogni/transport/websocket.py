@@ -23,6 +23,7 @@ from time import monotonic
 from websocket import ABNF
 
 from sogni.errors import SogniConnectionError, SogniTimeoutError
+from sogni.machine.causes import cause_of
 from sogni.protocol.websocket_frames import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
 from sogni.transport.serial_stream import LONGEST, READ, SerialStream
 from sogni.transport.websocket_upgrade import UpgradeRefused, open_upgraded, shown_host
@@ -104,7 +105,7 @@ class SerialSocket:
         except BaseException as error:
             sock.close()
             if isinstance(error, OSError):
-                raise SogniConnectionError(f"cannot connect to {host}: {error.strerror}") from error
+                raise SogniConnectionError(f"cannot connect to {host}: {cause_of(error)}") from error
             raise
 
     # -- receiving -----------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class SerialSocket:
         try:
             data = self._stream.read()
         except OSError as error:
-            raise self._break(_sentence(error)) from error
+            raise self._break(cause_of(error)) from error
         messages = self._decoder.feed(data) if data else []
         pings = [payload for opcode, payload in messages if opcode == PING]
         if pings:
@@ -307,7 +308,7 @@ class SerialSocket:
         try:
             return self._stream.write(data)
         except OSError as error:
-            raise self._break(_sentence(error)) from error
+            raise self._break(cause_of(error)) from error
 
     # -- ending --------------------------------------------------------------------------------------------
 
@@ -389,10 +390,6 @@ class SerialSocket:
     def _loss(self) -> ConnectionLost:
         cause = self._lost or "closed by this side"
         return ConnectionLost(f"the connection to {self.host} is lost: {cause}")
-
-
-def _sentence(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
 
 
 def _too_slow(host: str, timeout: float) -> SogniTimeoutError:

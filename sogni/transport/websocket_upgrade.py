@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -22,6 +23,7 @@ import websocket
 from websocket import _handshake
 
 from sogni.errors import SogniConnectionError
+from sogni.machine.causes import DISCONNECTED, NO_UPGRADE, cause_of
 from sogni.machine.proxies import Proxy, bundled_authorities, bypasses, read_proxy
 
 __all__ = ["UpgradeRefused", "open_upgraded", "shown_host"]
@@ -31,6 +33,10 @@ _MAX_ANSWER = 1 << 20
 _PIECE = 16384
 _NOWHERE = ["invalid."]
 """A `no_proxy` that matches nothing: with an empty one websocket-client would read the environment's."""
+
+
+_TUNNEL_STATUS = re.compile(r"status: (\d{3})$")
+"""How websocket-client ends its report of a refused CONNECT."""
 
 
 class UpgradeRefused(SogniConnectionError):  # noqa: N818  what happened, as in the service's own words
@@ -59,6 +65,10 @@ class _Silence(logging.Filter):
 _silence = _Silence()
 
 
+class _AnswerTooLong(Exception):  # noqa: N818  becomes the cause in an error of ours
+    """The answer to the upgrade does not end."""
+
+
 class _BoundedStream:
     """What websocket-client takes for a socket during the upgrade.
 
@@ -82,7 +92,7 @@ class _BoundedStream:
         data = self.sock.recv(min(size, _PIECE))  # older releases ask for as much as Content-Length claims
         self._left -= len(data)
         if self._left < 0:
-            raise ConnectionAbortedError("the answer to the upgrade is too long")
+            raise _AnswerTooLong
         return data
 
     def send(self, data: bytes) -> int:
@@ -178,12 +188,12 @@ def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str,
         return {"http_proxy_host": "none.invalid", "http_no_proxy": ["*"]}
     if relay.scheme == "https":
         raise SogniConnectionError(
-            f"cannot connect to {where}: the proxy {relay.host} is to be spoken to over TLS (https://), which"
+            f"cannot connect to {where}: the proxy {relay.shown} is to be spoken to over TLS (https://), which"
             " WebSocket connections cannot; use its http:// address"
         )
     if relay.scheme != "http" and importlib.util.find_spec("python_socks") is None:
         raise SogniConnectionError(
-            f"cannot connect to {where}: the proxy {relay.host} speaks {relay.scheme}, which needs the"
+            f"cannot connect to {where}: the proxy {relay.shown} speaks {relay.scheme}, which needs the"
             " package python-socks (pip install python-socks)"
         )
     return {
@@ -226,7 +236,7 @@ def _failure(
     status = getattr(error, "status_code", upgrade.status)  # the second for a redirect
     if status is not None:
         return _refused(where, status)
-    via = "" if relay is None else f" (through the proxy {relay.host}:{relay.port})"
+    via = "" if relay is None else f" through the proxy {relay.shown}"
     failure = SogniConnectionError(f"cannot connect to {where}{via}: {_cause(error, timeout)}")
     if isinstance(error, OSError):
         failure.__cause__ = error
@@ -236,16 +246,17 @@ def _failure(
 def _cause(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
         return f"no answer within {timeout:g} s"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, websocket.WebSocketProxyException):
-        return str(error)
+        status = _TUNNEL_STATUS.search(str(error))
+        return f"the proxy answered with HTTP {status[1]}" if status else "the proxy's answer is not valid HTTP"
+    if isinstance(error, _AnswerTooLong):
+        return "the answer to the upgrade is too long"
     if isinstance(error, OSError):
-        return error.strerror or str(error) or type(error).__name__
+        return cause_of(error)
     if isinstance(error, websocket.WebSocketAddressException):
         return "the host name cannot be resolved"
     if isinstance(error, websocket.WebSocketConnectionClosedException):
-        return "the connection was closed before the upgrade was answered"
+        return DISCONNECTED
     if isinstance(error, websocket.WebSocketException | UnicodeDecodeError):
-        return "the answer was no WebSocket upgrade"
-    return type(error).__name__
+        return NO_UPGRADE
+    return cause_of(error)

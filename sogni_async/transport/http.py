@@ -19,7 +19,16 @@ from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, So
 from sogni.machine.cookies import Cookies
 from sogni.machine.downloads import PartialFile, PathFor
 from sogni.machine.sources import MediaSource, finished_spool, spool
-from sogni.protocol.exchange import Route, is_too_long, limit_of, no_answer, no_connection, told_too_long
+from sogni.protocol.exchange import (
+    Route,
+    check_proxy_answer,
+    is_too_long,
+    limit_of,
+    no_answer,
+    no_connection,
+    told_too_long,
+    unreachable,
+)
 from sogni.protocol.http import NO_CONTENT, HttpCall, HttpReply
 from sogni.settings import TRANSFER_CHUNK, Settings
 
@@ -96,7 +105,7 @@ class Http:
         except TimeoutError:
             if not whole.expired():
                 raise
-        raise no_answer(call, route.url, limit)
+        raise no_answer(call, route.url, limit, self._ways.through(route.url))
 
     async def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
         """Send a source as the body of a call, streamed. OSError when the source cannot be read to its end."""
@@ -190,7 +199,7 @@ class Http:
                 raise
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(call, route, error) from None
-        raise no_answer(call, route.url, limit)
+        raise no_answer(call, route.url, limit, self._ways.through(route.url))
 
     # -- one exchange ----------------------------------------------------------
 
@@ -213,6 +222,11 @@ class Http:
         """Send a call and follow redirects; credentials never go to another origin."""
         while True:
             response = await self._exchange(session, call, route, timeout, body)
+            try:
+                check_proxy_answer(route.url, self._ways.through(route.url), response.status)
+            except SogniConnectionError:
+                response.close()
+                raise
             if route.with_credentials:
                 self._cookies.keep(route.url, response.headers.getall("Set-Cookie", ()))
             try:
@@ -250,11 +264,12 @@ class Http:
         """Our error for one of the library's; it names host and cause, never a query or a header."""
         if self._closed:
             return ClientClosedError(f"the client was closed while {route.host} was answering")
+        via = self._ways.through(route.url)
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return no_connection(route.url, self._settings.timeouts.connect)
+            return no_connection(route.url, self._settings.timeouts.connect, via)
         if isinstance(error, TimeoutError):
-            return no_answer(call, route.url, limit_of(call, self._settings.timeouts))
-        return SogniConnectionError(f"cannot reach {route.host}: {cause_of(error)}")
+            return no_answer(call, route.url, limit_of(call, self._settings.timeouts), via)
+        return unreachable(route.url, via, cause_of(error))
 
 
 async def _whole(call: HttpCall, response: aiohttp.ClientResponse) -> bytes:

@@ -22,7 +22,8 @@ import aiohttp
 from yarl import URL
 
 from sogni.errors import SogniConnectionError
-from sogni.machine.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy
+from sogni.machine import causes
+from sogni.machine.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through
 from sogni.protocol.exchange import shown_host
 from sogni.settings import Settings
 
@@ -158,7 +159,7 @@ class Ways:
         relay = read_proxy(found)
         if relay.scheme not in ("http", "https"):
             raise SogniConnectionError(
-                f"cannot connect to {shown_host(url)}: the proxy {relay.host} speaks {relay.scheme}, which asyncio"
+                f"cannot connect to {shown_host(url)}: the proxy {relay.shown} speaks {relay.scheme}, which asyncio"
                 " connections cannot; use its http:// address, or the blocking package"
             )
         options["proxy"] = URL.build(scheme=relay.scheme, host=relay.host, port=relay.port)
@@ -167,6 +168,10 @@ class Ways:
             target = options.setdefault("proxy_headers", {}) if secure else headers
             target["Proxy-Authorization"] = login
         return options
+
+    def through(self, url: str) -> str:
+        """The proxy of a URL, as it is named in errors."""
+        return through(url, self._settings.proxy, os.environ)
 
     def _context(self, url: str) -> ssl.SSLContext:
         bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
@@ -194,31 +199,21 @@ def _context_of(bundle: str, host: str) -> ssl.SSLContext:
 
 
 def cause_of(error: BaseException) -> str:
-    """Why the library could not do it, without addresses and headers."""
+    """Why the library could not do it, without URLs and headers."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        inner = error.certificate_error
-        return f"its certificate is not trusted: {getattr(inner, 'verify_message', type(inner).__name__)}"
+        return causes.cause_of(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name cannot be resolved"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"its proxy cannot be reached: {_sentence(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _sentence(error.os_error)
+        return causes.cause_of(error.os_error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection without an answer"
+        return causes.DISCONNECTED
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer was cut off"
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
-        return "the answer cannot be read" if isinstance(error, aiohttp.ClientResponseError) else "no usable address"
-    if isinstance(error, OSError):
-        return _sentence(error)
-    return type(error).__name__
-
-
-def _sentence(error: OSError) -> str:
-    # asyncio puts the address into the sentence; the number alone says what happened.
-    if isinstance(error, ssl.SSLError):
-        return error.reason or type(error).__name__
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError):
+        return causes.NOT_HTTP
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL is invalid"
+    return causes.cause_of(error)

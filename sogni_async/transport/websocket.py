@@ -15,6 +15,7 @@ from aiohttp import WSMsgType
 from yarl import URL
 
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.machine.causes import NO_UPGRADE
 from sogni.protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
 from sogni.protocol.exchange import shown_host
 from sogni.protocol.websocket_frames import NO_STATUS
@@ -67,7 +68,9 @@ class Socket:
             async with asyncio.timeout(timeout):
                 return cls(await _upgraded(http, url, headers), host)
         except TimeoutError:
-            failure: SogniError = SogniConnectionError(f"cannot connect to {host}: no answer within {timeout:g} s")
+            failure: SogniError = SogniConnectionError(
+                f"cannot connect to {host}{http.ways.through(url)}: no answer within {timeout:g} s"
+            )
         except _Unopened as error:
             failure = error.failure
         # Outside the handler: the library's error holds our headers and must not be the context.
@@ -170,7 +173,8 @@ async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSo
     except (aiohttp.ClientError, OSError, ValueError) as error:
         if isinstance(error, TimeoutError):
             raise
-        raise _Unopened(SogniConnectionError(f"cannot connect to {host}: {cause_of(error)}")) from None
+        cause = NO_UPGRADE if type(error) is aiohttp.ClientResponseError else cause_of(error)
+        raise _Unopened(SogniConnectionError(f"cannot connect to {host}{http.ways.through(url)}: {cause}")) from None
     assert isinstance(made, SogniSocket)
     return made
 
@@ -179,5 +183,5 @@ def _refusal(host: str, status: int) -> SogniError:
     """A refused upgrade counts as a drop, whatever its status (transport §6)."""
     message = f"{host} refused the WebSocket connection with HTTP {status}"
     if status == 101:
-        message = f"{host}: the answer was no WebSocket upgrade"
+        message = f"cannot connect to {host}: {NO_UPGRADE}"
     return AuthenticationError(message, status=401) if status == 401 else SogniConnectionError(message, code=status)

@@ -60,6 +60,13 @@ def test_local_needs_no_account(
     assert supernet.requests == []
 
 
+def test_local_does_not_use_the_proxy_of_the_environment(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    result = sogni("account", "--local", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_the_key_may_stand_in_a_file(sogni: Run, monkeypatch: pytest.MonkeyPatch, supernet: LocalSupernet) -> None:
     monkeypatch.delenv("SOGNI_API_KEY")
     Path("key").write_text(f"{supernet.api_key}\n")

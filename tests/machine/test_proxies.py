@@ -13,7 +13,7 @@ import pytest
 import requests.utils
 
 from sogni.errors import SogniConnectionError
-from sogni.machine.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy
+from sogni.machine.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy, through
 from sogni.protocol.websocket_frames import TEXT
 from sogni.transport.websocket import SerialSocket
 from tests.transport.websocket_peers import GUARD, Connection, ConnectProxy, serving
@@ -41,6 +41,22 @@ WSS, WS = "wss://socket.example.com/?q", "ws://socket.example.com:8080/"
         (WSS, None, {"HTTPS_PROXY": "http://env:2", "NO_PROXY": "elsewhere.com"}, "http://env:2"),
         ("https://api.example.com/v1", None, {"HTTPS_PROXY": "http://env:2"}, "http://env:2"),
         ("http://api.example.com/v1", None, {"http_proxy": "http://env:2"}, "http://env:2"),
+        *[
+            (f"{scheme}://{host}/v1", None, {variable: "http://env:2"}, None)
+            for host in (
+                "127.0.0.1:8",
+                "127.9.9.9",
+                "LOCALHOST:8",
+                "localhost.",
+                "a.localhost",
+                "[::1]:8",
+                "[::ffff:127.0.0.1]",
+            )
+            for scheme, variable in (("http", "HTTP_PROXY"), ("wss", "https_proxy"), ("ws", "ALL_PROXY"))
+        ],
+        ("http://127.0.0.1:8/", "http://own:1", {}, "http://own:1"),
+        ("http://128.0.0.1/", None, {"HTTP_PROXY": "http://env:2"}, "http://env:2"),
+        ("http://localhost.example.com/", None, {"HTTP_PROXY": "http://env:2"}, "http://env:2"),
     ],
 )
 def test_the_proxy_of_a_url(url: str, proxy: str | None, environ: dict[str, str], expected: str | None) -> None:
@@ -137,6 +153,12 @@ def test_a_proxy_that_is_none_is_named_without_its_password(text: str) -> None:
     with pytest.raises(SogniConnectionError, match="proxy") as caught:
         read_proxy(text)
     assert "hush" not in str(caught.value)
+
+
+def test_a_proxy_is_named_by_host_and_port() -> None:
+    assert [read_proxy(text).shown for text in ("http://u:hush@proxy", "http://[::1]:9")] == ["proxy:80", "[::1]:9"]
+    assert through(WSS, "http://u:hush@proxy", {}) == " through the proxy proxy:80"
+    assert through(WSS, None, {}) == ""
 
 
 def test_a_proxy_shows_neither_name_nor_password() -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from sogni.errors import SogniConnectionError
+from sogni.errors import ProtocolError, SogniConnectionError
 from sogni.protocol.exchange import (
     Route,
+    check_proxy_answer,
     is_too_long,
     is_transfer,
     limit_of,
@@ -40,6 +41,8 @@ def route(call: HttpCall | None = None) -> Route:
     ("call", "url", "credentials"),
     [
         (get("/v1/x", a="b c"), "https://rest.test/v1/x?a=b+c", True),
+        (get("v1/x"), "https://rest.test/v1/x", True),
+        (get("@else.test/x"), "https://rest.test/@else.test/x", True),
         (get("/v1/x", host="socket"), "https://socket.test/v1/x", True),
         (stored(), "https://store.test/a%2Fb%7Ec%20d?s=%2B%3D+x", False),
     ],
@@ -99,7 +102,9 @@ def test_five_redirects_are_enough() -> None:
         made.follow(302, "/again", streamed=False)
 
 
-@pytest.mark.parametrize("location", ["http://[half", "//[::1", "https://\u2100.test/"])
+@pytest.mark.parametrize(
+    "location", ["http://[half", "//[::1", "https://\u2100.test/", "ftp://x.test/", "http://x.test:99999/"]
+)
 def test_a_redirect_to_what_is_no_address_is_an_error_of_the_connection(location: str) -> None:
     with pytest.raises(SogniConnectionError, match="no address"):
         route().follow(302, location, streamed=False)
@@ -115,6 +120,23 @@ def test_a_redirect_to_what_is_no_address_is_an_error_of_the_connection(location
 )
 def test_a_message_names_host_and_port_only(url: str, host: str) -> None:
     assert shown_host(url) == host
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "//host/x", "/x", "", "javascript:alert(1)", "https:///x", "http://h:99999/", "file:///x"]
+)
+def test_a_url_that_cannot_be_fetched_is_an_error_of_the_protocol(url: str) -> None:
+    with pytest.raises(ProtocolError, match="must start with https:// or http:// and name a host, got") as caught:
+        Route(HttpCall(method="GET", path=f"{url}?X-Amz-Signature=5eec05d27b", host="storage"), SETTINGS)
+    assert "5eec05d27b" not in str(caught.value)
+
+
+def test_a_proxy_that_wants_a_login_is_no_answer_of_the_service() -> None:
+    check_proxy_answer("https://rest.test/x", "", 407)
+    check_proxy_answer("https://rest.test/x", " through the proxy p:1", 401)
+    with pytest.raises(SogniConnectionError) as caught:
+        check_proxy_answer("https://rest.test/x", " through the proxy p:1", 407)
+    assert str(caught.value) == "cannot reach rest.test through the proxy p:1: the proxy answered with HTTP 407"
 
 
 def test_a_call_that_wants_no_redirect_has_it_as_its_answer() -> None:

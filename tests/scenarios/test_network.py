@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk
@@ -48,22 +50,22 @@ async def listening(handle: Any, **options: Any) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def secured(endpoint: str, authority: trustme.CA) -> AsyncIterator[str]:
+async def secured(endpoint: str, authority: trustme.CA, host: str) -> AsyncIterator[str]:
     """The same endpoint behind TLS, with a certificate of an authority nobody knows."""
     parts = urlsplit(endpoint)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert(host).configure_cert(context)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await join(reader, writer, parts.hostname or "", parts.port or 0)
 
     async with listening(handle, ssl=context) as port:
-        yield f"{parts.scheme}s://localhost:{port}"
+        yield f"{parts.scheme}s://{host}:{port}"
 
 
 @asynccontextmanager
 async def proxied(seen: list[str]) -> AsyncIterator[str]:
-    """An HTTP proxy that remembers what it was asked for."""
+    """An HTTP proxy that remembers what it was asked for, and resolves every name to this computer."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -71,11 +73,10 @@ async def proxied(seen: list[str]) -> AsyncIterator[str]:
         seen.append(f"{method} {target.partition('?')[0]}")
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            host, _, port = target.partition(":")
-            await join(reader, writer, host, int(port))
+            await join(reader, writer, "127.0.0.1", int(target.rpartition(":")[2]))
             return
         parts = urlsplit(target)
-        far_reader, far_writer = await asyncio.open_connection(parts.hostname, parts.port)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", parts.port)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [line for line in head.split(b"\r\n")[1:] if line and not line.lower().startswith(b"connection:")]
         far_writer.write(
@@ -94,13 +95,13 @@ async def image(sdk: Sdk, client: Any) -> None:
 
 
 @asynccontextmanager
-async def behind_tls(supernet: LocalSupernet, tmp_path: Path) -> AsyncIterator[dict[str, Any]]:
+async def behind_tls(supernet: LocalSupernet, tmp_path: Path, host: str = "localhost") -> AsyncIterator[dict[str, Any]]:
     authority = trustme.CA()
     bundle = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(bundle))
     async with (
-        secured(supernet.rest_endpoint, authority) as rest,
-        secured(supernet.socket_endpoint, authority) as socket,
+        secured(supernet.rest_endpoint, authority, host) as rest,
+        secured(supernet.socket_endpoint, authority, host) as socket,
     ):
         yield {"rest_endpoint": rest, "socket_endpoint": socket, "ca_bundle": str(bundle)}
 
@@ -146,20 +147,81 @@ async def test_one_proxy_serves_rest_and_socket(sdk: Sdk, supernet: LocalSuperne
     assert {f"CONNECT {host}" for host in hosts} <= set(seen)
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 async def test_the_usual_variables_name_the_proxy(
-    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     seen: list[str] = []
-    async with behind_tls(supernet, tmp_path) as options, proxied(seen) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    async with behind_tls(supernet, tmp_path, "sogni.test") as options, proxied(seen) as proxy:
+        monkeypatch.setenv(variable, proxy)
         async with sdk.client(supernet, **options) as client:
-            await image(sdk, client)
-        used = len(seen)
-        monkeypatch.setenv("NO_PROXY", "localhost")
+            await sdk.call(client.account.me)
+            await sdk.call(client.connect, timeout=SOON)
+    hosts = {urlsplit(options[name]).netloc for name in ("rest_endpoint", "socket_endpoint")}
+    assert {f"CONNECT {host}" for host in hosts} == set(seen)
+
+
+PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NOBODY = "http://me:hush@127.0.0.1:9"
+
+
+async def use_everything(sdk: Sdk, client: Any) -> None:
+    """REST, socket, an upload, a download and a stream of events."""
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(picture, "PNG")
+    project = await sdk.create(client, starting_image=picture.getvalue(), starting_image_strength=0.5)
+    await sdk.call(project.wait, timeout=SOON)
+    assert (await sdk.call(project.jobs[0].get_result_data)).startswith(b"\x89PNG")
+    run = await sdk.call(client.chat.runs.create, messages=[{"role": "user", "content": "hello"}])
+    assert [event async for event in sdk.iterate(client.chat.runs.stream_events(run.run_id))]
+
+
+@pytest.mark.parametrize("local", [True, False])
+async def test_a_service_on_this_computer_is_reached_without_the_proxy_of_the_environment(
+    sdk: Sdk, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch, local: bool
+) -> None:
+    for variable in PROXY_VARIABLES:
+        monkeypatch.setenv(variable, NOBODY)
+    if local:
+        client = await sdk.call(sdk.SogniClient.local) if sdk.blocking else sdk.SogniClient.local()
+        await use_everything(sdk, client)
+        await sdk.call(client.close)
+        return
+    async with sdk.client(supernet) as client:
+        await use_everything(sdk, client)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "https://api.sogni.test"])
+async def test_a_proxy_that_fails_is_named_without_its_credentials(
+    sdk: Sdk, supernet: LocalSupernet, endpoint: str
+) -> None:
+    options = {"rest_endpoint": endpoint, "socket_endpoint": endpoint.replace("http", "ws", 1), "proxy": NOBODY}
+    host = urlsplit(endpoint).netloc
+    async with sdk.client(supernet, **options) as client:
+        with pytest.raises(sdk.SogniConnectionError) as rest:
+            await sdk.call(client.account.me)
+        with pytest.raises(sdk.SogniError) as socket:
+            await sdk.call(client.connect, timeout=0.5)
+    assert str(rest.value) == f"cannot reach {host} through the proxy 127.0.0.1:9: Connection refused"
+    assert f"cannot connect to {host} through the proxy 127.0.0.1:9: Connection refused" in str(socket.value)
+    assert "hush" not in str(rest.value) + str(socket.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_wants_a_login_is_named(sdk: Sdk, supernet: LocalSupernet, scheme: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with listening(refuse) as port:
+        options = {"rest_endpoint": f"{scheme}://api.sogni.test", "proxy": f"http://me:hush@127.0.0.1:{port}"}
         async with sdk.client(supernet, **options) as client:
-            await image(sdk, client)
-    assert used >= 2
-    assert len(seen) == used
+            with pytest.raises(sdk.SogniConnectionError) as caught:
+                await sdk.call(client.account.me)
+    assert str(caught.value) == (
+        f"cannot reach api.sogni.test through the proxy 127.0.0.1:{port}: the proxy answered with HTTP 407"
+    )
 
 
 async def test_credentials_do_not_follow_a_redirect_to_another_origin(sdk: Sdk, supernet: LocalSupernet) -> None:

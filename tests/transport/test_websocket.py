@@ -596,9 +596,9 @@ def test_a_redirect_is_refused_because_credentials_would_follow_it(status: int) 
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (b"", "closed before"),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "no WebSocket upgrade"),
-        (b"\xff\xfe\r\n\r\n", "no WebSocket upgrade"),
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "not a WebSocket upgrade"),
+        (b"\xff\xfe\r\n\r\n", "not a WebSocket upgrade"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + bytes(2_000_000), "too long|HTTP 200"),
     ],
 )

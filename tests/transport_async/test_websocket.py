@@ -111,7 +111,7 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(server_side: s
     [
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", AuthenticationError, "HTTP 401"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", SogniConnectionError, "HTTP 503"),
-        (b"nonsense\r\n\r\n", SogniConnectionError, "cannot be read"),
+        (b"nonsense\r\n\r\n", SogniConnectionError, "not a WebSocket upgrade"),
         (b"", SogniConnectionError, "closed the connection"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Why a connection failed, in words that are safe to show.
+
+Both front ends use these words, so that the same failure reads the same in either package. A message never repeats
+what the peer sent, an address with its query, or a number that only a library's author understands.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import ssl
+import zlib
+
+__all__ = ["DISCONNECTED", "NOT_HTTP", "NO_UPGRADE", "cause_of"]
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "UNSUPPORTED_PROTOCOL"})
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
+
+
+NO_UPGRADE = "the answer is not a WebSocket upgrade"
+DISCONNECTED = "it closed the connection without an answer"
+NOT_HTTP = "the answer is not valid HTTP"
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what went wrong, as the end of a sentence such as "cannot reach host: …"."""
+    if isinstance(error, ssl.SSLError):
+        return _of_tls(error)
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return DISCONNECTED
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer was cut off"
+    if isinstance(error, http.client.HTTPException):
+        return NOT_HTTP
+    if isinstance(error, zlib.error):
+        return "the answer cannot be decompressed"
+    if isinstance(error, OSError):
+        return _of_system(error)
+    return f"the answer cannot be read ({type(error).__name__})"
+
+
+def _of_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "it closed the connection during TLS"
+    reason: str = getattr(error, "reason", None) or ""  # absent from errors that Python itself raises
+    if reason in _NOT_TLS:
+        return "it does not speak TLS"
+    return f"TLS failed ({reason.lower().replace('_', ' ')})" if reason else "TLS failed"
+
+
+def _of_system(error: OSError) -> str:
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    # Without a number the words are those of a library, and may quote the peer.
+    tunnel = _TUNNEL.match(str(error))
+    if tunnel:
+        return f"the proxy answered with HTTP {tunnel[1]}"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return "the connection was closed"
+    return "the connection failed"
