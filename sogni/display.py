@@ -1,7 +1,8 @@
 """What a person sees of projects, jobs and answers in a notebook and in a terminal.
 
 Called by the handles when they are shown, and by `wait(progress=True)`. It fetches nothing and needs no
-library; in a notebook it uses the IPython that runs there.
+library; in a notebook it uses the IPython that runs there. A standard error that is missing, closed or broken shows
+nothing, and fails nobody.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import html
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
+
+from .redaction import escape_controls
 
 _BAR = 30
 _REDRAW_SECONDS = 0.05
@@ -127,14 +130,15 @@ def watching(project: Any) -> Iterator[None]:
         live_in_notebook(project)
         yield
         return
-    if not sys.stderr.isatty():
+    if not _on_terminal(sys.stderr):
         yield
         return
+    full, empty = "█░" if _can_show(sys.stderr, "█░") else "#-"
 
-    def show(*_: Any) -> None:
+    def show(*_: Any, end: str = "") -> None:
         done = round(project.progress / 100 * _BAR)
-        sys.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {project.progress:3d}% {project.status:<10}")
-        sys.stderr.flush()
+        status = escape_controls(project.status)
+        _write(f"\r{full * done}{empty * (_BAR - done)} {project.progress:3d}% {status:<10}{end}")
 
     removers = [project.on(event, show) for event in ("progress", "updated")]
     show()
@@ -143,5 +147,27 @@ def watching(project: Any) -> Iterator[None]:
     finally:
         for remove in removers:
             remove()
-        show()
-        sys.stderr.write("\n")
+        show(end="\n")
+
+
+def _on_terminal(stream: Any) -> bool:
+    """Whether a person reads this stream; whatever replaces a standard stream may lack its methods."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):  # None, or closed
+        return False
+
+
+def _can_show(stream: Any, text: str) -> bool:
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeError, LookupError, TypeError):
+        return False
+    return True
+
+
+def _write(text: str) -> None:
+    # The terminal may go away while a project is waited for, and what is waited for is not this.
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

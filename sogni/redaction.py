@@ -67,11 +67,24 @@ def without_query(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+# A carriage return before a line break moves nothing.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
+
+
+def escape_controls(text: str) -> str:
+    r"""Return `text` with control characters other than tabs and line breaks as escapes, such as `\x1b`.
+
+    For what others have written and a terminal shows: a control sequence can change its title, hide what came before,
+    or write to the clipboard.
+    """
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 _FORMATTER = logging.Formatter()
 
 
 class SecretFilter(logging.Filter):
-    """Rewrite log records so that no secret leaves through them.
+    """Rewrite log records so that no secret and no control sequence leaves through them.
 
     A filter on a logger does not see the records of its children, so `install` puts it on every
     existing logger of the libraries underneath; their modules create theirs at import.
@@ -83,14 +96,14 @@ class SecretFilter(logging.Filter):
             message = record.getMessage()
         except Exception:
             # The handler reports what does not fit together, with the arguments as they are.
-            record.msg, record.args = redact(f"{record.msg} {record.args!r}"), ()
+            record.msg, record.args = escape_controls(redact(f"{record.msg} {record.args!r}")), ()
             return True
-        clean = redact(message)
+        clean = escape_controls(redact(message))
         if clean != message:
             record.msg, record.args = clean, ()
         if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None and not record.exc_text:
             trace = _FORMATTER.formatException(record.exc_info)
-            clean = redact(trace)
+            clean = escape_controls(redact(trace))
             if clean != trace:
                 record.exc_text = clean
         return True

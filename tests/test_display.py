@@ -191,6 +191,67 @@ def test_a_pipe_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.getvalue() == ""
 
 
+class NoMethods:
+    """What programs without a console put in place of standard error."""
+
+    def write(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+class Vanishing(Terminal):
+    """A terminal that goes away after the first line."""
+
+    def write(self, text: str) -> int:
+        if self.getvalue():
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+def closed() -> Terminal:
+    terminal = Terminal()
+    terminal.close()
+    return terminal
+
+
+@pytest.mark.parametrize("make", [lambda: None, NoMethods, closed, Vanishing], ids=["none", "bare", "closed", "gone"])
+def test_a_standard_error_that_cannot_be_used_shows_nothing(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    monkeypatch.setattr(sys, "stderr", make())
+    project = project_of(media=2)
+    with watching(project):
+        project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
+        told(project)
+    assert project.progress == 50
+
+
+def test_a_terminal_that_is_closed_meanwhile_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with watching(project_of()):
+        screen.close()
+        monkeypatch.setattr(sys, "stderr", None)
+
+
+@pytest.mark.parametrize(("encoding", "bar"), [("utf-8", "░" * 30), ("latin-1", "-" * 30), ("none-such", "-" * 30)])
+def test_the_bar_is_made_of_what_the_encoding_has(monkeypatch: pytest.MonkeyPatch, encoding: str, bar: str) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(Terminal, "encoding", encoding, raising=False)
+    monkeypatch.setattr(sys, "stderr", screen)
+    with watching(project_of()):
+        pass
+    assert screen.getvalue().startswith(f"\r{bar} ")
+
+
+def test_a_status_cannot_control_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    project = project_of()
+    project._state.status = "\x1b]0;owned\x07\x9b2J"
+    with watching(project):
+        pass
+    assert r"\x1b]0;owned\x07\x9b2J" in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
+
+
 # --- answers
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sogni.redaction import SecretFilter, install_filter, redact, without_query
+from sogni.redaction import SecretFilter, escape_controls, install_filter, redact, without_query
 
 SECRET = "s3cr3t-Value_01"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3ODAwMDAwMDB9.c2lnbmF0dXJl"
@@ -151,6 +151,32 @@ def test_a_secret_in_an_argument_of_a_record_is_hidden(log: tuple[logging.Logger
     logger, lines = log
     logger.info("%s and %s", f"api-key: {SECRET}", 5)
     assert lines == ["api-key: *** and 5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\tb\nc\r\nd größer 語 \u200d", "a\tb\nc\r\nd größer 語 \u200d"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x9b2J\x85\x7f\x00\x0b", r"\x9b2J\x85\x7f\x00\x0b"),
+        ("over\rwritten\x08", r"over\x0dwritten\x08"),
+    ],
+)
+def test_control_characters_become_escapes_save_tabs_and_line_breaks(text: str, expected: str) -> None:
+    assert escape_controls(text) == expected
+
+
+def test_a_log_line_cannot_control_a_terminal(log: tuple[logging.Logger, list[str]]) -> None:
+    logger, lines = log
+    logger.info("worker=%s", "\x1b[2J\x9b31m")
+    assert lines == [r"worker=\x1b[2J\x9b31m"]
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        logger.exception("failed")
+    assert "\x1b" not in lines[-1]
+    logger.info("%d", "\x1b[2J")
+    assert "\x1b" not in lines[-1]
 
 
 def test_a_harmless_record_is_left_as_it_is() -> None:

@@ -104,10 +104,10 @@ def _service(access: Access, client: SogniClient) -> str:
 
 def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_json: bool) -> None:
     """Print the files of each request and what it could not have, as soon as that is known."""
-    with drawn(BatchDisplay(work, items)) as live:
+    with drawn(BatchDisplay(work, items).table) as drawing:
         for item in work.run(timeout):
             items.append(item)
-            with undrawn(live):
+            with undrawn(drawing):
                 if not as_json and not item.earlier:
                     print_paths(item.files)
                 if item.error is not None:

@@ -26,7 +26,7 @@ from .chat_tools import Toolbox
 from .commands import Command
 from .describing import TOKEN, check_text
 from .ending import say, words_of
-from .output import on_terminal, print_json, print_paths
+from .output import on_terminal, print_json, print_paths, write
 from .target import check_directory
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def answer(
     elif structured:
         print_json(parsed)
     else:
-        click.echo(without_thinking(result.content))
+        write(without_thinking(result.content))
         print_paths(paths)
 
 
@@ -247,10 +247,10 @@ def _stream(
     with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
         try:
             for chunk in stream:
-                click.echo(shown.feed(chunk.content), nl=False)
+                write(shown.feed(chunk.content), end="")
         finally:
             # Also when it ends in the middle: what is said then begins a line of its own.
-            click.echo(shown.end())
+            write(shown.end())
     return stream.final_result
 
 

@@ -9,7 +9,7 @@ from ..models.health import HealthReport
 from .access import Access, accessing
 from .commands import Command
 from .ending import AUTHENTICATION, DONE, FAILED, say
-from .output import print_json
+from .output import print_json, write
 
 
 @click.command(cls=Command)
@@ -25,7 +25,7 @@ def check(access: Access, timeout: float | None) -> int:
     if access.as_json:
         print_json(report)
     else:
-        click.echo(str(report))
+        write(str(report))
     if report.ok:
         return DONE
     failed = ", ".join(check.name for check in report.checks if not check.ok)

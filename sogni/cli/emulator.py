@@ -12,7 +12,7 @@ import click
 
 from .access import JSON
 from .commands import Command
-from .output import on_terminal, print_json
+from .output import on_terminal, print_json, write
 
 TURN = 0.5
 PORT = click.IntRange(0, 65535)
@@ -72,8 +72,8 @@ def announce(supernet: Any, *, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(f"export SOGNI_API_KEY={shlex.quote(supernet.api_key)}")
-        click.echo(f"export SOGNI_REST_ENDPOINT={shlex.quote(supernet.rest_endpoint)}")
-        click.echo(f"export SOGNI_SOCKET_ENDPOINT={shlex.quote(supernet.socket_endpoint)}")
+        write(f"export SOGNI_API_KEY={shlex.quote(supernet.api_key)}")
+        write(f"export SOGNI_REST_ENDPOINT={shlex.quote(supernet.rest_endpoint)}")
+        write(f"export SOGNI_SOCKET_ENDPOINT={shlex.quote(supernet.socket_endpoint)}")
     if on_terminal(sys.stderr):
         click.echo("Ctrl-C ends the emulator.", err=True)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ..errors import AuthenticationError, SogniError, SogniTimeoutError, ValidationError
+from .output import one_line
 
 DONE = 0
 FAILED = 1
@@ -31,7 +32,7 @@ class Interrupted(KeyboardInterrupt):
 def say(text: str) -> None:
     """Write one line to standard error; nothing happens when nobody reads there."""
     try:
-        click.echo(f"sogni: {' '.join(text.split())}", err=True)
+        click.echo(f"sogni: {one_line(text)}", err=True)
     except OSError:
         return
 

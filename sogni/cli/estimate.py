@@ -13,7 +13,7 @@ from .commands import Group
 from .describing import ANY_PROMPT
 from .image_options import imaging
 from .music_options import composing
-from .output import print_json
+from .output import print_json, write
 from .video_options import filming
 
 
@@ -58,7 +58,7 @@ def tell(access: Access, fields: dict[str, Any]) -> None:
     if access.as_json:
         print_json(cost)
     else:
-        click.echo(price(cost, fields.get("token_type", DEFAULT_TOKEN)))
+        write(price(cost, fields.get("token_type", DEFAULT_TOKEN)))
 
 
 def price(cost: CostEstimation, token: TokenType) -> str:

@@ -1,12 +1,15 @@
-"""What goes to standard output: decides how documents, tables and paths are written.
+"""Standard output: how documents, tables, paths and strings are written.
 
-Called by the commands. Standard output carries results only; everything else goes to standard error.
+Called by the commands. Standard output carries results only; everything else goes to standard error. Control characters
+from the service, its workers and models never reach a terminal: they are written as escapes.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,19 +18,45 @@ from typing import Any
 import click
 
 from ..models.converter import to_dict
+from ..redaction import escape_controls
+
+# JSON escapes those below U+0020 itself.
+_JSON_CONTROLS = re.compile("[\x7f-\x9f]")
+
+
+def escape_what_the_encoding_lacks() -> None:
+    """Let the standard streams write characters that their encoding lacks as escapes; an answer has been paid for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:
     """Write one JSON document, in UTF-8 wherever it goes."""
     text = json.dumps(to_dict(value), indent=2, ensure_ascii=False)
+    text = _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # A lone surrogate, as in a file name that is not UTF-8, becomes the escape that JSON has for it.
     click.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def print_paths(paths: Iterable[Path]) -> None:
-    """Write paths, one a line, in exactly the bytes that the file system knows."""
+    """Write paths, one a line, in exactly the bytes that the file system knows.
+
+    On a terminal, control characters in them are written as escapes.
+    """
+    shown = escape_controls if on_terminal(sys.stdout) else str
     for path in paths:
-        click.echo(os.fsencode(path))
+        click.echo(os.fsencode(shown(str(path))))
+
+
+def write(text: str, *, end: str = "\n") -> None:
+    """Write a string, with its control characters as escapes."""
+    click.echo(escape_controls(text) + end, nl=False)
+
+
+def one_line(text: str) -> str:
+    """A string on one line, with its control characters as escapes."""
+    return escape_controls(" ".join(text.split()))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -38,7 +67,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """
     if not on_terminal(sys.stdout):
         for row in rows:
-            click.echo("\t".join(" ".join(cell.split()) for cell in row))
+            write("\t".join(map(one_line, row)))
         return
     from rich.console import Console
     from rich.table import Table
@@ -47,14 +76,14 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console = Console(highlight=False)
     if not _fits([headings, *rows], console.width):
         for row in rows:
-            click.echo("  ".join(filter(None, (" ".join(cell.split()) for cell in row))))
+            write("  ".join(filter(None, map(one_line, row))))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
         # The first column is what people copy, so the others give way to it.
         table.add_column(heading, no_wrap=place == 0, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(escape_controls(cell)) for cell in row))
     console.print(table)
 
 
@@ -70,5 +99,8 @@ def _fits(rows: Sequence[Sequence[str]], width: int) -> bool:
 
 
 def on_terminal(stream: Any) -> bool:
-    """Whether a person reads this stream."""
-    return stream is not None and not stream.closed and stream.isatty()
+    """Whether a person reads this stream; whatever replaces a standard stream may lack its methods."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):  # None, or closed
+        return False

@@ -25,6 +25,7 @@ from .estimate import estimate
 from .image import image
 from .models import models
 from .music import music
+from .output import escape_what_the_encoding_lacks
 from .replay import replay
 from .session import login, logout
 from .template import template
@@ -56,6 +57,7 @@ for _command in _COMMANDS:
 
 def run() -> None:
     """Run the command line with the arguments of this process, and exit."""
+    escape_what_the_encoding_lacks()
     # Without a handler, warnings of the library would be written to the terminal in the midst of a bar.
     logging.getLogger().addHandler(logging.NullHandler())
     warnings.showwarning = _tell_warning

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from .output import on_terminal
+from ..redaction import escape_controls
+from .output import on_terminal, one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.table import Table
 
@@ -73,7 +74,8 @@ def cells(row: tuple[str, int, str, str], bar_width: int) -> list[Any]:
 
     label, percent, left, worker = row
     bar = ProgressBar(total=100, completed=percent, width=bar_width)
-    return [Text(label, overflow="ellipsis"), bar, Text(f"{percent}%"), Text(left), Text(worker)]
+    shown = Text(escape_controls(label.replace("\n", " ")), overflow="ellipsis")
+    return [shown, bar, Text(f"{percent}%"), Text(left), Text(one_line(worker))]
 
 
 def _status(project: Any, text: str) -> str:
@@ -94,45 +96,65 @@ def time_left(moment: datetime | None, now: float) -> str:
 def showing() -> Iterator[Display]:
     """Draw the work while it lasts, on a terminal; what was drawn vanishes at the end."""
     display = Display()
-    with drawn(display):
+    with drawn(display.table):
         yield display
 
 
-class Drawable(Protocol):
-    """What can be drawn in the width of a terminal."""
+Render = Callable[["Console"], "RenderableType"]
+"""The state of the work now, in the width of a terminal."""
 
-    def table(self, console: Console) -> Table:
-        """The state of the work now."""
+
+class Drawing:
+    """Something that is drawn anew on standard error a few times a second."""
+
+    def __init__(self, render: Render) -> None:
+        from rich.console import Console
+
+        self._render = render
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+
+    def show(self) -> None:
+        """Begin to draw below what has been written."""
+        from rich.live import Live
+
+        # A new one each time: one that starts again takes the lines above it for its own, and erases them.
+        self._live = Live(
+            get_renderable=lambda: self._render(self._console),
+            console=self._console,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._live.start()
+
+    def hide(self) -> None:
+        """Erase what was drawn."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 @contextmanager
-def drawn(display: Drawable) -> Iterator[Live | None]:
-    """Draw something anew a few times a second, on a terminal; None where there is none."""
+def drawn(render: Render) -> Iterator[Drawing | None]:
+    """Draw something while the block lasts, on a terminal; None where there is none."""
     if not on_terminal(sys.stderr):
         yield None
         return
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(stderr=True, highlight=False)
-    with Live(
-        get_renderable=lambda: display.table(console),
-        console=console,
-        refresh_per_second=8,
-        transient=True,
-        redirect_stdout=False,
-    ) as live:
-        yield live
+    drawing = Drawing(render)
+    drawing.show()
+    try:
+        yield drawing
+    finally:
+        drawing.hide()
 
 
 @contextmanager
-def undrawn(live: Live | None) -> Iterator[None]:
-    """Take the drawing away while something is written below which it goes on."""
-    if live is None:
+def undrawn(drawing: Drawing | None) -> Iterator[None]:
+    """Erase the drawing while something is written, and draw it again below that."""
+    if drawing is None:
         yield
         return
-    live.stop()
-    try:
-        yield
-    finally:
-        live.start()
+    drawing.hide()
+    yield
+    drawing.show()

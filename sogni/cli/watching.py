@@ -13,14 +13,13 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ..errors import SogniError, SogniTimeoutError
 from ..models.workflows import WORKFLOW_ENDS, WorkflowRecord
 from ..settings import check_seconds
 from .collecting import CREATED_WITHIN, TURN, in_background
 from .ending import Interrupted
-from .output import on_terminal
+from .output import on_terminal, one_line, write
+from .progress import drawn
 from .workflow_progress import WorkflowProgress
 
 if TYPE_CHECKING:
@@ -140,26 +139,13 @@ def _showing(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[]
         if telling:
             _lines(progress)
 
-    if not drawing:
-        yield tell
-        return
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(stderr=True, highlight=False)
-    with Live(
-        get_renderable=lambda: tree(progress),
-        console=console,
-        refresh_per_second=8,
-        transient=True,
-        redirect_stdout=False,
-    ):
+    with drawn(lambda _: tree(progress)):
         yield tell
 
 
 def _lines(progress: WorkflowProgress) -> None:
     for row in progress.changes():
-        click.echo("\t".join(" ".join(cell.split()) for cell in row))
+        write("\t".join(map(one_line, row)))
     # Whoever reads the pipe wants to know now.
     sys.stdout.flush()
 
@@ -171,9 +157,9 @@ def tree(progress: WorkflowProgress) -> Tree:
 
     def line(name: str, status: str, detail: str) -> Any:
         shown = Text(overflow="ellipsis", no_wrap=True)
-        shown.append(f"{name} ")
-        shown.append(status, style=_COLOURS.get(status, "dim"))
-        shown.append(f" {detail}" if detail else "")
+        shown.append(f"{one_line(name)} ")
+        shown.append(one_line(status), style=_COLOURS.get(status, "dim"))
+        shown.append(f" {one_line(detail)}" if detail else "")
         return shown
 
     (_, status, detail), *steps = progress.rows()

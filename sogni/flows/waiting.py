@@ -13,6 +13,7 @@ from ..errors import PartialFailureError, PartialResultWarning, ProjectCanceledE
 from ..protocol.client_state import CONNECTION, ClientState
 from ..protocol.failures import project_error
 from ..protocol.project_state import ProjectState
+from ..redaction import escape_controls
 from ..settings import check_seconds
 from .steps import Flow, change, clock, connect, until
 
@@ -112,4 +113,4 @@ def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
     """Warn `PartialResultWarning` when results are missing."""
     missing = shortfall(project)
     if missing:
-        warnings.warn(missing, PartialResultWarning, stacklevel=stacklevel + 1)
+        warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)

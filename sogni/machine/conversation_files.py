@@ -22,7 +22,9 @@ def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Pa
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:
-        part.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        # A lone surrogate, as models write when half an emoji is cut off, becomes the escape that JSON has for it.
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -32,7 +34,7 @@ def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Pa
 def read_conversation(path: str | os.PathLike[str]) -> Any:
     """What a file holds. ValidationError when it is not there or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValidationError(

@@ -82,7 +82,8 @@ def save_plan(plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     place = file.with_name(f".{uuid4().hex}.part")
     try:
-        place.write_text(text, encoding="utf-8")
+        # In JSON a lone surrogate becomes its escape; PyYAML has escaped it already.
+        place.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(place, file)
     finally:
         place.unlink(missing_ok=True)

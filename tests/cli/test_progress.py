@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sogni.cli.batch_progress import BatchDisplay
 from sogni.cli.output import print_table
-from sogni.cli.progress import Display, Drawable, showing
+from sogni.cli.progress import Display, Render, showing
 
 
 @define(eq=False)
@@ -37,14 +37,14 @@ class Work:
 def drawn(project: Work | None, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
     display = Display()
     display.project = project
-    return lines(display, width, height, encoding)
+    return lines(display.table, width, height, encoding)
 
 
-def lines(display: Drawable, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
+def lines(render: Render, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
     console = Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
-    console.print(display.table(console))
+    console.print(render(console))
     file.flush()
     return raw.getvalue().decode(encoding).splitlines()
 
@@ -150,7 +150,7 @@ def batch(count: int, done: int = 0, total: int = 9) -> BatchDisplay:
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_a_batch_is_drawn_as_a_whole_with_what_runs_below_it(width: int) -> None:
-    whole, first, second = lines(batch(2, done=3), width)
+    whole, first, second = lines(batch(2, done=3).table, width)
     assert whole.startswith("3 of 9")
     assert " 33%" in whole
     assert first.lstrip().startswith("1 a fo")
@@ -159,6 +159,6 @@ def test_a_batch_is_drawn_as_a_whole_with_what_runs_below_it(width: int) -> None
 
 
 def test_a_batch_of_any_size_fits_the_terminal() -> None:
-    assert len(lines(batch(20), 80)) == 9
-    assert len(lines(batch(20), 80, height=5)) == 3
-    assert lines(batch(0, total=0), 80)[0].startswith("0 of 0")
+    assert len(lines(batch(20).table, 80)) == 9
+    assert len(lines(batch(20).table, 80, height=5)) == 3
+    assert lines(batch(0, total=0).table, 80)[0].startswith("0 of 0")

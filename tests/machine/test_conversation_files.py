@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,15 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         assert write_conversation(path, DATA) == path
         assert read_conversation(str(path)) == DATA
     assert [file.name for file in path.parent.iterdir()] == ["talk.json"]
+
+
+def test_half_a_character_is_kept_and_a_byte_order_mark_is_none_of_the_text(tmp_path: Path) -> None:
+    data = {"messages": [{"role": "assistant", "content": "half \ud83d größer"}]}
+    path = write_conversation(tmp_path / "talk.json", data)
+    assert read_conversation(path) == data
+    assert json.loads(path.read_bytes()) == data
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_conversation(path) == data
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -243,3 +243,12 @@ def test_without_pyyaml_there_is_json(tmp_path: Path, monkeypatch: pytest.Monkey
     assert WorkflowInput.load(plan.save(tmp_path / "plan.json")) == plan
     with pytest.raises(ImportError, match=r"pip install 'sogni\[yaml\]'"):
         WorkflowInput.load(written(tmp_path / "plan.yaml", "steps: []"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_half_a_character_is_kept(tmp_path: Path, suffix: str) -> None:
+    step = WorkflowStep(tool_name="generate_image", arguments={"prompt": "half \ud83d größer"})
+    plan = WorkflowInput(title="\udfff", steps=[step])
+    path = plan.save(tmp_path / f"plan{suffix}")
+    assert WorkflowInput.load(path) == plan
+    path.read_text(encoding="utf-8")

@@ -1,0 +1,180 @@
+"""What a terminal shows when a command has ended: everything it printed, and nothing of what was drawn meanwhile."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import sogni.cli
+from sogni.emulator import LocalSupernet
+from tests.cli.screen import Screen, Start
+from tests.cli.test_progress import Work, drawn
+from tests.cli.test_workflow import PLAN
+
+Run = Callable[..., Result]
+MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x0dred\x08"
+"""An OSC that sets the title, a CSI that clears the screen, a C1 CSI, and what overwrites the line."""
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@pytest.mark.parametrize("lines", [40, 6])
+def test_every_path_of_a_batch_stays_on_the_screen(start: Start, tmp_path: Path, lines: int) -> None:
+    (tmp_path / "list.txt").write_text("".join(f"animal {number}\n" for number in range(12)))
+    screen = Screen(start, "batch", "list.txt", *MODEL, lines=lines)
+    assert screen.end() == 0
+    saved = [path.name for path in tmp_path.glob("*.png")]
+    assert sorted(screen.everything) == sorted(saved)
+    assert len(saved) == 12
+
+
+def test_errors_of_a_batch_stay_among_the_paths(start: Start, supernet: LocalSupernet, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a fox\nan owl\na hare\n")
+    supernet.faults.fail_job(times=1)
+    screen = Screen(start, "batch", "list.txt", *MODEL, "--concurrency", "1")
+    assert screen.end() == 1
+    error, *paths = screen.lines
+    assert error.startswith("sogni: line 1: ")
+    assert sorted(paths) == sorted(path.name for path in tmp_path.glob("*.png"))
+    again = Screen(start, "batch", "list.txt", *MODEL)
+    assert again.end() == 0
+    assert again.lines[1:] == ["sogni: 2 of 3 requests had been done before"]
+
+
+def test_a_bar_is_drawn_and_only_the_paths_stay(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    screen = Screen(start, "image", "a lighthouse", *MODEL, "-n", "2", "--name", "it-{index}", columns=50)
+    screen.until("queued")
+    supernet.resume_workers()
+    assert screen.end() == 0
+    assert screen.lines == ["it-0.png", "it-1.png"]
+
+
+def test_steps_are_drawn_and_only_the_paths_stay(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    screen = Screen(start, "workflow", "start", "plan.json", "--watch", "-o", "out", columns=120)
+    assert screen.end() == 0
+    assert b"Two boats" in screen.written
+    assert sorted(screen.lines) == sorted(f"out/{path.name}" for path in (tmp_path / "out").iterdir())
+
+
+def test_a_terminal_that_cannot_erase_gets_no_drawing(start: Start, supernet: LocalSupernet) -> None:
+    screen = Screen(start, "image", "a lighthouse", *MODEL, "--name", "it", env_extra={"TERM": "dumb"})
+    assert screen.end() == 0
+    assert screen.written == b"it.png\r\n"
+
+
+def test_a_streamed_answer_is_shown_with_its_control_characters_as_escapes(
+    start: Start, supernet: LocalSupernet
+) -> None:
+    supernet.chat.reply(f"before {EVIL} after\nnext")
+    screen = Screen(start, "chat", "hello")
+    assert screen.end() == 0
+    assert screen.lines == [r"before \x1b]0;owned\x07\x1b[2J\x9b31m\x0dred\x08 after", "next"]
+    assert not CONTROLS.search(screen.written.decode().replace("\r\n", "\n"))
+
+
+def test_nothing_that_others_write_controls_a_terminal(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
+    supernet.chat.reply(EVIL)
+    supernet.chat.reply(EVIL)
+    supernet.chat.fail("model_unavailable", EVIL)
+    supernet.faults.fail_job(message=EVIL)
+    supernet.faults.http("/v1/account/me", status=403, message=EVIL, times=99)
+    printed = [
+        sogni("chat", "hello"),
+        sogni("chat", "hello", "--json"),
+        sogni("chat", "hello"),
+        sogni("image", "a fox", *MODEL),
+        sogni("account", "me"),
+        sogni("models", "--media", EVIL),
+    ]
+    for result in printed:
+        assert not CONTROLS.search((result.stdout + result.stderr).replace("\n", ""))
+        assert "owned" in result.stdout + result.stderr
+    assert json.loads(printed[1].stdout)["content"] == EVIL
+
+
+def test_a_drawing_shows_control_characters_as_escapes() -> None:
+    (_, row) = drawn(Work(jobs=[Work(status="\x9bK", worker_name="w\x1b]0;t\x07")]), 90)
+    assert r"image 1 \x9bK" in row
+    assert row.rstrip().endswith(r"w\x1b]0;t\x07")
+
+
+def test_a_path_on_a_terminal_has_no_control_characters(start: Start, tmp_path: Path) -> None:
+    screen = Screen(start, "image", "a lighthouse", *MODEL, "--name", "it", "-o", "\x1b]0;owned\x07")
+    assert screen.end() == 0
+    assert screen.lines == [r"\x1b]0;owned\x07/it.png"]
+    assert (tmp_path / "\x1b]0;owned\x07" / "it.png").exists()
+
+
+def test_only_one_module_writes_what_others_may_have_said() -> None:
+    """Everything else goes through it, so that nothing is forgotten."""
+    writers = {
+        path.stem: [ast.unparse(call) for call in ast.walk(ast.parse(path.read_text())) if _writes(call)]
+        for path in Path(sogni.cli.__file__).parent.glob("*.py")
+    }
+    assert {name: calls for name, calls in writers.items() if calls and name not in ("output", "ending")} == {
+        "chat": ["click.echo('> ', nl=False, err=True)", "click.echo()"],
+        "emulator": ["click.echo('Ctrl-C ends the emulator.', err=True)"],
+        "program": ["click.echo(context.get_help(), err=True)"],
+        "__init__": ["print('sogni: interrupted', file=sys.stderr)"],
+    }
+
+
+def _writes(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    return ast.unparse(node.func) in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+
+
+# --- encodings
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+def test_an_answer_that_the_encoding_lacks_is_printed_with_escapes(
+    start: Start, supernet: LocalSupernet, encoding: str
+) -> None:
+    supernet.chat.reply("größer ≥ 語")
+    process = start("chat", "hello", env_extra={"PYTHONIOENCODING": encoding}, text=False)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (0, b"")
+    expected = "größer ≥ 語\n"
+    # click takes ASCII for a mistake, and writes UTF-8.
+    assert stdout == expected.encode("utf-8" if encoding == "ascii" else encoding, "backslashreplace")
+
+
+def test_an_answer_that_is_streamed_to_a_poor_terminal_is_shown_with_escapes(
+    start: Start, supernet: LocalSupernet
+) -> None:
+    supernet.chat.reply("größer ≥ 語")
+    screen = Screen(start, "chat", "hello", env_extra={"PYTHONIOENCODING": "latin-1"})
+    assert screen.end() == 0
+    assert screen.written == "größer \\u2265 \\u8a9e\r\n".encode("latin-1")
+
+
+def test_a_lone_surrogate_in_an_answer_is_printed_as_an_escape(start: Start, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("half \ud83d")
+    stdout, stderr = start("chat", "hello").communicate(timeout=30)
+    assert (stdout, stderr) == ("half \\ud83d\n", "")
+
+
+def test_a_table_on_a_poor_terminal_is_shown(start: Start) -> None:
+    screen = Screen(start, "models", columns=200, env_extra={"PYTHONIOENCODING": "latin-1"})
+    assert screen.end() == 0
+    assert screen.everything[0].split() == ["model", "workers", "media", "name"]
+
+
+def test_a_command_can_be_interrupted_while_it_draws(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    screen = Screen(start, "image", "a lighthouse", *MODEL)
+    screen.until("queued")
+    screen.process.send_signal(signal.SIGINT)
+    assert screen.end() == 130
+    assert screen.lines[-1].endswith("was canceled")
