@@ -63,7 +63,7 @@ class SogniClient(Listening):
         timeout: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
-        ca_bundle: str | None = None,
+        ca_bundle: str | os.PathLike[str] | None = None,
         attribution: Attribution | Mapping[str, Any] | None = None,
         max_connections: int = 20,
     ) -> None:
@@ -73,8 +73,8 @@ class SogniClient(Listening):
         SOGNI_REST_ENDPOINT and SOGNI_SOCKET_ENDPOINT when None. The default app id is stable per
         installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
         `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
-        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE and their like; a service on this
-        computer is reached without the proxy of the environment. `attribution` tells
+        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR and their
+        like; a service on this computer is reached without the proxy of the environment. `attribution` tells
         the service what asks (`Attribution`, transport §14); nothing by default. `max_connections` limits
         the HTTP connections in use at the same time; further requests wait for a free one. Raises
         `ValidationError` for what cannot be.

@@ -6,6 +6,7 @@ It reads no environment of its own and opens nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -226,6 +227,10 @@ def _text(name: str, value: Any) -> str | None:
     return value.strip() or None
 
 
+def _path(name: str, value: Any) -> str | None:
+    return _text(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
 def _key(value: Any) -> str | None:
     """The key that was given; one that is none is not shown, as it may be nearly one."""
     if value is None:
@@ -325,7 +330,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         disable_socket=bool(given.get("disable_socket", False)),
         testnet=bool(given.get("testnet", False)),
         proxy=_text("proxy", given.get("proxy")),
-        ca_bundle=_text("ca_bundle", given.get("ca_bundle")),
+        ca_bundle=_path("ca_bundle", given.get("ca_bundle")),
         timeouts=_timeouts(given.get("timeout")),
         retry=_retry(given.get("retry")),
         max_connections=_connections(given.get("max_connections", MAX_CONNECTIONS)),

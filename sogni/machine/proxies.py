@@ -8,6 +8,7 @@ for a NO_PROXY that is not the process's own would need that with `requests.util
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import urllib.request
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ from urllib.parse import unquote, urlsplit
 from attrs import field, frozen
 
 from sogni.errors import SogniConnectionError
+from sogni.machine.causes import cause_of
 from sogni.redaction import redact
 
-__all__ = ["Proxy", "bypasses", "ca_bundle_for", "is_loopback", "proxy_for", "read_proxy", "through"]
+__all__ = ["Proxy", "bypasses", "ca_bundle_for", "is_loopback", "proxy_for", "read_proxy", "through", "tls_context"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -150,14 +152,34 @@ def read_proxy(proxy: str) -> Proxy:
 def ca_bundle_for(ca_bundle: str | None, environ: Mapping[str, str]) -> str:
     """Return the file (or directory) of trusted authorities.
 
-    The setting, else REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE, else those of `requests`.
+    The setting, else REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE, else the first directory of SSL_CERT_DIR that
+    exists, else those of `requests`.
     """
     if ca_bundle:
         return ca_bundle
     for name in _BUNDLE_VARIABLES:
         if environ.get(name):
             return environ[name]
-    return bundled_authorities()
+    # Distributions set it to places that need not exist, and OpenSSL skips those.
+    directories = environ.get("SSL_CERT_DIR", "").split(os.pathsep)
+    return next(filter(os.path.isdir, directories), None) or bundled_authorities()
+
+
+def tls_context(host: str, ca_bundle: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts `ca_bundle`.
+
+    Raises SogniConnectionError that names `host` and the bundle if it cannot be read.
+    """
+    try:
+        if os.path.isdir(ca_bundle):
+            return ssl.create_default_context(capath=ca_bundle)
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (OSError, ValueError) as error:
+        # An SSLError is an OSError: the file holds no certificates.
+        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else cause_of(error)
+        raise SogniConnectionError(
+            f"cannot connect to {host}: the CA bundle {ca_bundle!r} cannot be read: {reason}"
+        ) from error
 
 
 def bundled_authorities() -> str:

@@ -22,7 +22,7 @@ import urllib3
 from ..errors import ClientClosedError, SogniConnectionError, SogniError
 from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
-from ..machine.proxies import ca_bundle_for, proxy_for, read_proxy, through
+from ..machine.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from ..machine.sources import MediaSource, finished_spool, spool
 from ..protocol.exchange import (
     Route,
@@ -60,6 +60,7 @@ class Http:
         self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._connections = Connections()
+        self._trusted = {bundled_authorities()}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -126,8 +127,15 @@ class Http:
         # One store for all sessions, and for the service's hosts only, is in `Cookies`.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._all.add(session)
-        session.verify = ca_bundle_for(self._settings.ca_bundle, os.environ)
         return session
+
+    def _authorities(self, url: str) -> str:
+        """The certificate authorities for a URL; those of the user are read once, to name them if they are unusable."""
+        bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
+        if url.startswith("https:") and bundle not in self._trusted:
+            tls_context(shown_host(url), bundle)
+            self._trusted.add(bundle)
+        return bundle
 
     # -- calls -----------------------------------------------------------------
 
@@ -293,6 +301,7 @@ class Http:
         body: Any,
     ) -> requests.Response:
         proxies = _proxies(url, self._settings)
+        session.verify = self._authorities(url)
         try:
             response = session.request(
                 method,

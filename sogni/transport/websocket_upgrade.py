@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import re
 import socket
 import ssl
@@ -24,7 +23,7 @@ from websocket import _handshake
 
 from sogni.errors import SogniConnectionError
 from sogni.machine.causes import DISCONNECTED, NO_UPGRADE, cause_of
-from sogni.machine.proxies import Proxy, bundled_authorities, bypasses, read_proxy
+from sogni.machine.proxies import Proxy, bundled_authorities, bypasses, read_proxy, tls_context
 
 __all__ = ["UpgradeRefused", "open_upgraded", "shown_host"]
 
@@ -146,7 +145,7 @@ def open_upgraded(
     _check_headers(where, headers)
     relay = None if proxy is None or bypasses(url, no_proxy) else read_proxy(proxy)
     options = _proxy_options(where, relay, timeout)
-    context = _tls_context(where, ca_bundle) if urlsplit(url).scheme == "wss" else None
+    context = tls_context(where, ca_bundle or bundled_authorities()) if urlsplit(url).scheme == "wss" else None
     upgrade = _Upgrade(context, monotonic() + timeout)
     failure: SogniConnectionError
     logging.getLogger("websocket").addFilter(_silence)
@@ -204,18 +203,6 @@ def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str,
         "http_no_proxy": _NOWHERE,
         "proxy_type": relay.scheme,
     }
-
-
-def _tls_context(where: str, ca_bundle: str | None) -> ssl.SSLContext:
-    bundle = ca_bundle or bundled_authorities()
-    try:
-        if os.path.isdir(bundle):
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
-    except (OSError, ValueError) as error:
-        raise SogniConnectionError(
-            f"cannot connect to {where}: the CA bundle {bundle!r} cannot be read: {error}"
-        ) from error
 
 
 def _forget_cookies(url: str) -> None:

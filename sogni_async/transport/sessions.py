@@ -23,7 +23,7 @@ from yarl import URL
 
 from sogni.errors import SogniConnectionError
 from sogni.machine import causes
-from sogni.machine.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through
+from sogni.machine.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from sogni.protocol.exchange import shown_host
 from sogni.settings import Settings
 
@@ -177,7 +177,7 @@ class Ways:
         bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
         context = self._contexts.get(bundle)
         if context is None:
-            context = self._contexts[bundle] = _context_of(bundle, shown_host(url))
+            context = self._contexts[bundle] = tls_context(shown_host(url), bundle)
         return context
 
 
@@ -185,17 +185,6 @@ def _login(relay: Proxy) -> str | None:
     if relay.username is None:
         return None
     return "Basic " + base64.b64encode(f"{relay.username}:{relay.password or ''}".encode()).decode()
-
-
-def _context_of(bundle: str, host: str) -> ssl.SSLContext:
-    try:
-        if os.path.isdir(bundle):
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
-    except (OSError, ValueError) as error:
-        raise SogniConnectionError(
-            f"cannot connect to {host}: the CA bundle {bundle!r} cannot be read: {error}"
-        ) from error
 
 
 def cause_of(error: BaseException) -> str:

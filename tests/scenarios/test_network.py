@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from cryptography import x509
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
@@ -88,6 +91,13 @@ async def proxied(seen: list[str]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def subject_hash(name: x509.Name) -> int:
+    """The hash that OpenSSL gives the file of a certificate: of the subject with all strings in lower-case UTF-8."""
+    canonical = x509.Name([x509.NameAttribute(part.oid, " ".join(part.value.lower().split())) for part in name])
+    # Without the outermost SEQUENCE header.
+    return int.from_bytes(hashlib.sha1(canonical.public_bytes()[2:]).digest()[:4], "little")
+
+
 async def image(sdk: Sdk, client: Any) -> None:
     project = await sdk.create(client)
     assert len(await sdk.call(project.wait_for_completion, timeout=SOON)) == 1
@@ -113,13 +123,74 @@ async def test_an_own_authority_is_trusted_by_rest_and_socket(
         await image(sdk, client)
 
 
+def without_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_an_authority_may_be_a_path(sdk: Sdk, supernet: LocalSupernet, tmp_path: Path) -> None:
+    async with behind_tls(supernet, tmp_path) as options:
+        options["ca_bundle"] = Path(options["ca_bundle"])
+        async with sdk.client(supernet, **options) as client:
+            await sdk.call(client.account.me)
+            await sdk.call(client.connect, timeout=SOON)
+
+
+async def test_a_directory_of_authorities_is_named_by_its_variable(
+    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with behind_tls(supernet, tmp_path) as options:
+        without_authorities(monkeypatch)
+        bundle = Path(options.pop("ca_bundle"))
+        directory = tmp_path / "authorities"
+        directory.mkdir()
+        # OpenSSL finds an authority by the hash of its subject.
+        name = x509.load_pem_x509_certificate(bundle.read_bytes()).subject
+        (directory / f"{subject_hash(name):08x}.0").write_bytes(bundle.read_bytes())
+        monkeypatch.setenv("SSL_CERT_DIR", f"/nowhere{os.pathsep}{directory}")
+        async with sdk.client(supernet, **options) as client:
+            await sdk.call(client.account.me)
+            await sdk.call(client.connect, timeout=SOON)
+
+
+@pytest.mark.parametrize("where", ["setting", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), ("no certificate", "it holds no certificates")]
+)
+async def test_authorities_that_cannot_be_read_are_named(
+    sdk: Sdk,
+    supernet: LocalSupernet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    content: str | None,
+    reason: str,
+) -> None:
+    without_authorities(monkeypatch)
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    options: dict[str, Any] = {"rest_endpoint": "https://127.0.0.1:1", "socket_endpoint": "wss://127.0.0.1:1"}
+    if where == "setting":
+        options["ca_bundle"] = bundle
+    else:
+        monkeypatch.setenv(where, str(bundle))
+    message = f"cannot connect to 127.0.0.1:1: the CA bundle {str(bundle)!r} cannot be read: {reason}"
+    async with sdk.client(supernet, **options) as client:
+        with pytest.raises(sdk.SogniConnectionError) as rest:
+            await sdk.call(client.account.me)
+        with pytest.raises(sdk.SogniError) as socket:
+            await sdk.call(client.connect, timeout=0.2)
+    assert str(rest.value) == message
+    assert message in str(socket.value)
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 async def test_the_usual_variables_name_the_authority(
     sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     async with behind_tls(supernet, tmp_path) as options:
-        for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-            monkeypatch.delenv(other, raising=False)
+        without_authorities(monkeypatch)
         monkeypatch.setenv(variable, options.pop("ca_bundle"))
         async with sdk.client(supernet, **options) as client:
             await image(sdk, client)
