@@ -21,9 +21,9 @@ from .protocol.project_state import ProjectState
 from .protocol.restored_state import restored_state
 
 
-def moment(seconds: float | None) -> datetime | None:
-    """A time in UTC; None stays None."""
-    return None if seconds is None else read_time(seconds * 1000)
+def moment(at: float | None, project: ProjectState) -> datetime | None:
+    """A time of a project's clock in UTC; None stays None."""
+    return None if at is None else read_time((at + project.out.epoch) * 1000)
 
 
 def note_listener(project: ProjectState) -> None:
@@ -75,7 +75,7 @@ class JobView(Listening):
     @property
     def progress(self) -> int:
         """Percent done, 0 to 100; by time where the service counts no steps."""
-        return self._state.progress(time.time())
+        return self._state.progress(time.time() - self._state.project.out.epoch)
 
     @property
     def step(self) -> int:
@@ -155,7 +155,7 @@ class JobView(Listening):
     @property
     def eta(self) -> datetime | None:
         """When the job should be done, in UTC."""
-        return moment(self._state.eta_at)
+        return moment(self._state.eta_at, self._state.project)
 
     @property
     def eta_seconds(self) -> float | None:

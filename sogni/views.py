@@ -107,7 +107,7 @@ class ProjectView(Listening):
     @property
     def progress(self) -> int:
         """Percent done, 0 to 100, over all jobs."""
-        return self._state.progress(time.time())
+        return self._state.progress(time.time() - self._state.out.epoch)
 
     @property
     def queue_position(self) -> int:
@@ -117,7 +117,7 @@ class ProjectView(Listening):
     @property
     def eta(self) -> datetime | None:
         """When the last job should be done, in UTC."""
-        return moment(self._state.eta_at)
+        return moment(self._state.eta_at, self._state)
 
     @property
     def started_at(self) -> datetime:

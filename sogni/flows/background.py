@@ -19,7 +19,7 @@ from .attaching import poll
 from .catalogue import name_models
 from .failsafe import Settle, death, failing_project, guarded
 from .lost_chats import end_lost_chats
-from .recovery import apply_held, check_liveness, give_up, look_up, reconcile, recover, resend
+from .recovery import apply_held, check_liveness, check_overrun, look_up, reconcile, recover, resend
 from .refreshing import exchange
 from .requests import FAILURES
 from .results import sign_preview, sign_results, sync_project
@@ -48,8 +48,10 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
             return guarded(resend(project_id), failing_project(project_id, "sending the project again"))
         case chores.CheckLiveness(project_id):
             return guarded(check_liveness(project_id), failing_project(project_id, "looking up the silent project"))
-        case chores.GiveUp(project_id, message):
-            return guarded(give_up(project_id, message), failing_project(project_id, "giving up the project"))
+        case chores.CheckOverrun(project_id, job_id):
+            return guarded(
+                check_overrun(project_id, job_id), failing_project(project_id, "asking about the job that overran")
+            )
         case chores.Poll(project_id):
             return guarded(poll(project_id), failing_project(project_id, "polling the project"))
         case chores.EndLostChats():

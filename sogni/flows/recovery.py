@@ -318,6 +318,16 @@ def check_liveness(project_id: str) -> Flow[None]:
         yield from give_up(project_id, "the service stopped speaking of this project")
 
 
+def check_overrun(project_id: str, job_id: str) -> Flow[None]:
+    """Ask about a job that ran past its limit; it is given up unless the service works on it (projects-5x §11).
+
+    A service that cannot say is asked again later. After half a day it is not asked any more.
+    """
+    alive = yield from _known_alive(project_id)
+    if alive is False or not (yield from change(lambda state, now: state.allow_longer(project_id, job_id, now))):
+        yield from give_up(project_id, "the job ran longer than it may")
+
+
 def give_up(project_id: str, message: str) -> Flow[None]:
     """Cancel a project and fail it here, jobs included, with code 0."""
 

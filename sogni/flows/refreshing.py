@@ -47,7 +47,7 @@ def _await(refresh: Refresh) -> Flow[None]:
 
 def exchange(refresh: Refresh) -> Flow[None]:
     """Exchange the refresh token, and tell everybody who waits for it what came of it."""
-    if (yield from change(lambda state, now: state.credentials.refresh_expired(now))):
+    if (yield from change(lambda state, now: state.credentials.refresh_expired(state.wall(now)))):
         error = AuthenticationError(REFRESH_OVER, status=401)
         yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=True))
         return

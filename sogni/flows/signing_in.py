@@ -154,8 +154,8 @@ def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flo
 
     def keep(state: ClientState, now: float) -> bool:
         """Whether the pair has still to be exchanged."""
-        fresh = is_fresh(token, now)
-        if not fresh and not is_fresh(refresh_token, now):
+        fresh = is_fresh(token, state.wall(now))
+        if not fresh and not is_fresh(refresh_token, state.wall(now)):
             # Nothing is changed by tokens that are both of no use.
             raise AuthenticationError(REFRESH_OVER, status=401)
         new = state.credentials.use_tokens(token, refresh_token)

@@ -123,7 +123,7 @@ class Pause:
 
 @frozen
 class Change:
-    """Read or change the client state under the state lock; `now` is in seconds since 1970."""
+    """Read or change the client state under the state lock; `now` is in seconds of a clock that never goes back."""
 
     function: Callable[[ClientState, float], Any]
 

@@ -30,7 +30,7 @@ class SharedRequest:
 
 
 class CatalogueState:
-    """Cached catalogue answers of one client; times are seconds since 1970."""
+    """Cached catalogue answers of one client; times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.available: list[AvailableModel] = []

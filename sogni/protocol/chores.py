@@ -70,11 +70,11 @@ class CheckLiveness(NamedTuple):
     project_id: str
 
 
-class GiveUp(NamedTuple):
-    """Cancel a project whose job ran past its limit (projects-5x §11)."""
+class CheckOverrun(NamedTuple):
+    """Find out whether a job that ran past its limit is still worked on (projects-5x §11)."""
 
     project_id: str
-    message: str
+    job_id: str
 
 
 class Poll(NamedTuple):
@@ -124,7 +124,7 @@ Chore = (
     | LookUp
     | Resend
     | CheckLiveness
-    | GiveUp
+    | CheckOverrun
     | Poll
     | EndLostChats
     | NameModels

@@ -1,7 +1,8 @@
 """Everything a client knows: decides what each frame and each change of the connection means.
 
 One per client, changed only under the shell's state lock (asyncio: in the loop). It performs nothing:
-what is to be done stands in its outbox afterwards.
+what is to be done stands in its outbox afterwards. Every `now` is in seconds of a clock that nobody can set, so that
+no deadline moves with the time of day; `wall` turns one into a time of day.
 """
 
 from __future__ import annotations
@@ -116,11 +117,11 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             self.account.change(network_status="connecting", network=self.network)
         return wanted
 
-    def opened(self, monotonic: float) -> bool:
+    def opened(self, now: float) -> bool:
         """A socket is open; False when nobody wants it any more."""
         if self.closed or self.connection.phase != "connecting":
             return False
-        self.connection.opened(monotonic)
+        self.connection.opened(now)
         self.account.change(network_status="connected", network=self.network)
         self.out.tell(self.listeners, "connected", Connected(network=self.network))
         self.out.wake(CONNECTION)
@@ -128,11 +129,11 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             self.out.begin(chores.FetchAccount())
         return True
 
-    def lost(self, closed: Closed, *, monotonic: float, now: float, jitter: float) -> None:
+    def lost(self, closed: Closed, *, now: float, jitter: float) -> None:
         """A socket closed or could not be opened (transport §10); nothing when nobody wants one."""
         if self.connection.phase in ("idle", "ended"):
             return
-        outcome = self.connection.lost(closed, now=monotonic, jitter=jitter, signed_in=self.signed_in)
+        outcome = self.connection.lost(closed, now=now, jitter=jitter, signed_in=self.signed_in)
         for project in self.projects.values():
             project.heard_at = now
         self.chats_after_drop(now)
@@ -187,9 +188,9 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         host = self.settings.socket_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
         return connection.error_of(self.connection.closed, app_id=self.app_id, host=host)
 
-    def tick(self, monotonic: float, now: float) -> str | None:
+    def tick(self, now: float) -> str | None:
         """What the time asks of the reader; also looks after silent and finished projects."""
-        move = self.connection.due(monotonic)
+        move = self.connection.due(now)
         if move == "ready":
             self.out.wake(CONNECTION)
         if move == "sync":
@@ -279,7 +280,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         if isinstance(entitlement, dict):
             # One that nobody can read must not keep the rest of this frame from being applied.
             with suppress(ProtocolError):
-                self.account.entitled(entitlement, now)
+                self.account.entitled(entitlement, self.wall(now))
                 return
         if self.signed_in:
             self.out.begin(chores.FetchSubscription())
@@ -288,7 +289,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         if not isinstance(payload, dict):
             raise ProtocolError("the subscription entitlement is no object")
         self.account.spark_lock(payload)
-        self.account.entitled(payload, now)
+        self.account.entitled(payload, self.wall(now))
 
     def _network_changed(self, payload: Any, now: float) -> None:
         network = payload.get("network") if isinstance(payload, dict) else None

@@ -27,12 +27,13 @@ def percent(value: float, low: int = 0, high: int = 100) -> int:
 
 
 class JobState:
-    """What is known about a job. Times are seconds since 1970."""
+    """What is known about a job. Times are seconds of the monotonic clock."""
 
     __slots__ = (
         "__weakref__",
         "_handle",
         "_listeners",
+        "allowed",
         "enhancement",
         "error",
         "eta_at",
@@ -54,6 +55,7 @@ class JobState:
         "provenance",
         "result_url",
         "retrying",
+        "run_limit",
         "runs_until",
         "seed",
         "signing",
@@ -94,6 +96,10 @@ class JobState:
         self.signing: dict[str, Any] | None = None
         """The result frame whose URL is being fetched."""
         self.runs_until: float | None = None
+        self.run_limit = 0.0
+        """Seconds it may work before the service is asked about it."""
+        self.allowed = 0.0
+        """Seconds it has been given in all."""
         self.enhancement: Any = None
         self._handle: ref[Any] | None = None
         self._listeners: Listeners | None = None
@@ -162,10 +168,21 @@ class JobState:
                 return 1 if elapsed <= 0 else percent(elapsed / total * 100, 1, 95)
         return 0
 
+    def allow(self, seconds: float, now: float) -> None:
+        """Let it work for some seconds from now on."""
+        self.runs_until = now + seconds
+        self.run_limit = self.run_limit or seconds
+        self.allowed += seconds
+
+    def stop_clock(self) -> None:
+        """It does not work any more, or not yet; the next attempt has all the time."""
+        self.runs_until = None
+        self.run_limit = self.allowed = 0.0
+
     def begin_again(self, job_id: str | None = None) -> set[str]:
         """Forget an abandoned attempt: the job runs again, under another id (projects-5x §12)."""
         self.signing = None
-        self.runs_until = None
+        self.stop_clock()
         changed = self.change(
             status="pending",
             step=0,
@@ -184,6 +201,7 @@ class JobState:
 
     def snapshot(self) -> JobSnapshot:
         """The job at this moment."""
+        epoch = self.project.out.epoch
         return JobSnapshot(
             id=self.id,
             project_id=self.project.id,
@@ -206,8 +224,8 @@ class JobState:
             job_index=self.job_index,
             external_progress=self.external_progress,
             eta_seconds=self.eta_seconds,
-            eta=None if self.eta_at is None else read_time(self.eta_at * 1000),
-            eta_started_at=None if self.eta_started_at is None else read_time(self.eta_started_at * 1000),
+            eta=None if self.eta_at is None else read_time((self.eta_at + epoch) * 1000),
+            eta_started_at=None if self.eta_started_at is None else read_time((self.eta_started_at + epoch) * 1000),
         )
 
     @classmethod

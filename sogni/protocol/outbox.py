@@ -26,9 +26,11 @@ class Delivery(NamedTuple):
 class Outbox:
     """Waiters to wake, events to deliver, work to begin; in the order it came up."""
 
-    __slots__ = ("begun", "deliveries", "woken")
+    __slots__ = ("begun", "deliveries", "epoch", "woken")
 
     def __init__(self) -> None:
+        self.epoch = 0.0
+        """Seconds since 1970 when the clock that changes are timed with stood at 0; the shells keep it up to date."""
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
         self.begun: list[Chore] = []

@@ -27,7 +27,7 @@ _PASSING = ("progress", "updated")
 
 
 class ProjectFacts:
-    """What is known about a project. Times are seconds since 1970.
+    """What is known about a project. Times are seconds of the monotonic clock; `started_at` is a time of day.
 
     `status` is the word of the service; `settled` is what waiters wait for: the project has ended,
     every job is settled and every result URL is known, as far as they can be had.
@@ -80,7 +80,7 @@ class ProjectFacts:
         self.kind = kind
         self.listening = listening
         """A list that is not empty as soon as anybody listens to anything of this client."""
-        self.started_at = now
+        self.started_at = now + out.epoch
         self.heard_at = now
         self.status = "pending"
         self.queue_position = -1
@@ -187,7 +187,7 @@ class ProjectFacts:
             params=params,
             queue_position=self.queue_position,
             status=self.status,
-            eta=None if self.eta_at is None else read_time(self.eta_at * 1000),
+            eta=None if self.eta_at is None else read_time((self.eta_at + self.out.epoch) * 1000),
             error=self.error,
             recovered=self.recovered,
             app_id=self.app_id,

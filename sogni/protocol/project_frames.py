@@ -38,6 +38,7 @@ class ProjectFrames:
     out: Outbox
     account: AccountState
     catalogue: CatalogueState
+    network: str
     network_answer: str | None
     projects: dict[str, ProjectState]
     projects_listeners: Listeners
@@ -94,7 +95,7 @@ class ProjectFrames:
             overrun = next((j for j in project.jobs.values() if j.runs_until and now >= j.runs_until), None)
             if overrun is not None:
                 overrun.runs_until = None
-                self.out.begin(chores.GiveUp(project.id, "the job ran longer than it may"))
+                self.out.begin(chores.CheckOverrun(project.id, overrun.id))
             elif now - project.heard_at >= INACTIVITY:
                 project.heard_at = now
                 self.out.begin(chores.CheckLiveness(project.id))
@@ -187,9 +188,20 @@ class ProjectFrames:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
         job = project.jobs.get(payload.get("imgID") or "")
         if job is not None and job.runs_until is None and not job.ended:
-            network = getattr(project.params, "network", None) or self.network_answer or "relaxed"
+            network = getattr(project.params, "network", None) or self.network_answer or self.network
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
-            job.runs_until = now + min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0)))
+            job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
+
+    def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:
+        """Give a job as much time again, because the service works on it; False when it has had all there is."""
+        project = self.projects.get(project_id)
+        job = project.jobs.get(job_id) if project is not None else None
+        if job is None or job.ended:
+            return True
+        if job.allowed >= LONGEST_RUN:
+            return False
+        job.allow(min(LONGEST_RUN - job.allowed, job.run_limit), now)
+        return True
 
     # -- events of the projects group ------------------------------------------
 

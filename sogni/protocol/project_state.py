@@ -32,7 +32,18 @@ class ProjectState(ProjectFacts):
         """Become part of a client: a restored project had none. Who listens to it already is heard from now on."""
         if self.listening and not listening:
             listening.append(True)
+        self._shift(self.out.epoch - out.epoch)
         self.out, self.listening = out, listening
+
+    def _shift(self, seconds: float) -> None:
+        """Move to another clock: what stood at 0 there stands at `seconds` here."""
+        self.heard_at += seconds
+        self.sent_at += seconds
+        self.settled_at += seconds
+        self.eta_at = None if self.eta_at is None else self.eta_at + seconds
+        for job in self.jobs.values():
+            if job.eta_at is not None and job.eta_started_at is not None:
+                job.eta_at, job.eta_started_at = job.eta_at + seconds, job.eta_started_at + seconds
 
     def abandon(self) -> None:
         """The request was never written: nobody is to hear of this project."""
@@ -47,7 +58,7 @@ class ProjectState(ProjectFacts):
         """`jobState` `queued`: the place in the queue."""
         self._hear(now)
         for job in self.jobs.values():
-            job.runs_until = None  # time in the queue is no time of work (projects-5x §11)
+            job.stop_clock()  # time in the queue is no time of work (projects-5x §11)
         if self.ended or self.status == "processing":
             return
         names = set()
@@ -263,7 +274,7 @@ class ProjectState(ProjectFacts):
     def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
         """Apply a result, its address known or given up."""
         job.signing = None
-        job.runs_until = None
+        job.stop_clock()
         if job.ended:
             return
         canceled = bool(payload.get("userCanceled"))
@@ -296,7 +307,7 @@ class ProjectState(ProjectFacts):
     def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
         """End a job without a result."""
         job.signing = None
-        job.runs_until = None
+        job.stop_clock()
         names = job.change(status=status, error=error)
         extra = set()
         jobs = self.jobs.values()

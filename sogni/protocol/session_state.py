@@ -35,6 +35,15 @@ class SessionState(ABC):
     def stop_connection(self) -> None:
         """Close the socket for good from this side."""
 
+    def at(self, monotonic: float, wall: float) -> float:
+        """The `now` of a change, by two clocks of the shell; it is the one that nobody can set."""
+        self.out.epoch = wall - monotonic
+        return monotonic
+
+    def wall(self, now: float) -> float:
+        """The time of day at `now`, in seconds since 1970."""
+        return now + self.out.epoch
+
     @property
     def signed_in(self) -> bool:
         """Whether there are credentials the service has not refused."""
@@ -114,10 +123,10 @@ class SessionState(ABC):
 
         AuthenticationError when a token that was lent to this process is over.
         """
-        if self.credentials.lent_is_over(now):
+        if self.credentials.lent_is_over(self.wall(now)):
             self.sign_out(lost=True)
             raise AuthenticationError(LENT_OVER, status=401)
-        if not self.credentials.wants_refresh(now):
+        if not self.credentials.wants_refresh(self.wall(now)):
             return None
         refresh, new = self.credentials.begin_refresh()
         if new:

@@ -114,7 +114,7 @@ class Engine:
         """Read or change the state; what that asks for is queued before the lock is released."""
         with self.lock:
             try:
-                return function(self.state, time.time())
+                return function(self.state, self.state.at(time.monotonic(), time.time()))
             finally:
                 begun = self._flush()
                 if begun:
@@ -250,8 +250,8 @@ class Engine:
     def socket_opened(self, socket: SerialSocket) -> bool:
         """A socket is open; False when nobody wants it any more."""
 
-        def opened(state: ClientState, _: float) -> bool:
-            wanted = state.opened(time.monotonic())
+        def opened(state: ClientState, now: float) -> bool:
+            wanted = state.opened(now)
             self._socket = socket if wanted else self._socket
             return wanted
 
@@ -260,7 +260,7 @@ class Engine:
     def received(self, frames: list[tuple[str, Any]], *, heard: bool) -> str | None:
         """Apply frames in order, and ask what the time demands."""
         with self.lock:
-            state, now = self.state, time.time()
+            state, now = self.state, self.state.at(time.monotonic(), time.time())
             if heard:
                 state.connection.heard()
             for kind, payload in frames:
@@ -271,7 +271,7 @@ class Engine:
                 except Exception:
                     # One frame that nobody foresaw must not end the connection for all others.
                     logger.exception("a %s frame was ignored", kind)
-            move = state.tick(time.monotonic(), now)
+            move = state.tick(now)
             begun = self._flush()
         if begun:
             self._begin_chores(begun)
@@ -282,7 +282,7 @@ class Engine:
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
-            state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+            state.lost(closed, now=now, jitter=random.uniform(0.8, 1.2))
 
         self.changed(lost)
 

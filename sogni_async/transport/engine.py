@@ -142,7 +142,7 @@ class Engine:
         """Read or change the state; what that asks for is begun before it returns."""
         state = self.state
         try:
-            return function(state, time.time())
+            return function(state, state.at(time.monotonic(), time.time()))
         finally:
             self._flush()
 
@@ -254,8 +254,8 @@ class Engine:
     def socket_opened(self, socket: Socket) -> bool:
         """A socket is open; False when nobody wants it any more."""
 
-        def opened(state: ClientState, _: float) -> bool:
-            wanted = state.opened(time.monotonic())
+        def opened(state: ClientState, now: float) -> bool:
+            wanted = state.opened(now)
             self._socket = socket if wanted else self._socket
             return wanted
 
@@ -270,7 +270,7 @@ class Engine:
         state = self._state
         state.connection.heard()
         try:
-            state.receive(kind, payload, time.time())
+            state.receive(kind, payload, state.at(time.monotonic(), time.time()))
         except Exception as error:
             logger.warning("a %s frame was ignored: %s", kind, error)
         out = state.out
@@ -279,14 +279,14 @@ class Engine:
 
     def tick(self) -> str | None:
         """Ask what the time demands."""
-        return self.changed(lambda state, now: state.tick(time.monotonic(), now))
+        return self.changed(lambda state, now: state.tick(now))
 
     def socket_lost(self, closed: Closed) -> None:
         """A socket closed, or could not be opened."""
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
-            state.lost(closed, monotonic=time.monotonic(), now=now, jitter=random.uniform(0.8, 1.2))
+            state.lost(closed, now=now, jitter=random.uniform(0.8, 1.2))
 
         self.changed(lost)
 

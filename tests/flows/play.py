@@ -140,7 +140,7 @@ class Stage:
 
     def drops(self, code: int = 1006) -> Stage:
         """The socket is gone."""
-        self.state.lost(Closed(code), monotonic=self.seconds, now=self.now, jitter=1.0)
+        self.state.lost(Closed(code), now=self.now, jitter=1.0)
         return self
 
     def reconnects(self) -> Stage:

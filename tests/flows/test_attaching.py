@@ -10,7 +10,7 @@ from sogni.errors import AuthenticationError, ConnectionRejectedError, NotFoundE
 from sogni.flows.attaching import attach, poll
 from sogni.protocol import chores
 from sogni.protocol.restored_state import restored_state
-from tests.flows.play import JOB, MODEL, PROJECT, Stage, bare, refused
+from tests.flows.play import JOB, MODEL, NOW, PROJECT, Stage, bare, refused
 from tests.flows.test_recovery import known, live, old_project, record_of, unknown
 
 
@@ -41,6 +41,19 @@ def test_an_unpickled_project_goes_on_where_it_is_now(stage: Stage) -> None:
     project.jobs[JOB].listeners.add("updated", str)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
     assert {"step"} in stage.told("updated")
+
+
+def test_an_unpickled_project_moves_to_the_clock_of_its_client(stage: Stage) -> None:
+    stage.project()
+    for job_id in (JOB, "ANOTHER"):
+        stage.receives("jobProgress", {"jobID": PROJECT, "imgID": job_id, "step": 1})
+    stage.receives("jobETA", {"jobID": PROJECT, "imgID": JOB, "etaSeconds": 30})
+    restored = restored_state(stage.state.projects.pop(PROJECT).snapshot({"type": "image", "modelId": MODEL}))
+    before = restored.snapshot({})
+    stage.state.out.epoch, stage.now = NOW - 100.0, 100.0
+    project = stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing")))
+    assert (project.sent_at, project.eta_at, project.jobs[JOB].eta_started_at) == (100.0, 130.0, 100.0)
+    assert project.snapshot({}) == before
 
 
 def test_a_finished_unpickled_project_needs_nobody(stage: Stage) -> None:

@@ -39,7 +39,7 @@ def signing(stage: Stage) -> None:
         (chores.Reconcile(None), [("GET socket/api/v1/artist/projects/sync?appId=app-1", refused(403))]),
         (chores.Resend(PROJECT), []),
         (chores.CheckLiveness(PROJECT), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
-        (chores.GiveUp(PROJECT, "too long"), [("frame jobError", None)]),
+        (chores.CheckOverrun(PROJECT, JOB), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
         (chores.Poll(PROJECT), [("pause 0.5 ±20%", None), (LIVE, refused(404))]),
         (chores.EndLostChats(), []),
         (chores.NameModels({MODEL: 1}, 0), [MODELS]),

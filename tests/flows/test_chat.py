@@ -167,7 +167,7 @@ def test_a_request_sent_after_a_drop_is_none_of_what_was_lost(stage: Stage) -> N
     """transport §13.3: only what was under way on the lost connection waits for news."""
     stage.drops()
     chat = stage.play(begin_completion("qwen", HELLO, {}), (READY, lambda stage: stage.connects() and None), SENT)
-    stage.passes(60).state.tick(stage.seconds, stage.now)
+    stage.passes(60).state.tick(stage.now)
     assert (chat.done, chat.lost_at) == (False, None)
 
 

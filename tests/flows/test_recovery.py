@@ -12,7 +12,7 @@ from sogni.errors import (
     SogniTimeoutError,
 )
 from sogni.flows.background import flow_of
-from sogni.flows.recovery import check_liveness, give_up, reconcile, resend, resolve_missing
+from sogni.flows.recovery import check_liveness, check_overrun, give_up, reconcile, resend, resolve_missing
 from sogni.flows.steps import Flow
 from sogni.models.events import ErrorData
 from sogni.models.records import JobRecord, ProjectRecord, RecordModel, Snapshot
@@ -584,6 +584,50 @@ def test_a_project_that_is_gone_gets_no_strike(stage: Stage) -> None:
     stage.play(check_liveness(PROJECT), NOBODY, (live(), refused(404)))
     old_project(stage).cancel(stage.now)
     stage.play(check_liveness(PROJECT), NOBODY, (live(), refused(404)))
+
+
+def overrun(stage: Stage) -> Any:
+    """A project whose only job has worked as long as it may."""
+    project = old_project(stage)
+    stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
+    stage.passes(1801).state.tick(stage.now)
+    assert chores.CheckOverrun(PROJECT, JOB) in stage.begun
+    return project
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))],
+        [NOBODY, (live(), known("processing"))],
+        [(ACTIVE, refused(403))],
+    ],
+)
+def test_a_job_the_service_works_on_may_go_on(stage: Stage, answers: list[Any]) -> None:
+    project = overrun(stage)
+    stage.play(check_overrun(PROJECT, JOB), *answers)
+    assert (project.ended, project.jobs[JOB].runs_until) == (False, stage.now + 1800)
+
+
+def test_a_job_the_service_does_not_know_is_given_up(stage: Stage) -> None:
+    project = overrun(stage)
+    stage.play(check_overrun(PROJECT, JOB), NOBODY, (live(), refused(404)), ("frame jobError", None))
+    assert (project.status, project.error.message) == ("failed", "the job ran longer than it may")
+
+
+def test_a_job_that_ended_unheard_is_not_given_up(stage: Stage) -> None:
+    project = overrun(stage)
+    record = known("canceled", workerJobs=[], completedWorkerJobs=[])
+    stage.play(check_overrun(PROJECT, JOB), NOBODY, (live(), record))
+    assert project.status == "canceled"
+
+
+def test_a_job_has_half_a_day_whatever_the_service_says(stage: Stage) -> None:
+    project = overrun(stage)
+    project.jobs[JOB].allowed = 12 * 3600.0
+    listed = (ACTIVE, bare({"projects": [{"id": PROJECT}]}))
+    stage.play(check_overrun(PROJECT, JOB), listed, ("frame jobError", None))
+    assert project.status == "failed"
 
 
 def test_a_project_is_given_up_even_when_it_cannot_be_canceled(stage: Stage) -> None:

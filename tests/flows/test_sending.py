@@ -102,7 +102,7 @@ def test_a_connection_that_cannot_be_made_in_time_says_why() -> None:
     cause = SogniConnectionError("no route to host")
 
     def fails(stage: Stage) -> object:
-        stage.state.lost(Closed(1006, cause=cause), monotonic=0, now=0, jitter=1)
+        stage.state.lost(Closed(1006, cause=cause), now=0, jitter=1)
         return TIMEOUT
 
     error = stage.fail(SogniTimeoutError, open_connection(5), ("until the socket (connect, 5 s)", fails))

@@ -44,7 +44,7 @@ def comes_back(state: ClientState, now: float, **payload: Any) -> ClientState:
 
 
 def drops(state: ClientState, now: float, code: int = 1006) -> None:
-    state.lost(Closed(code), monotonic=now, now=now, jitter=1.0)
+    state.lost(Closed(code), now=now, jitter=1.0)
 
 
 def tries_in_vain(state: ClientState, now: float) -> None:

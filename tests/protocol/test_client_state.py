@@ -66,7 +66,7 @@ def tracked(state: ClientState, project_id: str = "P", media: int = 2, now: floa
 
 
 def lost(state: ClientState, code: int, cause: BaseException | None = None) -> None:
-    state.lost(Closed(code, "why", cause), monotonic=1.0, now=2.0, jitter=1.0)
+    state.lost(Closed(code, "why", cause), now=2.0, jitter=1.0)
 
 
 # --- who we are
@@ -240,7 +240,7 @@ def test_time_on_a_connection_that_says_nothing() -> None:
     state.connection.connect_wanted()
     state.opened(0.0)
     clear(state)
-    assert [state.tick(at, at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
+    assert [state.tick(at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
     assert ([chores.Reconcile(None)], [CONNECTION]) == (state.out.begun, state.out.woken)
 
 
@@ -248,10 +248,10 @@ def test_a_silent_project_is_asked_after() -> None:
     """projects-5x §11: 120 seconds without a frame."""
     state = connected()
     tracked(state, now=0.0)
-    state.tick(1.0, 119.0)
+    state.tick(119.0)
     assert state.out.begun == []
-    state.tick(2.0, 121.0)
-    state.tick(3.0, 123.0)
+    state.tick(121.0)
+    state.tick(123.0)
     assert [chores.CheckLiveness("P")] == state.out.begun
 
 
@@ -260,7 +260,7 @@ def test_while_there_is_no_connection_nobody_is_asked_after() -> None:
     tracked(state)
     lost(state, 1006)
     clear(state)
-    state.tick(1.5, 1000.0)
+    state.tick(1000.0)
     assert state.out.begun == []
 
 
@@ -271,8 +271,11 @@ RUNS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, float]] = [
     ("video", {"network": "fast"}, {}, None, 5400),
     ("image", {"network": "relaxed"}, {}, "fast", 7200),
     ("image", {}, {}, "fast", 1800),
-    ("image", {}, {}, None, 7200),
-    ("video", {}, {}, None, 28800),
+    ("image", {}, {}, None, 1800),
+    ("video", {}, {}, None, 5400),
+    ("image", {}, {}, "relaxed", 7200),
+    ("video", {}, {}, "relaxed", 28800),
+    ("image", {}, {}, "another", 7200),
     ("image", {"network": "fast"}, {"etaSeconds": 1000}, None, 6000),
     ("image", {"network": "fast"}, {"etaSeconds": 100000}, None, 43200),
 ]
@@ -280,7 +283,7 @@ RUNS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, float]] = [
 
 @pytest.mark.parametrize("first", ["jobState", "jobProgress"])
 @pytest.mark.parametrize(("kind", "fields", "eta", "network", "limit"), RUNS)
-def test_a_job_that_runs_too_long_is_given_up(
+def test_a_job_that_runs_too_long_is_asked_about(
     first: str, kind: str, fields: Any, eta: Any, network: str | None, limit: float
 ) -> None:
     state = connected()
@@ -294,11 +297,40 @@ def test_a_job_that_runs_too_long_is_given_up(
     state.receive(first, {**ids, "type": "jobStarted"}, 100.0)
     state.receive("jobProgress", {**ids, "step": 1}, 100.0 + limit - 1)
     clear(state)
-    state.tick(1.0, 100.0 + limit - 0.5)
+    state.tick(100.0 + limit - 0.5)
     assert state.out.begun == []
-    state.tick(2.0, 100.0 + limit + 1)
-    state.tick(3.0, 100.0 + limit + 3)
-    assert [chores.GiveUp("P", "the job ran longer than it may")] == state.out.begun
+    state.tick(100.0 + limit + 1)
+    state.tick(100.0 + limit + 3)
+    assert [chores.CheckOverrun("P", "A")] == state.out.begun
+
+
+def test_a_job_is_allowed_twelve_hours_at_most() -> None:
+    state = connected()
+    project = tracked(state)
+    state.receive("jobETA", {"jobID": "P", "imgID": "A", "etaSeconds": 3000}, 0.0)
+    state.receive("jobProgress", {"jobID": "P", "imgID": "A"}, 0.0)
+    job = project.jobs["A"]
+    allowed = []
+    while state.allow_longer("P", "A", job.runs_until):
+        allowed.append(job.runs_until)
+    assert allowed == [36000.0, 43200.0]
+
+
+def test_a_client_of_the_relaxed_network_gives_more_time() -> None:
+    state = connected(network="relaxed")
+    project = tracked(state)
+    state.receive("jobProgress", {"jobID": "P", "imgID": "A"}, 0.0)
+    assert project.jobs["A"].runs_until == 7200
+
+
+def test_a_project_that_is_gone_or_over_needs_no_more_time() -> None:
+    state = connected()
+    project = tracked(state)
+    state.receive("jobError", {"jobID": "P", "imgID": "A", "error": 1}, 0.0)
+    assert state.allow_longer("P", "A", 5.0)
+    assert state.allow_longer("P", "B", 5.0)
+    assert state.allow_longer("Q", "A", 5.0)
+    assert project.jobs["A"].runs_until is None
 
 
 def test_time_in_the_queue_is_no_time_of_work() -> None:
@@ -308,7 +340,7 @@ def test_time_in_the_queue_is_no_time_of_work() -> None:
     state.receive("jobState", {"jobID": "P", "type": "queued"}, 5.0)
     assert project.jobs["A"].runs_until is None
     state.receive("jobProgress", {"jobID": "P", "imgID": "A"}, 7.0)
-    assert project.jobs["A"].runs_until == 7 + 7200
+    assert project.jobs["A"].runs_until == 7 + 1800
 
 
 def test_finished_projects_are_let_go_after_a_while() -> None:
@@ -320,9 +352,9 @@ def test_finished_projects_are_let_go_after_a_while() -> None:
     held.fail(ErrorData(code=1), 100.0)
     never.abandon()
     assert [project.id for project in state.tracked()] == ["RUN", "END", "HELD"]
-    state.tick(1.0, 129.0)
+    state.tick(129.0)
     assert list(state.projects) == ["RUN", "END", "HELD"]
-    state.tick(2.0, 131.0)
+    state.tick(131.0)
     assert list(state.projects) == ["RUN", "HELD"]
     tracked(state, "NEXT", now=3700.0)
     assert [running, state.projects["NEXT"]] == list(state.projects.values())
@@ -332,10 +364,10 @@ def test_not_every_frame_looks_at_every_project() -> None:
     state = connected()
     ended = tracked(state)
     ended.fail(ErrorData(code=1), 0.0)
-    state.tick(1.0, 29.5)
-    state.tick(1.1, 30.2)
+    state.tick(29.5)
+    state.tick(30.2)
     assert list(state.projects) == ["P"]
-    state.tick(1.2, 30.6)
+    state.tick(30.6)
     assert list(state.projects) == []
 
 
@@ -372,7 +404,7 @@ def test_authenticated_makes_ready_and_says_who_it_is() -> None:
         state.account.wallet_address,
         work(state),
     ) == ("ready", "ada", "0x1", [])
-    assert state.tick(5.0, 5.0) is None
+    assert state.tick(5.0) is None
 
 
 @pytest.mark.parametrize("payload", [None, "text", [1], {"username": 5, "address": None}])
@@ -785,7 +817,7 @@ def test_the_kind_of_a_model_is_that_of_the_list() -> None:
 def test_a_socket_nobody_wants_any_more_is_refused_and_its_end_is_no_news() -> None:
     state = ClientState(Settings(api_key="k", auth_type="api_key"), "APP")
     assert not state.opened(0.0)
-    state.lost(Closed(1006), monotonic=0.0, now=0.0, jitter=1.0)
+    state.lost(Closed(1006), now=0.0, jitter=1.0)
     assert state.connection.phase == "idle"
     state.connection.connect_wanted()
     state.closed = True
