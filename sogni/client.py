@@ -175,7 +175,7 @@ class SogniClient(Listening):
     @property
     def is_authenticated(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return self._engine.state.credentials.authenticated(time.time())
+        return self._engine.state.authenticated(time.monotonic(), time.time())
 
     def set_tokens(self, token: str | None, refresh_token: str) -> None:
         """Go on with the tokens of an earlier session; an expired or missing access token is exchanged at once.

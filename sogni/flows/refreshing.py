@@ -10,7 +10,8 @@ import copy
 
 from ..errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from ..protocol.credentials import REFRESH_OVER, Refresh
-from ..protocol.http import data_of, post
+from ..protocol.http import HttpCall, HttpReply, data_of, post
+from ..protocol.service_clock import date_of
 from ..protocol.token_claims import is_token
 from .steps import Flow, change, http, until
 
@@ -45,15 +46,23 @@ def _await(refresh: Refresh) -> Flow[None]:
         raise copy.copy(refresh.error) from refresh.error
 
 
+def timed(call: HttpCall) -> Flow[HttpReply]:
+    """Send a request; the answer says what time it is where tokens expire."""
+    reply = yield from http(call)
+    date = date_of(reply.headers)
+    yield from change(lambda state, now: state.service_said(date, now))
+    return reply
+
+
 def exchange(refresh: Refresh) -> Flow[None]:
     """Exchange the refresh token, and tell everybody who waits for it what came of it."""
-    if (yield from change(lambda state, now: state.credentials.refresh_expired(state.wall(now)))):
+    if (yield from change(lambda state, now: state.credentials.refresh_expired(state.service_time_at_least(now)))):
         error = AuthenticationError(REFRESH_OVER, status=401)
         yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=True))
         return
     call = post("/v1/account/refresh-token", {"refreshToken": refresh.refresh_token}, anonymous=True)
     try:
-        reply = yield from http(call)
+        reply = yield from timed(call)
     except (SogniConnectionError, SogniTimeoutError) as failure:
         yield from _failed(refresh, failure, clears=False)
         return
@@ -66,7 +75,7 @@ def exchange(refresh: Refresh) -> Flow[None]:
     except SogniError as failure:
         yield from _failed(refresh, failure, clears=True)
         return
-    yield from change(lambda state, _: state.refreshed(refresh, token, refresh_token))
+    yield from change(lambda state, now: state.refreshed(refresh, token, refresh_token, now))
 
 
 def _failed(refresh: Refresh, error: SogniError, *, clears: bool) -> Flow[None]:

@@ -15,7 +15,7 @@ from ..protocol.attribution import attribution_headers
 from ..protocol.client_state import ClientState
 from ..protocol.http import HttpCall, HttpReply, data_of, error_of, json_of, read_bare, read_data
 from ..settings import RetryPolicy
-from .refreshing import have_fresh
+from .refreshing import have_fresh, timed
 from .steps import Flow, change, http, new_id, pause
 
 T = TypeVar("T")
@@ -58,10 +58,12 @@ def within(call: HttpCall, left: float | None) -> Flow[HttpCall]:
 
 
 def _sent(call: HttpCall, keeps_credentials: bool) -> Flow[HttpReply]:
-    if call.host == "storage" or call.anonymous:
+    if call.host == "storage":
         return (yield from http(call))
+    if call.anonymous:
+        return (yield from timed(call))
     turn = yield from have_fresh()
-    reply = yield from http(call)
+    reply = yield from timed(call)
     return (yield from looked_at(reply, turn, keeps_credentials=keeps_credentials))
 
 

@@ -115,7 +115,7 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
     answered = given.get("username")
     name = answered if isinstance(answered, str) and answered else username
 
-    def keep(state: ClientState, _: float) -> bool:
+    def keep(state: ClientState, now: float) -> bool:
         credentials = state.credentials
         if credentials.kind == "api_key":
             return True
@@ -123,7 +123,7 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
             state.cookies_are_good(wallet.address)
         elif tokens is None:
             return False
-        elif credentials.use_tokens(tokens.token, tokens.refresh_token):
+        elif state.use_issued(tokens.token, tokens.refresh_token, now):
             state.signed_in_as()
         state.account.change(username=name, wallet_address=wallet.address)
         return True
@@ -154,8 +154,8 @@ def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flo
 
     def keep(state: ClientState, now: float) -> bool:
         """Whether the pair has still to be exchanged."""
-        fresh = is_fresh(token, state.wall(now))
-        if not fresh and not is_fresh(refresh_token, state.wall(now)):
+        fresh = is_fresh(token, state.service_time(now))
+        if not fresh and not is_fresh(refresh_token, state.service_time_at_least(now)):
             # Nothing is changed by tokens that are both of no use.
             raise AuthenticationError(REFRESH_OVER, status=401)
         new = state.credentials.use_tokens(token, refresh_token)

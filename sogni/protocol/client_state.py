@@ -30,6 +30,7 @@ from .listeners import Listeners
 from .outbox import Outbox, Wakers
 from .project_frames import PROJECTS_EVENTS, ProjectFrames
 from .project_state import ProjectState
+from .service_clock import ServiceClock
 from .session_state import CONNECTION, SessionState
 from .subscriptions import acknowledged
 
@@ -47,6 +48,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.settings = settings
         self.app_id = app_id
         self.credentials = Credentials(settings.auth_type, settings.api_key)
+        self.service_clock: ServiceClock | None = None
         self.session = 0
         """Counts who was signed in, so that an answer about somebody else is recognised."""
         self.network: str = settings.network
@@ -280,7 +282,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         if isinstance(entitlement, dict):
             # One that nobody can read must not keep the rest of this frame from being applied.
             with suppress(ProtocolError):
-                self.account.entitled(entitlement, self.wall(now))
+                self.account.entitled(entitlement, self.service_time(now))
                 return
         if self.signed_in:
             self.out.begin(chores.FetchSubscription())
@@ -289,7 +291,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         if not isinstance(payload, dict):
             raise ProtocolError("the subscription entitlement is no object")
         self.account.spark_lock(payload)
-        self.account.entitled(payload, self.wall(now))
+        self.account.entitled(payload, self.service_time(now))
 
     def _network_changed(self, payload: Any, now: float) -> None:
         network = payload.get("network") if isinstance(payload, dict) else None

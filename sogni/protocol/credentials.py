@@ -14,6 +14,7 @@ from attrs import define, field
 from ..errors import AuthenticationError, SogniError, ValidationError
 from ..models.session import TokenPair
 from ..settings import AuthType, is_sendable
+from .service_clock import ServiceClock
 from .token_claims import address_of, is_fresh, is_token
 
 REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
@@ -42,6 +43,8 @@ class Credentials:
         self.lost = False
         """Whether there were credentials that the service refused, or that ran out."""
         self.refresh: Refresh | None = None
+        self.issue_clock: ServiceClock | None = None
+        """By which a pair is measured that the service has issued to this client."""
         self._key = key
         self._token: str | None = None
         self._refresh_token: str | None = None
@@ -93,9 +96,15 @@ class Credentials:
         """Take a key; False when it is the one there is."""
         return self._replace(key=key)
 
-    def use_tokens(self, token: str | None, refresh_token: str) -> bool:
-        """Take a pair; False when it is the one there is. Without `token` the first use refreshes."""
-        return self._replace(token=token, refresh_token=refresh_token)
+    def use_tokens(self, token: str | None, refresh_token: str, clock: ServiceClock | None = None) -> bool:
+        """Take a pair; False when it is the one there is. Without `token` the first use refreshes.
+
+        `clock` is the one that measures them, when they were issued just now.
+        """
+        if not self._replace(token=token, refresh_token=refresh_token):
+            return False
+        self.issue_clock = clock
+        return True
 
     def use_cookies(self) -> bool:
         """The cookies have proved good; False when that was known."""
@@ -115,6 +124,7 @@ class Credentials:
         """
         self._key = before._key or self._key
         self._token, self._cookies, self.lost = before._token, before._cookies, before.lost
+        self.issue_clock = before.issue_clock
         # Two processes must not use the same: the service takes each once, and may end the session at a second try.
         self._refresh_token = None if forked else before._refresh_token
 
@@ -131,6 +141,7 @@ class Credentials:
             return False
         self._former = tuple(it for it in (self._key, self._token, self._refresh_token) if it)
         self._key, self._token, self._refresh_token, self._cookies = new
+        self.issue_clock = None
         self.turn += 1
         if self.present:
             self.lost = False

@@ -22,6 +22,7 @@ from ..errors import ProtocolError, SogniError
 from ..models.converter import read
 from ..redaction import HIDDEN, SHORTEST_SECRET, without_tokens
 from .failures import api_error
+from .service_clock import date_of
 
 Host = Literal["rest", "socket", "storage"]
 T = TypeVar("T")
@@ -164,10 +165,16 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
         message if isinstance(message, str) and message else f"HTTP {reply.status}",
         error_code=code if isinstance(code, int | str) and not isinstance(code, bool) else None,
         payload=payload,
-        retry_after=retry_after(payload, reply.headers, now or datetime.now(UTC)),
+        retry_after=retry_after(payload, reply.headers, now or _answered_at(reply)),
         method=call.method,
         url=reply.url,
     )
+
+
+def _answered_at(reply: HttpReply) -> datetime:
+    """When an answer was given, by the clock of whoever gave it: what it says of other times is measured by that."""
+    date = date_of(reply.headers)
+    return datetime.now(UTC) if date is None else datetime.fromtimestamp(date, UTC)
 
 
 def _payload(reply: HttpReply) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .credentials import LENT_OVER, Credentials, Refresh, signed_out_error
 from .listeners import Listeners
 from .outbox import Outbox
 from .project_state import ProjectState
+from .service_clock import ServiceClock, clock_at, clock_at_issue
 
 CONNECTION = "connection"
 """The topic of whoever waits for news, which come over the connection of somebody who is signed in."""
@@ -28,6 +29,7 @@ class SessionState(ABC):
     account: AccountState
     credentials: Credentials
     session: int
+    service_clock: ServiceClock | None
     projects: dict[str, ProjectState]
     auth_listeners: Listeners
 
@@ -43,6 +45,36 @@ class SessionState(ABC):
     def wall(self, now: float) -> float:
         """The time of day at `now`, in seconds since 1970."""
         return now + self.out.epoch
+
+    def service_time(self, now: float) -> float:
+        """The service's time of day at `now`, by which credentials expire: as late as it may be."""
+        clock, wall = self._service_clock, self.wall(now)
+        return wall if clock is None else clock.latest(now, wall)
+
+    def service_time_at_least(self, now: float) -> float:
+        """The same, as early as it may be: what ends a session must be certain."""
+        clock, wall = self._service_clock, self.wall(now)
+        return wall if clock is None else clock.earliest(now, wall)
+
+    def authenticated(self, monotonic: float, wall: float) -> bool:
+        """Whether somebody is signed in; may be asked in any thread."""
+        clock = self._service_clock
+        return self.credentials.authenticated(wall if clock is None else clock.earliest(monotonic, wall))
+
+    @property
+    def _service_clock(self) -> ServiceClock | None:
+        return self.credentials.issue_clock or self.service_clock
+
+    def service_said(self, date: float | None, now: float) -> None:
+        """An answer of the service says when it was given."""
+        if date is not None:
+            self.service_clock = clock_at(date, now, self.wall(now))
+
+    def use_issued(self, token: str, refresh_token: str, now: float) -> bool:
+        """Take a pair that was issued just now; False when it is the one there is."""
+        wall = self.wall(now)
+        said = None if self.service_clock is None else self.service_clock.latest(now, wall)
+        return self.credentials.use_tokens(token, refresh_token, clock_at_issue(token, said, now, wall))
 
     @property
     def signed_in(self) -> bool:
@@ -115,6 +147,7 @@ class SessionState(ABC):
         token works once, and stays with the parent, as do its listeners.
         """
         self.credentials.go_on_from(before.credentials, forked=forked)
+        self.service_clock = before.service_clock
         if not forked:
             self.auth_listeners = before.auth_listeners
 
@@ -123,21 +156,21 @@ class SessionState(ABC):
 
         AuthenticationError when a token that was lent to this process is over.
         """
-        if self.credentials.lent_is_over(self.wall(now)):
+        if self.credentials.lent_is_over(self.service_time_at_least(now)):
             self.sign_out(lost=True)
             raise AuthenticationError(LENT_OVER, status=401)
-        if not self.credentials.wants_refresh(self.wall(now)):
+        if not self.credentials.wants_refresh(self.service_time(now)):
             return None
         refresh, new = self.credentials.begin_refresh()
         if new:
             self.out.begin(chores.RefreshTokens(refresh))
         return refresh
 
-    def refreshed(self, refresh: Refresh, token: str, refresh_token: str) -> None:
+    def refreshed(self, refresh: Refresh, token: str, refresh_token: str, now: float) -> None:
         """The new pair is there; it is of no use when somebody else has signed in meanwhile."""
         refresh.finished = True
         self.out.wake(refresh)
-        if refresh.turn == self.credentials.turn and self.credentials.use_tokens(token, refresh_token):
+        if refresh.turn == self.credentials.turn and self.use_issued(token, refresh_token, now):
             self.out.tell(self.auth_listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:

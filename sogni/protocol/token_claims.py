@@ -31,15 +31,26 @@ def is_token(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and is_sendable(value) and claims_of(value) is not None
 
 
+def issued_at(token: str) -> float | None:
+    """When a token was issued, in seconds since 1970, when it says so."""
+    return _seconds((claims_of(token) or {}).get("iat"))
+
+
+def expires_at(token: str) -> float | None:
+    """When a token expires, when it says so."""
+    return _seconds((claims_of(token) or {}).get("exp"))
+
+
+def _seconds(claim: Any) -> float | None:
+    return claim if type(claim) in (int, float) and not math.isnan(claim) else None
+
+
 def is_fresh(token: str | None, now: float) -> bool:
     """Whether a token can be used at `now`, in seconds since 1970; one that names no end can."""
-    claims = claims_of(token) if token else None
-    if claims is None:
+    if not token or claims_of(token) is None:
         return False
-    end = claims.get("exp")
-    if isinstance(end, bool) or not isinstance(end, int | float) or math.isnan(end):
-        return True
-    return end > now
+    end = expires_at(token)
+    return end is None or end > now
 
 
 def address_of(token: str | None) -> str | None:

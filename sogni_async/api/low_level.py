@@ -82,7 +82,7 @@ class AuthState(Listening):
     @property
     def is_authenticated(self) -> bool:
         """Whether there are credentials the service has not refused."""
-        return bool(self._engine.state.credentials.authenticated(time.time()))
+        return bool(self._engine.state.authenticated(time.monotonic(), time.time()))
 
     def backup(self) -> str | TokenPair | None:
         """The credentials, to go on with later or elsewhere: the API key, a `TokenPair`, or None.

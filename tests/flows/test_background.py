@@ -80,7 +80,7 @@ DYING = [
     (chores.LookUp((PROJECT,), 0), [(RECORD, DIES)]),
     (chores.Resend(PROJECT), [("until the next connection (connect, 60 s)", DIES)]),
     (chores.CheckLiveness(PROJECT), [(ACTIVE, DIES)]),
-    (chores.GiveUp(PROJECT, "too long"), [("frame jobError", DIES)]),
+    (chores.CheckOverrun(PROJECT, JOB), [(ACTIVE, DIES)]),
     (chores.Poll(PROJECT), POLLED),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from sogni.flows.requests import request
 from sogni.flows.signing_in import authenticate, check_auth, create_account, login, logout, set_tokens, wallet_of
 from sogni.models.session import TokenPair
 from sogni.protocol import chores
-from sogni.protocol.http import get
+from sogni.protocol.http import HttpCall, HttpReply, get
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.wallet import derive
 from tests.flows.play import NOW, Stage, ok, refused
@@ -317,8 +319,40 @@ def test_a_new_token_that_seems_to_be_over_is_used_all_the_same() -> None:
     stage = signed_in(STALE)
     another = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
     assert stage.play(have_fresh(), another) == stage.state.credentials.turn
+    # Nor is it exchanged before the next request.
+    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    stage.passes(61)
     same = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
     assert stage.play(have_fresh(), same) == stage.state.credentials.turn
+
+
+DAY = 24 * 3600.0
+
+
+@pytest.mark.parametrize("wrong", [DAY, -DAY])
+def test_expiry_is_judged_by_the_date_of_an_answer(wrong: float) -> None:
+    """The client's clock says `NOW`; the service says something else."""
+    stage = stage_of()
+    stage.state.credentials.use_tokens(token(NOW + wrong + 100), token(NOW + 2 * DAY))
+    stage.state.service_said(NOW + wrong, stage.now)
+    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    stage.passes(101)
+    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.credentials.turn
+
+
+def test_every_answer_says_what_time_it_is() -> None:
+    stage = signed_in(token(NOW - DAY + 100))
+    dated = HttpReply(status=200, headers={"date": format_datetime(datetime.fromtimestamp(NOW - DAY, UTC))})
+    stage.play(request(HttpCall(method="GET", path="/v1/free", anonymous=True)), ("GET rest/v1/free", dated))
+    assert stage.play(have_fresh()) == stage.state.credentials.turn
+
+
+def test_a_session_is_over_only_when_every_clock_says_so() -> None:
+    stage = signed_in(STALE)
+    stage.state.service_said(stage.now, stage.now)
+    stage.state.out.epoch += 400 * DAY  # the clock was set
+    assert stage.state.authenticated(stage.now, stage.now + 400 * DAY)
+    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.credentials.turn
 
 
 def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:

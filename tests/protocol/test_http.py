@@ -315,3 +315,10 @@ def test_any_refusal_keeps_its_status(status: int, body: bytes) -> None:
     error = error_of(CALL, reply(status, body))
     assert isinstance(error, ApiError)
     assert error.status == status
+
+
+def test_a_date_to_wait_for_is_measured_from_the_date_of_the_answer() -> None:
+    headers = {"retry-after": "Thu, 01 Jan 2099 00:00:07 GMT", "date": "Thu, 01 Jan 2099 00:00:00 GMT"}
+    error = error_of(get("/x"), HttpReply(status=503, headers=headers))
+    assert isinstance(error, ApiError)
+    assert error.retry_after == 7
