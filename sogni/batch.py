@@ -63,6 +63,7 @@ class Batch:
         *,
         directory: Path,
         name: str = DEFAULT,
+        overwrite: bool = False,
         concurrency: int = 8,
         max_cost: Any = None,
     ) -> None:
@@ -71,7 +72,7 @@ class Batch:
         self._client = client
         self._journal = journal
         self._requests = requests
-        self._directory, self._name = directory, name
+        self._directory, self._name, self._overwrite = directory, name, overwrite
         self._concurrency = concurrency
         self._budget = Budget(max_cost)
         self._waiting: deque[BatchRequest] = deque()
@@ -179,7 +180,7 @@ class Batch:
             error = failure
         if project.status == "completed":
             try:
-                files = project.save(self._directory, name=self._name)
+                files = project.save(self._directory, name=self._name, overwrite=self._overwrite)
             except SogniError as failure:
                 error = failure
             else:

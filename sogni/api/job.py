@@ -94,13 +94,14 @@ class Job(JobView):
         """
         return self._host().run(transfers.result_data(self._state))  # type: ignore[no-any-return]
 
-    def save(self, path: str | PathLike[str]) -> Path:
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the result to a file and return its path; streamed, and there only when complete.
 
-        A path without a suffix gets that of the content. Raises `JobError`, `ApiError`,
-        `SogniConnectionError`, `OSError`.
+        A path without a suffix gets that of the content. An existing file with other content is kept: the new one gets
+        a number (`cat-1.png`), unless `overwrite` is true. Raises `JobError`, `ApiError`, `SogniConnectionError`,
+        `ValidationError`, `OSError`.
         """
-        return self._host().run(transfers.save_result(self._state, exact_path(path)))  # type: ignore[no-any-return]
+        return self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))  # type: ignore[no-any-return]
 
     def open(self) -> BinaryIO:
         """A readable file object over the result, streamed from the service; close it when done.

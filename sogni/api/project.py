@@ -109,11 +109,12 @@ class Project(ProjectView):
     def _repr_html_(self) -> str:
         return project_html(self)
 
-    def save(self, directory: str | PathLike[str], *, name: str = DEFAULT) -> list[Path]:
+    def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:
         """Download every result into a directory and return the paths in job order.
 
         `name` is a pattern with `{project_id}`, `{index}`, `{job_id}` and `{seed}`; the suffix fits
-        the content. Files are streamed, and there only when complete. Raises what `Job.save` raises.
+        the content. Files are streamed, and appear only when complete. An existing file with other content is
+        kept: the new one gets a number (`cat-1.png`), unless `overwrite` is true. Raises what `Job.save` raises.
         """
         jobs = self._state.job_list()
-        return self._host().run(transfers.save_project(jobs, paths_in(directory, name)))  # type: ignore[no-any-return]
+        return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))  # type: ignore[no-any-return]

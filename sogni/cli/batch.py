@@ -76,6 +76,7 @@ def batch(
             notes,
             directory=target.directory,
             name=target.name,
+            overwrite=target.overwrite,
             concurrency=concurrency,
             max_cost=max_cost,
         )

@@ -125,7 +125,7 @@ def _wait(project: Project, deadline: Deadline) -> None:
 def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:
     """Save the results there are; after an error, what cannot be saved is no further one."""
     try:
-        return project.save(target.directory, name=target.name)
+        return project.save(target.directory, name=target.name, overwrite=target.overwrite)
     except (SogniError, OSError) as failure:
         if error is not None:
             return []

@@ -20,19 +20,26 @@ from ..protocol.file_names import DEFAULT, check_name
 
 @frozen(kw_only=True)
 class Target:
-    """A directory, and a pattern for the names in it."""
+    """A directory, a pattern for the names in it, and whether files that are there are replaced."""
 
     directory: Path
     name: str
+    overwrite: bool = False
+
+
+OVERWRITING = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there; by default new ones get a number."
+)
 
 
 def saving(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of this module; it gets them as `target`."""
 
     @wraps(function)
-    def command(*args: Any, output_dir: Path, name: str, **given: Any) -> Any:
+    def command(*args: Any, output_dir: Path, name: str, overwrite: bool, **given: Any) -> Any:
         check_directory(output_dir)
-        return function(*args, target=Target(directory=output_dir, name=check_name(name)), **given)
+        target = Target(directory=output_dir, name=check_name(name), overwrite=overwrite)
+        return function(*args, target=target, **given)
 
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -55,6 +62,7 @@ _OPTIONS = (
         metavar="PATTERN",
         help="File names without suffix; also {job_id}, {seed}.",
     ),
+    OVERWRITING,
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from ..machine.plan_files import file_findings
 from ..models.converter import to_dict
@@ -15,7 +17,7 @@ from .access import JSON, Access, accessing
 from .commands import Command, Group
 from .ending import USAGE
 from .output import print_json, print_paths, print_table
-from .target import check_directory
+from .target import OVERWRITING, check_directory
 from .watching import begun, refuse_failure, watch
 from .workflow_options import check_media, plan_or_template, read_inputs, read_seeds, upload_media
 
@@ -25,13 +27,36 @@ if TYPE_CHECKING:
 _ID = click.argument("workflow_id", metavar="ID")
 _WATCH = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends or waits for you.")
 _TIMEOUT = click.option("--timeout", type=float, metavar="SECONDS", help="Stop watching after this long.")
-_OUTPUT = click.option(
-    "-o",
-    "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIRECTORY",
-    help="Save what it made there, once it has ended.",
-)
+
+
+@frozen(kw_only=True)
+class _Output:
+    """The directory for what a workflow makes, and whether files that are there are replaced."""
+
+    directory: Path
+    overwrite: bool
+
+    def save(self, client: SogniClient, workflow_id: str) -> list[Path]:
+        return list(client.workflows.save_artifacts(workflow_id, self.directory, overwrite=self.overwrite))
+
+
+def _saving_to(default: Path | None, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command `--output-dir` and `--overwrite`; it gets them as `output`, None without a directory."""
+
+    def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(*args: Any, output_dir: Path | None, overwrite: bool, **given: Any) -> Any:
+            output = None if output_dir is None else _Output(directory=output_dir, overwrite=overwrite)
+            return function(*args, output=output, **given)
+
+        kind = click.Path(file_okay=False, path_type=Path)
+        option = click.option("-o", "--output-dir", type=kind, default=default, metavar="DIRECTORY", help=help)
+        return option(OVERWRITING(command))
+
+    return decorator
+
+
+_OUTPUT = _saving_to(None, "Save what it made there, once it has ended.")
 _TOKEN = click.option("--token", "token_type", type=click.Choice(("spark", "sogni")), help="The token that pays.")
 _BILLING = click.option(
     "--billing-mode", type=click.Choice(("auto", "subscription", "tokens")), help="What pays for it."
@@ -69,18 +94,18 @@ def start(
     ask_cost: bool,
     watching: bool,
     timeout: float | None,
-    output_dir: Path | None,
+    output: _Output | None,
     **options: Any,
 ) -> None:
     """Start PLAN: a file in YAML or JSON, or the id of a template."""
     check_media(media)
     given = plan_or_template(plan, read_inputs(inputs), media, strict=strict)
-    _check_output(output_dir, watching=watching)
+    _check_output(output, watching=watching)
     with access.client(timeout) as client:
         given["media_references"] = upload_media(client, media) or None
         given["confirm_cost"] = False if ask_cost else None
         record = begun(lambda: client.workflows.start(**given, **options))
-        _go_on(client, access, record, timeout, output_dir, watching=watching)
+        _go_on(client, access, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
@@ -103,11 +128,11 @@ def check(plan: str, local: bool, as_json: bool) -> None:
 @_TIMEOUT
 @_OUTPUT
 @accessing
-def follow(access: Access, workflow_id: str, timeout: float | None, output_dir: Path | None) -> None:
+def follow(access: Access, workflow_id: str, timeout: float | None, output: _Output | None) -> None:
     """Follow a workflow until it ends or waits for you."""
-    _check_output(output_dir, watching=True)
+    _check_output(output, watching=True)
     with access.client(timeout) as client:
-        _watched(client, access, workflow_id, timeout, output_dir)
+        _watched(client, access, workflow_id, timeout, output)
 
 
 @workflow.command("list", cls=Command)
@@ -139,20 +164,13 @@ def get(access: Access, workflow_id: str) -> None:
 
 @workflow.command(cls=Command)
 @_ID
-@click.option(
-    "-o",
-    "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIRECTORY",
-    help="Where to save; the current directory by default.",
-)
+@_saving_to(Path(), "Where to save; the current directory by default.")
 @accessing
-def save(access: Access, workflow_id: str, output_dir: Path) -> None:
+def save(access: Access, workflow_id: str, output: _Output) -> None:
     """Save what a workflow made."""
-    check_directory(output_dir)
+    check_directory(output.directory)
     with access.client() as client:
-        paths = list(client.workflows.save_artifacts(workflow_id, output_dir))
+        paths = output.save(client, workflow_id)
     if access.as_json:
         print_json({"workflowId": workflow_id, "files": [str(path) for path in paths]})
     else:
@@ -181,14 +199,14 @@ def resume(
     workflow_id: str,
     watching: bool,
     timeout: float | None,
-    output_dir: Path | None,
+    output: _Output | None,
     **options: Any,
 ) -> None:
     """Let a workflow go on that waits for you; approves its cost if that is what it waits for."""
-    _check_output(output_dir, watching=watching)
+    _check_output(output, watching=watching)
     with access.client(timeout) as client:
         record = begun(lambda: client.workflows.resume(workflow_id, **options).workflow)
-        _go_on(client, access, record, timeout, output_dir, watching=watching)
+        _go_on(client, access, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
@@ -207,25 +225,25 @@ def reseed(
     seeds: tuple[str, ...],
     watching: bool,
     timeout: float | None,
-    output_dir: Path | None,
+    output: _Output | None,
     **options: Any,
 ) -> None:
     """Start another take of a workflow that has ended, with other seeds."""
     overrides = read_seeds(seeds) or None
-    _check_output(output_dir, watching=watching)
+    _check_output(output, watching=watching)
     with access.client(timeout) as client:
         record = begun(lambda: client.workflows.reseed(workflow_id, seed_overrides=overrides, **options).workflow)
-        _go_on(client, access, record, timeout, output_dir, watching=watching)
+        _go_on(client, access, record, timeout, output, watching=watching)
 
 
 # -- what the commands have in common
 
 
-def _check_output(output_dir: Path | None, *, watching: bool) -> None:
-    if output_dir is not None:
+def _check_output(output: _Output | None, *, watching: bool) -> None:
+    if output is not None:
         if not watching:
             raise click.UsageError("--output-dir needs --watch; 'sogni workflow save' saves later")
-        check_directory(output_dir)
+        check_directory(output.directory)
 
 
 def _go_on(
@@ -233,27 +251,27 @@ def _go_on(
     access: Access,
     record: WorkflowRecord,
     timeout: float | None,
-    output_dir: Path | None,
+    output: _Output | None,
     *,
     watching: bool,
 ) -> None:
     if watching:
-        _watched(client, access, record.workflow_id, timeout, output_dir)
+        _watched(client, access, record.workflow_id, timeout, output)
     else:
         _print_state(access, record)
 
 
 def _watched(
-    client: SogniClient, access: Access, workflow_id: str, timeout: float | None, output_dir: Path | None
+    client: SogniClient, access: Access, workflow_id: str, timeout: float | None, output: _Output | None
 ) -> None:
     """Follow a workflow, and print what it made: files when they are saved, else addresses."""
     record = watch(client, workflow_id, timeout, quiet=access.as_json)
     paths: list[Path] = []
-    if output_dir is not None and record.ended:
-        paths = list(client.workflows.save_artifacts(workflow_id, output_dir))
+    if output is not None and record.ended:
+        paths = output.save(client, workflow_id)
     if access.as_json:
-        print_json(_with_files(record, paths if output_dir is not None else None))
-    elif output_dir is not None:
+        print_json(_with_files(record, paths if output is not None else None))
+    elif output is not None:
         print_paths(paths)
     else:
         print_table(("artifact", "type", "address"), _artifacts(record))

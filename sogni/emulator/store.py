@@ -76,13 +76,15 @@ class Store:
     def _restore(self) -> None:
         """Know the kept files again, and remove those that were never finished."""
         for project, item, role, name, content_type, created in self.archive.files():
-            if (self.directory / name).exists():
+            if _is_ours(name) and (self.directory / name).is_file():
                 self._files[Key(project, item, role)] = StoredFile(self.directory / name, content_type, created)
         known = {stored.path for stored in self._files.values()}
         for path in self.directory.iterdir():
+            if not _is_ours(path.name):
+                continue  # somebody else's: the directory may hold more than what an emulator keeps
             if path not in known:
                 path.unlink()
-            elif path.name.isdecimal():
+            else:
                 self._count = max(self._count, int(path.name))
 
     def close(self) -> None:
@@ -156,3 +158,8 @@ class Store:
             if self._files[key].created > oldest:
                 return
             self.drop(key)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a name is one that `new_path` gives."""
+    return name.isascii() and name.isdecimal() and len(name) >= 8

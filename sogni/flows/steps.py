@@ -67,6 +67,8 @@ class Download:
     call: HttpCall
     path_for: Callable[[str], Path]
     """The path for a file suffix (with its dot) that fits the content."""
+    overwrite: bool = False
+    """Whether the file takes the place of another one with its name, instead of getting a number."""
 
 
 @frozen
@@ -241,9 +243,9 @@ def upload(call: HttpCall, source: Any) -> Flow[HttpReply]:
     return reply
 
 
-def download(call: HttpCall, path_for: Callable[[str], Path]) -> Flow[Path | HttpReply]:
+def download(call: HttpCall, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path | HttpReply]:
     """Write an answer to a file."""
-    outcome: Path | HttpReply = yield Download(call, path_for)
+    outcome: Path | HttpReply = yield Download(call, path_for, overwrite)
     return outcome
 
 

@@ -124,9 +124,9 @@ def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
     return reply.body if reply.ok else reply
 
 
-def save_result(job: JobState, path_for: Callable[[str], Path]) -> Flow[Path]:
+def save_result(job: JobState, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path]:
     """Write a result to a file. JobError, ApiError, SogniConnectionError, OSError."""
-    return (yield from _fetched(job, lambda call: download(call, path_for)))
+    return (yield from _fetched(job, lambda call: download(call, path_for, overwrite=overwrite)))
 
 
 def open_result(job: JobState) -> Flow[Any]:
@@ -139,10 +139,13 @@ def storage_call(url: str) -> HttpCall:
     return HttpCall(method="GET", path=url, host="storage", repeatable=True)
 
 
-def save_project(jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]]) -> Flow[list[Path]]:
+def save_project(
+    jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]], *, overwrite: bool = False
+) -> Flow[list[Path]]:
     """Write every result there is, several at once, in job order."""
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
-    return (yield from together([save_result(job, path_for(place, job)) for place, job in indexed]))
+    flows = [save_result(job, path_for(place, job), overwrite=overwrite) for place, job in indexed]
+    return (yield from together(flows))
 
 
 def save_addresses(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:

@@ -121,25 +121,28 @@ def wait_for_workflow(workflow_id: str, timeout: float | None) -> Flow[WorkflowR
 
 
 def save_artifacts(
-    workflow_id: str, path_for: Callable[[int, WorkflowArtifact], Callable[[str], Path]]
+    workflow_id: str,
+    path_for: Callable[[int, WorkflowArtifact], Callable[[str], Path]],
+    *,
+    overwrite: bool = False,
 ) -> Flow[list[Path]]:
     """Write every file a workflow made, several at once, in the order of its artifacts."""
     record = yield from get_workflow(workflow_id)
     made = [(place, artifact) for place, artifact in enumerate(record.artifacts) if artifact.url]
-    flows = [_save(workflow_id, place, artifact.url or "", path_for(place, artifact)) for place, artifact in made]
+    flows = [_save(workflow_id, place, it.url or "", path_for(place, it), overwrite) for place, it in made]
     return (yield from together(flows))
 
 
-def _save(workflow_id: str, place: int, url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+def _save(workflow_id: str, place: int, url: str, path_for: Callable[[str], Path], overwrite: bool) -> Flow[Path]:
     call = storage_call(url)
-    outcome: Path | HttpReply = yield from repeated(call, lambda: download(call, path_for))
+    outcome: Path | HttpReply = yield from repeated(call, lambda: download(call, path_for, overwrite=overwrite))
     if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
         # A signed address is short-lived; the record holds a fresh one.
         artifacts = (yield from get_workflow(workflow_id)).artifacts
         renewed = artifacts[place].url if place < len(artifacts) else None
         if renewed and renewed != url:
             call = storage_call(renewed)
-            outcome = yield from repeated(call, lambda: download(call, path_for))
+            outcome = yield from repeated(call, lambda: download(call, path_for, overwrite=overwrite))
     if isinstance(outcome, HttpReply):
         raise error_of(call, outcome)
     return outcome

@@ -13,22 +13,15 @@ from typing import Any
 
 from ..errors import ValidationError
 from ..models.chat import ImagePart
+from .part_files import write_file
 from .vision import image_part
 
 
 def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Path:
     """Write a conversation; an existing file is replaced. OSError."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-        # A lone surrogate, as models write when half an emoji is cut off, becomes the escape that JSON has for it.
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    # A lone surrogate, as models write when half an emoji is cut off, becomes the escape that JSON has for it.
+    return write_file(Path(path), text.encode("utf-8", "backslashreplace"))
 
 
 def read_conversation(path: str | os.PathLike[str]) -> Any:

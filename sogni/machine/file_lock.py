@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["lock", "unlock"]
+__all__ = ["hold", "lock", "try_lock", "unlock"]
 
 
 def lock(path: Path) -> int | None:
@@ -19,7 +19,7 @@ def lock(path: Path) -> int | None:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # not inherited (PEP 446)
     try:
-        if _try_lock(descriptor):
+        if try_lock(descriptor):
             _check_lock(path)
             return descriptor
     except BaseException:
@@ -29,11 +29,19 @@ def lock(path: Path) -> int | None:
     return None
 
 
+def hold(descriptor: int, path: Path) -> bool:
+    """Lock an open file; False when it is locked, or is no longer the one at its path. OSError as above."""
+    if not try_lock(descriptor):
+        return False
+    _check_lock(path)
+    return os.path.samestat(os.stat(path), os.fstat(descriptor))
+
+
 def _check_lock(path: Path) -> None:
     # Some network and user-space file systems grant every lock; two clients would throw each other out.
     second = os.open(path, os.O_RDWR)
     try:
-        if _try_lock(second):
+        if try_lock(second):
             raise OSError(f"locks do not work in {path.parent}")
     finally:
         os.close(second)
@@ -43,7 +51,8 @@ def _check_lock(path: Path) -> None:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file; False when another open file has the lock."""
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -57,7 +66,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file; False when another open file has the lock."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from attrs import evolve
 
@@ -18,6 +17,7 @@ from ..errors import ValidationError
 from ..models.converter import read, to_dict, wire_form
 from ..models.workflow_plans import PlanFinding, WorkflowInput
 from ..protocol.plan_check import plan_findings, refuse
+from .part_files import write_file
 from .plan_json import json_text, parse_json
 from .plan_yaml import parse_yaml, yaml_text
 
@@ -79,15 +79,8 @@ def save_plan(plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
     wire = wire_form(WorkflowInput, plan)
     refuse([it for it in plan_findings(wire, whole=False) if it.rule in ("type", "json")])
     text = write(to_dict(wire))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    place = file.with_name(f".{uuid4().hex}.part")
-    try:
-        # In JSON a lone surrogate becomes its escape; PyYAML has escaped it already.
-        place.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(place, file)
-    finally:
-        place.unlink(missing_ok=True)
-    return file
+    # In JSON a lone surrogate becomes its escape; PyYAML has escaped it already.
+    return write_file(file, text.encode("utf-8", "backslashreplace"))
 
 
 def _chosen(file: Path, by_suffix: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:

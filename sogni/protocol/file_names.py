@@ -1,7 +1,12 @@
-"""Names of saved results: decides what `Project.save(name=…)` means."""
+"""Names of saved results: what `Project.save(name=…)` means, and what becomes of names that the service sends.
+
+Ids and other names come from the service, workers and models. In a file name they never lead out of the directory, on
+any platform: only letters, digits, `.`, `_` and `-` of them are used, and the device names of Windows are avoided.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -12,6 +17,29 @@ from .job_state import JobState
 
 FIELDS = ("project_id", "index", "job_id", "seed")
 DEFAULT = "{project_id}-{index}"
+LONGEST = 200
+"""Bytes of a name without its suffix; file systems take 255 with suffix and number."""
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """A name of the service as part of a file name."""
+    return _UNUSUAL.sub("_", text)[:100].strip(".") or "_"
+
+
+def portable(stem: str) -> str:
+    """A file name without suffix that is one on every platform."""
+    stem = shortened(_FORBIDDEN.sub("_", stem), LONGEST) or "_"
+    return f"_{stem}" if _DEVICE.match(stem) else stem
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text that takes at most so many bytes in UTF-8."""
+    encoded = text.encode("utf-8", "surrogateescape")
+    return text if len(encoded) <= longest else encoded[:longest].decode("utf-8", "ignore")
 
 
 def check_name(name: str) -> str:
@@ -24,11 +52,17 @@ def check_name(name: str) -> str:
     if unknown:
         raise _wrong(name, f"it has no {unknown[0]!r}")
     try:
-        name.format(project_id="", index=0, job_id="", seed=0)
+        filled = name.format(project_id="x", index=0, job_id="x", seed=0)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise _wrong(name, f"{type(error).__name__}: {error}") from error
     if not name or "/" in name or "\\" in name or name in (".", ".."):
         raise _wrong(name, "it must be a file name without a directory")
+    if any(_FORBIDDEN.search(literal) for literal, *_ in Formatter().parse(name)):
+        raise _wrong(name, 'a file name has no control characters and none of < > : " | ? *')
+    if _DEVICE.match(filled):
+        raise _wrong(name, "Windows keeps it for a device")
+    if len(filled.encode("utf-8", "replace")) > LONGEST:
+        raise _wrong(name, f"it is longer than {LONGEST} bytes")
     return name
 
 
@@ -51,18 +85,23 @@ def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobSta
     owners: dict[str, int] = {}
 
     def for_job(index: int, job: JobState) -> Callable[[str], Path]:
-        stem = name.format(
-            project_id=job.project.id, index=index, job_id=job.id, seed=0 if job.seed is None else job.seed
-        )
+        seed = 0 if job.seed is None else job.seed
+        filled = name.format(project_id=plain(job.project.id), index=index, job_id=plain(job.id), seed=seed)
+        stem = portable(filled)
         # Two results may have the same seed: neither may replace the other.
         alone = varies or index == 0
-        stem = stem if alone and owners.setdefault(stem, index) == index else f"{stem}-{index}"
+        key = stem.casefold()  # one file on many a platform
+        stem = stem if alone and owners.setdefault(key, index) == index else f"{stem}-{index}"
         return lambda suffix: Path(directory) / (stem + suffix)
 
     return for_job
 
 
 def exact_path(path: str | PathLike[str]) -> Callable[[str], Path]:
-    """The path itself; the suffix of the content is added only when it has none."""
+    """The path itself; the suffix of the content is added only when it has none. ValidationError for a directory."""
     given = Path(path)
+    if given.name in ("", "..") or "\0" in str(given):
+        raise ValidationError(
+            f"path must be that of a file, got {str(given)!r}", field="path", value=str(given), allowed="a file"
+        )
     return lambda suffix: given if given.suffix else given.with_name(given.name + suffix)

@@ -13,6 +13,7 @@ from ..models.chat import ChatCompletionResult
 from ..models.converter import to_dict
 from ..models.tools import ToolExecutionResult
 from .field_checks import refusal
+from .file_names import plain, portable
 from .tool_media import Made
 
 _KINDS = ("image", "video", "audio")
@@ -50,7 +51,7 @@ def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[li
     names: list[str] = []
     for one in results:
         for url in one.result_urls:
-            names.append(f"{one.tool_name}-{first + len(urls)}")
+            names.append(portable(f"{plain(one.tool_name)}-{first + len(urls)}"))
             urls.append(url)
     return urls, names
 

@@ -393,7 +393,7 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.WriteFrame: Engine._write_frame,
     steps.Upload: lambda engine, step: engine._limited(step.call, lambda http, call: http.upload(call, step.source)),
     steps.Download: lambda engine, step: engine._limited(
-        step.call, lambda http, call: http.download(call, step.path_for)
+        step.call, lambda http, call: http.download(call, step.path_for, overwrite=step.overwrite)
     ),
     steps.Spool: lambda engine, step: engine._limited(step.call, lambda http, call: http.spool(call, step.name)),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),

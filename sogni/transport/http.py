@@ -168,14 +168,14 @@ class Http:
                     raise body.error from None
                 raise
 
-    def download(self, call: HttpCall, path_for: PathFor) -> Any:
+    def download(self, call: HttpCall, path_for: PathFor, *, overwrite: bool = False) -> Any:
         """Write the body of an answer to a file; the reply instead when it is no success."""
         with self._session() as session:
             timeout = self._settings.timeouts.transfer
             with self._open(session, call, timeout) as response:
                 if not response.ok:
                     return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
-                with PartialFile(path_for) as file:
+                with PartialFile(path_for, overwrite=overwrite) as file:
                     for chunk in self._pieces(response, _chunks):
                         file.write(chunk)
                     return file.finish()

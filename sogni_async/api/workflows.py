@@ -144,13 +144,16 @@ class Workflows:
         """End a workflow; steps under way stop when they can."""
         return await self._engine.run(workflows.cancel_workflow(workflow_id))  # type: ignore[no-any-return]
 
-    async def save_artifacts(self, workflow_id: str, directory: str | PathLike[str]) -> Sequence[Path]:
+    async def save_artifacts(
+        self, workflow_id: str, directory: str | PathLike[str], *, overwrite: bool = False
+    ) -> Sequence[Path]:
         """Download everything a workflow made into a directory; returns the paths in the order of its artifacts.
 
         A file is named by workflow, place and id of the artifact, its suffix by its content; it appears under its
-        name only when it is complete.
+        name only when it is complete. An existing file with other content is kept: the new one gets a number,
+        unless `overwrite` is true.
         """
-        flow = workflows.save_artifacts(workflow_id, artifact_paths(directory, workflow_id))
+        flow = workflows.save_artifacts(workflow_id, artifact_paths(directory, workflow_id), overwrite=overwrite)
         return await self._engine.run(flow)  # type: ignore[no-any-return]
 
     async def upload(self, media: Any) -> MediaReference:

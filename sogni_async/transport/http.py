@@ -135,13 +135,13 @@ class Http:
             f"{route.host} took nothing of the upload for {timeout:g} seconds", phase="transfer", timeout=timeout
         )
 
-    async def download(self, call: HttpCall, path_for: PathFor) -> Any:
+    async def download(self, call: HttpCall, path_for: PathFor, *, overwrite: bool = False) -> Any:
         """Write the body of an answer to a file; the reply instead when it is no success."""
         route = Route(call, self._settings)
         async with self._open(call, route, self._settings.timeouts.transfer) as response:
             if not response.ok:
                 return _reply(route, response, await _beginning(response))
-            with PartialFile(path_for) as file:
+            with PartialFile(path_for, overwrite=overwrite) as file:
                 await _copy(response, file.write)
                 return file.finish()
 

@@ -31,6 +31,13 @@ def test_several_images_are_several_lines(sogni: Run) -> None:
     assert all(Path(line).stat().st_size for line in result.stdout.splitlines())
 
 
+def test_files_that_are_there_are_kept_unless_they_are_to_be_overwritten(sogni: Run) -> None:
+    runs = [("1",), ("2",), ("2",), ("3", "--overwrite")]
+    made = [sogni("image", "a lighthouse", "--name", "one", "--seed", *how).stdout.splitlines() for how in runs]
+    assert made == [["one.png"], ["one-1.png"], ["one-1.png"], ["one.png"]]
+    assert sorted(path.name for path in Path().glob("*.png")) == ["one-1.png", "one.png"]
+
+
 def test_json_is_the_project_and_its_files(sogni: Run) -> None:
     result = sogni("image", "ein Leuchtturm bei Föhn", "--json", "--seed", "7", "--name", "one")
     document = json.loads(result.stdout)

@@ -67,6 +67,15 @@ def test_records_templates_and_files_are_there_again(directory: Path) -> None:
         assert run(wire, still())["workflowId"] not in (before["workflowId"], keyed)
 
 
+def test_files_of_others_in_the_directory_are_kept(directory: Path) -> None:
+    files = directory / "files"
+    (files / "mine").mkdir(parents=True)
+    for name in ("notes.txt", "7", "00000042"):
+        (files / name).write_text("content")
+    with LocalSupernet(step_time=0, data=directory):
+        assert sorted(path.name for path in files.iterdir()) == ["7", "mine", "notes.txt"]
+
+
 def test_an_interrupted_step_is_paid_once(directory: Path) -> None:
     turn = takes("still", "sourceImageIndex", "image_index")
     orbit = step("orbit", "orbit_video", turn, angles=["back view"])

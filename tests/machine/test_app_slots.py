@@ -163,12 +163,12 @@ def test_locks_that_are_refused_mean_a_random_id(tmp_path: Path, monkeypatch: py
     def no_locks(descriptor: int) -> bool:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(file_lock, "_try_lock", no_locks)
+    monkeypatch.setattr(file_lock, "try_lock", no_locks)
     expect_random({}, tmp_path)
 
 
 def test_locks_that_lock_nothing_mean_a_random_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "_try_lock", lambda descriptor: True)
+    monkeypatch.setattr(file_lock, "try_lock", lambda descriptor: True)
     expect_random({}, tmp_path)
 
 

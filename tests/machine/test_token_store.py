@@ -112,7 +112,7 @@ def test_whoever_waits_for_the_store_gets_it(tmp_path: Path) -> None:
 
 
 def test_where_locks_do_not_work_a_program_goes_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "_try_lock", lambda _: True)
+    monkeypatch.setattr(file_lock, "try_lock", lambda _: True)
     store = TokenStore(tmp_path / "t.json")
     with store.locked(), store.locked(timeout=0):
         pass

@@ -569,3 +569,6 @@ def test_artifacts_have_sensible_names() -> None:
     assert named(0, WorkflowArtifact())(".png") == Path("out/wf_1-0.png")
     assert named(2, WorkflowArtifact(id="../a b"))(".mp4") == Path("out/wf_1-2-_a_b.mp4")
     assert named(0, WorkflowArtifact(id="..."))(".png") == Path("out/wf_1-0-_.png")
+    assert artifact_paths("out", "nul.x")(0, WorkflowArtifact())(".png") == Path("out/_nul.x-0.png")
+    longest = artifact_paths("out", "w" * 300)(11, WorkflowArtifact(id="a" * 300))(".png").name
+    assert longest == f"{'w' * 100}-11-{'a' * 96}.png"

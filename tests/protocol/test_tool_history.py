@@ -82,6 +82,8 @@ def test_media_of_tools_get_names() -> None:
     assert (results_of(image), results_of(ChatCompletionResult(job_id="j"))) == ([image], [])
     assert names_of([image, video]) == (["a", "b", "c"], ["generate_image-0", "generate_image-1", "generate_video-2"])
     assert names_of([video], 7) == (["c"], ["generate_video-7"])
+    odd = [ToolExecutionResult(tool_name=name, result_urls=["d"]) for name in ("../../x", "CON.", "c:\\d", "")]
+    assert names_of(odd)[1] == ["_.._x-0", "CON-1", "c_d-2", "_-3"]
     with pytest.raises(ValidationError, match="results must be a ToolExecutionResult"):
         results_of("https://x")
 

@@ -68,6 +68,13 @@ async def test_a_workflow_runs_and_what_it_made_is_saved(sdk: Sdk, client: Any, 
     saved = await sdk.call(client.workflows.save_artifacts, record.workflow_id, tmp_path)
     assert [path.suffix for path in saved] == [".png", ".mp4"]
     assert sorted(tmp_path.iterdir()) == sorted(saved)
+    picture, content = saved[0], saved[0].read_bytes()
+    picture.write_bytes(b"precious")
+    again = await sdk.call(client.workflows.save_artifacts, record.workflow_id, tmp_path)
+    assert [path.name for path in again] == [f"{picture.stem}-1.png", saved[1].name]
+    assert [picture.read_bytes(), again[0].read_bytes()] == [b"precious", content]
+    assert await sdk.call(client.workflows.save_artifacts, record.workflow_id, tmp_path, overwrite=True) == saved
+    assert picture.read_bytes() == content
     assert [it.workflow_id for it in await sdk.call(client.workflows.list, limit=5)] == [started.workflow_id]
 
 
