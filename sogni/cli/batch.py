@@ -12,6 +12,7 @@ import click
 
 from ..errors import SogniTimeoutError
 from ..machine.batch_journal import BatchJournal
+from ..protocol.batch_formats import refuse_other_formats
 from ..protocol.batch_requests import batch_requests
 from ..protocol.file_names import tells_projects_apart
 from .access import Access, accessing
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @imaging
 @saving
 @click.option(
@@ -58,14 +59,16 @@ def batch(
     """Generate what the lines of FILE ask for and print the paths of the files.
 
     A line is the prompt of an image, or a JSON object with the fields of a project ({"type": "video", ...}); empty
-    lines and those that begin with # are skipped. The options hold for all images; what a line says outranks them.
+    lines and those that begin with # are skipped. CSV, YAML and JSON documents are refused. The options hold for all images; what a line says outranks them.
 
     Run again, the same command goes on where it stopped: results that are there are not generated once more,
     projects that run are waited for, those that failed begin anew. Ctrl-C and --timeout cancel nothing.
     """
     if not tells_projects_apart(target.name):
         raise click.UsageError("--name: the files of many projects need {project_id} or {job_id} in their names")
-    requests = batch_requests(_lines(file), fields, common={"network": access.network})
+    lines = _lines(file)
+    refuse_other_formats(file, lines)
+    requests = batch_requests(lines, fields, common={"network": access.network})
     path = journal or target.directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
     with access.client(timeout) as client, BatchJournal(path, service=_service(access, client)) as notes:
         from ..batch import Batch

@@ -257,6 +257,24 @@ def test_what_cannot_be_meant_is_refused(
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("list.csv", "a fox\n", "FILE must hold a prompt or a JSON object (JSON Lines) on each line, got a file that ends"),
+        ("list.txt", '["a fox", "an owl"]\n', "looks like JSON"),
+        ("list.txt", "prompt,steps\na fox,4\n", "looks like CSV"),
+        ("-", "- a fox\n- an owl\n", "looks like YAML"),
+    ],
+)
+def test_other_formats_are_refused_before_anything_is_paid_for(
+    sogni: Sogni, supernet: LocalSupernet, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    result = sogni("batch", name, *MODEL, input=text)
+    assert (result.exit_code, result.stdout, supernet.requests) == (2, "", [])
+    assert said in result.stderr
+
+
 def test_two_at_once_do_not_do_the_same(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
