@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +75,26 @@ class Batch:
         self._concurrency = concurrency
         self._budget = Budget(max_cost)
         self._waiting: deque[BatchRequest] = deque()
+        self._sent: set[str] = set()
         self._left = self.total
         self._stopped: SogniError | None = None
 
     @property
     def uncollected(self) -> set[str]:
-        """The ids of projects that go on when it ends now: those that run, and one that is just being sent."""
+        """The ids of projects that go on when it ends now: those that run, and one that is just being sent.
+
+        The client may also track projects of other commands of this installation, which are none of these.
+        """
         tracked = self._client.projects.tracked_projects
-        return {it.id for it in self.running} | {it.id for it in tracked if not it.finished}
+        return {it.id for it in self.running} | {it.id for it in tracked if it.id in self._sent and not it.finished}
 
     def run(self, timeout: float | None = None) -> Iterator[BatchItem]:
         """Carry the requests out, and yield what became of each as soon as it is known.
 
         What one request cannot have is the `error` of its item. Raises ValidationError for media that cannot be used,
         before anything is sent; SogniTimeoutError after `timeout` seconds; and, when nothing more can begin (no
-        balance, `max_cost`, no connection), the error that says so, once the projects that run are over.
+        balance, `max_cost`, no connection), the error that says so, once the projects that run are over. OSError at
+        once when results or the journal cannot be written.
         """
         for item in self._items(Deadline(timeout), timeout):
             self._left -= 1
@@ -166,7 +170,11 @@ class Batch:
 
     def _create(self, request: BatchRequest) -> Flow[ProjectState]:
         yield from self._budget.spend(request.params)
-        announce = partial(self._journal.begins, request.key)
+
+        def announce(project_id: str) -> None:
+            self._journal.begins(request.key, project_id)
+            self._sent.add(project_id)
+
         return (yield from create_project(request.params, {}, announce=announce))
 
     def _settled(self, project: Project) -> BatchItem:
@@ -183,6 +191,10 @@ class Batch:
                 files = project.save(self._directory, name=self._name, overwrite=self._overwrite)
             except SogniError as failure:
                 error = failure
+            except OSError as failure:
+                failure.filename = failure.filename or str(self._directory)
+                failure.add_note(f"line {request.line}: project {project.id} is finished, its results are not saved")
+                raise
             else:
                 self._journal.saved(request.key, files)
         else:

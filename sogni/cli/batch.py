@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import SogniTimeoutError
+from ..errors import SogniError, SogniTimeoutError
 from ..machine.batch_journal import BatchJournal
 from ..protocol.batch_formats import refuse_other_formats
 from ..protocol.batch_requests import batch_requests
@@ -59,7 +59,8 @@ def batch(
     """Generate what the lines of FILE ask for and print the paths of the files.
 
     A line is the prompt of an image, or a JSON object with the fields of a project ({"type": "video", ...}); empty
-    lines and those that begin with # are skipped. CSV, YAML and JSON documents are refused. The options hold for all images; what a line says outranks them.
+    lines and those that begin with # are skipped; CSV, YAML and JSON documents are refused. The options hold for all
+    images; what a line says outranks them.
 
     Run again, the same command goes on where it stopped: results that are there are not generated once more,
     projects that run are waited for, those that failed begin anew. Ctrl-C and --timeout cancel nothing.
@@ -133,6 +134,11 @@ def _telling_what_goes_on(work: Batch, *, local: bool) -> Iterator[None]:
             raise
         words = error.message + _going_on(work, local)
         raise SogniTimeoutError(words, phase="total", timeout=error.timeout) from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        again = _going_on(work, local) or "; run the same command again to go on"
+        raise SogniError(f"{words_of(error)}{'' if local else again}") from error
 
 
 def _going_on(work: Batch, local: bool) -> str:

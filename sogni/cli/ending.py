@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ..errors import AuthenticationError, SogniError, SogniTimeoutError, ValidationError
-from .output import one_line
+from .output import naming_stdout, one_line
 
 DONE = 0
 FAILED = 1
@@ -106,10 +106,11 @@ def found_here(error: ValidationError) -> bool:
 
 def flush_stdout() -> None:
     """Write what is still held, so that what goes wrong is told by us and not by the interpreter's end."""
-    if sys.stdout is None or sys.stdout.closed:
+    if sys.stdout is None or getattr(sys.stdout, "closed", False):
         return
     try:
-        sys.stdout.flush()
+        with naming_stdout():
+            sys.stdout.flush()
     except OSError:
         give_up_stdout()
         raise

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def print_json(value: Any) -> None:
     text = json.dumps(to_dict(value), indent=2, ensure_ascii=False)
     text = _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     # A lone surrogate, as in a file name that is not UTF-8, becomes the escape that JSON has for it.
-    click.echo(text.encode("utf-8", "backslashreplace"))
+    _echo(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def print_paths(paths: Iterable[Path]) -> None:
@@ -46,12 +47,27 @@ def print_paths(paths: Iterable[Path]) -> None:
     """
     shown = escape_controls if on_terminal(sys.stdout) else str
     for path in paths:
-        click.echo(os.fsencode(shown(str(path))))
+        _echo(os.fsencode(shown(str(path))) + b"\n")
 
 
 def write(text: str, *, end: str = "\n") -> None:
     """Write a string, with its control characters as escapes."""
-    click.echo(escape_controls(text) + end, nl=False)
+    _echo(escape_controls(text) + end)
+
+
+def _echo(content: str | bytes) -> None:
+    with naming_stdout():
+        click.echo(content, nl=False)
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """Name standard output in what went wrong with it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def one_line(text: str) -> str:

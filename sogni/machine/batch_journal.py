@@ -6,9 +6,11 @@ is noted before it is sent: whoever goes on asks the service whether it is there
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +90,10 @@ class BatchJournal:
         self._descriptor, self._locked = held, True
 
     def _read(self) -> None:
-        *lines, torn = self.path.read_bytes().split(b"\n")
+        # A file system that loses power may leave zeros for what it had not written yet.
+        content = self.path.read_bytes().rstrip(b"\0")
+        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        *lines, torn = content.removeprefix(mark).split(b"\n")
         for number, line in enumerate(lines, 1):
             try:
                 self._apply(**json.loads(line))
@@ -97,8 +102,7 @@ class BatchJournal:
         if not (torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)):
             raise self._no_journal(len(lines) + 1)
         # The process was killed while it wrote the rest; nothing had been done yet.
-        whole = b"".join(line + b"\n" for line in lines)
-        os.ftruncate(self._descriptor, len(whole))
+        os.ftruncate(self._descriptor, len(mark) + sum(len(line) + 1 for line in lines))
         os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def _no_journal(self, number: int) -> ValidationError:
@@ -112,8 +116,17 @@ class BatchJournal:
 
     def _note(self, key: str, **what: Any) -> None:
         line = {"service": self._service, "request": key, **what}
-        self._apply(**line)
         text = json.dumps(line).encode() + b"\n"
-        while text:
-            text = text[os.write(self._descriptor, text) :]
-        os.fsync(self._descriptor)
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while text:
+                text = text[os.write(self._descriptor, text) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            # What was written of the line would spoil the next one.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, before)
+                os.lseek(self._descriptor, before, os.SEEK_SET)
+            error.filename = str(self.path)
+            raise
+        self._apply(**line)

@@ -1,7 +1,7 @@
 """Files that do not hold one request per line: CSV, YAML and JSON documents are refused, by suffix and by shape.
 
-Called by `sogni batch` before anything is sent. Taken line by line, such a file would be a list of odd prompts, and each
-of them would be paid for. When in doubt, a line is a prompt.
+Called by `sogni batch` before anything is sent. Taken line by line, such a file would be a list of odd prompts, each of
+which would be paid for. When in doubt, a line is a prompt.
 """
 
 from __future__ import annotations

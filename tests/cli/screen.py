@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pyte
+import pytest
+
+pyte = pytest.importorskip("pyte")
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

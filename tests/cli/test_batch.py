@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 from collections.abc import Callable
@@ -122,6 +123,54 @@ def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_
     supernet.resume_workers()
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0
     assert sorted(prompts(supernet)) == ["a fox", "an owl"]
+
+
+def test_interrupted_a_batch_counts_its_own_projects_only(start: Start, write: Any, supernet: LocalSupernet) -> None:
+    write("a fox", "an owl")
+    supernet.pause_workers()
+    other = start("image", "a hare", *MODEL)
+    supernet.wait_for(lambda: supernet.projects)
+    other.kill()
+    other.communicate(timeout=30)
+    process = start("batch", "list.txt", *MODEL)
+    supernet.wait_for(lambda: len(supernet.projects) == 3)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert stderr == "sogni: interrupted; 2 projects go on: run the same command again to collect them\n"
+
+
+def limit(size: int) -> Callable[[], None]:
+    """Let writing to a file fail at a size, as on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
+    sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox", "an owl")
+    process = start("batch", "list.txt", *MODEL, "-o", "out", "--concurrency", "1", preexec_fn=limit(2000))
+    stdout, stderr = process.communicate(timeout=30)
+    (project,) = supernet.projects
+    assert (process.returncode, stdout) == (1, "")
+    assert (
+        f"sogni: out: File too large (line 1: project {project['id']} is finished, its results are not saved); "
+        "run the same command again to go on\n"
+    ) in stderr
+    result = sogni("batch", "list.txt", *MODEL, "-o", "out")
+    assert (result.exit_code, len(pictures(tmp_path / "out")), len(requested(supernet))) == (0, 2, 2)
+
+
+def test_a_journal_that_cannot_be_written_stops_before_anything_is_paid_for(
+    sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write("a fox", "an owl")
+    process = start("batch", "list.txt", *MODEL, "-o", "out", preexec_fn=limit(100))
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, requested(supernet)) == (1, [])
+    words = "File too large; run the same command again to go on"
+    assert f"sogni: out/list.journal.jsonl: {words}\n" in stderr
+    result = sogni("batch", "list.txt", *MODEL, "-o", "out")
+    assert (result.exit_code, len(pictures(tmp_path / "out"))) == (0, 2)
 
 
 def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
@@ -260,7 +309,11 @@ def test_what_cannot_be_meant_is_refused(
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("list.csv", "a fox\n", "FILE must hold a prompt or a JSON object (JSON Lines) on each line, got a file that ends"),
+        (
+            "list.csv",
+            "a fox\n",
+            "FILE must hold a prompt or a JSON object (JSON Lines) on each line, got a file",
+        ),
         ("list.txt", '["a fox", "an owl"]\n', "looks like JSON"),
         ("list.txt", "prompt,steps\na fox,4\n", "looks like CSV"),
         ("-", "- a fox\n- an owl\n", "looks like YAML"),

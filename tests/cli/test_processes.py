@@ -88,7 +88,7 @@ def test_output_that_cannot_be_written_is_an_error(start: Start) -> None:
     with open("/dev/full", "w") as full:
         process = start("account", stdout=full)
         _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr) == (1, "sogni: No space left on device\n")
+    assert (process.returncode, stderr) == (1, "sogni: standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,60 @@ def test_a_line_may_be_torn_anywhere(path: Path, torn: bytes) -> None:
     with journal(path) as second:
         assert second["a"] == Entry(project="A")
     assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"serv'])
+def test_zeros_that_a_power_failure_left_had_no_consequence(path: Path, torn: bytes) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+    kept = path.read_bytes()
+    path.write_bytes(kept + torn + bytes(5000))
+    with journal(path) as second:
+        assert second["a"] == Entry(project="A")
+        assert path.read_bytes() == kept
+    path.write_bytes(bytes(64))
+    with journal(path) as empty:
+        assert empty["a"] == Entry()
+    assert not path.exists()
+
+
+def test_zeros_between_lines_are_no_journal(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(bytes(3) + b'{"service": "s", "request": "a"}\n')
+    with pytest.raises(ValidationError, match="line 1 cannot be read"), journal(path):
+        raise AssertionError
+
+
+def test_a_byte_order_mark_is_no_part_of_a_journal(path: Path) -> None:
+    with journal(path) as first:
+        first.begins("a", "A")
+    kept = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + kept)
+    with journal(path) as second:
+        assert second["a"] == Entry(project="A")
+        second.begins("b", "B")
+    with journal(path) as third:
+        assert (third["a"], third["b"]) == (Entry(project="A"), Entry(project="B"))
+
+
+def test_a_line_that_cannot_be_written_is_not_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+
+    def full(descriptor: int, text: bytes) -> int:
+        if len(text) > 20:
+            return write(descriptor, text[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with journal(path) as first:
+        first.begins("a", "A")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                first.begins("b", "B")
+        assert (caught.value.filename, first["b"]) == (str(path), Entry())
+        first.begins("c", "C")
+    with journal(path) as second:
+        assert [second[key].project for key in "abc"] == ["A", None, "C"]
 
 
 def test_two_batches_do_not_share_a_journal(path: Path) -> None:
