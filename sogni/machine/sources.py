@@ -15,13 +15,15 @@ import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 from weakref import WeakValueDictionary
 
 from ..errors import ValidationError
 from ..protocol.media_types import HEAD_SIZE
+from .pictures import plain
 
 ALLOWED = "a path, bytes, a binary file object, a PIL image or a finished Job"
 _IN_MEMORY = 1024 * 1024
@@ -143,9 +145,12 @@ def open_source(name: str, value: Any) -> MediaSource:
 
 
 def load_image_formats() -> None:
-    """Have Pillow import its formats now, not in the thread that first writes an image."""
+    """Have Pillow import its formats now, not in the thread that first converts or writes an image."""
     if (pillow := sys.modules.get("PIL.Image")) is not None:
         pillow.preinit()
+        for module in ("PIL.TiffImagePlugin", "PIL.ImageCms"):  # EXIF data, and LAB
+            with suppress(ImportError):
+                import_module(module)
 
 
 def _source(name: str, value: Any) -> MediaSource:
@@ -239,11 +244,19 @@ def _pieces(file: Any) -> Iterator[bytes]:
         place += len(piece)
 
 
+def _image_class() -> tuple[type[Any], ...]:
+    """The class of Pillow's images; nothing while Pillow is not in use."""
+    pillow = sys.modules.get("PIL.Image")
+    return () if pillow is None else (pillow.Image,)
+
+
 def _image_source(name: str, image: Any) -> MediaSource:
     buffer = io.BytesIO()
     try:
+        if isinstance(image, _image_class()):
+            image = plain(image)
         image.save(buffer, format="PNG")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
         raise ValidationError(
             f"{name}: the image cannot be written as PNG: {error}",
             field=name,

@@ -14,6 +14,7 @@ from ..models.chat import ImageAddress, ImagePart
 from ..protocol.field_checks import refusal
 from ..protocol.inline_media import checked, data_uri, decoded, is_data_uri, type_of
 from ..protocol.vision import LONGEST_SIDE, MOST_BYTES
+from .pictures import plain
 from .sources import open_source
 
 MISSING = "resize=True needs Pillow, which is not installed: pip install 'sogni[vision]'"
@@ -71,17 +72,17 @@ def _fitting(content: bytes) -> bytes:
 
 
 def _redrawn(content: bytes) -> bytes:
-    pillow, turning = _pillow()
+    pillow = _pillow()
     try:
-        picture = turning.exif_transpose(pillow.open(io.BytesIO(content)))
-        photo = picture.format == "JPEG" or content.startswith(b"\xff\xd8\xff")
+        with pillow.open(io.BytesIO(content)) as opened:
+            photo = opened.format in ("JPEG", "MPO")
+            picture = plain(opened).copy()
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         buffer = io.BytesIO()
         if photo:
-            picture.convert("RGB").save(buffer, format="JPEG", quality=90)
+            picture.save(buffer, format="JPEG", quality=90)
         else:
-            plain = picture if picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert("RGBA")
-            plain.save(buffer, format="PNG")
+            picture.save(buffer, format="PNG")
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
         # What Pillow says names our buffer, not the image.
         allowed = "an image that Pillow can read"
@@ -89,8 +90,8 @@ def _redrawn(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _pillow() -> tuple[Any, Any]:
+def _pillow() -> Any:
     try:
-        return import_module("PIL.Image"), import_module("PIL.ImageOps")
-    except ImportError:
-        raise ImportError(MISSING, name="PIL") from None
+        return import_module("PIL.Image")
+    except ImportError as error:
+        raise ImportError(MISSING) from error

@@ -105,7 +105,7 @@ def test_what_pillow_cannot_read_is_refused(given: bytes) -> None:
 
 def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     content = drawn(1025, 1)
-    monkeypatch.setitem(sys.modules, "PIL.ImageOps", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ImportError, match=r"sogni\[vision\]"):
         image_part(content, resize=True)
     assert media(image_part(drawn(1, 1), resize=True)).size == (1, 1)
