@@ -120,7 +120,12 @@ class Server:
 
     def start(self) -> State:
         """Start the thread and return the state once both listeners accept connections."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            if self._thread.ident is None:
+                self._loop.close()
+            raise
         try:
             return self._ready.result()
         except BaseException:

@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import ClientClosedError, SogniError
 from ..flows.steps import Flow, Pause, Step
 from ..protocol.failures import with_resources_named
+from .threads import DaemonThread
 
 logger = logging.getLogger("sogni")
 
@@ -44,6 +45,8 @@ class Chores:
         self._urgent: set[Flow[None]] = set()
         self._free = 0
         self._ended = False
+        self.stuck = False
+        """Whether work waits for a thread that could not be started; somebody has to call `retry`."""
 
     def begin(self, flow: Flow[None], *, urgent: bool = False) -> None:
         """Run a flow as soon as a thread is free; an urgent one gets one of its own when none is.
@@ -65,13 +68,21 @@ class Chores:
                 self._start_thread()
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name="sogni-background", daemon=True)
+        thread = DaemonThread(self._work, name="sogni-background")
         self._threads.add(thread)
         try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is ending and starts no more threads: work that nobody waits for is left.
-            self._threads.discard(thread)
+            self.stuck = not thread.start_if_possible()
+        finally:
+            if thread.called_off:
+                self._threads.discard(thread)
+
+    def retry(self) -> None:
+        """Start a thread for the work that waits for one."""
+        with self._changed:
+            if self.stuck:
+                self.stuck = False
+                if (self._ready or self._paused) and not self._ended:
+                    self._start_thread()
 
     def end(self) -> None:
         """Drop all work that has not begun. Never blocks, starts nothing, repeatable."""

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..protocol.outbox import Delivery
+from .threads import DaemonThread
 
 logger = logging.getLogger("sogni")
 
@@ -51,6 +52,8 @@ class Dispatcher:
         self._newest = _Newest()
         self._thread: threading.Thread | None = None
         self._ended = False
+        self.stuck = False
+        """Whether deliveries wait for a thread that could not be started; somebody has to call `retry`."""
 
     def put(self, delivery: Delivery) -> None:
         """Queue one delivery; newer progress takes the place of queued progress. Under the state lock."""
@@ -61,20 +64,22 @@ class Dispatcher:
             item = (delivery.listeners, delivery.event)
             if self._newest.put(item, delivery):
                 return
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=_deliver_all,
-                args=(self._queue, self._newest, self._present),
-                name="sogni-callbacks",
-                daemon=True,
-            )
-            try:
-                self._thread.start()
-            except RuntimeError:
-                # The interpreter is ending and starts no more threads: nobody is called any more.
-                self._thread, self._ended = None, True
-                return
         self._queue.put(item)
+        if self._thread is None:
+            self.retry()
+
+    def retry(self) -> None:
+        """Start the thread that could not be started. Under the state lock."""
+        self.stuck = False
+        if self._queue.empty():
+            return
+        thread = DaemonThread(_deliver_all, self._queue, self._newest, self._present, name="sogni-callbacks")
+        self._thread = thread
+        try:
+            self.stuck = not thread.start_if_possible()
+        finally:
+            if thread.called_off:
+                self._thread = None
 
     def end(self) -> None:
         """Take nothing more; the thread ends after what is queued. Never blocks, repeatable."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ..errors import SogniError, unchained
 from ..flows.steps import Change, Flow, Step, WriteFrame
 from ..protocol.failures import with_resources_named
+from .threads import DaemonThread
 
 R = TypeVar("R")
 
@@ -75,9 +76,10 @@ def drive_together(flows: Sequence[Flow[Any]], perform: Callable[[Step], Any]) -
     at once; the others stop at their next step, too.
     """
     race = _Race(list(flows), perform)
-    for _ in range(min(MOST_TOGETHER, len(race.flows))):
-        threading.Thread(target=race.work, name="sogni-transfer", daemon=True).start()
     try:
+        threads = (DaemonThread(race.work, name="sogni-transfer") for _ in race.flows[:MOST_TOGETHER])
+        if race.flows and not [thread for thread in threads if thread.start_if_possible()]:
+            race.work()
         race.finished.wait()
     finally:
         race.stopped = True

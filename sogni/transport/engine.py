@@ -28,6 +28,7 @@ from ..machine.sources import open_source
 from ..protocol.chores import Chore
 from ..protocol.client_state import SOCKET, ClientState
 from ..protocol.connection import Closed, ReaderMove
+from ..protocol.failures import with_resources_named
 from ..protocol.frames import encode_frame
 from ..protocol.http import HttpCall
 from ..redaction import install_filter
@@ -40,6 +41,7 @@ from .driving import drive, drive_together
 from .libraries import load_libraries
 from .pausing import jittered, pause
 from .shielding import shielded
+from .threads import RETRY_SECONDS, DaemonThread
 from .user_code import call_user_code
 from .waiting import Deadline, Waker, wait_turn
 
@@ -116,9 +118,24 @@ class Engine:
             try:
                 return function(self.state, self.state.at(time.monotonic(), time.time()))
             finally:
+                self._retry_threads()
                 begun = self._flush()
                 if begun:
                     self._begin_chores(begun)
+                if self._stuck:
+                    self._waker.set()
+
+    @property
+    def _stuck(self) -> bool:
+        """Whether callbacks or background work wait for a thread that could not be started."""
+        return self._chores.stuck or self._dispatcher.stuck
+
+    def _retry_threads(self) -> None:
+        """Start the threads that could not be started, the lock held."""
+        if self._chores.stuck:
+            self._chores.retry()
+        if self._dispatcher.stuck:
+            self._dispatcher.retry()
 
     def _flush(self) -> list[Chore]:
         """Wake and queue what the outbox holds, the lock held; returns the work to begin."""
@@ -161,7 +178,10 @@ class Engine:
                     return found
                 if deadline.over:
                     raise out_of_time(step)
-                wait_turn(signal, deadline.left())
+                left = deadline.left()
+                if self._stuck:
+                    left = RETRY_SECONDS if left is None else min(left, RETRY_SECONDS)
+                wait_turn(signal, left)
         finally:
             with self.lock:
                 for topic in topics:
@@ -187,8 +207,18 @@ class Engine:
         def wanted(state: ClientState, _: float) -> bool:
             return state.connect_wanted()
 
-        if self.changed(wanted):
-            self._start_reader()
+        def unattended() -> bool:
+            return self._reader is None and self.state.connection.phase == "connecting"
+
+        try:
+            # Unattended: another call was interrupted between wanting a connection and starting the reader.
+            if self.changed(wanted) or unattended():
+                self._start_reader()
+        except BaseException as error:
+            if unattended():
+                interrupted = SogniConnectionError("connecting was interrupted")
+                self.reader_failed(with_resources_named(error) if isinstance(error, Exception) else interrupted)
+            raise
 
     def _have_app_id(self) -> None:
         """Take an app id of this installation that no other open client has (transport §1)."""
@@ -211,11 +241,12 @@ class Engine:
                 return
             from .reader import read_loop
 
-            reader = threading.Thread(
-                target=read_loop, args=(weakref.ref(self), self._waker), name="sogni-reader", daemon=True
-            )
-            reader.start()
-            self._reader = reader
+            self._reader = reader = DaemonThread(read_loop, weakref.ref(self), self._waker, name="sogni-reader")
+            try:
+                reader.start()
+            finally:
+                if reader.called_off:
+                    self._reader = None
 
     def _limited(self, call: HttpCall, send: Callable[[Http, HttpCall], Any]) -> Any:
         """Send a call as soon as one of the client's connections is free."""
@@ -234,10 +265,12 @@ class Engine:
     def next_move(self) -> tuple[ReaderMove, float]:
         """What the reader is to do now, and until when."""
         with self.lock:
-            move, until = self.state.connection.next_move(time.monotonic())
+            self._retry_threads()
+            now = time.monotonic()
+            move, until = self.state.connection.next_move(now)
             if move != "read":
                 self._socket = None
-            return move, until
+            return move, min(until, now + RETRY_SECONDS) if self._stuck else until
 
     def reader_may_end(self) -> bool:
         """Whether the reader has nothing left to do; if so, it is forgotten in the same breath."""
@@ -328,6 +361,8 @@ class Engine:
         if self._http is not None:
             self._http.end_requests()
         self._chores.join(deadline.left() or 0.0)
+        with self.lock:
+            self._retry_threads()
         self._dispatcher.end()
         if not self._dispatcher.join(deadline.left() or 0.0):
             logger.warning("a callback is still running; the client was closed without waiting for it")

@@ -19,6 +19,7 @@ import urllib3
 
 from ..errors import SogniConnectionError, SogniTimeoutError
 from ..machine.causes import cause_of
+from .threads import DaemonThread
 from .waiting import Deadline, wait_turn
 
 _PIECE = 64 * 1024
@@ -41,8 +42,13 @@ class EventBody:
             self._socket.settimeout(None)
         self._finalizer = weakref.finalize(self, _end, self._inbox, self._socket)
         self._finalizer.atexit = False
-        arguments = (response, self._inbox, end, failed)
-        threading.Thread(target=_receive, args=arguments, name="sogni-events", daemon=True).start()
+        thread = DaemonThread(_receive, response, self._inbox, end, failed, name="sogni-events")
+        try:
+            thread.start()
+        finally:
+            if thread.called_off:
+                response.close()
+                end()
 
     def read(self, timeout: float | None) -> bytes:
         """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""

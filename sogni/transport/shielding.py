@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from .threads import DaemonThread
 from .waiting import wait_turn
 
 R = TypeVar("R")
@@ -25,13 +26,16 @@ def shielded(function: Callable[[], R]) -> R:
     if threading.current_thread() is not threading.main_thread():
         return function()
     call = _Call(function)
+    thread = DaemonThread(call.run, name="sogni-sender")
     try:
-        call.begin()
+        if not thread.start_if_possible():
+            call.run()
         while not call.ended.is_set():
             wait_turn(call.ended, None)
     except BaseException:
         # What is sent next must not overtake it.
-        call.ended.wait(GRACE_SECONDS)
+        if not thread.called_off:
+            call.ended.wait(GRACE_SECONDS)
         raise
     return call.outcome()
 
@@ -45,15 +49,7 @@ class _Call(Generic[R]):
         self._found: list[R] = []
         self._error: BaseException | None = None
 
-    def begin(self) -> None:
-        thread = threading.Thread(target=self._run, name="sogni-sender", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is ending and starts no more threads.
-            self._run()
-
-    def _run(self) -> None:
+    def run(self) -> None:
         try:
             self._found.append(self._function())
         except BaseException as error:

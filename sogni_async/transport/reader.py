@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
 from sogni.flows.refreshing import have_fresh
 from sogni.protocol.connection import ABNORMAL, NORMAL, Closed
+from sogni.protocol.failures import with_resources_named
 from sogni.protocol.frames import decode_frame
 from sogni.protocol.handshake import handshake_url
 
@@ -129,8 +130,12 @@ async def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Hands
             return None
     except ClientClosedError:
         return None
-    except SogniError as error:
-        _lost(reference, Closed(ABNORMAL, "", error))
+    except Exception as error:
+        # Looking a host name up needs a thread, and there may be none.
+        cause = with_resources_named(error)
+        if not isinstance(cause, SogniError):
+            raise
+        _lost(reference, Closed(ABNORMAL, "", cause))
         return None
     engine = reference()
     assert opening is not None

@@ -41,6 +41,20 @@ def test_a_closed_emulator_says_so() -> None:
             ask()
 
 
+def test_an_emulator_that_got_no_thread_holds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    supernet = LocalSupernet()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="new thread"):
+        patch.setattr(threading.Thread, "start", refuses)
+        supernet.start()
+    with supernet:
+        assert not supernet.closed
+
+
 def test_an_emulator_starts_once() -> None:
     with LocalSupernet() as supernet, pytest.raises(RuntimeError):
         supernet.start()
