@@ -18,8 +18,8 @@ from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionErro
 from sogni.machine.causes import NO_UPGRADE
 from sogni.protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
 from sogni.protocol.exchange import shown_host
-from sogni.protocol.websocket_frames import NO_STATUS
-from sogni.settings import MAX_MESSAGE_SIZE
+
+from .frame_reader import read_frames
 
 if TYPE_CHECKING:
     from .http import Http
@@ -30,6 +30,10 @@ _CONTROL_SECONDS = 0.1
 """A control frame is in the buffer at once; only the system's taking it is waited for."""
 
 
+_UNREADABLE = 1002
+"""Close code for a peer that breaks the protocol."""
+
+
 class SogniSocket(aiohttp.ClientWebSocketResponse):
     """The library's socket, with what it needs to end without another frame."""
 
@@ -37,6 +41,7 @@ class SogniSocket(aiohttp.ClientWebSocketResponse):
         super().__init__(reader, writer, protocol, response, *rest, **options)
         self._answer: aiohttp.ClientResponse = response
         self._home = asyncio.get_running_loop()
+        read_frames(response.connection.protocol)
 
     def abort(self) -> None:
         """Close the descriptor, without a goodbye on any layer. Never blocks, repeatable."""
@@ -76,12 +81,12 @@ class Socket:
         # Outside the handler: the library's error holds our headers and must not be the context.
         raise failure
 
-    async def receive(self) -> str | bytes | Closed | None:
+    async def receive(self) -> bytes | Closed | None:
         """The next message; None for a sign of life without content, a `Closed` as the last."""
         message = await self._library.receive()
         kind = message.type
-        if kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
-            data: str | bytes = message.data
+        if kind is WSMsgType.BINARY:
+            data: bytes = message.data
             return data
         if kind is WSMsgType.PING:
             await self._control(message.data, WSMsgType.PONG)
@@ -89,9 +94,10 @@ class Socket:
         if kind is WSMsgType.PONG:
             return None
         if kind is WSMsgType.CLOSE:
-            return Closed(message.data or NO_STATUS, message.extra or "")
-        if kind is WSMsgType.ERROR and isinstance(message.data, aiohttp.WebSocketError):
-            return Closed(ABNORMAL, "", ProtocolError(f"{self.host} sent what cannot be read: {message.data}"))
+            return Closed(message.data, message.extra or "")
+        if kind is WSMsgType.ERROR and isinstance(message.data, ProtocolError):
+            await self.send_close(_UNREADABLE, "protocol error")
+            return Closed(ABNORMAL, "", message.data)
         return Closed(ABNORMAL, "", SogniConnectionError(f"the connection to {self.host} is lost"))
 
     async def send_text(self, text: str, timeout: float) -> None:
@@ -161,7 +167,6 @@ async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSo
             autoclose=False,
             heartbeat=None,
             compress=0,
-            max_msg_size=MAX_MESSAGE_SIZE,
             **http.ways.options_for(url, dict(headers)),
         )
     except aiohttp.WSServerHandshakeError as error:

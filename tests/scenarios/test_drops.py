@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from sogni.emulator import LocalSupernet, RecordedUpgrade
+from sogni.protocol.websocket_frames import CLOSE
 from tests.scenarios.conftest import SOON, Sdk, until
+from tests.transport.websocket_peers import Connection, serving
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +226,27 @@ async def test_subscriptions_are_kept_over_a_reconnect(sdk: Sdk, supernet: Local
         supernet.drop_connections()
         upgrade = (await until(lambda: upgrades(supernet)[1:]))[-1]
         assert '"toastMessage":false' in upgrade.query["socketEventSubscriptions"]
+
+
+@pytest.mark.parametrize("code", [4015, 4021])
+@pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x82", "no".encode("utf-16")])
+async def test_a_close_code_counts_whatever_its_reason_is(sdk: Sdk, code: int, reason: bytes) -> None:
+    opened: list[Connection] = []
+
+    def peer(connection: Connection) -> None:
+        opened.append(connection)
+        connection.upgrade()
+        connection.send(code.to_bytes(2, "big") + reason, CLOSE)
+        connection.until_closed()
+
+    with serving(peer) as url:
+        client = sdk.SogniClient(api_key="key", rest_endpoint="http://127.0.0.1:1", socket_endpoint=url)
+        try:
+            left: list[int] = []
+            client.on("disconnected", lambda event: left.append(event.code))
+            with suppress(sdk.SogniError):
+                await sdk.call(client.connect, timeout=SOON)
+            await until(lambda: left)
+            assert (left, len(opened)) == ([code], 1)
+        finally:
+            await sdk.call(client.close)

@@ -18,7 +18,7 @@ from sogni.protocol.connection import Closed
 from sogni.settings import Settings
 from sogni_async.transport.http import Http
 from sogni_async.transport.websocket import Socket
-from tests.transport.websocket_peers import Connection, ConnectProxy, serving
+from tests.transport.websocket_peers import Connection, ConnectProxy, frame, serving
 
 KEY = {"api-key": "sogni-secret-key"}
 APP, PASSWORD = "secret-app", "hunter2"
@@ -68,7 +68,7 @@ async def test_a_text_goes_out_and_comes_back_over_tls(server_side: ssl.SSLConte
     with serving(echo, tls=server_side, name="localhost") as url:
         async with opened(url, ca_bundle=bundle) as socket:
             await socket.send_text("grüße", 5)
-            assert await socket.receive() == "grüße"
+            assert await socket.receive() == "grüße".encode()
 
 
 async def test_an_unknown_authority_is_refused(server_side: ssl.SSLContext) -> None:
@@ -87,7 +87,7 @@ async def test_tls_goes_through_a_proxy(server_side: ssl.SSLContext, bundle: str
         through = f"http://me:pass@{address}" if login else f"http://{address}"
         async with opened(url, ca_bundle=bundle, proxy=through) as socket:
             await socket.send_text("hello", 5)
-            assert await socket.receive() == "hello"
+            assert await socket.receive() == b"hello"
     assert [target.partition(":")[0] for target in proxy.asked] == ["localhost"]
 
 
@@ -169,6 +169,9 @@ async def test_pings_are_answered_and_pongs_are_a_sign_of_life() -> None:
         ((4021).to_bytes(2, "big") + b"no", Closed(4021, "no")),
         ((1001).to_bytes(2, "big"), Closed(1001)),
         (b"", Closed(1005)),
+        ((4015).to_bytes(2, "big") + b"\xff", Closed(4015, "\N{REPLACEMENT CHARACTER}")),
+        ((4021).to_bytes(2, "big") + b"\xe2\x82", Closed(4021, "\N{REPLACEMENT CHARACTER}")),
+        *((code.to_bytes(2, "big") + b"odd", Closed(code, "odd")) for code in (0, 999, 1004, 1005, 1016, 65535)),
     ],
 )
 async def test_the_end_has_code_and_reason(payload: bytes, closed: Closed) -> None:
@@ -180,8 +183,49 @@ async def test_the_end_has_code_and_reason(payload: bytes, closed: Closed) -> No
 
     with serving(peer) as url:
         async with opened(url) as socket:
-            assert await socket.receive() == "last"
+            assert await socket.receive() == b"last"
             assert await socket.receive() == closed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(frame(b"1", CLOSE), id="half a code"),
+        pytest.param(frame(b"x" * 126, CLOSE), id="too long"),
+        pytest.param(frame((4015).to_bytes(2, "big"), CLOSE, fin=False), id="fragmented"),
+        pytest.param(frame((4015).to_bytes(2, "big"), CLOSE, mask=b"mask"), id="masked"),
+        pytest.param(bytes([0xC8, 0]), id="reserved bits"),
+        pytest.param(bytes([0x83, 0]), id="unknown kind"),
+    ],
+)
+async def test_a_malformed_frame_is_a_protocol_error_after_what_came_before(raw: bytes) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    def peer(connection: Connection) -> None:
+        connection.upgrade(frame(b"first"))
+        connection.sock.sendall(frame(b"last") + raw + frame(b"never"))
+        answers.append(connection.receive())
+        connection.until_closed()
+
+    with serving(peer) as url:
+        async with opened(url) as socket:
+            assert [await socket.receive(), await socket.receive()] == [b"first", b"last"]
+            closed = await socket.receive()
+            assert isinstance(closed, Closed)
+            assert (closed.code, type(closed.cause)) == (1006, ProtocolError)
+    assert answers == [(CLOSE, (1002).to_bytes(2, "big") + b"protocol error")]
+
+
+async def test_bytes_that_are_no_utf_8_end_no_connection() -> None:
+    def peer(connection: Connection) -> None:
+        connection.upgrade()
+        connection.send(b"\xed\xa0\x80")
+        connection.send(b"last")
+        connection.until_closed()
+
+    with serving(peer) as url:
+        async with opened(url) as socket:
+            assert [await socket.receive(), await socket.receive()] == [b"\xed\xa0\x80", b"last"]
 
 
 async def test_an_end_without_a_word_is_1006() -> None:
