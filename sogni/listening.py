@@ -30,6 +30,10 @@ class Listening(ABC):
     def _listeners(self) -> Listeners:
         """The registry behind this emitter."""
 
+    def _listeners_of(self, event: str) -> Listeners:
+        """The registry of one event, where an emitter has several."""
+        return self._listeners()
+
     def _heard(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
         """Note that somebody listens to something of this client."""
 
@@ -55,13 +59,13 @@ class Listening(ABC):
     def off(self, event: str, function: Callable[..., Any]) -> None:
         """Stop calling `function` at `event`; nothing happens when it was not registered."""
         check_event(event, self._events, type(self).__name__)
-        self._listeners().remove(event, function)
+        self._listeners_of(event).remove(event, function)
 
     def _register(self, event: str, function: Callable[..., Any] | None, *, once: bool) -> Any:
         check_event(event, self._events, type(self).__name__)
         if function is not None:
             self._heard()
-            return self._listeners().add(event, function, once=once)
+            return self._listeners_of(event).add(event, function, once=once)
 
         def decorate(decorated: F) -> F:
             self._register(event, decorated, once=once)

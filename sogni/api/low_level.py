@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from ..flows.requests import ask
 from ..flows.sending import send_frame
 from ..flows.signing_in import authenticate
-from ..listening import Listening
+from ..listening import Listening, Remover
 from ..models.session import TokenPair
+from ..protocol.client_state import CONNECTION_EVENTS
+from ..protocol.frames import FRAME_TYPES
 from ..protocol.http import HttpCall, query
 from ..protocol.listeners import Listeners
 from ..settings import check_seconds
@@ -58,7 +60,7 @@ class RestClient:
 
 
 class SocketClient:
-    """Frames to the service."""
+    """Frames to the service, and from it."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -66,6 +68,22 @@ class SocketClient:
     def send(self, type: str, data: Any) -> None:
         """Write a frame once the socket is ready; connects when needed."""
         self._engine.run(send_frame(type, data))
+
+    def on(self, type: str, function: Callable[[Any], Any]) -> Remover:
+        """Call `function` with the payload of every frame of a type, known or not; returns what removes it again."""
+        return self._frames.add(type, function)
+
+    def once(self, type: str, function: Callable[[Any], Any]) -> Remover:
+        """Call `function` with the payload of the next frame of a type only; returns what removes it."""
+        return self._frames.add(type, function, once=True)
+
+    def off(self, type: str, function: Callable[[Any], Any]) -> None:
+        """Stop calling `function`; nothing happens when it was not registered."""
+        self._frames.remove(type, function)
+
+    @property
+    def _frames(self) -> Listeners:
+        return self._engine.state.frame_listeners  # type: ignore[no-any-return]
 
 
 class AuthState(Listening):
@@ -101,8 +119,14 @@ class AuthState(Listening):
         self._engine.run(authenticate(credentials))
 
 
-class ApiClient:
-    """`.rest`, `.socket` and `.auth`, and the raw frames through `.on`."""
+class ApiClient(Listening):
+    """`.rest`, `.socket` and `.auth`, and the events of the connection.
+
+    Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is
+    known to send, with the payload of the frame; `.socket.on` takes any type.
+    """
+
+    _events = CONNECTION_EVENTS | FRAME_TYPES
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -110,14 +134,8 @@ class ApiClient:
         self.socket = SocketClient(engine)
         self.auth = AuthState(engine)
 
-    def on(self, type: str, function: Any) -> Any:
-        """Call `function` with the payload of every frame of a type (transport §9); returns a remover."""
-        return self._engine.state.frame_listeners.add(type, function)
+    def _listeners(self) -> Listeners:
+        return self._engine.state.frame_listeners  # type: ignore[no-any-return]
 
-    def once(self, type: str, function: Any) -> Any:
-        """Call `function` with the payload of the next frame of a type; returns a remover."""
-        return self._engine.state.frame_listeners.add(type, function, once=True)
-
-    def off(self, type: str, function: Any) -> None:
-        """Stop calling `function`."""
-        self._engine.state.frame_listeners.remove(type, function)
+    def _listeners_of(self, event: str) -> Listeners:
+        return self._engine.state.listeners if event in CONNECTION_EVENTS else self._listeners()

@@ -34,8 +34,17 @@ from .service_clock import ServiceClock
 from .session_state import CONNECTION, SessionState
 from .subscriptions import acknowledged
 
-CLIENT_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "toast_message"})
-__all__ = ["CHAT_EVENTS", "CHAT_MODELS", "CLIENT_EVENTS", "CONNECTION", "PROJECTS_EVENTS", "ClientState"]
+CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting"})
+CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
+__all__ = [
+    "CHAT_EVENTS",
+    "CHAT_MODELS",
+    "CLIENT_EVENTS",
+    "CONNECTION",
+    "CONNECTION_EVENTS",
+    "PROJECTS_EVENTS",
+    "ClientState",
+]
 
 MODELS, NETWORK, SOCKET, CLOSED = "models", "network", "socket", "closed"
 """Topics that waiters wait for, beside `CONNECTION`."""

@@ -15,6 +15,33 @@ from ..errors import ProtocolError
 
 _read = JSONDecoder().raw_decode
 
+FRAME_TYPES = frozenset(
+    {
+        "appAlert",
+        "artistCancelConfirmation",
+        "authenticated",
+        "balanceUpdate",
+        "changeNetwork",
+        "jobETA",
+        "jobError",
+        "jobProgress",
+        "jobResult",
+        "jobRetry",
+        "jobState",
+        "jobTokens",
+        "llmJobError",
+        "llmJobResult",
+        "projectQueue",
+        "socketEventSubscriptionsUpdated",
+        "subscriptionEntitlementUpdated",
+        "subscriptionLimitNotice",
+        "swarmLLMModels",
+        "swarmModels",
+        "toastMessage",
+    }
+)
+"""What the service sends (transport §9)."""
+
 
 def encode_frame(kind: str, payload: Any) -> str:
     """The text of a frame: a type and the payload as base64 of its JSON."""
