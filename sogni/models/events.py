@@ -14,7 +14,8 @@ from .provenance import Provenance
 class ErrorData(Model):
     """Why a project or job failed (projects-4.2 §11.5).
 
-    `code` is a number; a symbolic code of the service is kept in `original_code`.
+    `code` is a number; a symbolic code of the service is kept in `original_code`. Further details of the service,
+    such as `consentRequired`, `vendorFailureCategory` and `fairUse`, are in `extra`, as sent.
     """
 
     code: int
@@ -45,7 +46,8 @@ class ProjectEvent(Model):
 class JobEvent(Model):
     """A change of a job: one result of a project.
 
-    `type` is `initiating`, `started`, `progress`, `preview`, `jobETA`, `completed` or `error`.
+    `type` is `initiating`, `started`, `progress`, `preview`, `jobETA`, `completed` or `error`. Further details of the
+    service, such as `preparation` (what a worker is loading), are in `extra`, as sent.
     """
 
     type: Literal["initiating", "started", "progress", "preview", "jobETA", "completed", "error"] | str

@@ -21,6 +21,7 @@ from ..models.rewards import Reward
 from ..models.subscriptions import RedirectType, Term, Tier
 from ..models.transactions import Transaction, TransactionHistory, TransactionQuery
 from .http import HttpCall, HttpReply, data_of, get, json_of, post
+from .json_values import beyond
 
 NAME_TAKEN = 108
 _NEVER = 1e11
@@ -90,7 +91,11 @@ def read_history(query: TransactionQuery, call: HttpCall, reply: HttpReply) -> T
     if not isinstance(listed, list):
         raise ProtocolError(f"{call.method} {call.path}: the answer holds no transactions")
     entries = [read(Transaction, _transaction(raw), f"the answer to {call.method} {call.path}") for raw in listed]
-    return TransactionHistory(entries=entries, next=evolve(query, offset=_offset(data.get("next"))))
+    following = evolve(query, offset=_offset(data.get("next")))
+    return TransactionHistory(entries=entries, next=following, extra=beyond(data, _OF_HISTORY))
+
+
+_OF_HISTORY = frozenset({"transactions", "next"})
 
 
 def _offset(following: Any) -> int | None:

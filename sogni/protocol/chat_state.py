@@ -21,7 +21,14 @@ from ..models.chat import (
 )
 from ..models.converter import read
 from .failures import chat_error
+from .json_values import beyond
 from .outbox import Outbox
+
+_OF_TOKENS = frozenset({"jobID", "content", "role", "finishReason", "usage", "tool_calls"})
+_OF_RESULT = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
+_OF_PLAN = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
+_OF_ERROR = _OF_PLAN | {"jobID", "error", "error_message", "error_code", "workerName"}
+"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
 
 
 class ChatState:
@@ -40,6 +47,8 @@ class ChatState:
         self.time_taken: float = 0
         self.worker_name: str | None = None
         self.cost: ChatCost | None = None
+        self.extra: Mapping[str, Any] = {}
+        """What the service said beside the answer."""
         self.failure: ChatFailure | None = None
         self.failure_payload: Mapping[str, Any] | None = None
         self.done = False
@@ -74,6 +83,7 @@ class ChatState:
             cost=self.cost,
             tool_calls=self.tool_calls or None,
             answer_type=self.answer_type,
+            extra=self.extra,
         )
 
     def text(self) -> str:
@@ -125,6 +135,7 @@ class ChatState:
             finish_reason=payload.get("finishReason"),
             usage=usage,
             tool_calls=[delta for delta in deltas if isinstance(delta, dict)] if isinstance(deltas, list) else None,
+            extra=beyond(payload, _OF_TOKENS),
         )
         if chunk.content:
             self._pieces.append(chunk.content)
@@ -169,6 +180,7 @@ class ChatState:
         """`llmJobResult`: the answer is whole."""
         self.worker(payload.get("workerName"))
         first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
+        self.extra = beyond(payload, _OF_RESULT)
         try:
             if (cost := payload.get("cost")) or isinstance(cost, Mapping):
                 self.cost = read(ChatCost, cost, "the cost of a chat job")
@@ -228,6 +240,7 @@ def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
         worker_name=worker if isinstance(worker, str) else None,
         error_code=None if code is None else str(code),
         **subscription_fields(payload),
+        extra=beyond(payload, _OF_ERROR),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models.events import ErrorData
+from .json_values import beyond
 
 SYMBOLS = {
     "serverRestarting": 5001,
@@ -20,6 +21,7 @@ UNKNOWN_SYMBOL = 5000
 RESTARTING = 1001
 LOST = "projectLost"
 
+_NAMED = frozenset({"jobID", "imgID", "error", "error_message"})
 _DETAILS = {
     "subscriptionLimit": ("subscription_limit", bool),
     "requiredPlans": ("required_plans", list),
@@ -27,13 +29,19 @@ _DETAILS = {
     "limitation": ("limitation", str),
 }
 
+DETAILS = (*_DETAILS, "fairUse", "vendorFailureCategory", "consentRequired")
+"""What the service may say beside an error (additions-5x §4)."""
+
 
 def error_data(payload: Mapping[str, Any]) -> ErrorData:
-    """The error of a `jobError` frame: numbers stay, symbols get their code and are kept beside it."""
+    """The error of a `jobError` frame: numbers stay, symbols get their code and are kept beside it.
+
+    Details without a field of their own (`consentRequired`, `fairUse`, …) are in `extra`.
+    """
     message = payload.get("error_message")
-    details: dict[str, Any] = {
-        name: payload[key] for key, (name, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)
-    }
+    found = {key for key, (_, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)}
+    details: dict[str, Any] = {_DETAILS[key][0]: payload[key] for key in found}
+    details["extra"] = beyond(payload, _NAMED | found)
     error = payload.get("error")
     code = 0 if error is None and "error" in payload else _number(error)
     if code is None:

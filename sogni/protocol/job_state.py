@@ -62,6 +62,7 @@ class JobState:
         "status",
         "step",
         "step_count",
+        "told_as",
         "user_canceled",
         "worker_name",
     )  # fmt: skip
@@ -101,6 +102,8 @@ class JobState:
         self.allowed = 0.0
         """Seconds it has been given in all."""
         self.enhancement: Any = None
+        self.told_as: Any = None
+        """The last frame that the listeners of all projects were notified of; the same again is no news."""
         self._handle: ref[Any] | None = None
         self._listeners: Listeners | None = None
 

@@ -1,6 +1,6 @@
-"""What callers give to be sent as JSON: decides whether it can be, and as what.
+"""JSON objects on their way out and in: whether values can be sent, and what of an object is not modelled.
 
-Called by the calls of runs, workflows, templates and replay.
+Called by the calls of runs, workflows, templates and replay, and by whoever reads a frame field by field.
 """
 
 from __future__ import annotations
@@ -37,3 +37,10 @@ def json_list(field: str, value: Any) -> list[Any]:
         raise refusal(field, value, "a list")
     made: list[Any] = json_ready(field, value)
     return made
+
+
+def beyond(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The fields of an object that have no name of their own here; they are kept in `extra`, as sent."""
+    if known.issuperset(payload):
+        return {}
+    return {name: value for name, value in payload.items() if name not in known}

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import ref
 
 from ..models.converter import read_time
-from ..models.events import ErrorData, Event
+from ..models.events import ErrorData, Event, JobEvent, ProjectEvent
 from ..models.snapshots import ProjectSnapshot
 from .feed import Feed
 from .job_state import ENDED, JobState, percent
@@ -42,12 +42,14 @@ class ProjectFacts:
         "_shown_progress",
         "abandoned",
         "acknowledged",
+        "announced",
         "app_id",
         "being_sent",
         "concluded",
         "enhances",
         "error",
         "eta_at",
+        "group",
         "heard_at",
         "id",
         "jobs",
@@ -58,6 +60,7 @@ class ProjectFacts:
         "params",
         "polled",
         "queue_position",
+        "queued_as",
         "recovered",
         "request",
         "resent",
@@ -80,6 +83,12 @@ class ProjectFacts:
         self.kind = kind
         self.listening = listening
         """A list that is not empty as soon as anybody listens to anything of this client."""
+        self.group: Listeners | None = None
+        """Who listens to all projects of the client; None until it is tracked by one."""
+        self.announced = ""
+        """The end that the listeners of all projects were last notified of: `completed` or `error`."""
+        self.queued_as: Mapping[str, Any] | None = None
+        """The last frame about the place in the queue that the listeners of all projects were notified of."""
         self.started_at = now + out.epoch
         self.heard_at = now
         self.status = "pending"
@@ -201,6 +210,21 @@ class ProjectFacts:
         if self.listening:
             self.out.tell(job.listeners, "updated", {"enhanced_image"})
         self._updated({"jobs"}, now)
+
+    def announce_end(self, kind: str, error: ErrorData | None = None, extra: Mapping[str, Any] | None = None) -> None:
+        """Notify the listeners of all projects of the end, however it became known, and once."""
+        if self.announced == kind:
+            return
+        self.announced = kind
+        if self.group is not None and self.group.has("project"):
+            event = ProjectEvent(type=kind, project_id=self.id, error=error, extra=extra or {})
+            self.out.tell(self.group, "project", event)
+
+    def _announce_failure(self, job: JobState) -> None:
+        """Notify the listeners of all projects that a job failed."""
+        if self.group is not None and self.group.has("job"):
+            event = JobEvent(type="error", project_id=self.id, job_id=job.id, error=job.error)
+            self.out.tell(self.group, "job", event)
 
     def _job_changed(self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None) -> None:
         """Tell of a change of a job, in the order of projects-4.2 §12.3."""

@@ -12,9 +12,11 @@ from . import chores
 from .account_state import AccountState
 from .catalogue_state import CatalogueState
 from .job_errors import RESTARTING, error_data
+from .json_values import beyond
 from .listeners import Listeners
 from .outbox import Outbox
 from .project_state import ProjectState
+from .provenance import PROVENANCE_FIELDS
 
 PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
 
@@ -30,6 +32,22 @@ RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "vid
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
 QUEUE_STATUSES = ("waiting", "no-workers")
 """Any other is ignored (transport §9.2)."""
+
+_OF_PROJECT = frozenset({"jobID", "type"})
+_OF_QUEUE = _OF_PROJECT | {"queuePosition", "estimatedStartSeconds", "queueStatus"}
+_OF_JOB = _OF_PROJECT | {
+    "imgID", "workerName", "positivePrompt", "negativePrompt", "jobIndex", "step", "stepCount", "progress", "hasImage",
+    "etaSeconds", "etaMin", "etaMax",
+}  # fmt: skip
+_OF_RESULT = (
+    _OF_PROJECT
+    | PROVENANCE_FIELDS
+    | {
+        "imgID", "jobIndex", "performedStepCount", "lastSeed", "userCanceled", "triggeredNSFWFilter", "resultUrl",
+        "videoUrl", "videoFile", "nsfwDetected", "nsfwSources", "lastFrameUrl",
+    }
+)  # fmt: skip
+"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
 
 
 class ProjectFrames:
@@ -51,6 +69,7 @@ class ProjectFrames:
         if self._time_to_look(now):
             self.forget_finished(now)
         self.projects[project.id] = project
+        project.group = self.projects_listeners
 
     def listen(self) -> None:
         """Somebody listens: from now on events are worth telling."""
@@ -110,12 +129,12 @@ class ProjectFrames:
         kind = payload.get("type")
         if kind == "queued":
             project.queued(payload, now)
-            self._tell_project("queued", project, payload)
+            self._tell_queued(project, payload)
         elif kind == "jobCompleted":
-            project.completed(now)
-            self._tell_project("completed", project, {})
+            project.completed(now, extra=beyond(payload, _OF_PROJECT))
         elif kind in ("initiatingModel", "jobStarted") and payload.get("imgID"):
             started = kind == "jobStarted"
+            project.queued_as = None
             project.job_begins(payload, now, started=started)
             if started:
                 self._limit_run(project, payload, now)
@@ -140,9 +159,9 @@ class ProjectFrames:
     def _job_result(self, payload: Any, now: float) -> None:
         project = self._project(payload)
         if project is not None:
+            before = _result_of(project, payload)
             project.job_result(payload, now)
-            job = project.jobs.get(payload.get("imgID") or "")
-            if job is not None and job.ended and job.status != "failed":
+            if before != _result_of(project, payload) and before[0] != "failed":
                 self.tell_result(project, payload)
 
     def _job_error(self, payload: Any, now: float) -> None:
@@ -152,12 +171,10 @@ class ProjectFrames:
         error = error_data(payload)
         if payload.get("imgID"):
             project.job_failed(payload, now)
-            self._tell_job("error", project, payload)
         elif error.code == RESTARTING and project.request is not None and not project.resent:
             self.out.begin(chores.Resend(project.id))
         else:
             project.fail(error, now, sync=True)
-            self._tell_project("error", project, payload)
 
     def _job_retry(self, payload: Any, now: float) -> None:
         project = self._project(payload)
@@ -205,26 +222,30 @@ class ProjectFrames:
 
     # -- events of the projects group ------------------------------------------
 
-    def _tell_project(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
-        if not self.projects_listeners.has("project"):
+    def _tell_queued(self, project: ProjectState, payload: dict[str, Any]) -> None:
+        if project.ended or project.queued_as == payload or not self.projects_listeners.has("project"):
             return
+        project.queued_as = payload
         event = ProjectEvent(
-            type=kind,
+            type="queued",
             project_id=project.id,
             queue_position=_whole(payload.get("queuePosition")),
             estimated_start_seconds=_number(payload.get("estimatedStartSeconds")),
             queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
-            error=error_data(payload) if kind == "error" else None,
+            extra=beyond(payload, _OF_QUEUE),
         )
         self.out.tell(self.projects_listeners, "project", event)
 
     def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
-        if not self.projects_listeners.has("job") or not payload.get("imgID"):
+        """Tell the listeners of the projects group of a job under way; the same frame again is no news."""
+        job = project.jobs.get(payload.get("imgID") or "")
+        if job is None or job.ended or job.told_as == payload or not self.projects_listeners.has("job"):
             return
+        job.told_as = payload
         event = JobEvent(
             type=kind,
             project_id=project.id,
-            job_id=payload["imgID"],
+            job_id=job.id,
             worker_name=_text(payload.get("workerName")),
             positive_prompt=_text(payload.get("positivePrompt")),
             negative_prompt=_text(payload.get("negativePrompt")),
@@ -235,7 +256,7 @@ class ProjectFrames:
             eta_seconds=_number(payload.get("etaSeconds")),
             eta_min=_number(payload.get("etaMin")),
             eta_max=_number(payload.get("etaMax")),
-            error=error_data(payload) if kind == "error" else None,
+            extra=beyond(payload, _OF_JOB),
         )
         self.out.tell(self.projects_listeners, "job", event)
 
@@ -257,6 +278,8 @@ class ProjectFrames:
             nsfw_detected=job.nsfw_detected,
             nsfw_sources=list(job.nsfw_sources),
             user_canceled=job.user_canceled,
+            job_index=job.job_index,
+            extra=beyond(payload, _OF_RESULT),
         )
         self.out.tell(self.projects_listeners, "job", event)
 
@@ -264,6 +287,12 @@ class ProjectFrames:
         """Tell the listeners of the projects group of a preview."""
         event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
         self.out.tell(self.projects_listeners, "job", event)
+
+
+def _result_of(project: ProjectState, payload: dict[str, Any]) -> tuple[str, str | None]:
+    """How the job of a result has ended so far, and its URL."""
+    job = project.jobs.get(payload.get("imgID") or "")
+    return (job.status, job.result_url) if job is not None and job.ended else ("", None)
 
 
 def _number(value: Any) -> float | None:

@@ -71,7 +71,7 @@ class ProjectState(ProjectFacts):
             names.add("queue_position")
         self._updated(names, now)
 
-    def completed(self, now: float, *, sync: bool = True) -> None:
+    def completed(self, now: float, *, sync: bool = True, extra: Mapping[str, Any] | None = None) -> None:
         """`jobState` `jobCompleted`: the service is done with the project; its record is read after it."""
         self._hear(now)
         if self.ended:
@@ -80,18 +80,21 @@ class ProjectState(ProjectFacts):
         self._updated({"status"}, now)
         if sync:
             self.out.begin(chores.SyncProject(self.id))
+        self.announce_end("completed", extra=extra)
 
     def overrule(self, status: str, error: ErrorData, now: float) -> None:
         """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
         if self.settled:
             if self.status == status:
                 self._fail_jobs(self.error or error, now)
+                self.announce_end("error", self.error)
             return
         self.status = "processing"  # not "completed" any more, or the last of its jobs would settle it as that
         self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error
             self._updated({"status", "error"}, now)
+        self.announce_end("error", self.error)
 
     def settle_anyway(self, now: float) -> None:
         """Nothing more will come: jobs without an end have failed, and the project is what it is.
@@ -128,14 +131,15 @@ class ProjectState(ProjectFacts):
         self._job_changed(job, names, now)
 
     def fail(self, error: ErrorData, now: float, *, sync: bool = False) -> None:
-        """The project failed as a whole."""
+        """The project failed as a whole; that may be said after its last job failed, and is news then."""
         self._hear(now)
-        if self.ended:
-            return
-        self.status, self.error = "failed", error
-        self._updated({"status", "error"}, now)
-        if sync:
-            self.out.begin(chores.SyncProject(self.id))
+        if not self.ended:
+            self.status, self.error = "failed", error
+            self._updated({"status", "error"}, now)
+            if sync:
+                self.out.begin(chores.SyncProject(self.id))
+        if self.status == "failed":
+            self.announce_end("error", error)
 
     def job_begins(self, payload: Mapping[str, Any], now: float, *, started: bool) -> None:
         """`initiatingModel` or `jobStarted`: a worker has the job."""
@@ -316,6 +320,8 @@ class ProjectState(ProjectFacts):
             self.status, self.error = "failed", error
             extra = {"status", "error"}
         self._job_changed(job, names, now, extra)
+        if status == "failed":
+            self._announce_failure(job)
 
     def job_canceled(self, job_id: str, now: float) -> None:
         """A job was canceled, which fails nothing."""

@@ -92,3 +92,6 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "maskReturnedCount": _count,
     "maskSelections": _selections,
 }  # fmt: skip
+
+PROVENANCE_FIELDS = frozenset(_CHECKS)
+"""The fields of a result that are read here."""

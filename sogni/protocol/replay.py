@@ -10,6 +10,7 @@ from typing import Any
 
 from ..models.records import JobRecord, ProjectRecord
 from .client_state import ClientState
+from .job_errors import DETAILS
 from .job_state import JobState
 from .project_params import params_from_record, record_type
 from .project_state import ProjectState
@@ -99,7 +100,7 @@ def _frames(
 def failure_of(job: JobRecord) -> dict[str, Any]:
     """Why a recorded job failed, as a frame says it."""
     reason = job.reason or "genfailure"
-    return {"error": reason, "error_message": reason}
+    return {"error": reason, "error_message": reason, **{key: job.extra[key] for key in DETAILS if key in job.extra}}
 
 
 def beside_result(job: JobRecord) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..models.converter import read, read_time, wire_form
 from ..models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
 from . import field_checks as checks
 from .http import HttpCall, HttpReply, get, post
-from .json_values import json_object
+from .json_values import beyond, json_object
 from .resource_ids import path_segment
 from .template_calls import members_of, no_such_part
 
@@ -36,6 +36,11 @@ def get_call(run_id: Any) -> HttpCall:
     return get(f"{RECORDS}/{path_segment('run_id', run_id)}")
 
 
+_OF_WRITE = frozenset({"status", "runId", "schemaVersion", "redacted", "createTime", "updateTime"})
+_OF_LIST = frozenset({"status", "records"})
+_OF_RECORD = frozenset({"status", "record", "createTime"})
+
+
 def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
     """What was stored; an ApiError with status 500 when the answer does not say (replay §3)."""
     found = members_of(call, reply)
@@ -48,14 +53,19 @@ def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
         redacted=found.get("redacted") is True,
         create_time=_time(found.get("createTime")),
         update_time=_time(found.get("updateTime")),
+        extra=beyond(found, _OF_WRITE),
     )
 
 
 def read_list(call: HttpCall, reply: HttpReply) -> ReplayRecords:
     """The records in a list; what is none is left out."""
-    listed = members_of(call, reply).get("records")
+    found = members_of(call, reply)
+    listed = found.get("records")
     entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
-    return ReplayRecords(records=[read(ReplayRecordSummary, entry, "a record in a list") for entry in entries])
+    return ReplayRecords(
+        records=[read(ReplayRecordSummary, entry, "a record in a list") for entry in entries],
+        extra=beyond(found, _OF_LIST),
+    )
 
 
 def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
@@ -66,7 +76,11 @@ def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
         raise no_such_part(call, "record")
     whole = record if isinstance(record.get("run_id"), str) else {**record, "run_id": run_id}
     source = f"the answer to {call.method} {call.path}"
-    return ReplayRecord(record=read(RunRecord, whole, source), create_time=_time(found.get("createTime")))
+    return ReplayRecord(
+        record=read(RunRecord, whole, source),
+        create_time=_time(found.get("createTime")),
+        extra=beyond(found, _OF_RECORD),
+    )
 
 
 def _version(value: Any) -> int | str:

@@ -16,7 +16,7 @@ from ..models.templates import TemplatePage, WorkflowTemplate
 from . import field_checks as checks
 from .failures import api_error
 from .http import HttpCall, HttpReply, error_of, get, post
-from .json_values import json_object
+from .json_values import beyond, json_object
 from .resource_ids import path_segment
 from .workflow_calls import WORKFLOWS
 
@@ -88,6 +88,9 @@ def _swapped(value: Any, old: Any, new: Any) -> Any:
     return new if value is old else value
 
 
+_OF_PAGE = frozenset({"status", "templates", "next", "nextCursor"})
+
+
 def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
     """The page in an answer; what is no template is left out. ApiError."""
     found = unwrapped(call, reply)
@@ -97,6 +100,7 @@ def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
     return TemplatePage(
         templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in kept],
         next_cursor=next(iter(cursors), None),
+        extra=beyond(found, _OF_PAGE),
     )
 
 

@@ -202,6 +202,34 @@ def test_the_record_brings_jobs_that_were_never_heard_of(stage: Stage) -> None:
     assert [(it.type, it.result_url) for it in stage.told("job")] == [("completed", "https://store/1")]
 
 
+@pytest.mark.parametrize(
+    ("job", "status", "expected"),
+    [
+        (done(resultUrl="u"), "completed", ["job completed", "project completed"]),
+        ({"imgID": JOB, "status": "jobError", "reason": "genfailure"}, "errored", ["job error", "project error"]),
+        ({"imgID": JOB, "status": "jobError", "reason": "artistCanceled"}, "cancelled", []),
+    ],
+)
+def test_an_end_that_only_the_record_tells_is_announced_once(
+    stage: Stage, job: dict[str, Any], status: str, expected: list[str]
+) -> None:
+    stage.project()
+    for event in ("project", "job"):
+        stage.state.projects_listeners.add(event, print)
+    for _ in range(2):
+        stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(job, status=status)})))
+    told = [it for it in stage.state.out.deliveries if it.listeners is stage.state.projects_listeners]
+    assert sorted(f"{it.event} {it.value.type}" for it in told) == expected
+
+
+def test_a_recorded_failure_keeps_its_details(stage: Stage) -> None:
+    project = completes(stage, number_of_media=2)
+    details = {"fairUse": {"limit": 5}, "vendorFailureCategory": "timeout"}
+    job = {"imgID": JOB, "status": "jobError", "reason": "genfailure", "txId": "t", **details}
+    stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(job)})))
+    assert project.jobs[JOB].error.extra == details
+
+
 def test_addresses_of_a_record_are_not_asked_for(stage: Stage) -> None:
     project = completes(stage)
     stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(done(imageUrl="https://other/1"))})))

@@ -422,3 +422,19 @@ def test_a_connection_that_ends_for_good_ends_its_answers_unless_it_was_displace
     chat = opened(state)
     drops(state, 10.0, code)
     assert chat.done == ended
+
+
+def test_what_has_no_field_of_its_own_is_kept_as_sent() -> None:
+    state = online()
+    chat = state.chats["C"] = ChatState("C", state.out)
+    state.receive("jobTokens", {"jobID": "C", "content": "a", "role": "assistant", "logprobs": [1]}, 1.0)
+    state.receive("llmJobResult", {"jobID": "C", "timeTaken": 1, "fairUse": {"limit": 5}}, 1.0)
+    (chunk,) = chat.take()
+    assert (chunk.extra, chat.final_result and chat.final_result.extra) == (
+        {"logprobs": [1]},
+        {"fairUse": {"limit": 5}},
+    )
+    failed = state.chats["D"] = ChatState("D", state.out)
+    fair_use = {"fairUse": {"limit": 5}}
+    state.receive("llmJobError", {"jobID": "D", "error": "e", "feature": "f", **fair_use}, 1.0)
+    assert failed.failure == ChatFailure(job_id="D", error="e", message="e", feature="f", extra=fair_use)

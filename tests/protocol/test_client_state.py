@@ -720,6 +720,68 @@ def test_frames_without_an_event(kind: str, payload: dict[str, Any]) -> None:
     assert project_events((kind, payload)) == []
 
 
+PREPARATION = {"phase": "loadingModel", "model": "M", "step": "start"}
+BEYOND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("jobState", {"type": "queued", "queuePosition": 3}, {"waitingReason": {"reason": "queued", "message": "m"}}),
+    ("jobState", {"type": "jobCompleted"}, {"somethingNew": 1}),
+    ("jobState", {"type": "initiatingModel", "imgID": "A"}, {"preparation": PREPARATION}),
+    ("jobState", {"type": "jobStarted", "imgID": "A"}, {"somethingNew": 1}),
+    ("jobProgress", {"imgID": "A", "step": 1, "hasImage": False}, {"somethingNew": [1]}),
+    ("jobETA", {"imgID": "A", "etaSeconds": 3}, {"somethingNew": None}),
+    (
+        "jobResult",
+        {"imgID": "A", "resultUrl": "u", "jobIndex": 0, "sha256": "0" * 64},
+        {"resultKey": "k", "lastFrameKey": "l", "outputFormat": "png", "result": {"a": 1}, "artifacts": []},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload", "further"), BEYOND, ids=[f"{it[0]}-{it[1].get('type')}" for it in BEYOND])
+def test_events_keep_what_has_no_field_of_its_own(kind: str, payload: dict[str, Any], further: dict[str, Any]) -> None:
+    (event,) = project_events((kind, {**payload, **further}))
+    assert event.extra == further
+
+
+def test_an_error_event_has_the_details_of_the_error() -> None:
+    details = {"vendorFailureCategory": "timeout"}
+    (of_job,) = project_events(("jobError", {"imgID": "A", "error": 5, "error_message": "m", **details}))
+    (of_project,) = project_events(("jobError", {"error": 5, "error_message": "m", **details}))
+    assert of_job.error == of_project.error == ErrorData(code=5, message="m", extra=details)
+
+
+@pytest.mark.parametrize(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])
+def test_a_frame_that_comes_again_is_no_news(kind: str, payload: dict[str, Any], event: Any) -> None:
+    assert [event] == project_events(*[(kind, payload)] * 3)
+
+
+def test_a_phase_that_comes_again_after_another_is_news() -> None:
+    queued = ("jobState", {"type": "queued", "queuePosition": 1})
+    initiating = ("jobState", {"type": "initiatingModel", "imgID": "A"})
+    prepared = ("jobState", {"type": "initiatingModel", "imgID": "A", "preparation": PREPARATION})
+    events = project_events(queued, initiating, prepared, initiating, queued)
+    assert [it.type for it in events] == ["queued", "initiating", "initiating", "initiating", "queued"]
+
+
+def test_nothing_is_told_of_a_job_or_a_project_after_its_end() -> None:
+    end = ("jobResult", {"imgID": "A", "resultUrl": "u"})
+    late = [("jobProgress", {"imgID": "A", "step": 1}), ("jobState", {"type": "jobStarted", "imgID": "A"})]
+    completed = ("jobState", {"type": "jobCompleted"})
+    after = [("jobState", {"type": "queued"}), ("jobError", {"error": 5}), completed]
+    events = project_events(end, *late, completed, *after, media=1)
+    assert [it.type for it in events] == ["completed", "completed"]
+
+
+def test_a_newer_url_of_a_result_is_news() -> None:
+    events = project_events(*[("jobResult", {"imgID": "A", "resultUrl": url}) for url in ("u", "u", "v")])
+    assert [it.result_url for it in events] == ["u", "v"]
+
+
+def test_a_project_that_failed_with_its_last_job_is_told_as_failed_when_the_service_says_so() -> None:
+    of_job, of_project = {"imgID": "A", "error": 5, "error_message": "m"}, {"error": 6, "error_message": "n"}
+    events = project_events(("jobError", of_job), ("jobError", of_project), ("jobError", of_project), media=1)
+    assert [(type(it), it.error.code) for it in events] == [(JobEvent, 5), (ProjectEvent, 6)]
+
+
 def test_every_frame_keeps_its_project_alive() -> None:
     for kind in JOB_FRAMES:
         state = connected()

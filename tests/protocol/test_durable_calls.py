@@ -572,3 +572,12 @@ def test_artifacts_have_sensible_names() -> None:
     assert artifact_paths("out", "nul.x")(0, WorkflowArtifact())(".png") == Path("out/_nul.x-0.png")
     longest = artifact_paths("out", "w" * 300)(11, WorkflowArtifact(id="a" * 300))(".png").name
     assert longest == f"{'w' * 100}-11-{'a' * 96}.png"
+
+
+def test_what_has_no_field_of_its_own_is_kept_as_sent() -> None:
+    new = {"somethingNew": 1}
+    stored = replay_calls.read_write(ASKED, reply({"status": "success", "runId": "r", **new}))
+    listed = replay_calls.read_list(ASKED, reply({"records": [], **new}))
+    one = replay_calls.read_record(ASKED, reply({"record": {"run_id": "r"}, **new}), "r")
+    page = template_calls.read_page(ASKED, reply({"status": "success", "data": {"templates": [], "next": 4, **new}}))
+    assert [stored.extra, listed.extra, one.extra, page.extra] == [new] * 4

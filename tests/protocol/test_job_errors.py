@@ -70,6 +70,19 @@ def test_limits_of_a_plan_are_told() -> None:
     )
 
 
-def test_details_of_another_type_are_left_out() -> None:
-    payload = {"error": 1, "subscriptionLimit": "yes", "requiredPlans": "pro", "feature": 5, "limitation": None}
-    assert ErrorData(code=1) == error_data(payload)
+def test_details_of_another_type_are_kept_as_sent() -> None:
+    odd = {"subscriptionLimit": "yes", "requiredPlans": "pro", "feature": 5, "limitation": None}
+    assert ErrorData(code=1, extra=odd) == error_data({"error": 1, **odd})
+
+
+def test_details_without_a_field_of_their_own_are_kept_as_sent() -> None:
+    """projects-5x §7, §15."""
+    details = {
+        "consentRequired": {"key": "k", "version": 2, "modelId": "m"},
+        "vendorFailureCategory": "content_policy",
+        "fairUse": {"limit": 5},
+        "isFromWorker": True,
+        "somethingNew": None,
+    }
+    frame = {"jobID": "P", "imgID": "A", "error": 4103, "error_message": "consent", "feature": "f", **details}
+    assert ErrorData(code=4103, message="consent", feature="f", extra=details) == error_data(frame)

@@ -166,6 +166,37 @@ async def test_frames_twice_late_or_broken_change_nothing(sdk: Sdk, supernet: Lo
         assert len(urls) == len(set(urls)) == 3
 
 
+async def test_frames_that_come_twice_are_announced_once(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        events: list[Any] = []
+        client.projects.on("project", events.append)
+        client.projects.on("job", events.append)
+        supernet.faults.duplicate_frames("jobResult", copies=3, times=9)
+        supernet.faults.duplicate_frames("jobState", copies=3, times=9)
+        project = await sdk.create(client, number_of_media=2, steps=3)
+        await sdk.call(project.wait_for_completion, timeout=SOON)
+        await sdk.call(client.close)
+        found = [(type(it).__name__, it.type) for it in events if it.type in ("queued", "completed", "started")]
+        assert sorted(found) == [
+            ("JobEvent", "completed"), ("JobEvent", "completed"), ("JobEvent", "started"), ("JobEvent", "started"),
+            ("ProjectEvent", "completed"), ("ProjectEvent", "queued"),
+        ]  # fmt: skip
+
+
+async def test_an_end_during_an_absence_is_announced(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        events: list[Any] = []
+        client.projects.on("project", events.append)
+        client.projects.on("job", events.append)
+        supernet.faults.drop_socket(before="result")
+        supernet.faults.refuse_upgrade(times=2, status=503)
+        project = await sdk.create(client)
+        await sdk.call(project.wait_for_completion, timeout=SOON)
+        await sdk.call(client.close)
+        ends = [(type(it).__name__, it.type) for it in events if it.type == "completed"]
+        assert sorted(ends) == [("JobEvent", "completed"), ("ProjectEvent", "completed")]
+
+
 async def test_a_retried_job_is_one_job(sdk: Sdk, supernet: LocalSupernet) -> None:
     async with sdk.client(supernet) as client:
         supernet.faults.retry_job(0)
