@@ -28,6 +28,10 @@ MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 """Bytes of one WebSocket message, for both shells; large frames must be accepted (transport §6)."""
 MAX_CONNECTIONS = 20
 """Concurrent HTTP connections of one client, unless it says otherwise."""
+MAX_REPLY_SIZE = 64 * 1024 * 1024
+"""Bytes of one REST reply once decompressed, for both packages."""
+MAX_REFUSAL_SIZE = 8 * 1024 * 1024
+"""Bytes that are read of a reply that reports an error; the rest is dropped."""
 TRANSFER_CHUNK = 256 * 1024
 """Bytes held in memory at once while a file goes up or down."""
 

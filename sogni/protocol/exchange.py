@@ -12,7 +12,7 @@ from attrs import evolve
 
 from ..errors import Phase, ProtocolError, SogniConnectionError, SogniTimeoutError
 from ..redaction import redact
-from ..settings import Settings, Timeouts
+from ..settings import MAX_REPLY_SIZE, Settings, Timeouts
 from .http import HttpCall
 
 _AT_ONCE = 0.01
@@ -109,9 +109,19 @@ def told_too_long(call: HttpCall, length: str | None) -> bool:
     return call.most_bytes is not None and length is not None and length.isdecimal() and int(length) > call.most_bytes
 
 
-def is_too_long(call: HttpCall, size: int) -> bool:
-    """Whether more of a body has arrived than may be, so that the rest is not read."""
-    return call.most_bytes is not None and size > call.most_bytes
+def most_bytes_of(call: HttpCall, *, encoded: bool) -> int | None:
+    """How long a body that is kept in memory may be once decoded; None for media that is sent as it is."""
+    if call.most_bytes is not None:
+        return call.most_bytes
+    return None if call.host == "storage" and not encoded else MAX_REPLY_SIZE
+
+
+def too_long(call: HttpCall, url: str) -> ProtocolError:
+    """The error of an ordinary answer that exceeds every measure."""
+    return ProtocolError(
+        f"{call.method} {shown_host(url)}{urlsplit(url).path}: "
+        f"the answer must be at most {MAX_REPLY_SIZE} bytes once decompressed, got more"
+    )
 
 
 def limit_of(call: HttpCall, timeouts: Timeouts) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import weakref
+import zlib
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ import urllib3
 
 from ..errors import SogniConnectionError, SogniTimeoutError
 from ..machine.causes import cause_of
+from ..protocol.content_encoding import ContentDecoder
 from .threads import DaemonThread
 from .waiting import Deadline, wait_turn
 
@@ -33,7 +35,11 @@ class EventBody:
     """The body of one answer. Closing it, or dropping it, closes the connection."""
 
     def __init__(
-        self, response: requests.Response, end: Callable[[], None], failed: Callable[[Exception], Exception]
+        self,
+        response: requests.Response,
+        decoder: ContentDecoder,
+        end: Callable[[], None],
+        failed: Callable[[Exception], Exception],
     ) -> None:
         self._inbox = _Inbox()
         self._socket = _socket_of(response)
@@ -42,7 +48,7 @@ class EventBody:
             self._socket.settimeout(None)
         self._finalizer = weakref.finalize(self, _end, self._inbox, self._socket)
         self._finalizer.atexit = False
-        thread = DaemonThread(_receive, response, self._inbox, end, failed, name="sogni-events")
+        thread = DaemonThread(_receive, response, decoder, self._inbox, end, failed, name="sogni-events")
         try:
             thread.start()
         finally:
@@ -138,6 +144,7 @@ def _end(inbox: _Inbox, connection: socket.socket | None) -> None:
 
 def _receive(
     response: requests.Response,
+    decoder: ContentDecoder,
     inbox: _Inbox,
     end: Callable[[], None],
     failed: Callable[[Exception], Exception],
@@ -149,10 +156,13 @@ def _receive(
     try:
         while not inbox.closed:
             piece = read(_PIECE)
-            inbox.put(piece)
             if not piece:
+                decoder.end()
+                inbox.put(b"")
                 break
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            for decoded in decoder.feed(piece):
+                inbox.put(decoded)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, zlib.error) as error:
         inbox.fail(failed(error))
     except Exception as error:
         # http.client raises its own errors past urllib3; nobody may wait for ever over one.

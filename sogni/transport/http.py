@@ -8,41 +8,39 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-import time
 import weakref
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 import urllib3
 
-from ..errors import ClientClosedError, SogniConnectionError, SogniError
+from ..errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError
 from ..machine.cookies import Cookies
 from ..machine.downloads import PartialFile, PathFor
 from ..machine.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from ..machine.sources import MediaSource, finished_spool, spool
+from ..protocol.content_encoding import ACCEPTED, ContentDecoder
 from ..protocol.exchange import (
     Route,
     check_proxy_answer,
-    is_too_long,
     limit_of,
-    no_answer,
+    most_bytes_of,
     shown_host,
     told_too_long,
+    too_long,
     unreachable,
 )
 from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
-from ..settings import TRANSFER_CHUNK, Settings
-from .connections import Adapter, Connections
+from ..settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
+from .connections import Adapter, Answer, Connections
 from .event_bodies import EventBody
 from .http_errors import http_error
 from .streams import ResponseStream
-
-_REPLY_LIMIT = 8 * 1024 * 1024
-"""Bytes read of the answer to an upload or a refused download."""
 
 
 class Http:
@@ -60,6 +58,8 @@ class Http:
         self._all: weakref.WeakSet[requests.Session] = weakref.WeakSet()
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._connections = Connections()
+        self._lasting = Connections()
+        """Those of results and events that are read as long as their reader likes."""
         self._trusted = {bundled_authorities()}
         self._lock = threading.Lock()
         self._closed = False
@@ -107,9 +107,7 @@ class Http:
         try:
             session = self._idle.pop()
         except IndexError:
-            session = self._new_session()
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, Adapter(self._connections))
+            session = self._new_session(self._connections)
         try:
             yield session
         finally:
@@ -120,8 +118,10 @@ class Http:
             if closed:
                 _close(session)
 
-    def _new_session(self) -> requests.Session:
+    def _new_session(self, connections: Connections) -> requests.Session:
         session = requests.Session()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, Adapter(connections))
         # The environment is read by `proxies`, for REST and WebSocket alike; a .netrc would add credentials.
         session.trust_env = False
         # One store for all sessions, and for the service's hosts only, is in `Cookies`.
@@ -141,17 +141,24 @@ class Http:
 
     def send(self, call: HttpCall) -> HttpReply:
         """Send a call and read the whole answer."""
-        deadline = time.monotonic() + limit_of(call, self._settings.timeouts)
-        with self._session() as session, self._open(session, call, limit_of(call, self._settings.timeouts)) as response:
-            body = bytearray()
+        limit = limit_of(call, self._settings.timeouts)
+        with (
+            self._session() as session,
+            self._connections.time.within(limit),
+            self._open(session, call, limit) as response,
+        ):
+            if not response.ok:
+                return _reply(response, self._beginning(response))
             if told_too_long(call, response.headers.get("content-length")):
                 return _reply(response, b"")
-            for chunk in self._pieces(response, _arriving):
-                body += chunk
-                if is_too_long(call, len(body)):
+            most = most_bytes_of(call, encoded="content-encoding" in response.headers)
+            body = bytearray()
+            for piece in self._pieces(response, _arriving):
+                body += piece
+                if most is not None and len(body) > most:
+                    if call.most_bytes is None:
+                        raise too_long(call, response.url)
                     break
-                if time.monotonic() > deadline:
-                    raise no_answer(call, response.url, limit_of(call, self._settings.timeouts))
             return _reply(response, bytes(body))
 
     def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
@@ -161,7 +168,7 @@ class Http:
             body = _Body(file, source)
             try:
                 with self._open(session, call, timeout, body) as response:
-                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                    return self._refusal(response, timeout)
             except SogniConnectionError:
                 # The libraries take an error of the file for one of the connection.
                 if body.error is not None:
@@ -174,7 +181,7 @@ class Http:
             timeout = self._settings.timeouts.transfer
             with self._open(session, call, timeout) as response:
                 if not response.ok:
-                    return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                    return self._refusal(response, timeout)
                 with PartialFile(path_for, overwrite=overwrite) as file:
                     for chunk in self._pieces(response, _chunks):
                         file.write(chunk)
@@ -185,7 +192,7 @@ class Http:
         timeout = self._settings.timeouts.transfer
         with self._session() as session, self._open(session, call, timeout) as response:
             if not response.ok:
-                return _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                return self._refusal(response, timeout)
             file = spool()
             try:
                 for chunk in self._pieces(response, _chunks):
@@ -200,17 +207,19 @@ class Http:
 
         It has a session of its own, because it stays open as long as its reader likes.
         """
-        session = self._new_session()
+        timeout = self._settings.timeouts.transfer
+        session = self._new_session(self._lasting)
         try:
-            response = self._request(session, call, self._settings.timeouts.transfer, None)
+            response = self._request(session, call, timeout, None)
             if response.ok:
                 return ResponseStream(
                     response,
+                    _decoder(response),
                     lambda: _close(session),
                     lambda error: http_error(call, response.url, error, self._settings),
                 )
             with self._ending(call, response):
-                reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                reply = self._refusal(response, timeout)
         except BaseException:
             _close(session)
             raise
@@ -220,13 +229,13 @@ class Http:
     def open_events(self, call: HttpCall) -> Any:
         """The body of an answer without an end; the reply instead when it is no success."""
         limit = limit_of(call, self._settings.timeouts)
-        session = self._new_session()
+        session = self._new_session(self._lasting)
         try:
             response = self._request(session, call, limit, None)
             if response.ok and response.status_code != NO_CONTENT:
                 return self._kept(response, call, session)
             with self._ending(call, response):
-                reply = _reply(response, response.raw.read(_REPLY_LIMIT, decode_content=True))
+                reply = self._refusal(response, limit)
         except BaseException:
             _close(session)
             raise
@@ -240,6 +249,7 @@ class Http:
                 raise ClientClosedError("the client is closed")
             body = EventBody(
                 response,
+                _decoder(response),
                 lambda: _close(session),
                 lambda error: http_error(call, response.url, error, self._settings),
             )
@@ -249,10 +259,30 @@ class Http:
     def _pieces(
         self, response: requests.Response, pieces: Callable[[requests.Response], Iterator[bytes]]
     ) -> Iterator[bytes]:
-        """A body piece by piece. ClientClosedError when its end may be that of the client only."""
-        yield from pieces(response)
+        """A decoded body piece by piece. ClientClosedError when its end may be that of the client only."""
+        decoder = _decoder(response)
+        for data in pieces(response):
+            yield from decoder.feed(data)
+        decoder.end()
         if self._connections.ended and "content-length" not in response.headers:
             raise self._failed_by_closing(response.url)
+
+    def _refusal(self, response: requests.Response, seconds: float) -> HttpReply:
+        """An answer that is read for its status first, whatever its body; `seconds` are for all of that."""
+        answer = getattr(response.raw, "_fp", None)
+        if isinstance(answer, Answer):
+            answer.limit(seconds)
+        return _reply(response, self._beginning(response))
+
+    def _beginning(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        # A body that cannot be decoded must not hide the status.
+        with suppress(ProtocolError, zlib.error):
+            for piece in self._pieces(response, _arriving):
+                body += piece
+                if len(body) >= MAX_REFUSAL_SIZE:
+                    break
+        return bytes(body[:MAX_REFUSAL_SIZE])
 
     # -- one exchange ----------------------------------------------------------
 
@@ -269,7 +299,7 @@ class Http:
         try:
             with response:
                 yield response
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
             raise self._failed(call, response.url, error) from None
 
     def _request(self, session: requests.Session, call: HttpCall, timeout: float, body: Any) -> requests.Response:
@@ -277,7 +307,7 @@ class Http:
         route = Route(call, self._settings)
         while True:
             own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
-            headers = {**call.headers, **own}
+            headers = {"Accept-Encoding": ACCEPTED, **call.headers, **own}
             response = self._exchange(session, call, route.method, route.url, headers, timeout, body)
             if route.with_credentials:
                 self._cookies.keep(route.url, response.raw.headers.getlist("set-cookie"))
@@ -309,7 +339,7 @@ class Http:
                 headers=headers,
                 json=call.body if method != "GET" and body is None else None,
                 data=body,
-                timeout=(self._settings.timeouts.connect, timeout),
+                timeout=(min(self._settings.timeouts.connect, timeout), timeout),
                 proxies=proxies,
                 allow_redirects=False,
                 stream=True,
@@ -399,14 +429,23 @@ def _arriving(response: requests.Response) -> Iterator[bytes]:
     if not hasattr(response.raw, "read1"):  # urllib3 before 2.1
         yield from _chunks(response)
         return
-    while piece := response.raw.read1(TRANSFER_CHUNK, decode_content=True):
+    while piece := response.raw.read1(TRANSFER_CHUNK, decode_content=False):
         yield piece
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
     # Not those of `requests`, which reports a body that takes too long as a lost connection.
-    chunks: Iterator[bytes] = response.raw.stream(TRANSFER_CHUNK, decode_content=True)
+    chunks: Iterator[bytes] = response.raw.stream(TRANSFER_CHUNK, decode_content=False)
     return chunks
+
+
+def _decoder(response: requests.Response) -> ContentDecoder:
+    """What decodes the body. ProtocolError, and the answer is closed, if nothing can."""
+    try:
+        return ContentDecoder(response.headers.get("content-encoding"), shown_host(response.url))
+    except ProtocolError:
+        response.close()
+        raise
 
 
 def _reply(response: requests.Response, body: bytes) -> HttpReply:

@@ -24,7 +24,7 @@ def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -
     cause = _innermost(error)
     proxy_timed_out = isinstance(error, requests.exceptions.ProxyError) and isinstance(cause, TimeoutError)
     if isinstance(error, requests.ConnectTimeout) or proxy_timed_out:
-        return no_connection(url, settings.timeouts.connect, via)
+        return no_connection(url, min(settings.timeouts.connect, limit_of(call, settings.timeouts)), via)
     if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
         return no_answer(call, url, limit_of(call, settings.timeouts), via)
     if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):

@@ -6,12 +6,14 @@ Made by the HTTP side; closed by its reader.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
 import urllib3
 
+from ..protocol.content_encoding import ContentDecoder
 from ..settings import TRANSFER_CHUNK
 
 
@@ -19,9 +21,16 @@ class ResponseStream(io.RawIOBase):
     """A readable, unseekable file over an answer; closing it closes the connection."""
 
     def __init__(
-        self, response: requests.Response, end: Callable[[], None], failed: Callable[[Exception], Exception]
+        self,
+        response: requests.Response,
+        decoder: ContentDecoder,
+        end: Callable[[], None],
+        failed: Callable[[Exception], Exception],
     ) -> None:
         self._response = response
+        self._decoder = decoder
+        self._decoded = self._decode()
+        self._rest = b""
         self._end = end
         self._failed = failed
 
@@ -52,13 +61,26 @@ class ResponseStream(io.RawIOBase):
         if self.closed:
             raise ValueError("the stream is closed")
         try:
-            piece: bytes = self._response.raw.read(size, decode_content=True)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            piece = self._received(size)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
             failure = self._failed(error)
         else:
             return piece
         # Not while the library's own is handled: that one would stay with it, and holds the whole address.
         raise failure
+
+    def _received(self, size: int) -> bytes:
+        if self._decoder.plain:
+            piece: bytes = self._response.raw.read(size, decode_content=False)
+            return piece
+        rest = self._rest or next(self._decoded, b"")
+        self._rest = rest[size:]
+        return rest[:size]
+
+    def _decode(self) -> Iterator[bytes]:
+        while data := self._response.raw.read(TRANSFER_CHUNK, decode_content=False):
+            yield from self._decoder.feed(data)
+        self._decoder.end()
 
     def close(self) -> None:
         """Close the connection; repeatable."""

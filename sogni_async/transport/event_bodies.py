@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import aiohttp
 
 from sogni.errors import SogniTimeoutError
+from sogni.protocol.content_encoding import ContentDecoder
 
 
 class EventBody:
     """The body of one answer. Closing it, or dropping it, closes the connection."""
 
-    def __init__(self, response: aiohttp.ClientResponse, failed: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, decoder: ContentDecoder, failed: Callable[[Exception], Exception]
+    ) -> None:
         self._response = response
+        self._decoder = decoder
+        self._decoded: Iterator[bytes] = iter(())
         self._failed = failed
         self._ended = asyncio.Event()
         self._finalizer = weakref.finalize(self, _end, asyncio.get_running_loop(), response, self._ended)
@@ -29,11 +35,20 @@ class EventBody:
         """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
         try:
             async with asyncio.timeout(timeout) as limit:
-                return b"" if self._ended.is_set() else await self._response.content.readany()
+                while not self._ended.is_set():
+                    piece = next(self._decoded, b"")
+                    if piece:
+                        return piece
+                    data = await self._response.content.readany()
+                    if not data:
+                        self._decoder.end()
+                        break
+                    self._decoded = self._decoder.feed(data)
+                return b""
         except TimeoutError:
             if not limit.expired():
                 raise
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, zlib.error) as error:
             if self._ended.is_set():
                 return b""
             raise self._failed(error) from None

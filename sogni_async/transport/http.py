@@ -8,37 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.machine.cookies import Cookies
 from sogni.machine.downloads import PartialFile, PathFor
 from sogni.machine.sources import MediaSource, finished_spool, spool
+from sogni.protocol.content_encoding import ACCEPTED, ContentDecoder
 from sogni.protocol.exchange import (
     Route,
     check_proxy_answer,
-    is_too_long,
     limit_of,
+    most_bytes_of,
     no_answer,
     no_connection,
     told_too_long,
+    too_long,
     unreachable,
 )
 from sogni.protocol.http import NO_CONTENT, HttpCall, HttpReply
-from sogni.settings import TRANSFER_CHUNK, Settings
+from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
 
 from .event_bodies import EventBody
 from .sessions import Session, Ways, cause_of
 from .streams import AsyncBinaryIO
 from .uploads import SourcePayload
-
-_REPLY_LIMIT = 8 * 1024 * 1024
-"""Bytes read of the answer to an upload or a refused download."""
 
 
 class Http:
@@ -101,7 +101,7 @@ class Http:
         route = Route(call, self._settings)
         try:
             async with asyncio.timeout(limit) as whole, self._open(call, route, limit) as response:
-                return _reply(route, response, await _whole(call, response))
+                return _reply(route, response, await _whole(call, route, response))
         except TimeoutError:
             if not whole.expired():
                 raise
@@ -116,13 +116,13 @@ class Http:
             # The library limits the wait for the answer, not how long the body stays untaken.
             async with asyncio.timeout(timeout) as stuck:
 
-                def moved(more: bool) -> None:
-                    stuck.reschedule(loop.time() + timeout if more else None)
+                def moved() -> None:
+                    stuck.reschedule(loop.time() + timeout)
 
                 body = SourcePayload(source, moved)
                 try:
                     async with self._open(call, route, timeout, body) as response:
-                        return _reply(route, response, await _beginning(response))
+                        return await self._refusal(route, response, timeout)
                 except SogniConnectionError:
                     # The library takes an error of the file for one of the connection.
                     if body.error is not None:
@@ -138,22 +138,24 @@ class Http:
     async def download(self, call: HttpCall, path_for: PathFor, *, overwrite: bool = False) -> Any:
         """Write the body of an answer to a file; the reply instead when it is no success."""
         route = Route(call, self._settings)
-        async with self._open(call, route, self._settings.timeouts.transfer) as response:
+        timeout = self._settings.timeouts.transfer
+        async with self._open(call, route, timeout) as response:
             if not response.ok:
-                return _reply(route, response, await _beginning(response))
+                return await self._refusal(route, response, timeout)
             with PartialFile(path_for, overwrite=overwrite) as file:
-                await _copy(response, file.write)
+                await _copy(route, response, file.write)
                 return file.finish()
 
     async def spool(self, call: HttpCall, name: str) -> Any:
         """Keep the body of an answer as a media source; the reply instead when it is no success."""
         route = Route(call, self._settings)
-        async with self._open(call, route, self._settings.timeouts.transfer) as response:
+        timeout = self._settings.timeouts.transfer
+        async with self._open(call, route, timeout) as response:
             if not response.ok:
-                return _reply(route, response, await _beginning(response))
+                return await self._refusal(route, response, timeout)
             file = spool()
             try:
-                await _copy(response, file.write)
+                await _copy(route, response, file.write)
                 return finished_spool(f"the result given as {name}", file)
             except BaseException:
                 file.close()
@@ -165,16 +167,19 @@ class Http:
         It has a session of its own, because it stays open as long as its reader likes.
         """
         route = Route(call, self._settings)
+        timeout = self._settings.timeouts.transfer
         session = await Session.open()
         try:
-            response = await self._request(session, call, route, self._settings.timeouts.transfer, None)
+            response = await self._request(session, call, route, timeout, None)
             if response.ok:
-                return AsyncBinaryIO(response, session, lambda error: self._failed(call, route, error))
-            reply = _reply(route, response, await _beginning(response))
+                return AsyncBinaryIO(
+                    response, _decoder(route, response), session, lambda error: self._failed(call, route, error)
+                )
+            async with self._ending(call, route, response):
+                reply = await self._refusal(route, response, timeout)
         except BaseException:
             await session.close()
             raise
-        response.close()
         await session.close()
         return reply
 
@@ -187,13 +192,12 @@ class Http:
                 # Silence is limited by whoever reads.
                 response = await self._request(await self.session(), call, route, None, None)
                 if response.ok and response.status != NO_CONTENT:
-                    body = EventBody(response, lambda error: self._failed(call, route, error))
+                    decoder = _decoder(route, response)
+                    body = EventBody(response, decoder, lambda error: self._failed(call, route, error))
                     self._bodies.add(body)
                     return body
-                try:
-                    return _reply(route, response, await _beginning(response))
-                finally:
-                    response.close()
+                async with self._ending(call, route, response):
+                    return await self._refusal(route, response, limit)
         except TimeoutError:
             if not whole.expired():
                 raise
@@ -207,14 +211,28 @@ class Http:
     async def _open(
         self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        response = await self._request(await self.session(), call, route, timeout, body)
+        async with self._ending(
+            call, route, await self._request(await self.session(), call, route, timeout, body)
+        ) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _ending(
+        self, call: HttpCall, route: Route, response: aiohttp.ClientResponse
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Close an answer after it was read; what fails meanwhile is an error of ours."""
         try:
             yield response
-        except (aiohttp.ClientError, aiohttp.ServerTimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, zlib.error) as error:
             raise self._failed(call, route, error) from None
         finally:
             # Read to its end it has gone back to the pool; otherwise the connection is of no use any more.
             response.close()
+
+    async def _refusal(self, route: Route, response: aiohttp.ClientResponse, seconds: float) -> HttpReply:
+        """An answer that is read for its status first, whatever its body; `seconds` are for all of that."""
+        async with asyncio.timeout(seconds):
+            return _reply(route, response, await _beginning(route, response))
 
     async def _request(
         self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
@@ -241,22 +259,24 @@ class Http:
         self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
         own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
-        options = self._ways.options_for(route.url, {**call.headers, **own})
+        options = self._ways.options_for(route.url, {"Accept-Encoding": ACCEPTED, **call.headers, **own})
         connect = self._settings.timeouts.connect
         if body is not None:
             options["data"] = body
         elif route.method != "GET" and call.body is not None:
             options["json"] = call.body
         try:
-            return await session.library.request(
-                route.method,
-                # As it is: another spelling of a signed address would not fit its signature.
-                URL(route.url, encoded=True),
-                allow_redirects=False,
-                skip_auto_headers=("Content-Type",) if body is not None else (),
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=timeout),
-                **options,
-            )
+            # A body takes its own time; without one, the library's timeout would start anew with every byte.
+            async with asyncio.timeout(timeout if body is None else None):
+                return await session.library.request(
+                    route.method,
+                    # As it is: another spelling of a signed address would not fit its signature.
+                    URL(route.url, encoded=True),
+                    allow_redirects=False,
+                    skip_auto_headers=("Content-Type",) if body is not None else (),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_read=timeout),
+                    **options,
+                )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._failed(call, route, error) from None
 
@@ -272,38 +292,64 @@ class Http:
         return unreachable(route.url, via, cause_of(error))
 
 
-async def _whole(call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
+async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> bytes:
     """The body of an answer, or as much of it as shows that it is too long."""
-    if call.most_bytes is None:
-        return await response.read()
+    if not response.ok:
+        return await _beginning(route, response)
     if told_too_long(call, response.headers.get("Content-Length")):
         return b""
+    most = most_bytes_of(call, encoded="Content-Encoding" in response.headers)
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if is_too_long(call, len(body)):
-            break
+    async with aclosing(_pieces(route, response)) as pieces:
+        async for piece in pieces:
+            body += piece
+            if most is not None and len(body) > most:
+                if call.most_bytes is None:
+                    raise too_long(call, route.url)
+                break
     return bytes(body)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(route: Route, response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_chunked(TRANSFER_CHUNK):
-        body += chunk
-        if len(body) >= _REPLY_LIMIT:
-            break
-    return bytes(body[:_REPLY_LIMIT])
+    # A body that cannot be decoded must not hide the status.
+    with suppress(ProtocolError, zlib.error):
+        async with aclosing(_pieces(route, response)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) >= MAX_REFUSAL_SIZE:
+                    break
+    return bytes(body[:MAX_REFUSAL_SIZE])
 
 
-async def _copy(response: aiohttp.ClientResponse, write: Callable[[bytes], Any]) -> None:
+async def _copy(route: Route, response: aiohttp.ClientResponse, write: Callable[[bytes], Any]) -> None:
     """Write a body piece by piece, large ones in a thread: a disk may take its time."""
     gathered = bytearray()
-    async for chunk in response.content.iter_chunked(TRANSFER_CHUNK):
-        gathered += chunk
-        if len(gathered) >= TRANSFER_CHUNK:
-            await asyncio.to_thread(write, bytes(gathered))
-            gathered.clear()
+    async with aclosing(_pieces(route, response)) as pieces:
+        async for piece in pieces:
+            gathered += piece
+            if len(gathered) >= TRANSFER_CHUNK:
+                await asyncio.to_thread(write, bytes(gathered))
+                gathered.clear()
     write(bytes(gathered))
+
+
+async def _pieces(route: Route, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """A decoded body piece by piece, as it arrives."""
+    decoder = _decoder(route, response)
+    async for data in response.content.iter_any():
+        for piece in decoder.feed(data):
+            yield piece
+    decoder.end()
+
+
+def _decoder(route: Route, response: aiohttp.ClientResponse) -> ContentDecoder:
+    """What decodes the body. ProtocolError, and the answer is closed, if nothing can."""
+    try:
+        return ContentDecoder(response.headers.get("Content-Encoding"), route.host)
+    except ProtocolError:
+        response.close()
+        raise
 
 
 def _reply(route: Route, response: aiohttp.ClientResponse, body: bytes) -> HttpReply:

@@ -57,6 +57,7 @@ class Session:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,  # see `ContentDecoder`
             trust_env=False,  # a .netrc would add credentials
             trace_configs=[tracing],
             ws_response_class=SogniSocket,

@@ -5,11 +5,15 @@ Made by the HTTP side; closed by its reader.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import aiohttp
+
+from sogni.protocol.content_encoding import ContentDecoder
+from sogni.settings import TRANSFER_CHUNK
 
 if TYPE_CHECKING:
     from .sessions import Session
@@ -21,10 +25,14 @@ class AsyncBinaryIO:
     def __init__(
         self,
         response: aiohttp.ClientResponse,
+        decoder: ContentDecoder,
         session: Session,
         failed: Callable[[Exception], Exception],
     ) -> None:
         self._response = response
+        self._decoder = decoder
+        self._decoded: Iterator[bytes] = iter(())
+        self._rest = b""
         self._session = session
         self._failed = failed
         self._closed = False
@@ -34,11 +42,30 @@ class AsyncBinaryIO:
         if self._closed:
             raise ValueError("the stream is closed")
         try:
-            return await self._response.content.read(-1 if size is None else size)
-        except (aiohttp.ClientError, aiohttp.ServerTimeoutError) as error:
+            return await self._received(-1 if size is None else size)
+        except (aiohttp.ClientError, aiohttp.ServerTimeoutError, zlib.error) as error:
             failure = self._failed(error)
         # Not while the library's own is handled: that one would stay with it, and holds the whole address.
         raise failure
+
+    async def _received(self, size: int) -> bytes:
+        if self._decoder.plain:
+            return await self._response.content.read(size)
+        if size < 0:
+            pieces = []
+            while piece := await self._received(TRANSFER_CHUNK):
+                pieces.append(piece)
+            return b"".join(pieces)
+        while not self._rest:
+            self._rest = next(self._decoded, b"")
+            if not self._rest:
+                data = await self._response.content.readany()
+                if not data:
+                    self._decoder.end()
+                    break
+                self._decoded = self._decoder.feed(data)
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
 
     async def close(self) -> None:
         """Close the connection; repeatable."""

@@ -24,11 +24,11 @@ class SourceError(Exception):
 class SourcePayload(Payload):
     """A body of known length that can be sent again: it opens the source anew each time.
 
-    `moved` is called with True before each piece, with False after the last. `error` is what the reading ended
+    `moved` is called before each piece and after the last. `error` is what the reading ended
     with when it was not the end: the library reports it as an error of the connection.
     """
 
-    def __init__(self, source: MediaSource, moved: Callable[[bool], None]) -> None:
+    def __init__(self, source: MediaSource, moved: Callable[[], None]) -> None:
         super().__init__(source)
         self._source = source
         self._moved = moved
@@ -45,10 +45,10 @@ class SourcePayload(Payload):
             while left:
                 with self._reading():
                     chunk = await self._piece(file, min(TRANSFER_CHUNK, left))
-                self._moved(True)
+                self._moved()
                 await writer.write(chunk)
                 left -= len(chunk)
-        self._moved(False)
+        self._moved()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -10,20 +10,21 @@ from sogni.errors import ProtocolError, SogniConnectionError
 from sogni.protocol.exchange import (
     Route,
     check_proxy_answer,
-    is_too_long,
     is_transfer,
     limit_of,
     max_transfers,
+    most_bytes_of,
     no_answer,
     no_connection,
     no_free_connection,
     phase_of,
     shown_host,
     told_too_long,
+    too_long,
     with_time_left,
 )
 from sogni.protocol.http import HttpCall, get, post
-from sogni.settings import Settings, Timeouts
+from sogni.settings import MAX_REPLY_SIZE, Settings, Timeouts
 
 SETTINGS = Settings(rest_endpoint="https://rest.test", socket_endpoint="wss://socket.test")
 SIGNED = "https://store.test/a%2Fb%7Ec d?s=%2B%3D+x"
@@ -145,18 +146,32 @@ def test_a_call_that_wants_no_redirect_has_it_as_its_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "length", "told", "size", "too_long"),
+    ("most", "length", "told"),
+    [(10, "10", False), (10, "11", True), (10, "x", False), (10, None, False), (None, "99", False)],
+)
+def test_a_body_may_have_a_limit(most: int | None, length: str | None, told: bool) -> None:
+    call = HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=most)
+    assert told_too_long(call, length) is told
+
+
+@pytest.mark.parametrize(
+    ("call", "encoded", "most"),
     [
-        (10, "10", False, 10, False),
-        (10, "11", True, 11, True),
-        (10, "x", False, 0, False),
-        (10, None, False, 11, True),
-        (None, "99", False, 99, False),
+        (get("/x"), False, MAX_REPLY_SIZE),
+        (get("/x"), True, MAX_REPLY_SIZE),
+        (stored(), False, None),
+        (stored(), True, MAX_REPLY_SIZE),
+        (HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=10), True, 10),
     ],
 )
-def test_a_body_may_have_a_limit(most: int | None, length: str | None, told: bool, size: int, too_long: bool) -> None:
-    call = HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=most)
-    assert (told_too_long(call, length), is_too_long(call, size)) == (told, too_long)
+def test_every_body_in_memory_has_a_limit_save_media_as_it_is(call: HttpCall, encoded: bool, most: int | None) -> None:
+    assert most_bytes_of(call, encoded=encoded) == most
+
+
+def test_an_answer_that_is_too_long_says_so() -> None:
+    assert str(too_long(get("/v1/x", token="1"), "https://rest.test/v1/x?token=1")) == (
+        "GET rest.test/v1/x: the answer must be at most 67108864 bytes once decompressed, got more"
+    )
 
 
 TIMEOUTS = Timeouts(connect=1, request=2, transfer=3)

@@ -198,6 +198,28 @@ def test_a_body_that_stops_coming_runs_out_of_time(way: str, tmp_path: Path) -> 
     assert SECRET not in shown(caught.value)
 
 
+def test_an_upload_whose_answer_drips_runs_out_of_time() -> None:
+    over = threading.Event()
+
+    def drips(peer: Connection) -> None:
+        read_head(peer)
+        peer.sock.sendall(b"HTTP/1.1 200 OK\r\nX-Padding: ")
+        while not over.wait(0.02):
+            peer.sock.sendall(b".")
+
+    with (
+        answering(drips) as base,
+        talking(base, timeouts={"transfer": 0.1}) as http,
+        pytest.raises(SogniTimeoutError) as caught,
+    ):
+        try:
+            source = open_source("image", PNG)
+            http.upload(put_call(f"{base}/file?{SECRET}", "image/png", source.size), source)
+        finally:
+            over.set()
+    assert (caught.value.phase, caught.value.timeout) == ("transfer", 0.1)
+
+
 # --- what breaks
 
 

@@ -243,6 +243,24 @@ async def test_a_silent_host_runs_out_of_time() -> None:
     assert TOKEN not in str(caught.value)
 
 
+async def test_an_upload_whose_answer_drips_runs_out_of_time() -> None:
+    async def drips(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            while True:
+                await answer.write(b".")
+                await asyncio.sleep(0.02)
+        return answer
+
+    async with serving(drips) as base, talking(base, timeouts={"transfer": 0.1}) as http:
+        source = open_source("image", b"\x89PNG\r\n\x1a\n" + b"picture" * 9)
+        with pytest.raises(SogniTimeoutError) as caught:
+            await http.upload(put_call(f"{base}/file", "image/png", source.size), source)
+    assert (caught.value.phase, caught.value.timeout) == ("transfer", 0.1)
+
+
 async def test_an_upload_that_nobody_takes_runs_out_of_time(tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     with path.open("wb") as file:
