@@ -13,6 +13,9 @@ from typing import Literal
 MediaForm = Literal["image", "audio", "video"]
 
 _HEAD = 64
+_STILL_BRANDS = (
+    b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
+)  # fmt: skip
 _ROLES: Mapping[str, MediaForm] = {
     "referenceImage": "image",
     "referenceImageEnd": "image",
@@ -24,7 +27,7 @@ _ROLES: Mapping[str, MediaForm] = {
 
 def forms_of(head: bytes) -> frozenset[MediaForm]:
     """Return what a file that starts with these bytes may be; containers of both hold audio or video."""
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8")) or _riff(head, b"WEBP"):
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a")) or _riff(head, b"WEBP"):
         return frozenset({"image"})
     if head[4:8] == b"ftyp":
         return _of_brand(head[8:12].lower())
@@ -32,7 +35,8 @@ def forms_of(head: bytes) -> frozenset[MediaForm]:
         return frozenset({"audio"})
     if head.startswith((b"OggS", b"\x1a\x45\xdf\xa3")):
         return frozenset({"audio", "video"})
-    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 in (0x02, 0x04):
+        # Layers II and III: the first bytes of UTF-16 text are those of layer I, and of AAC those of no layer.
         return frozenset({"audio"})
     return frozenset()
 
@@ -42,7 +46,7 @@ def _riff(head: bytes, form: bytes) -> bool:
 
 
 def _of_brand(brand: bytes) -> frozenset[MediaForm]:
-    if brand in (b"avif", b"avis", b"heic", b"heix", b"mif1"):
+    if brand in _STILL_BRANDS:
         return frozenset({"image"})
     if b"m4a" in brand or b"m4b" in brand:
         return frozenset({"audio"})

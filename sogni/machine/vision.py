@@ -13,6 +13,7 @@ from ..errors import ValidationError
 from ..models.chat import ImageAddress, ImagePart
 from ..protocol.field_checks import refusal
 from ..protocol.inline_media import checked, data_uri, decoded, is_data_uri, type_of
+from ..protocol.media_types import HEAD_SIZE, sniff
 from ..protocol.vision import LONGEST_SIDE, MOST_BYTES
 from .pictures import plain
 from .sources import open_source
@@ -42,7 +43,8 @@ def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = No
         content = _fitting(content)
     kind = type_of("image", declared, content)
     if kind is None:
-        raise refusal(_NAME, "another format", "a PNG or JPEG; resize=True makes one of other formats")
+        found = sniff(content[:HEAD_SIZE]) or "another format"
+        raise refusal(_NAME, found, "a PNG or JPEG; resize=True makes one of other formats")
     try:
         checked(_NAME, kind, content, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
     except ValidationError as error:

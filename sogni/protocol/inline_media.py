@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from .field_checks import refusal
+from .media_types import HEAD_SIZE, is_mpeg_audio, sniff
 
 InlineKind = Literal["image", "audio", "video"]
 
@@ -104,7 +105,10 @@ def checked(
     if form is None:
         raise refusal(where, content_type, tuple(_FORMAT_OF[kind]))
     if _format(kind, content) != form:
-        raise refusal(where, content_type, f"{form} data", f"{where} is declared {content_type} but holds no {form}")
+        found = sniff(content[:HEAD_SIZE], kind)
+        named = f": it is {found}" if found else ""
+        sentence = f"{where} is declared {content_type} but holds no {form}{named}"
+        raise refusal(where, content_type, f"{form} data", sentence)
     size = None
     if kind == "image":
         size = image_size(content)
@@ -159,20 +163,15 @@ def _format(kind: InlineKind, content: bytes) -> str | None:
             return "PNG"
         return "JPEG" if content.startswith(b"\xff\xd8\xff") else None
     brand = content[8:12] if len(content) >= 12 and content[4:8] == b"ftyp" else None
+    if (sniff(content[:HEAD_SIZE], kind) or "").startswith("image/"):
+        return None  # HEIF, which has a brand, too
     if kind == "video":
         return None if brand is None else "QuickTime" if brand == b"qt  " else "MP4"
     if content.startswith(b"RIFF") and content[8:12] == b"WAVE":
         return "WAV"
-    if content.startswith(b"ID3") or _is_mpeg_frame(content):
+    if is_mpeg_audio(content):
         return "MPEG"
     return "MP4" if brand not in (None, b"qt  ") else None
-
-
-def _is_mpeg_frame(content: bytes) -> bool:
-    if len(content) < 2 or content[0] != 0xFF:
-        return False
-    second = content[1]
-    return second & 0xE0 == 0xE0 and second & 0x18 != 0x08 and second & 0x06 != 0
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:

@@ -18,8 +18,9 @@ import pytest
 
 from sogni.errors import ValidationError
 from sogni.machine.sources import MediaSource, finished_spool, open_source, spool, spooled
+from sogni.protocol.media_types import HEAD_SIZE
 
-CONTENT = b"\x89PNG and more content than a head holds"
+CONTENT = b"\x89PNG and more content than a head holds".ljust(HEAD_SIZE + 9, b".")
 
 
 def read(source: MediaSource) -> bytes:
@@ -67,7 +68,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("form", [str, Path, AsBytes])
 def test_a_path_is_read_afresh_every_time(path: Path, form: Any) -> None:
     source = open_source("image", form(path))
-    assert (source.name, source.size, source.head) == ("picture.png", len(CONTENT), CONTENT[:12])
+    assert (source.name, source.size, source.head) == ("picture.png", len(CONTENT), CONTENT[:HEAD_SIZE])
     assert [read(source), read(source)] == [CONTENT, CONTENT]
     source.close()
 
@@ -75,7 +76,7 @@ def test_a_path_is_read_afresh_every_time(path: Path, form: Any) -> None:
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
 def test_bytes_are_named_by_their_field(form: Any) -> None:
     source = open_source("image", form(CONTENT))
-    assert (source.name, source.size, source.head) == ("the bytes given as image", len(CONTENT), CONTENT[:12])
+    assert (source.name, source.size, source.head) == ("the bytes given as image", len(CONTENT), CONTENT[:HEAD_SIZE])
     assert [read(source), read(source)] == [CONTENT, CONTENT]
 
 
@@ -106,7 +107,7 @@ def test_all_of_a_file_object_is_read_wherever_it_stands(path: Path, kind: str, 
     with opened(kind, path) as file:
         file.seek(place)
         source = open_source("image", file)
-        assert (source.size, source.head) == (len(CONTENT), CONTENT[:12])
+        assert (source.size, source.head) == (len(CONTENT), CONTENT[:HEAD_SIZE])
         file.seek(7)
         assert [read(source), read(source), file.tell()] == [CONTENT, CONTENT, 7]
         source.close()
@@ -225,7 +226,7 @@ def test_only_the_first_bytes_of_a_file_are_looked_at(tmp_path: Path) -> None:
         file.write(CONTENT)
         file.truncate(1 << 40)
         source = open_source("image", file)
-        assert (source.head, source.size) == (CONTENT[:12], 1 << 40)
+        assert (source.head, source.size) == (CONTENT[:HEAD_SIZE], 1 << 40)
         source.close()
 
 
@@ -240,7 +241,7 @@ def test_a_file_object_without_a_name_is_named_by_its_field() -> None:
 
 def test_what_can_be_read_only_once_is_kept_in_a_temporary_file() -> None:
     source = open_source("image", Pipe(iter([CONTENT[:5], CONTENT[5:]])))
-    assert (source.size, source.head) == (len(CONTENT), CONTENT[:12])
+    assert (source.size, source.head) == (len(CONTENT), CONTENT[:HEAD_SIZE])
     assert [read(source), read(source)] == [CONTENT, CONTENT]
     source.close()
     with pytest.raises(ValueError):

@@ -219,3 +219,20 @@ def test_the_type_of_what_was_fetched(kind: InlineKind, declared: str, content: 
 
 def test_a_data_uri_is_made_of_bytes() -> None:
     assert data_uri("image/png", b"\0") == "data:image/png;base64,AA=="
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "content", "found"),
+    [
+        ("audio", "audio/mpeg", "once upon a time".encode("utf-16"), "holds no MPEG: it is text/plain"),
+        ("audio", "audio/mpeg", b"\xff\xf1\x50\x80\x02\x1f\xfc", "holds no MPEG: it is audio/aac"),
+        ("audio", "audio/mp4", b"\0\0\0\x18ftypheic", "holds no MP4: it is image/heic"),
+        ("video", "video/mp4", b"\0\0\0\x18ftypheic", "holds no MP4: it is image/heic"),
+        ("image", "image/png", b"%PDF-1.7 and more", "holds no PNG: it is application/pdf"),
+        ("image", "image/png", b"\1\2\3", "holds no PNG"),
+    ],
+)
+def test_what_is_something_else_is_named(kind: InlineKind, content_type: str, content: bytes, found: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        decoded("part", data_uri(content_type, content), kind)
+    assert str(caught.value).endswith(found)
