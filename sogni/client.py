@@ -16,6 +16,7 @@ from .api.projects import Projects
 from .api.stats import Stats
 from .flows import account, health, sending, signing_in
 from .listening import Listening
+from .live import Live
 from .models.health import HealthReport
 from .protocol.attribution import check_attribution
 from .protocol.client_state import CLIENT_EVENTS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .api.workflows import Workflows
 
 
-class SogniClient(Listening):
+class SogniClient(Live, Listening):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),

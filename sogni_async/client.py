@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sogni.flows import account, health, sending, signing_in
 from sogni.listening import Listening
+from sogni.live import Live
 from sogni.models.health import HealthReport
 from sogni.protocol.attribution import check_attribution
 from sogni.protocol.client_state import CLIENT_EVENTS
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from .api.workflows import Workflows
 
 
-class SogniClient(Listening):
+class SogniClient(Live, Listening):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),

@@ -11,12 +11,13 @@ from ..display import live_text_in_notebook, stream_html
 from ..flows import chat
 from ..flows.steps import Flow
 from ..flows.tool_rounds import ToolRounds
+from ..live import Live
 from ..models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
 from ..protocol.chat_state import ChatState
 from ..settings import check_seconds
 
 
-class ChatStream:
+class ChatStream(Live):
     """An answer that arrives in chunks; iterate over it, once.
 
     A context manager: leaving it early stops listening, while the service finishes and bills. Chunks

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
+from ..live import Live
 from .account_helpers import AccountHelpers
 from .accounts import Account, Balance, Token
 from .directory import Accounts, make_sessions
@@ -44,7 +45,7 @@ class _Running:
     state: State
 
 
-class LocalSupernet(AccountHelpers):
+class LocalSupernet(Live, AccountHelpers):
     """A local Supernet: the real protocol over real HTTP and WebSocket, on loopback, in a thread of its own.
 
     Use it as a context manager, or call ``start`` and ``close``.

@@ -22,6 +22,7 @@ from ..flows import steps
 from ..flows.asking import ask, out_of_time, topics_of
 from ..flows.background import flow_of
 from ..flows.steps import Flow, Step, Until
+from ..live import Live
 from ..machine.app_slots import AppSlot, acquire_app_id
 from ..machine.cookies import Cookies
 from ..machine.sources import open_source
@@ -55,11 +56,13 @@ CONNECTING_SECONDS = 0.5
 """How long `close` waits for a reader that is still connecting."""
 
 
-class Engine:
+class Engine(Live):
     """The state of one client and the threads that serve it.
 
     Nothing is opened and no thread started before the first step that needs it.
     """
+
+    _public_name = "SogniClient"
 
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
         self.settings = settings

@@ -13,11 +13,12 @@ from typing import Any
 import requests
 import urllib3
 
+from ..live import Live
 from ..protocol.content_encoding import ContentDecoder
 from ..settings import TRANSFER_CHUNK
 
 
-class ResponseStream(io.RawIOBase):
+class ResponseStream(Live, io.RawIOBase):
     """A readable, unseekable file over an answer; closing it closes the connection."""
 
     def __init__(

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from sogni.flows.event_feed import EventFeed, next_event
+from sogni.live import Live
 
 T = TypeVar("T")
 
 
-class EventStream(Generic[T]):
+class EventStream(Live, Generic[T]):
     """An iterator over events; leave it early by `close`, or by using it in `async with`.
 
     The connection is opened with the first event that is asked for, and again, where it broke off, whenever it is

@@ -11,12 +11,13 @@ from sogni.display import live_text_in_notebook, stream_html
 from sogni.flows import chat
 from sogni.flows.steps import Flow
 from sogni.flows.tool_rounds import ToolRounds
+from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost, ToolCall
 from sogni.protocol.chat_state import ChatState
 from sogni.settings import check_seconds
 
 
-class ChatStream:
+class ChatStream(Live):
     """An answer that arrives in chunks; iterate over it, once.
 
     A context manager: leaving it early stops listening, while the service finishes and bills. Chunks

@@ -22,6 +22,7 @@ from sogni.flows import steps
 from sogni.flows.asking import ask, out_of_time, topics_of
 from sogni.flows.background import flow_of
 from sogni.flows.steps import Flow, Pause, Step, Until
+from sogni.live import Live
 from sogni.machine.app_slots import acquire_app_id
 from sogni.machine.cookies import Cookies
 from sogni.machine.sources import load_image_formats, open_source
@@ -49,12 +50,14 @@ logger = logging.getLogger("sogni")
 R = TypeVar("R")
 
 
-class Engine:
+class Engine(Live):
     """The state of one client and the tasks that serve it.
 
     It needs no loop and opens nothing before the first step. From then on it belongs to that loop; once the loop
     is closed it is as if newly constructed, but still signed in.
     """
+
+    _public_name = "SogniClient"
 
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
         self.settings = settings

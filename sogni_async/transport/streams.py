@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from sogni.live import Live
 from sogni.protocol.content_encoding import ContentDecoder
 from sogni.settings import TRANSFER_CHUNK
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .sessions import Session
 
 
-class AsyncBinaryIO:
+class AsyncBinaryIO(Live):
     """A file over an answer whose `read` is awaited; `close` it, or use `async with`."""
 
     def __init__(

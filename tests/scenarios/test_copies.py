@@ -1,0 +1,57 @@
+"""What belongs to an open client cannot be duplicated: closing a copy would close the original."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sogni.emulator import LocalSupernet
+from tests.scenarios.conftest import SOON, Sdk
+
+DUPLICATES: dict[str, Callable[[Any], Any]] = {"pickle": pickle.dumps, "copy": copy.copy, "deepcopy": copy.deepcopy}
+MESSAGES = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+async def test_a_client_is_not_duplicated_and_stays_open(sdk: Sdk, client: Any, duplicate: str) -> None:
+    await sdk.call(client.connect, timeout=SOON)
+    with pytest.raises(TypeError, match=r"SogniClient objects cannot be pickled or copied.*with the same arguments"):
+        DUPLICATES[duplicate](client)
+    assert (client.closed, client.is_connected) == (False, True)
+
+
+@pytest.mark.parametrize("duplicate", ["pickle", "deepcopy"])
+async def test_what_refers_to_a_client_is_not_duplicated(sdk: Sdk, client: Any, duplicate: str) -> None:
+    rooms = ("projects", "account", "chat", "workflows", "replay", "stats", "current_account", "api_client")
+    for name in rooms:
+        with pytest.raises(TypeError, match="SogniClient objects cannot be pickled or copied"):
+            DUPLICATES[duplicate](getattr(client, name))
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+async def test_open_streams_are_not_duplicated(sdk: Sdk, client: Any, duplicate: str) -> None:
+    project = await sdk.create(client)
+    await sdk.call(project.wait, timeout=SOON)
+    file = await sdk.call(project.jobs[0].open)
+    stream = await sdk.call(client.chat.completions.create, messages=MESSAGES, stream=True)
+    run = await sdk.call(client.chat.runs.create, messages=MESSAGES)
+    events = client.chat.runs.stream_events(run.run_id)
+    for live in (file, stream, events):
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            DUPLICATES[duplicate](live)
+    assert len(await sdk.call(file.read)) > 100
+    assert (await sdk.call(stream.result, timeout=SOON)).content
+    assert (await sdk.collect(events))[-1].type == "run_completed"
+    await sdk.call(file.close)
+    await sdk.call(events.close)
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+def test_an_emulator_is_not_duplicated(supernet: LocalSupernet, duplicate: str) -> None:
+    with pytest.raises(TypeError, match="LocalSupernet objects cannot be pickled or copied"):
+        DUPLICATES[duplicate](supernet)
+    assert not supernet.closed
