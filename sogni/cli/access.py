@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve, frozen
 
-from ..errors import AuthenticationError
+from ..errors import AuthenticationError, ValidationError
 from ..machine.token_store import TokenStore
 from ..settings import NETWORKS, Network, Timeouts, check_seconds
+from .input_files import read_input, text_of
 
 if TYPE_CHECKING:
     from ..client import SogniClient
@@ -62,8 +63,8 @@ class Access:
 
 def resume(client: SogniClient) -> TokenStore:
     """Go on with the session of `sogni login`, and keep its tokens when they are renewed. AuthenticationError."""
-    store = TokenStore()
-    if store.load() is None:
+    store = kept_session()
+    if store is None or store.load() is None:
         raise AuthenticationError(NO_ACCOUNT, status=401)
     # Of several commands that begin at once, one renews the tokens, and the others go on with those.
     with store.locked():
@@ -76,6 +77,14 @@ def resume(client: SogniClient) -> TokenStore:
         if renewed is not None:  # None: the service has refused it already, and what follows is told so
             store.save(renewed)
     return store
+
+
+def kept_session() -> TokenStore | None:
+    """Where `sogni login` keeps its session; None where nothing can be kept, because there is no home directory."""
+    try:
+        return TokenStore()
+    except ValidationError:
+        return None
 
 
 def timeouts_within(seconds: float | None) -> Timeouts:
@@ -93,9 +102,9 @@ def accessing(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(
-        *args: Any, local: bool, as_json: bool, network: Network, api_key_file: IO[str] | None, **given: Any
+        *args: Any, local: bool, as_json: bool, network: Network, api_key_file: str | None, **given: Any
     ) -> Any:
-        key = None if local else read_key(api_key_file)
+        key = None if local else read_key(api_key_file, given.get("timeout"))
         return function(Access(local=local, as_json=as_json, network=network, key=key), *args, **given)
 
     for option in reversed(_OPTIONS):
@@ -113,21 +122,21 @@ _OPTIONS = (
     ),
     click.option(
         "--api-key-file",
-        type=click.File(),
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True),
         metavar="FILE",
         help="Read the key from a file (- is standard input) instead of SOGNI_API_KEY.",
     ),
 )
 
 
-def read_key(file: IO[str] | None) -> str | None:
+def read_key(file: str | None, timeout: float | None) -> str | None:
     """The key in a file. UsageError for a file without one."""
     if file is None:
         return None
     try:
-        key = file.read(4096).strip()
+        key = text_of(read_input(file, timeout)).strip()
     except UnicodeDecodeError:
         key = ""
-    if not key or len(key.split()) > 1:
-        raise click.UsageError(f"--api-key-file: {file.name} does not hold a key and nothing else")
+    if len(key.split()) != 1:
+        raise click.UsageError(f"--api-key-file: {file} does not hold a key and nothing else")
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from .batch_progress import BatchDisplay
 from .commands import Command
 from .ending import DONE, FAILED, Interrupted, say, words_of
 from .image_options import imaging
+from .input_files import read_input, text_of
 from .output import print_json, print_paths
 from .progress import drawn, undrawn
 from .target import Target, saving
@@ -67,7 +67,7 @@ def batch(
     """
     if not tells_projects_apart(target.name):
         raise click.UsageError("--name: the files of many projects need {project_id} or {job_id} in their names")
-    lines = _lines(file)
+    lines = _lines(file, timeout)
     refuse_other_formats(file, lines)
     requests = batch_requests(lines, fields, common={"network": access.network})
     path = journal or target.directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
@@ -94,10 +94,9 @@ def batch(
     return FAILED if any(item.error is not None for item in items) else DONE
 
 
-def _lines(file: str) -> list[str]:
-    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+def _lines(file: str, timeout: float | None) -> list[str]:
     try:
-        return content.decode("utf-8").split("\n")
+        return text_of(read_input(file, timeout)).split("\n")
     except UnicodeDecodeError:
         raise click.UsageError(f"FILE: {file} is not a text in UTF-8") from None
 
@@ -134,7 +133,7 @@ def _telling_what_goes_on(work: Batch, *, local: bool) -> Iterator[None]:
             raise
         words = error.message + _going_on(work, local)
         raise SogniTimeoutError(words, phase="total", timeout=error.timeout) from None
-    except BrokenPipeError:
+    except (BrokenPipeError, SogniError):
         raise
     except OSError as error:
         again = _going_on(work, local) or "; run the same command again to go on"

@@ -26,6 +26,7 @@ from .chat_tools import Toolbox
 from .commands import Command
 from .describing import TOKEN, check_text
 from .ending import say, words_of
+from .input_files import BEGINS_WITHIN, STDIN, read_input, read_optional_stdin, text_of
 from .output import on_terminal, print_json, print_paths, write
 from .target import check_directory
 
@@ -88,7 +89,7 @@ def _schema(context: click.Context, parameter: click.Parameter, path: Path | Non
     if path is None:
         return None
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = json.loads(text_of(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}", context, parameter) from None
     if not isinstance(schema, dict) or not schema:
@@ -141,10 +142,10 @@ _OPTIONS = (
 def chat(access: Access, prompt: str | None, talk: Talk) -> None:
     """Ask a language model, or talk to one.
 
-    What comes through a pipe is asked, too, after PROMPT. Without either, a conversation begins, which ends with
-    Ctrl-D; Ctrl-C breaks an answer off.
+    What comes through a pipe is asked, too, after PROMPT, if it begins within a few seconds. Without either, a
+    conversation begins, which ends with Ctrl-D; Ctrl-C breaks an answer off.
     """
-    question = _question(prompt)
+    question = _question(prompt, talk.timeout)
     if question == "":
         raise click.UsageError("PROMPT is empty")
     if question is None and (access.as_json or "response_format" in talk.options):
@@ -166,13 +167,20 @@ def _saving(client: SogniClient, talk: Talk) -> Saving:
     return (lambda result: []) if toolbox is None else lambda result: toolbox.save(client, result)
 
 
-def _question(prompt: str | None) -> str | None:
-    """The prompt, and what comes through a pipe; None when there is neither."""
+def _question(prompt: str | None, timeout: float | None) -> str | None:
+    """The prompt, and what comes through a pipe; None when there is neither.
+
+    With a prompt, a pipe that does not begin is left alone: programs pass on theirs without ever closing it.
+    """
     prompt = prompt if prompt is None or prompt.strip() else ""
     if sys.stdin is None or sys.stdin.closed or on_terminal(sys.stdin):
         return prompt
+    content = read_optional_stdin(timeout) if prompt else read_input(STDIN, timeout)
+    if content is None:
+        say(f"nothing came through standard input within {BEGINS_WITHIN:g} seconds; asking the PROMPT alone")
+        return prompt
     try:
-        piped = sys.stdin.buffer.read().decode("utf-8").strip()
+        piped = text_of(content).strip()
     except UnicodeDecodeError:
         raise click.UsageError("standard input is no text in UTF-8") from None
     return "\n\n".join(text for text in (prompt, piped) if text) or None

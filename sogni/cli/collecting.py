@@ -129,7 +129,7 @@ def save(project: Project, target: Target, error: SogniError | None) -> list[Pat
     except (SogniError, OSError) as failure:
         if error is not None:
             return []
-        if isinstance(failure, OSError):
+        if not isinstance(failure, SogniError):
             failure.filename = failure.filename or str(target.directory)
         failure.add_note(f"project {project.id} is finished, its results are not saved")
         raise

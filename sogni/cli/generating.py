@@ -51,5 +51,7 @@ def generating(function: Callable[..., Any]) -> Callable[..., Any]:
     return saving(_TIMEOUT(_MAX_COST(accessing(command))))
 
 
-_TIMEOUT = click.option("--timeout", type=float, metavar="SECONDS", help="Give up, and cancel, after this long.")
+_TIMEOUT = click.option(
+    "--timeout", type=float, metavar="SECONDS", is_eager=True, help="Give up, and cancel, after this long."
+)
 _MAX_COST = click.option("--max-cost", metavar="AMOUNT", help="Refuse to spend more, in the token that pays.")

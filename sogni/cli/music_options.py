@@ -5,14 +5,14 @@ Used by `music` and `estimate music`.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import get_args
 
 import click
 
+from ..errors import SogniTimeoutError
 from ..models.audio_params import AudioFormat
 from .describing import SEED, STEPS, TOKEN, Fields, Option, check_text, count_option, describing
+from .input_files import read_input, text_of
 
 DEFAULT_MODEL = "ace_step_1.5_turbo"
 
@@ -23,8 +23,10 @@ def read_lyrics(context: click.Context, parameter: click.Parameter, value: str |
         return check_text(context, parameter, value)
     name = value[1:]
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return content.decode("utf-8-sig")
+        # `--timeout` is eager, and so is known here wherever it stands.
+        return text_of(read_input(name, context.params.get("timeout")))
+    except SogniTimeoutError:
+        raise
     except OSError as error:
         raise click.BadParameter(f"cannot read {name}: {error.strerror}", context, parameter) from None
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ import click
 from ..errors import AuthenticationError
 from ..machine.token_store import TokenStore
 from ..settings import Timeouts
-from .access import CLOSE_WITHIN, JSON, LOCAL, resume
+from .access import CLOSE_WITHIN, JSON, LOCAL, kept_session, resume
 from .commands import Command
 from .ending import say
 from .output import print_json
@@ -42,12 +42,12 @@ LOCAL_NAME, LOCAL_PASSWORD = "local-artist", "local password"
 @JSON
 def login(username: str, password_file: IO[str] | None, local: bool, as_json: bool) -> None:
     """Sign in; commands without a key then use this account. With --local any name and password will do."""
+    store = _store(local)
     password = _password(password_file)
     with _local_client(username, password) if local else _client() as client:
         session = client.account.login(username, password)
-        if not local:
+        if store is not None:
             assert session.tokens is not None
-            store = TokenStore()
             store.save(session.tokens)
             # Proves them, and has those renewed that are over already: nothing is under way when the client closes.
             client.account.me()
@@ -70,9 +70,19 @@ def logout(local: bool, as_json: bool) -> None:
         say("signed out" if signed_in else "nobody was signed in")
 
 
+def _store(local: bool) -> TokenStore | None:
+    """Where the session is kept, None with `--local`. UsageError if nothing can be kept."""
+    store = None if local else kept_session()
+    if store is None and not local:
+        raise click.UsageError("there is no home directory to keep the session in: set HOME or XDG_STATE_HOME")
+    return store
+
+
 def _end() -> bool:
     """End the session that is kept; whether there was one."""
-    store = TokenStore()
+    store = kept_session()
+    if store is None:
+        return False
     signed_in = store.load() is not None
     if signed_in:
         with _client() as client:
@@ -116,7 +126,7 @@ def _password(file: IO[str] | None) -> str:
     if file is None:
         return _asked()
     try:
-        password = file.readline(4096).rstrip("\r\n")
+        password = file.readline(4096).removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeDecodeError:
         password = ""
     if not password:

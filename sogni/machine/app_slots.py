@@ -119,7 +119,7 @@ def _installation_id(directory: Path) -> str:
 def _read_id(path: Path) -> str | None:
     """Return the id, None when there is no file, the empty text when there is no id in it."""
     try:
-        return str(UUID(path.read_text("ascii").strip())).upper()
+        return str(UUID(path.read_text("utf-8-sig").strip())).upper()
     except FileNotFoundError:
         return None
     except ValueError:

@@ -37,7 +37,7 @@ class TokenStore:
     """Keeps a `TokenPair` between runs of a program, in a file that only its owner can read.
 
     The file is `tokens.json` in the platform's directory for application state unless `path` names another. A link
-    stays one: what it leads to is the store.
+    stays one: what it leads to is the store. Raises `ValidationError` without `path` and home directory.
 
     >>> from sogni import TokenStore
     >>> store = TokenStore("session.json")
@@ -46,7 +46,7 @@ class TokenStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path) if path is not None else state_directory(os.environ) / FILE_NAME
+        self.path = Path(path) if path is not None else _default_path()
 
     def __repr__(self) -> str:
         return f"TokenStore({str(self.path)!r})"
@@ -54,8 +54,8 @@ class TokenStore:
     def load(self) -> TokenPair | None:
         """The pair that was saved last, None when there is none that can be read."""
         try:
-            token, refresh_token = read_pair(json.loads(self.path.read_text("utf-8")))
-        except (FileNotFoundError, ValueError):
+            token, refresh_token = read_pair(json.loads(self.path.read_text("utf-8-sig")))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return TokenPair(token=token or "", refresh_token=refresh_token)
 
@@ -139,6 +139,14 @@ class TokenStore:
         if kept[0] is not None:
             self.save(kept[0])
         auth.on("updated", updated)
+
+
+def _default_path() -> Path:
+    try:
+        return state_directory(os.environ) / FILE_NAME
+    except RuntimeError as error:
+        words = "path must be given, or HOME or XDG_STATE_HOME set: this user has no home directory"
+        raise ValidationError(words, field="path") from error
 
 
 def _hold(path: Path, timeout: float) -> int | None:

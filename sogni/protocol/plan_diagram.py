@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from ..models.workflow_plans import INPUT_MEDIA
-
-if TYPE_CHECKING:
-    from ..models.workflow_plans import WorkflowInput, WorkflowStep
+from ..models.converter import wire_form
+from ..models.workflow_plans import INPUT_MEDIA, WorkflowInput
 
 _LONGEST = 60
 _TOLD_BY_CODE = re.compile(r"[^\w \-/,$:()+]")
@@ -23,33 +21,43 @@ _TOLD_BY_CODE = re.compile(r"[^\w \-/,$:()+]")
 
 def mermaid(plan: WorkflowInput) -> str:
     """The text of the flowchart."""
-    head = ["---", f"title: {json.dumps(_shortened(plan.title))}", "---"] if plan.title else []
-    return "\n".join([*head, "flowchart TD", *(f"    {line}" for line in _lines(plan))])
+    wire = wire_form(WorkflowInput, plan)
+    title = _text(wire, "title")
+    head = ["---", f"title: {json.dumps(_shortened(title))}", "---"] if title else []
+    return "\n".join([*head, "flowchart TD", *(f"    {line}" for line in _lines(_objects(wire.get("steps"))))])
 
 
-def _lines(plan: WorkflowInput) -> Iterator[str]:
+def _lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     nodes: dict[str, str] = {}
-    for index, step in enumerate(plan.steps):
-        nodes.setdefault(step.id or "", f"s{index}")
+    for index, step in enumerate(steps):
+        nodes.setdefault(_text(step, "id"), f"s{index}")
         yield f'{f"s{index}"}["{_label(step)}"]'
     nodes.pop("", None)
-    missing = dict.fromkeys(
-        need.source_step_id for step in plan.steps for need in step.depends_on or () if need.source_step_id not in nodes
-    )
-    for index, source in enumerate(missing):
+    needs = [(index, need) for index, step in enumerate(steps) for need in _objects(step.get("dependsOn"))]
+    sources = [_text(need, "sourceStepId") for _, need in needs]
+    for number, source in enumerate(dict.fromkeys(it for it in sources if it not in nodes)):
         media = source == INPUT_MEDIA
-        nodes[source] = "media" if media else f"missing{index}"
+        nodes[source] = "media" if media else f"missing{number}"
         yield """media[/"media of the request"/]""" if media else f'{nodes[source]}>"{_escaped(source)}: missing"]'
-    for index, step in enumerate(plan.steps):
-        for need in step.depends_on or ():
-            arrow = "-.->" if need.required is False else "-->"
-            text = f"{need.transform} to {need.target_argument}"
-            yield f'{nodes[need.source_step_id]} {arrow}|"{_escaped(text)}"| s{index}'
+    for (index, need), source in zip(needs, sources, strict=True):
+        arrow = "-.->" if need.get("required") is False else "-->"
+        text = f"{_text(need, 'transform')} to {_text(need, 'targetArgument')}"
+        yield f'{nodes[source]} {arrow}|"{_escaped(text)}"| s{index}'
 
 
-def _label(step: WorkflowStep) -> str:
-    tool = _escaped(step.tool_name)
-    return f"{_escaped(step.id)}<br/>{tool}" if step.id else tool
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    """What can be drawn of a list."""
+    return [it for it in value if isinstance(it, Mapping)] if isinstance(value, list) else []
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    return "" if value is None else str(value)
+
+
+def _label(step: Mapping[str, Any]) -> str:
+    name, tool = _escaped(_text(step, "id")), _escaped(_text(step, "toolName"))
+    return f"{name}<br/>{tool}" if name else tool
 
 
 def _shortened(text: str) -> str:

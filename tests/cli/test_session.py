@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -111,3 +112,30 @@ def test_with_the_emulator_nothing_is_kept(sogni: Run, store: TokenStore, supern
     assert sogni("login", local, "--local", "--password-file", "-", input="not this one").exit_code == 3
     assert sogni("login", "", "--local", "--password-file", "-", input="x").exit_code == 2
     assert (kept is not None, store.load()) == (True, kept)
+
+
+def test_without_a_home_directory_commands_say_what_they_need(
+    sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert sogni("image", "a fox", "--model", "flux1-schnell-fp8").exit_code == 0
+    monkeypatch.delenv("SOGNI_API_KEY")
+    account = sogni("account")
+    assert (account.exit_code, account.stderr.startswith("sogni: no account: sign in")) == (3, True)
+    login = sogni("login", NAME, input=f"{PASSWORD}\n")
+    assert (login.exit_code, login.stderr.splitlines()[-1].split("; see")[0]) == (
+        2,
+        "sogni: there is no home directory to keep the session in: set HOME or XDG_STATE_HOME",
+    )
+    assert sogni("logout").stderr == "sogni: nobody was signed in\n"
+    assert sogni("login", "grace", "--local", "--password-file", "-", input="any password").exit_code == 0
+
+
+def test_a_password_file_may_begin_with_a_byte_order_mark(sogni: Run, store: TokenStore, tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbf" + PASSWORD.encode() + b"\r\n")
+    assert sogni("login", NAME, "--password-file", "password").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import threading
 import time
@@ -57,6 +58,27 @@ def test_what_is_no_pair_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.
         store.save(TokenPair(token=token(7), refresh_token=token(8)))
     assert store.load() == PAIR
     assert [it.name for it in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_pair(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path / "t.json")
+    store.save(PAIR)
+    store.path.write_bytes(b"\xef\xbb\xbf" + store.path.read_bytes())
+    assert store.load() == PAIR
+
+
+def test_without_a_home_directory_a_path_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name)
+    with pytest.raises(ValidationError, match="path must be given, or HOME or XDG_STATE_HOME set"):
+        TokenStore()
+    assert TokenStore(tmp_path / "t.json").load() is None
+    monkeypatch.setenv("HOME", "/dev/null")
+    assert TokenStore().load() is None
 
 
 def test_a_link_stays_one_and_what_it_leads_to_is_the_store(tmp_path: Path) -> None:

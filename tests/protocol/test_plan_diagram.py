@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +50,41 @@ def test_a_plan() -> None:
         '    missing1 -->|"image_index to sourceImageIndex"| s2',
         '    s0 -->|"image_index to sourceImageIndex"| s2',
     ]
+
+
+def test_dicts_are_drawn_as_what_they_stand_for() -> None:
+    drawn = WorkflowInput(
+        title="One",
+        steps=[
+            WorkflowStep(id="a", tool_name="edit_image"),
+            WorkflowStep(id="b", tool_name="edit_image", depends_on=[need("a", required=False)]),
+        ],
+    ).to_mermaid()
+    ours = {"source_step_id": "a", "target_argument": "sourceImageIndex", "transform": "image_index", "required": False}
+    wire = {"sourceStepId": "a", "targetArgument": "sourceImageIndex", "transform": "image_index", "required": False}
+    a: Any = {"id": "a", "toolName": "edit_image"}
+    for dependency in (ours, wire):
+        b: Any = WorkflowStep(id="b", tool_name="edit_image", depends_on=[dependency])  # type: ignore[list-item]
+        assert WorkflowInput(title="One", steps=[a, b]).to_mermaid() == drawn
+        assert (
+            WorkflowInput(title="One", steps=(a, {**a, "id": "b", "depends_on": (dependency,)})).to_mermaid() == drawn
+        )  # type: ignore[arg-type]
+
+
+def test_a_plan_of_anything_is_drawn_as_far_as_it_goes() -> None:
+    steps: Any = [5, {"id": 7, "depends_on": [None, {}, "a"]}, {"tool_name": None, "depends_on": "a"}]
+    plan = WorkflowInput(title=8, steps=steps)  # type: ignore[arg-type]
+    assert plan.to_mermaid().split("\n") == [
+        "---",
+        'title: "8"',
+        "---",
+        "flowchart TD",
+        '    s0["7<br/>"]',
+        '    s1[""]',
+        '    missing0>": missing"]',
+        '    missing0 -->|"to"| s0',
+    ]
+    assert WorkflowInput(steps=None).to_mermaid() == "flowchart TD"  # type: ignore[arg-type]
 
 
 def test_a_text_is_told_by_codes_and_cut() -> None:
