@@ -8,6 +8,7 @@ nothing, and fails nobody.
 from __future__ import annotations
 
 import html
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -26,11 +27,21 @@ _PLAYERS = {
 }
 
 
+_WEB_ADDRESS = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+"""What a result may be linked to; a worker could name anything else, such as a script that the notebook would run."""
+
+
+def _link(url: str | None) -> str:
+    """A URL as the value of an attribute; empty when there is none that a browser may follow."""
+    return html.escape(url, quote=True) if url and _WEB_ADDRESS.fullmatch(url) else ""
+
+
 def job_html(job: Any) -> str:
     """A finished job as its image, video or audio; any other as its state."""
     player = _PLAYERS.get(job.type)
-    if job.result_url and job.has_result_media and player:
-        return player.format(url=html.escape(job.result_url, quote=True), alt=f"job {html.escape(job.id)}")
+    url = _link(job.result_url)
+    if url and job.has_result_media and player:
+        return player.format(url=url, alt=f"job {html.escape(job.id, quote=True)}")
     return f"<code>{html.escape(repr(job))}</code>"
 
 
@@ -47,8 +58,9 @@ def project_html(project: Any) -> str:
 
 
 def _row(place: int, job: Any) -> str:
-    url = job.result_url or job.preview_url
-    link = f'<a href="{html.escape(url, quote=True)}">{"result" if job.result_url else "preview"}</a>' if url else ""
+    result, preview = _link(job.result_url), _link(job.preview_url)
+    url = result or preview
+    link = f'<a href="{url}">{"result" if result else "preview"}</a>' if url else ""
     cells = (
         str(place),
         job.status,

@@ -87,6 +87,30 @@ def test_nothing_of_the_service_becomes_markup() -> None:
     assert "&lt;script&gt;alert(1)" in project_html(project)
 
 
+OTHER_ADDRESSES = [
+    "javascript:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)", "JAVASCRIPT:alert(1)", "vbscript:x",
+    "data:text/html,<script>alert(1)</script>", "file:///etc/passwd", "//elsewhere/x", "/x", "https:x", "https://",
+    "https://h/ x", "https://h/\nx", "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", OTHER_ADDRESSES)
+@pytest.mark.parametrize("kind", ["image", "video", "audio"])
+def test_only_web_addresses_are_linked(kind: str, url: str) -> None:
+    project = project_of({"imgID": "A", "resultUrl": url})
+    project._state.kind = kind
+    project._state.job_begins({"imgID": "B"}, 2, started=True)
+    project._state.previewed(project._state.jobs["B"], url, 3)
+    shown = project_html(project) + job_html(project.jobs[0])
+    assert ("href" in shown, "src" in shown) == (False, False)
+
+
+@pytest.mark.parametrize("url", ["HTTPS://h/a", "http://127.0.0.1:8000/storage/a?b=c"])
+def test_web_addresses_are_linked(url: str) -> None:
+    project = project_of({"imgID": "A", "resultUrl": url})
+    assert f'href="{url}"' in project_html(project)
+
+
 # --- a notebook
 
 
