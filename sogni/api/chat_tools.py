@@ -15,6 +15,7 @@ from ..models.base import TokenType
 from ..models.chat import ChatCompletionResult, ToolCall
 from ..models.runs import MediaContext
 from ..models.tools import ToolExecutionProgress, ToolExecutionResult
+from ..protocol.field_checks import without_gaps
 from ..protocol.tool_functions import refuse_async
 from ..protocol.tool_history import names_of, results_of
 from ..protocol.tool_set import as_tool_call
@@ -97,7 +98,7 @@ class ChatTools:
             number_of_media=number_of_media,
             made=tools.made_from(media_context),
         )
-        calls = [as_tool_call(call) for call in tool_calls]
+        calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
         return self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
 
     def save(

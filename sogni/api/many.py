@@ -9,6 +9,7 @@ from typing import Literal
 from ..errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from ..flows.waiting import check_news, have_connection
 from ..protocol.client_state import CLOSED, CONNECTION
+from ..protocol.field_checks import without_gaps
 from ..settings import check_seconds
 from ..transport.waiting import Deadline, wait_turn
 from .project import Project
@@ -32,7 +33,7 @@ def wait(
             value=return_when,
             allowed=RETURN_WHEN,
         )
-    wanted = set(projects)
+    wanted = set(without_gaps("projects", list(projects)))
     deadline = Deadline(check_seconds("timeout", timeout))
     lost = _without_connection(wanted)
     with _Watch(wanted, lost) as watch:
@@ -55,7 +56,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
 
     Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
     """
-    wanted = set(projects)
+    wanted = set(without_gaps("projects", list(projects)))
     return _as_completed(wanted, check_seconds("timeout", timeout))
 
 

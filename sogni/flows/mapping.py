@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ValidationError
 from ..models.params import ProjectParams
+from ..protocol.field_checks import refusal, without_gaps
 from ..protocol.project_params import project_params
 from ..protocol.project_state import ProjectState
 from .create import affordable, cost_limit, create_project
@@ -28,7 +29,8 @@ class Plan:
                 allowed="1 or more",
             )
         self.concurrency = concurrency
-        self._requests = iter(requests)
+        # Of an iterator nothing is known before it is asked.
+        self._requests = enumerate(without_gaps("requests", requests))
         self._next: list[Any] = []
         self._budget = Budget(max_cost)
         self._error: Exception | None = None
@@ -39,7 +41,10 @@ class Plan:
             return False
         if not self._next:
             try:
-                self._next.append(next(self._requests))
+                place, request = next(self._requests)
+                if request is None:
+                    raise refusal(f"requests[{place}]", None, "params or a mapping with their fields")
+                self._next.append(request)
             except StopIteration:
                 return False
             except Exception as error:

@@ -18,7 +18,7 @@ from ..models.chat import ToolCall
 from ..models.runs import MediaContext
 from ..models.tools import ToolExecutionProgress, ToolExecutionResult
 from ..protocol.failures import project_error
-from ..protocol.field_checks import refusal
+from ..protocol.field_checks import refusal, without_gaps
 from ..protocol.job_state import percent
 from ..protocol.project_state import ProjectState
 from ..protocol.suggestions import did_you_mean
@@ -251,7 +251,9 @@ def made_from(context: MediaContext | Mapping[str, Any] | None) -> Made | None:
     for name in given:
         if name not in _CONTEXT:
             raise TypeError(f"a media context has no field {name!r}{did_you_mean(name, _CONTEXT)}")
-    lists: dict[str, Any] = {name: list(given.get(name) or ()) for name in _CONTEXT}
+    lists: dict[str, Any] = {
+        name: without_gaps(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT
+    }
     return Made(**lists)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ValidationError
 from ..models.chat import ImagePart
+from ..protocol.field_checks import without_gaps
 from .part_files import write_file
 from .vision import image_part
 
@@ -43,4 +44,4 @@ def image_parts(images: Any) -> list[ImagePart]:
     if images is None:
         return []
     given = images if isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray) else [images]
-    return [image if isinstance(image, ImagePart) else image_part(image) for image in given]
+    return [image if isinstance(image, ImagePart) else image_part(image) for image in without_gaps("images", given)]

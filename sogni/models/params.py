@@ -56,7 +56,7 @@ class ImageProjectParams(CommonParams):
     - `number_of_previews`: previews on the way, per image.
     - `size_preset` (see `projects.get_size_presets`) or `width` and `height` in pixels.
     - `starting_image` with `starting_image_strength`, 0 to 1: how much of it is kept, 0.5 when None.
-    - `context_images`: reference images of models that take them, in order.
+    - `context_images`: reference images of models that take them, in order; False keeps a position empty.
     - `embed_prompt_metadata`: whether the file holds prompt and settings, as it does when None (projects-5x §2.1).
     - `gpt_image_…`: for GPT Image models only (projects-5x §4.10).
     - `sam3_prompt`: what SAM 3 is to find; only there, and needed there (projects-5x §4.8).
@@ -75,7 +75,7 @@ class ImageProjectParams(CommonParams):
     output_format: ImageFormat | None = None
     starting_image: MediaInput | None = None
     starting_image_strength: float | None = None
-    context_images: Sequence[MediaInput | None] | None = None
+    context_images: Sequence[MediaInput] | None = None
     control_net: ControlNetParams | Mapping[str, Any] | None = None
     gpt_image_quality: str | None = None
     gpt_image_background: str | None = None
@@ -110,7 +110,7 @@ class ImageProjectFields(CommonFields, total=False):
     output_format: ImageFormat | None
     starting_image: MediaInput | None
     starting_image_strength: float | None
-    context_images: Sequence[MediaInput | None] | None
+    context_images: Sequence[MediaInput] | None
     control_net: ControlNetParams | Mapping[str, Any] | None
     gpt_image_quality: str | None
     gpt_image_background: str | None

@@ -20,6 +20,7 @@ from ..models.converter import read
 from ..models.rewards import Reward
 from ..models.subscriptions import RedirectType, Term, Tier
 from ..models.transactions import Transaction, TransactionHistory, TransactionQuery
+from .field_checks import without_gaps
 from .http import HttpCall, HttpReply, data_of, get, json_of, post
 from .json_values import beyond
 
@@ -153,7 +154,7 @@ def _moment(seconds: float) -> Any:
 
 def claim_call(ids: Any, turnstile_token: str | None, provider: str | None) -> HttpCall:
     """A claim of rewards. ValidationError for what is no list of ids."""
-    listed = [ids] if isinstance(ids, str) else ids
+    listed = without_gaps("ids", [ids] if isinstance(ids, str) else ids)
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of texts")
     body: dict[str, Any] = {"claims": list(listed), "provider": provider or "base"}

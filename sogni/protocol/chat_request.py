@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import ValidationError
 from ..models.chat_options import CompletionFields
 from ..models.converter import to_dict
+from .field_checks import without_gaps
 from .suggestions import did_you_mean
 
 DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
@@ -71,7 +72,16 @@ def checked_messages(messages: Sequence[Any]) -> list[Any]:
             value=type(messages).__name__,
             allowed="a list of dicts with role and content",
         )
-    return [carried(f"messages[{place}]", message) for place, message in enumerate(messages)]
+    without_gaps("messages", messages)
+    return [_message(f"messages[{place}]", message) for place, message in enumerate(messages)]
+
+
+def _message(where: str, message: Any) -> Any:
+    plain = carried(where, message)
+    if isinstance(plain, Mapping):
+        for name in ("content", "tool_calls"):
+            without_gaps(f"{where}.{name}", plain.get(name))
+    return plain
 
 
 def carried(where: str, value: Any) -> Any:
@@ -86,4 +96,4 @@ def carried(where: str, value: Any) -> Any:
             value=type(value).__name__,
             allowed="JSON values",
         ) from error
-    return plain
+    return without_gaps(where, plain)

@@ -102,6 +102,16 @@ def one_of(field: str, value: Any, allowed: Sequence[str]) -> str:
     return value
 
 
+def without_gaps(field: str, value: T) -> T:
+    """Refuse None among the items of a list: what comes after it would quietly have another place, or the list end."""
+    if isinstance(value, list | tuple):
+        for index, it in enumerate(value):
+            if it is None:
+                where = f"{field}[{index}]"
+                raise refusal(where, None, "a value", f"{where} must be a value, got None; remove it from the list")
+    return value
+
+
 def items(field: str, value: Any, *, item: Callable[[str, Any], T]) -> list[T]:
     """Check every item of a list or tuple; a refusal names the place (`loras[2]`)."""
     if not isinstance(value, list | tuple):

@@ -53,8 +53,15 @@ def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
     return attrs.evolve(
         with_right_types(params, _KINDS),
         number_of_previews=optional(integer, "number_of_previews", params.number_of_previews, low=0),
-        context_images=optional(items, "context_images", params.context_images, item=lambda _, media: media),
+        context_images=optional(items, "context_images", params.context_images, item=_context_image),
     )
+
+
+def _context_image(name: str, media: Any) -> Any:
+    if media is None:
+        sentence = f"{name} must be an image, got None; remove it from the list, or keep its position empty with False"
+        raise refusal(name, None, "an image, or False for an empty position", sentence)
+    return media
 
 
 def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | None:

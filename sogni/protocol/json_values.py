@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models.converter import to_dict
-from .field_checks import refusal, shown
+from .field_checks import refusal, shown, without_gaps
 
 
 def json_ready(field: str, value: Any) -> Any:
@@ -36,7 +36,7 @@ def json_list(field: str, value: Any) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(json_ready(field, value), list):
         raise refusal(field, value, "a list")
     made: list[Any] = json_ready(field, value)
-    return made
+    return without_gaps(field, made)
 
 
 def beyond(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

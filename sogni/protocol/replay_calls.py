@@ -22,7 +22,9 @@ RECORDS = "/v1/replay/records"
 
 def write_call(record: Any) -> HttpCall:
     """Keep a record: as it is, further keys too. ValidationError for what JSON cannot carry."""
-    return post(RECORDS, json_object("record", record if isinstance(record, Mapping) else wire_form(RunRecord, record)))
+    plain = json_object("record", record if isinstance(record, Mapping) else wire_form(RunRecord, record))
+    checks.without_gaps("record.rounds", plain.get("rounds"))
+    return post(RECORDS, plain)
 
 
 def list_call(limit: Any) -> HttpCall:

@@ -16,6 +16,7 @@ from ..models.runs import ChatRunRecord, MediaContext, RunRuntimeConfig
 from . import field_checks as checks
 from .app_source import app_source_headers
 from .chat_refusals import as_chat_error
+from .chat_request import checked_messages
 from .http import HttpCall, HttpReply, data_of, error_of, get, post
 from .json_values import json_list, json_object, json_ready
 from .media_addresses import in_context, in_messages, in_references, refuse_unreachable
@@ -42,7 +43,7 @@ def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) 
 
 def _run_fields(given: Mapping[str, Any]) -> Any:
     """The keys of the body, in order; an empty text is none, an empty list or object is one (chat §12.1)."""
-    yield "messages", json_list("messages", given["messages"])
+    yield "messages", checked_messages(json_list("messages", given["messages"]))
     yield "tools", _kept("tools", given, json_list)
     yield "tool_choice", json_ready("tool_choice", given.get("tool_choice"))
     yield "model", _word("model", given)
@@ -60,7 +61,13 @@ def _run_fields(given: Mapping[str, Any]) -> Any:
 
 
 def _form(cls: Any) -> Any:
-    return lambda name, value: json_object(name, wire_form(cls, value))
+    def checked(name: str, value: Any) -> dict[str, Any]:
+        made = json_object(name, wire_form(cls, value))
+        for key, item in made.items():
+            checks.without_gaps(f"{name}.{key}", item)
+        return made
+
+    return checked
 
 
 def billing_mode(value: Any) -> str | None:

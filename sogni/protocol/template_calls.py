@@ -23,6 +23,7 @@ from .workflow_calls import WORKFLOWS
 TEMPLATES = f"{WORKFLOWS}/templates"
 LISTINGS = ("own", "public", "all")
 _LARGEST_PAGE = 200
+_LISTS = ("inputs", "stages", "tags")
 _NULL = object()
 
 
@@ -76,7 +77,10 @@ def template_form(field: str, template: Any) -> dict[str, Any]:
         made = _swapped(wire_form(WorkflowTemplate, _swapped(template, None, _NULL)), _NULL, None)
     except RecursionError as error:
         raise checks.refusal(field, type(template).__name__, "JSON values") from error
-    return json_object(field, made)
+    plain = json_object(field, made)
+    for name in _LISTS:
+        checks.without_gaps(f"{field}.{name}", plain.get(name))
+    return plain
 
 
 def _swapped(value: Any, old: Any, new: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from ..models.chat import ChatCompletionResult
 from ..models.converter import to_dict
 from ..models.tools import ToolExecutionResult
-from .field_checks import refusal
+from .field_checks import refusal, without_gaps
 from .file_names import plain, portable
 from .tool_media import Made
 
@@ -41,7 +41,7 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
     if isinstance(outcome, ChatCompletionResult):
         return [one for turn in outcome.tool_history or () for one in turn.tool_results]
     if isinstance(outcome, list | tuple):
-        return [one for item in outcome for one in results_of(item)]
+        return [one for item in without_gaps("results", outcome) for one in results_of(item)]
     raise refusal("results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult")
 
 

@@ -12,6 +12,7 @@ from ..errors import ProtocolError
 from ..models.catalogue import AvailableModel
 from ..models.chat import ToolCall
 from ..models.converter import read
+from .field_checks import without_gaps
 from .sse import json_or_text
 from .suggestions import did_you_mean
 from .tool_manifest import DIRECT, definition_of, tool_names
@@ -95,7 +96,7 @@ def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | Non
     `models` are those of `projects.available_models`, or dicts with `id` and `media`. A tool that none of them
     can run stays as in `SogniTools.all`, as do all without models (tools §1.4).
     """
-    known = [(_of(model, "id"), _of(model, "media")) for model in models or ()]
+    known = [(_of(model, "id"), _of(model, "media")) for model in without_gaps("models", list(models or ()))]
     tools = SogniTools.all
     for tool in tools:
         function = tool["function"]

@@ -15,6 +15,7 @@ from sogni.models.base import TokenType
 from sogni.models.chat import ChatCompletionResult, ToolCall
 from sogni.models.runs import MediaContext
 from sogni.models.tools import ToolExecutionProgress, ToolExecutionResult
+from sogni.protocol.field_checks import without_gaps
 from sogni.protocol.tool_history import names_of, results_of
 from sogni.protocol.tool_set import as_tool_call
 from sogni.settings import Network, check_seconds
@@ -94,7 +95,7 @@ class ChatTools:
             number_of_media=number_of_media,
             made=tools.made_from(media_context),
         )
-        calls = [as_tool_call(call) for call in tool_calls]
+        calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
         return await self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
 
     async def save(

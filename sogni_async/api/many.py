@@ -9,6 +9,7 @@ from typing import Literal
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.flows.waiting import check_news, have_connection
 from sogni.protocol.client_state import CLOSED, CONNECTION
+from sogni.protocol.field_checks import without_gaps
 from sogni.protocol.outbox import Wakers
 from sogni.settings import check_seconds
 
@@ -34,7 +35,7 @@ async def wait(
             value=return_when,
             allowed=RETURN_WHEN,
         )
-    wanted = set(projects)
+    wanted = set(without_gaps("projects", list(projects)))
     deadline = Deadline(check_seconds("timeout", timeout))
     lost = await _without_connection(wanted)
     with _Watch(wanted, lost) as watch:
@@ -57,7 +58,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
 
     Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
     """
-    wanted = set(projects)
+    wanted = set(without_gaps("projects", list(projects)))
     return _as_completed(wanted, check_seconds("timeout", timeout))
 
 

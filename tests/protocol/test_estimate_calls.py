@@ -151,7 +151,7 @@ PROJECTS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
      f"{V2}/spark/fast/{MODEL}/1/0/0/0/1/0/0"),
     ("a strength without an image", {"starting_image_strength": 0.2}, {},
      f"{V2}/spark/fast/{MODEL}/1/0/0/0/0/0/0"),
-    ("context images that are given", {"context_images": [b"x", None, True]}, {},
+    ("context images that are given", {"context_images": [b"x", False, True]}, {},
      f"{V3}/spark/fast/{MODEL}/1/0/0/0/0/0/0/0/_/2"),
     ("no context images", {"context_images": []}, {}, f"{V2}/spark/fast/{MODEL}/1/0/0/0/0/0/0"),
     ("a sampler, with the model's usual guidance", {"sampler": "euler"}, {"options": OPTIONS},

@@ -160,7 +160,7 @@ FRAME_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("a starting image that is not given", {"starting_image": False}, {}),
     (
         "context images, by position",
-        {"context_images": [True, None, b"x"]},
+        {"context_images": [True, False, b"x"]},
         {"hasContextImage1": True, "hasContextImage3": True},
     ),
     (

@@ -46,7 +46,7 @@ NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("strengths may be negative", {"lora_strengths": [-1.5]}, {"lora_strengths": [-1.5]}),
     ("eight LoRAs", {"loras": list("abcdefgh")}, {"loras": list("abcdefgh")}),
-    ("positions stay", {"context_images": (None, True)}, {"context_images": [None, True]}),
+    ("positions stay", {"context_images": (False, True)}, {"context_images": [False, True]}),
     ("no prompt at all", {"positive_prompt": None}, {"positive_prompt": None}),
     ("one dimension alone is ignored", {"width": 1}, {"width": 1}),
     ("a dimension of 0 is none", {"width": 0, "height": 9000}, {"width": 0, "height": 9000}),
@@ -198,7 +198,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"context_images": [b"x"] * 4}, "context_images", f"context_images: {MODEL} takes at most 3, not 4"),
     (
-        {"context_images": [b"x", None, None, False]},
+        {"context_images": [b"x", False, False, False]},
         "context_images",
         f"context_images: {MODEL} takes at most 3, not 4",
     ),
@@ -213,7 +213,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "context_images: flux1-dev-kontext_fp8_scaled takes at most 2, not 3",
     ),
     (
-        {"model_id": "gpt-image-2", "context_images": [b"x", None]},
+        {"context_images": [b"x", None, b"x"]},
+        "context_images[1]",
+        "context_images[1] must be an image, got None; remove it from the list, or keep its position empty with False",
+    ),
+    (
+        {"model_id": "gpt-image-2", "context_images": [b"x", False]},
         "context_images",
         "context_images: gpt-image-2 takes no empty positions",
     ),
@@ -243,7 +248,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ),
     *(
         (
-            {"model_id": model, "context_images": [b"x", None]},
+            {"model_id": model, "context_images": [b"x", False]},
             "context_images",
             f"context_images: {model} takes no empty positions",
         )
@@ -277,7 +282,7 @@ AT_THE_LIMIT: list[dict[str, Any]] = [
     {"model_id": "seedream-5-0-pro-uncensored", "width": 960, "height": 960},
     {"model_id": "seedream-5-0-pro-uncensored", "width": 2048, "height": 2048},
     {"context_images": [b"x"] * 3},
-    {"context_images": [None] * 9},
+    {"context_images": [False] * 9},
     {"model_id": "gpt-image-2", "context_images": [b"x"] * 16},
     {"model_id": "moss_image_sft_int8_convrot", "context_images": []},
 ]
