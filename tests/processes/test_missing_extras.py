@@ -39,7 +39,8 @@ LOGIN = "account.login('ada', 'secret')"
             "eth_account",
             "eth-account",
             "wallet",
-            f"import sogni_async as sdk\nasync def main(): await sdk.SogniClient({OFFLINE}).{LOGIN}\nasyncio.run(main())",
+            f"import sogni_async as sdk\nasync def main(): await sdk.SogniClient({OFFLINE}).{LOGIN}\n"
+            "asyncio.run(main())",
         ),
         (
             "eth_account",
