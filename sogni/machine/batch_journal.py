@@ -72,7 +72,7 @@ class BatchJournal:
 
     def saved(self, key: str, files: Iterable[Path]) -> None:
         """The results of a request are there."""
-        self._note(key, files=[os.path.relpath(path, self.path.parent) for path in files])
+        self._note(key, files=[_relative(path, self.path.parent) for path in files])
 
     def forget(self, key: str) -> None:
         """The project of a request came to nothing; it is to begin anew."""
@@ -130,3 +130,11 @@ class BatchJournal:
             error.filename = str(self.path)
             raise
         self._apply(**line)
+
+
+def _relative(path: Path, directory: Path) -> str:
+    """A path as the journal keeps it: both can be moved together."""
+    try:
+        return os.path.relpath(path, directory)
+    except ValueError:  # Windows: on different drives
+        return os.path.abspath(path)

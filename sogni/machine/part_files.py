@@ -21,6 +21,7 @@ import os
 import re
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -48,6 +49,7 @@ class PartFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._file: FileIO | None = None
         self._place: Path | None = None
 
@@ -62,8 +64,9 @@ class PartFile:
         """Append to the file."""
         assert self._file is not None
         left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
+        with self._lock:
+            while left:
+                left = left[self._file.write(left) :]
 
     def replace(self, target: Path) -> Path:
         """Give the file its name, in place of any other file that has it. OSError."""
@@ -100,10 +103,14 @@ class PartFile:
     ) -> None:
         assert self._file is not None
         # Nothing is buffered: in a forked child closing the file writes nothing, and the parent's stays where it is.
-        place = self._place if self._pid == os.getpid() else None
+        if self._pid != os.getpid():
+            self._file.close()
+            return
+        place = self._place
         if sys.platform != "win32" and place is not None:
             place.unlink(missing_ok=True)
-        self._file.close()
+        with self._lock:  # a thread may still be writing for a task that was canceled: its descriptor stays what it is
+            self._file.close()
         if sys.platform == "win32" and place is not None:
             place.unlink(missing_ok=True)
 

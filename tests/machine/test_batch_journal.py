@@ -195,3 +195,16 @@ def test_a_journal_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"), journal(tmp_path / "taken"):
         raise AssertionError
+
+
+def test_files_on_another_drive_are_noted_by_their_whole_path(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apart(*_: Any) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", apart)
+    with journal(path) as notes:
+        notes.saved("a", [tmp_path / "a.png"])
+    with journal(path) as again:
+        assert again["a"].files == (tmp_path / "a.png",)

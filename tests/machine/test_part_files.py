@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +159,33 @@ def test_a_forked_child_leaves_the_file_of_its_parent(tmp_path: Path) -> None:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         assert part.add(tmp_path / "done").read_bytes() == b"content"
+
+
+def test_a_file_is_not_closed_under_a_write(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def write(self, data: Any) -> int:
+            begun.set()
+            go_on.wait(10)
+            return super().write(bytes(data)[:2])
+
+    slow = Slow()
+    with PartFile(tmp_path) as part:
+        assert part._file is not None
+        part._file.close()
+        part._file = slow  # type: ignore[assignment]
+        writing = threading.Thread(target=part.write, args=(b"content",))
+        writing.start()
+        begun.wait(10)
+        leaving = threading.Thread(target=part.__exit__, args=(None, None, None))
+        leaving.start()
+        leaving.join(0.05)
+        assert (leaving.is_alive(), slow.closed) == (True, False)
+        go_on.set()
+        writing.join()
+        leaving.join()
+    assert (slow.closed, list(tmp_path.iterdir())) == (True, [])
 
 
 def test_the_next_file_of_a_directory_is_not_slowed_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
