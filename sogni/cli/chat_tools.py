@@ -16,6 +16,7 @@ from ..models.tools import ToolExecutionProgress
 from ..protocol.tool_set import SogniTools
 from .ending import say
 from .output import on_terminal
+from .target import writing
 
 if TYPE_CHECKING:
     from ..client import SogniClient
@@ -46,4 +47,5 @@ class Toolbox:
             for result in turn.tool_results:
                 if not result.success:
                     say(f"{result.tool_name}: {(result.error or '').removeprefix(f'{result.tool_name}: ')}")
-        return client.chat.tools.save(answer, self.directory)
+        with writing(self.directory, "what the tools made is not saved"):
+            return client.chat.tools.save(answer, self.directory)

@@ -18,7 +18,7 @@ from ..errors import PartialFailureError, ProjectError, SogniError, SogniTimeout
 from ..transport.waiting import Deadline
 from .ending import Interrupted
 from .progress import Display, showing
-from .target import Target
+from .target import Target, writing
 
 if TYPE_CHECKING:
     from ..api.project import Project
@@ -125,13 +125,11 @@ def _wait(project: Project, deadline: Deadline) -> None:
 def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:
     """Save the results there are; after an error, what cannot be saved is no further one."""
     try:
-        return project.save(target.directory, name=target.name, overwrite=target.overwrite)
-    except (SogniError, OSError) as failure:
+        with writing(target.directory, f"project {project.id} is finished, its results are not saved"):
+            return project.save(target.directory, name=target.name, overwrite=target.overwrite)
+    except (SogniError, OSError):
         if error is not None:
             return []
-        if not isinstance(failure, SogniError):
-            failure.filename = failure.filename or str(target.directory)
-        failure.add_note(f"project {project.id} is finished, its results are not saved")
         raise
 
 

@@ -7,7 +7,8 @@ is refused before anything is paid for.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import click
 from attrs import frozen
 
+from ..errors import SogniError
 from ..protocol.file_names import DEFAULT, check_name
 
 
@@ -64,6 +66,20 @@ _OPTIONS = (
     ),
     OVERWRITING,
 )
+
+
+@contextmanager
+def writing(directory: Path, lost: str) -> Iterator[None]:
+    """Say of what cannot be written where that was, and what is `lost` by it."""
+    try:
+        yield
+    except SogniError as error:
+        error.add_note(lost)
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(directory)
+        error.add_note(lost)
+        raise
 
 
 def check_directory(directory: Path) -> None:

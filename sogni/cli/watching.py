@@ -17,7 +17,7 @@ from ..errors import SogniError, SogniTimeoutError
 from ..models.workflows import WORKFLOW_ENDS, WorkflowRecord
 from ..settings import check_seconds
 from .collecting import CREATED_WITHIN, TURN, in_background
-from .ending import Interrupted
+from .ending import Interrupted, flush_stdout
 from .output import on_terminal, one_line, write
 from .progress import drawn
 from .workflow_progress import WorkflowProgress
@@ -147,7 +147,7 @@ def _lines(progress: WorkflowProgress) -> None:
     for row in progress.changes():
         write("\t".join(map(one_line, row)))
     # Whoever reads the pipe wants to know now.
-    sys.stdout.flush()
+    flush_stdout()
 
 
 def tree(progress: WorkflowProgress) -> Tree:

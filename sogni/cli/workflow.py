@@ -17,7 +17,7 @@ from .access import JSON, Access, accessing
 from .commands import Command, Group
 from .ending import USAGE
 from .output import print_json, print_paths, print_table
-from .target import OVERWRITING, check_directory
+from .target import OVERWRITING, check_directory, writing
 from .watching import begun, refuse_failure, watch
 from .workflow_options import check_media, plan_or_template, read_inputs, read_seeds, upload_media
 
@@ -37,7 +37,8 @@ class _Output:
     overwrite: bool
 
     def save(self, client: SogniClient, workflow_id: str) -> list[Path]:
-        return list(client.workflows.save_artifacts(workflow_id, self.directory, overwrite=self.overwrite))
+        with writing(self.directory, f"repeat it with 'sogni workflow save {workflow_id}'"):
+            return list(client.workflows.save_artifacts(workflow_id, self.directory, overwrite=self.overwrite))
 
 
 def _saving_to(default: Path | None, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -36,7 +36,7 @@ class Route:
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
         self.method = call.method
-        self.url = quote(_checked(_address(call, settings)), safe=_KEPT)
+        self.url = _quoted(_checked(_address(call, settings)))
         self._home = _origin(self.url)
         self._hops = 0
 
@@ -69,8 +69,13 @@ class Route:
         self._hops += 1
         if status == 303:
             self.method = "GET"
-        self.url = quote(target, safe=_KEPT)
+        self.url = _quoted(target)
         return True
+
+
+def _quoted(url: str) -> str:
+    # A lone surrogate is no character, and so in no address; the service does not know what it was to name.
+    return quote(url, safe=_KEPT, errors="surrogatepass")
 
 
 def _address(call: HttpCall, settings: Settings) -> str:

@@ -23,7 +23,10 @@ def path_segment(field: str, value: Any) -> str:
     if value in (".", ".."):
         # Every HTTP library takes these for directions, and would ask for something else.
         raise refusal(field, value, "an id")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise refusal(field, value, "the id as a text") from None
 
 
 def header_text(field: str, value: Any) -> str:

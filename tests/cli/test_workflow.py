@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from click.testing import Result
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import ROOT
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -103,6 +106,29 @@ def test_what_it_made_is_saved(sogni: Run, tmp_path: Path, plan: str) -> None:
     again = sogni("workflow", "save", result.stdout.split("\t")[2].split("\n")[0], "-o", "again", "--json")
     files = json.loads(again.stdout)["files"]
     assert [(tmp_path / it).read_bytes() for it in files] == [(tmp_path / it).read_bytes() for it in paths]
+
+
+def test_what_cannot_be_written_is_told_with_where_and_how_to_get_it(start: Start, plan: str, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    process = start("workflow", "start", plan, "--watch", "-o", "out", preexec_fn=limit)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert re.search(r"sogni: out: File too large \(repeat it with 'sogni workflow save wf_[-\w]+'\)\n", stderr)
+    image = start("image", "a fox", "--model", "flux1-schnell-fp8", "-o", "out", preexec_fn=limit)
+    _, stderr = image.communicate(timeout=30)
+    assert re.search(r"sogni: out: File too large \(project [-\w]+ is finished, its results are not saved\)\n", stderr)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_watching_without_standard_output_is_no_error(reach: dict[str, str], plan: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -m sogni workflow start {plan} --watch -o out >&-'
+    environment = {**os.environ, **reach, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=tmp_path, env=environment, capture_output=True, timeout=30
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
 
 
 def test_json_is_one_document(sogni: Run, plan: str) -> None:

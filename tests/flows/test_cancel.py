@@ -225,6 +225,6 @@ def test_a_confirmation_counts_when_nobody_waits_for_it_any_more() -> None:
     stage.play(cancel_project(PROJECT))
 
 
-@pytest.mark.parametrize("bad", ["", " ", None, 5, ".."])
+@pytest.mark.parametrize("bad", ["", " ", None, 5, "..", "half \ud83d"])
 def test_what_is_no_id_is_refused_before_anything_is_sent(bad: Any) -> None:
     Stage().connects().fail(ValidationError, cancel_project(bad))

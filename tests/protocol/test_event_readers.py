@@ -192,6 +192,7 @@ def test_what_was_not_cut_off_counts(rest: str) -> None:
     "make",
     [
         lambda: RunEventReader(""), lambda: RunEventReader(5), lambda: RunEventReader(".."),
+        lambda: RunEventReader("\ud83d"),
         lambda: RunEventReader("r", float("nan")), lambda: RunEventReader("r", 1.5), lambda: RunEventReader("r", True),
         lambda: RunEventReader("r", "a\nb"), lambda: WorkflowFrameReader(None), lambda: WorkflowFrameReader("w", []),
         lambda: WorkflowFrameReader("w", None, ""), lambda: parse_creative_workflow_sse_chunk(b"data: 1"),  # type: ignore[arg-type]

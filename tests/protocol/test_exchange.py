@@ -46,6 +46,7 @@ def route(call: HttpCall | None = None) -> Route:
         (get("@else.test/x"), "https://rest.test/@else.test/x", True),
         (get("/v1/x", host="socket"), "https://socket.test/v1/x", True),
         (stored(), "https://store.test/a%2Fb%7Ec%20d?s=%2B%3D+x", False),
+        (get("/v1/\ud83d"), "https://rest.test/v1/%ED%A0%BD", True),
     ],
 )
 def test_a_call_goes_to_its_host_and_only_ours_learn_who_asks(call: HttpCall, url: str, credentials: bool) -> None:
