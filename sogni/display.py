@@ -8,6 +8,7 @@ nothing, and fails nobody.
 from __future__ import annotations
 
 import html
+import os
 import re
 import sys
 import time
@@ -19,6 +20,9 @@ from typing import Any
 from .redaction import escape_controls
 
 _BAR = 30
+_BESIDE_BAR = 18
+"""Columns for percent and status."""
+_USUAL_COLUMNS = 80
 _REDRAW_SECONDS = 0.05
 _PLAYERS = {
     "image": '<img src="{url}" alt="{alt}" style="max-width:100%;max-height:32em">',
@@ -146,11 +150,18 @@ def watching(project: Any) -> Iterator[None]:
         yield
         return
     full, empty = "█░" if _can_show(sys.stderr, "█░") else "#-"
+    shown = 0
 
     def show(*_: Any, end: str = "") -> None:
-        done = round(project.progress / 100 * _BAR)
-        status = escape_controls(project.status)
-        _write(f"\r{full * done}{empty * (_BAR - done)} {project.progress:3d}% {status:<10}{end}")
+        nonlocal shown
+        columns = _columns(sys.stderr)
+        length = max(0, min(_BAR, columns - _BESIDE_BAR))
+        done = round(project.progress / 100 * length)
+        bar = f"{full * done}{empty * (length - done)} {project.progress:3d}% {escape_controls(project.status):<10}"
+        # A line that breaks could not be drawn over, and the rest of a longer one would stay.
+        bar = bar[: columns - 1]
+        _write(f"\r{bar:<{shown}}{end}")
+        shown = len(bar)
 
     removers = [project.on(event, show) for event in ("progress", "updated")]
     show()
@@ -168,6 +179,14 @@ def _on_terminal(stream: Any) -> bool:
         return bool(stream.isatty())
     except (AttributeError, ValueError):  # None, or closed
         return False
+
+
+def _columns(stream: Any) -> int:
+    """The width of a terminal, a usual one where it cannot be found out."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError, AttributeError):
+        return _USUAL_COLUMNS
 
 
 def _can_show(stream: Any, text: str) -> bool:

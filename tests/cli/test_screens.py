@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 import sogni.cli
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import ROOT
 from tests.cli.screen import Screen, Start
 from tests.cli.test_progress import Work, drawn
 from tests.cli.test_workflow import PLAN
@@ -132,6 +137,26 @@ def _writes(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     return ast.unparse(node.func) in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
+
+
+@pytest.mark.parametrize("columns", [30, 90])
+def test_the_bar_of_the_library_is_one_line_of_any_terminal(
+    reach: dict[str, str], tmp_path: Path, columns: int
+) -> None:
+    script = (
+        "import sogni\n"
+        "with sogni.SogniClient() as client:\n"
+        f"    project = client.projects.create(type='image', model_id={MODEL[1]!r}, positive_prompt='a fox', steps=3)\n"
+        "    project.wait(progress=True)\n"
+    )
+
+    def start(*arguments: str, env_extra: dict[str, str], **streams: Any) -> subprocess.Popen[str]:
+        environment = {**os.environ, **reach, **env_extra, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, cwd=tmp_path, **streams)
+
+    screen = Screen(start, "-c", script, columns=columns)
+    assert screen.end() == 0
+    assert screen.lines == [f"{'█' * min(30, columns - 18)} 100% completed"]
 
 
 # --- encodings
