@@ -38,7 +38,7 @@ class SogniClient(Live, Listening):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
-    `toast_message`.
+    which `connecting` is another name of, `toast_message`.
 
     >>> from sogni import SogniClient
     >>> with SogniClient.local() as client:

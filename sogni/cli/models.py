@@ -13,7 +13,7 @@ from .output import print_json, print_table
 if TYPE_CHECKING:
     from ..client import SogniClient
 
-MEDIA = ("image", "video", "audio")
+MEDIA = ("image", "video", "audio", "model")
 
 
 @click.command(cls=Command)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from ..machine.plan_files import read_values
 from ..models.converter import to_dict
-from ..models.templates import WorkflowTemplate
+from ..models.templates import Listing, WorkflowTemplate
 from .access import Access, accessing
 from .commands import Command, Group
 from .output import print_json, print_table
@@ -25,7 +25,7 @@ def template() -> None:
 
 
 @template.command("list", cls=Command)
-@click.option("--visibility", type=click.Choice(("own", "public", "all")), help="Whose; the service's default if none.")
+@click.option("--visibility", type=click.Choice(get_args(Listing)), help="Whose; the service's default if none.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
 @accessing
 def list_(access: Access, visibility: Any, limit: int) -> None:

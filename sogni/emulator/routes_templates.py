@@ -20,8 +20,8 @@ _MOST, _USUAL = 200, 50
 def add_template_routes(app: web.Application, state: State, templates: Templates) -> None:
     async def listed(request: web.Request, account: Account) -> web.Response:
         visibility = request.query.get("visibility", "all")
-        if visibility not in ("own", "public", "all"):
-            raise RefusalError(400, f"visibility must be own, public or all, not {visibility!r}")
+        if visibility not in ("own", "public", "all", "private", "team"):
+            raise RefusalError(400, f"visibility must be own, public, all, private or team, not {visibility!r}")
         limit, offset = whole(request, "limit", _USUAL) or _USUAL, whole(request, "offset", 0) or 0
         page, following = templates.list(account, visibility, min(limit, _MOST), offset)
         return success({"templates": page, "next": following})

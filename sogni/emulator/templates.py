@@ -59,8 +59,10 @@ class Templates:
         seen = [
             entry.template
             for entry in self._all.values()
-            if (visibility != "public" and entry.owner == own)
-            or (visibility != "own" and entry.template.get("visibility") == "public")
+            if entry.owner == own or entry.template.get("visibility") == "public"
+            if visibility == "all"
+            or (visibility == "own" and entry.owner == own)
+            or visibility == entry.template.get("visibility", "private")
         ]
         following = offset + limit
         return seen[offset:following], following if following < len(seen) else None

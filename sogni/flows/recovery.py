@@ -23,7 +23,7 @@ from ..protocol.replay import replay, restored_project
 from .cancel import cancel_frame
 from .failsafe import failing_project, surviving
 from .requests import FAILURES, ask, ask_bare
-from .results import apply_record, as_recorded, live_record, project_record
+from .results import PROJECT_STATUS, apply_record, as_recorded, live_record, project_record
 from .sending import send_frame
 from .steps import Flow, change, pause, until
 
@@ -244,7 +244,7 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
         return False
     except FAILURES:
         return None
-    if record.status in ("failed", "canceled", "completed"):
+    if record.status in PROJECT_STATUS:
         yield from apply_record(project_id, as_recorded(record))
         return None
     yield from change(lambda state, now: _alive(state, project_id, now))

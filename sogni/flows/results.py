@@ -33,7 +33,9 @@ SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
 RECORD_TRIES, RECORD_PAUSE = 4, 2.5
 """The record of a project is asked for this often (transport §13.2)."""
 
-PROJECT_STATUS = {"completed": "completed", "errored": "failed", "cancelled": "canceled"}
+PROJECT_STATUS = {
+    "completed": "completed", "errored": "failed", "failed": "failed", "cancelled": "canceled", "canceled": "canceled",
+}  # fmt: skip
 
 
 def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> Flow[str]:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from .base import LooseModel, Model, wire
 
 Visibility = Literal["private", "public", "team"]
-Listing = Literal["own", "public", "all"]
+Listing = Literal["own", "public", "all", "private", "team"]
 
 
 @frozen(kw_only=True)

@@ -34,7 +34,7 @@ from .service_clock import ServiceClock
 from .session_state import CONNECTION, SessionState
 from .subscriptions import acknowledged
 
-CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting"})
+CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "connecting"})
 CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
 __all__ = [
     "CHAT_EVENTS",
@@ -154,6 +154,8 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         if outcome == "waiting":
             self.account.change(network_status="connecting", network=self.network)
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
+            if self.listeners.has("connecting"):  # its name in the documents of the service
+                self.out.tell(self.listeners, "connecting", Reconnecting(network=self.network))
         else:
             if connection.clears_credentials(closed.code) and self.credentials.clear(lost=True):
                 self.session += 1

@@ -161,8 +161,7 @@ def is_mpeg_audio(head: bytes) -> bool:
     A header has no reserved values. Layer I is not meant: its first bytes are those of UTF-16 text.
     """
     if head.startswith(b"ID3"):
-        version, size = head[3:4], head[6:10]
-        return version <= b"\x04" and all(byte < 0x80 for byte in size)
+        return 0xFF not in head[3:5] and all(byte < 0x80 for byte in head[6:10])
     if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     if head[1] & 0x18 == 0x08 or head[1] & 0x06 not in (0x02, 0x04):

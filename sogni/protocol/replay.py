@@ -42,13 +42,13 @@ def replay(project: ProjectState, record: ProjectRecord, state: ClientState, now
         state.receive("jobState", {"type": "queued", "jobID": project.id}, now)
     elif record.status == "completed":
         state.receive("jobState", {"type": "jobCompleted", "jobID": project.id}, now)
-    elif record.status == "errored":
+    elif record.status in ("errored", "failed"):
         reason = "genfailure" if record.reason in (None, "allJobsCompleted") else record.reason
         failure = {"jobID": project.id, "error": reason, "error_message": reason}
         for job in project.job_list():
             state.receive("jobError", {**failure, "imgID": job.id}, now)
         state.receive("jobError", failure, now)
-    elif record.status == "cancelled":
+    elif record.status in ("cancelled", "canceled"):
         project.cancel(now)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import ApiError
 from ..models.converter import read, wire_form
-from ..models.templates import TemplatePage, WorkflowTemplate
+from ..models.templates import Listing, TemplatePage, WorkflowTemplate
 from . import field_checks as checks
 from .failures import api_error
 from .http import HttpCall, HttpReply, error_of, get, post
@@ -21,7 +21,8 @@ from .resource_ids import path_segment
 from .workflow_calls import WORKFLOWS
 
 TEMPLATES = f"{WORKFLOWS}/templates"
-LISTINGS = ("own", "public", "all")
+LISTINGS: tuple[str, ...] = get_args(Listing)
+"""Whose templates are listed, or of which visibility (workflows §7.1, §7.2)."""
 _LARGEST_PAGE = 200
 _LISTS = ("inputs", "stages", "tags")
 _NULL = object()

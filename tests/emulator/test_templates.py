@@ -75,7 +75,8 @@ def test_lists_by_visibility(wire: Wire, other: Wire) -> None:
         return [entry["id"] for entry in wire.data(PATH, **query)["templates"]]
 
     system = ["sys-teaser", "sys-music-film", "sys-makeover"]
-    assert ids(visibility="own") == [own]
+    assert ids(visibility="own") == ids(visibility="private") == [own]
+    assert ids(visibility="team") == []
     assert ids(visibility="public") == [*system, shared]
     assert ids() == ids(visibility="all") == [*system, own, shared]
     assert wire.get(PATH, visibility="theirs").status_code == 400

@@ -615,11 +615,26 @@ def test_a_job_the_service_does_not_know_is_given_up(stage: Stage) -> None:
     assert (project.status, project.error.message) == ("failed", "the job ran longer than it may")
 
 
-def test_a_job_that_ended_unheard_is_not_given_up(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("canceled", "canceled"), ("cancelled", "canceled"), ("failed", "failed"), ("errored", "failed")],
+)
+def test_a_job_that_ended_unheard_is_not_given_up(stage: Stage, word: str, status: str) -> None:
+    """In the words of either record of the service (projects-5x §9.7, transport §13)."""
     project = overrun(stage)
-    record = known("canceled", workerJobs=[], completedWorkerJobs=[])
+    record = known(word, workerJobs=[], completedWorkerJobs=[])
     stage.play(check_overrun(PROJECT, JOB), NOBODY, (live(), record))
-    assert project.status == "canceled"
+    assert (project.status, stage.frames) == (status, [])
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("canceled", "canceled"), ("cancelled", "canceled"), ("failed", "failed"), ("errored", "failed")],
+)
+def test_a_snapshot_ends_a_project_in_either_words(stage: Stage, word: str, status: str) -> None:
+    project = old_project(stage)
+    stage.play(reconcile(active(running(status=word))))
+    assert project.status == status
 
 
 def test_a_job_has_half_a_day_whatever_the_service_says(stage: Stage) -> None:

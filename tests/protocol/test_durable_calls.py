@@ -439,6 +439,17 @@ def test_a_cursor_that_is_none_does_not_hide_the_other(first: Any) -> None:
     assert template_calls.read_page(ASKED, reply({"next": first, "nextCursor": 7.0})).next_cursor == 7
 
 
+@pytest.mark.parametrize("visibility", ["own", "public", "all", "private", "team"])
+def test_every_visibility_the_service_names_is_asked_for(visibility: str) -> None:
+    """Those of a list and those of a template (workflows §7.1, §7.2)."""
+    assert template_calls.list_call(visibility, None, None).query == (("visibility", visibility),)
+
+
+def test_a_visibility_that_nobody_names_is_refused() -> None:
+    with pytest.raises(ValidationError, match="visibility must be one of 'own'"):
+        template_calls.list_call("theirs", None, None)
+
+
 @pytest.mark.parametrize("visibility", [None, ""])
 def test_without_a_visibility_none_is_asked_for(visibility: Any) -> None:
     assert template_calls.list_call(visibility, None, None).query == ()

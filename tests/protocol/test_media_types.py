@@ -59,7 +59,7 @@ SNIFFED: list[tuple[str, bytes, MediaSlot, str | None]] = [
     ("text that begins as BMP", b"BM is a city, too", "image", "text/plain"),
     ("glTF", b"glTF\2\0\0\0\0\0\0\0", "image", "model/gltf-binary"),
     ("text that begins as GIF", b"GIFs are images", "image", "text/plain"),
-    ("text that begins as ID3", b"ID3 tags say who sings", "audio", "text/plain"),
+    ("ID3 of a version that none has", b"ID3\xff\0\0\0\0\0\0\0\0", "audio", None),
     ("ID3 of a size that none has", b"ID3\3\0\0\xff\0\0\0", "audio", None),
     ("MP3 of MPEG 2", b"\xff\xf3\x84\xc4", "audio", "audio/mpeg"),
     ("MP3 of MPEG 2.5", b"\xff\xe3\x18\xc4", "audio", "audio/mpeg"),

@@ -110,13 +110,13 @@ async def test_upgrades_refused_for_a_while(sdk: Sdk, supernet: LocalSupernet) -
 async def test_listeners_hear_of_the_drop_and_the_return(sdk: Sdk, supernet: LocalSupernet) -> None:
     heard: list[str] = []
     async with sdk.client(supernet) as client:
-        for name in ("connected", "reconnecting", "disconnected"):
+        for name in ("connected", "reconnecting", "connecting", "disconnected"):
             client.on(name, lambda event, name=name: heard.append(name))
         await sdk.call(client.connect, timeout=SOON)
         supernet.drop_connections()
         await until(lambda: heard.count("connected") == 2)
         assert client.is_connected
-    assert heard == ["connected", "reconnecting", "connected", "disconnected"]
+    assert heard == ["connected", "reconnecting", "connecting", "connected", "disconnected"]
 
 
 async def test_being_displaced_names_the_app_id_and_the_cure(sdk: Sdk, supernet: LocalSupernet) -> None:
