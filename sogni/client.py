@@ -147,7 +147,10 @@ class SogniClient(Live, Listening):
         self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
 
     def check(self, timeout: float | None = None) -> HealthReport:
-        """Prove key, REST host, socket and balance without spending anything; raises nothing."""
+        """Prove key, REST host, socket and balance without spending anything; raises nothing.
+
+        `timeout` is for all of it, in seconds. What has not been proved by then counts as failed.
+        """
         return self._engine.run(health.check_health(check_seconds("timeout", timeout)))
 
     def close(self) -> None:

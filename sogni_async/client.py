@@ -149,7 +149,10 @@ class SogniClient(Live, Listening):
         await self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
 
     async def check(self, timeout: float | None = None) -> HealthReport:
-        """Prove key, REST host, socket and balance without spending anything; raises nothing."""
+        """Prove key, REST host, socket and balance without spending anything; raises nothing.
+
+        `timeout` is for all of it, in seconds. What has not been proved by then counts as failed.
+        """
         return await self._engine.run(health.check_health(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:

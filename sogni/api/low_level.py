@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..flows.requests import ask
 from ..flows.sending import send_frame
 from ..flows.signing_in import authenticate
+from ..flows.time_limit import limited
 from ..listening import Listening, Remover
 from ..models.session import TokenPair
 from ..protocol.client_state import CONNECTION_EVENTS
@@ -56,7 +57,7 @@ class RestClient:
             repeatable=method.upper() == "GET",
             timeout=check_seconds("timeout", timeout),
         )
-        return self._engine.run(ask(call))
+        return self._engine.run(limited(ask(call), call.timeout))
 
 
 class SocketClient:

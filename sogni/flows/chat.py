@@ -23,6 +23,7 @@ from .messages import prepared
 from .requests import ask
 from .sending import send_frame
 from .steps import Flow, catch_up, change, connect, new_id, until
+from .time_limit import limited
 
 R = TypeVar("R")
 
@@ -143,9 +144,13 @@ def _raise_failure(chat: ChatState) -> None:
 def complete(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
 ) -> Flow[ChatCompletionResult]:
-    """Send a request and wait for the whole answer."""
+    """Send a request and wait for the whole answer; `timeout` is for everything, connecting included."""
+    return (yield from limited(_complete(model, messages, options), timeout))
+
+
+def _complete(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatCompletionResult]:
     chat = yield from begin_completion(model, messages, options)
-    return (yield from forgotten_when_late(whole_answer(chat, timeout), lambda: chat.id))
+    return (yield from forgotten_when_late(whole_answer(chat, None), lambda: chat.id))
 
 
 def estimate_completion(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..errors import ApiError, SogniConnectionError, SogniTimeoutError
 from .event_feed import EventFeed, advance
 from .steps import Flow, clock, pause
+from .time_limit import limited
 
 R = TypeVar("R")
 
@@ -36,7 +37,7 @@ def wait_until(
     """
     begin = yield from clock()
     deadline = None if timeout is None else begin + timeout
-    record = yield from ask(None if timeout is None else max(LEAST_SECONDS, timeout))
+    record = yield from _asked(ask, timeout)
     feed = None if settled(record) else feed_of(record)
     polls = 0
     try:
@@ -50,11 +51,17 @@ def wait_until(
             else:
                 feed = yield from _news(feed, now, deadline)
             now = yield from clock()
-            record = yield from ask(None if deadline is None else max(LEAST_SECONDS, deadline - now))
+            record = yield from _asked(ask, None if deadline is None else deadline - now)
     finally:
         if feed is not None:
             feed.close()
     return record
+
+
+def _asked(ask: Callable[[float | None], Flow[R]], left: float | None) -> Flow[R]:
+    """Look at the record, retries included, in the time that is left."""
+    granted = None if left is None else max(LEAST_SECONDS, left)
+    return (yield from limited(ask(granted), granted))
 
 
 def _news(feed: EventFeed[Any], now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:

@@ -23,6 +23,7 @@ from ..settings import check_seconds
 from .messages import prepared
 from .requests import ask_bare, request
 from .steps import Flow, change
+from .time_limit import limited
 
 _STREAM = "stream is not possible with hosted chats; completions.create(stream=True) streams"
 
@@ -35,6 +36,12 @@ def hosted_completion(
     if stream:
         raise refusal("stream", stream, (False, None), _STREAM)
     timeout = check_seconds("timeout", timeout)
+    return (yield from limited(_completion(model, messages, options, timeout), timeout))
+
+
+def _completion(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
+) -> Flow[HostedChatCompletionResult]:
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
@@ -58,4 +65,4 @@ def run_hosted_tool(
     timeout = check_seconds("timeout", timeout)
     source = app_source or (yield from change(lambda state, _: state.settings.app_source))
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)
-    return (yield from ask_bare(HostedToolExecution, call))
+    return (yield from limited(ask_bare(HostedToolExecution, call), timeout))

@@ -62,10 +62,11 @@ def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> 
         closed = yield from change(lambda state, _: state.connection.closed)
         if closed is None or closed.cause is None:
             raise error
+        # The limit that applied may be that of the whole call.
         raise SogniTimeoutError(
-            f"not connected within {timeout:g} seconds; the last attempt failed: {closed.cause}",
+            f"not connected within {error.timeout:g} seconds; the last attempt failed: {closed.cause}",
             phase=phase,
-            timeout=timeout,
+            timeout=error.timeout,
         ) from closed.cause
 
 

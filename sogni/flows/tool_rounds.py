@@ -26,6 +26,7 @@ from ..protocol.tool_history import made_in, turns_of, wants_tools
 from .chat import begin_completion, complete, forgotten_when_late, next_chunks, whole_answer
 from .messages import prepared
 from .steps import Flow, change, until
+from .time_limit import limited
 from .tools import ToolOptions, execute_calls, made_from
 
 T = TypeVar("T")
@@ -205,13 +206,13 @@ class ToolRounds:
 
 
 def begin_answer(
-    model: str, messages: Sequence[Any], options: Mapping[str, Any]
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None = None
 ) -> Flow[tuple[ChatState, ToolRounds | None]]:
     """Send the first request of a streamed completion; with its rounds when it executes tools."""
     tooling, wanted = _parted(options)
     if tooling is None:
-        return (yield from begin_completion(model, messages, wanted)), None
-    rounds = yield from ToolRounds(model, wanted, tooling).begin(messages)
+        return (yield from limited(begin_completion(model, messages, wanted), timeout)), None
+    rounds = yield from limited(ToolRounds(model, wanted, tooling).begin(messages), timeout)
     return rounds.state, rounds
 
 
@@ -225,7 +226,8 @@ def answer_whole(
     tooling, wanted = _parted(options)
     if tooling is None:
         return (yield from complete(model, messages, wanted, timeout))
-    rounds = yield from ToolRounds(model, {**wanted, "stream": False}, tooling).begin(messages)
+    begun = ToolRounds(model, {**wanted, "stream": False}, tooling).begin(messages)
+    rounds = yield from limited(begun, timeout)
     return (yield from forgotten_when_late(rounds.whole_answer(timeout), lambda: rounds.state.id))
 
 

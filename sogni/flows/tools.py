@@ -36,6 +36,7 @@ from .create import create_project
 from .events import next_event
 from .requests import FAILURES
 from .steps import Flow, change, clock, user_code, write_frame
+from .time_limit import limited
 
 MOST_DIRECT = 8
 """Calls of the tools that run here in one list (tools §4.2)."""
@@ -131,7 +132,8 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
     fields |= {"token_type": options.token_type, "network": options.network}
     tell = _teller(call, options)
     yield from tell("creating", 0)
-    project = yield from create_project(None, fields, unattended=True)
+    left = None if options.timeout is None else max(0.0, began + options.timeout - (yield from clock()))
+    project = yield from limited(create_project(None, fields, unattended=True), left)
     try:
         yield from tell("queued", 0)
         yield from _watch(project, options.timeout, began, tell)

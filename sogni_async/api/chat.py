@@ -66,8 +66,9 @@ class Completions:
         `min_p`, `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `stop`, `tools`, `tool_choice`,
         `sogni_tools`, `sogni_tool_execution`, `think`, `task_profile`, `token_type`, `billing_mode`,
         `safe_content_filter`, `app_source` (chat §2.2). `response_format` is a class (attrs or dataclass), whose
-        instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for the whole answer,
-        in seconds from when the request was sent; for a stream it is the longest wait for its next chunk.
+        instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for
+        everything, in seconds: connecting, sending and the whole answer; for a stream it limits sending the request,
+        and then each wait for the next chunk.
 
         `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python functions. With
         `auto_execute_tools` what the model calls is executed and told to it, in up to `max_tool_rounds` rounds (5
@@ -92,7 +93,7 @@ class Completions:
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:
             if stream:
-                begun, rounds = await self._engine.run(tool_rounds.begin_answer(model, messages, given))
+                begun, rounds = await self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
                 asked.answer = ChatStream(self._engine, begun, rounds, seconds)
             else:
                 asked.answer = await self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sogni.flows.requests import ask
 from sogni.flows.sending import send_frame
 from sogni.flows.signing_in import authenticate
+from sogni.flows.time_limit import limited
 from sogni.listening import Listening, Remover
 from sogni.models.session import TokenPair
 from sogni.protocol.client_state import CONNECTION_EVENTS
@@ -56,7 +57,7 @@ class RestClient:
             repeatable=method.upper() == "GET",
             timeout=check_seconds("timeout", timeout),
         )
-        return await self._engine.run(ask(call))
+        return await self._engine.run(limited(ask(call), call.timeout))
 
 
 class SocketClient:
