@@ -42,6 +42,9 @@ from .event_bodies import EventBody
 from .http_errors import http_error
 from .streams import ResponseStream
 
+_LEAST = 0.001
+"""Seconds; the library refuses a timeout of 0, which is what a call has that waited too long for a connection."""
+
 
 class Http:
     """The HTTP side of one client. Safe from any thread: each request has a session of its own.
@@ -339,7 +342,7 @@ class Http:
                 headers=headers,
                 json=call.body if method != "GET" and body is None else None,
                 data=body,
-                timeout=(min(self._settings.timeouts.connect, timeout), timeout),
+                timeout=(max(_LEAST, min(self._settings.timeouts.connect, timeout)), max(_LEAST, timeout)),
                 proxies=proxies,
                 allow_redirects=False,
                 stream=True,

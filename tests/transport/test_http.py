@@ -198,6 +198,11 @@ def test_a_body_that_stops_coming_runs_out_of_time(way: str, tmp_path: Path) -> 
     assert SECRET not in shown(caught.value)
 
 
+def test_a_call_without_any_time_left_runs_out_of_it() -> None:
+    with answering(always(OK)) as rest, talking(rest) as http, pytest.raises(SogniTimeoutError):
+        http.send(HttpCall(method="GET", path="/a", timeout=0.0))
+
+
 def test_an_upload_whose_answer_drips_runs_out_of_time() -> None:
     over = threading.Event()
 
