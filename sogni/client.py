@@ -178,14 +178,20 @@ class SogniClient(Live, Listening):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether there are credentials the service has not refused."""
+        """Whether there are credentials that the service has not refused; False once the client is closed."""
         return self._engine.state.authenticated(time.monotonic(), time.time())
 
-    def set_tokens(self, token: str | None, refresh_token: str) -> None:
-        """Go on with the tokens of an earlier session; an expired or missing access token is exchanged at once.
+    def set_tokens(self, token: str | None = None, refresh_token: str | None = None) -> None:
+        """Continue with the tokens of an earlier session; for clients made with `auth_type="token"`.
 
-        For clients made with `auth_type="token"`. Raises `ValidationError` for what are no tokens,
-        `AuthenticationError` when they are of no use any more.
+        Args:
+            token: The access token. If it is missing or has expired, the refresh token is exchanged for new tokens at
+                once.
+            refresh_token: Without it, the client is signed in for as long as the access token lasts.
+
+        Raises:
+            ValidationError: Both are missing, or one is malformed.
+            AuthenticationError: They have expired or been revoked.
         """
         self._engine.run(signing_in.set_tokens(token, refresh_token))
 

@@ -13,7 +13,7 @@ from ..errors import ApiError, AuthenticationError, ProtocolError, ValidationErr
 from ..models.session import Session, TokenPair, Wallet
 from ..protocol.chores import FetchAccount
 from ..protocol.client_state import ClientState
-from ..protocol.credentials import REFRESH_OVER, check_pair, read_key, read_pair
+from ..protocol.credentials import LENT_OVER, REFRESH_OVER, check_pair, read_key, read_pair
 from ..protocol.http import HttpCall, post
 from ..protocol.token_claims import is_fresh, is_token
 from ..protocol.wallet import check_text, derive, sign_authentication, sign_signup, signing_library
@@ -142,19 +142,21 @@ def logout() -> Flow[None]:
     yield from change(lambda state, _: state.sign_out() if state.session == session else None)
 
 
-def set_tokens(token: str | None, refresh_token: str) -> Flow[None]:
+def set_tokens(token: str | None, refresh_token: str | None) -> Flow[None]:
     """Go on with tokens from before, and find out whose they are (account §4.5)."""
     yield from restore_tokens(*check_pair(token, refresh_token), fetch=False)
     yield from fetch_account()
 
 
-def restore_tokens(token: str | None, refresh_token: str, *, fetch: bool) -> Flow[None]:
-    """Keep a pair; without an access token that can be used, exchange it at once (transport §5.1)."""
+def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool) -> Flow[None]:
+    """Keep tokens; without an access token that can be used, exchange the refresh token at once (transport §5.1)."""
     yield from _only_for("token", "a session with tokens")
 
     def keep(state: ClientState, now: float) -> bool:
         """Whether the pair has still to be exchanged."""
         fresh = is_fresh(token, state.service_time(now))
+        if not fresh and refresh_token is None:
+            raise AuthenticationError(LENT_OVER, status=401)
         if not fresh and not is_fresh(refresh_token, state.service_time_at_least(now)):
             # Nothing is changed by tokens that are both of no use.
             raise AuthenticationError(REFRESH_OVER, status=401)

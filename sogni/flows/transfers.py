@@ -21,7 +21,7 @@ from ..protocol.tool_media import MOST_BYTES, Remote
 from ..protocol.upload_plan import UploadItem, last_frame_call, put_call, read_signed_url, upload_url_call
 from .requests import FAILURES, ask_data, repeated
 from .results import signed_url
-from .steps import Flow, change, download, http, new_id, open_stream, spool, together, upload
+from .steps import Flow, change, download, http, new_id, open_stream, spool, together, until, upload
 
 T = TypeVar("T")
 
@@ -55,8 +55,21 @@ def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
         raise error
 
 
+def _signed(job: JobState) -> Flow[None]:
+    """Wait while the URL of a result that has arrived is requested in the background."""
+    if job.signing is not None:
+        yield from until(
+            (job,),
+            lambda _: True if job.signing is None else None,
+            timeout=None,
+            phase="request",
+            waiting_for=f"the URL of job {job.id}",
+        )
+
+
 def result_url(job: JobState) -> Flow[str]:
     """The result URL of a job, asked for when it is not known. JobError without a result."""
+    yield from _signed(job)
     if job.result_url:
         return job.result_url
     if job.status != "completed":
@@ -70,6 +83,7 @@ def result_url(job: JobState) -> Flow[str]:
 
 def last_frame_url(job: JobState) -> Flow[str]:
     """The address of the last frame of a video, asked for when it is not known. JobError where there can be none."""
+    yield from _signed(job)
     if job.last_frame_url:
         return job.last_frame_url
     if not job.has_result_media or job.project.kind != "video":
@@ -82,6 +96,7 @@ def last_frame_url(job: JobState) -> Flow[str]:
 
 def with_media(job: JobState) -> Flow[str]:
     """The result URL of a job that has media to fetch. JobError for any other."""
+    yield from _signed(job)
     if not job.has_result_media:
         why = "withheld by the content filter" if job.withheld else f"not there: the job is {job.status}"
         raise JobError(f"the result of job {job.id} is {why}", job=job.handle)
@@ -143,6 +158,8 @@ def save_project(
     jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]], *, overwrite: bool = False
 ) -> Flow[list[Path]]:
     """Write every result there is, several at once, in job order."""
+    for job in jobs:
+        yield from _signed(job)
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
     flows = [save_result(job, path_for(place, job), overwrite=overwrite) for place, job in indexed]
     return (yield from together(flows))

@@ -19,8 +19,8 @@ from .token_claims import address_of, is_fresh, is_token
 
 REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
 LENT_OVER = (
-    "the access token has expired, and the refresh token stayed with the process this one was forked from; sign in "
-    "here, or give this process a session of its own"
+    "the access token has expired, and there is no refresh token; sign in again (after a fork, it stays with the "
+    "process this one was forked from)"
 )
 
 
@@ -61,7 +61,7 @@ class Credentials:
 
     @property
     def _lent(self) -> bool:
-        """Whether there is nothing but the access token of the process this one was forked from."""
+        """Whether there is only an access token: that of the process this one was forked from, or a user's own."""
         return self._token is not None and self._refresh_token is None
 
     def authenticated(self, now: float) -> bool:
@@ -96,8 +96,10 @@ class Credentials:
         """Take a key; False when it is the one there is."""
         return self._replace(key=key)
 
-    def use_tokens(self, token: str | None, refresh_token: str, clock: ServiceClock | None = None) -> bool:
+    def use_tokens(self, token: str | None, refresh_token: str | None, clock: ServiceClock | None = None) -> bool:
         """Take a pair; False when it is the one there is. Without `token` the first use refreshes.
+
+        Without `refresh_token` somebody is signed in for as long as the access token lasts.
 
         `clock` is the one that measures them, when they were issued just now.
         """
@@ -193,22 +195,29 @@ def signed_out_error(credentials: Credentials, *, had_key: bool) -> Authenticati
 def read_pair(value: Any) -> tuple[str | None, str]:
     """The tokens in what `backup` gave, or in its stored form. ValidationError, which never shows them."""
     if isinstance(value, TokenPair):
-        return check_pair(value.token, value.refresh_token)
-    if not isinstance(value, Mapping):
+        given: tuple[Any, Any] = (value.token, value.refresh_token)
+    elif isinstance(value, Mapping):
+        given = (value.get("token"), value.get("refreshToken", value.get("refresh_token")))
+    else:
         raise ValidationError(
             f"credentials must be a TokenPair or its stored form, not {type(value).__name__}", field="credentials"
         )
-    return check_pair(value.get("token"), value.get("refreshToken", value.get("refresh_token")))
+    token, refresh_token = check_pair(*given)
+    if refresh_token is None:
+        raise ValidationError("the credentials hold no refresh token", field="refresh_token", allowed="a token")
+    return token, refresh_token
 
 
-def check_pair(token: Any, refresh_token: Any) -> tuple[str | None, str]:
-    """A pair that can be used; the access token may be missing. ValidationError names the field, never the value.
+def check_pair(token: Any, refresh_token: Any) -> tuple[str | None, str | None]:
+    """A pair that can be used; one of them may be missing. ValidationError names the field, never the value.
 
     Blanks around them are those of the file they were read from.
     """
     token, refresh_token = (it.strip() if isinstance(it, str) else it for it in (token, refresh_token))
     if token is not None and token != "" and not is_token(token):
         raise ValidationError("token is not a token that can be read", field="token", allowed="a token, or None")
+    if refresh_token is None and token:
+        return token, None
     if not is_token(refresh_token):
         raise ValidationError("refresh_token is not a token that can be read", field="refresh_token", allowed="a token")
     return token or None, refresh_token

@@ -177,6 +177,12 @@ class JobState:
         self.run_limit = self.run_limit or seconds
         self.allowed += seconds
 
+    def end_signing(self) -> None:
+        """The URL of its result is known, or not requested any more."""
+        if self.signing is not None:
+            self.signing = None
+            self.project.out.wake(self)
+
     def stop_clock(self) -> None:
         """It does not work any more, or not yet; the next attempt has all the time."""
         self.runs_until = None
@@ -184,7 +190,7 @@ class JobState:
 
     def begin_again(self, job_id: str | None = None) -> set[str]:
         """Forget an abandoned attempt: the job runs again, under another id (projects-5x §12)."""
-        self.signing = None
+        self.end_signing()
         self.stop_clock()
         changed = self.change(
             status="pending",

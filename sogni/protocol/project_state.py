@@ -259,7 +259,7 @@ class ProjectState(ProjectFacts):
         """Work for this project died: every unfinished job fails, and the project too unless it has results."""
         self.signing = False
         for job in self.jobs.values():
-            job.signing = None
+            job.end_signing()
         self._end_with(error, now)
 
     def _end_with(self, error: ErrorData, now: float) -> None:
@@ -277,7 +277,7 @@ class ProjectState(ProjectFacts):
 
     def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
         """Apply a result, its address known or given up."""
-        job.signing = None
+        job.end_signing()
         job.stop_clock()
         if job.ended:
             return
@@ -310,7 +310,7 @@ class ProjectState(ProjectFacts):
 
     def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
         """End a job without a result."""
-        job.signing = None
+        job.end_signing()
         job.stop_clock()
         names = job.change(status=status, error=error)
         extra = set()

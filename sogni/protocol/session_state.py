@@ -29,6 +29,7 @@ class SessionState(ABC):
     account: AccountState
     credentials: Credentials
     session: int
+    closed: bool
     service_clock: ServiceClock | None
     projects: dict[str, ProjectState]
     auth_listeners: Listeners
@@ -57,7 +58,9 @@ class SessionState(ABC):
         return wall if clock is None else clock.earliest(now, wall)
 
     def authenticated(self, monotonic: float, wall: float) -> bool:
-        """Whether somebody is signed in; may be asked in any thread."""
+        """Whether somebody is signed in to a client that is open; may be asked in any thread."""
+        if self.closed:
+            return False
         clock = self._service_clock
         return self.credentials.authenticated(wall if clock is None else clock.earliest(monotonic, wall))
 

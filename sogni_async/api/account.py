@@ -67,8 +67,8 @@ class CurrentAccount(Listening):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether the wallet's address is known, so that somebody is signed in (account §15)."""
-        return self._engine.state.account.wallet_address is not None
+        """Whether the wallet's address is known, so that somebody is signed in; False once the client is closed."""
+        return not self._engine.closed and self._engine.state.account.wallet_address is not None
 
     @property
     def subscription(self) -> Subscription | None:

@@ -100,7 +100,7 @@ class AuthState(Listening):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether there are credentials the service has not refused."""
+        """Whether there are credentials that the service has not refused; False once the client is closed."""
         return bool(self._engine.state.authenticated(time.monotonic(), time.time()))
 
     def backup(self) -> str | TokenPair | None:

@@ -217,6 +217,46 @@ async def test_a_session_restored_in_a_new_process_hands_back_the_rotated_pair(
         assert client.current_account.username == "ada"
 
 
+async def test_either_token_alone_continues_a_session(sdk: Any, supernet: LocalSupernet) -> None:
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.account.login, "ada", PASSWORD)
+        pair = client.api_client.auth.backup()
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.set_tokens, token=pair.token)
+        assert (client.is_authenticated, client.current_account.username) == (True, "ada")
+        assert client.api_client.auth.backup() is None
+    async with client_of(sdk, supernet) as client:
+        await sdk.call(client.set_tokens, refresh_token=pair.refresh_token)
+        assert (client.is_authenticated, client.current_account.username) == (True, "ada")
+        assert client.api_client.auth.backup().refresh_token != pair.refresh_token
+
+
+async def test_tokens_that_continue_no_session_say_why(sdk: Any, supernet: LocalSupernet) -> None:
+    stale = (await expired_pair(sdk, supernet)).token
+    async with client_of(sdk, supernet) as client:
+        with pytest.raises(sdk.AuthenticationError, match="expired, and there is no refresh token"):
+            await sdk.call(client.set_tokens, token=stale)
+        for given in ({}, {"token": None}, {"token": "", "refresh_token": None}):
+            with pytest.raises(sdk.ValidationError):
+                await sdk.call(client.set_tokens, **given)
+        for stored in ({"token": stale}, {"token": stale, "refreshToken": None}, {}):
+            with pytest.raises(sdk.ValidationError):
+                await sdk.call(client.api_client.auth.authenticate, stored)
+        assert client.is_authenticated is False
+
+
+async def test_a_closed_client_is_not_authenticated(sdk: Any, supernet: LocalSupernet) -> None:
+    for options in ({"api_key": None, "auth_type": "token"}, {}):
+        async with sdk.client(supernet, **options) as client:
+            if options:
+                await sdk.call(client.account.login, "ada", PASSWORD)
+            else:
+                await sdk.call(client.account.me)
+            whose = (client, client.api_client.auth, client.current_account)
+            assert [it.is_authenticated for it in whose] == [True, True, True]
+        assert [it.is_authenticated for it in whose] == [False, False, False]
+
+
 async def test_a_store_keeps_the_newest_pair_for_its_owner_only(
     sdk: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
