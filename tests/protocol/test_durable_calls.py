@@ -550,7 +550,7 @@ def test_values_are_what_json_can_carry() -> None:
             json_ready("x", value)
 
 
-PNG, MP4, MP3 = b"\x89PNG\r\n\x1a\n1234", b"\0\0\0\x20ftypisom", b"ID3123456789"
+PNG, MP4, MP3 = b"\x89PNG\r\n\x1a\n1234", b"\0\0\0\x20ftypisom", b"ID3\x04\0\0\0\0\0\0\xff\xfb"
 
 
 @pytest.mark.parametrize(
