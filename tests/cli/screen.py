@@ -30,7 +30,9 @@ class Screen:
         self.written = b""
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        environment = {"TERM": "xterm-256color", **options.pop("env_extra", {})}
+        # pytest-xdist sets COLUMNS, which would outrank the terminal.
+        size = {"COLUMNS": str(columns), "LINES": str(lines)}
+        environment = {"TERM": "xterm-256color", **size, **options.pop("env_extra", {})}
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | options
         self.process = start(*arguments, env_extra=environment, **streams)
         os.close(theirs)
