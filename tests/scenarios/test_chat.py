@@ -343,7 +343,7 @@ async def test_many_streams_get_their_own_text(sdk: Sdk, supernet: LocalSupernet
     assert all(read == whole for read, whole in texts)
 
 
-@pytest.mark.parametrize("cut", [{"after_tokens": 40}, {"before": "tokens"}, {"after_tokens": 1, "code": 1006}])
+@pytest.mark.parametrize("cut", [{"after_tokens": 40}, {"before": "tokens"}, {"after_tokens": 1, "code": 1011}])
 async def test_a_cut_stream_goes_on_with_the_same_text(sdk: Sdk, slow_supernet: LocalSupernet, cut: Any) -> None:
     async with sdk.client(slow_supernet) as client:
         whole = (await ask(sdk, client, STORY)).content
