@@ -115,7 +115,8 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
         kept = yield from change(lambda state, now: state.catalogue.presets(network, model_id, now))
         if kept is not None:
             return list(kept)
-    call = get(f"/api/v1/size-presets/network/{network}/model/{quote(model_id, safe='')}", host="socket")
+    model = quote(model_id, safe="", errors="surrogatepass")
+    call = get(f"/api/v1/size-presets/network/{network}/model/{model}", host="socket")
 
     def ask_presets(call: HttpCall) -> Flow[list[SizePreset]]:
         presets = yield from ask_bare(list[SizePreset], call)

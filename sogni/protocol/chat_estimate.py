@@ -66,7 +66,7 @@ def output_tokens(
 def chat_estimate_call(model: str, tokens_in: int, tokens_out: float, token_type: str) -> HttpCall:
     """The call that asks for the price."""
     segments = [token_type, model, str(tokens_in), number_text(tokens_out)]
-    path = "/".join(quote(segment, safe=_PATH_SAFE) for segment in segments)
+    path = "/".join(quote(segment, safe=_PATH_SAFE, errors="surrogatepass") for segment in segments)
     return get(f"/api/v1/job-llm/estimate/{path}", host="socket")
 
 

@@ -92,7 +92,7 @@ def _query(gpt_image_quality: Any, output_format: Any, billing_mode: Any) -> dic
 
 
 def _segment(value: Any) -> str:
-    return quote(value, safe=_PATH_SAFE) if isinstance(value, str) else number_text(value)
+    return quote(value, safe=_PATH_SAFE, errors="surrogatepass") if isinstance(value, str) else number_text(value)
 
 
 def _steps(step_count: Any, options: ModelOptions | None) -> float:

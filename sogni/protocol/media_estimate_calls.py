@@ -130,7 +130,10 @@ def _is_said(name: str, value: Any) -> bool:
 
 
 def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
-    texts = [quote(it, safe=_PATH_SAFE) if isinstance(it, str) else number_text(it) for it in segments]
+    texts = [
+        quote(it, safe=_PATH_SAFE, errors="surrogatepass") if isinstance(it, str) else number_text(it)
+        for it in segments
+    ]
     return get("/".join([f"/api/v1/job-{kind}/estimate", *texts]), host="socket", **query)
 
 

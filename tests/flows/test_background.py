@@ -176,14 +176,14 @@ def test_requesting_urls_may_die_after_the_project_is_gone(monkeypatch: pytest.M
     stage.fail(RuntimeError, flow_of(chores.SignResults(PROJECT)), gone)
 
 
-def test_a_result_whose_id_no_url_can_hold_fails_with_the_cause() -> None:
+def test_a_result_whose_id_is_half_a_surrogate_pair_is_signed() -> None:
     stage = Stage().connects()
     project = stage.project()
     stage.receives("jobResult", {"jobID": PROJECT, "imgID": "\ud800"})
-    stage.fail(UnicodeEncodeError, flow_of(chores.SignResults(PROJECT)))
-    assert (project.settled, project.status, project.signing) == (True, "failed", False)
-    assert project.error is not None
-    assert "UnicodeEncodeError" in project.error.message
+    sign = SIGN.replace(f"imageId={JOB}", "imageId=%ED%A0%80") + "complete"
+    stage.play(flow_of(chores.SignResults(PROJECT)), (sign, URL))
+    assert [(job.id, job.result_url) for job in project.job_list()] == [("\ud800", "https://store/1")]
+    assert type(project.job_list()[0].result_url) is str
 
 
 @pytest.mark.parametrize("late", ["jobState", "jobResult"])
