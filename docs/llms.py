@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _PAGE = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
-_BACKGROUND = ("architecture", "differences", "performance", "protocol")
+_BACKGROUND = ("architecture", "contributing", "differences", "performance", "protocol")
 
 
 def pages() -> list[tuple[str, str, str]]:

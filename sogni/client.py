@@ -23,7 +23,7 @@ from .protocol.client_state import CLIENT_EVENTS
 from .protocol.job_state import JobState
 from .protocol.listeners import Listeners
 from .protocol.project_state import ProjectState
-from .redaction import redact
+from .redaction import Environment, redact, secret, secret_url
 from .settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from .transport.engine import Engine
 
@@ -80,8 +80,9 @@ class SogniClient(Live, Listening):
         the HTTP connections in use at the same time; further requests wait for a free one. Raises
         `ValidationError` for what cannot be.
         """
+        api_key, proxy = secret(api_key), secret_url(proxy)
         settings = resolve(
-            os.environ,
+            Environment(os.environ),
             api_key=api_key,
             app_id=app_id,
             auth_type=auth_type,
@@ -193,6 +194,7 @@ class SogniClient(Live, Listening):
             ValidationError: Both are missing, or one is malformed.
             AuthenticationError: They have expired or been revoked.
         """
+        token, refresh_token = secret(token), secret(refresh_token)
         self._engine.run(signing_in.set_tokens(token, refresh_token))
 
     def check_auth(self) -> bool:
@@ -269,6 +271,9 @@ class SogniClient(Live, Listening):
         self._engine.run(account.subscribe(update))
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_engine"):
+            # An error tracker shows the `self` of a constructor that has refused its arguments.
+            return "<SogniClient without valid settings>"
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
         return f"<SogniClient {redact(self._engine.settings.rest_endpoint)} {state}>"
 

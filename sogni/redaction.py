@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+
+T = TypeVar("T")
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
@@ -78,6 +81,84 @@ def escape_controls(text: str) -> str:
     or write to the clipboard.
     """
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class Secret(str):
+    """A string whose `repr` does not show it: what error trackers collect of a traceback are the `repr`s of locals.
+
+    It is sent and compared as any other; `str()` of it, and every string made from it, is an ordinary one.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(HIDDEN)
+
+
+class SecretUrl(Secret):
+    """A URL whose `repr` shows neither its query nor a password."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(redact(str(self)))
+
+
+def secret(value: T) -> T:
+    """The same value, as a `Secret` if it is a string."""
+    return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+def secret_url(value: T) -> T:
+    """The same value, as a `SecretUrl` if it is a string."""
+    return SecretUrl(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+_SECRET_BYTES = re.compile(rb"eyJ|://[^\"\s]*\?|0x[0-9a-fA-F]{130}")
+_WHOLE_URL = re.compile(r"https?://\S+\?\S*", re.IGNORECASE)
+
+
+def may_hold_secrets(body: bytes) -> bool:
+    """Whether anything in a JSON body looks like a token, a signature or a URL with a query."""
+    return _SECRET_BYTES.search(body) is not None
+
+
+def with_secrets_hidden(values: dict[str, Any]) -> dict[str, Any]:
+    """Make every token, signature and signed URL among the values of a decoded object a `Secret`.
+
+    For `json.loads`, which calls it for each object: from the start, nobody has them in a plain local.
+    """
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = _hidden(value)
+        elif isinstance(value, list):
+            values[name] = [_hidden(it) if isinstance(it, str) else it for it in value]
+    return values
+
+
+def _hidden(value: str) -> str:
+    if _WHOLE_URL.fullmatch(value):
+        return SecretUrl(value)
+    return Secret(value) if _JWT.fullmatch(value) or _SIGNATURE.fullmatch(value) else value
+
+
+class Environment(Mapping[str, str]):
+    """Environment variables under a `repr` that shows none of them: any may hold somebody's key."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} environment variables>"
 
 
 _FORMATTER = logging.Formatter()

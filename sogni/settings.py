@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from attrs import field, frozen
 
 from .errors import ValidationError
-from .redaction import redact
+from .redaction import Secret, redact, secret, secret_url
 
 VERSION = "0.1.0"
 PROTOCOL_VERSION = "3.0.0"
@@ -244,7 +244,7 @@ def _key(value: Any) -> str | None:
         raise ValidationError(
             f"api_key must be a text, or None; this one is {what}", field="api_key", allowed="a key, or None"
         )
-    return _sendable_key(value.strip())
+    return _sendable_key(Secret(value.strip()))
 
 
 def _sendable_key(key: str | None) -> str | None:
@@ -308,7 +308,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     if key is not None:
         kind = "api_key"  # a key decides (transport §1)
     elif kind in (None, "api_key"):
-        key = _sendable_key(_text("api_key", environ.get("SOGNI_API_KEY")))
+        key = _sendable_key(secret(_text("api_key", environ.get("SOGNI_API_KEY"))))
         kind = "api_key" if key or kind else "token"
     if kind == "api_key" and key is None:
         raise ValidationError(
@@ -333,7 +333,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         socket_event_subscriptions=_subscriptions(given.get("socket_event_subscriptions")),
         disable_socket=bool(given.get("disable_socket", False)),
         testnet=bool(given.get("testnet", False)),
-        proxy=_text("proxy", given.get("proxy")),
+        proxy=secret_url(_text("proxy", given.get("proxy"))),
         ca_bundle=_path("ca_bundle", given.get("ca_bundle")),
         timeouts=_timeouts(given.get("timeout")),
         retry=_retry(given.get("retry")),

@@ -19,7 +19,7 @@ from sogni.protocol.client_state import CLIENT_EVENTS
 from sogni.protocol.job_state import JobState
 from sogni.protocol.listeners import Listeners
 from sogni.protocol.project_state import ProjectState
-from sogni.redaction import redact
+from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 
 from .api.account import Account, CurrentAccount
@@ -82,8 +82,9 @@ class SogniClient(Live, Listening):
         the HTTP connections in use at the same time; further requests wait for a free one. Raises
         `ValidationError` for what cannot be.
         """
+        api_key, proxy = secret(api_key), secret_url(proxy)
         settings = resolve(
-            os.environ,
+            Environment(os.environ),
             api_key=api_key,
             app_id=app_id,
             auth_type=auth_type,
@@ -195,6 +196,7 @@ class SogniClient(Live, Listening):
             ValidationError: Both are missing, or one is malformed.
             AuthenticationError: They have expired or been revoked.
         """
+        token, refresh_token = secret(token), secret(refresh_token)
         await self._engine.run(signing_in.set_tokens(token, refresh_token))
 
     async def check_auth(self) -> bool:
@@ -271,6 +273,9 @@ class SogniClient(Live, Listening):
         await self._engine.run(account.subscribe(update))
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_engine"):
+            # An error tracker shows the `self` of a constructor that has refused its arguments.
+            return "<SogniClient without valid settings>"
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
         return f"<SogniClient {redact(self._engine.settings.rest_endpoint)} {state}>"
 

@@ -15,6 +15,7 @@ from ..models.subscriptions import RedirectType, Subscription, SubscriptionPage,
 from ..models.transactions import Transaction, TransactionHistory, TransactionQuery
 from ..protocol.account_state import ACCOUNT_EVENTS
 from ..protocol.listeners import Listeners
+from ..redaction import secret
 from ..settings import Network
 
 
@@ -114,6 +115,7 @@ class Account:
         `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
         `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, else an `ApiError`.
         """
+        password = secret(password)
         flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
         return self._engine.run(flow)  # type: ignore[no-any-return]
 
@@ -132,6 +134,7 @@ class Account:
 
         Needs the extra `sogni[wallet]` (ImportError). Raises `ConflictError` for a name that is taken.
         """
+        password = secret(password)
         flow = signing_in.create_account(
             username=username,
             email=email,
@@ -153,6 +156,7 @@ class Account:
 
     def get_wallet(self, username: str, password: str) -> Wallet:
         """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
+        password = secret(password)
         return self._engine.run(signing_in.wallet_of(username, password))  # type: ignore[no-any-return]
 
     def validate_username(self, name: str) -> UsernameValidation:
@@ -234,6 +238,7 @@ class Account:
         amount of 0 or below are a `ValidationError` before anything is sent. Needs a signed-in session (not an
         API key) and the extra `sogni[wallet]`. Raises `InsufficientBalanceError`.
         """
+        password, amount = secret(password), secret(amount)
         self._engine.run(money.withdraw(password, amount, provider))
 
     def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
@@ -242,10 +247,12 @@ class Account:
         When the service says that its contract may not spend them, the spending is approved once and the deposit
         asked for again, up to three times, 10 seconds apart.
         """
+        password, amount = secret(password), secret(amount)
         self._engine.run(money.deposit(password, amount, provider))
 
     def approve_token_usage(self, password: str, spender: Literal["account", "staker"], provider: str = "base") -> None:
         """Let a contract of the service spend tokens of the wallet. The password is not checked here (account §10)."""
+        password = secret(password)
         self._engine.run(money.approve_token_usage(password, spender, provider))
 
     # -- subscriptions ---------------------------------------------------------

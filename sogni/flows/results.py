@@ -145,7 +145,7 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
         job = project.jobs.get(job_id)
         if job is not None and not job.ended:
             project.previewed(job, url, now)
-            state.tell_preview(project, job_id, url)
+            state.tell_preview(project, job_id, str(url))
 
     yield from change(shown)
 

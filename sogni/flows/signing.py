@@ -16,4 +16,4 @@ def signed_address(
     """A signed address; fields that are None are left out. ProtocolError when the answer has none."""
     query = {camel(name): value for name, value in fields.items() if value is not None}
     data = yield from ask_data(signed_url_call(endpoint, direction, **query))
-    return read_signed_url(data, direction)
+    return str(read_signed_url(data, direction))

@@ -77,8 +77,8 @@ def result_url(job: JobState) -> Flow[str]:
     if job.withheld:
         raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.handle)
     url = yield from signed_url(job.project, job.id)
-    yield from change(lambda state, _: job.change(result_url=url))
-    return url
+    yield from change(lambda state, _: job.change(result_url=str(url)))
+    return str(url)
 
 
 def last_frame_url(job: JobState) -> Flow[str]:
@@ -90,8 +90,8 @@ def last_frame_url(job: JobState) -> Flow[str]:
         why = "withheld by the content filter" if job.withheld else f"a {job.status} {job.project.kind}"
         raise JobError(f"job {job.id} has no last frame: it is {why}", job=job.handle)
     url = read_signed_url((yield from ask_data(last_frame_call(job.project.id, job.id))), "downloadUrl")
-    yield from change(lambda state, _: job.change(last_frame_url=url))
-    return url
+    yield from change(lambda state, _: job.change(last_frame_url=str(url)))
+    return str(url)
 
 
 def with_media(job: JobState) -> Flow[str]:
@@ -111,7 +111,7 @@ def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
         url = yield from signed_url(job.project, job.id)
     except FAILURES:
         return None
-    yield from change(lambda state, _: job.change(result_url=url))
+    yield from change(lambda state, _: job.change(result_url=str(url)))
     return url
 
 

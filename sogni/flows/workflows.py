@@ -164,4 +164,4 @@ def _uploaded(plan: ReferenceUpload, source: Any) -> Flow[MediaReference]:
     address = read_signed_url((yield from ask_data(plan.upload_call())), "uploadUrl")
     yield from put_source(put_call(address, plan.content_type, source.size), source, "media")
     url = read_signed_url((yield from ask_data(plan.download_call())), "downloadUrl")
-    return MediaReference(url=url, media_type=plan.kind, mime_type=plan.content_type)
+    return MediaReference(url=str(url), media_type=plan.kind, mime_type=plan.content_type)

@@ -19,7 +19,7 @@ from attrs import field, frozen
 
 from sogni.errors import SogniConnectionError
 from sogni.machine.causes import cause_of
-from sogni.redaction import redact
+from sogni.redaction import SecretUrl, redact
 
 __all__ = ["Proxy", "bypasses", "ca_bundle_for", "is_loopback", "proxy_for", "read_proxy", "through", "tls_context"]
 
@@ -52,14 +52,14 @@ def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | 
     come last.
     """
     if proxy:
-        return _with_scheme(proxy)
+        return SecretUrl(_with_scheme(proxy))
     parts = urlsplit(url)
     if is_loopback(parts.hostname or ""):
         return None
     kind = "https" if parts.scheme in ("https", "wss") else "http"
     found = _variable(environ, f"{kind}_proxy") or _variable(environ, "all_proxy")
     if found:
-        return None if bypasses(url, _variable(environ, "no_proxy")) else _with_scheme(found)
+        return None if bypasses(url, _variable(environ, "no_proxy")) else SecretUrl(_with_scheme(found))
     if environ is os.environ and sys.platform in ("darwin", "win32"):
         return _system_proxy(kind, parts.hostname or "")
     return None

@@ -57,7 +57,8 @@ def is_local(attribute: Any) -> bool:
 def _text(value: Any, _: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {type(value).__name__}")
-    return value
+    # An ordinary string, also of a `Secret`: whoever has the object may see it.
+    return str(value)
 
 
 def _integer(value: Any, _: Any) -> int:

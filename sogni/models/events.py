@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from attrs import field, frozen
 
-from .base import Model, wire
+from .base import Model, shown, wire
 from .provenance import Provenance
 
 
@@ -63,11 +63,11 @@ class JobEvent(Model):
     eta_seconds: float | None = None
     eta_min: float | None = None
     eta_max: float | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=shown)
     steps: int | None = None
     seed: int | None = None
-    result_url: str | None = None
-    last_frame_url: str | None = None
+    result_url: str | None = field(default=None, repr=shown)
+    last_frame_url: str | None = field(default=None, repr=shown)
     provenance: Provenance | None = None
     is_nsfw: bool | None = field(default=None, metadata=wire("isNSFW"))
     nsfw_detected: bool | None = None
@@ -113,6 +113,9 @@ class Event(NamedTuple):
 
     name: str
     value: Any
+
+    def __repr__(self) -> str:
+        return f"Event(name={self.name!r}, value={shown(self.value)})"
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .answers import read_answer
-from .base import LooseModel, Model, local, wire
+from .base import LooseModel, Model, local, shown, wire
 from .chat import ChatMessage, TokenUsage
 
 
@@ -28,9 +28,9 @@ class HostedWorkflow(LooseModel):
 
     workflow_id: str | None = None
     status: str | None = None
-    url: str | None = None
-    events_url: str | None = None
-    stream_url: str | None = None
+    url: str | None = field(default=None, repr=shown)
+    events_url: str | None = field(default=None, repr=shown)
+    stream_url: str | None = field(default=None, repr=shown)
 
 
 @frozen(kw_only=True)

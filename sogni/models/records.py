@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .base import Model, wire
+from .base import Model, shown, wire
 
 
 @frozen(kw_only=True)
@@ -47,13 +47,13 @@ class JobRecord(Model):
     start_time: datetime | None = None
     update_time: datetime | None = None
     end_time: datetime | None = None
-    result_url: str | None = None
-    last_frame_url: str | None = None
+    result_url: str | None = field(default=None, repr=shown)
+    last_frame_url: str | None = field(default=None, repr=shown)
     result: Any = None
-    image_url: str | None = None
-    image_file: str | None = None
-    video_url: str | None = None
-    video_file: str | None = None
+    image_url: str | None = field(default=None, repr=shown)
+    image_file: str | None = field(default=None, repr=shown)
+    video_url: str | None = field(default=None, repr=shown)
+    video_file: str | None = field(default=None, repr=shown)
 
     @property
     def media_url(self) -> str | None:

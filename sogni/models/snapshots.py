@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .base import Model, wire
+from .base import Model, shown, wire
 from .events import ErrorData
 from .provenance import Provenance
 
@@ -28,9 +28,9 @@ class JobSnapshot(Model):
     nsfw_detected: bool = False
     nsfw_sources: list[str] = field(factory=list)
     user_canceled: bool = False
-    preview_url: str | None = None
-    result_url: str | None = None
-    last_frame_url: str | None = None
+    preview_url: str | None = field(default=None, repr=shown)
+    result_url: str | None = field(default=None, repr=shown)
+    last_frame_url: str | None = field(default=None, repr=shown)
     provenance: Provenance | None = None
     error: ErrorData | None = None
     positive_prompt: str | None = None

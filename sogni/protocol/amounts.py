@@ -52,6 +52,8 @@ def _endless(amount: Any) -> bool:
 def _refused(why: str, amount: Any) -> ValidationError:
     # Any other text may be the password, with the arguments the wrong way round.
     secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
+    if isinstance(amount, str) and not secret:
+        amount = str(amount)
     endless = _endless(amount)
     return ValidationError(
         f"amount {why}, not {'a text of another kind' if secret else 'one that long' if endless else repr(amount)}",

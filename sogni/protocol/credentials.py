@@ -13,6 +13,7 @@ from attrs import define, field
 
 from ..errors import AuthenticationError, SogniError, ValidationError
 from ..models.session import TokenPair
+from ..redaction import Secret, secret
 from ..settings import AuthType, is_sendable
 from .service_clock import ServiceClock
 from .token_claims import address_of, is_fresh, is_token
@@ -45,7 +46,7 @@ class Credentials:
         self.refresh: Refresh | None = None
         self.issue_clock: ServiceClock | None = None
         """By which a pair is measured that the service has issued to this client."""
-        self._key = key
+        self._key = secret(key)
         self._token: str | None = None
         self._refresh_token: str | None = None
         self._cookies = False
@@ -138,7 +139,7 @@ class Credentials:
         refresh_token: str | None = None,
         cookies: bool = False,
     ) -> bool:
-        new = (key, token, refresh_token, cookies)
+        new = (secret(key), secret(token), secret(refresh_token), cookies)
         if new == (self._key, self._token, self._refresh_token, self._cookies):
             return False
         self._former = tuple(it for it in (self._key, self._token, self._refresh_token) if it)
@@ -175,10 +176,10 @@ class Credentials:
         if self.kind == "cookies":
             raise ValidationError("a session kept in cookies cannot be exported", field="auth_type", value=self.kind)
         if self.kind == "api_key":
-            return self._key
+            return str(self._key) if self._key is not None else None
         if self._token is None or self._refresh_token is None:
             return None
-        return TokenPair(token=self._token, refresh_token=self._refresh_token)
+        return TokenPair(token=str(self._token), refresh_token=str(self._refresh_token))
 
 
 def signed_out_error(credentials: Credentials, *, had_key: bool) -> AuthenticationError:
@@ -213,7 +214,7 @@ def check_pair(token: Any, refresh_token: Any) -> tuple[str | None, str | None]:
 
     Blanks around them are those of the file they were read from.
     """
-    token, refresh_token = (it.strip() if isinstance(it, str) else it for it in (token, refresh_token))
+    token, refresh_token = (Secret(it.strip()) if isinstance(it, str) else it for it in (token, refresh_token))
     if token is not None and token != "" and not is_token(token):
         raise ValidationError("token is not a token that can be read", field="token", allowed="a token, or None")
     if refresh_token is None and token:
@@ -229,4 +230,4 @@ def read_key(value: Any) -> str:
         raise ValidationError("credentials must be an API key, a text that is not empty", field="credentials")
     if not is_sendable(value.strip()):
         raise ValidationError("credentials hold a character that no API key has", field="credentials")
-    return value.strip()
+    return Secret(value.strip())

@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from attrs import evolve
 
 from ..errors import Phase, ProtocolError, SogniConnectionError, SogniTimeoutError
-from ..redaction import redact
+from ..redaction import SecretUrl, redact
 from ..settings import MAX_REPLY_SIZE, Settings, Timeouts
 from .http import HttpCall
 
@@ -36,7 +36,7 @@ class Route:
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
         self.method = call.method
-        self.url = _quoted(_checked(_address(call, settings)))
+        self.url = SecretUrl(_quoted(_checked(_address(call, settings))))
         self._home = _origin(self.url)
         self._hops = 0
 
@@ -69,7 +69,7 @@ class Route:
         self._hops += 1
         if status == 303:
             self.method = "GET"
-        self.url = _quoted(target)
+        self.url = SecretUrl(_quoted(target))
         return True
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from html import unescape
 from http.client import responses
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ from attrs import evolve, field, frozen
 
 from ..errors import ProtocolError, SogniError
 from ..models.converter import read
-from ..redaction import HIDDEN, SHORTEST_SECRET, without_tokens
+from ..redaction import HIDDEN, SHORTEST_SECRET, may_hold_secrets, with_secrets_hidden, without_tokens
 from .failures import api_error
 from .service_clock import date_of
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
 NO_CONTENT = 204
 _MAX_SECONDS = 2**53 - 1
 _MESSAGE_LIMIT, _EXCERPT_LIMIT = 500, 200
+_STORAGE_FIELD = re.compile(r"<(Code|Message)>([^<]*)</\1>")
 
 
 @frozen(kw_only=True)
@@ -58,8 +60,11 @@ class HttpCall:
 
     @property
     def target(self) -> str:
-        """Path and query, as they stand after the base address."""
-        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+        """Path and query, as they stand after the base address.
+
+        Half a surrogate pair, which an id from JSON may hold, travels as the three bytes that it would be.
+        """
+        return f"{self.path}?{urlencode(self.query, errors='surrogatepass')}" if self.query else self.path
 
 
 @frozen(kw_only=True)
@@ -79,9 +84,9 @@ class HttpReply:
     def without(self, secrets: Iterable[str]) -> HttpReply:
         """The same answer without `secrets`: a refusal may quote the key that it refuses."""
         body = self.body
-        for secret in secrets:
-            if len(secret) >= SHORTEST_SECRET:
-                body = body.replace(secret.encode(), HIDDEN.encode())
+        for known in secrets:
+            if len(known) >= SHORTEST_SECRET:
+                body = body.replace(known.encode(), HIDDEN.encode())
         return evolve(self, body=body)
 
 
@@ -127,9 +132,11 @@ def json_of(call: HttpCall, reply: HttpReply) -> Any:
     if not reply.body.strip():
         return None
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON") from error
+        return json.loads(reply.body, object_hook=with_secrets_hidden if may_hold_secrets(reply.body) else None)
+    except (ValueError, RecursionError):
+        pass
+    # Outside the handler: the library's error holds the body.
+    raise ProtocolError(f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON")
 
 
 def data_of(call: HttpCall, reply: HttpReply) -> Any:
@@ -196,6 +203,10 @@ def _sentence(text: str, status: int) -> str:
     if not text:
         return reason
     if text.startswith("<"):
+        fields = dict(_STORAGE_FIELD.findall(text))
+        if "Code" in fields:
+            # What else storage says quotes the request: key id, signature, and what was signed.
+            text = unescape(": ".join(fields.values()))
         return f"{reason}: {text[:_EXCERPT_LIMIT]}"
     return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "…"
 

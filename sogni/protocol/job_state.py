@@ -13,6 +13,7 @@ from ..models.converter import read_time
 from ..models.events import ErrorData, EtaRange
 from ..models.provenance import Provenance
 from ..models.snapshots import JobSnapshot
+from ..redaction import SecretUrl
 from .listeners import Listeners
 
 ENDED = frozenset({"completed", "failed", "canceled"})
@@ -151,6 +152,8 @@ class JobState:
         """Set attributes; returns the names of those that are different now."""
         changed = set()
         for name, value in values.items():
+            if isinstance(value, SecretUrl):
+                value = str(value)
             if getattr(self, name) != value:
                 setattr(self, name, value)
                 changed.add(name)

@@ -14,6 +14,7 @@ from ..errors import ProtocolError
 from ..models.audio_params import AudioProjectParams
 from ..models.params import ImageProjectParams
 from ..models.video_params import VideoProjectParams
+from ..redaction import SecretUrl
 from .http import HttpCall, get
 from .image_options import ORBIT_VIEWS
 from .media_types import MediaSlot, check_slot, content_type_of_format
@@ -210,7 +211,7 @@ def read_signed_url(data: Any, direction: Direction) -> str:
     url = data.get(direction) if isinstance(data, dict) else None
     if not isinstance(url, str) or not url:
         raise ProtocolError(f"the answer has no {direction}")
-    return url
+    return SecretUrl(url)
 
 
 def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content_type: str | None) -> HttpCall:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ProtocolError, ValidationError
 from ..models.session import Wallet
+from ..redaction import Secret
 
 SALT = b"sogni-salt-value"
 ITERATIONS = 10_000
@@ -49,9 +50,10 @@ def check_text(name: str, value: Any) -> str:
 def derive(username: str, password: str) -> Wallet:
     """The wallet of an account (account §2); takes noticeable time. ImportError names the extra."""
     accounts = signing_library()
-    secret = (username.lower() + password).encode()
-    key = hashlib.pbkdf2_hmac("sha256", secret, SALT, ITERATIONS, 32)
-    return Wallet(address=accounts.from_key(key).address, private_key="0x" + key.hex())
+    seed = (username.lower() + password).encode()
+    key = Secret("0x" + hashlib.pbkdf2_hmac("sha256", seed, SALT, ITERATIONS, 32).hex())
+    del seed
+    return Wallet(address=accounts.from_key(str(key)).address, private_key=str(key))
 
 
 def domain_of(testnet: bool) -> dict[str, Any]:
@@ -97,8 +99,9 @@ def _sign(wallet: Wallet, domain: Mapping[str, Any], types: Mapping[str, Any], m
         # Services also write the chain's number as text.
         numbers = {name: int(value, 0) for name, value in domain.items() if name == "chainId" and type(value) is str}
         signed = accounts.sign_typed_data(wallet.private_key, {**domain, **numbers}, dict(types), dict(message))
+        return Secret("0x" + signed.signature.hex().removeprefix("0x"))
     except Exception as error:
-        # The library's own words may quote the message; what cannot be signed came from the service.
-        raise ProtocolError(f"the service asks for a signature that cannot be made ({type(error).__name__})") from None
-    text: str = signed.signature.hex()
-    return text if text.startswith("0x") else "0x" + text
+        kind = type(error).__name__
+    # Outside the handler: the library's own words may quote the message, and its frames hold the key. What cannot be
+    # signed came from the service.
+    raise ProtocolError(f"the service asks for a signature that cannot be made ({kind})")

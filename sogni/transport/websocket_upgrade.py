@@ -24,6 +24,7 @@ from websocket import _handshake
 from sogni.errors import SogniConnectionError
 from sogni.machine.causes import DISCONNECTED, NO_UPGRADE, cause_of
 from sogni.machine.proxies import Proxy, bundled_authorities, bypasses, read_proxy, tls_context
+from sogni.redaction import Secret
 
 __all__ = ["UpgradeRefused", "open_upgraded", "shown_host"]
 
@@ -195,10 +196,13 @@ def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str,
             f"cannot connect to {where}: the proxy {relay.shown} speaks {relay.scheme}, which needs the"
             " package python-socks (pip install python-socks)"
         )
+    credentials = None
+    if relay.username is not None:
+        credentials = (Secret(relay.username), Secret(relay.password or ""))
     return {
         "http_proxy_host": relay.host,
         "http_proxy_port": relay.port,
-        "http_proxy_auth": (relay.username, relay.password or "") if relay.username is not None else None,
+        "http_proxy_auth": credentials,
         "http_proxy_timeout": timeout,
         "http_no_proxy": _NOWHERE,
         "proxy_type": relay.scheme,

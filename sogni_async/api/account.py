@@ -15,6 +15,7 @@ from sogni.models.subscriptions import RedirectType, Subscription, SubscriptionP
 from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
 from sogni.protocol.account_state import ACCOUNT_EVENTS
 from sogni.protocol.listeners import Listeners
+from sogni.redaction import secret
 from sogni.settings import Network
 
 
@@ -116,6 +117,7 @@ class Account:
         `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
         `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, else an `ApiError`.
         """
+        password = secret(password)
         flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
         return await self._engine.run(flow)  # type: ignore[no-any-return]
 
@@ -134,6 +136,7 @@ class Account:
 
         Needs the extra `sogni[wallet]` (ImportError). Raises `ConflictError` for a name that is taken.
         """
+        password = secret(password)
         flow = signing_in.create_account(
             username=username,
             email=email,
@@ -155,6 +158,7 @@ class Account:
 
     async def get_wallet(self, username: str, password: str) -> Wallet:
         """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
+        password = secret(password)
         return await self._engine.run(signing_in.wallet_of(username, password))  # type: ignore[no-any-return]
 
     async def validate_username(self, name: str) -> UsernameValidation:
@@ -237,6 +241,7 @@ class Account:
         amount of 0 or below are a `ValidationError` before anything is sent. Needs a signed-in session (not an
         API key) and the extra `sogni[wallet]`. Raises `InsufficientBalanceError`.
         """
+        password, amount = secret(password), secret(amount)
         await self._engine.run(money.withdraw(password, amount, provider))
 
     async def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
@@ -245,12 +250,14 @@ class Account:
         When the service says that its contract may not spend them, the spending is approved once and the deposit
         asked for again, up to three times, 10 seconds apart.
         """
+        password, amount = secret(password), secret(amount)
         await self._engine.run(money.deposit(password, amount, provider))
 
     async def approve_token_usage(
         self, password: str, spender: Literal["account", "staker"], provider: str = "base"
     ) -> None:
         """Let a contract of the service spend tokens of the wallet. The password is not checked here (account §10)."""
+        password = secret(password)
         await self._engine.run(money.approve_token_usage(password, spender, provider))
 
     # -- subscriptions ---------------------------------------------------------
