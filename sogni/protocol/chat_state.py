@@ -31,6 +31,18 @@ _OF_ERROR = _OF_PLAN | {"jobID", "error", "error_message", "error_code", "worker
 """The fields of each frame that have a name of their own; all others are kept in `extra`."""
 
 
+class _CallInPieces:
+    """A tool call as it arrives; joined when it is asked for, so that a piece costs the same at any length."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def whole(self) -> ToolCall:
+        return ToolCall(id=self.id, function=ToolCallFunction(name=self.name, arguments="".join(self.arguments)))
+
+
 class ChatState:
     """What is known about a completion; `done` once it ended, one way or the other."""
 
@@ -60,12 +72,12 @@ class ChatState:
         self.lost_at: float | None = None
         """When the connection was lost that this job was under way on; None once it is heard of again."""
         self._pieces: list[str] = []
-        self._calls: dict[int, ToolCall] = {}
+        self._calls: dict[int, _CallInPieces] = {}
 
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The calls collected so far, in the order of their index."""
-        return [self._calls[index] for index in sorted(self._calls)]
+        return [self._calls[index].whole() for index in sorted(self._calls)]
 
     @property
     def final_result(self) -> ChatCompletionResult | None:
@@ -154,16 +166,12 @@ class ChatState:
         """Ids and names replace, arguments are appended (chat §4)."""
         index = delta.get("index")
         index = index if isinstance(index, int) else 0
-        old = self._calls.get(index) or ToolCall()
+        call = self._calls.setdefault(index, _CallInPieces())
         function = delta.get("function")
         named = function if isinstance(function, Mapping) else {}
-        self._calls[index] = ToolCall(
-            id=_text(delta.get("id")) or old.id,
-            function=ToolCallFunction(
-                name=_text(named.get("name")) or old.function.name,
-                arguments=old.function.arguments + _text(named.get("arguments")),
-            ),
-        )
+        call.id = _text(delta.get("id")) or call.id
+        call.name = _text(named.get("name")) or call.name
+        call.arguments.append(_text(named.get("arguments")))
 
     def _heard(self) -> None:
         """A frame for the job means that it is under way, also after a drop (transport §13.3)."""

@@ -35,6 +35,7 @@ class JobState:
         "_handle",
         "_listeners",
         "allowed",
+        "counted",
         "enhancement",
         "error",
         "eta_at",
@@ -50,6 +51,7 @@ class JobState:
         "negative_prompt",
         "nsfw_detected",
         "nsfw_sources",
+        "place",
         "positive_prompt",
         "preview_url",
         "project",
@@ -94,6 +96,10 @@ class JobState:
         self.eta_started_at: float | None = None
         self.eta_range: EtaRange | None = None
         self.last_progress = 0
+        self.counted = 0
+        """What of its progress is part of that of its project."""
+        self.place = 0
+        """Its place in the order of appearance."""
         self.retrying = False
         self.signing: dict[str, Any] | None = None
         """The result frame whose URL is being fetched."""
@@ -147,6 +153,12 @@ class JobState:
     def has_result_media(self) -> bool:
         """Whether there is something to fetch."""
         return self.status == "completed" and not self.withheld
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the progress follows the clock, for want of anything better."""
+        counted = self.step_count > 0 or self.external_progress is not None
+        return self.eta_at is not None and not counted and self.status != "completed"
 
     def change(self, **values: Any) -> set[str]:
         """Set attributes; returns the names of those that are different now."""

@@ -54,17 +54,16 @@ class Wakers:
     __slots__ = ("_by_topic",)
 
     def __init__(self) -> None:
-        self._by_topic: dict[Hashable, list[Any]] = {}
+        self._by_topic: dict[Hashable, dict[Any, None]] = {}
 
     def add(self, topic: Hashable, signal: Any) -> None:
         """Have `signal.set()` called whenever `topic` is woken."""
-        self._by_topic.setdefault(topic, []).append(signal)
+        self._by_topic.setdefault(topic, {})[signal] = None
 
     def remove(self, topic: Hashable, signal: Any) -> None:
         """Stop that."""
-        signals = self._by_topic.get(topic, [])
-        if signal in signals:
-            signals.remove(signal)
+        signals = self._by_topic.get(topic, {})
+        signals.pop(signal, None)
         if not signals:
             self._by_topic.pop(topic, None)
 

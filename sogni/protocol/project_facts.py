@@ -15,6 +15,7 @@ from ..models.events import ErrorData, Event, JobEvent, ProjectEvent
 from ..models.snapshots import ProjectSnapshot
 from .feed import Feed
 from .job_state import ENDED, JobState, percent
+from .job_tally import JobTally
 from .listeners import Listeners
 from .outbox import Outbox
 
@@ -39,6 +40,7 @@ class ProjectFacts:
         "_handle",
         "_history",
         "_listeners",
+        "_reordered",
         "_shown_progress",
         "abandoned",
         "acknowledged",
@@ -73,6 +75,7 @@ class ProjectFacts:
         "status",
         "steps",
         "strikes",
+        "tally",
         "work_began",
     )  # fmt: skip
 
@@ -96,6 +99,8 @@ class ProjectFacts:
         self.eta_at: float | None = None
         self.error: ErrorData | None = None
         self.jobs: dict[str, JobState] = {}
+        self.tally = JobTally()
+        self._reordered = False
         self.number_of_media: int = getattr(params, "number_of_media", None) or 1
         self.steps: int = getattr(params, "steps", None) or 0
         self.app_id: str | None = None
@@ -127,6 +132,18 @@ class ProjectFacts:
         self._feeds: list[Feed] = []
         self._listeners: Listeners | None = None
 
+    def adopt(self, job: JobState) -> None:
+        """Add a job that was not followed from its beginning, without announcing it."""
+        job.place = len(self.jobs)
+        self.jobs[job.id] = job
+        self.tally.adopt(job)
+
+    def renamed(self, job: JobState, before: str) -> None:
+        """A job has another id now; it keeps its place. Never are its project's jobs without it."""
+        self.jobs[job.id] = job
+        del self.jobs[before]
+        self._reordered = True
+
     # -- reading ---------------------------------------------------------------
 
     @property
@@ -157,7 +174,9 @@ class ProjectFacts:
 
     def job_list(self) -> list[JobState]:
         """The jobs in the order of their appearance."""
-        return list(self.jobs.values())
+        # A copy: users ask in their own thread, while the reader's adds jobs.
+        jobs = list(self.jobs.values())
+        return sorted(dict.fromkeys(jobs), key=_place) if self._reordered else jobs
 
     def failed_jobs(self) -> list[JobState]:
         """Jobs that ended without a result: failed, canceled or withheld."""
@@ -167,13 +186,7 @@ class ProjectFacts:
         """Percent done (projects-4.2 §12.2)."""
         if self.status == "completed":
             return 100
-        # A copy: users ask in their own thread, while the reader's adds jobs.
-        jobs = self.job_list()
-        if not jobs:
-            return 0
-        total = 0
-        for job in jobs:
-            total += job.progress(now)
+        total = sum(job.progress(now) for job in self.job_list())
         return percent(total / max(1, self.number_of_media))
 
     def subscribe(self) -> Feed:
@@ -233,6 +246,7 @@ class ProjectFacts:
         progress = job.progress(now)
         shown = job.last_progress
         job.last_progress = progress
+        self.tally.moved(job, progress)
         if self.listening and ("status" in names or self._listeners is not None or job.has_listeners):
             # Whoever is told of a job may begin to listen to it, and then hears what was queued meanwhile.
             anyway = self._is_heard("job_started")
@@ -252,7 +266,8 @@ class ProjectFacts:
     def _updated(self, names: set[str], now: float) -> None:
         if not names:
             return
-        progress = self.progress(now)
+        done = self.tally.progress(now) / max(1, self.number_of_media)
+        progress = 100 if self.status == "completed" else percent(done)
         if progress != self._shown_progress:
             self._shown_progress = progress
             self._emit("progress", progress)
@@ -265,7 +280,7 @@ class ProjectFacts:
         """Settle when nothing is missing; `anyway`: when nothing more will come."""
         if self.settled or not self.ended:
             return
-        every = len(self.jobs) >= self.number_of_media and all(job.ended for job in self.jobs.values())
+        every = len(self.jobs) >= self.number_of_media and self.tally.ended == len(self.jobs)
         if self.status == "completed" and not anyway and not every:
             return
         value: Any = None
@@ -300,6 +315,10 @@ class ProjectFacts:
         """Whether anybody hears an event of the moment now, or may begin to when a job is announced."""
         listeners = self._listeners
         return listeners is not None and listeners.has_either(event, "job_started")
+
+
+def _place(job: JobState) -> int:
+    return job.place
 
 
 _PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}

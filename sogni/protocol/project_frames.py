@@ -111,7 +111,7 @@ class ProjectFrames:
         for project in self.projects.values():
             if project.settled:
                 continue
-            overrun = next((j for j in project.jobs.values() if j.runs_until and now >= j.runs_until), None)
+            overrun = next((j for j in project.tally.working if j.runs_until and now >= j.runs_until), None)
             if overrun is not None:
                 overrun.runs_until = None
                 self.out.begin(chores.CheckOverrun(project.id, overrun.id))
@@ -207,6 +207,7 @@ class ProjectFrames:
         if job is not None and job.runs_until is None and not job.ended:
             network = getattr(project.params, "network", None) or self.network_answer or self.network
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
+            project.tally.working[job] = None
             job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
 
     def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:

@@ -57,8 +57,9 @@ class ProjectState(ProjectFacts):
     def queued(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobState` `queued`: the place in the queue."""
         self._hear(now)
-        for job in self.jobs.values():
+        for job in self.tally.working:
             job.stop_clock()  # time in the queue is no time of work (projects-5x §11)
+        self.tally.working.clear()
         if self.ended or self.status == "processing":
             return
         names = set()
@@ -102,7 +103,7 @@ class ProjectState(ProjectFacts):
         As long as addresses of results are being asked for, it waits for the last of them.
         """
         self.concluded = True
-        if any(job.signing is not None for job in self.jobs.values()):
+        if self.tally.unsigned:
             return
         self._fail_jobs(ErrorData(code=0, message="the service has no result of this job"), now)
         self.check_settled(now, anyway=True)
@@ -155,6 +156,8 @@ class ProjectState(ProjectFacts):
             negative_prompt=_text(payload.get("negativePrompt")),
             job_index=index if type(index) is int else job.job_index,
         )
+        if "job_index" in names:
+            self.tally.indexed(job)
         if started:
             self._begin_work()
         self._job_changed(job, names, now)
@@ -202,7 +205,7 @@ class ProjectState(ProjectFacts):
             return
         job.eta_started_at = now if job.eta_started_at is None else job.eta_started_at
         job.eta_at, job.eta_seconds = now + seconds, math.floor(seconds + 0.5)
-        latest = max(other.eta_at for other in self.jobs.values() if other.eta_at is not None)
+        latest = self.tally.latest(job)
         extra = {"eta"} if latest != self.eta_at else set()
         self.eta_at = latest
         self._job_changed(job, {"eta", "eta_seconds"}, now, extra)
@@ -231,6 +234,7 @@ class ProjectState(ProjectFacts):
             self.job_done(job, payload, url, now)
         else:
             job.signing = dict(payload)
+            self.tally.unsigned[job] = None
             if not self.signing:
                 self.signing = True
                 self.out.begin(chores.SignResults(self.id))
@@ -240,7 +244,7 @@ class ProjectState(ProjectFacts):
 
         If there is none any more, nothing keeps a project that is over from being settled.
         """
-        waiting = [(job, job.signing) for job in self.jobs.values() if job.signing is not None]
+        waiting = [(job, job.signing) for job in self.tally.unsigned if job.signing is not None]
         self.signing = bool(waiting)
         if self.concluded and not waiting:
             self.settle_anyway(now)
@@ -249,17 +253,17 @@ class ProjectState(ProjectFacts):
     def signing_died(self, error: ErrorData, now: float) -> None:
         """Nobody requests URLs any more: the jobs that wait for one fail."""
         self.signing = False
-        for job in list(self.jobs.values()):
-            if job.signing is not None:
-                self.end_job(job, "failed", error, now)
+        for job in list(self.tally.unsigned):
+            self.end_job(job, "failed", error, now)
         if self.concluded:
             self._end_with(error, now)
 
     def abort(self, error: ErrorData, now: float) -> None:
         """Work for this project died: every unfinished job fails, and the project too unless it has results."""
         self.signing = False
-        for job in self.jobs.values():
+        for job in self.tally.unsigned:
             job.end_signing()
+        self.tally.unsigned.clear()
         self._end_with(error, now)
 
     def _end_with(self, error: ErrorData, now: float) -> None:
@@ -296,6 +300,7 @@ class ProjectState(ProjectFacts):
             nsfw_sources=tuple(filter(_text, sources)) if isinstance(sources, list) else (),
             user_canceled=canceled,
         )
+        self.tally.end(job)
         self._job_changed(job, names, now)
         if self.concluded:
             self.settle_anyway(now)
@@ -313,9 +318,9 @@ class ProjectState(ProjectFacts):
         job.end_signing()
         job.stop_clock()
         names = job.change(status=status, error=error)
+        self.tally.end(job)
         extra = set()
-        jobs = self.jobs.values()
-        every = len(jobs) >= self.number_of_media and all(other.status == "failed" for other in jobs)
+        every = len(self.jobs) >= self.number_of_media and self.tally.failed == len(self.jobs)
         if status == "failed" and not self.ended and (self.number_of_media == 1 or every):
             self.status, self.error = "failed", error
             extra = {"status", "error"}
@@ -335,13 +340,16 @@ class ProjectState(ProjectFacts):
         index = payload.get("jobIndex")
         job = self.jobs.get(payload.get("imgID") or "")
         if job is None and index is not None:
-            job = next((other for other in self.jobs.values() if other.job_index == index), None)
+            job = self.tally.at_index(index)
         if job is None or job.ended or self.settled:
             return
         job.retrying = True
         names = job.begin_again()
+        self._begins_again(job)
+        self.tally.retries(job)
         if type(index) is int:
             names |= job.change(job_index=index)
+            self.tally.indexed(job)
         self._job_changed(job, names, now)
 
     def previewed(self, job: JobState, url: str, now: float) -> None:
@@ -392,22 +400,24 @@ class ProjectState(ProjectFacts):
             return job
         again = self._retried_as(payload.get("jobIndex"))
         if again is not None:
-            self.jobs = {job_id if other is again else key: other for key, other in self.jobs.items()}
-            self._job_changed(again, again.begin_again(job_id), now)
+            before = again.id
+            names = again.begin_again(job_id)
+            self.renamed(again, before)
+            self._begins_again(again)
+            self._job_changed(again, names, now)
             return again
         return self.add_job(JobState(self, job_id, self.steps), now)
 
+    def _begins_again(self, job: JobState) -> None:
+        self.tally.unsigned.pop(job, None)
+        self.tally.working.pop(job, None)
+
     def _retried_as(self, index: Any) -> JobState | None:
-        if index is not None:
-            for job in self.jobs.values():
-                if job.job_index == index and not job.ended:
-                    return job
-        # One that went on under its own id waits no longer: the frame is about another job.
-        waiting = [j for j in self.jobs.values() if j.retrying and j.status == "pending" and j.job_index is None]
-        return waiting[0] if len(waiting) == 1 else None
+        return self.tally.at_index(index) or self.tally.only_retrying()
 
     def add_job(self, job: JobState, now: float) -> JobState:
         """Add a job and announce it."""
+        job.place = len(self.jobs)
         self.jobs[job.id] = job
         self._emit("job_started", job)
         self._updated({"jobs"}, now)

@@ -25,7 +25,7 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     project.acknowledged = True
     project.eta_at = snapshot.eta.timestamp() if snapshot.eta else None
     for job in snapshot.jobs:
-        project.jobs[job.id] = JobState.restored(project, job)
+        project.adopt(JobState.restored(project, job))
     # A completed project whose results are still on their way is not settled; attaching it brings them.
     project.settled = project.ended and (project.status != "completed" or all(job.ended for job in project.job_list()))
     return project

@@ -110,6 +110,7 @@ def test_a_queue_behind_running_jobs_is_no_step_back() -> None:
     project = project_of(2)
     project.job_progressed({"imgID": "A"}, 1)
     project.jobs["A"].runs_until = 9.0
+    project.tally.working[project.jobs["A"]] = None
     project.queued({"queuePosition": 3}, 2)
     assert (project.status, project.queue_position, project.jobs["A"].runs_until) == ("processing", -1, None)
 
@@ -964,3 +965,19 @@ def test_a_job_that_ended_was_begun(frame: str) -> None:
     else:
         project.job_failed({"imgID": "A", "error": 5}, 1)
     assert project.work_began
+
+
+@pytest.mark.parametrize("index", [[0], {}, "0", None])
+def test_an_index_that_is_no_number_is_none(index: Any) -> None:
+    project = project_of(2)
+    project.job_begins({"imgID": "A", "jobIndex": 0}, 1, started=True)
+    project.job_retried({"jobIndex": index}, 1)
+    assert (project.jobs["A"].status, project.jobs["A"].retrying) == ("processing", False)
+
+
+def test_estimates_are_the_latest_of_all_however_often_they_change() -> None:
+    project = project_of(3)
+    for seconds in range(300):
+        for job_id in ("A", "B", "C"):
+            project.job_eta({"imgID": job_id, "etaSeconds": 300 - seconds}, float(seconds // 100))
+    assert project.eta_at == 2 + 1
