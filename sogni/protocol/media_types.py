@@ -203,8 +203,9 @@ def check_slot(
     `name` is how the caller knows the media (a path, `bytes`); `allowed` narrows what the slot takes.
     """
     allowed = tuple(ALLOWED[slot] if allowed is None else allowed)
-    if content_type is None:
-        sentence = f"{field}: {name} is none of the {slot} files known here ({', '.join(allowed)})"
+    if content_type is None or content_type.startswith(("text/", "application/")):
+        named = f": it is {content_type}" if content_type else ""
+        sentence = f"{field}: {name} is none of the {slot} files known here ({', '.join(allowed)}){named}"
         raise refusal(field, name, allowed, sentence)
     if canonical(content_type) not in allowed:
         sentence = f"{field}: {name} is {content_type}, but must be one of {', '.join(allowed)}"

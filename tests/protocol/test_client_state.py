@@ -235,6 +235,20 @@ def test_why_there_is_no_connection() -> None:
 # --- time
 
 
+def test_the_time_of_day_follows_the_clock_and_deadlines_do_not() -> None:
+    state = state_of()
+    assert (state.at(5.0, 1005.0), state.wall(7.0)) == (5.0, 1007.0)
+    assert (state.at(6.0, 9006.0), state.wall(7.0)) == (6.0, 9007.0)
+
+
+def test_a_lost_connection_has_two_names() -> None:
+    state = connected()
+    state.listeners.add("connecting", str)
+    lost(state, 1006)
+    gone = Reconnecting(network="fast")
+    assert [("reconnecting", gone), ("connecting", gone)] == told(state)[-2:]
+
+
 def test_time_on_a_connection_that_says_nothing() -> None:
     state = state_of()
     state.connection.connect_wanted()

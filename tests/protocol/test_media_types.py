@@ -147,6 +147,11 @@ def test_a_file_of_no_known_type_is_refused() -> None:
     )
 
 
+def test_what_is_no_media_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"is none of the audio files known here \(.*\): it is text/plain$"):
+        check_slot("reference_audio", "song.mp3", sniff(b"\xff\xfeo\0n\0c\0e\0 \0u\0", "audio"), "audio")
+
+
 def test_a_role_may_take_less_than_its_slot() -> None:
     with pytest.raises(ValidationError, match=r"but must be one of image/png$"):
         check_slot("gpt_image_mask", "bytes", "image/jpeg", "image", ("image/png",))
