@@ -28,7 +28,7 @@ from .protocol.restored_state import restored_state
 class Host(Protocol):
     """What a handle needs of its client's engine to be read."""
 
-    def own(self, state: Any) -> None:
+    def own(self, state: Any, cure: str = ...) -> None:
         """ClientClosedError when a state is not of this process."""
 
     def present(self, value: Any) -> Any:

@@ -91,7 +91,7 @@ class Project(ProjectView):
         state, deadline = self._state, Deadline(timeout)
         feed = self._host().changed(lambda _, now: state.subscribe())
         try:
-            while (event := self._engine.run(events.next_event(state, feed, left=deadline.left()))) is not None:
+            while (event := self._host().run(events.next_event(state, feed, left=deadline.left()))) is not None:
                 yield Event(event.name, self._engine.present(event.value))
         finally:
             feed.close()

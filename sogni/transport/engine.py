@@ -390,13 +390,10 @@ class Engine(Live):
         for slot in slots:
             slot.release_after_fork()
 
-    def own(self, state: Any) -> None:
+    def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
         """ClientClosedError when a handle belongs to the process this one was forked from."""
         if state.out is not self.state.out:
-            raise ClientClosedError(
-                "this handle belongs to the process that this one was forked from; "
-                "projects.attach(project) tracks it here"
-            )
+            raise ClientClosedError(f"this handle belongs to the process that this one was forked from; {cure}")
 
     def present(self, value: Any) -> Any:
         """What users get to see of a state: its handle."""

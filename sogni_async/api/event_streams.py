@@ -26,17 +26,29 @@ class EventStream(Live, Generic[T]):
         self._engine = engine
         self._feed = feed
         self._turn = asyncio.Lock()
+        self._state: Any = None
+        """That of the client in the loop in which reading began."""
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
         """The next event."""
+        self._own()
         async with self._turn:
             event = await self._engine.run(next_event(self._feed))
         if event is None:
             raise StopAsyncIteration
         return event  # type: ignore[no-any-return]
+
+    def _own(self) -> None:
+        """Check that the connection belongs to the running loop; what arrived before its end can be taken anywhere."""
+        if self._feed.over:
+            return
+        if self._state is None:
+            self._engine.enter()
+            self._state = self._engine.state
+        self._engine.own(self._state, "open another stream with last_event_id, it goes on from there")
 
     @property
     def last_event_id(self) -> str | None:

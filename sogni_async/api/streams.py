@@ -40,11 +40,17 @@ class ChatStream(Live):
     async def __anext__(self) -> ChatCompletionChunk:
         """The next chunk. ChatError when the job failed, SogniTimeoutError when nothing comes for too long."""
         while not self._taken:
-            chunks = await self._engine.run(self._chunks())
+            chunks = await self._host().run(self._chunks())
             if not chunks:
                 raise StopAsyncIteration
             self._taken.extend(chunks)
         return self._taken.popleft()
+
+    def _host(self) -> Any:
+        """The engine. ClientClosedError if nothing of an unfinished answer can arrive here any more."""
+        if not self.finished:
+            self._engine.own(self._state, "ask again")
+        return self._engine
 
     def _chunks(self) -> Flow[list[ChatCompletionChunk]]:
         rounds, timeout = self._rounds, self._timeout
@@ -103,7 +109,7 @@ class ChatStream(Live):
 
     async def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return await self._engine.run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
+        return await self._host().run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         """Stop listening; the service finishes and bills."""

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sogni.errors import ClientClosedError, SogniError
-from sogni.flows.steps import Flow, Http, Pause, Step
+from sogni.flows.steps import Flow, Http, Pause, Step, Together
 
-from .driving import Perform, drive
+from .closing import Endable, quiet_when_dropped
+from .driving import Perform, drive, drive_together
 
 logger = logging.getLogger("sogni")
 
@@ -36,12 +37,17 @@ class Chores:
         self._urgent: set[asyncio.Task[None]] = set()
         self._ended = False
 
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks under way."""
+        return list(self._tasks)
+
     def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop, *, urgent: bool = False) -> None:
         """Run a flow. An urgent one is not dropped half done: what the service has answered would be lost."""
         if self._ended:
             flow.close()
             return
-        task = loop.create_task(self._run(flow), name="sogni-background")
+        task = loop.create_task(Endable(self._run(flow, loop)), name="sogni-background")
         quiet_when_dropped(task)
         for tasks in (self._tasks, self._urgent) if urgent else (self._tasks,):
             tasks.add(task)
@@ -60,7 +66,7 @@ class Chores:
             for task in late:
                 task.cancel()
 
-    async def _run(self, flow: Flow[None]) -> None:
+    async def _run(self, flow: Flow[None], loop: asyncio.AbstractEventLoop) -> None:
         try:
             await drive(flow, self._perform)
         except ClientClosedError:
@@ -68,12 +74,15 @@ class Chores:
         except SogniError as error:
             logger.warning("background work failed: %s", error)
         except Exception:
-            logger.exception("background work failed")
+            if not loop.is_closed():
+                logger.exception("background work failed")
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Pause):
             await asyncio.sleep(self._jittered(step))
             return None
+        if isinstance(step, Together):
+            return await drive_together(step.flows, self._perform)
         if not isinstance(step, Http):
             return await self._ask(step)
         async with self._places:
@@ -83,9 +92,7 @@ class Chores:
         perform = self._performer()
         if perform is None:
             raise ClientClosedError("the client is gone")
-        return await perform(step)
-
-
-def quiet_when_dropped(task: asyncio.Task[None]) -> None:
-    """Have asyncio say nothing when the loop is closed under a task: a client need not be closed first."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # what `asyncio.gather` does with its own
+        pending = perform(step)
+        # What was begun goes on without the client, which may be dropped meanwhile.
+        del perform
+        return await pending

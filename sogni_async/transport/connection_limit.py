@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 
 from sogni.protocol.exchange import is_transfer, max_transfers, no_free_connection, with_time_left
 from sogni.protocol.http import HttpCall
@@ -24,19 +22,42 @@ class ConnectionLimit:
         self._all = asyncio.Semaphore(settings.max_connections)
         self._transfers = asyncio.Semaphore(max_transfers(settings.max_connections))
 
-    @asynccontextmanager
-    async def slot(self, call: HttpCall) -> AsyncIterator[HttpCall]:
+    def slot(self, call: HttpCall) -> Slot:
         """Wait for a slot and hold it; gives the call with what is left of its own time limit.
 
         Raises SogniTimeoutError if that limit is reached first; a call without one waits for as long as it takes.
         """
+        needed = (self._transfers, self._all) if is_transfer(call) else (self._all,)
+        return Slot(call, needed, self._settings)
+
+
+class Slot:
+    """A slot; held inside of `async with`.
+
+    Not an async generator: one that is dropped while it waits is left to its loop, which may have no other round.
+    """
+
+    def __init__(self, call: HttpCall, needed: tuple[asyncio.Semaphore, ...], settings: Settings) -> None:
+        self._call, self._needed, self._settings = call, needed, settings
+        self._held: list[asyncio.Semaphore] = []
+
+    async def __aenter__(self) -> HttpCall:
         began = time.monotonic()
-        async with AsyncExitStack() as held:
-            try:
-                async with asyncio.timeout(call.timeout):
-                    if is_transfer(call):
-                        await held.enter_async_context(self._transfers)
-                    await held.enter_async_context(self._all)
-            except TimeoutError:
-                raise no_free_connection(call, self._settings) from None
-            yield with_time_left(call, time.monotonic() - began)
+        try:
+            async with asyncio.timeout(self._call.timeout):
+                for semaphore in self._needed:
+                    await semaphore.acquire()
+                    self._held.append(semaphore)
+        except BaseException as error:
+            self._release()
+            if isinstance(error, TimeoutError):
+                raise no_free_connection(self._call, self._settings) from None
+            raise
+        return with_time_left(self._call, time.monotonic() - began)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        while self._held:
+            self._held.pop().release()

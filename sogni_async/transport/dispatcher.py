@@ -15,6 +15,8 @@ from typing import Any
 
 from sogni.protocol.outbox import Delivery
 
+from .closing import quiet_when_dropped
+
 logger = logging.getLogger("sogni")
 
 Present = Callable[[Any], Any]
@@ -23,6 +25,13 @@ _NO_VALUE = frozenset({"canceled"})
 
 _running: set[asyncio.Task[None]] = set()
 """The loop itself holds tasks weakly, and callbacks go on when their client is dropped."""
+
+
+def forget_closed_loops() -> None:
+    """Let go of callbacks that a closed loop will never finish."""
+    for task in list(_running):
+        if task.get_loop().is_closed():
+            _running.discard(task)
 
 
 class _Queue:
@@ -65,6 +74,7 @@ class Dispatcher:
         self._queue.put(delivery)
         if self._task is None or self._task.done():
             self._task = loop.create_task(_deliver_all(self._queue, self._present), name="sogni-callbacks")
+            quiet_when_dropped(self._task)
             _running.add(self._task)
             self._task.add_done_callback(_running.discard)
 

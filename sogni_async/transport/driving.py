@@ -14,6 +14,8 @@ from sogni.errors import SogniError, unchained
 from sogni.flows.steps import Change, Flow, Step, WriteFrame
 from sogni.protocol.failures import with_resources_named
 
+from .closing import quiet_when_dropped
+
 R = TypeVar("R")
 Perform = Callable[[Step], Awaitable[Any]]
 
@@ -85,15 +87,24 @@ async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[A
     errors: list[BaseException] = []
     for task in tasks:
         task.add_done_callback(lambda done: _note_error(done, errors))
+        quiet_when_dropped(task)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    except GeneratorExit:
+        raise  # the loop is closed: nothing can be awaited any more
+    except BaseException:
+        await _end(tasks)
+        raise
+    await _end(tasks)
     if errors:
         raise errors[0]
     return [task.result() for task in tasks]
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:

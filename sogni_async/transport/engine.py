@@ -29,13 +29,13 @@ from sogni.machine.sources import load_image_formats, open_source
 from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
 from sogni.protocol.connection import Closed, ReaderMove
 from sogni.protocol.frames import encode_frame
-from sogni.protocol.http import HttpCall
+from sogni.protocol.outbox import Wakers
 from sogni.redaction import install_filter
 from sogni.settings import Settings
 
 from . import lifecycle
-from .chores import Chores, quiet_when_dropped
-from .connection_limit import ConnectionLimit
+from .chores import Chores
+from .closing import Endable, quiet_when_dropped
 from .dispatcher import Dispatcher
 from .driving import Perform, drive, drive_together
 from .holdings import Holdings
@@ -77,7 +77,6 @@ class Engine(Live):
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
         self._held = Holdings(chores, dispatcher, http)
-        self._connections = ConnectionLimit(self.settings)
         self._state.wakers.add(SOCKET, self._held.waker)
         self._socket: Socket | None = None
         self._finalizer = weakref.finalize(self, self._held.let_go)
@@ -141,6 +140,14 @@ class Engine(Live):
             return at_once(self, step)
         return await _AWAITED[type(step)](self, step)
 
+    def begin(self, step: Step) -> Awaitable[Any]:
+        """Begin a step of background work; what is awaited does not keep the client while it waits."""
+        if type(step) in _AT_ONCE or type(step) not in _ELSEWHERE:
+            return self.perform(step)
+        if self._closing:
+            raise ClientClosedError("the client is closed")
+        return _AWAITED[type(step)](self, step)
+
     def changed(self, function: Callable[[ClientState, float], R]) -> R:
         """Read or change the state; what that asks for is begun before it returns."""
         state = self.state
@@ -169,25 +176,8 @@ class Engine(Live):
 
     # -- steps -----------------------------------------------------------------
 
-    async def _until(self, step: Until) -> Any:
-        deadline = Deadline(step.timeout)
-        signal = asyncio.Event()
-        wakers, topics = self._state.wakers, topics_of(step)
-        for topic in topics:
-            wakers.add(topic, signal)
-        try:
-            while True:
-                # Cleared before asking: what asking changes may wake it again.
-                signal.clear()
-                found = self.changed(lambda state, _: ask(step, state))
-                if found is not None:
-                    return found
-                if deadline.over:
-                    raise out_of_time(step)
-                await sleep_until_set(signal, deadline.left())
-        finally:
-            for topic in topics:
-                wakers.remove(topic, signal)
+    def _until(self, step: Until) -> Awaitable[Any]:
+        return _wait_until(weakref.ref(self), self._state.wakers, step)
 
     async def _write_frame(self, step: steps.WriteFrame) -> None:
         frame = encode_frame(step.kind, step.payload)
@@ -227,13 +217,8 @@ class Engine(Live):
             held.waker.set()
             return
         assert held.loop is not None
-        held.reader = held.loop.create_task(read_loop(weakref.ref(self), held.waker), name="sogni-reader")
+        held.reader = held.loop.create_task(Endable(read_loop(weakref.ref(self), held.waker)), name="sogni-reader")
         quiet_when_dropped(held.reader)
-
-    async def _limited(self, call: HttpCall, send: Callable[[Http, HttpCall], Awaitable[Any]]) -> Any:
-        """Send a call as soon as one of the client's connections is free."""
-        async with self._connections.slot(call) as granted:
-            return await send(self.http, granted)
 
     def _change(self, step: steps.Change) -> Any:
         return self.changed(step.function)
@@ -319,13 +304,17 @@ class Engine(Live):
             self._state.wakers.wake_all()
         await self._held.close(Deadline(self.settings.timeouts.close))
 
+    def let_go(self) -> None:
+        """End what the client holds, at the end of the process."""
+        self._finalizer()
+
     def renew_after_fork(self) -> None:
         """In a forked child: a client as if newly constructed, signed in; the parent's is not disturbed."""
         self._finalizer.detach()
         self._held.abandon_after_fork()
         self._begin_anew(forked=True)
 
-    def own(self, state: Any) -> None:
+    def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
         """Check that a handle belongs to the running loop and this process.
 
         RuntimeError in another loop; ClientClosedError for a handle of a closed one, or of the process this one
@@ -335,12 +324,38 @@ class Engine(Live):
         if state.out is not self._state.out:
             raise ClientClosedError(
                 "this handle belongs to an event loop that is closed, or to the process that this one was forked "
-                "from; projects.attach(project) tracks it here"
+                f"from; {cure}"
             )
 
     def present(self, value: Any) -> Any:
         """What users get to see of a state: its handle."""
         return self._present(self, value)
+
+
+async def _wait_until(reference: weakref.ref[Engine], wakers: Wakers, step: Until) -> Any:
+    """Wait in this task, without keeping the client."""
+    deadline = Deadline(step.timeout)
+    signal = asyncio.Event()
+    topics = topics_of(step)
+    for topic in topics:
+        wakers.add(topic, signal)
+    try:
+        while True:
+            # Cleared before asking: what asking changes may wake it again.
+            signal.clear()
+            engine = reference()
+            if engine is None:
+                raise ClientClosedError("the client is gone")
+            found = engine.changed(lambda state, _: ask(step, state))
+            del engine
+            if found is not None:
+                return found
+            if deadline.over:
+                raise out_of_time(step)
+            await sleep_until_set(signal, deadline.left())
+    finally:
+        for topic in topics:
+            wakers.remove(topic, signal)
 
 
 def _stop(state: ClientState, _: float) -> None:
@@ -355,7 +370,7 @@ def _presented(reference: weakref.ref[Engine], value: Any) -> Any:
 
 def _performer(reference: weakref.ref[Engine]) -> Perform | None:
     engine = reference()
-    return None if engine is None else engine.perform
+    return None if engine is None else engine.begin
 
 
 def _auth_headers(reference: weakref.ref[Engine]) -> dict[str, str]:
@@ -393,13 +408,11 @@ _AT_ONCE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Clock: lambda engine, step: time.monotonic(),
 }
 _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
-    steps.Http: lambda engine, step: engine._limited(step.call, lambda http, call: http.send(call)),
+    steps.Http: lambda engine, step: engine.http.limited(step.call, engine.http.send),
     steps.WriteFrame: Engine._write_frame,
-    steps.Upload: lambda engine, step: engine._limited(step.call, lambda http, call: http.upload(call, step.source)),
-    steps.Download: lambda engine, step: engine._limited(
-        step.call, lambda http, call: http.download(call, step.path_for, overwrite=step.overwrite)
-    ),
-    steps.Spool: lambda engine, step: engine._limited(step.call, lambda http, call: http.spool(call, step.name)),
+    steps.Upload: lambda engine, step: engine.http.limited(step.call, engine.http.upload, step.source),
+    steps.Download: lambda engine, step: engine.http.limited(step.call, engine.http.download, step.path_for),
+    steps.Spool: lambda engine, step: engine.http.limited(step.call, engine.http.spool, step.name),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
     steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
@@ -411,3 +424,5 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,
 }
+_ELSEWHERE = frozenset({steps.Http, steps.Until, steps.CatchUp, steps.Compute})
+"""Steps of background work whose performing does not need the engine once it has begun."""

@@ -16,6 +16,8 @@ import aiohttp
 from sogni.errors import SogniTimeoutError
 from sogni.protocol.content_encoding import ContentDecoder
 
+from .closing import call_in_loop
+
 
 class EventBody:
     """The body of one answer. Closing it, or dropping it, closes the connection."""
@@ -70,18 +72,11 @@ _abandoned: list[EventBody] = []
 
 def _end(loop: asyncio.AbstractEventLoop, response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
     """Close an answer in its own loop; may be called by the garbage collector, in any thread."""
-    try:
-        here = asyncio.get_running_loop() is loop
-    except RuntimeError:
-        here = False
-    if here:
-        _close(response, ended)
-        return
-    # RuntimeError: the loop is closed, and its connections with it.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_close, response, ended)
+    call_in_loop(loop, lambda: _close(response, ended))
 
 
 def _close(response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
-    ended.set()
+    # RuntimeError: the loop is closed.
+    with suppress(RuntimeError):
+        ended.set()
     response.close()

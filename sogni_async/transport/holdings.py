@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from sogni.machine.app_slots import AppSlot
 
 from .chores import Chores
-from .dispatcher import Dispatcher
+from .closing import call_in_loop, end_task
+from .dispatcher import Dispatcher, forget_closed_loops
 from .http import Http
 from .waiting import Deadline, Waker
 
@@ -39,17 +39,20 @@ class Holdings:
     def let_go(self) -> None:
         """End what is left of a client that was dropped, or whose loop was closed, without `close`.
 
-        May be called in any thread, by the garbage collector.
+        May be called in any thread, by the garbage collector. The loop may have no other round.
         """
         self._release_slot()
         if self.loop is None:
             return
-        if self.loop.is_closed():
-            self.http.end_without_loop()
-            return
-        # RuntimeError: the loop is closed in this moment by its own thread.
-        with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._end_tasks)
+        call_in_loop(self.loop, self._end_at_once)
+        forget_closed_loops()
+
+    def _end_at_once(self) -> None:
+        if not self.orphaned:
+            self._end_tasks()
+        self.http.end()
+        for task in (*(() if self.reader is None else (self.reader,)), *self.chores.tasks):
+            end_task(task)
 
     def abandon_after_fork(self) -> None:
         """Let go of what belongs to the parent, without disturbing it."""

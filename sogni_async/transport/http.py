@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import weakref
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -35,6 +36,7 @@ from sogni.protocol.exchange import (
 from sogni.protocol.http import NO_CONTENT, HttpCall, HttpReply
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
 
+from .connection_limit import ConnectionLimit
 from .event_bodies import EventBody
 from .sessions import Session, Ways, cause_of
 from .streams import AsyncBinaryIO
@@ -51,6 +53,7 @@ class Http:
         self._cookies = cookies or Cookies(False)
         self._auth_headers = auth_headers
         self._ways = Ways(settings)
+        self._slots = ConnectionLimit(settings)
         self._session: Session | None = None
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._closed = False
@@ -81,10 +84,11 @@ class Http:
         if self._session is not None:
             await self._session.close()
 
-    def end_without_loop(self) -> None:
-        """Close what is open when the loop was closed first."""
+    def end(self) -> None:
+        """Close all connections at once, also when the loop is closed and nothing can be awaited any more."""
+        self.end_streams()
         if self._session is not None:
-            self._session.end_without_loop()
+            self._session.end()
 
     def abandon_after_fork(self) -> None:
         """Let go of the parent's connections."""
@@ -94,6 +98,11 @@ class Http:
             self._session.abandon_after_fork()
 
     # -- calls -----------------------------------------------------------------
+
+    async def limited(self, call: HttpCall, send: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Send a call by one of the methods below, as soon as a connection is free."""
+        async with self._slots.slot(call) as granted:
+            return await send(granted, *arguments)
 
     async def send(self, call: HttpCall) -> HttpReply:
         """Send a call and read the whole answer."""
@@ -207,27 +216,19 @@ class Http:
 
     # -- one exchange ----------------------------------------------------------
 
-    @asynccontextmanager
-    async def _open(
-        self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        async with self._ending(
-            call, route, await self._request(await self.session(), call, route, timeout, body)
-        ) as response:
-            yield response
+    def _open(self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None) -> _Answer:
+        async def requested() -> aiohttp.ClientResponse:
+            return await self._request(await self.session(), call, route, timeout, body)
 
-    @asynccontextmanager
-    async def _ending(
-        self, call: HttpCall, route: Route, response: aiohttp.ClientResponse
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        return _Answer(requested, lambda error: self._failed(call, route, error))
+
+    def _ending(self, call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> _Answer:
         """Close an answer after it was read; what fails meanwhile is an error of ours."""
-        try:
-            yield response
-        except (aiohttp.ClientError, TimeoutError, zlib.error) as error:
-            raise self._failed(call, route, error) from None
-        finally:
-            # Read to its end it has gone back to the pool; otherwise the connection is of no use any more.
-            response.close()
+
+        async def received() -> aiohttp.ClientResponse:
+            return response
+
+        return _Answer(received, lambda error: self._failed(call, route, error))
 
     async def _refusal(self, route: Route, response: aiohttp.ClientResponse, seconds: float) -> HttpReply:
         """An answer that is read for its status first, whatever its body; `seconds` are for all of that."""
@@ -292,6 +293,32 @@ class Http:
         return unreachable(route.url, via, cause_of(error))
 
 
+class _Answer:
+    """An answer, closed when its `async with` block ends; what fails meanwhile is an error of ours.
+
+    Not an async generator: one that is dropped while it waits is left to its loop, which may have no other round.
+    """
+
+    def __init__(
+        self, receive: Callable[[], Awaitable[aiohttp.ClientResponse]], failed: Callable[[Exception], SogniError]
+    ) -> None:
+        self._receive, self._failed = receive, failed
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        self._response = await self._receive()
+        return self._response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            # Read to its end it has gone back to the pool; otherwise the connection is of no use any more.
+            self._response.close()
+        if isinstance(error, aiohttp.ClientError | TimeoutError | zlib.error):
+            raise self._failed(error) from None
+
+
 async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> bytes:
     """The body of an answer, or as much of it as shows that it is too long."""
     if not response.ok:
@@ -300,13 +327,12 @@ async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse)
         return b""
     most = most_bytes_of(call, encoded="Content-Encoding" in response.headers)
     body = bytearray()
-    async with aclosing(_pieces(route, response)) as pieces:
-        async for piece in pieces:
-            body += piece
-            if most is not None and len(body) > most:
-                if call.most_bytes is None:
-                    raise too_long(call, route.url)
-                break
+    async for piece in _Pieces(route, response):
+        body += piece
+        if most is not None and len(body) > most:
+            if call.most_bytes is None:
+                raise too_long(call, route.url)
+            break
     return bytes(body)
 
 
@@ -314,33 +340,44 @@ async def _beginning(route: Route, response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     # A body that cannot be decoded must not hide the status.
     with suppress(ProtocolError, zlib.error):
-        async with aclosing(_pieces(route, response)) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) >= MAX_REFUSAL_SIZE:
-                    break
+        async for piece in _Pieces(route, response):
+            body += piece
+            if len(body) >= MAX_REFUSAL_SIZE:
+                break
     return bytes(body[:MAX_REFUSAL_SIZE])
 
 
 async def _copy(route: Route, response: aiohttp.ClientResponse, write: Callable[[bytes], Any]) -> None:
     """Write a body piece by piece, large ones in a thread: a disk may take its time."""
     gathered = bytearray()
-    async with aclosing(_pieces(route, response)) as pieces:
-        async for piece in pieces:
-            gathered += piece
-            if len(gathered) >= TRANSFER_CHUNK:
-                await asyncio.to_thread(write, bytes(gathered))
-                gathered.clear()
+    async for piece in _Pieces(route, response):
+        gathered += piece
+        if len(gathered) >= TRANSFER_CHUNK:
+            await asyncio.to_thread(write, bytes(gathered))
+            gathered.clear()
     write(bytes(gathered))
 
 
-async def _pieces(route: Route, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """A decoded body piece by piece, as it arrives."""
-    decoder = _decoder(route, response)
-    async for data in response.content.iter_any():
-        for piece in decoder.feed(data):
-            yield piece
-    decoder.end()
+class _Pieces:
+    """A decoded body piece by piece, as it arrives. Not an async generator, for the reason that `_Answer` is none."""
+
+    def __init__(self, route: Route, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        self._decoder = _decoder(route, response)
+        self._decoded: Iterator[bytes] = iter(())
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            for piece in self._decoded:
+                return piece
+            data = await self._content.readany()
+            if not data:
+                self._decoder.end()
+                raise StopAsyncIteration
+            self._decoded = iter(self._decoder.feed(data))
 
 
 def _decoder(route: Route, response: aiohttp.ClientResponse) -> ContentDecoder:

@@ -1,18 +1,21 @@
-"""The end of a process as it was: decides what becomes of open clients in a forked child.
+"""The end of a process as it was: what becomes of open clients at exit and in a forked child.
 
-One hook for all clients, set once; it does nothing in the parent. The end of a loop needs no hook: the tasks and
-the session of a client end with it.
+Two hooks for all clients, set once. At exit no loop runs any more, so that connections are only closed.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import weakref
 from typing import Protocol
 
 
 class Engine(Protocol):
-    """What the hook needs of a client's engine."""
+    """What the hooks need of a client's engine."""
+
+    def let_go(self) -> None:
+        """Close what is open at the end of the process."""
 
     def renew_after_fork(self) -> None:
         """Become as if newly constructed."""
@@ -31,5 +34,11 @@ def _renew_all() -> None:
         engine.renew_after_fork()
 
 
+def _let_go_all() -> None:
+    for engine in list(_engines):
+        engine.let_go()
+
+
+atexit.register(_let_go_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)

@@ -34,6 +34,7 @@ _IN_A_ROW = 32
 async def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
     """The task's life."""
     socket: Socket | None = None
+    loop = asyncio.get_running_loop()
     try:
         while True:
             engine = reference()
@@ -71,6 +72,8 @@ async def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
             else:
                 raise AssertionError(f"no socket to {move}")
     except Exception as error:
+        if loop.is_closed():
+            return
         logger.exception("the reader failed")
         engine = reference()
         if engine is not None:

@@ -1,7 +1,7 @@
 """Sessions of aiohttp: decides how connections are made, REST and WebSocket alike, and when they go.
 
-Called by the HTTP side and by the socket. A session is closed with its client; one whose client was dropped, or
-whose loop is shut down, closes by itself. The environment is read by `machine.proxies`, never by aiohttp.
+Called by the HTTP side and by the socket. A session is closed with its client, also one that was dropped, and with
+its loop. The environment is read by `machine.proxies`, never by aiohttp.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import os
 import socket
 import ssl
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from sogni.machine.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, t
 from sogni.protocol.exchange import shown_host
 from sogni.settings import Settings
 
+from .closing import close_sockets, quiet_when_dropped
 from .websocket import SogniSocket
 
 _LONGEST_HEADER = 64 * 1024
@@ -60,12 +62,15 @@ class Session:
             auto_decompress=False,  # see `ContentDecoder`
             trust_env=False,  # a .netrc would add credentials
             trace_configs=[tracing],
+            response_class=QuietResponse,
             ws_response_class=SogniSocket,
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
         self._loop = asyncio.get_running_loop()
-        self._keeper = _kept(self.library)
+        # Not a method of this object: it must go as soon as nobody refers to it.
+        self._end = partial(_end, os.getpid(), self._loop, self.library, self._sockets)
+        self._keeper = _kept(self._end)
         self._ending = asyncio.Lock()
 
     @classmethod
@@ -76,20 +81,20 @@ class Session:
         return session
 
     async def close(self) -> None:
-        """Close all connections and wait until they are; repeatable."""
-        # One after the other: an async generator cannot be closed twice at once.
+        """Close all connections in order and wait until they are; repeatable."""
+        # One after the other: both wait until it is done.
         async with self._ending:
-            await self._keeper.aclose()
+            await self.library.close()
+            # A transport closes its socket one round after it was told to.
+            await asyncio.sleep(0)
+        self.end()
 
-    def end_without_loop(self) -> None:
-        """Close the descriptors when the loop is closed and nothing can be awaited any more."""
-        connector = self.library.connector
-        self.library.detach()
-        if connector is not None:
-            # On a closed loop this only notes that it is closed: it waits for nothing.
-            with suppress(StopIteration):
-                next(connector.close().__await__())
-        self._close_sockets()
+    def end(self) -> None:
+        """Close all connections at once; repeatable, also when the loop is closed."""
+        self._end()
+        # By hand, because the loop would make a task of it, which may never run.
+        with suppress(StopIteration):
+            self._keeper.aclose().send(None)
 
     def abandon_after_fork(self) -> None:
         """Close the descriptors inherited from the parent, whose connections go on.
@@ -99,13 +104,10 @@ class Session:
         """
         self._loop.set_exception_handler(lambda *_: None)
         self.library.detach()
-        self._close_sockets()
-        _abandoned.append(self)
-
-    def _close_sockets(self) -> None:
         for open_one in list(self._sockets):
             with suppress(OSError):
                 open_one.close()
+        _abandoned.append(self)
 
 
 _abandoned: list[object] = []
@@ -123,18 +125,61 @@ def _remembering(sockets: weakref.WeakSet[socket.socket]) -> Callable[[Any], soc
     return new_socket
 
 
-async def _kept(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Close a session at the end of its client or its loop, whichever comes first.
+async def _kept(end: Callable[[], None]) -> AsyncGenerator[None, None]:
+    """Close a session at the end of its loop.
 
-    A loop closes the async generators that began in it when it is shut down, and one that nobody refers to any
-    more: the only notice of either that asyncio gives.
+    A loop closes the async generators that began in it when it is shut down: the only notice that asyncio gives.
     """
     try:
         yield
     finally:
-        await session.close()
-        # A transport closes its socket one round after it was told to.
-        await asyncio.sleep(0)
+        end()
+
+
+def _end(
+    pid: int, loop: asyncio.AbstractEventLoop, library: aiohttp.ClientSession, sockets: Iterable[socket.socket]
+) -> None:
+    if os.getpid() != pid:
+        return  # in a forked child: the loop's selector is shared with the parent
+    connector = library.connector
+    library.detach()
+    close_sockets(loop, sockets)
+    if connector is not None and not connector.closed:
+        for task in getattr(connector, "_resolve_host_tasks", ()):
+            quiet_when_dropped(task)
+        before = set() if loop.is_closed() else asyncio.all_tasks(loop)
+        with suppress(StopIteration):
+            next(connector.close().__await__())
+        # It waits for connections that are closed by now.
+        for task in set() if loop.is_closed() else asyncio.all_tasks(loop) - before:
+            quiet_when_dropped(task)
+            task.cancel()
+
+    for response in list(_responses):
+        connection = response._connection
+        if connection is not None and connection._connector is connector:
+            # Nothing is left to give back; it would complain if it were collected before its response.
+            with suppress(RuntimeError):
+                connection.close()
+
+
+class QuietResponse(aiohttp.ClientResponse):
+    """An answer that may be dropped: its connection is closed without a complaint."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _responses.add(self)
+
+    def __del__(self, *_: Any) -> None:
+        connection = self._connection
+        if connection is not None:
+            # RuntimeError: the loop is closed.
+            with suppress(RuntimeError):
+                connection.close()
+
+
+_responses: weakref.WeakSet[QuietResponse] = weakref.WeakSet()
+"""Those that somebody still holds."""
 
 
 async def _refuse_redirect(_: Any, __: Any, parameters: aiohttp.TraceRequestRedirectParams) -> NoReturn:

@@ -5,6 +5,8 @@ Made by the HTTP side; closed by its reader.
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -12,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from sogni.errors import ClientClosedError
 from sogni.live import Live
 from sogni.protocol.content_encoding import ContentDecoder
 from sogni.settings import TRANSFER_CHUNK
+
+from .closing import call_in_loop
 
 if TYPE_CHECKING:
     from .sessions import Session
@@ -37,11 +42,19 @@ class AsyncBinaryIO(Live):
         self._session = session
         self._failed = failed
         self._closed = False
+        self._loop = asyncio.get_running_loop()
+        # One that is dropped leaves its connection to nobody.
+        self._finalizer = weakref.finalize(self, call_in_loop, self._loop, session.end)
+        self._finalizer.atexit = False
 
     async def read(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, all that is left when negative; empty at the end."""
         if self._closed:
             raise ValueError("the stream is closed")
+        if asyncio.get_running_loop() is not self._loop:
+            if self._loop.is_closed():
+                raise ClientClosedError("this file belongs to an event loop that is closed; open the result again")
+            raise RuntimeError("this file belongs to another event loop, the one in which it was opened")
         try:
             return await self._received(-1 if size is None else size)
         except (aiohttp.ClientError, aiohttp.ServerTimeoutError, zlib.error) as error:
@@ -72,6 +85,10 @@ class AsyncBinaryIO(Live):
         """Close the connection; repeatable."""
         if not self._closed:
             self._closed = True
+            self._finalizer.detach()
+            if self._loop.is_closed():
+                self._session.end()
+                return
             self._response.close()
             await self._session.close()
 

@@ -49,7 +49,7 @@ def run(script: str, supernet: LocalSupernet) -> tuple[str, str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -123,3 +123,67 @@ def test_importing_loads_no_library_of_the_blocking_package() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+DROPPED = """
+    import gc, tempfile
+    async def callbacks(client):
+        client.on("connected", slow)
+        project = await image()
+        project.on("job_started", slow)
+        await project.wait(timeout=20)
+    async def slow(*_):
+        await asyncio.sleep(60)
+    async def connecting(client):
+        await client.connect()
+    async def creating(client):
+        await asyncio.gather(*(image() for _ in range(3)))
+    async def waiting(client):
+        await (await image()).wait(timeout=20)
+    async def chatting(client):
+        stream = await client.chat.completions.create(messages=[{"role": "user", "content": "a story"}], stream=True)
+        await anext(stream)
+    async def following(client):
+        run = await client.chat.runs.create(messages=[{"role": "user", "content": "Draw a picture of a red kite"}])
+        await anext(client.chat.runs.stream_events(run.run_id))
+    async def reading(client):
+        project = await image()
+        await project.wait(timeout=20)
+        await (await project.jobs[0].open()).read(1)
+    async def saving(client):
+        project = await image(number_of_media=3)
+        await project.wait(timeout=20)
+        with tempfile.TemporaryDirectory() as directory:
+            await project.save(directory)
+    async def cut_short(work):
+        try:
+            async with asyncio.timeout(0.05):
+                await work(client)
+        except TimeoutError:
+            pass
+    for work in (connecting, creating, waiting, callbacks, chatting, following, reading, saving):
+        for rounds, end, kept in (
+            (0, work, False), (2, work, True),
+            (2, lambda _: cut_short(work), False), (0, lambda _: cut_short(work), True),
+        ):
+            client = SogniClient()
+            async def main():
+                await end(client)
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+                if not kept:
+                    globals()["client"] = None
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(main())
+            loop.close()
+            if kept and rounds:
+                client = None
+            gc.collect()
+            print(work.__name__)
+"""
+
+
+def test_a_client_that_is_dropped_or_whose_loop_ends_leaves_nothing_behind(supernet: LocalSupernet) -> None:
+    printed, complaints = run(DROPPED, supernet)
+    assert complaints == ""
+    assert len(printed.split()) == 8 * 4
