@@ -6,10 +6,11 @@ Reading never blocks: values are replaced, not changed, by the thread that write
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from .listening import Listening
+from .listening import Listening, Remover
 from .models.converter import read, read_time, to_dict
 from .models.events import ErrorData, EtaRange
 from .models.provenance import Provenance
@@ -32,6 +33,14 @@ def note_listener(project: ProjectState) -> None:
         project.listening.append(True)
 
 
+def register(engine: Any, project: ProjectState, listen: Callable[[], Remover]) -> Remover:
+    """Register a listener, at one moment of the life of its project if a client follows it."""
+    if engine is None or engine.closed or engine.state.out is not project.out:
+        return listen()
+    remove: Remover = engine.changed(lambda *_: listen())
+    return remove
+
+
 class JobView(Listening):
     """One result of a project.
 
@@ -51,6 +60,10 @@ class JobView(Listening):
 
     def _heard(self) -> None:
         note_listener(self._state.project)
+
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        job, project = self._state, self._state.project
+        return register(self._engine, project, lambda: project.listen_to_job(job, event, function, once=once))
 
     @property
     def id(self) -> str:

@@ -34,6 +34,10 @@ class Listening(ABC):
         """The registry of one event, where an emitter has several."""
         return self._listeners()
 
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        """Register a listener."""
+        return self._listeners_of(event).add(event, function, once=once)
+
     def _heard(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
         """Note that somebody listens to something of this client."""
 
@@ -65,7 +69,7 @@ class Listening(ABC):
         check_event(event, self._events, type(self).__name__)
         if function is not None:
             self._heard()
-            return self._listeners_of(event).add(event, function, once=once)
+            return self._add(event, function, once=once)
 
         def decorate(decorated: F) -> F:
             self._register(event, decorated, once=once)

@@ -7,12 +7,13 @@ values are replaced, not changed, by the thread that writes them.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
 from .errors import ClientClosedError
-from .job_view import JobView, moment, note_listener
-from .listening import Listening
+from .job_view import JobView, moment, note_listener, register
+from .listening import Listening, Remover
 from .models.converter import read, read_time, to_dict
 from .models.events import ErrorData
 from .models.snapshots import ProjectSnapshot
@@ -55,6 +56,10 @@ class ProjectView(Listening):
 
     def _heard(self) -> None:
         note_listener(self._state)
+
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        project = self._state
+        return register(self._engine, project, lambda: project.listen(event, function, once=once))
 
     def _attached(self, engine: Any, state: ProjectState) -> None:
         """The project of this handle is tracked by a client from now on, maybe under a state it had already."""

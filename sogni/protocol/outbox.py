@@ -10,27 +10,31 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from .chores import Chore
-from .listeners import Listeners
+from .listeners import LateListener, Listeners
 
 
 class Delivery(NamedTuple):
     """One event for the listeners of one emitter."""
 
-    listeners: Listeners
+    listeners: Listeners | LateListener
     event: str
     value: Any
     coalesce: Any
     """A key, when a newer delivery with the same key makes this one pointless (progress); else None."""
+    number: int = 0
+    """Its place in the order of all deliveries of a client."""
 
 
 class Outbox:
     """Waiters to wake, events to deliver, work to begin; in the order it came up."""
 
-    __slots__ = ("begun", "deliveries", "epoch", "woken")
+    __slots__ = ("begun", "deliveries", "epoch", "told", "woken")
 
     def __init__(self) -> None:
         self.epoch = 0.0
         """Seconds since 1970 when the clock that changes are timed with stood at 0; the shells keep it up to date."""
+        self.told = 0
+        """The number of the last delivery."""
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
         self.begun: list[Chore] = []
@@ -39,9 +43,10 @@ class Outbox:
         """Wake whoever waits for something about `topic`."""
         self.woken.append(topic)
 
-    def tell(self, listeners: Listeners, event: str, value: Any = None, coalesce: Any = None) -> None:
+    def tell(self, listeners: Listeners | LateListener, event: str, value: Any = None, coalesce: Any = None) -> None:
         """Deliver an event to whoever listens when its turn comes."""
-        self.deliveries.append(Delivery(listeners, event, value, coalesce))
+        self.told += 1
+        self.deliveries.append(Delivery(listeners, event, value, coalesce, self.told))
 
     def begin(self, chore: Chore) -> None:
         """Have work done in the background."""

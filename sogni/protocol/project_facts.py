@@ -201,6 +201,31 @@ class ProjectFacts:
             self._feeds.append(feed)
         return feed
 
+    def listen(self, event: str, function: Any, *, once: bool) -> Any:
+        """Register a listener; while the project is unfinished it receives what happened before, too.
+
+        Of the events of the moment it receives those to come.
+        """
+        past = [it.value for it in self._history if it.name == event]
+        return self._listen(self.listeners, event, function, past, once)
+
+    def listen_to_job(self, job: JobState, event: str, function: Any, *, once: bool) -> Any:
+        """Register a listener of a job; while the project is unfinished it receives how the job ended, too."""
+        past: list[Any] = []
+        if event == "preview" and job.preview_url is not None:
+            past = [job.preview_url]
+        elif event == job.status:
+            past = [job.result_url if event == "completed" else job.error]
+        return self._listen(job.listeners, event, function, past, once)
+
+    def _listen(self, listeners: Listeners, event: str, function: Any, past: list[Any], once: bool) -> Any:
+        if self.settled or not past:
+            return listeners.add(event, function, once=once)
+        remove, late = listeners.add_late(event, function, once=once, since=self.out.told)
+        for value in past:
+            self.out.tell(late, event, value)
+        return remove
+
     def snapshot(self, params: Mapping[str, Any]) -> ProjectSnapshot:
         """The project at this moment; `params` in wire form, without media."""
         return ProjectSnapshot(

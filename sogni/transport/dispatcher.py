@@ -100,7 +100,7 @@ def _deliver_all(queue: SimpleQueue[Any], newest: _Newest, present: Present) -> 
     while (item := queue.get()) is not None:
         delivery = item if isinstance(item, Delivery) else newest.take(item)
         del item
-        for function in delivery.listeners.take(delivery.event):
+        for function in delivery.listeners.take(delivery.event, delivery.number):
             try:
                 if delivery.event in _NO_VALUE:
                     function()

@@ -94,7 +94,7 @@ class Dispatcher:
 async def _deliver_all(queue: _Queue, present: Present) -> None:
     """The task. It holds the queue only, so that a client nobody refers to can go."""
     while (delivery := queue.take()) is not None:
-        for function in delivery.listeners.take(delivery.event):
+        for function in delivery.listeners.take(delivery.event, delivery.number):
             arguments = () if delivery.event in _NO_VALUE else (present(delivery.value),)
             await _call(function, arguments, delivery.event)
             del arguments

@@ -18,7 +18,8 @@ def test_everything_is_kept_in_order() -> None:
     out.begin(SignResults("P"))
     out.begin(FetchAccount())
     assert out.woken == ["a", "b"]
-    assert [Delivery(listeners, "updated", {"x"}, None), Delivery(listeners, "progress", 5, "job")] == out.deliveries
+    expected = [Delivery(listeners, "updated", {"x"}, None, 1), Delivery(listeners, "progress", 5, "job", 2)]
+    assert expected == out.deliveries
     assert [SignResults("P"), FetchAccount()] == out.begun
 
 

@@ -981,3 +981,48 @@ def test_estimates_are_the_latest_of_all_however_often_they_change() -> None:
         for job_id in ("A", "B", "C"):
             project.job_eta({"imgID": job_id, "etaSeconds": 300 - seconds}, float(seconds // 100))
     assert project.eta_at == 2 + 1
+
+
+def test_a_late_listener_gets_what_happened_before_and_nothing_twice() -> None:
+    project = project_of(3)
+    project._listeners = None
+    project.job_begins({"imgID": "A"}, 1, started=True)
+    project.job_result({"imgID": "A", "resultUrl": "u"}, 1)
+    waiting = list(project.out.deliveries)
+    remove = project.listen("job_started", print, once=False)
+    project.listen("job_completed", print, once=True)
+    project.listen_to_job(project.jobs["A"], "completed", print, once=False)
+    late = project.out.deliveries[len(waiting) :]
+    assert [it.listeners.take(it.event, it.number) for it in waiting if it.event.startswith("job_")] == [[], []]
+    assert [(it.event, it.value) for it in late] == [
+        ("job_started", project.jobs["A"]), ("job_completed", project.jobs["A"]), ("completed", "u"),
+    ]  # fmt: skip
+    assert [it.listeners.take(it.event, it.number) for it in late] == [[print], [print], [print]]
+    remove()
+    assert [it.listeners.take(it.event, it.number) for it in late] == [[], [], [print]]
+    project.job_begins({"imgID": "B"}, 1, started=True)
+    assert not project.listeners.has("job_started")
+
+
+def test_a_late_listener_of_a_job_gets_its_preview_or_its_error() -> None:
+    project = project_of(3)
+    project.job_begins({"imgID": "A"}, 1, started=True)
+    job = project.jobs["A"]
+    project.listen_to_job(job, "preview", print, once=False)
+    project.previewed(job, "p", 1)
+    project.out.deliveries.clear()
+    project.listen_to_job(job, "preview", print, once=False)
+    project.job_failed({"imgID": "A", "error": 5}, 1)
+    project.out.deliveries[1:] = []
+    project.listen_to_job(job, "failed", print, once=False)
+    project.listen_to_job(job, "completed", print, once=False)
+    assert [(it.event, it.value) for it in project.out.deliveries] == [("preview", "p"), ("failed", job.error)]
+
+
+def test_after_the_end_a_listener_is_told_nothing_that_is_over() -> None:
+    project = project_of(1)
+    project.job_result({"imgID": "A", "resultUrl": "u"}, 1)
+    project.completed(1)
+    project.out.deliveries.clear()
+    project.listen("completed", print, once=False)
+    assert (project.settled, project.out.deliveries) == (True, [])

@@ -144,3 +144,50 @@ async def test_a_result_that_is_being_read_outlives_the_client(sdk: Sdk, superne
         stream = await sdk.call(project.jobs[0].open)
     assert await sdk.call(stream.read) == data
     await sdk.call(stream.close)
+
+
+LATE = ("job_started", "job_completed", "job_failed")
+
+
+async def test_a_late_listener_hears_everything_in_order_and_once(sdk: Sdk, supernet: LocalSupernet) -> None:
+    """Attached at any moment before the end, in a callback or outside of one."""
+    async with sdk.client(supernet) as client:
+        supernet.faults.http("/v1/image/downloadUrl", delay=0.3)
+        supernet.faults.fail_job(1)
+        project = await sdk.create(client, number_of_media=3)
+        heard: dict[str, list[Any]] = {"first": [], "in a callback": [], "last": [], "once": []}
+
+        def listen(who: str) -> None:
+            for event in LATE:
+                project.on(event, lambda job, event=event: heard[who].append((event, job.id)))
+
+        listen("first")
+        project.once("job_started", lambda _: listen("in a callback"))
+        await until(lambda: any(job.status == "failed" for job in project.jobs))
+        await until(lambda: any(event == "job_failed" for event, _ in heard["first"]))
+        listen("last")
+        project.once("job_started", lambda job: heard["once"].append(job.id))
+        removed = project.on("job_started", lambda job: heard["once"].append("removed"))
+        if not sdk.blocking:
+            removed()
+        await sdk.call(project.wait, timeout=SOON)
+        await sdk.call(client.close)
+        per_event = {who: [[it for it in got if it[0] == event] for event in LATE] for who, got in heard.items()}
+        assert [len(found) for found in per_event["first"]] == [3, 2, 1]
+        assert per_event["first"] == per_event["in a callback"] == per_event["last"]
+        assert [it for it in heard["once"] if it != "removed"] == [heard["first"][0][1]]
+
+
+async def test_a_late_listener_of_a_job_hears_how_it_ended(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet) as client:
+        supernet.faults.fail_job(0)
+        supernet.faults.http("/v1/image/downloadUrl", delay=0.3)
+        project = await sdk.create(client, number_of_media=2)
+        seen: list[Any] = []
+        project.on("job_failed", seen.append)
+        (failed,) = await until(lambda: list(seen))
+        heard: list[Any] = []
+        failed.on("failed", heard.append)
+        await sdk.call(project.wait, timeout=SOON)
+        await sdk.call(client.close)
+        assert heard == [failed.error]
