@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import pickle
 import string
 import sys
 import threading
@@ -14,7 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sogni.redaction import SecretFilter, escape_controls, install_filter, redact, without_query
+from sogni.redaction import (
+    Environment,
+    Secret,
+    SecretFilter,
+    SecretUrl,
+    escape_controls,
+    install_filter,
+    may_hold_secrets,
+    redact,
+    secret,
+    with_secrets_hidden,
+    without_query,
+)
 
 SECRET = "s3cr3t-Value_01"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3ODAwMDAwMDB9.c2lnbmF0dXJl"
@@ -249,3 +263,29 @@ def test_the_filter_is_installed_while_other_threads_import_what_makes_loggers(m
     finally:
         sys.setswitchinterval(interval)
         imports.join()
+
+
+def test_secrets_are_ordinary_strings_with_a_repr_that_hides_them() -> None:
+    key, url = Secret("key-0123"), SecretUrl("https://ada:pw@host/x?X-Amz-Signature=0f")
+    assert (key, json.dumps({"k": key}), f"{key}") == ("key-0123", '{"k": "key-0123"}', "key-0123")
+    assert (repr(key), repr([key]), repr(url)) == ("'***'", "['***']", "'https://***@host/x?***'")
+    assert (type(str(key)), type(key.strip()), secret(None), secret(7)) == (str, str, None, 7)
+    assert type(pickle.loads(pickle.dumps(key))) is Secret
+
+
+def test_an_environment_shows_no_variable() -> None:
+    environment = Environment({"SOGNI_API_KEY": "key-0123"})
+    assert (repr(environment), dict(environment)) == ("<1 environment variables>", {"SOGNI_API_KEY": "key-0123"})
+
+
+def test_a_decoded_answer_holds_its_secrets_hidden() -> None:
+    body = {"url": "https://host/x?sig=1", "urls": ["https://host/x?sig=1", 7], "plain": "https://host/x", "n": 1}
+    text = json.dumps({**body, "token": "eyJ" + "a" * 9 + "." + "b" * 9 + "." + "c" * 9})
+    assert may_hold_secrets(text.encode())
+    decoded = json.loads(text, object_hook=with_secrets_hidden)
+    assert {name: decoded[name] for name in body} == body
+    assert repr(decoded) == (
+        "{'url': 'https://host/x?***', 'urls': ['https://host/x?***', 7], 'plain': 'https://host/x', 'n': 1, "
+        "'token': '***'}"
+    )
+    assert not may_hold_secrets(b'{"n": 1, "plain": "https://host/x"}')
