@@ -21,8 +21,8 @@ class Delivery(NamedTuple):
     value: Any
     coalesce: Any
     """A key, when a newer delivery with the same key makes this one pointless (progress); else None."""
-    number: int = 0
-    """Its place in the order of all deliveries of a client."""
+    number: int = 1
+    """Its place in the order of all deliveries of a client, from 1."""
 
 
 class Outbox:
