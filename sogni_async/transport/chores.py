@@ -47,7 +47,7 @@ class Chores:
         if self._ended:
             flow.close()
             return
-        task = loop.create_task(Endable(self._run(flow, loop)), name="sogni-background")
+        task = loop.create_task(Endable(lambda: self._run(flow, loop)), name="sogni-background")
         quiet_when_dropped(task)
         for tasks in (self._tasks, self._urgent) if urgent else (self._tasks,):
             tasks.add(task)

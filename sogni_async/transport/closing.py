@@ -68,31 +68,39 @@ def quiet_when_dropped(task: asyncio.Task[Any]) -> None:
 
 
 class Endable(Coroutine[Any, Any, None]):
-    """A coroutine for a task of ours, which `end_task` can end under its task."""
+    """A coroutine for a task of ours, which `end_task` can end under its task.
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._coroutine = coroutine
+    It is made when the task begins, because Python complains about one that never began.
+    """
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._make = make
+        self._made: Coroutine[Any, Any, None] | None = None
         self._ended = False
+
+    def _coroutine(self) -> Coroutine[Any, Any, None]:
+        if self._ended:
+            raise StopIteration
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
     def send(self, value: Any) -> Any:
         """Go on; nothing is left to do once it was closed."""
-        if self._ended:
-            raise StopIteration
-        return self._coroutine.send(value)
+        return self._coroutine().send(value)
 
     def throw(self, *error: Any) -> Any:
         """Go on with an error; nothing is left to do once it was closed."""
-        if self._ended:
-            raise StopIteration
-        return self._coroutine.throw(*error)
+        return self._coroutine().throw(*error)
 
     def close(self) -> None:
         """End it. ValueError while it is running."""
-        self._coroutine.close()
+        if self._made is not None:
+            self._made.close()
         self._ended = True
 
     def __await__(self) -> Generator[Any, None, None]:
-        return (yield from self._coroutine.__await__())
+        return (yield from self._coroutine().__await__())
 
 
 def end_task(task: asyncio.Task[Any]) -> None:

@@ -11,11 +11,12 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sogni.protocol.outbox import Delivery
 
-from .closing import quiet_when_dropped
+from .closing import Endable, quiet_when_dropped
 
 logger = logging.getLogger("sogni")
 
@@ -73,7 +74,9 @@ class Dispatcher:
             return
         self._queue.put(delivery)
         if self._task is None or self._task.done():
-            self._task = loop.create_task(_deliver_all(self._queue, self._present), name="sogni-callbacks")
+            self._task = loop.create_task(
+                Endable(partial(_deliver_all, self._queue, self._present)), name="sogni-callbacks"
+            )
             quiet_when_dropped(self._task)
             _running.add(self._task)
             self._task.add_done_callback(_running.discard)

@@ -15,6 +15,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sogni.errors import ClientClosedError, SogniConnectionError
@@ -217,7 +218,9 @@ class Engine(Live):
             held.waker.set()
             return
         assert held.loop is not None
-        held.reader = held.loop.create_task(Endable(read_loop(weakref.ref(self), held.waker)), name="sogni-reader")
+        held.reader = held.loop.create_task(
+            Endable(partial(read_loop, weakref.ref(self), held.waker)), name="sogni-reader"
+        )
         quiet_when_dropped(held.reader)
 
     def _change(self, step: steps.Change) -> Any:
