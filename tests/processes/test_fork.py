@@ -188,3 +188,33 @@ def test_a_fork_right_after_connecting(tmp_path: Path, package: str) -> None:
         arguments = ("-W", "ignore::DeprecationWarning", "-c", code)
         printed, errors = run("", tmp_path, *arguments).communicate(timeout=60)
     assert (printed, errors) == ("True\n", "")
+
+
+CHAT = """
+    import os
+    from sogni import ClientClosedError, SogniClient
+    with SogniClient() as client:
+        stream = client.chat.completions.create(messages=[{"role": "user", "content": "Tell me a story"}], stream=True)
+        if os.fork() == 0:
+            try:
+                for _ in stream:
+                    pass
+            except ClientClosedError:
+                print("refused", flush=True)
+            os._exit(0)
+        os.wait()
+        print(bool(stream.result(timeout=30).content))
+"""
+
+
+def test_an_answer_that_the_parent_streams_is_not_waited_for_in_the_child(tmp_path: Path) -> None:
+    with LocalSupernet(step_time=0.02) as supernet:
+        environment = {
+            "SOGNI_API_KEY": supernet.api_key,
+            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+        }
+        code = "import os\nos.environ.update(" + repr(environment) + ")\n" + dedent(CHAT)
+        arguments = ("-W", "ignore::DeprecationWarning", "-c", code)
+        printed, errors = run("", tmp_path, *arguments).communicate(timeout=60)
+    assert (printed, errors) == ("refused\nTrue\n", "")
