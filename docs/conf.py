@@ -20,7 +20,7 @@ project_copyright = author
 release = _metadata["metadata"]["version"]
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["deflist"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
