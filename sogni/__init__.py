@@ -9,27 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .public import shared_home
+from sogni.exports import shared_home
 
 if TYPE_CHECKING:
-    from .api.account import Account, CurrentAccount
-    from .api.chat import Chat, Completions
-    from .api.chat_tools import ChatTools
-    from .api.conversation import Conversation
-    from .api.event_streams import EventStream
-    from .api.job import EnhancedImage, Job
-    from .api.low_level import ApiClient
-    from .api.many import as_completed, wait
-    from .api.project import Project
-    from .api.projects import Projects
-    from .api.replay import Replay
-    from .api.run_recorder import RunRecorder
-    from .api.runs import ChatRuns
-    from .api.streams import ChatStream
-    from .api.templates import Templates
-    from .api.workflows import Workflows
-    from .client import SogniClient
-    from .errors import (
+    from sogni.api.account import Account, CurrentAccount
+    from sogni.api.api_client import ApiClient
+    from sogni.api.chat import Chat, ChatTools, Completions
+    from sogni.api.conversation import Conversation
+    from sogni.api.project import EnhancedImage, Job, Project
+    from sogni.api.projects import Projects, as_completed, wait
+    from sogni.api.replay import Replay, RunRecorder
+    from sogni.api.runs import ChatRuns
+    from sogni.api.streams import ChatStream, EventStream
+    from sogni.api.workflows import Templates, Workflows
+    from sogni.client import SogniClient
+    from sogni.core.replay import redact_run_record
+    from sogni.core.tools.arguments import validate_tool_arguments
+    from sogni.core.tools.hosted import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
+    from sogni.core.workflows.event_readers import parse_creative_workflow_sse_chunk
+    from sogni.errors import (
         ApiError,
         AuthenticationError,
         ChatError,
@@ -56,12 +54,29 @@ if TYPE_CHECKING:
         ValidationError,
         is_retryable_chat_error,
     )
-    from .machine.token_store import TokenStore
-    from .machine.vision import image_part
-    from .models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
-    from .models.answers import ThinkingFilter, without_thinking
-    from .models.audio_params import AudioProjectParams
-    from .models.catalogue import (
+    from sogni.local.chat_files import image_part
+    from sogni.local.token_store import TokenStore
+    from sogni.models.account import (
+        AccountInfo,
+        Balances,
+        FairUse,
+        LeaderboardEntry,
+        Reward,
+        Session,
+        Subscription,
+        SubscriptionPage,
+        SubscriptionPlan,
+        TokenBalance,
+        TokenPair,
+        Transaction,
+        TransactionHistory,
+        TransactionQuery,
+        UsernameValidation,
+        Wallet,
+        WalletBalance,
+    )
+    from sogni.models.answers import ThinkingFilter, without_thinking
+    from sogni.models.catalogue import (
         AvailableModel,
         Choice,
         ModelOptions,
@@ -71,55 +86,60 @@ if TYPE_CHECKING:
         VideoAssetConfig,
         VideoAssets,
     )
-    from .models.chat import (
+    from sogni.models.chat import (
         ChatCompletionChunk,
         ChatCompletionResult,
         ChatCost,
         ChatFailure,
         ChatJobState,
         ChatMessage,
+        ConversationRecord,
+        HostedChatChoice,
+        HostedChatCompletionResult,
+        HostedToolExecution,
+        HostedToolOutcome,
+        HostedWorkflow,
         ImageAddress,
         ImagePart,
         LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
+        MediaContext,
         TextPart,
         TokenUsage,
     )
-    from .models.common_params import WorldGenerationReceipt
-    from .models.conversations import ConversationRecord
-    from .models.converter import from_dict, to_dict
-    from .models.estimates import CostEstimation
-    from .models.events import (
-        Connected,
-        Disconnected,
+    from sogni.models.connection import Connected, Disconnected, HealthCheck, HealthReport, Reconnecting, ToastMessage
+    from sogni.models.converter import from_dict, to_dict
+    from sogni.models.params import (
+        AudioProjectParams,
+        ControlNetParams,
+        ImageProjectParams,
+        Sam3Box,
+        Sam3Point,
+        Sam3Prompt,
+        VideoControlNetParams,
+        VideoKeyframe,
+        VideoProjectParams,
+        WorldGenerationReceipt,
+    )
+    from sogni.models.projects import (
+        CostEstimation,
         ErrorData,
         EtaRange,
         Event,
         JobEvent,
+        JobRecord,
+        MaskSelection,
         ProjectEvent,
-        Reconnecting,
-        ToastMessage,
+        ProjectRecord,
+        Provenance,
     )
-    from .models.health import HealthCheck, HealthReport
-    from .models.hosted_chat import (
-        HostedChatChoice,
-        HostedChatCompletionResult,
-        HostedToolExecution,
-        HostedToolOutcome,
-        HostedWorkflow,
-    )
-    from .models.params import ControlNetParams, ImageProjectParams
-    from .models.provenance import MaskSelection, Provenance
-    from .models.records import JobRecord, ProjectRecord
-    from .models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
-    from .models.rewards import Reward
-    from .models.runs import (
+    from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
+    from sogni.models.runs import (
         ChatRunEvent,
         ChatRunRecord,
         CostApprovalPreview,
-        MediaContext,
         RunFinalResponse,
         RunRequest,
         RunRuntimeConfig,
@@ -130,20 +150,7 @@ if TYPE_CHECKING:
         RunWaitingDetails,
         ToolCost,
     )
-    from .models.segmentation import Sam3Box, Sam3Point, Sam3Prompt
-    from .models.session import Session, TokenPair, Wallet
-    from .models.stats import LeaderboardEntry
-    from .models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
-    from .models.templates import (
-        AmountRange,
-        TemplateAuthor,
-        TemplateInput,
-        TemplateMultiple,
-        TemplateOption,
-        TemplatePage,
-        WorkflowTemplate,
-    )
-    from .models.tools import (
+    from sogni.models.tools import (
         ToolArguments,
         ToolCall,
         ToolCallFunction,
@@ -151,49 +158,53 @@ if TYPE_CHECKING:
         ToolExecutionResult,
         ToolRound,
     )
-    from .models.transactions import Transaction, TransactionHistory, TransactionQuery
-    from .models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from .models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
-    from .models.workflows import (
+    from sogni.models.workflows import (
+        AmountRange,
         MediaReference,
+        PlanFinding,
+        TemplateAuthor,
+        TemplateInput,
+        TemplateMultiple,
+        TemplateOption,
+        TemplatePage,
         WorkflowArtifact,
+        WorkflowDependency,
         WorkflowError,
         WorkflowEvent,
+        WorkflowInput,
         WorkflowRecord,
         WorkflowReseed,
         WorkflowResumption,
         WorkflowSseEvent,
+        WorkflowStep,
         WorkflowStepRecord,
+        WorkflowTemplate,
     )
-    from .protocol.event_readers import parse_creative_workflow_sse_chunk
-    from .protocol.run_redaction import redact_run_record
-    from .protocol.tool_arguments import validate_tool_arguments
-    from .protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
-    from .settings import VERSION as __version__  # noqa: N811
-    from .settings import Attribution, RetryPolicy, Timeouts
+    from sogni.settings import VERSION as __version__
+    from sogni.settings import Attribution, RetryPolicy, Timeouts
 
 _HOMES = {
     "Account": "api.account",
-    "ApiClient": "api.low_level",
+    "ApiClient": "api.api_client",
     "Chat": "api.chat",
     "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
-    "ChatTools": "api.chat_tools",
+    "ChatTools": "api.chat",
     "Completions": "api.chat",
     "Conversation": "api.conversation",
     "CurrentAccount": "api.account",
-    "EnhancedImage": "api.job",
-    "EventStream": "api.event_streams",
-    "Job": "api.job",
+    "EnhancedImage": "api.project",
+    "EventStream": "api.streams",
+    "Job": "api.project",
     "Project": "api.project",
     "Projects": "api.projects",
     "Replay": "api.replay",
-    "RunRecorder": "api.run_recorder",
+    "RunRecorder": "api.replay",
     "SogniClient": "client",
-    "Templates": "api.templates",
+    "Templates": "api.workflows",
     "Workflows": "api.workflows",
-    "as_completed": "api.many",
-    "wait": "api.many",
+    "as_completed": "api.projects",
+    "wait": "api.projects",
 }
 
 __all__ = [

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from .api.many import wait
-from .errors import (
+from sogni.api.projects import wait
+from sogni.core.flow import Flow
+from sogni.core.projects.batch_requests import BatchRequest, LineFinding, refuse_lines
+from sogni.core.projects.create import Budget, check_media, create_project
+from sogni.core.projects.file_names import DEFAULT
+from sogni.errors import (
     InsufficientBalanceError,
     NotFoundError,
     ProjectError,
@@ -22,18 +26,13 @@ from .errors import (
     SogniTimeoutError,
     ValidationError,
 )
-from .flows.create import check_media, create_project
-from .flows.mapping import Budget
-from .flows.steps import Flow
-from .machine.batch_journal import BatchJournal
-from .protocol.batch_requests import BatchRequest, LineFinding, refuse_lines
-from .protocol.file_names import DEFAULT
-from .transport.waiting import Deadline
+from sogni.local.batch_journal import BatchJournal
+from sogni.transport.waiting import Deadline
 
 if TYPE_CHECKING:
-    from .api.project import Project
-    from .client import SogniClient
-    from .protocol.project_state import ProjectState
+    from sogni.api.project import Project
+    from sogni.client import SogniClient
+    from sogni.core.projects.project import ProjectState
 
 _OF_ONE_REQUEST = (ValidationError, NotFoundError)
 """What is wrong with a single request; the others may still be carried out."""

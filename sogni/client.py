@@ -9,29 +9,30 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .api.account import Account, CurrentAccount
-from .api.low_level import ApiClient
-from .api.project import Project
-from .api.projects import Projects
-from .api.stats import Stats
-from .flows import account, health, sending, signing_in
-from .listening import Listening
-from .live import Live
-from .models.health import HealthReport
-from .protocol.attribution import check_attribution
-from .protocol.client_state import CLIENT_EVENTS
-from .protocol.job_state import JobState
-from .protocol.listeners import Listeners
-from .protocol.project_state import ProjectState
-from .redaction import Environment, redact, secret, secret_url
-from .settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
-from .transport.engine import Engine
+from sogni.api.account import Account, CurrentAccount, Stats
+from sogni.api.api_client import ApiClient
+from sogni.api.project import Project
+from sogni.api.projects import Projects
+from sogni.base import Listening
+from sogni.core.account import flows as account
+from sogni.core.account import flows as health
+from sogni.core.account import sign_in as signing_in
+from sogni.core.attribution import check_attribution
+from sogni.core.client_state import CLIENT_EVENTS
+from sogni.core.connection import flows as sending
+from sogni.core.outbox import Listeners
+from sogni.core.projects.job import JobState
+from sogni.core.projects.project import ProjectState
+from sogni.live import Live
+from sogni.models.connection import HealthReport
+from sogni.redaction import Environment, redact, secret, secret_url
+from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+from sogni.transport.engine import Engine
 
 if TYPE_CHECKING:
-    # What scripts that only make media never use is loaded when it is asked for.
-    from .api.chat import Chat
-    from .api.replay import Replay
-    from .api.workflows import Workflows
+    from sogni.api.chat import Chat
+    from sogni.api.replay import Replay
+    from sogni.api.workflows import Workflows
 
 
 class SogniClient(Live, Listening):
@@ -115,7 +116,7 @@ class SogniClient(Live, Listening):
         Needs no account and no network, but the extra `sogni[emulator]`. Options are those of
         `sogni.emulator.LocalSupernet`.
         """
-        from .emulator import LocalSupernet
+        from sogni.emulator import LocalSupernet
 
         supernet = LocalSupernet(**emulator_options)
         supernet.start()
@@ -224,7 +225,7 @@ class SogniClient(Live, Listening):
     @cached_property
     def chat(self) -> Chat:
         """Language models."""
-        from .api.chat import Chat
+        from sogni.api.chat import Chat
 
         return Chat(self._engine)
 
@@ -236,14 +237,14 @@ class SogniClient(Live, Listening):
     @cached_property
     def workflows(self) -> Workflows:
         """Durable workflows and their templates."""
-        from .api.workflows import Workflows
+        from sogni.api.workflows import Workflows
 
         return Workflows(self._engine)
 
     @cached_property
     def replay(self) -> Replay:
         """Replay records."""
-        from .api.replay import Replay
+        from sogni.api.replay import Replay
 
         return Replay(self._engine)
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
-from .redaction import escape_controls
+from sogni.redaction import escape_controls
 
 _BAR = 30
 _BESIDE_BAR = 18

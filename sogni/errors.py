@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .redaction import redact, without_query
+from sogni.redaction import redact, without_query
 
 __all__ = [
     "ApiError",

@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
-from .errors import ValidationError
-from .redaction import Secret, redact, secret, secret_url
+from sogni.errors import ValidationError
+from sogni.redaction import Secret, redact, secret, secret_url
 
 VERSION = "0.1.0"
 PROTOCOL_VERSION = "3.0.0"
@@ -339,3 +339,14 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         retry=_retry(given.get("retry")),
         max_connections=_connections(given.get("max_connections", MAX_CONNECTIONS)),
     )
+
+
+def check_network(network: str) -> None:
+    """ValidationError for a network there is not."""
+    if network not in NETWORKS:
+        raise ValidationError(
+            f"network must be one of {', '.join(map(repr, NETWORKS))}, not {network!r}",
+            field="network",
+            value=network,
+            allowed=NETWORKS,
+        )

@@ -9,9 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sogni.public import shared_home
+from sogni.exports import shared_home
 
 if TYPE_CHECKING:
+    from sogni.core.replay import redact_run_record
+    from sogni.core.tools.arguments import validate_tool_arguments
+    from sogni.core.tools.hosted import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
+    from sogni.core.workflows.event_readers import parse_creative_workflow_sse_chunk
     from sogni.errors import (
         ApiError,
         AuthenticationError,
@@ -39,11 +43,28 @@ if TYPE_CHECKING:
         ValidationError,
         is_retryable_chat_error,
     )
-    from sogni.machine.token_store import TokenStore
-    from sogni.machine.vision import image_part
-    from sogni.models.account import AccountInfo, Balances, TokenBalance, UsernameValidation, WalletBalance
+    from sogni.local.chat_files import image_part
+    from sogni.local.token_store import TokenStore
+    from sogni.models.account import (
+        AccountInfo,
+        Balances,
+        FairUse,
+        LeaderboardEntry,
+        Reward,
+        Session,
+        Subscription,
+        SubscriptionPage,
+        SubscriptionPlan,
+        TokenBalance,
+        TokenPair,
+        Transaction,
+        TransactionHistory,
+        TransactionQuery,
+        UsernameValidation,
+        Wallet,
+        WalletBalance,
+    )
     from sogni.models.answers import ThinkingFilter, without_thinking
-    from sogni.models.audio_params import AudioProjectParams
     from sogni.models.catalogue import (
         AvailableModel,
         Choice,
@@ -61,48 +82,53 @@ if TYPE_CHECKING:
         ChatFailure,
         ChatJobState,
         ChatMessage,
+        ConversationRecord,
+        HostedChatChoice,
+        HostedChatCompletionResult,
+        HostedToolExecution,
+        HostedToolOutcome,
+        HostedWorkflow,
         ImageAddress,
         ImagePart,
         LLMCostEstimation,
         LLMModelInfo,
         LLMPreset,
         LLMRange,
+        MediaContext,
         TextPart,
         TokenUsage,
     )
-    from sogni.models.common_params import WorldGenerationReceipt
-    from sogni.models.conversations import ConversationRecord
+    from sogni.models.connection import Connected, Disconnected, HealthCheck, HealthReport, Reconnecting, ToastMessage
     from sogni.models.converter import from_dict, to_dict
-    from sogni.models.estimates import CostEstimation
-    from sogni.models.events import (
-        Connected,
-        Disconnected,
+    from sogni.models.params import (
+        AudioProjectParams,
+        ControlNetParams,
+        ImageProjectParams,
+        Sam3Box,
+        Sam3Point,
+        Sam3Prompt,
+        VideoControlNetParams,
+        VideoKeyframe,
+        VideoProjectParams,
+        WorldGenerationReceipt,
+    )
+    from sogni.models.projects import (
+        CostEstimation,
         ErrorData,
         EtaRange,
         Event,
         JobEvent,
+        JobRecord,
+        MaskSelection,
         ProjectEvent,
-        Reconnecting,
-        ToastMessage,
+        ProjectRecord,
+        Provenance,
     )
-    from sogni.models.health import HealthCheck, HealthReport
-    from sogni.models.hosted_chat import (
-        HostedChatChoice,
-        HostedChatCompletionResult,
-        HostedToolExecution,
-        HostedToolOutcome,
-        HostedWorkflow,
-    )
-    from sogni.models.params import ControlNetParams, ImageProjectParams
-    from sogni.models.provenance import MaskSelection, Provenance
-    from sogni.models.records import JobRecord, ProjectRecord
-    from sogni.models.replays import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
-    from sogni.models.rewards import Reward
+    from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from sogni.models.runs import (
         ChatRunEvent,
         ChatRunRecord,
         CostApprovalPreview,
-        MediaContext,
         RunFinalResponse,
         RunRequest,
         RunRuntimeConfig,
@@ -113,19 +139,6 @@ if TYPE_CHECKING:
         RunWaitingDetails,
         ToolCost,
     )
-    from sogni.models.segmentation import Sam3Box, Sam3Point, Sam3Prompt
-    from sogni.models.session import Session, TokenPair, Wallet
-    from sogni.models.stats import LeaderboardEntry
-    from sogni.models.subscriptions import FairUse, Subscription, SubscriptionPage, SubscriptionPlan
-    from sogni.models.templates import (
-        AmountRange,
-        TemplateAuthor,
-        TemplateInput,
-        TemplateMultiple,
-        TemplateOption,
-        TemplatePage,
-        WorkflowTemplate,
-    )
     from sogni.models.tools import (
         ToolArguments,
         ToolCall,
@@ -134,67 +147,64 @@ if TYPE_CHECKING:
         ToolExecutionResult,
         ToolRound,
     )
-    from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
-    from sogni.models.video_params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
-    from sogni.models.workflow_plans import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
     from sogni.models.workflows import (
+        AmountRange,
         MediaReference,
+        PlanFinding,
+        TemplateAuthor,
+        TemplateInput,
+        TemplateMultiple,
+        TemplateOption,
+        TemplatePage,
         WorkflowArtifact,
+        WorkflowDependency,
         WorkflowError,
         WorkflowEvent,
+        WorkflowInput,
         WorkflowRecord,
         WorkflowReseed,
         WorkflowResumption,
         WorkflowSseEvent,
+        WorkflowStep,
         WorkflowStepRecord,
+        WorkflowTemplate,
     )
-    from sogni.protocol.event_readers import parse_creative_workflow_sse_chunk
-    from sogni.protocol.run_redaction import redact_run_record
-    from sogni.protocol.tool_arguments import validate_tool_arguments
-    from sogni.protocol.tool_set import SogniTools, build_sogni_tools, is_sogni_tool_call, parse_tool_call_arguments
-    from sogni.settings import VERSION as __version__  # noqa: N811
+    from sogni.settings import VERSION as __version__
     from sogni.settings import Attribution, RetryPolicy, Timeouts
-
-    from .api.account import Account, CurrentAccount
-    from .api.chat import Chat, Completions
-    from .api.chat_tools import ChatTools
-    from .api.conversation import Conversation
-    from .api.event_streams import EventStream
-    from .api.job import EnhancedImage, Job
-    from .api.low_level import ApiClient
-    from .api.many import as_completed, wait
-    from .api.project import Project
-    from .api.projects import Projects
-    from .api.replay import Replay
-    from .api.run_recorder import RunRecorder
-    from .api.runs import ChatRuns
-    from .api.streams import ChatStream
-    from .api.templates import Templates
-    from .api.workflows import Workflows
-    from .client import SogniClient
+    from sogni_async.api.account import Account, CurrentAccount
+    from sogni_async.api.api_client import ApiClient
+    from sogni_async.api.chat import Chat, ChatTools, Completions
+    from sogni_async.api.conversation import Conversation
+    from sogni_async.api.project import EnhancedImage, Job, Project
+    from sogni_async.api.projects import Projects, as_completed, wait
+    from sogni_async.api.replay import Replay, RunRecorder
+    from sogni_async.api.runs import ChatRuns
+    from sogni_async.api.streams import ChatStream, EventStream
+    from sogni_async.api.workflows import Templates, Workflows
+    from sogni_async.client import SogniClient
 
 _HOMES = {
     "Account": "api.account",
-    "ApiClient": "api.low_level",
+    "ApiClient": "api.api_client",
     "Chat": "api.chat",
     "ChatRuns": "api.runs",
     "ChatStream": "api.streams",
-    "ChatTools": "api.chat_tools",
+    "ChatTools": "api.chat",
     "Completions": "api.chat",
     "Conversation": "api.conversation",
     "CurrentAccount": "api.account",
-    "EnhancedImage": "api.job",
-    "EventStream": "api.event_streams",
-    "Job": "api.job",
+    "EnhancedImage": "api.project",
+    "EventStream": "api.streams",
+    "Job": "api.project",
     "Project": "api.project",
     "Projects": "api.projects",
     "Replay": "api.replay",
-    "RunRecorder": "api.run_recorder",
+    "RunRecorder": "api.replay",
     "SogniClient": "client",
-    "Templates": "api.templates",
+    "Templates": "api.workflows",
     "Workflows": "api.workflows",
-    "as_completed": "api.many",
-    "wait": "api.many",
+    "as_completed": "api.projects",
+    "wait": "api.projects",
 }
 
 __all__ = [

@@ -10,30 +10,30 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sogni.flows import account, health, sending, signing_in
-from sogni.listening import Listening
+from sogni.base import Listening
+from sogni.core.account import flows as account
+from sogni.core.account import flows as health
+from sogni.core.account import sign_in as signing_in
+from sogni.core.attribution import check_attribution
+from sogni.core.client_state import CLIENT_EVENTS
+from sogni.core.connection import flows as sending
+from sogni.core.outbox import Listeners
+from sogni.core.projects.job import JobState
+from sogni.core.projects.project import ProjectState
 from sogni.live import Live
-from sogni.models.health import HealthReport
-from sogni.protocol.attribution import check_attribution
-from sogni.protocol.client_state import CLIENT_EVENTS
-from sogni.protocol.job_state import JobState
-from sogni.protocol.listeners import Listeners
-from sogni.protocol.project_state import ProjectState
+from sogni.models.connection import HealthReport
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
-
-from .api.account import Account, CurrentAccount
-from .api.low_level import ApiClient
-from .api.project import Project
-from .api.projects import Projects
-from .api.stats import Stats
-from .transport.engine import Engine
+from sogni_async.api.account import Account, CurrentAccount, Stats
+from sogni_async.api.api_client import ApiClient
+from sogni_async.api.project import Project
+from sogni_async.api.projects import Projects
+from sogni_async.transport.engine import Engine
 
 if TYPE_CHECKING:
-    # What scripts that only make media never use is loaded when it is asked for.
-    from .api.chat import Chat
-    from .api.replay import Replay
-    from .api.workflows import Workflows
+    from sogni_async.api.chat import Chat
+    from sogni_async.api.replay import Replay
+    from sogni_async.api.workflows import Workflows
 
 
 class SogniClient(Live, Listening):
@@ -226,7 +226,7 @@ class SogniClient(Live, Listening):
     @cached_property
     def chat(self) -> Chat:
         """Language models."""
-        from .api.chat import Chat
+        from sogni_async.api.chat import Chat
 
         return Chat(self._engine)
 
@@ -238,14 +238,14 @@ class SogniClient(Live, Listening):
     @cached_property
     def workflows(self) -> Workflows:
         """Durable workflows and their templates."""
-        from .api.workflows import Workflows
+        from sogni_async.api.workflows import Workflows
 
         return Workflows(self._engine)
 
     @cached_property
     def replay(self) -> Replay:
         """Replay records."""
-        from .api.replay import Replay
+        from sogni_async.api.replay import Replay
 
         return Replay(self._engine)
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from sogni.base import ProjectView
+from sogni.core.outbox import Listeners, Outbox
+from sogni.core.projects.project import ProjectState
 from sogni.display import (
     in_notebook,
     job_html,
@@ -18,12 +21,8 @@ from sogni.display import (
     stream_html,
     watching,
 )
-from sogni.models.events import ErrorData
 from sogni.models.params import ImageProjectParams
-from sogni.protocol.listeners import Listeners
-from sogni.protocol.outbox import Outbox
-from sogni.protocol.project_state import ProjectState
-from sogni.views import ProjectView
+from sogni.models.projects import ErrorData
 
 EVIL = '"><script>alert(1)</script>'
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from sogni import errors
+import sogni.errors as errors
+from sogni.core.failures import (
+    api_error,
+    chat_api_error,
+    chat_error,
+    project_error,
+    unsent_chat_error,
+    with_resources_named,
+)
 from sogni.errors import (
     ApiError,
     AuthenticationError,
@@ -34,14 +42,6 @@ from sogni.errors import (
     ToolLimitError,
     ValidationError,
     is_retryable_chat_error,
-)
-from sogni.protocol.failures import (
-    api_error,
-    chat_api_error,
-    chat_error,
-    project_error,
-    unsent_chat_error,
-    with_resources_named,
 )
 
 SECRET = "sk-live-0123456789"

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import sogni
-from sogni import public
+import sogni.exports as public
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = sorted(name for names in public._HOMES.values() for name in names)
@@ -101,7 +101,7 @@ def test_importing_loads_no_library() -> None:
         "http.client",
     }
     assert set() == modules & libraries
-    assert {"sogni", "sogni.public"} == {name for name in modules if name.partition(".")[0] == "sogni"}
+    assert {"sogni", "sogni.exports"} == {name for name in modules if name.partition(".")[0] == "sogni"}
 
 
 def test_constructing_a_client_opens_nothing_and_starts_no_thread() -> None:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-from ..flows import conversation as asking
-from ..flows.steps import compute
-from ..machine.conversation_files import image_parts, read_conversation, write_conversation
-from ..models.chat import ChatCompletionResult, ChatMessage
-from ..models.chat_options import CompletionFields
-from ..models.converter import to_dict
-from ..protocol.conversation import History, question_of
-from .streams import ChatStream
+from sogni.api.streams import ChatStream
+from sogni.core.chat import conversation as asking
+from sogni.core.chat.conversation import History, question_of
+from sogni.core.flow import compute
+from sogni.local.chat_files import image_parts, read_conversation, write_conversation
+from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
+from sogni.models.converter import to_dict
 
 
 class Conversation:

@@ -19,7 +19,7 @@ def main() -> None:
     try:
         for needed in _NEEDED:
             import_module(needed)
-        from .program import run
+        from sogni.cli.program import run
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:
             raise

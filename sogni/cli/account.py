@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..models.converter import to_dict
-from .access import Access, accessing
-from .commands import Command
-from .output import print_json, print_table
+from sogni.cli.connection_options import Access, accessing
+from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command, say
+from sogni.cli.output import print_json, print_table, write
+from sogni.errors import AuthenticationError
+from sogni.models.connection import HealthReport
+from sogni.models.converter import to_dict
 
 if TYPE_CHECKING:
-    from ..client import SogniClient
+    from sogni.client import SogniClient
 
 Row = tuple[str, ...]
 Shown = tuple[Any, Row, list[Row]]
@@ -102,3 +104,32 @@ _SHOWN = {
     "rewards": _rewards,
     "subscription": _subscription,
 }
+
+
+# `sogni check`: whether everything that a project needs works.
+
+
+@click.command(cls=Command)
+@click.option("--timeout", type=float, metavar="SECONDS", help="Give every step at most this long.")
+@accessing
+def check(access: Access, timeout: float | None) -> int:
+    """Prove key, connection and balance without spending anything.
+
+    Exit code 3 when the key is refused, 1 when anything else does not work.
+    """
+    with access.client(timeout) as client:
+        report = client.check(timeout)
+    if access.as_json:
+        print_json(report)
+    else:
+        write(str(report))
+    if report.ok:
+        return DONE
+    failed = ", ".join(check.name for check in report.checks if not check.ok)
+    say(f"does not work: {failed}")
+    return AUTHENTICATION if refused(report) else FAILED
+
+
+def refused(report: HealthReport) -> bool:
+    """Whether the service refused the key; a service that cannot be reached has not."""
+    return any(check.error == AuthenticationError.__name__ for check in report.checks)

@@ -1,32 +1,68 @@
-"""`sogni batch`: many projects from the lines of a file, over several runs if need be."""
+"""What a person sees while a batch runs: decides what is drawn of the whole and of the projects under way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import SogniError, SogniTimeoutError
-from ..machine.batch_journal import BatchJournal
-from ..protocol.batch_formats import refuse_other_formats
-from ..protocol.batch_requests import batch_requests
-from ..protocol.file_names import tells_projects_apart
-from .access import Access, accessing
-from .batch_progress import BatchDisplay
-from .commands import Command
-from .ending import DONE, FAILED, Interrupted, say, words_of
-from .image_options import imaging
-from .input_files import read_input, text_of
-from .output import print_json, print_paths
-from .progress import drawn, undrawn
-from .target import Target, saving
+from sogni.cli.connection_options import Access, accessing
+from sogni.cli.exit_codes import DONE, FAILED, Command, Interrupted, say, words_of
+from sogni.cli.image import imaging
+from sogni.cli.input_files import read_input, text_of
+from sogni.cli.output import Target, print_json, print_paths, saving
+from sogni.cli.progress import LABEL, MOST_JOBS, cells, drawn, time_left, undrawn
+from sogni.core.projects.batch_requests import batch_requests, refuse_other_formats
+from sogni.core.projects.file_names import tells_projects_apart
+from sogni.errors import SogniError, SogniTimeoutError
+from sogni.local.batch_journal import BatchJournal
 
 if TYPE_CHECKING:
-    from ..batch import Batch, BatchItem
-    from ..client import SogniClient
+    from rich.console import Console
+    from rich.table import Table
+
+    from sogni.batch import Batch, BatchItem
+    from sogni.client import SogniClient
+
+
+class BatchDisplay:
+    """The items there are, and the projects that run."""
+
+    def __init__(self, work: Batch, items: Sequence[BatchItem]) -> None:
+        self._work = work
+        self._items = items
+
+    def table(self, console: Console) -> Table:
+        """The work as it is now, in the width of the terminal."""
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 1))
+        label = max(LABEL, console.width // 3)
+        table.add_column(width=min(label, console.width // 2), no_wrap=True)
+        table.add_column()
+        table.add_column(width=4, justify="right", no_wrap=True)
+        table.add_column(width=5, justify="right", no_wrap=True)
+        bar_width = max(4, min(40, console.width - min(label, console.width // 2) - 14))
+        for row in self._rows(console.height):
+            table.add_row(*cells(row, bar_width)[:4])
+        return table
+
+    def _rows(self, height: int) -> list[tuple[str, int, str, str]]:
+        now = time.time()
+        done, total = len(self._items), self._work.total
+        rows = [(f"{done} of {total}", 100 * done // max(1, total), "", "")]
+        running: list[tuple[Any, Any]] = list(self._work.running.items())
+        for project, request in running[: min(MOST_JOBS, max(1, height - 3))]:
+            prompt = project.params.positive_prompt or project.type
+            rows.append((f"  {request.line} {prompt}", project.progress, time_left(project.eta, now), ""))
+        return rows
+
+
+# `sogni batch`: many projects from the lines of a file, over several runs if need be.
 
 
 @click.command(cls=Command)
@@ -72,7 +108,7 @@ def batch(
     requests = batch_requests(lines, fields, common={"network": access.network})
     path = journal or target.directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
     with access.client(timeout) as client, BatchJournal(path, service=_service(access, client)) as notes:
-        from ..batch import Batch
+        from sogni.batch import Batch
 
         work = Batch(
             client,

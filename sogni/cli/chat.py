@@ -1,7 +1,6 @@
-"""`sogni chat`: one answer, or a conversation.
+"""The tools of `sogni chat --tools`: decides what a model may call, what is told of it, and where files go.
 
-With a prompt, or with something on standard input, it answers and ends; on a terminal without a prompt it goes on
-until Ctrl-D. What the model thinks is not shown.
+Called by the command `chat`. What tools do is told on standard error; results are saved when an answer is whole.
 """
 
 from __future__ import annotations
@@ -17,23 +16,58 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from ..errors import ApiError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
-from ..models.answers import ThinkingFilter, without_thinking
-from ..models.converter import to_dict
-from ..protocol.chat_request import DEFAULT_MODEL
-from .access import Access, accessing
-from .chat_tools import Toolbox
-from .commands import Command
-from .describing import TOKEN, check_text
-from .ending import say, words_of
-from .input_files import BEGINS_WITHIN, STDIN, read_input, read_optional_stdin, text_of
-from .output import on_terminal, print_json, print_paths, write
-from .target import check_directory
+from sogni.cli.connection_options import Access, accessing
+from sogni.cli.exit_codes import Command, say, words_of
+from sogni.cli.input_files import BEGINS_WITHIN, STDIN, read_input, read_optional_stdin, text_of
+from sogni.cli.output import check_directory, on_terminal, print_json, print_paths, write, writing
+from sogni.cli.params import TOKEN, check_text
+from sogni.core.chat.requests import DEFAULT_MODEL
+from sogni.core.tools.hosted import SogniTools
+from sogni.errors import ApiError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
+from sogni.models.answers import ThinkingFilter, without_thinking
+from sogni.models.converter import to_dict
+from sogni.models.tools import ToolCall, ToolExecutionProgress
 
 if TYPE_CHECKING:
-    from ..api.conversation import Conversation
-    from ..client import SogniClient
-    from ..models.chat import ChatCompletionResult
+    from sogni.api.conversation import Conversation
+    from sogni.client import SogniClient
+    from sogni.models.chat import ChatCompletionResult
+
+_TOLD = {"creating": "begins", "completed": "is done", "failed": "failed"}
+
+
+@frozen
+class Toolbox:
+    """The media tools, and the directory for what they make."""
+
+    directory: Path
+
+    def options(self) -> dict[str, Any]:
+        """What a completion is asked with."""
+        return {"tools": SogniTools.direct, "auto_execute_tools": True, "on_tool_progress": self.tell}
+
+    def tell(self, call: ToolCall, progress: ToolExecutionProgress) -> None:
+        """Say when a tool begins and ends, where a person reads it."""
+        if progress.status in _TOLD and on_terminal(sys.stderr):
+            say(f"{call.function.name} {_TOLD[progress.status]}")
+
+    def save(self, client: SogniClient, answer: Any) -> list[Path]:
+        """Save what was made; reasons of what was not are told."""
+        if answer is None:
+            return []
+        for turn in answer.tool_history or ():
+            for result in turn.tool_results:
+                if not result.success:
+                    say(f"{result.tool_name}: {(result.error or '').removeprefix(f'{result.tool_name}: ')}")
+        with writing(self.directory, "what the tools made is not saved"):
+            return client.chat.tools.save(answer, self.directory)
+
+
+# `sogni chat`: one answer, or a conversation.
+#
+# With a prompt, or with something on standard input, it answers and ends; on a terminal without a prompt it goes on
+# until Ctrl-D. What the model thinks is not shown.
+
 
 FAREWELLS = frozenset({"/exit", "/quit"})
 Asking = dict[str, Any]
@@ -187,7 +221,7 @@ def _question(prompt: str | None, timeout: float | None) -> str | None:
 
 
 def _parts(images: tuple[Path, ...]) -> list[Any]:
-    from ..machine.vision import image_part
+    from sogni.local.chat_files import image_part
 
     parts = []
     for path in images:

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from .access import JSON
-from .commands import Command
-from .output import on_terminal, print_json, write
+from sogni.cli.connection_options import JSON
+from sogni.cli.exit_codes import Command
+from sogni.cli.output import on_terminal, print_json, write
 
 TURN = 0.5
 PORT = click.IntRange(0, 65535)
@@ -47,7 +47,7 @@ def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **optio
 
     Prints the environment that leads clients to it, as lines for a shell.
     """
-    from ..emulator import LocalSupernet
+    from sogni.emulator import LocalSupernet
 
     with LocalSupernet(balance={"spark": spark, "sogni": sogni}, **options) as supernet:
         announce(supernet, as_json=as_json)

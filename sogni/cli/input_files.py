@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 
-from ..errors import SogniTimeoutError
-from ..settings import check_seconds
-from ..transport.waiting import Deadline
+from sogni.errors import SogniTimeoutError
+from sogni.settings import check_seconds
+from sogni.transport.waiting import Deadline
 
 STDIN = "-"
 BEGINS_WITHIN = 3.0

@@ -13,24 +13,21 @@ from typing import Any, TextIO
 
 import click
 
-from ..settings import VERSION
-from .account import account
-from .batch import batch
-from .chat import chat
-from .check import check
-from .commands import Program
-from .emulator import emulator
-from .ending import TERMINATED, USAGE, say
-from .estimate import estimate
-from .image import image
-from .models import models
-from .music import music
-from .output import escape_what_the_encoding_lacks
-from .replay import replay
-from .session import login, logout
-from .template import template
-from .video import video
-from .workflow import workflow
+from sogni.cli.account import account, check
+from sogni.cli.batch import batch
+from sogni.cli.chat import chat
+from sogni.cli.emulator import emulator
+from sogni.cli.estimate import estimate, models
+from sogni.cli.exit_codes import TERMINATED, USAGE, Program, say
+from sogni.cli.image import image
+from sogni.cli.login import login, logout
+from sogni.cli.music import music
+from sogni.cli.output import escape_what_the_encoding_lacks
+from sogni.cli.replay import replay
+from sogni.cli.template import template
+from sogni.cli.video import video
+from sogni.cli.workflow import workflow
+from sogni.settings import VERSION
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

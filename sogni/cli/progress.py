@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..redaction import escape_controls
-from .output import on_terminal, one_line
+from sogni.cli.output import on_terminal, one_line
+from sogni.redaction import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

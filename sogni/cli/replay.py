@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from ..models.converter import to_dict
-from .access import Access, accessing
-from .commands import Command, Group
-from .output import print_json, print_table
+from sogni.cli.connection_options import Access, accessing
+from sogni.cli.exit_codes import Command, Group
+from sogni.cli.output import print_json, print_table
+from sogni.models.converter import to_dict
 
 
 @click.group(cls=Group)

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import click
 
-from ..machine.plan_files import read_values
-from ..models.converter import to_dict
-from ..models.templates import Listing, WorkflowTemplate
-from .access import Access, accessing
-from .commands import Command, Group
-from .output import print_json, print_table
+from sogni.cli.connection_options import Access, accessing
+from sogni.cli.exit_codes import Command, Group
+from sogni.cli.output import print_json, print_table
+from sogni.local.plan_files import read_values
+from sogni.models.converter import to_dict
+from sogni.models.workflows import Listing, WorkflowTemplate
 
 _ID = click.argument("template_id", metavar="ID")
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False))

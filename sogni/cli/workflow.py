@@ -1,8 +1,12 @@
-"""`sogni workflow`: plans of several steps that the service carries out."""
+"""What a workflow is started with on the command line: decides what PLAN, `--input`, `--media`, `--seed` mean.
+
+Used by the `workflow` commands. Files are read and checked before a client is made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +14,85 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from ..machine.plan_files import file_findings
-from ..models.converter import to_dict
-from ..models.workflows import WorkflowRecord
-from .access import JSON, Access, accessing
-from .commands import Command, Group
-from .ending import USAGE
-from .output import print_json, print_paths, print_table
-from .target import OVERWRITING, check_directory, writing
-from .watching import begun, refuse_failure, watch
-from .workflow_options import check_media, plan_or_template, read_inputs, read_seeds, upload_media
+from sogni.cli.connection_options import JSON, Access, accessing
+from sogni.cli.exit_codes import USAGE, Command, Group
+from sogni.cli.follow import begun, refuse_failure, watch
+from sogni.cli.output import OVERWRITING, check_directory, print_json, print_paths, print_table, writing
+from sogni.local.plan_files import SUFFIXES, file_findings, load_plan
+from sogni.models.converter import to_dict
+from sogni.models.workflows import MediaReference, WorkflowRecord
 
 if TYPE_CHECKING:
-    from ..client import SogniClient
+    from sogni.client import SogniClient
+
+
+def plan_or_template(plan: str, inputs: Mapping[str, Any], media: Sequence[str], *, strict: bool) -> dict[str, Any]:
+    """What `start` gets for PLAN: a plan from a file, which its suffix tells, else the id of a template.
+
+    A plan is checked here, so that every mistake is told with its line. ValidationError, UsageError.
+    """
+    if Path(plan).suffix.lower() not in SUFFIXES:
+        return {"workflow_id": plan, "inputs": dict(inputs) or None}
+    if inputs:
+        raise click.UsageError("--input belongs to a template: give its id as PLAN, not a file")
+    if not Path(plan).exists():
+        raise click.UsageError(f"PLAN: there is no file {plan!r}")
+    return {"input": load_plan(plan, media_references=media, whole=strict), "strict": strict}
+
+
+def read_inputs(pairs: Iterable[str]) -> dict[str, Any]:
+    """Inputs of a template from `name=value`; a value that is JSON is that, everything else a text."""
+    return {name: _value(value) for name, value in _pairs("--input", pairs)}
+
+
+def read_seeds(pairs: Iterable[str]) -> dict[str, int]:
+    """Seeds of steps from `step=seed`."""
+    seeds: dict[str, int] = {}
+    for step, seed in _pairs("--seed", pairs):
+        try:
+            seeds[step] = int(seed)
+        except ValueError:
+            raise click.UsageError(f"--seed: {seed!r} is no whole number") from None
+    return seeds
+
+
+def _pairs(option: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"{option}: {pair!r} is not NAME=VALUE")
+        if name.strip() in found:
+            raise click.UsageError(f"{option}: {name.strip()!r} is given twice")
+        found[name.strip()] = value
+    return found.items()
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def check_media(media: Iterable[str]) -> None:
+    """UsageError for a file that cannot be uploaded, before anything else is done."""
+    for it in media:
+        if not _is_address(it) and not Path(it).is_file():
+            raise click.UsageError(f"--media: there is no file {it!r}")
+
+
+def upload_media(client: SogniClient, media: Iterable[str]) -> list[MediaReference]:
+    """References to media: addresses as they are, files uploaded."""
+    return [MediaReference(url=it) if _is_address(it) else client.workflows.upload(Path(it)) for it in media]
+
+
+def _is_address(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
+# `sogni workflow`: plans of several steps that the service carries out.
+
 
 _ID = click.argument("workflow_id", metavar="ID")
 _WATCH = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends or waits for you.")
@@ -295,7 +365,7 @@ def _print_record(access: Access, record: WorkflowRecord) -> None:
     if access.as_json:
         print_json(to_dict(record))
         return
-    from .workflow_progress import WorkflowProgress
+    from sogni.cli.follow import WorkflowProgress
 
     progress = WorkflowProgress(record.workflow_id)
     progress.take_record(record)

@@ -8,14 +8,13 @@ from __future__ import annotations
 _LIBRARIES = {"aiohttp": "aiohttp", "av": "PyAV", "numpy": "NumPy", "PIL": "Pillow"}
 
 try:
-    from .accounts import Account, Balance, InsufficientFundsError, NotFreeError
-    from .faults import Faults
-    from .journal import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
-    from .llm.answers import Answer, Call
-    from .llm.script import ChatScript
-    from .memberships import Membership
-    from .rewards import Reward
-    from .supernet import LocalSupernet
+    from sogni.emulator.account.accounts import Account, Balance, InsufficientFundsError, NotFreeError
+    from sogni.emulator.account.memberships import Membership
+    from sogni.emulator.account.rewards import Reward
+    from sogni.emulator.chat.script import Answer, Call, ChatScript
+    from sogni.emulator.faults import Faults
+    from sogni.emulator.recorder import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
+    from sogni.emulator.supernet import LocalSupernet
 except ModuleNotFoundError as error:
     _library = _LIBRARIES.get((error.name or "").partition(".")[0])
     if _library is None:

@@ -1,24 +1,137 @@
-"""Live connections: who is connected, and the way every frame takes to a client.
+"""The envelope of WebSocket messages: one JSON object with a type and a base64 payload (transport §7).
 
-Called by the socket endpoint, the intake and the workers. A frame for a client that is away is lost, as in
-the service: recovery is the greeting's work. What the fault plan says about frames happens here. The
-WebSocket itself is behind ``Wire``.
+Called by the socket endpoint in both directions. It never looks at what a payload means.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from . import frames
-from .accounts import Account
-from .fault_rules import SocketDrop, Stage
-from .faults import Faults
-from .orders import Network
-from .subscriptions import Subscriptions
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.faults import Faults, SocketDrop, Stage
+from sogni.emulator.projects.orders import Network
+
+
+class FrameError(ValueError):
+    """A message that is not an envelope, with the reason as its text."""
+
+
+@frozen
+class Frame:
+    """One decoded message."""
+
+    type: str
+    data: Any
+
+
+def encode(type: str, payload: Any) -> str:
+    """Write a server message; ``data`` is padded standard base64 of compact JSON."""
+    try:
+        content = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which JSON may hold, has no form in UTF-8.
+        content = json.dumps(payload, separators=(",", ":")).encode()
+    data = base64.b64encode(content).decode("ascii")
+    return json.dumps({"type": type, "data": data}, separators=(",", ":"))
+
+
+def decode(message: str | bytes) -> Frame:
+    """Read a client message strictly, as the service does."""
+    try:
+        envelope = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise FrameError(f"the message is not JSON: {error}") from error
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("type"), str):
+        raise FrameError("the message is not an object with a text 'type'")
+    data = envelope.get("data")
+    if not isinstance(data, str):
+        raise FrameError(f"'data' of {envelope['type']} is not a base64 text")
+    try:
+        payload = json.loads(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise FrameError(f"'data' of {envelope['type']} is not base64 of JSON: {error}") from error
+    return Frame(envelope["type"], payload)
+
+
+# Which frames a connection wants: the map of event subscriptions and the rules that change it (transport
+# §11).
+#
+# Called by a connection for every outgoing frame. It sends nothing.
+
+
+_STANDARD = (
+    "balanceUpdate",
+    "changeNetwork",
+    "jobError",
+    "jobETA",
+    "jobProgress",
+    "jobResult",
+    "jobRetry",
+    "jobState",
+    "modelAvailability",
+    "subscriptionEntitlementUpdated",
+    "swarmLLMModels",
+    "swarmModels",
+    "toastMessage",
+)
+_OPT_IN = ("appAlert", "subscriptionLimitNotice", "projectQueue")
+_GROUPS = {"swarmModels": "modelAvailability", "swarmLLMModels": "modelAvailability"}
+_ALWAYS = {"authenticated", "socketEventSubscriptionsUpdated"}
+
+
+def _defaults() -> dict[str, bool]:
+    return {**dict.fromkeys(_STANDARD, True), **dict.fromkeys(_OPT_IN, False)}
+
+
+def _names(value: Any) -> list[str]:
+    given = [value] if isinstance(value, str) else value
+    return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+
+
+@define
+class Subscriptions:
+    """The subscriptions of one connection."""
+
+    events: dict[str, bool] = field(factory=_defaults)
+
+    def wants(self, type: str) -> bool:
+        """A group flag beats its members; unknown names are delivered."""
+        if type in _ALWAYS:
+            return True
+        group = _GROUPS.get(type)
+        return self.events.get(type, True) and (group is None or self.events.get(group, True))
+
+    def set_flags(self, flags: Any) -> None:
+        if isinstance(flags, Mapping):
+            self.events.update({k: v for k, v in flags.items() if isinstance(v, bool)})
+
+    def update(self, change: Any) -> None:
+        """Apply an update object; names it does not list keep their state."""
+        if not isinstance(change, Mapping):
+            return
+        if change.get("reset") is True:
+            self.events = _defaults()
+        self.set_flags(change.get("subscriptions"))
+        self.events.update(dict.fromkeys(_names(change.get("subscribe")), True))
+        self.events.update(dict.fromkeys(_names(change.get("unsubscribe")), False))
+        event, enabled = change.get("event"), change.get("enabled")
+        if isinstance(event, str) and isinstance(enabled, bool):
+            self.events[event] = enabled
+
+
+# Live connections: who is connected, and the way every frame takes to a client.
+#
+# Called by the socket endpoint, the intake and the workers. A frame for a client that is away is lost, as in
+# the service: recovery is the greeting's work. What the fault plan says about frames happens here. The
+# WebSocket itself is behind ``Wire``.
+
 
 DISPLACED = 4015
 """Close code: another connection took this app id (transport §10)."""
@@ -139,7 +252,7 @@ class Connection:
             await self.wire.close(item.code, item.reason)
 
     def _queue(self, type: str, payload: Any, written: Callable[[], None] | None) -> None:
-        text = frames.encode(type, payload)
+        text = encode(type, payload)
         write = _Write(text.encode() if self.binary else text, written=written)
         writes, hold = [write], False
         for fault in self.faults.take_frame(type):

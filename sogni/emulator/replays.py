@@ -12,10 +12,9 @@ from typing import Any
 
 from attrs import define, field
 
-from .accounts import Account
-from .archive import Archive
-from .refusals import RefusalError
-from .replies import NOT_FOUND
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.persistence import Archive
+from sogni.emulator.responses import NOT_FOUND, RefusalError
 
 KIND = "replay"
 HIDDEN = "[redacted]"

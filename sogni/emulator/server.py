@@ -19,41 +19,36 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, frozen
 
-from .accounts import Account
-from .archive import Archive
-from .audio_kind import AudioKind
-from .catalogue import Media, make_catalogue
-from .catalogue_images import IMAGE_MODELS, IMAGE_TIERS
-from .catalogue_media import MEDIA_MODELS, MEDIA_TIERS
-from .chance import Chance
-from .directory import Accounts
-from .durables import Durables
-from .faults import Faults
-from .gate import make_gate
-from .hosted import ToolRunner
-from .image_kind import ImageKind
-from .intake import Intake
-from .job_run import Pace
-from .journal import Journal
-from .language import Language
-from .llm.script import ChatScript
-from .projects import Projects
-from .routes_account import add_account_routes
-from .routes_estimates import add_estimate_routes
-from .routes_leaderboard import add_leaderboard_route
-from .routes_llm import add_llm_estimate_route
-from .routes_projects import add_project_routes
-from .routes_sign_in import add_sign_in_routes
-from .routes_socket_host import add_socket_host_routes
-from .routes_storage import add_storage_routes
-from .routes_subscriptions import add_subscription_routes
-from .routes_token_moves import add_token_routes
-from .signing import Signer
-from .socket_endpoint import SocketEndpoint
-from .state import State
-from .store import Store
-from .video_kind import VideoKind
-from .workers import WorkerPool
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.account.sessions import Accounts
+from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
+from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
+from sogni.emulator.catalogue.models import Media, make_catalogue
+from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.faults import Faults
+from sogni.emulator.media.audio_kind import AudioKind
+from sogni.emulator.media.image_kind import ImageKind
+from sogni.emulator.media.video_kind import VideoKind
+from sogni.emulator.middleware import make_gate
+from sogni.emulator.persistence import Archive
+from sogni.emulator.projects.projects import Projects
+from sogni.emulator.projects.storage import Signer, Store
+from sogni.emulator.recorder import Journal
+from sogni.emulator.rendering.service import Intake
+from sogni.emulator.rendering.workers import Pace, WorkerPool
+from sogni.emulator.routes.account import add_account_routes, add_leaderboard_route, add_subscription_routes
+from sogni.emulator.routes.chat import add_llm_estimate_route
+from sogni.emulator.routes.projects import (
+    add_estimate_routes,
+    add_project_routes,
+    add_socket_host_routes,
+    add_storage_routes,
+)
+from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
+from sogni.emulator.services import Durables, Language
+from sogni.emulator.socket import SocketEndpoint
+from sogni.emulator.state import Chance, State
+from sogni.emulator.tools.runner import ToolRunner
 
 T = TypeVar("T")
 _TURNS_TO_CLOSE = 3

@@ -14,10 +14,9 @@ from typing import Any
 from aiohttp import hdrs, web
 from attrs import define, frozen
 
-from .event_log import Event, EventLog
-from .fault_rules import StreamFault
-from .faults import Faults
-from .replies import error
+from sogni.emulator.faults import Faults, StreamFault
+from sogni.emulator.persistence import Event, EventLog
+from sogni.emulator.responses import error
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent."""

@@ -1,30 +1,57 @@
-"""Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a
-file.
+"""Every random value that a client can see: ids, seeds, worker names.
 
-Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in
-the parts.
+Called wherever such a value is made. With a ``seed`` two emulators make the same ones. Secrets (keys,
+signatures of URLs) never come from here.
 """
 
 from __future__ import annotations
 
+import random
+import threading
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from attrs import define, field
 
-from .accounts import Account
-from .archive import Archive
-from .catalogue import Catalogue, Media
-from .chance import Chance
-from .connections import Connections
-from .directory import Accounts
-from .faults import Faults
-from .journal import Journal
-from .orders import MediaKind
-from .projects import Project, Projects
-from .signing import Signer
-from .store import Key, Store
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.account.sessions import Accounts
+from sogni.emulator.catalogue.models import Catalogue, Media
+from sogni.emulator.connections import Connections
+from sogni.emulator.faults import Faults
+from sogni.emulator.persistence import Archive
+from sogni.emulator.projects.orders import MediaKind
+from sogni.emulator.projects.projects import Project, Projects
+from sogni.emulator.projects.storage import Key, Signer, Store
+from sogni.emulator.recorder import Journal
+
+
+class Chance:
+    """A source of ids and seeds, usable from any thread."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def uuid(self) -> str:
+        """Return a version-4 UUID in upper case (transport §7)."""
+        with self._lock:
+            bits = self._random.getrandbits(128)
+        return str(uuid.UUID(int=bits, version=4)).upper()
+
+    def image_seed(self) -> int:
+        """Return an unsigned 32-bit seed."""
+        with self._lock:
+            return self._random.getrandbits(32)
+
+
+# Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a
+# file.
+#
+# Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in
+# the parts.
+
 
 URL_LIFETIME = 3600
 EXTERNAL_URL_LIFETIME = 24 * 3600

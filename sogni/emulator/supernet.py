@@ -1,37 +1,160 @@
-"""The embedded emulator as a program sees it: start it, point a client at it, see what happened, close it.
+"""What tests do to the accounts of an emulator: add some, let tokens expire, give and take subscriptions.
 
-The only module of the package that applications and tests need. Its methods may be called from any thread.
+A part of ``LocalSupernet``, which says how its own thread and the server's come together.
 """
 
 from __future__ import annotations
 
+import atexit
+import concurrent.futures.thread
 import importlib
 import os
+import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..live import Live
-from .account_helpers import AccountHelpers
-from .accounts import Account, Balance, Token
-from .directory import Accounts, make_sessions
-from .faults import Faults
-from .journal import Arrival, Journal, Violation
-from .kept_account import kept_account
-from .leaving import close_at_exit
-from .llm.script import ChatScript
-from .project_records import live_record
-from .server import Server, Setup
-from .state import State
+from sogni.emulator.account.accounts import Account, Balance, Token, kept_account
+from sogni.emulator.account.memberships import Membership, UnlockPath
+from sogni.emulator.account.sessions import Accounts, make_sessions
+from sogni.emulator.account.wallets import address_of
+from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.faults import Faults
+from sogni.emulator.projects.projects import live_record
+from sogni.emulator.recorder import Arrival, Journal, Violation
+from sogni.emulator.server import Server, Setup
+from sogni.emulator.state import State
+from sogni.live import Live
 
 if TYPE_CHECKING:
     from sogni.client import SogniClient
+
+
+class AccountHelpers(ABC):
+    """The methods of ``LocalSupernet`` about accounts. Those about sessions and subscriptions need a running
+    emulator."""
+
+    _accounts: Accounts
+    _account: Account
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Every account, oldest first; the first is the one behind the key."""
+        return self._accounts.all()
+
+    def add_account(
+        self,
+        username: str,
+        password: str,
+        *,
+        email: str | None = None,
+        api_key: str | None = None,
+        spark: Decimal | int | str = 10_000,
+        sogni: Decimal | int | str = 10_000,
+    ) -> Account:
+        """Add an account that can sign in with a user name and a password. Needs the extra ``wallet``.
+
+        Raises ``NotFreeError`` when another account has the name, the email address or the key."""
+        return self._accounts.create(
+            username=username,
+            email=email or f"{username}@example.test",
+            wallet_address=address_of(username, password),
+            api_key=api_key,
+            password=password,
+            spark=spark,
+            sogni=sogni,
+        )
+
+    def expire_access_tokens(self) -> None:
+        """Answer 401 to every access token handed out so far, whatever its claims say. Refreshing helps."""
+        self._in_server(lambda _: self._accounts.sessions.expire("access"))
+
+    def revoke_refresh_tokens(self) -> None:
+        """Answer 401 to every refresh token handed out so far. Access tokens stay good until they expire."""
+        self._in_server(lambda _: self._accounts.sessions.expire("refresh"))
+
+    def end_sessions(self) -> None:
+        """Forget every sign-in: tokens and cookies. API keys stay good."""
+        self._in_server(lambda _: self._accounts.sessions.clear())
+
+    def set_token_lifetimes(self, *, access: float | None = None, refresh: float | None = None) -> None:
+        """Change how many seconds the tokens last that are handed out from now on."""
+
+        def change(_: State) -> None:
+            sessions = self._accounts.sessions
+            sessions.access_lifetime = sessions.access_lifetime if access is None else access
+            sessions.refresh_lifetime = sessions.refresh_lifetime if refresh is None else refresh
+
+        self._in_server(change)
+
+    def set_subscription(
+        self,
+        membership: Membership | None,
+        *,
+        account: Account | None = None,
+        free_spark_locked: bool | None = None,
+        free_spark_unlock_path: UnlockPath | None = None,
+    ) -> None:
+        """Give an account (by default the one behind the key) a subscription, or take it away (None). Clients
+        get ``subscriptionEntitlementUpdated``; ``free_spark_locked`` is told when it is given."""
+        owner = account or self._account
+
+        def change(state: State) -> None:
+            owner.membership = membership
+            if free_spark_locked is not None:
+                owner.free_spark_lock = (free_spark_locked, free_spark_unlock_path)
+            state.publish_entitlement(owner)
+
+        self._in_server(change)
+
+    @abstractmethod
+    def _in_server(self, change: Callable[[State], Any]) -> None:
+        """Run `change` where the server's state may be touched."""
+
+
+# The end of the process: decides when emulators that nobody closed are closed.
+#
+# Called once, by the interpreter. Before the executors of `concurrent.futures` are shut down: without them the
+# server cannot finish the answers it is giving, and would leave files open.
+
+
+class Running(Protocol):
+    """What is closed."""
+
+    def close(self) -> None:
+        """Stop and clean up; repeatable."""
+
+
+_RUNNING: weakref.WeakSet[Running] = weakref.WeakSet()
+
+
+def close_at_exit(running: Running) -> None:
+    """Have something closed when the interpreter ends, unless it is collected before."""
+    _RUNNING.add(running)
+
+
+def _close_all() -> None:
+    for running in list(_RUNNING):
+        running.close()
+
+
+# Hooks run in the reverse order of their registration, and that of the executors is registered by this import.
+assert concurrent.futures.thread.__name__
+# The early hook has no public name; without it the late one at least removes the files.
+getattr(threading, "_register_atexit", atexit.register)(_close_all)
+
+
+# The embedded emulator as a program sees it: start it, point a client at it, see what happened, close it.
+#
+# The only module of the package that applications and tests need. Its methods may be called from any thread.
+
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")

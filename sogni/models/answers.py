@@ -20,9 +20,9 @@ import attrs
 from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
-from ..errors import ProtocolError
-from .base import Model
-from .converter import CONVERTER, findings
+from sogni.errors import ProtocolError
+from sogni.models.base import Model
+from sogni.models.converter import CONVERTER, findings
 
 T = TypeVar("T")
 

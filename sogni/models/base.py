@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from ..redaction import redact
+from sogni.redaction import redact
 
 MediaKind = Literal["image", "video", "audio", "model"] | str
 TokenType = Literal["sogni", "spark"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import MediaKind, Model, wire
+from sogni.models.base import MediaKind, Model, wire
 
 Asset = Literal["required", "optional", "forbidden"] | str
 

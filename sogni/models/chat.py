@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 from attrs import field, frozen
 
-from ..errors import ProtocolError
-from .answers import read_answer
-from .base import LooseModel, Model, local, wire
-from .converter import to_dict
-from .tools import ToolCall as ToolCall
-from .tools import ToolCallFunction as ToolCallFunction
-from .tools import ToolRound
+from sogni.errors import ProtocolError
+from sogni.models.answers import read_answer
+from sogni.models.base import BillingMode, LooseModel, Model, TokenType, local, shown, wire
+from sogni.models.converter import to_dict
+from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolRound
 
 T = TypeVar("T")
 
@@ -225,3 +225,165 @@ class LLMCostEstimation(Model):
     cost_in_spark: Decimal | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+
+@frozen(kw_only=True)
+class MediaContext(Model):
+    """Media a run may refer to by position; every entry is an http or https address (chat §12.1)."""
+
+    images: list[str] = field(factory=list, repr=shown)
+    videos: list[str] = field(factory=list, repr=shown)
+    audio: list[str] = field(factory=list, repr=shown)
+    uploaded_images: list[str] | None = field(default=None, repr=shown)
+    uploaded_videos: list[str] | None = field(default=None, repr=shown)
+    uploaded_audio: list[str] | None = field(default=None, repr=shown)
+
+
+# What may be asked of a chat completion: the keywords of `create`, typed (chat §2.2, §2.9).
+#
+# Values are left to the service, which knows its models; only names are checked here.
+
+
+TaskProfile = Literal["general", "coding", "reasoning"]
+ToolFamily = Literal["creative-tools", "creative-agent", "rich"]
+ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
+
+
+class SamplingFields(TypedDict, total=False):
+    """What every kind of completion takes."""
+
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    repetition_penalty: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    stop: str | Sequence[str] | None
+    tools: Sequence[Any] | None
+    tool_choice: ToolChoice | None
+    sogni_tools: bool | ToolFamily | None
+    sogni_tool_execution: bool | None
+    think: bool | None
+    task_profile: TaskProfile | None
+    response_format: Any
+    token_type: TokenType | None
+    billing_mode: BillingMode | None
+    safe_content_filter: bool | None
+    app_source: str | None
+
+
+class ToolFields(TypedDict, total=False):
+    """What says how tools are executed here (chat §10)."""
+
+    auto_execute_tools: bool | None
+    on_tool_call: Callable[[ToolCall], Any] | None
+    on_tool_progress: Callable[[ToolCall, ToolExecutionProgress], Any] | None
+    max_tool_rounds: int | None
+    media_context: MediaContext | Mapping[str, Any] | None
+
+
+class CompletionFields(SamplingFields, ToolFields, total=False):
+    """Keywords of `client.chat.completions.create`."""
+
+
+class HostedFields(SamplingFields, total=False):
+    """Keywords of `client.chat.hosted.create` (chat §11.1)."""
+
+    media_references: Sequence[Any] | None
+    api_media_references: Sequence[Any] | None
+    chat_template_kwargs: Mapping[str, Any] | None
+
+
+# What hosted chats and hosted tools answer, in the OpenAI form (chat §11.2, §14.5).
+
+
+@frozen(kw_only=True)
+class HostedChatChoice(LooseModel):
+    """One answer; `finish_reason` is `stop`, `length`, `tool_calls`, …"""
+
+    index: int = 0
+    message: ChatMessage
+    finish_reason: str | None = field(default=None, metadata=wire("finish_reason"))
+
+
+@frozen(kw_only=True)
+class HostedWorkflow(LooseModel):
+    """A workflow that the service started; addresses may be relative to the REST endpoint."""
+
+    workflow_id: str | None = None
+    status: str | None = None
+    url: str | None = field(default=None, repr=shown)
+    events_url: str | None = field(default=None, repr=shown)
+    stream_url: str | None = field(default=None, repr=shown)
+
+
+@frozen(kw_only=True)
+class HostedChatCompletionResult(LooseModel):
+    """A whole answer of `client.chat.hosted.create`, in the OpenAI form.
+
+    `created` is in seconds since 1970. `sogni_tool_results` are what tools run by the service gave, as sent.
+    """
+
+    id: str | None = None
+    object: str = "chat.completion"
+    created: int | None = None
+    model: str | None = None
+    choices: list[HostedChatChoice] = field(factory=list)
+    usage: TokenUsage | None = None
+    creative_workflows: list[HostedWorkflow] | None = field(default=None, metadata=wire("creative_workflows"))
+    sogni_tool_results: list[Any] | None = field(default=None, metadata=wire("sogni_tool_results"))
+    answer_type: Any = field(default=None, metadata=local(), repr=False)
+    """What `parsed` is to be, as in `ChatCompletionResult`."""
+
+    @property
+    def message(self) -> ChatMessage | None:
+        """The first answer as a message, for the next request; None when there is none."""
+        return self.choices[0].message if self.choices else None
+
+    @property
+    def content(self) -> str:
+        """The text of the first answer; empty when there is none."""
+        content = self.message.content if self.message is not None else None
+        return content if isinstance(content, str) else ""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made."""
+        return None if self.created is None else datetime.fromtimestamp(self.created, UTC)
+
+    @property
+    def parsed(self) -> Any:
+        """What the JSON of the first answer holds, as `ChatCompletionResult.parsed`."""
+        return None if self.answer_type is None else read_answer(self.answer_type, self.content)
+
+
+@frozen(kw_only=True)
+class HostedToolOutcome(LooseModel):
+    """What a hosted tool gave; the keys of `result` depend on the tool."""
+
+    tool_call_id: str | None = None
+    tool: str | None = None
+    result: Mapping[str, Any] = field(factory=dict)
+    message: str | None = None
+
+
+@frozen(kw_only=True)
+class HostedToolExecution(Model):
+    """The answer of `client.chat.hosted.execute_tool`."""
+
+    status: str | None = None
+    data: HostedToolOutcome = field(factory=HostedToolOutcome)
+
+
+# A conversation as data: what is saved, and loaded again.
+
+
+@frozen(kw_only=True)
+class ConversationRecord(Model):
+    """All that was said, without the options it was asked with."""
+
+    model: str
+    system: str | None = None
+    messages: list[ChatMessage] = field(factory=list)

@@ -23,8 +23,8 @@ import cattrs
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ..errors import ProtocolError
-from .base import LooseModel, Model
+from sogni.errors import ProtocolError
+from sogni.models.base import LooseModel, Model
 
 T = TypeVar("T")
 

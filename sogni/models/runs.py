@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .base import LooseModel, Model, TokenType, shown
-from .chat import ToolCall
-from .workflows import WorkflowArtifact
+from sogni.models.base import LooseModel, Model, TokenType, shown
+from sogni.models.chat import MediaContext
+from sogni.models.tools import ToolCall
+from sogni.models.workflows import WorkflowArtifact
 
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
 
@@ -82,18 +83,6 @@ class RunRequest(LooseModel):
     client_message_id: str | None = None
     model: str | None = None
     messages: list[Mapping[str, Any]] = field(factory=list, repr=shown)
-
-
-@frozen(kw_only=True)
-class MediaContext(Model):
-    """Media a run may refer to by position; every entry is an http or https address (chat §12.1)."""
-
-    images: list[str] = field(factory=list, repr=shown)
-    videos: list[str] = field(factory=list, repr=shown)
-    audio: list[str] = field(factory=list, repr=shown)
-    uploaded_images: list[str] | None = field(default=None, repr=shown)
-    uploaded_videos: list[str] | None = field(default=None, repr=shown)
-    uploaded_audio: list[str] | None = field(default=None, repr=shown)
 
 
 @frozen(kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from ..redaction import redact
-from .base import Model
+from sogni.models.base import Model
+from sogni.redaction import redact
 
 
 def _unsigned(urls: list[str] | None) -> str:

@@ -13,11 +13,10 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from ..errors import ClientClosedError
-from ..protocol.exchange import is_transfer, max_transfers, no_free_connection, with_time_left
-from ..protocol.http import HttpCall
-from ..settings import Settings
-from .waiting import LONGEST, TURN_SECONDS, Deadline
+from sogni.core.http import HttpCall, is_transfer, max_transfers, no_free_connection, with_time_left
+from sogni.errors import ClientClosedError
+from sogni.settings import Settings
+from sogni.transport.waiting import LONGEST, TURN_SECONDS, Deadline
 
 
 class ConnectionLimit:

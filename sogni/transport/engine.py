@@ -1,12 +1,14 @@
-"""The engine of a blocking client: decides in which thread things happen, and under which lock.
+"""The modules that background threads use, imported by the thread that starts them.
 
-The handles run flows through it; it performs their steps. Locks are taken in the order state → send →
-tls; what a change asks for is queued while the state lock is held, so that it happens in that order,
-and I/O is done after its release. No user code runs under a lock.
+A process that forks while another thread imports leaves the child with half a module, and with an import lock that
+nobody there releases. So nothing is imported for the first time on a background thread, and a fork by another thread
+waits for what is being imported here. `import sogni` stays light all the same: the engine calls `load_libraries`
+before it starts its first thread.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
@@ -15,41 +17,117 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import ClientClosedError, SogniConnectionError, SogniError
-from ..flows import steps
-from ..flows.asking import ask, out_of_time, topics_of
-from ..flows.background import flow_of
-from ..flows.steps import Flow, Step, Until
-from ..live import Live
-from ..machine.app_slots import AppSlot, acquire_app_id
-from ..machine.cookies import Cookies
-from ..machine.sources import open_source
-from ..protocol.chores import Chore
-from ..protocol.client_state import SOCKET, ClientState
-from ..protocol.connection import Closed, ReaderMove
-from ..protocol.failures import with_resources_named
-from ..protocol.frames import encode_frame
-from ..protocol.http import HttpCall
-from ..redaction import install_filter
-from ..settings import Settings
-from . import lifecycle
-from .chores import Chores
-from .connection_limit import ConnectionLimit
-from .dispatcher import Dispatcher
-from .driving import drive, drive_together
-from .libraries import load_libraries
-from .pausing import jittered, pause
-from .shielding import shielded
-from .threads import RETRY_SECONDS, DaemonThread
-from .user_code import call_user_code
-from .waiting import Deadline, Waker, wait_turn
+from sogni.core import flow as steps
+from sogni.core.background import flow_of
+from sogni.core.client_state import ClientState
+from sogni.core.connection.messages import encode_frame
+from sogni.core.connection.state import Closed, ReaderMove
+from sogni.core.failures import with_resources_named
+from sogni.core.flow import Flow, Pause, Step, Until, ask, out_of_time, topics_of
+from sogni.core.http import HttpCall
+from sogni.core.outbox import CLOSED, SOCKET, Chore
+from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
+from sogni.live import Live
+from sogni.local.app_ids import AppSlot, acquire_app_id
+from sogni.local.cookies import Cookies
+from sogni.local.media import open_source
+from sogni.redaction import install_filter
+from sogni.settings import Settings
+from sogni.transport.background import Chores, Dispatcher
+from sogni.transport.connection_limit import ConnectionLimit
+from sogni.transport.driver import call_user_code, drive, drive_together, jittered
+from sogni.transport.threads import RETRY_SECONDS, DaemonThread
+from sogni.transport.waiting import Deadline, Waker, shielded, wait_turn
+
+if TYPE_CHECKING:
+    from sogni.transport.http import Http
+    from sogni.transport.websocket import SerialSocket
+
+_importing = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
+
+
+def load_libraries() -> None:
+    """Import what the reader, transfers and background work need; quick once that is done."""
+    with _importing:
+        import encodings.idna  # noqa: F401  looking a host name up needs it
+
+
+# The ends of a process: decides what becomes of open clients at exit and in a forked child.
+#
+# Two hooks for all clients, set once. The exit hook is bounded in time; the fork hook takes no lock of
+# the parent.
+
+
+EXIT_SECONDS = 1.5
+"""For all clients together."""
+
+
+class EngineLike(Protocol):
+    """What the hooks need of a client's engine."""
+
+    def close(self, timeout: float) -> None:
+        """End everything within some seconds."""
+
+    def renew_after_fork(self) -> None:
+        """Become as if newly constructed."""
+
+
+_ENGINES: weakref.WeakSet[EngineLike] = weakref.WeakSet()
+
+
+def register(engine: EngineLike) -> None:
+    """Have an engine looked after until it is collected."""
+    _ENGINES.add(engine)
+
+
+def _close_all() -> None:
+    deadline = time.monotonic() + EXIT_SECONDS
+    for engine in list(_ENGINES):
+        engine.close(max(0.1, deadline - time.monotonic()))
+
+
+def _renew_all() -> None:
+    for engine in list(_ENGINES):
+        engine.renew_after_fork()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
+
+
+def pause(engine: Engine, step: Pause) -> None:
+    """Wait in this thread; the end of the client ends it."""
+    signal = threading.Event()
+    with engine.lock:
+        engine.state.wakers.add(CLOSED, signal)
+        if engine.closed:
+            # Closed since the step was begun: everybody who waited then has been woken already.
+            signal.set()
+    try:
+        deadline = Deadline(jittered(step))
+        while not deadline.over and not signal.is_set():
+            wait_turn(signal, deadline.left())
+    finally:
+        with engine.lock:
+            engine.state.wakers.remove(CLOSED, signal)
+
+
+# The engine of a blocking client: decides in which thread things happen, and under which lock.
+#
+# The handles run flows through it; it performs their steps. Locks are taken in the order state → send →
+# tls; what a change asks for is queued while the state lock is held, so that it happens in that order,
+# and I/O is done after its release. No user code runs under a lock.
+
 
 logger = logging.getLogger("sogni")
-if TYPE_CHECKING:
-    from .http import Http
-    from .websocket import SerialSocket
 
 R = TypeVar("R")
 CONNECTING_SECONDS = 0.5
@@ -69,7 +147,7 @@ class Engine(Live):
         self._present = present
         self._slots: list[AppSlot] = []
         self._begin()
-        lifecycle.register(self)
+        register(self)
 
     def _begin(self) -> None:
         """Everything that a forked child replaces."""
@@ -96,7 +174,7 @@ class Engine(Live):
     def http(self) -> Http:
         """The HTTP side; made, and its library imported, with the first request."""
         if self._http is None:
-            from .http import Http
+            from sogni.transport.http import Http
 
             install_filter()
             with self._connecting:
@@ -242,7 +320,7 @@ class Engine(Live):
             if self._reader is not None:
                 self._waker.set()
                 return
-            from .reader import read_loop
+            from sogni.transport.reader import read_loop
 
             self._reader = reader = DaemonThread(read_loop, weakref.ref(self), self._waker, name="sogni-reader")
             try:

@@ -1,46 +1,482 @@
-"""HTTP with `requests`: decides which session sends a call, how long it may take and how it fails.
+"""The connections of requests under way: how they are ended while other threads use them, and when time is over.
 
-Called by the engine. Retries and the meaning of an answer are decided by flows.
+Called by the HTTP side. `requests` can close what is idle only; a thread that waits for an answer is set free by
+shutting its socket down, and finds the end of its connection.
 """
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import io
 import os
+import socket
 import threading
 import weakref
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
+from time import monotonic
 from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ..errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError
-from ..machine.cookies import Cookies
-from ..machine.downloads import PartialFile, PathFor
-from ..machine.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
-from ..machine.sources import MediaSource, finished_spool, spool
-from ..protocol.content_encoding import ACCEPTED, ContentDecoder
-from ..protocol.exchange import (
+from sogni.core.http import (
+    ACCEPTED,
+    NO_CONTENT,
+    ContentDecoder,
+    HttpCall,
+    HttpReply,
     Route,
     check_proxy_answer,
     limit_of,
     most_bytes_of,
+    no_answer,
+    no_connection,
     shown_host,
     told_too_long,
     too_long,
     unreachable,
 )
-from ..protocol.http import NO_CONTENT, HttpCall, HttpReply
-from ..settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
-from .connections import Adapter, Answer, Connections
-from .event_bodies import EventBody
-from .http_errors import http_error
-from .streams import ResponseStream
+from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.live import Live
+from sogni.local.causes import cause_of
+from sogni.local.cookies import Cookies
+from sogni.local.files import PartialFile, PathFor
+from sogni.local.media import MediaSource, finished_spool, spool
+from sogni.local.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
+from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
+from sogni.transport.threads import DaemonThread
+from sogni.transport.waiting import Deadline, wait_turn
+
+
+class AnswerTime(threading.local):
+    """The moment by which the answer to this thread's request must be complete; None limits only its head."""
+
+    by: float | None = None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Limit the requests of a `with` block together."""
+        self.by = monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.by = None
+
+
+class Answer(http.client.HTTPResponse):
+    """An answer that is limited in time as a whole.
+
+    A socket's own timeout starts anew with every byte: a host that drips would hold the caller for ever. The head has
+    the socket's timeout in total, the body what `AnswerTime` or `limit` grants.
+    """
+
+    def __init__(self, time: AnswerTime, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self._timed = _TimedReader(sock)
+        self._by = time.by
+        self._timed.limit(self._by, self._timed.each)
+        self.fp = io.BufferedReader(self._timed)
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        self._timed.limit(self._by, None)
+
+    def limit(self, seconds: float) -> None:
+        """Grant the rest of the body so much time."""
+        self._timed.limit(None, seconds)
+
+
+class _TimedReader(io.RawIOBase):
+    """The receiving side of a socket, with a moment at which it ends."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock  # also where event streams find it
+        self.each = sock.gettimeout()
+        self._raw = sock.makefile("rb", buffering=0)
+        self._by: float | None = None
+
+    def limit(self, by: float | None, seconds: float | None) -> None:
+        """End at `by` or in `seconds`, whichever comes first; both None: never."""
+        moments = [by, None if seconds is None else monotonic() + seconds]
+        self._by = min((moment for moment in moments if moment is not None), default=None)
+        if self._by is None:
+            self._sock.settimeout(self.each)
+
+    def readable(self) -> bool:
+        """Always: that is what it is for."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Receive. TimeoutError at the end of the time."""
+        if self._by is not None:
+            left = self._by - monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left if self.each is None else min(left, self.each))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket, which the connection may keep."""
+        self._raw.close()
+        super().close()
+
+
+class Connections:
+    """The sockets of one client's requests, from their opening to their end."""
+
+    def __init__(self) -> None:
+        self.time = AnswerTime()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self.pools = {
+            "http": _pool(HTTPConnectionPool, HTTPConnection, self),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self),
+        }
+        """The classes of pools whose connections are noted here, by scheme."""
+        self.ended = False
+
+    def note(self, made: Any) -> None:
+        """A connection was opened. OSError when nobody wants it any more."""
+        with self._lock:
+            if isinstance(made, socket.socket):
+                self._sockets.add(made)
+            ended = self.ended
+        if ended:
+            raise ConnectionAbortedError("the client is closed")
+
+    def end(self) -> None:
+        """End all of them, and those to come; never blocks, repeatable."""
+        with self._lock:
+            self.ended = True
+            sockets = list(self._sockets)
+        for sock in sockets:
+            with suppress(OSError):
+                # The method of SSLSocket would drop the session under a thread that is inside it.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class Adapter(HTTPAdapter):
+    """An adapter whose connections are noted."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._pools = connections.pools
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        """Make the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def _pool(pool: Any, connection: Any, connections: Connections) -> Any:
+    """A class of pools whose connections are noted when they are opened."""
+
+    def connect(self: Any) -> None:
+        connection.connect(self)
+        connections.note(self.sock)
+
+    answer = staticmethod(partial(Answer, connections.time))
+    noted = type(connection.__name__, (connection,), {"connect": connect, "response_class": answer})
+    return type(pool.__name__, (pool,), {"ConnectionCls": noted})
+
+
+# Answers without an end, read while they arrive: decides who reads the connection and how that is ended.
+#
+# Made by the HTTP side for event streams. A thread of its own reads each body, so that whoever waits for the next
+# bytes can stop waiting at any moment: a time limit, Ctrl-C, `close` in another thread. It knows no event.
+
+
+_PIECE = 64 * 1024
+_MOST_AHEAD = 16
+"""Pieces read before somebody takes them; then the service has to wait."""
+_TURN_SECONDS = 0.5
+_DROPPED = "the event stream belongs to the process that this one was forked from"
+
+
+class EventBody:
+    """The body of one answer. Closing it, or dropping it, closes the connection."""
+
+    def __init__(
+        self,
+        response: requests.Response,
+        decoder: ContentDecoder,
+        end: Callable[[], None],
+        failed: Callable[[Exception], Exception],
+    ) -> None:
+        self._inbox = _Inbox()
+        self._socket = _socket_of(response)
+        if self._socket is not None:
+            # How long silence may last is decided by whoever reads.
+            self._socket.settimeout(None)
+        self._finalizer = weakref.finalize(self, _end, self._inbox, self._socket)
+        self._finalizer.atexit = False
+        thread = DaemonThread(_receive, response, decoder, self._inbox, end, failed, name="sogni-events")
+        try:
+            thread.start()
+        finally:
+            if thread.called_off:
+                response.close()
+                end()
+
+    def read(self, timeout: float | None) -> bytes:
+        """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
+        deadline, inbox = Deadline(timeout), self._inbox
+        while True:
+            # Cleared before looking: what comes while looking is not missed.
+            inbox.news.clear()
+            pieces = inbox.take()
+            if pieces is not None:
+                return pieces
+            if deadline.over:
+                raise SogniTimeoutError(f"nothing came within {timeout:g} seconds", phase="run", timeout=timeout)
+            wait_turn(inbox.news, deadline.left())
+
+    def close(self) -> None:
+        """Close the connection, in any thread; repeatable. Who reads it finds its end."""
+        self._finalizer()
+        self._inbox.wake()
+
+    def abandon_after_fork(self) -> None:
+        """Close the inherited descriptor; the parent reads on."""
+        self._finalizer.detach()
+        inbox, self._inbox = self._inbox, _Inbox()
+        self._inbox.error = SogniConnectionError(_DROPPED)
+        _ABANDONED_BODIES.append(inbox)
+        if self._socket is not None:
+            self._socket.close()
+
+
+_ABANDONED_BODIES: list[Any] = []
+"""What threads of the parent hold, kept so that nothing of it is finalized here."""
+
+
+class _Inbox:
+    """What arrived and nobody has taken yet."""
+
+    def __init__(self) -> None:
+        self.news = threading.Event()
+        self.room = threading.Event()
+        self.closed = False
+        self.error: Exception | None = None
+        self._pieces: deque[bytes] = deque()
+        self._ended = False
+
+    def put(self, piece: bytes) -> None:
+        """Keep a piece, an empty one as the end, and wait for room for the next."""
+        self.room.clear()
+        self._pieces.append(piece)
+        self._ended = not piece
+        self.news.set()
+        while len(self._pieces) > _MOST_AHEAD and not self.closed:
+            # In turns: nobody wakes it when the body was dropped.
+            self.room.wait(_TURN_SECONDS)
+
+    def wake(self) -> None:
+        """Have both sides look again."""
+        self.room.set()
+        self.news.set()
+
+    def fail(self, error: Exception) -> None:
+        """Keep why nothing more comes."""
+        self.error = error
+        self.news.set()
+
+    def take(self) -> bytes | None:
+        """What is there; empty at the end, None to wait. Raises what went wrong, after all that had come."""
+        taken = []
+        while self._pieces:
+            taken.append(self._pieces.popleft())
+        self.room.set()
+        data = b"".join(taken)
+        if data:
+            return data
+        if self.error is not None and not self.closed:
+            raise self.error
+        return b"" if self._ended or self.closed else None
+
+
+def _end(inbox: _Inbox, connection: socket.socket | None) -> None:
+    """Have the receiving thread end. Takes no lock: the garbage collector may call it wherever one is held."""
+    inbox.closed = True
+    if connection is not None:
+        # Not the method of a TLS socket, which changes what the other thread is using.
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def _receive(
+    response: requests.Response,
+    decoder: ContentDecoder,
+    inbox: _Inbox,
+    end: Callable[[], None],
+    failed: Callable[[Exception], Exception],
+) -> None:
+    """Read a body to its end, in the thread that owns its connection."""
+    raw: Any = response.raw
+    # urllib3 before 2.1 would wait for a full piece.
+    read = raw.read1 if hasattr(raw, "read1") else raw._fp.read1
+    try:
+        while not inbox.closed:
+            piece = read(_PIECE)
+            if not piece:
+                decoder.end()
+                inbox.put(b"")
+                break
+            for decoded in decoder.feed(piece):
+                inbox.put(decoded)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, zlib.error) as error:
+        inbox.fail(failed(error))
+    except Exception as error:
+        # http.client raises its own errors past urllib3; nobody may wait for ever over one.
+        inbox.fail(SogniConnectionError(f"the event stream broke off: {cause_of(error)}"))
+    finally:
+        response.close()
+        end()
+
+
+def _socket_of(response: requests.Response) -> socket.socket | None:
+    """The socket below an answer, which has no public name; None where it cannot be found.
+
+    Without it a stream that is closed ends its thread only with the next bytes.
+    """
+    part: Any = response.raw
+    for name in ("_fp", "fp", "raw", "_sock"):
+        part = getattr(part, name, None)
+    return part if isinstance(part, socket.socket) else None
+
+
+# Our errors for the failures of `requests`.
+#
+# They name host, proxy and cause, never a query or a header.
+
+
+def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
+    """Return our error for one of the library's, to be raised `from None`: the library's quotes the whole URL."""
+    via = through(url, settings.proxy, os.environ)
+    cause = _innermost(error)
+    proxy_timed_out = isinstance(error, requests.exceptions.ProxyError) and isinstance(cause, TimeoutError)
+    if isinstance(error, requests.ConnectTimeout) or proxy_timed_out:
+        return no_connection(url, min(settings.timeouts.connect, limit_of(call, settings.timeouts)), via)
+    if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
+        return no_answer(call, url, limit_of(call, settings.timeouts), via)
+    if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
+        return unreachable(url, via, "the URL is invalid")
+    return unreachable(url, via, cause_of(cause))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the first reason in a chain of wrapped errors."""
+    seen = error
+    for _ in range(8):
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        inner = inner or seen.__cause__
+        if inner is None or inner is seen:
+            break
+        seen = inner
+    return seen
+
+
+# A result read while it arrives: the file object of `Job.open`.
+#
+# Made by the HTTP side; closed by its reader.
+
+
+class ResponseStream(Live, io.RawIOBase):
+    """A readable, unseekable file over an answer; closing it closes the connection."""
+
+    def __init__(
+        self,
+        response: requests.Response,
+        decoder: ContentDecoder,
+        end: Callable[[], None],
+        failed: Callable[[Exception], Exception],
+    ) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._decoded = self._decode()
+        self._rest = b""
+        self._end = end
+        self._failed = failed
+
+    def readable(self) -> bool:
+        """Always: that is what it is for."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes, all that is left when negative; empty at the end."""
+        if size is None or size < 0:
+            return self.readall()
+        return self._take(size)
+
+    def readall(self) -> bytes:
+        """Everything that is left."""
+        pieces = []
+        while piece := self._take(TRANSFER_CHUNK):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; the number of bytes written to it."""
+        piece = self._take(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _take(self, size: int) -> bytes:
+        if self.closed:
+            raise ValueError("the stream is closed")
+        try:
+            piece = self._received(size)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
+            failure = self._failed(error)
+        else:
+            return piece
+        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        raise failure
+
+    def _received(self, size: int) -> bytes:
+        if self._decoder.plain:
+            piece: bytes = self._response.raw.read(size, decode_content=False)
+            return piece
+        rest = self._rest or next(self._decoded, b"")
+        self._rest = rest[size:]
+        return rest[:size]
+
+    def _decode(self) -> Iterator[bytes]:
+        while data := self._response.raw.read(TRANSFER_CHUNK, decode_content=False):
+            yield from self._decoder.feed(data)
+        self._decoder.end()
+
+    def close(self) -> None:
+        """Close the connection; repeatable."""
+        if not self.closed:
+            self._response.close()
+            self._end()
+        super().close()
+
+
+# HTTP with `requests`: decides which session sends a call, how long it may take and how it fails.
+#
+# Called by the engine. Retries and the meaning of an answer are decided by flows.
+
 
 _LEAST = 0.001
 """Seconds; the library refuses a timeout of 0, which is what a call has that waited too long for a connection."""

@@ -13,19 +13,18 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
-from ..flows.refreshing import have_fresh
-from ..machine.proxies import ca_bundle_for, proxy_for
-from ..protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
-from ..protocol.frames import decode_frame
-from ..protocol.handshake import handshake_url
-from ..protocol.websocket_frames import CLOSE, parse_close
-from ..settings import MAX_MESSAGE_SIZE
-from .waiting import Waker
-from .websocket import ConnectionLost, SerialSocket, UpgradeRefused
+from sogni.core.connection.messages import decode_frame
+from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed, handshake_url
+from sogni.core.connection.websocket import CLOSE, parse_close
+from sogni.core.requests import have_fresh
+from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
+from sogni.local.proxies import ca_bundle_for, proxy_for
+from sogni.settings import MAX_MESSAGE_SIZE
+from sogni.transport.waiting import Waker
+from sogni.transport.websocket import ConnectionLost, SerialSocket, UpgradeRefused
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from sogni.transport.engine import Engine
 
 logger = logging.getLogger("sogni")
 

@@ -1,34 +1,370 @@
-"""One WebSocket connection that several threads may use at once.
+"""A socket, plain or TLS, that is called by one thread at a time and never blocks.
 
-Decides which frame goes out next, who answers a ping and how a call that waits is ended. websocket-client
-opens the connection and masks what is sent; reading is done here, because its frame loop costs more than
-everything behind it. Called by the blocking connection: one thread receives, any thread sends, wakes or shuts
-down. Never reconnects, answers a close frame, decides what its code means, or starts a thread.
-
-Locks, in the order they may be taken: the caller's state, then `_send_lock` (one frame at a time), then that
-of the stream (TLS: one socket call at a time). `_gate` (who is inside, is it closed) comes last and is never
-held across a call that can block; it is re-entrant, because a finalizer may run `shutdown` on a thread that
-holds it.
+Decides what one attempt to read or write means: bytes, not yet (and what to wait for), or the end. OpenSSL
+forbids two threads inside one TLS session, so each attempt takes the lock `_tls`; no wait happens under it.
+Called by `SerialSocket` only. Never frames, never retries, never says goodbye.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+import re
 import selectors
 import socket
+import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
 
-from websocket import ABNF
+import websocket
+from websocket import ABNF, _handshake
 
+from sogni.core.connection.websocket import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
 from sogni.errors import SogniConnectionError, SogniTimeoutError
-from sogni.machine.causes import cause_of
-from sogni.protocol.websocket_frames import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
-from sogni.transport.serial_stream import LONGEST, READ, SerialStream
-from sogni.transport.websocket_upgrade import UpgradeRefused, open_upgraded, shown_host
+from sogni.local.causes import DISCONNECTED, NO_UPGRADE, cause_of
+from sogni.local.proxies import Proxy, bundled_authorities, bypasses, read_proxy, tls_context
+from sogni.redaction import Secret
 
-__all__ = ["ConnectionLost", "SerialSocket", "UpgradeRefused"]
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+LONGEST = 1e6
+"""Seconds. Longer waits overflow what some systems count them in."""
+
+_BURST = 65536
+_TLS_RECORD = 16384
+_RECHECK = 0.05
+"""Seconds. A write for which TLS wants input may be set free by the reader taking that very input."""
+_WRITE_SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""For the rare wait of a sender: one that needs no descriptor of its own."""
+
+
+class SerialStream:
+    """The two directions of one connection; takes the socket over."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.secure = isinstance(sock, ssl.SSLSocket)
+        self._tls = threading.Lock()
+        self.readable = True
+        """Whether to read before waiting: bytes may have come with the upgrade, and TLS may hold some that no
+        selector sees. Set by the reader when its selector says so."""
+        self.read_want = READ
+        """What the next read waits for when there is nothing to read."""
+        sock.setblocking(False)
+
+    def read(self) -> bytes:
+        """Take what is there, about one buffer at most; empty when nothing is. Raises OSError at the end.
+
+        The last bytes are returned first; the end is met again at the next call.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        self.read_want = READ
+        try:
+            with self._tls:
+                if not self.secure:
+                    data = self._some(_BURST)
+                    self.readable = len(data) == _BURST
+                    return data
+                # TLS gives one record per call; a selector between two of them would cost as much again.
+                while size < _BURST:
+                    data = self._some(_TLS_RECORD)
+                    pieces.append(data)
+                    size += len(data)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            self.readable = False
+        except ssl.SSLWantWriteError:
+            self.readable = False
+            self.read_want = WRITE
+        except OSError:
+            if not pieces:
+                raise
+        return b"".join(pieces)
+
+    def _some(self, size: int) -> bytes:
+        data = self.sock.recv(size)
+        if not data:
+            raise ConnectionResetError("the peer ended it")
+        return data
+
+    def write(self, data: memoryview) -> tuple[int, int]:
+        """Try once; return how many bytes were taken and, if none, what to wait for. OSError at the end.
+
+        After a refusal TLS insists on the same bytes again, others may only follow them.
+        """
+        try:
+            with self._tls:
+                return self.sock.send(data), 0
+        except (ssl.SSLWantWriteError, BlockingIOError):
+            return 0, WRITE
+        except ssl.SSLWantReadError:
+            return 0, READ
+
+    def wait_to_write(self, want: int, deadline: float) -> bool:
+        """Wait for what `write` asked for; False when it is past the deadline already."""
+        left = deadline - monotonic()
+        if left <= 0:
+            return False
+        with _WRITE_SELECTOR() as selector:
+            selector.register(self.sock, want)
+            selector.select(min(left, _RECHECK if want == READ else LONGEST))
+        return True
+
+    def stop(self, direction: int) -> None:
+        """End a direction (`socket.SHUT_…`) below TLS; threads that wait for it go on at once."""
+        with suppress(OSError):
+            # The method of SSLSocket would drop the session under a thread that is inside it.
+            socket.socket.shutdown(self.sock, direction)
+
+
+# Open the stream under a WebSocket connection: name lookup, proxy, TLS, upgrade.
+#
+# Decides what websocket-client may do on the way and what its failures are called. Called by
+# `SerialSocket.connect` only. Never follows a redirect (the headers hold credentials), never lets
+# websocket-client consult the environment, log, or keep cookies from one client for another.
+
+
+_MAX_ANSWER = 1 << 20
+"""Bytes of the answer to an upgrade, an error page included."""
+_PIECE = 16384
+_NOWHERE = ["invalid."]
+"""A `no_proxy` that matches nothing: with an empty one websocket-client would read the environment's."""
+
+
+_TUNNEL_STATUS = re.compile(r"status: (\d{3})$")
+"""How websocket-client ends its report of a refused CONNECT."""
+
+
+class UpgradeRefused(SogniConnectionError):  # noqa: N818  what happened, as in the service's own words
+    """The server answered the upgrade with another HTTP status than 101.
+
+    It counts as close code 1006, so it is tried again and clears no credentials (transport §6).
+    """
+
+    def __init__(self, message: str = "", *, status: int = 0) -> None:
+        super().__init__(message, code=status)
+        self.status = status
+        self.close_code = 1006
+
+
+class _Silence(logging.Filter):
+    """Keep websocket-client's trace of an upgrade of ours out of its log: it holds the key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(self.here, "active", False)
+
+
+_silence = _Silence()
+
+
+class _AnswerTooLong(Exception):  # noqa: N818  becomes the cause in an error of ours
+    """The answer to the upgrade does not end."""
+
+
+class _BoundedStream:
+    """What websocket-client takes for a socket during the upgrade.
+
+    A socket's own timeout starts anew with each byte, and websocket-client reads bytes one by one: a
+    server that drips would hold the caller for ever.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self._deadline = deadline
+        self._left = _MAX_ANSWER
+
+    def _limit(self) -> None:
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.sock.settimeout(left)
+
+    def recv(self, size: int) -> bytes:
+        self._limit()
+        data = self.sock.recv(min(size, _PIECE))  # older releases ask for as much as Content-Length claims
+        self._left -= len(data)
+        if self._left < 0:
+            raise _AnswerTooLong
+        return data
+
+    def send(self, data: bytes) -> int:
+        self._limit()
+        return self.sock.send(data)
+
+    def gettimeout(self) -> float | None:
+        return self.sock.gettimeout()
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class _Upgrade(websocket.WebSocket):
+    """websocket-client for as long as it is in charge."""
+
+    def __init__(self, context: ssl.SSLContext | None, deadline: float) -> None:
+        self._deadline = deadline
+        self._stream: _BoundedStream | None = None
+        options = {} if context is None else {"context": context}
+        super().__init__(sslopt=options, skip_utf8_validation=True)
+
+    @property
+    def sock(self) -> Any:
+        return self._stream
+
+    @sock.setter
+    def sock(self, sock: socket.socket | None) -> None:
+        self._stream = None if sock is None else _BoundedStream(sock, self._deadline)
+
+    def detach(self) -> socket.socket:
+        assert self._stream is not None
+        return self._stream.sock
+
+
+def open_upgraded(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    proxy: str | None,
+    no_proxy: str | None,
+    ca_bundle: str | None,
+) -> socket.socket:
+    """Return a blocking socket on which the upgrade has been answered and nothing more was read.
+
+    `timeout` in seconds limits dialling and TLS each and all of it together, save for a proxy that drips.
+    Raises SogniConnectionError that names host and cause, never query, headers or password.
+    """
+    where = shown_host(url)
+    _check_headers(where, headers)
+    relay = None if proxy is None or bypasses(url, no_proxy) else read_proxy(proxy)
+    options = _proxy_options(where, relay, timeout)
+    context = tls_context(where, ca_bundle or bundled_authorities()) if urlsplit(url).scheme == "wss" else None
+    upgrade = _Upgrade(context, monotonic() + timeout)
+    failure: SogniConnectionError
+    logging.getLogger("websocket").addFilter(_silence)
+    _silence.here.active = True
+    try:
+        _forget_cookies(url)
+        connect: Callable[..., None] = upgrade.connect
+        connect(url, header=dict(headers), timeout=timeout, redirect_limit=0, suppress_origin=True, **options)
+        if upgrade.status == 101:
+            return upgrade.detach()
+        failure = _refused(where, upgrade.status)  # a redirect
+        upgrade.detach().close()
+    except Exception as error:
+        failure = _failure(where, relay, upgrade, error, timeout)
+    finally:
+        _silence.here.active = False
+    # Outside the handler: websocket-client's error holds the server's headers and must not be the context.
+    raise failure
+
+
+def shown_host(url: str) -> str:
+    """Return host, and port if given, of a URL: all of it that may stand in a message."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    return f"{host}:{parts.port}" if parts.port else host
+
+
+def _check_headers(where: str, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if any(character in name + value for character in "\r\n\0"):
+            raise SogniConnectionError(
+                f"cannot connect to {where}: the value of the header {name!r} contains a line break"
+            )
+
+
+def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str, Any]:
+    if relay is None:
+        # Without any proxy host it would ask the environment, whatever the other options say.
+        return {"http_proxy_host": "none.invalid", "http_no_proxy": ["*"]}
+    if relay.scheme == "https":
+        raise SogniConnectionError(
+            f"cannot connect to {where}: the proxy {relay.shown} is to be spoken to over TLS (https://), which"
+            " WebSocket connections cannot; use its http:// address"
+        )
+    if relay.scheme != "http" and importlib.util.find_spec("python_socks") is None:
+        raise SogniConnectionError(
+            f"cannot connect to {where}: the proxy {relay.shown} speaks {relay.scheme}, which needs the"
+            " package python-socks (pip install python-socks)"
+        )
+    credentials = None
+    if relay.username is not None:
+        credentials = (Secret(relay.username), Secret(relay.password or ""))
+    return {
+        "http_proxy_host": relay.host,
+        "http_proxy_port": relay.port,
+        "http_proxy_auth": credentials,
+        "http_proxy_timeout": timeout,
+        "http_no_proxy": _NOWHERE,
+        "proxy_type": relay.scheme,
+    }
+
+
+def _forget_cookies(url: str) -> None:
+    # websocket-client has one cookie jar for the process: one account's cookies would go with another's key.
+    jar: dict[str, Any] = getattr(getattr(_handshake, "CookieJar", None), "jar", {})
+    host = f".{(urlsplit(url).hostname or '').lower()}"
+    for domain in [domain for domain in list(jar) if host.endswith(domain)]:
+        jar.pop(domain, None)
+
+
+def _refused(where: str, status: int) -> UpgradeRefused:
+    return UpgradeRefused(f"{where} refused the WebSocket connection with HTTP {status}", status=status)
+
+
+def _failure(
+    where: str, relay: Proxy | None, upgrade: _Upgrade, error: Exception, timeout: float
+) -> SogniConnectionError:
+    status = getattr(error, "status_code", upgrade.status)  # the second for a redirect
+    if status is not None:
+        return _refused(where, status)
+    via = "" if relay is None else f" through the proxy {relay.shown}"
+    failure = SogniConnectionError(f"cannot connect to {where}{via}: {_cause(error, timeout)}")
+    if isinstance(error, OSError):
+        failure.__cause__ = error
+    return failure
+
+
+def _cause(error: Exception, timeout: float) -> str:
+    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, websocket.WebSocketProxyException):
+        status = _TUNNEL_STATUS.search(str(error))
+        return f"the proxy answered with HTTP {status[1]}" if status else "the proxy's answer is not valid HTTP"
+    if isinstance(error, _AnswerTooLong):
+        return "the answer to the upgrade is too long"
+    if isinstance(error, OSError):
+        return cause_of(error)
+    if isinstance(error, websocket.WebSocketAddressException):
+        return "the host name cannot be resolved"
+    if isinstance(error, websocket.WebSocketConnectionClosedException):
+        return DISCONNECTED
+    if isinstance(error, websocket.WebSocketException | UnicodeDecodeError):
+        return NO_UPGRADE
+    return cause_of(error)
+
+
+# One WebSocket connection that several threads may use at once.
+#
+# Decides which frame goes out next, who answers a ping and how a call that waits is ended. websocket-client
+# opens the connection and masks what is sent; reading is done here, because its frame loop costs more than
+# everything behind it. Called by the blocking connection: one thread receives, any thread sends, wakes or shuts
+# down. Never reconnects, answers a close frame, decides what its code means, or starts a thread.
+#
+# Locks, in the order they may be taken: the caller's state, then `_send_lock` (one frame at a time), then that
+# of the stream (TLS: one socket call at a time). `_gate` (who is inside, is it closed) comes last and is never
+# held across a call that can block; it is re-entrant, because a finalizer may run `shutdown` on a thread that
+# holds it.
+
 
 _MAX_REASON = 123
 

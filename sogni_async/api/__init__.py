@@ -1,1 +1,3 @@
 """The namespaces and handles of the asyncio client: one-line methods over the flows."""
+
+from __future__ import annotations

@@ -6,15 +6,36 @@ from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from sogni.flows import account, money, signing_in, subscriptions
-from sogni.listening import Listening
-from sogni.models.account import AccountInfo, Balances, UsernameValidation, WalletBalance
-from sogni.models.rewards import Reward
-from sogni.models.session import Session, Wallet
-from sogni.models.subscriptions import RedirectType, Subscription, SubscriptionPage, SubscriptionPlan, Term, Tier
-from sogni.models.transactions import Transaction, TransactionHistory, TransactionQuery
-from sogni.protocol.account_state import ACCOUNT_EVENTS
-from sogni.protocol.listeners import Listeners
+from sogni.base import Listening
+from sogni.core.account import flows as account
+from sogni.core.account import flows as stats
+from sogni.core.account import flows as subscriptions
+from sogni.core.account import sign_in as signing_in
+from sogni.core.account import token_transfers as money
+from sogni.core.account.state import ACCOUNT_EVENTS
+from sogni.core.outbox import Listeners
+from sogni.models.account import (
+    AccountInfo,
+    Balances,
+    LeaderboardEntry,
+    LeaderboardNetwork,
+    LeaderboardPeriod,
+    LeaderboardType,
+    RedirectType,
+    Reward,
+    Session,
+    Subscription,
+    SubscriptionPage,
+    SubscriptionPlan,
+    Term,
+    Tier,
+    Transaction,
+    TransactionHistory,
+    TransactionQuery,
+    UsernameValidation,
+    Wallet,
+    WalletBalance,
+)
 from sogni.redaction import secret
 from sogni.settings import Network
 
@@ -294,3 +315,36 @@ class Account:
     async def create_subscription_portal_session(self) -> SubscriptionPage:
         """The page (`.url`) where a subscription is managed; needs a signed-in session, not an API key."""
         return await self._engine.run(subscriptions.subscription_portal())  # type: ignore[no-any-return]
+
+
+# `client.stats`: who did how much.
+
+
+class Stats:
+    """Statistics of the service."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def leaderboard(
+        self,
+        type: LeaderboardType,
+        period: LeaderboardPeriod,
+        *,
+        username: str | None = None,
+        network: LeaderboardNetwork | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        date: int | None = None,
+        address: str | None = None,
+    ) -> list[LeaderboardEntry]:
+        """The best of a kind, in a day or of all times; needs no account. Raises `ValidationError`."""
+        filters = {
+            "username": username,
+            "network": network,
+            "page": page,
+            "limit": limit,
+            "date": date,
+            "address": address,
+        }
+        return await self._engine.run(stats.leaderboard(type, period, **filters))  # type: ignore[no-any-return]

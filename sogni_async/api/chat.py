@@ -1,27 +1,205 @@
-"""`client.chat`: the language models of the network and what they answer."""
+"""`client.chat.tools`: executing the tool calls of a language model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-from sogni.flows import chat, tool_rounds
-from sogni.listening import Listening
-from sogni.machine.run_recording import asking
+from sogni.base import Listening
+from sogni.core.chat import flows as chat
+from sogni.core.chat import tool_rounds
+from sogni.core.chat.conversation import History
+from sogni.core.chat.flows import hosted_completion, run_hosted_tool
+from sogni.core.chat.requests import DEFAULT_MODEL, check_names
+from sogni.core.chat.state import CHAT_EVENTS
+from sogni.core.checks import without_gaps
+from sogni.core.flow import compute
+from sogni.core.outbox import Listeners
+from sogni.core.projects.transfers import save_addresses
+from sogni.core.tools import flows as tools
+from sogni.core.tools.hosted import as_tool_call
+from sogni.core.tools.results import names_of, results_of
+from sogni.local.files import next_number
+from sogni.local.recording import asking
 from sogni.models.base import TokenType
-from sogni.models.chat import ChatCompletionResult, LLMCostEstimation, LLMModelInfo
-from sogni.models.chat_options import CompletionFields
-from sogni.protocol.chat_request import DEFAULT_MODEL, check_names
-from sogni.protocol.client_state import CHAT_EVENTS
-from sogni.protocol.conversation import History
-from sogni.protocol.listeners import Listeners
-from sogni.settings import check_seconds
+from sogni.models.chat import (
+    ChatCompletionResult,
+    CompletionFields,
+    HostedChatCompletionResult,
+    HostedFields,
+    HostedToolExecution,
+    LLMCostEstimation,
+    LLMModelInfo,
+    MediaContext,
+)
+from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
+from sogni.settings import Network, check_seconds
+from sogni_async.api.conversation import Conversation
+from sogni_async.api.runs import ChatRuns
+from sogni_async.api.streams import ChatStream
 
-from .chat_tools import ChatTools
-from .conversation import Conversation
-from .hosted_chat import HostedChat
-from .runs import ChatRuns
-from .streams import ChatStream
+
+class ChatTools:
+    """Tool calls of a language model, executed here through `client.projects`.
+
+    Six of the hosted tools run here: `generate_image`, `edit_image`, `generate_video`, `sound_to_video`,
+    `video_to_video` and `generate_music` (`SogniTools.direct`).
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def execute(
+        self,
+        tool_call: ToolCall | Mapping[str, Any],
+        *,
+        on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
+        timeout: float | None = tools.USUAL_SECONDS,
+        token_type: TokenType | None = None,
+        network: Network | None = None,
+        number_of_media: int = 1,
+        media_context: MediaContext | Mapping[str, Any] | None = None,
+    ) -> ToolExecutionResult:
+        """Execute a call of a hosted tool and wait for its result; a failure is a result, too (tools §4).
+
+        `on_progress` gets a `ToolExecutionProgress`. `timeout` is for everything, in seconds, None for ever;
+        when it runs out, or the call is interrupted, the project is canceled. `number_of_media` counts when the call
+        names no number.
+        `media_context` says what indices in the arguments stand for: a `MediaContext`, or a dict of its
+        fields whose entries may be finished jobs as well. A model without workers is replaced by another.
+        Raises `ValidationError` only for a tool that is none of Sogni's.
+
+        >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
+        >>> (await client.chat.tools.execute(call)).success
+        True
+        """
+        options = tools.ToolOptions(
+            on_progress=on_progress,
+            timeout=check_seconds("timeout", timeout),
+            token_type=token_type,
+            network=network,
+            number_of_media=number_of_media,
+            made=tools.made_from(media_context),
+        )
+        return await self._engine.run(tools.execute_call(as_tool_call(tool_call), options))  # type: ignore[no-any-return]
+
+    async def execute_all(
+        self,
+        tool_calls: Sequence[ToolCall | Mapping[str, Any]],
+        *,
+        on_tool_call: Callable[[ToolCall], Any] | None = None,
+        on_tool_progress: Callable[[ToolCall, ToolExecutionProgress], Any] | None = None,
+        on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
+        timeout: float | None = tools.USUAL_SECONDS,
+        token_type: TokenType | None = None,
+        network: Network | None = None,
+        number_of_media: int = 1,
+        media_context: MediaContext | Mapping[str, Any] | None = None,
+    ) -> list[ToolExecutionResult]:
+        """Execute calls one after the other; one result for each, in the same order (tools §4.2).
+
+        Calls of tools that are none of Sogni's go to `on_tool_call(call)`, whose text is the result; without
+        it, and when it raises, the result is a failure. Progress goes to `on_tool_progress(call, progress)`,
+        else to `on_progress(progress)`. `timeout` is for each call; the other options are those of `execute`.
+        Raises `ValidationError` for more than 8 calls of tools that run here, before anything is executed.
+        """
+        options = tools.ToolOptions(
+            on_tool_call=on_tool_call,
+            on_tool_progress=on_tool_progress,
+            on_progress=on_progress,
+            timeout=check_seconds("timeout", timeout),
+            token_type=token_type,
+            network=network,
+            number_of_media=number_of_media,
+            made=tools.made_from(media_context),
+        )
+        calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
+        return await self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
+
+    async def save(
+        self,
+        results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
+        directory: str | PathLike[str],
+    ) -> list[Path]:
+        """Download the media of tools into a directory and return the paths, in the order they were made.
+
+        `results` are those of `execute` and `execute_all`, or an answer with `tool_history`. Files are called after
+        their tool, `generate_image-0.png`, numbers go on where those in the directory end, and files are there only
+        when complete. Addresses are valid for an hour or so;
+        later ones raise `ApiError`. Raises `SogniConnectionError` and `OSError`, too.
+        """
+        made = results_of(results)
+        first = await self._engine.run(compute("the names of files", lambda: next_number(directory)))
+        urls, names = names_of(made, first)
+
+        def path_for(place: int) -> Callable[[str], Path]:
+            return lambda suffix: Path(directory) / (names[place] + suffix)
+
+        return await self._engine.run(save_addresses(urls, path_for))  # type: ignore[no-any-return]
+
+
+# `client.chat.hosted`: answers and tools over REST.
+
+
+class HostedChat:
+    """Chats that the service answers over REST, running its own tools if asked to; never streaming."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    async def create(
+        self,
+        *,
+        messages: Sequence[Any],
+        model: str = DEFAULT_MODEL,
+        stream: Literal[False] | None = None,
+        timeout: float | None = 300,
+        **options: Unpack[HostedFields],
+    ) -> HostedChatCompletionResult:
+        """Ask a language model over REST; returns the whole answer in the OpenAI form.
+
+        Takes the options of `completions.create`, and `media_references`, `api_media_references` and
+        `chat_template_kwargs`, which outranks `think` (chat §11.1). `sogni_tools` offers the service's tools,
+        `sogni_tool_execution=True` has the service run them. `timeout` is in seconds.
+
+        Raises `TypeError` for an unknown option, `ValidationError` for `stream=True` and for what cannot be sent,
+        `ApiError` when the service declines, which is a `ChatError` as well where it says why (chat §14.4).
+        Nothing is asked a second time by itself.
+        """
+        with asking(self._engine, model, messages) as asked:
+            flow = hosted_completion(model, messages, options, stream, timeout)
+            asked.answer = await self._engine.run(flow)
+            return asked.answer  # type: ignore[no-any-return]
+
+    async def execute_tool(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        token_type: Literal["sogni", "spark", "auto"] | None = None,
+        safe_content_filter: bool | None = None,
+        app_source: str | None = None,
+        timeout: float | None = 300,
+    ) -> HostedToolExecution:
+        """Have the service run one tool without a language model (chat §14.5).
+
+        Known are `enhance_prompt`, `compose_script`, `compose_lyrics`, `compose_instrumental`, `compose_workflow`
+        and `compose_workflow_template`. What it gave is `data.result`. Raises `ValidationError`, `ApiError`.
+        """
+        flow = run_hosted_tool(
+            tool,
+            arguments,
+            timeout,
+            app_source,
+            token_type=token_type,
+            safe_content_filter=safe_content_filter,
+        )
+        return await self._engine.run(flow)  # type: ignore[no-any-return]
+
+
+# `client.chat`: the language models of the network and what they answer.
 
 
 class Completions:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-from sogni.flows import conversation as asking
-from sogni.flows.steps import compute
-from sogni.machine.conversation_files import image_parts, read_conversation, write_conversation
-from sogni.models.chat import ChatCompletionResult, ChatMessage
-from sogni.models.chat_options import CompletionFields
+from sogni.core.chat import conversation as asking
+from sogni.core.chat.conversation import History, question_of
+from sogni.core.flow import compute
+from sogni.local.chat_files import image_parts, read_conversation, write_conversation
+from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
 from sogni.models.converter import to_dict
-from sogni.protocol.conversation import History, question_of
-
-from .streams import ChatStream
+from sogni_async.api.streams import ChatStream
 
 
 class Conversation:

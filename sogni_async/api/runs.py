@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sogni.flows import runs
+from sogni.core.checks import naming_the_nearest
+from sogni.core.workflows import runs
 from sogni.models.base import BillingMode, TokenType
-from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, MediaContext, RunRuntimeConfig
+from sogni.models.chat import MediaContext
+from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
-from sogni.protocol.keywords import naming_the_nearest
 from sogni.settings import check_seconds
-
-from .event_streams import EventStream
+from sogni_async.api.streams import EventStream
 
 
 class ChatRuns:

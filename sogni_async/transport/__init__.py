@@ -1,5 +1,7 @@
 """The asyncio shell: the only modules of the package that open sockets and start tasks."""
 
+from __future__ import annotations
+
 try:
     import aiohttp  # noqa: F401
 except ModuleNotFoundError as error:

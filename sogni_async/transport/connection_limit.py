@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from sogni.protocol.exchange import is_transfer, max_transfers, no_free_connection, with_time_left
-from sogni.protocol.http import HttpCall
+from sogni.core.http import HttpCall, is_transfer, max_transfers, no_free_connection, with_time_left
 from sogni.settings import Settings
 
 

@@ -1,13 +1,12 @@
-"""The engine of an asyncio client: decides in which loop things happen, and in which order.
+"""What a client holds of one loop: tasks, connections, its app id. Decides how it lets go of them.
 
-The handles run flows through it; it performs their steps. The state is changed only in the loop and between two
-awaits, so that it needs no lock; what a change asks for is begun before anybody else has a turn. No user code runs
-while the state is changed.
+Made by the engine, anew for each loop and in a forked child. Knows no flow and no state.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import random
@@ -16,37 +15,155 @@ import uuid
 import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from sogni.core import flow as steps
+from sogni.core.background import flow_of
+from sogni.core.client_state import ClientState
+from sogni.core.connection.messages import encode_frame
+from sogni.core.connection.state import Closed, ReaderMove
+from sogni.core.flow import Flow, Pause, Step, Until, ask, out_of_time, topics_of
+from sogni.core.outbox import CLOSED, SOCKET, Wakers
 from sogni.errors import ClientClosedError, SogniConnectionError
-from sogni.flows import steps
-from sogni.flows.asking import ask, out_of_time, topics_of
-from sogni.flows.background import flow_of
-from sogni.flows.steps import Flow, Pause, Step, Until
 from sogni.live import Live
-from sogni.machine.app_slots import acquire_app_id
-from sogni.machine.cookies import Cookies
-from sogni.machine.sources import load_image_formats, open_source
-from sogni.protocol.client_state import CLOSED, SOCKET, ClientState
-from sogni.protocol.connection import Closed, ReaderMove
-from sogni.protocol.frames import encode_frame
-from sogni.protocol.outbox import Wakers
+from sogni.local.app_ids import AppSlot, acquire_app_id
+from sogni.local.cookies import Cookies
+from sogni.local.media import load_image_formats, open_source
 from sogni.redaction import install_filter
 from sogni.settings import Settings
-
-from . import lifecycle
-from .chores import Chores
-from .closing import Endable, quiet_when_dropped
-from .dispatcher import Dispatcher
-from .driving import Perform, drive, drive_together
-from .holdings import Holdings
-from .http import Http
-from .reader import read_loop
-from .user_code import call_user_code
-from .waiting import Deadline, let_catch_up, sleep_until_set
-from .websocket import Socket
+from sogni_async.transport.background import Chores, Dispatcher, forget_closed_loops
+from sogni_async.transport.closing import Endable, call_in_loop, end_task, quiet_when_dropped
+from sogni_async.transport.driver import Perform, call_user_code, drive, drive_together
+from sogni_async.transport.http import Http
+from sogni_async.transport.reader import read_loop
+from sogni_async.transport.waiting import Deadline, Waker, let_catch_up, sleep_until_set
+from sogni_async.transport.websocket import Socket
 
 logger = logging.getLogger("sogni")
+
+
+class Holdings:
+    """The belongings of one client in one loop; `loop` is None until something is awaited."""
+
+    def __init__(self, chores: Chores, dispatcher: Dispatcher, http: Http) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.waker = Waker()
+        self.chores = chores
+        self.dispatcher = dispatcher
+        self.http = http
+        self.slot: AppSlot | None = None
+        self.reader: asyncio.Task[None] | None = None
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the loop is closed, so that nothing here can be used any more."""
+        return self.loop is not None and self.loop.is_closed()
+
+    def let_go(self) -> None:
+        """End what is left of a client that was dropped, or whose loop was closed, without `close`.
+
+        May be called in any thread, by the garbage collector. The loop may have no other round.
+        """
+        self._release_slot()
+        if self.loop is None:
+            return
+        call_in_loop(self.loop, self._end_at_once)
+        forget_closed_loops()
+
+    def _end_at_once(self) -> None:
+        if not self.orphaned:
+            self._end_tasks()
+        self.http.end()
+        for task in (*(() if self.reader is None else (self.reader,)), *self.chores.tasks):
+            end_task(task)
+
+    def abandon_after_fork(self) -> None:
+        """Let go of what belongs to the parent, without disturbing it."""
+        self.http.abandon_after_fork()
+        if self.slot is not None:
+            self.slot.release_after_fork()
+        _abandoned.append(self)
+
+    async def close(self, deadline: Deadline) -> None:
+        """End everything in order: the socket, background work, callbacks, connections; bounded in time."""
+        try:
+            self.http.end_streams()
+            self._end_tasks()
+            if self.reader is not None:
+                await _ended(self.reader, deadline)
+            await self.chores.join(deadline.left())
+            self.dispatcher.end()
+            if not await self.dispatcher.join(deadline.left()):
+                logger.warning("a callback is still running; the client was closed without waiting for it")
+            await self.http.close()
+        finally:
+            self._release_slot()
+
+    def _end_tasks(self) -> None:
+        self.chores.end()
+        self.waker.set()
+
+    def _release_slot(self) -> None:
+        if self.slot is not None:
+            self.slot.release()
+
+
+_abandoned: list[Holdings] = []
+"""Of the process this one was forked from; kept, because their finalizers would touch its loop."""
+
+
+async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
+    """Wait for a task to end, then end it."""
+    await asyncio.wait([task], timeout=deadline.left())
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+
+
+# The end of a process as it was: what becomes of open clients at exit and in a forked child.
+#
+# Two hooks for all clients, set once. At exit no loop runs any more, so that connections are only closed.
+
+
+class EngineLike(Protocol):
+    """What the hooks need of a client's engine."""
+
+    def let_go(self) -> None:
+        """Close what is open at the end of the process."""
+
+    def renew_after_fork(self) -> None:
+        """Become as if newly constructed."""
+
+
+_engines: weakref.WeakSet[EngineLike] = weakref.WeakSet()
+
+
+def register(engine: EngineLike) -> None:
+    """Have an engine looked after until it is collected."""
+    _engines.add(engine)
+
+
+def _renew_all() -> None:
+    for engine in list(_engines):
+        engine.renew_after_fork()
+
+
+def _let_go_all() -> None:
+    for engine in list(_engines):
+        engine.let_go()
+
+
+atexit.register(_let_go_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
+
+
+# The engine of an asyncio client: decides in which loop things happen, and in which order.
+#
+# The handles run flows through it; it performs their steps. The state is changed only in the loop and between two
+# awaits, so that it needs no lock; what a change asks for is begun before anybody else has a turn. No user code runs
+# while the state is changed.
+
 
 R = TypeVar("R")
 
@@ -65,7 +182,7 @@ class Engine(Live):
         self._present = present
         self._closing = False
         self._begin()
-        lifecycle.register(self)
+        register(self)
 
     def _begin(self) -> None:
         """Everything that another loop and a forked child replace."""

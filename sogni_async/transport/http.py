@@ -1,46 +1,472 @@
-"""HTTP with `aiohttp`: decides which session sends a call, how long it may take and how it fails.
+"""Answers without an end, read while they arrive: decides how one is read and how that is ended.
 
-Called by the engine. Retries and the meaning of an answer are decided by flows. Credentials never go to another
-origin, and no error keeps what the library's own would: addresses with their query, and headers.
+Made by the HTTP side for event streams. It knows no event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
+import socket
+import ssl
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 from yarl import URL
 
-from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
-from sogni.machine.cookies import Cookies
-from sogni.machine.downloads import PartialFile, PathFor
-from sogni.machine.sources import MediaSource, finished_spool, spool
-from sogni.protocol.content_encoding import ACCEPTED, ContentDecoder
-from sogni.protocol.exchange import (
+from sogni.core.http import (
+    ACCEPTED,
+    NO_CONTENT,
+    ContentDecoder,
+    HttpCall,
+    HttpReply,
     Route,
     check_proxy_answer,
     limit_of,
     most_bytes_of,
     no_answer,
     no_connection,
+    shown_host,
     told_too_long,
     too_long,
     unreachable,
 )
-from sogni.protocol.http import NO_CONTENT, HttpCall, HttpReply
+from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.live import Live
+from sogni.local.cookies import Cookies
+from sogni.local.files import PartialFile, PathFor
+from sogni.local.media import MediaSource, finished_spool, spool
+from sogni.local.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
+from sogni_async.transport.closing import call_in_loop, close_sockets, quiet_when_dropped
+from sogni_async.transport.connection_limit import ConnectionLimit
+from sogni_async.transport.websocket import RedirectRefusedError, SogniSocket, cause_of
 
-from .connection_limit import ConnectionLimit
-from .event_bodies import EventBody
-from .sessions import Session, Ways, cause_of
-from .streams import AsyncBinaryIO
-from .uploads import SourcePayload
+
+class EventBody:
+    """The body of one answer. Closing it, or dropping it, closes the connection."""
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, decoder: ContentDecoder, failed: Callable[[Exception], Exception]
+    ) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._decoded: Iterator[bytes] = iter(())
+        self._failed = failed
+        self._ended = asyncio.Event()
+        self._finalizer = weakref.finalize(self, _end_body, asyncio.get_running_loop(), response, self._ended)
+        self._finalizer.atexit = False
+
+    async def read(self, timeout: float | None) -> bytes:
+        """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                while not self._ended.is_set():
+                    piece = next(self._decoded, b"")
+                    if piece:
+                        return piece
+                    data = await self._response.content.readany()
+                    if not data:
+                        self._decoder.end()
+                        break
+                    self._decoded = self._decoder.feed(data)
+                return b""
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        except (aiohttp.ClientError, OSError, zlib.error) as error:
+            if self._ended.is_set():
+                return b""
+            raise self._failed(error) from None
+        raise SogniTimeoutError(f"nothing came within {timeout:g} seconds", phase="run", timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connection, in any thread; repeatable. Who reads it finds its end."""
+        self._finalizer()
+
+    def abandon_after_fork(self) -> None:
+        """Touch nothing of the parent's loop."""
+        self._finalizer.detach()
+        _abandoned_body.append(self)
+
+
+_abandoned_body: list[EventBody] = []
+"""Of the process this one was forked from."""
+
+
+def _end_body(loop: asyncio.AbstractEventLoop, response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
+    """Close an answer in its own loop; may be called by the garbage collector, in any thread."""
+    call_in_loop(loop, lambda: _close(response, ended))
+
+
+def _close(response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
+    # RuntimeError: the loop is closed.
+    with suppress(RuntimeError):
+        ended.set()
+    response.close()
+
+
+# Sessions of aiohttp: decides how connections are made, REST and WebSocket alike, and when they go.
+#
+# Called by the HTTP side and by the socket. A session is closed with its client, also one that was dropped, and with
+# its loop. The environment is read by `machine.proxies`, never by aiohttp.
+
+
+_LONGEST_HEADER = 64 * 1024
+"""Signed addresses in a `Location` are longer than what aiohttp takes by itself."""
+
+
+class Session:
+    """One session of aiohttp and the sockets it opened."""
+
+    def __init__(self) -> None:
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        connector = aiohttp.TCPConnector(
+            limit=0,  # as many requests at once as the callers make
+            resolver=aiohttp.ThreadedResolver(),  # the system's; with aiodns installed aiohttp would use that
+            socket_factory=_remembering(self._sockets),
+        )
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_redirect.append(_refuse_redirect)
+        self.library = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,  # see `ContentDecoder`
+            trust_env=False,  # a .netrc would add credentials
+            trace_configs=[tracing],
+            response_class=QuietResponse,
+            ws_response_class=SogniSocket,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+        )
+        self._loop = asyncio.get_running_loop()
+        # Not a method of this object: it must go as soon as nobody refers to it.
+        self._end = partial(_end, os.getpid(), self._loop, self.library, self._sockets)
+        self._keeper = _kept(self._end)
+        self._ending = asyncio.Lock()
+
+    @classmethod
+    async def open(cls) -> Session:
+        """A session that closes with its loop."""
+        session = cls()
+        await anext(session._keeper)
+        return session
+
+    async def close(self) -> None:
+        """Close all connections in order and wait until they are; repeatable."""
+        # One after the other: both wait until it is done.
+        async with self._ending:
+            await self.library.close()
+            # A transport closes its socket one round after it was told to.
+            await asyncio.sleep(0)
+        self.end()
+
+    def end(self) -> None:
+        """Close all connections at once; repeatable, also when the loop is closed."""
+        self._end()
+        # By hand, because the loop would make a task of it, which may never run.
+        with suppress(StopIteration):
+            self._keeper.aclose().send(None)
+
+    def abandon_after_fork(self) -> None:
+        """Close the descriptors inherited from the parent, whose connections go on.
+
+        A raw socket says no TLS goodbye; and nothing of the parent's loop may be touched, because its selector is
+        shared, nor may a finalizer run that would.
+        """
+        self._loop.set_exception_handler(lambda *_: None)
+        self.library.detach()
+        for open_one in list(self._sockets):
+            with suppress(OSError):
+                open_one.close()
+        _abandoned.append(self)
+
+
+_abandoned: list[object] = []
+"""Sessions of the process this one was forked from."""
+
+
+def _remembering(sockets: weakref.WeakSet[socket.socket]) -> Callable[[Any], socket.socket]:
+    # Not a method of `Session`: that one must go as soon as nobody refers to it.
+    def new_socket(address: Any) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        sockets.add(made)
+        return made
+
+    return new_socket
+
+
+async def _kept(end: Callable[[], None]) -> AsyncGenerator[None, None]:
+    """Close a session at the end of its loop.
+
+    A loop closes the async generators that began in it when it is shut down: the only notice that asyncio gives.
+    """
+    try:
+        yield
+    finally:
+        end()
+
+
+def _end(
+    pid: int, loop: asyncio.AbstractEventLoop, library: aiohttp.ClientSession, sockets: Iterable[socket.socket]
+) -> None:
+    if os.getpid() != pid:
+        return  # in a forked child: the loop's selector is shared with the parent
+    connector = library.connector
+    library.detach()
+    close_sockets(loop, sockets)
+    if connector is not None and not connector.closed:
+        for task in getattr(connector, "_resolve_host_tasks", ()):
+            quiet_when_dropped(task)
+        before = set() if loop.is_closed() else asyncio.all_tasks(loop)
+        with suppress(StopIteration):
+            next(connector.close().__await__())
+        # It waits for connections that are closed by now.
+        for task in set() if loop.is_closed() else asyncio.all_tasks(loop) - before:
+            quiet_when_dropped(task)
+            task.cancel()
+
+    for response in list(_responses):
+        connection = response._connection
+        if connection is not None and connection._connector is connector:
+            # Nothing is left to give back; it would complain if it were collected before its response.
+            with suppress(RuntimeError):
+                connection.close()
+
+
+class QuietResponse(aiohttp.ClientResponse):
+    """An answer that may be dropped: its connection is closed without a complaint."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _responses.add(self)
+
+    def __del__(self, *_: Any) -> None:
+        connection = self._connection
+        if connection is not None:
+            # RuntimeError: the loop is closed.
+            with suppress(RuntimeError):
+                connection.close()
+
+
+_responses: weakref.WeakSet[QuietResponse] = weakref.WeakSet()
+"""Those that somebody still holds."""
+
+
+async def _refuse_redirect(_: Any, __: Any, parameters: aiohttp.TraceRequestRedirectParams) -> NoReturn:
+    raise RedirectRefusedError(parameters.response.status)
+
+
+class Ways:
+    """Proxy and certificate authorities for one client's connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def options_for(self, url: str, headers: dict[str, str]) -> dict[str, Any]:
+        """How aiohttp is to send a request with these headers. SogniConnectionError when it cannot."""
+        options: dict[str, Any] = {"headers": headers}
+        secure = urlsplit(url).scheme in ("https", "wss")
+        if secure:
+            options["ssl"] = self._context(url)
+        found = proxy_for(url, self._settings.proxy, os.environ)
+        if found is None:
+            return options
+        relay = read_proxy(found)
+        if relay.scheme not in ("http", "https"):
+            raise SogniConnectionError(
+                f"cannot connect to {shown_host(url)}: the proxy {relay.shown} speaks {relay.scheme}, which asyncio"
+                " connections cannot; use its http:// address, or the blocking package"
+            )
+        options["proxy"] = URL.build(scheme=relay.scheme, host=relay.host, port=relay.port)
+        if (login := _login(relay)) is not None:
+            # Without TLS the proxy reads the request itself, with it the CONNECT before.
+            target = options.setdefault("proxy_headers", {}) if secure else headers
+            target["Proxy-Authorization"] = login
+        return options
+
+    def through(self, url: str) -> str:
+        """The proxy of a URL, as it is named in errors."""
+        return through(url, self._settings.proxy, os.environ)
+
+    def _context(self, url: str) -> ssl.SSLContext:
+        bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
+        context = self._contexts.get(bundle)
+        if context is None:
+            context = self._contexts[bundle] = tls_context(shown_host(url), bundle)
+        return context
+
+
+def _login(relay: Proxy) -> str | None:
+    if relay.username is None:
+        return None
+    return "Basic " + base64.b64encode(f"{relay.username}:{relay.password or ''}".encode()).decode()
+
+
+# A result read while it arrives: the file object of `Job.open`.
+#
+# Made by the HTTP side; closed by its reader.
+
+
+class AsyncBinaryIO(Live):
+    """A file over an answer whose `read` is awaited; `close` it, or use `async with`."""
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        decoder: ContentDecoder,
+        session: Session,
+        failed: Callable[[Exception], Exception],
+    ) -> None:
+        self._response = response
+        self._decoder = decoder
+        self._decoded: Iterator[bytes] = iter(())
+        self._rest = b""
+        self._session = session
+        self._failed = failed
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        # One that is dropped leaves its connection to nobody.
+        self._finalizer = weakref.finalize(self, call_in_loop, self._loop, session.end)
+        self._finalizer.atexit = False
+
+    async def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes, all that is left when negative; empty at the end."""
+        if self._closed:
+            raise ValueError("the stream is closed")
+        if asyncio.get_running_loop() is not self._loop:
+            if self._loop.is_closed():
+                raise ClientClosedError("this file belongs to an event loop that is closed; open the result again")
+            raise RuntimeError("this file belongs to another event loop, the one in which it was opened")
+        try:
+            return await self._received(-1 if size is None else size)
+        except (aiohttp.ClientError, aiohttp.ServerTimeoutError, zlib.error) as error:
+            failure = self._failed(error)
+        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        raise failure
+
+    async def _received(self, size: int) -> bytes:
+        if self._decoder.plain:
+            return await self._response.content.read(size)
+        if size < 0:
+            pieces = []
+            while piece := await self._received(TRANSFER_CHUNK):
+                pieces.append(piece)
+            return b"".join(pieces)
+        while not self._rest:
+            self._rest = next(self._decoded, b"")
+            if not self._rest:
+                data = await self._response.content.readany()
+                if not data:
+                    self._decoder.end()
+                    break
+                self._decoded = self._decoder.feed(data)
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    async def close(self) -> None:
+        """Close the connection; repeatable."""
+        if not self._closed:
+            self._closed = True
+            self._finalizer.detach()
+            if self._loop.is_closed():
+                self._session.end()
+                return
+            self._response.close()
+            await self._session.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._closed
+
+    async def __aenter__(self) -> AsyncBinaryIO:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+# A media source as the body of a request: decides how it is read while it goes out.
+#
+# Made by the HTTP side. A few pieces of it are in memory, never the whole.
+
+
+class SourceError(Exception):
+    """Tell the library that the body ended; what happened is the `error` of the payload."""
+
+
+class SourcePayload(Payload):
+    """A body of known length that can be sent again: it opens the source anew each time.
+
+    `moved` is called before each piece and after the last. `error` is what the reading ended
+    with when it was not the end: the library reports it as an error of the connection.
+    """
+
+    def __init__(self, source: MediaSource, moved: Callable[[], None]) -> None:
+        super().__init__(source)
+        self._source = source
+        self._moved = moved
+        self._size = source.size
+        self.error: Exception | None = None
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send all of it. SourceError when it cannot be read to its end."""
+        self.error = None
+        left = self._source.size
+        with ExitStack() as stack:
+            with self._reading():
+                file = stack.enter_context(self._source.open())
+            while left:
+                with self._reading():
+                    chunk = await self._piece(file, min(TRANSFER_CHUNK, left))
+                self._moved()
+                await writer.write(chunk)
+                left -= len(chunk)
+        self._moved()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.error = error
+            # Not as it is: after an OSError the library would connect again and read once more.
+            raise SourceError from error
+
+    async def _piece(self, file: BinaryIO, size: int) -> bytes:
+        # In a thread: a disk may take its time. A single piece is not worth one.
+        alone = self._source.size <= TRANSFER_CHUNK
+        chunk = file.read(size) if alone else await asyncio.to_thread(file.read, size)
+        if not chunk:
+            # The host would wait for the rest for ever.
+            raise OSError(f"{self._source.name} became shorter while it was uploaded")
+        return chunk
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Never asked for: media is no text."""
+        raise TypeError("media is no text")
+
+
+# HTTP with `aiohttp`: decides which session sends a call, how long it may take and how it fails.
+#
+# Called by the engine. Retries and the meaning of an answer are decided by flows. Credentials never go to another
+# origin, and no error keeps what the library's own would: addresses with their query, and headers.
 
 
 class Http:

@@ -12,18 +12,16 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
+from sogni.core.connection.messages import decode_frame
+from sogni.core.connection.state import ABNORMAL, NORMAL, Closed, handshake_url
+from sogni.core.failures import with_resources_named
+from sogni.core.requests import have_fresh
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
-from sogni.flows.refreshing import have_fresh
-from sogni.protocol.connection import ABNORMAL, NORMAL, Closed
-from sogni.protocol.failures import with_resources_named
-from sogni.protocol.frames import decode_frame
-from sogni.protocol.handshake import handshake_url
-
-from .waiting import Waker
-from .websocket import Socket
+from sogni_async.transport.waiting import Waker
+from sogni_async.transport.websocket import Socket
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from sogni_async.transport.engine import Engine
 
 logger = logging.getLogger("sogni")
 

@@ -1,6 +1,7 @@
-"""One WebSocket connection: decides how it is opened and closed, who answers a ping, what its end is called.
+"""The incoming side of a WebSocket: our decoder in the place of aiohttp's.
 
-Called by the reader, and by the engine to send. It never reconnects and never decides what a close code means.
+aiohttp gives up a close code whose reason is not UTF-8, and a connection whose text is not. Both packages read frames
+with the same decoder instead, so that they agree on what a server has sent.
 """
 
 from __future__ import annotations
@@ -11,18 +12,77 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp import WSMsgType
+from aiohttp import WSMessage, WSMsgType
 from yarl import URL
 
+from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed
+from sogni.core.connection.websocket import CLOSE, PING, PONG, FrameDecoder, Message, parse_close
+from sogni.core.http import shown_host
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
-from sogni.machine.causes import NO_UPGRADE
-from sogni.protocol.connection import ABNORMAL, NORMAL, OWN_REASON, Closed
-from sogni.protocol.exchange import shown_host
-
-from .frame_reader import read_frames
+from sogni.local import causes
+from sogni.local.causes import NO_UPGRADE
+from sogni.settings import MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
-    from .http import Http
+    from sogni_async.transport.http import Http
+
+_CONTROL = {PING: WSMsgType.PING, PONG: WSMsgType.PONG}
+
+
+class FrameReader:
+    """What aiohttp feeds the bytes of one connection to; messages go to its queue, which slows the peer down."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self._decoder = FrameDecoder(MAX_MESSAGE_SIZE)
+        self._failed = False
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take the next bytes. A stream that cannot be read ends with an ERROR message."""
+        if self._failed:
+            return False, b""
+        messages: list[Message] = []
+        error: ProtocolError | None = None
+        try:
+            messages = self._decoder.feed(data)
+        except ProtocolError as raised:
+            error = raised
+        for message in messages:
+            self._queue.feed_data(_message(*message), len(message[1]))
+        error = error or self._decoder.error
+        if error is not None:
+            self._failed = True
+            self._queue.feed_data(WSMessage(WSMsgType.ERROR, error, None), 0)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """The connection has ended."""
+        self._queue.feed_eof()
+
+
+def read_frames(protocol: Any) -> None:
+    """Have a connection that is being upgraded read by a `FrameReader`, from its first byte on."""
+
+    def set_parser(_: Any, queue: Any, *rest: Any, **options: Any) -> None:
+        del protocol.set_parser
+        protocol.set_parser(FrameReader(queue), queue, *rest, **options)
+
+    # aiohttp calls this once, right after it has made the socket, and it reads at once what came with the upgrade.
+    protocol.set_parser = set_parser
+
+
+def _message(opcode: int, payload: bytes) -> WSMessage:
+    if opcode == CLOSE:
+        code, reason = parse_close(payload)
+        return WSMessage(WSMsgType.CLOSE, code, reason)
+    # Text as well: whoever decodes the JSON decodes it.
+    return WSMessage(_CONTROL.get(opcode, WSMsgType.BINARY), payload, None)
+
+
+# One WebSocket connection: decides how it is opened and closed, who answers a ping, what its end is called.
+#
+# Called by the reader, and by the engine to send. It never reconnects and never decides what a close code means.
+
 
 GOODBYE_SECONDS = 1.0
 """For the peer's answer to our close frame."""
@@ -156,7 +216,6 @@ class _Unopened(Exception):  # noqa: N818  carries the error that is raised
 
 
 async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSocket:
-    from .sessions import RedirectRefusedError, cause_of
 
     host = shown_host(url)
     try:
@@ -190,3 +249,32 @@ def _refusal(host: str, status: int) -> SogniError:
     if status == 101:
         message = f"cannot connect to {host}: {NO_UPGRADE}"
     return AuthenticationError(message, status=401) if status == 401 else SogniConnectionError(message, code=status)
+
+
+class RedirectRefusedError(Exception):
+    """The upgrade was answered with a redirect; aiohttp would follow it with the credentials."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def cause_of(error: BaseException) -> str:
+    """Why the library could not do it, without URLs and headers."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with HTTP {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return causes.cause_of(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return causes.cause_of(error.os_error)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return causes.DISCONNECTED
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer was cut off"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return causes.NOT_HTTP
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL is invalid"
+    return causes.cause_of(error)

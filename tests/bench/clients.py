@@ -18,13 +18,14 @@ from typing import Any
 import sogni
 import sogni_async
 from sogni.api.streams import ChatStream
+from sogni.core.chat.state import ChatState
+from sogni.core.client_state import ClientState
+from sogni.core.connection.websocket import FrameDecoder
+from sogni.core.outbox import NETWORK
+from sogni.core.projects.project import ProjectState
 from sogni.models.params import ImageProjectParams
-from sogni.protocol.chat_state import ChatState
-from sogni.protocol.client_state import NETWORK, ClientState
-from sogni.protocol.project_state import ProjectState
-from sogni.protocol.websocket_frames import FrameDecoder
 from sogni.settings import MAX_MESSAGE_SIZE
-from sogni.transport.websocket_upgrade import open_upgraded
+from sogni.transport.websocket import open_upgraded
 from sogni_async.api.streams import ChatStream as AsyncChatStream
 from tests.bench.peer import CHAT, MARKER, MODEL, STEPS, Peer, job_id, project_id
 

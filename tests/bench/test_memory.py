@@ -10,8 +10,8 @@ import pytest
 
 import sogni
 import sogni_async
-from sogni.protocol.frames import decode_frame
-from sogni.protocol.websocket_frames import FrameDecoder
+from sogni.core.connection.messages import decode_frame
+from sogni.core.connection.websocket import FrameDecoder
 from tests.bench.clients import tracked
 from tests.bench.figures import Figures
 from tests.bench.peer import Progress

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from sogni.cli.chat_tools import Toolbox
+from sogni.cli.chat import Toolbox
 from sogni.emulator import Call, LocalSupernet
-from sogni.models.chat import ToolCall, ToolCallFunction
-from sogni.models.tools import ToolExecutionProgress
+from sogni.models.tools import ToolCall, ToolCallFunction, ToolExecutionProgress
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 
-from sogni.cli.describing import with_strength
-from sogni.cli.video_options import DEFAULT_MODELS, default_model
-from sogni.protocol.model_families import asset_config
+from sogni.cli.params import with_strength
+from sogni.cli.video import DEFAULT_MODELS, default_model
+from sogni.core.catalogue.model_families import asset_config
 
 FILES = {"image": "reference_image", "audio": "reference_audio", "video": "reference_video"}
 

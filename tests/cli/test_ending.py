@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from sogni.cli.ending import Interrupted, code_of, ended, words_of
+from sogni.cli.exit_codes import Interrupted, code_of, ended, words_of
 from sogni.errors import (
     AuthenticationError,
     ConnectionRejectedError,

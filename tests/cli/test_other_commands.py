@@ -11,10 +11,10 @@ import pytest
 from click.testing import Result
 
 import sogni as library
-from sogni.cli.ending import AUTHENTICATION, FAILED
 from sogni.cli.estimate import price
+from sogni.cli.exit_codes import AUTHENTICATION, FAILED
 from sogni.emulator import LocalSupernet
-from sogni.models.estimates import CostEstimation
+from sogni.models.projects import CostEstimation
 from tests.cli.conftest import uploaded
 
 Run = Callable[..., Result]

@@ -14,7 +14,7 @@ import pytest
 from attrs import define, field
 from rich.console import Console
 
-from sogni.cli.batch_progress import BatchDisplay
+from sogni.cli.batch import BatchDisplay
 from sogni.cli.output import print_table
 from sogni.cli.progress import Display, Render, showing
 

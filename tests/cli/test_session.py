@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from sogni.emulator import LocalSupernet
-from sogni.machine.token_store import TokenStore
+from sogni.local.token_store import TokenStore
 from tests.cli.conftest import ROOT
 
 Run = Callable[..., Result]

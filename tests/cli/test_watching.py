@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sogni.cli.watching import refuse_failure, tree
-from sogni.cli.workflow_progress import WorkflowProgress
+from sogni.cli.follow import WorkflowProgress, refuse_failure, tree
 from sogni.errors import SogniError
 from sogni.models.converter import from_dict
 from sogni.models.workflows import WorkflowRecord, WorkflowSseEvent

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sogni.emulator.event_log import Event, EventLog, iso
 from sogni.emulator.faults import Faults
+from sogni.emulator.persistence import Event, EventLog, iso
 from sogni.emulator.sse import Frame, stream
 
 

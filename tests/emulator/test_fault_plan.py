@@ -10,7 +10,7 @@ import requests
 import websocket
 
 from sogni.emulator import Faults, LocalSupernet, RecordedFrame
-from sogni.emulator.fault_rules import Stage
+from sogni.emulator.faults import Stage
 from tests.emulator.wire import Wire, job_request, of_type
 
 AFTER: list[tuple[Stage, str | None]] = [

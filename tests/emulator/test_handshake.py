@@ -6,7 +6,7 @@ import pytest
 import websocket
 
 from sogni.emulator import LocalSupernet, RecordedFrame, RecordedUpgrade
-from sogni.emulator.frames import encode
+from sogni.emulator.connections import encode
 from tests.emulator.wire import Wire, job_request
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sogni.emulator import LocalSupernet, RecordedRequest
-from sogni.emulator.catalogue import SAMPLER_ALIASES, SCHEDULER_ALIASES
+from sogni.emulator.catalogue.models import SAMPLER_ALIASES, SCHEDULER_ALIASES
 from tests.emulator.wire import Wire
 
 ESTIMATE = "/api/v2/job/estimate/spark/fast/flux1-schnell-fp8"

@@ -10,13 +10,12 @@ from typing import Any, cast
 import pytest
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.accounts import Balance, Token, make_account
-from sogni.emulator.hosted import Payments
-from sogni.emulator.hosted.runner import TOOLS
-from tests.emulator import test_chat_runs as runs
-from tests.emulator.test_hosted_chat import hosted
+from sogni.emulator.account.accounts import Balance, Token, make_account
+from sogni.emulator.tools.runner import TOOLS, Payments
+from tests.emulator.chat import test_chat_runs as runs
+from tests.emulator.chat.test_hosted_chat import hosted
 from tests.emulator.wire import Wire
-from tests.emulator.workflows import ROOT, ended, frames, get, plan, run, start, step, still, takes
+from tests.emulator.workflows.workflows import ROOT, ended, frames, get, plan, run, start, step, still, takes
 
 DRAW = "Draw a picture of a red kite at 256x256, please."
 

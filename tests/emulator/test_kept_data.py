@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.emulator import test_chat_runs as runs
-from tests.emulator.media import opened
+from tests.emulator.chat import test_chat_runs as runs
+from tests.emulator.media.media import opened
 from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
-from tests.emulator.workflows import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
+from tests.emulator.workflows.workflows import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
 
 
 def wire_of(emulator: EmulatorProcess) -> Wire:

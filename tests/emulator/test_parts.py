@@ -10,17 +10,15 @@ from typing import cast
 
 import pytest
 
-from sogni.emulator.accounts import InsufficientFundsError, decimal_text, make_account
-from sogni.emulator.chance import Chance
-from sogni.emulator.estimates import performed_steps
+from sogni.emulator.account.accounts import InsufficientFundsError, decimal_text, make_account
+from sogni.emulator.connections import Frame, FrameError, Subscriptions, decode, encode
 from sogni.emulator.faults import Faults
-from sogni.emulator.frames import Frame, FrameError, decode, encode
-from sogni.emulator.journal import Journal, RecordedFrame
-from sogni.emulator.orders import Order
-from sogni.emulator.projects import Project, Projects
-from sogni.emulator.signing import SIGNATURE, RefusedError, Signer
-from sogni.emulator.store import Key, Store
-from sogni.emulator.subscriptions import Subscriptions
+from sogni.emulator.projects.estimates import performed_steps
+from sogni.emulator.projects.orders import Order
+from sogni.emulator.projects.projects import Project, Projects
+from sogni.emulator.projects.storage import SIGNATURE, Key, RefusedError, Signer, Store
+from sogni.emulator.recorder import Journal, RecordedFrame
+from sogni.emulator.state import Chance
 
 
 @pytest.mark.parametrize("payload", ["fast", None, 3, {"a": "ü\u2028"}, []])

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.archive import Archive
-from tests.emulator import test_chat_runs as runs
+from sogni.emulator.persistence import Archive
+from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.wire import Wire
-from tests.emulator.workflows import ROOT, ended, plan, start, step, still, takes
+from tests.emulator.workflows.workflows import ROOT, ended, plan, start, step, still, takes
 
 STEPS = (
     still(numberOfVariations=2),

@@ -14,7 +14,7 @@ import requests
 import websocket
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.request_template import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE
+from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE
 
 DEADLINE = 10.0
 Payload = dict[str, Any]

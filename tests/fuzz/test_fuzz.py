@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+import sogni.core.connection.state as connection
 from sogni.errors import SogniError
-from sogni.protocol import connection
 from tests.fuzz.calls import CALLS, IDS, MODEL
 from tests.fuzz.mutations import encoded, mutated, mutated_bytes, odd_value
 from tests.fuzz.service import Answer, Service, message, serving, wrapped

@@ -16,8 +16,9 @@ from hypothesis.strategies import lists, sampled_from
 
 from sogni.errors import ProtocolError
 from sogni.models.answers import ThinkingFilter, read_answer, without_thinking
-from sogni.models.chat import ChatCompletionResult, ChatMessage, ImageAddress, ImagePart, TextPart, ToolCall
+from sogni.models.chat import ChatCompletionResult, ChatMessage, ImageAddress, ImagePart, TextPart
 from sogni.models.converter import from_dict, to_dict
+from sogni.models.tools import ToolCall
 
 
 @pytest.mark.parametrize(

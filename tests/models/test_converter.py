@@ -18,18 +18,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sogni
+import sogni.models.account as account
+import sogni.models.catalogue as catalogue
+import sogni.models.chat as chat
+import sogni.models.connection as health
+import sogni.models.projects as estimates
+import sogni.models.projects as events
+import sogni.models.projects as records
+import sogni.models.projects as snapshots
+import sogni.models.workflows as workflow_plans
 from sogni.errors import ProtocolError
-from sogni.models import account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans
 from sogni.models.account import AccountInfo, Balances, TokenBalance
 from sogni.models.base import Model
 from sogni.models.catalogue import AvailableModel
+from sogni.models.chat import MediaContext
+from sogni.models.connection import HealthCheck, HealthReport, ToastMessage
 from sogni.models.converter import CONVERTER, camel, from_dict, read, read_time, snake, to_dict, wire_name
-from sogni.models.events import ErrorData, Event, JobEvent, ToastMessage
-from sogni.models.health import HealthCheck, HealthReport
-from sogni.models.records import JobRecord, ProjectRecord, RecordModel
-from sogni.models.runs import MediaContext
-from sogni.models.snapshots import JobSnapshot, ProjectSnapshot
-from sogni.models.templates import WorkflowTemplate
+from sogni.models.projects import (
+    ErrorData,
+    Event,
+    JobEvent,
+    JobRecord,
+    JobSnapshot,
+    ProjectRecord,
+    ProjectSnapshot,
+    RecordModel,
+)
+from sogni.models.workflows import WorkflowTemplate
 
 MODULES = (account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans)
 CLASSES = sorted(

@@ -18,8 +18,8 @@ from sogni import (
     WorkflowRecord,
     WorkflowTemplate,
 )
+from sogni.core.workflows.event_readers import RunEventReader, WorkflowFrameReader
 from sogni.models.converter import from_dict, to_dict
-from sogni.protocol.event_readers import RunEventReader, WorkflowFrameReader
 
 NAMES = [
     "status", "title", "input", "plan", "steps", "events", "artifacts", "error", "createTime", "createdAt", "payload",

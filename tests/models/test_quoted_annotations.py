@@ -6,10 +6,10 @@ from typing import Any, Optional
 import attrs
 import pytest
 
+from sogni.core.tools.functions import function_tool
+from sogni.core.tools.schemas import schema_of
 from sogni.models.answers import can_be_read, read_answer
-from sogni.models.chat import ToolCall, ToolCallFunction
-from sogni.protocol.json_schema import schema_of
-from sogni.protocol.tool_functions import function_tool
+from sogni.models.tools import ToolCall, ToolCallFunction
 
 
 @attrs.frozen

@@ -106,8 +106,8 @@ def test_a_fork_beside_an_emulator_that_has_read_a_video(tmp_path: Path) -> None
         from pathlib import Path
         from threading import Event, Thread
         from PIL import Image
-        from sogni.emulator.encoding import write_video
-        from sogni.emulator.reference_media import video_frames
+        from sogni.emulator.media.codecs import write_video
+        from sogni.emulator.media.codecs import video_frames
         path = Path("clip.mp4")
         write_video(path, (Image.new("RGB", (320, 240), "red") for _ in range(4)), Fraction(8), None, "mp4")
         read, ended = Event(), Event()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sogni.core.connection.websocket import CLOSE
 from sogni.emulator import LocalSupernet, RecordedUpgrade
-from sogni.protocol.websocket_frames import CLOSE
 from tests.scenarios.conftest import SOON, Sdk, until
 from tests.transport.websocket_peers import Connection, serving
 
@@ -17,8 +17,8 @@ from tests.transport.websocket_peers import Connection, serving
 @pytest.fixture(autouse=True)
 def judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service needs seconds before a request can be called lost; the emulator does not."""
-    from sogni.flows import recovery
-    from sogni.protocol import connection
+    import sogni.core.connection.state as connection
+    import sogni.core.projects.recovery as recovery
 
     monkeypatch.setattr(recovery, "TOO_NEW", 0.05)
     monkeypatch.setattr(recovery, "RECHECK", 0.01)
@@ -225,7 +225,7 @@ async def test_signing_is_tried_until_it_works(sdk: Sdk, supernet: LocalSupernet
 async def test_a_young_project_does_not_delay_the_results_of_others(
     sdk: Sdk, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sogni.flows import recovery
+    import sogni.core.projects.recovery as recovery
 
     monkeypatch.setattr(recovery, "TOO_NEW", 2 * SOON)
     async with sdk.client(supernet) as client:

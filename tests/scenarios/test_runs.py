@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.journal import RecordedRequest, RecordedUpgrade
+from sogni.emulator.recorder import RecordedRequest, RecordedUpgrade
 from sogni.errors import ApiError, ClientClosedError, NotFoundError, ValidationError
 from tests.scenarios.conftest import SOON, Sdk, until
 

@@ -11,13 +11,8 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.journal import RecordedRequest, RecordedUpgrade
-from sogni.errors import (
-    ClientClosedError,
-    NotFoundError,
-    SogniTimeoutError,
-    ValidationError,
-)
+from sogni.emulator.recorder import RecordedRequest, RecordedUpgrade
+from sogni.errors import ClientClosedError, NotFoundError, SogniTimeoutError, ValidationError
 from tests.scenarios.conftest import SOON, Sdk
 
 STREAM = "*/events/stream"

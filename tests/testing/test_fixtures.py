@@ -104,4 +104,4 @@ def test_loading_the_plugin_loads_nothing_heavy() -> None:
     process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
     )
-    assert process.stdout.split() == ["sogni", "sogni.public", "sogni.testing"]
+    assert process.stdout.split() == ["sogni", "sogni.exports", "sogni.testing"]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sogni.flows.steps import Flow, change, until
-from sogni.machine.cookies import Cookies
-from sogni.protocol.client_state import CONNECTION, ClientState
+from sogni.core.client_state import ClientState
+from sogni.core.flow import Flow, change, until
+from sogni.core.outbox import CONNECTION
+from sogni.local.cookies import Cookies
 from sogni.settings import Settings, Timeouts
 from sogni.transport.http import Http
 from tests.transport.websocket_peers import Connection, serving

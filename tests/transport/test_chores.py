@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+import sogni.transport.background as chores
+from sogni.core.flow import Change, Flow, Step, change, pause
 from sogni.errors import ClientClosedError, SogniConnectionError
-from sogni.flows.steps import Change, Flow, Step, change, pause
-from sogni.transport import chores
-from sogni.transport.chores import Chores
+from sogni.transport.background import Chores
 from tests.transport.peers import SOON
 
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sogni.core.http import HttpCall, get
 from sogni.errors import ClientClosedError, SogniTimeoutError
-from sogni.protocol.http import HttpCall, get
 from sogni.settings import Settings
 from sogni.transport.connection_limit import ConnectionLimit
 

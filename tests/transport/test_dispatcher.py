@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from sogni.protocol.listeners import Listeners
-from sogni.protocol.outbox import Delivery
-from sogni.transport.dispatcher import Dispatcher
+from sogni.core.outbox import Delivery, Listeners
+from sogni.transport.background import Dispatcher
 from tests.transport.peers import SOON
 
 

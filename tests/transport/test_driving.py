@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sogni.core.flow import Change, Clock, Flow, NewId, Step, WriteFrame
 from sogni.errors import SogniConnectionError
-from sogni.flows.steps import Change, Clock, Flow, NewId, Step, WriteFrame
-from sogni.transport.driving import drive, drive_together
+from sogni.transport.driver import drive, drive_together
 
 
 class Interruptible:

@@ -14,24 +14,21 @@ from typing import Any
 
 import pytest
 
+import sogni.core.chat.flows as chat
+import sogni.core.connection.flows as sending
+import sogni.core.connection.state as connection
+import sogni.transport.driver as pausing
+import sogni.transport.engine as engines
+import sogni.transport.reader as reader
+from sogni.core.chat.requests import DEFAULT_MODEL
+from sogni.core.chat.state import ChatState
+from sogni.core.client_state import ClientState
+from sogni.core.connection.state import Closed
+from sogni.core.flow import Pause, change, clock, new_id, pause, together, write_frame
+from sogni.core.outbox import CLOSED
 from sogni.emulator import LocalSupernet
-from sogni.errors import (
-    AuthenticationError,
-    ChatError,
-    ClientClosedError,
-    SogniConnectionError,
-    SogniTimeoutError,
-)
-from sogni.flows import chat, sending
-from sogni.flows.steps import Pause, change, clock, new_id, pause, together, write_frame
-from sogni.protocol import connection
-from sogni.protocol.chat_request import DEFAULT_MODEL
-from sogni.protocol.chat_state import ChatState
-from sogni.protocol.client_state import CLOSED, ClientState
-from sogni.protocol.connection import Closed
+from sogni.errors import AuthenticationError, ChatError, ClientClosedError, SogniConnectionError, SogniTimeoutError
 from sogni.settings import Settings, Timeouts
-from sogni.transport import engine as engines
-from sogni.transport import pausing, reader
 from sogni.transport.engine import Engine
 from tests.transport.peers import SOON, Called, forever, phase
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import trustme
 
+from sogni.core.http import HttpCall, HttpReply
+from sogni.core.workflows.event_readers import STREAM_HEADERS
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
-from sogni.protocol.event_readers import STREAM_HEADERS
-from sogni.protocol.http import HttpCall, HttpReply
 from tests.transport.peers import Called, answering, read_head, reply, talking
 from tests.transport.websocket_peers import Connection, serving
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
+from sogni.core.http import HttpCall, HttpReply, get, post
+from sogni.core.projects.uploads import put_call
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
-from sogni.machine.sources import MediaSource, open_source
-from sogni.protocol.http import HttpCall, HttpReply, get, post
-from sogni.protocol.upload_plan import put_call
-from sogni.transport.connections import Connections
-from sogni.transport.http import Http
+from sogni.local.media import MediaSource, open_source
+from sogni.transport.http import Connections, Http
 from tests.transport.peers import KEY, always, answering, deaf, read_head, reply, talking
 from tests.transport.websocket_peers import Connection
 

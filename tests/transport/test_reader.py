@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+import sogni.core.connection.flows as sending
+import sogni.core.connection.state as connection
+import sogni.transport.reader as reader
+import sogni.transport.waiting as waiting
+from sogni.core.connection.messages import decode_frame, encode_frame
+from sogni.core.connection.websocket import CLOSE, parse_close
+from sogni.core.flow import catch_up, change, connect
 from sogni.errors import ProtocolError
-from sogni.flows import sending
-from sogni.flows.steps import catch_up, change, connect
-from sogni.protocol import connection
-from sogni.protocol.frames import decode_frame, encode_frame
-from sogni.protocol.websocket_frames import CLOSE, parse_close
 from sogni.settings import Settings
-from sogni.transport import reader, waiting
 from sogni.transport.engine import Engine
 from tests.transport.peers import SOON, Called, phase, state_of
 from tests.transport.websocket_peers import Connection, serving

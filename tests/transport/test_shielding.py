@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from sogni.transport import shielding
-from sogni.transport.shielding import shielded
+import sogni.transport.waiting as shielding
+from sogni.transport.waiting import shielded
 from tests.transport.peers import SOON, Called
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sogni.core.http import HttpCall
 from sogni.errors import SogniConnectionError, SogniTimeoutError
-from sogni.protocol.http import HttpCall
 from tests.transport.peers import always, answering, read_head, reply, talking
 from tests.transport.websocket_peers import Connection
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from sogni import SogniClient, SogniConnectionError
+from sogni.core.flow import Clock, Flow
 from sogni.emulator import LocalSupernet
-from sogni.flows.steps import Clock, Flow
-from sogni.transport.driving import drive_together
-from sogni.transport.shielding import shielded
+from sogni.transport.driver import drive_together
 from sogni.transport.threads import DaemonThread
+from sogni.transport.waiting import shielded
 from tests.transport.peers import SOON
 
 CLIENT_THREADS = (

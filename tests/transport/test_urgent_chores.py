@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from sogni.flows.steps import Clock, Flow
-from sogni.transport.chores import MOST_THREADS, Chores
+from sogni.core.flow import Clock, Flow
+from sogni.transport.background import MOST_THREADS, Chores
 
 SOON = 10.0
 

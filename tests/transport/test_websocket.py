@@ -20,10 +20,9 @@ from typing import Any
 import pytest
 import websocket
 
+from sogni.core.connection.websocket import CLOSE, PING, PONG, TEXT, Message, parse_close
 from sogni.errors import ProtocolError, SogniConnectionError, SogniTimeoutError
-from sogni.protocol.websocket_frames import CLOSE, PING, PONG, TEXT, Message, parse_close
-from sogni.transport.serial_stream import READ, WRITE, SerialStream
-from sogni.transport.websocket import ConnectionLost, SerialSocket, UpgradeRefused
+from sogni.transport.websocket import READ, WRITE, ConnectionLost, SerialSocket, SerialStream, UpgradeRefused
 from tests.transport.websocket_peers import GUARD, Connection, frame, open_descriptors, serving
 
 KEY = "key-that-must-stay-secret"

@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 import trustme
 
+from sogni.core.connection.websocket import PING, PONG, TEXT
 from sogni.errors import SogniConnectionError, SogniTimeoutError
-from sogni.protocol.websocket_frames import PING, PONG, TEXT
 from sogni.transport.websocket import ConnectionLost, SerialSocket
 from tests.transport.websocket_peers import GUARD, ClientFrames, Connection, ConnectProxy, frame, serving
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from sogni.core.http import HttpCall, get
 from sogni.errors import SogniTimeoutError
-from sogni.protocol.http import HttpCall, get
 from sogni.settings import Settings
 from sogni_async.transport.connection_limit import ConnectionLimit
 

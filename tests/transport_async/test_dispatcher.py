@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from sogni.protocol.listeners import Listeners
-from sogni.protocol.outbox import Delivery
-from sogni_async.transport.dispatcher import Dispatcher
+from sogni.core.outbox import Delivery, Listeners
+from sogni_async.transport.background import Dispatcher
 
 
 @pytest.fixture

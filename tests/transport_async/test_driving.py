@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sogni.core.flow import Change, Clock, Flow, Pause, Step, WriteFrame
 from sogni.errors import SogniConnectionError
-from sogni.flows.steps import Change, Clock, Flow, Pause, Step, WriteFrame
-from sogni_async.transport.driving import MOST_TOGETHER, drive, drive_together
+from sogni_async.transport.driver import MOST_TOGETHER, drive, drive_together
 
 
 async def answered(step: Step) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sogni.core.http import HttpCall, HttpReply
+from sogni.core.workflows.event_readers import STREAM_HEADERS
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
-from sogni.protocol.event_readers import STREAM_HEADERS
-from sogni.protocol.http import HttpCall, HttpReply
 from tests.transport_async.peers import serving, talking
 
 CALL = HttpCall(method="GET", path="/events", headers=STREAM_HEADERS, repeatable=True)

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sogni.core.http import HttpCall, HttpReply, get, post
+from sogni.core.projects.uploads import put_call
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError, SogniTimeoutError
-from sogni.machine.sources import MediaSource, open_source
-from sogni.protocol.http import HttpCall, HttpReply, get, post
-from sogni.protocol.upload_plan import put_call
+from sogni.local.media import MediaSource, open_source
 from sogni.settings import TRANSFER_CHUNK
 from tests.transport_async.peers import KEY, serving, talking
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from sogni.flows import sending
-from sogni.flows.steps import catch_up, connect
-from sogni.protocol.frames import encode_frame
+import sogni.core.connection.flows as sending
+from sogni.core.connection.messages import encode_frame
+from sogni.core.flow import catch_up, connect
 from sogni.settings import Settings
 from sogni_async.transport.engine import Engine
 from tests.transport.websocket_peers import GUARD, Connection, serving

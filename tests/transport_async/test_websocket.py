@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
+from sogni.core.connection.state import Closed
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError
-from sogni.protocol.connection import Closed
 from sogni.settings import Settings
 from sogni_async.transport.http import Http
 from sogni_async.transport.websocket import Socket

@@ -4,8 +4,10 @@
 ``routes_workflows``.
 """
 
-from .desk import Desk, StartRequest
-from .engine import Engine
-from .runs import Run
+from __future__ import annotations
+
+from sogni.emulator.workflows.engine import Engine
+from sogni.emulator.workflows.runs import Run
+from sogni.emulator.workflows.service import Desk, StartRequest
 
 __all__ = ["Desk", "Engine", "Run", "StartRequest"]

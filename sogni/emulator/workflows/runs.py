@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from ..accounts import Token, decimal_text
-from ..event_log import Event, EventLog, iso
-from ..hosted.payments import Payments
-from ..hosted.shelf import Media, restored
+from sogni.emulator.account.accounts import Token, decimal_text
+from sogni.emulator.persistence import Event, EventLog, iso
+from sogni.emulator.tools.media_library import Media, restored
+from sogni.emulator.tools.runner import Payments
 
 INPUT_MEDIA = "$input_media"
 Status = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]

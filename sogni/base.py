@@ -1,0 +1,488 @@
+"""Listening to events: `on`, `once` and `off`, the same for everything that emits them, in both packages.
+
+Subclassed by clients, namespaces and handles, which say what events they have and where listeners are kept. It calls
+no listener; the dispatchers of the shells do.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, overload
+
+from sogni.core.checks import refusal
+from sogni.core.outbox import Listeners, check_event
+from sogni.core.projects.job import JOB_EVENTS, JobState
+from sogni.core.projects.params import params_snapshot
+from sogni.core.projects.project import PROJECT_EVENTS, ProjectState, restored_state
+from sogni.errors import ClientClosedError
+from sogni.models.converter import read, read_time, to_dict
+from sogni.models.projects import ErrorData, EtaRange, ProjectSnapshot, Provenance
+
+F = TypeVar("F", bound=Callable[..., Any])
+Remover = Callable[[], None]
+
+
+class Listening(ABC):
+    """`on`, `once` and `off`, the same for everything that emits events.
+
+    Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they
+    may be coroutine functions). Their errors are logged and stop nothing.
+    """
+
+    __slots__ = ()
+    _events: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def _listeners(self) -> Listeners:
+        """The registry behind this emitter."""
+
+    def _listeners_of(self, event: str) -> Listeners:
+        """The registry of one event, where an emitter has several."""
+        return self._listeners()
+
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        """Register a listener."""
+        return self._listeners_of(event).add(event, function, once=once)
+
+    def _heard(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
+        """Note that somebody listens to something of this client."""
+
+    @overload
+    def on(self, event: str, function: F) -> Remover: ...
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+        """Call `function` at every `event`; returns what removes it again.
+
+        Without a function it is a decorator. ValueError names the events there are.
+        """
+        return self._register(event, function, once=False)
+
+    @overload
+    def once(self, event: str, function: F) -> Remover: ...
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    def once(self, event: str, function: Callable[..., Any] | None = None) -> Any:
+        """Call `function` at the next `event` only; returns what removes it. Also a decorator."""
+        return self._register(event, function, once=True)
+
+    def off(self, event: str, function: Callable[..., Any]) -> None:
+        """Stop calling `function` at `event`; nothing happens when it was not registered."""
+        check_event(event, self._events, type(self).__name__)
+        self._listeners_of(event).remove(event, function)
+
+    def _register(self, event: str, function: Callable[..., Any] | None, *, once: bool) -> Any:
+        check_event(event, self._events, type(self).__name__)
+        if function is not None:
+            self._heard()
+            return self._add(event, function, once=once)
+
+        def decorate(decorated: F) -> F:
+            self._register(event, decorated, once=once)
+            return decorated
+
+        return decorate
+
+
+# What users see of jobs, in both packages: decides every plain property of a handle.
+#
+# Reading never blocks: values are replaced, not changed, by the thread that writes them.
+
+
+def moment(at: float | None, project: ProjectState) -> datetime | None:
+    """A time of a project's clock in UTC; None stays None."""
+    return None if at is None else read_time((at + project.out.epoch) * 1000)
+
+
+def note_listener(project: ProjectState) -> None:
+    """Somebody listens to a project or one of its jobs."""
+    if not project.listening:
+        project.listening.append(True)
+
+
+def register(engine: Any, project: ProjectState, listen: Callable[[], Remover]) -> Remover:
+    """Register a listener, at one moment of the life of its project if a client follows it."""
+    if engine is None or engine.closed or engine.state.out is not project.out:
+        return listen()
+    remove: Remover = engine.changed(lambda *_: listen())
+    return remove
+
+
+class JobView(Listening):
+    """One result of a project.
+
+    Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or
+    None), `failed` (`ErrorData` or None).
+    """
+
+    __slots__ = ("__weakref__", "_engine", "_state")
+    _events = JOB_EVENTS
+
+    def __init__(self, engine: Any, state: JobState) -> None:
+        self._engine = engine
+        self._state = state
+
+    def _listeners(self) -> Listeners:
+        return self._state.listeners
+
+    def _heard(self) -> None:
+        note_listener(self._state.project)
+
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        job, project = self._state, self._state.project
+        return register(self._engine, project, lambda: project.listen_to_job(job, event, function, once=once))
+
+    @property
+    def id(self) -> str:
+        """The id of the result, chosen by the service."""
+        return self._state.id
+
+    @property
+    def project_id(self) -> str:
+        """The id of the project."""
+        return str(self._state.project.id)
+
+    @property
+    def status(self) -> str:
+        """`pending`, `initiating`, `processing`, `completed`, `failed` or `canceled`."""
+        return self._state.status
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status is final."""
+        return self._state.ended
+
+    @property
+    def progress(self) -> int:
+        """Percent done, 0 to 100; by time where the service counts no steps."""
+        return self._state.progress(time.time() - self._state.project.out.epoch)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._state.step
+
+    @property
+    def step_count(self) -> int:
+        """Steps to do; 0 when unknown."""
+        return self._state.step_count
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of this result, once it is known."""
+        return self._state.seed
+
+    @property
+    def preview_url(self) -> str | None:
+        """Where the newest preview is; short-lived."""
+        return self._state.preview_url
+
+    @property
+    def result_url(self) -> str | None:
+        """Where the result is; short-lived, `get_result_url` asks for it when it is not known."""
+        return self._state.result_url
+
+    @property
+    def last_frame_url(self) -> str | None:
+        """Where the last frame of a video is, as an image, when it was asked for (`return_last_frame`)."""
+        return self._state.last_frame_url
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What the service proves of the result: hashes, and what SAM 3 found (projects-5x §14)."""
+        return self._state.provenance
+
+    @property
+    def image_url(self) -> str | None:
+        """The result, or the preview while there is none."""
+        return self._state.result_url or self._state.preview_url
+
+    @property
+    def has_result_media(self) -> bool:
+        """Whether the job is completed and its result is not withheld."""
+        return self._state.has_result_media
+
+    @property
+    def is_nsfw(self) -> bool:
+        """Whether the content filter objected."""
+        return self._state.is_nsfw
+
+    @property
+    def nsfw_detected(self) -> bool:
+        """Whether sensitive media was delivered with a label, the filter being off (projects-5x §13)."""
+        return self._state.nsfw_detected
+
+    @property
+    def nsfw_sources(self) -> tuple[str, ...]:
+        """What the content filter objected to: `prompt`, `image`."""
+        return self._state.nsfw_sources
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the content filter keeps the result back."""
+        return self._state.withheld
+
+    @property
+    def user_canceled(self) -> bool:
+        """Whether the job ended early because the project was canceled."""
+        return self._state.user_canceled
+
+    @property
+    def worker_name(self) -> str | None:
+        """The worker that has the job."""
+        return self._state.worker_name
+
+    @property
+    def eta(self) -> datetime | None:
+        """When the job should be done, in UTC."""
+        return moment(self._state.eta_at, self._state.project)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds left at the last estimate; it does not count down."""
+        return self._state.eta_seconds
+
+    @property
+    def eta_range(self) -> EtaRange | None:
+        """The interval of the estimate, in seconds."""
+        return self._state.eta_range
+
+    @property
+    def type(self) -> str:
+        """`image`, `video`, `audio` or `model`."""
+        return str(self._state.project.kind)
+
+    @property
+    def error(self) -> ErrorData | None:
+        """Why the job failed."""
+        return self._state.error
+
+    @property
+    def positive_prompt(self) -> str | None:
+        """This job's own prompt, when a dynamic prompt made several (projects-4.2 §11.1)."""
+        return self._state.positive_prompt
+
+    @property
+    def negative_prompt(self) -> str | None:
+        """This job's own negative prompt, when a dynamic prompt made several."""
+        return self._state.negative_prompt
+
+    @property
+    def job_index(self) -> int | None:
+        """The place among the results, from 0, when the service gave one."""
+        return self._state.job_index
+
+    def to_dict(self) -> dict[str, Any]:
+        """The job at this moment, JSON-ready, with the keys of the wire."""
+        made: dict[str, Any] = to_dict(self._state.snapshot())
+        return {**made, "progress": self.progress, "type": self.type}
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.status} {self.progress}%>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, JobView):
+            return NotImplemented
+        return (self.project_id, self.id) == (other.project_id, other.id)
+
+    def __hash__(self) -> int:
+        return hash(self.project_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        project = self._state.project
+        snapshot = to_dict(project.snapshot(params_snapshot(project.params)))
+        return _unpickled_job, (type(self), snapshot, self.id)
+
+
+def _unpickled_job(kind: type[JobView], snapshot: dict[str, Any], job_id: str) -> JobView:
+    state = restored_state(read(ProjectSnapshot, snapshot, "the pickled job")).jobs[job_id]
+    job = state.handle = kind(None, state)
+    return job
+
+
+# What users see of projects, in both packages: decides every plain property of a handle.
+#
+# The handles of both shells are subclasses that add what waits or does I/O. Reading never blocks:
+# values are replaced, not changed, by the thread that writes them.
+
+
+class Host(Protocol):
+    """What a handle needs of its client's engine to be read."""
+
+    def own(self, state: Any, cure: str = ...) -> None:
+        """ClientClosedError when a state is not of this process."""
+
+    def present(self, value: Any) -> Any:
+        """The handle of a state."""
+
+
+class ProjectView(Listening):
+    """A media project.
+
+    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
+    `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    """
+
+    __slots__ = ("__weakref__", "_engine", "_state")
+    _events = PROJECT_EVENTS
+    _job_class: type[JobView] = JobView
+
+    def __init__(self, engine: Any, state: ProjectState) -> None:
+        self._engine = engine
+        self._state = state
+
+    def _listeners(self) -> Listeners:
+        return self._state.listeners
+
+    def _heard(self) -> None:
+        note_listener(self._state)
+
+    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
+        project = self._state
+        return register(self._engine, project, lambda: project.listen(event, function, once=once))
+
+    def _attached(self, engine: Any, state: ProjectState) -> None:
+        """The project of this handle is tracked by a client from now on, maybe under a state it had already."""
+        before, known = self._state, self._engine
+        self._state, self._engine = state, engine
+        if before is not state:
+            state.listeners.go_on_from(before.listeners)
+            if before.listening:
+                note_listener(state)
+        if state.handle is None:
+            state.handle = self
+        if known is not engine:
+            for job in before.job_list():
+                job.handle = None
+
+    def _host(self) -> Any:
+        """The engine. ClientClosedError for a handle that belongs to no open client of this process."""
+        return host_of(self._engine, self._state)
+
+    @property
+    def id(self) -> str:
+        """The project's id, an upper-case UUID."""
+        return self._state.id
+
+    @property
+    def params(self) -> Any:
+        """What was asked for; after the end with the counts of the service's record."""
+        return self._state.params
+
+    @property
+    def type(self) -> str:
+        """`image`, `video` or `audio`."""
+        return str(getattr(self._state.params, "type", "image"))
+
+    @property
+    def status(self) -> str:
+        """`pending`, `queued`, `processing`, `completed`, `failed` or `canceled`."""
+        return self._state.status
+
+    @property
+    def finished(self) -> bool:
+        """Whether the project has ended and every result is there, as far as it can be had."""
+        return self._state.settled
+
+    @property
+    def error(self) -> ErrorData | None:
+        """Why the project failed."""
+        return self._state.error
+
+    @property
+    def progress(self) -> int:
+        """Percent done, 0 to 100, over all jobs."""
+        return self._state.progress(time.time() - self._state.out.epoch)
+
+    @property
+    def queue_position(self) -> int:
+        """The place in the queue; -1 until it is known."""
+        return self._state.queue_position
+
+    @property
+    def eta(self) -> datetime | None:
+        """When the last job should be done, in UTC."""
+        return moment(self._state.eta_at, self._state)
+
+    @property
+    def started_at(self) -> datetime:
+        """When the project was created, in UTC."""
+        return read_time(self._state.started_at * 1000)
+
+    @property
+    def jobs(self) -> list[Any]:
+        """The jobs known so far, in order; each is the same handle every time."""
+        return [self._present(job) for job in self._state.job_list()]
+
+    @property
+    def failed_jobs(self) -> list[Any]:
+        """Jobs that ended without a result: failed, canceled or withheld."""
+        return [self._present(job) for job in self._state.failed_jobs()]
+
+    @property
+    def result_urls(self) -> list[str]:
+        """The URLs of the results there are, in job order."""
+        return self._state.result_urls
+
+    def job(self, job_id: str) -> Any:
+        """The job with an id, in any case; None when there is none."""
+        state = self._state.jobs.get(job_id.upper()) or self._state.jobs.get(job_id)
+        return None if state is None else self._present(state)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The project and its jobs at this moment, JSON-ready, with the keys of the wire."""
+        made: dict[str, Any] = to_dict(self._state.snapshot(params_snapshot(self._state.params)))
+        jobs = [job.to_dict() for job in self.jobs]
+        return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
+
+    def _present(self, state: JobState) -> Any:
+        job = state.handle
+        if job is None:
+            job = state.handle = self._job_class(self._engine, state)
+        return job
+
+    def __repr__(self) -> str:
+        return f"<Project {self.id} {self.status} {self.progress}%>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, ProjectView) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled_project, (type(self), to_dict(self._state.snapshot(params_snapshot(self._state.params))))
+
+
+def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
+    """The id and the state that a client goes on with. ValidationError for what is no project.
+
+    One that another open client follows stays with that: it is changed under its lock. This one begins with a copy.
+    """
+    if isinstance(project, str):
+        return project, None
+    if not isinstance(project, ProjectView):
+        raise refusal("project", project, "a Project, or the id of one")
+    state, other = project._state, project._engine
+    if other is None or other is engine or other.closed or other.state.out is not state.out:
+        return project.id, state
+    return project.id, restored_state(state.snapshot(params_snapshot(state.params)))
+
+
+def host_of(engine: Any, state: ProjectState) -> Any:
+    """The engine of a handle. ClientClosedError when it has none in this process."""
+    if engine is None:
+        raise ClientClosedError(
+            f"project {state.id} is detached, as after unpickling; projects.attach(project) tracks it again"
+        )
+    engine.own(state)
+    return engine
+
+
+def _unpickled_project(kind: type[ProjectView], snapshot: dict[str, Any]) -> ProjectView:
+    state = restored_state(read(ProjectSnapshot, snapshot, "the pickled project"))
+    project = state.handle = kind(None, state)
+    return project

@@ -1,0 +1,244 @@
+"""Account calls: who is signed in, what they have and had, on which network (account §5 to §7, §12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from attrs import evolve
+
+from sogni.core.account.requests import (
+    check_choice,
+    checkout_call,
+    claim_call,
+    history_call,
+    read_account,
+    read_history,
+    read_rewards,
+    read_validation,
+)
+from sogni.core.account.state import read_amounts
+from sogni.core.connection.flows import open_connection, send_frame
+from sogni.core.connection.messages import subscription_update
+from sogni.core.flow import Flow, State, change, clock, until
+from sogni.core.http import HttpCall, get, post
+from sogni.core.outbox import CONNECTION, NETWORK
+from sogni.core.requests import ask_data, ask_for, request, request_once
+from sogni.core.time_limit import limited
+from sogni.errors import ProtocolError, SogniError, ValidationError
+from sogni.models.account import (
+    AccountInfo,
+    Balances,
+    LeaderboardEntry,
+    LeaderboardNetwork,
+    LeaderboardPeriod,
+    LeaderboardType,
+    Reward,
+    Subscription,
+    SubscriptionPage,
+    SubscriptionPlan,
+    TransactionHistory,
+    TransactionQuery,
+    UsernameValidation,
+    WalletBalance,
+)
+from sogni.models.connection import HealthCheck, HealthReport
+from sogni.models.converter import read
+from sogni.settings import check_network
+
+T = TypeVar("T")
+
+SWITCH_WITHIN = 30.0
+"""Seconds for the answer to a network switch (transport §12)."""
+
+
+def fetch_account() -> Flow[AccountInfo]:
+    """Who the credentials belong to."""
+    session = yield from _session()
+    info = yield from account_of_credentials()
+    yield from _keep(session, lambda state: state.account.known(info))
+    return info
+
+
+def account_of_credentials() -> Flow[AccountInfo]:
+    """The same, without keeping it."""
+    call = get("/v1/account/me")
+    return read_account(call, (yield from request(call)))
+
+
+def _session() -> Flow[int]:
+    return (yield from change(lambda state, _: state.session))
+
+
+def _keep(session: int, apply: Callable[[State], None]) -> Flow[None]:
+    """Note an answer, unless somebody else has signed in since it was asked for, or nobody is any more."""
+    yield from change(lambda state, _: apply(state) if state.session == session else None)
+
+
+def account_balance() -> Flow[Balances]:
+    """The balance, without keeping it."""
+    return (yield from _amounts(Balances, get("/v4/account/balance")))
+
+
+def _amounts(cls: type[T], call: HttpCall) -> Flow[T]:
+    return read_amounts(cls, (yield from ask_data(call)), f"the answer to {call.method} {call.path}")
+
+
+def refresh_balance() -> Flow[Balances]:
+    """The balance, kept as the current one."""
+    session = yield from _session()
+    balance = yield from account_balance()
+    yield from _keep(session, lambda state: state.account.change(balance=balance))
+    return balance
+
+
+def wallet_balance(address: str, provider: str) -> Flow[WalletBalance]:
+    """What a wallet holds."""
+    call = get("/v2/wallet/balance", walletAddress=address, provider=provider)
+    return (yield from _amounts(WalletBalance, call))
+
+
+def validate_username(name: str) -> Flow[UsernameValidation]:
+    """Whether a user name can be had; a taken one is a result."""
+    call = post("/v1/account/username/validate", {"username": name})
+    return read_validation(call, (yield from request(call)))
+
+
+def transaction_history(query: TransactionQuery) -> Flow[TransactionHistory]:
+    """A page of transactions; of the current account when no address is given."""
+    if query.address is None:
+        address = yield from change(lambda state, _: state.account.wallet_address)
+        query = evolve(query, address=address or (yield from fetch_account()).wallet_address)
+    if not query.address:
+        raise ValidationError("address must be given: the account's own is not known", field="address")
+    call = history_call(query)
+    return read_history(query, call, (yield from request(call)))
+
+
+def rewards(provider: str | None) -> Flow[list[Reward]]:
+    """What can be claimed, and what was."""
+    call = get("/v4/account/rewards", provider=provider)
+    return read_rewards(call, (yield from request(call)), provider)
+
+
+def claim_rewards(ids: Any, turnstile_token: str | None, provider: str | None) -> Flow[None]:
+    """Claim rewards."""
+    yield from request_once(claim_call(ids, turnstile_token, provider))
+
+
+def switch_network(network: str) -> Flow[str]:
+    """Ask for another network; returns the one the service answers with, which may differ."""
+    check_network(network)
+
+    def begin(state: State, _: float) -> None:
+        state.network_answer = None
+        state.account.change(network_status="switching", network=None)
+
+    yield from change(begin)
+    yield from send_frame("changeNetwork", network)
+
+    def answered(state: State) -> str | None:
+        if state.network_answer is None and state.connection.phase == "ended":
+            raise state.why_closed()
+        return state.network_answer
+
+    answer = yield from until(
+        (NETWORK, CONNECTION),
+        answered,
+        timeout=SWITCH_WITHIN,
+        phase="request",
+        waiting_for="the answer to changeNetwork",
+    )
+    yield from change(lambda state, _: setattr(state, "network", answer))
+    return answer
+
+
+def subscribe(update: Any) -> Flow[None]:
+    """Send a change of the socket event subscriptions; finished when it is written (transport §11)."""
+    yield from send_frame("setSocketEventSubscriptions", subscription_update(update))
+
+
+# Subscriptions: plans, the current one, and the pages where they are paid for (account §13).
+
+
+def subscription_plans() -> Flow[list[SubscriptionPlan]]:
+    """What can be subscribed to."""
+    data = yield from ask_data(get("/v1/subscriptions/plans"))
+    listed = data.get("plans") if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        raise ProtocolError("the answer to GET /v1/subscriptions/plans holds no plans")
+    return [read(SubscriptionPlan, plan, "the answer to GET /v1/subscriptions/plans") for plan in listed]
+
+
+def refresh_subscription() -> Flow[Subscription]:
+    """The subscription, asked for now and kept, unless the socket has told something newer meanwhile."""
+    asked_at = yield from change(lambda state, _: state.account.ordering.socket_writes)
+    data = yield from ask_data(get("/v1/subscriptions/status"))
+    if not isinstance(data, dict) or "subscription" not in data:
+        raise ProtocolError("the answer to GET /v1/subscriptions/status holds no subscription")
+    given = data["subscription"]
+    snapshot = read(Subscription, {} if given is None else given, "the answer to GET /v1/subscriptions/status")
+    kept = yield from change(lambda state, _: state.account.subscribed(snapshot, asked_at))
+    return kept or snapshot
+
+
+def subscription_checkout(tier: Any, term: Any, **options: Any) -> Flow[SubscriptionPage]:
+    """Begin to subscribe; nothing is paid before the page is."""
+    return (yield from ask_for(SubscriptionPage, checkout_call(tier, term, **options)))
+
+
+def subscription_portal() -> Flow[SubscriptionPage]:
+    """The page where a subscription is managed."""
+    return (yield from ask_for(SubscriptionPage, post("/v1/subscriptions/stripe/portal")))
+
+
+# Statistics: the leaderboard (account §12.4).
+
+
+def leaderboard(type: Any, period: Any, **filters: Any) -> Flow[list[LeaderboardEntry]]:
+    """The best of a kind. ValidationError for a type, period or network that nobody knows."""
+    check_choice("type", type, get_args(LeaderboardType))
+    check_choice("period", period, get_args(LeaderboardPeriod))
+    if filters.get("network") is not None:
+        check_choice("network", filters["network"], get_args(LeaderboardNetwork))
+    data = yield from ask_data(get("/v1/leaderboard/", type=type, period=period, **filters))
+    if not isinstance(data, list):
+        raise ProtocolError("the answer to GET /v1/leaderboard/ is no list")
+    return read(list[LeaderboardEntry], data, "the answer to GET /v1/leaderboard/")
+
+
+# Proving that a client can work: key, REST host, socket, balance (api: `client.check`). Spends nothing.
+
+
+def check_health(timeout: float | None) -> Flow[HealthReport]:
+    """Try everything a project needs; what fails is reported, not raised."""
+    checks: list[HealthCheck] = []
+    end = None if timeout is None else (yield from clock()) + timeout
+
+    def proved(name: str, flow: Flow[T], said: Callable[[T], str]) -> Flow[T | None]:
+        left = None if end is None else max(0.0, end - (yield from clock()))
+        return (yield from _proved(checks, name, limited(flow, left), said))
+
+    info = yield from proved("credentials", fetch_account(), lambda i: f"signed in as {i.username}")
+    balance = yield from proved("balance", refresh_balance(), lambda b: f"{b.spark.net} Spark, {b.sogni.net} Sogni")
+    if not (yield from change(lambda state, _: state.settings.disable_socket)):
+        yield from proved("socket", open_connection(None), lambda _: "connected and authenticated")
+    return HealthReport(
+        ok=all(check.ok for check in checks),
+        checks=checks,
+        username=info.username if info else None,
+        balance=balance,
+    )
+
+
+def _proved(checks: list[HealthCheck], name: str, flow: Flow[T], said: Callable[[T], str]) -> Flow[T | None]:
+    began = yield from clock()
+    try:
+        outcome = yield from flow
+    except SogniError as error:
+        seconds = (yield from clock()) - began
+        checks.append(HealthCheck(name=name, ok=False, detail=str(error), error=type(error).__name__, seconds=seconds))
+        return None
+    seconds = (yield from clock()) - began
+    checks.append(HealthCheck(name=name, ok=True, detail=said(outcome), seconds=seconds))
+    return outcome

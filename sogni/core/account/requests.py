@@ -1,0 +1,215 @@
+"""Account calls: decides what is asked and how answers are read (account §6, §7, §12, §13).
+
+Called by the account flows. It sends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, get_args
+
+from attrs import evolve
+
+from sogni.core.checks import beyond, without_gaps
+from sogni.core.http import HttpCall, HttpReply, data_of, get, json_of, post
+from sogni.errors import ProtocolError, ValidationError
+from sogni.models.account import (
+    AccountInfo,
+    RedirectType,
+    Reward,
+    Term,
+    Tier,
+    Transaction,
+    TransactionHistory,
+    TransactionQuery,
+    UsernameValidation,
+)
+from sogni.models.converter import read
+
+NAME_TAKEN = 108
+_NEVER = 1e11
+"""Seconds after which nobody claims anything again: calendars end before."""
+_DROPPED = ("_id", "SID", "clientSID", "addressSID", "sourceSID")
+
+
+def check_count(name: str, value: Any) -> None:
+    """ValidationError for what is no whole number; its range is left to the service."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValidationError(
+            f"{name} must be a whole number, not {value!r}", field=name, value=value, allowed="a whole number"
+        )
+
+
+def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """ValidationError for what is none of `allowed`."""
+    known = tuple(allowed)
+    if value not in known:
+        raise ValidationError(
+            f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}",
+            field=name,
+            value=value,
+            allowed=known,
+        )
+    return str(value)
+
+
+# -- who it is -----------------------------------------------------------------
+
+
+def read_account(call: HttpCall, reply: HttpReply) -> AccountInfo:
+    """Who an answer says it is; `email` and `wallet_address` are other spellings (account §5)."""
+    data = data_of(call, reply)
+    if isinstance(data, Mapping):
+        data = dict(data)
+        for name, other in (("currentEmail", "email"), ("walletAddress", "wallet_address")):
+            if data.get(name) is None and data.get(other) is not None:
+                data[name] = data.pop(other)
+    return read(AccountInfo, data, f"the answer to {call.method} {call.path}")
+
+
+# -- transactions --------------------------------------------------------------
+
+
+def history_call(query: TransactionQuery) -> HttpCall:
+    """A page of transactions; offset 0 is not sent (account §12.1). ValidationError for a limit that is none."""
+    check_count("limit", query.limit)
+    if query.offset is not None:
+        check_count("offset", query.offset)
+    return get(
+        "/v1/transactions/list",
+        status=query.status,
+        address=query.address,
+        limit=query.limit,
+        offset=query.offset or None,
+        provider=query.provider or None,
+    )
+
+
+def read_history(query: TransactionQuery, call: HttpCall, reply: HttpReply) -> TransactionHistory:
+    """The page in an answer; amounts keep every digit."""
+    json_of(call, reply)
+    body = json.loads(reply.body or b"null", parse_float=Decimal)
+    data: Any = body.get("data") if isinstance(body, dict) else None
+    listed = data.get("transactions") if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        raise ProtocolError(f"{call.method} {call.path}: the answer holds no transactions")
+    entries = [read(Transaction, _transaction(raw), f"the answer to {call.method} {call.path}") for raw in listed]
+    following = evolve(query, offset=_offset(data.get("next")))
+    return TransactionHistory(entries=entries, next=following, extra=beyond(data, _OF_HISTORY))
+
+
+_OF_HISTORY = frozenset({"transactions", "next"})
+
+
+def _offset(following: Any) -> int | None:
+    if isinstance(following, str) and re.fullmatch(r"\d{1,18}", following, re.ASCII):
+        return int(following)
+    return int(following) if isinstance(following, int | Decimal) and not isinstance(following, bool) else None
+
+
+def _transaction(raw: Any) -> Any:
+    if not isinstance(raw, Mapping):
+        return raw
+    return {name: value for name, value in raw.items() if name not in _DROPPED}
+
+
+# -- rewards -------------------------------------------------------------------
+
+
+def read_rewards(call: HttpCall, reply: HttpReply, provider: str | None) -> list[Reward]:
+    """The rewards in an answer (account §7)."""
+    data = data_of(call, reply)
+    listed = data.get("rewards") if isinstance(data, dict) else None
+    if not isinstance(listed, list):
+        raise ProtocolError(f"{call.method} {call.path}: the answer holds no rewards")
+    return [read(Reward, _reward(raw, provider), f"the answer to {call.method} {call.path}") for raw in listed]
+
+
+def _reward(raw: Any, provider: str | None) -> Any:
+    if not isinstance(raw, Mapping):
+        return raw
+    rest = {name: value for name, value in raw.items() if name not in ("lastClaimTimestamp", "claimResetFrequencySec")}
+    last, frequency = _seconds(raw.get("lastClaimTimestamp")), _seconds(raw.get("claimResetFrequencySec"))
+    last_claim = None if last is None else _moment(last)
+    following = last + frequency if last and frequency is not None and -1 < frequency <= _NEVER else None
+    return {
+        **rest,
+        "id": None if raw.get("id") is None else str(raw["id"]),
+        "claimed": bool(raw.get("claimed")),
+        "canClaim": bool(raw.get("canClaim")),
+        "lastClaim": last_claim,
+        "nextClaim": None if following is None else _moment(following),
+        "provider": provider or "base",
+    }
+
+
+def _seconds(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _moment(seconds: float) -> Any:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ProtocolError("a reward's time is none") from None
+
+
+def claim_call(ids: Any, turnstile_token: str | None, provider: str | None) -> HttpCall:
+    """A claim of rewards. ValidationError for what is no list of ids."""
+    listed = without_gaps("ids", [ids] if isinstance(ids, str) else ids)
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of texts")
+    body: dict[str, Any] = {"claims": list(listed), "provider": provider or "base"}
+    if turnstile_token:
+        body["turnstileToken"] = turnstile_token
+    return post("/v3/account/reward/claim", body)
+
+
+# -- user names ----------------------------------------------------------------
+
+
+def read_validation(call: HttpCall, reply: HttpReply) -> UsernameValidation:
+    """What the service says of a name; the ApiError of any refusal but "taken" (account §12.2)."""
+    if not reply.ok:
+        body = _object(reply)
+        # Compared as a number: a text is another code (account §19).
+        if type(body.get("errorCode")) is int and body["errorCode"] == NAME_TAKEN:
+            return read(UsernameValidation, body, "the answer to a user name")
+    body = json_of(call, reply)
+    known = body if isinstance(body, dict) else {}
+    return read(UsernameValidation, {"status": "success", **known}, "the answer to a user name")
+
+
+def _object(reply: HttpReply) -> dict[str, Any]:
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+# -- subscriptions -------------------------------------------------------------
+
+
+def checkout_call(
+    tier: Any,
+    term: Any,
+    *,
+    redirect_type: str | None,
+    app_source: str | None,
+    start_trial: bool | None,
+    device_id: str | None,
+) -> HttpCall:
+    """The order of a subscription (account §13.4). ValidationError for a plan nobody knows."""
+    optional = {"appSource": app_source, "startTrial": start_trial, "deviceId": device_id}
+    body = {
+        "planId": check_choice("tier", tier, get_args(Tier)),
+        "term": check_choice("term", term, get_args(Term)),
+        "redirectType": check_choice("redirect_type", redirect_type or "web", get_args(RedirectType)),
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+    return post("/v1/iap/stripe/subscribe", body)

@@ -1,0 +1,224 @@
+"""Signing in and out: decides in which order a wallet, a nonce and a signature become a session (account §4).
+
+Called by `client.account`, `client.set_tokens`, `client.check_auth` and `client.api_client.auth`. Nothing is kept
+before the service has agreed.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from sogni.core.account.flows import account_of_credentials, fetch_account
+from sogni.core.account.wallet import check_text, derive, sign_authentication, sign_signup, signing_library
+from sogni.core.credentials import LENT_OVER, REFRESH_OVER, check_pair, is_fresh, is_token, read_key, read_pair
+from sogni.core.flow import Flow, State, app_id, change, compute
+from sogni.core.http import HttpCall, post
+from sogni.core.outbox import FetchAccount
+from sogni.core.requests import FAILURES, ask_data, have_fresh, request_done
+from sogni.errors import ApiError, AuthenticationError, ProtocolError, ValidationError
+from sogni.models.account import Session, TokenPair, Wallet
+
+
+def wallet_of(username: str, password: str) -> Flow[Wallet]:
+    """The wallet of an account. ImportError names the extra that is missing."""
+    check_text("username", username)
+    check_text("password", password)
+    # Here, because `compute` may use a thread, and none of ours imports a module for the first time.
+    signing_library()
+    return (yield from compute("derive a wallet", lambda: derive(username, password)))
+
+
+def login(username: str, password: str, *, remember_me: bool, app_source: str | None) -> Flow[Session]:
+    """Sign in with user name and password."""
+    source, testnet = yield from _surroundings(app_source)
+    wallet = yield from wallet_of(username, password)
+    yield from _end_what_is_over()
+    nonce = yield from _nonce(wallet)
+    signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
+    body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
+    return (yield from _begin(post("/v1/account/login", body), username, wallet))
+
+
+def create_account(
+    *,
+    username: str,
+    email: str,
+    password: str,
+    turnstile_token: str,
+    subscribe: bool,
+    referral_code: str | None,
+    remember_me: bool,
+    app_source: str | None,
+) -> Flow[Session]:
+    """Make an account and sign in to it."""
+    source, testnet = yield from _surroundings(app_source)
+    check_text("email", email)
+    wallet = yield from wallet_of(username, password)
+    yield from _end_what_is_over()
+    nonce = yield from _nonce(wallet)
+    values = {
+        "appid": (yield from app_id()),
+        "username": username,
+        "email": email,
+        "subscribe": 1 if subscribe else 0,
+    }
+    signature = yield from compute("sign up", lambda: sign_signup(wallet, values, nonce, testnet=testnet))
+    body = {
+        **values,
+        "walletAddress": wallet.address,
+        "turnstileToken": turnstile_token,
+        **source,
+        **({} if referral_code is None else {"referralCode": referral_code}),
+        "signature": signature,
+        "rememberMe": bool(remember_me),
+    }
+    return (yield from _begin(post("/v1/account/create", body), username, wallet))
+
+
+def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
+    """What is sent of the application, and whether signatures are for the test network."""
+    settings = yield from change(lambda state, _: state.settings)
+    if app_source is not None and not isinstance(app_source, str):
+        raise ValidationError("app_source must be a text, or None", field="app_source", value=app_source)
+    source = (app_source or "").strip() or settings.app_source
+    return {"appSource": source} if source else {}, settings.testnet
+
+
+def _end_what_is_over() -> Flow[None]:
+    """Forget a session that cannot be renewed: it must not be what another one fails for."""
+    with suppress(ApiError, ProtocolError):
+        yield from have_fresh()
+
+
+def _nonce(wallet: Wallet) -> Flow[str]:
+    data = yield from ask_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
+    nonce = data.get("nonce") if isinstance(data, dict) else None
+    if not isinstance(nonce, str):
+        raise ProtocolError("the answer to POST /v1/account/nonce holds no nonce")
+    return nonce
+
+
+def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
+    """Sign in, and keep what that gives; with an API key it is only returned (account §4.3).
+
+    A 401 is about the password, not about who is signed in so far.
+    """
+    data = yield from ask_data(call, keeps_credentials=True)
+    given = data if isinstance(data, dict) else {}
+    token, refresh_token = given.get("token"), given.get("refreshToken")
+    readable = is_token(token) and is_token(refresh_token)
+    tokens = TokenPair(token=str(token), refresh_token=str(refresh_token)) if readable else None
+    answered = given.get("username")
+    name = answered if isinstance(answered, str) and answered else username
+
+    def keep(state: State, now: float) -> bool:
+        credentials = state.credentials
+        if credentials.kind == "api_key":
+            return True
+        if credentials.kind == "cookies":
+            state.cookies_are_good(wallet.address)
+        elif tokens is None:
+            return False
+        elif state.use_issued(tokens.token, tokens.refresh_token, now):
+            state.signed_in_as()
+        state.account.change(username=name, wallet_address=wallet.address)
+        return True
+
+    if not (yield from change(keep)):
+        raise ProtocolError("signing in was answered without tokens that can be read")
+    return Session(username=name, wallet_address=wallet.address, tokens=tokens)
+
+
+def logout() -> Flow[None]:
+    """Sign out. A session the service does not know any more is over as well; any other refusal is raised."""
+    session = yield from change(lambda state, _: state.session)
+    with suppress(AuthenticationError):
+        yield from request_done(post("/v1/account/logout"))
+    # Somebody else may have signed in meanwhile.
+    yield from change(lambda state, _: state.sign_out() if state.session == session else None)
+
+
+def set_tokens(token: str | None, refresh_token: str | None) -> Flow[None]:
+    """Go on with tokens from before, and find out whose they are (account §4.5)."""
+    yield from restore_tokens(*check_pair(token, refresh_token), fetch=False)
+    yield from fetch_account()
+
+
+def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool) -> Flow[None]:
+    """Keep tokens; without an access token that can be used, exchange the refresh token at once (transport §5.1)."""
+    yield from _only_for("token", "a session with tokens")
+
+    def keep(state: State, now: float) -> bool:
+        """Whether the pair has still to be exchanged."""
+        fresh = is_fresh(token, state.service_time(now))
+        if not fresh and refresh_token is None:
+            raise AuthenticationError(LENT_OVER, status=401)
+        if not fresh and not is_fresh(refresh_token, state.service_time_at_least(now)):
+            # Nothing is changed by tokens that are both of no use.
+            raise AuthenticationError(REFRESH_OVER, status=401)
+        new = state.credentials.use_tokens(token, refresh_token)
+        if new and fresh:
+            state.signed_in_as(fetch=fetch)
+        elif new:
+            # The exchange tells that somebody is signed in.
+            state.changed_hands()
+            if state.credentials.address is None and state.account.wallet_address is not None:
+                # Only what it is exchanged for says whose a refresh token is; until then it may be somebody else's.
+                state.leave_account()
+        return not fresh
+
+    exchanged = yield from change(keep)
+    yield from have_fresh()
+    if exchanged and fetch:
+        yield from change(lambda state, _: state.out.begin(FetchAccount()))
+
+
+def authenticate(value: Any) -> Flow[None]:
+    """Go on with what `backup` gave: a key, a pair, or nothing where the session is in cookies (transport §5)."""
+    kind = yield from change(lambda state, _: state.credentials.kind)
+    if kind == "token":
+        yield from restore_tokens(*read_pair(value), fetch=True)
+        return
+    key = read_key(value) if kind == "api_key" else None
+
+    def keep(state: State, _: float) -> None:
+        replaces = key is not None and state.signed_in
+        if state.credentials.use_cookies() if key is None else state.credentials.use_key(key):
+            if replaces:
+                # A key does not say whose it is: the socket and the account may be somebody else's.
+                state.leave_account()
+            state.signed_in_as()
+
+    yield from change(keep)
+
+
+def check_auth() -> Flow[bool]:
+    """Whether the cookies are good; then this client is signed in with them (account §4.5)."""
+    yield from _only_for("cookies", "check_auth()")
+    session = yield from change(lambda state, _: state.session)
+    try:
+        info = yield from account_of_credentials()
+    except FAILURES:
+        return False
+
+    def keep(state: State, _: float) -> bool:
+        if state.session != session:
+            # Somebody has signed in or out meanwhile: the answer is about cookies that are gone.
+            return state.signed_in
+        state.cookies_are_good(info.wallet_address, fetch=False)
+        state.account.known(info)
+        return True
+
+    return (yield from change(keep))
+
+
+def _only_for(kind: str, what: str) -> Flow[None]:
+    actual = yield from change(lambda state, _: state.credentials.kind)
+    if actual != kind:
+        raise ValidationError(
+            f"{what} needs a client made with auth_type={kind!r}; this one has {actual!r}",
+            field="auth_type",
+            value=actual,
+            allowed=kind,
+        )

@@ -1,0 +1,161 @@
+"""Amounts of money: decides which ones are exact, and how they are sent (account §8).
+
+Called by the flows that move tokens. No float takes part: one that is given counts as its shortest text.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from sogni.core.account.flows import fetch_account
+from sogni.core.account.sign_in import wallet_of
+from sogni.core.account.wallet import check_text, sign_permit
+from sogni.core.flow import Flow, change, compute, pause
+from sogni.core.http import number_text, post
+from sogni.core.requests import ask_data, request_once
+from sogni.errors import ApiError, ProtocolError, ValidationError
+from sogni.models.account import Wallet
+
+DECIMALS = 18
+_PLAIN = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+_LIKE_A_NUMBER = re.compile(r"[\d.,eE+\- ]{0,40}", re.ASCII)
+_MOST_DIGITS = 96
+
+
+def smallest_units(amount: Any, *, positive: bool = False) -> str:
+    """The 18-decimal integer of an amount, as text. ValidationError for what is none, or not above 0 if `positive`."""
+    text = _text_of(amount)
+    if not _PLAIN.fullmatch(text) or len(text) > _MOST_DIGITS:
+        raise _refused("must be a plain decimal number such as '1.5'", amount)
+    whole, _, decimals = text.partition(".")
+    if decimals[DECIMALS:].strip("0"):
+        raise _refused(f"has more than {DECIMALS} decimals", amount)
+    units = int(whole.lstrip("-") + decimals[:DECIMALS].ljust(DECIMALS, "0"))
+    if text.startswith("-"):
+        units = -units
+    if positive and units <= 0:
+        raise _refused("must be above 0", amount)
+    return str(units)
+
+
+def _text_of(amount: Any) -> str:
+    if isinstance(amount, str):
+        return amount
+    if isinstance(amount, Decimal) and amount.is_finite() and -_MOST_DIGITS < amount.adjusted() < _MOST_DIGITS:
+        return format(amount, "f")
+    if isinstance(amount, float):
+        return number_text(amount)
+    return str(amount) if isinstance(amount, int) and not isinstance(amount, bool) and not _endless(amount) else ""
+
+
+def _endless(amount: Any) -> bool:
+    """Whether an integer has more digits than any amount; Python itself refuses to write some of those."""
+    return isinstance(amount, int) and abs(amount) >= 10**_MOST_DIGITS
+
+
+def _refused(why: str, amount: Any) -> ValidationError:
+    # Any other text may be the password, with the arguments the wrong way round.
+    secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
+    if isinstance(amount, str) and not secret:
+        amount = str(amount)
+    endless = _endless(amount)
+    return ValidationError(
+        f"amount {why}, not {'a text of another kind' if secret else 'one that long' if endless else repr(amount)}",
+        field="amount",
+        value=None if secret or endless else amount,
+        allowed="a decimal number as text or Decimal",
+    )
+
+
+# Moving tokens: decides the order of permits and signatures, and what is sent again (account §9 to §11).
+#
+# Called by `client.account`. A request that moves money is sent once; only a deposit that was refused for want of an
+# allowance, and so moved nothing, is asked for again.
+
+
+SPENDERS = ("account", "staker")
+INSUFFICIENT_ALLOWANCE = 149
+DEPOSIT_TRIES = 4
+DEPOSIT_PAUSE = 10.0
+"""Seconds until an approval has reached the chain (account §11)."""
+
+
+def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
+    """Take tokens out of the account into its wallet."""
+    units = smallest_units(amount, positive=True)
+    wallet = yield from _own_wallet(password)
+    asked = {"walletAddress": wallet.address, "amount": units, "provider": provider}
+    permit = yield from ask_data(post("/v1/account/token/withdraw/permit", asked))
+    signature = yield from compute("sign a withdrawal", lambda: sign_permit(wallet, permit))
+    yield from request_once(post("/v2/account/token/withdraw", {**asked, "signature": signature}))
+
+
+def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
+    """Bring tokens from the wallet into the account; approves it first when the service asks for that."""
+    if not all((yield from _known())):
+        # A wrong password comes first (account §11), but nobody is asked who it is for an amount that is none.
+        smallest_units(amount)
+    wallet = yield from _own_wallet(password)
+    body = {"walletAddress": wallet.address, "amount": smallest_units(amount), "provider": provider}
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            yield from request_once(post("/v3/account/token/deposit", body))
+            return
+        except ApiError as error:
+            # Compared as a number: a text is another code (account §19).
+            lacking = type(error.error_code) is int and error.error_code == INSUFFICIENT_ALLOWANCE
+            if not lacking or attempt == DEPOSIT_TRIES:
+                raise
+        if attempt == 1:
+            yield from _approve(wallet, "account", provider)
+        yield from pause(DEPOSIT_PAUSE)
+
+
+def approve_token_usage(password: str, spender: str, provider: str) -> Flow[None]:
+    """Let a contract of the service spend tokens of the wallet."""
+    if spender not in SPENDERS:
+        # What was given may be the password, with the arguments the wrong way round.
+        raise ValidationError("spender must be 'account' or 'staker'", field="spender", allowed=SPENDERS)
+    wallet = yield from wallet_of((yield from _identity())[0], password)
+    yield from _approve(wallet, spender, provider)
+
+
+def _approve(wallet: Wallet, spender: str, provider: str) -> Flow[None]:
+    asked = {"walletAddress": wallet.address, "spender": spender, "provider": provider}
+    permit = yield from ask_data(post("/v1/contract/token/approve/permit", asked))
+    signature = yield from compute("sign an approval", lambda: sign_permit(wallet, permit))
+    message = permit["message"]
+    if "deadline" not in message:
+        raise ProtocolError("the permit names no deadline")
+    body = {**asked, "deadline": message["deadline"], "approveSignature": signature}
+    yield from request_once(post("/v1/contract/token/approve", body))
+
+
+def _known() -> Flow[tuple[str | None, str | None]]:
+    return (yield from change(lambda state, _: (state.account.username, state.account.wallet_address)))
+
+
+def _identity() -> Flow[tuple[str, str]]:
+    """User name and wallet address; asked for when they are not known yet."""
+    known = yield from _known()
+    if not all(known):
+        info = yield from fetch_account()
+        known = (info.username, info.wallet_address)
+    username, address = known
+    if not username or not address:
+        raise ProtocolError("the service does not say whose account this is")
+    return username, address
+
+
+def _own_wallet(password: str) -> Flow[Wallet]:
+    """The wallet of the account, if the password is the right one: nothing is sent otherwise (account §9)."""
+    check_text("password", password)
+    username, address = yield from _identity()
+    wallet = yield from wallet_of(username, password)
+    if wallet.address.casefold() != address.casefold():
+        raise ValidationError("Incorrect password", field="password")
+    return wallet

@@ -1,0 +1,133 @@
+"""Who or what asks: decides what is told of it, and in which form (transport §14).
+
+Called for the handshake, for the requests of projects and chats, and for the REST routes that take it. Other clients
+drop in silence what is not allowed; here it is refused, so that nobody waits in vain for their statistics.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import attrs
+
+from sogni.core.checks import nested, one_of, refusal
+from sogni.models.converter import camel
+from sogni.settings import AgentSurface, Attribution, ExecutionMode, InteractionKind, OperationScope, WorkloadKind
+
+CONNECTION_FIELDS = (
+    "interaction_kind", "agent_framework", "agent_framework_version", "agent_surface", "agent_surface_version",
+    "execution_mode",
+)  # fmt: skip
+"""In the order of the handshake (transport §6)."""
+WORKLOAD_FIELDS = tuple(it.name for it in attrs.fields(Attribution) if it.name != "interaction_kind")
+MEDIATED = "agent_mediated"
+
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "interaction_kind": get_args(InteractionKind),
+    "workload_kind": get_args(WorkloadKind),
+    "operation_scope": get_args(OperationScope),
+    "agent_surface": get_args(AgentSurface),
+    "execution_mode": get_args(ExecutionMode),
+}
+_VERSION = (re.compile(r"[0-9][A-Za-z0-9.+_-]{0,31}"), "a version: a digit, then letters, digits and .+_-, 32 at most")
+_ID = (re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"), "an id: 1 to 128 letters, digits and ._:-, not first a sign")
+_FORMS = {
+    "agent_framework": (re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}"), "a text of 1 to 128 characters, none of control"),
+    "agent_framework_version": _VERSION,
+    "agent_surface_version": _VERSION,
+    "operation_id": _ID,
+    "root_operation_id": _ID,
+    "parent_operation_id": _ID,
+}
+
+
+def check_attribution(given: Any) -> Attribution | None:
+    """Return an attribution with plain values; None stays None. ValidationError, TypeError."""
+    found = nested(Attribution, "attribution", given)
+    if found is None:
+        return None
+    values = {name: value for name, value in attrs.asdict(found).items() if value is not None}
+    plain: dict[str, Any] = {name: _checked(name, value) for name, value in values.items()}
+    return attrs.evolve(found, **plain)
+
+
+def _checked(name: str, value: Any) -> str:
+    field = f"attribution.{name}"
+    if name in _WORDS:
+        return one_of(field, value, _WORDS[name])
+    form, words = _FORMS[name]
+    if name == "agent_framework" and isinstance(value, str):
+        value = value.strip()
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise refusal(field, value, words)
+    return value
+
+
+def connection_parameters(given: Attribution | None) -> list[tuple[str, str]]:
+    """The parameters of the handshake."""
+    return [(camel(name), getattr(given, name)) for name in CONNECTION_FIELDS if getattr(given, name, None)]
+
+
+def workload(default: Attribution | None, given: Any, own_id: str) -> dict[str, str]:
+    """What a request tells, flat, with the keys of the wire; nothing without `default` and `given`, which outranks it.
+
+    `own_id` is the id of what is asked for, and of the operation when it has no other.
+    """
+    override = check_attribution(given)
+    told = _merged(default, override)
+    if told.get("workload_kind", MEDIATED) != MEDIATED:
+        told.pop("agent_framework", None)
+        told.pop("agent_framework_version", None)
+    if not told:
+        return {}
+    operation = told.setdefault("operation_id", own_id)
+    root, parent = told.get("root_operation_id"), told.get("parent_operation_id")
+    scope = told.setdefault("operation_scope", "child" if parent or (root or operation) != operation else "top_level")
+    if scope == "child" and root and not parent:
+        told["parent_operation_id"] = root
+    elif scope == "top_level":
+        told["root_operation_id"] = operation
+        told.pop("parent_operation_id", None)
+    return {camel(name): told[name] for name in WORKLOAD_FIELDS if name in told}
+
+
+def _merged(default: Attribution | None, override: Attribution | None) -> dict[str, str]:
+    """Field by field; a version belongs to what it is the version of."""
+    told = _values(default)
+    new = _values(override)
+    for name in ("agent_framework", "agent_surface"):
+        if name in new and new[name] != told.get(name):
+            told.pop(f"{name}_version", None)
+    return told | new
+
+
+def _values(given: Attribution | None) -> dict[str, str]:
+    return {name: getattr(given, name) for name in WORKLOAD_FIELDS if getattr(given, name, None) is not None}
+
+
+def attribution_headers(default: Attribution | None, own_id: str) -> dict[str, str]:
+    """The headers of a route that takes them; a name that no header can carry is left out."""
+    told = workload(default, None, own_id)
+    kind = default.interaction_kind if default is not None else None
+    told |= {"interactionKind": kind} if kind is not None else {}
+    return {f"X-Sogni-{_dashed(key)}": value for key, value in told.items() if value.isascii()}
+
+
+def _dashed(key: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", key[0].upper() + key[1:])
+
+
+# The name of the application a request comes from: decides which header tells it (chat §14.8).
+#
+# Called for the routes that take it: hosted chats and tools, durable runs, workflows.
+
+
+MOST_CHARACTERS = 128
+
+
+def app_source_headers(source: str | None) -> dict[str, str]:
+    """The `X-App-Source` header; none without a source, and none for what no header can carry."""
+    fits = source is not None and 0 < len(source) <= MOST_CHARACTERS and source.isascii() and source.isprintable()
+    return {"X-App-Source": source} if source is not None and fits else {}

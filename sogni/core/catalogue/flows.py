@@ -1,0 +1,165 @@
+"""The catalogue: decides when the service is asked for models, tiers and sizes, and what is reused.
+
+Called by the `projects` group and before every project (projects-4.2 §9, §17).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from attrs import evolve
+
+from sogni.core.catalogue.state import SharedRequest, find_options, models_by_sid, named_models
+from sogni.core.flow import Flow, State, change, connect, until
+from sogni.core.http import HttpCall, get
+from sogni.core.outbox import CONNECTION, MODELS
+from sogni.core.requests import ask, ask_bare
+from sogni.errors import SogniError, SogniTimeoutError
+from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
+from sogni.models.converter import read
+from sogni.settings import check_network, check_seconds
+
+T = TypeVar("T")
+
+
+def _shared(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
+    """What `send` makes of a call; callers that want the same at the same time share one request and its outcome.
+
+    If whoever sends it is interrupted, or fails without having tried again, one of the others sends it.
+    """
+    while True:
+        shared, leads = yield from change(lambda state, _: state.catalogue.join(call.target))
+        if not leads:
+            yield from until(
+                (shared,),
+                partial(_settled, shared),
+                timeout=None,
+                phase="request",
+                waiting_for="an answer that another call has asked for",
+            )
+            if shared.error is not None:
+                # A new one for everybody: a traceback belongs to one thread.
+                raise copy.copy(shared.error) from shared.error
+            if shared.answer is not None:
+                return shared.answer  # type: ignore[no-any-return]
+            continue
+        try:
+            answer = yield from send(call)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if isinstance(error, SogniError) and call.repeatable:
+                shared.error = error
+            yield from change(partial(_settle, call.target, shared))
+            raise
+        shared.answer = answer
+        yield from change(partial(_settle, call.target, shared))
+        return answer
+
+
+def _settled(shared: SharedRequest, _: State) -> bool | None:
+    return shared.finished or None
+
+
+def _settle(target: str, shared: SharedRequest, state: State, _: float) -> None:
+    state.catalogue.settle(target, shared)
+    state.out.wake(shared)
+
+
+def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow[list[SupportedModel]]:
+    """All models the network knows; kept for 24 hours. Without `tries` a failure is not tried again."""
+    if not force_refresh:
+        kept = yield from change(lambda state, now: state.catalogue.models(now))
+        if kept is not None:
+            return list(kept)
+    call = evolve(get("/api/v1/models/list", host="socket"), repeatable=tries)
+    return list((yield from _shared(call, _ask_models)))
+
+
+def _ask_models(call: HttpCall) -> Flow[list[SupportedModel]]:
+    models = yield from ask_bare(list[SupportedModel], call)
+    yield from change(lambda state, now: state.catalogue.keep_models(models, now))
+    return models
+
+
+def tiers() -> Flow[Mapping[str, Any]]:
+    """What the tiers of the models allow; kept for 24 hours."""
+    kept = yield from change(lambda state, now: state.catalogue.tiers(now))
+    if kept is not None:
+        return kept
+    return (yield from _shared(get("/api/v2/models/tiers", host="socket"), _ask_tiers))
+
+
+def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
+    answer = read(dict[str, Any], (yield from ask(call)), "the answer to GET /api/v2/models/tiers")
+    yield from change(lambda state, now: state.catalogue.keep_tiers(answer, now))
+    return answer
+
+
+def model_options(model_id: str) -> Flow[ModelOptions]:
+    """What a model accepts. ValidationError for an id that is not in the list."""
+    models = yield from supported_models()
+    allowed = yield from tiers()
+    return find_options(models, allowed, model_id)
+
+
+def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Flow[list[SizePreset]]:
+    """The named sizes of a model; kept for 10 minutes."""
+    check_network(network)
+    if not force_refresh:
+        kept = yield from change(lambda state, now: state.catalogue.presets(network, model_id, now))
+        if kept is not None:
+            return list(kept)
+    model = quote(model_id, safe="", errors="surrogatepass")
+    call = get(f"/api/v1/size-presets/network/{network}/model/{model}", host="socket")
+
+    def ask_presets(call: HttpCall) -> Flow[list[SizePreset]]:
+        presets = yield from ask_bare(list[SizePreset], call)
+        yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
+        return presets
+
+    return list((yield from _shared(call, ask_presets)))
+
+
+def available_models(network: str) -> Flow[list[AvailableModel]]:
+    """Which models have workers on a network now."""
+    check_network(network)
+    workers = yield from ask_bare(dict[str, int], get(f"/api/v1/status/network/{network}/models", host="socket"))
+    models = yield from supported_models()
+    return models_by_sid(workers, models)
+
+
+def name_models(workers: Mapping[str, int], turn: int) -> Flow[None]:
+    """Give the live list its names; ids serve as names when the model list cannot be had."""
+    try:
+        models = yield from supported_models(tries=False)
+    except SogniError:
+        models = []
+    yield from change(lambda state, _: state.models_named(named_models(workers, models), turn))
+
+
+def wait_for_models(timeout: float | None) -> Flow[list[AvailableModel]]:
+    """The live list as soon as it is not empty. ValidationError, SogniTimeoutError."""
+    timeout = check_seconds("timeout", timeout)
+    yield from change(lambda state, _: state.check_may_connect())
+    yield from connect()
+
+    def found(state: Any) -> list[AvailableModel] | None:
+        if not state.catalogue.available and state.connection.phase == "ended":
+            raise state.why_closed()
+        return list(state.catalogue.available) or None
+
+    try:
+        return (
+            yield from until(
+                (MODELS, CONNECTION), found, timeout=timeout, phase="ready", waiting_for="a model with workers"
+            )
+        )
+    except SogniTimeoutError as error:
+        raise SogniTimeoutError(
+            f"no model was announced within {timeout:g} seconds", phase="ready", timeout=timeout
+        ) from error

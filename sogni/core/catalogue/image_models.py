@@ -1,0 +1,241 @@
+"""What the client itself knows about image models: decides sizes, counts and what some families force.
+
+Called by `image_rules` and `image_request`. One row per family (projects-5x §2.3, §4.8 to §4.10); the first
+row that matches an id counts, so ids stand before parts of ids. What a tier says is in `model_options`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from sogni.core.checks import flag, integer, number, one_of, refusal
+from sogni.core.data import table
+from sogni.models.params import ImageProjectParams
+
+MAX_CONTEXT_FLAGS = 16
+"""Every image request says for 16 positions whether there is a context image (projects-4.2 §5.3)."""
+
+
+@frozen(kw_only=True)
+class ImageModel:
+    """Limits of an image family.
+
+    `sides` are the smallest and largest custom width and height, `pixels` those of the area. `forced_…` are
+    values that the service takes only so; `full_context` means that no context position may be empty,
+    `segments` that the result is a mask or a cut-out.
+    """
+
+    ids: frozenset[str] = frozenset()
+    parts: tuple[str, ...] = ()
+    sides: tuple[int, int] = (256, 2048)
+    pixels: tuple[int, int] | None = None
+    aspect: int | None = None
+    context_images: int = 3
+    full_context: bool = False
+    takes_starting_image: bool = True
+    needs_starting_image: bool = False
+    negative_prompt: bool = True
+    segments: bool = False
+    forced_media: int | None = None
+    forced_previews: int | None = None
+    forced_format: str | None = None
+    qualities: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+
+    @property
+    def is_gpt_image(self) -> bool:
+        """Whether masks, and the rules of projects-5x §4.10, belong to this model."""
+        return bool(self.qualities)
+
+
+_GPT_QUALITIES = ("low", "medium", "high", "standard", "hd")
+_GPT_BACKGROUNDS = ("opaque", "auto")
+
+ROWS: tuple[ImageModel, ...] = (
+    ImageModel(
+        ids=frozenset({"gpt-image-2"}),
+        sides=(256, 3840),
+        context_images=16,
+        full_context=True,
+        qualities=_GPT_QUALITIES,
+        backgrounds=_GPT_BACKGROUNDS,
+    ),
+    ImageModel(
+        ids=frozenset({"gpt-image-2.5-sunburst", "gpt-image-2.5-flare"}),
+        sides=(256, 3840),
+        context_images=16,
+        full_context=True,
+        qualities=(*_GPT_QUALITIES, "xhigh", "max"),
+        backgrounds=(*_GPT_BACKGROUNDS, "transparent"),
+    ),
+    ImageModel(
+        ids=frozenset(
+            {
+                "qwen_image_2512_fp8",
+                "qwen_image_2512_fp8_lightning",
+                "qwen_image_edit_2511_fp8",
+                "qwen_image_edit_2511_fp8_lightning",
+                "z_image_bf16",
+                "z_image_turbo_bf16",
+                "krea2_turbo_fp8_scaled",
+            }
+        ),
+        sides=(256, 2560),
+    ),
+    ImageModel(
+        ids=frozenset({"krea2_identity_edit_v1_2", "dark_beast_krea2_identity_edit_v1_2"}),
+        sides=(512, 2048),
+        context_images=2,
+    ),
+    ImageModel(ids=frozenset({"rtx_vsr_pro"}), sides=(512, 15360)),
+    ImageModel(ids=frozenset({"flux3_image_klein_sd_int8_convrot"}), sides=(256, 4096), context_images=10),
+    ImageModel(
+        ids=frozenset({"moss_image_sft_int8_convrot", "moss_image_sft_dmd8_int8_convrot"}),
+        sides=(512, 2048),
+        context_images=0,
+        takes_starting_image=False,
+    ),
+    ImageModel(
+        ids=frozenset({"seedream-5-0-pro-uncensored"}),
+        sides=(240, 8192),
+        pixels=(921_600, 4_194_304),
+        aspect=16,
+        context_images=10,
+        full_context=True,
+        negative_prompt=False,
+    ),
+    ImageModel(
+        ids=frozenset({"sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"}),
+        needs_starting_image=True,
+        segments=True,
+        forced_media=1,
+        forced_previews=0,
+        forced_format="png",
+    ),
+    ImageModel(
+        ids=frozenset({"pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"}),
+        needs_starting_image=True,
+        context_images=0,
+        forced_previews=0,
+        forced_format="glb",
+    ),
+    ImageModel(parts=("kontext", "identity_edit"), context_images=2),
+)
+
+_OTHER = ImageModel()
+
+
+def image_model(model_id: str) -> ImageModel:
+    """Return the row of a model id; the common one for an id that has none."""
+    return next((row for row in ROWS if model_id in row.ids or any(part in model_id for part in row.parts)), _OTHER)
+
+
+def uses_comfy_fields(model_id: str) -> bool:
+    """Whether sampler and scheduler travel as `comfySampler` and `comfyScheduler` (projects-5x §2.3).
+
+    The prefixes of both published clients of 5.x together: each knows families the other does not.
+    """
+    return model_id.startswith(_comfy_prefixes())
+
+
+@cache
+def _comfy_prefixes() -> tuple[str, ...]:
+    prefixes = table("model-families")["comfyPrefixes"]
+    return tuple(dict.fromkeys([*prefixes["ts554"], *prefixes["py570ImageBranch"]]))
+
+
+# Options only few image models have: decides who takes them, within which limits, and their keys on the wire.
+#
+# Called by `image_rules`, `image_request` and `upload_plan` (projects-5x §4.8 to §4.10). One row per option; it reads
+# no file. What a family forces or counts is in `image_models`.
+
+
+_PIXAL_SINGLE, _PIXAL_VIEWS = "pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"
+_PIXAL = frozenset({_PIXAL_SINGLE, _PIXAL_VIEWS})
+_MOSS = frozenset({"moss_image_sft_int8_convrot", "moss_image_sft_dmd8_int8_convrot"})
+
+ORBIT_VIEWS: dict[str, int] = {"left_view_image": 1, "back_view_image": 2, "right_view_image": 3}
+"""The place among the context images that each further view of an object has (projects-5x §4.9)."""
+
+
+@frozen(kw_only=True)
+class ImageOption:
+    """An option of the models `ids`, under `key` in the key frame.
+
+    With `limits` it is a number, an `integral` one or not; with `words` one of these; else a flag. `usual` is
+    what is sent without it, `unsent` a value that says nothing.
+    """
+
+    name: str
+    key: str
+    ids: frozenset[str]
+    limits: tuple[int, int] | None = None
+    integral: bool = True
+    words: tuple[str, ...] = ()
+    usual: Any = None
+    unsent: Any = None
+
+    def check(self, value: Any) -> Any:
+        """Return the plain value; ValidationError otherwise."""
+        if self.words:
+            return one_of(self.name, value, self.words)
+        if self.limits is None:
+            return flag(self.name, value)
+        check = integer if self.integral else number
+        return check(self.name, value, low=self.limits[0], high=self.limits[1])
+
+
+OPTIONS: tuple[ImageOption, ...] = (
+    ImageOption(
+        name="apply_mask", key="applyMask", ids=frozenset({"birefnet_image_background_removal_fp16"}), usual=False
+    ),
+    ImageOption(name="texture_size", key="textureSize", ids=_PIXAL, limits=(1024, 4096)),
+    ImageOption(name="mesh_target_faces", key="meshTargetFaces", ids=_PIXAL, limits=(5000, 700_000)),
+    ImageOption(name="normal_map_size", key="normalMapSize", ids=_PIXAL, limits=(512, 2048)),
+    ImageOption(name="ambient_occlusion_size", key="ambientOcclusionSize", ids=_PIXAL, limits=(256, 1024)),
+    ImageOption(name="shape_resolution", key="shapeResolution", ids=_PIXAL, limits=(1024, 1536)),
+    ImageOption(
+        name="template_variant", key="templateVariant", ids=frozenset({_PIXAL_SINGLE}), words=("i23d-birefnet",)
+    ),
+    ImageOption(name="moss_rope_scale_x", key="mossRopeScaleX", ids=_MOSS, limits=(0, 100), integral=False, unsent=1),
+    ImageOption(name="moss_rope_scale_y", key="mossRopeScaleY", ids=_MOSS, limits=(0, 100), integral=False, unsent=1),
+)
+
+
+def check_image_options(params: ImageProjectParams) -> ImageProjectParams:
+    """Return the params with plain options; ValidationError for one the model does not take, or out of its limits."""
+    changes: dict[str, Any] = {}
+    for option in OPTIONS:
+        value = getattr(params, option.name)
+        if value is not None:
+            _check_taker(params, option.name, option.ids)
+            changes[option.name] = option.check(value)
+    for name in ORBIT_VIEWS:
+        value = getattr(params, name)
+        if value is not None:
+            _check_taker(params, name, frozenset({_PIXAL_VIEWS}))
+            if value is False:
+                raise refusal(name, value, "an image", f"{name}: there is no image in it")
+    return attrs.evolve(params, **changes)
+
+
+def _check_taker(params: ImageProjectParams, name: str, ids: frozenset[str]) -> None:
+    if params.model_id not in ids:
+        sentence = f"{name}: {params.model_id} takes none (only {', '.join(sorted(ids))})"
+        raise refusal(name, getattr(params, name), "None", sentence)
+
+
+def image_option_values(params: ImageProjectParams) -> dict[str, Any]:
+    """Return the keys of the options, and of the further views, that go into the key frame."""
+    own = [option for option in OPTIONS if params.model_id in option.ids]
+    values = {it.key: it.usual if getattr(params, it.name) is None else getattr(params, it.name) for it in own}
+    unsent = {it.key: it.unsent for it in own}
+    sent = {key: value for key, value in values.items() if value is not None and value != unsent[key]}
+    views = {
+        f"hasContextImage{place}": True for name, place in ORBIT_VIEWS.items() if getattr(params, name) is not None
+    }
+    return sent | views

@@ -1,0 +1,151 @@
+"""What a model id alone says: decides media kind, video workflow and which assets a workflow takes.
+
+Called before and after the model list is known: by the catalogue calls, by params checks and where a result
+is downloaded. The rows are in `data/model-families.json` (projects-5x §3, §4); a new family is a new row.
+It never fetches a list; where a list says what a model is, the caller passes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from attrs import field, frozen
+
+from sogni.core.checks import refusal, shown, text
+from sogni.core.data import table
+from sogni.models.base import MediaKind
+from sogni.models.catalogue import VideoAssetConfig, VideoAssets
+from sogni.models.converter import read
+
+ARTIFACT_PREFIX = "pixal3d_"
+"""Models with this prefix deliver a 3D artifact (projects-5x §8)."""
+
+
+@frozen(kw_only=True)
+class Family:
+    """One row: the ids and prefixes of a family, and how an id names its workflow.
+
+    `steps` has the ids that run with one number of steps only (projects-5x §4.6).
+    """
+
+    name: str
+    media: str
+    ids: frozenset[str]
+    prefixes: tuple[str, ...]
+    workflows: tuple[tuple[str, str], ...]
+    steps: Mapping[str, int] = field(factory=dict)
+
+    def has(self, model_id: str) -> bool:
+        """Whether the id belongs to the family; case matters, as on the wire."""
+        return model_id in self.ids or model_id.startswith(self.prefixes)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Every family, in the order of the sheet."""
+    return tuple(map(_family, table("model-families")["families"]))
+
+
+def _family(row: Mapping[str, Any]) -> Family:
+    ids = row.get("ids", {})
+    return Family(
+        name=row["family"],
+        media=row["media"],
+        ids=frozenset([*ids.get("ts554", ()), *ids.get("pyOnly", ())]),
+        prefixes=tuple(row.get("prefixes", ())),
+        workflows=_workflows(row.get("workflowDetection") or {}),
+        steps=_fixed_steps(row.get("groups", {})),
+    )
+
+
+def _fixed_steps(groups: Mapping[str, Any]) -> dict[str, int]:
+    """The number of steps of each id; a group says one for all its ids, one for each, or none."""
+    fixed: dict[str, int] = {}
+    for group in groups.values():
+        steps = group.get("steps", {})
+        fixed |= steps if isinstance(steps, dict) else dict.fromkeys(group["ids"], steps)
+    return fixed
+
+
+def _workflows(detection: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Pairs of a part of the id and the workflow it names, in the order they are tried."""
+    if "constant" in detection:
+        # Every id contains the empty text.
+        return (("", detection["constant"]),)
+    return tuple(zip(detection.get("substrings", ()), detection.get("order", ()), strict=True))
+
+
+def family_of(model_id: str) -> Family | None:
+    """Return the family of a model id, None for one that no row knows."""
+    return next((family for family in families() if family.has(model_id)), None)
+
+
+def is_video_id(model_id: str) -> bool:
+    """Whether the id is one of the video families' (exact ids, projects-5x §1)."""
+    return _media_of_family(model_id) == "video"
+
+
+def is_audio_id(model_id: str) -> bool:
+    """Whether the id is one of the audio families' (projects-4.2 §6.1, projects-5x §4.11)."""
+    return _media_of_family(model_id) == "audio"
+
+
+def _media_of_family(model_id: str) -> str | None:
+    family = family_of(text("model_id", model_id))
+    return family.media if family else None
+
+
+def media_kind(model_id: str, listed: str | None = None) -> MediaKind:
+    """Return what a model makes: `image`, `video`, `audio` or `model`.
+
+    `listed` is what the model list says, None where it does not have the id (projects-5x §8).
+    """
+    if model_id.startswith(ARTIFACT_PREFIX):
+        return "model"
+    return listed or _media_of_family(model_id) or "image"
+
+
+def workflow_of(model_id: str) -> str | None:
+    """Return the workflow a video model id names, None for any other.
+
+    projects-4.2 §6.2, projects-5x §3.1.
+    """
+    family = family_of(text("model_id", model_id))
+    if family is None or family.media != "video":
+        return None
+    return next((workflow for part, workflow in family.workflows if part in model_id), None)
+
+
+def asset_config(model_id: str) -> VideoAssetConfig:
+    """Return the workflow of a video model and the media it takes; ValidationError for any other model.
+
+    Both are None for models whose id names no workflow: they have rules of their own (projects-4.2 §6.4).
+    """
+    if not is_video_id(model_id):
+        sentence = f"model_id: {shown(model_id)} is not a video model"
+        raise refusal("model_id", model_id, "the id of a video model", sentence)
+    workflow = workflow_of(model_id)
+    if workflow is None:
+        return VideoAssetConfig()
+    return VideoAssetConfig(workflow_type=workflow, assets=read(VideoAssets, _assets(model_id, workflow)))
+
+
+def _assets(model_id: str, workflow: str) -> Mapping[str, str]:
+    matrix = table("model-families")["assetMatrix"]
+    family = family_of(model_id)
+    assert family is not None
+    name = f"{family.name} {workflow}"
+    if model_id in extending_ids():
+        name = "minimax-h3 t2v extend ids (Py only)"
+    row: Mapping[str, str] = matrix["overrides"].get(name) or matrix["workflows"][workflow]
+    return row
+
+
+@cache
+def extending_ids() -> frozenset[str]:
+    """Return the ids that also continue an uploaded video (projects-5x §4.6)."""
+    rows = table("model-families")["families"]
+    groups = (row.get("groups", {}).get("extendPyOnly", {}) for row in rows)
+    return frozenset(model_id for group in groups for model_id in group.get("ids", ()))

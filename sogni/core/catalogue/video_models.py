@@ -1,0 +1,346 @@
+"""How long a video is: decides the number of frames, and what is said about frames per second.
+
+Called by `video_request` and `media_estimate_calls`; the numbers of each family stand in `video_families`
+(projects-4.2 §6.5, §6.7; projects-5x §3.3). It checks no limits and knows no model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+import attrs
+from attrs import frozen
+
+from sogni.core.catalogue.model_families import extending_ids, families, family_of, workflow_of
+from sogni.core.checks import did_you_mean, refusal, shown
+
+
+@frozen(kw_only=True)
+class Grid:
+    """Numbers of frames a model can make: `base`, and `step` more each time, up to `most`."""
+
+    base: int
+    step: int
+    most: int | None = None
+
+    def nearest(self, frames: int) -> int:
+        """Return the number on the grid next to one; half way between two it is the larger."""
+        steps = half_up((frames - self.base) / self.step)
+        if self.most is not None:
+            steps = min(max(steps, 0), (self.most - self.base) // self.step)
+        return self.base + self.step * steps
+
+    def has(self, frames: int) -> bool:
+        """Whether a model makes exactly so many frames."""
+        return frames == self.nearest(frames)
+
+
+@frozen(kw_only=True)
+class Timing:
+    """How a family turns seconds into frames.
+
+    `rate` counts frames whatever fps are asked for; without one the caller's fps count, or `usual_fps`.
+    `sent_fps` is what the request says when the caller says nothing; `extra` frames stand at the end.
+    """
+
+    rate: float | None = None
+    usual_fps: float | None = 24
+    sent_fps: float | None = None
+    extra: int = 1
+    grid: Grid | None = None
+
+    def frames(self, duration: float, fps: float | None) -> int:
+        """Return the number of frames of so many seconds.
+
+        ValueError when the family counts by fps, has no usual one, and none is given.
+        """
+        rate = self.rate or (self.usual_fps if fps is None else fps)
+        if rate is None:
+            raise ValueError("this family needs fps to turn seconds into frames")
+        frames = half_up(duration * rate) + self.extra
+        return frames if self.grid is None else self.grid.nearest(frames)
+
+
+def half_up(value: float) -> int:
+    """Round as the service does: a half goes up, never to the even number (projects-4.2 §6.5)."""
+    return math.floor(value + 0.5)
+
+
+# What the client itself knows about video models: decides timing, limits and which inputs a model takes.
+#
+# Called by `video_rules`, `video_request`, `upload_plan` and `media_estimate_calls`. One row per family, and one
+# more before it where some of its ids differ; the first row that fits an id counts. A rule that no row can say
+# stands in `video_rules` under the family's name. Ids and workflows are in `model_families`
+# (projects-4.2 §6, projects-5x §3, §4).
+
+
+ASSETS = (
+    "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity", "reference_video",
+    "reference_mask",
+)  # fmt: skip
+"""The single media inputs, in the order in which they are checked (projects-5x §3.2)."""
+
+URL_LISTS = ("reference_image_urls", "reference_video_urls", "reference_audio_urls")
+
+
+@frozen(kw_only=True)
+class Counted:
+    """How many references of one kind a model takes.
+
+    `fields` are where they may be given; fields that share one entry count as one (projects-4.2 §6.4).
+    """
+
+    fields: tuple[tuple[str, ...], ...] = ()
+    least: int = 0
+    most: int = 0
+
+
+@frozen(kw_only=True)
+class References:
+    """How many references a model takes, of each kind and in `total`.
+
+    `visual`: at least one image or video is needed always, or only (`beside_audio`) where there is audio.
+    `anchors`: further single inputs the model takes, which no count limits.
+    """
+
+    images: Counted = Counted()
+    videos: Counted = Counted()
+    audios: Counted = Counted()
+    total: int | None = None
+    visual: Literal["always", "beside_audio"] | None = None
+    anchors: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every field that may be given."""
+        kinds = (self.images, self.videos, self.audios)
+        return frozenset(self.anchors).union(*(group for kind in kinds for group in kind.fields))
+
+
+@frozen(kw_only=True)
+class VideoModel:
+    """Limits of video models.
+
+    The row is for `ids` and `workflows` of a family, for all of them where there are none. `seconds`, `fps`
+    and `seed` are the smallest and largest value, None where nothing limits them. With `matrix` the workflow
+    says which media are needed; else the `references` do. `takes` are fields only some models have.
+    `negative_prompt`: sent even if empty, never sent, or refused. `steps` is the only number taken.
+    `numbered` references travel as audio 1, audio 2 and so on. `defaults` and `constants` go into the key
+    frame below and above what the caller wants.
+    """
+
+    family: str
+    ids: frozenset[str] = frozenset()
+    workflows: frozenset[str] = frozenset()
+    timing: Timing
+    seconds: tuple[float, float] | None
+    fps: tuple[float, float] | None = None
+    seed: tuple[int, int] | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    smallest_side: int | None = 480
+    formats: tuple[str, ...] = ("mp4",)
+    negative_prompt: Literal["sent", "dropped", "refused"] = "sent"
+    matrix: bool = True
+    references: References | None = None
+    takes: frozenset[str] = frozenset()
+    audio_guide: bool = False
+    numbered: bool = False
+    defaults: Mapping[str, Any] = attrs.field(factory=dict)
+    constants: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def fits(self, family: str, model_id: str, workflow: str | None) -> bool:
+        """Whether this is a row for an id."""
+        return (
+            self.family == family
+            and (not self.ids or model_id in self.ids)
+            and (not self.workflows or workflow in self.workflows)
+        )
+
+
+_WAN = VideoModel(family="wan2.2", timing=Timing(rate=16, usual_fps=16), seconds=(1, 10))
+
+_LTX = VideoModel(family="ltx", timing=Timing(grid=Grid(base=1, step=8)), seconds=(1, 20))
+
+_SEEDANCE_LIMITS = References(
+    images=Counted(fields=(("reference_image",), ("reference_image_end",), ("reference_image_urls",)), most=9),
+    videos=Counted(fields=(("reference_video",), ("reference_video_urls",)), most=3),
+    audios=Counted(fields=(("reference_audio", "reference_audio_identity"), ("reference_audio_urls",)), most=3),
+    total=12,
+    visual="beside_audio",
+)
+_SEEDANCE = VideoModel(
+    family="seedance",
+    timing=Timing(sent_fps=24),
+    seconds=(4, 15),
+    negative_prompt="dropped",
+    matrix=False,
+    references=_SEEDANCE_LIMITS,
+    takes=frozenset(URL_LISTS),
+)
+_SEEDANCE_25 = attrs.evolve(
+    _SEEDANCE,
+    ids=frozenset({"seedance-2-5", "seedance-2-5-uncensored"}),
+    seconds=(4, 30),
+    formats=("mp4", "mov"),
+    references=attrs.evolve(
+        _SEEDANCE_LIMITS,
+        images=attrs.evolve(_SEEDANCE_LIMITS.images, most=30),
+        videos=attrs.evolve(_SEEDANCE_LIMITS.videos, most=10),
+        audios=attrs.evolve(_SEEDANCE_LIMITS.audios, most=10),
+        total=50,
+        visual=None,
+    ),
+    takes=_SEEDANCE.takes | {"seedance_task_type", "return_last_frame"},
+)
+
+
+def _happyhorse(workflow: str, least: int, most: int) -> VideoModel:
+    images = Counted(fields=(("reference_image",), ("reference_image_urls",)), least=least, most=most)
+    return VideoModel(
+        family="happyhorse-1.1",
+        workflows=frozenset({workflow}),
+        timing=Timing(sent_fps=24),
+        seconds=(3, 15),
+        negative_prompt="dropped",
+        matrix=False,
+        references=References(images=images),
+        takes=frozenset({"reference_image_urls"}),
+    )
+
+
+_WAN3 = VideoModel(
+    family="wan3",
+    timing=Timing(usual_fps=30, sent_fps=30),
+    seconds=(2, 30),
+    fps=(30, 30),
+    seed=(0, 2_147_483_647),
+    negative_prompt="dropped",
+    matrix=False,
+    references=References(
+        images=Counted(fields=(("reference_image_urls",),), most=10),
+        videos=Counted(fields=(("reference_video",), ("reference_video_urls",)), most=5),
+        audios=Counted(fields=(("reference_audio",), ("reference_audio_urls",)), most=5),
+        anchors=("reference_image", "reference_image_end"),
+    ),
+    takes=frozenset({*URL_LISTS, "ratio", "prompt_extend", "watermark", "reference_file_url", "reference_link_url"}),
+)
+_WAN3_ENHANCED = attrs.evolve(
+    _WAN3,
+    ids=frozenset({"wan3.0-spicy-video"}),
+    takes=_WAN3.takes - {"watermark", "reference_file_url", "reference_link_url"},
+)
+
+H3_GRID = Grid(base=124, step=17, most=362)
+_H3 = VideoModel(
+    family="minimax-h3",
+    timing=Timing(rate=24, sent_fps=24, extra=0, grid=H3_GRID),
+    seconds=(124 / 24, 362 / 24),
+    fps=(24, 24),
+    guidance=1,
+    smallest_side=None,
+    negative_prompt="refused",
+)
+_H3_GUIDED = attrs.evolve(
+    _H3,
+    workflows=frozenset({"ia2v", "flfa2v", "a2v"}),
+    takes=frozenset({"keyframes"}),
+    audio_guide=True,
+)
+_H3_REFERENCES = attrs.evolve(
+    _H3,
+    workflows=frozenset({"r2v"}),
+    references=References(
+        images=Counted(fields=(("reference_image",), ("context_images",)), most=9),
+        videos=Counted(fields=(("reference_video",), ("reference_videos",)), most=3),
+        audios=Counted(fields=(("reference_audio",), ("reference_audios",)), most=3),
+        total=12,
+        visual="always",
+    ),
+    takes=frozenset(
+        {"keyframes", "context_images", "reference_videos", "reference_audios", "reference_video_durations"}
+    ),
+    numbered=True,
+)
+_H3_ONE_STAGE_IDS = frozenset(
+    {
+        "minimax-h3-ref2va-fp8_r2v",
+        "minimax-h3-ref2va-fp8_r2v_turbo",
+        "minimax-h3-ref2va-fp8_r2v_balanced",
+        "minimax-h3-fastvideo-omni-int8_r2v_turbo",
+    }
+)
+
+_FLASHVSR = VideoModel(
+    family="flashvsr",
+    timing=Timing(usual_fps=None, extra=0),
+    seconds=None,
+    fps=(1, 60),
+    seed=(-1, 4_294_967_295),
+    takes=frozenset({"upscale_resolution", "detail_preference", "processing_speed"}),
+    defaults={"seed": 0, "detailPreference": "stable", "processingSpeed": "stable"},
+    constants={"steps": 1, "generateAudio": True, "interpolation": "none"},
+)
+
+SPECIAL: tuple[str, ...] = (
+    "return_last_frame", "context_images", "reference_videos", "reference_audios", "reference_video_durations",
+    *URL_LISTS, "reference_file_url", "reference_link_url", "seedance_task_type", "keyframes", "extend_output",
+    "reference_video_compression", "ratio", "prompt_extend", "watermark", "upscale_resolution",
+    "detail_preference", "processing_speed",
+)  # fmt: skip
+"""Fields that only models have whose row takes them, in the order in which they are refused elsewhere."""
+
+
+@cache
+def rows() -> tuple[VideoModel, ...]:
+    """Every row; of those that fit an id the first counts."""
+    return (
+        attrs.evolve(_WAN, workflows=frozenset({"animate-move", "animate-replace"}), seconds=(1, 20)),
+        _WAN,
+        _LTX,
+        _SEEDANCE_25,
+        _SEEDANCE,
+        _happyhorse("t2v", 0, 0),
+        _happyhorse("i2v", 1, 1),
+        _happyhorse("r2v", 1, 9),
+        _WAN3_ENHANCED,
+        _WAN3,
+        _H3_GUIDED,
+        attrs.evolve(
+            _H3_REFERENCES, ids=_H3_ONE_STAGE_IDS, takes=_H3_REFERENCES.takes | {"reference_video_compression"}
+        ),
+        _H3_REFERENCES,
+        attrs.evolve(_H3, ids=extending_ids(), takes=frozenset({"extend_output"})),
+        attrs.evolve(_H3, workflows=frozenset({"i2v", "flf2v"}), takes=frozenset({"keyframes"})),
+        _H3,
+        _FLASHVSR,
+    )
+
+
+def video_model(model_id: str) -> VideoModel | None:
+    """Return the row of a model id; None for what is no video model."""
+    family = family_of(model_id)
+    if family is None or family.media != "video":
+        return None
+    workflow = workflow_of(model_id)
+    row = next(row for row in rows() if row.fits(family.name, model_id, workflow))
+    steps = family.steps.get(model_id)
+    return row if steps is None else attrs.evolve(row, steps=steps)
+
+
+def video_row(model_id: str) -> VideoModel:
+    """Return the row of a model id; ValidationError for what is no video model, naming the nearest ones."""
+    row = video_model(model_id)
+    if row is None:
+        known = [known for family in families() if family.media == "video" for known in family.ids]
+        sentence = f"model_id: {shown(model_id)} is not a video model{did_you_mean(model_id, known)}"
+        raise refusal("model_id", model_id, "the id of a video model", sentence)
+    return row
+
+
+def families_taking(field: str) -> list[str]:
+    """Return the names of the families that take a field, for who gave it to another one."""
+    return list(dict.fromkeys(row.family for row in rows() if field in row.takes))

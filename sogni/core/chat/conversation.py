@@ -1,0 +1,186 @@
+"""The history of a conversation: decides what of it goes along with a question, and what is kept of an answer.
+
+One per `Conversation`, changed under the shell's state lock. It sends nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from sogni.core.chat.flows import wait_for_models
+from sogni.core.chat.requests import CHARACTERS_PER_TOKEN, output_tokens, text_length
+from sogni.core.chat.state import ChatState
+from sogni.core.chat.tool_rounds import ToolRounds
+from sogni.core.flow import Flow, State, change
+from sogni.errors import SogniTimeoutError, ValidationError
+from sogni.models.answers import without_thinking
+from sogni.models.chat import ChatCompletionResult, ChatMessage, ConversationRecord, LLMModelInfo, TextPart
+from sogni.models.converter import from_dict, to_dict
+
+SMALLEST_CONTEXT = 8192
+"""Tokens that every model takes; with more than these it matters how long the context of a model is."""
+
+
+class History:
+    """What was said so far; `messages` holds all of it, without the system message."""
+
+    def __init__(self, model: str, system: str | None) -> None:
+        self.model = model
+        self.system = system
+        self.messages: list[ChatMessage] = []
+
+    # -- asking ----------------------------------------------------------------
+
+    def may_be_long(self, question: ChatMessage | None) -> bool:
+        """Whether the context of the model may be too short for all of it."""
+        return text_length(self._all(question)) > SMALLEST_CONTEXT * CHARACTERS_PER_TOKEN / 2
+
+    def request(
+        self, question: ChatMessage | None, info: LLMModelInfo | None, options: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The messages to send: as many of the last turns as fit, and the system message.
+
+        A turn is a question with all that belongs to its answer, so that calls of tools keep their results.
+        """
+        if question is None and not self.messages:
+            raise ValidationError("there is nothing to ask yet", field="text", value=None, allowed="a text")
+        groups = _turns(self._all(question))
+        room = _room(info, options)
+        lengths = [sum(text_length(message) + 1 for message in turn) for turn in groups]
+        while len(groups) > 1 and sum(lengths) + 1 > room:
+            kept = [message for message in groups[0] if message["role"] == "system"]
+            groups[1:2] = [kept + groups[1]]
+            lengths[1] += sum(text_length(message) + 1 for message in kept)
+            del groups[0], lengths[0]
+        return [message for turn in groups for message in turn]
+
+    def _all(self, question: ChatMessage | None) -> list[dict[str, Any]]:
+        system = [ChatMessage(role="system", content=self.system)] if self.system else []
+        asked = [question] if question is not None else []
+        return [to_dict(message) for message in (*system, *self.messages, *asked)]
+
+    # -- what is kept ----------------------------------------------------------
+
+    def keep(self, question: ChatMessage | None, result: ChatCompletionResult) -> None:
+        """A question was answered: both belong to the history, with the calls of tools in between."""
+        asked = [question] if question is not None else []
+        self.messages += [*asked, *_rounds(result), _answer(result)]
+
+    def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
+        """A message from elsewhere: the result of a tool, an earlier turn."""
+        self.messages.append(message if isinstance(message, ChatMessage) else from_dict(ChatMessage, message))
+
+    def clear(self) -> None:
+        """Forget what was said, not the system message."""
+        self.messages.clear()
+
+    def record(self) -> ConversationRecord:
+        """All of it, as data."""
+        return ConversationRecord(model=self.model, system=self.system, messages=list(self.messages))
+
+    def restore(self, data: Any) -> None:
+        """Become what was saved. ProtocolError when it does not fit."""
+        record = data if isinstance(data, ConversationRecord) else from_dict(ConversationRecord, data)
+        self.model, self.system, self.messages = record.model, record.system, list(record.messages)
+
+
+def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
+    """What the user says; None when there is nothing new. ValidationError."""
+    if text is not None and not isinstance(text, str):
+        raise ValidationError("text must be a text", field="text", value=type(text).__name__, allowed="a text or None")
+    if not images:
+        return None if text is None else ChatMessage(role="user", content=text)
+    parts = [*([TextPart(text=text)] if text is not None else []), *images]
+    return ChatMessage(role="user", content=parts)
+
+
+def _room(info: LLMModelInfo | None, options: Mapping[str, Any]) -> float:
+    """Characters that fit into the context of a model beside its answer; no limit for one that nobody knows."""
+    if info is None or info.max_context_length is None:
+        return math.inf
+    context = info.max_context_length
+    answer = output_tokens(
+        options.get("max_tokens"), info, think=options.get("think"), task_profile=options.get("task_profile")
+    )
+    return (context - min(answer, context / 2)) * CHARACTERS_PER_TOKEN
+
+
+def _turns(messages: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    turns: list[list[dict[str, Any]]] = [[]]
+    for message in messages:
+        if message["role"] == "user" and any(other["role"] != "system" for other in turns[-1]):
+            turns.append([])
+        turns[-1].append(message)
+    return turns
+
+
+def _answer(result: ChatCompletionResult) -> ChatMessage:
+    """An answer as it goes along with the next question: what was thought is not repeated to the model."""
+    text = without_thinking(result.content)
+    return attrs.evolve(result.message, content=None if not text and result.tool_calls else text)
+
+
+def _rounds(result: ChatCompletionResult) -> list[ChatMessage]:
+    """The calls that were executed on the way to an answer, each round with its results (chat §10)."""
+    made: list[ChatMessage] = []
+    for one in result.tool_history or ():
+        made.append(ChatMessage(role="assistant", tool_calls=list(one.tool_calls)))
+        made += [
+            ChatMessage(role="tool", content=it.content, tool_call_id=it.tool_call_id, name=it.tool_name)
+            for it in one.tool_results
+        ]
+    return made
+
+
+# Asking within a conversation: decides what is sent along, and when an answer becomes part of the history.
+#
+# Called by `Conversation` before and after a completion. An answer that does not come leaves the history as it was.
+
+
+MODELS_SECONDS = 2.0
+"""How long a long conversation waits for the list that tells the length of contexts; a client may get none."""
+
+
+def request_of(
+    history: History, question: ChatMessage | None, options: Mapping[str, Any]
+) -> Flow[list[dict[str, Any]]]:
+    """The messages to send with a question. ValidationError, connection errors."""
+    info = yield from change(lambda state, _: state.chat_models.get(history.model))
+    if info is None and (yield from change(lambda *_: history.may_be_long(question))):
+        info = yield from _looked_up(history.model)
+
+    def made(_: State, __: float) -> list[dict[str, Any]]:
+        return history.request(question, info, options)
+
+    return (yield from change(made))
+
+
+def _looked_up(model: str) -> Flow[LLMModelInfo | None]:
+    try:
+        return (yield from wait_for_models(MODELS_SECONDS)).get(model)
+    except SogniTimeoutError:
+        return None
+
+
+def keep(history: History, question: ChatMessage | None, result: ChatCompletionResult) -> Flow[None]:
+    """A question was answered."""
+    yield from change(lambda *_: history.keep(question, result))
+
+
+def keep_when_done(history: History, question: ChatMessage | None, chat: ChatState | ToolRounds) -> Flow[None]:
+    """The answer becomes part of the history when it is whole; never one that fails or that nobody reads to its end."""
+
+    def follow(_: State, __: float) -> None:
+        def done(result: ChatCompletionResult) -> None:
+            history.keep(question, result)
+
+        if chat.final_result is not None:
+            done(chat.final_result)
+        else:
+            chat.when_done = done
+
+    yield from change(follow)

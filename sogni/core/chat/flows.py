@@ -1,0 +1,242 @@
+"""Chat completions over the socket: decides the order of checking, sending and reading (chat §2, §5).
+
+Called by `client.chat`. A completion is registered before its frame is written, so that no token is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from sogni.core.attribution import workload
+from sogni.core.chat.images import prepared
+from sogni.core.chat.requests import (
+    FIELDS,
+    HOSTED_FIELDS,
+    answer_format,
+    as_chat_error,
+    chat_estimate_call,
+    chat_request,
+    check_names,
+    hosted_chat_call,
+    hosted_tool_call,
+    input_tokens,
+    output_tokens,
+    read_chat_estimate,
+)
+from sogni.core.chat.state import CHAT_MODELS, ChatState
+from sogni.core.checks import refusal
+from sogni.core.connection.flows import send_frame
+from sogni.core.failures import unsent_chat_error
+from sogni.core.flow import Flow, State, catch_up, change, connect, new_id, until
+from sogni.core.http import error_of, json_of
+from sogni.core.outbox import CONNECTION
+from sogni.core.requests import ask, ask_bare, request
+from sogni.core.time_limit import limited
+from sogni.core.tools.functions import tools_given
+from sogni.errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
+from sogni.models.chat import (
+    ChatCompletionChunk,
+    ChatCompletionResult,
+    HostedChatChoice,
+    HostedChatCompletionResult,
+    HostedToolExecution,
+    LLMCostEstimation,
+    LLMModelInfo,
+)
+from sogni.models.converter import read
+from sogni.settings import check_seconds
+
+R = TypeVar("R")
+
+
+def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
+    """The language models as soon as there are any. SogniTimeoutError."""
+    timeout = check_seconds("timeout", timeout)
+    yield from change(lambda state, _: state.check_may_connect())
+    yield from connect()
+
+    def found(state: State) -> dict[str, LLMModelInfo] | None:
+        if not state.chat_models and state.connection.phase == "ended":
+            raise state.why_closed()
+        return dict(state.chat_models) or None
+
+    return (
+        yield from until(
+            (CHAT_MODELS, CONNECTION),
+            found,
+            timeout=timeout,
+            phase="ready",
+            waiting_for="a language model with workers",
+        )
+    )
+
+
+def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatState]:
+    """Send a completion request; returns its state once the frame is written.
+
+    TypeError for an unknown keyword, ValidationError for what cannot be sent, ChatError `transport_lost` when the
+    frame could not be written, the error of the credentials when the service refuses them.
+    """
+    check_names(options, FIELDS)
+    form = answer_format(options.get("response_format"))
+    tools, _ = tools_given(options.get("tools"))
+    plain = yield from prepared(messages)
+    yield from change(lambda state, _: state.check_may_connect())
+    job_id = yield from new_id()
+
+    def register(state: State, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
+        given = {**options, "response_format": form.wire, "tools": tools}
+        payload = chat_request(job_id, model, plain, given, state.settings.app_source)
+        payload |= workload(state.settings.attribution, None, job_id)
+        chat = ChatState(job_id, state.out, form.kind)
+        chat.being_sent = True
+        state.chats[job_id] = chat
+        return state.chats, chat, payload
+
+    chats, chat, payload = yield from change(register)
+    try:
+        yield from _send(chat, payload)
+    except BaseException:
+        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        chats.pop(job_id, None)
+        raise
+    finally:
+        chat.being_sent = False
+    return chat
+
+
+def _send(chat: ChatState, payload: dict[str, Any]) -> Flow[None]:
+    def sending(state: State, _: float) -> None:
+        # What was lost before concerns no request that had not been sent.
+        chat.lost_at = None
+
+    try:
+        yield from send_frame("llmJobRequest", payload, sending)
+    except ConnectionRejectedError:
+        raise
+    except (SogniConnectionError, SogniTimeoutError) as error:
+        raise unsent_chat_error(error, chat.id) from error
+
+
+def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
+    """All chunks that have arrived, waiting for the first; empty at the end. ChatError after the last."""
+
+    def found(_: State) -> list[ChatCompletionChunk] | None:
+        if chat.chunks:
+            return chat.take()
+        return [] if chat.done else None
+
+    chunks = yield from until((chat,), found, timeout=timeout, phase="run", waiting_for=f"an answer (job {chat.id})")
+    if not chunks:
+        _raise_failure(chat)
+    return chunks
+
+
+def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
+    """The finished answer. ChatError; SogniTimeoutError, after which it can be waited for again."""
+    yield from until(
+        (chat,),
+        lambda _: True if chat.done else None,
+        timeout=timeout,
+        phase="run",
+        waiting_for=f"the answer of chat job {chat.id}",
+    )
+    _raise_failure(chat)
+    result = chat.final_result
+    assert result is not None
+    return result
+
+
+def forgotten_when_late(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
+    """Wait; a job whose answer does not come in time is forgotten here, as nobody can ask for it (chat §5)."""
+    try:
+        return (yield from waiting)
+    except SogniTimeoutError as error:
+        yield from change(lambda state, _: state.chats.pop(job_id(), None))
+        raise error
+
+
+def _raise_failure(chat: ChatState) -> None:
+    error = chat.error()
+    if error is not None:
+        raise error
+
+
+def complete(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
+) -> Flow[ChatCompletionResult]:
+    """Send a request and wait for the whole answer; `timeout` is for everything, connecting included."""
+    return (yield from limited(_complete(model, messages, options), timeout))
+
+
+def _complete(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatCompletionResult]:
+    chat = yield from begin_completion(model, messages, options)
+    return (yield from forgotten_when_late(whole_answer(chat, None), lambda: chat.id))
+
+
+def estimate_completion(
+    model: str,
+    messages: Sequence[Any],
+    *,
+    max_tokens: float | None,
+    token_type: str | None,
+    think: bool | None,
+    task_profile: str | None,
+) -> Flow[LLMCostEstimation]:
+    """What a completion would cost."""
+    counted = input_tokens((yield from prepared(messages)))
+    yield from catch_up()
+    info = yield from change(lambda state, _: state.chat_models.get(model))
+    wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
+    return read_chat_estimate((yield from ask(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
+
+
+# Hosted chats and tools over REST: decides the order of checking, asking and reading (chat §11, §14.5).
+#
+# Called by `client.chat.hosted`. Nothing is asked twice by itself: a second answer would be billed.
+
+
+_STREAM = "stream is not possible with hosted chats; completions.create(stream=True) streams"
+
+
+def hosted_completion(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], stream: Any, timeout: float | None
+) -> Flow[HostedChatCompletionResult]:
+    """Ask and read the whole answer. TypeError, ValidationError, ApiError (also ChatError), connection errors."""
+    check_names(options, HOSTED_FIELDS)
+    if stream:
+        raise refusal("stream", stream, (False, None), _STREAM)
+    timeout = check_seconds("timeout", timeout)
+    return (yield from limited(_completion(model, messages, options, timeout), timeout))
+
+
+def _completion(
+    model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
+) -> Flow[HostedChatCompletionResult]:
+    form = answer_format(options.get("response_format"))
+    tools, _ = tools_given(options.get("tools"))
+    plain = yield from prepared(messages)
+    source = yield from change(lambda state, _: state.settings.app_source)
+    call = hosted_chat_call(model, plain, {**options, "response_format": form.wire, "tools": tools}, source, timeout)
+    reply = yield from request(call)
+    if not reply.ok:
+        raise as_chat_error(error_of(call, reply))
+    body = json_of(call, reply)
+    wrapped = body.get("data") if isinstance(body, Mapping) and "choices" not in body else None
+    found = read(HostedChatCompletionResult, wrapped if wrapped is not None else body, "the hosted answer")
+    # Odd facts beside an answer are kept in `extra`; an answer that cannot be read is none.
+    read(list[HostedChatChoice], found.extra.get("choices", []), "the choices of the hosted answer")
+    return attrs.evolve(found, answer_type=form.kind)
+
+
+def run_hosted_tool(
+    tool: str, arguments: Mapping[str, Any], timeout: float | None, app_source: str | None, **options: Any
+) -> Flow[HostedToolExecution]:
+    """Have the service run one tool. ValidationError, ApiError, connection errors."""
+    timeout = check_seconds("timeout", timeout)
+    source = app_source or (yield from change(lambda state, _: state.settings.app_source))
+    call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)
+    return (yield from limited(ask_bare(HostedToolExecution, call), timeout))

@@ -1,0 +1,140 @@
+"""Images in messages: decides which are sent, as what, and which are refused (chat §9).
+
+Called by the chat flows for every message that is sent or priced. It fetches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from sogni.core.chat.requests import checked_messages
+from sogni.core.checks import refusal
+from sogni.core.flow import Flow, compute, http, together
+from sogni.core.http import HttpCall, HttpReply, error_of, told_too_long
+from sogni.core.media import checked, data_uri, decoded, is_data_uri, is_trusted_address, type_of
+from sogni.core.requests import repeated
+
+MOST_IMAGES = 20
+MOST_BYTES = 10 * 1024 * 1024
+LONGEST_SIDE = 1024
+FETCH_SECONDS = 20.0
+_ADDRESSES = "a data: URI of a PNG or JPEG, or an https address of the service's own stores"
+
+
+@frozen
+class Image:
+    """An image of a message: where it stands, and what its part holds."""
+
+    message: int
+    part: int
+    url: str = field(repr=False)
+    detail: Any = None
+
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"messages[{self.message}].content[{self.part}]"
+
+
+def images_of(messages: Sequence[Any]) -> list[Image]:
+    """All images of a request. ValidationError when there are too many, or one has no address."""
+    found = [
+        _image(place, at, part)
+        for place, message in enumerate(messages)
+        if isinstance(message, Mapping) and isinstance(message.get("content"), list)
+        for at, part in enumerate(message["content"])
+        if isinstance(part, Mapping) and part.get("type") == "image_url"
+    ]
+    if len(found) > MOST_IMAGES:
+        raise refusal("messages", f"{len(found)} images", f"messages with at most {MOST_IMAGES} images")
+    for image in found:
+        if not is_data_uri(image.url) and not is_trusted_address(image.url):
+            raise refusal(image.where, image.url.partition("?")[0][:80], _ADDRESSES)
+    return found
+
+
+def _image(message: int, part: int, given: Mapping[str, Any]) -> Image:
+    address = given.get("image_url")
+    url = address.get("url") if isinstance(address, Mapping) else None
+    if not isinstance(url, str):
+        where = f"messages[{message}].content[{part}]"
+        raise refusal(where, type(address).__name__, "an image_url with a url")
+    return Image(message, part, url.strip(), address.get("detail") if isinstance(address, Mapping) else None)
+
+
+def check_inline(images: Sequence[Image]) -> None:
+    """Look at every image that the request brings along. ValidationError."""
+    for image in images:
+        if is_data_uri(image.url):
+            decoded(image.where, image.url, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+
+
+def fetch_call(image: Image) -> HttpCall:
+    """The request for an image that stands elsewhere (chat §9.5)."""
+    return HttpCall(
+        method="GET",
+        path=image.url,
+        host="storage",
+        repeatable=True,
+        timeout=FETCH_SECONDS,
+        redirects=False,
+        most_bytes=MOST_BYTES,
+    )
+
+
+def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
+    """The data URI of a fetched image. ApiError, ValidationError."""
+    if 300 <= reply.status < 400:
+        raise refusal(image.where, f"HTTP {reply.status}", "an address that does not redirect")
+    if not reply.ok:
+        error = error_of(call, reply)
+        error.add_note(f"while fetching {image.where}")
+        raise error
+    if told_too_long(call, reply.headers.get("content-length")):
+        raise refusal(image.where, "a longer one", f"an image of at most {MOST_BYTES} bytes")
+    kind = type_of("image", reply.headers.get("content-type", ""), reply.body)
+    if kind is None:
+        raise refusal(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
+    checked(image.where, kind, reply.body, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+    return data_uri(kind, reply.body)
+
+
+def with_images(messages: Sequence[Any], urls: Mapping[Image, str]) -> list[Any]:
+    """The messages as they travel: every image part rebuilt of what was checked, nothing else (chat §9.1)."""
+    made = list(messages)
+    for image, url in urls.items():
+        message = made[image.message]
+        if message is messages[image.message]:
+            message = made[image.message] = {**message, "content": list(message["content"])}
+        detail = {"detail": image.detail} if image.detail else {}
+        message["content"][image.part] = {"type": "image_url", "image_url": {"url": url, **detail}}
+    return made
+
+
+# Messages on their way: decides the order in which they are checked and their images fetched (chat §9).
+#
+# Called by every chat flow that sends messages or prices them, before anything else is sent.
+
+
+def prepared(messages: Sequence[Any]) -> Flow[list[Any]]:
+    """The messages as they travel, each image a data URI. ValidationError; ApiError and connection errors.
+
+    Everything that can be looked at here is looked at before anything is fetched.
+    """
+    plain = checked_messages(messages)
+    images = images_of(plain)
+    if not images:
+        return plain
+    yield from compute("the images of the messages", lambda: check_inline(images))
+    remote = [image for image in images if not is_data_uri(image.url)]
+    bodies = (yield from together([_fetch(image) for image in remote])) if remote else []
+    return with_images(plain, {**{image: image.url for image in images}, **dict(zip(remote, bodies, strict=True))})
+
+
+def _fetch(image: Image) -> Flow[str]:
+    call = fetch_call(image)
+    reply = yield from repeated(call, lambda: http(call))
+    return (yield from compute(f"the image of {image.where}", lambda: fetched(image, call, reply)))

@@ -1,0 +1,328 @@
+"""Chat requests: decides what an `llmJobRequest` holds (chat §2).
+
+Called by the chat flows. Roles, ranges and models are left to the service, which knows them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
+from typing import Any, get_origin
+from urllib.parse import quote
+
+from attrs import field, frozen
+
+from sogni.core.attribution import app_source_headers
+from sogni.core.chat.state import subscription_fields
+from sogni.core.checks import did_you_mean, refusal, without_gaps
+from sogni.core.failures import chat_api_error
+from sogni.core.http import HttpCall, get, number_text, post
+from sogni.core.tools.schemas import is_data_class, own_docstring, schema_of
+from sogni.errors import ApiError, ChatError, ProtocolError, SogniError, ValidationError
+from sogni.models.chat import CompletionFields, HostedFields, LLMCostEstimation, LLMModelInfo
+from sogni.models.converter import read, to_dict
+
+DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
+
+_AS_GIVEN = (
+    "max_tokens", "temperature", "top_p", "top_k", "min_p", "stream", "repetition_penalty",
+    "frequency_penalty", "presence_penalty", "stop", "tools", "tool_choice", "sogni_tool_execution", "response_format",
+)  # fmt: skip
+_RENAMED = {
+    "token_type": "tokenType",
+    "task_profile": "taskProfile",
+    "safe_content_filter": "safeContentFilter",
+}
+FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
+"""Keywords of a completion; those of `ToolFields` are for the loop that executes tools, and never sent."""
+
+
+def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
+    """TypeError for a keyword nobody knows, with the one that may have been meant."""
+    for name in options:
+        if name not in known:
+            raise TypeError(f"no parameter {name!r}{did_you_mean(name, sorted(known))}")
+
+
+def chat_request(
+    job_id: str, model: str, messages: list[Any], options: Mapping[str, Any], app_source: str | None
+) -> dict[str, Any]:
+    """The payload of `llmJobRequest`; what is None is left out. Messages and `response_format` are in wire form."""
+    given = {name: value for name, value in options.items() if value is not None}
+    payload: dict[str, Any] = {"jobID": job_id, "type": "llm", "model": model, "messages": messages}
+    source = given.get("app_source") or app_source
+    if source:
+        payload["appSource"] = source
+    payload |= {name: carried(name, given[name]) for name in _AS_GIVEN if name in given}
+    payload |= {wire: carried(name, given[name]) for name, wire in _RENAMED.items() if name in given}
+    if "sogni_tools" in given:
+        payload["sogni_tools"] = tool_family(given["sogni_tools"])
+    if given.get("billing_mode"):
+        payload["billingMode"] = carried("billing_mode", given["billing_mode"])
+    if "think" in given:
+        payload["chat_template_kwargs"] = {"enable_thinking": given["think"]}
+    return payload
+
+
+def tool_family(value: Any) -> Any:
+    """`rich` is the old name of `creative-tools` (chat §2.7)."""
+    rich = isinstance(value, str) and value.strip().lower() == "rich"
+    return "creative-tools" if rich else value
+
+
+def checked_messages(messages: Sequence[Any]) -> list[Any]:
+    """Messages as they travel. ValidationError names the message that cannot."""
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
+        raise ValidationError(
+            f"messages must be a list of messages, not {type(messages).__name__}",
+            field="messages",
+            value=type(messages).__name__,
+            allowed="a list of dicts with role and content",
+        )
+    without_gaps("messages", messages)
+    return [_message(f"messages[{place}]", message) for place, message in enumerate(messages)]
+
+
+def _message(where: str, message: Any) -> Any:
+    plain = carried(where, message)
+    if isinstance(plain, Mapping):
+        for name in ("content", "tool_calls"):
+            without_gaps(f"{where}.{name}", plain.get(name))
+    return plain
+
+
+def carried(where: str, value: Any) -> Any:
+    """A value in wire form. ValidationError when JSON cannot carry it; `where` names it."""
+    try:
+        plain = to_dict(value)
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValidationError(
+            f"{where} cannot be written as JSON: {error}",
+            field=where,
+            value=type(value).__name__,
+            allowed="JSON values",
+        ) from error
+    return without_gaps(where, plain)
+
+
+# The form of an answer: decides what `response_format` travels as, and what the answer is read as (chat §2.5).
+#
+# Called by the chat flows before anything is sent.
+
+
+_OPENAI = frozenset({"text", "json_object", "json_schema"})
+_SCHEMA_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+_SCHEMA_KEYS = frozenset({"properties", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "$schema"})
+_ALLOWED = "an attrs class, a dataclass, a JSON schema, or a response format of the OpenAI form"
+
+
+@frozen
+class AnswerFormat:
+    """`wire`: what is sent, None for nothing. `kind`: what the JSON of the answer becomes, None when it has none."""
+
+    wire: Any = field(repr=False)
+    kind: Any
+
+
+def answer_format(given: Any) -> AnswerFormat:
+    """The form of an answer. ValidationError for a class without a schema, and for what is no format at all."""
+    if not given:
+        return AnswerFormat(None, None)
+    if isinstance(given, type) or get_origin(given) is not None:
+        return AnswerFormat(_for_type(given), given)
+    plain = given if isinstance(given, Mapping) else to_dict(given) if hasattr(given, "to_dict") else None
+    if not isinstance(plain, Mapping):
+        raise refusal("response_format", getattr(given, "__name__", type(given).__name__), _ALLOWED)
+    if _is_schema(plain):
+        name = plain.get("title")
+        return AnswerFormat(_named(name if isinstance(name, str) and name else "answer", dict(plain)), Any)
+    inner = plain.get("json_schema")
+    if isinstance(inner, Mapping) and is_data_class(inner.get("schema")):
+        kind = inner["schema"]
+        return AnswerFormat({**plain, "json_schema": {**inner, "schema": schema_of(kind)}}, kind)
+    return AnswerFormat(to_dict(plain), Any if plain.get("type") in ("json_object", "json_schema") else None)
+
+
+def _for_type(kind: Any) -> dict[str, Any]:
+    named = is_data_class(kind)
+    made = _named(kind.__name__ if named else "answer", schema_of(kind))
+    told = own_docstring(kind) if named else None
+    if told:
+        made["json_schema"]["description"] = told
+    return made
+
+
+def _named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    return {"type": "json_schema", "json_schema": {"name": plain, "schema": schema, "strict": True}}
+
+
+def _is_schema(given: Mapping[str, Any]) -> bool:
+    """A bare JSON schema; anything else is sent untouched, and the service decides (chat §2.5)."""
+    kind = given.get("type")
+    if isinstance(kind, list):
+        return True
+    return kind in _SCHEMA_TYPES if kind is not None else not _SCHEMA_KEYS.isdisjoint(given)
+
+
+# Hosted chats over REST: decides what is asked of them (chat §11.1, §14.5).
+#
+# Called by the flows of `client.chat.hosted`. Values are left to the service, which knows its models.
+
+
+FOR_EVER = 10_000_000.0
+"""Seconds that no socket refuses as too many, and nobody waits."""
+HOSTED_FIELDS = frozenset(HostedFields.__annotations__)
+_HOSTED_AS_GIVEN = (
+    "max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty",
+    "presence_penalty", "stop", "token_type", "tools", "tool_choice", "sogni_tool_execution", "task_profile",
+    "media_references", "api_media_references", "chat_template_kwargs", "response_format", "safe_content_filter",
+)  # fmt: skip
+
+
+def hosted_chat_call(
+    model: str, messages: list[Any], options: Mapping[str, Any], app_source: str | None, timeout: float | None
+) -> HttpCall:
+    """The request for an answer; messages and `response_format` are in wire form already."""
+    given = {name: value for name, value in options.items() if value is not None}
+    source = given.get("app_source") or app_source
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    if source:
+        body["app_source"] = source
+    if "think" in given:
+        body["chat_template_kwargs"] = {"enable_thinking": given["think"]}
+    body |= {name: carried(name, given[name]) for name in _HOSTED_AS_GIVEN if name in given}
+    if "sogni_tools" in given:
+        body["sogni_tools"] = tool_family(given["sogni_tools"])
+    if given.get("billing_mode"):
+        body["billingMode"] = given["billing_mode"]
+    return post("/v1/chat/completions", body, headers=app_source_headers(source), timeout=_limit(timeout), operation="")
+
+
+def hosted_tool_call(
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    token_type: str | None,
+    safe_content_filter: bool | None,
+    app_source: str | None,
+    timeout: float | None,
+) -> HttpCall:
+    """The request to run one tool. ValidationError."""
+    if not isinstance(tool, str) or not tool.strip():
+        raise refusal("tool", tool, "the name of a hosted tool")
+    if not isinstance(arguments, Mapping):
+        raise refusal("arguments", type(arguments).__name__, "a dict")
+    body = {"tool": tool, "arguments": carried("arguments", arguments)}
+    optional = {"app_source": app_source, "token_type": token_type, "safe_content_filter": safe_content_filter}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    headers = app_source_headers(app_source)
+    return post("/v1/creative-agent/tools/execute", body, headers=headers, timeout=_limit(timeout), operation="")
+
+
+def _limit(timeout: float | None) -> float:
+    """Seconds for the whole call; None in a call would mean those of any other request."""
+    return FOR_EVER if timeout is None else timeout
+
+
+# What a completion would cost: decides how many tokens are asked about (chat §8).
+#
+# Called by the estimate of `client.chat`. Input tokens are a formula over the text of the messages, so that
+# every client asks the same; it is no tokenizer.
+
+
+USUAL_OUTPUT = 4096
+CHARACTERS_PER_TOKEN = 4
+COMPLEX_PROFILES = frozenset({"coding", "reasoning"})
+_PATH_SAFE = "-_.!~*'()"
+
+
+def input_tokens(messages: list[Any]) -> int:
+    """A quarter of the UTF-16 length of the messages' compact JSON, addresses of images left out."""
+    return math.ceil(text_length(messages) / CHARACTERS_PER_TOKEN)
+
+
+def text_length(value: Any) -> int:
+    """The UTF-16 length of the compact JSON of messages, or of one of them, addresses of images left out."""
+    text = json.dumps(_counted(value), ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _counted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_counted(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, Mapping):
+        return value
+    image = value.get("image_url")
+    if value.get("type") == "image_url" and isinstance(image, Mapping):
+        detail = {"detail": image["detail"]} if image.get("detail") else {}
+        return {"type": "image_url", "image_url": {"url": "[image]", **detail}}
+    return {key: _counted(item) for key, item in value.items()}
+
+
+def output_tokens(
+    max_tokens: float | None, info: LLMModelInfo | None, *, think: bool | None, task_profile: str | None
+) -> float:
+    """The limit that was given as a finite number, else the model's own, else the service's."""
+    if isinstance(max_tokens, Real) and not isinstance(max_tokens, bool) and math.isfinite(max_tokens):
+        return max_tokens
+    limits = info.max_output_tokens if info is not None else None
+    if limits is None:
+        return USUAL_OUTPUT
+    if think is True and task_profile in COMPLEX_PROFILES and limits.thinking_complex_default is not None:
+        return limits.thinking_complex_default
+    return USUAL_OUTPUT if limits.default is None else limits.default
+
+
+def chat_estimate_call(model: str, tokens_in: int, tokens_out: float, token_type: str) -> HttpCall:
+    """The call that asks for the price."""
+    segments = [token_type, model, str(tokens_in), number_text(tokens_out)]
+    path = "/".join(quote(segment, safe=_PATH_SAFE, errors="surrogatepass") for segment in segments)
+    return get(f"/api/v1/job-llm/estimate/{path}", host="socket")
+
+
+def read_chat_estimate(data: Any) -> LLMCostEstimation:
+    """The price in an answer. ProtocolError for any other."""
+    quoted = data.get("quote") if isinstance(data, Mapping) else None
+    if not isinstance(quoted, Mapping):
+        raise ProtocolError("the estimate holds no quote")
+    return read(LLMCostEstimation, quoted, "the estimate")
+
+
+# Refusals of chats over REST: decides which of them say what a failed chat job says (chat §14.4).
+#
+# Called by the flows of hosted chats and of durable runs.
+
+
+def as_chat_error(error: SogniError) -> SogniError:
+    """The same error as a `ChatError` as well when its body is one of the two known; else the error as it is."""
+    found = _said(error.payload) if isinstance(error, ApiError) and isinstance(error.payload, Mapping) else None
+    if found is None or not isinstance(error, ApiError):
+        return error
+    return chat_api_error(error, ChatError(error.message, **found))
+
+
+def _said(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    inner = payload.get("error")
+    if isinstance(inner, Mapping):
+        given = inner.get("subscription")
+        about = subscription_fields(given if isinstance(given, Mapping) else {})
+        code, tag = _text(inner.get("code")), _text(inner.get("type"))
+        known = code is not None or tag is not None
+    else:
+        about = subscription_fields(payload)
+        code, tag = _text(payload.get("error_code")), _text(inner)
+        known = code is not None or (tag is not None and _text(payload.get("error_message")) is not None)
+    if not known and not about["subscription_limit"]:
+        return None
+    return {"code": code, "error_type": tag, **about}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

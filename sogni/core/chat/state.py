@@ -1,0 +1,394 @@
+"""One chat completion: decides how deltas become an answer (chat §3, §4).
+
+Fed by the client state with the frames of this job, in order; read by `ChatStream`. Chunks that arrived
+before an error are still delivered; the error comes after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sogni.core.checks import beyond
+from sogni.core.failures import chat_error
+from sogni.core.outbox import EndLostChats, Listeners, Outbox
+from sogni.errors import ChatError, ProtocolError
+from sogni.models.chat import (
+    ChatCompletionChunk,
+    ChatCompletionResult,
+    ChatCost,
+    ChatFailure,
+    ChatJobState,
+    LLMModelInfo,
+    TokenUsage,
+)
+from sogni.models.converter import read
+from sogni.models.tools import ToolCall, ToolCallFunction
+
+_OF_TOKENS = frozenset({"jobID", "content", "role", "finishReason", "usage", "tool_calls"})
+_OF_RESULT = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
+_OF_PLAN = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
+_OF_ERROR = _OF_PLAN | {"jobID", "error", "error_message", "error_code", "workerName"}
+"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
+
+
+class _CallInPieces:
+    """A tool call as it arrives; joined when it is asked for, so that a piece costs the same at any length."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def whole(self) -> ToolCall:
+        return ToolCall(id=self.id, function=ToolCallFunction(name=self.name, arguments="".join(self.arguments)))
+
+
+class ChatState:
+    """What is known about a completion; `done` once it ended, one way or the other."""
+
+    def __init__(self, job_id: str, out: Outbox, answer_type: Any = None) -> None:
+        self.id = job_id
+        self.out = out
+        self.answer_type = answer_type
+        """What the JSON of the answer is read as, None for text."""
+        self.chunks: list[ChatCompletionChunk] = []
+        """Chunks nobody has read yet."""
+        self.role = "assistant"
+        self.finish_reason: str | None = None
+        self.usage: TokenUsage | None = None
+        self.time_taken: float = 0
+        self.worker_name: str | None = None
+        self.cost: ChatCost | None = None
+        self.extra: Mapping[str, Any] = {}
+        """What the service said beside the answer."""
+        self.failure: ChatFailure | None = None
+        self.failure_payload: Mapping[str, Any] | None = None
+        self.done = False
+        self.when_done: Callable[[ChatCompletionResult], None] | None = None
+        """What is told of the whole answer, in the same breath as it is there."""
+        self.acknowledged = False
+        self.being_sent = False
+        """Whether a flow has the request in hand and will send it on the next connection."""
+        self.lost_at: float | None = None
+        """When the connection was lost that this job was under way on; None once it is heard of again."""
+        self._pieces: list[str] = []
+        self._calls: dict[int, _CallInPieces] = {}
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls collected so far, in the order of their index."""
+        return [self._calls[index].whole() for index in sorted(self._calls)]
+
+    @property
+    def final_result(self) -> ChatCompletionResult | None:
+        """The whole answer; None while it runs and after a failure."""
+        if not self.done or self.failure is not None:
+            return None
+        return ChatCompletionResult(
+            job_id=self.id,
+            content=self.text(),
+            role=self.role,
+            finish_reason=self.finish_reason or "stop",
+            usage=self.usage or TokenUsage(total_tokens=0),
+            time_taken=self.time_taken,
+            worker_name=self.worker_name,
+            cost=self.cost,
+            tool_calls=self.tool_calls or None,
+            answer_type=self.answer_type,
+            extra=self.extra,
+        )
+
+    def text(self) -> str:
+        """All text so far; joined when it is asked for, so that a token costs the same at any length."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def error(self) -> ChatError | None:
+        """A new error for one reader; None unless the job failed."""
+        failure = self.failure
+        if failure is None:
+            return None
+        return chat_error(
+            failure.message,
+            job_id=self.id,
+            code=failure.error_code,
+            error_type=failure.error,
+            worker_name=failure.worker_name,
+            subscription_limit=failure.subscription_limit,
+            required_plans=failure.required_plans,
+            feature=failure.feature,
+            limitation=failure.limitation,
+            payload=self.failure_payload,
+        )
+
+    def take(self) -> list[ChatCompletionChunk]:
+        """All unread chunks at once."""
+        chunks, self.chunks = self.chunks, []
+        return chunks
+
+    # -- frames ----------------------------------------------------------------
+
+    def tokens(self, payload: Mapping[str, Any]) -> ChatCompletionChunk | None:
+        """`jobTokens`: the next piece; None when the job is done already.
+
+        ProtocolError for numbers nobody can read; the text has been taken before.
+        """
+        self._heard()
+        if self.done:
+            return None
+        deltas = payload.get("tool_calls")
+        text = payload.get("content")
+        usage, unreadable = _usage_of(payload)
+        chunk = ChatCompletionChunk(
+            job_id=self.id,
+            content=text if isinstance(text, str) else "",
+            role=payload.get("role"),
+            finish_reason=payload.get("finishReason"),
+            usage=usage,
+            tool_calls=[delta for delta in deltas if isinstance(delta, dict)] if isinstance(deltas, list) else None,
+            extra=beyond(payload, _OF_TOKENS),
+        )
+        if chunk.content:
+            self._pieces.append(chunk.content)
+        self.role = chunk.role or self.role
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        self.usage = chunk.usage or self.usage
+        for delta in chunk.tool_calls or ():
+            self._merge(delta)
+        self.chunks.append(chunk)
+        self.out.wake(self)
+        if unreadable is not None:
+            raise unreadable
+        return chunk
+
+    def _merge(self, delta: Mapping[str, Any]) -> None:
+        """Ids and names replace, arguments are appended (chat §4)."""
+        index = delta.get("index")
+        index = index if isinstance(index, int) else 0
+        call = self._calls.setdefault(index, _CallInPieces())
+        function = delta.get("function")
+        named = function if isinstance(function, Mapping) else {}
+        call.id = _text(delta.get("id")) or call.id
+        call.name = _text(named.get("name")) or call.name
+        call.arguments.append(_text(named.get("arguments")))
+
+    def _heard(self) -> None:
+        """A frame for the job means that it is under way, also after a drop (transport §13.3)."""
+        self.acknowledged = True
+        self.lost_at = None
+
+    def worker(self, name: Any) -> None:
+        """A frame named the worker."""
+        self._heard()
+        if isinstance(name, str) and name:
+            self.worker_name = name
+
+    def completed(self, payload: Mapping[str, Any]) -> None:
+        """`llmJobResult`: the answer is whole."""
+        self.worker(payload.get("workerName"))
+        first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
+        self.extra = beyond(payload, _OF_RESULT)
+        try:
+            if (cost := payload.get("cost")) or isinstance(cost, Mapping):
+                self.cost = read(ChatCost, cost, "the cost of a chat job")
+            if first and usage:
+                self.usage = read(TokenUsage, usage, "the usage of a chat job")
+        finally:
+            if first:
+                self.time_taken = seconds if isinstance(seconds, int | float) else 0
+                self.done = True
+                self.out.wake(self)
+                self._tell_done()
+
+    def _tell_done(self) -> None:
+        result = self.final_result
+        if self.when_done is not None and result is not None:
+            self.when_done(result)
+
+    def failed(self, failure: ChatFailure, payload: Mapping[str, Any] | None = None) -> None:
+        """`llmJobError` with its payload, or the end of the connection: no answer."""
+        self.worker(failure.worker_name)
+        if self.done:
+            return
+        self.failure, self.failure_payload = failure, payload
+        self._calls.clear()
+        self.done = True
+        self.out.wake(self)
+
+    def leave(self) -> None:
+        """The reader stops: the service goes on and bills, but nothing is kept for it any more."""
+        self.done = True
+        self.chunks.clear()
+        self.out.wake(self)
+
+
+def _usage_of(payload: Mapping[str, Any]) -> tuple[TokenUsage | None, ProtocolError | None]:
+    """The tokens counted so far, or why they cannot be read."""
+    usage = payload.get("usage")
+    try:
+        return (read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None), None
+    except ProtocolError as error:
+        return None, error
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
+    """The failure in an `llmJobError` frame (chat §6)."""
+    tag = payload.get("error")
+    text = tag if isinstance(tag, str) else "" if tag is None else str(tag)
+    message, code, worker = payload.get("error_message"), payload.get("error_code"), payload.get("workerName")
+    return ChatFailure(
+        job_id=job_id,
+        error=text,
+        message=message if isinstance(message, str) and message else text,
+        worker_name=worker if isinstance(worker, str) else None,
+        error_code=None if code is None else str(code),
+        **subscription_fields(payload),
+        extra=beyond(payload, _OF_ERROR),
+    )
+
+
+def subscription_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What a refusal says about the plan that is missing; other types than these count as absent (chat §14.4)."""
+    plans, feature, limitation = payload.get("requiredPlans"), payload.get("feature"), payload.get("limitation")
+    return {
+        "subscription_limit": payload.get("subscriptionLimit") is True,
+        "required_plans": [plan for plan in plans if isinstance(plan, str)] if isinstance(plans, list) else [],
+        "feature": feature if isinstance(feature, str) else None,
+        "limitation": limitation if isinstance(limitation, str) else None,
+    }
+
+
+TRANSPORT_LOST = "transport_lost"
+
+
+def lost(job_id: str, why: str) -> ChatFailure:
+    """The failure of a job whose connection is gone (transport §13.3)."""
+    return ChatFailure(job_id=job_id, error=TRANSPORT_LOST, message=why)
+
+
+# Frames about chats: decides which completion a frame reaches, and what a drop means for the open ones.
+#
+# The part of the client state that knows language models; `client_state` mixes it in (chat §3, §6, §7).
+
+
+CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
+CHAT_MODELS = "chat models"
+SURVIVES_DROP = 35.0
+"""Seconds an open completion waits for news after a drop (transport §13.3)."""
+
+
+class ChatFrames:
+    """Open completions, the list of language models, and the frames that change them."""
+
+    out: Outbox
+    chats: dict[str, ChatState]
+    chat_listeners: Listeners
+    chat_models: dict[str, LLMModelInfo]
+    _ending_chats = False
+    """Whether somebody looks after the completions that a drop has left without news."""
+
+    def _swarm_llm_models(self, payload: Any, now: float) -> None:
+        """An entry is a number of workers or an object (transport §9); no other is a model."""
+        entries = payload if isinstance(payload, dict) else {}
+        objects = {
+            name: entry if isinstance(entry, dict) else {"workers": entry}
+            for name, entry in entries.items()
+            if isinstance(entry, dict | int | float)
+        }
+        self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
+        self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
+        self.out.wake(CHAT_MODELS)
+
+    def _chat(self, payload: Any) -> ChatState | None:
+        return self.chats.get(payload.get("jobID", "")) if type(payload) is dict else None
+
+    def _job_tokens(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        chunk = chat.tokens(payload) if chat is not None else None
+        if chunk is not None and self.chat_listeners.has("token"):
+            self.out.tell(self.chat_listeners, "token", chunk)
+
+    def _llm_result(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        if chat is None:
+            return
+        try:
+            chat.completed(payload)
+        finally:
+            # Whatever of the frame cannot be read, the answer is at its end.
+            del self.chats[chat.id]
+            self.out.tell(self.chat_listeners, "completed", chat.final_result)
+
+    def _llm_error(self, payload: Any, now: float) -> None:
+        chat = self._chat(payload)
+        if chat is not None:
+            self._end_chat(chat, failure_of(chat.id, payload), payload)
+
+    def chat_job_state(self, payload: Any) -> bool:
+        """A `jobState` frame; False when it is about no open completion."""
+        chat = self._chat(payload)
+        if chat is None:
+            return False
+        chat.worker(payload.get("workerName"))
+        if self.chat_listeners.has("job_state"):
+            self.out.tell(self.chat_listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
+        return True
+
+    def _end_chat(self, chat: ChatState, failure: ChatFailure, payload: Any = None) -> None:
+        chat.failed(failure, payload)
+        self.chats.pop(chat.id, None)
+        self.out.tell(self.chat_listeners, "error", failure)
+
+    def chats_after_drop(self, now: float) -> None:
+        """The connection is gone for a while; what is open waits for the next one, but not for ever."""
+        for chat in self.chats.values():
+            if chat.lost_at is None:
+                chat.lost_at = now
+        if self.chats and not self._ending_chats:
+            self._ending_chats = True
+            self.out.begin(EndLostChats())
+
+    def chats_after_return(self, alive: Any) -> None:
+        """`authenticated` names the jobs that survived; the others end now. Without a list they go on waiting."""
+        if not isinstance(alive, list):
+            return
+        ids = {str(job_id).upper() for job_id in alive}
+        for chat in self._lost_chats():
+            if chat.id in ids:
+                chat.lost_at = None
+            else:
+                self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
+
+    def end_lost_chats(self, now: float) -> float | None:
+        """Those nobody has spoken of since the drop for too long; returns the seconds until the next one is due."""
+        left: list[float] = []
+        for chat in self._lost_chats():
+            due = (chat.lost_at or now) + SURVIVES_DROP
+            if now < due:
+                left.append(due - now)
+                continue
+            why = "the connection was lost and the service did not speak of the answer again"
+            self._end_chat(chat, lost(chat.id, why))
+        self._ending_chats = bool(left)
+        return min(left, default=None)
+
+    def lost_chats_unwatched(self, why: str) -> None:
+        """Nobody looks after the completions without news any more: they end now."""
+        self._ending_chats = False
+        for chat in self._lost_chats():
+            self._end_chat(chat, lost(chat.id, why))
+
+    def _lost_chats(self) -> list[ChatState]:
+        """The completions nobody has spoken of since a drop, without those that are yet to be sent."""
+        return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]
+
+    def end_chats(self, why: str) -> None:
+        """Every completion that waits for an answer fails; one that is yet to be sent is its sender's (chat §14.2)."""
+        for chat in [chat for chat in self.chats.values() if not chat.being_sent]:
+            self._end_chat(chat, lost(chat.id, why))

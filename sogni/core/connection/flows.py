@@ -1,0 +1,79 @@
+"""Sending frames: decides when a frame may go out and what happens when the socket breaks under it.
+
+Every frame waits for the service's `authenticated`; what it sends before that is dropped (transport §6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sogni.core.flow import Flow, State, change, clock, connect, until, write_frame
+from sogni.core.outbox import CONNECTION
+from sogni.errors import Phase, SogniConnectionError, SogniTimeoutError
+
+Sending = Callable[[State, float], None]
+
+
+def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[None]:
+    """Write a frame once the socket is ready; on the next connection when this one breaks.
+
+    `sending` runs under the state lock just before the frame is written. A frame that could not be
+    written whole was not taken, so that writing it again does no harm. SogniTimeoutError (phase
+    `ready`), SogniConnectionError, AuthenticationError.
+    """
+    timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
+    deadline = (yield from clock()) + timeout
+    broken = 0
+
+    def begins(state: State, now: float) -> None:
+        nonlocal broken
+        broken = state.connection.generation
+        if sending is not None:
+            sending(state, now)
+
+    while True:
+        yield from change(lambda state, _: state.check_may_connect())
+        yield from connect()
+        left = deadline - (yield from clock())
+        # A socket that broke may not have been found out yet: it is not tried again.
+        yield from ready(max(0.0, left), beyond=broken)
+        try:
+            yield from write_frame(kind, payload, begins)
+            return
+        except SogniConnectionError:
+            if (yield from clock()) >= deadline:
+                raise
+
+
+def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> Flow[None]:
+    """Wait until the service takes frames, on a socket after number `beyond`. Raises why there is no connection."""
+
+    def found(state: State) -> bool | None:
+        if state.connection.phase == "ready" and state.connection.generation > beyond:
+            return True
+        if state.connection.phase in ("ended", "idle"):
+            raise state.why_closed()
+        return None
+
+    try:
+        yield from until((CONNECTION,), found, timeout=timeout, phase=phase, waiting_for="the socket")
+    except SogniTimeoutError as error:
+        closed = yield from change(lambda state, _: state.connection.closed)
+        if closed is None or closed.cause is None:
+            raise error
+        # The limit that applied may be that of the whole call.
+        raise SogniTimeoutError(
+            f"not connected within {error.timeout:g} seconds; the last attempt failed: {closed.cause}",
+            phase=phase,
+            timeout=error.timeout,
+        ) from closed.cause
+
+
+def open_connection(timeout: float | None) -> Flow[None]:
+    """Open the socket and wait until the service takes frames, also after it refused this client before."""
+    yield from change(lambda state, _: state.check_may_connect(again=True))
+    yield from connect()
+    if timeout is None:
+        timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
+    yield from ready(timeout, "connect")

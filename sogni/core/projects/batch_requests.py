@@ -1,0 +1,169 @@
+"""Files that do not hold one request per line: CSV, YAML and JSON documents are refused, by suffix and by shape.
+
+Called by `sogni batch` before anything is sent. Taken line by line, such a file would be a list of odd prompts, each of
+which would be paid for. When in doubt, a line is a prompt.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from attrs import field, frozen
+
+from sogni.core.checks import shown
+from sogni.core.projects.kinds import kind_of
+from sogni.core.projects.params import project_params
+from sogni.errors import ValidationError
+from sogni.models.params import ProjectParams
+
+_BY_SUFFIX = {".csv": "CSV", ".tsv": "CSV", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON"}
+_ARRAY = re.compile(r"""\[\s*(?:$|["{\]])|\{\s*$""")
+"""How a JSON document begins; `[[fox]]` and `[fox:0.5]` are prompts."""
+_ITEM = re.compile(r"-(?:\s|$)")
+_SECTION = re.compile(r"[A-Za-z_][\w-]*:\s*$")
+_PROMPT_KEY = re.compile(r"(?:positive_?)?prompts?\s*:", re.IGNORECASE)
+_PROMPT_COLUMN = re.compile(r"(?:positive[_ ]?)?prompts?", re.IGNORECASE)
+_SEPARATORS = ",;\t|"
+
+
+def refuse_other_formats(name: str, lines: Sequence[str]) -> None:
+    """Raise `ValidationError` unless the lines of a file can each be a request of its own."""
+    suffix = PurePath(name).suffix.lower()
+    kind = _BY_SUFFIX.get(suffix)
+    if kind is not None:
+        found = f"a file that ends with {suffix} ({kind})"
+    else:
+        content = [line.rstrip().removeprefix("\ufeff") for line in lines]
+        content = [line for line in content if line and not line.lstrip().startswith("#")]
+        kind = _shape(content) if content else None
+        found = f"what looks like {kind}: {content[0][:60]!r}" if kind else ""
+    if kind is not None:
+        allowed = "a prompt or a JSON object (JSON Lines) on each line"
+        raise ValidationError(f"file must hold {allowed}, got {found}", field="file", value=name, allowed=allowed)
+
+
+def _shape(content: Sequence[str]) -> str | None:
+    first = content[0].lstrip()
+    if _ARRAY.match(first):
+        return "JSON"
+    if _is_yaml(first, content):
+        return "YAML"
+    return "CSV" if _is_csv(first, content) else None
+
+
+def _is_yaml(first: str, content: Sequence[str]) -> bool:
+    if first == "---" or first.startswith("%YAML") or _PROMPT_KEY.match(first):
+        return True
+    if _SECTION.match(first):
+        return len(content) > 1 and (content[1][:1].isspace() or _ITEM.match(content[1]) is not None)
+    return _ITEM.match(first) is not None and all(it[:1].isspace() or _ITEM.match(it) for it in content)
+
+
+def _is_csv(first: str, content: Sequence[str]) -> bool:
+    if _PROMPT_COLUMN.fullmatch(first.strip('"')):
+        return len(content) > 1
+    return any(_is_table(content, separator) for separator in _SEPARATORS if separator in first)
+
+
+def _is_table(content: Sequence[str], separator: str) -> bool:
+    """Whether all lines have as many cells, and the first names the prompt's, or no prompt would look like that."""
+    try:
+        rows = list(csv.reader(content, delimiter=separator, skipinitialspace=True))
+    except csv.Error:  # a cell that is too long
+        return False
+    if {len(row) for row in rows} != {max(2, len(rows[0]))}:
+        return False
+    if any(_PROMPT_COLUMN.fullmatch(cell.strip()) for cell in rows[0]):
+        return True
+    if separator == "\t":
+        return len(rows) > 1
+    quoted = re.compile(rf'(?:\s*"(?:[^"]|"")*"\s*(?:{re.escape(separator)}|$))+')
+    return all(quoted.fullmatch(line) for line in content)
+
+
+# The lines of a batch file: decides which project each of them asks for, and what they are known by in the next run.
+#
+# Called by `sogni batch`. A line is a prompt, or a JSON object with the fields of a project. It opens no file.
+
+
+COMMENT = "#"
+
+
+@frozen(kw_only=True)
+class BatchRequest:
+    """One project of a batch: the line it stands in, its fields, and its `key` in the journal."""
+
+    line: int
+    key: str
+    fields: Mapping[str, Any]
+    params: ProjectParams = field(repr=False)
+
+
+@frozen(kw_only=True)
+class LineFinding:
+    """What is wrong with a line of a batch file."""
+
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}"
+
+
+def batch_requests(
+    lines: Iterable[str], defaults: Mapping[str, Any], *, common: Mapping[str, Any]
+) -> list[BatchRequest]:
+    """The projects that lines ask for; empty lines and those that begin with `#` are none.
+
+    `common` are fields of every line, `defaults` those of lines of the same `type`, which is also the type of lines
+    that name none; what a line says outranks both. ValidationError with all the mistakes as `findings`.
+    """
+    requests: list[BatchRequest] = []
+    findings: list[LineFinding] = []
+    seen: Counter[str] = Counter()
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("\ufeff")
+        if not text or text.startswith(COMMENT):
+            continue
+        try:
+            fields = {**common, **_fields(text, defaults)}
+            params = project_params(None, fields)
+            params = kind_of(params).check(params)
+        except (ValidationError, TypeError) as error:
+            findings.append(LineFinding(line=number, message=str(error)))
+            continue
+        known = json.dumps(fields, sort_keys=True)
+        seen[known] += 1
+        requests.append(BatchRequest(line=number, key=_key(known, seen[known]), fields=fields, params=params))
+    refuse_lines(findings)
+    return requests
+
+
+def refuse_lines(findings: Sequence[LineFinding]) -> None:
+    """ValidationError when there are findings, naming all of them."""
+    if findings:
+        words = "; ".join(map(str, findings))
+        raise ValidationError(words, field=f"line {findings[0].line}", findings=tuple(findings))
+
+
+def _fields(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    if not text.startswith("{"):
+        return {**defaults, "positive_prompt": text}
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise ValidationError(f"not a JSON object: {error}", field="line", value=shown(text)) from None
+    kind = given.get("type", defaults.get("type"))
+    return {**(defaults if kind == defaults.get("type") else {}), **given}
+
+
+def _key(known: str, occurrence: int) -> str:
+    """The same for the same request wherever it stands, so that lines may be added and moved."""
+    return hashlib.sha256(f"{occurrence} {known}".encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,391 @@
+"""Estimates: decides what is asked before a price is (projects-4.2 §16, projects-5x §16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+from sogni.core.attribution import workload
+from sogni.core.catalogue.flows import model_options, size_presets
+from sogni.core.checks import refusal, without_gaps
+from sogni.core.connection.flows import send_frame
+from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
+from sogni.core.http import HttpCall
+from sogni.core.media import Remote, sniff
+from sogni.core.projects.cancel import cancel_frame
+from sogni.core.projects.estimates import (
+    audio_estimate_call,
+    enhancement_estimate_call,
+    find_preset,
+    image_estimate_call,
+    needs_options,
+    read_estimate,
+    video_estimate_call,
+    wanted_preset,
+)
+from sogni.core.projects.image_requests import enhancement_params, enhancement_refusal, enhancement_strength
+from sogni.core.projects.job import JobState
+from sogni.core.projects.kinds import kind_of, wanted_size
+from sogni.core.projects.params import project_params
+from sogni.core.projects.project import ProjectState
+from sogni.core.projects.transfers import fetch_address, result_url, spool_result, upload_media
+from sogni.core.projects.uploads import UploadItem
+from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
+from sogni.core.requests import FAILURES, ask
+from sogni.errors import CostLimitError, JobError, ValidationError
+from sogni.models.base import TokenType
+from sogni.models.catalogue import SizePreset
+from sogni.models.params import ProjectParams
+from sogni.models.projects import CostEstimation
+from sogni.settings import NETWORKS
+
+DEFAULT_TOKEN: TokenType = "sogni"
+"""The token that pays for a project when none is named (projects-4.2 §3.1)."""
+
+
+def estimate_params(params: ProjectParams) -> Flow[CostEstimation]:
+    """What the project with these params would cost."""
+    options = yield from model_options(params.model_id)
+    token = params.token_type or DEFAULT_TOKEN
+    network = yield from change(lambda state, _: params.network or state.network)
+    preset = yield from _preset(wanted_size(params), network, params.model_id)
+    call = kind_of(params).estimate(params, preset=preset, options=options, network=network, token_type=token)
+    return read_estimate((yield from ask(call)))
+
+
+def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
+    """What the project would cost that `create` makes of the same arguments."""
+    params = project_params(given, fields)
+    return (yield from estimate_params(kind_of(params).check(params)))
+
+
+def estimate_image(model: str, **wanted: Any) -> Flow[CostEstimation]:
+    """What images of a model would cost."""
+    size_preset = wanted.pop("size_preset", None)
+    options = yield from model_options(model)
+    preset = yield from _preset(size_preset, wanted.get("network") or "fast", model)
+    call = image_estimate_call(model, **wanted, preset=preset, options=options)
+    return read_estimate((yield from ask(call)))
+
+
+def estimate_video(model: str, **wanted: Any) -> Flow[CostEstimation]:
+    """What videos of a model would cost; the model is looked up only for what is not said."""
+    return (yield from _estimate_media(video_estimate_call, model, wanted))
+
+
+def estimate_audio(model: str, **wanted: Any) -> Flow[CostEstimation]:
+    """What music or speech of a model would cost; the model is looked up only for what is not said."""
+    return (yield from _estimate_media(audio_estimate_call, model, wanted))
+
+
+def _estimate_media(call_for: Callable[..., HttpCall], model: str, wanted: dict[str, Any]) -> Flow[CostEstimation]:
+    options = (yield from model_options(model)) if needs_options(call_for, wanted) else None
+    announced = yield from change(lambda state, _: state.network_answer)
+    # A network this version does not know is nobody's mistake here: the service then takes its own.
+    usual = announced if announced in NETWORKS else None
+    network = wanted.pop("network", None) or usual
+    return read_estimate((yield from ask(call_for(model, **wanted, network=network, options=options))))
+
+
+def estimate_enhancement(strength: str, token_type: str | None) -> Flow[CostEstimation]:
+    """What enhancing an image would cost."""
+    call = enhancement_estimate_call(strength, token_type)
+    return read_estimate((yield from ask(call)))
+
+
+def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePreset | None]:
+    wanted = wanted_preset(size_preset)
+    if wanted is None:
+        return None
+    return find_preset((yield from size_presets(network, model_id)), wanted)
+
+
+# Creating a project: decides the order of checking, uploading, registering and sending (projects-4.2 §4.6).
+#
+# Everything that can be refused here is refused before anything is uploaded; the project is tracked
+# before its frame is written, so that no answer is lost.
+
+
+Sources = list[list[tuple[UploadItem, Any]]]
+
+
+def create_project(
+    given: ProjectParams | None,
+    fields: Mapping[str, Any],
+    max_cost: Any = None,
+    announce: Callable[[str], None] | None = None,
+    *,
+    unattended: bool = False,
+) -> Flow[ProjectState]:
+    """Check, upload and send a project; returns it once its request was written.
+
+    `announce` is called with the project's id before anything of it is sent. ValidationError, TypeError,
+    CostLimitError come before that, too; then ApiError, connection errors. An `unattended` one is in nobody's
+    hands but the caller's: interrupted while it is sent, it is canceled.
+    """
+    limit = cost_limit(max_cost)
+    params = project_params(given, fields)
+    kind = kind_of(params)
+    params = kind.check(params)
+    yield from change(lambda state, _: state.check_may_connect())
+    sources: Sources = []
+    try:
+        yield from _open_sources(kind.uploads(params), sources)
+        options = yield from model_options(params.model_id)
+        project_id = yield from new_id()
+        settings = yield from change(lambda state, _: state.settings)
+        payload = kind.request(params, project_id=project_id, options=options, app_source=settings.app_source)
+        payload |= workload(settings.attribution, params.attribution, project_id)
+        for group in sources:
+            for item, source in group:
+                kind.annotate(payload, item, source.content_type)
+        if limit is not None:
+            yield from affordable(params, limit)
+        if announce is not None:
+            yield from compute("announcing the project", partial(announce, project_id))
+        yield from upload_media(project_id, sources)
+    finally:
+        _close(sources)
+    return (yield from submit(project_id, params, payload, unattended=unattended))
+
+
+def check_media(params: ProjectParams) -> Flow[None]:
+    """Look at every file of a project that is created later. ValidationError, OSError."""
+    sources: Sources = []
+    try:
+        yield from _open_sources(kind_of(params).uploads(params), sources)
+    finally:
+        _close(sources)
+
+
+def _close(sources: Sources) -> None:
+    for group in sources:
+        for _, source in group:
+            source.close()
+
+
+def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None]:
+    """Look at every file before anything is sent, so that a bad one costs nothing."""
+    for group in groups:
+        opened: list[tuple[UploadItem, Any]] = []
+        sources.append(opened)
+        for item in group:
+            source = yield from open_source(item.field, item.media)
+            opened.append((item, source))
+            source.content_type = item.check(source.name, sniff(source.head, item.slot))
+
+
+def open_source(name: str, media: Any) -> Flow[Any]:
+    """A media source for any input; a finished job stands for its result, a trusted address for what is there."""
+    if isinstance(media, Remote):
+        return (yield from fetch_address(media))
+    state = media if isinstance(media, JobState) else getattr(media, "_state", None)
+    if state is not None and hasattr(state, "has_result_media"):
+        if not state.has_result_media:
+            raise ValidationError(
+                f"{name}: job {state.id} is {state.status} and has no result to use",
+                field=name,
+                value=state.id,
+                allowed="a completed job",
+            )
+        return (yield from spool_result(state, name))
+    return (yield from open_media(name, media))
+
+
+def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False) -> Flow[ProjectState]:
+    """Track a project and write its request; a request that was not written leaves nothing behind."""
+
+    perhaps_sent = False
+
+    def register(state: State, now: float) -> ProjectState:
+        project = ProjectState(
+            project_id,
+            params,
+            state.out,
+            now=now,
+            kind=state.kind_of(params.model_id),
+            listening=state.listening,
+        )
+        project.request = payload
+        project.being_sent = True
+        state.track(project, now)
+        return project
+
+    def sending(state: State, now: float) -> None:
+        nonlocal perhaps_sent
+        perhaps_sent = True
+        project.app_id = state.app_id
+        project.sent_at = now
+        project.sent_generation = state.connection.generation
+
+    project = yield from change(register)
+    try:
+        yield from send_frame("jobRequest", payload, sending)
+    except FAILURES:
+        project.abandon()
+        raise
+    except BaseException as interruption:
+        # Nobody knows whether the frame went out. If it may have, the project is not forgotten: it is tracked,
+        # and the next reconciliation tells what became of it.
+        if not perhaps_sent:
+            project.abandon()
+        elif unattended and not isinstance(interruption, GeneratorExit | SystemExit):
+            yield from write_frame("jobError", cancel_frame(project_id))
+        raise
+    finally:
+        project.being_sent = False
+    return project
+
+
+def cost_limit(max_cost: Any) -> Decimal | None:
+    """A cost limit as an exact amount. ValidationError for what is none."""
+    if max_cost is None:
+        return None
+    try:
+        amount = Decimal(str(max_cost)) if not isinstance(max_cost, bool) else None
+    except InvalidOperation:
+        amount = None
+    if amount is None or not amount.is_finite() or amount < 0:
+        raise ValidationError(
+            f"max_cost must be an amount of 0 or more, not {max_cost!r}",
+            field="max_cost",
+            value=max_cost,
+            allowed="0 or more",
+        )
+    return amount
+
+
+def affordable(params: ProjectParams, limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
+    """What the project with these params costs. CostLimitError above the limit, or when that is not to be had.
+
+    `left` is what remains of the limit when it is for several projects.
+    """
+    bound, shown = (limit, f"max_cost={limit}") if left is None else (left, f"what is left of max_cost={limit}: {left}")
+    try:
+        estimate = yield from estimate_params(params)
+    except FAILURES as error:
+        raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
+    cost = estimate.token
+    if cost is None or cost > bound:
+        token = params.token_type or DEFAULT_TOKEN
+        raise CostLimitError(
+            f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above {shown}",
+            estimate=estimate,
+            max_cost=limit,
+        )
+    return cost
+
+
+# Enhancing an image: decides what is downloaded, created and waited for (projects-4.2 §15).
+
+
+def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow[str]:
+    """Make an enhanced version of a finished image; returns its URL. JobError when it cannot be."""
+    enhancement_strength(strength)
+    project = job.project
+    refusal = enhancement_refusal(
+        kind=project.kind,
+        status=job.status,
+        withheld=job.withheld,
+        model_id=getattr(project.params, "model_id", ""),
+    )
+    if refusal is not None:
+        raise JobError(f"job {job.id}: {refusal}", job=handle)
+    params = enhancement_params(project.params, image=handle, strength=strength, seed=job.seed, **overrides)
+    enhancement = yield from create_project(params, {})
+    yield from change(lambda state, now: _begun(state, job, enhancement, now))
+    yield from wait_for_project(enhancement, timeout=None, queue_timeout=None)
+    raise_for_outcome(enhancement, strict=True)
+    return enhancement.result_urls[0]
+
+
+def enhanced_url(project: ProjectState) -> Flow[str]:
+    """The URL of what enhancing made. JobError while there is nothing."""
+    for job in project.job_list():
+        return (yield from result_url(job))
+    raise JobError(f"the enhanced image is {project.status}; only a completed one has a result")
+
+
+def _begun(state: State, job: JobState, enhancement: ProjectState, now: float) -> None:
+    if job.enhancement is not None:
+        job.enhancement.enhances = None
+    job.enhancement = enhancement
+    job.project.enhancing(job, now)
+    if not enhancement.settled:
+        enhancement.enhances = job
+
+
+# Many requests one after the other: decides which may begin, within one cost limit for all.
+#
+# Called by `projects.map` of both packages, and by `batch`.
+
+
+class Plan:
+    """The requests still to come, what they may cost, and the first error."""
+
+    def __init__(self, requests: Iterable[Any], concurrency: Any, max_cost: Any) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise ValidationError(
+                f"concurrency must be an integer of 1 or more, not {concurrency!r}",
+                field="concurrency",
+                value=concurrency,
+                allowed="1 or more",
+            )
+        self.concurrency = concurrency
+        # Of an iterator nothing is known before it is asked.
+        self._requests = enumerate(without_gaps("requests", requests))
+        self._next: list[Any] = []
+        self._budget = Budget(max_cost)
+        self._error: Exception | None = None
+
+    def more(self) -> bool:
+        """Whether another project is to begin."""
+        if self._error is not None:
+            return False
+        if not self._next:
+            try:
+                place, request = next(self._requests)
+                if request is None:
+                    raise refusal(f"requests[{place}]", None, "params or a mapping with their fields")
+                self._next.append(request)
+            except StopIteration:
+                return False
+            except Exception as error:
+                # The caller's own: what runs is paid for and yielded first.
+                self.failed(error)
+                return False
+        return True
+
+    def take(self) -> tuple[Any, Flow[ProjectState]]:
+        """The next request and the flow that creates its project."""
+        request = self._next.pop()
+        return request, self._create(request)
+
+    def failed(self, error: Exception) -> None:
+        """A request could not begin; nothing after it does."""
+        self._error = error
+
+    def finish(self) -> None:
+        """Raise what kept a request from beginning."""
+        if self._error is not None:
+            raise self._error
+
+    def _create(self, request: Any) -> Flow[ProjectState]:
+        given = request if not isinstance(request, Mapping) else None
+        fields = request if isinstance(request, Mapping) else {}
+        yield from self._budget.spend(project_params(given, fields))
+        return (yield from create_project(given, fields))
+
+
+class Budget:
+    """One cost limit for several projects, and what is left of it."""
+
+    def __init__(self, max_cost: Any) -> None:
+        self._limit = self._left = cost_limit(max_cost)
+
+    def spend(self, params: ProjectParams) -> Flow[None]:
+        """Take the estimate of a project from what is left; nothing without a limit. CostLimitError."""
+        if self._limit is not None and self._left is not None:
+            self._left -= yield from affordable(params, self._limit, self._left)

@@ -1,0 +1,489 @@
+"""What an image project would cost: decides the address that asks, and reads the answer.
+
+Called by the estimate flows and by `max_cost` (projects-4.2 §16, projects-5x §16). It fetches nothing: model
+options and size presets are arguments, None where they are not known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from sogni.core.catalogue.state import check_choice
+from sogni.core.catalogue.video_models import Timing, VideoModel, video_model, video_row
+from sogni.core.checks import did_you_mean, flag, integer, number, one_of, optional, shown, text
+from sogni.core.http import HttpCall, get, number_text
+from sogni.core.projects.audio_requests import check_audio_params
+from sogni.core.projects.image_requests import (
+    DEFAULT_STRENGTH,
+    ENHANCEMENT_MODEL,
+    ENHANCEMENT_STEPS,
+    check_image_params,
+    denoise,
+    enhancement_strength,
+    has_custom_size,
+)
+from sogni.core.projects.job_requests import BILLING_MODES, TOKEN_TYPES
+from sogni.core.projects.params import video_keyframes
+from sogni.core.projects.uploads import is_supplied
+from sogni.core.projects.video_requests import check_video_params, counted, frames_of
+from sogni.errors import ProtocolError, ValidationError
+from sogni.models.catalogue import ModelOptions, NumberRange, SizePreset
+from sogni.models.converter import read
+from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
+from sogni.models.projects import CostEstimation
+from sogni.settings import NETWORKS
+
+_NO_SAMPLER = "_"
+_PATH_SAFE = "!$&'()*+,;=:@"
+"""The service takes segments as they are; only what would end one is escaped."""
+
+
+def image_estimate_call(
+    model: str,
+    *,
+    token_type: str | None = None,
+    network: str | None = None,
+    image_count: int | None = None,
+    step_count: int | None = None,
+    preview_count: int | None = None,
+    cn_enabled: bool | None = None,
+    starting_image_strength: float | None = None,
+    width: float | None = None,
+    height: float | None = None,
+    guidance: float | None = None,
+    sampler: str | None = None,
+    context_images: int | None = None,
+    gpt_image_quality: str | None = None,
+    output_format: str | None = None,
+    billing_mode: str | None = None,
+    preset: SizePreset | None = None,
+    options: ModelOptions | None = None,
+) -> HttpCall:
+    """The call that asks what images cost (projects-4.2 §16.1).
+
+    Defaults: `token_type` spark, `network` fast, one image, the model's usual steps. `preset` outranks width
+    and height. `options` are those of the model: they check the sampler and say the usual steps.
+    ValidationError names the field that is wrong.
+    """
+    segments = [
+        optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark",
+        optional(one_of, "network", network, allowed=NETWORKS) or "fast",
+        text("model", model, empty=False),
+        1 if image_count is None else integer("image_count", image_count, low=1),
+        _steps(step_count, options),
+        optional(integer, "preview_count", preview_count, low=0) or 0,
+        int(optional(flag, "cn_enabled", cn_enabled) or False),
+        _denoise(starting_image_strength),
+        *_size(width, height, preset),
+    ]
+    further = _further_segments(guidance, sampler, context_images, options)
+    path = "/".join([f"/api/{'v3' if further else 'v2'}/job/estimate", *map(_segment, segments + further)])
+    return get(path, host="socket", **_query(gpt_image_quality, output_format, billing_mode))
+
+
+def _further_segments(guidance: Any, sampler: Any, context_images: Any, options: ModelOptions | None) -> list[Any]:
+    """What only v3 knows; a sampler or a number of context images, even 0, asks for it."""
+    scale = optional(number, "guidance", guidance)
+    contexts = optional(integer, "context_images", context_images, low=0)
+    if sampler is None and contexts is None:
+        return []
+    return [scale or 0, _sampler(sampler, options), contexts or 0]
+
+
+def _query(gpt_image_quality: Any, output_format: Any, billing_mode: Any) -> dict[str, Any]:
+    return {
+        "gptImageQuality": optional(text, "gpt_image_quality", gpt_image_quality) or None,
+        "outputFormat": optional(text, "output_format", output_format) or None,
+        "billingMode": optional(one_of, "billing_mode", billing_mode, allowed=BILLING_MODES),
+    }
+
+
+def _segment(value: Any) -> str:
+    return quote(value, safe=_PATH_SAFE, errors="surrogatepass") if isinstance(value, str) else number_text(value)
+
+
+def _steps(step_count: Any, options: ModelOptions | None) -> float:
+    if step_count is not None:
+        return integer("step_count", step_count)
+    usual = options.steps.default if options is not None and options.steps is not None else None
+    return usual or 0
+
+
+def _denoise(kept: Any) -> float:
+    strength = optional(number, "starting_image_strength", kept)
+    return 0 if strength is None else denoise(strength)
+
+
+def _size(width: Any, height: Any, preset: SizePreset | None) -> tuple[float, float]:
+    across, down = optional(number, "width", width), optional(number, "height", height)
+    if preset is not None:
+        return preset.width, preset.height
+    return (across, down) if across and down else (0, 0)
+
+
+def _sampler(sampler: str | None, options: ModelOptions | None) -> str:
+    if sampler is None:
+        return _NO_SAMPLER
+    if options is None:
+        return text("sampler", sampler, empty=False)
+    # A model without samplers leaves the segment empty, and the service takes it so.
+    return check_choice("sampler", sampler, options.sampler) or ""
+
+
+def wanted_preset(size_preset: Any) -> str | None:
+    """Return the id of the preset that must be looked up, None when the size needs no looking up."""
+    name = optional(text, "size_preset", size_preset)
+    return None if name in (None, "", "custom") else name
+
+
+def find_preset(presets: Sequence[SizePreset], preset_id: str) -> SizePreset:
+    """Return a size preset by its id; ValidationError names the nearest ones."""
+    by_id = {preset.id: preset for preset in presets}
+    if preset_id not in by_id:
+        sentence = f"size_preset: the model has no preset {shown(preset_id)}{did_you_mean(preset_id, by_id)}"
+        raise ValidationError(sentence, field="size_preset", value=preset_id, allowed=tuple(by_id))
+    return by_id[preset_id]
+
+
+def estimate_for(
+    params: ImageProjectParams,
+    *,
+    options: ModelOptions | None = None,
+    preset: SizePreset | None = None,
+    network: str | None = None,
+    token_type: str | None = None,
+) -> HttpCall:
+    """The call that asks what the project with these params costs.
+
+    `preset` is what `params.size_preset` names (see `wanted_preset`); `network` and `token_type` count where
+    the params have none. Params that could not be sent are refused as in `image_rules`.
+    """
+    params = check_image_params(params)
+    contexts = [media for media in params.context_images or () if is_supplied(media)]
+    custom = has_custom_size(params)
+    return image_estimate_call(
+        params.model_id,
+        token_type=params.token_type or token_type,
+        network=params.network or network,
+        image_count=params.number_of_media,
+        step_count=params.steps,
+        preview_count=params.number_of_previews,
+        cn_enabled=params.control_net is not None,
+        starting_image_strength=_kept(params),
+        width=params.width if custom else None,
+        height=params.height if custom else None,
+        guidance=_guidance(params, options),
+        sampler=params.sampler,
+        context_images=len(contexts) or None,
+        gpt_image_quality=params.gpt_image_quality,
+        output_format=params.output_format,
+        billing_mode=params.billing_mode,
+        preset=preset,
+        options=options,
+    )
+
+
+def _kept(params: ImageProjectParams) -> float | None:
+    if not is_supplied(params.starting_image):
+        return None
+    return DEFAULT_STRENGTH if params.starting_image_strength is None else params.starting_image_strength
+
+
+def _guidance(params: ImageProjectParams, options: ModelOptions | None) -> float | None:
+    if params.guidance is not None or options is None or options.guidance is None:
+        return params.guidance
+    return options.guidance.default
+
+
+def enhancement_estimate_call(strength: str, token_type: str | None = None) -> HttpCall:
+    """The call that asks what `Job.enhance` costs; `token_type` is spark when None (projects-4.2 §16.4)."""
+    return image_estimate_call(
+        ENHANCEMENT_MODEL,
+        token_type=token_type,
+        step_count=ENHANCEMENT_STEPS,
+        starting_image_strength=enhancement_strength(strength),
+    )
+
+
+def read_estimate(data: Any) -> CostEstimation:
+    """Return the estimate of an answer (projects-4.2 §16.5, projects-5x §16); ProtocolError for any other.
+
+    Serves the estimates of every type of project.
+    """
+    project = _object(_object(data).get("quote")).get("project")
+    if not isinstance(project, Mapping):
+        raise ProtocolError("the estimate has no quote.project")
+    benchmark = _object(data.get("benchmark"))
+    values = {
+        "token": project.get("costInToken"),
+        "usd": project.get("costInUSD"),
+        "spark": project.get("costInSpark"),
+        "sogni": project.get("costInSogni"),
+        "estimatedRenderSeconds": benchmark.get("estimatedRenderTimeSec"),
+        "estimatedTotalSeconds": benchmark.get("estimatedTotalTimeSec"),
+        "dailyFairUsePct": _object(data.get("dailyFairUse")).get("pct"),
+    }
+    return read(CostEstimation, values, "the estimate")
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+# What a video or audio project would cost: decides the address that asks.
+#
+# Called by the estimate flows and by `max_cost` (projects-4.2 §16.2, §16.3; projects-5x §16). It fetches nothing:
+# model options are an argument, None where they are not known. The answer is read by `estimate_calls`.
+
+
+_MEDIA_PATH_SAFE = "!~*'()"
+"""What stays in a segment beside letters, digits and `-_.` (projects-4.2 §16.2)."""
+
+
+def video_estimate_call(
+    model: str,
+    *,
+    width: float | None = None,
+    height: float | None = None,
+    fps: float | None = None,
+    duration: float | None = None,
+    frames: int | None = None,
+    steps: int | None = None,
+    number_of_media: int | None = None,
+    token_type: str | None = None,
+    network: str | None = None,
+    billing_mode: str | None = None,
+    has_video_input: bool | None = None,
+    reference_video: Any = None,
+    reference_video_urls: Any = None,
+    reference_image_count: float | None = None,
+    reference_video_count: float | None = None,
+    reference_video_duration_seconds: float | None = None,
+    source_width: float | None = None,
+    source_height: float | None = None,
+    keyframe_count: int | None = None,
+    options: ModelOptions | None = None,
+) -> HttpCall:
+    """The call that asks what a video costs (projects-4.2 §16.2).
+
+    `frames` outranks `duration`. What is not given is the model's usual value, as `options` say it; without
+    one it is a ValidationError that names the field. `token_type` is spark and `number_of_media` one when None.
+    """
+    timing = _timing(text("model", model, empty=False))
+    rate = _rate(fps, timing, options)
+    segments: list[Any] = [
+        _token(token_type),
+        model,
+        _usual("width", optional(number, "width", width), options),
+        _usual("height", optional(number, "height", height), options),
+        _frames(frames, duration, rate, timing, options),
+        rate,
+        *_steps_and_count(steps, number_of_media),
+    ]
+    given_video = optional(flag, "has_video_input", has_video_input) or is_supplied(reference_video)
+    seconds = optional(number, "reference_video_duration_seconds", reference_video_duration_seconds, low=0)
+    return _call(
+        "video",
+        segments,
+        **_source_size(source_width, source_height),
+        hasVideoInput=1 if given_video or reference_video_urls else None,
+        referenceImageCount=_whole("reference_image_count", reference_image_count),
+        referenceVideoCount=_whole("reference_video_count", reference_video_count),
+        referenceVideoDurationSeconds=seconds,
+        keyframeCount=optional(integer, "keyframe_count", keyframe_count, low=0) or None,
+        **_payer(network, billing_mode),
+    )
+
+
+def audio_estimate_call(
+    model: str,
+    *,
+    duration: float | None = None,
+    steps: int | None = None,
+    number_of_media: int | None = None,
+    token_type: str | None = None,
+    network: str | None = None,
+    billing_mode: str | None = None,
+    options: ModelOptions | None = None,
+) -> HttpCall:
+    """The call that asks what music or speech costs (projects-4.2 §16.3).
+
+    What is not given is the model's usual value, as `options` say it; without one it is a ValidationError that
+    names the field. `token_type` is spark and `number_of_media` one when None.
+    """
+    segments = [
+        _token(token_type),
+        text("model", model, empty=False),
+        _usual("duration", optional(number, "duration", duration), options),
+        _usual("steps", optional(integer, "steps", steps), options),
+        _count(number_of_media),
+    ]
+    return _call("audio", segments, **_payer(network, billing_mode))
+
+
+_SAID: Mapping[Any, tuple[tuple[str, ...], ...]] = {
+    video_estimate_call: (("width",), ("height",), ("fps",), ("duration", "frames")),
+    audio_estimate_call: (("duration",), ("steps",)),
+}
+
+
+def needs_options(call_for: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether the model's options are needed for a call, because something is not said that they may say."""
+    return not all(any(_is_said(name, wanted.get(name)) for name in names) for names in _SAID[call_for])
+
+
+def _is_said(name: str, value: Any) -> bool:
+    """Zero is a number like any other, except of frames (projects-4.2 §16.2)."""
+    return bool(value) if name == "frames" else value is not None
+
+
+def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
+    texts = [
+        quote(it, safe=_MEDIA_PATH_SAFE, errors="surrogatepass") if isinstance(it, str) else number_text(it)
+        for it in segments
+    ]
+    return get("/".join([f"/api/v1/job-{kind}/estimate", *texts]), host="socket", **query)
+
+
+def _token(token_type: Any) -> str:
+    return optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark"
+
+
+def _source_size(width: Any, height: Any) -> dict[str, Any]:
+    """The size of the source is sent only as a pair (projects-5x §16)."""
+    across, down = optional(number, "source_width", width), optional(number, "source_height", height)
+    return {"sourceWidth": across, "sourceHeight": down} if across and down else {}
+
+
+def _payer(network: Any, billing_mode: Any) -> dict[str, Any]:
+    return {
+        "network": optional(one_of, "network", network, allowed=NETWORKS),
+        "billingMode": optional(one_of, "billing_mode", billing_mode, allowed=BILLING_MODES),
+    }
+
+
+def _count(number_of_media: Any) -> int:
+    return 1 if number_of_media is None else integer("number_of_media", number_of_media, low=1)
+
+
+def _steps_and_count(steps: Any, number_of_media: Any) -> list[int]:
+    """Sent only where they say something; 0 steps stand for the usual number (projects-4.2 §16.2)."""
+    count = _count(number_of_media)
+    if steps is not None:
+        return [integer("steps", steps), count]
+    return [] if count == 1 else [0, count]
+
+
+def _whole(field: str, value: Any) -> int | None:
+    count = optional(number, field, value, low=0)
+    return None if count is None else math.floor(count)
+
+
+def _timing(model_id: str) -> Timing:
+    """Models of no known family count as the sheet's "any other" (projects-4.2 §6.5)."""
+    row = video_model(model_id)
+    return Timing() if row is None else row.timing
+
+
+def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: ModelOptions | None) -> int | float:
+    """Zero frames count as not said (projects-4.2 §16.2)."""
+    said = optional(integer, "frames", frames, low=0)
+    if said:
+        return said
+    seconds = optional(number, "duration", duration, low=0)
+    if seconds is not None:
+        return timing.frames(seconds, fps)
+    return _needed("duration", _default(options.extra.get("frames")) if options is not None else None)
+
+
+def _rate(fps: Any, timing: Timing, options: ModelOptions | None) -> float:
+    said = optional(number, "fps", fps)
+    usual = _default(options.fps) if options is not None else None
+    return _needed("fps", (timing.sent_fps or usual or timing.usual_fps) if said is None else said)
+
+
+def _usual(field: str, said: float | None, options: ModelOptions | None) -> float:
+    """What was said, else the model's usual value."""
+    return _needed(field, _default(getattr(options, field, None)) if said is None else said)
+
+
+def _default(range_: Any) -> float | None:
+    """The default of a range, which may be one the options hold as the service sent it."""
+    value = range_.default if isinstance(range_, NumberRange) else None
+    value = range_.get("default") if isinstance(range_, Mapping) else value
+    return value if isinstance(value, int | float) else None
+
+
+def _needed(field: str, value: float | None) -> float:
+    if value is None:
+        sentence = f"{field}: an estimate needs one, because the model's usual one is not known"
+        raise ValidationError(sentence, field=field, value=None, allowed="a number")
+    return value
+
+
+def estimate_for_video(
+    params: VideoProjectParams,
+    *,
+    options: ModelOptions | None = None,
+    network: str | None = None,
+    token_type: str | None = None,
+) -> HttpCall:
+    """The call that asks what the video project with these params costs.
+
+    `network` and `token_type` count where the params have none. Params that could not be sent are refused as
+    in `video_rules`.
+    """
+    params = check_video_params(params)
+    model = video_row(params.model_id)
+    # A half of a size is not sent, so that the service takes its own.
+    sized = params.width and params.height
+    return video_estimate_call(
+        params.model_id,
+        width=params.width if sized else None,
+        height=params.height if sized else None,
+        fps=params.fps,
+        frames=frames_of(params, model),
+        steps=params.steps if model.steps is None else model.steps,
+        number_of_media=params.number_of_media,
+        token_type=params.token_type or token_type,
+        network=params.network or network,
+        billing_mode=params.billing_mode,
+        keyframe_count=len(video_keyframes(params.keyframes)),
+        options=options,
+        **_reference_counts(params, model),
+    )
+
+
+def _reference_counts(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
+    """What is known of the references: whether there is a video, and for models that count them, how many."""
+    video = is_supplied(params.reference_video) or bool(params.reference_video_urls or params.reference_videos)
+    known: dict[str, Any] = {"has_video_input": video}
+    if model.references is not None:
+        known["reference_image_count"] = counted(params, model.references.images) or None
+        known["reference_video_count"] = counted(params, model.references.videos) or None
+        known["reference_video_duration_seconds"] = math.fsum(params.reference_video_durations or ()) or None
+    return known
+
+
+def estimate_for_audio(
+    params: AudioProjectParams,
+    *,
+    options: ModelOptions | None = None,
+    network: str | None = None,
+    token_type: str | None = None,
+) -> HttpCall:
+    """The call that asks what the audio project with these params costs; see `estimate_for_video`."""
+    params = check_audio_params(params)
+    return audio_estimate_call(
+        params.model_id,
+        duration=params.duration,
+        steps=params.steps,
+        number_of_media=params.number_of_media,
+        token_type=params.token_type or token_type,
+        network=params.network or network,
+        billing_mode=params.billing_mode,
+        options=options,
+    )

@@ -1,0 +1,524 @@
+"""The rules of GPT Image models: decides which quality, background, compression and mask may be sent.
+
+Called by `image_rules` for every image project, because a mask must be refused for other models
+(projects-5x §4.10). It reads no file: a mask in a `data:` address is decoded, nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import attrs
+
+from sogni.core.catalogue.image_models import (
+    MAX_CONTEXT_FLAGS,
+    ImageModel,
+    check_image_options,
+    image_model,
+    image_option_values,
+    uses_comfy_fields,
+)
+from sogni.core.catalogue.state import check_choice
+from sogni.core.checks import flag, integer, items, nested, nested_items, number, one_of, optional, refusal, text
+from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
+from sogni.core.projects.params import control_net_params
+from sogni.core.projects.uploads import MASK_TYPE, is_supplied
+from sogni.models.catalogue import ModelOptions
+from sogni.models.params import (
+    ControlNetParams,
+    ImageProjectParams,
+    MediaInput,
+    Sam3Box,
+    Sam3Label,
+    Sam3Point,
+    Sam3Prompt,
+)
+
+MAX_ENCODED_MASK = math.ceil(50 * 1024 * 1024 * 4 / 3)
+"""The base64 text of a mask must be shorter than this."""
+
+COMPRESSED_FORMATS = ("jpg", "webp")
+
+_MASK_START = re.compile(r"data:image/png;base64,", re.IGNORECASE)
+_MASK_FORM = "data:image/png;base64,…"
+
+
+def check_gpt_image(params: ImageProjectParams, model: ImageModel) -> ImageProjectParams:
+    """Return the params with a `data:` mask made an upload; ValidationError for what breaks a rule.
+
+    Quality, background and compression are checked for GPT Image models only; others ignore them.
+    """
+    masks = [name for name in ("gpt_image_mask", "gpt_image_mask_url") if is_supplied(getattr(params, name))]
+    if not model.is_gpt_image:
+        if masks:
+            sentence = f"{masks[0]}: {params.model_id} takes no mask; only GPT Image models do"
+            raise refusal(masks[0], getattr(params, masks[0]), "a GPT Image model", sentence)
+        return params
+    _check_masks(params, masks)
+    _check_output(params, model)
+    return _with_mask_of_url(params)
+
+
+def _check_masks(params: ImageProjectParams, masks: list[str]) -> None:
+    if len(masks) == 2:
+        sentence = "give gpt_image_mask or gpt_image_mask_url, not both"
+        raise refusal("gpt_image_mask", params.gpt_image_mask, "one of the two", sentence)
+    contexts = params.context_images or ()
+    if masks and not (contexts and is_supplied(contexts[0])):
+        sentence = f"{masks[0]}: a mask needs the image it belongs to, as the first of context_images"
+        raise refusal(masks[0], getattr(params, masks[0]), "with a first context image", sentence)
+
+
+def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
+    optional(one_of, "gpt_image_quality", params.gpt_image_quality, allowed=model.qualities)
+    background = optional(one_of, "gpt_image_background", params.gpt_image_background, allowed=model.backgrounds)
+    if background == "transparent" and params.output_format == "jpg":
+        sentence = "gpt_image_background: 'transparent' needs output_format 'png' or 'webp', not 'jpg'"
+        raise refusal("gpt_image_background", background, "png or webp", sentence)
+    compression = params.gpt_image_output_compression
+    if compression is None:
+        return
+    integer("gpt_image_output_compression", compression, low=0, high=100)
+    if params.output_format not in COMPRESSED_FORMATS:
+        sentence = (
+            f"gpt_image_output_compression needs output_format 'jpg' or 'webp', not {params.output_format or 'png'!r}"
+        )
+        raise refusal("gpt_image_output_compression", compression, COMPRESSED_FORMATS, sentence)
+
+
+def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
+    """A mask that is its own address is uploaded; the service fetches the others."""
+    url = params.gpt_image_mask_url
+    if url is None or not url.lower().startswith("data:"):
+        return params
+    start = _MASK_START.match(url)
+    if start is None:
+        raise refusal("gpt_image_mask_url", url, _MASK_FORM)
+    encoded = url[start.end() :]
+    if len(encoded) >= MAX_ENCODED_MASK:
+        sentence = f"gpt_image_mask_url: a mask must be shorter than {MAX_ENCODED_MASK} characters of base64"
+        raise refusal("gpt_image_mask_url", url, "50 MiB", sentence)
+    try:
+        mask = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise refusal("gpt_image_mask_url", url, _MASK_FORM) from None
+    return attrs.evolve(params, gpt_image_mask=mask, gpt_image_mask_url=None)
+
+
+# What SAM 3 is asked to find: decides whether it may be asked so, and its form on the wire (projects-5x §4.8).
+#
+# Called by `image_rules` and `image_request`. The sheet does not say in which object `sam3Prompt` travels; it goes
+# where
+# the like option of BiRefNet does, into the key frame.
+
+
+SAM3_MODEL = "sam3_image_segment_bf16"
+MOST_POINTS, MOST_BOXES, LONGEST_TEXT, MOST_INSTANCES = 32, 16, 240, 16
+USUAL_THRESHOLD = 0.5
+LABELS = ("positive", "negative")
+
+
+def check_sam3(params: ImageProjectParams) -> ImageProjectParams:
+    """Return the params with a plain prompt. ValidationError for a wrong one, one too many, or a missing one."""
+    prompt = nested(Sam3Prompt, "sam3_prompt", params.sam3_prompt)
+    if params.model_id == SAM3_MODEL:
+        if prompt is None:
+            raise refusal("sam3_prompt", None, "a Sam3Prompt", f"sam3_prompt: {SAM3_MODEL} needs one")
+        return attrs.evolve(params, sam3_prompt=_checked(prompt))
+    if prompt is not None:
+        sentence = f"sam3_prompt: {params.model_id} takes none (only {SAM3_MODEL})"
+        raise refusal("sam3_prompt", prompt, "None", sentence)
+    return params
+
+
+def sam3_values(params: ImageProjectParams) -> dict[str, Any]:
+    """The key of the key frame; nothing for other models."""
+    prompt = nested(Sam3Prompt, "sam3_prompt", params.sam3_prompt)
+    if prompt is None:
+        return {}
+    wire = {
+        "points": [attrs.asdict(point) for point in _points(prompt)],
+        "boxes": [attrs.asdict(box) for box in _boxes(prompt)],
+        "text": prompt.text,
+        "threshold": USUAL_THRESHOLD if prompt.threshold is None else prompt.threshold,
+        "multimask": prompt.multimask is not False if prompt.points else None,
+        "applyMask": prompt.apply_mask,
+        "maxInstances": prompt.max_instances,
+    }
+    return {"sam3Prompt": {key: value for key, value in wire.items() if value is not None}}
+
+
+def _checked(prompt: Sam3Prompt) -> Sam3Prompt:
+    points = [_point(f"sam3_prompt.points[{place}]", it) for place, it in enumerate(_points(prompt))]
+    boxes = [_box(f"sam3_prompt.boxes[{place}]", it) for place, it in enumerate(_boxes(prompt))]
+    _check_amount("points", points, MOST_POINTS)
+    _check_amount("boxes", boxes, MOST_BOXES)
+    words = optional(text, "sam3_prompt.text", prompt.text)
+    if words is not None and not 1 <= len(words := words.strip()) <= LONGEST_TEXT:
+        raise refusal("sam3_prompt.text", prompt.text, f"a text of 1 to {LONGEST_TEXT} characters")
+    _check_company(points, boxes, words)
+    multimask = optional(flag, "sam3_prompt.multimask", prompt.multimask)
+    if multimask and not points:
+        sentence = "sam3_prompt.multimask: only points can have several masks"
+        raise refusal("sam3_prompt.multimask", True, "None without points", sentence)
+    return Sam3Prompt(
+        points=points,
+        boxes=boxes,
+        text=words,
+        threshold=optional(number, "sam3_prompt.threshold", prompt.threshold, low=0, high=1),
+        multimask=multimask,
+        apply_mask=flag("sam3_prompt.apply_mask", prompt.apply_mask),
+        max_instances=optional(integer, "sam3_prompt.max_instances", prompt.max_instances, low=1, high=MOST_INSTANCES),
+    )
+
+
+def _points(prompt: Sam3Prompt) -> list[Sam3Point]:
+    return nested_items(Sam3Point, "sam3_prompt.points", prompt.points, "point")
+
+
+def _boxes(prompt: Sam3Prompt) -> list[Sam3Box]:
+    return nested_items(Sam3Box, "sam3_prompt.boxes", prompt.boxes, "box")
+
+
+def _point(field: str, given: Sam3Point) -> Sam3Point:
+    x, y = (number(f"{field}.{name}", getattr(given, name), low=0, high=1) for name in ("x", "y"))
+    return Sam3Point(x=x, y=y, label=_label(field, given.label))
+
+
+def _box(field: str, given: Sam3Box) -> Sam3Box:
+    sides = {name: number(f"{field}.{name}", getattr(given, name), low=0, high=1) for name in ("x0", "y0", "x1", "y1")}
+    for low, high in (("x0", "x1"), ("y0", "y1")):
+        if sides[low] >= sides[high]:
+            allowed = f"less than {high}, {sides[high]}"
+            raise refusal(f"{field}.{low}", sides[low], allowed)
+    return Sam3Box(**sides, label=_label(field, given.label))
+
+
+def _label(field: str, given: Any) -> Sam3Label:
+    return cast(Sam3Label, one_of(f"{field}.label", given, LABELS))
+
+
+def _check_amount(name: str, given: Sequence[Any], most: int) -> None:
+    if len(given) > most:
+        sentence = f"sam3_prompt.{name}: at most {most}, not {len(given)}"
+        raise refusal(f"sam3_prompt.{name}", len(given), f"at most {most}", sentence)
+
+
+def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | None) -> None:
+    """Which ways of saying what is looked for go together."""
+    if not points and not boxes and words is None:
+        allowed = "points, boxes or a text"
+        raise refusal("sam3_prompt", None, allowed, f"sam3_prompt: {allowed} are needed")
+    if points and words is not None:
+        raise refusal("sam3_prompt.text", words, "None with points", "sam3_prompt: give points or a text, not both")
+    if points and (len(boxes) > 1 or any(box.label == "negative" for box in boxes)):
+        allowed = "at most one, a positive one, with points"
+        raise refusal("sam3_prompt.boxes", len(boxes), allowed, f"sam3_prompt.boxes: {allowed}")
+
+
+# Whether an image project may be sent: decides types, limits and which fields exclude each other.
+#
+# Called before anything is asked of the service, and again by `image_request`. What only the model's tier can
+# tell (samplers) is not checked here; ranges the sheets call "not checked" are left to the service.
+
+
+CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
+"""Wire values of `mode` (projects-4.2 §5.5)."""
+
+_KINDS = FieldKinds(
+    texts=(
+        "vae", "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
+    ),
+    integers=("gpt_image_output_compression",),
+    numbers=("width", "height", "starting_image_strength"),
+    flags=("embed_prompt_metadata",),
+)  # fmt: skip
+
+
+def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
+    """Return the params with plain numbers, lists and whatever the model forces; ValidationError otherwise.
+
+    First wrong types in the order of the fields' kinds, then the rules in the order of projects-4.2 §8. A
+    media input is not looked at: whether a file is an image is known when it is read.
+    """
+    params = _with_right_types(params)
+    model = image_model(params.model_id)
+    control_net = _checked_control_net(control_net_params(params.control_net))
+    params = attrs.evolve(params, control_net=control_net)
+    _check_size(params, model)
+    _check_images(params, model)
+    params = check_sam3(check_image_options(params))
+    return _with_forced_values(check_gpt_image(params, model), model)
+
+
+def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
+    return attrs.evolve(
+        with_right_types(params, _KINDS),
+        number_of_previews=optional(integer, "number_of_previews", params.number_of_previews, low=0),
+        context_images=optional(items, "context_images", params.context_images, item=_context_image),
+    )
+
+
+def _context_image(name: str, media: Any) -> Any:
+    if media is None:
+        sentence = f"{name} must be an image, got None; remove it from the list, or keep its position empty with False"
+        raise refusal(name, None, "an image, or False for an empty position", sentence)
+    return media
+
+
+def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | None:
+    """Projects-4.2 §5.5; the name and `start < end` are not checked there."""
+    if given is None:
+        return None
+    # An empty mode is none (projects-4.2 §5.5).
+    mode: Any = given.mode
+    mode = None if mode == "" else mode
+    changes: dict[str, Any] = {
+        "name": text("control_net.name", given.name, empty=False),
+        "strength": optional(number, "control_net.strength", given.strength, low=0, high=1),
+        "mode": optional(one_of, "control_net.mode", mode, allowed=tuple(CONTROL_MODES)),
+        "guidance_start": optional(number, "control_net.guidance_start", given.guidance_start, low=0, high=1),
+        "guidance_end": optional(number, "control_net.guidance_end", given.guidance_end, low=0, high=1),
+        "preprocess": optional(flag, "control_net.preprocess", given.preprocess),
+    }
+    return attrs.evolve(given, **changes)
+
+
+def has_custom_size(params: ImageProjectParams) -> bool:
+    """Whether width and height are sent: both given, and no named preset (projects-4.2 §5.4)."""
+    return bool(params.width and params.height) and params.size_preset in (None, "", "custom")
+
+
+def _check_size(params: ImageProjectParams, model: ImageModel) -> None:
+    """Bounds of a custom size (projects-4.2 §5.4, projects-5x §2.3); other sizes are never sent."""
+    if not has_custom_size(params):
+        return
+    low, high = model.sides
+    width = number("width", params.width, low=low, high=high)
+    height = number("height", params.height, low=low, high=high)
+    size = f"{width}x{height}"
+    if model.pixels and not model.pixels[0] <= width * height <= model.pixels[1]:
+        allowed = f"from {model.pixels[0]} to {model.pixels[1]} pixels in all"
+        raise refusal("width", width, allowed, f"width and height must make {allowed}, not {size}")
+    if model.aspect and max(width, height) > model.aspect * min(width, height):
+        allowed = f"at most {model.aspect}:1"
+        raise refusal("width", width, allowed, f"width and height must have a ratio of {allowed}, not {size}")
+
+
+def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
+    """Which images a model takes, and how many (projects-5x §2.3, §4.8 to §4.10)."""
+    given = params.context_images or ()
+    model_id = params.model_id
+    if model.needs_starting_image and not is_supplied(params.starting_image):
+        raise refusal("starting_image", None, "an image", f"starting_image: {model_id} needs one")
+    if not model.takes_starting_image and is_supplied(params.starting_image):
+        raise refusal("starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none")
+    # Positions keep their number on the wire, so that empty ones count as well.
+    if len(given) > model.context_images and any(map(is_supplied, given)):
+        allowed = f"at most {model.context_images}"
+        sentence = f"context_images: {model_id} takes {allowed}, not {len(given)}"
+        raise refusal("context_images", given, allowed, sentence)
+    if model.full_context and not all(map(is_supplied, given)):
+        sentence = f"context_images: {model_id} takes no empty positions"
+        raise refusal("context_images", given, "images only", sentence)
+
+
+def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageProjectParams:
+    """What the service takes only so, whatever was asked for (projects-5x §2.1)."""
+    forced = {
+        "number_of_media": model.forced_media,
+        "number_of_previews": model.forced_previews,
+        "output_format": model.forced_format,
+    }
+    changes: dict[str, Any] = {name: value for name, value in forced.items() if value is not None}
+    return attrs.evolve(params, **changes) if changes else params
+
+
+# The job request of an image project: decides every key of it, and no more.
+#
+# Called by the create flow once the model's options are known (projects-4.2 §4, §5; projects-5x §2). It sends
+# nothing and uploads nothing; ids are arguments.
+
+
+DEFAULT_STRENGTH = 0.5
+"""How much of a starting image is kept when nothing is said (projects-4.2 §5.2)."""
+
+
+def image_request(
+    params: ImageProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
+) -> dict[str, Any]:
+    """Return the payload of `jobRequest`; ValidationError before anything is sent.
+
+    Errors come in the order of projects-4.2 §8: kind of model, sampler, scheduler, then the params.
+    `app_source` is the client's, used where the params have none.
+    """
+    check_kind(params, options)
+    sampler = check_choice("sampler", params.sampler, options.sampler)
+    scheduler = check_choice("scheduler", params.scheduler, options.scheduler)
+    vae = check_choice("vae", params.vae, options.vae)
+    params = check_image_params(params)
+    if uses_comfy_fields(params.model_id):
+        sampling = {"comfySampler": sampler, "comfyScheduler": scheduler, "vae": vae}
+    else:
+        # Crossed on purpose: older workers know the sampler as `scheduler` (projects-4.2 §5.1).
+        sampling = {"scheduler": sampler, "timeStepSpacing": scheduler}
+    return job_request(
+        params,
+        _key_frame_values(params) | sampling,
+        project_id=project_id,
+        app_source=app_source,
+        usual_format="png",
+        previews=params.number_of_previews,
+        embedPromptMetadata=params.embed_prompt_metadata,
+    )
+
+
+def _key_frame_values(params: ImageProjectParams) -> dict[str, Any]:
+    return {
+        **common_values(params, negative_prompt=image_model(params.model_id).negative_prompt),
+        **_size(params),
+        **_context_flags(params),
+        **_gpt_image(params),
+        **image_option_values(params),
+        **sam3_values(params),
+        **_starting_image(params),
+        **_control_net(params),
+    }
+
+
+def _size(params: ImageProjectParams) -> dict[str, Any]:
+    """Projects-4.2 §5.4: both dimensions without a preset are a custom size; a preset outranks them."""
+    if has_custom_size(params):
+        return {"sizePreset": "custom", "width": params.width, "height": params.height}
+    return given(sizePreset=params.size_preset or None)
+
+
+def _context_flags(params: ImageProjectParams) -> dict[str, Any]:
+    images = params.context_images or ()
+    return {
+        f"hasContextImage{place + 1}": place < len(images) and is_supplied(images[place])
+        for place in range(MAX_CONTEXT_FLAGS)
+    }
+
+
+def _gpt_image(params: ImageProjectParams) -> dict[str, Any]:
+    """Quality and background travel for any model that is given them (projects-4.2 §3.2)."""
+    masked = is_supplied(params.gpt_image_mask)
+    return given(
+        gptImageQuality=params.gpt_image_quality,
+        gptImageBackground=params.gpt_image_background,
+        gptImageOutputCompression=params.gpt_image_output_compression,
+        gptImageMaskUrl=params.gpt_image_mask_url,
+        hasReferenceMask=True if masked else None,
+        referenceMaskContentType=MASK_TYPE if masked else None,
+    )
+
+
+def _starting_image(params: ImageProjectParams) -> dict[str, Any]:
+    """Projects-4.2 §5.2: the service counts how much is changed, the caller how much is kept."""
+    if not is_supplied(params.starting_image):
+        return {}
+    return {
+        "hasStartingImage": True,
+        "strengthIsEnabled": True,
+        "strength": denoise(params.starting_image_strength),
+    }
+
+
+def denoise(kept: float | None) -> int | float:
+    """Return how much of a starting image is changed, from how much is kept; keeping 0 changes all of it."""
+    return number("starting_image_strength", 1 - (DEFAULT_STRENGTH if kept is None else kept))
+
+
+def _control_net(params: ImageProjectParams) -> dict[str, Any]:
+    net = control_net_params(params.control_net)
+    if net is None:
+        return {}
+    control = {
+        "name": net.name,
+        "cnImageState": "original",
+        "hasImage": is_supplied(net.image),
+        **given(
+            controlStrength=net.strength,
+            controlMode=CONTROL_MODES[net.mode] if net.mode else None,
+            controlGuidanceStart=net.guidance_start,
+            controlGuidanceEnd=net.guidance_end,
+            preprocess=net.preprocess or None,
+        ),
+    }
+    return {"currentControlNetsJob": [control]}
+
+
+# Enhancing an image: decides when a job may be enhanced and the project that does it.
+#
+# Called by `Job.enhance` and by the enhancement estimate (projects-4.2 §15, projects-5x §8). It downloads and
+# sends nothing; the image is an argument.
+
+
+EnhancementStrength = Literal["light", "medium", "heavy"]
+
+ENHANCEMENT_MODEL = "flux1-schnell-fp8"
+ENHANCEMENT_STEPS = 5
+ENHANCEMENT_GUIDANCE = 1
+
+STRENGTHS: dict[str, float] = {"light": 0.15, "medium": 0.35, "heavy": 0.49}
+"""How much of the image each word changes."""
+
+
+def enhancement_strength(strength: str) -> float:
+    """Return how much of the image a strength changes; ValidationError names the three there are."""
+    return STRENGTHS[one_of("strength", strength, tuple(STRENGTHS))]
+
+
+def enhancement_refusal(*, kind: str, status: str, withheld: bool, model_id: str) -> str | None:
+    """Return why a job cannot be enhanced, None when it can.
+
+    `kind` is what the job made, `withheld` whether the service keeps the result back.
+    """
+    if kind != "image":
+        return f"only images can be enhanced, not a job of type {kind!r}"
+    if image_model(model_id).segments:
+        return f"results of {model_id} cannot be enhanced"
+    if status != "completed":
+        return f"only a completed job can be enhanced, this one is {status!r}"
+    if withheld:
+        return "the result was withheld as sensitive and cannot be enhanced"
+    return None
+
+
+def enhancement_params(
+    parent: ImageProjectParams,
+    *,
+    image: MediaInput,
+    strength: str,
+    seed: int | None,
+    positive_prompt: str | None = None,
+    style_prompt: str | None = None,
+    token_type: Literal["sogni", "spark"] | None = None,
+) -> ImageProjectParams:
+    """Return the params of the project that enhances a job of `parent`.
+
+    `image` is the job's result, `seed` its seed (0 counts as none, then the parent's is taken). The
+    prompts and the paying token are the parent's where none are given; the pixel size is not carried over.
+    """
+    return ImageProjectParams(
+        model_id=ENHANCEMENT_MODEL,
+        network="fast",
+        steps=ENHANCEMENT_STEPS,
+        guidance=ENHANCEMENT_GUIDANCE,
+        number_of_media=1,
+        number_of_previews=0,
+        positive_prompt=parent.positive_prompt if positive_prompt is None else positive_prompt,
+        negative_prompt="",
+        style_prompt=parent.style_prompt if style_prompt is None else style_prompt,
+        token_type=parent.token_type if token_type is None else token_type,
+        seed=seed or parent.seed,
+        starting_image=image,
+        starting_image_strength=1 - enhancement_strength(strength),
+        size_preset=parent.size_preset,
+    )

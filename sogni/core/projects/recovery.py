@@ -1,0 +1,437 @@
+"""After a drop: decides what became of every tracked project, and what is sent again (transport §13).
+
+Begun by each `authenticated` frame. A request is never replayed blindly: only when nobody has ever
+heard of it, on a newer connection than the one it went out on, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from functools import partial
+
+from sogni.core import outbox as chores
+from sogni.core.checks import path_segment
+from sogni.core.connection.flows import send_frame
+from sogni.core.failsafe import failing_project, surviving
+from sogni.core.flow import Flow, State, app_id, change, pause, until
+from sogni.core.http import get
+from sogni.core.outbox import CONNECTION
+from sogni.core.projects.cancel import cancel_frame
+from sogni.core.projects.job import LOST, RESTARTING
+from sogni.core.projects.project import ProjectState
+from sogni.core.projects.results import (
+    PROJECT_STATUS,
+    apply_record,
+    as_recorded,
+    live_record,
+    project_record,
+    replay,
+    replay_jobs,
+    restored_project,
+)
+from sogni.core.projects.waiting import have_connection
+from sogni.core.requests import FAILURES, ask, ask_bare
+from sogni.errors import NotFoundError
+from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
+
+TOO_NEW = 5.0
+"""Seconds before a snapshot within which a request may not be in it yet (transport §13.2)."""
+RECHECK = 0.25
+LOOKUPS, LOOKUP_PAUSE = 4, 2.5
+RESEND_WITHIN = 60.0
+STRIKES = 3
+
+
+def reconcile(snapshot: Snapshot | None) -> Flow[None]:
+    """Bring all tracked projects in line with what the service holds for this app id.
+
+    This only reads the snapshot. Whatever takes time (lookups with their pauses, URLs of results) is begun as work of
+    its own, because the next snapshot waits until this one has been read, and may hold finished results.
+    """
+    try:
+        yield from _reconcile(snapshot)
+    except Exception:
+        # Nothing is known of any project, and the next reconciliation must not wait forever.
+        yield from change(lambda state, now: _begin_lookups(state, frozenset(), now))
+        yield from change(lambda state, _: state.reconciled())
+        raise
+    yield from change(lambda state, _: state.reconciled())
+
+
+def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
+    asked_at = yield from change(lambda _, now: now)
+    if snapshot is None:
+        app_id = yield from change(lambda state, _: state.app_id)
+        call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
+        try:
+            snapshot = yield from ask_bare(Snapshot, call)
+        except FAILURES:
+            return
+    active = {record.id.upper(): record for record in reversed(snapshot.active_projects) if not record.is_chat}
+    ended = {
+        record.id.upper(): record
+        for record in reversed(snapshot.unclaimed_completed_projects)
+        if not record.is_chat and record.id.upper() not in active
+    }
+    died: list[Exception] = []
+    for project_id, record in active.items():
+        yield from surviving(
+            change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), died
+        )
+    seen = active.keys() | ended.keys()
+    yield from change(lambda state, _: _begin_work(state, ended, seen, asked_at))
+    if died:
+        raise died[0]
+
+
+def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], asked_at: float) -> None:
+    """What somebody may wait for comes first: an hour's results of an earlier process may be many."""
+    others = tuple(record for project_id, record in ended.items() if project_id not in state.projects)
+    for project_id, record in ended.items():
+        if project_id in state.projects:
+            state.out.begin(chores.ApplyRecord(record))
+    _begin_lookups(state, seen, asked_at)
+    if others:
+        state.out.begin(chores.Recover(others))
+
+
+def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> None:
+    """Look up what the snapshot does not mention: at once, or later what may have been too new for it."""
+    turn = state.new_lookups()
+    missing = _missing(state, seen)
+    old = tuple(project.id for project in missing if project.sent_at <= asked_at - TOO_NEW)
+    if old:
+        state.out.begin(chores.LookUp(old, turn))
+    young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
+    if young:
+        not_before = max(project.sent_at for project in young) + TOO_NEW
+        state.out.begin(chores.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
+
+
+def apply_held(record: ProjectRecord) -> Flow[None]:
+    """Bring a project in line with the record that the service holds of it."""
+    yield from apply_record(record.id.upper(), record)
+
+
+def recover(records: Sequence[ProjectRecord]) -> Flow[None]:
+    """Track finished projects that an earlier process started, one after the other."""
+    died: list[Exception] = []
+    for record in records:
+        yield from surviving(_recovered(record), failing_project(record.id.upper(), "recovering the project"), died)
+    if died:
+        raise died[0]
+
+
+def _recovered(record: ProjectRecord) -> Flow[None]:
+    yield from change(partial(_track_recovered, record))
+    yield from apply_record(record.id.upper(), record)
+
+
+def look_up(chore: chores.LookUp) -> Flow[None]:
+    """Find out about projects that a snapshot does not mention, when the time has come."""
+    project_ids = list(chore.project_ids)
+    if chore.not_before is not None:
+        now = yield from change(lambda _, now: now)
+        yield from pause(max(0.0, chore.not_before - now) + RECHECK)
+        # Nothing is to be found out about one that was mentioned meanwhile.
+        project_ids = yield from change(lambda state, _: _silent(state, project_ids, chore.asked_at))
+    yield from resolve_missing(project_ids, chore.turn)
+
+
+def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
+    projects = [state.projects[project_id] for project_id in project_ids if project_id in state.projects]
+    return [project.id for project in projects if project.heard_at <= since]
+
+
+def _replay_active(record: ProjectRecord, state: State, now: float) -> None:
+    project = _track_recovered(record, state, now)
+    if not project.settled:
+        replay(project, record, state, now)
+
+
+def _track_recovered(record: ProjectRecord, state: State, now: float) -> ProjectState:
+    project_id = record.id.upper()
+    project = state.projects.get(project_id)
+    if project is None:
+        project = restored_project(state, record, now)
+        # The snapshot is that of our own app id.
+        project.app_id = project.app_id or state.app_id
+        state.track(project, now)
+    return project
+
+
+def _missing(state: State, seen: AbstractSet[str]) -> list[ProjectState]:
+    return [
+        project
+        for project in state.projects.values()
+        if not (project.settled or project.polled or project.abandoned or project.being_sent) and project.id not in seen
+    ]
+
+
+def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
+    """Find out about projects that the snapshot does not mention (transport §13.2, projects-5x §9.5).
+
+    All are looked up in the same rounds, or whoever waits for the last of many would wait for all pauses. A newer
+    snapshot ends this: what it does not mention is looked up for it.
+    """
+    died: list[Exception] = []
+    left = list(project_ids)
+    for attempt in range(LOOKUPS):
+        if attempt and left:
+            yield from pause(LOOKUP_PAUSE, 0.2)
+        if (yield from change(lambda state, _: state.lookups != turn)):
+            return
+        unknown = []
+        for project_id in left:
+            settle = failing_project(project_id, "looking up the project")
+            if (yield from surviving(_looked_up(project_id), settle, died)) is False:
+                unknown.append(project_id)
+        left = unknown
+    for project_id in left:
+        settle = failing_project(project_id, "looking up the project")
+        yield from surviving(_lost_unless_alive(project_id), settle, died)
+    if died:
+        raise died[0]
+
+
+def _lost_unless_alive(project_id: str) -> Flow[None]:
+    if (yield from _known_alive(project_id)) is False:
+        yield from change(partial(lost, project_id))
+
+
+def _looked_up(project_id: str) -> Flow[bool]:
+    """Whether there is nothing more to look up: what is known of the project was applied, or cannot be had now."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None or project.settled:
+        return True
+    if (yield from _may_resend(project)):
+        # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
+        if (yield from _known_alive(project_id)) is False:
+            yield from resend(project_id)
+        return True
+    try:
+        record = yield from project_record(project_id)
+    except NotFoundError:
+        return False
+    except FAILURES:
+        return True
+    yield from apply_record(project_id, record)
+    return True
+
+
+def _may_resend(project: ProjectState) -> Flow[bool]:
+    def may(state: State, _: float) -> bool:
+        return (
+            project.request is not None
+            and not project.acknowledged
+            and not project.resent
+            and project.sent_generation < state.connection.generation
+        )
+
+    return (yield from change(may))
+
+
+def _known_alive(project_id: str) -> Flow[bool | None]:
+    """Whether the service knows a project that is not over; None: it could not say."""
+    try:
+        listed = yield from ask(get("/api/v1/artist/projects/active", host="socket"))
+    except FAILURES:
+        return None
+    projects = listed.get("projects") if isinstance(listed, Mapping) else None
+    if not isinstance(projects, list):
+        return None
+    if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
+        yield from change(lambda state, now: _alive(state, project_id, now))
+        return True
+    try:
+        record = yield from live_record(project_id)
+    except NotFoundError:
+        return False
+    except FAILURES:
+        return None
+    if record.status in PROJECT_STATUS:
+        yield from apply_record(project_id, as_recorded(record))
+        return None
+    yield from change(lambda state, now: _alive(state, project_id, now))
+    return True
+
+
+def _alive(state: State, project_id: str, now: float) -> None:
+    project = state.projects.get(project_id)
+    if project is not None:
+        project.alive(now)
+
+
+def lost(project_id: str, state: State, now: float) -> None:
+    """Fail a project that the service does not know."""
+    project = state.projects.get(project_id)
+    if project is not None and not project.settled:
+        project.fail(
+            ErrorData(code=0, original_code=LOST, message="the service does not know this project any more"), now
+        )
+
+
+def resend(project_id: str) -> Flow[None]:
+    """Send the same request again, once, on a connection newer than the one it was sent on."""
+
+    def claim(state: State, _: float) -> ProjectState | None:
+        project = state.projects.get(project_id)
+        if project is None or project.request is None or project.resent or project.settled:
+            return None
+        project.resent = project.being_sent = True
+        return project
+
+    project = yield from change(claim)
+    if project is None:
+        return
+    request, generation = project.request, project.sent_generation
+
+    def sending(state: State, now: float) -> None:
+        project.sent_at = now
+        project.sent_generation = state.connection.generation
+
+    try:
+        yield from until(
+            (CONNECTION,),
+            lambda state: True if state.connection.generation > generation else None,
+            timeout=RESEND_WITHIN,
+            phase="connect",
+            waiting_for="the next connection",
+        )
+        yield from send_frame("jobRequest", request, sending)
+    except FAILURES as error:
+        data = ErrorData(code=RESTARTING, message=f"the service was restarting and did not come back: {error}")
+        yield from change(lambda state, now: project.fail(data, now))
+    finally:
+        project.being_sent = False
+
+
+def check_liveness(project_id: str) -> Flow[None]:
+    """Ask after a silent project; three times unknown and it is given up (projects-5x §11)."""
+    alive = yield from _known_alive(project_id)
+    if alive is not False:
+        return
+
+    def strike(state: State, _: float) -> bool:
+        project = state.projects.get(project_id)
+        if project is None or project.settled:
+            return False
+        project.strikes += 1
+        return project.strikes >= STRIKES
+
+    if (yield from change(strike)):
+        yield from give_up(project_id, "the service stopped speaking of this project")
+
+
+def check_overrun(project_id: str, job_id: str) -> Flow[None]:
+    """Ask about a job that ran past its limit; it is given up unless the service works on it (projects-5x §11).
+
+    A service that cannot say is asked again later. After half a day it is not asked any more.
+    """
+    alive = yield from _known_alive(project_id)
+    if alive is False or not (yield from change(lambda state, now: state.allow_longer(project_id, job_id, now))):
+        yield from give_up(project_id, "the job ran longer than it may")
+
+
+def give_up(project_id: str, message: str) -> Flow[None]:
+    """Cancel a project and fail it here, jobs included, with code 0."""
+
+    def failed(state: State, now: float) -> None:
+        project = state.projects.get(project_id)
+        if project is None or project.settled:
+            return
+        error = ErrorData(code=0, message=message)
+        for job in list(project.jobs.values()):
+            if not job.ended:
+                project.end_job(job, "failed", error, now)
+        project.fail(error, now)
+
+    with suppress(*FAILURES):
+        yield from send_frame("jobError", cancel_frame(project_id))
+    yield from change(failed)
+
+
+# Projects that were started elsewhere: decides where their news come from (transport §13.1, projects-5x §9).
+#
+# The socket speaks of those of its own app id only; all others are asked after.
+
+
+POLL_FIRST, POLL_LONGEST = 0.5, 10.0
+
+
+def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
+    """Track a project again: one that is known here, restored from a snapshot, or known to the service.
+
+    NotFoundError when neither this client nor the service knows it.
+    """
+    path_segment("project_id", project_id)
+    project_id = project_id.upper()
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None and restored is not None and restored.settled:
+        project = restored
+        yield from change(lambda state, _: restored.join(state.out, state.listening))
+    if project is None:
+        project = yield from _attached(project_id, restored)
+    yield from have_connection(project)
+    return project
+
+
+def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
+    has_socket = yield from change(lambda state, _: not state.settings.disable_socket)
+    own = (yield from app_id()) if has_socket else None
+    try:
+        record = yield from project_record(project_id)
+    except NotFoundError:
+        record = as_recorded((yield from live_record(project_id)))
+        if own and not (record.app_id or (restored and restored.app_id)):
+            record = (yield from _listed(project_id)) or record
+
+    def track(state: State, now: float) -> tuple[ProjectState, bool]:
+        tracked = state.projects.get(project_id)
+        if tracked is not None:
+            # A snapshot named it while it was looked up, or it is attached twice at once.
+            return tracked, False
+        project = restored or restored_project(state, record, now)
+        project.join(state.out, state.listening)
+        project.app_id = project.app_id or record.app_id
+        project.polled = own is None or project.app_id != own
+        state.track(project, now)
+        replay_jobs(project, record, state, now)
+        return project, True
+
+    project, new = yield from change(track)
+    yield from apply_record(project_id, record)
+    if new and project.polled:
+        yield from change(lambda state, _: None if project.settled else state.out.begin(chores.Poll(project_id)))
+    return project
+
+
+def _listed(project_id: str) -> Flow[ProjectRecord | None]:
+    """The record in the list over all app ids, which names the one of each; None when it is not there."""
+    try:
+        snapshot = yield from ask_bare(Snapshot, get("/api/v1/artist/projects/sync", host="socket"))
+    except FAILURES:
+        return None
+    return next((record for record in snapshot.active_projects if record.id.upper() == project_id), None)
+
+
+def poll(project_id: str) -> Flow[None]:
+    """Ask after a project whose frames go to another app id, until it is settled."""
+    wait = POLL_FIRST
+    while True:
+        yield from pause(wait, 0.2)
+        project = yield from change(lambda state, _: state.projects.get(project_id))
+        if project is None or project.settled:
+            return
+        wait = min(wait * 1.5, POLL_LONGEST)
+        try:
+            record = as_recorded((yield from live_record(project_id)))
+        except NotFoundError:
+            yield from change(partial(lost, project_id))
+            return
+        except FAILURES:
+            continue
+        yield from change(partial(replay_jobs, project, record))
+        yield from apply_record(project_id, record)

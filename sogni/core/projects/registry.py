@@ -1,0 +1,307 @@
+"""Frames about projects: decides which project a frame reaches and what listeners of all projects hear.
+
+The part of the client state that knows projects; `client_state` mixes it in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sogni.core import outbox as chores
+from sogni.core.account.state import AccountState
+from sogni.core.catalogue.state import CatalogueState
+from sogni.core.checks import beyond
+from sogni.core.outbox import Listeners, Outbox
+from sogni.core.projects.job import PROVENANCE_FIELDS, RESTARTING, error_data
+from sogni.core.projects.project import ProjectState
+from sogni.models.projects import JobEvent, ProjectEvent
+
+PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
+
+KEEP_FINISHED = 30.0
+"""Seconds a finished project stays tracked (projects-4.2 §11.2)."""
+KEEP_RECOVERED = 3600.0
+"""The service itself holds unclaimed results this long (transport §13)."""
+INACTIVITY = 120.0
+"""Seconds without a frame before a project is asked after (projects-5x §11)."""
+LOOK_EVERY = 1.0
+LONGEST_RUN = 12 * 3600.0
+RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
+RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
+QUEUE_STATUSES = ("waiting", "no-workers")
+"""Any other is ignored (transport §9.2)."""
+
+_OF_PROJECT = frozenset({"jobID", "type"})
+_OF_QUEUE = _OF_PROJECT | {"queuePosition", "estimatedStartSeconds", "queueStatus"}
+_OF_JOB = _OF_PROJECT | {
+    "imgID", "workerName", "positivePrompt", "negativePrompt", "jobIndex", "step", "stepCount", "progress", "hasImage",
+    "etaSeconds", "etaMin", "etaMax",
+}  # fmt: skip
+_OF_RESULT = (
+    _OF_PROJECT
+    | PROVENANCE_FIELDS
+    | {
+        "imgID", "jobIndex", "performedStepCount", "lastSeed", "userCanceled", "triggeredNSFWFilter", "resultUrl",
+        "videoUrl", "videoFile", "nsfwDetected", "nsfwSources", "lastFrameUrl",
+    }
+)  # fmt: skip
+"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
+
+
+class ProjectFrames:
+    """Tracked projects, and the frames that change them."""
+
+    out: Outbox
+    account: AccountState
+    catalogue: CatalogueState
+    network: str
+    network_answer: str | None
+    projects: dict[str, ProjectState]
+    projects_listeners: Listeners
+    listening: list[bool]
+    cancellations: dict[str, tuple[bool, str] | None]
+    _looked_at: float
+
+    def track(self, project: ProjectState, now: float) -> None:
+        """Follow a project from now on."""
+        if self._time_to_look(now):
+            self.forget_finished(now)
+        self.projects[project.id] = project
+        project.group = self.projects_listeners
+
+    def listen(self) -> None:
+        """Somebody listens: from now on events are worth telling."""
+        if not self.listening:
+            self.listening.append(True)
+
+    def tracked(self) -> list[ProjectState]:
+        """The projects that are followed."""
+        return [project for project in list(self.projects.values()) if not project.abandoned]
+
+    def forget_finished(self, now: float) -> None:
+        """Let go of projects that finished a while ago."""
+        old = [
+            project.id
+            for project in self.projects.values()
+            if project.abandoned
+            or (
+                project.settled and now - project.settled_at >= (KEEP_RECOVERED if project.recovered else KEEP_FINISHED)
+            )
+        ]
+        for project_id in old:
+            del self.projects[project_id]
+
+    def kind_of(self, model_id: str) -> str:
+        """The media kind of a model, as far as the list is known."""
+        return self.catalogue.kinds.get(model_id, "image")
+
+    def _time_to_look(self, now: float) -> bool:
+        """Whether all projects are looked at again: once a second, so that no frame costs more with more of them."""
+        if 0 <= now - self._looked_at < LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return True
+
+    def _look_after(self, now: float) -> None:
+        if not self._time_to_look(now):
+            return
+        self.forget_finished(now)
+        for project in self.projects.values():
+            if project.settled:
+                continue
+            overrun = next((j for j in project.tally.working if j.runs_until and now >= j.runs_until), None)
+            if overrun is not None:
+                overrun.runs_until = None
+                self.out.begin(chores.CheckOverrun(project.id, overrun.id))
+            elif now - project.heard_at >= INACTIVITY:
+                project.heard_at = now
+                self.out.begin(chores.CheckLiveness(project.id))
+
+    def _project(self, payload: Any) -> ProjectState | None:
+        return self.projects.get(payload.get("jobID", "")) if type(payload) is dict else None
+
+    def _job_state(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is None:
+            return
+        kind = payload.get("type")
+        if kind == "queued":
+            project.queued(payload, now)
+            self._tell_queued(project, payload)
+        elif kind == "jobCompleted":
+            project.completed(now, extra=beyond(payload, _OF_PROJECT))
+        elif kind in ("initiatingModel", "jobStarted") and payload.get("imgID"):
+            started = kind == "jobStarted"
+            project.queued_as = None
+            project.job_begins(payload, now, started=started)
+            if started:
+                self._limit_run(project, payload, now)
+            self._tell_job("started" if started else "initiating", project, payload)
+        else:
+            project.alive(now)
+
+    def _job_progress(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is not None:
+            project.job_progressed(payload, now)
+            self._limit_run(project, payload, now)
+            if self.projects_listeners.has("job"):
+                self._tell_job("progress", project, payload)
+
+    def _job_eta(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is not None:
+            project.job_eta(payload, now)
+            self._tell_job("jobETA", project, payload)
+
+    def _job_result(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is not None:
+            before = _result_of(project, payload)
+            project.job_result(payload, now)
+            if before != _result_of(project, payload) and before[0] != "failed":
+                self.tell_result(project, payload)
+
+    def _job_error(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is None:
+            return
+        error = error_data(payload)
+        if payload.get("imgID"):
+            project.job_failed(payload, now)
+        elif error.code == RESTARTING and project.request is not None and not project.resent:
+            self.out.begin(chores.Resend(project.id))
+        else:
+            project.fail(error, now, sync=True)
+
+    def _job_retry(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is not None:
+            project.job_retried(payload, now)
+
+    def _cancel_answered(self, payload: Any, now: float) -> None:
+        if not isinstance(payload, dict):
+            return
+        project_id, did_cancel = payload.get("jobID", ""), payload.get("didCancel") is True
+        asked = self.cancellations.get(project_id, (False, "")) is None
+        if not asked and not (did_cancel and project_id in self.projects):
+            return
+        # Also when whoever asked for it was interrupted: nothing else tells of the end.
+        message = payload.get("error_message")
+        self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
+        self.out.wake(("cancel", project_id))
+        if did_cancel:
+            self.canceled(project_id, now)
+
+    def canceled(self, project_id: str, now: float) -> None:
+        """The service has canceled a project, which is not tracked any longer."""
+        project = self.projects.pop(project_id, None)
+        if project is not None:
+            project.cancel(now)
+
+    def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
+        """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
+        job = project.jobs.get(payload.get("imgID") or "")
+        if job is not None and job.runs_until is None and not job.ended:
+            network = getattr(project.params, "network", None) or self.network_answer or self.network
+            floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
+            project.tally.working[job] = None
+            job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
+
+    def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:
+        """Give a job as much time again, because the service works on it; False when it has had all there is."""
+        project = self.projects.get(project_id)
+        job = project.jobs.get(job_id) if project is not None else None
+        if job is None or job.ended:
+            return True
+        if job.allowed >= LONGEST_RUN:
+            return False
+        job.allow(min(LONGEST_RUN - job.allowed, job.run_limit), now)
+        return True
+
+    # -- events of the projects group ------------------------------------------
+
+    def _tell_queued(self, project: ProjectState, payload: dict[str, Any]) -> None:
+        if project.ended or project.queued_as == payload or not self.projects_listeners.has("project"):
+            return
+        project.queued_as = payload
+        event = ProjectEvent(
+            type="queued",
+            project_id=project.id,
+            queue_position=_whole(payload.get("queuePosition")),
+            estimated_start_seconds=_number(payload.get("estimatedStartSeconds")),
+            queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
+            extra=beyond(payload, _OF_QUEUE),
+        )
+        self.out.tell(self.projects_listeners, "project", event)
+
+    def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
+        """Tell the listeners of the projects group of a job under way; the same frame again is no news."""
+        job = project.jobs.get(payload.get("imgID") or "")
+        if job is None or job.ended or job.told_as == payload or not self.projects_listeners.has("job"):
+            return
+        job.told_as = payload
+        event = JobEvent(
+            type=kind,
+            project_id=project.id,
+            job_id=job.id,
+            worker_name=_text(payload.get("workerName")),
+            positive_prompt=_text(payload.get("positivePrompt")),
+            negative_prompt=_text(payload.get("negativePrompt")),
+            job_index=_whole(payload.get("jobIndex")),
+            step=_whole(payload.get("step")),
+            step_count=_whole(payload.get("stepCount")),
+            progress=_number(payload.get("progress")),
+            eta_seconds=_number(payload.get("etaSeconds")),
+            eta_min=_number(payload.get("etaMin")),
+            eta_max=_number(payload.get("etaMax")),
+            extra=beyond(payload, _OF_JOB),
+        )
+        self.out.tell(self.projects_listeners, "job", event)
+
+    def tell_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
+        """Tell the listeners of the projects group that a job ended with a result."""
+        job = project.jobs.get(payload.get("imgID") or "")
+        if job is None or not self.projects_listeners.has("job"):
+            return
+        event = JobEvent(
+            type="completed",
+            project_id=project.id,
+            job_id=job.id,
+            steps=job.step,
+            seed=job.seed,
+            result_url=job.result_url,
+            last_frame_url=job.last_frame_url,
+            provenance=job.provenance,
+            is_nsfw=job.is_nsfw,
+            nsfw_detected=job.nsfw_detected,
+            nsfw_sources=list(job.nsfw_sources),
+            user_canceled=job.user_canceled,
+            job_index=job.job_index,
+            extra=beyond(payload, _OF_RESULT),
+        )
+        self.out.tell(self.projects_listeners, "job", event)
+
+    def tell_preview(self, project: ProjectState, job_id: str, url: str) -> None:
+        """Tell the listeners of the projects group of a preview."""
+        event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
+        self.out.tell(self.projects_listeners, "job", event)
+
+
+def _result_of(project: ProjectState, payload: dict[str, Any]) -> tuple[str, str | None]:
+    """How the job of a result has ended so far, and its URL."""
+    job = project.jobs.get(payload.get("imgID") or "")
+    return (job.status, job.result_url) if job is not None and job.ended else ("", None)
+
+
+def _number(value: Any) -> float | None:
+    """What an event tells as a number: each only if it is one (projects-4.2 §11.1)."""
+    return value if type(value) in (int, float) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

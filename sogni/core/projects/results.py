@@ -1,0 +1,398 @@
+"""Records as frames: decides what a snapshot changes of a tracked project (projects-5x §9.4).
+
+Called by the recovery flows. Nothing is downgraded: a job that ended here stays ended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import evolve
+
+from sogni.core.checks import path_segment
+from sogni.core.failsafe import death
+from sogni.core.flow import Flow, State, catch_up, change, pause, together
+from sogni.core.http import get
+from sogni.core.projects.job import DETAILS, JobState, error_data
+from sogni.core.projects.params import params_from_record, record_type
+from sogni.core.projects.project import ProjectState
+from sogni.core.projects.uploads import download_url_call, read_signed_url
+from sogni.core.requests import FAILURES, PASSING, ask_data
+from sogni.errors import ApiError, ClientClosedError
+from sogni.models.converter import read
+from sogni.models.projects import ErrorData, JobRecord, ProjectRecord
+
+ARTIST_CANCELED = "artistCanceled"
+"""The reason of a record's job that was canceled by its owner (projects-5x §9.4)."""
+_QUEUED = frozenset({"queued", "active"})
+
+
+def restored_project(state: State, record: ProjectRecord, now: float) -> ProjectState:
+    """A project this client has not started itself, made from what the service holds."""
+    params = params_from_record(record)
+    listed = record_type(record)
+    kind = listed if listed != "image" else state.kind_of(params.model_id)
+    project = ProjectState(record.id.upper(), params, state.out, now=now, kind=kind, listening=state.listening)
+    project.app_id = record.app_id
+    project.recovered = True
+    project.acknowledged = True
+    if record.create_time is not None:
+        project.started_at = record.create_time.timestamp()
+    return project
+
+
+def replay(project: ProjectState, record: ProjectRecord, state: State, now: float) -> None:
+    """Apply a record of a running project through the handlers of ordinary frames."""
+    project.alive(now)
+    replay_jobs(project, record, state, now)
+    if record.status in _QUEUED and project.status == "pending":
+        state.receive("jobState", {"type": "queued", "jobID": project.id}, now)
+    elif record.status == "completed":
+        state.receive("jobState", {"type": "jobCompleted", "jobID": project.id}, now)
+    elif record.status in ("errored", "failed"):
+        reason = "genfailure" if record.reason in (None, "allJobsCompleted") else record.reason
+        failure = {"jobID": project.id, "error": reason, "error_message": reason}
+        for job in project.job_list():
+            state.receive("jobError", {**failure, "imgID": job.id}, now)
+        state.receive("jobError", failure, now)
+    elif record.status in ("cancelled", "canceled"):
+        project.cancel(now)
+
+
+def replay_jobs(project: ProjectState, record: ProjectRecord, state: State, now: float) -> None:
+    """Apply the jobs of a record: running ones first, then those that ended; one per identity."""
+    if project.settled:
+        return
+    seen: set[str] = set()
+    for job in [*record.worker_jobs, *record.completed_worker_jobs]:
+        job_id = (job.img_id or "").upper()
+        known = project.jobs.get(job_id)
+        if not job_id or job_id in seen or (known is not None and known.ended):
+            continue
+        seen.add(job_id)
+        if job.status == "jobError" and job.reason == ARTIST_CANCELED:
+            # Not as a frame, which would fail the job, and with it a project of one.
+            project.job_canceled(job_id, now)
+            continue
+        for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record, known):
+            state.receive(kind, payload, now)
+
+
+def _frames(
+    job: JobRecord, ids: dict[str, Any], record: ProjectRecord, known: JobState | None
+) -> list[tuple[str, dict[str, Any]]]:
+    if job.status == "jobCompleted":
+        result = {
+            **beside_result(job),
+            **ids,
+            "performedStepCount": job.performed_steps,
+            "lastSeed": None if job.seed_used is None else str(job.seed_used),
+            "triggeredNSFWFilter": job.triggered_nsfw_filter,
+            "nsfwDetected": job.nsfw_detected,
+            "userCanceled": job.reason == "artistCanceled",
+            "resultUrl": job.media_url,
+        }
+        return [("jobResult", result)]
+    if job.status == "jobError":
+        return [("jobError", {**ids, **failure_of(job)})]
+    phase = known.status if known is not None else "pending"
+    if job.status in ("assigned", "initiatingModel"):
+        return [] if phase != "pending" else [("jobState", _begun("initiatingModel", job, ids, known))]
+    if job.status in ("jobStarted", "jobProgress"):
+        started = [] if phase == "processing" else [("jobState", _begun("jobStarted", job, ids, known))]
+        return [*started, ("jobProgress", {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count})]
+    return []
+
+
+def failure_of(job: JobRecord) -> dict[str, Any]:
+    """Why a recorded job failed, as a frame says it."""
+    reason = job.reason or "genfailure"
+    return {"error": reason, "error_message": reason, **{key: job.extra[key] for key in DETAILS if key in job.extra}}
+
+
+def beside_result(job: JobRecord) -> dict[str, Any]:
+    """What a record says beside the result, as a frame says it."""
+    told = job.result if isinstance(job.result, Mapping) else {}
+    return {**told, "lastFrameUrl": job.last_frame_url}
+
+
+def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:
+    """A frame of a job that a worker has; the prompts no record holds stay as they are."""
+    worker = (job.worker.username or job.worker.name) if job.worker else None
+    prompts = {"positivePrompt": known.positive_prompt, "negativePrompt": known.negative_prompt} if known else {}
+    return {**ids, "type": kind, "workerName": worker, **prompts}
+
+
+# Result addresses and records: decides how a finished job gets its URL and what the record adds.
+#
+# Run in the background after `jobResult`, previews and project ends (projects-4.2 §10.4, §11.4, §14.3).
+
+
+SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
+"""Rounds of tries for a result address; each round already repeats passing failures."""
+RECORD_TRIES, RECORD_PAUSE = 4, 2.5
+"""The record of a project is asked for this often (transport §13.2)."""
+
+PROJECT_STATUS = {
+    "completed": "completed", "errored": "failed", "failed": "failed", "cancelled": "canceled", "canceled": "canceled",
+}  # fmt: skip
+
+
+def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> Flow[str]:
+    """Ask for the download URL of a result. ProtocolError when the answer has none."""
+    output_format = getattr(project.params, "output_format", None)
+    call = download_url_call(
+        project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
+    )
+    return read_signed_url((yield from ask_data(call)), "downloadUrl")
+
+
+def sign_results(project_id: str) -> Flow[None]:
+    """Give finished jobs their URLs, then complete them in the order in which they finished.
+
+    A job may be given up and begin again, even under another id, while its URL is requested: a URL only counts for
+    the result frame that it was requested for.
+    """
+    died: list[Exception] = []
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    while project is not None:
+        waiting = yield from change(lambda _, now: project.unsigned(now))
+        if not waiting:
+            break
+        outcomes = yield from _signed_together(project, [job.id for job, _ in waiting])
+        yield from catch_up()
+        for (job, payload), outcome in zip(waiting, outcomes, strict=True):
+            yield from change(partial(_signed, project, job, payload, outcome))
+            if isinstance(outcome, Exception):
+                died.append(outcome)
+    if died:
+        raise died[0]
+
+
+def _signed_together(
+    project: ProjectState, job_ids: list[str], *, recorded: bool = False
+) -> Flow[list[str | Exception | None]]:
+    """The URLs of several results, in the order of the jobs, requested side by side."""
+    flows = [_signed_in_time(project, job_id, recorded) for job_id in job_ids]
+    if len(flows) == 1:
+        return [(yield from flows[0])]
+    return (yield from together(flows)) if flows else []
+
+
+def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | Exception | None]:
+    """The URL of a result after as many tries as it takes.
+
+    None if the service does not give it. What is `recorded` is not still on its way: a refusal of that is final. An
+    error that no service causes is returned, so that it only concerns this one result.
+    """
+    for attempt in range(SIGNING_TRIES):
+        if attempt:
+            yield from pause(SIGNING_PAUSE * attempt, 0.2)
+        try:
+            return (yield from signed_url(project, job_id))
+        except FAILURES as error:
+            if recorded and isinstance(error, ApiError) and error.status not in PASSING:
+                return None
+        except ClientClosedError:
+            raise
+        except Exception as error:
+            return error
+    return None
+
+
+def _signed(
+    project: ProjectState,
+    job: JobState,
+    payload: dict[str, Any],
+    outcome: str | Exception | None,
+    state: State,
+    now: float,
+) -> None:
+    if job.signing is payload:
+        _done(project, job, payload, outcome, state, now)
+
+
+def _done(
+    project: ProjectState,
+    job: JobState,
+    payload: dict[str, Any],
+    outcome: str | Exception | None,
+    state: State,
+    now: float,
+) -> None:
+    """Complete a job and notify listeners, unless it ended while its URL was requested."""
+    if isinstance(outcome, Exception):
+        if not job.ended:
+            project.end_job(job, "failed", death("getting the URL of the result", outcome), now)
+        return
+    news = not job.ended
+    project.job_done(job, payload, outcome, now)
+    if news:
+        state.tell_result(project, payload)
+
+
+def sign_preview(project_id: str, job_id: str) -> Flow[None]:
+    """Give a running job the URL of its preview; a preview that cannot be had is no loss."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None:
+        return
+    try:
+        url = yield from signed_url(project, job_id, preview=True)
+    except FAILURES:
+        return
+
+    def shown(state: State, now: float) -> None:
+        job = project.jobs.get(job_id)
+        if job is not None and not job.ended:
+            project.previewed(job, url, now)
+            state.tell_preview(project, job_id, str(url))
+
+    yield from change(shown)
+
+
+def project_record(project_id: str) -> Flow[ProjectRecord]:
+    """The record of a finished project. NotFoundError until it is finished."""
+    call = get(f"/v1/projects/{path_segment('project_id', project_id)}")
+    data = yield from ask_data(call)
+    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def live_record(project_id: str) -> Flow[ProjectRecord]:
+    """The owner's live view of a project (projects-5x §9.7). NotFoundError for unknown or foreign ids."""
+    call = get(f"/v2/projects/{path_segment('project_id', project_id)}")
+    data = yield from ask_data(call)
+    return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
+
+
+def as_recorded(record: ProjectRecord) -> ProjectRecord:
+    """A live record in the words of a finished one."""
+    words = {"failed": "errored", "canceled": "cancelled"}
+    return evolve(record, status=words.get(record.status or "", record.status))
+
+
+def sync_project(project_id: str) -> Flow[None]:
+    """Complete an ended project from its record: jobs it never heard of, seeds, steps, missing URLs.
+
+    Without a record after several tries the project is settled with what there is.
+    """
+    for attempt in range(RECORD_TRIES):
+        if attempt:
+            project = yield from change(lambda state, _: state.projects.get(project_id))
+            if project is None or project.settled:
+                return
+            yield from pause(RECORD_PAUSE, 0.2)
+        try:
+            record = yield from project_record(project_id)
+        except FAILURES:
+            continue
+        yield from apply_record(project_id, record)
+        return
+    yield from change(lambda state, now: _settle(state, project_id, now))
+
+
+def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
+    """Bring a tracked project in line with its record, URLs included."""
+    project = yield from change(lambda state, _: state.projects.get(project_id))
+    if project is None:
+        return
+    missing = yield from change(lambda state, now: _merge(project, record, now))
+    unsigned = [job.id for job, found in missing if found.media_url is None and not _withheld(project, found)]
+    signed = yield from _signed_together(project, unsigned, recorded=True)
+    outcomes = dict(zip(unsigned, signed, strict=True))
+    for job, found in missing:
+        job_id = _id_of(found)
+        yield from change(_completion(project, job, found, found.media_url or outcomes.get(job_id)))
+    if PROJECT_STATUS.get(record.status or ""):
+        yield from change(lambda state, now: _conclude(project, record, now))
+
+
+def _withheld(project: ProjectState, found: JobRecord) -> bool:
+    """Whether there is no result to ask for (projects-5x §13)."""
+    filtered = not getattr(project.params, "disable_nsfw_filter", False)
+    return bool(filtered and found.triggered_nsfw_filter and not found.nsfw_detected)
+
+
+def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tuple[JobState, JobRecord]]:
+    """Update what is known of each job; returns completed ones that still lack their end."""
+    missing = []
+    for found in record.completed_worker_jobs:
+        job_id = _id_of(found)
+        if not job_id:
+            continue
+        job = project.jobs.get(job_id)
+        if job is None:
+            if project.settled:
+                continue
+            job = project.add_job(JobState(project, job_id, project.steps), now)
+        project.recorded(job, found, now)
+        if job.ended or job.signing is not None:
+            continue
+        if found.status == "jobCompleted":
+            missing.append((job, found))
+        elif found.status == "jobError":
+            canceled = found.reason == "artistCanceled"
+            error = None if canceled else error_data(failure_of(found))
+            project.end_job(job, "canceled" if canceled else "failed", error, now)
+    project.counted(record.image_count, record.step_count, record.preview_count)
+    return missing
+
+
+def _id_of(found: JobRecord) -> str:
+    return (found.img_id or "").upper()
+
+
+def _completion(
+    project: ProjectState, job: JobState, found: JobRecord, outcome: str | Exception | None
+) -> Callable[[State, float], None]:
+    """The change that completes a job from its record, unless it began again, under another id, meanwhile."""
+    job_id = _id_of(found)
+    payload = {
+        "imgID": job_id,
+        "performedStepCount": found.performed_steps,
+        "lastSeed": found.seed_used,
+        "triggeredNSFWFilter": found.triggered_nsfw_filter,
+        "nsfwDetected": found.nsfw_detected,
+        "userCanceled": found.reason == "artistCanceled",
+    }
+    payload = {**beside_result(found), **payload}
+
+    def complete(state: State, now: float) -> None:
+        if job.id == job_id:
+            _done(project, job, payload, outcome, state, now)
+
+    return complete
+
+
+def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """The record says how the project ended."""
+    status = PROJECT_STATUS[record.status or ""]
+    if status == "failed":
+        _fail(project, record, now)
+    elif status == "canceled":
+        project.cancel(now)
+    if not project.settled:
+        project.completed(now, sync=False)
+        project.settle_anyway(now)
+
+
+def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
+    """The record says that the project failed; nobody is told so of one that completed with results."""
+    if project.status == "completed" and project.result_urls:
+        return
+    project.overrule("failed", project.error or recorded_error(record), now)
+
+
+def recorded_error(record: ProjectRecord) -> ErrorData:
+    """The error of a record (projects-5x §8): a reason of digits is its code."""
+    reason = "" if record.reason in (None, "allJobsCompleted") else record.reason
+    code = int(reason) if re.fullmatch(r"\d{1,9}", reason) else 0
+    return ErrorData(code=code, message=reason or "the project failed")
+
+
+def _settle(state: State, project_id: str, now: float) -> None:
+    project = state.projects.get(project_id)
+    if project is not None and project.ended:
+        project.settle_anyway(now)

@@ -1,0 +1,276 @@
+"""What goes up before a request and where results come from: decides order, roles and addresses.
+
+Called by the upload and result flows (projects-4.2 §10, projects-5x §6). It reads no file and moves no byte:
+content types, sizes and ids are arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from sogni.core.catalogue.image_models import ORBIT_VIEWS
+from sogni.core.catalogue.video_models import video_row
+from sogni.core.http import HttpCall, get
+from sogni.core.media import MediaSlot, check_slot, content_type_of_format
+from sogni.core.projects.params import control_net_params, video_control_net_params, video_keyframes
+from sogni.errors import ProtocolError
+from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
+from sogni.redaction import SecretUrl
+
+Endpoint = Literal["image", "media"]
+Direction = Literal["uploadUrl", "downloadUrl"]
+
+MASK_TYPE = "image/png"
+"""The only type of a GPT Image mask (projects-5x §4.10)."""
+
+
+@attrs.frozen(kw_only=True)
+class UploadItem:
+    """One file to upload: its role on the wire, the field it was given in, what it must be.
+
+    `id` tells the places of a role apart that has several. `flag` is the key of the key frame that says the
+    file is there, `content_type_keys` are those that say what it is.
+    """
+
+    role: str
+    field: str
+    media: Any = attrs.field(repr=False)
+    slot: MediaSlot = "image"
+    endpoint: Endpoint = "image"
+    allowed: tuple[str, ...] | None = None
+    id: str | None = None
+    flag: str | None = None
+    content_type_keys: tuple[str, ...] = ()
+
+    def check(self, name: str, content_type: str | None) -> str:
+        """Return the content type if this role takes it; ValidationError otherwise."""
+        return check_slot(self.field, name, content_type, self.slot, self.allowed)
+
+
+def is_supplied(media: Any) -> bool:
+    """Whether a media input was given at all; an empty one was, and is refused when it is read."""
+    return media is not None and media is not False
+
+
+def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
+    """Return what an image project uploads: groups in order, the items of a group in any order.
+
+    `True` (already uploaded) needs none; context images keep their position (projects-4.2 §10.2,
+    projects-5x §6).
+    """
+    control_net = control_net_params(params.control_net)
+    singles = (
+        UploadItem(role="referenceMask", field="gpt_image_mask", media=params.gpt_image_mask, allowed=(MASK_TYPE,)),
+        UploadItem(role="startingImage", field="starting_image", media=params.starting_image),
+        UploadItem(role="cnImage", field="control_net.image", media=control_net.image if control_net else None),
+    )
+    contexts = [
+        UploadItem(role=f"contextImage{index + 1}", field=f"context_images[{index}]", media=media)
+        for index, media in enumerate(params.context_images or ())
+    ]
+    groups = [[item for item in group if _needs_upload(item)] for group in ([it] for it in singles)]
+    views = [
+        UploadItem(role=f"contextImage{place}", field=name, media=getattr(params, name))
+        for name, place in ORBIT_VIEWS.items()
+    ]
+    groups += [[item for item in group if _needs_upload(item)] for group in (contexts, views)]
+    return [group for group in groups if group]
+
+
+def _needs_upload(item: UploadItem) -> bool:
+    return is_supplied(item.media) and item.media is not True
+
+
+def video_uploads(params: VideoProjectParams) -> list[list[UploadItem]]:
+    """Return what a video project uploads: groups in order, the items of a group in any order.
+
+    projects-4.2 §10.2, projects-5x §6. ValidationError for a model that makes no video.
+    """
+    groups = ([item for item in group if _needs_upload(item)] for group in video_media(params))
+    return [group for group in groups if group]
+
+
+def audio_uploads(params: AudioProjectParams) -> list[list[UploadItem]]:
+    """Return what an audio project uploads: the voice to imitate (projects-5x §4.11)."""
+    item = audio_media(params)
+    return [[item]] if _needs_upload(item) else []
+
+
+def video_media(params: VideoProjectParams) -> list[list[UploadItem]]:
+    """Return every media input of a video project, also those already uploaded, in the order of the uploads.
+
+    The voice clip goes where the audio does: a model takes one or the other, and where it takes both the
+    clip is the one that counts (projects-4.2 §10.2).
+    """
+    numbered = video_row(params.model_id).numbered
+    groups = [
+        [_image("referenceImage", "reference_image", params.reference_image)],
+        _context_images(params),
+        _keyframe_images(params),
+        [_image("referenceImageEnd", "reference_image_end", params.reference_image_end)],
+    ]
+    if numbered:
+        groups.append(_numbered(params))
+    else:
+        clip = _audio("reference_audio_identity", params.reference_audio_identity, "hasReferenceAudioIdentity")
+        keys = ("referenceAudioIdentityContentType", "referenceAudioContentType")
+        groups += [
+            [_audio("reference_audio", params.reference_audio)],
+            [attrs.evolve(clip, content_type_keys=keys)],
+            [_video("reference_video", params.reference_video)],
+        ]
+    control_net = video_control_net_params(params.control_net)
+    # Only inpainting looks at a mask; others would leave it lying (projects-5x §4.2).
+    if control_net is not None and control_net.name == "inpaint":
+        groups.append([_image("referenceMask", "reference_mask", params.reference_mask)])
+    supplied = ([item for item in group if is_supplied(item.media)] for group in groups)
+    return [group for group in supplied if group]
+
+
+def audio_media(params: AudioProjectParams) -> UploadItem:
+    """Return the only media input of an audio project, given or not."""
+    return _audio("reference_audio", params.reference_audio)
+
+
+def _image(role: str, name: str, media: Any) -> UploadItem:
+    key = role[0].upper() + role[1:]
+    return UploadItem(role=role, field=name, media=media, flag=f"has{key}", content_type_keys=(f"{role}ContentType",))
+
+
+def _audio(name: str, media: Any, flag: str = "hasReferenceAudio") -> UploadItem:
+    return UploadItem(
+        role="referenceAudio",
+        field=name,
+        media=media,
+        slot="audio",
+        endpoint="media",
+        flag=flag,
+        content_type_keys=("referenceAudioContentType",),
+    )
+
+
+def _video(name: str, media: Any) -> UploadItem:
+    return UploadItem(
+        role="referenceVideo",
+        field=name,
+        media=media,
+        slot="video",
+        endpoint="media",
+        flag="hasReferenceVideo",
+        content_type_keys=("referenceVideoContentType",),
+    )
+
+
+def _context_images(params: VideoProjectParams) -> list[UploadItem]:
+    """Numbered behind the reference image, whose number is the first (projects-5x §4.6)."""
+    first = 2 if is_supplied(params.reference_image) else 1
+    return [
+        attrs.evolve(_image(f"contextImage{first + index}", f"context_images[{index}]", media), content_type_keys=())
+        for index, media in enumerate(params.context_images or ())
+    ]
+
+
+def _keyframe_images(params: VideoProjectParams) -> list[UploadItem]:
+    return [
+        attrs.evolve(
+            _image(f"keyframeImage{index + 1}", f"keyframes[{index}].image", frame.image), content_type_keys=()
+        )
+        for index, frame in enumerate(video_keyframes(params.keyframes))
+    ]
+
+
+def _numbered(params: VideoProjectParams) -> list[UploadItem]:
+    """Audio 1, audio 2 and so on, then the videos alike: the single one first (projects-5x §4.6)."""
+    audios = [_audio("reference_audio", params.reference_audio)]
+    audios += [_audio(f"reference_audios[{index}]", it) for index, it in enumerate(params.reference_audios or ())]
+    videos = [_video("reference_video", params.reference_video)]
+    videos += [_video(f"reference_videos[{index}]", it) for index, it in enumerate(params.reference_videos or ())]
+    return [
+        attrs.evolve(
+            item,
+            id=f"{item.role}{place}",
+            flag=f"{item.flag}{place}",
+            content_type_keys=(f"{item.role}{place}ContentType",),
+        )
+        for kind in (audios, videos)
+        for place, item in enumerate((it for it in kind if is_supplied(it.media)), 1)
+    ]
+
+
+def signed_url_call(endpoint: Endpoint, direction: Direction, **fields: Any) -> HttpCall:
+    """The call for a signed address; `fields` are the wire names of its query (projects-4.2 §10.1)."""
+    return get(f"/v1/{endpoint}/{direction}", **fields)
+
+
+def read_signed_url(data: Any, direction: Direction) -> str:
+    """Return the address in the `data` of an answer; ProtocolError when there is none."""
+    url = data.get(direction) if isinstance(data, dict) else None
+    if not isinstance(url, str) or not url:
+        raise ProtocolError(f"the answer has no {direction}")
+    return SecretUrl(url)
+
+
+def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content_type: str | None) -> HttpCall:
+    """The call for the address to upload an item to; `image_id` is a fresh id, for images only."""
+    own = {"imageId": image_id} if item.endpoint == "image" else {"id": item.id}
+    return signed_url_call(
+        item.endpoint, "uploadUrl", **own, jobId=project_id, type=item.role, contentType=content_type
+    )
+
+
+def put_call(url: str, content_type: str | None, size: int | None) -> HttpCall:
+    """The upload itself: the bytes are the sender's matter, no credentials go along (projects-4.2 §10.2)."""
+    headers = {"Content-Type": content_type, "Content-Length": None if size is None else str(size)}
+    return HttpCall(
+        method="PUT",
+        path=url,
+        host="storage",
+        headers={name: value for name, value in headers.items() if value is not None},
+        repeatable=True,
+    )
+
+
+def download_url_call(
+    kind: str, *, project_id: str, job_id: str, output_format: str | None = None, preview: bool = False
+) -> HttpCall:
+    """The call for the address of a result, or of its preview (projects-4.2 §10.4, projects-5x §8).
+
+    `kind` is what the model makes (`image`, `video`, `audio`, `model`), `output_format` that of the caller's
+    params: without one the service takes images to be PNG.
+    """
+    if preview:
+        return signed_url_call("image", "downloadUrl", jobId=project_id, imageId=job_id, type="preview")
+    if kind in ("video", "audio", "model"):
+        return signed_url_call(
+            "media",
+            "downloadUrl",
+            jobId=project_id,
+            id=job_id,
+            type="complete",
+            contentType=_media_type(kind, output_format),
+        )
+    content_type = content_type_of_format(output_format)
+    return signed_url_call(
+        "image",
+        "downloadUrl",
+        jobId=project_id,
+        imageId=job_id,
+        type="complete",
+        contentType=content_type if content_type and content_type.startswith("image/") else None,
+    )
+
+
+def last_frame_call(project_id: str, job_id: str) -> HttpCall:
+    """The call for the address of a video's last frame (projects-5x §8)."""
+    return signed_url_call("media", "downloadUrl", jobId=project_id, id=job_id, type="complete", artifact="lastFrame")
+
+
+def _media_type(kind: str, output_format: str | None) -> str | None:
+    if kind == "video":
+        return None
+    if kind == "model":
+        return "model/gltf-binary"
+    content_type = content_type_of_format(output_format)
+    return content_type if content_type in ("audio/flac", "audio/wav") else "audio/mpeg"

@@ -1,0 +1,147 @@
+"""Waiting for projects: decides when a wait ends, and with what (api: `Project.wait`).
+
+A wait never cancels anything. Several waiters each get an error of their own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from sogni.core.failures import project_error
+from sogni.core.flow import Flow, State, change, clock, connect, until
+from sogni.core.outbox import CONNECTION, Feed
+from sogni.core.projects.project import ProjectState
+from sogni.errors import PartialFailureError, PartialResultWarning, ProjectCanceledError, SogniTimeoutError
+from sogni.models.projects import Event
+from sogni.redaction import escape_controls
+from sogni.settings import check_seconds
+
+
+def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
+    """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
+    timeout, queue_timeout = check_seconds("timeout", timeout), check_seconds("queue_timeout", queue_timeout)
+    yield from have_connection(project)
+    if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
+        began = yield from clock()
+        yield from _until(project, lambda: project.work_began or project.ended, queue_timeout, queued=True)
+        if timeout is not None:
+            timeout = max(0.0, timeout - ((yield from clock()) - began))
+    yield from _until(project, lambda: False, timeout, queued=False)
+
+
+def have_connection(project: ProjectState) -> Flow[None]:
+    """Open the socket for a project whose news it brings, unless the service closed it on purpose: then raise why."""
+
+    def check(state: State, _: float) -> bool:
+        if project.settled or project.polled or state.settings.disable_socket:
+            return False
+        closed = state.connection.closed
+        if state.connection.phase == "ended" and closed is not None and closed.code != 1000:
+            raise state.why_closed()
+        state.check_may_connect()
+        return True
+
+    if (yield from change(check)):
+        yield from connect()
+
+
+def check_news(project: ProjectState, state: State) -> None:
+    """Raise why nothing more will be heard of a project that is not settled."""
+    if project.polled and not state.signed_in:
+        raise state.signed_out_error()
+    if state.connection.phase == "ended" and not project.polled:
+        raise state.why_closed()
+
+
+def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued: bool) -> Flow[None]:
+    def found(state: State) -> bool | None:
+        if project.settled or enough():
+            return True
+        check_news(project, state)
+        return None
+
+    topics: Sequence[Hashable] = (project, CONNECTION)
+    try:
+        yield from until(
+            topics,
+            found,
+            timeout=timeout,
+            phase="queue" if queued else "run",
+            waiting_for=f"project {project.id}",
+        )
+    except SogniTimeoutError as error:
+        what = "no worker started" if queued else "not finished"
+        raise SogniTimeoutError(
+            f"project {project.id}: {what} within {timeout:g} seconds; it goes on and can be waited for again",
+            phase="queue" if queued else "run",
+            timeout=timeout,
+        ) from error
+
+
+def raise_for_outcome(project: ProjectState, *, strict: bool) -> None:
+    """Raise a new error when a settled project did not end well."""
+    error = project.error
+    if project.status == "failed":
+        raise project_error(
+            (error.message if error else "") or "the project failed",
+            code=error.code if error else None,
+            original_code=error.original_code if error else None,
+            project=project.handle,
+        )
+    if project.status == "canceled":
+        raise ProjectCanceledError(
+            f"project {project.id} was canceled", code=error.code if error else None, project=project.handle
+        )
+    if strict:
+        missing = shortfall(project)
+        if missing:
+            raise PartialFailureError(missing, project=project.handle)
+
+
+def shortfall(project: ProjectState) -> str | None:
+    """What is missing of the results of a completed project; None: nothing."""
+    wanted, there = project.number_of_media, len(project.result_urls)
+    if there >= wanted:
+        return None
+    withheld = sum(1 for job in project.jobs.values() if job.withheld)
+    reasons = f", {withheld} withheld by the content filter" if withheld else ""
+    return f"project {project.id} has {there} of {wanted} results{reasons}; see failed_jobs"
+
+
+def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
+    """Warn `PartialResultWarning` when results are missing."""
+    missing = shortfall(project)
+    if missing:
+        warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
+
+
+# Iterating over the events of a project: decides what a step of the iteration waits for.
+
+
+def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event | None]:
+    """The next event of a feed, None after the last. SogniTimeoutError, connection errors."""
+
+    def at_hand() -> tuple[Event | None] | None:
+        event = feed.pop()
+        return (event,) if event is not None or project.settled else None
+
+    def found(state: State) -> tuple[Event | None] | None:
+        there = at_hand()
+        if there is None:
+            check_news(project, state)
+        return there
+
+    there = yield from change(lambda *_: at_hand())
+    if there is not None:
+        return there[0]
+    yield from have_connection(project)
+    (event,) = yield from until(
+        (project, CONNECTION),
+        found,
+        timeout=left,
+        phase="run",
+        waiting_for=f"an event of project {project.id}",
+    )
+    return event

@@ -1,0 +1,263 @@
+"""Executing tool calls here, through projects: decides the order of things and what counts as failure (tools §4).
+
+Called by `chat.tools` and by completions that execute tools. A call that fails gives a result that says so; only a
+call that is for nobody here, or too many at once, raises. A call that runs out of time, or is interrupted, has its
+project canceled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import field, fields, frozen
+
+from sogni.core.catalogue.flows import wait_for_models
+from sogni.core.checks import did_you_mean, refusal, without_gaps
+from sogni.core.failures import project_error
+from sogni.core.flow import Flow, change, clock, user_code, write_frame
+from sogni.core.projects.cancel import cancel_frame, cancel_project
+from sogni.core.projects.create import create_project
+from sogni.core.projects.job import percent
+from sogni.core.projects.project import ProjectState
+from sogni.core.projects.waiting import next_event
+from sogni.core.requests import FAILURES
+from sogni.core.time_limit import limited
+from sogni.core.tools.arguments import validate_tool_arguments
+from sogni.core.tools.functions import FunctionTool
+from sogni.core.tools.hosted import DIRECT, tool_names
+from sogni.core.tools.media import Made, media_of
+from sogni.core.tools.requests import mode_of, number_of_media, pick_model, project_fields, requested_model, wanted_for
+from sogni.core.tools.results import failed, media_content, reason_of, succeeded, value_text
+from sogni.errors import SogniError, SogniTimeoutError, ValidationError
+from sogni.models.chat import MediaContext
+from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
+from sogni.settings import Settings
+
+MOST_DIRECT = 8
+"""Calls of the tools that run here in one list (tools §4.2)."""
+USUAL_SECONDS = 5400.0
+_MODELS_SECONDS = 10.0
+_CANCEL_SECONDS = 10.0
+_WRONG = (SogniError, OSError, TypeError, ValueError)
+"""What a call fails with; an interrupt is none of these."""
+
+
+@frozen(kw_only=True)
+class ToolOptions:
+    """How calls are executed: what pays, where, how many results, how long, who is told, what indices stand for."""
+
+    token_type: str | None = None
+    network: str | None = None
+    number_of_media: Any = 1
+    timeout: float | None = USUAL_SECONDS
+    on_progress: Callable[..., Any] | None = None
+    on_tool_progress: Callable[..., Any] | None = None
+    on_tool_call: Callable[..., Any] | None = None
+    functions: Mapping[str, FunctionTool] = field(factory=dict)
+    made: Made | None = None
+
+
+def execute_call(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+    """Execute a call of one of the hosted tools. ValidationError when the name is none of theirs."""
+    if call.function.name not in tool_names():
+        raise refusal("tool_call", call.function.name, tool_names(), f"{call.function.name!r} is no Sogni tool")
+    return (yield from _hosted(call, options))
+
+
+def execute_calls(calls: Sequence[ToolCall], options: ToolOptions) -> Flow[list[ToolExecutionResult]]:
+    """Execute calls one after the other; results in the same order. ValidationError for too many direct ones."""
+    direct = sum(call.function.name in DIRECT for call in calls)
+    if direct > MOST_DIRECT:
+        sentence = f"tool_calls: at most {MOST_DIRECT} media tools are executed at once, not {direct}"
+        raise refusal("tool_calls", direct, f"at most {MOST_DIRECT}", sentence)
+    results: list[ToolExecutionResult] = []
+    for call in calls:
+        result = yield from _one(call, options)
+        results.append(result)
+    return results
+
+
+def _one(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+    name = call.function.name
+    if name in options.functions:
+        return (yield from _function(call, options.functions[name]))
+    if name in tool_names():
+        return (yield from _hosted(call, options))
+    if options.on_tool_call is None:
+        return failed(call, f"there is no tool {name!r} here, and no on_tool_call that could answer")
+    try:
+        value = yield from user_code("on_tool_call", options.on_tool_call, call)
+        return succeeded(call, value_text(value))
+    except Exception as error:
+        return failed(call, reason_of(error))
+
+
+def _function(call: ToolCall, function: FunctionTool) -> Flow[ToolExecutionResult]:
+    """Call a function of the user; whatever it raises is told to the model."""
+    try:
+        arguments = function.arguments(call)
+        value = yield from user_code(f"the tool {function.name}", function.function, **arguments)
+        return succeeded(call, value_text(value))
+    except Exception as error:
+        return failed(call, reason_of(error))
+
+
+def _hosted(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+    name = call.function.name
+    if name not in DIRECT:
+        return failed(call, f"{name} runs in the service only: use chat.hosted.create or chat.runs with sogni_tools")
+    try:
+        return (yield from _through_a_project(call, options))
+    except _WRONG as error:
+        return failed(call, reason_of(error))
+
+
+def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+    name, began = call.function.name, (yield from clock())
+    arguments = _checked(call)
+    limit = _MODELS_SECONDS if options.timeout is None else min(_MODELS_SECONDS, options.timeout)
+    models = yield from wait_for_models(limit)
+    if options.made is not None:
+        options.made.origins = yield from change(lambda state, _: _own_origins(state.settings))
+    media = media_of(name, arguments, options.made)
+    wanted = wanted_for(name, requested_model(name, arguments), images=media.images, mode=mode_of(name, arguments))
+    model = pick_model(models, wanted)
+    count = number_of_media(arguments, options.number_of_media)
+    fields = project_fields(name, arguments, model, media, count)
+    fields |= {"token_type": options.token_type, "network": options.network}
+    tell = _teller(call, options)
+    yield from tell("creating", 0)
+    left = None if options.timeout is None else max(0.0, began + options.timeout - (yield from clock()))
+    project = yield from limited(create_project(None, fields, unattended=True), left)
+    try:
+        yield from tell("queued", 0)
+        yield from _watch(project, options.timeout, began, tell)
+        urls = _urls(project)
+    except _WRONG as error:
+        yield from _give_up(project)
+        yield from tell("failed", 0)
+        raise error
+    except (GeneratorExit, SystemExit):
+        raise  # a process that is terminated cancels nothing
+    except BaseException:
+        # Interrupted: nobody has the project in hand. The frame is all there is time for.
+        if not project.ended:
+            yield from write_frame("jobError", cancel_frame(project.id))
+        raise
+    yield from tell("completed", 100, urls)
+    if options.made is not None:
+        options.made.add(wanted.media, [job for job in project.job_list() if job.result_url])
+    frames = [job.last_frame_url for job in project.job_list()]
+    return succeeded(call, media_content(wanted.media, urls, model, arguments["prompt"], frames), urls)
+
+
+Teller = Callable[..., Flow[None]]
+
+
+def _checked(call: ToolCall) -> dict[str, Any]:
+    """The arguments under their usual names. ValidationError with everything that is wrong."""
+    try:
+        given = json.loads(call.function.arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ValidationError(
+            f"{call.function.name}: arguments are no valid JSON ({error})", field="arguments"
+        ) from error
+    checked = validate_tool_arguments(call.function.name, given)
+    if not checked.ok:
+        words = "; ".join(checked.errors)
+        raise ValidationError(f"{call.function.name}: {words}", field=checked.errors[0].partition(" ")[0])
+    return checked.arguments
+
+
+def _teller(call: ToolCall, options: ToolOptions) -> Teller:
+    """Tells whoever wants to know; a failing callback is logged and stops nothing."""
+
+    def tell(status: str, percent: float, urls: list[str] | None = None) -> Flow[None]:
+        progress = ToolExecutionProgress(status=status, percent=percent, result_urls=urls)
+        try:
+            if options.on_tool_progress is not None:
+                yield from user_code("on_tool_progress", options.on_tool_progress, call, progress)
+            elif options.on_progress is not None:
+                yield from user_code("on_progress", options.on_progress, progress)
+        except Exception:
+            return  # logged where it was called
+
+    return tell
+
+
+def _watch(project: ProjectState, timeout: float | None, began: float, tell: Teller) -> Flow[None]:
+    """Tell of progress until the project is settled. SogniTimeoutError, connection errors."""
+    feed = yield from change(lambda state, now: project.subscribe())
+    shown = 0
+    try:
+        while True:
+            left = None if timeout is None else max(0.0, began + timeout - (yield from clock()))
+            event = yield from next_event(project, feed, left=left)
+            if event is None:
+                break
+            if event.name in ("progress", "job_completed", "job_failed"):
+                share = event.value if event.name == "progress" else _share(project)
+                shown = max(shown, share)
+                yield from tell("processing", shown)
+    except FAILURES as error:
+        if not isinstance(error, SogniTimeoutError):
+            raise
+        raise SogniTimeoutError(
+            f"project {project.id} was not finished within {timeout:g} seconds and was canceled",
+            phase="run",
+            timeout=timeout,
+        ) from error
+    finally:
+        feed.close()
+
+
+def _share(project: ProjectState) -> int:
+    ended = sum(1 for job in project.job_list() if job.ended)
+    return percent(100 * ended / max(1, project.number_of_media))
+
+
+def _urls(project: ProjectState) -> list[str]:
+    """The results. ProjectError when there is none."""
+    urls = project.result_urls
+    if urls and project.status == "completed":
+        return urls
+    error = project.error
+    words = (error.message if error else "") or f"the project is {project.status} without a result"
+    if project.status == "completed" and any(job.withheld for job in project.job_list()):
+        words = "the result was withheld by the content filter"
+    raise project_error(
+        words, code=error.code if error else None, original_code=error.original_code if error else None, project=None
+    )
+
+
+def _give_up(project: ProjectState) -> Flow[None]:
+    """Cancel what still runs; a service that does not answer is not waited for long."""
+    if project.ended:
+        return
+    try:
+        yield from cancel_project(project.id, _CANCEL_SECONDS)
+    except FAILURES:
+        return  # the failure that led here is what counts
+
+
+def made_from(context: MediaContext | Mapping[str, Any] | None) -> Made | None:
+    """What indices stand for, from a `MediaContext` or a dict of its fields. TypeError for an unknown key."""
+    if context is None:
+        return None
+    given = context if isinstance(context, Mapping) else {name: getattr(context, name) for name in _CONTEXT}
+    for name in given:
+        if name not in _CONTEXT:
+            raise TypeError(f"a media context has no field {name!r}{did_you_mean(name, _CONTEXT)}")
+    lists: dict[str, Any] = {
+        name: without_gaps(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT
+    }
+    return Made(**lists)
+
+
+_CONTEXT = tuple(it.name for it in fields(MediaContext) if it.name != "extra")
+
+
+def _own_origins(settings: Settings) -> tuple[str, ...]:
+    return (settings.rest_endpoint, settings.socket_http)

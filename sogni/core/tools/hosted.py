@@ -1,0 +1,190 @@
+"""The hosted tools: decides which there are, and what a model is told of them (tools §1).
+
+Called by `SogniTools`, by validation and by the executor. The definitions are in `data/tools.json`, read when they
+are first needed; whoever gets one gets a copy. It executes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from sogni.core.checks import did_you_mean, json_or_text, without_gaps
+from sogni.core.data import table
+from sogni.core.tools.requests import can_edit, workflows_of
+from sogni.errors import ProtocolError
+from sogni.models.catalogue import AvailableModel
+from sogni.models.converter import read
+from sogni.models.tools import ToolCall
+
+DIRECT = (
+    "generate_image", "edit_image", "generate_video", "sound_to_video", "video_to_video", "generate_music",
+)  # fmt: skip
+"""The tools that run here, through projects (tools §1.2); all others run in the service."""
+
+
+@cache
+def _manifest() -> Mapping[str, Mapping[str, Any]]:
+    return {tool["name"]: tool for tool in table("tools")["tools"]}
+
+
+@cache
+def tool_names() -> tuple[str, ...]:
+    """The names of the tools, in the order of the sheet."""
+    return tuple(_manifest())
+
+
+def parameters_of(name: str) -> Mapping[str, Any]:
+    """The schema of a tool's arguments; not to be changed."""
+    parameters: Mapping[str, Any] = _manifest()[name]["parameters"]
+    return parameters
+
+
+@cache
+def accepted_by(name: str) -> Mapping[str, Any]:
+    """The schema arguments are checked against: a newer service takes more than is offered (tools §2.2)."""
+    parameters = parameters_of(name)
+    known: Mapping[str, Any] = parameters["properties"]
+    wider = {prop: _wider(known[prop], more) for prop, more in table("tools-later").get(name, {}).items()}
+    return {**parameters, "properties": {**known, **wider}}
+
+
+def _wider(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, **more, **({"enum": [*schema["enum"], *more["enum"]]} if "enum" in more else {})}
+
+
+def definition_of(name: str) -> dict[str, Any]:
+    """A tool as a chat request takes it; a copy of its own."""
+    return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}
+
+
+# Tools as a chat request takes them: decides what `SogniTools` offers and which calls are ours (tools §1.3, §1.4).
+#
+# Called by users, and by the loop that executes tools. Whoever asks gets copies. It executes nothing.
+
+
+Tool = dict[str, Any]
+"""A tool in the OpenAI form: `{"type": "function", "function": {"name", "description", "parameters"}}`."""
+
+
+class SogniToolSet:
+    """The definitions of the hosted tools, for `tools=`: all of them, or one by its name.
+
+    `all` has the 24 tools, `direct` the six that `chat.tools.execute` runs here; the others run in the service
+    (`chat.hosted.create(sogni_tools=True, sogni_tool_execution=True)`, `chat.runs`).
+
+    >>> sogni.SogniTools.generate_image["function"]["name"]
+    'generate_image'
+    >>> len(sogni.SogniTools.all)
+    24
+    """
+
+    generate_image: Tool
+    generate_video: Tool
+    generate_music: Tool
+    edit_image: Tool
+    apply_style: Tool
+    restore_photo: Tool
+    refine_result: Tool
+    animate_photo: Tool
+    change_angle: Tool
+    video_to_video: Tool
+    stitch_video: Tool
+    orbit_video: Tool
+    dance_montage: Tool
+    sound_to_video: Tool
+    extend_video: Tool
+    replace_video_segment: Tool
+    overlay_video: Tool
+    add_subtitles: Tool
+    enhance_prompt: Tool
+    compose_lyrics: Tool
+    compose_instrumental: Tool
+    compose_script: Tool
+    compose_workflow: Tool
+    compose_workflow_template: Tool
+
+    @property
+    def all(self) -> list[Tool]:
+        """The definitions of all 24 tools, in the order of the service."""
+        return [definition_of(name) for name in tool_names()]
+
+    @property
+    def direct(self) -> list[Tool]:
+        """The definitions of the six tools that run here, through projects."""
+        return [definition_of(name) for name in DIRECT]
+
+    def __getattr__(self, name: str) -> Tool:
+        if name in SogniToolSet.__annotations__:
+            return definition_of(name)
+        known = (*SogniToolSet.__annotations__, "all", "direct")
+        raise AttributeError(f"there is no Sogni tool {name!r}{did_you_mean(name, known)}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *SogniToolSet.__annotations__})
+
+    def __repr__(self) -> str:
+        return "<SogniTools>"
+
+
+SogniTools = SogniToolSet()
+_VIDEO_WORKFLOWS = {
+    "generate_video": {"t2v", "i2v"},
+    "sound_to_video": {"s2v", "ia2v", "a2v"},
+    "video_to_video": {"animate-move", "animate-replace", "v2v"},
+}
+
+
+def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | None = None) -> list[Tool]:
+    """The definitions of all tools, with the ids of models as the choices of `model` in the six that run here.
+
+    `models` are those of `projects.available_models`, or dicts with `id` and `media`. A tool that none of them
+    can run stays as in `SogniTools.all`, as do all without models (tools §1.4).
+    """
+    known = [(_of(model, "id"), _of(model, "media")) for model in without_gaps("models", list(models or ()))]
+    tools = SogniTools.all
+    for tool in tools:
+        function = tool["function"]
+        ids = [model_id for model_id, media in known if _runs(function["name"], model_id, media)]
+        if ids:
+            properties = function["parameters"]["properties"]
+            described = {"description": properties.get("model", {}).get("description", "Id of the model to use.")}
+            properties["model"] = {"type": "string", **described, "enum": ids}
+    return tools
+
+
+def _of(model: AvailableModel | Mapping[str, Any], name: str) -> str:
+    value = model.get(name) if isinstance(model, Mapping) else getattr(model, name)
+    return str(value or "")
+
+
+def _runs(tool: str, model_id: str, media: str) -> bool:
+    if tool in _VIDEO_WORKFLOWS:
+        return media == "video" and not workflows_of(model_id).isdisjoint(_VIDEO_WORKFLOWS[tool])
+    if tool == "edit_image":
+        return media == "image" and can_edit(model_id)
+    return (tool, media) in (("generate_image", "image"), ("generate_music", "audio"))
+
+
+def as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:
+    """A tool call from its class or the same as a dict. ProtocolError for what is none."""
+    return call if isinstance(call, ToolCall) else read(ToolCall, call, "the tool call")
+
+
+def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
+    """Whether a call is for one of the 24 hosted tools, also one that does not run here (tools §1.4)."""
+    try:
+        return as_tool_call(call).function.name in tool_names()
+    except ProtocolError:
+        return False
+
+
+def parse_tool_call_arguments(call: ToolCall | Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a tool call as a dict; empty when they are no JSON object (tools §1.4)."""
+    try:
+        arguments = json_or_text(as_tool_call(call).function.arguments)
+    except ProtocolError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}

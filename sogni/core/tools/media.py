@@ -1,0 +1,228 @@
+"""Media a tool call refers to: decides what a data URI or an index stands for, and what may be uploaded (tools §4.7).
+
+Called by the executor before a model is chosen. Arguments come from a language model, so that they may hold data URIs
+and indices, never addresses or paths; what an index stands for comes from the caller. It fetches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from sogni.core.checks import refusal
+from sogni.core.media import MOST_BYTES, InlineKind, Remote, decoded, is_data_uri, is_trusted_address
+from sogni.core.projects.job import JobState
+from sogni.errors import ValidationError
+
+"""Limits of media that tool calls carry (tools §4.8)."""
+_LISTS: Mapping[InlineKind, tuple[str, str]] = {
+    "image": ("images", "uploaded_images"),
+    "video": ("videos", "uploaded_videos"),
+    "audio": ("audio", "uploaded_audio"),
+}
+_INLINE: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
+    "generate_video": {
+        "reference_image_url": ("reference_image", "image"),
+        "reference_image_end_url": ("reference_image_end", "image"),
+        "reference_audio_identity_url": ("reference_audio_identity", "audio"),
+    },
+    "sound_to_video": {
+        "reference_audio_url": ("reference_audio", "audio"),
+        "reference_image_url": ("reference_image", "image"),
+        "reference_image_end_url": ("reference_image_end", "image"),
+    },
+    "video_to_video": {
+        "reference_video_url": ("reference_video", "video"),
+        "reference_image_url": ("reference_image", "image"),
+        "reference_audio_identity_url": ("reference_audio_identity", "audio"),
+    },
+}
+"""The data URI arguments of each tool, the media they become and their kind (tools §4.5)."""
+_SOURCES: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
+    "sound_to_video": {
+        "audioSourceIndex": ("reference_audio", "audio"),
+        "sourceImageIndex": ("reference_image", "image"),
+    },
+    "video_to_video": {
+        "videoSourceIndex": ("reference_video", "video"),
+        "sourceImageIndex": ("reference_image", "image"),
+    },
+}
+"""Indices that count uploads from 0 (tools §2.1)."""
+_REFERENCES: Mapping[str, InlineKind] = {
+    "referenceImageIndices": "image",
+    "referenceVideoIndices": "video",
+    "referenceAudioIndices": "audio",
+}
+
+
+@define
+class Made:
+    """What a conversation has made and what was uploaded to it, newest last; entries of one kind count from 0.
+
+    Entries are data URIs, trusted addresses, or results: anything a project takes as a media input.
+    """
+
+    images: list[Any] = field(factory=list)
+    videos: list[Any] = field(factory=list)
+    audio: list[Any] = field(factory=list)
+    uploaded_images: list[Any] = field(factory=list)
+    uploaded_videos: list[Any] = field(factory=list)
+    uploaded_audio: list[Any] = field(factory=list)
+    origins: tuple[str, ...] = ()
+    """Where this client's own results come from, beside the stores of the service."""
+
+    def add(self, kind: InlineKind, entries: Iterable[Any]) -> None:
+        """Something was made."""
+        getattr(self, _LISTS[kind][0]).extend(entries)
+
+    def usable(self, entry: Any, kind: InlineKind, where: str) -> Any:
+        """An entry as a media input: bytes, a result, or `Remote`. ValidationError."""
+        if not isinstance(entry, str):
+            return entry
+        if is_data_uri(entry):
+            return inline(where, entry, kind)
+        url = entry.strip()
+        if is_trusted_address(url) or any(url.startswith(f"{origin}/") for origin in self.origins):
+            return Remote(url, kind, where)
+        raise refusal(where, url.partition("?")[0][:80], "a data URI or an address of the service's own stores")
+
+    def at(self, kind: InlineKind, index: Any, where: str) -> Any:
+        """What an index stands for: results from 0, uploads from -1 backwards. ValidationError."""
+        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        entry = _entry(made if _whole(index, where) >= 0 else uploaded, index, where, kind)
+        return self.usable(entry, kind, where)
+
+    def source(self, kind: InlineKind, index: Any, where: str) -> Any:
+        """What an index of a source stands for: uploads from 0 or from -1; results when nothing was uploaded."""
+        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        return self.usable(_entry(uploaded or made, _whole(index, where), where, kind), kind, where)
+
+    def newest(self, kind: InlineKind) -> Any:
+        """The newest result, else the first upload; None when there is neither. ValidationError."""
+        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        entry = made[-1] if made else uploaded[0] if uploaded else None
+        return self.usable(entry, kind, f"the newest {kind}")
+
+
+def _whole(index: Any, where: str) -> int:
+    if isinstance(index, bool) or not isinstance(index, int | float) or index != int(index):
+        raise refusal(where, index, "a whole number")
+    return int(index)
+
+
+def _entry(entries: Sequence[Any], index: Any, where: str, kind: InlineKind) -> Any:
+    place = int(index) if index >= 0 else -int(index) - 1
+    if place >= len(entries):
+        many = f"there are {len(entries)}" if entries else "there is none"
+        what = f"{'uploaded' if index < 0 else 'known'} {kind}"
+        raise ValidationError(f"{where}: no {what} has the index {index:g}; {many}", field=where, value=index)
+    return entries[place]
+
+
+@define
+class ToolMedia:
+    """The media of one call: by the name of the project parameter, and references that depend on the model."""
+
+    fields: dict[str, Any] = field(factory=dict)
+    context_images: list[Any] = field(factory=list)
+    references: dict[InlineKind, list[Any]] = field(factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many images a video is to begin with or to follow."""
+        frames = sum(1 for name in ("reference_image", "reference_image_end") if name in self.fields)
+        return frames + len(self.references.get("image", ()))
+
+
+def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> ToolMedia:
+    """The media that checked arguments refer to. ValidationError names the argument."""
+    media = ToolMedia()
+    for name, (target, kind) in _INLINE.get(tool, {}).items():
+        if arguments.get(name):
+            media.fields[target] = inline(name, arguments[name], kind)
+    for name, (target, kind) in _SOURCES.get(tool, {}).items():
+        if target not in media.fields and arguments.get(name) is not None:
+            media.fields[target] = _known(made, name).source(kind, arguments[name], name)
+    if tool == "generate_video":
+        _references(arguments, made, media)
+    elif tool == "edit_image":
+        media.context_images = _edited(arguments, made)
+    elif tool == "generate_image" and arguments.get("starting_image_strength") is not None and made is not None:
+        index = arguments.get("sourceImageIndex")
+        if index is not None:
+            media.fields["starting_image"] = made.at("image", index, "sourceImageIndex")
+    _check_needed(tool, arguments, made, media)
+    return media
+
+
+def _known(made: Made | None, where: str) -> Made:
+    if made is None:
+        raise ValidationError(f"{where}: nothing is known that it could stand for", field=where)
+    return made
+
+
+def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedia) -> None:
+    for name, kind in _REFERENCES.items():
+        indices = arguments.get(name) or ()
+        if indices:
+            known = _known(made, name)
+            places = [(index, f"{name}[{place}]") for place, index in enumerate(indices)]
+            media.references[kind] = [known.at(kind, index, where) for index, where in places]
+    if media.references.get("image") and "reference_image" in {name.removesuffix("_end") for name in media.fields}:
+        raise refusal(
+            "referenceImageIndices",
+            arguments["referenceImageIndices"],
+            "no index beside reference_image_url",
+            "referenceImageIndices does not go together with reference_image_url or reference_image_end_url",
+        )
+
+
+def _edited(arguments: Mapping[str, Any], made: Made | None) -> list[Any]:
+    """The pictures to edit: data URIs, else the one that is named, else the newest (tools §2.2)."""
+    urls = [("source_image_url", arguments.get("source_image_url"))]
+    more = arguments.get("reference_image_urls")
+    more = [more] if isinstance(more, str) else more if isinstance(more, list | tuple) else []
+    urls += [(f"reference_image_urls[{place}]", url) for place, url in enumerate(more)]
+    given = [inline(name, url, "image") for name, url in urls if url]
+    index = arguments.get("sourceImageIndex")
+    if made is not None and index is not None:
+        given.insert(0, made.at("image", index, "sourceImageIndex"))
+    elif made is not None and not given and (newest := made.newest("image")) is not None:
+        given = [newest]
+    return given
+
+
+_NEEDED: Mapping[str, tuple[str, InlineKind, str]] = {
+    "sound_to_video": ("reference_audio", "audio", "reference_audio_url"),
+    "video_to_video": ("reference_video", "video", "reference_video_url"),
+}
+
+
+def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, media: ToolMedia) -> None:
+    if tool == "edit_image" and not media.context_images:
+        raise refusal("source_image_url", None, "a data URI", "source_image_url or reference_image_urls is required")
+    if tool not in _NEEDED:
+        return
+    target, kind, name = _NEEDED[tool]
+    if target not in media.fields and made is not None and (newest := made.newest(kind)) is not None:
+        media.fields[target] = newest
+    if target not in media.fields:
+        raise refusal(name, None, "a data URI", f"{name} is required")
+
+
+def inline(where: str, value: Any, kind: InlineKind) -> bytes:
+    """The bytes of a data URI in the arguments; nothing else is accepted there (tools §4.8). ValidationError."""
+    if not isinstance(value, str) or not is_data_uri(value):
+        # What follows the question mark may sign an address.
+        told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
+        raise refusal(where, told, f"a data URI with {kind} data")
+    return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
+
+
+def address_of(value: Any) -> str | None:
+    """The https address at which others can read a media input; None when it has none."""
+    url = value.url if isinstance(value, Remote) else value.result_url if isinstance(value, JobState) else None
+    return url if url is not None and url.startswith("https://") else None

@@ -1,0 +1,454 @@
+"""Which model runs a tool here: decides what a selector means and what is taken when it is not there (tools §5).
+
+Called by the executor and by `build_sogni_tools`. Selectors and preferences are tables, in `data/tool-models.json`.
+A requested model that has no worker is no error: another of its kind does the work.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from sogni.core.catalogue.image_models import image_model
+from sogni.core.catalogue.model_families import family_of, workflow_of
+from sogni.core.checks import refusal
+from sogni.core.data import table
+from sogni.core.media import InlineKind
+from sogni.core.tools.media import ToolMedia, address_of
+from sogni.errors import ValidationError
+from sogni.models.catalogue import AvailableModel
+
+_EXTERNAL = ("seedance-2", "happyhorse-", "wan3.0-")
+"""Prefixes of models that others run: they take references by address, and no negative prompt (tools §4.7)."""
+_SEVERAL: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("wan3.0-", ("t2v", "i2v", "flf2v", "r2v", "a2v", "ia2v")),
+    ("seedance-2-5", ("t2v", "i2v", "flf2v", "r2v", "ia2v", "v2v")),
+    ("seedance-2-0", ("t2v", "i2v", "ia2v", "v2v")),
+)
+"""Workflows of models whose id names none (tools §5.4)."""
+_SIZES: tuple[tuple[str, tuple[int, int, int]], ...] = (
+    (r"wan_v2\.2.*_(s2v|animate-move|animate-replace)", (832, 480, 16)),
+    (r"seedance-2-0-(fast|mini)", (1280, 720, 24)),
+    (r"seedance|happyhorse", (1920, 1080, 24)),
+    (r"ltx", (1920, 1088, 24)),
+    (r"wan3\.0", (1920, 1080, 30)),
+    (r"minimax-h3-ref2va-fp8_r2v_turbo", (960, 544, 24)),
+    (r"minimax-h3", (1344, 768, 24)),
+    (r"", (848, 480, 16)),
+)
+"""Width, height and frames per second where the call says nothing (tools §5.5); the first row that fits counts."""
+_MEDIA = {"image": ("generate_image", "edit_image"), "audio": ("generate_music",)}
+_WITH_IMAGES = " with images"
+
+
+@frozen
+class Wanted:
+    """What a call asks of a model: its workflows (none: any), whether it must edit, the order of preference."""
+
+    media: InlineKind
+    workflows: Collection[str] = ()
+    edits: bool = False
+    preferred: Sequence[str] = ()
+    requested: str | None = None
+
+    def fits(self, model: AvailableModel) -> bool:
+        """Whether a model can do it."""
+        if (model.media or "image") != self.media or (self.edits and not can_edit(model.id)):
+            return False
+        return not self.workflows or not workflows_of(model.id).isdisjoint(self.workflows)
+
+
+def wanted_for(tool: str, requested: Any, *, images: int = 0, mode: str | None = None) -> Wanted:
+    """What a tool asks of a model, given the number of images and, for `video_to_video`, the mode.
+
+    `requested` is the selector or id from the arguments.
+    """
+    model = selected(tool, requested, with_images=bool(images))
+    if tool in _MEDIA["image"]:
+        return Wanted("image", edits=tool == "edit_image", requested=model)
+    if tool in _MEDIA["audio"]:
+        return Wanted("audio", preferred=_preferred(tool), requested=model)
+    workflows = _workflows_for(tool, model, images, mode)
+    name = f"{tool} {mode if mode in _OWN_PREFERENCE else workflows[0]}"
+    return Wanted("video", workflows, preferred=_preferred(name), requested=model)
+
+
+_OWN_PREFERENCE = ("animate-move", "animate-replace", "seedance-v2v")
+
+
+def _workflows_for(tool: str, model: str | None, images: int, mode: str | None) -> tuple[str, ...]:
+    if tool == "video_to_video":
+        return (mode,) if mode in ("animate-move", "animate-replace") else ("v2v",)
+    if tool == "sound_to_video":
+        return ("flfa2v",) if images > 1 else ("ia2v", "s2v") if images else ("a2v",)
+    named = workflow_of(model) if model is not None else None
+    if named in ("flf2v", "r2v") and images:
+        return (named,)
+    return ("i2v",) if images else ("t2v",)
+
+
+def _preferred(name: str) -> Sequence[str]:
+    ids: Sequence[str] = table("tool-models")["preferred"].get(name, ())
+    return ids
+
+
+def selected(tool: str, requested: Any, *, with_images: bool = False) -> str | None:
+    """The model id a selector stands for; one that is in no table is an id itself; None without a request."""
+    if not isinstance(requested, str) or not requested.strip():
+        return None
+    tables: Mapping[str, Mapping[str, str]] = table("tool-models")["selectors"]
+    names = tables[tool + _WITH_IMAGES if with_images and tool + _WITH_IMAGES in tables else tool]
+    usual = re.sub(r"[_\s]+", "-", requested.strip().lower())
+    return names.get(requested) or names.get(usual) or requested
+
+
+def pick_model(models: Sequence[AvailableModel], wanted: Wanted) -> str:
+    """The model that does it (tools §5.2). ValidationError when none with a worker can."""
+    able = [model for model in models if wanted.fits(model)]
+    if not able:
+        what = f"{wanted.media} model"
+        if wanted.edits:
+            what = "image model that edits"
+        elif wanted.workflows:
+            what = f"video model for {' or '.join(wanted.workflows)}"
+        raise ValidationError(f"no {what} has a worker now", field="model", value=wanted.requested)
+    ids = {model.id for model in able}
+    for model_id in (wanted.requested, *wanted.preferred):
+        if model_id in ids:
+            return model_id
+    return max(able, key=lambda model: model.worker_count or 0).id  # the first of equals
+
+
+def can_edit(model_id: str) -> bool:
+    """Whether an image model changes a picture by instruction (tools §5.3)."""
+    return model_id in _EDITORS or model_id.startswith(("qwen_image_edit_", "flux2_")) or "kontext" in model_id
+
+
+_EDITORS = frozenset(
+    {
+        "gpt-image-2", "gpt-image-2.5-sunburst", "gpt-image-2.5-flare", "krea2_identity_edit_v1_2",
+        "dark_beast_krea2_identity_edit_v1_2",
+    }
+)  # fmt: skip
+
+
+def workflows_of(model_id: str) -> frozenset[str]:
+    """The workflows a video model supports (tools §5.4); none for any other id."""
+    for prefix, workflows in _SEVERAL:
+        if model_id.startswith(prefix):
+            return frozenset(workflows)
+    named = workflow_of(model_id) if family_of(model_id) else None
+    return frozenset() if named is None else frozenset({named})
+
+
+def is_external(model_id: str) -> bool:
+    """Whether a video model is run by others."""
+    return model_id.startswith(_EXTERNAL)
+
+
+def usual_size(model_id: str) -> tuple[int, int, int]:
+    """Width and height in pixels and frames per second of a video model when nothing is said."""
+    return next(size for pattern, size in _SIZES if re.match(pattern, model_id))
+
+
+# How large a result of a tool call is: decides width and height from sizes, ratios and resolutions (tools §2.1,
+# §5.5).
+#
+# Called when a call becomes a project. A model's own limits are checked with every project; this only says what was
+# meant.
+
+
+_PIXELS = re.compile(r"\s*(\d{2,5})\s*[xX×]\s*(\d{2,5})\s*")
+_RATIO = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*:\s*(\d{1,3}(?:\.\d+)?)\s*")
+_AREA = 1024 * 1024
+"""Pixels of an image whose shape is given, but not its size."""
+_STEP = 64
+"""Sides that follow from a shape are multiples of this, which every model takes."""
+_ALLOWED = "a ratio such as '16:9', or pixels as 'WIDTHxHEIGHT'"
+
+Size = tuple[Any, Any]
+
+
+def image_size(arguments: Mapping[str, Any]) -> Size:
+    """Width and height of an image; None and None leave them to the model."""
+    width, height = arguments.get("width"), arguments.get("height")
+    if width and height:
+        return width, height
+    return _of_shape(arguments.get("aspectRatio"), _AREA) or (None, None)
+
+
+def video_size(arguments: Mapping[str, Any], model: str) -> Size:
+    """Width and height of a video; what is not said is the model's usual size."""
+    width, height, _ = usual_size(model)
+    if arguments.get("width") or arguments.get("height"):
+        return arguments.get("width") or width, arguments.get("height") or height
+    shaped = _of_shape(arguments.get("aspectRatio"), width * height)
+    width, height = shaped or (width, height)
+    short = arguments.get("targetResolution")
+    if short:
+        scale = short / min(width, height)
+        width, height = _snapped(width * scale), _snapped(height * scale)
+    return width, height
+
+
+def _of_shape(shape: Any, area: int) -> tuple[int, int] | None:
+    """Exact pixels as they are; a ratio as sides with that area. None for no shape. ValidationError."""
+    if not isinstance(shape, str) or not shape.strip():
+        return None
+    if exact := _PIXELS.fullmatch(shape):
+        return int(exact[1]), int(exact[2])
+    ratio = _RATIO.fullmatch(shape)
+    if ratio is None or not float(ratio[1]) or not float(ratio[2]):
+        raise refusal("aspectRatio", shape, _ALLOWED)
+    relation = float(ratio[1]) / float(ratio[2])
+    return _snapped(math.sqrt(area * relation)), _snapped(math.sqrt(area / relation))
+
+
+def _snapped(pixels: float) -> int:
+    return max(_STEP, round(pixels / _STEP) * _STEP)
+
+
+# From a tool call to a project: decides which project parameters checked arguments become (tools §4.5, §4.7).
+#
+# Called by the executor once the model is chosen. Arguments it does not know are ignored; values are checked where
+# every project is. Both spellings are read: the definitions say camelCase, older callers snake_case.
+
+
+MOST_MEDIA = 16
+_MODES = ("animate-replace", "seedance-v2v", "canny", "pose", "depth", "detailer", "outpaint", "inpaint")
+_IMAGE_FORMATS = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
+_USUAL_SECONDS = 5
+_FAST_AUDIO = "minimax-h3-fastvideo"
+"""Models that make video to sound in whole steps of frames (tools §4.7)."""
+_FAST_RATE, _FAST_FRAMES, _FAST_STEP, _FAST_MOST = 24, 124, 17, 362
+
+Arguments = Mapping[str, Any]
+
+
+def number_of_media(arguments: Arguments, fallback: Any) -> int:
+    """How many results to make: the argument, else the option; rounded, 1 to 16 (tools §4.4)."""
+    wanted = _either(arguments, "numberOfVariations", "number_of_variations")
+    value = fallback if wanted is None else wanted
+    number = _number(value)
+    return 1 if number is None else min(max(math.floor(number + 0.5), 1), MOST_MEDIA)
+
+
+def requested_model(tool: str, arguments: Arguments) -> Any:
+    """The selector or id of the model that is asked for; None for none."""
+    names = ("videoModel", "video_model", "model") if tool.endswith("_video") else ("model",)
+    return next((arguments[name] for name in names if arguments.get(name)), None)
+
+
+def mode_of(tool: str, arguments: Arguments) -> str | None:
+    """The mode of `video_to_video`; None for other tools (tools §4.5)."""
+    if tool != "video_to_video":
+        return None
+    wanted = _either(arguments, "controlMode", "control_mode")
+    return wanted if wanted in _MODES else "animate-move"
+
+
+def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia, count: int) -> dict[str, Any]:
+    """The keywords of `projects.create` for a call. ValidationError names the argument."""
+    kind = "image" if tool.endswith("_image") else "audio" if tool == "generate_music" else "video"
+    fields: dict[str, Any] = {
+        "type": kind,
+        "model_id": model,
+        "positive_prompt": arguments["prompt"],
+        "number_of_media": count,
+        "seed": _seed(arguments),
+        **_MAKERS[tool](arguments, model, media),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _either(arguments: Arguments, *names: str) -> Any:
+    return next((arguments[name] for name in names if arguments.get(name) is not None), None)
+
+
+def _truthy(arguments: Arguments, *names: str) -> Any:
+    return next((arguments[name] for name in names if arguments.get(name)), None)
+
+
+def _number(value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if number else None
+
+
+def _seed(arguments: Arguments) -> Any:
+    """-1 means any (tools §2.1)."""
+    seed = arguments.get("seed")
+    return None if seed == -1 else seed
+
+
+# -- images --------------------------------------------------------------------
+
+
+def _image(arguments: Arguments, model: str) -> dict[str, Any]:
+    quality = _either(arguments, "gptImageQuality", "gpt_image_quality")
+    quality = quality.strip().lower() if isinstance(quality, str) else None
+    background = _either(arguments, "gptImageBackground", "gpt_image_background")
+    form = _either(arguments, "outputFormat", "output_format")
+    width, height = image_size(arguments)
+    return {
+        "negative_prompt": _truthy(arguments, "negativePrompt", "negative_prompt"),
+        "guidance": _number(arguments.get("guidance")),
+        "width": width,
+        "height": height,
+        # "auto" leaves it to the service, which is what nothing does.
+        "gpt_image_quality": quality if quality != "auto" else None,
+        "gpt_image_background": background.lower() if isinstance(background, str) else None,
+        "gpt_image_output_compression": _either(arguments, "gptImageOutputCompression", "gpt_image_output_compression"),
+        "gpt_image_mask_url": arguments.get("mask_image_url"),
+        "output_format": _IMAGE_FORMATS.get(form.lower()) if isinstance(form, str) else None,
+    }
+
+
+def _generate_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    fields = {**_image(arguments, model), "steps": arguments.get("steps")}
+    if "starting_image" in media.fields:
+        fields["starting_image"] = media.fields["starting_image"]
+        fields["starting_image_strength"] = arguments["starting_image_strength"]
+    return fields
+
+
+def _edit_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    most = 6 if model.startswith("flux2_") else image_model(model).context_images
+    if len(media.context_images) > most:
+        sentence = f"reference_image_urls: {model} takes {most} images, not {len(media.context_images)}"
+        raise refusal("reference_image_urls", len(media.context_images), f"at most {most}", sentence)
+    return {**_image(arguments, model), "context_images": media.context_images}
+
+
+# -- videos --------------------------------------------------------------------
+
+
+def _video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    width, height = video_size(arguments, model)
+    sound = _either(arguments, "generateAudio", "generate_audio")
+    return {
+        "width": width,
+        "height": height,
+        "fps": usual_size(model)[2],
+        "negative_prompt": None if is_external(model) else _truthy(arguments, "negativePrompt", "negative_prompt"),
+        "generate_audio": None if sound is None else bool(sound),
+        "output_format": _either(arguments, "outputFormat", "output_format"),
+        "return_last_frame": arguments.get("returnLastFrame"),
+        **media.fields,
+    }
+
+
+def _generate_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    return {
+        **_video(arguments, model, media),
+        "fps": arguments.get("fps") or usual_size(model)[2],
+        "duration": arguments.get("duration"),
+        "audio_identity_strength": arguments.get("audio_identity_strength"),
+        "first_frame_strength": arguments.get("first_frame_strength"),
+        "last_frame_strength": arguments.get("last_frame_strength"),
+        **(_references_by_address(media) if is_external(model) else _frames(model, media)),
+    }
+
+
+def _references_by_address(media: ToolMedia) -> dict[str, Any]:
+    """References of models that others run: addresses as they are, at most one upload of each kind (tools §4.7)."""
+    fields: dict[str, Any] = {}
+    for kind, values in media.references.items():
+        addresses = [url for url in map(address_of, values) if url is not None]
+        uploads = [value for value in values if address_of(value) is None]
+        if len(uploads) > 1:
+            name = f"reference{kind.capitalize()}Indices"
+            sentence = f"{name}: at most one {kind} without an address of its own can be used, not {len(uploads)}"
+            raise refusal(name, len(uploads), "at most one", sentence)
+        fields[f"reference_{kind}_urls"] = addresses or None
+        fields |= {f"reference_{kind}": value for value in uploads}
+    return fields
+
+
+def _frames(model: str, media: ToolMedia) -> dict[str, Any]:
+    """References of models that run in the network: a first frame, for some an end frame, too (tools §4.7)."""
+    for kind in ("video", "audio"):
+        if media.references.get(kind):
+            name = f"reference{kind.capitalize()}Indices"
+            raise refusal(name, model, "a Seedance model", f"{name}: {model} takes no {kind} as a reference")
+    images = media.references.get("image", [])
+    most = 2 if workflow_of(model) == "flf2v" else 1
+    if len(images) > most:
+        sentence = f"referenceImageIndices: {model} takes {most} of them, not {len(images)}; Seedance takes more"
+        raise refusal("referenceImageIndices", len(images), f"at most {most}", sentence)
+    return dict(zip(("reference_image", "reference_image_end"), images, strict=False))
+
+
+def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    seconds = _number(arguments.get("duration")) or _USUAL_SECONDS
+    fields = {
+        **_video(arguments, model, media),
+        "negative_prompt": None,
+        "audio_start": _either(arguments, "audioStart", "audio_start"),
+    }
+    if not model.startswith(_FAST_AUDIO):
+        return {**fields, "duration": seconds, "audio_duration": seconds}
+    if fields["generate_audio"] is False:
+        sentence = f"generateAudio: {model} cannot make a silent video"
+        raise refusal("generateAudio", False, "true, or nothing", sentence)
+    steps = math.ceil((seconds * _FAST_RATE - _FAST_FRAMES) / _FAST_STEP)
+    frames = min(_FAST_FRAMES + max(steps, 0) * _FAST_STEP, _FAST_MOST)
+    width, height, _ = usual_size(model)
+    return {**fields, "frames": frames, "fps": _FAST_RATE, "width": width, "height": height}
+
+
+def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    mode = mode_of("video_to_video", arguments)
+    animates = mode in ("animate-move", "animate-replace")
+    if animates and "reference_image" not in media.fields:
+        raise refusal("reference_image_url", None, "a data URI", f"reference_image_url is required for mode {mode!r}")
+    fields = {
+        **_video(arguments, model, media),
+        "duration": _number(arguments.get("duration")) or _USUAL_SECONDS,
+        "video_start": arguments.get("video_start"),
+        "audio_identity_strength": arguments.get("audio_identity_strength"),
+    }
+    if not is_external(model):
+        fields["detailer_strength"] = arguments.get("detailer_strength")
+        if not animates:
+            fields["control_net"] = {"name": mode, "strength": 1 if mode == "detailer" else 0.85}
+    return fields
+
+
+# -- music ---------------------------------------------------------------------
+
+
+def _generate_music(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
+    composer = arguments.get("composer_mode")
+    return {
+        "duration": arguments.get("duration"),
+        "bpm": arguments.get("bpm"),
+        "keyscale": _truthy(arguments, "keyscale"),
+        "lyrics": _truthy(arguments, "lyrics"),
+        "language": _truthy(arguments, "language"),
+        "output_format": _truthy(arguments, "outputFormat", "output_format"),
+        "timesignature": _time_signature(_either(arguments, "timesignature", "timesig")),
+        "composer_mode": composer if isinstance(composer, bool) else None,
+        "prompt_strength": _number(arguments.get("prompt_strength")),
+        "creativity": _number(arguments.get("creativity")),
+    }
+
+
+def _time_signature(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value or None
+    number = _number(value)
+    return None if number is None else str(math.floor(number + 0.5))
+
+
+_MAKERS: Mapping[str, Callable[[Arguments, str, ToolMedia], dict[str, Any]]] = {
+    "generate_image": _generate_image,
+    "edit_image": _edit_image,
+    "generate_video": _generate_video,
+    "sound_to_video": _sound_to_video,
+    "video_to_video": _video_to_video,
+    "generate_music": _generate_music,
+}

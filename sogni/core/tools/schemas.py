@@ -1,0 +1,477 @@
+"""JSON schemas of Python types: decides how a type is told to a language model.
+
+Called for `response_format` and for functions that are offered as tools. It reads annotations and calls
+nothing of the types; what JSON cannot carry is a `ValidationError` that names class and field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import math
+import re
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import attrs
+from attrs import define, field
+
+from sogni.core.checks import shown
+from sogni.errors import ValidationError
+from sogni.models.base import Model
+from sogni.models.converter import is_local, wire_name
+
+Schema = dict[str, Any]
+
+_SIMPLE: Mapping[Any, Schema] = {
+    Any: {},
+    object: {},
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    Decimal: {"type": "number"},
+    None: {"type": "null"},
+    type(None): {"type": "null"},
+    datetime: {"type": "string", "format": "date-time"},
+    date: {"type": "string", "format": "date"},
+    time: {"type": "string", "format": "time"},
+    UUID: {"type": "string", "format": "uuid"},
+}
+_LISTS = (list, Sequence, MutableSequence, Iterable)
+_SETS = (set, frozenset)
+_DICTS = (dict, Mapping, MutableMapping)
+_JSON_TYPES: Mapping[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+
+
+@attrs.frozen
+class Member:
+    """One member of an object: a field of a class, or a parameter of a function.
+
+    `default` is told to the model when JSON has it; `required` says whether the member may be left out.
+    """
+
+    name: str
+    kind: Any
+    required: bool = True
+    description: str | None = None
+    default: Any = None
+
+
+def schema_of(kind: Any) -> Schema:
+    """The JSON schema of a type.
+
+    attrs classes and dataclasses become objects whose fields without default are required, their docstrings
+    descriptions, as are `Annotated[T, "text"]` and `metadata={"description": "text"}` of a field. Classes
+    inside classes stand in `$defs`. Raises `ValidationError` for a type that JSON cannot carry.
+    """
+    made = _Schemas()
+    return made.finished(made.of(kind, _name_of(kind)))
+
+
+def object_schema(name: str, members: Iterable[Member], description: str | None = None) -> Schema:
+    """The JSON schema of an object with these members; `name` stands in errors. ValidationError."""
+    made = _Schemas()
+    return made.finished(made.object(name, members, description))
+
+
+def is_data_class(kind: Any) -> bool:
+    """Whether a value is a class whose fields are declared: attrs, or a dataclass."""
+    return isinstance(kind, type) and (attrs.has(kind) or dataclasses.is_dataclass(kind))
+
+
+class _Schemas:
+    """The schema of one type and the definitions it refers to."""
+
+    def __init__(self) -> None:
+        self._names: dict[type, str] = {}
+        self._defs: dict[str, Schema] = {}
+
+    def finished(self, schema: Schema) -> Schema:
+        return {**schema, "$defs": self._defs} if self._defs else schema
+
+    def of(self, kind: Any, where: str) -> Schema:
+        """The schema of a type; `where` is the class and field it was found at."""
+        if isinstance(kind, types.GenericAlias | types.UnionType) or get_origin(kind) is not None:
+            return self._compound(kind, where)
+        if _hashable(kind) and kind in _SIMPLE:
+            return dict(_SIMPLE[kind])
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return {**_allowed([member.value for member in kind], where), **_described(own_docstring(kind))}
+        if is_data_class(kind):
+            return self._class(kind, where)
+        if kind in _LISTS or kind is tuple:
+            return {"type": "array"}
+        if kind in _SETS:
+            return {"type": "array", "uniqueItems": True}
+        if kind in _DICTS:
+            return {"type": "object"}
+        raise _refused(where, kind)
+
+    def _compound(self, kind: Any, where: str) -> Schema:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            texts = [text for text in arguments[1:] if isinstance(text, str)]
+            return {**self.of(arguments[0], where), **_described(texts[0] if texts else None)}
+        if origin is Literal:
+            return _allowed(list(arguments), where)
+        if origin in (Union, types.UnionType):
+            return {"anyOf": [self.of(argument, where) for argument in arguments]}
+        if origin in _LISTS:
+            return {"type": "array", "items": self.of(arguments[0], f"{where}[]")}
+        if origin in _SETS:
+            return {"type": "array", "items": self.of(arguments[0], f"{where}[]"), "uniqueItems": True}
+        if origin is tuple:
+            return self._tuple(arguments, where)
+        if origin in _DICTS and arguments[0] is str:
+            return {"type": "object", "additionalProperties": self.of(arguments[1], f"{where}[]")}
+        raise _refused(where, kind)
+
+    def _tuple(self, arguments: tuple[Any, ...], where: str) -> Schema:
+        if len(arguments) == 2 and arguments[1] is ...:
+            return {"type": "array", "items": self.of(arguments[0], f"{where}[]")}
+        items = [self.of(argument, f"{where}[{place}]") for place, argument in enumerate(arguments)]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+
+    def _class(self, kind: type, where: str) -> Schema:
+        """The outermost class stands at the root; those inside are defined once and referred to."""
+        if kind in self._names:
+            return {"$ref": self._names[kind]}
+        if not self._names and where == kind.__name__:
+            self._names[kind] = "#"
+            return self.object(where, _members(kind), own_docstring(kind))
+        name = kind.__name__
+        while name in self._defs:
+            name += "_"
+        self._names[kind] = f"#/$defs/{name}"
+        self._defs[name] = {}  # the place is taken before its fields are looked at: they may refer to it
+        self._defs[name] = self.object(kind.__name__, _members(kind), own_docstring(kind))
+        return {"$ref": self._names[kind]}
+
+    def object(self, name: str, members: Iterable[Member], description: str | None) -> Schema:
+        properties: dict[str, Schema] = {}
+        required: list[str] = []
+        for member in members:
+            schema = self.of(member.kind, f"{name}.{member.name}")
+            if "$ref" in schema and member.description:
+                schema = {"allOf": [schema]}  # older drafts ignore what stands beside a reference
+            properties[member.name] = {**schema, **_described(member.description)}
+            if member.required:
+                required.append(member.name)
+            elif isinstance(member.default, str | bool | int | float) and not isinstance(member.default, Enum):
+                properties[member.name]["default"] = member.default
+        return {
+            "type": "object",
+            **_described(description),
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
+
+
+def _members(kind: type) -> list[Member]:
+    """The fields of a class, under the names its JSON has."""
+    hints = resolved_hints(kind, kind.__name__)
+    if not attrs.has(kind):
+        return [
+            Member(f.name, hints[f.name], required, f.metadata.get("description"), f.default)
+            for f in dataclasses.fields(kind)
+            if f.init
+            for required in [f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+        ]
+    ours = issubclass(kind, Model)
+    return [
+        Member(
+            wire_name(a) if ours else a.name,
+            hints.get(a.name, Any),
+            a.default is attrs.NOTHING,
+            a.metadata.get("description"),
+            a.default,
+        )
+        for a in attrs.fields(kind)
+        if a.init and not (ours and is_local(a))
+    ]
+
+
+def resolved_hints(owner: type | Callable[..., Any], name: str) -> dict[str, Any]:
+    """The annotations of a class or function as types. ValidationError when they name what cannot be found."""
+    try:
+        return get_type_hints(owner, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ValidationError(
+            f"the annotations of {name} cannot be resolved: {error}",
+            field=name,
+            value=name,
+            allowed="annotations whose names stand in the module of their class",
+        ) from error
+
+
+def own_docstring(thing: Any) -> str | None:
+    """The first paragraph of a docstring in one line; None for those that a decorator has written."""
+    text = thing.__dict__.get("__doc__")
+    if not text or text.startswith(f"{thing.__name__}("):
+        return None
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+
+
+def _described(description: str | None) -> Schema:
+    return {"description": description} if description else {}
+
+
+def _allowed(values: list[Any], where: str) -> Schema:
+    values = [value.value if isinstance(value, Enum) else value for value in values]
+    kinds = {_JSON_TYPES.get(type(value)) for value in values}
+    if None in kinds:
+        odd = next(value for value in values if type(value) not in _JSON_TYPES)
+        raise _refused(where, type(odd))
+    return {"type": kinds.pop(), "enum": values} if len(kinds) == 1 else {"enum": values}
+
+
+def _hashable(kind: Any) -> bool:
+    return getattr(type(kind), "__hash__", None) is not None
+
+
+def _name_of(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _refused(where: str, kind: Any) -> ValidationError:
+    shown = _name_of(kind)
+    return ValidationError(
+        f"{where}: no JSON schema can be made from {shown}",
+        field=where,
+        value=shown,
+        allowed="attrs classes, dataclasses, list, dict with text keys, tuple, set, unions, Literal, Enum, str, int, "
+        "float, bool, None, Decimal, datetime, date, time, UUID",
+    )
+
+
+# Values against a JSON schema: decides what fits, and says where what does not (tools §3).
+#
+# Called by `tool_arguments` for the arguments of a tool, and for those of a user's own function. It knows the
+# keywords that the tools use; unknown properties are never an error, unknown types accept anything. It never raises
+# for a value and changes none: what it returns is a copy.
+
+
+SchemaMapping = Mapping[str, Any]
+
+
+@define
+class SchemaCheck:
+    """One check: the options, and what was found so far, in the order of the values.
+
+    `skip_enums` names properties (or whole paths) whose `enum` is not looked at. `coerce` turns texts into numbers
+    and booleans where only those fit. `strip` leaves out what the schema does not name.
+    """
+
+    skip_enums: Collection[str] = ()
+    coerce: bool = False
+    strip: bool = False
+    errors: list[str] = field(factory=list)
+    warnings: list[str] = field(factory=list)
+
+    def value(self, value: Any, schema: SchemaMapping, path: str = "") -> Any:
+        """Check a value and return what is left of it; `path` names it in errors (`overlays[0].text`)."""
+        for member in schema.get("allOf", ()):
+            value = self.value(value, member, path)
+        if "allOf" not in schema and ("oneOf" in schema or "anyOf" in schema):
+            fits, value = self._alternative(value, schema, path)
+            if not fits:
+                return value
+        types = _types(schema)
+        if self.coerce and isinstance(value, str) and value.strip() and not _fits_any(value, types):
+            value = self._coerced(value, types, path)
+        if not _fits_any(value, types):
+            self._wrong(path, f"must be {' or '.join(map(_called, types))}, not {shown(value)}")
+            return value
+        self._allowed(value, schema, path)
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, int | float):
+            self._number(value, schema, path)
+        elif isinstance(value, str):
+            self._text(value, schema, path)
+        elif isinstance(value, Mapping):
+            return self._object(value, schema, path)
+        elif isinstance(value, Sequence):
+            return self._array(value, schema, path)
+        return value
+
+    def _wrong(self, path: str, what: str) -> None:
+        self.errors.append(f"{path or 'arguments'} {what}")
+
+    def _alternative(self, value: Any, schema: SchemaMapping, path: str) -> tuple[bool, Any]:
+        """`oneOf`, looked at first: exactly one member must fit; `anyOf`: at least one."""
+        exactly = "oneOf" in schema
+        fitting = []
+        for member in schema["oneOf" if exactly else "anyOf"]:
+            trial = SchemaCheck(self.skip_enums, self.coerce, self.strip)
+            cleaned = trial.value(value, member, path)
+            if not trial.errors:
+                fitting.append((cleaned, trial.warnings))
+        if not fitting or (exactly and len(fitting) > 1):
+            self._wrong(path, f"must fit {'exactly one' if exactly else 'one'} of the forms allowed here")
+            return False, value
+        cleaned, warnings = fitting[0]
+        self.warnings += warnings
+        return True, cleaned
+
+    def _coerced(self, value: str, types: Sequence[str], path: str) -> Any:
+        made = _from_text(value.strip(), types)
+        if made is not None:
+            self.warnings.append(f"{path} was the text {shown(value)} and is taken as {json.dumps(made)}")
+            return made
+        return value
+
+    def _allowed(self, value: Any, schema: SchemaMapping, path: str) -> None:
+        if "const" in schema and not _same(value, schema["const"]):
+            self._wrong(path, f"must be {json.dumps(schema['const'])}, not {shown(value)}")
+        allowed = schema.get("enum")
+        skipped = path in self.skip_enums or path.rpartition(".")[2] in self.skip_enums
+        if allowed is not None and not skipped and not any(_same(value, one) for one in allowed):
+            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, not {shown(value)}")
+
+    def _number(self, value: float, schema: SchemaMapping, path: str) -> None:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        # The older form: a boolean that makes the plain bound an exclusive one.
+        above, low = (low, None) if above is True else (above, low)
+        below, high = (high, None) if below is True else (below, high)
+        bounds: list[tuple[Any, Callable[[float, float], bool], str]] = [
+            (low, lambda it, bound: it >= bound, "at least"),
+            (high, lambda it, bound: it <= bound, "at most"),
+            (above, lambda it, bound: it > bound, "more than"),
+            (below, lambda it, bound: it < bound, "less than"),
+        ]
+        for bound, holds, words in bounds:
+            if isinstance(bound, int | float) and not isinstance(bound, bool) and not holds(value, bound):
+                self._wrong(path, f"must be {words} {bound}, not {shown(value)}")
+
+    def _text(self, value: str, schema: SchemaMapping, path: str) -> None:
+        if len(value) < schema.get("minLength", 0):
+            self._wrong(path, f"must have at least {schema['minLength']} characters, not {len(value)}")
+        if len(value) > schema.get("maxLength", math.inf):
+            self._wrong(path, f"must have at most {schema['maxLength']} characters, not {len(value)}")
+        pattern = schema.get("pattern")
+        if pattern is not None:
+            try:
+                matches = re.fullmatch(pattern, value) is not None
+            except re.error as error:
+                self._wrong(path, f"cannot be checked: its pattern {pattern!r} is none ({error})")
+            else:
+                if not matches:
+                    self._wrong(path, f"must match {pattern!r}, not {shown(value)}")
+
+    def _array(self, value: Sequence[Any], schema: SchemaMapping, path: str) -> list[Any]:
+        if len(value) < schema.get("minItems", 0):
+            self._wrong(path, f"must have at least {schema['minItems']} entries, not {len(value)}")
+        if len(value) > schema.get("maxItems", math.inf):
+            self._wrong(path, f"must have at most {schema['maxItems']} entries, not {len(value)}")
+        items = schema.get("items")
+        if isinstance(items, Mapping):
+            return [self.value(one, items, f"{path}[{place}]") for place, one in enumerate(value)]
+        checked = items or ()  # a tuple: by position, what is beyond it stays unchecked
+        return [
+            self.value(one, checked[place], f"{path}[{place}]") if place < len(checked) else one
+            for place, one in enumerate(value)
+        ]
+
+    def _object(self, value: Mapping[str, Any], schema: SchemaMapping, path: str) -> dict[str, Any]:
+        for name in schema.get("required", ()):
+            if name not in value or is_missing(value[name]):
+                self._wrong(_joined(path, name), "is required")
+        cleaned = {name: self._property(name, one, schema, path) for name, one in value.items()}
+        return {name: one for name, one in cleaned.items() if one is not _GONE}
+
+    def _property(self, name: str, value: Any, schema: SchemaMapping, path: str) -> Any:
+        here = _joined(path, name)
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        if value is None:
+            return _GONE if self.strip and name not in known else None
+        if name in known:
+            return self.value(value, known[name], here)
+        if others is False or self.strip:
+            self.warnings.append(f"{here} is not known and was left out")
+            return _GONE
+        return self.value(value, others, here) if isinstance(others, Mapping) else value
+
+
+_GONE = object()
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a required value counts as not given: null, an empty text, an empty list (tools §3)."""
+    return value is None or (isinstance(value, str | list | tuple) and not value)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _types(schema: SchemaMapping) -> Sequence[str]:
+    """The types a schema allows; none means any."""
+    kind = schema.get("type")
+    return () if kind is None else [kind] if isinstance(kind, str) else kind
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "number": _is_number,
+    "integer": lambda value: _is_number(value) and value == math.floor(value),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list | tuple),
+    "object": lambda value: isinstance(value, Mapping),
+}
+_CALLED = {
+    "null": "null", "boolean": "true or false", "number": "a number", "integer": "a whole number",
+    "string": "a text", "array": "a list", "object": "an object",
+}  # fmt: skip
+
+
+def _called(kind: str) -> str:
+    return _CALLED.get(kind, kind)
+
+
+def _fits_any(value: Any, types: Sequence[str]) -> bool:
+    return not types or any(kind not in _FITS or _FITS[kind](value) for kind in types)
+
+
+def _from_text(text: str, types: Sequence[str]) -> Any:
+    """A number or boolean that a text stands for, where the schema wants one; None when it is none."""
+    if "number" in types or "integer" in types:
+        try:
+            number = float(text) if "_" not in text else math.nan
+        except ValueError:
+            number = math.nan
+        whole = math.isfinite(number) and number == math.floor(number)
+        if math.isfinite(number) and (whole or "integer" not in types or "number" in types):
+            return int(number) if whole else number
+    if "boolean" in types and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality as in JSON, where true is no number."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, str | int | float | None):
+        return bool(one == other)
+    return json.dumps(one) == json.dumps(other)

@@ -1,0 +1,193 @@
+"""Calls of workflow templates: decides what is sent and how answers of either envelope are read (workflows §7).
+
+Called by the template flows. It sends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from sogni.core import checks
+from sogni.core.checks import beyond, json_object, path_segment
+from sogni.core.failures import api_error
+from sogni.core.flow import Flow
+from sogni.core.http import HttpCall, HttpReply, error_of, get, post
+from sogni.core.requests import request, request_done
+from sogni.core.workflows.requests import WORKFLOWS
+from sogni.errors import ApiError
+from sogni.models.converter import read, wire_form
+from sogni.models.workflows import Listing, TemplatePage, WorkflowTemplate
+
+TEMPLATES = f"{WORKFLOWS}/templates"
+LISTINGS: tuple[str, ...] = get_args(Listing)
+"""Whose templates are listed, or of which visibility (workflows §7.1, §7.2)."""
+_LARGEST_PAGE = 200
+_LISTS = ("inputs", "stages", "tags")
+_NULL = object()
+
+
+def template_path(template_id: Any) -> str:
+    """The address of one template."""
+    return f"{TEMPLATES}/{path_segment('template_id', template_id)}"
+
+
+def list_call(visibility: Any, offset: Any, limit: Any) -> HttpCall:
+    """A page of templates, 1 to 200 of them (workflows §7.2)."""
+    visibility = None if visibility in (None, "") else checks.one_of("visibility", visibility, LISTINGS)
+    offset = checks.optional(checks.integer, "offset", offset)
+    limit = checks.optional(checks.integer, "limit", limit)
+    return get(
+        TEMPLATES,
+        visibility=visibility,
+        offset=offset if offset is not None and offset >= 0 else None,
+        limit=min(limit, _LARGEST_PAGE) if limit is not None and limit > 0 else None,
+    )
+
+
+def get_call(template_id: Any) -> HttpCall:
+    """Ask for a template."""
+    return get(template_path(template_id))
+
+
+def create_call(template: Any) -> HttpCall:
+    """Save a template; further keys travel unchanged."""
+    return post(TEMPLATES, template_form("template", template))
+
+
+def update_call(template_id: Any, changes: Any) -> HttpCall:
+    """Change some fields of a template."""
+    return HttpCall(method="PATCH", path=template_path(template_id), body=template_form("changes", changes))
+
+
+def delete_call(template_id: Any) -> HttpCall:
+    """Delete a template."""
+    return HttpCall(method="DELETE", path=template_path(template_id))
+
+
+def fork_call(template_id: Any, new_name: Any) -> HttpCall:
+    """Copy a template."""
+    name = checks.optional(checks.text, "new_name", new_name)
+    return post(f"{template_path(template_id)}/fork", {"newName": name} if name else {})
+
+
+def template_form(field: str, template: Any) -> dict[str, Any]:
+    """A template, or a part of one, as it travels. What a mapping says is None is sent so: it clears a field."""
+    try:
+        made = _swapped(wire_form(WorkflowTemplate, _swapped(template, None, _NULL)), _NULL, None)
+    except RecursionError as error:
+        raise checks.refusal(field, type(template).__name__, "JSON values") from error
+    plain = json_object(field, made)
+    for name in _LISTS:
+        checks.without_gaps(f"{field}.{name}", plain.get(name))
+    return plain
+
+
+def _swapped(value: Any, old: Any, new: Any) -> Any:
+    """The same value with `new` wherever mappings and lists within it hold `old`."""
+    if isinstance(value, Mapping):
+        return {key: _swapped(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_swapped(item, old, new) for item in value]
+    return new if value is old else value
+
+
+_OF_PAGE = frozenset({"status", "templates", "next", "nextCursor"})
+
+
+def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
+    """The page in an answer; what is no template is left out. ApiError."""
+    found = unwrapped(call, reply)
+    listed = found.get("templates")
+    kept = [entry for entry in listed if _is_template(entry)] if isinstance(listed, list) else []
+    cursors = [cursor for key in ("next", "nextCursor") if (cursor := _cursor(found.get(key))) is not None]
+    return TemplatePage(
+        templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in kept],
+        next_cursor=next(iter(cursors), None),
+        extra=beyond(found, _OF_PAGE),
+    )
+
+
+def _cursor(value: Any) -> int | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if number else None
+
+
+def read_template(call: HttpCall, reply: HttpReply) -> WorkflowTemplate:
+    """The template in an answer; without one it is an ApiError with status 500 (workflows §7.3)."""
+    found = unwrapped(call, reply).get("template")
+    if not _is_template(found):
+        raise no_such_part(call, "template")
+    return read(WorkflowTemplate, found, f"the answer to {call.method} {call.path}")
+
+
+def _is_template(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and isinstance(entry.get("name"), str)
+
+
+def unwrapped(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
+    """The members of an answer, enveloped or not; none of one that is no object (workflows §7.4). ApiError."""
+    body = members_of(call, reply)
+    data = body.get("data")
+    return data if body.get("status") == "success" and isinstance(data, Mapping) else body
+
+
+def members_of(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
+    """The members of a flat answer; none of one that is no object. ApiError."""
+    if not reply.ok:
+        raise error_of(call, reply)
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def no_such_part(call: HttpCall, part: str) -> ApiError:
+    """The error of a success without what was asked for."""
+    message = f"{call.method} {call.path}: the answer holds no {part}"
+    payload = {"status": "error", "message": message, "errorCode": 0}
+    return api_error(500, message, error_code=0, payload=payload, retry_after=None, method=call.method, url=call.path)
+
+
+# Workflow templates: asking for them, saving, changing and copying them (workflows §7).
+#
+# Called by `client.workflows.templates`. Needs no socket.
+
+
+def list_templates(visibility: str | None, offset: int | None, limit: int | None) -> Flow[TemplatePage]:
+    """A page of templates."""
+    call = list_call(visibility, offset, limit)
+    return read_page(call, (yield from request(call)))
+
+
+def get_template(template_id: str) -> Flow[WorkflowTemplate]:
+    """Ask for a template."""
+    return (yield from _template(get_call(template_id)))
+
+
+def create_template(template: Any) -> Flow[WorkflowTemplate]:
+    """Save a template."""
+    return (yield from _template(create_call(template)))
+
+
+def update_template(template_id: str, changes: Any) -> Flow[WorkflowTemplate]:
+    """Change a template."""
+    return (yield from _template(update_call(template_id, changes)))
+
+
+def delete_template(template_id: str) -> Flow[None]:
+    """Delete a template."""
+    yield from request_done(delete_call(template_id))
+
+
+def fork_template(template_id: str, new_name: str | None) -> Flow[WorkflowTemplate]:
+    """Copy a template."""
+    return (yield from _template(fork_call(template_id, new_name)))
+
+
+def _template(call: HttpCall) -> Flow[WorkflowTemplate]:
+    reply = yield from request(call)
+    return read_template(call, reply)

@@ -1,0 +1,174 @@
+"""Memberships: an account's subscription to a plan, in the two forms the service tells of it (account §13).
+
+Held by the account, read by the routes of subscriptions and sent as ``subscriptionEntitlementUpdated``.
+Called from any thread: a membership is a value that is replaced as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from attrs import field, frozen
+
+Tier = Literal["unlimited", "unlimited_pro"]
+Term = Literal["monthly", "annual"]
+SocketStatus = Literal[
+    "trialing", "active", "grace", "cancelled", "expired", "paused", "revoked", "needs_reconciliation"
+]
+UnlockPath = Literal["trial", "purchase"]
+
+TIERS: tuple[Tier, ...] = get_args(Tier)
+TERMS: tuple[Term, ...] = get_args(Term)
+TERM_SECONDS: Mapping[Term, int] = {"monthly": 30 * 24 * 3600, "annual": 365 * 24 * 3600}
+"""Seconds of a billing period."""
+
+_ENTITLED = ("trialing", "active", "cancelled")
+_STATUSES: Mapping[str, str] = {
+    "grace": "grace_period",
+    "revoked": "canceled",
+    "needs_reconciliation": "past_due",
+}
+_PRICES: Mapping[tuple[Tier, Term], float] = {
+    ("unlimited", "monthly"): 19.99,
+    ("unlimited", "annual"): 199.99,
+    ("unlimited_pro", "monthly"): 49.99,
+    ("unlimited_pro", "annual"): 499.99,
+}
+_NAMES: Mapping[Tier, str] = {"unlimited": "Unlimited", "unlimited_pro": "Unlimited Pro"}
+_DISCOUNTS: Mapping[Tier, int] = {"unlimited": 500, "unlimited_pro": 1000}
+"""Basis points off premium vendor models."""
+
+
+def plans() -> list[dict[str, Any]]:
+    """The plans on offer, one entry per plan and term."""
+    return [
+        {
+            "planId": tier,
+            "tier": tier,
+            "term": term,
+            "interval": "month" if term == "monthly" else "year",
+            "priceUsd": price,
+            "displayName": _NAMES[tier],
+            "google": {"productId": f"ai.sogni.{tier}.{term}"},
+            "vendorDiscountBps": _DISCOUNTS[tier],
+        }
+        for (tier, term), price in _PRICES.items()
+    ]
+
+
+def _check_status(_: object, __: object, value: str) -> None:
+    if value not in get_args(SocketStatus):
+        raise ValueError(f"unknown status {value!r}; the statuses are {', '.join(get_args(SocketStatus))}")
+
+
+def _check_tier(_: object, __: object, value: str) -> None:
+    if value not in TIERS:
+        raise ValueError(f"unknown tier {value!r}; the tiers are {', '.join(TIERS)}")
+
+
+@frozen(kw_only=True)
+class Membership:
+    """A subscription. Times are epoch seconds, 0 is unset; ``status`` is the word the socket uses.
+
+    active: whether it entitles; by default a matter of the status.
+    """
+
+    tier: Tier = field(default="unlimited", validator=_check_tier)
+    term: Term = "monthly"
+    status: SocketStatus = field(default="active", validator=_check_status)
+    provider: str = "stripe"
+    starts: float = 0.0
+    ends: float = 0.0
+    grace_ends: float = 0.0
+    trial_ends: float = 0.0
+    version: int = 1
+    active: bool = field()
+    scheduled_tier: Tier | None = None
+    scheduled_term: Term | None = None
+    scheduled_at: float = 0.0
+    payment_pending: bool = False
+    fair_use: Mapping[str, Any] | None = None
+    """The monthly limit while it applies: the REST names, ``resetAt`` in epoch seconds."""
+
+    @active.default
+    def _entitled(self) -> bool:
+        return self.status in _ENTITLED
+
+    def entitlement(self) -> dict[str, Any]:
+        """The form of the socket: ``subscriptionEntitlementUpdated``; times in epoch milliseconds."""
+        subscription: dict[str, Any] = {
+            "provider": self.provider,
+            "tier": self.tier,
+            "term": self.term,
+            "status": self.status,
+            "periodStart": _milliseconds(self.starts),
+            "periodEnd": _milliseconds(self.ends),
+            "graceEnd": _milliseconds(self.grace_ends),
+            "trialEnd": _milliseconds(self.trial_ends),
+            "version": str(self.version),
+            "cancelAtPeriodEnd": self.status == "cancelled",
+            **self._capabilities(),
+            **self._change(_milliseconds),
+        }
+        if self.fair_use is not None:
+            subscription["fairUse"] = {**self.fair_use, "resetAt": _milliseconds(self.fair_use["resetAt"])}
+        return {
+            "active": self.active,
+            "trialing": self.status == "trialing",
+            "trialCapped": False,
+            "subscription": subscription,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """The form of ``GET /v1/subscriptions/status``; times in ISO format, what is unset left out."""
+        end = self.grace_ends if self.status == "grace" and self.grace_ends else self.ends
+        record: dict[str, Any] = {
+            "active": self.active,
+            "status": self._snapshot_status(),
+            "tier": self.tier,
+            "term": self.term,
+            "provider": self.provider,
+            "cancelAtPeriodEnd": self.status == "cancelled",
+            **self._capabilities(),
+            **self._change(_iso),
+        }
+        if self.starts:
+            record["currentPeriodStart"] = _iso(self.starts)
+        if end:
+            record["currentPeriodEnd"] = _iso(end)
+        if self.active:
+            record["frontierDiscountBps"] = _DISCOUNTS[self.tier]
+        if self.fair_use is not None:
+            record["fairUse"] = {**self.fair_use, "resetAt": _iso(self.fair_use["resetAt"])}
+        return record
+
+    def _snapshot_status(self) -> str:
+        if self.status == "cancelled":
+            return "cancel_at_period_end" if self.active else "canceled"
+        return _STATUSES.get(self.status, self.status)
+
+    def _capabilities(self) -> dict[str, Any]:
+        pending = {"paymentPending": True} if self.payment_pending else {}
+        return {"capabilities": {"unlimited": True} if self.active else {}, **pending}
+
+    def _change(self, moment: Any) -> dict[str, Any]:
+        change = {
+            "scheduledTier": self.scheduled_tier,
+            "scheduledTerm": self.scheduled_term,
+            "scheduledChangeAt": moment(self.scheduled_at) if self.scheduled_at else None,
+        }
+        return {key: value for key, value in change.items() if value is not None}
+
+
+NO_MEMBERSHIP = {"active": False, "trialing": False, "trialCapped": False, "subscription": None}
+NO_SNAPSHOT = {"active": False, "status": "none"}
+
+
+def _milliseconds(moment: float) -> int:
+    return round(moment * 1000)
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

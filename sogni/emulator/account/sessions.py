@@ -1,0 +1,330 @@
+"""Tokens: JSON web tokens as the service hands them out (transport §5.1).
+
+Called by the sessions. It makes and reads; which token still counts is decided there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import define, field, frozen
+
+from sogni.emulator.account.accounts import FIRST_SID, Account, NotFreeError, purses
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+_HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
+
+
+@define
+class TokenMint:
+    """Signs claims with a secret of its own (HS256) and reads what it signed."""
+
+    _secret: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def make(self, claims: Mapping[str, Any]) -> str:
+        body = f"{_HEADER}.{_encoded(json.dumps(claims, separators=(',', ':')).encode())}"
+        return f"{body}.{self._signature(body)}"
+
+    def read(self, token: str) -> dict[str, Any] | None:
+        """Return the claims of a token made here, expired or not; None for anything else."""
+        body, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(self._signature(body).encode(), signature.encode(errors="surrogateescape")):
+            return None
+        claims: dict[str, Any] = json.loads(_decoded(body.partition(".")[2]))
+        return claims
+
+    def _signature(self, body: str) -> str:
+        return _encoded(hmac.new(self._secret, body.encode(errors="surrogateescape"), hashlib.sha256).digest())
+
+
+# Sessions: who is signed in, by which tokens and cookie, and until when (transport §5).
+#
+# Called by the gates of both hosts (whose token is this) and by the routes that sign in, refresh and sign
+# out. A refresh replaces both tokens; the old refresh token never works again. Belongs to the server's event
+# loop.
+
+
+COOKIE = "sogni-session"
+COOKIE_LIFETIME = 30 * 24 * 3600
+"""Seconds a cookie lasts that is to be remembered."""
+
+_LIMIT = 10_000
+Use = Literal["access", "refresh"]
+Owner = TypeVar("Owner")
+
+
+@frozen
+class TokenPair:
+    """An access token and the refresh token that replaces both."""
+
+    token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+    def wire(self) -> dict[str, str]:
+        return {"token": self.token, "refreshToken": self.refresh_token}
+
+
+@define(eq=False)
+class Session(Generic[Owner]):
+    """One sign-in. ``serial`` is the number of its newest pair of tokens."""
+
+    id: str = field(repr=False)
+    owner: Owner
+    address: str
+    cookie: str = field(repr=False)
+    cookie_until: float
+    serial: int = 0
+
+
+@define(eq=False, kw_only=True)
+class Sessions(Generic[Owner]):
+    """All sessions of one emulator. Lifetimes are seconds; they may be changed at any time."""
+
+    clock: Callable[[], float]
+    access_lifetime: float = 24 * 3600
+    refresh_lifetime: float = 30 * 24 * 3600
+    environment: str = "production"
+    _mint: TokenMint = field(factory=TokenMint)
+    _sessions: dict[str, Session[Owner]] = field(factory=dict, repr=False)
+    _cookies: dict[str, str] = field(factory=dict, repr=False)
+    _serial: int = 0
+    _oldest: dict[Use, int] = field(factory=lambda: {"access": 0, "refresh": 0})
+
+    def open(self, owner: Owner, address: str) -> tuple[Session[Owner], TokenPair]:
+        """Sign somebody in."""
+        session = Session(
+            secrets.token_hex(16), owner, address, secrets.token_urlsafe(32), self.clock() + COOKIE_LIFETIME
+        )
+        if len(self._sessions) >= _LIMIT:
+            self.close(next(iter(self._sessions.values())))
+        self._sessions[session.id] = session
+        self._cookies[session.cookie] = session.id
+        return session, self._pair(session)
+
+    def close(self, session: Session[Owner]) -> None:
+        """Sign somebody out: the session's tokens and its cookie are worth nothing any more."""
+        self._sessions.pop(session.id, None)
+        self._cookies.pop(session.cookie, None)
+
+    def clear(self) -> None:
+        self._sessions.clear()
+        self._cookies.clear()
+
+    def refresh(self, refresh_token: str) -> TokenPair | None:
+        """Exchange a refresh token for a new pair, or return None when it is not worth one."""
+        session, serial = self._read(refresh_token, "refresh")
+        if session is None or serial != session.serial:
+            return None
+        return self._pair(session)
+
+    def of_token(self, token: str) -> Session[Owner] | None:
+        """Return the session of an access token that is still good."""
+        return self._read(token, "access")[0]
+
+    def of_cookies(self, header: str) -> Session[Owner] | None:
+        """Return the session of a ``Cookie`` header."""
+        try:
+            given = SimpleCookie(header).get(COOKIE)
+        except CookieError:
+            return None
+        session = None if given is None else self._sessions.get(self._cookies.get(given.value, ""))
+        return session if session is not None and self.clock() < session.cookie_until else None
+
+    def expire(self, use: Use) -> None:
+        """Stop honouring every token of one use handed out so far, whatever it says of itself."""
+        self._oldest[use] = self._serial + 1
+
+    def _pair(self, session: Session[Owner]) -> TokenPair:
+        self._serial += 1
+        session.serial = self._serial
+        now = self.clock()
+        common = {"env": self.environment, "iat": int(now), "n": self._serial, "session": session.id}
+        access = {"addr": session.address, **common, "exp": int(now + self.access_lifetime)}
+        refresh = {"type": "refresh", **common, "exp": int(now + self.refresh_lifetime)}
+        return TokenPair(self._mint.make(access), self._mint.make(refresh))
+
+    def _read(self, token: str, use: Use) -> tuple[Session[Owner] | None, int]:
+        claims: dict[str, Any] = self._mint.read(token) or {}
+        right_use = (claims.get("type") == "refresh") == (use == "refresh")
+        if not claims or not right_use or claims["exp"] <= self.clock() or claims["n"] < self._oldest[use]:
+            return None, 0
+        return self._sessions.get(claims["session"]), claims["n"]
+
+
+# Nonces: the texts a client signs to prove that it holds a wallet, each good for one signature (account §4).
+#
+# Called by the routes that sign up and sign in. Belongs to the server's event loop.
+
+
+LIFETIME = 600
+"""Seconds a nonce waits for its signature."""
+
+_PER_ADDRESS = 8
+_NONCE_LIMIT = 100_000
+
+
+@define
+class Nonces:
+    """The nonces that were handed out and not used yet, by address in lower case. Several clients may sign in
+    to one account at the same time, so an address has several."""
+
+    clock: Callable[[], float]
+    _waiting: dict[str, dict[str, float]] = field(factory=dict, repr=False)
+
+    def issue(self, address: str) -> str:
+        nonce = secrets.token_hex(16)
+        waiting = self._waiting.setdefault(address.lower(), {})
+        waiting[nonce] = self.clock() + LIFETIME
+        if len(waiting) > _PER_ADDRESS:
+            del waiting[next(iter(waiting))]
+        if len(self._waiting) > _NONCE_LIMIT:
+            del self._waiting[next(iter(self._waiting))]
+        return nonce
+
+    def waiting(self, address: str) -> list[str]:
+        """Return the nonces an address may still use, newest first."""
+        now = self.clock()
+        return [nonce for nonce, until in reversed(self._waiting.get(address.lower(), {}).items()) if now < until]
+
+    def spend(self, address: str, nonce: str) -> bool:
+        """Use a nonce up; False when somebody else was faster."""
+        waiting = self._waiting.get(address.lower(), {})
+        found = waiting.pop(nonce, None) is not None
+        if not waiting:
+            self._waiting.pop(address.lower(), None)
+        return found
+
+
+# All accounts of one emulator: who exists, and whose a request is.
+#
+# Called by the gates of both hosts, by the routes that create accounts and, from any thread, by tests that
+# add some.
+
+
+def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:
+    """Return the sessions of an emulator's accounts; lifetimes of tokens in seconds."""
+    environment = "staging" if testnet else "production"
+    return Sessions(clock=clock, access_lifetime=access, refresh_lifetime=refresh, environment=environment)
+
+
+@define(eq=False, kw_only=True)
+class Accounts:
+    """The accounts and their sessions. ``testnet`` decides which network's signatures are good."""
+
+    testnet: bool = False
+    sessions: Sessions[Account] = field(factory=lambda: Sessions(clock=time.time))
+    _accounts: list[Account] = field(factory=list)
+    _count: int = FIRST_SID
+    _listener: Callable[[Account], None] | None = None
+    _lock: threading.Lock = field(factory=threading.Lock, repr=False)
+
+    def all(self) -> list[Account]:
+        with self._lock:
+            return list(self._accounts)
+
+    def add(self, account: Account) -> Account:
+        """Add an account that is made already."""
+        with self._lock:
+            return self._append(account)
+
+    def create(
+        self,
+        *,
+        username: str,
+        email: str,
+        wallet_address: str,
+        api_key: str | None = None,
+        password: str | None = None,
+        spark: Decimal | int | str = 0,
+        sogni: Decimal | int | str = 0,
+    ) -> Account:
+        """Make and add an account, or raise ``NotFreeError``."""
+        with self._lock:
+            for known in self._accounts:
+                _check_free(known, username, email, wallet_address, api_key)
+            self._count += 1
+            account = Account(
+                username=username,
+                email=email,
+                wallet_address=wallet_address,
+                sid=self._count,
+                api_key=api_key,
+                password=password,
+                purses=purses(spark, sogni),
+            )
+            return self._append(account)
+
+    def keep_only(self, account: Account) -> None:
+        """Forget every other account, and every session."""
+        with self._lock:
+            self._accounts = [account]
+        self.sessions.clear()
+
+    def by_username(self, username: str) -> Account | None:
+        return next((a for a in self.all() if a.username.lower() == username.lower()), None)
+
+    def by_address(self, address: str) -> Account | None:
+        return next((a for a in self.all() if a.wallet_address.lower() == address.lower()), None)
+
+    def on_balance_change(self, listener: Callable[[Account], None]) -> None:
+        """Tell a listener of every account, also of those to come."""
+        with self._lock:
+            self._listener = listener
+            for account in self._accounts:
+                account.on_balance_change(listener)
+
+    def identify(self, headers: Mapping[str, str]) -> Account | None:
+        """Return the account behind a request's credentials (transport §5), or None."""
+        if "api-key" in headers:
+            return self._of_key(headers["api-key"])
+        session = self.session(headers)
+        return None if session is None else session.owner
+
+    def session(self, headers: Mapping[str, str]) -> Session[Account] | None:
+        """Return the session of an access token (as it is, without ``Bearer``) or of a cookie. A token that is
+        no good is not made up for by a cookie."""
+        if "Authorization" in headers:
+            return self.sessions.of_token(headers["Authorization"])
+        return self.sessions.of_cookies(headers.get("Cookie", ""))
+
+    def _append(self, account: Account) -> Account:
+        self._accounts.append(account)
+        if self._listener is not None:
+            account.on_balance_change(self._listener)
+        return account
+
+    def _of_key(self, given: str) -> Account | None:
+        wanted = given.encode(errors="surrogateescape")
+        for account in self.all():
+            if account.api_key is not None and secrets.compare_digest(account.api_key.encode(), wanted):
+                return account
+        return None
+
+
+def _check_free(known: Account, username: str, email: str, wallet_address: str, api_key: str | None) -> None:
+    if known.username.lower() == username.lower():
+        raise NotFreeError("The username is already taken")
+    if known.wallet_address.lower() == wallet_address.lower():
+        raise NotFreeError("The wallet belongs to another account")
+    if known.email.lower() == email.lower():
+        raise NotFreeError("The email address belongs to another account")
+    if api_key is not None and known.api_key == api_key:
+        raise NotFreeError("The API key belongs to another account")

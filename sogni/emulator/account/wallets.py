@@ -1,0 +1,189 @@
+"""Wallets: which address belongs to a user name and a password, and who signed a message.
+
+Called by the routes that take signatures (account §2, §3) and by ``add_account``. It stores nothing. The
+signing library is heavy and optional: it is imported when it is first needed, so an emulator that only sees
+API keys runs without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Literal
+
+from attrs import define, field
+
+from sogni.emulator.account.accounts import Provider
+
+_SALT = b"sogni-salt-value"
+_ROUNDS = 10_000
+_CONTRACT = "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC"
+_TYPES: Mapping[str, list[dict[str, str]]] = {
+    "Authentication": [{"name": "walletAddress", "type": "address"}, {"name": "nonce", "type": "string"}],
+    "Signup": [
+        {"name": "appid", "type": "string"},
+        {"name": "username", "type": "string"},
+        {"name": "email", "type": "string"},
+        {"name": "subscribe", "type": "uint256"},
+        {"name": "walletAddress", "type": "address"},
+        {"name": "nonce", "type": "string"},
+    ],
+}
+
+
+class WalletSupportMissingError(ModuleNotFoundError):
+    """The signing library is not installed; the text names the extra that brings it."""
+
+
+def _library() -> Any:
+    with suppress(ImportError):
+        # First of all, because it keeps the process's recursion limit as it is.
+        import_module("sogni.protocol.ethereum")
+    try:
+        from eth_account import Account
+    except ModuleNotFoundError as error:
+        raise WalletSupportMissingError(
+            "accounts with a password need eth-account, which is not installed: pip install 'sogni[wallet]'",
+            name=error.name,
+        ) from None
+    return Account
+
+
+def address_of(username: str, password: str) -> str:
+    """Return the address that a user name and a password derive (account §2)."""
+    library = _library()
+    secret = (username.lower() + password).encode()
+    key = hashlib.pbkdf2_hmac("sha256", secret, _SALT, _ROUNDS, 32)
+    return str(library.from_key(key).address)
+
+
+def message(primary: str, values: Mapping[str, Any], *, testnet: bool) -> dict[str, Any]:
+    """Return the typed data of a sign-in or sign-up (account §3)."""
+    domain = {
+        "name": "Sogni-testnet" if testnet else "Sogni AI",
+        "version": "1",
+        "chainId": 84532 if testnet else 8453,
+        "verifyingContract": _CONTRACT,
+    }
+    fields = _TYPES[primary]
+    return {"domain": domain, "types": {primary: fields}, "message": {f["name"]: values[f["name"]] for f in fields}}
+
+
+def signer_of(typed: Mapping[str, Any], signature: str) -> str | None:
+    """Return the address that signed typed data, or None when the signature is none at all."""
+    library = _library()
+    from eth_account.messages import encode_typed_data
+
+    try:
+        encoded = encode_typed_data(typed["domain"], typed["types"], _with_numbers(typed))
+        return str(library.recover_message(encoded, signature=signature))
+    except Exception:
+        # The library raises errors of four packages for malformed input; all mean the same here.
+        return None
+
+
+def _with_numbers(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Large numbers travel as decimal texts; they are signed as numbers."""
+    types = {field["name"]: field["type"] for fields in typed["types"].values() for field in fields}
+    return {name: int(value) if types[name].startswith("uint") else value for name, value in typed["message"].items()}
+
+
+# Permits: what the service asks a wallet to sign before it moves tokens or may spend them (account §9, §10).
+#
+# Called by the routes of withdrawals and approvals. Each permit is good for one signature, for the operation
+# it was made for. Belongs to the server's event loop.
+
+
+LIFETIME = 1200
+"""Seconds a permit waits for its signature."""
+
+Spender = Literal["account", "staker"]
+Key = tuple[str, ...]
+
+_PER_OPERATION = 16
+_LIMIT = 10_000
+_CHAINS: Mapping[tuple[Provider, bool], int] = {
+    ("base", False): 8453,
+    ("base", True): 84532,
+    ("etherlink", False): 42793,
+    ("etherlink", True): 128123,
+}
+_TOKEN_CONTRACT = "0x1111111111111111111111111111111111111111"
+_DEPOSIT_CONTRACT = "0x2222222222222222222222222222222222222222"
+_STAKER_CONTRACT = "0x3333333333333333333333333333333333333333"
+_SPENDERS: Mapping[Spender, str] = {"account": _DEPOSIT_CONTRACT, "staker": _STAKER_CONTRACT}
+_WITHDRAW = {"wallet": "address", "amount": "uint256", "nonce": "uint256", "deadline": "uint256"}
+_PERMIT = {
+    "owner": "address",
+    "spender": "address",
+    "value": "uint256",
+    "nonce": "uint256",
+    "deadline": "uint256",
+}
+_UNLIMITED = str(2**256 - 1)
+
+
+@define
+class Permits:
+    """The permits that wait for a signature."""
+
+    clock: Callable[[], float]
+    testnet: bool
+    _waiting: dict[Key, list[dict[str, Any]]] = field(factory=dict)
+    _count: int = 0
+
+    def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, Any]:
+        """Make the permit of a withdrawal; ``amount`` is in units of 10^-18."""
+        domain = self._domain("Sogni Account", provider, _DEPOSIT_CONTRACT)
+        message = {"wallet": wallet, "amount": amount, **self._nonce()}
+        return self._issue(("withdraw", wallet, provider, amount), domain, "Withdraw", _WITHDRAW, message)
+
+    def approval(self, wallet: str, provider: Provider, spender: Spender) -> dict[str, Any]:
+        """Make the permit that lets a contract spend without limit."""
+        domain = self._domain("Sogni Token", provider, _TOKEN_CONTRACT)
+        message = {"owner": wallet, "spender": _SPENDERS[spender], "value": _UNLIMITED, **self._nonce()}
+        return self._issue(("approve", wallet, provider, spender), domain, "Permit", _PERMIT, message)
+
+    def waiting(self, *key: str) -> list[dict[str, Any]]:
+        """The permits for an operation, newest first: its kind, wallet, provider and amount or spender.
+
+        Several clients may ask for the same at the same time."""
+        now = self.clock()
+        return [it for it in reversed(self._waiting.get(key, [])) if now < it["message"]["deadline"]]
+
+    def spend(self, permit: dict[str, Any], *key: str) -> bool:
+        """Use a permit up; False when somebody else was faster."""
+        waiting = self._waiting.get(key, [])
+        if permit not in waiting:
+            return False
+        waiting.remove(permit)
+        if not waiting:
+            del self._waiting[key]
+        return True
+
+    def _nonce(self) -> dict[str, Any]:
+        self._count += 1
+        return {"nonce": str(self._count), "deadline": int(self.clock()) + LIFETIME}
+
+    def _domain(self, name: str, provider: Provider, contract: str) -> dict[str, Any]:
+        chain = _CHAINS[provider, self.testnet]
+        return {"name": name, "version": "1", "chainId": chain, "verifyingContract": contract}
+
+    def _issue(
+        self,
+        key: Key,
+        domain: dict[str, Any],
+        primary: str,
+        fields: Mapping[str, str],
+        message: dict[str, Any],
+    ) -> dict[str, Any]:
+        types = {primary: [{"name": name, "type": kind} for name, kind in fields.items()]}
+        permit = {"domain": domain, "types": types, "message": message}
+        if len(self._waiting) >= _LIMIT:
+            del self._waiting[next(iter(self._waiting))]
+        waiting = self._waiting.setdefault(key, [])
+        waiting.append(permit)
+        del waiting[:-_PER_OPERATION]
+        return permit

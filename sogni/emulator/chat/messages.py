@@ -1,0 +1,398 @@
+"""What the emulator sees in an image: its size and its colours.
+
+Called by the responder and by the count of tokens. Images are data URIs, as the service demands of a chat
+(chat §9); nothing is fetched from the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from PIL import Image, UnidentifiedImageError
+
+from sogni.emulator.fields import Fields, type_name
+
+_COLOURS = {
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
+    "gray": (128, 128, 128),
+    "red": (220, 20, 20),
+    "green": (30, 150, 50),
+    "blue": (30, 60, 220),
+    "yellow": (245, 225, 40),
+    "orange": (250, 140, 20),
+    "purple": (130, 40, 160),
+    "pink": (250, 150, 190),
+    "brown": (120, 75, 40),
+    "cyan": (40, 210, 220),
+    "magenta": (235, 30, 200),
+    "beige": (230, 215, 180),
+}
+_SAMPLE = 32
+_HEAD = 32 * 1024
+"""Characters of base64, whole groups of four."""
+
+
+@frozen
+class Picture:
+    """What can be told of an image. ``colour`` is the name of the most frequent one."""
+
+    width: int
+    height: int
+    format: str
+    colour: str
+    rgb: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        hexadecimal = "#{:02x}{:02x}{:02x}".format(*self.rgb)
+        return (
+            f"a {self.format} image of {self.width} x {self.height} pixels,"
+            f" its dominant colour is {self.colour} ({hexadecimal})"
+        )
+
+
+def content_of(url: str) -> bytes | None:
+    """Return the bytes of a base64 data URI."""
+    head, comma, data = url.strip().partition(",")
+    if not comma or not head.lower().startswith("data:") or not head.lower().endswith(";base64"):
+        return None
+    packed = "".join(data.split())
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except binascii.Error:
+        return None
+
+
+def look(content: bytes | None) -> Picture | None:
+    """Look at an image; None when it is none that can be read."""
+    if content is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            (width, height), kind = image.size, image.format or "unknown"
+            small = image.convert("RGB").resize((_SAMPLE, _SAMPLE), Image.Resampling.BOX)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    rgb = _dominant(small)
+    return Picture(width, height, kind, colour_name(rgb), rgb)
+
+
+def size_of(url: str) -> tuple[int, int] | None:
+    """Return width and height from the head of an image; all of it is only read when that does not say."""
+    head, _, data = url.strip()[: _HEAD + 100].partition(",")
+    found = _size(content_of(f"{head},{data[:_HEAD]}"))
+    return found if found is not None or len(url) <= _HEAD else _size(content_of(url))
+
+
+def _size(content: bytes | None) -> tuple[int, int] | None:
+    if content is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+
+
+def colour_name(rgb: tuple[int, int, int]) -> str:
+    """Return the name of the nearest colour that has one."""
+    return min(_COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(_COLOURS[name], rgb, strict=True)))
+
+
+def _dominant(image: Image.Image) -> tuple[int, int, int]:
+    """Return the mean of the fullest of 64 boxes of colour space."""
+    boxes: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
+    data = image.tobytes()
+    for at in range(0, len(data), 3):
+        pixel = (data[at], data[at + 1], data[at + 2])
+        boxes.setdefault(tuple(value // 64 for value in pixel), []).append(pixel)
+    fullest = max(boxes.values(), key=len)
+    red, green, blue = (round(sum(channel) / len(fullest)) for channel in zip(*fullest, strict=True))
+    return red, green, blue
+
+
+# How many tokens a text, a message or an image is, and where a text may be cut.
+#
+# Called by the generation of answers, the check of requests and the bills: the same text always counts the same.
+# The words are the emulator's own; no model's vocabulary is used.
+
+
+PER_MESSAGE = 4
+PER_REQUEST = 3
+PATCH = 28
+UNREADABLE_IMAGE = 256
+_TOKEN = re.compile(r" ?[^\W\d_]{1,8}| ?\d{1,3}| ?[^\w\s]|\s+|\w")
+
+
+def split(text: str) -> list[str]:
+    """Cut a text into tokens, which joined are the text again."""
+    return _TOKEN.findall(text)
+
+
+def count(text: str) -> int:
+    return len(split(text))
+
+
+def of_image(url: str) -> int:
+    """An image costs a token per patch of 28 by 28 pixels."""
+    size = size_of(url)
+    return UNREADABLE_IMAGE if size is None else math.ceil(size[0] / PATCH) * math.ceil(size[1] / PATCH)
+
+
+def of_request(messages: Iterable[Mapping[str, Any]], tools: Iterable[Any] = ()) -> int:
+    """Count what a model reads: every message, its images, and the tools on offer."""
+    total = PER_REQUEST + sum(PER_MESSAGE + _of_message(message) for message in messages)
+    return total + sum(count(_compact(tool)) for tool in tools)
+
+
+def _of_message(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    total = count(content) if isinstance(content, str) else 0
+    for part in content if isinstance(content, list) else ():
+        if part.get("type") == "text":
+            total += count(part["text"])
+        elif part.get("type") == "image_url":
+            total += of_image(part["image_url"]["url"])
+    for call in message.get("tool_calls") or ():
+        total += count(_compact(call["function"]))
+    return total
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+# The conversation a model is given, as the responder reads it, and whether it is one.
+#
+# Called by the check of requests and by everything that answers. It never changes a message.
+
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+MAX_IMAGES = 20
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_SIDE = 1024
+MAX_READ = 6000
+"""Characters of a text that the responder looks at."""
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
+
+Message = Mapping[str, Any]
+
+
+def text_of(message: Message) -> str:
+    """Return what a message says: its text, or the text of its parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(part["text"] for part in parts if part.get("type") == "text")
+
+
+def images_of(message: Message) -> list[str]:
+    """Return the URLs of a message's images."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+
+
+def as_read(message: Message) -> Message:
+    """Return a message of a user or the instructions as the responder reads it: of a long text only the beginning and
+    the end. Its rules try every place of a text against every other."""
+    content = message.get("content")
+    if message.get("role") not in ("user", "system", "developer"):
+        return message
+    if isinstance(content, str):
+        return {**message, "content": _abridged(content)}
+    parts = content if isinstance(content, list) else []
+    read = [{**part, "text": _abridged(part["text"])} if part.get("type") == "text" else part for part in parts]
+    return {**message, "content": read}
+
+
+def _abridged(text: str) -> str:
+    half = MAX_READ // 2
+    return text if len(text) <= MAX_READ else f"{text[:half]} … {text[-half:]}"
+
+
+def without_thoughts(text: str) -> str:
+    """Take the reasoning out of an answer, also one that was cut off (chat §2.4)."""
+    return _THINK.sub("", text)
+
+
+@define
+class Conversation:
+    """The messages of one request."""
+
+    messages: Sequence[Message]
+    _user: list[Message] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._user = [message for message in self.messages if message.get("role") == "user"]
+
+    @property
+    def question(self) -> str:
+        """The last thing the user said."""
+        return text_of(self._user[-1]).strip() if self._user else ""
+
+    @property
+    def earlier(self) -> list[str]:
+        """What the user said before, oldest first."""
+        return [text_of(message).strip() for message in self._user[:-1]]
+
+    @property
+    def answers(self) -> list[str]:
+        """What the assistant said, oldest first, without its reasoning."""
+        said = [text_of(message) for message in self.messages if message.get("role") == "assistant"]
+        return [without_thoughts(text).strip() for text in said if text]
+
+    @property
+    def instructions(self) -> str:
+        said = [text_of(message) for message in self.messages if message.get("role") in ("system", "developer")]
+        return "\n".join(said).strip()
+
+    @property
+    def images(self) -> list[str]:
+        """The images of the last question, or the newest ones before it."""
+        for message in reversed(self._user):
+            if urls := images_of(message):
+                return urls
+        return []
+
+    @property
+    def new_images(self) -> list[str]:
+        """The images that came with the last question."""
+        return images_of(self._user[-1]) if self._user else []
+
+    @property
+    def tool_results(self) -> list[Message]:
+        """The results of tools since the last question, oldest first."""
+        return [message for message in self.since_question if message.get("role") == "tool"]
+
+    @property
+    def since_question(self) -> Sequence[Message]:
+        for at in range(len(self.messages) - 1, -1, -1):
+            if self.messages[at].get("role") == "user":
+                return self.messages[at + 1 :]
+        return self.messages
+
+    @property
+    def calls_made(self) -> list[Mapping[str, Any]]:
+        """The tool calls since the last question, oldest first."""
+        return [call for message in self.since_question for call in message.get("tool_calls") or ()]
+
+
+def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, Any]]:
+    """Read ``messages``; what is wrong with them is refused in the findings."""
+    given = request.raw("messages")
+    if not isinstance(given, list) or not given:
+        told = "an empty one" if given == [] else type_name(given)
+        request.refuse("messages", f"must be a list with at least one message, not {told}")
+        return []
+    checked = []
+    for at, message in enumerate(given):
+        read = request.object("messages", message, f"[{at}]")
+        if read is not None:
+            _check_message(read)
+            checked.append(message)
+    _check_tool_turns(request, checked)
+    if not request.findings:
+        _check_images(request, checked, vision_only_inline)
+    return checked
+
+
+def _check_message(message: Fields) -> None:
+    role = message.text("role", required=True, allowed=ROLES)
+    content = message.raw("content")
+    calls = message.raw("tool_calls")
+    if isinstance(content, list):
+        for at, part in enumerate(content):
+            _check_part(message, part, at)
+    elif content is None:
+        if role != "assistant" or not calls:
+            message.refuse("content", "may be null only in an assistant's turn with tool_calls")
+    elif not isinstance(content, str):
+        message.refuse("content", f"must be a text, a list of parts or null, not {type_name(content)}")
+    if calls is not None:
+        _check_calls(message, calls)
+    if role == "tool":
+        message.text("tool_call_id", required=True)
+
+
+def _check_part(message: Fields, part: Any, at: int) -> None:
+    read = message.object("content", part, f"[{at}]")
+    kind = None if read is None else read.text("type", required=True, allowed=("text", "image_url"))
+    if read is None or kind is None:
+        return
+    if kind == "text":
+        read.text("text", required=True)
+        return
+    image = read.object("image_url", read.raw("image_url"))
+    if image is not None:
+        image.text("url", required=True)
+        image.text("detail", allowed=("auto", "low", "high"))
+
+
+def _check_calls(message: Fields, calls: Any) -> None:
+    if not isinstance(calls, list):
+        message.refuse("tool_calls", f"must be a list, not {type_name(calls)}")
+        return
+    for at, call in enumerate(calls):
+        read = message.object("tool_calls", call, f"[{at}]")
+        if read is None:
+            continue
+        read.text("id", required=True)
+        function = read.object("function", read.raw("function"))
+        if function is not None:
+            function.text("name", required=True)
+            function.text("arguments", required=True)
+
+
+def _check_tool_turns(request: Fields, messages: Sequence[Message]) -> None:
+    """Every tool turn answers a call that was made before it."""
+    asked: set[str] = set()
+    for at, message in enumerate(messages):
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                asked.add(call["id"])
+        answered = message.get("tool_call_id")
+        if message.get("role") == "tool" and isinstance(answered, str) and answered not in asked:
+            request.refuse("messages", f"[{at}] answers the tool call {answered!r}, which nobody made")
+
+
+def _check_images(request: Fields, messages: Sequence[Message], inline: bool) -> None:
+    urls = list(_images(messages))
+    if len(urls) > MAX_IMAGES:
+        request.refuse("messages", f"have {len(urls)} images; at most {MAX_IMAGES} are allowed")
+        return
+    for url in urls:
+        content = content_of(url)
+        if content is None:
+            if inline or not url.strip().lower().startswith(("http://", "https://")):
+                request.refuse("messages", "have an image that is no base64 data URI")
+        elif (problem := _image_problem(url, content)) is not None:
+            request.refuse("messages", f"have an image {problem}")
+
+
+def _image_problem(url: str, content: bytes) -> str | None:
+    """What is wrong with an image (chat §9.2)."""
+    if len(content) > MAX_IMAGE_BYTES:
+        return f"of more than {MAX_IMAGE_BYTES} bytes"
+    if not content.startswith(_SIGNATURES):
+        return "that is neither PNG nor JPEG"
+    size = size_of(url)
+    if size is None:
+        return "that cannot be read"
+    return f"of {size[0]} x {size[1]} pixels; the longest side may have {MAX_SIDE}" if max(size) > MAX_SIDE else None
+
+
+def _images(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        yield from images_of(message)

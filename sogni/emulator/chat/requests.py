@@ -1,0 +1,304 @@
+"""A request for a completion, checked: from a socket frame, a hosted call or a durable run (chat §2, §11, §12).
+
+Called by the three surfaces. The same rules hold for all; only the spelling of a few keys differs. It never
+looks at balances or workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+from attrs import evolve, field, frozen
+
+from sogni.emulator.account.accounts import Token
+from sogni.emulator.chat import messages as tokens
+from sogni.emulator.chat.messages import Conversation, Message, check_messages
+from sogni.emulator.chat.models import LANGUAGE_MODELS, LanguageModel
+from sogni.emulator.fields import Fields, Finding
+from sogni.emulator.projects.request_checks import ATTRIBUTION_KEYS
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (0, 1000),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, 10),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+}
+_TOOL_MODES = ("creative-tools", "creative-agent")
+_PROFILES = ("general", "coding", "reasoning")
+_BILLING = ("auto", "subscription", "tokens")
+
+
+@frozen(kw_only=True)
+class Asking:
+    """What is asked of a model."""
+
+    model: LanguageModel
+    messages: Sequence[Message]
+    token: Token = "sogni"
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    think: bool = False
+    profile: str = "general"
+    response_format: Mapping[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | None = None
+    """``none``, ``auto``, ``required``, or the name of a tool."""
+    named_tool: bool = False
+    sogni_tools: str | None = None
+    execute_tools: bool = False
+    billing: str = "auto"
+    app_source: str | None = None
+    safe: bool = True
+    """Whether tools withhold what the safety filter finds."""
+    pictures: Mapping[str, bytes] = field(factory=dict, eq=False, repr=False)
+    """Images that the messages name by URL."""
+
+    @property
+    def conversation(self) -> Conversation:
+        return Conversation(self.messages)
+
+    @cached_property
+    def input_tokens(self) -> int:
+        return tokens.of_request(self.messages, self.tools)
+
+    @property
+    def output_limit(self) -> int:
+        """The tokens an answer may have: those asked for, within what the model can."""
+        return min(self.max_tokens or self._default_output, self.model.output_limit)
+
+    @property
+    def _default_output(self) -> int:
+        complex_thought = self.think and self.profile in ("coding", "reasoning")
+        return self.model.thinking_output if complex_thought else self.model.output
+
+    def saying(self, messages: Sequence[Message]) -> Asking:
+        """The same request with other messages."""
+        return evolve(self, messages=messages)
+
+
+@frozen
+class Checked:
+    """The outcome of a check: what is asked, or the tag and text of the refusal; the findings in either case."""
+
+    asking: Asking | None
+    findings: Sequence[Finding]
+    error: str = ""
+    message: str = ""
+
+
+def check_frame(payload: Mapping[str, Any]) -> Checked:
+    """Check an ``llmJobRequest`` that has a job id."""
+    request = Fields(payload, "$", [])
+    request.raw("jobID")
+    request.text("type", required=True, allowed=("llm",))
+    request.text("appSource")
+    request.raw("stream")
+    for key in ATTRIBUTION_KEYS:
+        request.text(key)
+    return check(request, token="tokenType", profile="taskProfile", app_source="appSource", safe="safeContentFilter")
+
+
+def check(
+    request: Fields,
+    *,
+    token: str,
+    profile: str,
+    app_source: str,
+    safe: str,
+    billing: str = "billingMode",
+    inline_images: bool = True,
+    default_model: str | None = None,
+) -> Checked:
+    """Check what all surfaces have in common; the arguments are their spellings."""
+    name = request.text("model", required=default_model is None) or default_model
+    messages = check_messages(request, vision_only_inline=inline_images)
+    for key, (low, high) in _RANGES.items():
+        request.number(key, minimum=low, maximum=high)
+    limit = request.whole("max_tokens", minimum=1)
+    choice, named = _tool_choice(request)
+    asking = {
+        "messages": messages,
+        "token": cast(Token, request.text(token, allowed=("sogni", "spark")) or "sogni"),
+        "max_tokens": limit,
+        "stop": _stops(request),
+        "think": _think(request),
+        "profile": request.text(profile, allowed=_PROFILES) or "general",
+        "response_format": _response_format(request),
+        "tools": _tools(request),
+        "tool_choice": choice,
+        "named_tool": named,
+        "sogni_tools": _sogni_tools(request),
+        "execute_tools": bool(request.raw("sogni_tool_execution")),
+        "billing": request.text(billing, allowed=_BILLING) or "auto",
+        "app_source": request.text(app_source),
+        "safe": request.flag(safe) is not False,
+    }
+    return _concluded(request, name, asking)
+
+
+def _concluded(request: Fields, name: str | None, asking: dict[str, Any]) -> Checked:
+    request.leftover()
+    findings = request.findings
+    refused = [str(finding) for finding in findings if finding.refused]
+    if refused:
+        return Checked(None, findings, "invalid_request", "; ".join(refused))
+    model = LANGUAGE_MODELS.get(name or "")
+    if model is None:
+        return Checked(None, findings, "model_unavailable", f"No worker serves the language model {name!r}")
+    made = Asking(model=model, **asking)
+    problem = _too_much(made)
+    if problem is not None:
+        return Checked(None, findings, "invalid_request", problem)
+    return Checked(made, findings)
+
+
+def _too_much(asking: Asking) -> str | None:
+    offered = {tool["function"]["name"] for tool in asking.tools}
+    if asking.named_tool and asking.sogni_tools is None and asking.tool_choice not in offered:
+        return f"$.tool_choice names the tool {asking.tool_choice!r}, which is not offered"
+    if asking.tool_choice == "required" and not offered and asking.sogni_tools is None:
+        return "$.tool_choice is 'required', but no tools are offered"
+    needed = asking.input_tokens
+    if needed >= asking.model.context:
+        return f"the messages have {needed} tokens, {asking.model.id} takes fewer than {asking.model.context}"
+    return None
+
+
+def _stops(request: Fields) -> tuple[str, ...]:
+    given = request.raw("stop")
+    stops = [given] if isinstance(given, str) else given
+    if stops is None:
+        return ()
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        request.refuse("stop", "must be a text or a list of texts")
+        return ()
+    return tuple(stop for stop in stops if stop)
+
+
+def _think(request: Fields) -> bool:
+    given = request.raw("chat_template_kwargs")
+    if given is None:
+        return False
+    options = request.object("chat_template_kwargs", given)
+    if options is None:
+        return False
+    wanted = options.raw("enable_thinking")
+    if wanted is not None and not isinstance(wanted, bool):
+        options.refuse("enable_thinking", "must be a boolean")
+    return wanted is True
+
+
+def _response_format(request: Fields) -> Mapping[str, Any] | None:
+    given = request.raw("response_format")
+    if given is None:
+        return None
+    read = request.object("response_format", given)
+    kind = None if read is None else read.text("type", required=True, allowed=("text", "json_object", "json_schema"))
+    if read is None or kind is None:
+        return None
+    if kind == "json_schema":
+        described = read.object("json_schema", read.raw("json_schema"))
+        if described is None:
+            return None
+        described.text("name", required=True)
+        described.object("schema", described.raw("schema"))
+    return None if kind == "text" else cast(Mapping[str, Any], given)
+
+
+def _tools(request: Fields) -> list[Mapping[str, Any]]:
+    given = request.raw("tools")
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        request.refuse("tools", "must be a list")
+        return []
+    for at, tool in enumerate(given):
+        read = request.object("tools", tool, f"[{at}]")
+        if read is None:
+            continue
+        read.text("type", required=True, allowed=("function",))
+        function = read.object("function", read.raw("function"))
+        if function is not None:
+            function.text("name", required=True)
+            function.text("description")
+            if function.raw("parameters") is not None:
+                function.object("parameters", function.raw("parameters"))
+    return given
+
+
+def _tool_choice(request: Fields) -> tuple[str | None, bool]:
+    given = request.raw("tool_choice")
+    if given is None:
+        return None, False
+    if isinstance(given, str):
+        return request.text("tool_choice", allowed=("none", "auto", "required")), False
+    choice = request.object("tool_choice", given)
+    if choice is None:
+        return None, False
+    choice.text("type", required=True, allowed=("function",))
+    function = choice.object("function", choice.raw("function"))
+    return (None if function is None else function.text("name", required=True)), True
+
+
+def _sogni_tools(request: Fields) -> str | None:
+    given = request.raw("sogni_tools")
+    if given in (None, False):
+        return None
+    if given is True:
+        return "creative-tools"
+    return request.text("sogni_tools", allowed=_TOOL_MODES)
+
+
+# Why a completion is declined, in the three forms the service tells it (chat §3, §14.4).
+#
+# Made by the checks, the bills and the test's script; written by the surfaces.
+
+
+_STATUSES = {
+    "insufficient_balance": 402,
+    "subscription_unavailable": 403,
+    "model_unavailable": 404,
+    "not_found": 404,
+    "rate_limited": 429,
+    "server_error": 500,
+    "server_restarting": 503,
+}
+
+
+@frozen
+class DeclinedError(Exception):
+    """A refusal: tag, text, and where there is one the service's number and what a plan lacks."""
+
+    error: str
+    message: str
+    code: str | None = None
+    subscription: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+    @property
+    def status(self) -> int:
+        return _STATUSES.get(self.error, 400)
+
+    def frame(self) -> dict[str, Any]:
+        """The payload of ``llmJobError``, without the job id."""
+        numbered = {} if self.code is None else {"error_code": self.code}
+        return {"error": self.error, "error_message": self.message, **numbered, **self._limits()}
+
+    def body(self) -> dict[str, Any]:
+        """The body of a REST answer."""
+        told: dict[str, Any] = {"message": self.message, "type": self.error}
+        if self.code is not None:
+            told["code"] = self.code
+        if limits := self._limits():
+            told["subscription"] = limits
+        return {"status": "error", "message": self.message, "errorCode": 0, "error": told}
+
+    def _limits(self) -> dict[str, Any]:
+        return {"subscriptionLimit": True, **self.subscription} if self.subscription else {}

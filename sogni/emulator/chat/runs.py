@@ -1,0 +1,684 @@
+"""Whether the service takes a request for a durable chat run, and what it asks of the model (chat §12.1).
+
+Called when a run is made and when a kept one is read again. It starts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from attrs import define, evolve, field
+
+from sogni.emulator.account.accounts import Account, Token
+from sogni.emulator.chat.agent import Agent, Called, Session, arguments_of, shelf_of, with_pictures
+from sogni.emulator.chat.completions import Turn
+from sogni.emulator.chat.models import DEFAULT_MODEL
+from sogni.emulator.chat.requests import Asking, DeclinedError, check
+from sogni.emulator.fields import Fields
+from sogni.emulator.persistence import Archive, Event, EventLog, iso
+from sogni.emulator.projects.estimates import USD_PER_TOKEN
+from sogni.emulator.recorder import Journal
+from sogni.emulator.responses import RefusalError
+from sogni.emulator.state import State
+from sogni.emulator.tools import text_tools
+from sogni.emulator.tools.media_library import Media, ToolError, restored
+from sogni.emulator.tools.runner import Payments, capacity_units
+
+_KEYS = (
+    *("messages", "tools", "tool_choice", "model", "sampling", "media_references", "media_context"),
+    *("max_estimated_capacity_units", "confirm_cost", "session_id", "client_message_id", "token_type", "app_source"),
+    *("billing_mode", "runtime_config"),
+)
+_SAMPLING = (
+    *("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty"),
+    *("presence_penalty", "stop", "chat_template_kwargs", "response_format"),
+)
+_OBJECTS = ("sampling", "media_context", "runtime_config")
+_CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
+
+
+def asking_of(body: Mapping[str, Any], journal: Journal) -> Asking:
+    """Return what a request asks, or raise ``RefusalError`` or ``DeclinedError``."""
+    _check_shapes(body)
+    offences = inline_media(body)
+    if offences:
+        raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
+    sampling = body.get("sampling") or {}
+    asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
+    asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
+    asked |= {key: sampling[key] for key in _SAMPLING if key in sampling}
+    checked = check(
+        Fields(asked, "$", []),
+        token="token_type",
+        profile="task_profile",
+        app_source="app_source",
+        safe="safe_content_filter",
+        billing="billing_mode",
+        inline_images=False,
+        default_model=DEFAULT_MODEL,
+    )
+    for finding in checked.findings:
+        journal.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
+    for unknown in set(body) - set(_KEYS):
+        journal.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
+    if checked.asking is None:
+        raise DeclinedError(checked.error, checked.message)
+    safe = (body.get("runtime_config") or {}).get("safeContentFilter") is not False
+    return evolve(checked.asking, sogni_tools="creative-tools", execute_tools=True, safe=safe)
+
+
+def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the media a request brings along, those of its media context as references of their kind."""
+    yield from body.get("media_references") or ()
+    context = body.get("media_context") or {}
+    for key in _CONTEXT:
+        kind = next(kind for kind in ("image", "video", "audio") if kind in key.lower())
+        for url in context.get(key) or ():
+            yield {"url": url, "type": kind}
+
+
+def _check_shapes(body: Mapping[str, Any]) -> None:
+    most = body.get("max_estimated_capacity_units")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
+        raise RefusalError(400, "$.max_estimated_capacity_units must be a number from 0 on")
+    for key in _OBJECTS:
+        if not isinstance(body.get(key), Mapping | None):
+            raise RefusalError(400, f"$.{key} must be an object")
+    context = body.get("media_context") or {}
+    lists = {"media_references": body.get("media_references")}
+    lists |= {f"media_context.{key}": context.get(key) for key in _CONTEXT}
+    for key, value in lists.items():
+        if not isinstance(value, list | None):
+            raise RefusalError(400, f"$.{key} must be a list")
+
+
+def inline_media(body: Mapping[str, Any]) -> list[str]:
+    """Return where a request has media that are no http(s) URLs (chat §12.1)."""
+    found = []
+
+    def look(path: str, value: Any) -> None:
+        if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
+            found.append(path)
+
+    for at, message in enumerate(_list(body.get("messages"))):
+        for number, part in enumerate(_list(message.get("content") if isinstance(message, Mapping) else None)):
+            image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
+            if isinstance(image, Mapping):
+                look(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
+    for at, reference in enumerate(_list(body.get("media_references"))):
+        if isinstance(reference, Mapping):
+            look(f"mediaReferences[{at}].url", reference.get("url"))
+            found.extend(
+                f"mediaReferences[{at}].{key}"
+                for key in ("dataUri", "data_uri")
+                if isinstance(reference.get(key), str) and reference[key].strip()
+            )
+    context = body.get("media_context")
+    for key in _CONTEXT:
+        for at, url in enumerate(_list(context.get(key)) if isinstance(context, Mapping) else ()):
+            look(f"mediaContext.{key}[{at}]", url)
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+# One durable chat run: what it was asked, where it stands, what happened, and its record (chat §12.3).
+#
+# Moved on by ``chat_runs``, read by the routes. It belongs to the server's event loop; it outlives every client.
+
+
+RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
+ENDED = ("completed", "partial_failure", "failed", "cancelled")
+SCHEMA_VERSION = "1"
+
+
+@define(eq=False)
+class Approval:
+    """A decision that is waited for. Without a ``preview`` the run can only be cancelled."""
+
+    calls: list[Called]
+    reason: str
+    message: str
+    preview: Mapping[str, Any] | None
+    valid_until: float
+    decision: asyncio.Future[bool]
+
+    @property
+    def ids(self) -> list[str]:
+        return [call["id"] for call in self.calls]
+
+    def details(self) -> dict[str, Any]:
+        details: dict[str, Any] = {"pendingToolCallIds": self.ids}
+        if self.ids:
+            details["toolCallId"] = self.ids[0]
+        return details if self.preview is None else {**details, "costApprovalPreview": dict(self.preview)}
+
+    def waiting(self) -> dict[str, Any]:
+        return {"reason": self.reason, "message": self.message, "details": self.details()}
+
+
+@define(eq=False)
+class ChatRun:
+    """A run. ``body`` is the request as it came."""
+
+    id: str
+    account: Account
+    body: Mapping[str, Any]
+    session: Session
+    log: EventLog
+    created: float
+    status: RunStatus = "queued"
+    updated: float = 0.0
+    completed: float | None = None
+    artifacts: list[dict[str, Any]] = field(factory=list)
+    made: dict[str, list[str]] = field(factory=lambda: {"images": [], "videos": [], "audio": []})
+    tool_calls: list[dict[str, Any]] = field(factory=list)
+    previews: list[Mapping[str, Any]] = field(factory=list)
+    approval: Approval | None = None
+    final_response: dict[str, Any] | None = None
+    failure_reason: str | None = None
+    cancellation_reason: str | None = None
+    key: str | None = None
+    decisions: list[str] = field(factory=list)
+    """The keys of the decisions about costs that were taken."""
+    prepared: bool = False
+    """Whether the media it was given were fetched."""
+    paid: Payments = field(factory=Payments)
+    """What the tool that is running has cost so far."""
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        given = self.body.get("runtime_config")
+        return given if isinstance(given, Mapping) else {}
+
+    def move(self, status: RunStatus) -> None:
+        self.status, self.updated = status, self.log.clock()
+        if self.ended:
+            self.completed = self.updated
+
+    def happened(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> None:
+        # First: the log keeps the run with the event.
+        self.updated = self.log.clock()
+        self.log.append(type, payload, ends=ends)
+
+    def keep(self, call: Called, media: list[Media], urls: list[str]) -> None:
+        """Note what a tool made."""
+        for item, url in zip(media, urls, strict=True):
+            self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
+            self.made["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The data of a ``run_status`` frame: the record without its story."""
+        return {key: value for key, value in self.record().items() if key not in ("events", "messages", "request")}
+
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "runId": self.id,
+            "status": self.status,
+            "schemaVersion": SCHEMA_VERSION,
+            "scope": self._scope(),
+            "request": self._request(),
+            "messages": [dict(message) for message in self.session.messages],
+            "toolCalls": [dict(call) for call in self.tool_calls],
+            "toolResults": [dict(result) for result in self.session.results],
+            "artifacts": list(self.artifacts),
+            "mediaContext": self._media_context(),
+            "events": [wire_of(event) for event in self.log.since()],
+            "timestamps": self._timestamps(),
+        }
+        optional = {
+            "finalResponse": self.final_response,
+            "waiting": None if self.approval is None else self.approval.waiting(),
+            "billingPreview": self.previews[-1] if self.previews else None,
+            "billingPreviews": list(self.previews) or None,
+            "failureReason": self.failure_reason,
+            "cancellationReason": self.cancellation_reason,
+        }
+        return record | {key: value for key, value in optional.items() if value is not None}
+
+    def _scope(self) -> dict[str, Any]:
+        given = {"tokenType": self.session.asking.token, "appSource": self.session.asking.app_source}
+        known = {key: value for key, value in given.items() if value is not None}
+        return {"ownerWalletAddress": self.account.wallet_address, **known}
+
+    def _request(self) -> dict[str, Any]:
+        names = {
+            "session_id": "sessionId",
+            "client_message_id": "clientMessageId",
+            "model": "model",
+            "sampling": "sampling",
+            "runtime_config": "runtimeConfig",
+            "tool_choice": "toolChoice",
+        }
+        told = {wire: self.body[key] for key, wire in names.items() if key in self.body}
+        return {"model": self.session.asking.model.id, **told, "messages": self.body["messages"]}
+
+    def _media_context(self) -> dict[str, Any]:
+        given = self.body.get("media_context")
+        context = {key: list(urls) for key, urls in given.items()} if isinstance(given, Mapping) else {}
+        return {**context, **{kind: [*context.get(kind, []), *urls] for kind, urls in self.made.items()}}
+
+    def _timestamps(self) -> dict[str, str]:
+        times = {"createdAt": iso(self.created), "updatedAt": iso(self.updated)}
+        return times if self.completed is None else {**times, "completedAt": iso(self.completed)}
+
+
+def wire_of(event: Event) -> dict[str, Any]:
+    """An event as records and streams have it."""
+    return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
+
+
+# Durable chat runs across starts of an emulator: what is written down of a run, and how it is read again.
+#
+# Called by ``chat_runs``. A run is kept with every event but the pieces of what the model says, of which only the
+# events are.
+
+
+KIND = "chat_run"
+_PIECE = "assistant_delta"
+_FIELDS = (
+    *(
+        "key",
+        "decisions",
+        "prepared",
+        "created",
+        "updated",
+        "completed",
+        "status",
+        "artifacts",
+        "made",
+        "tool_calls",
+        "previews",
+    ),
+    *("final_response", "failure_reason", "cancellation_reason"),
+)
+_SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")
+
+
+def keep_event(archive: Archive, run: ChatRun, event: Event, ends: bool) -> None:
+    """Write an event down, and with it where the run stands."""
+    with archive.together():
+        if event.type != _PIECE:
+            keep_run(archive, run)
+        archive.add_event(KIND, run.id, event, ends)
+
+
+def keep_run(archive: Archive, run: ChatRun) -> None:
+    if archive.keeps:
+        archive.put(KIND, run.id, run.account.wallet_address, _saved(run))
+
+
+def _saved(run: ChatRun) -> dict[str, Any]:
+    shelf = run.session.shelf
+    return {
+        "body": run.body,
+        "session": run.session.id,
+        "fields": {name: getattr(run, name) for name in _FIELDS},
+        "paid": run.paid.saved(),
+        "conversation": {name: getattr(run.session, name) for name in _SESSION_FIELDS},
+        "shelf": {name: [media.saved() for media in getattr(shelf, name)] for name in ("made", "uploads")},
+    }
+
+
+def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[Event, bool]]) -> None:
+    """Put a new run where a kept one stood."""
+    for name, value in saved["fields"].items():
+        setattr(run, name, value)
+    run.paid = Payments.restored(saved["paid"])
+    for name, value in saved["conversation"].items():
+        setattr(run.session, name, value)
+    run.session.shelf.made = [restored(media) for media in saved["shelf"]["made"]]
+    run.session.shelf.uploads = [restored(media) for media in saved["shelf"]["uploads"]]
+    for event, ends in events:
+        run.log.restore(event, ends)
+
+
+# Durable chat runs: started, moved on by the agent, paused for approval, cancelled (chat §12, §14.6).
+#
+# Called by the routes with decoded JSON. A run goes on whether anybody listens or not, and belongs to one account.
+
+
+_log = logging.getLogger(__name__)
+PREVIEW_SECONDS = 600.0
+_DELTA_SECONDS = 0.05
+
+
+@define(eq=False)
+class ChatRuns:
+    """All runs of an emulator."""
+
+    state: State
+    agent: Agent
+    _runs: dict[str, ChatRun] = field(factory=dict)
+    _keys: dict[tuple[int, str], str] = field(factory=dict)
+
+    def create(self, account: Account, body: Mapping[str, Any], key: str | None) -> tuple[ChatRun, bool]:
+        """Start a run, or return the one that was started with the same key, and True."""
+        if key is not None and (known := self._keys.get((account.sid, key))) is not None:
+            return self._runs[known], True
+        run = self._run(account, body, self.state.chance.uuid())
+        run.key = key
+        self._add(run)
+        self.keep(run)
+        self._go_on(run)
+        return run, False
+
+    def _run(self, account: Account, body: Mapping[str, Any], session_id: str) -> ChatRun:
+        session = Session(account, asking_of(body, self.state.journal), session_id)
+        log, now = EventLog(self.state.clock), self.state.clock()
+        run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
+        run.updated = now
+        session.watcher = _Follower(self, run)
+        return run
+
+    def _add(self, run: ChatRun) -> None:
+        self._runs[run.id] = run
+
+        def keep(event: Event, ends: bool) -> None:
+            if self._runs.get(run.id) is run:
+                keep_event(self.state.archive, run, event, ends)
+
+        run.log.keep = keep
+        if run.key is not None:
+            self._keys[(run.account.sid, run.key)] = run.id
+
+    def _go_on(self, run: ChatRun) -> None:
+        run.task = asyncio.get_running_loop().create_task(self._live(run))
+
+    def restore(self) -> None:
+        """Know the kept runs again; nothing goes on yet."""
+        for kept in self.state.archive.things(KIND):
+            account = self.state.accounts.by_address(kept.owner)
+            if account is None:
+                continue
+            run = self._run(account, kept.body["body"], kept.body["session"])
+            restore_run(run, kept.body, self.state.archive.events(KIND, kept.id))
+            self._add(run)
+            if run.paid.total and not run.ended:
+                # The tool that was interrupted runs again.
+                with self.state.archive.together():
+                    run.paid.give_back(account, "Refund of an interrupted tool")
+                    self.keep(run)
+
+    def keep(self, run: ChatRun) -> None:
+        """Write a run down, unless it was forgotten meanwhile."""
+        if self._runs.get(run.id) is run:
+            keep_run(self.state.archive, run)
+
+    def go_on_all(self) -> None:
+        """Work on the kept runs that had not ended: after the last answer of the model or of a tool."""
+        for run in self._runs.values():
+            if not run.ended:
+                self._go_on(run)
+
+    def find(self, account: Account, run_id: str) -> ChatRun:
+        """Return an account's run; that of another account does not exist for it."""
+        run = self._runs.get(run_id)
+        if run is None or run.account is not account:
+            raise RefusalError(404, "Run not found", 102)
+        return run
+
+    def cancel(self, run: ChatRun, reason: str | None) -> None:
+        """End a run; one that has ended stays as it is."""
+        if run.ended:
+            return
+        self._end_cancelled(run, reason)
+        if run.task is not None:
+            run.task.cancel()
+
+    def confirm(self, run: ChatRun, body: Mapping[str, Any], key: str | None = None) -> None:
+        """Decide on the cost a run waits for; a decision that comes again with its key changes nothing."""
+        if key is not None and key in run.decisions:
+            return
+        self._decide(run, body)
+        if key is not None:
+            run.decisions.append(key)
+            self.keep(run)
+
+    def _decide(self, run: ChatRun, body: Mapping[str, Any]) -> None:
+        approval = run.approval
+        if run.status != "waiting_for_user" or approval is None:
+            raise RefusalError(400, "The run does not wait for an approval")
+        decision, named = body.get("decision"), body.get("tool_call_id")
+        if decision not in ("confirm", "cancel"):
+            raise RefusalError(400, "decision must be confirm or cancel")
+        if (approval.ids or named is not None) and named not in approval.ids:
+            raise RefusalError(400, "tool_call_id is not that of a pending tool call")
+        if decision == "cancel":
+            reason = body.get("reason")
+            self.cancel(run, reason if isinstance(reason, str) and reason else "cost_rejected")
+            return
+        if approval.preview is None:
+            raise RefusalError(400, "There is nothing to confirm: the run can only be cancelled")
+        accepted = body.get("acceptedCostPreview")
+        if not isinstance(accepted, Mapping):
+            raise RefusalError(400, "acceptedCostPreview is missing")
+        if accepted != approval.preview or self.state.clock() > approval.valid_until:
+            self._renew(run, approval)
+            raise RefusalError(409, "The preview is no longer valid; ask again with the new one")
+        overrides = body.get("overrides")
+        if isinstance(overrides, Mapping):
+            for call in approval.calls:
+                if call["id"] == named:
+                    call["function"]["arguments"] = json.dumps({**arguments_of(call), **overrides})
+        run.approval = None
+        run.move("running")
+        run.happened("cost_confirmed", {"toolCallIds": approval.ids})
+        approval.decision.set_result(True)
+
+    async def stop(self) -> None:
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def clear(self) -> None:
+        """Forget every run."""
+        for run in list(self._runs.values()):
+            self.cancel(run, "reset")
+        self._runs.clear()
+        self._keys.clear()
+
+    # Life.
+
+    async def _live(self, run: ChatRun) -> None:
+        run.move("running")
+        if not len(run.log):
+            run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
+        if (said := self._last_word(run)) is not None:
+            self._end_answered(run, said["content"] or "", said["finishReason"])
+            return
+        try:
+            await self._prepare(run)
+            telling = await self.agent.run(run.session)
+        except asyncio.CancelledError:
+            raise
+        except DeclinedError as refused:
+            if refused.error == "insufficient_balance":
+                await self._out_of_credit(run, refused.message)
+            else:
+                self._end_failed(run, str(refused))
+        except (ToolError, RefusalError) as refused:
+            self._end_failed(run, refused.message)
+        except Exception as failed:
+            _log.exception("the emulator could not go on with the run %s", run.id)
+            self._end_failed(run, f"The worker failed: {type(failed).__name__}")
+        else:
+            self._end_answered(run, telling.text, telling.finish_reason)
+        self.state.journal.notify()
+
+    def _last_word(self, run: ChatRun) -> Mapping[str, Any] | None:
+        """Return the answer after which a run was interrupted before it could end."""
+        last = run.log.since(run.log.last_sequence - 1)
+        if not last or last[0].type != "assistant_message":
+            return None
+        payload = last[0].payload
+        return None if self.agent.runs(run.session.asking, payload["toolCalls"]) else payload
+
+    async def _prepare(self, run: ChatRun) -> None:
+        session = run.session
+        session.asking = await with_pictures(self.agent.tools, session.asking)
+        if run.prepared:
+            return
+        session.shelf = await shelf_of(self.agent.tools, session.asking, references_of(run.body))
+        run.prepared = True
+        self.keep(run)
+
+    def _end_answered(self, run: ChatRun, content: str, finish_reason: str) -> None:
+        run.final_response = {"content": content, "finishReason": finish_reason}
+        results = run.session.results
+        failed = run.session.failed
+        if failed and failed == len(results):
+            run.failure_reason = str(results[-1]["error"])
+            self._end(run, "failed", {"failureReason": run.failure_reason, "finalResponse": run.final_response})
+        elif failed:
+            self._end(run, "partial_failure", {"finalResponse": run.final_response})
+        else:
+            self._end(run, "completed", {"finalResponse": run.final_response})
+
+    def _end_failed(self, run: ChatRun, reason: str) -> None:
+        run.failure_reason = reason
+        self._end(run, "failed", {"failureReason": reason})
+
+    def _end_cancelled(self, run: ChatRun, reason: str | None) -> None:
+        run.cancellation_reason = reason or "cancelled_by_user"
+        self._end(run, "cancelled", {"cancellationReason": run.cancellation_reason})
+
+    def _end(self, run: ChatRun, status: Any, payload: Mapping[str, Any]) -> None:
+        run.approval = None
+        run.move(status)
+        run.happened(f"run_{status}", {"status": status, **payload}, ends=True)
+
+    # Pauses.
+
+    async def approve(self, run: ChatRun, calls: list[Called]) -> None:
+        """Hold a run until its user agrees to what the tools cost, if that is to be asked."""
+        costs = await self._costs(run, calls)
+        units = [capacity_units(cost) for cost in costs]
+        if not run.config.get("requireJobConfirmation") or not sum(units):
+            return
+        usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.asking.token]
+        threshold = run.config.get("jobConfirmationThresholdUsd")
+        if isinstance(threshold, int | float) and usd <= Decimal(str(threshold)):
+            return
+        paid = [(call, number) for call, number in zip(calls, units, strict=True) if number]
+        await self._pause(run, [call for call, _ in paid], "cost_approval_required", self._preview(run, paid))
+        # The user may have changed the arguments, but not the budget.
+        await self._costs(run, calls)
+
+    async def _costs(self, run: ChatRun, calls: list[Called]) -> list[Decimal]:
+        """Return what tools would cost; refuse what is over the budget of the run."""
+        costs = [await self._cost(run, call) for call in calls]
+        units, limit = sum(map(capacity_units, costs)), run.body.get("max_estimated_capacity_units")
+        if isinstance(limit, int | float) and units > limit:
+            raise RefusalError(400, f"The tools would take {units} capacity units, {limit} are allowed")
+        return costs
+
+    async def _cost(self, run: ChatRun, call: Called) -> Decimal:
+        """What a tool would cost; one that cannot work costs nothing and will say why."""
+        if call["function"]["name"] in text_tools.TOOLS:
+            return Decimal(0)
+        try:
+            return await self.agent.tools.estimate(self.agent.tool_call(run.session, call))
+        except ToolError:
+            return Decimal(0)
+
+    def _preview(self, run: ChatRun, paid: list[tuple[Called, int]]) -> dict[str, Any]:
+        return {
+            "totalEstimatedCapacityUnits": sum(units for _, units in paid),
+            "tokenType": run.session.asking.token,
+            "validityUntil": iso(self.state.clock() + PREVIEW_SECONDS),
+            "perToolBreakdown": [
+                {"toolCallId": call["id"], "toolName": call["function"]["name"], "capacityUnits": units}
+                for call, units in paid
+            ],
+        }
+
+    def _renew(self, run: ChatRun, approval: Approval) -> None:
+        """Replace the preview of a pause by one that is valid from now on."""
+        if approval.preview is not None and self.state.clock() > approval.valid_until:
+            approval.valid_until = self.state.clock() + PREVIEW_SECONDS
+            approval.preview = {**approval.preview, "validityUntil": iso(approval.valid_until)}
+            run.previews.append(approval.preview)
+            run.happened("run_waiting_for_user", approval.waiting())
+
+    async def _pause(
+        self, run: ChatRun, calls: list[Called], reason: str, preview: Mapping[str, Any] | None, message: str = ""
+    ) -> None:
+        decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        told = message or f"{len(calls)} tool calls are to be paid for"
+        valid = self.state.clock() + PREVIEW_SECONDS
+        approval = run.approval = Approval(calls, reason, told, preview, valid, decision)
+        run.move("waiting_for_user")
+        if preview is not None:
+            run.previews.append(preview)
+            run.happened("run_awaiting_cost_confirmation", {"toolCallId": approval.ids[0]})
+        run.happened("run_waiting_for_user", approval.waiting())
+        self.state.journal.notify()
+        await decision
+
+    async def _out_of_credit(self, run: ChatRun, message: str) -> None:
+        """Without money a run waits, and can only be cancelled (chat §14.6)."""
+        await self._pause(run, [], "insufficient_credit", None, message)
+
+
+@define(eq=False)
+class _Follower:
+    """Writes what happens in a session into its run."""
+
+    runs: ChatRuns
+    run: ChatRun
+    _heard: str = ""
+    _told: float = 0.0
+
+    def hear(self, piece: Mapping[str, Any]) -> None:
+        """Tell what the model says a few times a second; an event for every token would be too many."""
+        self._heard += piece["content"]
+        now = self.runs.state.clock()
+        if now - self._told >= _DELTA_SECONDS:
+            self._told = now
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._heard:
+            self.run.happened("assistant_delta", {"content": self._heard})
+            self._heard = ""
+
+    def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+        self._tell()
+        told = {"content": message["content"], "finishReason": turn.telling.finish_reason, "usage": dict(turn.usage)}
+        self.run.happened("assistant_message", {**told, "toolCalls": message.get("tool_calls", [])})
+
+    async def approve(self, calls: list[Called]) -> None:
+        await self.runs.approve(self.run, calls)
+
+    def began(self, call: Called) -> None:
+        told = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
+        arguments = call["function"]["arguments"]
+        self.run.tool_calls.append({**call, "toolCallId": call["id"], "status": "running"})
+        self.run.happened("tool_call_started", {**told, "arguments": arguments})
+
+    def paid(self, token: Token, amount: Decimal) -> None:
+        self.run.paid.add(token, amount)
+        self.runs.keep(self.run)
+
+    def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+        self.run.paid = Payments()
+        status = "completed" if result["success"] else "failed"
+        self.run.tool_calls[-1]["status"] = status
+        self.run.keep(call, media, list(result.get("urls", ())) if media else [])
+        told = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
+        self.run.happened(f"tool_call_{status}", told)
+        self.runs.state.journal.notify()

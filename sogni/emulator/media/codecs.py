@@ -1,0 +1,278 @@
+"""Writing media files: MP4 and MOV with H.264 and AAC, MP3, WAV, FLAC.
+
+Called by the makers of videos and music. The same pictures and samples give the same bytes: one thread, fixed
+settings, no dates, no names of programs. Nothing is kept but what the encoders need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SAMPLE_RATE = 48_000
+Samples = NDArray[np.float32]
+"""Sound: two rows, left and right, from -1 to 1."""
+AudioFormat = Literal["mp3", "wav", "flac"]
+
+_EXACT = {"fflags": "+bitexact"}
+# x264's lookahead over B-frames is not repeatable, not even in one thread: the same pictures give now these
+# bytes, now those. Without both there is one outcome.
+_REPEATABLE = "bframes=0:mbtree=0:weightp=0"
+_VIDEO_SETTINGS = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": _REPEATABLE}
+_AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
+    "mp3": ("libmp3lame", "fltp"),
+    "wav": ("pcm_s16le", "s16"),
+    "flac": ("flac", "s16"),
+}
+
+
+def write_video(
+    path: Path, pictures: Iterable[Image.Image], fps: Fraction, sound: Iterable[Samples] | None, format: str
+) -> None:
+    """Write pictures of one, even size, and the sound that goes with them."""
+    frames = iter(pictures)
+    first = next(frames)
+    settings = {**_EXACT, "movflags": "+faststart"}
+    with av.open(str(path), "w", format=format, container_options=settings) as container:
+        video = container.add_stream("libx264", rate=fps, options=_VIDEO_SETTINGS)
+        video.width, video.height, video.pix_fmt = first.width, first.height, "yuv420p"
+        video.codec_context.thread_count = 1
+        audio = None if sound is None else _AudioTrack(container, "aac", "fltp", 128_000)
+        blocks: Iterator[Samples] = iter(()) if sound is None else iter(sound)
+        for index, picture in enumerate(_chain(first, frames)):
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            frame.pts = index
+            container.mux(video.encode(frame))
+            if audio is not None:
+                # Both tracks advance together, so that neither waits in memory for the other.
+                audio.write_until(blocks, (index + 1) / fps)
+        container.mux(video.encode())
+        if audio is not None:
+            audio.write_until(blocks, None)
+
+
+def _chain(first: Image.Image, others: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    yield first
+    yield from others
+
+
+def write_audio(path: Path, sound: Iterable[Samples], format: AudioFormat) -> None:
+    """Write an audio file."""
+    codec, sample_format = _AUDIO_CODECS[format]
+    settings = {**_EXACT, "id3v2_version": "0"} if format == "mp3" else _EXACT
+    with av.open(str(path), "w", format=format, container_options=settings) as container:
+        track = _AudioTrack(container, codec, sample_format, 192_000 if format == "mp3" else None)
+        track.write_until(iter(sound), None)
+
+
+class _AudioTrack:
+    """One audio stream of a file being written."""
+
+    def __init__(self, container: Any, codec: str, sample_format: str, bit_rate: int | None) -> None:
+        self._container = container
+        self._stream = container.add_stream(codec, rate=SAMPLE_RATE, layout="stereo")
+        self._stream.format = sample_format
+        if bit_rate is not None:
+            self._stream.bit_rate = bit_rate
+        self._stream.codec_context.thread_count = 1
+        self._written = 0
+
+    def write_until(self, blocks: Iterator[Samples], seconds: Fraction | None) -> None:
+        """Write blocks up to a moment; None writes all there are and ends the stream."""
+        while seconds is None or self._written < seconds * SAMPLE_RATE:
+            block = next(blocks, None)
+            if block is None:
+                break
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, self._written
+            frame.time_base = Fraction(1, SAMPLE_RATE)
+            self._written += block.shape[1]
+            self._container.mux(self._stream.encode(frame))
+        if seconds is None:
+            self._container.mux(self._stream.encode(None))
+
+
+# Reading uploaded video and audio, frame by frame and block by block, never a whole file.
+#
+# Called by the makers of videos, and by the worker that looks whether it can read an upload at all.
+
+
+T = TypeVar("T")
+_TOLERANCE = 1e-6
+_PROBLEMS = (av.FFmpegError, OSError, ValueError, IndexError)
+
+
+def undecodable(path: Path, kind: Literal["audio", "video"]) -> str | None:
+    """Return why a worker cannot read an uploaded video or audio file, or None."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0] if kind == "video" else container.streams.audio[0]
+            next(container.decode(stream))
+    except (*_PROBLEMS, StopIteration) as error:
+        return f"{type(error).__name__}: the file holds no {kind} a worker can read"
+    return None
+
+
+def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, start: float) -> Iterator[Image.Image]:
+    """Yield what a video shows at ``count`` moments, the first at ``start`` seconds, filling ``size``.
+
+    A video that ends too early stays at its last frame."""
+    # Not the one that PyAV keeps for each thread: that is freed in a forked child, for every thread of the parent,
+    # and there waits for ever for its own threads, which a fork does not copy.
+    scaler = VideoReformatter()
+    index, held = 0, None
+    for moment, frame in _decoded(path, start):
+        shown = None
+        while held is not None and index < count and start + index / fps < moment - _TOLERANCE:
+            # Only what is seen is scaled: the video may have many more frames.
+            shown = shown or _filling(scaler, held, size)
+            yield shown
+            index += 1
+        if index >= count:
+            return
+        held = frame
+    last = Image.new("RGB", size) if held is None else _filling(scaler, held, size)
+    for _ in range(index, count):
+        yield last
+
+
+def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the frames of a video from the one shown at ``start`` on, with their times from its beginning."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        begin = float((stream.start_time or 0) * (stream.time_base or 0))
+        if start > 0 and stream.time_base:
+            container.seek(int((start + begin) / stream.time_base), stream=stream)
+        last: tuple[float, av.VideoFrame] | None = None
+        for number, frame in enumerate(_readable(container.decode(stream))):
+            moment = number / 24 if frame.time is None else frame.time - begin
+            if moment <= start:
+                last = moment, frame
+                continue
+            if last is not None:
+                yield last
+                last = None
+            yield moment, frame
+        if last is not None:
+            yield last
+
+
+def _readable(frames: Iterator[T]) -> Iterator[T]:
+    """Yield frames up to the first that is broken: the rest of a damaged file is as if it were not there."""
+    try:
+        yield from frames
+    except av.FFmpegError:
+        return
+
+
+def _filling(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> Image.Image:
+    scale = max(size[0] / frame.width, size[1] / frame.height)
+    width, height = max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))
+    image = Image.fromarray(scaler.reformat(frame, width, height, "rgb24").to_ndarray())
+    return image if image.size == size else ImageOps.fit(image, size)
+
+
+def audio_blocks(path: Path, total: int, start: float, duration: float) -> Iterator[Samples]:
+    """Yield ``total`` samples: the audio from ``start`` on, at most ``duration`` seconds of it, then
+    silence."""
+    left, limit = total, min(total, round(duration * SAMPLE_RATE))
+    skip = round(start * SAMPLE_RATE)
+    for block in _resampled(path):
+        if skip >= block.shape[1]:
+            skip -= block.shape[1]
+            continue
+        piece, skip = block[:, skip : skip + limit], 0
+        if piece.shape[1]:
+            yield piece
+        limit -= piece.shape[1]
+        left -= piece.shape[1]
+        if limit <= 0:
+            break
+    while left > 0:
+        size = min(left, SAMPLE_RATE)
+        yield np.zeros((2, size), dtype=np.float32)
+        left -= size
+
+
+def _resampled(path: Path) -> Iterator[Samples]:
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
+        for frame in _readable(container.decode(container.streams.audio[0])):
+            for part in resampler.resample(frame):
+                yield part.to_ndarray().astype(np.float32, copy=False)
+        for part in resampler.resample(None):
+            yield part.to_ndarray().astype(np.float32, copy=False)
+
+
+# What kind of media a file is, told by its first bytes.
+#
+# Called when a project is accepted: an upload that is not what its role asks for is refused at once. Whether a
+# worker can really read the file turns out later.
+
+
+MediaForm = Literal["image", "audio", "video"]
+
+_HEAD = 64
+_STILL_BRANDS = (
+    b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
+)  # fmt: skip
+_ROLES: Mapping[str, MediaForm] = {
+    "referenceImage": "image",
+    "referenceImageEnd": "image",
+    "referenceMask": "image",
+    "referenceAudio": "audio",
+    "referenceVideo": "video",
+}
+
+
+def forms_of(head: bytes) -> frozenset[MediaForm]:
+    """Return what a file that starts with these bytes may be; containers of both hold audio or video."""
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a")) or _riff(head, b"WEBP"):
+        return frozenset({"image"})
+    if head[4:8] == b"ftyp":
+        return _of_brand(head[8:12].lower())
+    if _riff(head, b"WAVE") or head.startswith((b"ID3", b"fLaC")):
+        return frozenset({"audio"})
+    if head.startswith((b"OggS", b"\x1a\x45\xdf\xa3")):
+        return frozenset({"audio", "video"})
+    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 in (0x02, 0x04):
+        # Layers II and III: the first bytes of UTF-16 text are those of layer I, and of AAC those of no layer.
+        return frozenset({"audio"})
+    return frozenset()
+
+
+def _riff(head: bytes, form: bytes) -> bool:
+    return head.startswith(b"RIFF") and head[8:12] == form
+
+
+def _of_brand(brand: bytes) -> frozenset[MediaForm]:
+    if brand in _STILL_BRANDS:
+        return frozenset({"image"})
+    if b"m4a" in brand or b"m4b" in brand:
+        return frozenset({"audio"})
+    if b"qt" in brand:
+        return frozenset({"video"})
+    # A general MP4 may hold sound alone.
+    return frozenset({"audio", "video"})
+
+
+def misplaced(inputs: Mapping[str, Path]) -> str | None:
+    """Name the first upload that is not of the media its role asks for."""
+    for role, path in inputs.items():
+        wanted = _ROLES.get(role)
+        if wanted is None:
+            continue
+        with path.open("rb") as file:
+            found = forms_of(file.read(_HEAD))
+        if wanted not in found:
+            shown = " or ".join(sorted(found)) or "of no known format"
+            return f"{role} must be {'an' if wanted[0] in 'ai' else 'a'} {wanted} file; the upload is {shown}"
+    return None

@@ -1,0 +1,279 @@
+"""The frames of a video: a picture that moves, or a reference video that is followed.
+
+Called by the maker of videos. The frames depend on nothing but the description; they are made one after the
+other, so that a long video takes no more memory than a short one.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from attrs import define, frozen
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from sogni.emulator.media.codecs import SAMPLE_RATE, Samples, audio_blocks, video_frames, write_video
+from sogni.emulator.media.music import Score, play
+from sogni.emulator.media.pictures import Colour, Picture, chance_for, cover, draw, palette
+from sogni.emulator.projects.orders import VideoOrder
+from sogni.emulator.projects.storage import Producer
+
+_ZOOM = 0.12
+_LIGHTS = 4
+
+Treatment = Literal["free", "restyle", "move", "replace"]
+"""What becomes of a reference video: nothing, its frames in the colours of the prompt, its motion on the
+picture, the picture on its subject."""
+
+
+@frozen(kw_only=True)
+class Film:
+    """What decides the frames. ``first`` is the image the video starts from, ``last`` the one it ends at,
+    ``guide`` the reference video from ``guide_start`` seconds on. ``hold``, 0 to 1, is how much of the guide
+    stays; ``subjects`` are points on it, ``mask`` is white where it is replaced."""
+
+    picture: Picture
+    frames: int
+    fps: Fraction
+    first: Path | None = None
+    last: Path | None = None
+    treatment: Treatment = "free"
+    guide: Path | None = None
+    guide_start: float = 0.0
+    hold: float = 0.6
+    subjects: tuple[tuple[float, float], ...] = ()
+    mask: Path | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.picture.width, self.picture.height
+
+
+def shots(film: Film) -> Iterator[Image.Image]:
+    """Yield every frame, in RGB."""
+    if film.guide is None:
+        yield from _free(film)
+        return
+    guide = video_frames(film.guide, film.size, film.fps, film.frames, film.guide_start)
+    if film.treatment == "move":
+        yield from _moved(film, guide)
+    elif film.treatment == "replace":
+        yield from _replaced(film, guide)
+    else:
+        yield from _restyled(film, guide)
+
+
+def last_shot(film: Film) -> Image.Image:
+    """Return the last frame."""
+    return next(islice(shots(film), film.frames - 1, None))
+
+
+def _opening(film: Film) -> Image.Image:
+    return draw(film.picture) if film.first is None else cover(film.first, film.size)
+
+
+def _progress(index: int, count: int) -> float:
+    return index / max(1, count - 1)
+
+
+def _smooth(share: float) -> float:
+    return share * share * (3 - 2 * share)
+
+
+def _free(film: Film) -> Iterator[Image.Image]:
+    """Let the camera drift over the picture while lights pass; towards the end image, if there is one."""
+    opening, chance = _opening(film), chance_for(film.picture, "camera")
+    ending = None if film.last is None else cover(film.last, film.size)
+    camera, lights = _Camera.of(chance), _lights(film, chance)
+    for index in range(film.frames):
+        at = _progress(index, film.frames)
+        # An image the video starts from or ends at is shown untouched, with the camera at rest.
+        away = math.sin(math.pi * at) if ending is not None else at
+        seen = camera.look(opening, away)
+        if ending is not None:
+            seen = Image.blend(seen, camera.look(ending, away), _smooth(at))
+        glow = 1.0 if film.first is None and ending is None else away
+        for light in lights:
+            light.shine(seen, at, glow)
+        yield seen
+
+
+@frozen
+class _Camera:
+    """A slow move into the picture, from the whole of it towards a point."""
+
+    x: float
+    y: float
+    zoom: float
+
+    @classmethod
+    def of(cls, chance: random.Random) -> _Camera:
+        return cls(chance.random(), chance.random(), _ZOOM * chance.uniform(0.7, 1.3))
+
+    def look(self, image: Image.Image, away: float) -> Image.Image:
+        """Return what is seen when a share of the way has been made, always a new image."""
+        if away <= 0:
+            return image.copy()
+        cut = self.zoom * _smooth(away)
+        left, top = image.width * cut * self.x, image.height * cut * self.y
+        box = (left, top, left + image.width * (1 - cut), top + image.height * (1 - cut))
+        return image.resize(image.size, Image.Resampling.BILINEAR, box=box)
+
+
+@define
+class _Light:
+    """A soft light on its way."""
+
+    mask: Image.Image
+    colour: tuple[int, int, int]
+    path: tuple[float, ...]
+
+    def shine(self, image: Image.Image, at: float, strength: float) -> None:
+        """Lay the light over an image, where it is at a share of the video."""
+        x0, y0, turns, phase, reach = self.path
+        angle = 2 * math.pi * (turns * at + phase)
+        x = round((x0 + reach * math.cos(angle)) * image.width - self.mask.width / 2)
+        y = round((y0 + reach * math.sin(angle)) * image.height - self.mask.height / 2)
+        if strength <= 0:
+            return
+        mask = self.mask if strength >= 1 else self.mask.point([round(level * strength) for level in range(256)])
+        image.paste(self.colour, (x, y), mask)
+
+
+def _lights(film: Film, chance: random.Random) -> list[_Light]:
+    described = f"{film.picture.prompt} {film.picture.style_prompt}"
+    colours = palette(described, film.picture.negative_prompt, chance)[-2:]
+    return [_light(film.size, colours[number % 2], chance) for number in range(_LIGHTS)]
+
+
+def _light(size: tuple[int, int], colour: Colour, chance: random.Random) -> _Light:
+    side = max(8, round(min(size) * chance.uniform(0.15, 0.35)))
+    line = np.linspace(-1, 1, side, dtype=np.float32)
+    distance = np.hypot(line[:, None], line[None, :])
+    level = np.clip(1 - distance, 0, 1) ** 2 * chance.uniform(120, 200)
+    path = (
+        chance.uniform(0.2, 0.8),
+        chance.uniform(0.2, 0.8),
+        chance.choice((-1, 1)) * chance.uniform(0.4, 0.9),
+        chance.random(),
+        chance.uniform(0.12, 0.3),
+    )
+    return _Light(Image.fromarray(level.astype(np.uint8), "L"), _bytes(colour), path)
+
+
+def _bytes(colour: Colour) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in colour)
+    return red, green, blue
+
+
+def _restyled(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """Show the reference video in the colours of the prompt, with a breath of the reference image."""
+    described = f"{film.picture.prompt} {film.picture.style_prompt}"
+    colours = palette(described, film.picture.negative_prompt, chance_for(film.picture, "colours"))
+    dark, middle, light = (_bytes(colours[place]) for place in (0, len(colours) // 2, -1))
+    image = None if film.first is None else cover(film.first, film.size)
+    mask = None if film.mask is None else cover(film.mask, film.size).convert("L")
+    for frame in guide:
+        tinted = ImageOps.colorize(ImageOps.grayscale(frame), dark, light, middle)
+        shown = Image.blend(tinted, frame, film.hold)
+        if image is not None:
+            shown = Image.blend(shown, image, 0.2)
+        yield shown if mask is None else Image.composite(shown, frame, mask)
+
+
+def _moved(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """Start from the image and let the motion of the reference video come through."""
+    opening = _opening(film)
+    for index, frame in enumerate(guide):
+        share = min(1.0, _progress(index, film.frames) * 4)
+        yield Image.blend(opening, frame, (0.1 + 0.9 * _smooth(share)) * film.hold)
+
+
+def _replaced(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """Show the reference video with the image on its subject."""
+    opening = _opening(film)
+    mask = _subject_mask(film.size, film.subjects or ((0.5, 0.5),))
+    for frame in guide:
+        yield Image.composite(opening, frame, mask)
+
+
+def _subject_mask(size: tuple[int, int], subjects: Sequence[tuple[float, float]]) -> Image.Image:
+    """Return soft ovals around points given as shares of the picture or in pixels."""
+    mask = Image.new("L", size, 0)
+    pen, wide, high = ImageDraw.Draw(mask), size[0] * 0.2, size[1] * 0.32
+    in_pixels = any(part > 1 for point in subjects for part in point)
+    for x, y in subjects:
+        left, top = (x, y) if in_pixels else (x * size[0], y * size[1])
+        pen.ellipse((left - wide, top - high, left + wide, top + high), fill=255)
+    return mask.filter(ImageFilter.BoxBlur(max(1, min(size) // 40)))
+
+
+# Videos: the file for a video order and a seed.
+#
+# Called by the video kind; the work is done in a worker thread when the file is first read. Pictures come from
+# ``video_shots``, sound from ``music`` or the reference audio, the file from ``encoding``.
+
+
+_TREATMENTS: Mapping[str | None, Treatment] = {"animate-move": "move", "animate-replace": "replace"}
+_AMBIENCE_BPM = 66
+
+
+def make_video(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
+    """Return what writes the video to a path."""
+    return partial(_write, film_of(order, seed, inputs), order, seed, inputs.get("referenceAudio"))
+
+
+def make_last_frame(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
+    """Return what writes the last frame to a path, as PNG."""
+    return partial(_write_last_frame, film_of(order, seed, inputs))
+
+
+def _write(film: Film, order: VideoOrder, seed: int, audio: Path | None, path: Path) -> None:
+    write_video(path, shots(film), order.fps, _sound(order, seed, audio), order.output_format)
+
+
+def _write_last_frame(film: Film, path: Path) -> None:
+    last_shot(film).save(path, "PNG")
+
+
+def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
+    """Describe the frames of a video."""
+    picture = Picture(
+        width=order.width,
+        height=order.height,
+        seed=seed,
+        model=order.model.id,
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        style_prompt=order.style_prompt,
+    )
+    return Film(
+        picture=picture,
+        frames=order.frames,
+        fps=order.fps,
+        first=inputs.get("referenceImage") if order.first_frame else None,
+        last=inputs.get("referenceImageEnd") if order.last_frame else None,
+        treatment=_TREATMENTS.get(order.workflow, "restyle" if "referenceVideo" in inputs else "free"),
+        guide=inputs.get("referenceVideo"),
+        guide_start=order.video_start,
+        hold=0.6 if order.control is None else 0.4 + 0.5 * order.control.strength,
+        subjects=order.subjects,
+        mask=inputs.get("referenceMask"),
+    )
+
+
+def _sound(order: VideoOrder, seed: int, audio: Path | None) -> Iterator[Samples] | None:
+    seconds = order.frames / order.fps
+    if order.sound == "reference" and audio is not None:
+        return audio_blocks(audio, round(seconds * SAMPLE_RATE), order.audio_start, order.audio_duration)
+    if order.sound == "none":
+        return None
+    words = f"{order.model.id} {order.prompt} {order.style_prompt}"
+    return play(Score(words=words, seed=seed, seconds=float(seconds), bpm=_AMBIENCE_BPM, calm=True))

@@ -1,0 +1,374 @@
+"""Cutting things out of pictures: what SAM 3 and BiRefNet are asked, and the masks they answer with (projects-5x §4.8).
+
+Called by the image kind. It tells things from what surrounds them by their colours: good enough to see which part of a
+picture was meant, and always the same for the same request. A word is not understood; it stands for what stands out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageOps
+
+from sogni.emulator.catalogue.models import Catalogue, Model
+from sogni.emulator.fields import Fields
+from sogni.emulator.media.pictures import Picture, render, unreadable
+from sogni.emulator.projects.estimates import Quote, Work, performed_steps, quote
+from sogni.emulator.projects.orders import Control, ImageOrder, Network, Product, Segmentation
+from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, loras, receipt, sampling
+
+Mask = NDArray[np.bool_]
+
+SAM3, BIREFNET = "sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"
+USUAL_THRESHOLD = 0.5
+LABELS = ("positive", "negative")
+_MOST_POINTS, _MOST_BOXES, _LONGEST_TEXT, _MOST_INSTANCES = 32, 16, 240, 16
+_CANVAS = 384
+"""The longest side at which things are looked for."""
+_LIKE = 64
+"""How far colours of one thing lie apart at most, as the sum over three channels."""
+_EVEN = 12
+"""A picture whose colours are all this close has nothing that stands out."""
+
+
+def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
+    """Read what a segmentation model is asked; None for other models, and for what cannot be read."""
+    if model.id == BIREFNET:
+        return Segmentation(prompt=None, cut_out=bool(frame.flag("applyMask", required=True)))
+    if model.id != SAM3:
+        return None
+    prompt = frame.object("sam3Prompt", frame.raw("sam3Prompt"))
+    if prompt is None:
+        return None
+    points = _objects(prompt, "points", ("x", "y"), _MOST_POINTS)
+    boxes = _objects(prompt, "boxes", ("x0", "y0", "x1", "y1"), _MOST_BOXES)
+    text = prompt.text("text")
+    if text is not None and not 1 <= len(text) <= _LONGEST_TEXT:
+        prompt.refuse("text", f"must have 1 to {_LONGEST_TEXT} characters")
+    if not points and not boxes and not text:
+        prompt.refuse("points", "or boxes or a text are needed")
+    if points and text:
+        prompt.refuse("text", "does not go with points")
+    if prompt.flag("multimask") is not None and not points:
+        prompt.refuse("multimask", "needs points")
+    prompt.number("threshold", required=True, minimum=0, maximum=1)
+    cut_out = prompt.flag("applyMask", required=True)
+    prompt.whole("maxInstances", minimum=1, maximum=_MOST_INSTANCES)
+    prompt.leftover()
+    return Segmentation(prompt=dict(prompt.values), cut_out=bool(cut_out))
+
+
+def _objects(prompt: Fields, key: str, numbers: tuple[str, ...], most: int) -> int:
+    """Check a list of points or boxes; returns how many there are."""
+    entries = prompt.raw(key)
+    if not isinstance(entries, list) or len(entries) > most:
+        prompt.refuse(key, f"must be a list of at most {most} objects")
+        return 0
+    for place, entry in enumerate(entries):
+        read = prompt.object(key, entry, f"[{place}]")
+        if read is not None:
+            for name in numbers:
+                read.number(name, required=True, minimum=0, maximum=1)
+            read.text("label", required=True, allowed=LABELS)
+            read.leftover()
+    return len(entries)
+
+
+def segment(work: Segmentation, picture: Path, path: Path) -> None:
+    """Write the mask of a picture as PNG, or with `cut_out` the picture where the mask is."""
+    with Image.open(picture) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    small = image.copy()
+    small.thumbnail((_CANVAS, _CANVAS), Image.Resampling.BOX)
+    mask = Image.fromarray(found(small, work.prompt).astype(np.uint8) * 255, "L")
+    mask = mask.resize(image.size, Image.Resampling.NEAREST)
+    if work.cut_out:
+        image.putalpha(mask)
+    buffer = io.BytesIO()
+    (image if work.cut_out else mask).save(buffer, "PNG", compress_level=1)
+    path.write_bytes(buffer.getvalue())
+
+
+def found(image: Image.Image, prompt: Mapping[str, Any] | None) -> Mask:
+    """The pixels of what is looked for; without a prompt, of what stands out."""
+    asked: Mapping[str, Any] = prompt or {}
+    mask = _standing_out(image, float(asked.get("threshold", USUAL_THRESHOLD)))
+    points, boxes = asked.get("points", []), asked.get("boxes", [])
+    if points:
+        mask = _around(image, points)
+    wanted = [box for box in boxes if box["label"] == "positive"]
+    if wanted:
+        mask = mask & np.any([_inside(image, box) for box in wanted], axis=0)
+    for box in boxes:
+        if box["label"] == "negative":
+            mask = mask & ~_inside(image, box)
+    return mask
+
+
+def _standing_out(image: Image.Image, threshold: float) -> Mask:
+    """Pixels whose colour is far from that of the edges of the picture."""
+    pixels = np.asarray(image, dtype=np.int32)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    distance = np.abs(pixels - np.median(edge, axis=0)).sum(axis=2)
+    furthest = float(distance.max())
+    return np.asarray((distance >= threshold * furthest) & (furthest > _EVEN), dtype=np.bool_)
+
+
+def _around(image: Image.Image, points: list[Mapping[str, Any]]) -> Mask:
+    """What is joined to a positive point in a colour like its own, less what is so joined to a negative one."""
+    masks = {label: np.zeros((image.height, image.width), dtype=np.bool_) for label in LABELS}
+    for point in points:
+        place = (round(point["x"] * (image.width - 1)), round(point["y"] * (image.height - 1)))
+        masks[point["label"]] |= _joined(image, place)
+    return masks["positive"] & ~masks["negative"]
+
+
+def _joined(image: Image.Image, place: tuple[int, int]) -> Mask:
+    filled = image.copy()
+    red, green, blue = image.getpixel(place)  # type: ignore[misc]
+    # Every pixel that is filled changes, whatever its colour was.
+    ImageDraw.floodfill(filled, place, (red ^ 128, green ^ 128, blue ^ 128), thresh=_LIKE)
+    return np.asarray(np.any(np.asarray(filled) != np.asarray(image), axis=2), dtype=np.bool_)
+
+
+def _inside(image: Image.Image, box: Mapping[str, Any]) -> Mask:
+    mask = np.zeros((image.height, image.width), dtype=np.bool_)
+    across = slice(int(box["x0"] * image.width), max(1, round(box["x1"] * image.width)))
+    down = slice(int(box["y0"] * image.height), max(1, round(box["y1"] * image.height)))
+    mask[down, across] = True
+    return mask
+
+
+# Whether the image part of a ``jobRequest`` is well formed, and the order it describes.
+#
+# Called through the image kind by the check of requests (projects-4.2 §5, projects-5x §2.3).
+
+
+CONTEXT_SLOTS = 16
+MAX_IMAGES = 256
+MAX_PREVIEWS = 64
+FORMATS = ("png", "jpg", "jpeg", "webp")
+_PROMPTS = ("positivePrompt", "negativePrompt", "stylePrompt")
+_CONTROL_NAMES = (
+    "canny",
+    "depth",
+    "inpaint",
+    "instrp2p",
+    "lineart",
+    "lineartanime",
+    "mlsd",
+    "normalbae",
+    "openpose",
+    "scribble",
+    "segmentation",
+    "shuffle",
+    "softedge",
+    "tile",
+    "instantid",
+)
+
+
+def check_image(
+    request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
+) -> ImageOrder | None:
+    """Read an image request; None when what is missing leaves nothing to build."""
+    frame.constants(KEY_FRAME_TEMPLATE)
+    read = amounts(request, frame, model, catalogue, formats=FORMATS, max_count=MAX_IMAGES, max_previews=MAX_PREVIEWS)
+    strength = frame.number("strength", required=True)
+    texts = [frame.text(key, required=key != "positivePrompt") or "" for key in _PROMPTS]
+    (width, height), preset = _size(frame, model, catalogue)
+    starting = _starting_image(frame, model)
+    context = _context_images(frame, model)
+    control = _control_net(frame)
+    sampling(frame, model, catalogue)
+    frame.text("vae", null=True)
+    loras(frame)
+    receipt(frame)
+    _gpt_image(frame, model)
+    segmentation = check_segmentation(frame, model)
+    if read is None or strength is None:
+        return None
+    common = common_values(request, model, "image", network, read)
+    return ImageOrder(
+        **{**common, "previews": 0 if model.external else read.previews},
+        output_format="jpg" if read.output_format == "jpeg" else read.output_format,
+        performed_steps=performed_steps(read.steps, strength) if starting else read.steps,
+        width=width,
+        height=height,
+        size_preset=preset,
+        prompt=texts[0],
+        negative_prompt=texts[1],
+        style_prompt=texts[2],
+        starting_image=starting,
+        denoise=strength,
+        context_images=context,
+        control=control,
+        mask=bool(frame.raw("hasReferenceMask")),
+        segmentation=segmentation,
+    )
+
+
+def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int, int], str | None]:
+    """Read the size: a preset, a custom one, or the model's own square (projects-4.2 §5.4)."""
+    square = (model.default_size, model.default_size)
+    preset = frame.text("sizePreset")
+    low, high = model.size_range
+    if preset != "custom":
+        for key in ("width", "height"):
+            if frame.has(key):
+                frame.refuse(key, "goes with the size preset 'custom' only")
+        named = catalogue.preset_size(model, preset) if preset is not None else square
+        if named is None:
+            frame.refuse("sizePreset", f"names no preset of {model.id}: {preset!r}")
+        return named or square, preset
+    sides = [frame.number(key, minimum=low, maximum=high) for key in ("width", "height")]
+    if sides[0] is None or sides[1] is None:
+        return square, preset
+    # Fractions are legal on the wire; a worker renders whole pixels.
+    return (int(sides[0]), int(sides[1])), preset
+
+
+def _starting_image(frame: Fields, model: Model) -> bool:
+    starting, strength = frame.flag("hasStartingImage"), frame.raw("strength")
+    if starting is False:
+        frame.note("hasStartingImage", "is true or absent, never false")
+    if starting and isinstance(strength, int | float) and not 0 <= strength <= 1:
+        frame.refuse("strength", f"must be from 0 to 1, not {strength:g}")
+    if model.needs_starting_image and not starting:
+        frame.refuse("hasStartingImage", f"must be true for {model.id}")
+    return bool(starting)
+
+
+def _context_images(frame: Fields, model: Model) -> tuple[int, ...]:
+    flags = [frame.flag(f"hasContextImage{slot}", required=True) for slot in range(1, CONTEXT_SLOTS + 1)]
+    given = tuple(slot for slot, flag in enumerate(flags, 1) if flag)
+    if len(given) > model.context_images:
+        frame.refuse("hasContextImage", f"is set {len(given)} times; {model.id} takes {model.context_images}")
+    return given
+
+
+def _control_net(frame: Fields) -> Control | None:
+    entries = frame.raw("currentControlNetsJob")
+    if entries is None:
+        return None
+    if not isinstance(entries, list) or len(entries) != 1:
+        frame.refuse("currentControlNetsJob", "must be a list of exactly one object")
+        return None
+    net = frame.object("currentControlNetsJob", entries[0], "[0]")
+    if net is None:
+        return None
+    name = net.text("name", required=True, allowed=_CONTROL_NAMES)
+    net.text("cnImageState", required=True, allowed=("original",))
+    has_image = net.flag("hasImage", required=True)
+    strength = net.number("controlStrength", minimum=0, maximum=1)
+    net.whole("controlMode", minimum=0, maximum=2)
+    net.number("controlGuidanceStart", minimum=0, maximum=1)
+    net.number("controlGuidanceEnd", minimum=0, maximum=1)
+    net.flag("preprocess")
+    net.leftover()
+    return None if name is None else Control(name, 0.5 if strength is None else strength, bool(has_image))
+
+
+def _gpt_image(frame: Fields, model: Model) -> None:
+    frame.text("gptImageQuality", allowed=("low", "medium", "high", "auto", "standard", "hd", "xhigh", "max"))
+    frame.text("gptImageBackground", allowed=("opaque", "auto", "transparent"))
+    frame.whole("gptImageOutputCompression", minimum=0, maximum=100)
+    frame.text("gptImageMaskUrl")
+    frame.flag("hasReferenceMask")
+    frame.text("referenceMaskContentType")
+    if frame.raw("hasReferenceMask") and not model.external:
+        frame.refuse("hasReferenceMask", f"is not known to {model.id}")
+
+
+# Images as one kind of media: their check, their price, their files.
+#
+# Registered with the service under "image". It ties the check, the estimates and the renderer together and
+# decides nothing beside that.
+
+
+_PREVIEW_SIDE = 256
+CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+
+
+@frozen
+class ImageKind:
+    """Serves image models."""
+
+    catalogue: Catalogue
+
+    def check(self, request: Fields, frame: Fields, model: Model, network: Network) -> ImageOrder | None:
+        return check_image(request, frame, model, network, self.catalogue)
+
+    def uploads(self, order: ImageOrder) -> list[str]:
+        roles = ["startingImage"] if order.starting_image else []
+        if order.control is not None and order.control.has_image:
+            roles.append("cnImage")
+        roles += [f"contextImage{slot}" for slot in order.context_images]
+        return [*roles, "referenceMask"] if order.mask else roles
+
+    def quote(self, order: ImageOrder) -> Quote:
+        quality = order.request["keyFrames"][0].get("gptImageQuality")
+        return quote(
+            Work(
+                model=order.model,
+                count=order.count,
+                steps=order.steps,
+                previews=order.previews,
+                control_net=order.control is not None,
+                denoise=order.denoise if order.starting_image else 0.0,
+                width=order.width,
+                height=order.height,
+                context_images=len(order.context_images),
+                network=order.network,
+                quality=quality,
+            )
+        )
+
+    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
+        # Broken pictures reach a worker, which fails: clients must live with that as well.
+        return None
+
+    def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
+        for role, path in inputs.items():
+            reason = unreadable(path)
+            if reason:
+                return f"{role}: {reason}"
+        return None
+
+    def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
+        if order.segmentation is not None:
+            return Product(partial(segment, order.segmentation, inputs["startingImage"]), CONTENT_TYPES["png"])
+        picture = self._picture(order, seed, inputs)
+        return Product(partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format])
+
+    def preview(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path], done: float) -> Product:
+        picture = self._picture(order, seed, inputs)
+        scale = min(1.0, _PREVIEW_SIDE / max(picture.width, picture.height))
+        width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        return Product(
+            partial(render, evolve(picture, width=width, height=height, done=done), format="jpg"),
+            "image/jpeg",
+        )
+
+    def _picture(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Picture:
+        return Picture(
+            width=order.width,
+            height=order.height,
+            seed=seed,
+            model=order.model.id,
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            style_prompt=order.style_prompt,
+            starting_image=inputs.get("startingImage"),
+            denoise=order.denoise,
+            context_images=tuple(inputs[f"contextImage{slot}"] for slot in order.context_images),
+            control_image=inputs.get("cnImage"),
+            control_strength=0.5 if order.control is None else order.control.strength,
+        )

@@ -1,0 +1,443 @@
+"""Which reference files and URLs a video request may and must bring.
+
+Called by the check of video requests (projects-4.2 §6.3, §6.4; projects-5x §3.2, §4.3). It reads the flags of
+the request; whether the files are there, and what they are, is looked at afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from sogni.emulator.catalogue.models import Catalogue, Model
+from sogni.emulator.catalogue.video_families import (
+    ASSET_MATRIX,
+    ASSETS,
+    CARRIES_REFERENCE_AUDIO,
+    CONTROL_NAMES,
+    DISTILLED_CONTROL_NAMES,
+    NEEDS_ONE_OF,
+    SEEDANCE,
+    TAKES_CONTROL_NET,
+    TAKES_SUBJECT_POINTS,
+    Family,
+    References,
+    family_of,
+    workflow_of,
+)
+from sogni.emulator.fields import Fields
+from sogni.emulator.media.codecs import misplaced, undecodable
+from sogni.emulator.media.films import make_last_frame, make_video
+from sogni.emulator.media.pictures import unreadable
+from sogni.emulator.projects.estimates import Quote, VideoWork, video_quote
+from sogni.emulator.projects.orders import Control, Network, Product, Sound, VideoOrder
+from sogni.emulator.projects.request_checks import (
+    KEY_FRAME_TEMPLATE,
+    amounts,
+    common_values,
+    limited,
+    loras,
+    receipt,
+    sampling,
+)
+
+URL_KEYS = ("referenceImageURLs", "referenceVideoURLs", "referenceAudioURLs")
+_TASKS = ("reference", "edit", "extend")
+_CONTROL_STRENGTH = 0.85
+
+
+@frozen
+class Assets:
+    """The uploads a request flags and the numbers of URLs it lists."""
+
+    uploads: frozenset[str]
+    images: int
+    videos: int
+    audios: int
+
+    @property
+    def has_video(self) -> bool:
+        return self.videos > 0
+
+
+def flag_of(asset: str) -> str:
+    """Return the key that says that an asset was uploaded: ``hasReferenceImage`` for ``referenceImage``."""
+    return f"has{asset[0].upper()}{asset[1:]}"
+
+
+def read_assets(frame: Fields) -> Assets:
+    """Read the flags, the content types and the URLs, whatever the model makes of them."""
+    uploads = []
+    for asset in ASSETS:
+        flag = frame.flag(flag_of(asset))
+        frame.text(f"{asset}ContentType")
+        if flag:
+            uploads.append(asset)
+        elif flag is False:
+            frame.note(flag_of(asset), "is true or absent, never false")
+    images, videos, audios = (_urls(frame, key) for key in URL_KEYS)
+    return Assets(
+        frozenset(uploads),
+        images + sum(asset in uploads for asset in ("referenceImage", "referenceImageEnd")),
+        videos + ("referenceVideo" in uploads),
+        # Both clips go to the same place: they count once.
+        audios + any(asset in uploads for asset in ("referenceAudio", "referenceAudioIdentity")),
+    )
+
+
+def _urls(frame: Fields, key: str) -> int:
+    urls = frame.texts(key)
+    if frame.has(key) and not urls:
+        frame.note(key, "is absent when there is no URL")
+    for url in urls:
+        parts = urlsplit(url.strip())
+        if parts.scheme != "https" or not parts.netloc:
+            frame.refuse(key, f"must contain public https URLs only, not {url!r}")
+            break
+    return len(urls)
+
+
+def check_matrix(frame: Fields, workflow: str, uploads: frozenset[str], model_id: str) -> None:
+    """Compare the assets with the row of the workflow."""
+    for key in URL_KEYS:
+        if frame.has(key):
+            frame.refuse(key, f"is not taken by {model_id}")
+    choice = NEEDS_ONE_OF.get(workflow)
+    if choice and not uploads & set(choice):
+        frame.refuse(flag_of(choice[0]), f"is missing: {workflow} needs {' or '.join(choice)}")
+    for asset, rule in zip(ASSETS, ASSET_MATRIX[workflow], strict=True):
+        if rule == "R" and asset not in uploads:
+            frame.refuse(flag_of(asset), f"is missing: {workflow} needs {asset}")
+        elif rule == "X" and asset in uploads:
+            frame.refuse(flag_of(asset), f"must be absent: {workflow} takes no {asset}")
+
+
+def check_references(frame: Fields, assets: Assets, limits: References, model_id: str) -> None:
+    """Count the references of a Seedance request."""
+    if "referenceMask" in assets.uploads:
+        frame.refuse("hasReferenceMask", f"must be absent: {model_id} takes no referenceMask")
+    counted = (("image", assets.images, limits.images), ("video", assets.videos, limits.videos))
+    for kind, count, limit in (*counted, ("audio", assets.audios, limits.audios)):
+        if count > limit:
+            frame.refuse(f"reference {kind}s", f"are {count}; {model_id} takes at most {limit}")
+    total = assets.images + assets.videos + assets.audios
+    if total > limits.total:
+        frame.refuse("references", f"are {total}; {model_id} takes at most {limits.total}")
+    if assets.audios and not (assets.images or assets.videos or limits.audio_alone):
+        frame.refuse("reference audios", "need at least one reference image or video beside them")
+    _task_type(frame, assets, limits, model_id)
+
+
+def _task_type(frame: Fields, assets: Assets, limits: References, model_id: str) -> None:
+    task = frame.text("seedanceTaskType", allowed=_TASKS)
+    anchored = bool(assets.uploads & {"referenceImage", "referenceImageEnd"})
+    uploads = {"referenceVideo", "referenceAudio", "referenceAudioIdentity"}
+    loose = any(frame.raw(key) for key in URL_KEYS) or bool(assets.uploads & uploads)
+    if task and not limits.task_type:
+        frame.refuse("seedanceTaskType", f"is not known to {model_id}")
+    elif task and anchored:
+        frame.refuse("seedanceTaskType", "does not go with referenceImage or referenceImageEnd")
+    elif task in ("edit", "extend") and not assets.has_video:
+        frame.refuse("seedanceTaskType", f"{task!r} needs a reference video")
+    elif task and not loose:
+        frame.refuse("seedanceTaskType", f"{task!r} needs a reference")
+    elif limits.task_type and loose and not task and not frame.has("seedanceTaskType"):
+        frame.refuse("seedanceTaskType", "is missing: references need it")
+
+
+def read_control(frame: Fields, workflow: str | None, assets: Assets, model_id: str) -> Control | None:
+    """Read the control net of a video-to-video request and the mask that goes with some of them."""
+    control = _control(frame)
+    if control is not None:
+        if workflow != TAKES_CONTROL_NET:
+            frame.refuse("currentControlNetsJob", f"goes with {TAKES_CONTROL_NET} models only")
+        if control.name == "pose" and "referenceImage" not in assets.uploads:
+            frame.refuse(flag_of("referenceImage"), "is missing: the control net pose needs referenceImage")
+        if control.name in DISTILLED_CONTROL_NAMES and "distilled" not in model_id:
+            frame.refuse("currentControlNetsJob", f"{control.name} goes with distilled models only")
+    if "referenceMask" in assets.uploads and (control is None or control.name != "inpaint"):
+        frame.refuse(flag_of("referenceMask"), "goes with the control net inpaint only")
+    frame.text("outpaintPosition", allowed=("center", "top", "bottom", "left", "right"))
+    return control
+
+
+def _control(frame: Fields) -> Control | None:
+    entries = frame.raw("currentControlNetsJob")
+    if entries is None:
+        return None
+    if not isinstance(entries, list) or len(entries) != 1:
+        frame.refuse("currentControlNetsJob", "must be a list of exactly one object")
+        return None
+    net = frame.object("currentControlNetsJob", entries[0], "[0]")
+    if net is None:
+        return None
+    name = net.text("name", required=True, allowed=CONTROL_NAMES)
+    strength = net.number("controlStrength", minimum=0, maximum=1)
+    net.leftover()
+    return None if name is None else Control(name, _CONTROL_STRENGTH if strength is None else strength, False)
+
+
+def read_subjects(frame: Fields, workflow: str | None) -> tuple[tuple[float, float], ...]:
+    """Read the points of ``sam2Coordinates``, which travel as JSON text."""
+    text = frame.text("sam2Coordinates")
+    if text is None:
+        return ()
+    if workflow != TAKES_SUBJECT_POINTS:
+        frame.refuse("sam2Coordinates", f"goes with {TAKES_SUBJECT_POINTS} models only")
+    points = _points(text)
+    if points is None:
+        frame.refuse("sam2Coordinates", 'must be the JSON text of a list of points, [{"x":0.5,"y":0.5}]')
+    return points or ()
+
+
+def _points(text: str) -> tuple[tuple[float, float], ...] | None:
+    try:
+        points = tuple((float(entry["x"]), float(entry["y"])) for entry in json.loads(text))
+    except (ValueError, TypeError, KeyError):
+        return None
+    fine = all(math.isfinite(part) and part >= 0 for point in points for part in point)
+    return points if fine else None
+
+
+# Whether the video part of a ``jobRequest`` is well formed, and the order it describes.
+#
+# Called through the video kind by the check of requests (projects-4.2 §6, projects-5x §3, §4). The facts about
+# models are in ``video_families``, the rules about reference files in ``video_assets``.
+
+
+MAX_VIDEOS = 64
+AUDIO_SECONDS = 30.0
+_MIN_AUDIO_SECONDS = 1
+_FINEST_RATE = 1001
+
+
+@frozen
+class _Timing:
+    frames: int
+    paid_frames: int
+    fps: Fraction
+
+
+def check_video(
+    request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
+) -> VideoOrder | None:
+    """Read a video request; None when what is missing leaves nothing to build."""
+    family, limits = family_of(model.id), SEEDANCE.get(model.id)
+    workflow = workflow_of(family, model.id)
+    frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
+    formats = ("mp4",) if limits is None else limits.formats
+    read = amounts(request, frame, model, catalogue, formats=formats, max_count=MAX_VIDEOS)
+    texts = _prompts(frame, family)
+    size = _size(frame, model, catalogue, limits)
+    timing = _timing(frame, model, catalogue, family, limits)
+    assets = read_assets(frame)
+    details = _details(frame, model, catalogue, workflow, assets, limits)
+    sampling(frame, model, catalogue)
+    loras(frame)
+    receipt(frame)
+    if read is None:
+        return None
+    return VideoOrder(
+        **common_values(request, model, "video", network, read),
+        **details,
+        output_format=read.output_format,
+        performed_steps=read.steps,
+        family=family.name,
+        workflow=workflow,
+        width=size[0],
+        height=size[1],
+        frames=timing.frames,
+        paid_frames=timing.paid_frames,
+        fps=timing.fps,
+        prompt=texts[0],
+        negative_prompt=texts[1],
+        style_prompt=texts[2],
+        assets=assets.uploads,
+        has_video_input=assets.has_video,
+        sound=_sound(frame, family, workflow, assets),
+    )
+
+
+def _prompts(frame: Fields, family: Family) -> list[str]:
+    if frame.has("negativePrompt") and not family.negative_prompt:
+        frame.note("negativePrompt", f"is not taken by {family.name}")
+    keys = ("positivePrompt", "negativePrompt", "stylePrompt")
+    return [frame.text(key, required=key == "stylePrompt") or "" for key in keys]
+
+
+def _size(frame: Fields, model: Model, catalogue: Catalogue, limits: References | None) -> tuple[int, int]:
+    """Read the size, both sides or none (projects-4.2 §6.8)."""
+    default = int(catalogue.default(model, "width")), int(catalogue.default(model, "height"))
+    sides = [_side(frame, key, model, catalogue) for key in ("width", "height")]
+    width, height = sides
+    if width is None or height is None:
+        for key, side in zip(("width", "height"), sides, strict=True):
+            if side is not None:
+                frame.note(key, "is sent together with the other side only")
+        return default
+    if limits is not None and min(width, height) > limits.short_side:
+        frame.refuse("height", f"must leave the short side at {limits.short_side} pixels at most for {model.id}")
+    # H.264 in its usual form has an even number of rows and columns.
+    return int(width) // 2 * 2, int(height) // 2 * 2
+
+
+def _side(frame: Fields, key: str, model: Model, catalogue: Catalogue) -> float | None:
+    bounds = catalogue.range(model, key)
+    low, high = bounds if bounds is not None else (480, 3840)
+    side = frame.number(key, minimum=low, maximum=high)
+    _note_grid(frame, key, side, model, catalogue)
+    return side
+
+
+def _note_grid(frame: Fields, key: str, value: float | None, model: Model, catalogue: Catalogue) -> None:
+    """Note a value beside the tier's grid. No document says what happens to it: it is delivered as asked
+    for."""
+    limits = catalogue.tiers[model.tier].get(key, {})
+    step = limits.get("step")
+    if value is not None and step and (value - limits["min"]) % step:
+        frame.note(key, f"is not on the model's grid: {limits['min']} and steps of {step}")
+
+
+def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None) -> _Timing:
+    """Read frame count and frame rate and work out those of the file. With interpolation there is a new
+    frame between every two (projects-4.2 §3.3)."""
+    bounds = limits.frames if limits is not None else catalogue.range(model, "frames")
+    low, high = bounds if bounds is not None else (1, None)
+    asked = frame.number("frames", minimum=low, maximum=high, whole=True)
+    _note_grid(frame, "frames", asked, model, catalogue)
+    paid = int(asked) if asked is not None else family.default_frames
+    fps = _rate(frame, model, catalogue, family)
+    frames = paid
+    if family.native_rate is not None and fps > family.native_rate:
+        factor = int(fps / family.native_rate)
+        frames = (paid - 1) * factor + 1
+    if frame.flag("trimEndFrame"):
+        frames -= 1
+    return _Timing(frames, paid, fps)
+
+
+def _rate(frame: Fields, model: Model, catalogue: Catalogue, family: Family) -> Fraction:
+    low, high = family.rate_range or (None, None)
+    fps = frame.number("fps", minimum=low, maximum=high)
+    if fps is not None and family.frame_rates and fps not in family.frame_rates:
+        listed = " or ".join(map(str, family.frame_rates))
+        frame.refuse("fps", f"must be {listed} for {model.id}, not {fps:g}")
+        fps = None
+    return Fraction(fps or catalogue.default(model, "fps")).limit_denominator(_FINEST_RATE)
+
+
+def _details(
+    frame: Fields,
+    model: Model,
+    catalogue: Catalogue,
+    workflow: str | None,
+    assets: Assets,
+    limits: References | None,
+) -> dict[str, Any]:
+    """Read what belongs to reference files, and the numbers that have nothing but limits."""
+    if limits is not None:
+        check_references(frame, assets, limits, model.id)
+    elif workflow is not None:
+        check_matrix(frame, workflow, assets.uploads, model.id)
+        if frame.has("seedanceTaskType"):
+            frame.refuse("seedanceTaskType", f"is not known to {model.id}")
+    limited(frame, "shift", "shift", model, catalogue)
+    frame.number("teacacheThreshold", null=True, minimum=0, maximum=1)
+    frame.number("detailerStrength", minimum=0, maximum=1)
+    frame.number("identityGuidanceScale", minimum=0, maximum=10)
+    first = frame.number("firstFrameStrength", minimum=0, maximum=1)
+    last = frame.number("lastFrameStrength", minimum=0, maximum=1)
+    audio = frame.number("audioDuration", minimum=_MIN_AUDIO_SECONDS, maximum=AUDIO_SECONDS)
+    return {
+        "audio_start": frame.number("audioStart", minimum=0) or 0.0,
+        "audio_duration": AUDIO_SECONDS if audio is None else audio,
+        "video_start": frame.number("videoStart", minimum=0) or 0.0,
+        # 0 frees the frame from its image (projects-4.2 §3.3).
+        "first_frame": first != 0,
+        "last_frame": last != 0,
+        "subjects": read_subjects(frame, workflow),
+        "control": read_control(frame, workflow, assets, model.id),
+        "return_last_frame": _return_last_frame(frame, model, limits),
+    }
+
+
+def _return_last_frame(frame: Fields, model: Model, limits: References | None) -> bool:
+    wanted = bool(frame.flag("returnLastFrame"))
+    if wanted and (limits is None or not limits.task_type):
+        frame.refuse("returnLastFrame", f"is not known to {model.id}")
+    return wanted
+
+
+def _sound(frame: Fields, family: Family, workflow: str | None, assets: Assets) -> Sound:
+    wanted = frame.flag("generateAudio")
+    if workflow in CARRIES_REFERENCE_AUDIO:
+        return "reference"
+    if not family.native_sound or wanted is False:
+        return "none"
+    return "reference" if workflow is None and "referenceAudio" in assets.uploads else "native"
+
+
+# Videos as one kind of media: their check, their price, their files.
+#
+# Registered with the service under "video". It ties the check, the estimates and the makers together and decides
+# nothing beside that.
+
+
+CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime"}
+
+
+@frozen
+class VideoKind:
+    """Serves video models."""
+
+    catalogue: Catalogue
+
+    def check(self, request: Fields, frame: Fields, model: Model, network: Network) -> VideoOrder | None:
+        return check_video(request, frame, model, network, self.catalogue)
+
+    def uploads(self, order: VideoOrder) -> list[str]:
+        # The identity clip travels in the place of the reference audio (projects-4.2 §10.2).
+        roles = [asset.removesuffix("Identity") for asset in ASSETS if asset in order.assets]
+        return list(dict.fromkeys(roles))
+
+    def quote(self, order: VideoOrder) -> Quote:
+        work = VideoWork(
+            model=order.model,
+            count=order.count,
+            steps=order.steps,
+            width=order.width,
+            height=order.height,
+            frames=order.paid_frames,
+            fps=float(order.fps),
+            has_video_input=order.has_video_input,
+        )
+        return video_quote(work, self.catalogue).times(order.count)
+
+    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
+        return misplaced(inputs)
+
+    def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
+        for role, path in inputs.items():
+            if role == "referenceAudio":
+                reason = undecodable(path, "audio")
+            elif role == "referenceVideo":
+                reason = undecodable(path, "video")
+            else:
+                reason = unreadable(path)
+            if reason:
+                return f"{role}: {reason}"
+        return None
+
+    def result(self, order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
+        last = make_last_frame(order, seed, inputs) if order.return_last_frame else None
+        return Product(make_video(order, seed, inputs), CONTENT_TYPES[order.output_format], last)
+
+    def preview(self, order: VideoOrder, seed: int, inputs: Mapping[str, Path], done: float) -> None:
+        return None

@@ -1,0 +1,176 @@
+"""What happens to every HTTP request before its route: it is recorded, and the fault plan may answer it.
+
+Installed as a middleware on both hosts. It also offers the routes the rule that tells whose request it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, Literal
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+from attrs import define
+
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.faults import HttpFault
+from sogni.emulator.recorder import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
+from sogni.emulator.responses import error, refusal
+from sogni.emulator.state import State
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
+Host = Literal["rest", "socket"]
+_PEER_LEFT = 499
+
+
+@define(eq=False)
+class Passage:
+    """What the gate knows of a request that its route may want: its record, and whether to send only half."""
+
+    record: RecordedRequest
+    truncate: bool = False
+
+
+PASSAGE: ContextVar[Passage] = ContextVar("passage")
+"""The request being handled; aiohttp handles the requests of one connection one after another in one
+context."""
+
+
+def authorised(state: State, host: Host, handler: AccountHandler) -> Handler:
+    """Wrap a route that needs an account: without a valid key the answer is 401."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        account = state.accounts.identify(request.headers)
+        if account is not None:
+            return await handler(request, account)
+        message = "Unauthorized: the credentials are missing or not valid"
+        return error(401, message, 101) if host == "rest" else refusal(401, message)
+
+    return checked
+
+
+def make_gate(state: State, host: Host) -> Middleware:
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+            with suppress(ConnectionError):  # the peer has left
+                return await handler(request)
+            return web.Response(status=_PEER_LEFT)
+        record = _record(state, host, request)
+        try:
+            await _read_body(state, request, record)
+            response = await _answer(state, host, request, handler)
+        except web.HTTPRequestEntityTooLarge:
+            message = f"The body has more than {_megabytes(request)} MB"
+            response = error(413, message) if host == "rest" else refusal(413, message)
+        except web.RequestPayloadError:
+            message = "The body could not be read"
+            response = error(400, message) if host == "rest" else refusal(400, message)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            # The peer has left: nobody receives this answer.
+            return web.Response(status=_PEER_LEFT)
+        record.status = response.status
+        state.journal.notify()
+        return response
+
+    return gate
+
+
+def _megabytes(request: web.Request) -> int:
+    return request.client_max_size // 1024**2
+
+
+def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
+    record = RecordedRequest(
+        host=host,
+        method=request.method,
+        path=request.path,
+        query=query_without_secrets(request.query.items()),
+        headers=without_secrets(request.headers.items()),
+    )
+    PASSAGE.set(Passage(record))
+    return record
+
+
+async def _read_body(state: State, request: web.Request, record: RecordedRequest) -> None:
+    """Note what a request brings, and then that it is there."""
+    try:
+        # Uploads are streamed by their route; everything else is small.
+        if request.path.startswith("/storage/"):
+            return
+        body = await request.read()
+        if request.content_type == "application/json":
+            record.body_size = len(body)
+            record.body = body_without_secrets(json.loads(body)) if body else None
+    except (ValueError, RecursionError):
+        state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
+    finally:
+        state.journal.add(record)
+
+
+async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
+    fault = state.faults.take_http(request.method, request.path)
+    if fault is None:
+        return await _routed(host, request, handler)
+    if fault.delay:
+        await asyncio.sleep(fault.delay)
+    if fault.hang:
+        await asyncio.Event().wait()
+    if fault.disconnect:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=500)
+    PASSAGE.get().truncate = fault.truncate
+    response = await _routed(host, request, handler) if _ordinary(fault) else _faulty(fault)
+    if fault.truncate and isinstance(response, web.Response):
+        return await _truncated(request, response)
+    return response
+
+
+def _ordinary(fault: HttpFault) -> bool:
+    return fault.status is None and fault.body is None
+
+
+def _faulty(fault: HttpFault) -> web.Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    status = fault.status or 200
+    if fault.body is None:
+        return error(status, fault.message, fault.error_code, headers=headers)
+    body = fault.body.encode() if isinstance(fault.body, str) else fault.body
+    return web.Response(status=status, body=body, headers={**headers, "Content-Type": fault.content_type})
+
+
+async def _routed(host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        message = f"No such route: {request.method} {request.path}"
+    except web.HTTPMethodNotAllowed as refused:
+        message = f"{request.method} is not allowed on {request.path}"
+        return error(405, message, headers={"Allow": refused.headers["Allow"]})
+    return error(404, message) if host == "rest" else refusal(404, message)
+
+
+async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:
+    body: Any = response.body
+    data = bytes(body) if isinstance(body, bytes | bytearray) else b""
+    return await send_half(request, data[: len(data) // 2], len(data), response.status, response.content_type)
+
+
+async def send_half(
+    request: web.Request, data: bytes, promised: int, status: int, content_type: str
+) -> web.StreamResponse:
+    """Promise more than is sent, then cut the connection."""
+    cut = web.StreamResponse(status=status, headers={"Content-Type": content_type, "Content-Length": str(promised)})
+    await cut.prepare(request)
+    await cut.write(data)
+    if request.transport is not None:
+        request.transport.close()
+    return cut

@@ -1,0 +1,259 @@
+"""The story of one durable thing, a chat run or a workflow: numbered events that are only ever added.
+
+Written by whatever moves the thing, read by its routes and by any number of streams, each from where it likes.
+An event is kept before anybody hears of it, so that a stream never tells what a restart would forget. A log knows
+no HTTP and belongs to the server's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+
+@frozen
+class Event:
+    """One thing that happened; ``sequence`` counts from 1 within its log, ``at`` is in epoch seconds."""
+
+    sequence: int
+    type: str
+    at: float
+    payload: Mapping[str, Any] = field(factory=dict)
+
+
+def iso(moment: float) -> str:
+    """Write a moment as the service's records do."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@define(eq=False)
+class EventLog:
+    """The events of one thing. ``keep`` writes an event down where it survives the emulator; ``ended`` tells that
+    no more will come."""
+
+    clock: Callable[[], float]
+    keep: Callable[[Event, bool], object] | None = None
+    ended: bool = False
+    _events: list[Event] = field(factory=list)
+    _news: asyncio.Event = field(factory=asyncio.Event)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def last_sequence(self) -> int:
+        return self._events[-1].sequence if self._events else 0
+
+    def append(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> Event:
+        """Add an event; with ``ends`` it is the last one."""
+        if self.ended:
+            raise RuntimeError(f"the log has ended, {type} comes too late")
+        event = Event(self.last_sequence + 1, type, self.clock(), payload or {})
+        if self.keep is not None:
+            self.keep(event, ends)
+        self._events.append(event)
+        self.ended = ends
+        self._wake()
+        return event
+
+    def restore(self, event: Event, ended: bool) -> None:
+        """Put back an event that was kept by an earlier emulator."""
+        self._events.append(event)
+        self.ended = ended
+
+    def since(self, sequence: int = 0) -> list[Event]:
+        """Return the events after a sequence number, oldest first."""
+        # Sequences have no gaps, so the number is the position.
+        return self._events[max(0, sequence) :]
+
+    async def wait(self, sequence: int, seconds: float) -> list[Event]:
+        """Return the events after a sequence number as soon as there are some, the log has ended, or the time is
+        up."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not self.ended and self.last_sequence <= sequence:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            news = self._news
+            try:
+                await asyncio.wait_for(news.wait(), left)
+            except TimeoutError:
+                break
+        return self.since(sequence)
+
+    async def follow(self, sequence: int = 0) -> AsyncIterator[Event]:
+        """Yield the events after a sequence number, those to come as well, until the log has ended."""
+        while True:
+            for event in await self.wait(sequence, 3600):
+                sequence = event.sequence
+                yield event
+            if self.ended and self.last_sequence <= sequence:
+                return
+
+    def _wake(self) -> None:
+        # Everybody waits for the event of the moment; those who come later, for the next one.
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+# What outlives an emulator: durable things, their events, balances and the list of kept files, in one SQLite file.
+#
+# Written by the parts before they answer, read when an emulator starts on the same directory. Without a directory
+# nothing is kept and every method does nothing. It knows JSON only and belongs to the server's event loop.
+
+
+_SCHEMA = """
+create table if not exists facts (name text primary key, value text not null);
+create table if not exists things (
+    kind text not null, id text not null, owner text not null, body text not null, primary key (kind, id)
+);
+create table if not exists events (
+    kind text not null, id text not null, sequence integer not null, type text not null, at real not null,
+    payload text not null, ends integer not null, primary key (kind, id, sequence)
+);
+create table if not exists grants (
+    signature text primary key, verb text not null, project text not null, item text not null, role text not null,
+    content_type text, until real not null
+);
+create table if not exists files (
+    project text not null, item text not null, role text not null, path text not null, content_type text,
+    created real not null, primary key (project, item, role)
+);
+"""
+
+
+@frozen
+class Kept:
+    """A durable thing as it was written last."""
+
+    id: str
+    owner: str
+    body: dict[str, Any]
+
+
+@define(eq=False)
+class Archive:
+    """The SQLite file of a directory; ``directory`` None keeps nothing."""
+
+    directory: Path | None = None
+    _connection: sqlite3.Connection | None = field(default=None, init=False)
+
+    def open(self) -> None:
+        """Open or create the file; in the thread that will use it."""
+        if self.directory is None:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(self.directory / "emulator.sqlite3", isolation_level=None, timeout=1)
+        # One emulator at a time: two would each overwrite what the other knows.
+        self._connection.execute("pragma locking_mode = exclusive")
+        # A transaction survives the end of the process, however sudden, without a sync for each.
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = normal")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def keeps(self) -> bool:
+        return self.directory is not None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep everything that is written inside, or nothing of it. One inside another belongs to it."""
+        if self._connection is None or self._connection.in_transaction:
+            yield
+            return
+        with self._connection:
+            self._connection.execute("begin")
+            yield
+
+    def fact(self, name: str) -> Any:
+        """Return a value by its name, or None."""
+        rows = list(self._rows("select value from facts where name = ?", name))
+        return json.loads(rows[0][0]) if rows else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        self._write("insert or replace into facts values (?, ?)", name, json.dumps(value))
+
+    def put(self, kind: str, id: str, owner: str, body: Mapping[str, Any]) -> None:
+        """Write a durable thing down, in place of what was written before."""
+        # Replacing a row would give it a new place: the order of things is that of their making.
+        self._write(
+            "insert into things values (?, ?, ?, ?)"
+            " on conflict do update set owner = excluded.owner, body = excluded.body",
+            kind,
+            id,
+            owner,
+            json.dumps(body),
+        )
+
+    def delete(self, kind: str, id: str) -> None:
+        self._write("delete from things where kind = ? and id = ?", kind, id)
+        self._write("delete from events where kind = ? and id = ?", kind, id)
+
+    def things(self, kind: str) -> list[Kept]:
+        """Return all things of a kind, oldest first."""
+        rows = self._rows("select id, owner, body from things where kind = ? order by rowid", kind)
+        return [Kept(name, owner, json.loads(body)) for name, owner, body in rows]
+
+    def add_event(self, kind: str, id: str, event: Event, ends: bool) -> None:
+        payload = json.dumps(event.payload)
+        self._write(
+            "insert into events values (?, ?, ?, ?, ?, ?, ?)",
+            *(kind, id, event.sequence, event.type, event.at, payload, ends),
+        )
+
+    def events(self, kind: str, id: str) -> Iterator[tuple[Event, bool]]:
+        """Yield the events of a thing in their order, and whether each was the last."""
+        wanted = "select sequence, type, at, payload, ends from events where kind = ? and id = ? order by sequence"
+        for sequence, name, at, payload, ends in self._rows(wanted, kind, id):
+            yield Event(sequence, name, at, json.loads(payload)), bool(ends)
+
+    def put_file(self, key: tuple[str, str, str], path: str, content_type: str | None, created: float) -> None:
+        self._write("insert or replace into files values (?, ?, ?, ?, ?, ?)", *key, path, content_type, created)
+
+    def delete_file(self, key: tuple[str, str, str]) -> None:
+        self._write("delete from files where project = ? and item = ? and role = ?", *key)
+
+    def files(self) -> list[tuple[str, str, str, str, str | None, float]]:
+        return list(self._rows("select project, item, role, path, content_type, created from files order by rowid"))
+
+    def add_grant(
+        self, signature: str, verb: str, key: tuple[str, str, str], content_type: str | None, until: float
+    ) -> None:
+        self._write("insert into grants values (?, ?, ?, ?, ?, ?, ?)", signature, verb, *key, content_type, until)
+
+    def delete_grant(self, signature: str) -> None:
+        self._write("delete from grants where signature = ?", signature)
+
+    def end_grants(self, now: float) -> None:
+        self._write("update grants set until = ? where until > ?", now, now)
+
+    def grants(self) -> Iterator[tuple[str, Any, tuple[str, str, str], str | None, float]]:
+        """Yield the signed URLs that were handed out, oldest first: signature, verb, file, content type, end."""
+        query = "select signature, verb, project, item, role, content_type, until from grants order by rowid"
+        for signature, verb, project, item, role, content_type, until in self._rows(query):
+            yield signature, verb, (project, item, role), content_type, until
+
+    def clear(self) -> None:
+        """Forget everything but the facts."""
+        for table in ("things", "events", "files", "grants"):
+            self._write(f"delete from {table}")
+
+    def _rows(self, query: str, *values: Any) -> Iterator[Any]:
+        return iter(()) if self._connection is None else self._connection.execute(query, values)
+
+    def _write(self, query: str, *values: Any) -> None:
+        if self._connection is not None:
+            self._connection.execute(query, values)

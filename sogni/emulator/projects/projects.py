@@ -1,0 +1,309 @@
+"""Projects and their jobs: what state each is in, and which of them a client has not heard of yet.
+
+Changed by the intake and the workers, read by the routes and the greeting of a connection. It sends
+nothing, waits for nothing and knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import define, field
+
+from sogni.emulator.account.accounts import Account, decimal_text
+from sogni.emulator.projects.orders import ImageOrder, Order, VideoOrder
+
+UNCLAIMED_LIFETIME = 3600
+"""Seconds a finished project waits for the client that was away (transport §13)."""
+
+RECORD_LIFETIME = 24 * 3600
+"""Seconds a finished project is known; its files live as long."""
+
+JobStatus = Literal[
+    "created",
+    "queued",
+    "assigned",
+    "initiatingModel",
+    "jobStarted",
+    "jobProgress",
+    "jobCompleted",
+    "jobError",
+]
+ProjectStatus = Literal["pending", "queued", "assigned", "progress", "completed", "errored", "cancelled"]
+ENDED_JOB = ("jobCompleted", "jobError")
+ENDED_PROJECT = ("completed", "errored", "cancelled")
+
+
+@define(eq=False)
+class Job:
+    """One result to be made. A retry replaces ``image_id``: the identity of an attempt (transport §9,
+    jobRetry)."""
+
+    index: int
+    image_id: str
+    seed: int
+    created: float
+    status: JobStatus = "queued"
+    worker: str | None = None
+    step: int = 0
+    attempt: int = 1
+    started: float | None = None
+    updated: float = 0.0
+    ended: float | None = None
+    reason: str | None = None
+    nsfw: bool = False
+    withheld: bool = False
+    result_url: str | None = None
+    last_frame_url: str | None = None
+    error: int | str | None = None
+    message: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ENDED_JOB
+
+
+@define(eq=False)
+class Project:
+    """One accepted request. ``inputs`` maps upload roles to the files as they were when it was accepted."""
+
+    id: str
+    sid: int
+    account: Account
+    app_id: str
+    order: Order
+    cost: Decimal
+    created: float
+    inputs: Mapping[str, Path] = field(factory=dict)
+    jobs: list[Job] = field(factory=list)
+    status: ProjectStatus = "queued"
+    reason: str | None = None
+    updated: float = 0.0
+    ended: float | None = None
+    queue_position: int = 0
+    claimed: bool = True
+    on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
+    """Told what was paid, in the moment it is taken: for the service's own tools, whose steps note it."""
+    over: asyncio.Event = field(factory=asyncio.Event, repr=False)
+    """Set when the project has ended: for the service's own tools, which wait for it."""
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ENDED_PROJECT
+
+    @property
+    def waiting(self) -> bool:
+        """True until a worker took up the first job."""
+        return self.status in ("pending", "queued")
+
+    def settled_cost(self) -> Decimal:
+        """Return what is paid: the share of the jobs that delivered."""
+        delivered = sum(job.status == "jobCompleted" for job in self.jobs)
+        return (self.cost * delivered / len(self.jobs)).quantize(Decimal("0.000001"))
+
+
+@define(eq=False)
+class Projects:
+    """All projects of one emulator."""
+
+    clock: Callable[[], float]
+    _projects: dict[str, Project] = field(factory=dict)
+
+    def __iter__(self) -> Iterator[Project]:
+        return iter(list(self._projects.values()))
+
+    def __len__(self) -> int:
+        return len(self._projects)
+
+    def add(self, project: Project) -> None:
+        self._forget_old()
+        self._projects[project.id] = project
+
+    def clear(self) -> None:
+        self._projects.clear()
+
+    def _forget_old(self) -> None:
+        oldest = self.clock() - RECORD_LIFETIME
+        while self._projects:
+            first = next(iter(self._projects.values()))
+            if first.ended is None or first.ended > oldest:
+                return
+            del self._projects[first.id]
+
+    def find(self, id: str, account: Account | None = None) -> Project | None:
+        """Return a project by its id in any case, if it belongs to the account."""
+        project = self._projects.get(id.upper())
+        return project if project is None or account in (None, project.account) else None
+
+    def of(self, account: Account, app_id: str | None = None) -> list[Project]:
+        """Return an account's projects, oldest first; those of one app id when it is given."""
+        return [p for p in self._projects.values() if p.account is account and app_id in (None, p.app_id)]
+
+    def active(self, account: Account, app_id: str | None = None) -> list[Project]:
+        return [project for project in self.of(account, app_id) if not project.finished]
+
+    def unclaimed(self, account: Account, app_id: str | None = None) -> list[Project]:
+        """Return the projects that finished while their client was away, for one hour."""
+        oldest = self.clock() - UNCLAIMED_LIFETIME
+        return [
+            project
+            for project in self.of(account, app_id)
+            if project.finished and not project.claimed and (project.ended or 0) > oldest
+        ]
+
+    def begin(self, project: Project, job: Job, status: JobStatus, worker: str) -> None:
+        """Note that a worker works on a job."""
+        now = self.clock()
+        job.status, job.worker, job.updated = status, worker, now
+        job.started = job.started or now
+        project.updated = now
+        if project.waiting:
+            project.status = "assigned"
+
+    def advance(self, project: Project, job: Job, step: int) -> None:
+        job.status, job.step, job.updated = "jobProgress", step, self.clock()
+        project.status, project.updated = "progress", self.clock()
+
+    def end_job(self, project: Project, job: Job, status: Literal["jobCompleted", "jobError"], reason: str) -> None:
+        now = self.clock()
+        job.status, job.reason, job.ended, job.updated = status, reason, now, now
+        project.updated = now
+
+    def retry(self, project: Project, job: Job, image_id: str) -> None:
+        """Start a job again as a new attempt."""
+        job.image_id, job.status, job.step, job.worker = image_id, "queued", 0, None
+        job.attempt += 1
+        project.updated = self.clock()
+
+    def end(self, project: Project, status: ProjectStatus, reason: str, *, claimed: bool) -> None:
+        """Finish a project; ``claimed`` tells that its client was there to hear of it."""
+        now = self.clock()
+        project.status, project.reason, project.ended, project.updated = status, reason, now, now
+        project.claimed = claimed
+        project.over.set()
+
+
+# How a project looks on the wire: in REST answers, in the greeting and in the recovery routes.
+#
+# Called by the routes and the greeting. It reads projects and changes nothing.
+
+
+_LIVE_STATUS = {
+    "pending": "pending",
+    "queued": "queued",
+    "assigned": "processing",
+    "progress": "processing",
+    "completed": "completed",
+    "errored": "failed",
+    "cancelled": "canceled",
+}
+
+
+def _ms(moment: float | None) -> int | None:
+    return None if moment is None else round(moment * 1000)
+
+
+def _present(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def job_record(project: Project, job: Job) -> dict[str, Any]:
+    """A worker job. ``imgID`` is its identity; ``id`` repeats the project's (projects-5x §9.2)."""
+    worker = {"id": job.worker, "name": job.worker, "username": job.worker} if job.worker else None
+    return _present(
+        {
+            "id": project.id,
+            "SID": project.sid * 1000 + job.index,
+            "imgID": job.image_id,
+            "jobIndex": job.index,
+            "worker": worker,
+            "createTime": _ms(job.created),
+            "startTime": _ms(job.started),
+            "updateTime": _ms(job.updated or job.created),
+            "endTime": _ms(job.ended),
+            "status": job.status,
+            "reason": job.reason,
+            "performedSteps": job.step,
+            "triggeredNSFWFilter": job.withheld,
+            "nsfwDetected": True if job.nsfw and not job.withheld else None,
+            "seedUsed": job.seed if job.status == "jobCompleted" else None,
+            "network": project.order.network,
+            "resultUrl": job.result_url,
+            "lastFrameUrl": job.last_frame_url,
+        }
+    )
+
+
+def finished_record(project: Project) -> dict[str, Any]:
+    """The ``project`` of ``GET /v1/projects/{id}`` (projects-4.2 §14.3)."""
+    order, spent = project.order, project.settled_cost()
+    ended = [job_record(project, job) for job in project.jobs if job.finished]
+    return _present(
+        {
+            "id": project.id,
+            "SID": project.sid,
+            "artist": {"username": project.account.username, "address": project.account.wallet_address},
+            "model": {
+                "id": order.model.id,
+                "SID": order.model.sid,
+                "name": order.model.name,
+                "type": order.media,
+            },
+            "imageCount": order.count,
+            "stepCount": order.steps,
+            "previewCount": order.previews,
+            "hasGuideImage": isinstance(order, ImageOrder) and order.starting_image,
+            "denoiseStrength": _denoise_text(order),
+            "costActual": {"costInToken": decimal_text(spent), "calculatedStepCount": order.performed_steps},
+            "createTime": _ms(project.created),
+            "updateTime": _ms(project.updated or project.created),
+            "endTime": _ms(project.ended),
+            "status": project.status,
+            "reason": project.reason,
+            "network": order.network,
+            "tokenType": order.token,
+            "appSource": order.app_source,
+            "workerJobs": [job_record(project, job) for job in project.jobs if not job.finished],
+            "completedWorkerJobs": ended,
+        }
+    )
+
+
+def _denoise_text(order: Any) -> str:
+    return f"{order.denoise:g}" if isinstance(order, ImageOrder) and order.starting_image else "0"
+
+
+def live_record(project: Project) -> dict[str, Any]:
+    """The ``project`` of ``GET /v2/projects/{id}`` (transport §13.1)."""
+    return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}
+
+
+def _shape(order: Order) -> dict[str, Any]:
+    """How large a result is, and how long if it has a length."""
+    if isinstance(order, ImageOrder):
+        return _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
+    if isinstance(order, VideoOrder):
+        fps = order.fps.numerator if order.fps.denominator == 1 else float(order.fps)
+        return {"width": order.width, "height": order.height, "videoFrames": order.frames, "videoFps": fps}
+    return {}
+
+
+def recovered_record(project: Project) -> dict[str, Any]:
+    """An entry of ``activeProjects`` and ``unclaimedCompletedProjects`` (projects-5x §9.2)."""
+    order = project.order
+    request = json.dumps(order.request, separators=(",", ":"), ensure_ascii=False).encode()
+    return {
+        **finished_record(project),
+        **_shape(order),
+        "appId": project.app_id,
+        "jobType": order.media,
+        "modelType": order.media,
+        "isTest": False,
+        "clientRequestData": base64.b64encode(request).decode("ascii"),
+    }

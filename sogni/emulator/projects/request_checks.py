@@ -1,0 +1,288 @@
+"""The keys every ``jobRequest`` carries with the same value (projects-4.2 §4.1, §4.2).
+
+Read by the check of requests. Values only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from attrs import frozen
+
+from sogni.emulator.account.accounts import Token
+from sogni.emulator.catalogue.models import Catalogue, Media, Model, Options
+from sogni.emulator.fields import Fields, Finding
+from sogni.emulator.projects.orders import MediaKind, Network, Order
+
+REQUEST_TEMPLATE: Mapping[str, Any] = {
+    "selectedUpscalingModel": "OFF",
+    "cnVideoFramesSketch": [],
+    "cnVideoFramesSegmentedSubject": [],
+    "cnVideoFramesFace": [],
+    "cnVideoFramesBoth": [],
+    "cnVideoFramesDepth": [],
+    "cnVideoFrames": [],
+    "cnVideoFramesSegmentedBackground": [],
+    "cnVideoFramesSegmented": [],
+    "cnVideoFramesPose": [],
+    "siVideoFrames": [],
+    "doCanvasBlending": False,
+    "animationIsOn": False,
+    "canvasIsOn": False,
+    "frameRate": 24,
+    "generatedVideoSeconds": 10,
+}
+
+KEY_FRAME_TEMPLATE: Mapping[str, Any] = {
+    "stepsIsEnabled": True,
+    "siRotation": 0,
+    "siDragOffsetIsEnabled": True,
+    "siZoomScaleIsEnabled": True,
+    "isEnabled": True,
+    "processing": "CPU, GPU",
+    "useLastImageAsGuideImageInAnimation": True,
+    "guidanceScaleIsEnabled": True,
+    "siImageBackgroundColor": "black",
+    "cnDragOffset": [0, 0],
+    "cnRotation": 0,
+    "siZoomScale": 1,
+    "cnRotationIsEnabled": True,
+    "startingImageZoomPanIsOn": False,
+    "siRotationIsEnabled": True,
+    "cnImageBackgroundColor": "clear",
+    "strengthIsEnabled": True,
+    "siDragOffset": [0, 0],
+    "useLastImageAsCNImageInAnimation": False,
+    "controlNetZoomPanIsOn": False,
+    "cnZoomScaleIsEnabled": True,
+    "currentControlNets": None,
+    "cnDragOffsetIsEnabled": True,
+    "frameIndex": 0,
+    "startingImage": None,
+    "cnZoomScale": 1,
+}
+
+ATTRIBUTION_KEYS = (
+    "workloadKind",
+    "agentFramework",
+    "agentFrameworkVersion",
+    "agentSurface",
+    "agentSurfaceVersion",
+    "executionMode",
+    "operationScope",
+    "operationId",
+    "rootOperationId",
+    "parentOperationId",
+)
+"""Flat workload fields at the top level, all optional (transport §14)."""
+
+
+# Whether a ``jobRequest`` is one the service takes, and what is wrong with it when it is not.
+#
+# Called by the intake of projects. It decides on the payload alone: balances and uploads are looked at
+# afterwards. What belongs to one kind of media is decided by that kind's own check.
+
+
+INVALID_REQUEST = 400
+UNKNOWN_MODEL = 404
+NOT_AVAILABLE = 4104
+"""The model is not available on this network yet (transport §16)."""
+
+_UUID = re.compile(r"[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}")
+
+
+@frozen
+class Checked:
+    """The outcome: an order, or the code and text of the refusal; the findings in either case."""
+
+    order: Order | None
+    findings: list[Finding]
+    code: int = 0
+    message: str = ""
+
+
+def project_id_of(payload: Any) -> str | None:
+    """Return the upper-cased project id of a frame, or None when an answer could not name one."""
+    given = payload.get("jobID") if isinstance(payload, dict) else None
+    return given.upper() if isinstance(given, str) and given else None
+
+
+def check_project_id(id: object) -> str | None:
+    """Return what is wrong with a project id: a version-4 UUID in upper case is expected (transport §7)."""
+    if isinstance(id, str) and _UUID.fullmatch(id):
+        return None
+    return f"must be a version-4 UUID in upper case, not {id!r}"
+
+
+def check_request(
+    payload: Mapping[str, Any], catalogue: Catalogue, kinds: Mapping[Media, MediaKind], network: Network
+) -> Checked:
+    """Check a ``jobRequest`` payload that has a project id; ``network`` is that of its connection."""
+    findings: list[Finding] = []
+    request = Fields(payload, "$", findings)
+    wrong_id = check_project_id(request.raw("jobID"))
+    if wrong_id:
+        request.note("jobID", wrong_id)
+    frame = _key_frame(request)
+    if frame is None:
+        return _refusal(findings)
+    model_id = frame.text("modelID", required=True)
+    if model_id is None:
+        return _refusal(findings)
+    model = catalogue.models.get(model_id)
+    if model is None:
+        frame.refuse("modelID", f"names no known model: {model_id!r}")
+        return _refusal(findings, UNKNOWN_MODEL)
+    if request.text("network", allowed=("fast", "relaxed")):
+        network = request.raw("network")
+    kind = kinds.get(model.media)
+    if kind is None or _unserved(catalogue, model, network):
+        message = f"No worker on the {network} network currently serves the model {model.id}"
+        return Checked(None, findings, NOT_AVAILABLE, message)
+    _check_top_level(request, model)
+    order = kind.check(request, frame, model, network)
+    request.leftover()
+    frame.leftover()
+    if order is None or any(finding.refused for finding in findings):
+        return _refusal(findings)
+    return Checked(order, findings)
+
+
+def _unserved(catalogue: Catalogue, model: Model, network: str) -> bool:
+    return not catalogue.worker_count(model) or model.id not in catalogue.swarm_models(network)
+
+
+def _key_frame(request: Fields) -> Fields | None:
+    frames = request.raw("keyFrames")
+    if not isinstance(frames, list) or len(frames) != 1:
+        request.refuse("keyFrames", "must be a list of exactly one object")
+        return None
+    return request.object("keyFrames", frames[0], "[0]")
+
+
+def _check_top_level(request: Fields, model: Model) -> None:
+    request.constants(REQUEST_TEMPLATE)
+    token = request.text("tokenType", allowed=("sogni", "spark"))
+    # Requests without a token are paid in Sogni (projects-4.2 §3.1).
+    if model.spark_only and token != "spark":
+        request.refuse("tokenType", f"must be spark for {model.id}")
+    request.flag("disableSafety", required=True)
+    request.text("appSource")
+    request.text("billingMode", allowed=("auto", "subscription", "tokens"))
+    request.flag("embedPromptMetadata")
+    request.raw("promptExpanded")
+    for key in ATTRIBUTION_KEYS:
+        request.text(key)
+
+
+def _refusal(findings: list[Finding], code: int = INVALID_REQUEST) -> Checked:
+    refused = [str(finding) for finding in findings if finding.refused]
+    more = f" (and {len(refused) - 3} more)" if len(refused) > 3 else ""
+    return Checked(None, findings, code, f"Invalid request: {'; '.join(refused[:3])}{more}")
+
+
+# The parts of a request that every kind of media has: amounts, steps, sampling, LoRAs.
+#
+# Used by the checks of images, video and audio (projects-4.2 §3.1, §9.2). Findings go to the readers.
+
+
+MAX_LORAS = 8
+SEED_LIMIT = 2**32 - 1
+
+
+@frozen
+class Amounts:
+    """The plain values of a request."""
+
+    count: int
+    previews: int
+    output_format: str
+    steps: int
+    seed: int | None
+
+
+def amounts(
+    request: Fields,
+    frame: Fields,
+    model: Model,
+    catalogue: Catalogue,
+    *,
+    formats: tuple[str, ...],
+    max_count: int,
+    max_previews: int = 0,
+) -> Amounts | None:
+    """Read the plain values; None when one that every request carries is missing or wrong."""
+    count = request.whole("numberOfImages", required=True, minimum=1, maximum=max_count)
+    previews = request.whole("previews", required=True, minimum=0, maximum=max_previews)
+    output_format = request.text("outputFormat", required=True, allowed=formats)
+    steps = limited(frame, "steps", "steps", model, catalogue, whole=True)
+    limited(frame, "guidanceScale", "guidance", model, catalogue)
+    seed = frame.number("seed", null=True, minimum=0, maximum=SEED_LIMIT, whole=True)
+    if count is None or previews is None or output_format is None:
+        return None
+    wanted = catalogue.default(model, "steps") if steps is None else steps
+    return Amounts(count, previews, output_format, int(wanted), None if seed is None else int(seed))
+
+
+def common_values(request: Fields, model: Model, media: Media, network: Network, amounts: Amounts) -> dict[str, Any]:
+    """Return the values an order of any media is made with."""
+    return {
+        "project_id": str(request.raw("jobID")).upper(),
+        "model": model,
+        "media": media,
+        "count": amounts.count,
+        "previews": amounts.previews,
+        "token": cast(Token, request.raw("tokenType") or "sogni"),
+        "network": network,
+        "disable_safety": bool(request.raw("disableSafety")),
+        "app_source": request.raw("appSource"),
+        "steps": amounts.steps,
+        "seed": amounts.seed,
+        "request": dict(request.values),
+    }
+
+
+def limited(
+    frame: Fields, key: str, name: str, model: Model, catalogue: Catalogue, *, whole: bool = False
+) -> float | None:
+    """Read a number the model's tier limits under ``name``."""
+    limits = catalogue.range(model, name)
+    # An external provider takes no such setting and ignores it.
+    if limits is None or model.external:
+        return frame.number(key, null=True, minimum=0)
+    return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
+
+
+def sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
+    """Read sampler and scheduler. Comfy requests have keys of their own; in legacy ones ``scheduler``
+    carries the sampler and ``timeStepSpacing`` the scheduler (projects-4.2 §5.1)."""
+    comfy = frame.has("comfySampler") or model.media != "image"
+    keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
+    _choice(frame, keys[0], catalogue.samplers(model))
+    _choice(frame, keys[1], catalogue.schedulers(model))
+    if comfy:
+        for key in ("scheduler", "timeStepSpacing"):
+            if not frame.has(key) or frame.raw(key) is not None:
+                frame.refuse(key, "must be null beside comfySampler")
+
+
+def _choice(frame: Fields, key: str, options: Options) -> None:
+    value = frame.text(key, required=True, null=True)
+    if value is not None and not options.accepts(value):
+        frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, not {value!r}")
+
+
+def loras(frame: Fields) -> None:
+    """Read LoRA ids and their strengths."""
+    ids = frame.texts("loras", limit=MAX_LORAS)
+    strengths = frame.numbers("loraStrengths")
+    if ids and len(strengths) > len(ids):
+        frame.refuse("loraStrengths", f"has {len(strengths)} entries for {len(ids)} LoRAs")
+
+
+def receipt(frame: Fields) -> None:
+    """Read the receipt that ties a result to a generated world (projects-5x §2.2)."""
+    if frame.has("worldGenerationReceipt"):
+        frame.object("worldGenerationReceipt", frame.raw("worldGenerationReceipt"))

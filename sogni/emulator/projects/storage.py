@@ -1,0 +1,267 @@
+"""The files of projects: what clients uploaded and what workers made.
+
+Called by the storage routes, by the check for missing uploads and by the workers. Everything lies in one
+temporary directory, so that large files never fill memory. A result is described by a function and made
+when it is first read: a client cannot tell the difference, and thousands of projects that nobody looks at
+cost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Literal
+
+from attrs import define, field, frozen
+
+from sogni.emulator.persistence import Archive
+
+RESULT_LIFETIME = 24 * 3600
+"""Seconds a file is kept (projects-4.2 §10.4)."""
+
+
+@frozen
+class Key:
+    """Names a file: the project's id, the result's id (empty for uploads) and the role (projects-4.2
+    §10.1)."""
+
+    project_id: str
+    item_id: str
+    role: str
+
+
+Producer = Callable[[Path], None]
+"""Writes the file to the given path. Runs in a worker thread; its output depends on nothing but itself."""
+
+
+@define(eq=False)
+class StoredFile:
+    """One file. ``path`` exists once it was uploaded or made."""
+
+    path: Path
+    content_type: str | None
+    created: float
+    produce: Producer | None = None
+    making: asyncio.Future[None] | None = None
+    key: Key | None = None
+
+
+@define(eq=False)
+class Store:
+    """All files of one emulator. Its methods belong to the server's event loop."""
+
+    executor: Executor
+    clock: Callable[[], float]
+    archive: Archive = field(factory=Archive)
+    directory: Path = field(init=False)
+    _files: dict[Key, StoredFile] = field(factory=dict, init=False)
+    _count: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.archive.directory is None:
+            self.directory = Path(tempfile.mkdtemp(prefix="sogni-emulator-"))
+        else:
+            self.directory = self.archive.directory / "files"
+            self.directory.mkdir(exist_ok=True)
+            self._restore()
+
+    @property
+    def lasting(self) -> bool:
+        """Whether files outlive the emulator, once they are uploaded or made."""
+        return self.archive.keeps
+
+    def _restore(self) -> None:
+        """Know the kept files again, and remove those that were never finished."""
+        for project, item, role, name, content_type, created in self.archive.files():
+            if _is_ours(name) and (self.directory / name).is_file():
+                self._files[Key(project, item, role)] = StoredFile(self.directory / name, content_type, created)
+        known = {stored.path for stored in self._files.values()}
+        for path in self.directory.iterdir():
+            if not _is_ours(path.name):
+                continue  # somebody else's: the directory may hold more than what an emulator keeps
+            if path not in known:
+                path.unlink()
+            else:
+                self._count = max(self._count, int(path.name))
+
+    def close(self) -> None:
+        if not self.lasting:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def new_path(self) -> Path:
+        """Return a path nothing uses. An upload that replaces another gets its own: what was made from the
+        first one stays as it was."""
+        self._count += 1
+        return self.directory / f"{self._count:08d}"
+
+    def put(self, key: Key, path: Path, content_type: str | None) -> None:
+        """Register an uploaded file."""
+        self._forget_old()
+        self._files[key] = StoredFile(path, content_type, self.clock())
+        self._keep(key)
+
+    def put_later(self, key: Key, produce: Producer, content_type: str) -> None:
+        """Register a file that is made when it is first read."""
+        self._forget_old()
+        self._files[key] = StoredFile(self.new_path(), content_type, self.clock(), produce, key=key)
+
+    def find(self, key: Key) -> StoredFile | None:
+        return self._files.get(key)
+
+    def has(self, key: Key) -> bool:
+        return key in self._files
+
+    def drop(self, key: Key) -> None:
+        """Forget a file."""
+        stored = self._files.pop(key, None)
+        if stored is not None:
+            stored.path.unlink(missing_ok=True)
+            self.archive.delete_file((key.project_id, key.item_id, key.role))
+
+    def _keep(self, key: Key) -> None:
+        stored = self._files[key]
+        names = key.project_id, key.item_id, key.role
+        self.archive.put_file(names, stored.path.name, stored.content_type, stored.created)
+
+    async def ready(self, stored: StoredFile) -> Path:
+        """Return the path of a file that exists, making it when that is still to be done. Readers that come
+        together wait for the same work."""
+        if stored.produce is None:
+            return stored.path
+        if stored.making is None:
+            loop = asyncio.get_running_loop()
+            stored.making = loop.run_in_executor(self.executor, stored.produce, stored.path)
+        # Shielded: a reader that goes away must not stop the work others wait for.
+        await asyncio.shield(stored.making)
+        if stored.produce is not None:
+            stored.produce = stored.making = None
+            if stored.key is not None and self._files.get(stored.key) is stored:
+                self._keep(stored.key)
+        return stored.path
+
+    async def content(self, stored: StoredFile) -> bytes:
+        """Return what a file holds, made and read in a worker thread."""
+        path = await self.ready(stored)
+        return await asyncio.get_running_loop().run_in_executor(self.executor, path.read_bytes)
+
+    async def write(self, path: Path, content: bytes | bytearray) -> None:
+        """Write a new file in a worker thread."""
+        await asyncio.get_running_loop().run_in_executor(self.executor, path.write_bytes, content)
+
+    def _forget_old(self) -> None:
+        oldest = self.clock() - RESULT_LIFETIME
+        while self._files:
+            key = next(iter(self._files))
+            if self._files[key].created > oldest:
+                return
+            self.drop(key)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a name is one that `new_path` gives."""
+    return name.isascii() and name.isdecimal() and len(name) >= 8
+
+
+# Signed URLs: who may read or write which stored file, and until when.
+#
+# Called by the routes that hand such URLs out and by the storage routes that honour them. A signature is a
+# random secret that stands for a grant; it proves nothing by itself and is never logged.
+
+
+EXPIRES = "X-Amz-Expires"
+SIGNATURE = "X-Amz-Signature"
+
+
+MISMATCH = "The request signature does not match the signature provided."
+
+
+class RefusedError(Exception):
+    """A signed URL that grants nothing; ``code`` and text as in the storage service's XML."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@frozen
+class Grant:
+    """The right to one use of one file; ``content_type`` binds an upload to its header when it is set."""
+
+    verb: Literal["PUT", "GET"]
+    key: Key
+    content_type: str | None
+    until: float
+
+
+@define
+class Signer:
+    """Makes and honours signatures. Lifetimes are seconds."""
+
+    clock: Callable[[], float]
+    archive: Archive = field(factory=Archive)
+    _grants: dict[str, Grant] = field(factory=dict)
+    _given: dict[Key, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Honour what was handed out before a restart."""
+        for signature, verb, key, content_type, until in self.archive.grants():
+            self._grants[signature] = Grant(verb, Key(*key), content_type, until)
+
+    def sign(
+        self, verb: Literal["PUT", "GET"], key: Key, *, lifetime: int, content_type: str | None = None
+    ) -> dict[str, str]:
+        """Return the query parameters of a signed URL."""
+        signature = secrets.token_hex(32)
+        until = self.clock() + lifetime
+        self._grants[signature] = Grant(verb, key, content_type, until)
+        self.archive.add_grant(signature, verb, (key.project_id, key.item_id, key.role), content_type, until)
+        self._forget_old()
+        return {EXPIRES: str(lifetime), SIGNATURE: signature}
+
+    def sign_again(self, key: Key, *, lifetime: int) -> dict[str, str]:
+        """Return the parameters that were given out for a file before, as long as they are good for another half of
+        their time: who asks again and again does not get another URL each time."""
+        known = self._grants.get(self._given.get(key, ""))
+        if known is None or known.until - self.clock() < lifetime / 2:
+            found = self.sign("GET", key, lifetime=lifetime)
+            self._given[key] = found[SIGNATURE]
+            return found
+        return {EXPIRES: str(lifetime), SIGNATURE: self._given[key]}
+
+    def check(self, verb: str, signature: str, content_type: str | None) -> Key:
+        """Return the file a signature grants, or raise ``RefusedError``."""
+        grant = self._grants.get(signature)
+        if grant is None or grant.verb != verb:
+            raise RefusedError("SignatureDoesNotMatch", MISMATCH)
+        if self.clock() >= grant.until:
+            raise RefusedError("AccessDenied", "Request has expired")
+        if grant.content_type is not None and content_type != grant.content_type:
+            raise RefusedError(
+                "SignatureDoesNotMatch",
+                f"The URL was signed for Content-Type {grant.content_type}, got {content_type}.",
+            )
+        return grant.key
+
+    def expire_all(self) -> None:
+        """Make every URL handed out so far too old."""
+        now = self.clock()
+        for signature, grant in self._grants.items():
+            self._grants[signature] = Grant(grant.verb, grant.key, grant.content_type, min(grant.until, now))
+        self.archive.end_grants(now)
+
+    def _forget_old(self) -> None:
+        # An expired URL stays known for an hour: storage tells "expired" from "wrong signature".
+        oldest = self.clock() - 3600
+        while self._grants:
+            first = next(iter(self._grants))
+            if self._grants[first].until > oldest:
+                return
+            key = self._grants.pop(first).key
+            if self._given.get(key) == first:
+                del self._given[key]
+            self.archive.delete_grant(first)

@@ -1,0 +1,155 @@
+"""What a client asks of its projects: start one, cancel one.
+
+Called by the socket endpoint with decoded frames. It decides whether the service takes a project, charges
+for it and hands it to the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from sogni.emulator.account.accounts import InsufficientFundsError
+from sogni.emulator.connections import Connection
+from sogni.emulator.faults import CancelDenial, ProjectRefusal
+from sogni.emulator.projects.orders import Order
+from sogni.emulator.projects.projects import Job, Project
+from sogni.emulator.projects.request_checks import INVALID_REQUEST, check_request, project_id_of
+from sogni.emulator.projects.storage import Key
+from sogni.emulator.rendering.workers import WorkerPool
+from sogni.emulator.state import State
+
+INSUFFICIENT_BALANCE = 123
+"""The service's number for a balance that is too low (account §19)."""
+
+
+@define(eq=False)
+class Intake:
+    """Takes project requests and cancellations."""
+
+    state: State
+    pool: WorkerPool
+
+    def job_request(self, connection: Connection, payload: Any) -> None:
+        """Act on a ``jobRequest`` frame."""
+        project_id = project_id_of(payload)
+        if project_id is None:
+            self.state.journal.violation("jobRequest $.jobID", "must be a text; nobody can be told of the refusal")
+            return
+        refusal = self.state.faults.take(ProjectRefusal)
+        if refusal is not None:
+            _refuse(connection, project_id, refusal.error, refusal.message)
+            return
+        known = self.state.projects.find(project_id)
+        if known is not None:
+            self._again(connection, known)
+            return
+        checked = check_request(payload, self.state.catalogue, self.state.kinds, connection.network)
+        for finding in checked.findings:
+            self.state.journal.violation(f"jobRequest {finding.where}", finding.message)
+        if checked.order is None:
+            _refuse(connection, project_id, checked.code, checked.message)
+            return
+        self._accept(connection, checked.order)
+
+    def _accept(self, connection: Connection, order: Order) -> None:
+        kind = self.state.kinds[order.media]
+        inputs = self._inputs(connection, order, kind.uploads(order))
+        if inputs is None:
+            return
+        cost = kind.quote(order).in_token(order.token)
+        try:
+            connection.account.reserve(order.token, cost)
+        except InsufficientFundsError as error:
+            _refuse(connection, order.project_id, INSUFFICIENT_BALANCE, str(error))
+            return
+        now = self.state.clock()
+        project = Project(
+            id=order.project_id,
+            sid=len(self.state.projects) + 1,
+            account=connection.account,
+            app_id=connection.app_id,
+            order=order,
+            cost=cost,
+            created=now,
+            updated=now,
+            inputs=inputs,
+            jobs=[Job(index, self.state.chance.uuid(), self._seed(order, index), now) for index in range(order.count)],
+        )
+        self.state.projects.add(project)
+        drop = self.state.faults.take_drop("request_received", -1)
+        if drop is not None:
+            connection.cut(drop)
+        self.pool.add(project)
+
+    def _inputs(self, connection: Connection, order: Order, roles: list[str]) -> Mapping[str, Path] | None:
+        """Return the uploaded files, or None after refusing a project that lacks one or mixed them up."""
+        found, missing = {}, []
+        for role in roles:
+            stored = self.state.store.find(Key(order.project_id, "", role))
+            if stored is None:
+                missing.append(role)
+            else:
+                found[role] = stored.path
+        message = self.state.kinds[order.media].wrong_uploads(found)
+        if missing:
+            message = f"The request says these files were uploaded, but they were not: {', '.join(missing)}"
+        if message is None:
+            return found
+        self.state.journal.violation("jobRequest", message)
+        _refuse(connection, order.project_id, INVALID_REQUEST, message)
+        return None
+
+    def _seed(self, order: Order, index: int) -> int:
+        """One result uses the seed of the request, the others get their own (projects-4.2 §3.1)."""
+        if order.seed is None:
+            return self.state.chance.image_seed()
+        return result_seed(order.seed, index)
+
+    def _again(self, connection: Connection, project: Project) -> None:
+        """Answer a repeated request: nothing is generated twice, the client learns where the project
+        stands."""
+        if project.account is not connection.account:
+            _refuse(connection, project.id, INVALID_REQUEST, "The project id is in use")
+        elif project.waiting:
+            connection.send("jobState", self.pool.queued_state(project))
+        elif project.status == "completed":
+            connection.send("jobState", {"type": "jobCompleted", "jobID": project.id})
+
+    def cancel(self, connection: Connection, payload: Any) -> None:
+        """Act on a ``jobError`` frame, which cancels a project (projects-4.2 §14.1)."""
+        project_id = project_id_of(payload)
+        if project_id is None:
+            self.state.journal.violation("jobError $.jobID", "must be a text")
+            return
+        if payload.get("error") != "artistCanceled" or payload.get("isFromWorker") is not False:
+            self.state.journal.violation("jobError", "must have error 'artistCanceled' and isFromWorker false")
+        refusal = self._cancel_refusal(connection, project_id)
+        answer: dict[str, Any] = {"jobID": project_id, "didCancel": refusal is None}
+        if refusal is not None:
+            answer["error_message"] = refusal
+        else:
+            self.pool.cancel(self.state.projects.find(project_id))
+        connection.send("artistCancelConfirmation", answer)
+        self.state.journal.notify()
+
+    def _cancel_refusal(self, connection: Connection, project_id: str) -> str | None:
+        project = self.state.projects.find(project_id, connection.account)
+        if project is None:
+            return "Project not found"
+        if project.finished:
+            return "The project is already finished"
+        denial = self.state.faults.take(CancelDenial)
+        return None if denial is None else denial.message
+
+
+def result_seed(seed: int, index: int) -> int:
+    """Return the seed of one of several results."""
+    return (seed + index * 0x9E3779B1) % 2**32
+
+
+def _refuse(connection: Connection, project_id: str, error: int | str, message: str) -> None:
+    connection.send("jobError", {"jobID": project_id, "isFromWorker": False, "error": error, "error_message": message})

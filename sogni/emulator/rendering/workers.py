@@ -1,0 +1,365 @@
+"""The life of one job on a worker: load the model, render step by step, deliver or fail.
+
+Called by the worker pool. It moves the job through its states and sends the frames that tell of it
+(transport §9); the files are described here and made when somebody reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+from attrs import define, field
+
+from sogni.emulator.projects.projects import Job, Project
+from sogni.emulator.projects.storage import Key
+from sogni.emulator.state import EXTERNAL_URL_LIFETIME, State
+
+_log = logging.getLogger(__name__)
+_EXTERNAL_STAGES = 4
+_MAX_ATTEMPTS = 3
+_SLICE = 0.2
+# Workers of long renders say at once how long it will take.
+_TIMED = ("video", "audio")
+
+
+class _CanceledError(Exception):
+    """The project ended while a worker was busy with it."""
+
+
+@define(eq=False)
+class Pace:
+    """How fast workers are: ``step_time`` seconds per step, 0 for as fast as possible. ``running`` is
+    cleared to pause them."""
+
+    step_time: float
+    running: asyncio.Event = field(factory=asyncio.Event)
+
+    async def wait(self, seconds: float, project: Project) -> None:
+        await asyncio.sleep(seconds)
+        await self.running.wait()
+        if project.finished:
+            raise _CanceledError
+
+
+@define(eq=False)
+class JobRun:
+    """One attempt at one job."""
+
+    state: State
+    pace: Pace
+    project: Project
+    job: Job
+    worker: str
+    _eta_told: float = 0.0
+
+    @property
+    def _stages(self) -> int:
+        """The number of progress frames. An external provider tells fractions instead of steps."""
+        order = self.project.order
+        return _EXTERNAL_STAGES if order.model.external else order.performed_steps
+
+    async def run(self) -> bool:
+        """Work until the job is done, failed or canceled. True when it has to be done again."""
+        try:
+            await self._start()
+            problem = await self._broken_input()
+            if problem is not None:
+                self._fail("genfailure", problem, from_worker=True)
+                return False
+            return await self._render()
+        except _CanceledError:
+            return False
+        except Exception:
+            # A worker that stopped here would leave every later project waiting.
+            _log.exception("the emulator could not render a job of project %s", self.project.id)
+            self._fail("genfailure", "The worker failed", from_worker=True)
+            return False
+
+    async def _start(self) -> None:
+        state = {"imgID": self.job.image_id, "workerName": self.worker, "jobIndex": self.job.index}
+        await self.pace.wait(0, self.project)
+        self.state.projects.begin(self.project, self.job, "initiatingModel", self.worker)
+        self._send("jobState", {"type": "initiatingModel", **state})
+        await self.pace.wait(self.pace.step_time, self.project)
+        self.state.projects.begin(self.project, self.job, "jobStarted", self.worker)
+        self._send("jobState", {"type": "jobStarted", **state})
+        if self.project.order.media in _TIMED:
+            self._tell_eta(self._stages * self.pace.step_time)
+
+    async def _broken_input(self) -> str | None:
+        if not self.project.inputs:
+            return None
+        kind = self.state.kinds[self.project.order.media]
+        loop = asyncio.get_running_loop()
+        problem = await loop.run_in_executor(self.state.store.executor, kind.broken_input, self.project.inputs)
+        await self.pace.wait(0, self.project)
+        return problem
+
+    async def _render(self) -> bool:
+        stages = self._stages
+        previews = _preview_stages(stages, self.project.order.previews)
+        for stage in range(1, stages + 1):
+            await self._step(stages - stage + 1)
+            self.state.projects.advance(self.project, self.job, stage)
+            has_image = stage in previews and self._offer_preview(stage / stages)
+            self._send("jobProgress", self._progress(stage, stages, has_image))
+            if stage == 1:
+                outcome = self._planned_trouble()
+                if outcome is not None:
+                    return outcome
+        self._deliver()
+        return False
+
+    async def _step(self, remaining_steps: int) -> None:
+        """Let the time of one step pass, telling the remaining seconds about once a second."""
+        clock, left = asyncio.get_running_loop().time, self.pace.step_time
+        while True:
+            part = min(left, _SLICE)
+            await self.pace.wait(part, self.project)
+            left -= part
+            if left <= 1e-9:
+                return
+            if clock() - self._eta_told >= 1:
+                self._tell_eta((remaining_steps - 1) * self.pace.step_time + left)
+
+    def _tell_eta(self, seconds: float) -> None:
+        self._eta_told = asyncio.get_running_loop().time()
+        self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
+
+    def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, Any]:
+        eta = (stages - stage) * self.pace.step_time
+        frame: dict[str, Any] = {
+            "imgID": self.job.image_id,
+            "hasImage": has_image,
+            "etaSeconds": round(eta, 1),
+        }
+        frame |= {"etaMin": round(eta * 0.9, 1), "etaMax": round(eta * 1.2, 1)}
+        if self.project.order.model.external:
+            return {**frame, "progress": stage / stages}
+        return {**frame, "step": stage, "stepCount": stages}
+
+    def _offer_preview(self, done: float) -> bool:
+        kind = self.state.kinds[self.project.order.media]
+        product = kind.preview(self.project.order, self.job.seed, self.project.inputs, done)
+        if product is None:
+            return False
+        self.state.store.put_later(self._key("preview"), product.produce, product.content_type)
+        return True
+
+    def _planned_trouble(self) -> bool | None:
+        """Carry out what the fault plan has for this image: a retry gives True, a failure False."""
+        again = self.state.faults.take_job(self.job.index, retry=True)
+        if again is not None:
+            self._retry(again.error or "workerDisconnected", again.message)
+            return True
+        fault = self.state.faults.take_job(self.job.index)
+        if fault is None:
+            return None
+        self._fail(fault.error if fault.error is not None else "genfailure", fault.message, fault.is_from_worker)
+        return False
+
+    def _retry(self, error: int | str, message: str) -> None:
+        abandoned, attempt = self.job.image_id, self.job.attempt
+        self.state.projects.retry(self.project, self.job, self.state.chance.uuid())
+        self._send(
+            "jobRetry",
+            {
+                "imgID": abandoned,
+                "jobIndex": self.job.index,
+                "attempt": attempt,
+                "maxAttempts": max(_MAX_ATTEMPTS, attempt),
+                "isFromWorker": True,
+                "error": error,
+                "error_message": message,
+            },
+        )
+
+    def _fail(self, error: int | str, message: str, from_worker: bool) -> None:
+        self.job.error, self.job.message = error, message
+        self.state.projects.end_job(self.project, self.job, "jobError", str(error))
+        payload = {
+            "imgID": self.job.image_id,
+            "isFromWorker": from_worker,
+            "error": error,
+            "error_message": message,
+        }
+        self._send("jobError", payload)
+
+    def _deliver(self) -> None:
+        order, job = self.project.order, self.job
+        job.nsfw = self.state.faults.take_job(job.index, nsfw=True) is not None
+        job.withheld = job.nsfw and not order.disable_safety
+        if not job.withheld:
+            product = self.state.kinds[order.media].result(order, job.seed, self.project.inputs)
+            self.state.store.put_later(self._key("complete"), product.produce, product.content_type)
+            if order.model.external:
+                job.result_url = self.state.download_url(self._key("complete"), lifetime=EXTERNAL_URL_LIFETIME)
+            if product.last_frame is not None:
+                self.state.store.put_later(self._key("lastFrame"), product.last_frame, "image/png")
+                job.last_frame_url = self.state.download_url(self._key("lastFrame"), lifetime=EXTERNAL_URL_LIFETIME)
+        job.step = order.performed_steps
+        self.state.projects.end_job(self.project, job, "jobCompleted", "jobCompleted")
+        self._send("jobResult", self._result())
+
+    def _result(self) -> dict[str, Any]:
+        """The payload of ``jobResult``. Ordinary results carry no URL: the client asks for one (projects-4.2
+        §11.4)."""
+        job = self.job
+        result: dict[str, Any] = {
+            "imgID": job.image_id,
+            "jobIndex": job.index,
+            "performedStepCount": job.step,
+            "lastSeed": str(job.seed),
+            "userCanceled": False,
+            "triggeredNSFWFilter": job.withheld,
+        }
+        if job.nsfw and not job.withheld:
+            result |= {"nsfwDetected": True, "nsfwSources": ["image"]}
+        if job.result_url is not None:
+            result["resultUrl"] = job.result_url
+        if job.last_frame_url is not None:
+            result["lastFrameUrl"] = job.last_frame_url
+        return result
+
+    def _key(self, role: str) -> Key:
+        return Key(self.project.id, self.job.image_id, role)
+
+    def _send(self, type: str, payload: dict[str, Any]) -> None:
+        self.state.publish(self.project, type, payload)
+
+
+def _preview_stages(stages: int, previews: int) -> set[int]:
+    """Spread the previews over the steps; the last step has none, its result follows at once."""
+    return {max(1, round(stages * n / (previews + 1))) for n in range(1, previews + 1)} - {stages}
+
+
+# The workers: who renders next, and what the queue looks like to those who wait.
+#
+# Called by the intake. Workers go on when a client is away. One job's life is in ``job_run``; here is only the
+# order of jobs and the end of projects.
+
+
+_TOLD_POSITIONS = 10
+_TELL_EVERY = 0.1
+
+
+@define(eq=False)
+class WorkerPool:
+    """A number of workers and the jobs that wait for them, oldest first."""
+
+    state: State
+    count: int
+    pace: Pace
+    _queue: deque[tuple[Project, Job]] = field(factory=deque)
+    _waiting: dict[str, Project] = field(factory=dict)
+    _arrived: asyncio.Event = field(factory=asyncio.Event)
+    _tasks: list[asyncio.Task[None]] = field(factory=list)
+    _telling: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._work(f"local-worker-{n + 1}")) for n in range(self.count)]
+
+    async def stop(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def add(self, project: Project) -> None:
+        """Queue a project and tell its client the place in the queue."""
+        self._waiting[project.id] = project
+        project.queue_position = len(self._waiting)
+        self.state.publish(project, "jobState", self.queued_state(project))
+        self._queue.extend((project, job) for job in project.jobs)
+        self._arrived.set()
+
+    def queued_state(self, project: Project) -> dict[str, Any]:
+        """A ``jobState`` payload of type "queued"; positions count from 1 (transport §9.2)."""
+        ahead = max(0, project.queue_position - 1)
+        return {
+            "type": "queued",
+            "jobID": project.id,
+            "queuePosition": project.queue_position,
+            "estimatedStartSeconds": round(ahead * self.pace.step_time * 5 / self.count, 1),
+            "queueStatus": "waiting",
+        }
+
+    def cancel(self, project: Project | None) -> None:
+        """End a project on its client's wish; what was not delivered is not paid."""
+        if project is None or project.finished:
+            return
+        self._waiting.pop(project.id, None)
+        for job in project.jobs:
+            if not job.finished:
+                self.state.projects.end_job(project, job, "jobError", "artistCanceled")
+        self.state.projects.end(project, "cancelled", "artistCanceled", claimed=True)
+        self._settle(project)
+
+    def cancel_all(self) -> None:
+        """End every unfinished project."""
+        for project in self.state.projects:
+            self.cancel(project)
+
+    async def _work(self, name: str) -> None:
+        while True:
+            while not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            await self.pace.running.wait()
+            # Another worker may have taken the last job meanwhile.
+            if not self._queue:
+                continue
+            project, job = self._queue.popleft()
+            if project.finished:
+                continue
+            if self._waiting.pop(project.id, None) is not None:
+                self._tell_positions_soon()
+            retried = await JobRun(self.state, self.pace, project, job, name).run()
+            if retried:
+                self._queue.appendleft((project, job))
+            elif not project.finished and all(job.finished for job in project.jobs):
+                self._finish(project)
+
+    def _finish(self, project: Project) -> None:
+        delivered = any(job.status == "jobCompleted" for job in project.jobs)
+        if delivered:
+            claimed = self.state.publish(project, "jobState", {"type": "jobCompleted"})
+            self.state.projects.end(project, "completed", "allJobsCompleted", claimed=claimed)
+        else:
+            # Each job's error has been sent; a client that heard the last one knows that the project failed.
+            claimed = self.state.connections.find(project.account, project.app_id) is not None
+            reason = str(project.jobs[-1].error)
+            self.state.projects.end(project, "errored", reason, claimed=claimed)
+        self._settle(project)
+
+    def _settle(self, project: Project) -> None:
+        paid = project.settled_cost()
+        # A kill between the two would let a durable step pay again for what it has paid.
+        with self.state.archive.together():
+            project.account.settle(project.order.token, project.cost, paid, source_sid=str(project.sid))
+            if project.on_paid is not None:
+                project.on_paid(paid)
+        if not self.state.projects.active(project.account):
+            for connection in self.state.connections.of(project.account):
+                if connection.models_withheld:
+                    connection.models_withheld = False
+                    connection.send("swarmModels", self.state.catalogue.swarm_models(connection.network))
+        self.state.journal.notify()
+
+    def _tell_positions_soon(self) -> None:
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(_TELL_EVERY, self._tell_positions)
+
+    def _tell_positions(self) -> None:
+        """Tell those near the front how they moved up; all would be too many, for every start moves
+        everybody."""
+        self._telling = None
+        for position, project in enumerate(self._waiting.values(), 1):
+            moved = project.queue_position != position
+            project.queue_position = position
+            if moved and position <= _TOLD_POSITIONS:
+                self.state.publish(project, "jobState", self.queued_state(project))

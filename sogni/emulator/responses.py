@@ -1,0 +1,76 @@
+"""The forms of HTTP answers: envelopes of the REST host, bare JSON and plain text of the socket host,
+storage XML.
+
+Called by the routes and the gate (transport §2, §4.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+NOT_FOUND = 102
+"""The service's error code for a thing it does not know."""
+
+
+def success(data: Any, *, status: int = 200) -> web.Response:
+    return web.json_response({"status": "success", "data": data}, status=status)
+
+
+def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
+    """The error envelope of the REST host."""
+    return web.json_response({"status": "error", "message": message, "errorCode": code}, status=status, headers=headers)
+
+
+def refused(
+    status: int, message: str, code: int, details: Mapping[str, Any] | None, retry_after: float | None
+) -> web.Response:
+    """The error envelope with what helps a caller to go on (chat §14.9)."""
+    body: dict[str, Any] = {"status": "error", "message": message, "errorCode": code}
+    headers = {}
+    if details is not None:
+        body["details"] = dict(details)
+    if retry_after is not None:
+        body["retryAfter"] = retry_after
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    return web.json_response(body, status=status, headers=headers)
+
+
+def refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
+    """A refusal of the socket host, which is plain text (transport §4.3)."""
+    return web.Response(status=status, text=message, headers=headers)
+
+
+def storage_error(status: int, code: str, message: str) -> web.Response:
+    told = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{told}</Error>'
+    return web.Response(status=status, text=body, content_type="application/xml")
+
+
+# A request the service turns down, as the parts behind the routes say it.
+#
+# Raised by the desks of durable things, turned into an answer by their routes.
+
+
+class RefusalError(Exception):
+    """The HTTP status of the answer, and the parts of the error body (workflows §8; chat §14.9)."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: int = 0,
+        *,
+        details: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.details = details
+        self.retry_after = retry_after

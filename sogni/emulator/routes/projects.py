@@ -1,0 +1,414 @@
+"""The REST host's routes about projects and their files: records, upload URLs, download URLs.
+
+Installed by the server (projects-4.2 §10.1, §14.3; transport §13.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from aiohttp import hdrs, web
+from attrs import define, field
+
+from sogni.emulator.account.accounts import Account, Token
+from sogni.emulator.catalogue.models import Media, Model
+from sogni.emulator.catalogue.video_families import family_of
+from sogni.emulator.middleware import PASSAGE, authorised, send_half
+from sogni.emulator.projects.estimates import AudioWork, VideoWork, Work, audio_record, estimate_record, video_record
+from sogni.emulator.projects.projects import Project, finished_record, live_record
+from sogni.emulator.projects.request_checks import check_project_id
+from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, Key, RefusedError
+from sogni.emulator.responses import NOT_FOUND, error, refusal, storage_error, success
+from sogni.emulator.socket import sync_record
+from sogni.emulator.state import State
+
+Family = Literal["image", "media"]
+
+_RESULTS = ("complete", "preview", "lastFrame")
+_UPLOADS: dict[Family, re.Pattern[str]] = {
+    "image": re.compile(
+        r"startingImage|cnImage|contextImage([1-9]|1[0-6])|referenceImage(End)?|referenceMask|keyframeImage[1-8]"
+    ),
+    "media": re.compile(r"reference(Audio|Video)([1-9]|10)?"),
+}
+_ITEM_PARAMETER: dict[Family, str] = {"image": "imageId", "media": "id"}
+# 4.2 clients write an unset parameter as one of these words (transport §3).
+_UNSET = ("", "undefined", "null")
+
+
+def add_project_routes(app: web.Application, state: State) -> None:
+    async def finished(request: web.Request, account: Account) -> web.Response:
+        project = state.projects.find(request.match_info["id"], account)
+        if project is None or not project.finished:
+            return error(404, "Project not found", NOT_FOUND)
+        return success({"project": finished_record(project)})
+
+    async def live(request: web.Request, account: Account) -> web.Response:
+        project = state.projects.find(request.match_info["id"], account)
+        if project is None:
+            return error(404, "Project not found", NOT_FOUND)
+        return success({"project": live_record(project)})
+
+    async def capabilities(_: web.Request, account: Account) -> web.Response:
+        return success({"enabled": False})
+
+    app.router.add_get("/v1/projects/{id}", authorised(state, "rest", finished))
+    app.router.add_get("/v2/projects/{id}", authorised(state, "rest", live))
+    app.router.add_get("/v1/assets/capabilities", authorised(state, "rest", capabilities))
+    families: tuple[Family, ...] = ("image", "media")
+    for family in families:
+        _add_url_routes(app, state, family)
+
+
+def _add_url_routes(app: web.Application, state: State, family: Family) -> None:
+    async def upload_url(request: web.Request, account: Account) -> web.Response:
+        return _upload_url(state, family, request, account)
+
+    async def download_url(request: web.Request, account: Account) -> web.Response:
+        return _download_url(state, family, request, account)
+
+    app.router.add_get(f"/v1/{family}/uploadUrl", authorised(state, "rest", upload_url))
+    app.router.add_get(f"/v1/{family}/downloadUrl", authorised(state, "rest", download_url))
+
+
+def _parameter(request: web.Request, name: str) -> str:
+    value = request.query.get(name, "")
+    return "" if value in _UNSET else value
+
+
+def _upload_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:
+    project_id, role = _parameter(request, "jobId"), _parameter(request, "type")
+    if family == "media":
+        # Numbered references may name their slot in ``id`` (projects-5x §6).
+        role = _parameter(request, "id") or role
+    problem = None
+    if not project_id:
+        problem = "jobId is missing"
+    elif not _UPLOADS[family].fullmatch(role):
+        problem = f"type {role!r} is no upload of /v1/{family}/uploadUrl"
+    elif family == "image" and not _parameter(request, "imageId"):
+        problem = "imageId is missing"
+    owner = state.projects.find(project_id)
+    if problem is None and owner is not None and owner.account is not account:
+        problem = "jobId is in use"
+    if problem is not None:
+        state.journal.violation(f"GET /v1/{family}/uploadUrl", problem)
+        return error(400, problem)
+    wrong_id = check_project_id(project_id)
+    if wrong_id:
+        state.journal.violation(f"GET /v1/{family}/uploadUrl jobId", wrong_id)
+    url = state.upload_url(Key(project_id.upper(), "", role), _parameter(request, "contentType") or None)
+    return success({"uploadUrl": url})
+
+
+def _family(project: Project | None, role: str) -> Family:
+    """Return the family of routes that serves a file. What was uploaded can be read before there is a project: that
+    is how media for durable work are handed over (workflows §4)."""
+    if role not in _RESULTS:
+        return "media" if _UPLOADS["media"].fullmatch(role) else "image"
+    return "image" if project is None or project.order.media == "image" or role == "preview" else "media"
+
+
+def _download_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:
+    project_id, role = _parameter(request, "jobId").upper(), _parameter(request, "type")
+    role = _parameter(request, "artifact") or role
+    item = _parameter(request, _ITEM_PARAMETER[family]).upper()
+    project = state.projects.find(project_id)
+    key = Key(project_id, item if role in _RESULTS else "", role)
+    stored = state.store.find(key)
+    if stored is None or (project is not None and project.account is not account):
+        return error(404, "File not found", NOT_FOUND)
+    rightful = _family(project, role)
+    if rightful != family:
+        return error(404, f"This file is served by /v1/{rightful}/downloadUrl", NOT_FOUND)
+    wanted = _parameter(request, "contentType") or ("image/png" if family == "image" else "")
+    if role == "complete" and wanted not in ("", stored.content_type):
+        state.journal.violation(
+            f"GET /v1/{family}/downloadUrl contentType",
+            f"asks for {wanted}, the file is {stored.content_type}",
+        )
+    return success({"downloadUrl": state.download_url(key)})
+
+
+# The storage behind signed URLs: uploads are streamed to disk, files are streamed from it.
+#
+# Installed by the server on the REST host. No account is asked for: the signature in the URL is the permission.
+
+
+_CHUNK = 256 * 1024
+UPLOAD_LIMIT = 5 * 1024**3
+"""The largest object that can be put in one request, in bytes."""
+_DEFAULT_TYPE = "binary/octet-stream"
+
+
+def add_storage_routes(app: web.Application, state: State) -> None:
+    async def write(request: web.Request) -> web.StreamResponse:
+        try:
+            key = _granted(state, request)
+        except RefusedError as refused:
+            return storage_error(403, refused.code, str(refused))
+        return await _store(state, key, request)
+
+    async def read(request: web.Request) -> web.StreamResponse:
+        try:
+            key = _granted(state, request)
+        except RefusedError as refused:
+            return storage_error(403, refused.code, str(refused))
+        return await _serve(state, key, request)
+
+    app.router.add_put("/storage/{key:.+}", write)
+    app.router.add_get("/storage/{key:.+}", read, allow_head=False)
+
+
+def _granted(state: State, request: web.Request) -> Key:
+    given = request.headers.get(hdrs.CONTENT_TYPE)
+    key = state.signer.check(request.method, request.query.get(SIGNATURE, ""), given)
+    named = [part for part in (key.project_id, key.item_id, key.role) if part]
+    if request.match_info["key"].split("/") != named:
+        raise RefusedError("SignatureDoesNotMatch", MISMATCH)
+    return key
+
+
+async def _store(state: State, key: Key, request: web.Request) -> web.Response:
+    if "api-key" in request.headers or "Authorization" in request.headers:
+        state.journal.violation(f"PUT {request.path}", "signed URLs are used without credentials (projects-4.2 §1)")
+    if (request.content_length or 0) > UPLOAD_LIMIT:
+        return storage_error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+    path = state.store.new_path()
+    try:
+        PASSAGE.get().record.body_size = await _receive(state, path, request)
+    except BaseException:
+        # A client that went away leaves no half file.
+        path.unlink(missing_ok=True)
+        raise
+    state.store.put(key, path, request.headers.get(hdrs.CONTENT_TYPE))
+    return web.Response(headers={hdrs.ETAG: f'"{path.name}"'})
+
+
+async def _receive(state: State, path: Path, request: web.Request) -> int:
+    """Write the body of a request to a file and return its size."""
+    size, loop = 0, asyncio.get_running_loop()
+    with path.open("wb") as file:
+        async for chunk in request.content.iter_chunked(_CHUNK):
+            await loop.run_in_executor(state.store.executor, file.write, chunk)
+            size += len(chunk)
+    return size
+
+
+async def _serve(state: State, key: Key, request: web.Request) -> web.StreamResponse:
+    stored = state.store.find(key)
+    if stored is None:
+        return storage_error(404, "NoSuchKey", "The specified key does not exist.")
+    path = await state.store.ready(stored)
+    content_type = stored.content_type or _DEFAULT_TYPE
+    if PASSAGE.get().truncate:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            return await send_half(request, file.read(size // 2), size, 200, content_type)
+    return web.FileResponse(path, chunk_size=_CHUNK, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+# The HTTP side of the socket host: catalogue and recovery (transport §2, §13.1; projects-4.2 §17).
+#
+# Installed by the server. Answers are bare JSON, refusals plain text.
+
+
+_SYNC_LIMIT = 20
+_SYNC_SPAN = 10.0
+
+
+def add_socket_host_routes(app: web.Application, state: State) -> None:
+    _add_catalogue_routes(app, state)
+    _add_recovery_routes(app, state)
+
+
+def _add_catalogue_routes(app: web.Application, state: State) -> None:
+    catalogue = state.catalogue
+
+    async def models(_: web.Request, account: Account) -> web.Response:
+        return web.json_response(catalogue.model_list())
+
+    async def tiers(_: web.Request, account: Account) -> web.Response:
+        return web.json_response(dict(catalogue.tiers))
+
+    async def presets(request: web.Request, account: Account) -> web.Response:
+        model = catalogue.models.get(request.match_info["model"])
+        if model is None or request.match_info["network"] not in ("fast", "relaxed"):
+            return refusal(404, "Model not found")
+        return web.json_response(catalogue.size_presets(model))
+
+    async def status(request: web.Request, account: Account) -> web.Response:
+        network = request.match_info["network"]
+        if network not in ("fast", "relaxed"):
+            return refusal(404, "Network not found")
+        return web.json_response(catalogue.network_status(network))
+
+    app.router.add_get("/api/v1/models/list", authorised(state, "socket", models))
+    app.router.add_get("/api/v2/models/tiers", authorised(state, "socket", tiers))
+    path = "/api/v1/size-presets/network/{network}/model/{model}"
+    app.router.add_get(path, authorised(state, "socket", presets))
+    app.router.add_get("/api/v1/status/network/{network}/models", authorised(state, "socket", status))
+
+
+@define
+class _Limiter:
+    """At most 20 snapshots per account in any 10 seconds (transport §17)."""
+
+    state: State
+    _calls: dict[int, deque[float]] = field(factory=dict)
+
+    def wait(self, account: Account) -> int:
+        """Return the seconds to wait, or 0 and count the call."""
+        now, calls = self.state.clock(), self._calls.setdefault(account.sid, deque())
+        while calls and calls[0] <= now - _SYNC_SPAN:
+            calls.popleft()
+        if len(calls) >= _SYNC_LIMIT:
+            return max(1, round(calls[0] + _SYNC_SPAN - now))
+        calls.append(now)
+        return 0
+
+
+def _add_recovery_routes(app: web.Application, state: State) -> None:
+    limiter = _Limiter(state)
+
+    async def sync(request: web.Request, account: Account) -> web.Response:
+        seconds = limiter.wait(account)
+        if seconds:
+            return refusal(429, "Too many snapshot requests", headers={"Retry-After": str(seconds)})
+        return web.json_response(sync_record(state, account, request.query.get("appId")))
+
+    async def active(_: web.Request, account: Account) -> web.Response:
+        return web.json_response({"projects": [{"id": project.id} for project in state.projects.active(account)]})
+
+    app.router.add_get("/api/v1/artist/projects/sync", authorised(state, "socket", sync))
+    app.router.add_get("/api/v1/artist/projects/active", authorised(state, "socket", active))
+
+
+# The estimates of the socket host: images, video, music (projects-4.2 §16, projects-5x §16).
+#
+# Installed by the server. They read the path; the prices are in ``estimates`` and ``media_estimates``.
+
+
+_Read = Callable[[State, Sequence[str], web.Request, int], dict[str, Any]]
+
+
+class _UnusableError(ValueError):
+    """An estimate path that nobody can read."""
+
+
+def add_estimate_routes(app: web.Application, state: State) -> None:
+    for path, read in (
+        ("/api/v2/job/estimate", _image),
+        ("/api/v3/job/estimate", _image),
+        ("/api/v1/job-video/estimate", _video),
+        ("/api/v1/job-audio/estimate", _audio),
+    ):
+        _add(app, state, path, read)
+
+
+def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
+    async def estimate(request: web.Request, account: Account) -> web.Response:
+        try:
+            segments = request.match_info["tail"].split("/")
+            record = read(state, segments, request, round(state.clock() * 1000))
+        except _UnusableError as problem:
+            state.journal.violation(f"GET {request.path}", str(problem))
+            return refusal(400, str(problem))
+        return web.json_response(record)
+
+    app.router.add_get(f"{path}/{{tail:.*}}", authorised(state, "socket", estimate))
+
+
+def _image(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
+    """Read an image estimate: ten segments in v2, three more in v3."""
+    if len(segments) not in (10, 13):
+        raise _UnusableError(f"an estimate has 10 or 13 path segments, not {len(segments)}")
+    token, network, model_id = segments[:3]
+    model = state.catalogue.models.get(model_id)
+    if model is None:
+        raise _UnusableError(f"unknown model: {model_id}")
+    if token not in ("spark", "sogni") or network not in ("fast", "relaxed"):
+        raise _UnusableError(f"unknown token type or network: {token}, {network}")
+    count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
+    # The sampler's segment is "_" or empty when there is none.
+    context = _number(segments[12]) if len(segments) == 13 else 0.0
+    work = Work(
+        model=model,
+        count=max(1, int(count)),
+        steps=int(steps) or int(state.catalogue.default(model, "steps")),
+        previews=int(previews),
+        control_net=bool(control),
+        denoise=denoise,
+        width=int(width),
+        height=int(height),
+        context_images=int(context),
+        network=network,
+        quality=request.query.get("gptImageQuality"),
+    )
+    return estimate_record(work, cast(Token, token), now=now, waiting=0)
+
+
+def _video(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
+    """Read a video estimate: six segments, or eight with steps and number of results."""
+    if len(segments) not in (6, 8):
+        raise _UnusableError(f"a video estimate has 6 or 8 path segments, not {len(segments)}")
+    model = _served(state, segments[1], "video")
+    width, height, frames, fps, *more = (_number(text) for text in segments[2:])
+    steps, count = more or (0, 1)
+    catalogue = state.catalogue
+    work = VideoWork(
+        model=model,
+        count=max(1, int(count)),
+        steps=int(steps) or int(catalogue.default(model, "steps")),
+        width=int(width or catalogue.default(model, "width")),
+        height=int(height or catalogue.default(model, "height")),
+        frames=int(frames) or family_of(model.id).default_frames,
+        fps=fps or catalogue.default(model, "fps"),
+        has_video_input=request.query.get("hasVideoInput") == "1",
+    )
+    return video_record(work, catalogue, _token(segments[0]), now=now)
+
+
+def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> dict[str, Any]:
+    """Read a music estimate: five segments."""
+    if len(segments) != 5:
+        raise _UnusableError(f"an audio estimate has 5 path segments, not {len(segments)}")
+    model = _served(state, segments[1], "audio")
+    duration, steps, count = (_number(text) for text in segments[2:])
+    work = AudioWork(
+        model=model,
+        count=max(1, int(count)),
+        steps=int(steps) or int(state.catalogue.default(model, "steps")),
+        duration=duration or state.catalogue.default(model, "duration"),
+    )
+    return audio_record(work, state.catalogue, _token(segments[0]), now=now)
+
+
+def _served(state: State, model_id: str, media: Media) -> Model:
+    model = state.catalogue.models.get(model_id)
+    if model is None or model.media != media:
+        raise _UnusableError(f"unknown {media} model: {model_id}")
+    if not model.served:
+        raise _UnusableError(f"no worker serves {model_id}")
+    return model
+
+
+def _token(text: str) -> Token:
+    if text not in ("spark", "sogni"):
+        raise _UnusableError(f"unknown token type: {text}")
+    return cast(Token, text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise _UnusableError(f"not a number: {text!r}") from None
+    if not 0 <= value < 1e9:
+        raise _UnusableError(f"out of range: {text}")
+    return value

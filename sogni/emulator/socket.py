@@ -1,0 +1,286 @@
+"""What a client is told when its WebSocket opens: who it is, what became of its projects, which models
+there are.
+
+Called by the socket endpoint (transport §6.1, §9.1), its snapshot also by the recovery routes (transport
+§13.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from aiohttp import WSMsgType, web
+from attrs import define, field
+
+from sogni.emulator import connections as frames
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.chat.socket_jobs import SocketJobs
+from sogni.emulator.connections import Connection
+from sogni.emulator.faults import LostRequest, RefusedUpgrade, SocketDrop
+from sogni.emulator.projects.orders import Network
+from sogni.emulator.projects.projects import Project, recovered_record
+from sogni.emulator.recorder import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
+from sogni.emulator.rendering.service import Intake
+from sogni.emulator.responses import refusal
+from sogni.emulator.state import State
+
+
+def snapshot(active: list[Project], completed: list[Project]) -> dict[str, Any]:
+    """The two arrays of recovery, in both the frame and the HTTP answer."""
+    return {
+        "activeProjects": [recovered_record(project) for project in active],
+        "unclaimedCompletedProjects": [recovered_record(project) for project in completed],
+    }
+
+
+def sync_record(state: State, account: Account, app_id: str | None) -> dict[str, Any]:
+    """The answer of ``/api/v1/artist/projects/sync``: read-only, so it repeats itself."""
+    active, completed = state.projects.active(account, app_id), state.projects.unclaimed(account, app_id)
+    return {**snapshot(active, completed), "serverTime": round(state.clock() * 1000)}
+
+
+def greet(state: State, connection: Connection, chat_ids: list[str], language_models: Mapping[str, Any]) -> None:
+    """Send ``authenticated``, the balance and the models. Finished projects are delivered once, here.
+
+    chat_ids: the completions that the client is handed back.
+    """
+    account = connection.account
+    active = state.projects.active(account, connection.app_id)
+    completed = state.projects.unclaimed(account, connection.app_id)
+    identity = _identity(connection, testnet=state.accounts.testnet)
+    delivered = connection.send(
+        "authenticated", {**identity, **snapshot(active, completed), "activeLLMJobIDs": chat_ids}
+    )
+    if delivered:
+        for project in completed:
+            project.claimed = True
+    connection.send("balanceUpdate", account.balance_frame())
+    connection.send("swarmLLMModels", language_models)
+    # The service keeps the model list from an artist whose projects are running (transport §9).
+    connection.models_withheld = bool(state.projects.active(account))
+    if not connection.models_withheld:
+        connection.send("swarmModels", state.catalogue.swarm_models(connection.network))
+    state.journal.notify()
+
+
+def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
+    account = connection.account
+    return {
+        "id": f"client-{connection.number}",
+        "clientType": "artist",
+        "username": account.username,
+        "address": account.wallet_address,
+        "SID": connection.number,
+        "clientSID": connection.number,
+        "addressSID": account.sid,
+        "balanceVersion": 2,
+        "tokens": account.tokens(),
+        "isMainnet": not testnet,
+        "accountWasMigrated": False,
+        "hasUnclaimedAirdrop": False,
+        "firstLoginAfterMigration": False,
+        **_entitlement(account),
+    }
+
+
+def _entitlement(account: Account) -> dict[str, Any]:
+    """Older servers say nothing of subscriptions here; so does this one of an account that never had any."""
+    if account.membership is None:
+        return account.free_spark_fields()
+    return {"subscriptionEntitlement": account.entitlement_frame(), **account.free_spark_fields()}
+
+
+# The WebSocket: who may open one, and where each client frame goes.
+#
+# Installed by the server on the socket host (transport §6 to §8, §10 to §12). What frames mean is decided by
+# the parts they are handed to.
+
+
+MAX_MESSAGE = 64 * 1024 * 1024
+_CLIENT_NAME = re.compile(r"Sogni/\d+\.\d+\.\d+ \([^)]+\) \S+")
+_NETWORKS: Mapping[str, Network] = {"fast": "fast", "": "relaxed"}
+
+FrameHandler = Callable[[Connection, Any], None]
+
+
+@define
+class _Socket:
+    """A WebSocket of the server as a connection's wire."""
+
+    response: web.WebSocketResponse
+    request: web.Request
+
+    async def write(self, message: str | bytes) -> None:
+        # The client may leave while frames are queued; its connection ends in the reader.
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            if isinstance(message, str):
+                await self.response.send_str(message)
+            else:
+                await self.response.send_bytes(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.response.close(code=code, message=reason.encode())
+
+    def abort(self) -> None:
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+
+@define(eq=False)
+class SocketEndpoint:
+    """Accepts WebSockets and reads their frames. ``handlers`` maps frame types to what acts on them."""
+
+    state: State
+    binary: bool
+    chats: SocketJobs
+    handlers: dict[str, FrameHandler] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.handlers["llmJobRequest"] = self.chats.request
+
+    def serve_projects(self, intake: Intake) -> None:
+        self.handlers["jobRequest"] = intake.job_request
+        self.handlers["jobError"] = intake.cancel
+        self.handlers["changeNetwork"] = self._change_network
+        self.handlers["setSocketEventSubscriptions"] = self._subscribe
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        account = self.state.accounts.identify(request.headers)
+        response = await self._injected_refusal() or self._upgrade_refusal(request, account)
+        number = None if response is not None else self.state.connections.number()
+        self.state.journal.add(
+            RecordedUpgrade(
+                query=query_without_secrets(request.query.items()),
+                headers=without_secrets(request.headers.items()),
+                connection=number,
+                status=101 if response is None else response.status,
+            )
+        )
+        if response is not None or account is None or number is None:
+            return response or refusal(401, "Unauthorized")
+        return await self._run(request, account, number)
+
+    async def _injected_refusal(self) -> web.Response | None:
+        fault = self.state.faults.take(RefusedUpgrade)
+        if fault is None:
+            return None
+        await asyncio.sleep(fault.delay)
+        if fault.hang:
+            await asyncio.Event().wait()
+        return refusal(fault.status, fault.message)
+
+    def _upgrade_refusal(self, request: web.Request, account: Account | None) -> web.Response | None:
+        if account is None:
+            return refusal(401, "Unauthorized")
+        query, problem = request.query, None
+        if not query.get("appId", "").strip():
+            problem = "appId is missing"
+        elif query.get("clientType") != "artist":
+            problem = "clientType must be artist"
+        elif query.get("forceWorkerId") not in _NETWORKS:
+            problem = "forceWorkerId must be 'fast', or empty for the relaxed network"
+        elif not query.get("clientName"):
+            problem = "clientName is missing"
+        if problem is not None:
+            self.state.journal.violation("upgrade", problem)
+            return refusal(400, problem)
+        if not _CLIENT_NAME.fullmatch(query["clientName"]):
+            self.state.journal.violation("upgrade clientName", "should read 'Sogni/3.0.0 (library) version'")
+        return None
+
+    async def _run(self, request: web.Request, account: Account, number: int) -> web.StreamResponse:
+        # A frame counts as written when the kernel has it: what is cut afterwards still arrives.
+        response = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0, autoping=False, writer_limit=0
+        )
+        await response.prepare(request)
+        if isinstance(request.transport, asyncio.WriteTransport):
+            request.transport.set_write_buffer_limits(0)
+        connection = Connection(
+            number=number,
+            account=account,
+            app_id=request.query["appId"],
+            network=_NETWORKS[request.query["forceWorkerId"]],
+            faults=self.state.faults,
+            wire=_Socket(response, request),
+            binary=self.binary,
+        )
+        self._initial_subscriptions(connection, request.query.get("socketEventSubscriptions"))
+        # Nothing may be awaited between these two: ``authenticated`` must be the first frame.
+        self.state.connections.add(connection)
+        chat_ids = self.chats.alive(account, connection.app_id)
+        greet(self.state, connection, chat_ids, self.chats.swarm_models())
+        self.chats.attach(connection)
+        pump = asyncio.create_task(connection.pump())
+        try:
+            await self._read(connection, response)
+        finally:
+            self.state.connections.remove(connection)
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            self.chats.detach(connection)
+            self.state.journal.notify()
+        return response
+
+    def _initial_subscriptions(self, connection: Connection, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            connection.subscriptions.set_flags(json.loads(text))
+        except ValueError:
+            self.state.journal.violation("upgrade socketEventSubscriptions", "is not JSON")
+
+    async def _read(self, connection: Connection, response: web.WebSocketResponse) -> None:
+        async for message in response:
+            if connection.frozen:
+                continue
+            if message.type is WSMsgType.PING:
+                await response.pong(message.data)
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            if message.type is WSMsgType.BINARY:
+                self.state.journal.violation("frame", "client frames are text frames (transport §7)")
+            try:
+                frame = frames.decode(cast("str | bytes", message.data))
+            except frames.FrameError as problem:
+                self.state.journal.violation("frame", str(problem))
+                continue
+            self._act(connection, frame, len(message.data))
+
+    def _act(self, connection: Connection, frame: frames.Frame, size: int) -> None:
+        early = not connection.greeted
+        losable = frame.type in ("jobRequest", "llmJobRequest") and not early
+        lost = self.state.faults.take(LostRequest) if losable else None
+        dropped = early or lost is not None or connection.ended
+        self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped, size))
+        if early:
+            self.state.journal.violation(frame.type, "arrived before authenticated was sent, and was dropped")
+        if lost is not None and lost.drop:
+            connection.cut(SocketDrop())
+        if dropped:
+            return
+        handler = self.handlers.get(frame.type)
+        if handler is None:
+            self.state.journal.violation(frame.type, "is not a known frame type")
+        else:
+            handler(connection, frame.data)
+
+    def _change_network(self, connection: Connection, payload: Any) -> None:
+        if payload not in ("fast", "relaxed"):
+            self.state.journal.violation("changeNetwork", "must be the text fast or relaxed")
+            return
+        connection.network = payload
+        connection.send("changeNetwork", {"network": payload})
+        connection.send("swarmModels", self.state.catalogue.swarm_models(payload))
+
+    def _subscribe(self, connection: Connection, payload: Any) -> None:
+        if not isinstance(payload, dict):
+            self.state.journal.violation("setSocketEventSubscriptions", "must be an object")
+        connection.subscriptions.update(payload)
+        answer = {"socketEventSubscriptions": dict(connection.subscriptions.events)}
+        connection.send("socketEventSubscriptionsUpdated", answer)

@@ -1,0 +1,178 @@
+"""The helper tools of durable plans, which look at media, keep lists of them, ask and conclude (workflows §2.2).
+
+Called by the runner. They make nothing and cost nothing; what they find out are facts in JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sogni.emulator.tools.editing import picture_at
+from sogni.emulator.tools.media_library import KINDS, Facts, Made, Media, ToolError, UserNeededError, probe
+from sogni.emulator.tools.tool_context import Work
+
+_SHADES = (
+    ("black", (20, 20, 20)),
+    ("white", (235, 235, 235)),
+    ("grey", (128, 128, 128)),
+    ("red", (200, 40, 40)),
+    ("orange", (230, 130, 40)),
+    ("yellow", (230, 210, 60)),
+    ("green", (50, 150, 70)),
+    ("blue", (50, 90, 200)),
+    ("purple", (130, 60, 170)),
+    ("brown", (120, 80, 50)),
+    ("pink", (230, 150, 180)),
+)
+_PALETTE = 4
+
+
+async def analyze_image(work: Work) -> Made:
+    """Describe an image by what can be measured: size, shape, brightness, colours."""
+    image = await work.needed("image", "sourceImageIndex", "imageIndex", "source_image_index")
+    return await _described(work, image)
+
+
+async def analyze_video(work: Work) -> Made:
+    """Describe a video by its facts and the picture in its middle."""
+    video = await work.needed("video", "sourceVideoIndex", "videoIndex", "source_video_index")
+    return await _described(work, video)
+
+
+async def extract_metadata(work: Work) -> Made:
+    medium = await _any(work)
+    facts = await _probe(work, medium)
+    return Made(facts={"metadata": _metadata(medium, facts)})
+
+
+async def inspect_asset(work: Work) -> Made:
+    return Made(facts={"asset": _asset(work, await _any(work))})
+
+
+async def label_asset(work: Work) -> Made:
+    label = work.arguments.text("label", "name", "role")
+    if label is None:
+        raise ToolError("INVALID_ARGUMENTS", "label: a text is needed")
+    return Made(facts={"asset": {**_asset(work, await _any(work)), "label": label}})
+
+
+async def create_asset_manifest(work: Work) -> Made:
+    assets = [_asset(work, media) for media in (*work.shelf.uploads, *work.shelf.made)]
+    return Made(facts={"manifest": {"count": len(assets), "assets": assets}})
+
+
+async def map_assets_for_model(work: Work) -> Made:
+    """Say under which number each medium is handed to a model."""
+    kinds = [kind for kind in KINDS if work.shelf.of(kind) or work.shelf.uploaded(kind)]
+    mapped = {
+        f"reference{kind.capitalize()}Indices": [
+            work.shelf.index(media) for media in (*work.shelf.of(kind), *work.shelf.uploaded(kind))
+        ]
+        for kind in kinds
+    }
+    return Made(facts={"model": work.arguments.text("model", "destination_model"), "mapping": mapped})
+
+
+async def validate_asset_references(work: Work) -> Made:
+    """Say which numbers stand for something."""
+    missing = []
+    for kind in KINDS:
+        for index in work.arguments.numbers(f"{kind}Indices", f"reference{kind.capitalize()}Indices"):
+            try:
+                work.shelf.pick(kind, index)
+            except ToolError as problem:
+                missing.append({"kind": kind, "index": index, "message": problem.message})
+    return Made(facts={"valid": not missing, "missing": missing})
+
+
+async def ask_clarifying_question(work: Work) -> Made:
+    """Wait for the user, once: whoever resumes has answered."""
+    if work.arguments.flag("answered"):
+        return Made(facts={"answer": work.arguments.text("answer")})
+    question = work.arguments.text("question", "prompt", "message") or "Please say more about what you want."
+    options = work.arguments.raw("options", "choices")
+    raise UserNeededError(
+        "ask_clarifying_question", question, {"question": question, **({"options": options} if options else {})}
+    )
+
+
+async def finalize_response(work: Work) -> Made:
+    return Made(facts={"response": work.arguments.text("response", "message", "content", "summary") or "Done."})
+
+
+async def _any(work: Work) -> Media:
+    """Return the medium a tool of any kind is about."""
+    for kind in KINDS:
+        found = await work.named(kind, f"{kind}Index", f"source{kind.capitalize()}Index", f"source_{kind}_index")
+        if found is not None:
+            return found
+    wished = work.arguments.text("mediaType", "media_type")
+    for kind in KINDS:
+        newest = work.shelf.newest(kind) if wished in (None, kind) else None
+        if newest is not None:
+            return newest
+    raise ToolError("MEDIA_REQUIRED", "The tool needs a medium to look at")
+
+
+def _asset(work: Work, media: Media) -> dict[str, Any]:
+    facts = {key: value for key, value in media.wire("").items() if key != "url"}
+    return {**facts, "index": work.shelf.index(media) if media in (*work.shelf.made, *work.shelf.uploads) else None}
+
+
+async def _described(work: Work, media: Media) -> Made:
+    path, facts = await work.bench.path(media), await _probe(work, media)
+    loop = asyncio.get_running_loop()
+    colours, brightness = await loop.run_in_executor(work.bench.state.store.executor, _look, path, media)
+    metadata = _metadata(media, facts)
+    shape = "square" if facts.width == facts.height else "wide" if (facts.width or 0) > (facts.height or 0) else "tall"
+    light = "dark" if brightness < 0.35 else "bright" if brightness > 0.65 else "evenly lit"
+    what = "video" if media.kind == "video" else "image"
+    analysis = f"A {shape}, {light} {what} of {facts.width}x{facts.height} pixels in {', '.join(colours)}."
+    return Made(
+        facts={"analysis": analysis, "colors": colours, "brightness": round(brightness, 3), "metadata": metadata}
+    )
+
+
+async def _probe(work: Work, media: Media) -> Facts:
+    path = await work.bench.path(media)
+    loop = asyncio.get_running_loop()
+    facts = await loop.run_in_executor(work.bench.state.store.executor, probe, path, media.kind)
+    if facts is None:
+        raise ToolError("INVALID_MEDIA", f"The {media.kind} cannot be read")
+    return facts
+
+
+def _metadata(media: Media, facts: Facts) -> dict[str, Any]:
+    found = {
+        "mediaType": media.kind,
+        "mimeType": media.mime,
+        "width": facts.width,
+        "height": facts.height,
+        "duration": None if facts.duration is None else round(facts.duration, 3),
+        "frameRate": None if facts.frame_rate is None else round(facts.frame_rate, 3),
+        "codecs": list(facts.codecs),
+        "hasAudio": facts.sound if media.kind == "video" else None,
+        "seed": media.seed,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _look(path: Path, media: Media) -> tuple[list[str], float]:
+    """Return the names of the colours there is most of, and the brightness from 0 to 1."""
+    if media.kind == "video":
+        image = picture_at(path, (media.duration or 0) / 2, (160, 160))
+    else:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB").resize((160, 160))
+    pixels = np.asarray(image, dtype=np.float32).reshape(-1, 3)
+    shades = np.asarray([shade for _, shade in _SHADES], dtype=np.float32)
+    nearest = np.linalg.norm(pixels[:, None] - shades[None], axis=2).argmin(axis=1)
+    counts = np.bincount(nearest, minlength=len(_SHADES))
+    order = sorted(range(len(_SHADES)), key=lambda place: -int(counts[place]))
+    names = [_SHADES[place][0] for place in order[:_PALETTE] if counts[place] > len(pixels) * 0.03]
+    return names, float(pixels.mean() / 255)

@@ -1,0 +1,178 @@
+"""The tools that make images.
+
+Called by the runner. Each decides model, size and inputs; the pixels are the workers' (tools §2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from sogni.emulator.catalogue.models import Model
+from sogni.emulator.media.pictures import cover
+from sogni.emulator.tools.media_library import Media, ToolError
+from sogni.emulator.tools.renderer import Cut, Wanted
+from sogni.emulator.tools.tool_context import (
+    EDIT_DEFAULT,
+    SOURCE_URLS,
+    Size,
+    Work,
+    asked_size,
+    image_model,
+    image_size,
+    size_of,
+)
+
+_RESTORED, _REFINED = 0.35, 0.5
+_MOST_PIXELS = 15360
+
+
+async def generate_image(work: Work) -> list[Media]:
+    """Text to image, or image to image when a source and ``starting_image_strength`` are given."""
+    args = work.arguments
+    model = work.model(image_model(work.catalogue, args.text("model")))
+    kept = args.number("starting_image_strength", "startingImageStrength")
+    source = None
+    if kept is not None:
+        source = await work.medium("image", "sourceImageIndex", "source_image_index")
+    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
+    details = _strength(1 - kept) if source is not None and kept is not None else {}
+    guidance = args.number("guidance")
+    if guidance is not None:
+        details |= {"guidanceScale": guidance}
+    return await _render(work, model, image_size(model, asked, size_of(source)), source, details)
+
+
+async def edit_image(work: Work) -> list[Media]:
+    """Follow reference images; the first one gives the size when none is asked for."""
+    args = work.arguments
+    model = work.model(image_model(work.catalogue, args.text("model"), edit=True))
+    main = await work.needed("image", "sourceImageIndex", "source_image_index")
+    others = [await work.bench.fetch(url, "image") for url in args.texts("reference_image_urls", "referenceImageUrls")]
+    others += [upload for upload in work.shelf.uploaded("image") if upload is not main]
+    references = list(dict.fromkeys([main, *others]))[: model.context_images]
+    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
+    files = {f"contextImage{slot}": media for slot, media in enumerate(references, 1)}
+    return await _render(work, model, image_size(model, asked, size_of(main)), files=files)
+
+
+async def apply_style(work: Work) -> list[Media]:
+    return await _edited(work, await work.needed("image", "sourceImageIndex"))
+
+
+async def refine_result(work: Work) -> list[Media]:
+    source = await work.needed("image", "sourceImageIndex")
+    return await _from_source(work, source, _REFINED)
+
+
+async def restore_photo(work: Work) -> list[Media]:
+    """Work on the original upload, whatever was made since (tools §2.2)."""
+    uploads = work.shelf.uploaded("image")
+    source = await work.named("image", urls=SOURCE_URLS["image"]) or (uploads[0] if uploads else None)
+    return await _from_source(work, source or await work.needed("image"), _RESTORED)
+
+
+async def change_angle(work: Work) -> list[Media]:
+    return await _edited(work, await work.needed("image", "sourceImageIndex"))
+
+
+async def seen_from(work: Work, source: Media, view: str, seed: int) -> Media:
+    """Return a source from another angle."""
+    model = work.model(EDIT_DEFAULT)
+    size = image_size(model, None, size_of(source))
+    return (await _render(work, model, size, files={"contextImage1": source}, prompt=view, seed=seed, count=1))[0]
+
+
+async def upscale_image(work: Work) -> list[Media]:
+    """Enlarge pixel by pixel."""
+    source = await work.needed("image", "sourceImageIndex", "source_image_index")
+    size, edge = size_of(source) or Size(1024, 1024), work.arguments.number("targetLongestEdge")
+    scale = (work.arguments.number("scale") or 2) if edge is None else edge / max(size.width, size.height)
+    width, height = round(size.width * scale), round(size.height * scale)
+    if max(width, height) > _MOST_PIXELS:
+        raise ToolError("INVALID_ARGUMENTS", f"The result would be {width}x{height}; {_MOST_PIXELS} is the most")
+    produce = partial(_enlarge, await work.bench.path(source), (width, height))
+    return [await work.bench.cut(Cut(produce=produce, kind="image", mime="image/png", width=width, height=height))]
+
+
+async def remove_background(work: Work) -> list[Media]:
+    """Cut out what is in the middle; ``applyMask`` false gives the soft mask."""
+    source = await work.needed("image", "sourceImageIndex", "source_image_index")
+    size = size_of(source) or Size(1024, 1024)
+    produce = partial(_cut_out, await work.bench.path(source), work.arguments.flag("applyMask") is not False)
+    return [
+        await work.bench.cut(Cut(produce=produce, kind="image", mime="image/png", width=size.width, height=size.height))
+    ]
+
+
+async def _edited(work: Work, source: Media) -> list[Media]:
+    args, model = work.arguments, work.model(EDIT_DEFAULT)
+    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
+    size = image_size(model, asked, size_of(source), args.number("scale") or 1)
+    return await _render(work, model, size, files={"contextImage1": source})
+
+
+async def _from_source(work: Work, source: Media, change: float) -> list[Media]:
+    args = work.arguments
+    model = work.model(image_model(work.catalogue, None))
+    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
+    size = image_size(model, asked, size_of(source), args.number("scale") or 1)
+    return await _render(work, model, size, source, _strength(change))
+
+
+def _strength(change: float) -> dict[str, Any]:
+    return {"strength": min(1.0, max(0.0, change))}
+
+
+async def _render(
+    work: Work,
+    model: Model,
+    size: Size,
+    source: Media | None = None,
+    details: Mapping[str, Any] | None = None,
+    *,
+    files: Mapping[str, Media] | None = None,
+    prompt: str | None = None,
+    seed: int | None = None,
+    count: int | None = None,
+) -> list[Media]:
+    args = work.arguments
+    wish = args.text("outputFormat", "output_format") or "png"
+    given = dict(files or {})
+    if source is not None:
+        given["startingImage"] = source
+    quality = args.text("gptImageQuality")
+    extra = {"gptImageQuality": quality} if quality is not None and model.external else {}
+    wanted = Wanted(
+        model=model,
+        prompt=work.prompt if prompt is None else prompt,
+        negative_prompt=args.text("negativePrompt", "negative_prompt") or "",
+        seed=work.chosen_seed if seed is None else seed,
+        count=work.variations if count is None else count,
+        output_format="jpg" if wish == "jpeg" else wish,
+        files=given,
+        details={"sizePreset": "custom", "width": size.width, "height": size.height, **extra, **(details or {})},
+    )
+    return await work.bench.render(wanted)
+
+
+def _enlarge(source: Path, size: tuple[int, int], path: Path) -> None:
+    cover(source, size).save(path, "PNG", compress_level=1)
+
+
+def _cut_out(source: Path, apply: bool, path: Path) -> None:
+    with Image.open(source) as opened:
+        image = opened.convert("RGB")
+    mask = Image.new("L", image.size, 0)
+    inset = image.width // 6, image.height // 10
+    ImageDraw.Draw(mask).ellipse((*inset, image.width - inset[0], image.height - inset[1]), fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(max(1, min(image.size) // 60)))
+    if apply:
+        image.putalpha(mask)
+        image.save(path, "PNG", compress_level=1)
+    else:
+        mask.save(path, "PNG", compress_level=1)

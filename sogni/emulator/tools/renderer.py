@@ -1,0 +1,398 @@
+"""The project requests the service makes for its own tools: the same payload a client would send.
+
+Called by the tools; the studio has them checked like anybody's (projects-4.2 §4). Nothing is decided here but the
+form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiohttp
+from attrs import define, evolve, field, frozen
+
+from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
+from sogni.emulator.catalogue.models import Model
+from sogni.emulator.projects.orders import AudioOrder, ImageOrder, Order, VideoOrder
+from sogni.emulator.projects.projects import Job, Project
+from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
+from sogni.emulator.projects.storage import SIGNATURE, Key, Producer, RefusedError, StoredFile
+from sogni.emulator.rendering.service import result_seed
+from sogni.emulator.rendering.workers import WorkerPool
+from sogni.emulator.state import State
+from sogni.emulator.tools.media_library import Kind, Media, ToolError, probe
+
+_CONTEXT_SLOTS = 16
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """What is to be made. ``files`` maps upload roles to media; ``details`` are further keys of the key frame."""
+
+    model: Model
+    prompt: str
+    negative_prompt: str = ""
+    seed: int
+    count: int = 1
+    output_format: str
+    files: Mapping[str, Any] = field(factory=dict)
+    details: Mapping[str, Any] = field(factory=dict)
+
+
+def request(
+    wanted: Wanted, project_id: str, token: str, app_source: str | None, *, safe: bool = True
+) -> dict[str, Any]:
+    """Return the payload of a ``jobRequest``."""
+    frame = {
+        **KEY_FRAME_TEMPLATE,
+        "strength": 0.5,
+        "scheduler": None,
+        "timeStepSpacing": None,
+        "modelID": wanted.model.id,
+        "positivePrompt": wanted.prompt,
+        "stylePrompt": "",
+        "seed": wanted.seed,
+        **_prompts(wanted),
+        **_flags(wanted.files),
+        **wanted.details,
+    }
+    if wanted.model.media == "image":
+        frame |= {
+            f"hasContextImage{slot}": f"contextImage{slot}" in wanted.files for slot in range(1, _CONTEXT_SLOTS + 1)
+        }
+    else:
+        frame |= {"comfySampler": None, "comfyScheduler": None}
+    values = {
+        **REQUEST_TEMPLATE,
+        "keyFrames": [frame],
+        "previews": 0,
+        "numberOfImages": wanted.count,
+        "jobID": project_id,
+        "disableSafety": not safe,
+        "tokenType": "spark" if wanted.model.spark_only else token,
+        "outputFormat": wanted.output_format,
+    }
+    return values if app_source is None else {**values, "appSource": app_source}
+
+
+def _prompts(wanted: Wanted) -> dict[str, str]:
+    refused = wanted.model.media == "audio" or wanted.model.id.startswith("seedance")
+    return {} if refused else {"negativePrompt": wanted.negative_prompt}
+
+
+def _flags(roles: Iterable[str]) -> dict[str, bool]:
+    """Say which files there are; context images have numbered flags of their own."""
+    return {f"has{role[0].upper()}{role[1:]}": True for role in roles if not role.startswith("contextImage")}
+
+
+# Media that come by URL: from this emulator's own storage, from a data URI, or from somewhere else.
+#
+# Used by the studio and by whoever takes media references. What was fetched lies in the store like an upload.
+
+
+_LIMIT = 200 * 1024**2
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_CHUNK = 256 * 1024
+FETCHED = "fetched-media"
+
+
+@define(eq=False)
+class Fetcher:
+    """Brings media into the store. Belongs to the server's event loop."""
+
+    state: State
+
+    async def fetch(self, url: str, *kinds: Kind) -> Media:
+        """Return the file behind a URL, of the first of the kinds that it is, or raise ``ToolError``."""
+        key = self._own(url)
+        if key is None:
+            key = await self._data(url) if url[:5].lower() == "data:" else await self._download(url)
+        stored = self.state.store.find(key)
+        if stored is None:
+            raise ToolError("MEDIA_NOT_FOUND", "The storage does not hold the file the URL names")
+        for kind in kinds:
+            found = await self._described(key, stored, kind)
+            if found is not None:
+                return found
+        wanted = " or ".join("a video" if kind == "video" else f"an {kind}" for kind in kinds)
+        raise ToolError("INVALID_MEDIA", f"The URL does not hold {wanted}")
+
+    async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media | None:
+        path = await self.state.store.ready(stored)
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self.state.store.executor, probe, path, kind)
+        if found is None:
+            return None
+        media = Media(id=key.item_id or key.role, kind=kind, key=key, mime=stored.content_type or found.mime)
+        return evolve(media, width=found.width, height=found.height, duration=found.duration, sound=found.sound)
+
+    def _own(self, url: str) -> Key | None:
+        """Return the file a URL of this emulator's storage grants, or None for any other URL."""
+        parts = urlsplit(url)
+        if not url.startswith(self.state.rest_endpoint + "/storage/"):
+            return None
+        signature = parse_qs(parts.query).get(SIGNATURE, [""])[0]
+        try:
+            return self.state.signer.check("GET", signature, None)
+        except RefusedError as refused:
+            raise ToolError("MEDIA_NOT_FOUND", f"The storage refused the URL: {refused}") from None
+
+    async def _data(self, url: str) -> Key:
+        head, _, body = url.partition(",")
+        try:
+            content = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote(body).encode()
+        except (binascii.Error, ValueError):
+            raise ToolError("INVALID_MEDIA", "The data URI is not readable") from None
+        return await self._keep(content, head[5:].partition(";")[0] or None)
+
+    async def _download(self, url: str) -> Key:
+        if urlsplit(url).scheme.lower() not in ("http", "https"):
+            raise ToolError("INVALID_MEDIA", "Media URLs start with http:// or https://")
+        try:
+            async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as reply:
+                reply.raise_for_status()
+                content = bytearray()
+                async for part in reply.content.iter_chunked(_CHUNK):
+                    content += part
+                    if len(content) > _LIMIT:
+                        raise ToolError("INVALID_MEDIA", "The file behind the URL is too large")
+                return await self._keep(content, reply.content_type)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            # The URL may carry a signature: only the host is named.
+            message = f"The file at {urlsplit(url).hostname} could not be fetched: {type(error).__name__}"
+            raise ToolError("MEDIA_NOT_FOUND", message) from None
+
+    async def _keep(self, content: bytes | bytearray, content_type: str | None) -> Key:
+        path = self.state.store.new_path()
+        await self.state.store.write(path, content)
+        key = Key(FETCHED, self.state.chance.uuid(), "media")
+        self.state.store.put(key, path, content_type)
+        return key
+
+
+# Where hosted tools work: renders are projects like any client's, cuts and looks are made on the side.
+#
+# Used by the tools through `Studio`, which really works, or `Estimate`, which only adds up what the work would
+# cost. The order of calls in a tool is therefore its price list as well.
+
+
+APP_ID = "hosted-tools"
+"""The app id of projects the service starts for itself: no client listens to it."""
+_ROLES: Mapping[str, str] = {"referenceAudioIdentity": "referenceAudio"}
+
+
+@frozen(kw_only=True)
+class Payer:
+    """Who pays for a tool, with which token, and in whose name projects are started."""
+
+    account: Account
+    token: Token
+    app_source: str | None = None
+    safe: bool = True
+    """Whether results that the safety filter finds are withheld."""
+
+
+@frozen(kw_only=True)
+class Cut:
+    """A file that is made from others: what writes it, and what it will be."""
+
+    produce: Producer
+    kind: Kind
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    sound: bool = False
+
+
+class Bench(Protocol):
+    """What a tool can ask for."""
+
+    state: State
+
+    async def render(self, wanted: Wanted) -> list[Media]:
+        """Have results rendered and paid for."""
+        ...
+
+    async def cut(self, cut: Cut) -> Media:
+        """Have a file made from others."""
+        ...
+
+    async def path(self, media: Media) -> Path:
+        """Return the path of a file that exists."""
+        ...
+
+    async def fetch(self, url: str, kind: Kind) -> Media:
+        """Return what a URL or a data URI holds."""
+        ...
+
+
+@define(eq=False)
+class Studio:
+    """Does the work. Its methods belong to the server's event loop; a cancelled one cancels its project."""
+
+    state: State
+    pool: WorkerPool
+    fetcher: Fetcher
+    payer: Payer
+    on_paid: Callable[[Token, Decimal], None] | None = None
+    spent: Decimal = Decimal(0)
+    failures: list[ToolError] = field(factory=list)
+
+    async def render(self, wanted: Wanted) -> list[Media]:
+        order = order_of(self.state, wanted, self.payer)
+        inputs = {_ROLES.get(role, role): await self.path(media) for role, media in wanted.files.items()}
+        project = self._start(order, inputs)
+        try:
+            await project.over.wait()
+        except asyncio.CancelledError:
+            self.pool.cancel(project)
+            raise
+        finally:
+            project.claimed = True
+        return await self._results(project)
+
+    def _paid(self, token: Token, amount: Decimal) -> None:
+        self.spent += amount
+        if self.on_paid is not None:
+            self.on_paid(token, amount)
+
+    def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
+        state, cost = self.state, self.state.kinds[order.media].quote(order).in_token(order.token)
+        try:
+            self.payer.account.reserve(order.token, cost)
+        except InsufficientFundsError as error:
+            raise ToolError("INSUFFICIENT_CREDIT", str(error)) from None
+        now = state.clock()
+        project = Project(
+            id=order.project_id,
+            sid=len(state.projects) + 1,
+            account=self.payer.account,
+            app_id=APP_ID,
+            order=order,
+            cost=cost,
+            created=now,
+            updated=now,
+            inputs=inputs,
+            jobs=[self._job(order, index, now) for index in range(order.count)],
+            on_paid=partial(self._paid, order.token),
+        )
+        state.projects.add(project)
+        self.pool.add(project)
+        return project
+
+    def _job(self, order: Order, index: int, now: float) -> Job:
+        return Job(index, self.state.chance.uuid(), result_seed(order.seed or 0, index), now)
+
+    async def _results(self, project: Project) -> list[Media]:
+        made = []
+        for job in project.jobs:
+            if job.status == "jobCompleted" and not job.withheld:
+                media = described(project.order, Key(project.id, job.image_id, "complete"), job.seed)
+                if self.state.store.lasting:
+                    # What is only described would be forgotten when the emulator is killed.
+                    await self.path(media)
+                made.append(media)
+            else:
+                reason = "The result was withheld by the safety filter" if job.withheld else job.message
+                self.failures.append(ToolError("GENERATION_FAILED", reason or "The project was canceled"))
+        if not made:
+            raise self.failures[-1]
+        return made
+
+    async def cut(self, cut: Cut) -> Media:
+        item = self.state.chance.uuid()
+        key = Key(APP_ID, item, "complete")
+        self.state.store.put_later(key, cut.produce, cut.mime)
+        media = Media(
+            id=item,
+            kind=cut.kind,
+            key=key,
+            mime=cut.mime,
+            width=cut.width,
+            height=cut.height,
+            duration=cut.duration,
+            sound=cut.sound,
+        )
+        try:
+            await self.path(media)
+        except (OSError, ValueError) as error:
+            raise ToolError("PROCESSING_FAILED", f"The file could not be made: {error}") from error
+        return media
+
+    async def path(self, media: Media) -> Path:
+        stored = self.state.store.find(media.key)
+        if stored is None:
+            raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is not kept any more")
+        return await self.state.store.ready(stored)
+
+    async def fetch(self, url: str, kind: Kind) -> Media:
+        return await self.fetcher.fetch(url, kind)
+
+
+@define(eq=False)
+class Estimate:
+    """Adds up what the work would cost; nothing is made, charged or read."""
+
+    state: State
+    payer: Payer
+    total: Decimal = Decimal(0)
+
+    async def render(self, wanted: Wanted) -> list[Media]:
+        order = order_of(self.state, wanted, self.payer)
+        self.total += self.state.kinds[order.media].quote(order).in_token(order.token)
+        return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
+
+    async def cut(self, cut: Cut) -> Media:
+        media = placeholder(cut.kind)
+        return evolve(media, width=cut.width, height=cut.height, duration=cut.duration, sound=cut.sound)
+
+    async def path(self, media: Media) -> Path:
+        return Path()
+
+    async def fetch(self, url: str, kind: Kind) -> Media:
+        return placeholder(kind)
+
+
+def placeholder(kind: Kind) -> Media:
+    """Return what stands for a file that is still to be made."""
+    mime = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg"}[kind]
+    media = Media(id="", kind=kind, key=Key("", "", kind), mime=mime)
+    if kind == "audio":
+        return evolve(media, duration=30.0)
+    media = evolve(media, width=1024, height=1024)
+    return media if kind == "image" else evolve(media, width=1280, height=704, duration=5.0, sound=True)
+
+
+def order_of(state: State, wanted: Wanted, payer: Payer) -> Order:
+    """Return the order for a request, or raise ``ToolError`` for one that the service does not take."""
+    payload = request(wanted, state.chance.uuid(), payer.token, payer.app_source, safe=payer.safe)
+    checked = check_request(payload, state.catalogue, state.kinds, "fast")
+    if checked.order is None:
+        raise ToolError("INVALID_ARGUMENTS", checked.message)
+    return checked.order
+
+
+def described(order: Order, key: Key, seed: int) -> Media:
+    """Return what the result of an order is."""
+    media = Media(id=key.item_id, kind="image", key=key, mime="", seed=seed)
+    if isinstance(order, ImageOrder):
+        mime = {"jpg": "image/jpeg"}.get(order.output_format, f"image/{order.output_format}")
+        return evolve(media, mime=mime, width=order.width, height=order.height)
+    if isinstance(order, VideoOrder):
+        seconds = float(Fraction(order.frames) / order.fps)
+        facts: dict[str, Any] = {"width": order.width, "height": order.height, "duration": seconds}
+        mime = "video/quicktime" if order.output_format == "mov" else "video/mp4"
+        return evolve(media, kind="video", mime=mime, sound=order.sound != "none", **facts)
+    assert isinstance(order, AudioOrder)
+    mime = {"mp3": "audio/mpeg"}.get(order.output_format, f"audio/{order.output_format}")
+    return evolve(media, kind="audio", mime=mime, duration=order.duration)

@@ -1,0 +1,252 @@
+"""Running one hosted tool: check its arguments, let it work, number what it made.
+
+Called by durable workflows and chat runs. Decides which tools there are and what their results look like to a
+caller (tools §6); who waits for whom is the callers' affair.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from attrs import define, field, frozen
+
+from sogni.core.tools.arguments import validate_tool_arguments
+from sogni.core.tools.hosted import tool_names
+from sogni.emulator.account.accounts import Account, Token
+from sogni.emulator.rendering.workers import WorkerPool
+from sogni.emulator.state import State
+from sogni.emulator.tools import analysis_tools as looking_tools
+from sogni.emulator.tools import editing_tools as cutting_tools
+from sogni.emulator.tools import editing_tools as show_tools
+from sogni.emulator.tools import image_tools, video_tools
+from sogni.emulator.tools.media_library import Made, Media, Shelf, ToolError, UserNeededError
+from sogni.emulator.tools.renderer import Bench, Estimate, Fetcher, Payer, Studio
+from sogni.emulator.tools.tool_context import Arguments, Work
+
+_log = logging.getLogger(__name__)
+Tool = Callable[[Work], Awaitable["Made | list[Media]"]]
+
+TOOLS: Mapping[str, Tool] = {
+    "generate_image": image_tools.generate_image,
+    "edit_image": image_tools.edit_image,
+    "apply_style": image_tools.apply_style,
+    "restore_photo": image_tools.restore_photo,
+    "refine_result": image_tools.refine_result,
+    "change_angle": image_tools.change_angle,
+    "upscale_image": image_tools.upscale_image,
+    "remove_background": image_tools.remove_background,
+    "generate_video": video_tools.generate_video,
+    "sound_to_video": video_tools.sound_to_video,
+    "video_to_video": video_tools.video_to_video,
+    "generate_music": video_tools.generate_music,
+    "animate_photo": show_tools.animate,
+    "orbit_video": show_tools.orbit_video,
+    "dance_montage": show_tools.dance_montage,
+    "stitch_video": cutting_tools.stitch_video,
+    "extend_video": cutting_tools.extend_video,
+    "replace_video_segment": cutting_tools.replace_video_segment,
+    "overlay_video": cutting_tools.overlay_video,
+    "add_subtitles": cutting_tools.add_subtitles,
+    "upscale_video": cutting_tools.upscale_video,
+    "analyze_image": looking_tools.analyze_image,
+    "analyze_video": looking_tools.analyze_video,
+    "extract_metadata": looking_tools.extract_metadata,
+    "ask_clarifying_question": looking_tools.ask_clarifying_question,
+    "finalize_response": looking_tools.finalize_response,
+    "create_asset_manifest": looking_tools.create_asset_manifest,
+    "inspect_asset": looking_tools.inspect_asset,
+    "label_asset": looking_tools.label_asset,
+    "map_assets_for_model": looking_tools.map_assets_for_model,
+    "validate_asset_references": looking_tools.validate_asset_references,
+}
+UNSERVED = ("image_to_3d", "segment_image", "generate_speech")
+"""Tools whose models no worker of the emulator serves, as in its catalogue."""
+_NEWER: Mapping[str, tuple[str, ...]] = {
+    "controlMode": ("outpaint", "inpaint"),
+    "gptImageQuality": ("xhigh", "max"),
+}
+"""Values that newer versions of the manifest have added. Models are not listed: an unknown one is no error (tools
+§5.2)."""
+_LONGER: Mapping[str, float] = dict.fromkeys(("generate_video", "video_to_video", "sound_to_video", "extend_video"), 30)
+"""How many seconds newer versions allow instead of 20."""
+FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
+
+
+@frozen(kw_only=True)
+class ToolCall:
+    """One call. ``shelf`` is what numbers in the arguments point at; results are added to it. ``seed`` decides what
+    looks random; an argument ``seed`` goes before."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    account: Account
+    token: Token = "spark"
+    shelf: Shelf = field(factory=Shelf)
+    seed: int = 0
+    app_source: str | None = None
+    safe: bool = True
+    on_paid: Callable[[Token, Decimal], None] | None = None
+    """Told of every amount that was spent for the call, as it is spent."""
+
+
+@frozen(kw_only=True)
+class ToolOutcome:
+    """What a tool delivered. ``indices`` has ``startIndex``, ``indices`` and perhaps ``videoStartIndex``;
+    ``problems`` tells of results that failed beside others that did not."""
+
+    name: str
+    media: Sequence[Media]
+    parts: Sequence[Media]
+    facts: Mapping[str, Any]
+    indices: Mapping[str, Any]
+    cost: Decimal
+    problems: Sequence[ToolError] = ()
+
+    def wire(self, url: Callable[[Media], str]) -> dict[str, Any]:
+        """The result as a chat sees it: JSON with numbers and URLs."""
+        result: dict[str, Any] = {"success": True, "toolName": self.name, **self.facts, **self.indices}
+        if self.media:
+            result |= {
+                "mediaType": self.media[0].kind,
+                "urls": [url(media) for media in self.media],
+                "artifacts": [media.wire(url(media)) for media in self.media],
+            }
+        if self.parts:
+            result["clips"] = [media.wire(url(media)) for media in self.parts]
+        if self.problems:
+            result["failed"] = [problem.wire() for problem in self.problems]
+        return result
+
+
+@define(eq=False)
+class ToolRunner:
+    """Runs tools with the emulator's workers. Belongs to the server's event loop."""
+
+    state: State
+    pool: WorkerPool
+    fetcher: Fetcher = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.fetcher = Fetcher(self.state)
+
+    async def run(self, call: ToolCall) -> ToolOutcome:
+        """Run a tool. Raise ``ToolError`` when it cannot deliver, ``UserNeededError`` when somebody has to decide.
+
+        A task that is cancelled meanwhile cancels what it had started."""
+        fault = self.state.faults.take_tool(call.name)
+        if fault is not None:
+            raise ToolError(fault.code, fault.message)
+        payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
+        studio = Studio(self.state, self.pool, self.fetcher, payer, call.on_paid)
+        made = await self._work(call, studio)
+        return ToolOutcome(
+            name=call.name,
+            media=made.results,
+            parts=made.parts,
+            facts=made.facts,
+            indices=call.shelf.add(made.results),
+            cost=studio.spent,
+            problems=studio.failures,
+        )
+
+    async def estimate(self, call: ToolCall) -> Decimal:
+        """Return what a call would cost in its token; nothing is made. Media that are still to be made are to lie on
+        the call's shelf as placeholders."""
+        cost, _ = await self.foresee(call)
+        return cost
+
+    async def foresee(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
+        """Return what a call would cost, and what it would make, as far as that is known."""
+        bench = Estimate(self.state, Payer(account=call.account, token=call.token))
+        try:
+            made = await self._work(call, bench)
+        except UserNeededError:
+            return Decimal(0), []
+        return bench.total, list(made.results)
+
+    def url(self, media: Media) -> str:
+        """Return the URL of a file."""
+        return self.state.artifact_url(media.key)
+
+    async def _work(self, call: ToolCall, bench: Bench) -> Made:
+        tool = TOOLS.get(call.name)
+        if tool is None:
+            known = call.name in UNSERVED
+            reason = "No worker currently serves the model of" if known else "There is no tool"
+            raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
+        if isinstance(bench, Estimate) and call.name in FREE:
+            return Made()
+        checked = checked_arguments(call.name, call.arguments)
+        try:
+            made = await tool(Work(bench, Arguments(checked), call.shelf, call.seed))
+        except (ToolError, UserNeededError):
+            raise
+        except Exception as error:
+            # One tool that breaks must not take the other steps of a plan, or a chat, with it.
+            _log.exception("the emulator could not run the tool %s", call.name)
+            raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
+        return made if isinstance(made, Made) else Made(made)
+
+
+def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
+    """Return arguments under the names of the tool's schema, or raise ``ToolError`` saying what does not fit it.
+    Those in ``bound`` are still to be filled in and are not looked at."""
+    if name not in tool_names():
+        return dict(arguments)
+    if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
+        raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
+    seconds = arguments.get("duration")
+    longer = name in _LONGER and isinstance(seconds, int | float) and 20 < seconds <= _LONGER[name]
+    newer = [key for key, values in _NEWER.items() if arguments.get(key) in values]
+    usual = {**arguments, "duration": 20} if longer else arguments
+    checked = validate_tool_arguments(name, usual, skip_enum_properties=("model", "videoModel", *newer))
+    errors = [error for error in checked.errors if not _about(error, bound)]
+    if errors:
+        raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")
+    return {**checked.arguments, "duration": seconds} if longer else checked.arguments
+
+
+def _about(error: str, names: Collection[str]) -> bool:
+    return any(re.search(rf"\b{re.escape(name)}\b", error) for name in names)
+
+
+def capacity_units(cost: Decimal) -> int:
+    """Return a cost as the whole number of units that budgets and previews are given in."""
+    return int(cost.to_integral_value(ROUND_UP))
+
+
+# What a piece of hosted work was paid with, token by token, and how it is given back.
+#
+# Kept by workflow steps and chat runs: work that has to begin anew must not be paid for twice.
+
+
+@define(eq=False)
+class Payments:
+    """Amounts by token: some models take Spark only, whatever the rest is paid with."""
+
+    _amounts: dict[Token, Decimal] = field(factory=dict)
+
+    def add(self, token: Token, amount: Decimal) -> None:
+        self._amounts[token] = self._amounts.get(token, Decimal(0)) + amount
+
+    @property
+    def total(self) -> Decimal:
+        return sum(self._amounts.values(), Decimal(0))
+
+    def give_back(self, account: Account, description: str) -> None:
+        """Return everything to an account; afterwards nothing was paid."""
+        amounts, self._amounts = self._amounts, {}
+        for token, amount in amounts.items():
+            if amount:
+                account.move(token, amount, description=description, source="workflow")
+
+    def saved(self) -> dict[str, str]:
+        return {token: str(amount) for token, amount in self._amounts.items()}
+
+    @classmethod
+    def restored(cls, saved: Mapping[Token, str]) -> Payments:
+        return cls({token: Decimal(amount) for token, amount in saved.items()})

@@ -1,0 +1,204 @@
+"""The tools that render videos and music.
+
+Called by the runner. Each decides model, size, length and inputs; frames and sound are the workers' (tools §2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sogni.emulator.tools.media_library import Media, ToolError
+from sogni.emulator.tools.renderer import Wanted
+from sogni.emulator.tools.tool_context import (
+    Work,
+    asked_size,
+    frame_count,
+    music_model,
+    size_of,
+    together,
+    video_model,
+    video_size,
+)
+
+_DEFAULT_SECONDS = 5.0
+_ANIMATE_SECONDS = 10.0
+_END_URLS = ("reference_image_end_url", "referenceImageEndUrl", "end_image_url")
+_VIDEO_NAMES = ("videoModel", "video_model", "model")
+
+
+async def generate_video(work: Work) -> list[Media]:
+    """Text to video, or from reference media where they are given."""
+    args = work.arguments
+    images = [work.shelf.pick("image", index) for index in args.numbers("referenceImageIndices", "sourceImageIndex")]
+    videos = [work.shelf.pick("video", index) for index in args.numbers("referenceVideoIndices")]
+    audios = [work.shelf.pick("audio", index) for index in args.numbers("referenceAudioIndices")]
+    image = images[0] if images else await work.named("image")
+    if image is None and (args.text(*_VIDEO_NAMES) or "").startswith("seedance"):
+        # Seedance gets the uploads without being told (tools §2.2).
+        image = next(iter(work.shelf.uploaded("image")), None)
+    end = images[1] if len(images) > 1 else await work.named("image", urls=_END_URLS)
+    video = videos[0] if videos else await work.named("video")
+    audio = audios[0] if audios else await work.named("audio")
+    files = {"referenceImage": image, "referenceImageEnd": end}
+    if video is not None:
+        return await clip(work, "v2v", {"referenceImage": image, "referenceVideo": video})
+    if audio is not None:
+        return await clip(work, "a2v" if image is None else "ia2v", {"referenceImage": image, "referenceAudio": audio})
+    return await clip(work, "t2v" if image is None and end is None else "i2v", files)
+
+
+async def animate_photo(work: Work) -> list[Media]:
+    """Let one image move; several become clips that are composed by the caller."""
+    source = await work.needed("image", "sourceImageIndex", "source_image_index")
+    role = work.arguments.text("frameRole") or "start"
+    end = await work.named("image", "endImageIndex", urls=_END_URLS)
+    if role == "both" and end is None:
+        raise ToolError("INVALID_ARGUMENTS", "frameRole: both needs endImageIndex or endImageIndices")
+    return await clip(work, "i2v", _frames(role, source, end))
+
+
+async def animated(work: Work) -> list[Media]:
+    """Return one clip per entry of ``sourceImageIndices``, in their order."""
+    args = work.arguments
+    indices, prompts, ends = args.numbers("sourceImageIndices"), args.texts("prompts"), args.numbers("endImageIndices")
+    for name, given in (("prompts", prompts), ("endImageIndices", ends)):
+        if given and len(given) != len(indices):
+            raise ToolError("INVALID_ARGUMENTS", f"{name} needs one entry per entry of sourceImageIndices")
+    if any(args.raw(name) is not None for name in ("sourceImageIndex", "numberOfVariations")):
+        raise ToolError("INVALID_ARGUMENTS", "sourceImageIndices goes with neither sourceImageIndex nor variations")
+    role = args.text("frameRole") or "start"
+    if role == "end":
+        raise ToolError("INVALID_ARGUMENTS", "frameRole: end does not go with sourceImageIndices")
+    clips = []
+    for part, index in enumerate(indices):
+        end = work.shelf.pick("image", ends[part]) if ends else None
+        files = _frames(role, work.shelf.pick("image", index), end)
+        prompt = prompts[part] if prompts else None
+        clips.append(clip(work, "i2v", files, prompt=prompt, seed=work.seed_of(part)))
+    return [made for group in await together(clips) for made in group]
+
+
+def _frames(role: str, image: Media, end: Media | None) -> dict[str, Media | None]:
+    if role == "end":
+        return {"referenceImageEnd": image}
+    return {"referenceImage": image, "referenceImageEnd": end if role == "both" else None}
+
+
+async def sound_to_video(work: Work) -> list[Media]:
+    """Pictures for a sound. ``audioSourceIndex`` and ``sourceImageIndex`` count uploads from 0 (tools §2.1)."""
+    args = work.arguments
+    audio = await _uploaded_or_made(work, "audio", "audioSourceIndex")
+    if audio is None:
+        raise ToolError("MEDIA_REQUIRED", "The tool needs an audio")
+    image = await _uploaded_or_made(work, "image", "sourceImageIndex")
+    selector = args.text(*_VIDEO_NAMES) or ""
+    if selector == "wan-s2v" and image is None:
+        raise ToolError("MEDIA_REQUIRED", "wan-s2v needs an image")
+    workflow = "s2v" if selector == "wan-s2v" else "a2v" if image is None else "ia2v"
+    details = {"audioStart": args.number("audioStart", "audio_start") or 0}
+    files = {"referenceImage": image, "referenceAudio": audio}
+    return await clip(work, workflow, files, details=details)
+
+
+async def video_to_video(work: Work) -> list[Media]:
+    """Follow a video: its motion, its outlines, or its course."""
+    args = work.arguments
+    mode = args.text("controlMode", "control_mode") or "animate-move"
+    video = await _uploaded_or_made(work, "video", "videoSourceIndex")
+    if video is None:
+        raise ToolError("MEDIA_REQUIRED", "The tool needs a video")
+    image = await _uploaded_or_made(work, "image", "sourceImageIndex")
+    animate = mode in ("animate-move", "animate-replace")
+    if image is None and (animate or mode == "pose"):
+        raise ToolError("MEDIA_REQUIRED", f"controlMode {mode} needs a reference image")
+    files: dict[str, Media | None] = {"referenceImage": image, "referenceVideo": video}
+    details: dict[str, Any] = {}
+    if mode == "inpaint" and args.number("maskImageIndex") is not None:
+        files["referenceMask"] = await work.named("image", "maskImageIndex")
+    if not animate and mode != "seedance-v2v":
+        details["currentControlNetsJob"] = [{"name": mode}]
+        position = args.text("outpaintPosition")
+        if mode == "outpaint" and position is not None:
+            details["outpaintPosition"] = position
+    seconds = args.number("duration") or video.duration or (_ANIMATE_SECONDS if animate else _DEFAULT_SECONDS)
+    selector = "seedance2" if mode == "seedance-v2v" and not args.text(*_VIDEO_NAMES) else None
+    return await clip(
+        work, mode if animate else "v2v", files, details=details, seconds=seconds, shape=video, selector=selector
+    )
+
+
+async def _uploaded_or_made(work: Work, kind: Any, name: str) -> Media | None:
+    """Read an index that counts uploads from 0. Without one, and where nothing was uploaded, the newest is meant."""
+    if name in work.shelf.bound:
+        return work.shelf.bound[name]
+    index, uploads = work.arguments.number(name), work.shelf.uploaded(kind)
+    if index is None or index < 0:
+        return await work.medium(kind, name)
+    return uploads[int(index)] if int(index) < len(uploads) else work.shelf.pick(kind, int(index))
+
+
+async def generate_music(work: Work) -> list[Media]:
+    """Music, instrumental without ``lyrics``."""
+    args = work.arguments
+    model = work.model(music_model(work.catalogue, args.text("model")))
+    meter = args.number("timesig", "timesignature")
+    values = {
+        "duration": args.number("duration"),
+        "bpm": args.number("bpm"),
+        "keyscale": args.text("keyscale"),
+        "timesignature": None if meter is None else str(int(meter)),
+        "language": args.text("language"),
+        "lyrics": args.text("lyrics"),
+    }
+    wanted = Wanted(
+        model=model,
+        prompt=work.prompt,
+        seed=work.chosen_seed,
+        count=work.variations,
+        output_format=args.text("outputFormat", "output_format") or "mp3",
+        details={key: value for key, value in values.items() if value is not None},
+    )
+    return await work.bench.render(wanted)
+
+
+async def clip(
+    work: Work,
+    workflow: str,
+    files: Mapping[str, Media | None],
+    *,
+    details: Mapping[str, Any] | None = None,
+    seconds: float | None = None,
+    shape: Media | None = None,
+    selector: str | None = None,
+    prompt: str | None = None,
+    seed: int | None = None,
+) -> list[Media]:
+    """Have a video rendered. ``shape`` is what gives the size when none is asked for, the main file by default."""
+    args = work.arguments
+    given = {role: media for role, media in files.items() if media is not None}
+    model = work.model(video_model(work.catalogue, selector or args.text(*_VIDEO_NAMES), workflow))
+    asked = asked_size(args.text("aspectRatio", "aspect_ratio", "ratio"), args.number("width"), args.number("height"))
+    source = size_of(shape or given.get("referenceImage") or given.get("referenceImageEnd"))
+    short_side = args.number("targetResolution", "target_resolution")
+    size = video_size(work.catalogue, model, asked, source, short_side)
+    length = seconds or args.number("duration") or _DEFAULT_SECONDS
+    frames, _ = frame_count(work.catalogue, model, length)
+    extra: dict[str, Any] = {"width": size.width, "height": size.height, "frames": frames, **(details or {})}
+    sound = args.flag("generateAudio", "generate_audio")
+    if sound is not None:
+        extra["generateAudio"] = sound
+    if model.id == "seedance-2-5" and {"referenceVideo", "referenceAudio"} & set(given):
+        extra["seedanceTaskType"] = "reference"
+        given.pop("referenceImage", None)
+    wanted = Wanted(
+        model=model,
+        prompt=work.prompt if prompt is None else prompt,
+        negative_prompt=args.text("negativePrompt", "negative_prompt") or "",
+        seed=work.chosen_seed if seed is None else seed,
+        count=1 if seed is not None else work.variations,
+        output_format="mov" if args.text("outputFormat") == "mov" and model.id == "seedance-2-5" else "mp4",
+        files=given,
+        details=extra,
+    )
+    return await work.bench.render(wanted)

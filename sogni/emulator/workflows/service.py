@@ -1,0 +1,270 @@
+"""What the service answers to requests about workflows: what it starts, whose records it shows, what it refuses.
+
+Called by the routes with decoded JSON (workflows §2, §5). It knows no HTTP beyond the status of a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from attrs import define, field, frozen
+
+from sogni.emulator.account.accounts import Account, Token
+from sogni.emulator.persistence import iso
+from sogni.emulator.projects.estimates import USD_PER_TOKEN
+from sogni.emulator.responses import NOT_FOUND, RefusalError
+from sogni.emulator.tools.runner import capacity_units
+from sogni.emulator.workflows.engine import Engine
+from sogni.emulator.workflows.plans import estimate_plan, inline_data, plan_problems, reference_problems
+from sogni.emulator.workflows.runs import Run, Step
+
+INSUFFICIENT_BALANCE = 123
+CONFLICT = 409
+_PREVIEW_LIFETIME = 600.0
+_TOKENS = ("spark", "sogni", "auto")
+_BILLING = ("auto", "subscription", "tokens")
+
+
+@frozen(kw_only=True)
+class StartRequest:
+    """A request to start a plan that was made from a template or given; ``body`` is the whole request."""
+
+    plan: Mapping[str, Any]
+    body: Mapping[str, Any]
+    key: str | None = None
+    template_id: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    references: tuple[Mapping[str, Any], ...] = ()
+
+
+@define(eq=False)
+class Desk:
+    """Takes requests. ``limit`` is how many workflows of one account may be active."""
+
+    engine: Engine
+    limit: int
+    turn: asyncio.Lock = field(factory=asyncio.Lock)
+    """Held while a start is decided: two with one key must not both begin."""
+    _keys: dict[tuple[str, str, str], str] = field(factory=dict)
+
+    def restore(self) -> None:
+        """Know the idempotency keys of kept runs again."""
+        self.engine.restore()
+        for run in self.engine.runs.values():
+            if run.idempotency_key is not None:
+                self._keys[(run.owner, run.cloned_from or "", run.idempotency_key)] = run.id
+
+    def clear(self) -> None:
+        self._keys.clear()
+
+    def find(self, id: str, account: Account) -> Run:
+        run = self.engine.runs.get(id)
+        if run is None or run.owner != account.wallet_address:
+            raise RefusalError(404, "Workflow not found", NOT_FOUND)
+        return run
+
+    def of(self, account: Account, limit: int | None, offset: int) -> list[Run]:
+        """Return an account's runs, newest first."""
+        own = [run for run in reversed(self.engine.runs.values()) if run.owner == account.wallet_address]
+        return own[offset:] if limit is None else own[offset : offset + limit]
+
+    def known(self, account: Account, key: str | None, body: Any, source: str = "") -> Run | None:
+        """Return what an earlier request with the same key has started."""
+        known = self._keys.get((account.wallet_address, source, key)) if key else None
+        run = None if known is None else self.engine.runs.get(known)
+        if run is not None and run.fingerprint != fingerprint(body):
+            where = "Idempotency-Key"
+            self.engine.tools.state.journal.violation(where, "was used before for a request with another body")
+        return run
+
+    async def start(self, account: Account, request: StartRequest) -> Run:
+        """Start a workflow, or raise ``RefusalError``."""
+        body = request.body
+        references = [*(body.get("media_references") or ()), *request.references]
+        problems = [*_body_problems(body), *reference_problems(body.get("media_references"))]
+        problems += plan_problems(request.plan, has_media=bool(references))
+        _refuse(problems)
+        run = self._run(account, request, references)
+        await self._price(run, account, body.get("max_estimated_capacity_units"))
+        self._check_limit(account)
+        if request.key:
+            self._keys[(run.owner, "", request.key)] = run.id
+        self.engine.add(run)
+        return run
+
+    async def reseed(self, account: Account, source: Run, body: Mapping[str, Any], key: str | None) -> Run:
+        """Start another take of a run that has delivered something."""
+        if source.status not in ("completed", "partial_failure"):
+            raise RefusalError(CONFLICT, f"A workflow that is {source.status} cannot be reseeded")
+        overrides = body.get("seed_overrides") or {}
+        _refuse([*_body_problems(body), *_override_problems(overrides, source)])
+        request = StartRequest(
+            plan=source.plan, body=body, key=key, template_id=source.template_id, inputs=source.inputs
+        )
+        run = self._run(account, request, source.references)
+        run.cloned_from, run.safe_content_filter = source.id, source.safe_content_filter
+        if body.get("token_type") is None:
+            run.token = source.token
+        run.app_source = run.app_source or source.app_source
+        for step in run.steps:
+            step.arguments.pop("seed", None)
+            step.seed = overrides.get(step.id, step.seed)
+        await self._price(run, account, None)
+        run.cost_approved = True
+        self._check_limit(account)
+        if key:
+            self._keys[(run.owner, source.id, key)] = run.id
+        self.engine.add(run)
+        return run
+
+    def resume(self, run: Run, body: Mapping[str, Any]) -> bool:
+        """Let a waiting run go on; False when it does not wait."""
+        _refuse(_body_problems(body))
+        if run.status != "waiting_for_user":
+            return False
+        self._check_limit(self.engine.account(run))
+        run.cost_approved = True
+        if body.get("token_type") in ("spark", "sogni"):
+            run.token = cast(Token, body["token_type"])
+        for step in run.steps:
+            if step.status == "waiting_for_user":
+                step.status = "pending"
+                if (step.waiting or {}).get("reason") == "ask_clarifying_question":
+                    step.arguments |= {"answered": True, "answer": body.get("answer") or body.get("message")}
+        self.engine.resume(run)
+        return True
+
+    async def confirm_cost(self, run: Run, body: Mapping[str, Any]) -> None:
+        """Decide on the cost a run waits to be approved (workflows §1; chat §14.6)."""
+        decision = body.get("decision")
+        if decision not in ("confirm", "cancel"):
+            raise RefusalError(400, "decision must be confirm or cancel")
+        if run.status != "waiting_for_user" or (run.waiting or {}).get("reason") != "cost_approval_required":
+            raise RefusalError(CONFLICT, "The workflow does not wait for the approval of its cost")
+        if decision == "cancel":
+            await self.engine.cancel(run)
+        else:
+            self.resume(run, {})
+
+    def _run(self, account: Account, request: StartRequest, references: list[Any]) -> Run:
+        state, body = self.engine.tools.state, request.body
+        now = state.clock()
+        name = self._new_id()
+        token = body.get("token_type")
+        filtered = body.get("safe_content_filter")
+        return Run(
+            id=name,
+            owner=account.wallet_address,
+            plan=json.loads(json.dumps(request.plan)),
+            steps=[self._step(entry, index) for index, entry in enumerate(request.plan["steps"])],
+            log=self.engine.new_log(name),
+            created=now,
+            updated=now,
+            token="sogni" if token == "sogni" else "spark",
+            app_source=body.get("app_source"),
+            references=references,
+            safe_content_filter=filtered if isinstance(filtered, bool) else True,
+            cost_approved=body.get("confirm_cost") is not False,
+            template_id=request.template_id,
+            inputs=None if request.inputs is None else dict(request.inputs),
+            idempotency_key=request.key,
+            fingerprint=fingerprint(body),
+        )
+
+    def _new_id(self) -> str:
+        while (name := f"wf_{self.engine.tools.state.chance.uuid().lower()}") in self.engine.runs:
+            continue
+        return name
+
+    def _step(self, entry: Mapping[str, Any], index: int) -> Step:
+        arguments = json.loads(json.dumps(entry.get("arguments") or {}))
+        asked = arguments.get("seed")
+        drawn = self.engine.tools.state.chance.image_seed()
+        fixed = isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0
+        return Step(
+            id=str(entry.get("id") or f"step-{index + 1}"),
+            index=index,
+            tool=entry["toolName"],
+            arguments=arguments,
+            depends_on=json.loads(json.dumps(entry.get("dependsOn") or [])),
+            seed=asked if fixed else drawn,
+        )
+
+    async def _price(self, run: Run, account: Account, most: Any) -> None:
+        """Work out what a run will cost, and refuse one that is over its budget or that cannot be paid."""
+        total = await estimate_plan(self.engine.tools, run, account)
+        run.preview = self._preview(run, total)
+        units = run.preview["totalEstimatedCapacityUnits"]
+        if isinstance(most, int | float) and units > most:
+            details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": most}
+            message = f"The workflow is estimated at {units} capacity units, {most} are allowed"
+            raise RefusalError(400, message, details=details)
+        owned = account.balance.spark if run.token == "spark" else account.balance.sogni
+        if total > owned:
+            details = {"required": str(total), "available": str(owned), "tokenType": run.token}
+            raise RefusalError(402, "Insufficient balance for the workflow", INSUFFICIENT_BALANCE, details=details)
+
+    def _preview(self, run: Run, total: Decimal) -> dict[str, Any]:
+        state = self.engine.tools.state
+        steps = [
+            {"stepId": step.id, "toolName": step.tool, "capacityUnits": capacity_units(step.estimate)}
+            for step in run.steps
+        ]
+        return {
+            "totalEstimatedCapacityUnits": sum(step["capacityUnits"] for step in steps),
+            "estimatedCost": float(total),
+            "estimatedUSD": float(total * USD_PER_TOKEN[run.token]),
+            "tokenType": run.token,
+            "validityUntil": iso(state.clock() + _PREVIEW_LIFETIME),
+            "perStepBreakdown": steps,
+        }
+
+    def _check_limit(self, account: Account) -> None:
+        active = sum(run.status in ("queued", "running") for run in self.of(account, None, 0))
+        if active >= self.limit:
+            details = {"activeWorkflows": active, "activeWorkflowLimit": self.limit}
+            message = f"The limit of {self.limit} active workflows is reached; one has to end first"
+            raise RefusalError(CONFLICT, message, details=details)
+
+
+def fingerprint(body: Any) -> str:
+    """Return what tells one request body from another."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+        text = "; ".join(problems[:5]) + more
+        raise RefusalError(400, f"Invalid workflow request: {text}", details={"problems": problems})
+
+
+def _body_problems(body: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for name, allowed in (("token_type", _TOKENS), ("billing_mode", _BILLING)):
+        if body.get(name) not in (None, *allowed):
+            problems.append(f"{name} must be one of {', '.join(allowed)}, not {body[name]!r}")
+    flags = ("confirm_cost", "safe_content_filter")
+    problems += [f"{name} must be a boolean" for name in flags if not isinstance(body.get(name), bool | None)]
+    most = body.get("max_estimated_capacity_units")
+    if not isinstance(body.get("app_source"), str | None):
+        problems.append("app_source must be a text")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
+        problems.append("max_estimated_capacity_units must be a number from 0 on")
+    return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
+
+
+def _override_problems(overrides: Any, source: Run) -> list[str]:
+    if not isinstance(overrides, Mapping):
+        return ["seed_overrides must be an object"]
+    problems = []
+    for name, seed in overrides.items():
+        if source.step(str(name)) is None:
+            problems.append(f"seed_overrides: {name!r} is no step of the workflow")
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+            problems.append(f"seed_overrides.{name} must be a whole number from 0 to 4294967295")
+    return problems

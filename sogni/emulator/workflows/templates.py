@@ -1,0 +1,459 @@
+"""The templates the service brings along (workflows §7.1). Values only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.persistence import Archive
+from sogni.emulator.responses import NOT_FOUND, RefusalError
+from sogni.emulator.state import State
+from sogni.emulator.workflows.plans import STEP_TOOLS
+
+_RELEASED = 1_750_000_000_000
+
+
+def _template(id: str, name: str, description: str, category: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "name": name,
+        "version": "1.0.0",
+        "description": description,
+        "category": category,
+        "stability": "production",
+        "author": "system",
+        "visibility": "public",
+        "exposeToLLM": True,
+        "createdAt": _RELEASED,
+        "updatedAt": _RELEASED,
+        **more,
+    }
+
+
+def _input(name: str, type: str, description: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": type, "required": "default" not in more, "description": description, **more}
+
+
+def _takes(source: str, target: str, transform: str, kind: str) -> dict[str, Any]:
+    return {
+        "sourceStepId": source,
+        "targetArgument": target,
+        "transform": transform,
+        "mediaType": kind,
+        "required": True,
+    }
+
+
+_RATIO = _input(
+    "aspect_ratio",
+    "select",
+    "The shape of pictures and film.",
+    default="1:1",
+    options=[{"value": value, "label": value} for value in ("1:1", "16:9", "9:16")],
+)
+
+SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
+    _template(
+        "sys-teaser",
+        "Teaser from a sentence",
+        "Paints a still from a sentence and lets it move.",
+        "video-social",
+        tags=["image", "video"],
+        estimatedCapacityUnits={"min": 1, "max": 60},
+        inputs=[
+            _input("brief", "text", "What is seen."),
+            _RATIO,
+            _input("seconds", "number", "The length of the film.", default=3),
+        ],
+        stages=[
+            {
+                "id": "still",
+                "toolName": "generate_image",
+                "arguments": {"prompt": "$inputs.brief", "aspectRatio": "$inputs.aspect_ratio"},
+            },
+            {
+                "id": "clip",
+                "toolName": "animate_photo",
+                "arguments": {"prompt": "$inputs.brief, in gentle motion", "duration": "$inputs.seconds"},
+                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+            },
+        ],
+    ),
+    _template(
+        "sys-music-film",
+        "Short film with music",
+        "A still, a clip that starts from it, a second one, music, and all of it in one film.",
+        "cinematic",
+        tags=["image", "video", "music"],
+        estimatedCapacityUnits={"min": 2, "max": 120},
+        inputs=[_input("brief", "text", "What is seen."), _input("mood", "text", "How it sounds.", default="calm")],
+        stages=[
+            {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.brief"}},
+            {
+                "id": "opening",
+                "toolName": "animate_photo",
+                "arguments": {"prompt": "$inputs.brief, slowly", "duration": 3},
+                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+            },
+            {
+                "id": "closing",
+                "toolName": "animate_photo",
+                "arguments": {"prompt": "$inputs.brief, at dusk", "duration": 3},
+                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+            },
+            {
+                "id": "music",
+                "toolName": "generate_music",
+                "arguments": {"prompt": "$inputs.mood music", "duration": 10},
+            },
+            {
+                "id": "film",
+                "toolName": "stitch_video",
+                "arguments": {},
+                "dependsOn": [
+                    _takes("opening", "videoIndices", "video_index", "video"),
+                    _takes("closing", "videoIndices", "video_index", "video"),
+                    _takes("music", "audioIndex", "audio_index", "audio"),
+                ],
+            },
+        ],
+    ),
+    _template(
+        "sys-makeover",
+        "Photo in another style",
+        "Restores a photo and applies a style to it.",
+        "makeover",
+        tags=["image"],
+        inputs=[_input("photo", "image", "The photo."), _input("style", "text", "The style.", default="watercolour")],
+        stages=[
+            {
+                "id": "restored",
+                "toolName": "restore_photo",
+                "arguments": {"prompt": "clean and sharp"},
+                "dependsOn": [_takes("$input_media", "source_image_url", "image_url", "image")],
+            },
+            {
+                "id": "styled",
+                "toolName": "apply_style",
+                "arguments": {"prompt": "in the style of $inputs.style"},
+                "dependsOn": [_takes("restored", "sourceImageIndex", "image_index", "image")],
+            },
+        ],
+    ),
+)
+
+
+# Template runs: whether the inputs fit what a template declares, and the plan that comes out of both.
+#
+# Called by the templates when a workflow is started from one (workflows §2.3, §7.1).
+
+
+_REFERENCE = re.compile(r"\$inputs\.([A-Za-z_][A-Za-z0-9_-]*)")
+MEDIA = ("image", "audio", "video")
+_ABSENT = object()
+_PLAIN: Mapping[str, tuple[type, ...]] = {"text": (str,), "number": (int, float), "boolean": (bool,)}
+
+
+@define
+class Filled:
+    """A template with its inputs: the plan, the inputs with defaults, and the media among them."""
+
+    plan: dict[str, Any]
+    inputs: dict[str, Any]
+    references: list[dict[str, Any]] = field(factory=list)
+
+
+def fill_template(template: Mapping[str, Any], given: Any) -> Filled:
+    """Return the plan of a template for inputs, or raise ``RefusalError`` telling everything that does not fit."""
+    if not isinstance(given, Mapping | None):
+        raise RefusalError(400, "inputs must be an object")
+    values, declared = dict(given or {}), list(template.get("inputs") or ())
+    names = [entry["name"] for entry in declared]
+    problems = [f"inputs.{name} is not declared by the template" for name in values if name not in names]
+    for entry in declared:
+        name = entry["name"]
+        if values.get(name) is None and "default" in entry:
+            values[name] = entry["default"]
+        if values.get(name) is None:
+            if entry.get("required"):
+                problems.append(f"inputs.{name} is required")
+            continue
+        problems += _input_problems(entry, values[name])
+    if problems:
+        raise RefusalError(400, f"Invalid inputs: {'; '.join(problems)}", details={"problems": problems})
+    filling = _Filling(values, {entry["name"]: str(entry.get("type")) for entry in declared})
+    steps = [filling.step(stage) for stage in template.get("stages") or ()]
+    return Filled({"title": template["name"], "steps": steps}, values, filling.references())
+
+
+def _input_problems(entry: Mapping[str, Any], value: Any) -> list[str]:
+    name, kind, multiple = entry["name"], entry.get("type"), entry.get("multiple")
+    if isinstance(value, list) and multiple is not None:
+        low, high = multiple.get("min", 0), multiple.get("max", len(value))
+        found = [problem for item in value for problem in _input_problems({**entry, "multiple": None}, item)]
+        if not low <= len(value) <= high:
+            found.append(f"inputs.{name} must have {low} to {high} values, not {len(value)}")
+        return found
+    if kind in MEDIA:
+        fine = isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
+        return [] if fine else [f"inputs.{name} must be an http(s) URL"]
+    if kind == "select":
+        allowed = [option.get("value") for option in entry.get("options") or ()]
+        return [] if value in allowed else [f"inputs.{name} must be one of {', '.join(map(str, allowed))}"]
+    types = _PLAIN.get(str(kind), (object,))
+    wrong = not isinstance(value, types) or (isinstance(value, bool) and kind == "number")
+    return [f"inputs.{name} must be a {kind}"] if wrong else []
+
+
+@define(eq=False)
+class _Filling:
+    """Puts values in the place of ``$inputs.<name>``."""
+
+    values: Mapping[str, Any]
+    kinds: Mapping[str, str]
+
+    def references(self) -> list[dict[str, Any]]:
+        """Return the media among the inputs, in the order of their numbers as uploads."""
+        return [{"url": url, "mediaType": kind} for kind in MEDIA for url in self._urls(kind)]
+
+    def _urls(self, kind: str) -> list[str]:
+        found: list[str] = []
+        for name, known in self.kinds.items():
+            value = self.values.get(name)
+            if known == kind and value is not None:
+                found += value if isinstance(value, list) else [value]
+        return found
+
+    def step(self, stage: Mapping[str, Any]) -> dict[str, Any]:
+        filled = {key: self._value(value, key) for key, value in stage.items()}
+        return {key: value for key, value in filled.items() if value is not _ABSENT}
+
+    def _value(self, value: Any, key: str) -> Any:
+        if isinstance(value, Mapping):
+            entries = {name: self._value(entry, name) for name, entry in value.items()}
+            return {name: entry for name, entry in entries.items() if entry is not _ABSENT}
+        if isinstance(value, list):
+            return [found for entry in value if (found := self._value(entry, key)) is not _ABSENT]
+        if not isinstance(value, str):
+            return value
+        whole = _REFERENCE.fullmatch(value.strip())
+        if whole:
+            return self._named(whole[1], key)
+        return _REFERENCE.sub(lambda found: _text(self.values.get(found[1])), value)
+
+    def _named(self, name: str, key: str) -> Any:
+        value = self.values.get(name)
+        if value is None:
+            return _ABSENT
+        if self.kinds.get(name) not in MEDIA or not key.endswith(("Index", "Indices")):
+            return value
+        # A number is wanted where the user gave media: that of the upload.
+        urls = self._urls(self.kinds[name])
+        numbers = [-1 - urls.index(url) for url in (value if isinstance(value, list) else [value])]
+        return numbers if key.endswith("Indices") else numbers[0]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def referenced(value: Any) -> set[str]:
+    """Return the names of the inputs that anything refers to."""
+    if isinstance(value, str):
+        return set(_REFERENCE.findall(value))
+    entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return {name for entry in entries for name in referenced(entry)}
+
+
+# Saved workflow templates: whose they are, who may see and change them, and what the service takes as one.
+#
+# Called by the routes of templates and by those that start workflows (workflows §7).
+
+
+KIND = "template"
+_CATEGORIES = ("portrait", "video-social", "makeover", "cinematic", "music", "analysis", "custom", "other")
+_INPUT_TYPES = ("image", "audio", "video", "text", "number", "select", "boolean")
+_MOST_INPUTS, _LONGEST_NAME, _LONGEST_INPUT = 16, 200, 64
+_OURS = ("id", "author", "createdAt", "updatedAt")
+"""Keys the service writes; what a client says of them is ignored."""
+
+
+@frozen
+class _Owned:
+    owner: str | None
+    template: dict[str, Any]
+
+
+@define(eq=False)
+class Templates:
+    """All templates of one emulator, those of the service among them."""
+
+    state: State
+    archive: Archive
+    _all: dict[str, _Owned] = field(factory=dict)
+
+    def restore(self) -> None:
+        self.clear()
+        for kept in self.archive.things(KIND):
+            self._all[kept.id] = _Owned(kept.owner, kept.body)
+
+    def clear(self) -> None:
+        """Forget all but the service's own."""
+        self._all = {entry["id"]: _Owned(None, dict(entry)) for entry in SYSTEM_TEMPLATES}
+
+    def list(
+        self, account: Account, visibility: str, limit: int, offset: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Return a page of the templates an account sees, and where the next one begins."""
+        own = account.wallet_address
+        seen = [
+            entry.template
+            for entry in self._all.values()
+            if entry.owner == own or entry.template.get("visibility") == "public"
+            if visibility == "all"
+            or (visibility == "own" and entry.owner == own)
+            or visibility == entry.template.get("visibility", "private")
+        ]
+        following = offset + limit
+        return seen[offset:following], following if following < len(seen) else None
+
+    def get(self, id: str, account: Account) -> dict[str, Any]:
+        """Return a template the account may see; one of somebody else is as if it did not exist."""
+        found = self._all.get(id)
+        if found is None or (found.template.get("visibility") != "public" and found.owner != account.wallet_address):
+            raise RefusalError(404, "Template not found", NOT_FOUND)
+        return found.template
+
+    def create(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
+        _check(body)
+        return self._add(account, body)
+
+    def update(self, id: str, account: Account, changes: Mapping[str, Any]) -> dict[str, Any]:
+        owned = self._own(id, account)
+        wanted = {**owned.template, **{key: value for key, value in changes.items() if key not in _OURS}}
+        _check(wanted)
+        wanted["updatedAt"] = round(self.state.clock() * 1000)
+        self._keep(id, evolve(owned, template=wanted))
+        return wanted
+
+    def delete(self, id: str, account: Account) -> None:
+        self._own(id, account)
+        del self._all[id]
+        self.archive.delete(KIND, id)
+
+    def fork(self, id: str, account: Account, name: Any) -> dict[str, Any]:
+        """Copy a template into one's own, private."""
+        if not isinstance(name, str | None):
+            raise RefusalError(400, "newName must be a text")
+        source = self.get(id, account)
+        copy = {**source, "name": name or f"{source['name']} (copy)", "visibility": "private", "forkedFrom": id}
+        _check(copy)
+        return self._add(account, copy)
+
+    def fill(self, id: str, account: Account, inputs: Any) -> Filled:
+        """Return the plan of a template for inputs."""
+        return fill_template(self.get(id, account), inputs)
+
+    def _own(self, id: str, account: Account) -> _Owned:
+        self.get(id, account)
+        found = self._all[id]
+        if found.owner != account.wallet_address:
+            raise RefusalError(403, "Only the owner of a template can change it", 103)
+        return found
+
+    def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
+        now = round(self.state.clock() * 1000)
+        while (name := f"tpl_{self.state.chance.uuid().lower()}") in self._all:
+            continue
+        template = {
+            "version": "1.0.0",
+            "description": "",
+            "category": "custom",
+            "stability": "experimental",
+            "visibility": "private",
+            "inputs": [],
+            "stages": [],
+            **json.loads(json.dumps({key: value for key, value in body.items() if key not in _OURS})),
+            "id": name,
+            "author": {"userId": account.wallet_address, "displayName": account.username},
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        self._keep(name, _Owned(account.wallet_address, template))
+        return template
+
+    def _keep(self, id: str, owned: _Owned) -> None:
+        self.archive.put(KIND, id, owned.owner or "", owned.template)
+        self._all[id] = owned
+
+
+def _check(template: Mapping[str, Any]) -> None:
+    problems = []
+    name = template.get("name")
+    if not isinstance(name, str) or not 1 <= len(name.strip()) <= _LONGEST_NAME:
+        problems.append(f"name must be a text of 1 to {_LONGEST_NAME} characters")
+    if template.get("visibility", "private") not in ("private", "public"):
+        problems.append("visibility must be private or public")
+    if template.get("category", "custom") not in _CATEGORIES:
+        problems.append(f"category must be one of {', '.join(_CATEGORIES)}")
+    inputs = template.get("inputs", [])
+    problems += _inputs_problems(inputs) if isinstance(inputs, list) else ["inputs must be a list"]
+    stages = template.get("stages", [])
+    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
+        problems.append("stages must be a list of objects")
+    else:
+        known = (
+            {str(entry.get("name")) for entry in inputs if isinstance(entry, Mapping)}
+            if isinstance(inputs, list)
+            else set()
+        )
+        problems += _stages_problems(stages, known)
+    if problems:
+        raise RefusalError(400, f"Invalid template: {'; '.join(problems)}", details={"problems": problems})
+
+
+def _inputs_problems(inputs: list[Any]) -> list[str]:
+    problems = [] if len(inputs) <= _MOST_INPUTS else [f"inputs must have at most {_MOST_INPUTS} entries"]
+    seen = set()
+    for index, entry in enumerate(inputs):
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_INPUT:
+            problems.append(f"inputs[{index}].name must be a text of 1 to {_LONGEST_INPUT} characters")
+            continue
+        if name in seen:
+            problems.append(f"inputs[{index}].name: {name!r} is declared twice")
+        seen.add(name)
+        if entry.get("type") not in _INPUT_TYPES:
+            problems.append(f"inputs[{index}].type must be one of {', '.join(_INPUT_TYPES)}")
+        if entry.get("type") == "select" and not _are_options(entry.get("options")):
+            problems.append(f"inputs[{index}].options must be a list of objects with a value")
+        if not _is_range(entry.get("multiple")):
+            problems.append(f"inputs[{index}].multiple must have whole numbers, min from 0 on and max from 1 on")
+    return problems
+
+
+def _are_options(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(option, Mapping) and "value" in option for option in given)
+
+
+def _is_range(given: Any) -> bool:
+    """True for how many values an input takes, and for none said (workflows §7.1)."""
+    if not isinstance(given, Mapping | None):
+        return False
+    bounds = [] if given is None else [(given.get("min", 0), 0), (given.get("max", 1), 1)]
+    return all(type(bound) is int and bound >= least for bound, least in bounds)
+
+
+def _stages_problems(stages: list[Mapping[str, Any]], inputs: set[str]) -> list[str]:
+    problems = []
+    for index, stage in enumerate(stages):
+        if not isinstance(stage.get("toolName"), str) or stage["toolName"] not in STEP_TOOLS:
+            problems.append(f"stages[{index}].toolName: unknown tool {stage.get('toolName')!r}")
+        unknown = sorted(referenced(stage) - inputs)
+        problems += [f"stages[{index}]: $inputs.{name} is not declared" for name in unknown]
+    return problems

@@ -1,0 +1,136 @@
+"""Images for messages: decides how a file, bytes or a PIL image become an image part (chat §9).
+
+Called by users as `sogni.image_part`, in both packages. It reads files at once and sends nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from sogni.core.chat.images import LONGEST_SIDE, MOST_BYTES
+from sogni.core.checks import refusal, without_gaps
+from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
+from sogni.errors import ValidationError
+from sogni.local.files import write_file
+from sogni.local.media import open_source, plain
+from sogni.models.chat import ImageAddress, ImagePart
+
+MISSING = "resize=True needs Pillow, which is not installed: pip install 'sogni[vision]'"
+_NAME = "image"
+
+
+def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = None, resize: bool = False) -> ImagePart:
+    """Return the part of a message that shows an image to a vision model.
+
+    `image` is a path, bytes, a binary file object, a PIL image or a `data:` URI. It must be a PNG or JPEG of at most
+    10 MiB and 1024 pixels on its longest side (chat §9.2); with `resize=True` one that is not is made so, which needs
+    the extra `sogni[vision]` (ImportError). Raises `ValidationError`.
+
+    >>> from PIL import Image
+    >>> part = sogni.image_part(Image.new("RGB", (640, 480), "teal"))
+    >>> part.image_url.url[:22]
+    'data:image/png;base64,'
+    """
+    if isinstance(image, str) and is_data_uri(image):
+        given = decoded(_NAME, image, "image")
+        content, declared = given.content, given.content_type
+    else:
+        content, declared = _content(image, None if resize else MOST_BYTES), ""
+    if resize:
+        content = _fitting(content)
+    kind = type_of("image", declared, content)
+    if kind is None:
+        found = sniff(content[:HEAD_SIZE]) or "another format"
+        raise refusal(_NAME, found, "a PNG or JPEG; resize=True makes one of other formats")
+    try:
+        checked(_NAME, kind, content, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+    except ValidationError as error:
+        error.add_note("resize=True makes it fit")
+        raise
+    return ImagePart(image_url=ImageAddress(url=data_uri(kind, content), detail=detail))
+
+
+def _content(image: Any, most: int | None) -> bytes:
+    source = open_source(_NAME, image)
+    try:
+        if most is not None and source.size > most:
+            raise refusal(_NAME, f"{source.size} bytes", f"an image of at most {most} bytes")
+        with source.open() as file:
+            return file.read()
+    finally:
+        source.close()
+
+
+def _fitting(content: bytes) -> bytes:
+    """The same picture as a PNG or JPEG within the limits; as it is when it is one."""
+    try:
+        checked(_NAME, type_of("image", "", content) or "", content, "image", most_bytes=MOST_BYTES, longest_side=1024)
+    except ValidationError:
+        return _redrawn(content)
+    return content
+
+
+def _redrawn(content: bytes) -> bytes:
+    pillow = _pillow()
+    try:
+        with pillow.open(io.BytesIO(content)) as opened:
+            photo = opened.format in ("JPEG", "MPO")
+            picture = plain(opened).copy()
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        buffer = io.BytesIO()
+        if photo:
+            picture.save(buffer, format="JPEG", quality=90)
+        else:
+            picture.save(buffer, format="PNG")
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+        # What Pillow says names our buffer, not the image.
+        allowed = "an image that Pillow can read"
+        raise refusal(_NAME, "another file", allowed, f"{_NAME} is not {allowed}") from error
+    return buffer.getvalue()
+
+
+def _pillow() -> Any:
+    try:
+        return import_module("PIL.Image")
+    except ImportError as error:
+        raise ImportError(MISSING) from error
+
+
+# Conversations in files: decides that they are JSON, and that a file is whole or not there.
+#
+# Called by `Conversation.save` and `Conversation.load` in both packages.
+
+
+def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Path:
+    """Write a conversation; an existing file is replaced. OSError."""
+    text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    # A lone surrogate, as models write when half an emoji is cut off, becomes the escape that JSON has for it.
+    return write_file(Path(path), text.encode("utf-8", "backslashreplace"))
+
+
+def read_conversation(path: str | os.PathLike[str]) -> Any:
+    """What a file holds. ValidationError when it is not there or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValidationError(
+            f"cannot read the conversation {os.fspath(path)}: {why}",
+            field="path",
+            value=os.fspath(path),
+            allowed="a file that `save` wrote",
+        ) from error
+
+
+def image_parts(images: Any) -> list[ImagePart]:
+    """Image parts of one image or a list of them; parts that are made already stay as they are."""
+    if images is None:
+        return []
+    given = images if isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray) else [images]
+    return [image if isinstance(image, ImagePart) else image_part(image) for image in without_gaps("images", given)]

@@ -1,0 +1,286 @@
+"""Background threads: decide who does the work that nobody waits for, and when it goes on.
+
+Filled by the engine with the chores of the outbox. A chore that pauses holds no thread. Threads start
+when there is work, at most a few at once, and end when there has been none for a while.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from sogni.core.failures import with_resources_named
+from sogni.core.flow import Flow, Pause, Step
+from sogni.core.outbox import Delivery
+from sogni.errors import ClientClosedError, SogniError
+from sogni.transport.threads import DaemonThread
+
+logger = logging.getLogger("sogni")
+
+MOST_THREADS = 8
+IDLE_SECONDS = 2.0
+
+Perform = Callable[[Step], Any]
+
+
+class Chores:
+    """Flows under way in the background.
+
+    `performer` returns what performs a step, None when the client is gone.
+    """
+
+    def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
+        self._performer = performer
+        self._jittered = jittered
+        self._changed = threading.Condition()
+        self._ready: deque[Flow[None]] = deque()
+        self._paused: list[tuple[float, int, Flow[None]]] = []
+        self._order = itertools.count()
+        self._threads: set[threading.Thread] = set()
+        self._urgent: set[Flow[None]] = set()
+        self._free = 0
+        self._ended = False
+        self.stuck = False
+        """Whether work waits for a thread that could not be started; somebody has to call `retry`."""
+
+    def begin(self, flow: Flow[None], *, urgent: bool = False) -> None:
+        """Run a flow as soon as a thread is free; an urgent one gets one of its own when none is.
+
+        Urgent is what others wait for: they may hold all threads there are.
+        """
+        with self._changed:
+            if self._ended:
+                flow.close()
+                return
+            if urgent:
+                self._urgent.add(flow)
+                self._ready.appendleft(flow)
+            else:
+                self._ready.append(flow)
+            if self._free >= len(self._ready):
+                self._changed.notify()
+            elif urgent or len(self._threads) < MOST_THREADS:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = DaemonThread(self._work, name="sogni-background")
+        self._threads.add(thread)
+        try:
+            self.stuck = not thread.start_if_possible()
+        finally:
+            if thread.called_off:
+                self._threads.discard(thread)
+
+    def retry(self) -> None:
+        """Start a thread for the work that waits for one."""
+        with self._changed:
+            if self.stuck:
+                self.stuck = False
+                if (self._ready or self._paused) and not self._ended:
+                    self._start_thread()
+
+    def end(self) -> None:
+        """Drop all work that has not begun. Never blocks, starts nothing, repeatable."""
+        with self._changed:
+            self._ended = True
+            dropped = [*self._ready, *(flow for _, _, flow in self._paused)]
+            self._ready.clear()
+            self._paused.clear()
+            self._urgent.difference_update(dropped)
+            self._changed.notify_all()
+        for flow in dropped:
+            flow.close()
+
+    def join_urgent(self, timeout: float) -> bool:
+        """Wait until nothing urgent is under way; True when nothing is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._urgent, timeout)
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads to end; True when they have."""
+        deadline = time.monotonic() + timeout
+        for thread in list(self._threads):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(t.is_alive() for t in list(self._threads) if t is not threading.current_thread())
+
+    def _work(self) -> None:
+        try:
+            while (flow := self._next()) is not None:
+                self._advance(flow)
+                if flow in self._urgent:
+                    with self._changed:
+                        self._urgent.discard(flow)
+                        self._changed.notify_all()
+                del flow
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+
+    def _next(self) -> Flow[None] | None:
+        """The next flow to go on with, None when this thread is to end."""
+        idle_until = time.monotonic() + IDLE_SECONDS
+        with self._changed:
+            while not self._ended:
+                now = time.monotonic()
+                if self._ready:
+                    return self._watched(self._ready.popleft())
+                if self._paused and self._paused[0][0] <= now:
+                    return self._watched(heapq.heappop(self._paused)[2])
+                # One thread stays while something is paused: those at work may take their time.
+                needed = self._paused and not self._free
+                if now >= idle_until and not needed:
+                    self._threads.discard(threading.current_thread())
+                    return None
+                until = self._paused[0][0] if self._paused else idle_until
+                self._free += 1
+                self._changed.wait(max(0.0, until - now) if self._paused else idle_until - now)
+                self._free -= 1
+        return None
+
+    def _watched(self, flow: Flow[None]) -> Flow[None]:
+        """Have another thread wait for what is paused, while this one is at work."""
+        if self._paused and not self._free and len(self._threads) < MOST_THREADS:
+            self._start_thread()
+        return flow
+
+    def _advance(self, flow: Flow[None]) -> None:
+        """Run a flow until it pauses or ends."""
+        try:
+            step = next(flow)
+            while not isinstance(step, Pause):
+                perform = self._performer()
+                if perform is None:
+                    flow.close()
+                    return
+                try:
+                    outcome = perform(step)
+                except Exception as error:
+                    step = flow.throw(with_resources_named(error))
+                else:
+                    step = flow.send(outcome)
+        except StopIteration:
+            return
+        except ClientClosedError:
+            return
+        except SogniError as error:
+            logger.warning("background work failed: %s", error)
+            return
+        except Exception:
+            logger.exception("background work failed")
+            return
+        with self._changed:
+            if self._ended:
+                flow.close()
+                return
+            due = time.monotonic() + self._jittered(step)
+            heapq.heappush(self._paused, (due, next(self._order), flow))
+            self._changed.notify()
+
+
+# The dispatcher thread: decides when a user's callback runs, one at a time and in order.
+#
+# Filled under the state lock, so that events are delivered in the order they happened. A callback that
+# blocks delays other callbacks, never a wait; one that fails is logged and the next one runs.
+
+
+Present = Callable[[Any], Any]
+_NO_VALUE = frozenset({"canceled"})
+"""Events that carry nothing."""
+
+
+class _Newest:
+    """The newest delivery of each kind that may replace an older one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_key: dict[Any, Delivery] = {}
+
+    def put(self, key: Any, delivery: Delivery) -> bool:
+        """Keep a delivery; True when an older one was waiting in its place."""
+        with self._lock:
+            waiting = key in self._by_key
+            self._by_key[key] = delivery
+            return waiting
+
+    def take(self, key: Any) -> Delivery:
+        """The newest delivery; it is not kept any longer."""
+        with self._lock:
+            return self._by_key.pop(key)
+
+
+class Dispatcher:
+    """A queue of deliveries and the daemon thread that makes them; the thread starts with the first."""
+
+    def __init__(self, present: Present) -> None:
+        """`present` turns a state into the handle that users know; it must not keep the client alive."""
+        self._present = present
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._newest = _Newest()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+        self.stuck = False
+        """Whether deliveries wait for a thread that could not be started; somebody has to call `retry`."""
+
+    def put(self, delivery: Delivery) -> None:
+        """Queue one delivery; newer progress takes the place of queued progress. Under the state lock."""
+        if self._ended:
+            return
+        item: Any = delivery
+        if delivery.coalesce is not None:
+            item = (delivery.listeners, delivery.event)
+            if self._newest.put(item, delivery):
+                return
+        self._queue.put(item)
+        if self._thread is None:
+            self.retry()
+
+    def retry(self) -> None:
+        """Start the thread that could not be started. Under the state lock."""
+        self.stuck = False
+        if self._queue.empty():
+            return
+        thread = DaemonThread(_deliver_all, self._queue, self._newest, self._present, name="sogni-callbacks")
+        self._thread = thread
+        try:
+            self.stuck = not thread.start_if_possible()
+        finally:
+            if thread.called_off:
+                self._thread = None
+
+    def end(self) -> None:
+        """Take nothing more; the thread ends after what is queued. Never blocks, repeatable."""
+        if not self._ended:
+            self._ended = True
+            self._queue.put(None)
+
+    def join(self, timeout: float) -> bool:
+        """Wait until all callbacks have run; True when they have. Not from within a callback."""
+        if self._thread is None or self._thread is threading.current_thread():
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+def _deliver_all(queue: SimpleQueue[Any], newest: _Newest, present: Present) -> None:
+    """The thread. It holds the queue only, so that a client nobody refers to can go."""
+    while (item := queue.get()) is not None:
+        delivery = item if isinstance(item, Delivery) else newest.take(item)
+        del item
+        for function in delivery.listeners.take(delivery.event, delivery.number):
+            try:
+                if delivery.event in _NO_VALUE:
+                    function()
+                else:
+                    function(present(delivery.value))
+            except BaseException:  # sys.exit() in a callback ends neither the program nor the other callbacks
+                logger.exception("a callback for %r failed", delivery.event)
+            del function  # it may refer to the client
+        del delivery

@@ -1,0 +1,173 @@
+"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
+
+Called by the engine for every operation. It knows no step; `perform` does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sogni.core.failures import with_resources_named
+from sogni.core.flow import Change, Flow, Pause, Step, UserCode, WriteFrame
+from sogni.errors import SogniError, unchained
+from sogni.transport.threads import DaemonThread
+
+R = TypeVar("R")
+
+
+def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
+    """Run a flow to its end and return its result.
+
+    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
+    Ctrl-C leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and one frame.
+    """
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = perform(step)
+            except Exception as error:
+                step = flow.throw(with_resources_named(error))
+            else:
+                step = flow.send(outcome)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    except SogniError as error:
+        unchained(error)
+        raise
+    except Exception as error:
+        named = with_resources_named(error)
+        if named is error:
+            raise
+        raise named from error
+    except BaseException as interruption:
+        # In a step or between two of them: Ctrl-C comes when it likes.
+        _interrupt(flow, interruption, perform)
+        raise
+    finally:
+        flow.close()
+
+
+def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Callable[[Step], Any]) -> None:
+    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
+    try:
+        step = flow.throw(interruption)
+        while isinstance(step, Change):
+            step = flow.send(perform(step))
+    except BaseException:
+        return  # the interruption itself: the flow has nothing to say
+    if isinstance(step, WriteFrame):
+        with suppress(SogniError):
+            perform(step)
+
+
+MOST_TOGETHER = 4
+"""Flows of one `Together` that run at once."""
+
+
+def drive_together(flows: Sequence[Flow[Any]], perform: Callable[[Step], Any]) -> list[Any]:
+    """Run flows side by side in threads of their own and return their results in order.
+
+    The first error is raised once the others have stopped at their next step. Interrupted, it leaves
+    at once; the others stop at their next step, too.
+    """
+    race = _Race(list(flows), perform)
+    try:
+        threads = (DaemonThread(race.work, name="sogni-transfer") for _ in race.flows[:MOST_TOGETHER])
+        if race.flows and not [thread for thread in threads if thread.start_if_possible()]:
+            race.work()
+        race.finished.wait()
+    finally:
+        race.stopped = True
+    if race.error is not None:
+        raise race.error
+    return race.results
+
+
+class _Stopped(Exception):  # noqa: N818  not an error: a sibling failed
+    pass
+
+
+class _Race:
+    """Flows under way together."""
+
+    def __init__(self, flows: list[Flow[Any]], perform: Callable[[Step], Any]) -> None:
+        self.flows = flows
+        self.results: list[Any] = [None] * len(flows)
+        self.error: BaseException | None = None
+        self.stopped = False
+        self.finished = threading.Event()
+        self._perform = perform
+        self._lock = threading.Lock()
+        self._next = 0
+        self._left = len(flows)
+        if not flows:
+            self.finished.set()
+
+    def work(self) -> None:
+        while True:
+            with self._lock:
+                place = self._next
+                self._next += 1
+            if place >= len(self.flows):
+                return
+            self._one(place)
+
+    def _one(self, place: int) -> None:
+        error: BaseException | None = None
+        try:
+            self.results[place] = drive(self.flows[place], self._checked)
+        except _Stopped:
+            pass
+        except BaseException as raised:
+            error = raised
+        with self._lock:
+            if error is not None:
+                self.error = self.error or error
+                self.stopped = True
+            self._left -= 1
+            if not self._left:
+                self.finished.set()
+
+    def _checked(self, step: Step) -> Any:
+        if self.stopped and not isinstance(step, Change):
+            raise _Stopped
+        return self._perform(step)
+
+
+# Calling a function of the user in the middle of a flow: in the thread that called us.
+#
+# Called by the engine. It decides nothing; what the function raises is logged, so that it is not lost where a flow
+# goes on without it.
+
+
+logger = logging.getLogger("sogni")
+
+
+def call_user_code(step: UserCode) -> Any:
+    """Call it and return what it returns. TypeError for a coroutine: nobody here awaits it."""
+    try:
+        outcome = step.function(*step.arguments, **step.named)
+        if inspect.isawaitable(outcome):
+            if inspect.iscoroutine(outcome):
+                outcome.close()
+            raise TypeError(f"{step.what} returned {type(outcome).__name__}, which only sogni_async can await")
+    except Exception:
+        logger.exception("%s raised an error", step.what)
+        raise
+    return outcome
+
+
+# Pauses of flows: decides how long one lasts, and that the end of the client ends it.
+
+
+def jittered(step: Pause) -> float:
+    """Seconds of a pause, drawn within its jitter."""
+    return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)

@@ -1,0 +1,207 @@
+"""Background tasks: decides how the work that nobody waits for is done, and how much of it at once.
+
+Filled by the engine with the chores of the outbox. A chore that pauses holds no place, and no chore keeps
+the client: it asks for it anew at every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sogni.core.flow import Flow, Http, Pause, Step, Together
+from sogni.core.outbox import Delivery
+from sogni.errors import ClientClosedError, SogniError
+from sogni_async.transport.closing import Endable, quiet_when_dropped
+from sogni_async.transport.driver import Perform, drive, drive_together
+
+logger = logging.getLogger("sogni")
+
+MOST_AT_ONCE = 8
+"""Requests under way for chores."""
+
+
+class Chores:
+    """Flows under way in the background.
+
+    `performer` returns what performs a step, None when the client is gone.
+    """
+
+    def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
+        self._performer = performer
+        self._jittered = jittered
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._urgent: set[asyncio.Task[None]] = set()
+        self._ended = False
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks under way."""
+        return list(self._tasks)
+
+    def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop, *, urgent: bool = False) -> None:
+        """Run a flow. An urgent one is not dropped half done: what the service has answered would be lost."""
+        if self._ended:
+            flow.close()
+            return
+        task = loop.create_task(Endable(lambda: self._run(flow, loop)), name="sogni-background")
+        quiet_when_dropped(task)
+        for tasks in (self._tasks, self._urgent) if urgent else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    def end(self) -> None:
+        """Drop all work that is not urgent. Never blocks, repeatable."""
+        self._ended = True
+        for task in self._tasks - self._urgent:
+            task.cancel()
+
+    async def join(self, timeout: float | None) -> None:
+        """Wait for the tasks to end, then end them."""
+        if self._tasks:
+            _, late = await asyncio.wait(list(self._tasks), timeout=timeout)
+            for task in late:
+                task.cancel()
+
+    async def _run(self, flow: Flow[None], loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            await drive(flow, self._perform)
+        except ClientClosedError:
+            return
+        except SogniError as error:
+            logger.warning("background work failed: %s", error)
+        except Exception:
+            if not loop.is_closed():
+                logger.exception("background work failed")
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            await asyncio.sleep(self._jittered(step))
+            return None
+        if isinstance(step, Together):
+            return await drive_together(step.flows, self._perform)
+        if not isinstance(step, Http):
+            return await self._ask(step)
+        async with self._places:
+            return await self._ask(step)
+
+    async def _ask(self, step: Step) -> Any:
+        perform = self._performer()
+        if perform is None:
+            raise ClientClosedError("the client is gone")
+        pending = perform(step)
+        # What was begun goes on without the client, which may be dropped meanwhile.
+        del perform
+        return await pending
+
+
+# The dispatcher task: decides when a user's callback runs, one at a time and in order.
+#
+# Filled by the engine when it empties the outbox, so that events are delivered in the order they happened. A
+# callback that takes its time delays other callbacks, never a wait; one that fails is logged and the next runs.
+
+
+Present = Callable[[Any], Any]
+_NO_VALUE = frozenset({"canceled"})
+"""Events that carry nothing."""
+
+_running: set[asyncio.Task[None]] = set()
+"""The loop itself holds tasks weakly, and callbacks go on when their client is dropped."""
+
+
+def forget_closed_loops() -> None:
+    """Let go of callbacks that a closed loop will never finish."""
+    for task in list(_running):
+        if task.get_loop().is_closed():
+            _running.discard(task)
+
+
+class _Queue:
+    """Deliveries still to be made; newer progress takes the place of older progress."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._newest: dict[Any, Delivery] = {}
+
+    def put(self, delivery: Delivery) -> None:
+        if delivery.coalesce is None:
+            self._items.append(delivery)
+            return
+        key = (delivery.listeners, delivery.event)
+        if key not in self._newest:
+            self._items.append(key)
+        self._newest[key] = delivery
+
+    def take(self) -> Delivery | None:
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        return item if isinstance(item, Delivery) else self._newest.pop(item)
+
+
+class Dispatcher:
+    """A queue of deliveries and the task that makes them; there is one only while something is queued."""
+
+    def __init__(self, present: Present) -> None:
+        """`present` turns a state into the handle that users know; it must not keep the client alive."""
+        self._present = present
+        self._queue = _Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def put(self, delivery: Delivery, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue one delivery."""
+        if self._ended:
+            return
+        self._queue.put(delivery)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(
+                Endable(partial(_deliver_all, self._queue, self._present)), name="sogni-callbacks"
+            )
+            quiet_when_dropped(self._task)
+            _running.add(self._task)
+            self._task.add_done_callback(_running.discard)
+
+    def end(self) -> None:
+        """Take nothing more; what is queued is still delivered. Repeatable."""
+        self._ended = True
+
+    async def join(self, timeout: float | None) -> bool:
+        """Wait until all callbacks have run; True when they have. Not from within a callback."""
+        task = self._task
+        if task is None or task is asyncio.current_task():
+            return True
+        await asyncio.wait([task], timeout=timeout)
+        return task.done()
+
+
+async def _deliver_all(queue: _Queue, present: Present) -> None:
+    """The task. It holds the queue only, so that a client nobody refers to can go."""
+    while (delivery := queue.take()) is not None:
+        for function in delivery.listeners.take(delivery.event, delivery.number):
+            arguments = () if delivery.event in _NO_VALUE else (present(delivery.value),)
+            await _call(function, arguments, delivery.event)
+            del arguments
+        del delivery
+        # Many callbacks that never wait must not hold up whoever waits for a project.
+        await asyncio.sleep(0)
+
+
+async def _call(function: Callable[..., Any], arguments: tuple[Any, ...], event: str) -> None:
+    try:
+        outcome = function(*arguments)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        logger.exception("a callback for %r was canceled", event)
+    except Exception:
+        logger.exception("a callback for %r failed", event)

@@ -1,0 +1,133 @@
+"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
+
+Called by the engine for every operation. It knows no step; `perform` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sogni.core.failures import with_resources_named
+from sogni.core.flow import Change, Flow, Step, UserCode, WriteFrame
+from sogni.errors import SogniError, unchained
+from sogni_async.transport.closing import quiet_when_dropped
+
+R = TypeVar("R")
+Perform = Callable[[Step], Awaitable[Any]]
+
+MOST_TOGETHER = 4
+"""Flows of one `Together` that run at once."""
+
+
+async def drive(flow: Flow[R], perform: Perform) -> R:
+    """Run a flow to its end and return its result.
+
+    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
+    A cancellation leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and
+    one frame.
+    """
+    try:
+        step = next(flow)
+        while True:
+            try:
+                outcome = await perform(step)
+            except Exception as error:
+                step = flow.throw(with_resources_named(error))
+            except BaseException as interruption:
+                await _interrupt(flow, interruption, perform)
+                raise
+            else:
+                step = flow.send(outcome)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    except SogniError as error:
+        unchained(error)
+        raise
+    except Exception as error:
+        named = with_resources_named(error)
+        if named is error:
+            raise
+        raise named from error
+    finally:
+        flow.close()
+
+
+async def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Perform) -> None:
+    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
+    try:
+        step = flow.throw(interruption)
+        while isinstance(step, Change):
+            step = flow.send(await perform(step))
+    except BaseException:
+        return  # the interruption itself: the flow has nothing to say
+    if isinstance(step, WriteFrame):
+        with suppress(SogniError):
+            await perform(step)
+
+
+async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[Any]:
+    """Run flows side by side and return their results in order.
+
+    The first error cancels the others and is raised once they have ended; so does a cancellation.
+    """
+    places = asyncio.Semaphore(MOST_TOGETHER)
+
+    async def one(flow: Flow[Any]) -> Any:
+        async with places:
+            return await drive(flow, perform)
+
+    if not flows:
+        return []
+    tasks = [asyncio.create_task(one(flow)) for flow in flows]
+    errors: list[BaseException] = []
+    for task in tasks:
+        task.add_done_callback(lambda done: _note_error(done, errors))
+        quiet_when_dropped(task)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    except GeneratorExit:
+        raise  # the loop is closed: nothing can be awaited any more
+    except BaseException:
+        await _end(tasks)
+        raise
+    await _end(tasks)
+    if errors:
+        raise errors[0]
+    return [task.result() for task in tasks]
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
+    """Keep errors in the order they came up; what a cancellation does to the others is none."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        errors.append(error)
+
+
+# Calling a function of the user in the middle of a flow: in the event loop, awaited when it can be.
+#
+# Called by the engine. It decides nothing; what the function raises is logged, so that it is not lost where a flow
+# goes on without it.
+
+
+logger = logging.getLogger("sogni")
+
+
+async def call_user_code(step: UserCode) -> Any:
+    """Call it and return what it returns, or what comes of awaiting that."""
+    try:
+        outcome = step.function(*step.arguments, **step.named)
+        return await outcome if inspect.isawaitable(outcome) else outcome
+    except Exception:
+        logger.exception("%s raised an error", step.what)
+        raise

@@ -1,0 +1,90 @@
+"""What the rows say about every id (projects-4.2 §6.1, §6.6; projects-5x §3.3, §4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sogni.core.catalogue.model_families import families
+from sogni.core.catalogue.video_models import SPECIAL, families_taking, rows, video_model, video_row
+from sogni.errors import ValidationError
+
+VIDEO_IDS = sorted(model_id for family in families() if family.media == "video" for model_id in family.ids)
+
+
+@pytest.mark.parametrize("model_id", VIDEO_IDS)
+def test_every_video_id_has_a_row(model_id: str) -> None:
+    assert video_row(model_id) == video_model(model_id)
+
+
+def test_every_row_is_some_ids_row() -> None:
+    """A row that no id reaches would be a rule nobody keeps."""
+    reached = {(row.family, row.ids, row.workflows) for row in map(video_row, VIDEO_IDS)}
+    assert reached == {(row.family, row.ids, row.workflows) for row in rows()}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("wan_v2.2-14b-fp8_t2v", (1, 10)),
+        ("wan_v2.2-14b-fp8_s2v_lightx2v", (1, 10)),
+        ("wan_v2.2-14b-fp8_animate-move_lightx2v", (1, 20)),
+        ("wan_v2.2-14b-fp8_animate-replace_lightx2v", (1, 20)),
+        ("ltx2-19b-fp8_t2v", (1, 20)),
+        ("ltx25-22b-int8_v2v_dev", (1, 20)),
+        ("seedance-2-0", (4, 15)),
+        ("seedance-2-0-mini", (4, 15)),
+        ("seedance-2-0-fast", (4, 15)),
+        ("seedance-2-0-mini-uncensored", (4, 15)),
+        ("seedance-2-5", (4, 30)),
+        ("seedance-2-5-uncensored", (4, 30)),
+        ("happyhorse-1.1-r2v", (3, 15)),
+        ("wan3.0-spicy-video", (2, 30)),
+        ("minimax-h3-ref2va-fp8_r2v", (124 / 24, 362 / 24)),
+        ("flashvsr_v1.1_tiny_long_bf16", None),
+    ],
+)
+def test_seconds(model_id: str, expected: tuple[float, float] | None) -> None:
+    assert expected == video_row(model_id).seconds
+
+
+@pytest.mark.parametrize(
+    ("model_id", "steps"),
+    [
+        ("minimax-h3-fl2va-fp8_t2v", 20),
+        ("minimax-h3-fl2va-fp8_i2v_balanced", 8),
+        ("minimax-h3-ref2va-fp8_r2v_turbo", 4),
+        ("minimax-h3-fastvideo-int8_flf2v_turbo", 4),
+        ("minimax-h3-fastvideo-int8_a2v_turbo", 4),
+        ("minimax-h3-fastvideo-int8_ia2v_turbo_2stage", 4),
+        ("minimax-h3-ref2va-fp8_r2v_2stage", 20),
+        ("minimax-h3-ref2va-fp8_r2v_balanced_2stage", 8),
+        ("minimax-h3-fastvideo-omni-int8_r2v_turbo_2stage", 8),
+        ("wan_v2.2-14b-fp8_t2v", None),
+    ],
+)
+def test_h3_models_run_with_one_number_of_steps(model_id: str, steps: int | None) -> None:
+    assert steps == video_row(model_id).steps
+
+
+def test_keyframes_belong_to_all_of_h3_but_t2v() -> None:
+    assert len([model_id for model_id in VIDEO_IDS if "keyframes" in video_row(model_id).takes]) == 23
+
+
+@pytest.mark.parametrize("model_id", ["flux1-schnell-fp8", "ace_step_1.5_turbo", "wan_v9", "", "SEEDANCE-2-0"])
+def test_other_ids_have_no_row(model_id: str) -> None:
+    assert video_model(model_id) is None
+    with pytest.raises(ValidationError, match="is not a video model") as caught:
+        video_row(model_id)
+    assert (caught.value.field, caught.value.value) == ("model_id", model_id)
+
+
+def test_a_wrong_id_names_the_nearest() -> None:
+    with pytest.raises(ValidationError, match="did you mean 'seedance-2-0'"):
+        video_row("seedance-20")
+
+
+def test_every_special_field_is_taken_by_some_family() -> None:
+    assert all(families_taking(field) for field in SPECIAL)
+    assert families_taking("ratio") == ["wan3"]
+    assert families_taking("reference_image_urls") == ["seedance", "happyhorse-1.1", "wan3"]
+    assert set(SPECIAL) == set().union(*(row.takes for row in rows()))

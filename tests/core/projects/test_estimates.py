@@ -1,0 +1,55 @@
+"""What is asked before a price is (projects-4.2 §16)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sogni.core.projects.create import estimate_enhancement, estimate_image, estimate_project
+from sogni.errors import ValidationError
+from tests.core.play import MODEL, MODELS, TIERS, Stage, bare, estimate
+
+SIZES = bare([{"id": "square", "width": 512, "height": 256}])
+
+
+def test_a_project_costs_what_its_params_say() -> None:
+    fields = {"type": "image", "model_id": MODEL, "number_of_media": 2, "token_type": "spark"}
+    asked = f"GET socket/api/v2/job/estimate/spark/fast/{MODEL}/2/0/0/0/0/0/0"
+    assert Stage().play(estimate_project(None, fields), MODELS, TIERS, (asked, estimate())).token == Decimal("2.5")
+
+
+def test_where_params_say_nothing_the_network_of_the_client_and_sogni_count() -> None:
+    fields = {"type": "image", "model_id": MODEL}
+    asked = f"GET socket/api/v2/job/estimate/sogni/relaxed/{MODEL}/1/0/0/0/0/0/0"
+    Stage(network="relaxed").knows_models().play(estimate_project(None, fields), (asked, estimate()))
+
+
+def test_a_named_size_is_looked_up_on_the_network_that_counts() -> None:
+    fields = {"type": "image", "model_id": MODEL, "size_preset": "square", "network": "relaxed"}
+    Stage().knows_models().play(
+        estimate_project(None, fields),
+        (f"GET socket/api/v1/size-presets/network/relaxed/model/{MODEL}", SIZES),
+        (f"GET socket/api/v2/job/estimate/sogni/relaxed/{MODEL}/1/0/0/0/0/512/256", estimate()),
+    )
+
+
+def test_wrong_params_are_refused_before_anything_is_asked() -> None:
+    fields = {"type": "image", "model_id": MODEL, "number_of_media": 0}
+    assert Stage().fail(ValidationError, estimate_project(None, fields)).field == "number_of_media"
+
+
+def test_images_of_a_model_cost_spark_on_the_fast_network() -> None:
+    asked = f"GET socket/api/v2/job/estimate/spark/fast/{MODEL}/3/0/0/0/0/0/0"
+    Stage().play(estimate_image(MODEL, image_count=3), MODELS, TIERS, (asked, estimate()))
+
+
+def test_images_may_have_a_named_size() -> None:
+    stage = Stage().knows_models()
+    sizes = (f"GET socket/api/v1/size-presets/network/fast/model/{MODEL}", SIZES)
+    asked = f"GET socket/api/v2/job/estimate/spark/fast/{MODEL}/1/0/0/0/0/512/256"
+    stage.play(estimate_image(MODEL, size_preset="square", network=None), sizes, (asked, estimate()))
+    assert stage.fail(ValidationError, estimate_image(MODEL, size_preset="oval")).field == "size_preset"
+
+
+def test_an_enhancement_has_a_price_of_its_own() -> None:
+    asked = f"GET socket/api/v2/job/estimate/sogni/fast/{MODEL}/1/5/0/0/0.85/0/0"
+    Stage().play(estimate_enhancement("light", "sogni"), (asked, estimate()))

@@ -1,0 +1,362 @@
+"""Whether an image project may be sent (projects-4.2 §3, §5, §8; projects-5x §2, §4, §17)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sogni.core.projects.image_requests import check_image_params, has_custom_size
+from sogni.errors import ValidationError
+from sogni.models.params import ControlNetParams, ImageProjectParams
+
+MODEL = "flux1-schnell-fp8"
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def given(**fields: Any) -> ImageProjectParams:
+    return ImageProjectParams(**{"model_id": MODEL, **fields})
+
+
+def refused(**fields: Any) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        check_image_params(given(**fields))
+    assert caught.value.status == 400
+    return caught.value
+
+
+NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("None of a number of media is one", {"number_of_media": None}, {"number_of_media": 1}),
+    ("an integral float is an integer", {"number_of_media": 2.0}, {"number_of_media": 2}),
+    ("steps of 0 are steps", {"steps": 0}, {"steps": 0}),
+    ("a seed of 0 is a seed", {"seed": 0}, {"seed": 0}),
+    ("the range of a seed is the service's matter", {"seed": -1}, {"seed": -1}),
+    ("the range of steps is the service's matter", {"steps": 999}, {"steps": 999}),
+    ("the range of guidance is the service's matter", {"guidance": -1}, {"guidance": -1}),
+    ("the number of media has no upper limit", {"number_of_media": 999}, {"number_of_media": 999}),
+    ("guidance of 0 is guidance", {"guidance": 0.0}, {"guidance": 0}),
+    ("the range of a strength is the service's matter", {"starting_image_strength": 2}, {}),
+    ("no previews", {"number_of_previews": 0}, {"number_of_previews": 0}),
+    ("no filter choice is the filter", {"disable_nsfw_filter": None}, {"disable_nsfw_filter": False}),
+    ("any output format that is a text", {"output_format": "tiff"}, {"output_format": "tiff"}),
+    (
+        "lists become lists",
+        {"loras": ("a",), "lora_strengths": (1.0,)},
+        {"loras": ["a"], "lora_strengths": [1]},
+    ),
+    ("strengths may be negative", {"lora_strengths": [-1.5]}, {"lora_strengths": [-1.5]}),
+    ("eight LoRAs", {"loras": list("abcdefgh")}, {"loras": list("abcdefgh")}),
+    ("positions stay", {"context_images": (False, True)}, {"context_images": [False, True]}),
+    ("no prompt at all", {"positive_prompt": None}, {"positive_prompt": None}),
+    ("one dimension alone is ignored", {"width": 1}, {"width": 1}),
+    ("a dimension of 0 is none", {"width": 0, "height": 9000}, {"width": 0, "height": 9000}),
+    (
+        "a preset outranks dimensions, which are not checked then",
+        {"size_preset": "square", "width": 1, "height": 1},
+        {"size_preset": "square", "width": 1, "height": 1},
+    ),
+    (
+        "a fraction of a pixel is allowed",
+        {"width": 640.5, "height": 832.25},
+        {"width": 640.5, "height": 832.25},
+    ),
+    (
+        "a control net may be a mapping",
+        {"control_net": {"name": "canny", "strength": 1.0, "guidance_start": 0}},
+        {"control_net": ControlNetParams(name="canny", strength=1, guidance_start=0)},
+    ),
+    (
+        "the name of a control net and start < end are the service's matter",
+        {"control_net": ControlNetParams(name="new", guidance_start=0.9, guidance_end=0.1)},
+        {"control_net": ControlNetParams(name="new", guidance_start=0.9, guidance_end=0.1)},
+    ),
+    ("an empty network is none", {"network": ""}, {"network": None}),
+    (
+        "an empty control mode is none",
+        {"control_net": {"name": "a", "mode": ""}},
+        {"control_net": ControlNetParams(name="a")},
+    ),
+    *(
+        (f"{name} {value}", {name: value}, {name: value})
+        for name, values in {
+            "network": ("fast", "relaxed", None),
+            "token_type": ("sogni", "spark", None),
+            "billing_mode": ("auto", "subscription", "tokens", None),
+        }.items()
+        for value in values
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in NORMALISED], ids=[row[0] for row in NORMALISED])
+def test_what_is_allowed_comes_back_plain(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    checked = check_image_params(given(**fields))
+    assert expected == {name: getattr(checked, name) for name in expected}
+    assert check_image_params(checked) == checked
+
+
+TEXTS = (
+    "model_id", "positive_prompt", "negative_prompt", "style_prompt", "app_source", "sampler", "scheduler",
+    "vae", "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
+)  # fmt: skip
+INTEGERS = ("steps", "seed", "number_of_media", "number_of_previews", "gpt_image_output_compression")
+NUMBERS = ("guidance", "width", "height", "starting_image_strength")
+
+
+@pytest.mark.parametrize("value", [3, b"text", True, ["text"]], ids=repr)
+@pytest.mark.parametrize("field", TEXTS)
+def test_texts_are_texts(field: str, value: Any) -> None:
+    error = refused(**{field: value})
+    assert (field, f"{field} must be a text, not {value!r}") == (error.field, error.message)
+
+
+@pytest.mark.parametrize("value", ["4", 1.5, True, NAN, INFINITY, [4]], ids=repr)
+@pytest.mark.parametrize("field", INTEGERS)
+def test_integers_are_integers(field: str, value: Any) -> None:
+    assert field == refused(**{field: value}).field
+
+
+@pytest.mark.parametrize("value", ["512", True, NAN, INFINITY, -INFINITY, [4]], ids=repr)
+@pytest.mark.parametrize("field", NUMBERS)
+def test_numbers_are_finite_numbers(field: str, value: Any) -> None:
+    assert field == refused(**{field: value}).field
+
+
+@pytest.mark.parametrize("value", [1, "true", 0])
+def test_a_flag_is_a_boolean(value: Any) -> None:
+    assert refused(disable_nsfw_filter=value).field == "disable_nsfw_filter"
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"model_id": " "}, "model_id", "model_id must be a text that is not empty, not ' '"),
+    ({"number_of_media": 0}, "number_of_media", "number_of_media must be an integer of 1 or more, not 0"),
+    ({"number_of_media": -2}, "number_of_media", "number_of_media must be an integer of 1 or more, not -2"),
+    (
+        {"number_of_previews": -1},
+        "number_of_previews",
+        "number_of_previews must be an integer of 0 or more, not -1",
+    ),
+    ({"network": "slow"}, "network", "network must be one of 'fast', 'relaxed', not 'slow'"),
+    ({"token_type": "usd"}, "token_type", "token_type must be one of 'sogni', 'spark', not 'usd'"),
+    (
+        {"billing_mode": "free"},
+        "billing_mode",
+        "billing_mode must be one of 'auto', 'subscription', 'tokens', not 'free'",
+    ),
+    ({"loras": "a"}, "loras", "loras must be a list, not 'a'"),
+    ({"loras": ["a", 3]}, "loras[1]", "loras[1] must be a text, not 3"),
+    ({"loras": list("abcdefghi")}, "loras", "loras: at most 8 can be used at once, not 9"),
+    ({"lora_strengths": 1}, "lora_strengths", "lora_strengths must be a list, not 1"),
+    ({"lora_strengths": ["1"]}, "lora_strengths[0]", "lora_strengths[0] must be a number, not '1'"),
+    ({"context_images": b"one"}, "context_images", "context_images must be a list, not b'one'"),
+    ({"control_net": "canny"}, "control_net",
+     "control_net must be ControlNetParams or a mapping with its fields, not 'canny'"),
+    ({"control_net": {"name": ""}}, "control_net.name",
+     "control_net.name must be a text that is not empty, not ''"),
+    *(
+        (
+            {"control_net": {"name": "canny", field: value}},
+            f"control_net.{field}",
+            f"control_net.{field} must be a number from 0 to 1, not {value!r}",
+        )
+        for field in ("strength", "guidance_start", "guidance_end")
+        for value in (1.01, -0.01, "soon", True)
+    ),
+    ({"control_net": {"name": "canny", "strength": NAN}}, "control_net.strength",
+     "control_net.strength must be a finite number from 0 to 1, not nan"),
+    *(
+        (
+            {"control_net": {"name": "canny", "mode": mode}},
+            "control_net.mode",
+            "control_net.mode must be one of 'balanced', 'prompt_priority', 'cn_priority', "
+            f"not {mode!r}",
+        )
+        for mode in ("random", 0)
+    ),
+    ({"width": 255, "height": 512}, "width", "width must be a number from 256 to 2048, not 255"),
+    ({"width": 2049, "height": 512}, "width", "width must be a number from 256 to 2048, not 2049"),
+    ({"width": 512, "height": 2048.5}, "height", "height must be a number from 256 to 2048, not 2048.5"),
+    (
+        {"size_preset": "custom", "width": 3000, "height": 512},
+        "width",
+        "width must be a number from 256 to 2048, not 3000",
+    ),
+    (
+        {"model_id": "krea2_identity_edit_v1_2", "width": 511, "height": 512},
+        "width",
+        "width must be a number from 512 to 2048, not 511",
+    ),
+    (
+        {"model_id": "seedream-5-0-pro-uncensored", "width": 512, "height": 512},
+        "width",
+        "width and height must make from 921600 to 4194304 pixels in all, not 512x512",
+    ),
+    (
+        {"model_id": "seedream-5-0-pro-uncensored", "width": 4097, "height": 256},
+        "width",
+        "width and height must have a ratio of at most 16:1, not 4097x256",
+    ),
+    ({"context_images": [b"x"] * 4}, "context_images", f"context_images: {MODEL} takes at most 3, not 4"),
+    (
+        {"context_images": [b"x", False, False, False]},
+        "context_images",
+        f"context_images: {MODEL} takes at most 3, not 4",
+    ),
+    (
+        {"model_id": "gpt-image-2", "context_images": [b"x"] * 17},
+        "context_images",
+        "context_images: gpt-image-2 takes at most 16, not 17",
+    ),
+    (
+        {"model_id": "flux1-dev-kontext_fp8_scaled", "context_images": [b"x"] * 3},
+        "context_images",
+        "context_images: flux1-dev-kontext_fp8_scaled takes at most 2, not 3",
+    ),
+    (
+        {"context_images": [b"x", None, b"x"]},
+        "context_images[1]",
+        "context_images[1] must be an image, got None; remove it from the list, or keep its position empty with False",
+    ),
+    (
+        {"model_id": "gpt-image-2", "context_images": [b"x", False]},
+        "context_images",
+        "context_images: gpt-image-2 takes no empty positions",
+    ),
+    (
+        {"model_id": "seedream-5-0-pro-uncensored", "context_images": [False]},
+        "context_images",
+        "context_images: seedream-5-0-pro-uncensored takes no empty positions",
+    ),
+    (
+        {"model_id": "moss_image_sft_int8_convrot", "starting_image": b"x"},
+        "starting_image",
+        "starting_image: moss_image_sft_int8_convrot takes none",
+    ),
+    (
+        {"model_id": "moss_image_sft_int8_convrot", "context_images": [b"x"]},
+        "context_images",
+        "context_images: moss_image_sft_int8_convrot takes at most 0, not 1",
+    ),
+    *(
+        ({"model_id": model}, "starting_image", f"starting_image: {model} needs one")
+        for model in (
+            "sam3_image_segment_bf16",
+            "birefnet_image_background_removal_fp16",
+            "pixal3d_int8_i23d",
+            "pixal3d_multiview_int8_i23d",
+        )
+    ),
+    *(
+        (
+            {"model_id": model, "context_images": [b"x", False]},
+            "context_images",
+            f"context_images: {model} takes no empty positions",
+        )
+        for model in ("gpt-image-2.5-sunburst", "gpt-image-2.5-flare")
+    ),
+    (
+        {"model_id": "seedream-5-0-pro-uncensored", "width": 2049, "height": 2048},
+        "width",
+        "width and height must make from 921600 to 4194304 pixels in all, not 2049x2048",
+    ),
+    ({"gpt_image_mask": b"x"}, "gpt_image_mask",
+     f"gpt_image_mask: {MODEL} takes no mask; only GPT Image models do"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "field", "message"), REFUSED, ids=[row[2] for row in REFUSED])
+def test_what_is_not_allowed_is_named(fields: dict[str, Any], field: str, message: str) -> None:
+    error = refused(**fields)
+    assert (field, message) == (error.field, error.message)
+    assert error.allowed
+    if isinstance(given := fields.get(field), str | int):
+        assert given == error.value
+
+
+AT_THE_LIMIT: list[dict[str, Any]] = [
+    {"width": 256, "height": 2048},
+    {"model_id": "gpt-image-2", "width": 3840, "height": 2160},
+    {"model_id": "rtx_vsr_pro", "width": 15360, "height": 512},
+    {"model_id": "z_image_turbo_bf16", "width": 2560, "height": 2560},
+    {"model_id": "seedream-5-0-pro-uncensored", "width": 4096, "height": 256},
+    {"model_id": "seedream-5-0-pro-uncensored", "width": 960, "height": 960},
+    {"model_id": "seedream-5-0-pro-uncensored", "width": 2048, "height": 2048},
+    {"context_images": [b"x"] * 3},
+    {"context_images": [False] * 9},
+    {"model_id": "gpt-image-2", "context_images": [b"x"] * 16},
+    {"model_id": "moss_image_sft_int8_convrot", "context_images": []},
+]
+
+
+@pytest.mark.parametrize("fields", AT_THE_LIMIT, ids=lambda fields: str(list(fields.values()))[:60])
+def test_limits_belong_to_what_is_allowed(fields: dict[str, Any]) -> None:
+    assert check_image_params(given(**fields)) == given(**fields)
+
+
+ORDER: list[tuple[str, Any]] = [
+    ("control_net.strength", {"strength": 2}),
+    ("control_net.mode", {"mode": "random"}),
+    ("control_net.guidance_start", {"guidance_start": 2}),
+    ("control_net.guidance_end", {"guidance_end": 2}),
+]
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)))
+def test_the_first_rule_broken_is_the_one_named(first: int) -> None:
+    """projects-4.2 §8: strength, mode, guidance start, guidance end, then the size, then the images."""
+    wrong = {key: value for _, row in ORDER[first:] for key, value in row.items()}
+    error = refused(control_net={"name": "canny", **wrong}, width=1, height=1, context_images=[b"x"] * 9)
+    assert ORDER[first][0] == error.field
+
+
+def test_width_comes_before_height_and_both_before_the_images() -> None:
+    images = [b"x"] * 9
+    assert refused(width=1, height=1, context_images=images).field == "width"
+    assert refused(width=512, height=1, context_images=images).field == "height"
+    assert refused(width=512, height=512, context_images=images).field == "context_images"
+
+
+FORCED: list[tuple[str, dict[str, Any]]] = [
+    ("sam3_image_segment_bf16", {"number_of_media": 1, "number_of_previews": 0, "output_format": "png"}),
+    (
+        "birefnet_image_background_removal_fp16",
+        {"number_of_media": 1, "number_of_previews": 0, "output_format": "png"},
+    ),
+    ("pixal3d_int8_i23d", {"number_of_media": 3, "number_of_previews": 0, "output_format": "glb"}),
+    (MODEL, {"number_of_media": 3, "number_of_previews": 4, "output_format": "jpg"}),
+]
+
+
+@pytest.mark.parametrize(("model", "expected"), FORCED)
+def test_some_models_force_values(model: str, expected: dict[str, Any]) -> None:
+    """projects-5x §2.1."""
+    checked = check_image_params(
+        given(
+            model_id=model,
+            starting_image=True,
+            number_of_media=3,
+            number_of_previews=4,
+            output_format="jpg",
+            sam3_prompt={"text": "a cat"} if model.startswith("sam3") else None,
+        )
+    )
+    assert expected == {name: getattr(checked, name) for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"width": 512, "height": 512}, True),
+        ({"width": 512, "height": 512, "size_preset": "custom"}, True),
+        ({"width": 512, "height": 512, "size_preset": ""}, True),
+        ({"width": 512, "height": 512, "size_preset": "square"}, False),
+        ({"width": 512}, False),
+        ({"width": 512, "height": 0}, False),
+        ({"size_preset": "custom"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_when_a_size_is_custom(fields: dict[str, Any], expected: bool) -> None:
+    """projects-4.2 §5.4."""
+    assert expected == has_custom_size(given(**fields))

@@ -1,0 +1,61 @@
+"""What a change asks for, in the order in which it came up; and who is woken."""
+
+from __future__ import annotations
+
+import threading
+
+from sogni.core.outbox import Delivery, FetchAccount, Listeners, Outbox, SignResults, Wakers
+
+
+def test_everything_is_kept_in_order() -> None:
+    out, listeners = Outbox(), Listeners()
+    out.wake("a")
+    out.wake("b")
+    out.tell(listeners, "updated", {"x"})
+    out.tell(listeners, "progress", 5, "job")
+    out.begin(SignResults("P"))
+    out.begin(FetchAccount())
+    assert out.woken == ["a", "b"]
+    expected = [Delivery(listeners, "updated", {"x"}, None, 1), Delivery(listeners, "progress", 5, "job", 2)]
+    assert expected == out.deliveries
+    assert [SignResults("P"), FetchAccount()] == out.begun
+
+
+def test_a_wake_up_reaches_all_who_wait_for_its_topic() -> None:
+    wakers = Wakers()
+    mine, yours, other = threading.Event(), threading.Event(), threading.Event()
+    wakers.add("a", mine)
+    wakers.add("a", yours)
+    wakers.add("b", other)
+    wakers.wake("a")
+    wakers.wake("nobody waits for this")
+    assert (mine.is_set(), yours.is_set(), other.is_set()) == (True, True, False)
+
+
+def test_who_has_gone_is_not_woken() -> None:
+    wakers = Wakers()
+    mine, yours = threading.Event(), threading.Event()
+    wakers.add("a", mine)
+    wakers.add("a", yours)
+    wakers.remove("a", mine)
+    wakers.wake("a")
+    assert (mine.is_set(), yours.is_set()) == (False, True)
+
+
+def test_going_twice_does_nothing() -> None:
+    wakers = Wakers()
+    mine = threading.Event()
+    wakers.add("a", mine)
+    wakers.remove("a", mine)
+    wakers.remove("a", mine)
+    wakers.wake_all()
+    assert not mine.is_set()
+
+
+def test_all_can_be_woken_at_once() -> None:
+    wakers = Wakers()
+    signals = [threading.Event() for _ in range(3)]
+    for place, signal in enumerate(signals):
+        wakers.add(place % 2, signal)
+    wakers.wake_all()
+    assert [signal.is_set() for signal in signals] == [True] * 3

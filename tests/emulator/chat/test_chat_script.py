@@ -1,0 +1,129 @@
+"""``supernet.chat``: what tests let the models say, how fast, and how they fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sogni.emulator import Answer, Call, LocalSupernet
+from tests.emulator.chat.chatting import ask
+from tests.emulator.wire import Wire
+
+
+@pytest.fixture
+def online(wire: Wire) -> Wire:
+    return wire.connect()
+
+
+def test_a_text_is_said_once_and_then_the_ordinary_answer(online: Wire, supernet: LocalSupernet) -> None:
+    rule = supernet.chat.reply("Arr!")
+    assert [ask(online, "What is 1+1?").text for _ in range(2)] == ["Arr!", "1 + 1 = 2"]
+    assert (rule.fired, supernet.chat.pending) == (1, ())
+
+
+def test_rules_are_for_models_and_words(online: Wire, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("small", model="*-4b-*", times=None)
+    supernet.chat.reply("tea", when="TEA", times=None)
+    assert ask(online, "Do you like tea?").text == "tea"
+    assert ask(online, "Do you like tea?", model="qwen3-vl-4b-instruct-fp8").text == "small"
+    assert ask(online, "What is 1+1?").text == "1 + 1 = 2"
+    supernet.chat.clear()
+    assert ask(online, "Say tea").text == "tea"
+
+
+def test_a_function_sees_the_messages(online: Wire, supernet: LocalSupernet) -> None:
+    def reverse(messages: list[Mapping[str, Any]]) -> str | None:
+        said = messages[-1]["content"]
+        return None if said.startswith("What") else said[::-1]
+
+    supernet.chat.reply(reverse, times=None)
+    assert [ask(online, text).text for text in ("abc", "What is 1+1?")] == ["cba", "1 + 1 = 2"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Call("f", {"a": 1}),
+        [Call("f", {"a": 1})],
+        Answer(calls=(Call("f", {"a": 1}),)),
+        {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1}'}}]},
+    ],
+)
+def test_tool_calls_are_told_name_first_and_arguments_in_pieces(
+    online: Wire, supernet: LocalSupernet, reply: Any
+) -> None:
+    supernet.chat.reply(reply)
+    said = ask(online, "Call it")
+    assert said.finish_reason == "tool_calls"
+    assert [(name, json.loads(arguments)) for name, arguments in said.calls] == [("f", {"a": 1})]
+    deltas = [delta for chunk in said.chunks for delta in chunk.get("tool_calls", ())]
+    assert deltas[0]["function"] == {"name": "f", "arguments": ""}
+    assert deltas[0]["id"].startswith("call-")
+    assert len(deltas) > 3
+    assert all("name" not in delta["function"] and "id" not in delta for delta in deltas[1:])
+
+
+def test_text_tool_calls_reasoning_and_finish_reason_go_together(online: Wire, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("Look:", tool_calls=[("f", "{broken"), ("g", {})], thought="hm", finish_reason="content_filter")
+    said = ask(online, "Call it", chat_template_kwargs={"enable_thinking": True})
+    assert (said.text, said.finish_reason) == ("<think>\nhm\n</think>\n\nLook:", "content_filter")
+    assert said.calls == [("f", "{broken"), ("g", "{}")]
+    with pytest.raises(ValueError, match="function"):
+        supernet.chat.reply(lambda _: "x", thought="hm")
+
+
+def test_tool_calls_are_cut_by_the_limit(online: Wire, supernet: LocalSupernet) -> None:
+    supernet.chat.reply(tool_calls=[("f", {"text": "one two three four five six seven"})])
+    said = ask(online, "Call it", max_tokens=6)
+    assert said.finish_reason == "length"
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(said.calls[0][1])
+
+
+def test_a_failure_declines_a_request_or_comes_in_the_middle(online: Wire, supernet: LocalSupernet) -> None:
+    owned = supernet.account.balance
+    supernet.chat.fail("server_restarting", "one moment")
+    said = ask(online, "Count from 1 to 9")
+    assert (said.error["error"], said.error["error_message"], said.text) == ("server_restarting", "one moment", "")
+    assert said.states == []
+    supernet.chat.fail("model_unavailable", code="4104", after_tokens=3)
+    said = ask(online, "Count from 1 to 9")
+    assert (said.error["error"], said.error["error_code"], said.text) == ("model_unavailable", "4104", "1, 2")
+    assert said.error["workerName"]
+    assert supernet.account.balance == owned
+
+
+def test_a_failure_can_say_what_a_plan_lacks(online: Wire, supernet: LocalSupernet) -> None:
+    lacks = {"requiredPlans": ["unlimited_pro"], "feature": "long_context", "limitation": "Not in this plan"}
+    supernet.chat.fail("subscription_unavailable", code="4081", subscription=lacks)
+    error = ask(online, "Hello").error
+    assert error["subscriptionLimit"] is True
+    assert {key: error[key] for key in lacks} == lacks
+
+
+def test_a_function_that_raises_fails_its_own_completion(
+    online: Wire, supernet: LocalSupernet, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(messages: list[Mapping[str, Any]]) -> str:
+        raise LookupError("nothing here")
+
+    supernet.chat.reply(broken)
+    assert ask(online, "Hello").error["error"] == "server_error"
+    assert "could not answer" in caplog.text
+    assert ask(online, "What is 1+1?").text == "1 + 1 = 2"
+
+
+def test_the_latest_rate_counts_and_may_be_for_one_model(online: Wire, supernet: LocalSupernet) -> None:
+    supernet.chat.rate(5)
+    supernet.chat.rate(0)
+    supernet.chat.rate(50, model="*-8b-*")
+    fast = ask(online, "Count from 1 to 9").result["timeTaken"]
+    slow = ask(online, "Count from 1 to 9", model="qwen3-vl-8b-instruct-fp8").result["timeTaken"]
+    # 17 tokens: 3.4 s at the first rate, 0.34 s at the one of the model.
+    assert slow >= 0.3
+    assert fast < 3.4
+    with pytest.raises(ValueError, match="negative"):
+        supernet.chat.rate(-1)

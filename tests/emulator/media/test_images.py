@@ -1,0 +1,107 @@
+"""Pictures depend on their description, and on all of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from PIL import Image, ImageChops, ImageDraw, ImageStat
+
+from sogni.emulator.media.pictures import Picture, draw, render, unreadable
+
+PLAIN = Picture(width=96, height=64, seed=1, model="m", prompt="a quiet harbour")
+
+
+def difference(one: Image.Image, two: Image.Image) -> float:
+    """The mean difference per channel, 0 to 255."""
+    return sum(ImageStat.Stat(ImageChops.difference(one, two)).mean) / 3
+
+
+def mean(image: Image.Image) -> list[float]:
+    return ImageStat.Stat(image).mean
+
+
+@pytest.fixture
+def checkerboard(tmp_path: Path) -> Path:
+    image = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(image).rectangle((24, 16, 72, 48), fill="black")
+    path = tmp_path / "board.png"
+    image.save(path)
+    return path
+
+
+@pytest.mark.parametrize(("format", "name"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")])
+def test_the_same_description_gives_the_same_bytes(tmp_path: Path, format: str, name: str) -> None:
+    files = [tmp_path / "one", tmp_path / "two"]
+    for path in files:
+        render(PLAIN, path, format)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    with Image.open(io.BytesIO(files[0].read_bytes())) as image:
+        assert (image.format, image.size, image.info.get("exif")) == (name, (96, 64), None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 2},
+        {"prompt": "a loud harbour"},
+        {"model": "n"},
+        {"style_prompt": "ink"},
+        {"negative_prompt": "fog"},
+    ],
+)
+def test_every_part_of_the_description_shows(change: dict[str, object]) -> None:
+    assert difference(draw(PLAIN), draw(evolve(PLAIN, **change))) > 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("word", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
+def test_colour_words_colour_the_picture(word: str, channel: int) -> None:
+    averages = [mean(draw(evolve(PLAIN, prompt=f"something {word}", seed=seed))) for seed in range(5)]
+    sums = [sum(average[part] for average in averages) for part in range(3)]
+    assert max(sums) == sums[channel]
+
+
+def test_a_colour_in_the_negative_prompt_is_avoided() -> None:
+    prompt = evolve(PLAIN, prompt="red and blue")
+    assert mean(draw(evolve(prompt, negative_prompt="red")))[0] < mean(draw(prompt))[0]
+
+
+def test_a_starting_image_shows_in_proportion(checkerboard: Path) -> None:
+    with Image.open(checkerboard) as start:
+        distances = [
+            difference(draw(evolve(PLAIN, starting_image=checkerboard, denoise=denoise)), start.convert("RGB"))
+            for denoise in (0.0, 0.4, 0.8)
+        ]
+    assert distances[0] < 1 < distances[1] < distances[2]
+
+
+def test_context_and_control_images_show(checkerboard: Path) -> None:
+    plain = draw(PLAIN)
+    assert difference(plain, draw(evolve(PLAIN, context_images=(checkerboard,)))) > 10
+    assert difference(plain, draw(evolve(PLAIN, context_images=(checkerboard,) * 3))) > 10
+    weak, strong = (
+        difference(plain, draw(evolve(PLAIN, control_image=checkerboard, control_strength=strength)))
+        for strength in (0.1, 1.0)
+    )
+    assert 0 < weak < strong
+
+
+def test_unfinished_work_comes_closer_to_the_result() -> None:
+    whole = draw(PLAIN)
+    early, late = (difference(whole, draw(evolve(PLAIN, done=done))) for done in (0.2, 0.9))
+    assert early > late > 0
+
+
+def test_extreme_shapes_can_be_drawn() -> None:
+    assert draw(evolve(PLAIN, width=1536, height=16)).size == (1536, 16)
+
+
+def test_what_is_no_image_is_recognised(tmp_path: Path, checkerboard: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(checkerboard.read_bytes()[:60])
+    assert unreadable(checkerboard) is None
+    assert unreadable(broken)
+    broken.write_bytes(b"")
+    assert unreadable(broken)

@@ -1,0 +1,138 @@
+"""Which part of a picture a mask covers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from sogni.emulator.catalogue.models import Model
+from sogni.emulator.fields import Fields, Finding
+from sogni.emulator.media.image_kind import BIREFNET, SAM3, check_segmentation, segment
+from sogni.emulator.projects.orders import Segmentation
+
+WHOLE = {"points": [], "boxes": [], "threshold": 0.5, "applyMask": False}
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A red and a blue square on white, 800 pixels wide."""
+    image = Image.new("RGB", (800, 400), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((100, 100, 299, 299), fill="red")
+    draw.rectangle((500, 100, 699, 299), fill="blue")
+    image.save(tmp_path / "squares.png")
+    return tmp_path / "squares.png"
+
+
+def masked(picture: Path, **prompt: Any) -> tuple[bool, bool, bool]:
+    """Whether the red square, the blue one and the background belong to the mask."""
+    path = picture.with_name("mask.png")
+    segment(Segmentation(prompt={**WHOLE, **prompt} if prompt else None, cut_out=False), picture, path)
+    with Image.open(path) as mask:
+        assert (mask.format, mask.mode, mask.size) == ("PNG", "L", (800, 400))
+        return tuple(mask.getpixel(place) == 255 for place in ((200, 200), (600, 200), (400, 200)))  # type: ignore[return-value]
+
+
+def point(x: float, label: str = "positive") -> dict[str, Any]:
+    return {"x": x, "y": 0.5, "label": label}
+
+
+def box(x0: float, x1: float, label: str = "positive") -> dict[str, Any]:
+    return {"x0": x0, "y0": 0, "x1": x1, "y1": 1, "label": label}
+
+
+def test_without_a_prompt_it_is_what_stands_out(picture: Path) -> None:
+    assert masked(picture) == (True, True, False)
+    assert masked(picture, text="squares") == (True, True, False)
+
+
+def test_a_point_means_what_it_is_joined_to(picture: Path) -> None:
+    assert masked(picture, points=[point(0.25)]) == (True, False, False)
+    assert masked(picture, points=[point(0.25), point(0.75)]) == (True, True, False)
+    assert masked(picture, points=[point(0.5)]) == (False, False, True)
+    assert masked(picture, points=[point(0.25), point(0.75), point(0.25, "negative")]) == (False, True, False)
+
+
+def test_a_box_means_what_is_in_it(picture: Path) -> None:
+    assert masked(picture, boxes=[box(0.5, 1)]) == (False, True, False)
+    assert masked(picture, boxes=[box(0, 0.5), box(0.5, 1)]) == (True, True, False)
+    assert masked(picture, boxes=[box(0.5, 1, "negative")], text="squares") == (True, False, False)
+
+
+def test_the_threshold_says_how_far_it_must_stand_out(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 40), "white")
+    ImageDraw.Draw(image).rectangle((5, 5, 14, 14), fill="black")
+    ImageDraw.Draw(image).rectangle((25, 25, 34, 34), fill="#aaaaaa")
+    image.save(tmp_path / "greys.png")
+    found = []
+    for threshold in (0.2, 0.8):
+        work = Segmentation(prompt={**WHOLE, "threshold": threshold}, cut_out=False)
+        segment(work, tmp_path / "greys.png", tmp_path / "mask.png")
+        with Image.open(tmp_path / "mask.png") as mask:
+            found.append([mask.getpixel(place) for place in ((10, 10), (30, 30))])
+    assert found == [[255, 255], [255, 0]]
+
+
+def test_nothing_stands_out_of_an_even_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), "#336699").save(tmp_path / "even.png")
+    segment(Segmentation(prompt=None, cut_out=False), tmp_path / "even.png", tmp_path / "mask.png")
+    with Image.open(tmp_path / "mask.png") as mask:
+        assert mask.getextrema() == (0, 0)
+
+
+def test_a_cut_out_is_the_picture_where_the_mask_is(picture: Path) -> None:
+    path = picture.with_name("cut.png")
+    segment(Segmentation(prompt={**WHOLE, "points": [point(0.25)]}, cut_out=True), picture, path)
+    with Image.open(path) as cut:
+        assert (cut.mode, cut.size) == ("RGBA", (800, 400))
+        assert (cut.getpixel((200, 200)), cut.getpixel((600, 200))) == ((255, 0, 0, 255), (0, 0, 255, 0))
+
+
+def checked(model: str, **frame: Any) -> tuple[Segmentation | None, list[str]]:
+    findings: list[Finding] = []
+    asked = check_segmentation(Fields(frame, "$", findings), Model(id=model, name=model, tier="segmentation"))
+    return asked, [str(it) for it in findings if it.refused]
+
+
+def test_other_models_are_asked_nothing() -> None:
+    assert checked("flux1-schnell-fp8") == (None, [])
+
+
+def test_birefnet_is_told_whether_to_cut_out() -> None:
+    assert checked(BIREFNET, applyMask=True) == (Segmentation(prompt=None, cut_out=True), [])
+    assert checked(BIREFNET)[1] == ["$.applyMask is missing"]
+
+
+PROMPT = {**WHOLE, "points": [point(0.5)], "multimask": True}
+
+
+def test_sam3_gets_its_prompt() -> None:
+    assert checked(SAM3, sam3Prompt={**PROMPT, "applyMask": True, "maxInstances": 3}) == (
+        Segmentation(prompt={**PROMPT, "applyMask": True, "maxInstances": 3}, cut_out=True),
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (None, "$.sam3Prompt must be an object, not null"),
+        (WHOLE, "$.sam3Prompt.points or boxes or a text are needed"),
+        ({**PROMPT, "text": "a cat"}, "$.sam3Prompt.text does not go with points"),
+        ({**WHOLE, "text": "x" * 241}, "$.sam3Prompt.text must have 1 to 240 characters"),
+        ({**WHOLE, "text": "a cat", "multimask": True}, "$.sam3Prompt.multimask needs points"),
+        ({**PROMPT, "points": [point(1.5)]}, "$.sam3Prompt.points[0].x must be at least 0 and at most 1, not 1.5"),
+        ({**PROMPT, "points": [point(0.5, "so")]}, "$.sam3Prompt.points[0].label must be one of positive, negative"),
+        ({**PROMPT, "points": "here"}, "$.sam3Prompt.points must be a list of at most 32 objects"),
+        ({**PROMPT, "boxes": [box(0, 1)] * 17}, "$.sam3Prompt.boxes must be a list of at most 16 objects"),
+        ({**PROMPT, "boxes": [5]}, "$.sam3Prompt.boxes[0] must be an object, not a number"),
+        ({**PROMPT, "maxInstances": 17}, "$.sam3Prompt.maxInstances must be at least 1 and at most 16, not 17"),
+        ({**PROMPT, "threshold": 2}, "$.sam3Prompt.threshold must be at least 0 and at most 1, not 2"),
+    ],
+)
+def test_what_sam3_is_not_asked_so(prompt: Any, said: str) -> None:
+    _, findings = checked(SAM3, sam3Prompt=prompt)
+    assert any(it.startswith(said) for it in findings), findings

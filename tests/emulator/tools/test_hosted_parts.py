@@ -1,0 +1,304 @@
+"""The parts of the hosted tools: cuts and transitions, drawn words, sizes, models, and media that come by URL."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sogni.emulator import LocalSupernet
+from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
+from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
+from sogni.emulator.catalogue.models import Catalogue, make_catalogue
+from sogni.emulator.media.codecs import write_audio, write_video
+from sogni.emulator.tools.editing import (
+    Dress,
+    Film,
+    Overlay,
+    Piece,
+    Transition,
+    check_colour,
+    parse_subtitles,
+    write_film,
+)
+from sogni.emulator.tools.media_library import ToolError, probe
+from sogni.emulator.tools.tool_context import (
+    Size,
+    asked_size,
+    frame_count,
+    image_model,
+    image_size,
+    music_model,
+    video_model,
+    video_size,
+)
+from tests.emulator.media.media import Opened, as_image, distance, loudness, opened, picture, tone
+from tests.emulator.tools.hosted import Tools
+
+SIZE = (96, 64)
+
+
+def clip(path: Path, colour: str, seconds: float = 1.0, *, sound: bool = False) -> Path:
+    frames = (Image.new("RGB", SIZE, colour) for _ in range(round(seconds * 12)))
+    blocks = [np.full((2, round(seconds * 48_000)), 0.5, dtype=np.float32)] if sound else None
+    write_video(path, frames, Fraction(12), blocks, "mp4")
+    return path
+
+
+def filmed(tmp_path: Path, film: Film) -> Opened:
+    write_film(film, tmp_path / "film.mp4")
+    return opened((tmp_path / "film.mp4").read_bytes())
+
+
+@pytest.mark.parametrize("transition", ["fade", "dissolve", "wipeleft", "wiperight", "slideup", "slidedown"])
+def test_a_transition_shows_both_and_shortens_the_film(tmp_path: Path, transition: Transition) -> None:
+    pieces = [Piece(video=clip(tmp_path / f"{colour}.mp4", colour), seconds=1) for colour in ("red", "blue")]
+    film = Film(pieces=pieces, size=SIZE, transition=transition, overlap=0.5)
+    made = filmed(tmp_path, film)
+    assert (len(made.frames), film.seconds) == (18, 1.5)
+    red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
+    assert distance(made.frames[0], red) < 6
+    assert distance(made.frames[-1], blue) < 6
+    assert min(distance(made.frames[8], shown) for shown in (red, blue)) > 20
+
+
+def test_pieces_bring_their_sound_or_silence(tmp_path: Path) -> None:
+    loud, still = clip(tmp_path / "loud.mp4", "red", sound=True), clip(tmp_path / "still.mp4", "blue")
+    pieces = [Piece(video=still, seconds=1), Piece(video=loud, seconds=1, sound=loud)]
+    made = filmed(tmp_path, Film(pieces=pieces, size=SIZE))
+    assert made.samples is not None
+    assert loudness(made.samples, made.sample_rate, 0.1, 0.8) < 0.01
+    assert loudness(made.samples, made.sample_rate, 1.2, 1.8) > 0.3
+
+
+def test_sounds_meet_in_a_transition(tmp_path: Path) -> None:
+    loud = clip(tmp_path / "loud.mp4", "red", sound=True)
+    pieces = [Piece(video=loud, seconds=1, sound=loud)] * 2
+    made = filmed(tmp_path, Film(pieces=pieces, size=SIZE, transition="fade", overlap=0.5))
+    assert made.seconds == pytest.approx(1.5, abs=0.05)
+
+
+def test_words_are_wrapped_and_may_have_a_ground(tmp_path: Path) -> None:
+    base = clip(tmp_path / "a.mp4", "green")
+    words = Overlay(
+        text="one two three four five six", font_size=20, background="#000000", position="top-left", bold=True
+    )
+    made = filmed(tmp_path, Film(pieces=[Piece(video=base, seconds=1)], size=SIZE, dress=Dress.of([words], SIZE)))
+    assert distance(made.frames[0], Image.new("RGB", SIZE, "green")) > 5
+
+
+def test_an_overlaid_image_may_fill_a_square(tmp_path: Path) -> None:
+    (tmp_path / "wide.png").write_bytes(picture("red", (80, 20)))
+    frame = Image.new("RGB", SIZE, "white")
+    Dress.of([Overlay(image=tmp_path / "wide.png", width=50, fit="cover", position="center")], SIZE)(frame, 0.0)
+    assert frame.getpixel((48, 14)) != (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("text", "cues"),
+    [
+        ("1\n00:00:01,500 --> 00:00:02,000\nHello\nthere\n", [(1.5, 2.0, "Hello\nthere")]),
+        ("WEBVTT\n\n00:01.000 --> 00:02.500 align:start\n<b>Hi</b>\n", [(1.0, 2.5, "Hi")]),
+        ("\ufeff1\r\n01:00:00,000 --> 01:00:01,000\r\nLate\r\n", [(3600.0, 3601.0, "Late")]),
+    ],
+)
+def test_subtitles_are_read(text: str, cues: list[tuple[float, float, str]]) -> None:
+    assert parse_subtitles(text) == cues
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"])
+def test_what_are_no_subtitles(text: str) -> None:
+    with pytest.raises(ToolError, match="no cue"):
+        parse_subtitles(text)
+
+
+def test_what_is_no_colour() -> None:
+    assert check_colour("#FFF", "color") == "#FFF"
+    with pytest.raises(ToolError, match=r"style\.color"):
+        check_colour("loud", "style.color")
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    models = [*IMAGE_MODELS, *MEDIA_MODELS]
+    return make_catalogue(models, {**IMAGE_TIERS, **MEDIA_TIERS}, {"image": 1, "video": 1, "audio": 1})
+
+
+@pytest.mark.parametrize(
+    ("selector", "edit", "model"),
+    [
+        (None, False, "z_image_turbo_bf16"),
+        ("Z_Image", False, "z_image_bf16"),
+        ("flux1-schnell-fp8", False, "flux1-schnell-fp8"),
+        ("chatgpt", False, "gpt-image-2"),
+        ("nobody-knows", False, "z_image_turbo_bf16"),
+        ("rtx_vsr_pro", False, "z_image_turbo_bf16"),
+        ("qwen", True, "qwen_image_edit_2511_fp8"),
+        (None, True, "qwen_image_edit_2511_fp8_lightning"),
+    ],
+)
+def test_models_of_images(catalogue: Catalogue, selector: str | None, edit: bool, model: str) -> None:
+    assert image_model(catalogue, selector, edit=edit) == model
+
+
+@pytest.mark.parametrize(
+    ("selector", "workflow", "model"),
+    [
+        (None, "t2v", "ltx25-22b-int8_t2v_distilled"),
+        ("ltx23", "i2v", "ltx23-22b-fp8_i2v_distilled"),
+        ("wan22", "i2v", "wan_v2.2-14b-fp8_i2v_lightx2v"),
+        ("wan22", "ia2v", "wan_v2.2-14b-fp8_s2v_lightx2v"),
+        ("wan22-animate", "animate-move", "wan_v2.2-14b-fp8_animate-move_lightx2v"),
+        ("seedance2-fast", "t2v", "seedance-2-0-mini"),
+        ("ltx23-22b-fp8_t2v_dev", "t2v", "ltx23-22b-fp8_t2v_dev"),
+        ("ltx23-22b-fp8_t2v_dev", "i2v", "ltx23-22b-fp8_i2v_distilled"),
+        ("happyhorse", "t2v", "ltx25-22b-int8_t2v_distilled"),
+    ],
+)
+def test_models_of_videos(catalogue: Catalogue, selector: str | None, workflow: str, model: str) -> None:
+    assert video_model(catalogue, selector, workflow) == model
+    assert model in catalogue.models
+
+
+def test_models_of_music(catalogue: Catalogue) -> None:
+    found = [music_model(catalogue, selector) for selector in (None, "sft", "minimax_music3")]
+    assert found == ["ace_step_1.5_xl_turbo", "ace_step_1.5_sft", "ace_step_1.5_xl_turbo"]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("16:9", 16 / 9), ("640x480", Size(640, 480)), ("adaptive", None), (None, None), (" 1 : 1 ", 1.0)],
+)
+def test_shapes_that_can_be_asked_for(given: str | None, asked: Any) -> None:
+    assert asked_size(given, None, None) == asked
+
+
+@pytest.mark.parametrize("given", ["wide", "100:1", "1:0"])
+def test_shapes_that_cannot(given: str) -> None:
+    with pytest.raises(ToolError, match="aspectRatio"):
+        asked_size(given, None, None)
+
+
+def test_sizes_stay_in_the_bounds_of_the_model(catalogue: Catalogue) -> None:
+    model, video = catalogue.models["z_image_turbo_bf16"], catalogue.models["wan_v2.2-14b-fp8_t2v_lightx2v"]
+    assert image_size(model, Size(9000, 4500), None) == Size(2560, 1280)
+    assert image_size(model, None, Size(100, 200)) == Size(480, 960)
+    assert image_size(model, 1.0, Size(600, 300), 2) == Size(608, 608)
+    size = video_size(catalogue, video, 16 / 9, None, 480)
+    assert (size.height, size.width % 16, size.width > 800) == (480, 0, True)
+    mini = catalogue.models["seedance-2-0-mini"]
+    assert (
+        min(video_size(catalogue, mini, Size(1920, 1080), None, None).__getattribute__(s) for s in ("width", "height"))
+        <= 720
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "seconds", "frames"),
+    [
+        ("ltx25-22b-int8_t2v_distilled", 2, 49),
+        ("ltx25-22b-int8_t2v_distilled", 30, 505),
+        ("wan_v2.2-14b-fp8_t2v_lightx2v", 5, 81),
+        ("seedance-2-0", 1, 97),
+    ],
+)
+def test_lengths_become_frames(catalogue: Catalogue, model: str, seconds: float, frames: int) -> None:
+    assert frame_count(catalogue, catalogue.models[model], seconds)[0] == frames
+
+
+def test_facts_of_files(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture("red", (30, 20)))
+    (tmp_path / "a.wav").write_bytes(tone(1.5))
+    write_audio(tmp_path / "a.mp3", [np.zeros((2, 48_000), dtype=np.float32)], "mp3")
+    video = clip(tmp_path / "a.mp4", "red", sound=True)
+    found = [probe(tmp_path / "a.png", "image"), probe(tmp_path / "a.wav", "audio"), probe(tmp_path / "a.mp3", "audio")]
+    assert [facts.mime for facts in found if facts] == ["image/png", "audio/wav", "audio/mpeg"]
+    seen = probe(video, "video")
+    assert seen is not None
+    assert (seen.width, seen.height, seen.frame_rate, seen.sound) == (96, 64, 12.0, True)
+    assert probe(tmp_path / "a.wav", "video") is None
+    assert probe(tmp_path / "a.png", "audio") is None
+
+
+@pytest.fixture(scope="module")
+def supernet() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0, seed=1, balance={"spark": 1_000_000}) as running:
+        yield running
+
+
+@pytest.fixture
+def tools(supernet: LocalSupernet) -> Tools:
+    return Tools(supernet)
+
+
+def test_images_are_enlarged_and_cut_out(tools: Tools) -> None:
+    tools.still()
+    assert tools.run("upscale_image", scale=2, sourceImageIndex=0).media[0].width == 512
+    assert tools.run("upscale_image", targetLongestEdge=700).media[0].width == 700
+    with pytest.raises(ToolError, match="is the most"):
+        tools.run("upscale_image", scale=200)
+    cut = tools.run("remove_background", sourceImageIndex=0).media[0]
+    assert Image.open(io.BytesIO(tools.content(cut))).mode == "RGBA"
+    mask = tools.run("remove_background", sourceImageIndex=0, applyMask=False).media[0]
+    assert as_image(tools.content(mask)).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_an_image_can_start_from_another(tools: Tools) -> None:
+    source = tools.still()
+    kept = tools.run("generate_image", prompt="a kite", starting_image_strength=0.9, guidance=1, width=256, height=256)
+    assert distance(as_image(tools.content(source)), as_image(tools.content(kept.media[0]))) < 15
+    assert tools.run("generate_image", prompt="a", model="chatgpt", gptImageQuality="low").media[0].width == 1024
+
+
+def test_seedance_takes_references(tools: Tools) -> None:
+    tools.still(), tools.video(), tools.run("generate_music", prompt="drums", duration=10)
+    values = {"prompt": "a kite", "duration": 4, "width": 480, "height": 480, "videoModel": "seedance2"}
+    made = tools.run("generate_video", referenceImageIndices=[0], generateAudio=False, **values).media[0]
+    assert made.sound is False
+    assert tools.run("generate_video", referenceImageIndices=[0], referenceAudioIndices=[0], **values).media[0].sound
+    newer = {**values, "videoModel": "seedance2-5", "outputFormat": "mov"}
+    assert tools.run("generate_video", referenceVideoIndices=[0], **newer).media[0].mime == "video/quicktime"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("sound_to_video", {"prompt": "a"}, "MEDIA_REQUIRED"),
+        ("video_to_video", {"prompt": "a"}, "MEDIA_REQUIRED"),
+        ("video_to_video", {"prompt": "a", "controlMode": "magic"}, "INVALID_ARGUMENTS"),
+        ("animate_photo", {"prompt": "a", "sourceImageIndices": [0], "frameRole": "end"}, "INVALID_ARGUMENTS"),
+        ("animate_photo", {"prompt": "a", "sourceImageIndices": [0, 1], "prompts": ["a"]}, "INVALID_ARGUMENTS"),
+        ("extend_video", {"duration": 2}, "MEDIA_REQUIRED"),
+        ("extend_video", {"duration": 2, "videoIndex": 3}, "MEDIA_NOT_FOUND"),
+        ("dance_montage", {"dance": "chanel"}, "MEDIA_REQUIRED"),
+        ("label_asset", {}, "INVALID_ARGUMENTS"),
+        ("inspect_asset", {}, "MEDIA_REQUIRED"),
+        ("edit_image", {"prompt": "a", "source_image_url": "ftp://example.test/a.png"}, "INVALID_MEDIA"),
+        ("edit_image", {"prompt": "a", "source_image_url": "data:image/png;base64,@@"}, "INVALID_MEDIA"),
+    ],
+)
+def test_refusals(tools: Tools, name: str, arguments: dict[str, Any], code: str) -> None:
+    with pytest.raises(ToolError) as refused:
+        tools.run(name, **arguments)
+    assert refused.value.code == code
+
+
+def test_windows_must_lie_in_the_video(tools: Tools) -> None:
+    tools.video()
+    for values in ({"startSeconds": 1, "endSeconds": 1}, {"startSeconds": 1, "endSeconds": 0.5}):
+        with pytest.raises(ToolError, match="endSeconds"):
+            tools.run("replace_video_segment", **values)
+    bad = {"startSeconds": 0, "endSeconds": 1, "replacementVideoIndex": 0, "replacementStartSeconds": 9}
+    with pytest.raises(ToolError):
+        tools.run("replace_video_segment", **bad)
+    for overlays in ([{"kind": "text"}], [{"kind": "image"}], [{"kind": "text", "text": "a", "color": "loud"}]):
+        with pytest.raises(ToolError):
+            tools.run("overlay_video", overlays=overlays)
+    with pytest.raises(ToolError, match=r"cues\[0\]"):
+        tools.run("add_subtitles", cues=[{"startSeconds": 2, "endSeconds": 1, "text": "a"}])

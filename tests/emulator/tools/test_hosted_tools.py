@@ -1,0 +1,255 @@
+"""The hosted tools: what each makes, from what, at which price, and how results are numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from sogni.emulator import LocalSupernet
+from sogni.emulator.tools.media_library import ToolError, UserNeededError
+from tests.emulator.media.media import as_image, distance, loudness
+from tests.emulator.tools.hosted import Tools
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0, seed=1, balance={"spark": 1_000_000}) as running:
+        yield running
+
+
+@pytest.fixture
+def tools(shared: LocalSupernet) -> Tools:
+    shared.faults.clear()
+    return Tools(shared)
+
+
+def test_an_image_has_the_size_asked_for_and_depends_on_its_seed(tools: Tools) -> None:
+    first, again, other = (tools.still(seed=seed) for seed in (3, 3, 4))
+    assert as_image(tools.content(first)).size == (256, 256)
+    assert tools.content(first) == tools.content(again)
+    assert tools.content(first) != tools.content(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        ({}, (1024, 1024)),
+        ({"aspectRatio": "16:9"}, (1360, 768)),
+        ({"aspectRatio": "320x640"}, (320, 640)),
+        ({"width": 100, "height": 50}, (512, 256)),
+    ],
+)
+def test_shapes_of_images(tools: Tools, arguments: dict[str, object], size: tuple[int, int]) -> None:
+    made = tools.run("generate_image", prompt="a kite", **arguments).media[0]
+    assert (made.width, made.height) == size
+
+
+def test_variations_are_numbered_per_kind(tools: Tools) -> None:
+    assert tools.run("generate_image", prompt="a kite", numberOfVariations=3, width=256, height=256).indices == {
+        "startIndex": 0,
+        "indices": [0, 1, 2],
+    }
+    assert tools.run("generate_video", prompt="a kite", duration=2, width=640, height=640).indices == {
+        "startIndex": 0,
+        "indices": [0],
+        "videoStartIndex": 0,
+    }
+    assert tools.run("generate_music", prompt="a song", duration=10).indices["indices"] == [0]
+
+
+@pytest.mark.parametrize("tool", ["edit_image", "apply_style", "refine_result", "restore_photo", "change_angle"])
+def test_adapters_start_from_the_newest_image(tools: Tools, tool: str) -> None:
+    asked = {"prompt": "in blue ink", "description": "left side view eye-level shot medium shot"}
+    given = {name: asked[name] for name in (["description"] if tool == "change_angle" else ["prompt"])}
+    source = tools.still()
+    made = tools.run(tool, **given).media[0]
+    tools.still(seed=99)
+    other = tools.run(tool, **given).media[0]
+    assert (made.width, made.height) == (480, 480)
+    near, far = (distance(as_image(tools.content(source)), as_image(tools.content(m))) for m in (made, other))
+    assert near < far
+
+
+def test_a_video_starts_from_the_image_it_is_given(tools: Tools) -> None:
+    image = tools.still()
+    made = tools.run("animate_photo", prompt="it sways", duration=2, seed=1).media[0]
+    film = tools.film(made)
+    assert distance(film.frames[0], as_image(tools.content(image))) < 12
+    assert (made.kind, made.sound, film.frames[0].size) == ("video", True, (made.width, made.height))
+    assert abs(float(len(film.frames) / (film.fps or 1)) - (made.duration or 0)) < 0.1
+
+
+def test_several_photos_become_one_film_and_its_clips_are_kept(tools: Tools) -> None:
+    tools.still(), tools.still(seed=8)
+    outcome = tools.run("animate_photo", prompt="sway", sourceImageIndices=[0, 1], duration=2)
+    assert (len(outcome.media), len(outcome.parts)) == (1, 2)
+    assert outcome.media[0].duration == pytest.approx(sum(clip.duration or 0 for clip in outcome.parts))
+    assert outcome.wire(lambda media: media.id)["clips"][0]["type"] == "video"
+
+
+def test_stitching_joins_pictures_and_sound(tools: Tools) -> None:
+    one, two = tools.video(seed=1), tools.video(seed=2)
+    whole = tools.run("stitch_video", videoIndices=[0, 1]).media[0]
+    film, first, second = tools.film(whole), tools.film(one), tools.film(two)
+    assert len(film.frames) == len(first.frames) + len(second.frames)
+    assert distance(film.frames[0], first.frames[0]) < 8
+    assert distance(film.frames[-1], second.frames[-1]) < 8
+    assert film.seconds == pytest.approx(first.seconds + second.seconds, abs=0.2)
+
+
+def test_stitching_takes_other_sound_and_transitions(tools: Tools) -> None:
+    tools.video(seed=1), tools.video(seed=2), tools.run("generate_music", prompt="drums", duration=10)
+    transition = {"type": "wipeleft", "durationSeconds": 0.5}
+    made = tools.run("stitch_video", videoIndices=[0, 1], audioIndex=0, transition=transition).media[0]
+    film = tools.film(made)
+    assert made.duration == pytest.approx(len(film.frames) / float(film.fps or 1), abs=0.1)
+    assert film.samples is not None
+    assert loudness(film.samples, film.sample_rate, 1, 3) > 0.01
+
+
+def test_extending_continues_the_last_picture(tools: Tools) -> None:
+    base = tools.video()
+    part, whole = tools.run("extend_video", duration=2).media
+    assert distance(tools.film(part).frames[0], tools.film(base).frames[-1]) < 12
+    assert whole.duration == pytest.approx((base.duration or 0) + (part.duration or 0))
+
+
+def test_a_segment_is_replaced_by_another_video(tools: Tools) -> None:
+    base, other = tools.video(seed=1), tools.video(seed=2, prompt="a green forest")
+    arguments = {"startSeconds": 0.5, "endSeconds": 1.0, "replacementVideoIndex": 1, "replacementEndSeconds": 0.5}
+    made = tools.run("replace_video_segment", videoIndex=0, **arguments).media[0]
+    film, fps = tools.film(made), 24
+    assert made.duration == pytest.approx(base.duration, abs=0.05)
+    assert distance(film.frames[round(0.6 * fps)], tools.film(other).frames[2]) < 12
+    assert distance(film.frames[-1], tools.film(base).frames[-1]) < 12
+
+
+def test_a_new_take_is_rendered_for_a_window(tools: Tools) -> None:
+    base = tools.video(duration=3)
+    part, whole = tools.run("replace_video_segment", startSeconds=1, endSeconds=2, prompt="lightning").media
+    assert part.kind == "video"
+    assert whole.duration == pytest.approx(base.duration, abs=0.05)
+
+
+def test_texts_are_drawn_while_they_are_due(tools: Tools) -> None:
+    base = tools.video()
+    overlay = {"kind": "text", "text": "KITE", "position": "center", "startSeconds": 1, "fontSizePct": 20}
+    made = tools.film(tools.run("overlay_video", overlays=[overlay]).media[0])
+    plain = tools.film(base)
+    assert distance(made.frames[0], plain.frames[0]) < 4
+    assert distance(made.frames[-1], plain.frames[-1]) > 4
+
+
+def test_subtitles_are_read_from_srt(tools: Tools) -> None:
+    base = tools.video()
+    srt = "1\n00:00:00,000 --> 00:00:01,000\nThe kite\nrises\n\n2\n00:00:01,500 --> 00:00:02,000\nhigh\n"
+    made = tools.film(tools.run("add_subtitles", srt=srt, style={"position": "top", "fontSizePct": 15}).media[0])
+    plain = tools.film(base)
+    changed = np.asarray([distance(one, two) for one, two in zip(made.frames, plain.frames, strict=True)])
+    assert changed[:20].min() > changed[26:34].max()
+
+
+def test_images_are_laid_over_videos(tools: Tools) -> None:
+    tools.video(), tools.still()
+    overlay = {"kind": "image", "sourceImageIndex": 0, "position": "top-left", "widthPct": 40, "opacity": 0.8}
+    made = tools.run("overlay_video", overlays=[overlay]).media[0]
+    assert tools.film(made).frames[0].size == (640, 640)
+
+
+def test_sound_and_motion_are_followed(tools: Tools) -> None:
+    tools.run("generate_music", prompt="drums", duration=10)
+    tools.still()
+    clip = tools.run("sound_to_video", prompt="a dancer", duration=2).media[0]
+    assert clip.sound
+    moved = tools.run("video_to_video", prompt="as a puppet", controlMode="animate-move", duration=2).media[0]
+    assert (moved.width or 0) >= 480
+    assert tools.run("video_to_video", prompt="wider", controlMode="outpaint", duration=2).media[0].kind == "video"
+    assert tools.run("upscale_video", targetResolution=1080).media[0].height == 1080
+
+
+def test_an_orbit_goes_round_and_a_dance_has_music(tools: Tools) -> None:
+    tools.still()
+    orbit = tools.run("orbit_video", angles=["back view"], prompt="slowly")
+    assert len(orbit.parts) == 2
+    dance = tools.run("dance_montage", dance="chanel", duration=8)
+    film = tools.film(dance.media[0])
+    assert film.frames[0].size == (480, 848)
+    assert film.samples is not None
+
+
+def test_looking_finds_facts(tools: Tools) -> None:
+    tools.still(), tools.video()
+    assert "pixels" in tools.run("analyze_image").facts["analysis"]
+    assert tools.run("analyze_video").facts["metadata"]["hasAudio"] is True
+    assert tools.run("extract_metadata", videoIndex=0).facts["metadata"]["frameRate"] == 24
+    assert tools.run("create_asset_manifest").facts["manifest"]["count"] == 2
+    assert tools.run("inspect_asset", imageIndex=0).facts["asset"]["index"] == 0
+    assert tools.run("label_asset", label="hero", imageIndex=0).facts["asset"]["label"] == "hero"
+    assert tools.run("map_assets_for_model").facts["mapping"]["referenceVideoIndices"] == [0]
+    assert tools.run("validate_asset_references", imageIndices=[0, 5]).facts["missing"][0]["index"] == 5
+    assert tools.run("finalize_response", message="ready").facts == {"response": "ready"}
+
+
+def test_a_question_waits_for_the_user(tools: Tools) -> None:
+    with pytest.raises(UserNeededError, match="Which colour") as waiting:
+        tools.run("ask_clarifying_question", question="Which colour?")
+    assert waiting.value.reason == "ask_clarifying_question"
+
+
+def test_what_is_estimated_is_what_is_paid(tools: Tools) -> None:
+    tools.still()
+    for name, arguments in {
+        "generate_image": {"prompt": "a kite", "numberOfVariations": 2},
+        "edit_image": {"prompt": "a kite"},
+        "generate_video": {"prompt": "a kite", "duration": 2, "width": 640, "height": 640},
+        "generate_music": {"prompt": "a song", "duration": 10},
+    }.items():
+        expected, before = tools.estimate(name, **arguments), tools.supernet.account.balance.spark
+        outcome = tools.run(name, **arguments)
+        assert (outcome.cost, before - tools.supernet.account.balance.spark) == (expected, expected), name
+        assert expected > 0
+
+
+def test_what_cannot_be_paid_is_not_made(tools: Tools) -> None:
+    tools.supernet.account.set_balance(spark=0)
+    with pytest.raises(ToolError) as refused:
+        tools.still()
+    tools.supernet.account.set_balance(spark=1_000_000)
+    assert refused.value.code == "INSUFFICIENT_CREDIT"
+
+
+def test_failures_are_told_and_successes_beside_them_kept(tools: Tools) -> None:
+    tools.supernet.faults.fail_job(0)
+    outcome = tools.run("generate_image", prompt="kites", numberOfVariations=2, width=256, height=256)
+    assert (len(outcome.media), [problem.code for problem in outcome.problems]) == (1, ["GENERATION_FAILED"])
+    tools.supernet.faults.fail_job()
+    with pytest.raises(ToolError, match="could not be generated"):
+        tools.still()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("generate_image", {}, "INVALID_ARGUMENTS"),
+        ("generate_image", {"prompt": "a", "aspectRatio": "wide"}, "INVALID_ARGUMENTS"),
+        ("generate_image", {"prompt": "a", "starting_image_strength": 0.5, "sourceImageIndex": 4}, "MEDIA_NOT_FOUND"),
+        ("edit_image", {"prompt": "a"}, "MEDIA_REQUIRED"),
+        ("stitch_video", {"videoIndices": [0, 1]}, "MEDIA_NOT_FOUND"),
+        ("add_subtitles", {"auto_transcribe": True}, "USER_INPUT_INCOMPLETE"),
+        ("paint_house", {}, "UNKNOWN_TOOL"),
+        ("image_to_3d", {}, "TOOL_UNAVAILABLE"),
+        ("edit_image", {"prompt": "a", "source_image_url": "data:image/png;base64,AAAA"}, "INVALID_MEDIA"),
+        ("edit_image", {"prompt": "a", "source_image_url": "http://127.0.0.1:9/x.png"}, "MEDIA_NOT_FOUND"),
+    ],
+)
+def test_refusals(tools: Tools, name: str, arguments: dict[str, object], code: str) -> None:
+    with pytest.raises(ToolError) as refused:
+        tools.run(name, **arguments)
+    assert refused.value.code == code
+
+
+def test_costs_are_decimal(tools: Tools) -> None:
+    assert isinstance(tools.estimate("generate_image", prompt="a kite"), Decimal)

@@ -1,0 +1,49 @@
+"""Causes of connection errors: plain words for what the standard library raises."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import ssl
+import zlib
+
+import pytest
+
+from sogni.local.causes import cause_of
+
+
+def tls(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
+    error = kind(1, f"[SSL: {reason}] {reason.lower()} (_ssl.c:1006)")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "the host name cannot be resolved"),
+        (TimeoutError("timed out"), "no answer in time"),
+        (http.client.RemoteDisconnected("Remote end closed"), "it closed the connection without an answer"),
+        (http.client.IncompleteRead(b"x" * 9, 20182), "the answer was cut off"),
+        (http.client.BadStatusLine("SSH-2.0 secret"), "the answer is not valid HTTP"),
+        (zlib.error("Error -3"), "the answer cannot be decompressed"),
+        (OSError("Tunnel connection failed: 407 say please"), "the proxy answered with HTTP 407"),
+        (ConnectionAbortedError("by secret"), "the connection was closed"),
+        (OSError("secret"), "the connection failed"),
+        (RuntimeError("secret"), "the answer cannot be read (RuntimeError)"),
+        (tls(ssl.SSLError, "WRONG_VERSION_NUMBER"), "it does not speak TLS"),
+        (tls(ssl.SSLError, "TLSV1_ALERT_INTERNAL_ERROR"), "TLS failed (tlsv1 alert internal error)"),
+        (ssl.SSLError("bad"), "TLS failed"),
+        (ssl.SSLEOFError(8, "EOF occurred"), "it closed the connection during TLS"),
+    ],
+)
+def test_a_cause_in_plain_words(error: Exception, cause: str) -> None:
+    assert cause_of(error) == cause
+
+
+def test_a_certificate_that_is_not_trusted_says_why() -> None:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] (_ssl.c:1006)")
+    error.verify_message = "self-signed certificate"
+    assert cause_of(error) == "its certificate is not trusted: self-signed certificate"

@@ -1,0 +1,254 @@
+"""Plans as files: what is written is read again, and a mistake is told with its line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sogni.errors import ValidationError
+from sogni.models.workflows import WorkflowDependency, WorkflowInput, WorkflowStep
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+YAML = """\
+# A teaser in two steps.
+title: Kite teaser
+steps:
+  - id: still
+    tool_name: generate_image
+    arguments: {prompt: a red kite, aspectRatio: 16:9, seed: 7, guidance: 1.5, note: 2026-06-01, on: off, none: null}
+
+  - id: clip
+    toolName: animate_photo
+    arguments:
+      prompt: |
+        the kite dips
+        in the wind
+      loop: true
+    depends_on:
+      - source_step_id: still
+        targetArgument: sourceImageIndex
+        transform: image_index
+"""
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+TRICKY = st.sampled_from(
+    ["16:9", "on", "No", "~", "null", "1e3", "0o17", "017", "0x1F", "1_000", "2026-06-01", "=", "<<", "- a", "a: b",
+     " a", "#x", "'", '"', "true", "1.", ".5", ".inf", "", "\n", "a\n", "\na", "a \nb", "\x85", "\ufeff", "é\U0001f600"]
+)  # fmt: skip
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ValidationError) as caught:
+        WorkflowInput.load(path)
+    assert caught.value.status == 400
+    return str(caught.value)
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_plan_in_yaml(tmp_path: Path) -> None:
+    plan = WorkflowInput.load(written(tmp_path / "plan.yaml", YAML))
+    assert plan == WorkflowInput(
+        title="Kite teaser",
+        steps=[
+            WorkflowStep(
+                id="still",
+                tool_name="generate_image",
+                arguments={
+                    "prompt": "a red kite",
+                    "aspectRatio": "16:9",
+                    "seed": 7,
+                    "guidance": 1.5,
+                    "note": "2026-06-01",
+                    "on": "off",
+                    "none": None,
+                },
+            ),
+            WorkflowStep(
+                id="clip",
+                tool_name="animate_photo",
+                arguments={"prompt": "the kite dips\nin the wind\n", "loop": True},
+                depends_on=[
+                    WorkflowDependency(
+                        source_step_id="still", target_argument="sourceImageIndex", transform="image_index"
+                    )
+                ],
+            ),
+        ],
+    )
+
+
+@settings(deadline=None)
+@given(value=VALUES | TRICKY, suffix=st.sampled_from(SUFFIXES))
+def test_what_is_saved_is_loaded_again(tmp_path_factory: pytest.TempPathFactory, value: Any, suffix: str) -> None:
+    step = WorkflowStep(id="a", tool_name="t", arguments={"value": value}, extra={"more": [1]})
+    plan = WorkflowInput(title="T", steps=[step])
+    path = tmp_path_factory.getbasetemp() / f"round{suffix}"
+    assert plan.save(path) == path
+    assert WorkflowInput.load(path) == plan
+
+
+def test_a_saved_plan_is_for_people_and_for_the_wire(tmp_path: Path) -> None:
+    plan = WorkflowInput.load(written(tmp_path / "plan.yaml", YAML))
+    text = plan.save(tmp_path / "deeper" / "again.yaml").read_text()
+    assert text.startswith("steps:\n- toolName: generate_image\n")
+    assert "aspectRatio: '16:9'" in text
+    assert "prompt: |\n" in text
+    saved = json.loads(plan.save(tmp_path / "plan.json").read_text())
+    assert saved["steps"][1]["dependsOn"][0]["sourceStepId"] == "still"
+    assert sorted(it.name for it in tmp_path.rglob("*")) == ["again.yaml", "deeper", "plan.json", "plan.yaml"]
+
+
+def test_saving_replaces_and_leaves_nothing_when_it_cannot(tmp_path: Path) -> None:
+    plan = WorkflowInput(steps=[])
+    (tmp_path / "taken.json").mkdir()
+    with pytest.raises(OSError, match=r"taken\.json"):
+        plan.save(tmp_path / "taken.json")
+    plan.save(tmp_path / "a.json")
+    assert WorkflowInput(steps=[], title="T").save(tmp_path / "a.json").read_text() != ""
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["a.json", "taken.json"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_no_file_can_hold_is_not_written(tmp_path: Path, suffix: str) -> None:
+    step = WorkflowStep(id="a", tool_name="t", arguments={"image": b"png"})
+    with pytest.raises(ValidationError, match=r"step 'a': arguments\.image cannot travel as JSON"):
+        WorkflowInput(steps=[step]).save(tmp_path / f"plan{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_that_may_not_be_started_can_be_saved(tmp_path: Path) -> None:
+    """Work in progress is not lost; loading it tells what is wrong."""
+    plan = WorkflowInput(steps=[WorkflowStep(id="a", tool_name="t"), WorkflowStep(id="a", tool_name="t")])
+    plan.save(tmp_path / "plan.json")
+    assert refused(tmp_path / "plan.json").endswith("step 'a': id is that of step 1, too")
+
+
+@pytest.mark.parametrize("name", ["plan", "plan.txt", "plan.yaml.bak"])
+def test_a_suffix_that_says_nothing(tmp_path: Path, name: str) -> None:
+    words = refused(written(tmp_path / name, "{}"))
+    assert words == f"{tmp_path / name}: a plan is a file that ends with .json, .yaml, .yml"
+    with pytest.raises(ValidationError):
+        WorkflowInput(steps=[]).save(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        WorkflowInput.load(tmp_path / "plan.yaml")
+
+
+def test_every_mistake_has_its_line_and_step(tmp_path: Path) -> None:
+    text = YAML.replace("tool_name: generate_image", "tool: generate_image").replace(
+        "source_step_id: still", "source_step_id: stil"
+    )
+    path = written(tmp_path / "plan.yaml", text)
+    assert refused(path) == (
+        "the plan has 2 errors:\n"
+        f"  - {path}:4: step 'still': tool_name is missing\n"
+        f"  - {path}:8: step 'clip': depends_on[0].source_step_id names no step: 'stil'; did you mean 'still'?"
+    )
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_every_mistake_in_json_has_its_line(tmp_path: Path, indent: int | None) -> None:
+    plan = {
+        "a": [{}, "]"],
+        "title": "}",
+        "steps": [{"id": "a", "toolName": "t", "arguments": {"x": '["]'}}, {"id": "b"}],
+    }
+    text = "\n" + json.dumps(plan, indent=indent)
+    path = written(tmp_path / "plan.json", text)
+    line = (
+        {None: 2, 0: 16, 2: 15}[indent]
+        if indent is None
+        else next(number for number, it in enumerate(text.split("\n"), 1) if '"id": "b"' in it) - 1
+    )
+    assert f"{path}:{line}: step 'b': tool_name is missing" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("plan.json", '{"steps": [\n  {"id": "a",,}]}', ":2: is no JSON: "),
+        ("plan.json", '{"steps": [],\n "steps": []}', ": has the key 'steps' twice in one object"),
+        ("plan.json", "[]", ": the plan: input must be a WorkflowInput or a dict, not []"),
+        ("plan.json", "{}", ": the plan: steps is missing"),
+        ("plan.json", '{"steps": {}}', ": the plan: steps must be a list, not {}"),
+        ("plan.yaml", "steps: []\n}\n", ":2: is no YAML: "),
+        ("plan.yaml", "steps: []\nsteps: []\n", ":2: has the key 'steps' twice in one object"),
+        ("plan.yaml", "steps: []\n---\nsteps: []\n", ":2: is no YAML: "),
+        ("plan.yaml", "", ": the plan: input must be a WorkflowInput or a dict, not None"),
+        ("plan.yaml", "- a\n", ": the plan: input must be a WorkflowInput or a dict, not ['a']"),
+        ("plan.yaml", "steps: a\n", ": the plan: steps must be a list, not 'a'"),
+        ("plan.yaml", "title: x\nsteps: &a\n  - *a\n", ":2: is a value that holds itself"),
+        ("plan.yaml", "steps: !!python/object/apply:os.getcwd []\n", ":1: is no YAML: "),
+        ("plan.yaml", "steps: []\na: {[1, 2]: 3}\n", ":2: is no YAML: "),
+        ("plan.yaml", "steps: []\n\x07", ": is no YAML: "),
+        ("plan.json", "[" * 100_000, ": is more than can be read: "),
+        ("plan.json", '{"steps": ' + "9" * 5_000 + "}", ": is more than can be read: "),
+        ("plan.yaml", "[" * 5_000 + "]" * 5_000, ": is more than can be read: "),
+        ("plan.yaml", "steps: " + "9" * 5_000, ": is more than can be read: "),
+    ],
+    ids=lambda it: it[:20],
+)
+def test_a_text_that_is_no_plan(tmp_path: Path, name: str, text: str, words: str) -> None:
+    path = written(tmp_path / name, text)
+    assert f"{path}{words}" in refused(path)
+
+
+def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_bytes(b"title: \xff")
+    assert refused(tmp_path / "plan.yaml").endswith("plan.yaml: is not a text in UTF-8")
+
+
+def test_anchors_and_merges_are_read(tmp_path: Path) -> None:
+    steps = "- {tool_name: t, arguments: {<<: *d, n: 2}}\n- {tool_name: t, arguments: *d}\n"
+    text = f"x: &d {{prompt: a, n: 1}}\nsteps:\n{steps}"
+    plan = WorkflowInput.load(written(tmp_path / "plan.yaml", text))
+    assert [it.arguments for it in plan.steps] == [{"prompt": "a", "n": 2}, {"prompt": "a", "n": 1}]
+
+
+def test_a_few_lines_cannot_stand_for_billions(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert "has more than 100000 values" in refused(written(tmp_path / "plan.yaml", "\n".join(lines)))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"steps": []}', encoding="utf-8-sig")
+    assert WorkflowInput.load(tmp_path / "plan.json") == WorkflowInput(steps=[])
+
+
+def test_without_pyyaml_there_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    plan = WorkflowInput(steps=[])
+    assert WorkflowInput.load(plan.save(tmp_path / "plan.json")) == plan
+    with pytest.raises(ImportError, match=r"pip install 'sogni\[yaml\]'"):
+        WorkflowInput.load(written(tmp_path / "plan.yaml", "steps: []"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_half_a_character_is_kept(tmp_path: Path, suffix: str) -> None:
+    step = WorkflowStep(tool_name="generate_image", arguments={"prompt": "half \ud83d größer"})
+    plan = WorkflowInput(title="\udfff", steps=[step])
+    path = plan.save(tmp_path / f"plan{suffix}")
+    assert WorkflowInput.load(path) == plan
+    path.read_text(encoding="utf-8")
