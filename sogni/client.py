@@ -1,3 +1,4 @@
+# Generated from sogni_async/client.py by tools/unasync.py. Do not edit.
 """The blocking client: decides what `SogniClient(...)` means and what it offers."""
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sogni.live import Live
 from sogni.models.connection import HealthReport
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
+from sogni.transport.driver import in_thread
 from sogni.transport.engine import Engine
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ class SogniClient(Live, Listening):
         """
         self._engine.close()
         if self._supernet is not None:
-            self._supernet.close()
+            in_thread(self._supernet.close)
 
     def dispose(self) -> None:
         """The same as `close`."""

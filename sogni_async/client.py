@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from sogni_async.api.account import Account, CurrentAccount, Stats
 from sogni_async.api.api_client import ApiClient
 from sogni_async.api.project import Project
 from sogni_async.api.projects import Projects
+from sogni_async.transport.driver import in_thread
 from sogni_async.transport.engine import Engine
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class SogniClient(Live, Listening):
         """
         await self._engine.close()
         if self._supernet is not None:
-            await asyncio.to_thread(self._supernet.close)
+            await in_thread(self._supernet.close)
 
     async def dispose(self) -> None:
         """The same as `close`."""

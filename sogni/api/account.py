@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/account.py by tools/unasync.py. Do not edit.
 """`client.account` and `client.current_account`: signing in, who it is, what they have and do with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/api_client.py by tools/unasync.py. Do not edit.
 """`client.api_client`: the escape hatch to what has no method of its own."""
 
 from __future__ import annotations

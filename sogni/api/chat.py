@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/chat.py by tools/unasync.py. Do not edit.
 """`client.chat.tools`: executing the tool calls of a language model."""
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from sogni.core.flow import compute
 from sogni.core.outbox import Listeners
 from sogni.core.projects.transfers import save_addresses
 from sogni.core.tools import flows as tools
-from sogni.core.tools.functions import refuse_async
 from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
 from sogni.local.files import next_number
@@ -40,6 +40,7 @@ from sogni.models.chat import (
 )
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
 from sogni.settings import Network, check_seconds
+from sogni.transport.driver import check_callbacks
 
 
 class ChatTools:
@@ -76,7 +77,7 @@ class ChatTools:
         >>> client.chat.tools.execute(call).success
         True
         """
-        refuse_async(on_progress=on_progress)
+        check_callbacks(on_progress=on_progress)
         options = tools.ToolOptions(
             on_progress=on_progress,
             timeout=check_seconds("timeout", timeout),
@@ -107,7 +108,7 @@ class ChatTools:
         else to `on_progress(progress)`. `timeout` is for each call; the other options are those of `execute`.
         Raises `ValidationError` for more than 8 calls of tools that run here, before anything is executed.
         """
-        refuse_async(on_tool_call=on_tool_call, on_tool_progress=on_tool_progress, on_progress=on_progress)
+        check_callbacks(on_tool_call=on_tool_call, on_tool_progress=on_tool_progress, on_progress=on_progress)
         options = tools.ToolOptions(
             on_tool_call=on_tool_call,
             on_tool_progress=on_tool_progress,
@@ -270,7 +271,7 @@ class Completions:
         >>> result.content
         '6 * 7 = 42'
         """
-        refuse_async(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
+        check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:

@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/conversation.py by tools/unasync.py. Do not edit.
 """`Conversation`: questions and answers that remember what was said."""
 
 from __future__ import annotations

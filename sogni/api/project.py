@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/project.py by tools/unasync.py. Do not edit.
 """`Job`: one result of a project."""
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from sogni.core.projects import waiting as events
 from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
-from sogni.display import job_html, live_in_notebook, project_html, watching
 from sogni.models.base import TokenType
 from sogni.models.projects import ErrorData, Event
 from sogni.settings import check_seconds
@@ -115,6 +115,8 @@ class Job(JobView):
         return self._host().run(transfers.open_result(self._state))  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
+        from sogni.display import job_html
+
         return job_html(self)
 
     def enhance(
@@ -156,7 +158,7 @@ class Project(ProjectView):
     >>> urls = project.wait_for_completion(timeout=60)
     >>> len(urls)
     1
-    """
+    """  # noqa: E501
 
     __slots__ = ()
     _job_class = Job
@@ -180,6 +182,8 @@ class Project(ProjectView):
         if not self._state.settled:
             self._host()
         if progress:
+            from sogni.display import watching
+
             with watching(self):
                 self._wait(timeout, queue_timeout)
         else:
@@ -234,9 +238,13 @@ class Project(ProjectView):
         self._host().run(cancel.cancel_project(self._state.id))
 
     def _ipython_display_(self) -> None:
+        from sogni.display import live_in_notebook
+
         live_in_notebook(self)
 
     def _repr_html_(self) -> str:
+        from sogni.display import project_html
+
         return project_html(self)
 
     def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:

@@ -1,8 +1,8 @@
+# Generated from sogni_async/api/projects.py by tools/unasync.py. Do not edit.
 """`wait` and `as_completed`: many projects at once, also of several clients."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -26,7 +26,7 @@ from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, Sup
 from sogni.models.params import AudioProjectFields, ImageProjectFields, MediaInput, ProjectParams, VideoProjectFields
 from sogni.models.projects import CostEstimation, ProjectRecord
 from sogni.settings import Network, check_seconds
-from sogni.transport.waiting import Deadline, wait_turn
+from sogni.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
 RETURN_WHEN: tuple[ReturnWhen, ...] = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
@@ -104,34 +104,24 @@ def _without_connection(projects: Iterable[Project]) -> dict[Project, SogniError
 
 
 class _Watch:
-    """One signal for the ends of several projects."""
+    """Watches several projects for their ends."""
 
     def __init__(self, projects: set[Project], lost: dict[Project, SogniError]) -> None:
         self._projects = list(projects)
         self._lost = lost
-        self._signal = threading.Event()
-        self._watched: list[tuple[object, list[object]]] = []
+        self._signal = TopicSignal()
 
     def __enter__(self) -> _Watch:
         for project in self._projects:
-            if project.finished or project in self._lost:
-                continue
-            engine = project._host()
-            topics = [project._state, CONNECTION, CLOSED]
-            with engine.lock:
-                for topic in topics:
-                    engine.state.wakers.add(topic, self._signal)
-            self._watched.append((engine, topics))
+            if not project.finished and project not in self._lost:
+                self._signal.watch(project._host(), project._state, CONNECTION, CLOSED)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for engine, topics in self._watched:
-            with engine.lock:  # type: ignore[attr-defined]
-                for topic in topics:
-                    engine.state.wakers.remove(topic, self._signal)  # type: ignore[attr-defined]
+        self._signal.release()
 
     def sleep(self, seconds: float | None) -> None:
-        wait_turn(self._signal, seconds)
+        self._signal.sleep(seconds)
 
     def done(self) -> set[Project]:
         """Projects that are finished."""
@@ -252,7 +242,8 @@ class Projects(Listening):
             if not running:
                 plan.finish()
                 return
-            project = next(as_completed(running))
+            done, _ = wait(running, return_when="FIRST_COMPLETED")
+            project = done.pop()
             yield running.pop(project), project
 
     @property

@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/replay.py by tools/unasync.py. Do not edit.
 """`client.replay.record(...)`: a run record that makes itself from the chats inside a `with` block."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/runs.py by tools/unasync.py. Do not edit.
 """`client.chat.runs`: chats that the service carries on, whether or not anybody listens."""
 
 from __future__ import annotations

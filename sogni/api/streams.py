@@ -1,8 +1,8 @@
+# Generated from sogni_async/api/streams.py by tools/unasync.py. Do not edit.
 """`ChatStream`: an answer read while it arrives."""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
@@ -18,6 +18,7 @@ from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
 from sogni.settings import check_seconds
+from sogni.transport.waiting import Lock
 
 
 class ChatStream(Live):
@@ -159,18 +160,29 @@ class EventStream(Live, Generic[T]):
     def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
-        self._turn = threading.Lock()
+        self._turn = Lock()
+        self._state: Any = None
+        """The state of the client when reading began: another one in another event loop or a forked process."""
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
         """The next event."""
+        self._own()
         with self._turn:
             event = self._engine.run(next_event(self._feed))
         if event is None:
             raise StopIteration
         return event  # type: ignore[no-any-return]
+
+    def _own(self) -> None:
+        """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""
+        if self._feed.over:
+            return
+        if self._state is None:
+            self._state = self._engine.state
+        self._engine.own(self._state, "open another stream with last_event_id, it goes on from there")
 
     @property
     def last_event_id(self) -> str | None:

@@ -1,3 +1,4 @@
+# Generated from sogni_async/api/workflows.py by tools/unasync.py. Do not edit.
 """`client.workflows.templates`: workflows that are saved and started with inputs."""
 
 from __future__ import annotations

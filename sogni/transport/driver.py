@@ -9,12 +9,13 @@ import inspect
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from sogni.core.failures import with_resources_named
 from sogni.core.flow import Change, Flow, Pause, Step, UserCode, WriteFrame
+from sogni.core.tools.functions import is_async
 from sogni.errors import SogniError, unchained
 from sogni.transport.threads import DaemonThread
 
@@ -149,6 +150,20 @@ class _Race:
 
 
 logger = logging.getLogger("sogni")
+
+
+def check_callbacks(**functions: object) -> None:
+    """Raise `TypeError` for async functions, which only `sogni_async` can await."""
+    for name, function in functions.items():
+        for one in function if isinstance(function, list | tuple) else (function,):
+            if callable(one) and not isinstance(one, Mapping) and is_async(one):
+                label = getattr(one, "__name__", type(one).__name__)
+                raise TypeError(f"{name}: {label} is an async function; use sogni_async, or an ordinary function")
+
+
+def in_thread(function: Callable[[], object]) -> None:
+    """Call a function that blocks. The asyncio package does so in another thread."""
+    function()
 
 
 def call_user_code(step: UserCode) -> Any:

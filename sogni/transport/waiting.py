@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sogni.transport.threads import DaemonThread
 
 if TYPE_CHECKING:
+    from sogni.transport.engine import Engine
     from sogni.transport.websocket import SerialSocket
 
 
@@ -46,6 +47,40 @@ def wait_turn(signal: threading.Event, seconds: float | None) -> None:
     """
     turn = TURN_SECONDS if threading.current_thread() is threading.main_thread() else LONGEST
     signal.wait(turn if seconds is None else min(seconds, turn))
+
+
+Lock = threading.Lock
+
+
+class TopicSignal:
+    """Wakes one waiter when any of several topics changes, also when they belong to different clients."""
+
+    def __init__(self) -> None:
+        self._signal = threading.Event()
+        self._watched: list[tuple[Engine, tuple[Hashable, ...]]] = []
+
+    def watch(self, engine: Engine, *topics: Hashable) -> None:
+        """Be woken by these topics of a client from now on."""
+        with engine.lock:
+            for topic in topics:
+                engine.state.wakers.add(topic, self._signal)
+        self._watched.append((engine, topics))
+
+    def release(self) -> None:
+        """Stop watching everything."""
+        watched, self._watched = self._watched, []
+        for engine, topics in watched:
+            with engine.lock:
+                for topic in topics:
+                    engine.state.wakers.remove(topic, self._signal)
+
+    def clear(self) -> None:
+        """Forget what has changed so far. Call it before looking at what is watched."""
+        self._signal.clear()
+
+    def sleep(self, seconds: float | None) -> None:
+        """Sleep until something changes, for some seconds at most."""
+        wait_turn(self._signal, seconds)
 
 
 CATCHING_UP_SECONDS = 1.0

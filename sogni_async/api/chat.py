@@ -39,6 +39,7 @@ from sogni.settings import Network, check_seconds
 from sogni_async.api.conversation import Conversation
 from sogni_async.api.runs import ChatRuns
 from sogni_async.api.streams import ChatStream
+from sogni_async.transport.driver import check_callbacks
 
 
 class ChatTools:
@@ -75,6 +76,7 @@ class ChatTools:
         >>> (await client.chat.tools.execute(call)).success
         True
         """
+        check_callbacks(on_progress=on_progress)
         options = tools.ToolOptions(
             on_progress=on_progress,
             timeout=check_seconds("timeout", timeout),
@@ -105,6 +107,7 @@ class ChatTools:
         else to `on_progress(progress)`. `timeout` is for each call; the other options are those of `execute`.
         Raises `ValidationError` for more than 8 calls of tools that run here, before anything is executed.
         """
+        check_callbacks(on_tool_call=on_tool_call, on_tool_progress=on_tool_progress, on_progress=on_progress)
         options = tools.ToolOptions(
             on_tool_call=on_tool_call,
             on_tool_progress=on_tool_progress,
@@ -267,6 +270,7 @@ class Completions:
         >>> result.content
         '6 * 7 = 42'
         """
+        check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
         given: dict[str, Any] = {**options, "stream": stream}
         with asking(self._engine, model, messages) as asked:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sogni.base import Listening, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
-from sogni.core.outbox import CLOSED, CONNECTION, Listeners, Wakers
+from sogni.core.outbox import CLOSED, CONNECTION, Listeners
 from sogni.core.projects import cancel, create, results
 from sogni.core.projects import create as estimates
 from sogni.core.projects import create as mapping
@@ -26,7 +25,7 @@ from sogni.models.params import AudioProjectFields, ImageProjectFields, MediaInp
 from sogni.models.projects import CostEstimation, ProjectRecord
 from sogni.settings import Network, check_seconds
 from sogni_async.api.project import Project
-from sogni_async.transport.waiting import Deadline, sleep_until_set
+from sogni_async.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
 RETURN_WHEN: tuple[ReturnWhen, ...] = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
@@ -105,32 +104,24 @@ async def _without_connection(projects: Iterable[Project]) -> dict[Project, Sogn
 
 
 class _Watch:
-    """One signal for the ends of several projects."""
+    """Watches several projects for their ends."""
 
     def __init__(self, projects: set[Project], lost: dict[Project, SogniError]) -> None:
         self._projects = list(projects)
         self._lost = lost
-        self._signal = asyncio.Event()
-        self._watched: list[tuple[Wakers, tuple[Hashable, ...]]] = []
+        self._signal = TopicSignal()
 
     def __enter__(self) -> _Watch:
         for project in self._projects:
-            if project.finished or project in self._lost:
-                continue
-            wakers: Wakers = project._host().state.wakers
-            topics: tuple[Hashable, ...] = (project._state, CONNECTION, CLOSED)
-            for topic in topics:
-                wakers.add(topic, self._signal)
-            self._watched.append((wakers, topics))
+            if not project.finished and project not in self._lost:
+                self._signal.watch(project._host(), project._state, CONNECTION, CLOSED)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for wakers, topics in self._watched:
-            for topic in topics:
-                wakers.remove(topic, self._signal)
+        self._signal.release()
 
     async def sleep(self, seconds: float | None) -> None:
-        await sleep_until_set(self._signal, seconds)
+        await self._signal.sleep(seconds)
 
     def done(self) -> set[Project]:
         """Projects that are finished."""

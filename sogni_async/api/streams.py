@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -18,6 +17,7 @@ from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
 from sogni.settings import check_seconds
+from sogni_async.transport.waiting import Lock
 
 
 class ChatStream(Live):
@@ -159,9 +159,9 @@ class EventStream(Live, Generic[T]):
     def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
-        self._turn = asyncio.Lock()
+        self._turn = Lock()
         self._state: Any = None
-        """That of the client in the loop in which reading began."""
+        """The state of the client when reading began: another one in another event loop or a forked process."""
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -176,11 +176,10 @@ class EventStream(Live, Generic[T]):
         return event  # type: ignore[no-any-return]
 
     def _own(self) -> None:
-        """Check that the connection belongs to the running loop; what arrived before its end can be taken anywhere."""
+        """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""
         if self._feed.over:
             return
         if self._state is None:
-            self._engine.enter()
             self._state = self._engine.state
         self._engine.own(self._state, "open another stream with last_event_id, it goes on from there")
 

@@ -123,6 +123,15 @@ def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
 logger = logging.getLogger("sogni")
 
 
+def check_callbacks(**functions: object) -> None:
+    """Accept ordinary and async functions alike; the blocking package refuses async ones."""
+
+
+async def in_thread(function: Callable[[], object]) -> None:
+    """Call a function that blocks without stopping the event loop."""
+    await asyncio.to_thread(function)
+
+
 async def call_user_code(step: UserCode) -> Any:
     """Call it and return what it returns, or what comes of awaiting that."""
     try:

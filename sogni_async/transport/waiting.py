@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from sogni.core.outbox import Wakers
+
+if TYPE_CHECKING:
+    from sogni_async.transport.engine import Engine
 
 T = TypeVar("T")
 
@@ -35,6 +40,39 @@ async def sleep_until_set(signal: asyncio.Event, seconds: float | None) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await signal.wait()
+
+
+Lock = asyncio.Lock
+
+
+class TopicSignal:
+    """Wakes one waiter when any of several topics changes, also when they belong to different clients."""
+
+    def __init__(self) -> None:
+        self._signal = asyncio.Event()
+        self._watched: list[tuple[Wakers, tuple[Hashable, ...]]] = []
+
+    def watch(self, engine: Engine, *topics: Hashable) -> None:
+        """Be woken by these topics of a client from now on."""
+        wakers = engine.state.wakers
+        for topic in topics:
+            wakers.add(topic, self._signal)
+        self._watched.append((wakers, topics))
+
+    def release(self) -> None:
+        """Stop watching everything."""
+        watched, self._watched = self._watched, []
+        for wakers, topics in watched:
+            for topic in topics:
+                wakers.remove(topic, self._signal)
+
+    def clear(self) -> None:
+        """Forget what has changed so far. Call it before looking at what is watched."""
+        self._signal.clear()
+
+    async def sleep(self, seconds: float | None) -> None:
+        """Sleep until something changes, for some seconds at most."""
+        await sleep_until_set(self._signal, seconds)
 
 
 _TURNS = 3

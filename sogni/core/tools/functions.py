@@ -256,15 +256,6 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
 
 
-def refuse_async(**functions: Any) -> None:
-    """TypeError when a function is async: the blocking package awaits nothing."""
-    for name, function in functions.items():
-        for one in function if isinstance(function, list | tuple) else (function,):
-            if callable(one) and not isinstance(one, Mapping) and is_async(one):
-                label = getattr(one, "__name__", type(one).__name__)
-                raise TypeError(f"{name}: {label} is an async function; use sogni_async, or an ordinary function")
-
-
 def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
     """Tools as they travel, and the Python functions among them by name.
 
