@@ -1,15 +1,16 @@
-"""The Sogni Supernet from Python: images, video, music and text, blocking and simple.
+# Generated from sogni/exports.py by tools/public_names.py. Do not edit.
+"""Images, video, music and text on the Sogni Supernet, with plain blocking calls.
 
-Everything public is here; the asyncio twin with the same names is `sogni_async`. Names are loaded at
-first use, so that importing costs next to nothing.
+`SogniClient` is where to start; `sogni_async` offers the same names for asyncio. Names are loaded when they are
+first used, so importing the package is cheap.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sogni.exports import shared_home
+from sogni.exports import home_of
 
 if TYPE_CHECKING:
     from sogni.api.account import Account, CurrentAccount
@@ -180,32 +181,8 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
-    from sogni.settings import VERSION as __version__
+    from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import Attribution, RetryPolicy, Timeouts
-
-_HOMES = {
-    "Account": "api.account",
-    "ApiClient": "api.api_client",
-    "Chat": "api.chat",
-    "ChatRuns": "api.runs",
-    "ChatStream": "api.streams",
-    "ChatTools": "api.chat",
-    "Completions": "api.chat",
-    "Conversation": "api.conversation",
-    "CurrentAccount": "api.account",
-    "EnhancedImage": "api.project",
-    "EventStream": "api.streams",
-    "Job": "api.project",
-    "Project": "api.project",
-    "Projects": "api.projects",
-    "Replay": "api.replay",
-    "RunRecorder": "api.replay",
-    "SogniClient": "client",
-    "Templates": "api.workflows",
-    "Workflows": "api.workflows",
-    "as_completed": "api.projects",
-    "wait": "api.projects",
-}
 
 __all__ = [
     "Account",
@@ -389,12 +366,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
-        return import_module(".settings", __name__).VERSION
-    home = _HOMES.get(name)
-    module = f"{__name__}.{home}" if home else shared_home(name, __name__)
-    value = getattr(import_module(module), name)
+        return import_module("sogni.settings").VERSION
+    value = getattr(import_module(home_of(name, __name__)), name)
     globals()[name] = value
     return value
 

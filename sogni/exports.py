@@ -1,176 +1,93 @@
-"""The public names that both packages share, and where each lives.
+"""The public names, and the module that defines each: the one list behind `sogni` and `sogni_async`.
 
-Read by `sogni` and `sogni_async`, whose own modules add what does I/O.
+`tools/public_names.py` generates the `__init__.py` of both packages from it. Run it after a change.
 """
 
 from __future__ import annotations
 
-_HOMES = {
+FRONT_END = {
+    "api.account": ("Account", "CurrentAccount"),
+    "api.api_client": ("ApiClient",),
+    "api.chat": ("Chat", "ChatTools", "Completions"),
+    "api.conversation": ("Conversation",),
+    "api.project": ("EnhancedImage", "Job", "Project"),
+    "api.projects": ("Projects", "as_completed", "wait"),
+    "api.replay": ("Replay", "RunRecorder"),
+    "api.runs": ("ChatRuns",),
+    "api.streams": ("ChatStream", "EventStream"),
+    "api.workflows": ("Templates", "Workflows"),
+    "client": ("SogniClient",),
+}  # fmt: skip
+"""Defined in either package, by modules of the same name."""
+
+SHARED = {
+    "core.replay": ("redact_run_record",),
+    "core.tools.arguments": ("validate_tool_arguments",),
+    "core.tools.hosted": ("SogniTools", "build_sogni_tools", "is_sogni_tool_call", "parse_tool_call_arguments"),
+    "core.workflows.event_readers": ("parse_creative_workflow_sse_chunk",),
     "errors": (
-        "ApiError",
-        "AuthenticationError",
-        "ChatError",
-        "ClientClosedError",
-        "ConflictError",
-        "ConnectionRejectedError",
-        "CostLimitError",
-        "InsufficientBalanceError",
-        "JobError",
-        "NotFoundError",
-        "PartialFailureError",
-        "PartialResultWarning",
-        "PermissionDeniedError",
-        "ProjectCanceledError",
-        "ProjectError",
-        "ProjectFailedError",
-        "ProtocolError",
-        "RateLimitError",
-        "ServerError",
-        "SogniConnectionError",
-        "SogniError",
-        "SogniTimeoutError",
-        "ToolLimitError",
-        "ValidationError",
+        "ApiError", "AuthenticationError", "ChatError", "ClientClosedError", "ConflictError",
+        "ConnectionRejectedError", "CostLimitError", "InsufficientBalanceError", "JobError", "NotFoundError",
+        "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "ProjectCanceledError",
+        "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
+        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ToolLimitError", "ValidationError",
         "is_retryable_chat_error",
     ),
-    "local.token_store": ("TokenStore",),
     "local.chat_files": ("image_part",),
+    "local.token_store": ("TokenStore",),
     "models.account": (
-        "AccountInfo",
-        "Balances",
-        "TokenBalance",
-        "UsernameValidation",
-        "WalletBalance",
-        "Reward",
-        "Session",
-        "TokenPair",
-        "Wallet",
-        "LeaderboardEntry",
-        "FairUse",
-        "Subscription",
-        "SubscriptionPage",
-        "SubscriptionPlan",
-        "Transaction",
-        "TransactionHistory",
-        "TransactionQuery",
-    ),
-    "models.catalogue": (
-        "AvailableModel",
-        "Choice",
-        "ModelOptions",
-        "NumberRange",
-        "SizePreset",
-        "SupportedModel",
-        "VideoAssetConfig",
-        "VideoAssets",
+        "AccountInfo", "Balances", "FairUse", "LeaderboardEntry", "Reward", "Session", "Subscription",
+        "SubscriptionPage", "SubscriptionPlan", "TokenBalance", "TokenPair", "Transaction", "TransactionHistory",
+        "TransactionQuery", "UsernameValidation", "Wallet", "WalletBalance",
     ),
     "models.answers": ("ThinkingFilter", "without_thinking"),
+    "models.catalogue": (
+        "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
+        "VideoAssetConfig", "VideoAssets",
+    ),
     "models.chat": (
-        "ChatCompletionChunk",
-        "ChatCompletionResult",
-        "ChatCost",
-        "ChatFailure",
-        "ChatJobState",
-        "ChatMessage",
-        "ImageAddress",
-        "ImagePart",
-        "LLMCostEstimation",
-        "LLMModelInfo",
-        "LLMPreset",
-        "LLMRange",
-        "TextPart",
-        "TokenUsage",
-        "ConversationRecord",
-        "HostedChatChoice",
-        "HostedChatCompletionResult",
-        "HostedToolExecution",
-        "HostedToolOutcome",
-        "HostedWorkflow",
-        "MediaContext",
+        "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "ChatMessage",
+        "ConversationRecord", "HostedChatChoice", "HostedChatCompletionResult", "HostedToolExecution",
+        "HostedToolOutcome", "HostedWorkflow", "ImageAddress", "ImagePart", "LLMCostEstimation", "LLMModelInfo",
+        "LLMPreset", "LLMRange", "MediaContext", "TextPart", "TokenUsage",
     ),
+    "models.connection": ("Connected", "Disconnected", "HealthCheck", "HealthReport", "Reconnecting", "ToastMessage"),
     "models.converter": ("from_dict", "to_dict"),
-    "models.projects": (
-        "CostEstimation",
-        "ErrorData",
-        "EtaRange",
-        "Event",
-        "JobEvent",
-        "ProjectEvent",
-        "MaskSelection",
-        "Provenance",
-        "JobRecord",
-        "ProjectRecord",
-    ),
-    "models.connection": ("Connected", "Disconnected", "Reconnecting", "ToastMessage", "HealthCheck", "HealthReport"),
     "models.params": (
-        "AudioProjectParams",
-        "WorldGenerationReceipt",
-        "ControlNetParams",
-        "ImageProjectParams",
-        "Sam3Box",
-        "Sam3Point",
-        "Sam3Prompt",
-        "VideoControlNetParams",
-        "VideoKeyframe",
-        "VideoProjectParams",
+        "AudioProjectParams", "ControlNetParams", "ImageProjectParams", "Sam3Box", "Sam3Point", "Sam3Prompt",
+        "VideoControlNetParams", "VideoKeyframe", "VideoProjectParams", "WorldGenerationReceipt",
     ),
-    "models.replay": ("ReplayRecord", "ReplayRecords", "ReplayRecordSummary", "ReplayWriteResult", "RunRecord"),
+    "models.projects": (
+        "CostEstimation", "ErrorData", "EtaRange", "Event", "JobEvent", "JobRecord", "MaskSelection", "ProjectEvent",
+        "ProjectRecord", "Provenance",
+    ),
+    "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (
-        "ChatRunEvent",
-        "ChatRunRecord",
-        "CostApprovalPreview",
-        "RunFinalResponse",
-        "RunRequest",
-        "RunRuntimeConfig",
-        "RunScope",
-        "RunTimestamps",
-        "RunToolResult",
-        "RunWaiting",
-        "RunWaitingDetails",
-        "ToolCost",
-    ),
-    "models.workflows": (
-        "AmountRange",
-        "TemplateAuthor",
-        "TemplateInput",
-        "TemplateMultiple",
-        "TemplateOption",
-        "TemplatePage",
-        "WorkflowTemplate",
-        "PlanFinding",
-        "WorkflowDependency",
-        "WorkflowInput",
-        "WorkflowStep",
-        "MediaReference",
-        "WorkflowArtifact",
-        "WorkflowError",
-        "WorkflowEvent",
-        "WorkflowRecord",
-        "WorkflowReseed",
-        "WorkflowResumption",
-        "WorkflowSseEvent",
-        "WorkflowStepRecord",
+        "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "RunFinalResponse", "RunRequest", "RunRuntimeConfig",
+        "RunScope", "RunTimestamps", "RunToolResult", "RunWaiting", "RunWaitingDetails", "ToolCost",
     ),
     "models.tools": (
-        "ToolArguments",
-        "ToolCall",
-        "ToolCallFunction",
-        "ToolExecutionProgress",
-        "ToolExecutionResult",
-        "ToolRound",
+        "ToolArguments", "ToolCall", "ToolCallFunction", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound",
     ),
-    "core.tools.arguments": ("validate_tool_arguments",),
-    "core.replay": ("redact_run_record",),
-    "core.workflows.event_readers": ("parse_creative_workflow_sse_chunk",),
-    "core.tools.hosted": ("SogniTools", "build_sogni_tools", "is_sogni_tool_call", "parse_tool_call_arguments"),
+    "models.workflows": (
+        "AmountRange", "MediaReference", "PlanFinding", "TemplateAuthor", "TemplateInput", "TemplateMultiple",
+        "TemplateOption", "TemplatePage", "WorkflowArtifact", "WorkflowDependency", "WorkflowError", "WorkflowEvent",
+        "WorkflowInput", "WorkflowRecord", "WorkflowReseed", "WorkflowResumption", "WorkflowSseEvent",
+        "WorkflowStep", "WorkflowStepRecord", "WorkflowTemplate",
+    ),
     "settings": ("Attribution", "RetryPolicy", "Timeouts"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+}  # fmt: skip
+"""The same objects in both packages."""
+
+_SHARED_HOMES = {name: f"sogni.{home}" for home, names in SHARED.items() for name in names}
+_FRONT_END_HOMES = {name: home for home, names in FRONT_END.items() for name in names}
 
 
-def shared_home(name: str, package: str) -> str:
-    """The module a shared name lives in; AttributeError when `package` has no such name."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return f"sogni.{home}"
+def home_of(name: str, package: str) -> str:
+    """The module that defines a public name of a package. AttributeError if the package has no such name."""
+    if name in _FRONT_END_HOMES:
+        return f"{package}.{_FRONT_END_HOMES[name]}"
+    try:
+        return _SHARED_HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name) from None

@@ -1,15 +1,16 @@
-"""The Sogni Supernet from Python, for asyncio: the same names as `sogni`, awaited.
+# Generated from sogni/exports.py by tools/public_names.py. Do not edit.
+"""Images, video, music and text on the Sogni Supernet, for asyncio.
 
-To port a script, change the import and add `await`, `async with` and `async for`. Names are loaded at
-first use, so that importing costs next to nothing.
+The same names and signatures as in `sogni`, with `await`, `async with` and `async for`. Parameters, results and
+errors are the same classes.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sogni.exports import shared_home
+from sogni.exports import home_of
 
 if TYPE_CHECKING:
     from sogni.core.replay import redact_run_record
@@ -169,7 +170,7 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
-    from sogni.settings import VERSION as __version__
+    from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import Attribution, RetryPolicy, Timeouts
     from sogni_async.api.account import Account, CurrentAccount
     from sogni_async.api.api_client import ApiClient
@@ -182,30 +183,6 @@ if TYPE_CHECKING:
     from sogni_async.api.streams import ChatStream, EventStream
     from sogni_async.api.workflows import Templates, Workflows
     from sogni_async.client import SogniClient
-
-_HOMES = {
-    "Account": "api.account",
-    "ApiClient": "api.api_client",
-    "Chat": "api.chat",
-    "ChatRuns": "api.runs",
-    "ChatStream": "api.streams",
-    "ChatTools": "api.chat",
-    "Completions": "api.chat",
-    "Conversation": "api.conversation",
-    "CurrentAccount": "api.account",
-    "EnhancedImage": "api.project",
-    "EventStream": "api.streams",
-    "Job": "api.project",
-    "Project": "api.project",
-    "Projects": "api.projects",
-    "Replay": "api.replay",
-    "RunRecorder": "api.replay",
-    "SogniClient": "client",
-    "Templates": "api.workflows",
-    "Workflows": "api.workflows",
-    "as_completed": "api.projects",
-    "wait": "api.projects",
-}
 
 __all__ = [
     "Account",
@@ -389,12 +366,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         return import_module("sogni.settings").VERSION
-    home = _HOMES.get(name)
-    module = f"{__name__}.{home}" if home else shared_home(name, __name__)
-    value = getattr(import_module(module), name)
+    value = getattr(import_module(home_of(name, __name__)), name)
     globals()[name] = value
     return value
 

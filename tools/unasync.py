@@ -73,7 +73,7 @@ def blocking(source: Path) -> str:
     text = re.sub(r"\bawait ", "", text)
     text = _NAMES.sub(lambda found: NAMES[found[0]], text)
     stamp = STAMP.format(source=source.relative_to(ROOT).as_posix())
-    return formatted(stamp + text, source.name)
+    return formatted(stamp + text, ROOT / TARGET / source.relative_to(ROOT / SOURCE))
 
 
 def unwrap_awaited(text: str) -> str:
@@ -88,11 +88,12 @@ def unwrap_awaited(text: str) -> str:
     return text
 
 
-def formatted(text: str, name: str) -> str:
-    """Sort imports, simplify `for x in y: yield x`, and format."""
+def formatted(text: str, path: Path) -> str:
+    """Format the text of a file: sort imports, simplify `for x in y: yield x`, lay it out."""
     ruff = [sys.executable, "-m", "ruff"]
-    where = ["--stdin-filename", str(ROOT / TARGET / "api" / name), "-"]
-    fixed = run([*ruff, "check", "--quiet", "--fix", "--unsafe-fixes", "--exit-zero", "--select", "I,UP028", *where], text)
+    where = ["--stdin-filename", str(path), "-"]
+    fixes = ["--fix", "--unsafe-fixes", "--exit-zero", "--select", "I,UP028"]
+    fixed = run([*ruff, "check", "--quiet", *fixes, *where], text)
     return run([*ruff, "format", "--quiet", *where], fixed)
 
 

@@ -154,11 +154,13 @@ class Project(ProjectView):
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
     `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
 
-    >>> project = await client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse")
+    >>> project = await client.projects.create(
+    ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+    ... )
     >>> urls = await project.wait_for_completion(timeout=60)
     >>> len(urls)
     1
-    """  # noqa: E501
+    """
 
     __slots__ = ()
     _job_class = Job
