@@ -172,7 +172,6 @@ if TYPE_CHECKING:
         WorkflowDependency,
         WorkflowError,
         WorkflowEvent,
-        WorkflowInput,
         WorkflowRecord,
         WorkflowReseed,
         WorkflowResumption,
@@ -181,6 +180,7 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
+    from sogni.plans import WorkflowInput
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import Attribution, RetryPolicy, Timeouts
 

@@ -72,9 +72,10 @@ SHARED = {
     "models.workflows": (
         "AmountRange", "MediaReference", "PlanFinding", "TemplateAuthor", "TemplateInput", "TemplateMultiple",
         "TemplateOption", "TemplatePage", "WorkflowArtifact", "WorkflowDependency", "WorkflowError", "WorkflowEvent",
-        "WorkflowInput", "WorkflowRecord", "WorkflowReseed", "WorkflowResumption", "WorkflowSseEvent",
+        "WorkflowRecord", "WorkflowReseed", "WorkflowResumption", "WorkflowSseEvent",
         "WorkflowStep", "WorkflowStepRecord", "WorkflowTemplate",
     ),
+    "plans": ("WorkflowInput",),
     "settings": ("Attribution", "RetryPolicy", "Timeouts"),
 }  # fmt: skip
 """The same objects in both packages."""

@@ -161,7 +161,6 @@ if TYPE_CHECKING:
         WorkflowDependency,
         WorkflowError,
         WorkflowEvent,
-        WorkflowInput,
         WorkflowRecord,
         WorkflowReseed,
         WorkflowResumption,
@@ -170,6 +169,7 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
+    from sogni.plans import WorkflowInput
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import Attribution, RetryPolicy, Timeouts
     from sogni_async.api.account import Account, CurrentAccount

@@ -19,13 +19,13 @@ from sogni.models.workflows import (
     MediaReference,
     TemplatePage,
     WorkflowEvent,
-    WorkflowInput,
     WorkflowRecord,
     WorkflowReseed,
     WorkflowResumption,
     WorkflowSseEvent,
     WorkflowTemplate,
 )
+from sogni.plans import WorkflowInput
 from sogni.settings import check_seconds
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -80,6 +80,33 @@ class WorkflowStep(Model):
     depends_on: list[WorkflowDependency] | None = None
 
 
+class PlanFunctions(Protocol):
+    """What the methods of `WorkflowInput` need from outside the models; `sogni.plans` provides it."""
+
+    def findings(self, plan: WorkflowInput, media_references: Sequence[Any] | None) -> list[PlanFinding]:
+        """Check a plan."""
+
+    def load(self, path: str | os.PathLike[str]) -> WorkflowInput:
+        """Read a plan from a file."""
+
+    def save(self, plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
+        """Write a plan to a file."""
+
+
+_provided: list[PlanFunctions] = []
+
+
+def provide_plan_functions(functions: PlanFunctions) -> None:
+    """Set what `check`, `load` and `save` call."""
+    _provided[:] = [functions]
+
+
+def _plan_functions() -> PlanFunctions:
+    if not _provided:
+        raise RuntimeError("import WorkflowInput from sogni or sogni_async, not from sogni.models")
+    return _provided[0]
+
+
 @frozen(kw_only=True)
 class WorkflowInput(Model):
     """The plan of a workflow: a title, and steps in an order in which they can run (workflows §2.1).
@@ -122,9 +149,7 @@ class WorkflowInput(Model):
         >>> [finding.message for finding in plan.check()]
         ["step 'still': tool_name is no known tool: 'generate_imge'; did you mean 'generate_image'?"]
         """
-        from sogni.core.workflows.plans import plan_findings
-
-        return plan_findings(self, media_references=media_references)
+        return _plan_functions().findings(self, media_references)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WorkflowInput:
@@ -133,9 +158,7 @@ class WorkflowInput(Model):
         Keys as in these classes or as on the wire. Raises `ValidationError` with file, line and step of everything
         that is wrong, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
         """
-        from sogni.local.plan_files import load_plan
-
-        return load_plan(path)
+        return _plan_functions().load(path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the plan to a file in YAML or JSON, which its suffix tells, with the keys of the wire.
@@ -143,9 +166,7 @@ class WorkflowInput(Model):
         An existing file is replaced. Raises `ValidationError` for another suffix or for arguments that JSON cannot
         carry, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
         """
-        from sogni.local.plan_files import save_plan
-
-        return save_plan(self, path)
+        return _plan_functions().save(self, path)
 
     def to_mermaid(self) -> str:
         """The steps and what they need of one another, as a Mermaid flowchart.
@@ -155,7 +176,6 @@ class WorkflowInput(Model):
         flowchart TD
             s0["still<br/>generate_image"]
         """
-
         return mermaid(self)
 
     def _repr_markdown_(self) -> str:

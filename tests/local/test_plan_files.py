@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sogni import WorkflowDependency, WorkflowInput, WorkflowStep
 from sogni.errors import ValidationError
-from sogni.models.workflows import WorkflowDependency, WorkflowInput, WorkflowStep
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

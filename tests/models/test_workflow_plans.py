@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sogni import WorkflowDependency, WorkflowInput, WorkflowStep
 from sogni.models.converter import from_dict, to_dict, wire_form
-from sogni.models.workflows import WorkflowDependency, WorkflowInput, WorkflowStep
 
 ARGUMENTS = {"prompt": "a kite", "num_frames": 3, "negativePrompt": None, "loras": ["a", {"depends_on": 1}]}
 PLAN = WorkflowInput(
