@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from attrs import asdict
 
 from sogni.core.workflows.plans import plan_findings
 from sogni.local.plan_files import load_plan, save_plan
@@ -26,5 +29,11 @@ class _PlanFunctions:
 
 
 provide_plan_functions(_PlanFunctions())
-# Unpickling a plan in another process imports this module, too.
-WorkflowInput.__module__ = __name__
+
+
+def _rebuild(fields: dict[str, Any]) -> WorkflowInput:
+    return WorkflowInput(**fields)
+
+
+# A plan is unpickled by a function of this module, so that it can be checked and saved in another process, too.
+copyreg.pickle(WorkflowInput, lambda plan: (_rebuild, (asdict(plan, recurse=False),)))

@@ -18,16 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sogni
-import sogni.models.account as account
-import sogni.models.catalogue as catalogue
-import sogni.models.chat as chat
-import sogni.models.connection as health
-import sogni.models.projects as estimates
-import sogni.models.projects as events
-import sogni.models.projects as records
-import sogni.models.projects as snapshots
-import sogni.models.workflows as workflow_plans
 from sogni.errors import ProtocolError
+from sogni.models import account, catalogue, chat, connection, projects, workflows
 from sogni.models.account import AccountInfo, Balances, TokenBalance
 from sogni.models.base import Model
 from sogni.models.catalogue import AvailableModel
@@ -46,7 +38,8 @@ from sogni.models.projects import (
 )
 from sogni.models.workflows import WorkflowTemplate
 
-MODULES = (account, catalogue, chat, estimates, events, health, records, snapshots, workflow_plans)
+MODULES = (account, catalogue, chat, connection, projects, workflows)
+SECRET = (account.Session, account.TokenPair)
 CLASSES = sorted(
     {
         kind
@@ -236,12 +229,19 @@ def test_unknown_fields_are_kept_and_survive_a_round_trip(kind: type[Model]) -> 
     data = {**minimal(kind), "aNewField": {"deep": [1, None]}, "extra": 5, "another_one": None}
     made = from_dict(kind, data)
     assert made.extra == {"aNewField": {"deep": [1, None]}, "extra": 5, "another_one": None}
-    assert data.items() <= to_dict(made).items()
+    assert is_within(data, to_dict(made))
     assert made == from_dict(kind, to_dict(made))
     assert made == from_dict(kind, json.loads(json.dumps(to_dict(made))))
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def is_within(part: Any, whole: Any) -> bool:
+    """Whether every key of a value is in another one, with the same value."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and is_within(value, whole[key]) for key, value in part.items())
+    return bool(part == whole)
+
+
+@pytest.mark.parametrize("kind", [it for it in CLASSES if it not in SECRET], ids=lambda kind: kind.__name__)
 def test_every_data_class_pickles(kind: type[Model]) -> None:
     made = from_dict(kind, {**minimal(kind), "aNewField": 1})
     assert made == pickle.loads(pickle.dumps(made))

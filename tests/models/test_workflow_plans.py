@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,11 @@ def test_a_plan_saves_and_loads_itself(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     assert PLAN.save(path) == path
     assert WorkflowInput.load(path) == PLAN
+
+
+def test_a_plan_that_was_pickled_elsewhere_checks_itself() -> None:
+    code = "import pickle, sys; print(len(pickle.loads(sys.stdin.buffer.read()).check()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(PLAN), capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == b"%d" % len(PLAN.check())
