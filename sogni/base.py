@@ -22,6 +22,7 @@ from sogni.models.converter import read, read_time, to_dict
 from sogni.models.projects import ErrorData, EtaRange, ProjectSnapshot, Provenance
 
 F = TypeVar("F", bound=Callable[..., Any])
+E = TypeVar("E", bound="Host")
 Remover = Callable[[], None]
 
 
@@ -358,10 +359,6 @@ class ProjectView(Listening):
             for job in before.job_list():
                 job.handle = None
 
-    def _host(self) -> Any:
-        """The engine. ClientClosedError for a handle that belongs to no open client of this process."""
-        return host_of(self._engine, self._state)
-
     @property
     def id(self) -> str:
         """The project's id, an upper-case UUID."""
@@ -472,7 +469,7 @@ def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
     return project.id, restored_state(state.snapshot(params_snapshot(state.params)))
 
 
-def host_of(engine: Any, state: ProjectState) -> Any:
+def host_of(engine: E | None, state: ProjectState) -> E:
     """The engine of a handle. ClientClosedError when it has none in this process."""
     if engine is None:
         raise ClientClosedError(

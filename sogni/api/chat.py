@@ -41,6 +41,7 @@ from sogni.models.chat import (
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
 from sogni.settings import Network, check_seconds
 from sogni.transport.driver import check_callbacks
+from sogni.transport.engine import Engine
 
 
 class ChatTools:
@@ -50,7 +51,7 @@ class ChatTools:
     `video_to_video` and `generate_music` (`SogniTools.direct`).
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def execute(
@@ -86,7 +87,7 @@ class ChatTools:
             number_of_media=number_of_media,
             made=tools.made_from(media_context),
         )
-        return self._engine.run(tools.execute_call(as_tool_call(tool_call), options))  # type: ignore[no-any-return]
+        return self._engine.run(tools.execute_call(as_tool_call(tool_call), options))
 
     def execute_all(
         self,
@@ -120,7 +121,7 @@ class ChatTools:
             made=tools.made_from(media_context),
         )
         calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
-        return self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
+        return self._engine.run(tools.execute_calls(calls, options))
 
     def save(
         self,
@@ -141,7 +142,7 @@ class ChatTools:
         def path_for(place: int) -> Callable[[str], Path]:
             return lambda suffix: Path(directory) / (names[place] + suffix)
 
-        return self._engine.run(save_addresses(urls, path_for))  # type: ignore[no-any-return]
+        return self._engine.run(save_addresses(urls, path_for))
 
 
 # `client.chat.hosted`: answers and tools over REST.
@@ -150,7 +151,7 @@ class ChatTools:
 class HostedChat:
     """Chats that the service answers over REST, running its own tools if asked to; never streaming."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def create(
@@ -174,8 +175,8 @@ class HostedChat:
         """
         with asking(self._engine, model, messages) as asked:
             flow = hosted_completion(model, messages, options, stream, timeout)
-            asked.answer = self._engine.run(flow)
-            return asked.answer  # type: ignore[no-any-return]
+            asked.answer = result = self._engine.run(flow)
+            return result
 
     def execute_tool(
         self,
@@ -200,7 +201,7 @@ class HostedChat:
             token_type=token_type,
             safe_content_filter=safe_content_filter,
         )
-        return self._engine.run(flow)  # type: ignore[no-any-return]
+        return self._engine.run(flow)
 
 
 # `client.chat`: the language models of the network and what they answer.
@@ -209,7 +210,7 @@ class HostedChat:
 class Completions:
     """Chat completions over the socket."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     @overload
@@ -277,10 +278,10 @@ class Completions:
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun, rounds = self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
-                asked.answer = ChatStream(self._engine, begun, rounds, seconds)
-            else:
-                asked.answer = self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
-            return asked.answer  # type: ignore[no-any-return]
+                asked.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
+                return answer
+            asked.answer = result = self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
+            return result
 
 
 class Chat(Listening):
@@ -292,7 +293,7 @@ class Chat(Listening):
 
     _events = CHAT_EVENTS
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
@@ -300,7 +301,7 @@ class Chat(Listening):
         self.tools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.chat_listeners  # type: ignore[no-any-return]
+        return self._engine.state.chat_listeners
 
     def _heard(self) -> None:
         self._engine.state.listen()
@@ -343,11 +344,11 @@ class Chat(Listening):
         flow = chat.estimate_completion(
             model, messages, max_tokens=max_tokens, token_type=token_type, think=think, task_profile=task_profile
         )
-        return self._engine.run(flow)  # type: ignore[no-any-return]
+        return self._engine.run(flow)
 
     def wait_for_models(self, timeout: float | None = 10) -> dict[str, LLMModelInfo]:
         """The language models, as soon as any is announced; connects when needed.
 
         Raises `SogniTimeoutError` after `timeout` seconds.
         """
-        return self._engine.run(chat.wait_for_models(timeout))  # type: ignore[no-any-return]
+        return self._engine.run(chat.wait_for_models(timeout))

@@ -15,6 +15,7 @@ from sogni.core.flow import compute
 from sogni.local.chat_files import image_parts, read_conversation, write_conversation
 from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
 from sogni.models.converter import to_dict
+from sogni.transport.engine import Engine
 
 
 class Conversation:
@@ -24,7 +25,7 @@ class Conversation:
     turns are left out first, the system message never. What the model thought is not sent again.
     """
 
-    def __init__(self, engine: Any, completions: Any, history: History, options: Mapping[str, Any]) -> None:
+    def __init__(self, engine: Engine, completions: Any, history: History, options: Mapping[str, Any]) -> None:
         self._engine = engine
         self._completions = completions
         self._history = history
@@ -85,14 +86,14 @@ class Conversation:
         question = question_of(text, parts)
         given: dict[str, Any] = {**self._options, **options}
         messages = self._engine.run(asking.request_of(self._history, question, given))
-        answer = self._completions.create(
+        answer: ChatCompletionResult | ChatStream = self._completions.create(
             messages=messages, model=self._history.model, stream=stream, timeout=timeout, **given
         )
         if isinstance(answer, ChatStream):
             self._engine.run(asking.keep_when_done(self._history, question, answer._answer))
             return answer
         self._engine.run(asking.keep(self._history, question, answer))
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
         """Add a message from elsewhere: what a tool gave, or an earlier turn."""
@@ -104,7 +105,8 @@ class Conversation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return model, system message and all messages, JSON-ready; images are in it."""
-        return to_dict(self._engine.changed(lambda *_: self._history.record()))  # type: ignore[no-any-return]
+        record: dict[str, Any] = to_dict(self._engine.changed(lambda *_: self._history.record()))
+        return record
 
     def from_dict(self, data: Mapping[str, Any]) -> Conversation:
         """Become what `to_dict` gave, here or elsewhere. Raises `ProtocolError` when it does not fit."""
@@ -114,7 +116,7 @@ class Conversation:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all that was said to a JSON file, which is replaced when it is there."""
         data = self.to_dict()
-        return self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))  # type: ignore[no-any-return]
+        return self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))
 
     def load(self, path: str | os.PathLike[str]) -> Conversation:
         """Become what was saved in a file; returns the conversation itself. Raises `ValidationError`."""

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sogni.base import JobView, ProjectView, host_of
 from sogni.core.projects import cancel, transfers, waiting
@@ -18,13 +19,14 @@ from sogni.core.projects.project import ProjectState
 from sogni.models.base import TokenType
 from sogni.models.projects import ErrorData, Event
 from sogni.settings import check_seconds
+from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline
 
 
 class EnhancedImage:
     """The enhanced version of an image, made by `Job.enhance`."""
 
-    def __init__(self, engine: Any, state: ProjectState) -> None:
+    def __init__(self, engine: Engine | None, state: ProjectState) -> None:
         self._engine = engine
         self._state = state
 
@@ -36,7 +38,7 @@ class EnhancedImage:
     @property
     def progress(self) -> int:
         """Percent done."""
-        return int(self._engine.present(self._state).progress)
+        return self._state.progress(time.time())
 
     @property
     def result(self) -> str | None:
@@ -50,7 +52,7 @@ class EnhancedImage:
 
     def get_result_url(self) -> str:
         """The URL of the enhanced image, asked for when it is not known. JobError when there is none."""
-        return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))  # type: ignore[no-any-return]
+        return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))
 
     def __repr__(self) -> str:
         return f"<EnhancedImage {self.status} {self.progress}%>"
@@ -65,7 +67,9 @@ class Job(JobView):
 
     __slots__ = ()
 
-    def _host(self) -> Any:
+    _engine: Engine | None
+
+    def _host(self) -> Engine:
         return host_of(self._engine, self._state.project)
 
     @property
@@ -80,7 +84,7 @@ class Job(JobView):
         Addresses of the service are short-lived (projects-4.2 §10.4). Raises `JobError` when the job
         is not completed or its result is withheld.
         """
-        return self._host().run(transfers.result_url(self._state))  # type: ignore[no-any-return]
+        return self._host().run(transfers.result_url(self._state))
 
     def get_last_frame_url(self) -> str:
         """The URL of the last frame of a video, as an image; asked for when it is not known.
@@ -88,7 +92,7 @@ class Job(JobView):
         The service has one where `return_last_frame` was asked for. Raises `JobError` when the job is no
         completed video, `NotFoundError` when there is none.
         """
-        return self._host().run(transfers.last_frame_url(self._state))  # type: ignore[no-any-return]
+        return self._host().run(transfers.last_frame_url(self._state))
 
     def get_result_data(self) -> bytes:
         """The bytes of the result, all in memory; `save` and `open` stream.
@@ -96,7 +100,7 @@ class Job(JobView):
         Raises `JobError` when there is no result, `ApiError` or `SogniConnectionError` when it cannot
         be fetched.
         """
-        return self._host().run(transfers.result_data(self._state))  # type: ignore[no-any-return]
+        return self._host().run(transfers.result_data(self._state))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the result to a file and return its path; streamed, and there only when complete.
@@ -105,14 +109,15 @@ class Job(JobView):
         a number (`cat-1.png`), unless `overwrite` is true. Raises `JobError`, `ApiError`, `SogniConnectionError`,
         `ValidationError`, `OSError`.
         """
-        return self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))  # type: ignore[no-any-return]
+        return self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))
 
     def open(self) -> BinaryIO:
         """A readable file object over the result, streamed from the service; close it when done.
 
         Raises `JobError`, `ApiError`, `SogniConnectionError`.
         """
-        return self._host().run(transfers.open_result(self._state))  # type: ignore[no-any-return]
+        file: BinaryIO = self._host().run(transfers.open_result(self._state))
+        return file
 
     def _repr_html_(self) -> str:
         from sogni.display import job_html
@@ -133,7 +138,7 @@ class Job(JobView):
         given (projects-4.2 §15). Raises `JobError` when the job has no image to enhance, and what
         `projects.create` and `Project.wait` raise.
         """
-        return self._host().run(  # type: ignore[no-any-return]
+        return self._host().run(
             enhance.enhance(
                 self._state,
                 self,
@@ -164,6 +169,11 @@ class Project(ProjectView):
 
     __slots__ = ()
     _job_class = Job
+    _engine: Engine | None
+
+    def _host(self) -> Engine:
+        """The engine. `ClientClosedError` if the project belongs to no open client of this process."""
+        return host_of(self._engine, self._state)
 
     def wait(
         self,
@@ -196,7 +206,7 @@ class Project(ProjectView):
 
     def _wait(self, timeout: float | None, queue_timeout: float | None) -> None:
         if not self._state.settled:
-            self._engine.run(waiting.wait_for_project(self._state, timeout=timeout, queue_timeout=queue_timeout))
+            self._host().run(waiting.wait_for_project(self._state, timeout=timeout, queue_timeout=queue_timeout))
 
     def wait_for_completion(
         self,
@@ -225,10 +235,11 @@ class Project(ProjectView):
 
     def _iterate(self, timeout: float | None) -> Iterator[Event]:
         state, deadline = self._state, Deadline(timeout)
-        feed = self._host().changed(lambda _, now: state.subscribe())
+        engine = self._host()
+        feed = engine.changed(lambda _, now: state.subscribe())
         try:
             while (event := self._host().run(events.next_event(state, feed, left=deadline.left()))) is not None:
-                yield Event(event.name, self._engine.present(event.value))
+                yield Event(event.name, engine.present(event.value))
         finally:
             feed.close()
 
@@ -257,4 +268,4 @@ class Project(ProjectView):
         kept: the new one gets a number (`cat-1.png`), unless `overwrite` is true. Raises what `Job.save` raises.
         """
         jobs = self._state.job_list()
-        return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))  # type: ignore[no-any-return]
+        return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))

@@ -14,6 +14,7 @@ from sogni.models.chat import MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
 from sogni.settings import check_seconds
+from sogni.transport.engine import Engine
 
 
 class ChatRuns:
@@ -27,7 +28,7 @@ class ChatRuns:
     'completed'
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     @naming_the_nearest
@@ -59,15 +60,15 @@ class ChatRuns:
         (chat §12.1). Raises `ValidationError` before anything is sent, else an `ApiError`.
         """
         given = {name: value for name, value in locals().items() if name != "self"}
-        return self._engine.run(runs.create_run(given))  # type: ignore[no-any-return]
+        return self._engine.run(runs.create_run(given))
 
     def get(self, run_id: str) -> ChatRunRecord:
         """The record of a run. NotFoundError."""
-        return self._engine.run(runs.get_run(run_id))  # type: ignore[no-any-return]
+        return self._engine.run(runs.get_run(run_id))
 
     def cancel(self, run_id: str, reason: str | None = None) -> ChatRunRecord:
         """End a run."""
-        return self._engine.run(runs.cancel_run(run_id, reason))  # type: ignore[no-any-return]
+        return self._engine.run(runs.cancel_run(run_id, reason))
 
     @naming_the_nearest
     def confirm_cost(
@@ -87,7 +88,7 @@ class ChatRuns:
         longer valid: get the run anew and ask again (chat §14.6).
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "run_id")}
-        return self._engine.run(runs.confirm_cost(run_id, given))  # type: ignore[no-any-return]
+        return self._engine.run(runs.confirm_cost(run_id, given))
 
     def stream_events(self, run_id: str, last_event_id: int | str | None = None) -> EventStream[ChatRunEvent]:
         """Iterate over the events of a run, those that were and those to come, until it has ended.
@@ -103,4 +104,4 @@ class ChatRuns:
         Raises `SogniTimeoutError` after `timeout` seconds; the run goes on.
         """
         seconds = check_seconds("timeout", timeout)
-        return self._engine.run(runs.wait_for_run(run_id, seconds))  # type: ignore[no-any-return]
+        return self._engine.run(runs.wait_for_run(run_id, seconds))

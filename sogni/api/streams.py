@@ -18,6 +18,7 @@ from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
 from sogni.settings import check_seconds
+from sogni.transport.engine import Engine
 from sogni.transport.waiting import Lock
 
 
@@ -30,7 +31,7 @@ class ChatStream(Live):
     """
 
     def __init__(
-        self, engine: Any, state: ChatState, rounds: ToolRounds | None = None, timeout: float | None = None
+        self, engine: Engine, state: ChatState, rounds: ToolRounds | None = None, timeout: float | None = None
     ) -> None:
         self._engine = engine
         self._timeout = timeout
@@ -113,7 +114,7 @@ class ChatStream(Live):
 
     def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return self._host().run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
+        return self._host().run(self._whole(check_seconds("timeout", timeout)))
 
     def close(self) -> None:
         """Stop listening; the service finishes and bills."""
@@ -157,7 +158,7 @@ class EventStream(Live, Generic[T]):
     long time.
     """
 
-    def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
+    def __init__(self, engine: Engine, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
         self._turn = Lock()
@@ -171,10 +172,11 @@ class EventStream(Live, Generic[T]):
         """The next event."""
         self._own()
         with self._turn:
-            event = self._engine.run(next_event(self._feed))
+            flow = next_event(self._feed)
+            event = self._engine.run(flow)
         if event is None:
             raise StopIteration
-        return event  # type: ignore[no-any-return]
+        return event
 
     def _own(self) -> None:
         """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""

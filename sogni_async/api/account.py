@@ -38,6 +38,7 @@ from sogni.models.account import (
 )
 from sogni.redaction import secret
 from sogni.settings import Network
+from sogni_async.transport.engine import Engine
 
 
 class CurrentAccount(Listening):
@@ -48,11 +49,11 @@ class CurrentAccount(Listening):
 
     _events = ACCOUNT_EVENTS
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.account.listeners  # type: ignore[no-any-return]
+        return self._engine.state.account.listeners
 
     def _heard(self) -> None:
         self._engine.state.listen()
@@ -60,32 +61,32 @@ class CurrentAccount(Listening):
     @property
     def username(self) -> str | None:
         """The user name, once it is known."""
-        return self._engine.state.account.username  # type: ignore[no-any-return]
+        return self._engine.state.account.username
 
     @property
     def email(self) -> str | None:
         """The e-mail address, once it is known."""
-        return self._engine.state.account.email  # type: ignore[no-any-return]
+        return self._engine.state.account.email
 
     @property
     def wallet_address(self) -> str | None:
         """The address of the wallet, once it is known."""
-        return self._engine.state.account.wallet_address  # type: ignore[no-any-return]
+        return self._engine.state.account.wallet_address
 
     @property
     def balance(self) -> Balances:
         """The balance as last announced; `.spark.net` and `.sogni.net` are what can be spent."""
-        return self._engine.state.account.balance  # type: ignore[no-any-return]
+        return self._engine.state.account.balance
 
     @property
     def network(self) -> str | None:
         """The network in use; None while disconnected or switching."""
-        return self._engine.state.account.network  # type: ignore[no-any-return]
+        return self._engine.state.account.network
 
     @property
     def network_status(self) -> str:
         """`disconnected`, `connecting`, `connected` or `switching`."""
-        return self._engine.state.account.network_status  # type: ignore[no-any-return]
+        return self._engine.state.account.network_status
 
     @property
     def is_authenticated(self) -> bool:
@@ -95,7 +96,7 @@ class CurrentAccount(Listening):
     @property
     def subscription(self) -> Subscription | None:
         """The subscription as last told, None before that; its `active` alone decides (account §13.2)."""
-        return self._engine.state.account.subscription  # type: ignore[no-any-return]
+        return self._engine.state.account.subscription
 
     @property
     def is_unlimited(self) -> bool:
@@ -106,12 +107,12 @@ class CurrentAccount(Listening):
     @property
     def free_spark_locked(self) -> bool | None:
         """Whether free Spark cannot be spent; None until the service says so (account §14)."""
-        return self._engine.state.account.free_spark_locked  # type: ignore[no-any-return]
+        return self._engine.state.account.free_spark_locked
 
     @property
     def free_spark_unlock_path(self) -> str | None:
         """What unlocks free Spark: `trial` or `purchase`."""
-        return self._engine.state.account.free_spark_unlock_path  # type: ignore[no-any-return]
+        return self._engine.state.account.free_spark_unlock_path
 
     def to_dict(self) -> dict[str, Any]:
         """The account at this moment, JSON-ready."""
@@ -125,7 +126,7 @@ class CurrentAccount(Listening):
 class Account:
     """Account calls of one client."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     # -- signing in ------------------------------------------------------------
@@ -140,7 +141,7 @@ class Account:
         """
         password = secret(password)
         flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def create(
         self,
@@ -168,7 +169,7 @@ class Account:
             remember_me=remember_me,
             app_source=app_source,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def logout(self) -> None:
         """Sign out: the service forgets the session, this client its credentials, and the socket closes.
@@ -180,36 +181,36 @@ class Account:
     async def get_wallet(self, username: str, password: str) -> Wallet:
         """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
         password = secret(password)
-        return await self._engine.run(signing_in.wallet_of(username, password))  # type: ignore[no-any-return]
+        return await self._engine.run(signing_in.wallet_of(username, password))
 
     async def validate_username(self, name: str) -> UsernameValidation:
         """Whether a user name can be had (`.available`); a taken one is a result, a malformed one an `ApiError`."""
-        return await self._engine.run(account.validate_username(name))  # type: ignore[no-any-return]
+        return await self._engine.run(account.validate_username(name))
 
     # -- who and what ----------------------------------------------------------
 
     async def me(self) -> AccountInfo:
         """Who the credentials belong to. AuthenticationError when they are refused."""
-        return await self._engine.run(account.fetch_account())  # type: ignore[no-any-return]
+        return await self._engine.run(account.fetch_account())
 
     async def account_balance(self) -> Balances:
         """The balance in both tokens, asked for now; `current_account` is not changed."""
-        return await self._engine.run(account.account_balance())  # type: ignore[no-any-return]
+        return await self._engine.run(account.account_balance())
 
     async def refresh_balance(self) -> Balances:
         """The balance in both tokens, asked for now and kept in `current_account`."""
-        return await self._engine.run(account.refresh_balance())  # type: ignore[no-any-return]
+        return await self._engine.run(account.refresh_balance())
 
     async def switch_network(self, network: Network) -> str:
         """Move to another network, `fast` or `relaxed`; returns the one the service chose.
 
         Raises `SogniTimeoutError` when it does not answer (transport §12).
         """
-        return await self._engine.run(account.switch_network(network))  # type: ignore[no-any-return]
+        return await self._engine.run(account.switch_network(network))
 
     async def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
         """What a wallet holds outside of the account, on `base` or `etherlink`."""
-        return await self._engine.run(account.wallet_balance(address, provider))  # type: ignore[no-any-return]
+        return await self._engine.run(account.wallet_balance(address, provider))
 
     async def transaction_history(
         self,
@@ -224,7 +225,7 @@ class Account:
         `address` is a wallet's; None: the current account's. Amounts are exact. Raises `ValidationError`.
         """
         query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
-        return await self._engine.run(account.transaction_history(query))  # type: ignore[no-any-return]
+        return await self._engine.run(account.transaction_history(query))
 
     async def transactions(
         self,
@@ -245,7 +246,7 @@ class Account:
 
     async def rewards(self, provider: str | None = None) -> list[Reward]:
         """What can be claimed, and what was."""
-        return await self._engine.run(account.rewards(provider))  # type: ignore[no-any-return]
+        return await self._engine.run(account.rewards(provider))
 
     async def claim_rewards(
         self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
@@ -285,11 +286,11 @@ class Account:
 
     async def get_subscription_plans(self) -> list[SubscriptionPlan]:
         """What can be subscribed to."""
-        return await self._engine.run(subscriptions.subscription_plans())  # type: ignore[no-any-return]
+        return await self._engine.run(subscriptions.subscription_plans())
 
     async def refresh_subscription(self) -> Subscription:
         """The subscription, asked for now and kept in `current_account`."""
-        return await self._engine.run(subscriptions.refresh_subscription())  # type: ignore[no-any-return]
+        return await self._engine.run(subscriptions.refresh_subscription())
 
     async def create_subscription_checkout(
         self,
@@ -310,11 +311,11 @@ class Account:
             start_trial=start_trial,
             device_id=device_id,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def create_subscription_portal_session(self) -> SubscriptionPage:
         """The page (`.url`) where a subscription is managed; needs a signed-in session, not an API key."""
-        return await self._engine.run(subscriptions.subscription_portal())  # type: ignore[no-any-return]
+        return await self._engine.run(subscriptions.subscription_portal())
 
 
 # `client.stats`: who did how much.
@@ -323,7 +324,7 @@ class Account:
 class Stats:
     """Statistics of the service."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def leaderboard(
@@ -347,4 +348,4 @@ class Stats:
             "date": date,
             "address": address,
         }
-        return await self._engine.run(stats.leaderboard(type, period, **filters))  # type: ignore[no-any-return]
+        return await self._engine.run(stats.leaderboard(type, period, **filters))

@@ -17,12 +17,13 @@ from sogni.core.requests import ask
 from sogni.core.time_limit import limited
 from sogni.models.account import TokenPair
 from sogni.settings import check_seconds
+from sogni_async.transport.engine import Engine
 
 
 class RestClient:
     """REST calls with this client's credentials, retries and errors."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def get(
@@ -63,7 +64,7 @@ class RestClient:
 class SocketClient:
     """Frames to the service, and from it."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def send(self, type: str, data: Any) -> None:
@@ -84,7 +85,7 @@ class SocketClient:
 
     @property
     def _frames(self) -> Listeners:
-        return self._engine.state.frame_listeners  # type: ignore[no-any-return]
+        return self._engine.state.frame_listeners
 
 
 class AuthState(Listening):
@@ -92,11 +93,11 @@ class AuthState(Listening):
 
     _events = frozenset({"updated"})
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.auth_listeners  # type: ignore[no-any-return]
+        return self._engine.state.auth_listeners
 
     @property
     def is_authenticated(self) -> bool:
@@ -109,7 +110,7 @@ class AuthState(Listening):
         Secret: store it where only its owner reads. A refresh replaces both tokens, so take a new backup at every
         `updated`; `TokenStore.follow` does. Raises `ValidationError` for cookies.
         """
-        return self._engine.state.credentials.backup()  # type: ignore[no-any-return]
+        return self._engine.state.credentials.backup()
 
     async def authenticate(self, credentials: str | TokenPair | Mapping[str, str] | None = None) -> None:
         """Go on with what `backup` gave: a key, a `TokenPair` or its stored form; nothing for cookies.
@@ -129,14 +130,14 @@ class ApiClient(Listening):
 
     _events = CONNECTION_EVENTS | FRAME_TYPES
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.rest = RestClient(engine)
         self.socket = SocketClient(engine)
         self.auth = AuthState(engine)
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.frame_listeners  # type: ignore[no-any-return]
+        return self._engine.state.frame_listeners
 
     def _listeners_of(self, event: str) -> Listeners:
         return self._engine.state.listeners if event in CONNECTION_EVENTS else self._listeners()

@@ -40,6 +40,7 @@ from sogni_async.api.conversation import Conversation
 from sogni_async.api.runs import ChatRuns
 from sogni_async.api.streams import ChatStream
 from sogni_async.transport.driver import check_callbacks
+from sogni_async.transport.engine import Engine
 
 
 class ChatTools:
@@ -49,7 +50,7 @@ class ChatTools:
     `video_to_video` and `generate_music` (`SogniTools.direct`).
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def execute(
@@ -85,7 +86,7 @@ class ChatTools:
             number_of_media=number_of_media,
             made=tools.made_from(media_context),
         )
-        return await self._engine.run(tools.execute_call(as_tool_call(tool_call), options))  # type: ignore[no-any-return]
+        return await self._engine.run(tools.execute_call(as_tool_call(tool_call), options))
 
     async def execute_all(
         self,
@@ -119,7 +120,7 @@ class ChatTools:
             made=tools.made_from(media_context),
         )
         calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
-        return await self._engine.run(tools.execute_calls(calls, options))  # type: ignore[no-any-return]
+        return await self._engine.run(tools.execute_calls(calls, options))
 
     async def save(
         self,
@@ -140,7 +141,7 @@ class ChatTools:
         def path_for(place: int) -> Callable[[str], Path]:
             return lambda suffix: Path(directory) / (names[place] + suffix)
 
-        return await self._engine.run(save_addresses(urls, path_for))  # type: ignore[no-any-return]
+        return await self._engine.run(save_addresses(urls, path_for))
 
 
 # `client.chat.hosted`: answers and tools over REST.
@@ -149,7 +150,7 @@ class ChatTools:
 class HostedChat:
     """Chats that the service answers over REST, running its own tools if asked to; never streaming."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def create(
@@ -173,8 +174,8 @@ class HostedChat:
         """
         with asking(self._engine, model, messages) as asked:
             flow = hosted_completion(model, messages, options, stream, timeout)
-            asked.answer = await self._engine.run(flow)
-            return asked.answer  # type: ignore[no-any-return]
+            asked.answer = result = await self._engine.run(flow)
+            return result
 
     async def execute_tool(
         self,
@@ -199,7 +200,7 @@ class HostedChat:
             token_type=token_type,
             safe_content_filter=safe_content_filter,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
 
 # `client.chat`: the language models of the network and what they answer.
@@ -208,7 +209,7 @@ class HostedChat:
 class Completions:
     """Chat completions over the socket."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     @overload
@@ -276,10 +277,10 @@ class Completions:
         with asking(self._engine, model, messages) as asked:
             if stream:
                 begun, rounds = await self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
-                asked.answer = ChatStream(self._engine, begun, rounds, seconds)
-            else:
-                asked.answer = await self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
-            return asked.answer  # type: ignore[no-any-return]
+                asked.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
+                return answer
+            asked.answer = result = await self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
+            return result
 
 
 class Chat(Listening):
@@ -291,7 +292,7 @@ class Chat(Listening):
 
     _events = CHAT_EVENTS
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.completions = Completions(engine)
         self.runs = ChatRuns(engine)
@@ -299,7 +300,7 @@ class Chat(Listening):
         self.tools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.chat_listeners  # type: ignore[no-any-return]
+        return self._engine.state.chat_listeners
 
     def _heard(self) -> None:
         self._engine.state.listen()
@@ -342,11 +343,11 @@ class Chat(Listening):
         flow = chat.estimate_completion(
             model, messages, max_tokens=max_tokens, token_type=token_type, think=think, task_profile=task_profile
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def wait_for_models(self, timeout: float | None = 10) -> dict[str, LLMModelInfo]:
         """The language models, as soon as any is announced; connects when needed.
 
         Raises `SogniTimeoutError` after `timeout` seconds.
         """
-        return await self._engine.run(chat.wait_for_models(timeout))  # type: ignore[no-any-return]
+        return await self._engine.run(chat.wait_for_models(timeout))

@@ -14,6 +14,7 @@ from sogni.local.chat_files import image_parts, read_conversation, write_convers
 from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
 from sogni.models.converter import to_dict
 from sogni_async.api.streams import ChatStream
+from sogni_async.transport.engine import Engine
 
 
 class Conversation:
@@ -23,7 +24,7 @@ class Conversation:
     turns are left out first, the system message never. What the model thought is not sent again.
     """
 
-    def __init__(self, engine: Any, completions: Any, history: History, options: Mapping[str, Any]) -> None:
+    def __init__(self, engine: Engine, completions: Any, history: History, options: Mapping[str, Any]) -> None:
         self._engine = engine
         self._completions = completions
         self._history = history
@@ -84,14 +85,14 @@ class Conversation:
         question = question_of(text, parts)
         given: dict[str, Any] = {**self._options, **options}
         messages = await self._engine.run(asking.request_of(self._history, question, given))
-        answer = await self._completions.create(
+        answer: ChatCompletionResult | ChatStream = await self._completions.create(
             messages=messages, model=self._history.model, stream=stream, timeout=timeout, **given
         )
         if isinstance(answer, ChatStream):
             await self._engine.run(asking.keep_when_done(self._history, question, answer._answer))
             return answer
         await self._engine.run(asking.keep(self._history, question, answer))
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
         """Add a message from elsewhere: what a tool gave, or an earlier turn."""
@@ -103,7 +104,8 @@ class Conversation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return model, system message and all messages, JSON-ready; images are in it."""
-        return to_dict(self._engine.changed(lambda *_: self._history.record()))  # type: ignore[no-any-return]
+        record: dict[str, Any] = to_dict(self._engine.changed(lambda *_: self._history.record()))
+        return record
 
     def from_dict(self, data: Mapping[str, Any]) -> Conversation:
         """Become what `to_dict` gave, here or elsewhere. Raises `ProtocolError` when it does not fit."""
@@ -113,7 +115,7 @@ class Conversation:
     async def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all that was said to a JSON file, which is replaced when it is there."""
         data = self.to_dict()
-        return await self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))  # type: ignore[no-any-return]
+        return await self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))
 
     async def load(self, path: str | os.PathLike[str]) -> Conversation:
         """Become what was saved in a file; returns the conversation itself. Raises `ValidationError`."""

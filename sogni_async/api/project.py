@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from sogni.base import JobView, ProjectView, host_of
 from sogni.core.projects import cancel, transfers, waiting
@@ -17,6 +17,7 @@ from sogni.core.projects.project import ProjectState
 from sogni.models.base import TokenType
 from sogni.models.projects import ErrorData, Event
 from sogni.settings import check_seconds
+from sogni_async.transport.engine import Engine
 from sogni_async.transport.http import AsyncBinaryIO
 from sogni_async.transport.waiting import Deadline
 
@@ -24,7 +25,7 @@ from sogni_async.transport.waiting import Deadline
 class EnhancedImage:
     """The enhanced version of an image, made by `Job.enhance`."""
 
-    def __init__(self, engine: Any, state: ProjectState) -> None:
+    def __init__(self, engine: Engine | None, state: ProjectState) -> None:
         self._engine = engine
         self._state = state
 
@@ -36,7 +37,7 @@ class EnhancedImage:
     @property
     def progress(self) -> int:
         """Percent done."""
-        return int(self._engine.present(self._state).progress)
+        return self._state.progress(time.time())
 
     @property
     def result(self) -> str | None:
@@ -50,7 +51,7 @@ class EnhancedImage:
 
     async def get_result_url(self) -> str:
         """The URL of the enhanced image, asked for when it is not known. JobError when there is none."""
-        return await host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))  # type: ignore[no-any-return]
+        return await host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))
 
     def __repr__(self) -> str:
         return f"<EnhancedImage {self.status} {self.progress}%>"
@@ -65,7 +66,9 @@ class Job(JobView):
 
     __slots__ = ()
 
-    def _host(self) -> Any:
+    _engine: Engine | None
+
+    def _host(self) -> Engine:
         return host_of(self._engine, self._state.project)
 
     @property
@@ -80,7 +83,7 @@ class Job(JobView):
         Addresses of the service are short-lived (projects-4.2 §10.4). Raises `JobError` when the job
         is not completed or its result is withheld.
         """
-        return await self._host().run(transfers.result_url(self._state))  # type: ignore[no-any-return]
+        return await self._host().run(transfers.result_url(self._state))
 
     async def get_last_frame_url(self) -> str:
         """The URL of the last frame of a video, as an image; asked for when it is not known.
@@ -88,7 +91,7 @@ class Job(JobView):
         The service has one where `return_last_frame` was asked for. Raises `JobError` when the job is no
         completed video, `NotFoundError` when there is none.
         """
-        return await self._host().run(transfers.last_frame_url(self._state))  # type: ignore[no-any-return]
+        return await self._host().run(transfers.last_frame_url(self._state))
 
     async def get_result_data(self) -> bytes:
         """The bytes of the result, all in memory; `save` and `open` stream.
@@ -96,7 +99,7 @@ class Job(JobView):
         Raises `JobError` when there is no result, `ApiError` or `SogniConnectionError` when it cannot
         be fetched.
         """
-        return await self._host().run(transfers.result_data(self._state))  # type: ignore[no-any-return]
+        return await self._host().run(transfers.result_data(self._state))
 
     async def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the result to a file and return its path; streamed, and there only when complete.
@@ -105,14 +108,15 @@ class Job(JobView):
         a number (`cat-1.png`), unless `overwrite` is true. Raises `JobError`, `ApiError`, `SogniConnectionError`,
         `ValidationError`, `OSError`.
         """
-        return await self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))  # type: ignore[no-any-return]
+        return await self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))
 
     async def open(self) -> AsyncBinaryIO:
         """A readable file object over the result, streamed from the service; close it when done.
 
         Raises `JobError`, `ApiError`, `SogniConnectionError`.
         """
-        return await self._host().run(transfers.open_result(self._state))  # type: ignore[no-any-return]
+        file: AsyncBinaryIO = await self._host().run(transfers.open_result(self._state))
+        return file
 
     def _repr_html_(self) -> str:
         from sogni.display import job_html
@@ -133,7 +137,7 @@ class Job(JobView):
         given (projects-4.2 §15). Raises `JobError` when the job has no image to enhance, and what
         `projects.create` and `Project.wait` raise.
         """
-        return await self._host().run(  # type: ignore[no-any-return]
+        return await self._host().run(
             enhance.enhance(
                 self._state,
                 self,
@@ -164,6 +168,11 @@ class Project(ProjectView):
 
     __slots__ = ()
     _job_class = Job
+    _engine: Engine | None
+
+    def _host(self) -> Engine:
+        """The engine. `ClientClosedError` if the project belongs to no open client of this process."""
+        return host_of(self._engine, self._state)
 
     async def wait(
         self,
@@ -196,7 +205,7 @@ class Project(ProjectView):
 
     async def _wait(self, timeout: float | None, queue_timeout: float | None) -> None:
         if not self._state.settled:
-            await self._engine.run(waiting.wait_for_project(self._state, timeout=timeout, queue_timeout=queue_timeout))
+            await self._host().run(waiting.wait_for_project(self._state, timeout=timeout, queue_timeout=queue_timeout))
 
     async def wait_for_completion(
         self,
@@ -225,10 +234,11 @@ class Project(ProjectView):
 
     async def _iterate(self, timeout: float | None) -> AsyncIterator[Event]:
         state, deadline = self._state, Deadline(timeout)
-        feed = self._host().changed(lambda _, now: state.subscribe())
+        engine = self._host()
+        feed = engine.changed(lambda _, now: state.subscribe())
         try:
             while (event := await self._host().run(events.next_event(state, feed, left=deadline.left()))) is not None:
-                yield Event(event.name, self._engine.present(event.value))
+                yield Event(event.name, engine.present(event.value))
         finally:
             feed.close()
 
@@ -257,4 +267,4 @@ class Project(ProjectView):
         kept: the new one gets a number (`cat-1.png`), unless `overwrite` is true. Raises what `Job.save` raises.
         """
         jobs = self._state.job_list()
-        return await self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))  # type: ignore[no-any-return]
+        return await self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))

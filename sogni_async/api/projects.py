@@ -16,6 +16,7 @@ from sogni.core.projects import create as mapping
 from sogni.core.projects import recovery as attaching
 from sogni.core.projects import transfers as signing
 from sogni.core.projects.image_requests import EnhancementStrength
+from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
 from sogni.core.projects.waiting import check_news, have_connection
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
@@ -25,6 +26,7 @@ from sogni.models.params import AudioProjectFields, ImageProjectFields, MediaInp
 from sogni.models.projects import CostEstimation, ProjectRecord
 from sogni.settings import Network, check_seconds
 from sogni_async.api.project import Project
+from sogni_async.transport.engine import Engine
 from sogni_async.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
@@ -155,11 +157,11 @@ class Projects(Listening):
 
     _events = PROJECTS_EVENTS
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.projects_listeners  # type: ignore[no-any-return]
+        return self._engine.state.projects_listeners
 
     def _heard(self) -> None:
         self._engine.state.listen()
@@ -193,11 +195,15 @@ class Projects(Listening):
         >>> (await project.wait(timeout=60)).status
         'completed'
         """
-        return self._engine.present(await self._engine.run(create.create_project(params, fields, max_cost)))  # type: ignore[no-any-return]
+        return self._project(await self._engine.run(create.create_project(params, fields, max_cost)))
+
+    def _project(self, state: ProjectState) -> Project:
+        project: Project = self._engine.present(state)
+        return project
 
     async def get(self, project_id: str) -> ProjectRecord:
         """The service's record of a finished project. NotFoundError until it is finished."""
-        return await self._engine.run(results.project_record(project_id))  # type: ignore[no-any-return]
+        return await self._engine.run(results.project_record(project_id))
 
     async def cancel(self, project_id: str) -> None:
         """Cancel a project by its id and wait for the confirmation; nothing happens to a finished one.
@@ -217,7 +223,7 @@ class Projects(Listening):
         state = await self._engine.run(attaching.attach(project_id, given))
         if not isinstance(project, str) and given is project._state:
             project._attached(self._engine, state)
-        return self._engine.present(state)  # type: ignore[no-any-return]
+        return self._project(state)
 
     async def map(
         self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Any = None
@@ -238,7 +244,7 @@ class Projects(Listening):
                 except Exception as error:
                     plan.failed(error)
                 else:
-                    running[self._engine.present(state)] = request
+                    running[self._project(state)] = request
             if not running:
                 plan.finish()
                 return
@@ -249,7 +255,7 @@ class Projects(Listening):
     @property
     def tracked_projects(self) -> list[Project]:
         """Unfinished projects and those finished within the last half minute."""
-        return [self._engine.present(state) for state in self._engine.state.tracked()]
+        return [self._project(state) for state in self._engine.state.tracked()]
 
     # -- models ----------------------------------------------------------------
 
@@ -263,23 +269,23 @@ class Projects(Listening):
 
         Raises `SogniTimeoutError` after `timeout` seconds.
         """
-        return await self._engine.run(catalogue.wait_for_models(timeout))  # type: ignore[no-any-return]
+        return await self._engine.run(catalogue.wait_for_models(timeout))
 
     async def get_available_models(self, network: Network) -> list[AvailableModel]:
         """The models with workers on a network now, `fast` or `relaxed`; needs no socket."""
-        return await self._engine.run(catalogue.available_models(network))  # type: ignore[no-any-return]
+        return await self._engine.run(catalogue.available_models(network))
 
     async def get_supported_models(self, force_refresh: bool = False) -> list[SupportedModel]:
         """All models the network knows; kept for 24 hours unless `force_refresh`."""
-        return await self._engine.run(catalogue.supported_models(force_refresh))  # type: ignore[no-any-return]
+        return await self._engine.run(catalogue.supported_models(force_refresh))
 
     async def get_model_options(self, model_id: str) -> ModelOptions:
         """What a model accepts: ranges, samplers, schedulers. ValidationError for an unknown id."""
-        return await self._engine.run(catalogue.model_options(model_id))  # type: ignore[no-any-return]
+        return await self._engine.run(catalogue.model_options(model_id))
 
     async def get_size_presets(self, network: Network, model_id: str, force_refresh: bool = False) -> list[SizePreset]:
         """The named sizes of a model on a network; kept for 10 minutes unless `force_refresh`."""
-        return await self._engine.run(catalogue.size_presets(network, model_id, force_refresh))  # type: ignore[no-any-return]
+        return await self._engine.run(catalogue.size_presets(network, model_id, force_refresh))
 
     def get_video_asset_config(self, model_id: str) -> VideoAssetConfig:
         """The workflow of a video model and the media it takes. ValidationError for any other model."""
@@ -309,7 +315,7 @@ class Projects(Listening):
         self, params: Any = None, /, **fields: Any
     ) -> CostEstimation:
         """What a project would cost; takes whatever `create` takes, and sends no file."""
-        return await self._engine.run(estimates.estimate_project(params, fields))  # type: ignore[no-any-return]
+        return await self._engine.run(estimates.estimate_project(params, fields))
 
     async def estimate_cost(
         self,
@@ -355,7 +361,7 @@ class Projects(Listening):
             output_format=output_format,
             billing_mode=billing_mode,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def estimate_video_cost(
         self,
@@ -408,7 +414,7 @@ class Projects(Listening):
             source_height=source_height,
             keyframe_count=keyframe_count,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def estimate_audio_cost(
         self,
@@ -434,13 +440,13 @@ class Projects(Listening):
             network=network,
             billing_mode=billing_mode,
         )
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def estimate_enhancement_cost(
         self, strength: EnhancementStrength, token_type: TokenType = "spark"
     ) -> CostEstimation:
         """What `Job.enhance` would cost: `light`, `medium` or `heavy` (projects-4.2 §16.4)."""
-        return await self._engine.run(estimates.estimate_enhancement(strength, token_type))  # type: ignore[no-any-return]
+        return await self._engine.run(estimates.estimate_enhancement(strength, token_type))
 
     # -- addresses -------------------------------------------------------------
 
@@ -471,4 +477,4 @@ class Projects(Listening):
     async def _sign(
         self, endpoint: Literal["image", "media"], direction: Literal["uploadUrl", "downloadUrl"], **fields: Any
     ) -> str:
-        return await self._engine.run(signing.signed_address(endpoint, direction, **fields))  # type: ignore[no-any-return]
+        return await self._engine.run(signing.signed_address(endpoint, direction, **fields))

@@ -9,6 +9,7 @@ from typing import Any
 from sogni.core import replay
 from sogni.local.recording import Recording, unwritten
 from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
+from sogni_async.transport.engine import Engine
 
 
 class RunRecorder(Recording):
@@ -46,7 +47,7 @@ class RunRecorder(Recording):
 class Replay:
     """Replay records of the account. They need no socket."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def write(self, record: RunRecord | Mapping[str, Any]) -> ReplayWriteResult:
@@ -54,15 +55,15 @@ class Replay:
 
         Raises `ValidationError` for what JSON cannot carry.
         """
-        return await self._engine.run(replay.write_record(record))  # type: ignore[no-any-return]
+        return await self._engine.run(replay.write_record(record))
 
     async def list(self, limit: int | None = None) -> ReplayRecords:
         """Summaries of the records in `.records`; without `limit` as many as the service likes."""
-        return await self._engine.run(replay.list_records(limit))  # type: ignore[no-any-return]
+        return await self._engine.run(replay.list_records(limit))
 
     async def get(self, run_id: str) -> ReplayRecord:
         """A whole record: `.record` and `.create_time`. NotFoundError."""
-        return await self._engine.run(replay.get_record(run_id))  # type: ignore[no-any-return]
+        return await self._engine.run(replay.get_record(run_id))
 
     def record(
         self, *, session_id: str | None = None, run_id: str | None = None, account_id: str | None = None

@@ -17,6 +17,7 @@ from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
 from sogni.settings import check_seconds
+from sogni_async.transport.engine import Engine
 from sogni_async.transport.waiting import Lock
 
 
@@ -29,7 +30,7 @@ class ChatStream(Live):
     """
 
     def __init__(
-        self, engine: Any, state: ChatState, rounds: ToolRounds | None = None, timeout: float | None = None
+        self, engine: Engine, state: ChatState, rounds: ToolRounds | None = None, timeout: float | None = None
     ) -> None:
         self._engine = engine
         self._timeout = timeout
@@ -112,7 +113,7 @@ class ChatStream(Live):
 
     async def result(self, timeout: float | None = None) -> ChatCompletionResult:
         """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
-        return await self._host().run(self._whole(check_seconds("timeout", timeout)))  # type: ignore[no-any-return]
+        return await self._host().run(self._whole(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
         """Stop listening; the service finishes and bills."""
@@ -156,7 +157,7 @@ class EventStream(Live, Generic[T]):
     long time.
     """
 
-    def __init__(self, engine: Any, feed: EventFeed[T]) -> None:
+    def __init__(self, engine: Engine, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
         self._turn = Lock()
@@ -170,10 +171,11 @@ class EventStream(Live, Generic[T]):
         """The next event."""
         self._own()
         async with self._turn:
-            event = await self._engine.run(next_event(self._feed))
+            flow = next_event(self._feed)
+            event = await self._engine.run(flow)
         if event is None:
             raise StopAsyncIteration
-        return event  # type: ignore[no-any-return]
+        return event
 
     def _own(self) -> None:
         """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""

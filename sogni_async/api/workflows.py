@@ -26,12 +26,13 @@ from sogni.models.workflows import (
 from sogni.plans import WorkflowInput
 from sogni.settings import check_seconds
 from sogni_async.api.streams import EventStream
+from sogni_async.transport.engine import Engine
 
 
 class Templates:
     """Saved workflows: `workflows.start(workflow_id=template.id, inputs=…)` runs one."""
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def list(
@@ -41,7 +42,7 @@ class Templates:
 
         `visibility` is `own`, `public` or `all`, `limit` at most 200 (workflows §7.2).
         """
-        return await self._engine.run(templates.list_templates(visibility, offset, limit))  # type: ignore[no-any-return]
+        return await self._engine.run(templates.list_templates(visibility, offset, limit))
 
     async def iterate(self, visibility: Listing | None = None, limit: int = 100) -> AsyncIterator[WorkflowTemplate]:
         """All templates, page by page of `limit` each, as far as they are asked for."""
@@ -56,15 +57,15 @@ class Templates:
 
     async def get(self, template_id: str) -> WorkflowTemplate:
         """A template. NotFoundError."""
-        return await self._engine.run(templates.get_template(template_id))  # type: ignore[no-any-return]
+        return await self._engine.run(templates.get_template(template_id))
 
     async def create(self, template: WorkflowTemplate | Mapping[str, Any]) -> WorkflowTemplate:
         """Save a template; returns it as the service keeps it. Keys that are not known here travel unchanged."""
-        return await self._engine.run(templates.create_template(template))  # type: ignore[no-any-return]
+        return await self._engine.run(templates.create_template(template))
 
     async def update(self, template_id: str, changes: WorkflowTemplate | Mapping[str, Any]) -> WorkflowTemplate:
         """Change the fields given in `changes`; in a mapping, None clears one."""
-        return await self._engine.run(templates.update_template(template_id, changes))  # type: ignore[no-any-return]
+        return await self._engine.run(templates.update_template(template_id, changes))
 
     async def delete(self, template_id: str) -> None:
         """Delete a template. NotFoundError."""
@@ -72,7 +73,7 @@ class Templates:
 
     async def fork(self, template_id: str, new_name: str | None = None) -> WorkflowTemplate:
         """Copy a template, also one of others that is public; returns the copy."""
-        return await self._engine.run(templates.fork_template(template_id, new_name))  # type: ignore[no-any-return]
+        return await self._engine.run(templates.fork_template(template_id, new_name))
 
 
 # `client.workflows`: plans of several steps that the service carries out, whether or not anybody watches.
@@ -90,7 +91,7 @@ class Workflows:
     'completed'
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._templates = Templates(engine)
 
@@ -126,19 +127,19 @@ class Workflows:
         `ApiError`.
         """
         given = {name: value for name, value in locals().items() if name != "self"}
-        return await self._engine.run(workflows.start_workflow(given))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.start_workflow(given))
 
     async def list(self, limit: int | None = None, offset: int | None = None) -> list[WorkflowRecord]:
         """The workflows of the account, `limit` of them after the first `offset`."""
-        return await self._engine.run(workflows.list_workflows(limit, offset))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.list_workflows(limit, offset))
 
     async def get(self, workflow_id: str) -> WorkflowRecord:
         """The record of a workflow, with its `.artifacts`. NotFoundError."""
-        return await self._engine.run(workflows.get_workflow(workflow_id))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.get_workflow(workflow_id))
 
     async def events(self, workflow_id: str) -> Sequence[WorkflowEvent]:
         """What happened in a workflow so far."""
-        return await self._engine.run(workflows.workflow_events(workflow_id))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.workflow_events(workflow_id))
 
     def stream_events(
         self, workflow_id: str, after: int | str | None = None, last_event_id: int | str | None = None
@@ -158,7 +159,7 @@ class Workflows:
         Raises `SogniTimeoutError` after `timeout` seconds; the workflow goes on.
         """
         seconds = check_seconds("timeout", timeout)
-        return await self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))
 
     @naming_the_nearest
     async def resume(
@@ -171,7 +172,7 @@ class Workflows:
     ) -> WorkflowResumption:
         """Let a workflow go on that is `waiting_for_user`; `.resumed` tells whether it does because of this call."""
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
-        return await self._engine.run(workflows.resume_workflow(workflow_id, given))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.resume_workflow(workflow_id, given))
 
     @naming_the_nearest
     async def reseed(
@@ -190,11 +191,11 @@ class Workflows:
         `idempotency_key` are one take; without one every call is another (workflows §5).
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
-        return await self._engine.run(workflows.reseed_workflow(workflow_id, given))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.reseed_workflow(workflow_id, given))
 
     async def cancel(self, workflow_id: str) -> WorkflowRecord:
         """End a workflow; steps under way stop when they can."""
-        return await self._engine.run(workflows.cancel_workflow(workflow_id))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.cancel_workflow(workflow_id))
 
     async def save_artifacts(
         self, workflow_id: str, directory: str | PathLike[str], *, overwrite: bool = False
@@ -206,7 +207,7 @@ class Workflows:
         unless `overwrite` is true.
         """
         flow = workflows.save_artifacts(workflow_id, artifact_paths(directory, workflow_id), overwrite=overwrite)
-        return await self._engine.run(flow)  # type: ignore[no-any-return]
+        return await self._engine.run(flow)
 
     async def upload(self, media: Any) -> MediaReference:
         """Upload an image, audio or video and return a reference to it, for `media_references`.
@@ -214,4 +215,4 @@ class Workflows:
         `media` is a path, bytes, a binary file, a PIL image or a finished `Job`. Its address is valid for a limited
         time. Bind it in a plan with a dependency on `$input_media` (workflows §4). Raises `ValidationError`.
         """
-        return await self._engine.run(workflows.upload_reference(media))  # type: ignore[no-any-return]
+        return await self._engine.run(workflows.upload_reference(media))
