@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.outbox import Listeners, check_event
 from sogni.core.projects.job import JOB_EVENTS, JobState
 from sogni.core.projects.params import params_snapshot
@@ -26,7 +26,7 @@ E = TypeVar("E", bound="Host")
 Remover = Callable[[], None]
 
 
-class Listening(ABC):
+class EventEmitter(ABC):
     """`on`, `once` and `off`, the same for everything that emits events.
 
     Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they
@@ -48,7 +48,7 @@ class Listening(ABC):
         """Register a listener."""
         return self._listeners_of(event).add(event, function, once=once)
 
-    def _heard(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
+    def _on_listener_added(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
         """Note that somebody listens to something of this client."""
 
     @overload
@@ -78,7 +78,7 @@ class Listening(ABC):
     def _register(self, event: str, function: Callable[..., Any] | None, *, once: bool) -> Any:
         check_event(event, self._events, type(self).__name__)
         if function is not None:
-            self._heard()
+            self._on_listener_added()
             return self._add(event, function, once=once)
 
         def decorate(decorated: F) -> F:
@@ -112,7 +112,7 @@ def register(engine: Any, project: ProjectState, listen: Callable[[], Remover]) 
     return remove
 
 
-class JobView(Listening):
+class BaseJob(EventEmitter):
     """One result of a project.
 
     Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or
@@ -129,7 +129,7 @@ class JobView(Listening):
     def _listeners(self) -> Listeners:
         return self._state.listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         note_listener(self._state.project)
 
     def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
@@ -285,7 +285,7 @@ class JobView(Listening):
         return f"<Job {self.id} {self.status} {self.progress}%>"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, JobView):
+        if not isinstance(other, BaseJob):
             return NotImplemented
         return (self.project_id, self.id) == (other.project_id, other.id)
 
@@ -298,7 +298,7 @@ class JobView(Listening):
         return _unpickled_job, (type(self), snapshot, self.id)
 
 
-def _unpickled_job(kind: type[JobView], snapshot: dict[str, Any], job_id: str) -> JobView:
+def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -> BaseJob:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled job")).jobs[job_id]
     job = state.handle = kind(None, state)
     return job
@@ -320,7 +320,7 @@ class Host(Protocol):
         """The handle of a state."""
 
 
-class ProjectView(Listening):
+class BaseProject(EventEmitter):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
@@ -329,7 +329,7 @@ class ProjectView(Listening):
 
     __slots__ = ("__weakref__", "_engine", "_state")
     _events = PROJECT_EVENTS
-    _job_class: type[JobView] = JobView
+    _job_class: type[BaseJob] = BaseJob
 
     def __init__(self, engine: Any, state: ProjectState) -> None:
         self._engine = engine
@@ -338,7 +338,7 @@ class ProjectView(Listening):
     def _listeners(self) -> Listeners:
         return self._state.listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         note_listener(self._state)
 
     def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
@@ -445,7 +445,7 @@ class ProjectView(Listening):
         return f"<Project {self.id} {self.status} {self.progress}%>"
 
     def __eq__(self, other: object) -> bool:
-        return self.id == other.id if isinstance(other, ProjectView) else NotImplemented
+        return self.id == other.id if isinstance(other, BaseProject) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -461,8 +461,8 @@ def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
     """
     if isinstance(project, str):
         return project, None
-    if not isinstance(project, ProjectView):
-        raise refusal("project", project, "a Project, or the id of one")
+    if not isinstance(project, BaseProject):
+        raise invalid_value("project", project, "a Project, or the id of one")
     state, other = project._state, project._engine
     if other is None or other is engine or other.closed or other.state.out is not state.out:
         return project.id, state
@@ -479,7 +479,7 @@ def host_of(engine: E | None, state: ProjectState) -> E:
     return engine
 
 
-def _unpickled_project(kind: type[ProjectView], snapshot: dict[str, Any]) -> ProjectView:
+def _unpickled_project(kind: type[BaseProject], snapshot: dict[str, Any]) -> BaseProject:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled project"))
     project = state.handle = kind(None, state)
     return project

@@ -14,7 +14,7 @@ from sogni.api.account import Account, CurrentAccount, Stats
 from sogni.api.api_client import ApiClient
 from sogni.api.project import Project
 from sogni.api.projects import Projects
-from sogni.base import Listening
+from sogni.base import EventEmitter
 from sogni.core.account import flows as account
 from sogni.core.account import flows as health
 from sogni.core.account import sign_in as signing_in
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sogni.api.workflows import Workflows
 
 
-class SogniClient(Live, Listening):
+class SogniClient(Live, EventEmitter):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
@@ -137,7 +137,7 @@ class SogniClient(Live, Listening):
     def _listeners(self) -> Listeners:
         return self._engine.state.listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
     # -- life ------------------------------------------------------------------

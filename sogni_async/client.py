@@ -9,7 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sogni.base import Listening
+from sogni.base import EventEmitter
 from sogni.core.account import flows as account
 from sogni.core.account import flows as health
 from sogni.core.account import sign_in as signing_in
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sogni_async.api.workflows import Workflows
 
 
-class SogniClient(Live, Listening):
+class SogniClient(Live, EventEmitter):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
@@ -136,7 +136,7 @@ class SogniClient(Live, Listening):
     def _listeners(self) -> Listeners:
         return self._engine.state.listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
     # -- life ------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sogni.base import ProjectView
+from sogni.base import BaseProject
 from sogni.core.outbox import Listeners, Outbox
 from sogni.core.projects.project import ProjectState
 from sogni.display import (
@@ -27,15 +27,15 @@ from sogni.models.projects import ErrorData
 EVIL = '"><script>alert(1)</script>'
 
 
-def project_of(*results: dict[str, Any], media: int = 2) -> ProjectView:
+def project_of(*results: dict[str, Any], media: int = 2) -> BaseProject:
     params = ImageProjectParams(model_id="m", number_of_media=media)
     state = ProjectState("P", params, Outbox(), now=0, kind="image", listening=[])
     for result in results:
         state.job_result(result, 1)
-    return ProjectView(None, state)
+    return BaseProject(None, state)
 
 
-def told(project: ProjectView) -> None:
+def told(project: BaseProject) -> None:
     """Deliver what the outbox holds, as a shell does."""
     deliveries = project._state.out.deliveries
     for delivery in deliveries:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from sogni.base import Listening, Remover
+from sogni.base import EventEmitter, Remover
 from sogni.core.account.sign_in import authenticate
 from sogni.core.client_state import CONNECTION_EVENTS
 from sogni.core.connection.flows import send_frame
 from sogni.core.connection.messages import FRAME_TYPES
 from sogni.core.http import HttpCall, query
 from sogni.core.outbox import Listeners
-from sogni.core.requests import ask
+from sogni.core.requests import get_json
 from sogni.core.time_limit import limited
 from sogni.models.account import TokenPair
 from sogni.settings import check_seconds
@@ -59,7 +59,7 @@ class RestClient:
             repeatable=method.upper() == "GET",
             timeout=check_seconds("timeout", timeout),
         )
-        return self._engine.run(limited(ask(call), call.timeout))
+        return self._engine.run(limited(get_json(call), call.timeout))
 
 
 class SocketClient:
@@ -89,7 +89,7 @@ class SocketClient:
         return self._engine.state.frame_listeners
 
 
-class AuthState(Listening):
+class AuthState(EventEmitter):
     """The credentials of this client. Event: `updated` (bool): signed in, with new tokens too, or signed out."""
 
     _events = frozenset({"updated"})
@@ -122,7 +122,7 @@ class AuthState(Listening):
         self._engine.run(authenticate(credentials))
 
 
-class ApiClient(Listening):
+class ApiClient(EventEmitter):
     """`.rest`, `.socket` and `.auth`, and the events of the connection.
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is

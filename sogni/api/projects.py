@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sogni.api.project import Project
-from sogni.base import Listening, to_attach
+from sogni.base import EventEmitter, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
@@ -149,7 +149,7 @@ class _Watch:
 Request = TypeVar("Request", bound=ProjectParams | Mapping[str, Any])
 
 
-class Projects(Listening):
+class Projects(EventEmitter):
     """Media projects of one client.
 
     Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`).
@@ -163,7 +163,7 @@ class Projects(Listening):
     def _listeners(self) -> Listeners:
         return self._engine.state.projects_listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
     # -- projects --------------------------------------------------------------

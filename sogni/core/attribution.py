@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import attrs
 
-from sogni.core.checks import nested, one_of, refusal
+from sogni.core.checks import invalid_value, nested, one_of
 from sogni.models.converter import camel
 from sogni.settings import AgentSurface, Attribution, ExecutionMode, InteractionKind, OperationScope, WorkloadKind
 
@@ -61,7 +61,7 @@ def _checked(name: str, value: Any) -> str:
     if name == "agent_framework" and isinstance(value, str):
         value = value.strip()
     if not isinstance(value, str) or not form.fullmatch(value):
-        raise refusal(field, value, words)
+        raise invalid_value(field, value, words)
     return value
 
 

@@ -32,14 +32,14 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return the `repr` of a value, cut short: media and prompts may be long."""
     return _SHORT.repr(value)
 
 
-def refusal(field: str, value: Any, allowed: Any, sentence: str | None = None) -> ValidationError:
+def invalid_value(field: str, value: Any, allowed: Any, sentence: str | None = None) -> ValidationError:
     """Make the error for a value that is not allowed; `sentence` says it in other words."""
-    words = sentence or f"{field} must be {_listed(allowed)}, not {shown(value)}"
+    words = sentence or f"{field} must be {_listed(allowed)}, not {short_repr(value)}"
     return ValidationError(words, field=field, value=value, allowed=allowed)
 
 
@@ -55,16 +55,16 @@ def optional(check: Callable[..., T], field: str, value: Any, /, **limits: Any) 
 def text(field: str, value: Any, *, empty: bool = True) -> str:
     """Check a text; with `empty=False` there must be more in it than blanks."""
     if not isinstance(value, str):
-        raise refusal(field, value, "a text")
+        raise invalid_value(field, value, "a text")
     if not empty and not value.strip():
-        raise refusal(field, value, "a text that is not empty")
+        raise invalid_value(field, value, "a text that is not empty")
     return value
 
 
 def flag(field: str, value: Any) -> bool:
     """Check a boolean."""
     if not isinstance(value, bool):
-        raise refusal(field, value, "True or False")
+        raise invalid_value(field, value, "True or False")
     return value
 
 
@@ -75,15 +75,15 @@ def number(field: str, value: Any, *, low: float | None = None, high: float | No
     """
     allowed = "a number" + _limits(low, high)
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise refusal(field, value, allowed)
+        raise invalid_value(field, value, allowed)
     plain: int | float = int(value) if isinstance(value, Integral) else float(value)
     if isinstance(plain, float):
         if not math.isfinite(plain):
-            raise refusal(field, value, "a finite number" + _limits(low, high))
+            raise invalid_value(field, value, "a finite number" + _limits(low, high))
         if plain.is_integer() and abs(plain) < _PLAIN_LIMIT:
             plain = int(plain)
     if (low is not None and plain < low) or (high is not None and plain > high):
-        raise refusal(field, value, allowed)
+        raise invalid_value(field, value, allowed)
     return plain
 
 
@@ -91,10 +91,10 @@ def integer(field: str, value: Any, *, low: int | None = None, high: int | None 
     """Check an integer, inclusive limits; 4.0 is one."""
     allowed = "an integer" + _limits(low, high)
     if isinstance(value, bool) or not isinstance(value, Real) or value % 1 != 0:
-        raise refusal(field, value, allowed)
+        raise invalid_value(field, value, allowed)
     plain = int(cast(SupportsInt, value))
     if (low is not None and plain < low) or (high is not None and plain > high):
-        raise refusal(field, value, allowed)
+        raise invalid_value(field, value, allowed)
     return plain
 
 
@@ -107,7 +107,7 @@ def _limits(low: float | None, high: float | None) -> str:
 def one_of(field: str, value: Any, allowed: Sequence[str]) -> str:
     """Check a text that must be one of a few."""
     if not isinstance(value, str) or value not in allowed:
-        raise refusal(field, value, tuple(allowed))
+        raise invalid_value(field, value, tuple(allowed))
     return value
 
 
@@ -117,14 +117,16 @@ def without_gaps(field: str, value: T) -> T:
         for index, it in enumerate(value):
             if it is None:
                 where = f"{field}[{index}]"
-                raise refusal(where, None, "a value", f"{where} must be a value, got None; remove it from the list")
+                raise invalid_value(
+                    where, None, "a value", f"{where} must be a value, got None; remove it from the list"
+                )
     return value
 
 
 def items(field: str, value: Any, *, item: Callable[[str, Any], T]) -> list[T]:
     """Check every item of a list or tuple; a refusal names the place (`loras[2]`)."""
     if not isinstance(value, list | tuple):
-        raise refusal(field, value, "a list")
+        raise invalid_value(field, value, "a list")
     return [item(f"{field}[{index}]", it) for index, it in enumerate(value)]
 
 
@@ -180,7 +182,9 @@ def json_ready(field: str, value: Any) -> Any:
         plain = to_dict(value)
         json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError, RecursionError, AttributeError) as error:
-        raise refusal(field, shown(value), "JSON values", f"{field} cannot be written as JSON: {error}") from error
+        raise invalid_value(
+            field, short_repr(value), "JSON values", f"{field} cannot be written as JSON: {error}"
+        ) from error
     return plain
 
 
@@ -188,14 +192,14 @@ def json_object(field: str, value: Any) -> dict[str, Any]:
     """The same, for what must be an object."""
     plain = json_ready(field, value)
     if not isinstance(plain, dict):
-        raise refusal(field, value, "a mapping, or the data class for it")
+        raise invalid_value(field, value, "a mapping, or the data class for it")
     return plain
 
 
 def json_list(field: str, value: Any) -> list[Any]:
     """The same, for what must be a list."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(json_ready(field, value), list):
-        raise refusal(field, value, "a list")
+        raise invalid_value(field, value, "a list")
     made: list[Any] = json_ready(field, value)
     return without_gaps(field, made)
 
@@ -219,20 +223,20 @@ _HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 def path_segment(field: str, value: Any) -> str:
     """An id as one segment of a path, percent-encoded (workflows §1)."""
     if not isinstance(value, str) or not value.strip():
-        raise refusal(field, value, "the id as a text")
+        raise invalid_value(field, value, "the id as a text")
     if value in (".", ".."):
         # Every HTTP library takes these for directions, and would ask for something else.
-        raise refusal(field, value, "an id")
+        raise invalid_value(field, value, "an id")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
-        raise refusal(field, value, "the id as a text") from None
+        raise invalid_value(field, value, "the id as a text") from None
 
 
 def header_text(field: str, value: Any) -> str:
     """A text that a header can carry: printable ASCII without blanks around it."""
     if not isinstance(value, str) or not _HEADER_TEXT.fullmatch(value):
-        raise refusal(field, value, "a text of printable ASCII characters")
+        raise invalid_value(field, value, "a text of printable ASCII characters")
     return value
 
 
@@ -244,7 +248,7 @@ def event_id(field: str, value: Any) -> str | None:
         return str(int(value))
     if isinstance(value, str):
         return header_text(field, value)
-    raise refusal(field, value, "the id of an event, a number or a text")
+    raise invalid_value(field, value, "the id of an event, a number or a text")
 
 
 def refuse_unknown(fields: Mapping[str, Any], known: list[str], sentence: str) -> None:
@@ -262,7 +266,7 @@ def nested(kind: type[T], field: str, given: Any, words: str | None = None) -> T
     if given is None or isinstance(given, kind):
         return given
     if not isinstance(given, Mapping):
-        raise refusal(field, given, f"{kind.__name__} or a mapping with its fields")
+        raise invalid_value(field, given, f"{kind.__name__} or a mapping with its fields")
     words = words or field.replace("_", " ")
     fields = attrs.fields(cast(Any, kind))
     refuse_unknown(given, [it.name for it in fields], f"a {words} has no field")
@@ -278,7 +282,7 @@ def nested_items(kind: type[T], field: str, given: Any, words: str) -> list[T]:
     def item(name: str, value: Any) -> T:
         read = nested(kind, name, value, words)
         if read is None:
-            raise refusal(name, value, f"{kind.__name__} or a mapping with its fields")
+            raise invalid_value(name, value, f"{kind.__name__} or a mapping with its fields")
         return read
 
     return [] if given is None else items(field, given, item=item)

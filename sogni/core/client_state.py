@@ -26,7 +26,7 @@ from sogni.core.credentials import (
     clock_at_issue,
     signed_out_error,
 )
-from sogni.core.outbox import CONNECTION, MODELS, NETWORK, SOCKET, Listeners, Outbox, Wakers
+from sogni.core.outbox import CONNECTION, MODELS, NETWORK, SOCKET, Listeners, Outbox, WaiterRegistry
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import ProjectFrames
 from sogni.errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError, SogniError
@@ -230,7 +230,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.network: str = settings.network
         self.subscriptions = dict(settings.socket_event_subscriptions)
         self.out = Outbox()
-        self.wakers = Wakers()
+        self.waiter_registry = WaiterRegistry()
         self.connection = Connection()
         self.account = AccountState(self.out, settings.network)
         self.catalogue = CatalogueState()

@@ -359,7 +359,7 @@ def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
 # Called by the shells for every `Until`, with the state in their hands; how to sleep in between is theirs.
 
 
-def ask(step: Until, state: State) -> Any:
+def evaluate(step: Until, state: State) -> Any:
     """Ask once: the outcome, or None to go on waiting. ClientClosedError when nothing can come any more."""
     found = step.found(state)
     if found is None and state.closed:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 
 MediaSlot = Literal["image", "audio", "video"]
 
@@ -212,10 +212,10 @@ def check_slot(
     if content_type is None or content_type.startswith(("text/", "application/")):
         named = f": it is {content_type}" if content_type else ""
         sentence = f"{field}: {name} is none of the {slot} files known here ({', '.join(allowed)}){named}"
-        raise refusal(field, name, allowed, sentence)
+        raise invalid_value(field, name, allowed, sentence)
     if canonical(content_type) not in allowed:
         sentence = f"{field}: {name} is {content_type}, but must be one of {', '.join(allowed)}"
-        raise refusal(field, name, allowed, sentence)
+        raise invalid_value(field, name, allowed, sentence)
     return content_type
 
 
@@ -299,9 +299,9 @@ def decoded(
     lowered = head.lower()
     content_type = lowered[5:-7]
     if not (comma and lowered.startswith("data:") and lowered.endswith(";base64") and content_type and body):
-        raise refusal(where, text[:40], "a data URI of the form data:<type>;base64,<data>")
+        raise invalid_value(where, text[:40], "a data URI of the form data:<type>;base64,<data>")
     if ";" in content_type:
-        raise refusal(where, head[:80], "a data URI without parameters between its type and ;base64")
+        raise invalid_value(where, head[:80], "a data URI without parameters between its type and ;base64")
     content = _bytes_of(where, body)
     return checked(where, content_type, content, kind, most_bytes=most_bytes, longest_side=longest_side)
 
@@ -317,23 +317,23 @@ def checked(
 ) -> InlineMedia:
     """Bytes of a declared type, checked as those of a data URI. Raises `ValidationError`."""
     if most_bytes is not None and len(content) > most_bytes:
-        raise refusal(where, f"{len(content)} bytes", f"media of at most {most_bytes} bytes")
+        raise invalid_value(where, f"{len(content)} bytes", f"media of at most {most_bytes} bytes")
     form = _FORMAT_OF[kind].get(content_type)
     if form is None:
-        raise refusal(where, content_type, tuple(_FORMAT_OF[kind]))
+        raise invalid_value(where, content_type, tuple(_FORMAT_OF[kind]))
     if _format(kind, content) != form:
         found = sniff(content[:HEAD_SIZE], kind)
         named = f": it is {found}" if found else ""
         sentence = f"{where} is declared {content_type} but holds no {form}{named}"
-        raise refusal(where, content_type, f"{form} data", sentence)
+        raise invalid_value(where, content_type, f"{form} data", sentence)
     size = None
     if kind == "image":
         size = image_size(content)
         if size is None:
-            raise refusal(where, content_type, f"a {form} whose width and height can be read")
+            raise invalid_value(where, content_type, f"a {form} whose width and height can be read")
         if longest_side is not None and max(size) > longest_side:
             sides = f"{size[0]}×{size[1]}"
-            raise refusal(where, sides, f"an image of at most {longest_side} pixels on its longest side")
+            raise invalid_value(where, sides, f"an image of at most {longest_side} pixels on its longest side")
     return InlineMedia(content_type, form, content, size)
 
 
@@ -362,14 +362,14 @@ def _bytes_of(where: str, body: str) -> bytes:
     text = "".join(body.split())
     allowed = "valid base64"
     if not text or not _BASE64.fullmatch(text):
-        raise refusal(where, body[:40], allowed)
+        raise invalid_value(where, body[:40], allowed)
     padded = text + "=" * (-len(text) % 4)
     try:
         content = base64.b64decode(padded)
     except binascii.Error:
-        raise refusal(where, text[-40:], allowed) from None
+        raise invalid_value(where, text[-40:], allowed) from None
     if not content or base64.b64encode(content).decode("ascii") != padded:
-        raise refusal(where, text[-40:], allowed)
+        raise invalid_value(where, text[-40:], allowed)
     return content
 
 

@@ -288,7 +288,7 @@ class Outbox:
         self.begun.append(chore)
 
 
-class Wakers:
+class WaiterRegistry:
     """Who waits for which topic: decides whom a wake-up reaches. Guarded by the shell's state lock."""
 
     __slots__ = ("_by_topic",)

@@ -199,7 +199,7 @@ def asked_to_wait(reply: HttpReply) -> float | None:
     return given
 
 
-def ask(call: HttpCall) -> Flow[Any]:
+def get_json(call: HttpCall) -> Flow[Any]:
     """The bare JSON of an answer."""
     reply = yield from request(call)
     return json_of(call, reply)
@@ -243,7 +243,7 @@ def ask_for(cls: type[T], call: HttpCall) -> Flow[T]:
     return read_data(cls, call, reply)
 
 
-def ask_bare(cls: type[T], call: HttpCall) -> Flow[T]:
+def get_unwrapped_json(cls: type[T], call: HttpCall) -> Flow[T]:
     """The bare answer as a data class."""
     reply = yield from request(call)
     return read_bare(cls, call, reply)

@@ -29,14 +29,14 @@ _PEER_LEFT = 499
 
 
 @define(eq=False)
-class Passage:
+class RequestContext:
     """What the gate knows of a request that its route may want: its record, and whether to send only half."""
 
     record: RecordedRequest
     truncate: bool = False
 
 
-PASSAGE: ContextVar[Passage] = ContextVar("passage")
+PASSAGE: ContextVar[RequestContext] = ContextVar("passage")
 """The request being handled; aiohttp handles the requests of one connection one after another in one
 context."""
 
@@ -95,7 +95,7 @@ def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
         query=query_without_secrets(request.query.items()),
         headers=without_secrets(request.headers.items()),
     )
-    PASSAGE.set(Passage(record))
+    PASSAGE.set(RequestContext(record))
     return record
 
 

@@ -88,7 +88,7 @@ def body_without_secrets(body: Any) -> Any:
 
 
 @define
-class Journal:
+class Recorder:
     """The arrivals and violations of one emulator. The newest ``limit`` of each are kept, and of the arrivals only so
     many as have ``size_limit`` bytes together: bodies with images are large."""
 

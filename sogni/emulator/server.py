@@ -33,8 +33,8 @@ from sogni.emulator.middleware import make_gate
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.projects import Projects
 from sogni.emulator.projects.storage import Signer, Store
-from sogni.emulator.recorder import Journal
-from sogni.emulator.rendering.service import Intake
+from sogni.emulator.recorder import Recorder
+from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.rendering.workers import Pace, WorkerPool
 from sogni.emulator.routes.account import add_account_routes, add_leaderboard_route, add_subscription_routes
 from sogni.emulator.routes.chat import add_llm_estimate_route
@@ -45,9 +45,9 @@ from sogni.emulator.routes.projects import (
     add_storage_routes,
 )
 from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
-from sogni.emulator.services import Durables, Language
+from sogni.emulator.services import DurableServices, Language
 from sogni.emulator.socket import SocketEndpoint
-from sogni.emulator.state import Chance, State
+from sogni.emulator.state import IdSource, State
 from sogni.emulator.tools.runner import ToolRunner
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Setup:
     accounts: Accounts
     faults: Faults
     chat: ChatScript
-    journal: Journal
+    journal: Recorder
     data: Path | None
     workflow_limit: int
 
@@ -108,7 +108,7 @@ class Server:
         self.pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
-        self.durables: Durables | None = None
+        self.durables: DurableServices | None = None
         self.language: Language | None = None
         self.rest_endpoint = ""
         self.socket_endpoint = ""
@@ -226,7 +226,7 @@ class Server:
         """Make the parts that work, with what an earlier emulator kept."""
         pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
         self.tools = ToolRunner(state, pool)
-        self.durables = Durables.of(state, self.tools, self._setup.workflow_limit)
+        self.durables = DurableServices.of(state, self.tools, self._setup.workflow_limit)
         self.language = Language.of(
             state,
             self.tools,
@@ -238,7 +238,7 @@ class Server:
             token_rate=self._setup.token_rate,
         )
         endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
-        endpoint.serve_projects(Intake(state, pool))
+        endpoint.serve_projects(ProjectService(state, pool))
         return endpoint, pool
 
     def _go_on(self) -> None:
@@ -261,7 +261,7 @@ class Server:
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         state = State(
             clock=time.time,
-            chance=Chance(_next_seed(setup.seed, archive)),
+            chance=IdSource(_next_seed(setup.seed, archive)),
             catalogue=catalogue,
             accounts=setup.accounts,
             faults=setup.faults,

@@ -11,7 +11,7 @@ from aiohttp import web
 from attrs import define
 
 from sogni.emulator.chat.agent import Agent
-from sogni.emulator.chat.completions import Completer, Mind
+from sogni.emulator.chat.completions import ChatModel, Completer
 from sogni.emulator.chat.runs import ChatRuns
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.chat.socket_jobs import SocketJobs
@@ -23,7 +23,7 @@ from sogni.emulator.routes.workflows import add_replay_routes, add_template_rout
 from sogni.emulator.state import State
 from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.workflows.engine import Engine
-from sogni.emulator.workflows.service import Desk
+from sogni.emulator.workflows.service import WorkflowService
 from sogni.emulator.workflows.templates import Templates
 
 
@@ -40,7 +40,7 @@ class Language:
         cls,
         state: State,
         tools: ToolRunner,
-        desk: Desk,
+        desk: WorkflowService,
         pace: Pace,
         *,
         script: ChatScript,
@@ -49,7 +49,7 @@ class Language:
         token_rate: float,
     ) -> Language:
         """Make the parts; ``token_rate`` is in tokens per second, 0 as fast as possible."""
-        completer = Completer(Mind(script, executor), token_rate)
+        completer = Completer(ChatModel(script, executor), token_rate)
         agent = Agent(completer, tools, desk)
         runs = ChatRuns(state, agent)
         runs.restore()
@@ -75,21 +75,23 @@ class Language:
 
 
 @define(eq=False)
-class Durables:
+class DurableServices:
     """The durable parts. Belongs to the server's event loop."""
 
     archive: Archive
     engine: Engine
-    desk: Desk
+    desk: WorkflowService
     templates: Templates
     replays: Replays
 
     @classmethod
-    def of(cls, state: State, tools: ToolRunner, limit: int) -> Durables:
+    def of(cls, state: State, tools: ToolRunner, limit: int) -> DurableServices:
         """Make the parts and read what an earlier emulator kept; nothing goes on yet."""
         archive = state.archive
         engine = Engine(tools, archive)
-        made = cls(archive, engine, Desk(engine, limit), Templates(state, archive), Replays(state.clock, archive))
+        made = cls(
+            archive, engine, WorkflowService(engine, limit), Templates(state, archive), Replays(state.clock, archive)
+        )
         made.desk.restore()
         made.templates.restore()
         made.replays.restore()

@@ -25,7 +25,7 @@ from sogni.emulator.faults import LostRequest, RefusedUpgrade, SocketDrop
 from sogni.emulator.projects.orders import Network
 from sogni.emulator.projects.projects import Project, recovered_record
 from sogni.emulator.recorder import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
-from sogni.emulator.rendering.service import Intake
+from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.responses import refusal
 from sogni.emulator.state import State
 
@@ -143,7 +143,7 @@ class SocketEndpoint:
     def __attrs_post_init__(self) -> None:
         self.handlers["llmJobRequest"] = self.chats.request
 
-    def serve_projects(self, intake: Intake) -> None:
+    def serve_projects(self, intake: ProjectService) -> None:
         self.handlers["jobRequest"] = intake.job_request
         self.handlers["jobError"] = intake.cancel
         self.handlers["changeNetwork"] = self._change_network

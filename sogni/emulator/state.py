@@ -24,10 +24,10 @@ from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.orders import MediaKind
 from sogni.emulator.projects.projects import Project, Projects
 from sogni.emulator.projects.storage import Key, Signer, Store
-from sogni.emulator.recorder import Journal
+from sogni.emulator.recorder import Recorder
 
 
-class Chance:
+class IdSource:
     """A source of ids and seeds, usable from any thread."""
 
     def __init__(self, seed: int | None = None) -> None:
@@ -62,11 +62,11 @@ class State:
     """The state of an emulator. It belongs to the server's event loop, save the parts that say otherwise."""
 
     clock: Callable[[], float]
-    chance: Chance
+    chance: IdSource
     catalogue: Catalogue
     accounts: Accounts
     faults: Faults
-    journal: Journal
+    journal: Recorder
     store: Store
     signer: Signer
     projects: Projects

@@ -28,7 +28,7 @@ from sogni.emulator.account.wallets import address_of
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults
 from sogni.emulator.projects.projects import live_record
-from sogni.emulator.recorder import Arrival, Journal, Violation
+from sogni.emulator.recorder import Arrival, Recorder, Violation
 from sogni.emulator.server import Server, Setup
 from sogni.emulator.state import State
 from sogni.live import Live
@@ -224,7 +224,7 @@ class LocalSupernet(Live, AccountHelpers):
         self.faults = Faults() if faults is None else faults
         self.chat = ChatScript()
         """What its language models say, how fast, and how they fail."""
-        self._journal = Journal()
+        self._journal = Recorder()
         directory = None if data is None else Path(data)
         self._account = kept_account(directory, api_key, owned)
         sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sogni.core.chat.images import LONGEST_SIDE, MOST_BYTES
-from sogni.core.checks import refusal, without_gaps
+from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
 from sogni.errors import ValidationError
 from sogni.local.files import write_file
@@ -47,7 +47,7 @@ def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = No
     kind = type_of("image", declared, content)
     if kind is None:
         found = sniff(content[:HEAD_SIZE]) or "another format"
-        raise refusal(_NAME, found, "a PNG or JPEG; resize=True makes one of other formats")
+        raise invalid_value(_NAME, found, "a PNG or JPEG; resize=True makes one of other formats")
     try:
         checked(_NAME, kind, content, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
     except ValidationError as error:
@@ -60,7 +60,7 @@ def _content(image: Any, most: int | None) -> bytes:
     source = open_source(_NAME, image)
     try:
         if most is not None and source.size > most:
-            raise refusal(_NAME, f"{source.size} bytes", f"an image of at most {most} bytes")
+            raise invalid_value(_NAME, f"{source.size} bytes", f"an image of at most {most} bytes")
         with source.open() as file:
             return file.read()
     finally:
@@ -91,7 +91,7 @@ def _redrawn(content: bytes) -> bytes:
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
         # What Pillow says names our buffer, not the image.
         allowed = "an image that Pillow can read"
-        raise refusal(_NAME, "another file", allowed, f"{_NAME} is not {allowed}") from error
+        raise invalid_value(_NAME, "another file", allowed, f"{_NAME} is not {allowed}") from error
     return buffer.getvalue()
 
 

@@ -30,7 +30,7 @@ IDLE_SECONDS = 2.0
 Perform = Callable[[Step], Any]
 
 
-class Chores:
+class BackgroundTasks:
     """Flows under way in the background.
 
     `performer` returns what performs a step, None when the client is gone.

@@ -25,7 +25,7 @@ from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
 from sogni.core.failures import with_resources_named
-from sogni.core.flow import Flow, Pause, Step, Until, ask, out_of_time, topics_of
+from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, topics_of
 from sogni.core.http import HttpCall
 from sogni.core.outbox import CLOSED, SOCKET, Chore
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
@@ -35,11 +35,11 @@ from sogni.local.cookies import Cookies
 from sogni.local.media import open_source
 from sogni.redaction import install_filter
 from sogni.settings import Settings
-from sogni.transport.background import Chores, Dispatcher
+from sogni.transport.background import BackgroundTasks, Dispatcher
 from sogni.transport.connection_limit import ConnectionLimit
 from sogni.transport.driver import call_user_code, drive, drive_together, jittered
 from sogni.transport.threads import RETRY_SECONDS, DaemonThread
-from sogni.transport.waiting import Deadline, Waker, shielded, wait_turn
+from sogni.transport.waiting import Deadline, ReaderWakeup, uninterrupted, wait_turn
 
 if TYPE_CHECKING:
     from sogni.transport.http import Http
@@ -69,7 +69,7 @@ EXIT_SECONDS = 1.5
 """For all clients together."""
 
 
-class EngineLike(Protocol):
+class ForkAware(Protocol):
     """What the hooks need of a client's engine."""
 
     def close(self, timeout: float) -> None:
@@ -79,10 +79,10 @@ class EngineLike(Protocol):
         """Become as if newly constructed."""
 
 
-_ENGINES: weakref.WeakSet[EngineLike] = weakref.WeakSet()
+_ENGINES: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
-def register(engine: EngineLike) -> None:
+def register(engine: ForkAware) -> None:
     """Have an engine looked after until it is collected."""
     _ENGINES.add(engine)
 
@@ -107,7 +107,7 @@ def pause(engine: Engine, step: Pause) -> None:
     """Wait in this thread; the end of the client ends it."""
     signal = threading.Event()
     with engine.lock:
-        engine.state.wakers.add(CLOSED, signal)
+        engine.state.waiter_registry.add(CLOSED, signal)
         if engine.closed:
             # Closed since the step was begun: everybody who waited then has been woken already.
             signal.set()
@@ -117,7 +117,7 @@ def pause(engine: Engine, step: Pause) -> None:
             wait_turn(signal, deadline.left())
     finally:
         with engine.lock:
-            engine.state.wakers.remove(CLOSED, signal)
+            engine.state.waiter_registry.remove(CLOSED, signal)
 
 
 # The engine of a blocking client: decides in which thread things happen, and under which lock.
@@ -157,12 +157,12 @@ class Engine(Live):
         self.state = ClientState(self.settings, self.settings.app_id or "")
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
-        self._chores = Chores(lambda: _performer(reference), jittered)
+        self._chores = BackgroundTasks(lambda: _performer(reference), jittered)
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._connections = ConnectionLimit(self.settings)
-        self._waker = Waker()
-        self.state.wakers.add(SOCKET, self._waker)
+        self._waker = ReaderWakeup()
+        self.state.waiter_registry.add(SOCKET, self._waker)
         self._reader: threading.Thread | None = None
         self._socket: SerialSocket | None = None
         self._closing = False
@@ -223,7 +223,7 @@ class Engine(Live):
         out = self.state.out
         if out.woken:
             for topic in out.woken:
-                self.state.wakers.wake(topic)
+                self.state.waiter_registry.wake(topic)
             out.woken.clear()
         if out.deliveries:
             for delivery in out.deliveries:
@@ -247,14 +247,14 @@ class Engine(Live):
         signal = threading.Event()
         topics = topics_of(step)
         with self.lock:
-            wakers = self.state.wakers
+            waiter_registry = self.state.waiter_registry
             for topic in topics:
-                wakers.add(topic, signal)
+                waiter_registry.add(topic, signal)
         try:
             while True:
                 # Cleared before asking: a wake-up that comes while asking is not lost.
                 signal.clear()
-                found = self.changed(lambda state, _: ask(step, state))
+                found = self.changed(lambda state, _: evaluate(step, state))
                 if found is not None:
                     return found
                 if deadline.over:
@@ -266,7 +266,7 @@ class Engine(Live):
         finally:
             with self.lock:
                 for topic in topics:
-                    wakers.remove(topic, signal)
+                    waiter_registry.remove(topic, signal)
 
     def _write_frame(self, step: steps.WriteFrame) -> None:
         frame = encode_frame(step.kind, step.payload)
@@ -279,7 +279,7 @@ class Engine(Live):
             return self._socket
 
         socket = self.changed(socket_for)
-        shielded(lambda: socket.send_text(frame, self.settings.timeouts.request))
+        uninterrupted(lambda: socket.send_text(frame, self.settings.timeouts.request))
 
     def _connect(self, _: steps.Connect) -> None:
         load_libraries()
@@ -427,7 +427,7 @@ class Engine(Live):
                 self.state.closed = True
                 self.state.stop_connection()
                 self._flush()
-                self.state.wakers.wake_all()
+                self.state.waiter_registry.wake_all()
         if self._http is not None:
             self._http.end_streams()
         self._chores.end()
@@ -493,7 +493,7 @@ def _release(slots: list[AppSlot]) -> None:
         slot.release()
 
 
-def _let_go(chores: Chores, dispatcher: Dispatcher, waker: Waker, slots: list[AppSlot]) -> None:
+def _let_go(chores: BackgroundTasks, dispatcher: Dispatcher, waker: ReaderWakeup, slots: list[AppSlot]) -> None:
     """End the threads of a client that was dropped without `close`."""
     chores.end()
     dispatcher.end()

@@ -20,7 +20,7 @@ from sogni.core.requests import have_fresh
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
 from sogni.local.proxies import ca_bundle_for, proxy_for
 from sogni.settings import MAX_MESSAGE_SIZE
-from sogni.transport.waiting import Waker
+from sogni.transport.waiting import ReaderWakeup
 from sogni.transport.websocket import ConnectionLost, SerialSocket, UpgradeRefused
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _UNREADABLE = 1002
 """Close code for a peer that breaks the protocol."""
 
 
-def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
+def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
     """The thread's life."""
     socket: SerialSocket | None = None
     try:
@@ -83,7 +83,7 @@ def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
             _drop(waker, socket)
 
 
-def _drop(waker: Waker, socket: SerialSocket) -> None:
+def _drop(waker: ReaderWakeup, socket: SerialSocket) -> None:
     # A reader that broke down may have a successor by now, with a socket of its own.
     if waker.socket is socket:
         waker.socket = None
@@ -115,7 +115,7 @@ class _Handshake:
         self.ca_bundle = ca_bundle_for(settings.ca_bundle, os.environ)
 
 
-def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Handshake) -> SerialSocket | None:
+def _connect(reference: weakref.ref[Engine], waker: ReaderWakeup, request: _Handshake) -> SerialSocket | None:
     try:
         socket = SerialSocket.connect(
             request.url,
@@ -140,7 +140,7 @@ def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Handshake) 
     return socket
 
 
-def _read(reference: weakref.ref[Engine], waker: Waker, socket: SerialSocket, until: float) -> bool:
+def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: SerialSocket, until: float) -> bool:
     """Read until something is there or is due; False when this socket is at its end."""
     behind = waker.behind[:]
     try:

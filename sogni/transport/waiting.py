@@ -63,7 +63,7 @@ class TopicSignal:
         """Be woken by these topics of a client from now on."""
         with engine.lock:
             for topic in topics:
-                engine.state.wakers.add(topic, self._signal)
+                engine.state.waiter_registry.add(topic, self._signal)
         self._watched.append((engine, topics))
 
     def release(self) -> None:
@@ -72,7 +72,7 @@ class TopicSignal:
         for engine, topics in watched:
             with engine.lock:
                 for topic in topics:
-                    engine.state.wakers.remove(topic, self._signal)
+                    engine.state.waiter_registry.remove(topic, self._signal)
 
     def clear(self) -> None:
         """Forget what has changed so far. Call it before looking at what is watched."""
@@ -87,7 +87,7 @@ CATCHING_UP_SECONDS = 1.0
 """A reader that takes longer is not waited for."""
 
 
-class Waker:
+class ReaderWakeup:
     """Ends the reader's present wait, whatever it waits for."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ GRACE_SECONDS = 0.05
 """For a call under way when its caller is interrupted."""
 
 
-def shielded(function: Callable[[], R]) -> R:
+def uninterrupted(function: Callable[[], R]) -> R:
     """Call a function where no KeyboardInterrupt comes: another thread does it for the main one.
 
     Whoever is interrupted leaves when the call has ended, or soon; the call goes on to its end all the same.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from sogni.base import Listening
+from sogni.base import EventEmitter
 from sogni.core.account import flows as account
 from sogni.core.account import flows as stats
 from sogni.core.account import flows as subscriptions
@@ -41,7 +41,7 @@ from sogni.settings import Network
 from sogni_async.transport.engine import Engine
 
 
-class CurrentAccount(Listening):
+class CurrentAccount(EventEmitter):
     """The live account, fed by REST and socket; reading never blocks.
 
     Event: `updated` (set of changed names).
@@ -55,7 +55,7 @@ class CurrentAccount(Listening):
     def _listeners(self) -> Listeners:
         return self._engine.state.account.listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
     @property

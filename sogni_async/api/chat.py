@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-from sogni.base import Listening
+from sogni.base import EventEmitter
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -283,7 +283,7 @@ class Completions:
             return result
 
 
-class Chat(Listening):
+class Chat(EventEmitter):
     """Language models and completions.
 
     Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`),
@@ -302,7 +302,7 @@ class Chat(Listening):
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
     def conversation(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from os import PathLike
 from pathlib import Path
 
-from sogni.base import JobView, ProjectView, host_of
+from sogni.base import BaseJob, BaseProject, host_of
 from sogni.core.projects import cancel, transfers, waiting
 from sogni.core.projects import create as enhance
 from sogni.core.projects import waiting as events
@@ -57,7 +57,7 @@ class EnhancedImage:
         return f"<EnhancedImage {self.status} {self.progress}%>"
 
 
-class Job(JobView):
+class Job(BaseJob):
     """One result of a project.
 
     Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or
@@ -152,7 +152,7 @@ class Job(JobView):
 # `Project`: one request and its jobs.
 
 
-class Project(ProjectView):
+class Project(BaseProject):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and

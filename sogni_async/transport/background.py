@@ -26,7 +26,7 @@ MOST_AT_ONCE = 8
 """Requests under way for chores."""
 
 
-class Chores:
+class BackgroundTasks:
     """Flows under way in the background.
 
     `performer` returns what performs a step, None when the client is gone.

@@ -22,8 +22,8 @@ from sogni.core.background import flow_of
 from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
-from sogni.core.flow import Flow, Pause, Step, Until, ask, out_of_time, topics_of
-from sogni.core.outbox import CLOSED, SOCKET, Wakers
+from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, topics_of
+from sogni.core.outbox import CLOSED, SOCKET, WaiterRegistry
 from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.live import Live
 from sogni.local.app_ids import AppSlot, acquire_app_id
@@ -31,23 +31,23 @@ from sogni.local.cookies import Cookies
 from sogni.local.media import load_image_formats, open_source
 from sogni.redaction import install_filter
 from sogni.settings import Settings
-from sogni_async.transport.background import Chores, Dispatcher, forget_closed_loops
+from sogni_async.transport.background import BackgroundTasks, Dispatcher, forget_closed_loops
 from sogni_async.transport.closing import Endable, call_in_loop, end_task, quiet_when_dropped
 from sogni_async.transport.driver import Perform, call_user_code, drive, drive_together
 from sogni_async.transport.http import Http
 from sogni_async.transport.reader import read_loop
-from sogni_async.transport.waiting import Deadline, Waker, let_catch_up, sleep_until_set
+from sogni_async.transport.waiting import Deadline, ReaderWakeup, let_catch_up, sleep_until_set
 from sogni_async.transport.websocket import Socket
 
 logger = logging.getLogger("sogni")
 
 
-class Holdings:
+class LoopResources:
     """The belongings of one client in one loop; `loop` is None until something is awaited."""
 
-    def __init__(self, chores: Chores, dispatcher: Dispatcher, http: Http) -> None:
+    def __init__(self, chores: BackgroundTasks, dispatcher: Dispatcher, http: Http) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.waker = Waker()
+        self.waker = ReaderWakeup()
         self.chores = chores
         self.dispatcher = dispatcher
         self.http = http
@@ -108,7 +108,7 @@ class Holdings:
             self.slot.release()
 
 
-_abandoned: list[Holdings] = []
+_abandoned: list[LoopResources] = []
 """Of the process this one was forked from; kept, because their finalizers would touch its loop."""
 
 
@@ -125,7 +125,7 @@ async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
 # Two hooks for all clients, set once. At exit no loop runs any more, so that connections are only closed.
 
 
-class EngineLike(Protocol):
+class ForkAware(Protocol):
     """What the hooks need of a client's engine."""
 
     def let_go(self) -> None:
@@ -135,10 +135,10 @@ class EngineLike(Protocol):
         """Become as if newly constructed."""
 
 
-_engines: weakref.WeakSet[EngineLike] = weakref.WeakSet()
+_engines: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
-def register(engine: EngineLike) -> None:
+def register(engine: ForkAware) -> None:
     """Have an engine looked after until it is collected."""
     _engines.add(engine)
 
@@ -190,12 +190,12 @@ class Engine(Live):
         self._state.closed = self._closing
         reference = weakref.ref(self)
         dispatcher = Dispatcher(lambda value: _presented(reference, value))
-        chores = Chores(lambda: _performer(reference), _jittered)
+        chores = BackgroundTasks(lambda: _performer(reference), _jittered)
         # Through the reference: what is held must not keep the client, or it could never be dropped.
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
-        self._held = Holdings(chores, dispatcher, http)
-        self._state.wakers.add(SOCKET, self._held.waker)
+        self._held = LoopResources(chores, dispatcher, http)
+        self._state.waiter_registry.add(SOCKET, self._held.waker)
         self._socket: Socket | None = None
         self._finalizer = weakref.finalize(self, self._held.let_go)
         self._finalizer.atexit = False
@@ -279,7 +279,7 @@ class Engine(Live):
         state, out, loop = self._state, self._state.out, self._held.loop
         if out.woken:
             for topic in out.woken:
-                state.wakers.wake(topic)
+                state.waiter_registry.wake(topic)
             out.woken.clear()
         if out.deliveries:
             if loop is not None:
@@ -295,7 +295,7 @@ class Engine(Live):
     # -- steps -----------------------------------------------------------------
 
     def _until(self, step: Until) -> Awaitable[Any]:
-        return _wait_until(weakref.ref(self), self._state.wakers, step)
+        return _wait_until(weakref.ref(self), self._state.waiter_registry, step)
 
     async def _write_frame(self, step: steps.WriteFrame) -> None:
         frame = encode_frame(step.kind, step.payload)
@@ -421,7 +421,7 @@ class Engine(Live):
         if not self._closing:
             self._closing = True
             self.changed(_stop)
-            self._state.wakers.wake_all()
+            self._state.waiter_registry.wake_all()
         await self._held.close(Deadline(self.settings.timeouts.close))
 
     def let_go(self) -> None:
@@ -452,13 +452,13 @@ class Engine(Live):
         return self._present(self, value)
 
 
-async def _wait_until(reference: weakref.ref[Engine], wakers: Wakers, step: Until) -> Any:
+async def _wait_until(reference: weakref.ref[Engine], waiter_registry: WaiterRegistry, step: Until) -> Any:
     """Wait in this task, without keeping the client."""
     deadline = Deadline(step.timeout)
     signal = asyncio.Event()
     topics = topics_of(step)
     for topic in topics:
-        wakers.add(topic, signal)
+        waiter_registry.add(topic, signal)
     try:
         while True:
             # Cleared before asking: what asking changes may wake it again.
@@ -466,7 +466,7 @@ async def _wait_until(reference: weakref.ref[Engine], wakers: Wakers, step: Unti
             engine = reference()
             if engine is None:
                 raise ClientClosedError("the client is gone")
-            found = engine.changed(lambda state, _: ask(step, state))
+            found = engine.changed(lambda state, _: evaluate(step, state))
             del engine
             if found is not None:
                 return found
@@ -475,7 +475,7 @@ async def _wait_until(reference: weakref.ref[Engine], wakers: Wakers, step: Unti
             await sleep_until_set(signal, deadline.left())
     finally:
         for topic in topics:
-            wakers.remove(topic, signal)
+            waiter_registry.remove(topic, signal)
 
 
 def _stop(state: ClientState, _: float) -> None:
@@ -504,12 +504,12 @@ def _jittered(step: Pause) -> float:
 
 async def _pause(engine: Engine, step: Pause) -> None:
     """Wait in this task; the end of the client ends it."""
-    signal, wakers = asyncio.Event(), engine.state.wakers
-    wakers.add(CLOSED, signal)
+    signal, waiter_registry = asyncio.Event(), engine.state.waiter_registry
+    waiter_registry.add(CLOSED, signal)
     try:
         await sleep_until_set(signal, _jittered(step))
     finally:
-        wakers.remove(CLOSED, signal)
+        waiter_registry.remove(CLOSED, signal)
 
 
 async def _open_media(_: Engine, step: steps.OpenMedia) -> Any:

@@ -17,7 +17,7 @@ from sogni.core.connection.state import ABNORMAL, NORMAL, Closed, handshake_url
 from sogni.core.failures import with_resources_named
 from sogni.core.requests import have_fresh
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
-from sogni_async.transport.waiting import Waker
+from sogni_async.transport.waiting import ReaderWakeup
 from sogni_async.transport.websocket import Socket
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _IN_A_ROW = 32
 """Messages applied before others have their turn: what lies in the buffer is read without a pause."""
 
 
-async def read_loop(reference: weakref.ref[Engine], waker: Waker) -> None:
+async def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
     """The task's life."""
     socket: Socket | None = None
     loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ async def _for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def _have_fresh(reference: weakref.ref[Engine], waker: Waker) -> bool:
+async def _have_fresh(reference: weakref.ref[Engine], waker: ReaderWakeup) -> bool:
     """Have an access token that can be used before connecting (transport §5.1); False: ask the state again."""
 
     async def prepare() -> bool:
@@ -115,7 +115,7 @@ class _Handshake:
         self.http = engine.http
 
 
-async def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Handshake) -> Socket | None:
+async def _connect(reference: weakref.ref[Engine], waker: ReaderWakeup, request: _Handshake) -> Socket | None:
     opening: Socket | None = None
 
     async def open_socket() -> bool:
@@ -146,7 +146,7 @@ async def _connect(reference: weakref.ref[Engine], waker: Waker, request: _Hands
     return opening
 
 
-async def _read(reference: weakref.ref[Engine], waker: Waker, socket: Socket, until: float) -> bool:
+async def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: Socket, until: float) -> bool:
     """Read until something is due or somebody wakes; False when this socket is at its end."""
     closed = await waker.limit(lambda: _listen(reference, socket), until)
     engine = reference()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from sogni.core.outbox import Wakers
+from sogni.core.outbox import WaiterRegistry
 
 if TYPE_CHECKING:
     from sogni_async.transport.engine import Engine
@@ -50,21 +50,21 @@ class TopicSignal:
 
     def __init__(self) -> None:
         self._signal = asyncio.Event()
-        self._watched: list[tuple[Wakers, tuple[Hashable, ...]]] = []
+        self._watched: list[tuple[WaiterRegistry, tuple[Hashable, ...]]] = []
 
     def watch(self, engine: Engine, *topics: Hashable) -> None:
         """Be woken by these topics of a client from now on."""
-        wakers = engine.state.wakers
+        waiter_registry = engine.state.waiter_registry
         for topic in topics:
-            wakers.add(topic, self._signal)
-        self._watched.append((wakers, topics))
+            waiter_registry.add(topic, self._signal)
+        self._watched.append((waiter_registry, topics))
 
     def release(self) -> None:
         """Stop watching everything."""
         watched, self._watched = self._watched, []
-        for wakers, topics in watched:
+        for waiter_registry, topics in watched:
             for topic in topics:
-                wakers.remove(topic, self._signal)
+                waiter_registry.remove(topic, self._signal)
 
     def clear(self) -> None:
         """Forget what has changed so far. Call it before looking at what is watched."""
@@ -85,7 +85,7 @@ async def let_catch_up() -> None:
         await asyncio.sleep(0)
 
 
-class Waker:
+class ReaderWakeup:
     """Ends the reader's present wait, whatever it waits for. A signal of the state's wakers."""
 
     def __init__(self) -> None:

@@ -180,7 +180,7 @@ class Blocking(Measured):
         self.state = self.client._engine.state
         self._applied = threading.Event()
         self._told = threading.Event()
-        self.state.wakers.add(NETWORK, self._applied)
+        self.state.waiter_registry.add(NETWORK, self._applied)
         self.state.frame_listeners.add(MARKER, lambda _: self._told.set())
 
     def _apply(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.flow import Until, ask, out_of_time, topics_of
+from sogni.core.flow import Until, evaluate, out_of_time, topics_of
 from sogni.errors import ClientClosedError
 from tests.core.play import Stage
 
@@ -17,15 +17,15 @@ def wait(found: Any) -> Until:
 
 def test_a_wait_is_over_when_something_is_found() -> None:
     state = Stage().state
-    assert (ask(wait(None), state), ask(wait(0), state)) == (None, 0)
+    assert (evaluate(wait(None), state), evaluate(wait(0), state)) == (None, 0)
 
 
 def test_the_end_of_the_client_ends_a_wait_for_what_is_not_there() -> None:
     state = Stage().state
     state.closed = True
-    assert ask(wait("there"), state) == "there"
+    assert evaluate(wait("there"), state) == "there"
     with pytest.raises(ClientClosedError, match="while waiting for a model"):
-        ask(wait(None), state)
+        evaluate(wait(None), state)
 
 
 def test_a_wait_is_woken_by_its_topics_and_by_the_end() -> None:

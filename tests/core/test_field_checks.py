@@ -84,7 +84,7 @@ def test_a_refusal_names_the_field_the_value_and_what_is_allowed(
 
 
 def test_a_refusal_carries_what_it_says() -> None:
-    error = checks.refusal("network", "slow", ("fast", "relaxed"))
+    error = checks.invalid_value("network", "slow", ("fast", "relaxed"))
     assert (error.field, error.value, error.allowed, error.status) == (
         "network",
         "slow",
@@ -94,7 +94,7 @@ def test_a_refusal_carries_what_it_says() -> None:
 
 
 def test_a_refusal_may_have_a_sentence_of_its_own() -> None:
-    assert checks.refusal("network", 1, "a text", "no network").message == "no network"
+    assert checks.invalid_value("network", 1, "a text", "no network").message == "no network"
 
 
 def test_what_may_be_none_stays_none() -> None:
@@ -106,4 +106,4 @@ def test_what_may_be_none_is_checked_when_it_is_given() -> None:
 
 
 def test_long_values_are_shown_short() -> None:
-    assert len(checks.shown("x" * 1000)) == 80
+    assert len(checks.short_repr("x" * 1000)) == 80

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from sogni.core.outbox import Delivery, FetchAccount, Listeners, Outbox, SignResults, Wakers
+from sogni.core.outbox import Delivery, FetchAccount, Listeners, Outbox, SignResults, WaiterRegistry
 
 
 def test_everything_is_kept_in_order() -> None:
@@ -22,40 +22,40 @@ def test_everything_is_kept_in_order() -> None:
 
 
 def test_a_wake_up_reaches_all_who_wait_for_its_topic() -> None:
-    wakers = Wakers()
+    waiter_registry = WaiterRegistry()
     mine, yours, other = threading.Event(), threading.Event(), threading.Event()
-    wakers.add("a", mine)
-    wakers.add("a", yours)
-    wakers.add("b", other)
-    wakers.wake("a")
-    wakers.wake("nobody waits for this")
+    waiter_registry.add("a", mine)
+    waiter_registry.add("a", yours)
+    waiter_registry.add("b", other)
+    waiter_registry.wake("a")
+    waiter_registry.wake("nobody waits for this")
     assert (mine.is_set(), yours.is_set(), other.is_set()) == (True, True, False)
 
 
 def test_who_has_gone_is_not_woken() -> None:
-    wakers = Wakers()
+    waiter_registry = WaiterRegistry()
     mine, yours = threading.Event(), threading.Event()
-    wakers.add("a", mine)
-    wakers.add("a", yours)
-    wakers.remove("a", mine)
-    wakers.wake("a")
+    waiter_registry.add("a", mine)
+    waiter_registry.add("a", yours)
+    waiter_registry.remove("a", mine)
+    waiter_registry.wake("a")
     assert (mine.is_set(), yours.is_set()) == (False, True)
 
 
 def test_going_twice_does_nothing() -> None:
-    wakers = Wakers()
+    waiter_registry = WaiterRegistry()
     mine = threading.Event()
-    wakers.add("a", mine)
-    wakers.remove("a", mine)
-    wakers.remove("a", mine)
-    wakers.wake_all()
+    waiter_registry.add("a", mine)
+    waiter_registry.remove("a", mine)
+    waiter_registry.remove("a", mine)
+    waiter_registry.wake_all()
     assert not mine.is_set()
 
 
 def test_all_can_be_woken_at_once() -> None:
-    wakers = Wakers()
+    waiter_registry = WaiterRegistry()
     signals = [threading.Event() for _ in range(3)]
     for place, signal in enumerate(signals):
-        wakers.add(place % 2, signal)
-    wakers.wake_all()
+        waiter_registry.add(place % 2, signal)
+    waiter_registry.wake_all()
     assert [signal.is_set() for signal in signals] == [True] * 3

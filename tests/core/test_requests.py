@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sogni.core.http import HttpCall, HttpReply, get, post
-from sogni.core.requests import PASSING, ask, ask_bare, ask_data, ask_for, pause_before, request, request_done
+from sogni.core.requests import (
+    PASSING,
+    ask_data,
+    ask_for,
+    get_json,
+    get_unwrapped_json,
+    pause_before,
+    request,
+    request_done,
+)
 from sogni.errors import (
     ApiError,
     NotFoundError,
@@ -102,16 +111,16 @@ def test_a_401_of_a_store_says_nothing_about_our_credentials() -> None:
 
 def test_answers_are_read_bare_or_from_their_envelope() -> None:
     stage = Stage()
-    assert stage.play(ask(THING), (READ, bare([1]))) == [1]
+    assert stage.play(get_json(THING), (READ, bare([1]))) == [1]
     assert stage.play(ask_data(THING), (READ, ok({"a": 1}))) == {"a": 1}
     assert stage.play(ask_for(AccountInfo, THING), (READ, ok({"username": "ann"}))).username == "ann"
     preset = {"id": "square", "width": 512, "height": 256}
-    assert stage.play(ask_bare(SizePreset, THING), (READ, bare(preset))).height == 256
+    assert stage.play(get_unwrapped_json(SizePreset, THING), (READ, bare(preset))).height == 256
 
 
 def test_an_answer_nobody_can_read_is_a_protocol_error() -> None:
     Stage().fail(ProtocolError, ask_data(THING), (READ, bare({"status": "success"})))
-    Stage().fail(NotFoundError, ask(THING), (READ, refused(404)))
+    Stage().fail(NotFoundError, get_json(THING), (READ, refused(404)))
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])

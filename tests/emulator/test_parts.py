@@ -17,8 +17,8 @@ from sogni.emulator.projects.estimates import performed_steps
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project, Projects
 from sogni.emulator.projects.storage import SIGNATURE, Key, RefusedError, Signer, Store
-from sogni.emulator.recorder import Journal, RecordedFrame
-from sogni.emulator.state import Chance
+from sogni.emulator.recorder import RecordedFrame, Recorder
+from sogni.emulator.state import IdSource
 
 
 @pytest.mark.parametrize("payload", ["fast", None, 3, {"a": "ü\u2028"}, []])
@@ -107,8 +107,8 @@ def test_a_signature_grants_one_verb_for_one_file_until_it_expires() -> None:
 
 
 def test_ids_are_upper_case_and_repeatable() -> None:
-    assert Chance(4).uuid().isupper()
-    assert Chance(4).uuid() == Chance(4).uuid() != Chance(5).uuid()
+    assert IdSource(4).uuid().isupper()
+    assert IdSource(4).uuid() == IdSource(4).uuid() != IdSource(5).uuid()
 
 
 def test_a_rule_is_spent_after_its_uses() -> None:
@@ -120,14 +120,14 @@ def test_a_rule_is_spent_after_its_uses() -> None:
 
 
 def test_the_journal_keeps_the_newest() -> None:
-    journal = Journal(limit=2)
+    journal = Recorder(limit=2)
     for number in range(3):
         journal.add(RecordedFrame(number, "x", None))
     assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
 
 
 def test_the_journal_forgets_the_oldest_when_bodies_are_large() -> None:
-    journal = Journal(size_limit=100)
+    journal = Recorder(size_limit=100)
     for number, size in enumerate((10, 60, 30, 20)):
         journal.add(RecordedFrame(number, "x", None, size=size))
     assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [2, 3]

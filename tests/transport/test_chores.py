@@ -13,7 +13,7 @@ import pytest
 import sogni.transport.background as chores
 from sogni.core.flow import Change, Flow, Step, change, pause
 from sogni.errors import ClientClosedError, SogniConnectionError
-from sogni.transport.background import Chores
+from sogni.transport.background import BackgroundTasks
 from tests.transport.peers import SOON
 
 
@@ -22,7 +22,7 @@ class Work:
 
     def __init__(self, perform: Callable[[Step], Any] | None) -> None:
         self.perform = perform
-        self.chores = Chores(lambda: self.perform, lambda step: step.seconds)
+        self.chores = BackgroundTasks(lambda: self.perform, lambda step: step.seconds)
         self.events = {name: threading.Event() for name in ("begun", "done", "closed")}
 
     def one(self, *, first: Flow[Any] | None = None, last: Flow[Any] | None = None) -> Flow[None]:

@@ -277,7 +277,7 @@ def test_a_pause_that_begins_while_the_client_closes_is_over(supernet: LocalSupe
 def waited_for(engine: Engine, topic: Any) -> bool:
     """Whether somebody waits for a topic."""
     with engine.lock:
-        return topic in engine.state.wakers._by_topic
+        return topic in engine.state.waiter_registry._by_topic
 
 
 def test_closing_does_not_wait_for_a_handshake_that_hangs(

@@ -8,17 +8,17 @@ import threading
 import pytest
 
 import sogni.transport.waiting as shielding
-from sogni.transport.waiting import shielded
+from sogni.transport.waiting import uninterrupted
 from tests.transport.peers import SOON, Called
 
 
 def test_the_main_thread_has_another_make_the_call() -> None:
-    assert shielded(threading.current_thread) is not threading.main_thread()
+    assert uninterrupted(threading.current_thread) is not threading.main_thread()
 
 
 def test_another_thread_makes_it_itself() -> None:
     threads: list[threading.Thread] = []
-    Called(lambda: threads.extend([threading.current_thread(), shielded(threading.current_thread)])).ended()
+    Called(lambda: threads.extend([threading.current_thread(), uninterrupted(threading.current_thread)])).ended()
     assert threads[0] is threads[1]
 
 
@@ -27,7 +27,7 @@ def test_an_error_is_raised_where_the_call_was_asked_for() -> None:
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError, match="gone"):
-        shielded(fails)
+        uninterrupted(fails)
 
 
 def test_an_interruption_leaves_and_the_call_goes_on_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_an_interruption_leaves_and_the_call_goes_on_to_its_end(monkeypatch: pyt
         ended.set()
 
     with pytest.raises(KeyboardInterrupt):
-        shielded(interrupted)
+        uninterrupted(interrupted)
     left.set()
     assert ended.wait(SOON)
 
@@ -60,7 +60,7 @@ def test_whoever_is_interrupted_leaves_after_a_call_that_is_about_to_end(monkeyp
 
     monkeypatch.setattr(shielding, "wait_turn", noted)
     with pytest.raises(KeyboardInterrupt):
-        shielded(call)
+        uninterrupted(call)
     assert done == ["written"]
 
 
@@ -69,4 +69,4 @@ def test_an_interpreter_that_starts_no_more_threads_calls_itself(monkeypatch: py
         raise RuntimeError("can't start new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuses)
-    assert shielded(threading.current_thread) is threading.main_thread()
+    assert uninterrupted(threading.current_thread) is threading.main_thread()

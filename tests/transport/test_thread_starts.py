@@ -17,7 +17,7 @@ from sogni.core.flow import Clock, Flow
 from sogni.emulator import LocalSupernet
 from sogni.transport.driver import drive_together
 from sogni.transport.threads import DaemonThread
-from sogni.transport.waiting import shielded
+from sogni.transport.waiting import uninterrupted
 from tests.transport.peers import SOON
 
 CLIENT_THREADS = (
@@ -179,7 +179,7 @@ def test_a_frame_goes_out_once_whatever_a_signal_handler_raises(monkeypatch: pyt
 
     monkeypatch.setattr(threading.Thread, "start", begins_and_is_interrupted)
     with pytest.raises(RuntimeError, match="signal handler"):
-        shielded(send)
+        uninterrupted(send)
     assert sent == ["frame"]
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from sogni.core.flow import Clock, Flow
-from sogni.transport.background import MOST_THREADS, Chores
+from sogni.transport.background import MOST_THREADS, BackgroundTasks
 
 SOON = 10.0
 
@@ -26,7 +26,7 @@ def test_urgent_work_finds_a_thread_when_all_are_taken() -> None:
         taken.release()
         assert waited_for.wait(SOON)
 
-    chores = Chores(lambda: perform, lambda step: step.seconds)
+    chores = BackgroundTasks(lambda: perform, lambda step: step.seconds)
     for _ in range(MOST_THREADS + 3):
         chores.begin(waits())
     assert all(taken.acquire(timeout=SOON) for _ in range(MOST_THREADS))

@@ -17,7 +17,7 @@ from sogni.core.catalogue.state import SharedRequest, find_options, models_by_si
 from sogni.core.flow import Flow, State, change, connect, until
 from sogni.core.http import HttpCall, get
 from sogni.core.outbox import CONNECTION, MODELS
-from sogni.core.requests import ask, ask_bare
+from sogni.core.requests import get_json, get_unwrapped_json
 from sogni.errors import SogniError, SogniTimeoutError
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
 from sogni.models.converter import read
@@ -81,7 +81,7 @@ def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow
 
 
 def _ask_models(call: HttpCall) -> Flow[list[SupportedModel]]:
-    models = yield from ask_bare(list[SupportedModel], call)
+    models = yield from get_unwrapped_json(list[SupportedModel], call)
     yield from change(lambda state, now: state.catalogue.keep_models(models, now))
     return models
 
@@ -95,7 +95,7 @@ def tiers() -> Flow[Mapping[str, Any]]:
 
 
 def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
-    answer = read(dict[str, Any], (yield from ask(call)), "the answer to GET /api/v2/models/tiers")
+    answer = read(dict[str, Any], (yield from get_json(call)), "the answer to GET /api/v2/models/tiers")
     yield from change(lambda state, now: state.catalogue.keep_tiers(answer, now))
     return answer
 
@@ -118,7 +118,7 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
     call = get(f"/api/v1/size-presets/network/{network}/model/{model}", host="socket")
 
     def ask_presets(call: HttpCall) -> Flow[list[SizePreset]]:
-        presets = yield from ask_bare(list[SizePreset], call)
+        presets = yield from get_unwrapped_json(list[SizePreset], call)
         yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
         return presets
 
@@ -128,7 +128,9 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
 def available_models(network: str) -> Flow[list[AvailableModel]]:
     """Which models have workers on a network now."""
     check_network(network)
-    workers = yield from ask_bare(dict[str, int], get(f"/api/v1/status/network/{network}/models", host="socket"))
+    workers = yield from get_unwrapped_json(
+        dict[str, int], get(f"/api/v1/status/network/{network}/models", host="socket")
+    )
     models = yield from supported_models()
     return models_by_sid(workers, models)
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from sogni.core.checks import flag, integer, number, one_of, refusal
+from sogni.core.checks import flag, integer, invalid_value, number, one_of
 from sogni.core.data import table
 from sogni.models.params import ImageProjectParams
 
@@ -219,14 +219,14 @@ def check_image_options(params: ImageProjectParams) -> ImageProjectParams:
         if value is not None:
             _check_taker(params, name, frozenset({_PIXAL_VIEWS}))
             if value is False:
-                raise refusal(name, value, "an image", f"{name}: there is no image in it")
+                raise invalid_value(name, value, "an image", f"{name}: there is no image in it")
     return attrs.evolve(params, **changes)
 
 
 def _check_taker(params: ImageProjectParams, name: str, ids: frozenset[str]) -> None:
     if params.model_id not in ids:
         sentence = f"{name}: {params.model_id} takes none (only {', '.join(sorted(ids))})"
-        raise refusal(name, getattr(params, name), "None", sentence)
+        raise invalid_value(name, getattr(params, name), "None", sentence)
 
 
 def image_option_values(params: ImageProjectParams) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sogni.core.checks import refusal, shown, text
+from sogni.core.checks import invalid_value, short_repr, text
 from sogni.core.data import table
 from sogni.models.base import MediaKind
 from sogni.models.catalogue import VideoAssetConfig, VideoAssets
@@ -124,8 +124,8 @@ def asset_config(model_id: str) -> VideoAssetConfig:
     Both are None for models whose id names no workflow: they have rules of their own (projects-4.2 §6.4).
     """
     if not is_video_id(model_id):
-        sentence = f"model_id: {shown(model_id)} is not a video model"
-        raise refusal("model_id", model_id, "the id of a video model", sentence)
+        sentence = f"model_id: {short_repr(model_id)} is not a video model"
+        raise invalid_value("model_id", model_id, "the id of a video model", sentence)
     workflow = workflow_of(model_id)
     if workflow is None:
         return VideoAssetConfig()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sogni.core.checks import did_you_mean, nearest, refusal, shown, text
+from sogni.core.checks import did_you_mean, invalid_value, nearest, short_repr, text
 from sogni.core.data import table
 from sogni.errors import ProtocolError, SogniError, ValidationError
 from sogni.models.catalogue import AvailableModel, Choice, ModelOptions, SizePreset, SupportedModel
@@ -159,7 +159,7 @@ def _not_listed(field: str, name: str, allowed: list[Any]) -> ValidationError:
     alias = sampler_alias(scheduler_alias(name))
     hint = f"; did you mean {alias!r}?" if alias in allowed else did_you_mean(name, map(str, allowed), 1)
     listed = ", ".join(map(repr, allowed))
-    return refusal(field, name, tuple(allowed), f"{field} must be one of {listed}, not {shown(name)}{hint}")
+    return invalid_value(field, name, tuple(allowed), f"{field} must be one of {listed}, not {short_repr(name)}{hint}")
 
 
 # What a model accepts: decides how a tier of the service reads as `ModelOptions`.
@@ -186,7 +186,7 @@ def options_of_tier(tier: Mapping[str, Any]) -> ModelOptions:
     kind = tier.get("type", "image")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValidationError(
-            f"the service describes this model as {shown(kind)}, which this version does not know "
+            f"the service describes this model as {short_repr(kind)}, which this version does not know "
             f"(only {', '.join(_KINDS)})",
             field="model_id",
             value=kind,
@@ -234,7 +234,7 @@ def _choice(source: Any, alias: Callable[[Any], Any] = lambda name: name) -> Any
     if source is None:
         return {"allowed": []}
     if not isinstance(source, Mapping) or not isinstance(source.get("allowed", []), list):
-        raise ProtocolError(f"the options of the model do not fit: {shown(source)} is no list of choices")
+        raise ProtocolError(f"the options of the model do not fit: {short_repr(source)} is no list of choices")
     allowed = [alias(name) for name in source.get("allowed", [])]
     return {"allowed": allowed, "default": alias(source.get("default"))}
 
@@ -251,7 +251,7 @@ def find_options(models: Sequence[SupportedModel], tiers: Mapping[str, Any], mod
     if model is None:
         hint = did_you_mean(wanted, by_id)
         raise ValidationError(
-            f"model_id: the service knows no model {shown(wanted)}{hint}",
+            f"model_id: the service knows no model {short_repr(wanted)}{hint}",
             field="model_id",
             value=wanted,
             allowed=tuple(nearest(wanted, by_id)) or None,

@@ -15,7 +15,7 @@ import attrs
 from attrs import frozen
 
 from sogni.core.catalogue.model_families import extending_ids, families, family_of, workflow_of
-from sogni.core.checks import did_you_mean, refusal, shown
+from sogni.core.checks import did_you_mean, invalid_value, short_repr
 
 
 @frozen(kw_only=True)
@@ -336,8 +336,8 @@ def video_row(model_id: str) -> VideoModel:
     row = video_model(model_id)
     if row is None:
         known = [known for family in families() if family.media == "video" for known in family.ids]
-        sentence = f"model_id: {shown(model_id)} is not a video model{did_you_mean(model_id, known)}"
-        raise refusal("model_id", model_id, "the id of a video model", sentence)
+        sentence = f"model_id: {short_repr(model_id)} is not a video model{did_you_mean(model_id, known)}"
+        raise invalid_value("model_id", model_id, "the id of a video model", sentence)
     return row
 
 

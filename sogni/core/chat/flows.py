@@ -27,13 +27,13 @@ from sogni.core.chat.requests import (
     read_chat_estimate,
 )
 from sogni.core.chat.state import CHAT_MODELS, ChatState
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.connection.flows import send_frame
 from sogni.core.failures import unsent_chat_error
 from sogni.core.flow import Flow, State, catch_up, change, connect, new_id, until
 from sogni.core.http import error_of, json_of
 from sogni.core.outbox import CONNECTION
-from sogni.core.requests import ask, ask_bare, request
+from sogni.core.requests import get_json, get_unwrapped_json, request
 from sogni.core.time_limit import limited
 from sogni.core.tools.functions import tools_given
 from sogni.errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
@@ -191,7 +191,7 @@ def estimate_completion(
     yield from catch_up()
     info = yield from change(lambda state, _: state.chat_models.get(model))
     wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
-    return read_chat_estimate((yield from ask(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
+    return read_chat_estimate((yield from get_json(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
 
 
 # Hosted chats and tools over REST: decides the order of checking, asking and reading (chat §11, §14.5).
@@ -208,7 +208,7 @@ def hosted_completion(
     """Ask and read the whole answer. TypeError, ValidationError, ApiError (also ChatError), connection errors."""
     check_names(options, HOSTED_FIELDS)
     if stream:
-        raise refusal("stream", stream, (False, None), _STREAM)
+        raise invalid_value("stream", stream, (False, None), _STREAM)
     timeout = check_seconds("timeout", timeout)
     return (yield from limited(_completion(model, messages, options, timeout), timeout))
 
@@ -239,4 +239,4 @@ def run_hosted_tool(
     timeout = check_seconds("timeout", timeout)
     source = app_source or (yield from change(lambda state, _: state.settings.app_source))
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)
-    return (yield from limited(ask_bare(HostedToolExecution, call), timeout))
+    return (yield from limited(get_unwrapped_json(HostedToolExecution, call), timeout))

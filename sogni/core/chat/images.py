@@ -11,7 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from sogni.core.chat.requests import checked_messages
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, compute, http, together
 from sogni.core.http import HttpCall, HttpReply, error_of, told_too_long
 from sogni.core.media import checked, data_uri, decoded, is_data_uri, is_trusted_address, type_of
@@ -49,10 +49,10 @@ def images_of(messages: Sequence[Any]) -> list[Image]:
         if isinstance(part, Mapping) and part.get("type") == "image_url"
     ]
     if len(found) > MOST_IMAGES:
-        raise refusal("messages", f"{len(found)} images", f"messages with at most {MOST_IMAGES} images")
+        raise invalid_value("messages", f"{len(found)} images", f"messages with at most {MOST_IMAGES} images")
     for image in found:
         if not is_data_uri(image.url) and not is_trusted_address(image.url):
-            raise refusal(image.where, image.url.partition("?")[0][:80], _ADDRESSES)
+            raise invalid_value(image.where, image.url.partition("?")[0][:80], _ADDRESSES)
     return found
 
 
@@ -61,7 +61,7 @@ def _image(message: int, part: int, given: Mapping[str, Any]) -> Image:
     url = address.get("url") if isinstance(address, Mapping) else None
     if not isinstance(url, str):
         where = f"messages[{message}].content[{part}]"
-        raise refusal(where, type(address).__name__, "an image_url with a url")
+        raise invalid_value(where, type(address).__name__, "an image_url with a url")
     return Image(message, part, url.strip(), address.get("detail") if isinstance(address, Mapping) else None)
 
 
@@ -88,16 +88,16 @@ def fetch_call(image: Image) -> HttpCall:
 def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
     """The data URI of a fetched image. ApiError, ValidationError."""
     if 300 <= reply.status < 400:
-        raise refusal(image.where, f"HTTP {reply.status}", "an address that does not redirect")
+        raise invalid_value(image.where, f"HTTP {reply.status}", "an address that does not redirect")
     if not reply.ok:
         error = error_of(call, reply)
         error.add_note(f"while fetching {image.where}")
         raise error
     if told_too_long(call, reply.headers.get("content-length")):
-        raise refusal(image.where, "a longer one", f"an image of at most {MOST_BYTES} bytes")
+        raise invalid_value(image.where, "a longer one", f"an image of at most {MOST_BYTES} bytes")
     kind = type_of("image", reply.headers.get("content-type", ""), reply.body)
     if kind is None:
-        raise refusal(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
+        raise invalid_value(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
     checked(image.where, kind, reply.body, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
     return data_uri(kind, reply.body)
 

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from sogni.core.attribution import app_source_headers
 from sogni.core.chat.state import subscription_fields
-from sogni.core.checks import did_you_mean, refusal, without_gaps
+from sogni.core.checks import did_you_mean, invalid_value, without_gaps
 from sogni.core.failures import chat_api_error
 from sogni.core.http import HttpCall, get, number_text, post
 from sogni.core.tools.schemas import is_data_class, own_docstring, schema_of
@@ -136,7 +136,7 @@ def answer_format(given: Any) -> AnswerFormat:
         return AnswerFormat(_for_type(given), given)
     plain = given if isinstance(given, Mapping) else to_dict(given) if hasattr(given, "to_dict") else None
     if not isinstance(plain, Mapping):
-        raise refusal("response_format", getattr(given, "__name__", type(given).__name__), _ALLOWED)
+        raise invalid_value("response_format", getattr(given, "__name__", type(given).__name__), _ALLOWED)
     if _is_schema(plain):
         name = plain.get("title")
         return AnswerFormat(_named(name if isinstance(name, str) and name else "answer", dict(plain)), Any)
@@ -214,9 +214,9 @@ def hosted_tool_call(
 ) -> HttpCall:
     """The request to run one tool. ValidationError."""
     if not isinstance(tool, str) or not tool.strip():
-        raise refusal("tool", tool, "the name of a hosted tool")
+        raise invalid_value("tool", tool, "the name of a hosted tool")
     if not isinstance(arguments, Mapping):
-        raise refusal("arguments", type(arguments).__name__, "a dict")
+        raise invalid_value("arguments", type(arguments).__name__, "a dict")
     body = {"tool": tool, "arguments": carried("arguments", arguments)}
     optional = {"app_source": app_source, "token_type": token_type, "safe_content_filter": safe_content_filter}
     body |= {name: value for name, value in optional.items() if value is not None}

@@ -135,7 +135,7 @@ class ChatState:
 
         ProtocolError for numbers nobody can read; the text has been taken before.
         """
-        self._heard()
+        self._on_listener_added()
         if self.done:
             return None
         deltas = payload.get("tool_calls")
@@ -174,14 +174,14 @@ class ChatState:
         call.name = _text(named.get("name")) or call.name
         call.arguments.append(_text(named.get("arguments")))
 
-    def _heard(self) -> None:
+    def _on_listener_added(self) -> None:
         """A frame for the job means that it is under way, also after a drop (transport §13.3)."""
         self.acknowledged = True
         self.lost_at = None
 
     def worker(self, name: Any) -> None:
         """A frame named the worker."""
-        self._heard()
+        self._on_listener_added()
         if isinstance(name, str) and name:
             self.worker_name = name
 

@@ -17,7 +17,7 @@ from sogni.core.chat.flows import begin_completion, complete, forgotten_when_lat
 from sogni.core.chat.images import prepared
 from sogni.core.chat.requests import FIELDS, check_names
 from sogni.core.chat.state import ChatState
-from sogni.core.checks import integer, refusal
+from sogni.core.checks import integer, invalid_value
 from sogni.core.flow import Flow, State, change, until
 from sogni.core.time_limit import limited
 from sogni.core.tools.flows import ToolOptions, execute_calls, made_from
@@ -243,5 +243,5 @@ def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     for name, value in tooling.items():
         if value is not None and executed is None:
             sentence = f"{name} has no effect without auto_execute_tools=True"
-            raise refusal(name, type(value).__name__, "None", sentence)
+            raise invalid_value(name, type(value).__name__, "None", sentence)
     return None, wanted

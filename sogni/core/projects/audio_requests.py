@@ -12,7 +12,7 @@ import attrs
 
 from sogni.core.catalogue.model_families import family_of
 from sogni.core.catalogue.state import check_choice
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
 from sogni.core.projects.uploads import audio_media, is_supplied
 from sogni.models.catalogue import ModelOptions
@@ -65,11 +65,11 @@ def check_audio_params(params: AudioProjectParams) -> AudioProjectParams:
     if model is None:
         return params
     if model.needs is not None and not _given(params, model.needs):
-        raise refusal(model.needs, None, "a value", f"{model.needs}: {params.model_id} needs one")
+        raise invalid_value(model.needs, None, "a value", f"{model.needs}: {params.model_id} needs one")
     for name in SPEECH_FIELDS:
         if not model.speaks and _given(params, name):
             sentence = f"{name}: {params.model_id} makes music; only speech models take one"
-            raise refusal(name, getattr(params, name), "None", sentence)
+            raise invalid_value(name, getattr(params, name), "None", sentence)
     return params
 
 

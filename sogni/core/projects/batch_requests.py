@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sogni.core.checks import shown
+from sogni.core.checks import short_repr
 from sogni.core.projects.kinds import kind_of
 from sogni.core.projects.params import project_params
 from sogni.errors import ValidationError
@@ -159,7 +159,7 @@ def _fields(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise ValidationError(f"not a JSON object: {error}", field="line", value=shown(text)) from None
+        raise ValidationError(f"not a JSON object: {error}", field="line", value=short_repr(text)) from None
     kind = given.get("type", defaults.get("type"))
     return {**(defaults if kind == defaults.get("type") else {}), **given}
 

@@ -87,7 +87,7 @@ def _asked(project_id: str, timeout: float, state: State) -> Flow[Answer]:
         # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
         # Whoever shares the request sends another.
         state.cancellations.pop(project_id, None)
-        state.wakers.wake(_topic(project_id))
+        state.waiter_registry.wake(_topic(project_id))
         raise
     yield from change(lambda state, _: _tell_others(state, project_id, answer))
     return answer

@@ -9,7 +9,7 @@ from typing import Any
 
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import model_options, size_presets
-from sogni.core.checks import refusal, without_gaps
+from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.connection.flows import send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
@@ -33,7 +33,7 @@ from sogni.core.projects.project import ProjectState
 from sogni.core.projects.transfers import fetch_address, result_url, spool_result, upload_media
 from sogni.core.projects.uploads import UploadItem
 from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
-from sogni.core.requests import FAILURES, ask
+from sogni.core.requests import FAILURES, get_json
 from sogni.errors import CostLimitError, JobError, ValidationError
 from sogni.models.base import TokenType
 from sogni.models.catalogue import SizePreset
@@ -52,7 +52,7 @@ def estimate_params(params: ProjectParams) -> Flow[CostEstimation]:
     network = yield from change(lambda state, _: params.network or state.network)
     preset = yield from _preset(wanted_size(params), network, params.model_id)
     call = kind_of(params).estimate(params, preset=preset, options=options, network=network, token_type=token)
-    return read_estimate((yield from ask(call)))
+    return read_estimate((yield from get_json(call)))
 
 
 def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
@@ -67,7 +67,7 @@ def estimate_image(model: str, **wanted: Any) -> Flow[CostEstimation]:
     options = yield from model_options(model)
     preset = yield from _preset(size_preset, wanted.get("network") or "fast", model)
     call = image_estimate_call(model, **wanted, preset=preset, options=options)
-    return read_estimate((yield from ask(call)))
+    return read_estimate((yield from get_json(call)))
 
 
 def estimate_video(model: str, **wanted: Any) -> Flow[CostEstimation]:
@@ -86,13 +86,13 @@ def _estimate_media(call_for: Callable[..., HttpCall], model: str, wanted: dict[
     # A network this version does not know is nobody's mistake here: the service then takes its own.
     usual = announced if announced in NETWORKS else None
     network = wanted.pop("network", None) or usual
-    return read_estimate((yield from ask(call_for(model, **wanted, network=network, options=options))))
+    return read_estimate((yield from get_json(call_for(model, **wanted, network=network, options=options))))
 
 
 def estimate_enhancement(strength: str, token_type: str | None) -> Flow[CostEstimation]:
     """What enhancing an image would cost."""
     call = enhancement_estimate_call(strength, token_type)
-    return read_estimate((yield from ask(call)))
+    return read_estimate((yield from get_json(call)))
 
 
 def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePreset | None]:
@@ -285,14 +285,14 @@ def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow
     """Make an enhanced version of a finished image; returns its URL. JobError when it cannot be."""
     enhancement_strength(strength)
     project = job.project
-    refusal = enhancement_refusal(
+    invalid_value = enhancement_refusal(
         kind=project.kind,
         status=job.status,
         withheld=job.withheld,
         model_id=getattr(project.params, "model_id", ""),
     )
-    if refusal is not None:
-        raise JobError(f"job {job.id}: {refusal}", job=handle)
+    if invalid_value is not None:
+        raise JobError(f"job {job.id}: {invalid_value}", job=handle)
     params = enhancement_params(project.params, image=handle, strength=strength, seed=job.seed, **overrides)
     enhancement = yield from create_project(params, {})
     yield from change(lambda state, now: _begun(state, job, enhancement, now))
@@ -348,7 +348,7 @@ class Plan:
             try:
                 place, request = next(self._requests)
                 if request is None:
-                    raise refusal(f"requests[{place}]", None, "params or a mapping with their fields")
+                    raise invalid_value(f"requests[{place}]", None, "params or a mapping with their fields")
                 self._next.append(request)
             except StopIteration:
                 return False

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from sogni.core.catalogue.state import check_choice
 from sogni.core.catalogue.video_models import Timing, VideoModel, video_model, video_row
-from sogni.core.checks import did_you_mean, flag, integer, number, one_of, optional, shown, text
+from sogni.core.checks import did_you_mean, flag, integer, number, one_of, optional, short_repr, text
 from sogni.core.http import HttpCall, get, number_text
 from sogni.core.projects.audio_requests import check_audio_params
 from sogni.core.projects.image_requests import (
@@ -143,7 +143,7 @@ def find_preset(presets: Sequence[SizePreset], preset_id: str) -> SizePreset:
     """Return a size preset by its id; ValidationError names the nearest ones."""
     by_id = {preset.id: preset for preset in presets}
     if preset_id not in by_id:
-        sentence = f"size_preset: the model has no preset {shown(preset_id)}{did_you_mean(preset_id, by_id)}"
+        sentence = f"size_preset: the model has no preset {short_repr(preset_id)}{did_you_mean(preset_id, by_id)}"
         raise ValidationError(sentence, field="size_preset", value=preset_id, allowed=tuple(by_id))
     return by_id[preset_id]
 

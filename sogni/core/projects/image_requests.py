@@ -24,7 +24,7 @@ from sogni.core.catalogue.image_models import (
     uses_comfy_fields,
 )
 from sogni.core.catalogue.state import check_choice
-from sogni.core.checks import flag, integer, items, nested, nested_items, number, one_of, optional, refusal, text
+from sogni.core.checks import flag, integer, invalid_value, items, nested, nested_items, number, one_of, optional, text
 from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
 from sogni.core.projects.params import control_net_params
 from sogni.core.projects.uploads import MASK_TYPE, is_supplied
@@ -57,7 +57,7 @@ def check_gpt_image(params: ImageProjectParams, model: ImageModel) -> ImageProje
     if not model.is_gpt_image:
         if masks:
             sentence = f"{masks[0]}: {params.model_id} takes no mask; only GPT Image models do"
-            raise refusal(masks[0], getattr(params, masks[0]), "a GPT Image model", sentence)
+            raise invalid_value(masks[0], getattr(params, masks[0]), "a GPT Image model", sentence)
         return params
     _check_masks(params, masks)
     _check_output(params, model)
@@ -67,11 +67,11 @@ def check_gpt_image(params: ImageProjectParams, model: ImageModel) -> ImageProje
 def _check_masks(params: ImageProjectParams, masks: list[str]) -> None:
     if len(masks) == 2:
         sentence = "give gpt_image_mask or gpt_image_mask_url, not both"
-        raise refusal("gpt_image_mask", params.gpt_image_mask, "one of the two", sentence)
+        raise invalid_value("gpt_image_mask", params.gpt_image_mask, "one of the two", sentence)
     contexts = params.context_images or ()
     if masks and not (contexts and is_supplied(contexts[0])):
         sentence = f"{masks[0]}: a mask needs the image it belongs to, as the first of context_images"
-        raise refusal(masks[0], getattr(params, masks[0]), "with a first context image", sentence)
+        raise invalid_value(masks[0], getattr(params, masks[0]), "with a first context image", sentence)
 
 
 def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
@@ -79,7 +79,7 @@ def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
     background = optional(one_of, "gpt_image_background", params.gpt_image_background, allowed=model.backgrounds)
     if background == "transparent" and params.output_format == "jpg":
         sentence = "gpt_image_background: 'transparent' needs output_format 'png' or 'webp', not 'jpg'"
-        raise refusal("gpt_image_background", background, "png or webp", sentence)
+        raise invalid_value("gpt_image_background", background, "png or webp", sentence)
     compression = params.gpt_image_output_compression
     if compression is None:
         return
@@ -88,7 +88,7 @@ def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
         sentence = (
             f"gpt_image_output_compression needs output_format 'jpg' or 'webp', not {params.output_format or 'png'!r}"
         )
-        raise refusal("gpt_image_output_compression", compression, COMPRESSED_FORMATS, sentence)
+        raise invalid_value("gpt_image_output_compression", compression, COMPRESSED_FORMATS, sentence)
 
 
 def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
@@ -98,15 +98,15 @@ def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
         return params
     start = _MASK_START.match(url)
     if start is None:
-        raise refusal("gpt_image_mask_url", url, _MASK_FORM)
+        raise invalid_value("gpt_image_mask_url", url, _MASK_FORM)
     encoded = url[start.end() :]
     if len(encoded) >= MAX_ENCODED_MASK:
         sentence = f"gpt_image_mask_url: a mask must be shorter than {MAX_ENCODED_MASK} characters of base64"
-        raise refusal("gpt_image_mask_url", url, "50 MiB", sentence)
+        raise invalid_value("gpt_image_mask_url", url, "50 MiB", sentence)
     try:
         mask = base64.b64decode(encoded, validate=True)
     except binascii.Error:
-        raise refusal("gpt_image_mask_url", url, _MASK_FORM) from None
+        raise invalid_value("gpt_image_mask_url", url, _MASK_FORM) from None
     return attrs.evolve(params, gpt_image_mask=mask, gpt_image_mask_url=None)
 
 
@@ -128,11 +128,11 @@ def check_sam3(params: ImageProjectParams) -> ImageProjectParams:
     prompt = nested(Sam3Prompt, "sam3_prompt", params.sam3_prompt)
     if params.model_id == SAM3_MODEL:
         if prompt is None:
-            raise refusal("sam3_prompt", None, "a Sam3Prompt", f"sam3_prompt: {SAM3_MODEL} needs one")
+            raise invalid_value("sam3_prompt", None, "a Sam3Prompt", f"sam3_prompt: {SAM3_MODEL} needs one")
         return attrs.evolve(params, sam3_prompt=_checked(prompt))
     if prompt is not None:
         sentence = f"sam3_prompt: {params.model_id} takes none (only {SAM3_MODEL})"
-        raise refusal("sam3_prompt", prompt, "None", sentence)
+        raise invalid_value("sam3_prompt", prompt, "None", sentence)
     return params
 
 
@@ -160,12 +160,12 @@ def _checked(prompt: Sam3Prompt) -> Sam3Prompt:
     _check_amount("boxes", boxes, MOST_BOXES)
     words = optional(text, "sam3_prompt.text", prompt.text)
     if words is not None and not 1 <= len(words := words.strip()) <= LONGEST_TEXT:
-        raise refusal("sam3_prompt.text", prompt.text, f"a text of 1 to {LONGEST_TEXT} characters")
+        raise invalid_value("sam3_prompt.text", prompt.text, f"a text of 1 to {LONGEST_TEXT} characters")
     _check_company(points, boxes, words)
     multimask = optional(flag, "sam3_prompt.multimask", prompt.multimask)
     if multimask and not points:
         sentence = "sam3_prompt.multimask: only points can have several masks"
-        raise refusal("sam3_prompt.multimask", True, "None without points", sentence)
+        raise invalid_value("sam3_prompt.multimask", True, "None without points", sentence)
     return Sam3Prompt(
         points=points,
         boxes=boxes,
@@ -195,7 +195,7 @@ def _box(field: str, given: Sam3Box) -> Sam3Box:
     for low, high in (("x0", "x1"), ("y0", "y1")):
         if sides[low] >= sides[high]:
             allowed = f"less than {high}, {sides[high]}"
-            raise refusal(f"{field}.{low}", sides[low], allowed)
+            raise invalid_value(f"{field}.{low}", sides[low], allowed)
     return Sam3Box(**sides, label=_label(field, given.label))
 
 
@@ -206,19 +206,21 @@ def _label(field: str, given: Any) -> Sam3Label:
 def _check_amount(name: str, given: Sequence[Any], most: int) -> None:
     if len(given) > most:
         sentence = f"sam3_prompt.{name}: at most {most}, not {len(given)}"
-        raise refusal(f"sam3_prompt.{name}", len(given), f"at most {most}", sentence)
+        raise invalid_value(f"sam3_prompt.{name}", len(given), f"at most {most}", sentence)
 
 
 def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | None) -> None:
     """Which ways of saying what is looked for go together."""
     if not points and not boxes and words is None:
         allowed = "points, boxes or a text"
-        raise refusal("sam3_prompt", None, allowed, f"sam3_prompt: {allowed} are needed")
+        raise invalid_value("sam3_prompt", None, allowed, f"sam3_prompt: {allowed} are needed")
     if points and words is not None:
-        raise refusal("sam3_prompt.text", words, "None with points", "sam3_prompt: give points or a text, not both")
+        raise invalid_value(
+            "sam3_prompt.text", words, "None with points", "sam3_prompt: give points or a text, not both"
+        )
     if points and (len(boxes) > 1 or any(box.label == "negative" for box in boxes)):
         allowed = "at most one, a positive one, with points"
-        raise refusal("sam3_prompt.boxes", len(boxes), allowed, f"sam3_prompt.boxes: {allowed}")
+        raise invalid_value("sam3_prompt.boxes", len(boxes), allowed, f"sam3_prompt.boxes: {allowed}")
 
 
 # Whether an image project may be sent: decides types, limits and which fields exclude each other.
@@ -267,7 +269,7 @@ def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
 def _context_image(name: str, media: Any) -> Any:
     if media is None:
         sentence = f"{name} must be an image, got None; remove it from the list, or keep its position empty with False"
-        raise refusal(name, None, "an image, or False for an empty position", sentence)
+        raise invalid_value(name, None, "an image, or False for an empty position", sentence)
     return media
 
 
@@ -304,10 +306,10 @@ def _check_size(params: ImageProjectParams, model: ImageModel) -> None:
     size = f"{width}x{height}"
     if model.pixels and not model.pixels[0] <= width * height <= model.pixels[1]:
         allowed = f"from {model.pixels[0]} to {model.pixels[1]} pixels in all"
-        raise refusal("width", width, allowed, f"width and height must make {allowed}, not {size}")
+        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, not {size}")
     if model.aspect and max(width, height) > model.aspect * min(width, height):
         allowed = f"at most {model.aspect}:1"
-        raise refusal("width", width, allowed, f"width and height must have a ratio of {allowed}, not {size}")
+        raise invalid_value("width", width, allowed, f"width and height must have a ratio of {allowed}, not {size}")
 
 
 def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
@@ -315,17 +317,17 @@ def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
     given = params.context_images or ()
     model_id = params.model_id
     if model.needs_starting_image and not is_supplied(params.starting_image):
-        raise refusal("starting_image", None, "an image", f"starting_image: {model_id} needs one")
+        raise invalid_value("starting_image", None, "an image", f"starting_image: {model_id} needs one")
     if not model.takes_starting_image and is_supplied(params.starting_image):
-        raise refusal("starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none")
+        raise invalid_value("starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none")
     # Positions keep their number on the wire, so that empty ones count as well.
     if len(given) > model.context_images and any(map(is_supplied, given)):
         allowed = f"at most {model.context_images}"
         sentence = f"context_images: {model_id} takes {allowed}, not {len(given)}"
-        raise refusal("context_images", given, allowed, sentence)
+        raise invalid_value("context_images", given, allowed, sentence)
     if model.full_context and not all(map(is_supplied, given)):
         sentence = f"context_images: {model_id} takes no empty positions"
-        raise refusal("context_images", given, "images only", sentence)
+        raise invalid_value("context_images", given, "images only", sentence)
 
 
 def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageProjectParams:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 
 from sogni.core.attribution import check_attribution
-from sogni.core.checks import flag, integer, items, nested, number, one_of, optional, refusal, text
+from sogni.core.checks import flag, integer, invalid_value, items, nested, number, one_of, optional, text
 from sogni.core.projects.uploads import UploadItem
 from sogni.models.catalogue import ModelOptions
 from sogni.models.params import ProjectParams, WorldGenerationReceipt
@@ -37,7 +37,7 @@ def world_receipt(given: Any) -> dict[str, str] | None:
 
 def _hash(name: str, value: Any) -> str:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise refusal(f"{_FIELD}.{name}", value, "64 hexadecimal digits")
+        raise invalid_value(f"{_FIELD}.{name}", value, "64 hexadecimal digits")
     return value.lower()
 
 
@@ -61,7 +61,7 @@ def check_kind(params: ProjectParams, options: ModelOptions) -> None:
     if options.type != params.type:
         article = "a" if params.type == "video" else "an"
         sentence = f"model_id: {params.model_id!r} is no {params.type} model but makes {options.type}"
-        raise refusal("model_id", params.model_id, f"{article} {params.type} model", sentence)
+        raise invalid_value("model_id", params.model_id, f"{article} {params.type} model", sentence)
 
 
 def common_values(params: ProjectParams, *, negative_prompt: bool) -> dict[str, Any]:
@@ -270,5 +270,5 @@ def _checked_loras(params: ProjectParams) -> list[str] | None:
     loras = optional(items, "loras", params.loras, item=text)
     if loras is not None and len(loras) > MAX_LORAS:
         sentence = f"loras: at most {MAX_LORAS} can be used at once, not {len(loras)}"
-        raise refusal("loras", loras, f"at most {MAX_LORAS}", sentence)
+        raise invalid_value("loras", loras, f"at most {MAX_LORAS}", sentence)
     return loras

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from sogni.core.checks import nested, nested_items, refusal, refuse_unknown, shown
+from sogni.core.checks import invalid_value, nested, nested_items, refuse_unknown, short_repr
 from sogni.errors import ValidationError
 from sogni.models.converter import wire_name
 from sogni.models.params import (
@@ -105,7 +105,7 @@ def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams
     if fields:
         raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
-        raise TypeError(f"the params must be {_classes()}, not {shown(given)}")
+        raise TypeError(f"the params must be {_classes()}, not {short_repr(given)}")
     return _with_nested(given)
 
 
@@ -120,7 +120,7 @@ def _types() -> str:
 def _kind(type: Any) -> type[ProjectParams]:
     kind = PARAMS_BY_TYPE.get(type) if isinstance(type, str) else None
     if kind is None:
-        raise refusal("type", type, tuple(PARAMS_BY_TYPE))
+        raise invalid_value("type", type, tuple(PARAMS_BY_TYPE))
     return kind
 
 

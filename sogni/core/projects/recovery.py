@@ -32,7 +32,7 @@ from sogni.core.projects.results import (
     restored_project,
 )
 from sogni.core.projects.waiting import have_connection
-from sogni.core.requests import FAILURES, ask, ask_bare
+from sogni.core.requests import FAILURES, get_json, get_unwrapped_json
 from sogni.errors import NotFoundError
 from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
 
@@ -66,7 +66,7 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
         app_id = yield from change(lambda state, _: state.app_id)
         call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
         try:
-            snapshot = yield from ask_bare(Snapshot, call)
+            snapshot = yield from get_unwrapped_json(Snapshot, call)
         except FAILURES:
             return
     active = {record.id.upper(): record for record in reversed(snapshot.active_projects) if not record.is_chat}
@@ -236,7 +236,7 @@ def _may_resend(project: ProjectState) -> Flow[bool]:
 def _known_alive(project_id: str) -> Flow[bool | None]:
     """Whether the service knows a project that is not over; None: it could not say."""
     try:
-        listed = yield from ask(get("/api/v1/artist/projects/active", host="socket"))
+        listed = yield from get_json(get("/api/v1/artist/projects/active", host="socket"))
     except FAILURES:
         return None
     projects = listed.get("projects") if isinstance(listed, Mapping) else None
@@ -411,7 +411,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
 def _listed(project_id: str) -> Flow[ProjectRecord | None]:
     """The record in the list over all app ids, which names the one of each; None when it is not there."""
     try:
-        snapshot = yield from ask_bare(Snapshot, get("/api/v1/artist/projects/sync", host="socket"))
+        snapshot = yield from get_unwrapped_json(Snapshot, get("/api/v1/artist/projects/sync", host="socket"))
     except FAILURES:
         return None
     return next((record for record in snapshot.active_projects if record.id.upper() == project_id), None)

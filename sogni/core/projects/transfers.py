@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from attrs import evolve
 
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, change, download, http, new_id, open_stream, spool, together, until, upload
 from sogni.core.http import HttpCall, HttpReply, error_of
 from sogni.core.media import MOST_BYTES, Remote
@@ -197,14 +197,14 @@ def fetch_address(media: Remote) -> Flow[Any]:
     call = evolve(storage_call(media.url), redirects=False, most_bytes=most)
     source = yield from repeated(call, lambda: spool(call, media.where))
     if isinstance(source, HttpReply) and 300 <= source.status < 400:
-        raise refusal(media.where, f"HTTP {source.status}", "an address that does not redirect")
+        raise invalid_value(media.where, f"HTTP {source.status}", "an address that does not redirect")
     if isinstance(source, HttpReply):
         error = error_of(call, source)
         error.add_note(f"while fetching {media.where}")
         raise error
     if source.size > most:
         source.close()
-        raise refusal(media.where, f"{source.size} bytes", f"media of at most {most} bytes")
+        raise invalid_value(media.where, f"{source.size} bytes", f"media of at most {most} bytes")
     return source
 
 

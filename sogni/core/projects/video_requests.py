@@ -27,7 +27,7 @@ from sogni.core.catalogue.video_models import (
     families_taking,
     video_row,
 )
-from sogni.core.checks import integer, items, number, one_of, optional, refusal, shown, text
+from sogni.core.checks import integer, invalid_value, items, number, one_of, optional, short_repr, text
 from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
 from sogni.core.projects.params import video_control_net_params, video_keyframes
 from sogni.core.projects.uploads import is_supplied, video_media
@@ -49,8 +49,8 @@ def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjec
         resolution = next((it for it in RESOLUTIONS if it == side), None)
     if resolution not in RESOLUTIONS:
         allowed = " or ".join(map(str, RESOLUTIONS))
-        sentence = f"upscale_resolution must be {allowed}, not {shown(resolution)}"
-        raise refusal("upscale_resolution", resolution, RESOLUTIONS, sentence)
+        sentence = f"upscale_resolution must be {allowed}, not {short_repr(resolution)}"
+        raise invalid_value("upscale_resolution", resolution, RESOLUTIONS, sentence)
     _check_timing(params)
     for name in _PROMPTS:
         if getattr(params, name):
@@ -63,12 +63,12 @@ def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjec
     if params.generate_audio is False:
         raise _unused(params, "generate_audio", False)
     if params.number_of_media != 1:
-        raise refusal("number_of_media", params.number_of_media, "1")
+        raise invalid_value("number_of_media", params.number_of_media, "1")
     return attrs.evolve(params, upscale_resolution=resolution)
 
 
 def _unused(params: VideoProjectParams, name: str, value: Any) -> Exception:
-    return refusal(name, value, "None", f"{name}: {params.model_id} has no use for it")
+    return invalid_value(name, value, "None", f"{name}: {params.model_id} has no use for it")
 
 
 def _check_timing(params: VideoProjectParams) -> None:
@@ -77,7 +77,7 @@ def _check_timing(params: VideoProjectParams) -> None:
         integer("frames", params.frames, low=1)
     elif params.duration is not None:
         if not params.fps:
-            raise refusal("fps", params.fps, "a number", "fps: a duration needs fps beside it")
+            raise invalid_value("fps", params.fps, "a number", "fps: a duration needs fps beside it")
         number("duration", params.duration, low=1 / params.fps)
 
 
@@ -110,7 +110,7 @@ def check_special_fields(params: VideoProjectParams, model: VideoModel) -> None:
         if name not in model.takes:
             takers = ", ".join(families_taking(name))
             sentence = f"{name}: {params.model_id} takes none (only some models of {takers} do)"
-            raise refusal(name, value, "None", sentence)
+            raise invalid_value(name, value, "None", sentence)
 
 
 def check_assets(params: VideoProjectParams, model: VideoModel) -> None:
@@ -128,15 +128,15 @@ def _check_matrix(params: VideoProjectParams) -> None:
     workflow = workflow_of(params.model_id)
     if workflow in _ONE_OF_IMAGES and not any(_given(params, name) for name in ASSETS[:2]):
         sentence = f"reference_image: {workflow} needs one, or a reference_image_end ({params.model_id})"
-        raise refusal("reference_image", None, "an image", sentence)
+        raise invalid_value("reference_image", None, "an image", sentence)
     if params.sam2_coordinates is not None and workflow != _SAM2_WORKFLOW:
         sentence = f"sam2_coordinates: only {_SAM2_WORKFLOW} takes them, not {workflow} ({params.model_id})"
-        raise refusal("sam2_coordinates", params.sam2_coordinates, "None", sentence)
+        raise invalid_value("sam2_coordinates", params.sam2_coordinates, "None", sentence)
     assets = asset_config(params.model_id).assets
     for name in ASSETS:
         rule = getattr(assets, name)
         if rule == "required" and not _given(params, name):
-            raise refusal(name, None, "a file", f"{name}: {workflow} needs one ({params.model_id})")
+            raise invalid_value(name, None, "a file", f"{name}: {workflow} needs one ({params.model_id})")
         if rule == "forbidden":
             _refuse_given(params, name, str(workflow))
 
@@ -153,7 +153,7 @@ def _refuse_given(params: VideoProjectParams, name: str, workflow: str | None) -
     if not is_supplied(value):
         return
     who = f"{workflow} ({params.model_id})" if workflow else params.model_id
-    raise refusal(name, value, "None", f"{name}: {who} takes none")
+    raise invalid_value(name, value, "None", f"{name}: {who} takes none")
 
 
 def _check_counts(params: VideoProjectParams, references: References) -> None:
@@ -200,7 +200,7 @@ def _count_refusal(
     field = next((name for name in known if _given(params, name)), known[0])
     together = f" ({', '.join(known)} together)" if len(known) > 1 else ""
     sentence = f"{field}: {params.model_id} takes {allowed} reference {words}{together}, not {count}"
-    return refusal(field, count, allowed, sentence)
+    return invalid_value(field, count, allowed, sentence)
 
 
 def _given(params: VideoProjectParams, name: str) -> bool:
@@ -222,13 +222,13 @@ def check_minimax_h3(params: VideoProjectParams, model: VideoModel) -> VideoProj
     """Return the params with plain keyframes; ValidationError for what breaks a rule."""
     if params.frames is not None and not H3_GRID.has(params.frames):
         allowed = f"{H3_GRID.base}, {H3_GRID.base + H3_GRID.step} and so on up to {H3_GRID.most}"
-        raise refusal("frames", params.frames, allowed)
+        raise invalid_value("frames", params.frames, allowed)
     _check_canvas(params)
     _check_audio(params, model)
     _check_clips(params, model)
     if params.reference_video_compression == "vpack" and not counted_videos(params, model):
         sentence = "reference_video_compression: 'vpack' needs a reference video"
-        raise refusal("reference_video_compression", "vpack", "with a reference video", sentence)
+        raise invalid_value("reference_video_compression", "vpack", "with a reference video", sentence)
     return attrs.evolve(params, keyframes=_checked_keyframes(params, model)) if params.keyframes else params
 
 
@@ -244,31 +244,31 @@ def _check_canvas(params: VideoProjectParams) -> None:
     width, height = (_side(name, getattr(params, name)) for name in ("width", "height"))
     if width * height > MAX_PIXELS:
         allowed = f"at most {MAX_PIXELS} pixels in all"
-        raise refusal("width", width, allowed, f"width and height must make {allowed}, not {width}x{height}")
+        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, not {width}x{height}")
 
 
 def _side(name: str, value: float | None) -> int:
     if value is None:
-        raise refusal(name, None, "a number", f"{name}: width and height belong together")
+        raise invalid_value(name, None, "a number", f"{name}: width and height belong together")
     side = integer(name, value, low=SIDE_STEP, high=MAX_SIDE)
     if side % SIDE_STEP:
-        raise refusal(name, side, f"a multiple of {SIDE_STEP} up to {MAX_SIDE}")
+        raise invalid_value(name, side, f"a multiple of {SIDE_STEP} up to {MAX_SIDE}")
     return side
 
 
 def _check_audio(params: VideoProjectParams, model: VideoModel) -> None:
     if params.audio_duration is not None:
         sentence = f"audio_duration: {params.model_id} takes none; the number of frames says how much is used"
-        raise refusal("audio_duration", params.audio_duration, "None", sentence)
+        raise invalid_value("audio_duration", params.audio_duration, "None", sentence)
     if model.audio_guide:
         if params.generate_audio is False:
             sentence = f"generate_audio: {params.model_id} delivers the audio it is guided by"
-            raise refusal("generate_audio", False, "True or None", sentence)
+            raise invalid_value("generate_audio", False, "True or None", sentence)
         if params.audio_start is not None:
             number("audio_start", params.audio_start, low=0)
     elif params.audio_start is not None:
         sentence = f"audio_start: {params.model_id} is not guided by audio"
-        raise refusal("audio_start", params.audio_start, "None", sentence)
+        raise invalid_value("audio_start", params.audio_start, "None", sentence)
 
 
 def _check_clips(params: VideoProjectParams, model: VideoModel) -> None:
@@ -278,30 +278,30 @@ def _check_clips(params: VideoProjectParams, model: VideoModel) -> None:
     name, videos = "reference_video_durations", counted_videos(params, model)
     if len(seconds) != videos:
         allowed = f"{videos} of them, one per reference video"
-        raise refusal(name, seconds, allowed, f"{name}: there must be {allowed}, not {len(seconds)}")
+        raise invalid_value(name, seconds, allowed, f"{name}: there must be {allowed}, not {len(seconds)}")
     low, high = CLIP_SECONDS
     for index, clip in enumerate(seconds):
         if not low - TOLERANCE <= clip <= high + TOLERANCE:
-            raise refusal(f"{name}[{index}]", clip, f"from {low} to {high} seconds")
+            raise invalid_value(f"{name}[{index}]", clip, f"from {low} to {high} seconds")
     if math.fsum(seconds) > CLIPS_SECONDS + TOLERANCE:
-        raise refusal(name, seconds, f"at most {CLIPS_SECONDS} seconds in all")
+        raise invalid_value(name, seconds, f"at most {CLIPS_SECONDS} seconds in all")
 
 
 def _checked_keyframes(params: VideoProjectParams, model: VideoModel) -> list[VideoKeyframe]:
     frames = params.frames if params.duration is None else model.timing.frames(params.duration, params.fps)
     if frames is None:
         sentence = "keyframes: give duration or frames, so that there are frames to place them at"
-        raise refusal("keyframes", params.keyframes, "with duration or frames", sentence)
+        raise invalid_value("keyframes", params.keyframes, "with duration or frames", sentence)
     given = video_keyframes(params.keyframes)
     if len(given) > MAX_KEYFRAMES:
         sentence = f"keyframes: at most {MAX_KEYFRAMES} can be placed, not {len(given)}"
-        raise refusal("keyframes", params.keyframes, f"at most {MAX_KEYFRAMES}", sentence)
+        raise invalid_value("keyframes", params.keyframes, f"at most {MAX_KEYFRAMES}", sentence)
     places: list[int] = []
     for index, frame in enumerate(given):
         name = f"keyframes[{index}].frame_index"
         place = integer(name, frame.frame_index, low=1, high=frames - 2)
         if place in places:
-            raise refusal(name, place, "another frame", f"{name}: there is a keyframe at {place} already")
+            raise invalid_value(name, place, "another frame", f"{name}: there is a keyframe at {place} already")
         places.append(place)
     return [attrs.evolve(frame, frame_index=place) for frame, place in zip(given, places, strict=True)]
 
@@ -325,18 +325,18 @@ def check_seedance(params: VideoProjectParams, model: VideoModel) -> VideoProjec
         if loose:
             allowed = ("reference", "edit", "extend")
             sentence = f"seedance_task_type: {params.model_id} needs one beside references ({', '.join(allowed)})"
-            raise refusal("seedance_task_type", None, allowed, sentence)
+            raise invalid_value("seedance_task_type", None, allowed, sentence)
         return params
     if is_supplied(params.reference_image) or is_supplied(params.reference_image_end):
         sentence = "seedance_task_type: reference_image and reference_image_end are frames, which no task takes"
-        raise refusal("seedance_task_type", task, "None", sentence)
+        raise invalid_value("seedance_task_type", task, "None", sentence)
     if task in _NEEDS_VIDEO and not videos:
-        raise refusal(
+        raise invalid_value(
             "seedance_task_type", task, "with a video", f"seedance_task_type: {task!r} needs a reference video"
         )
     if not loose:
         sentence = f"seedance_task_type: {task!r} needs a reference"
-        raise refusal("seedance_task_type", task, "with a reference", sentence)
+        raise invalid_value("seedance_task_type", task, "with a reference", sentence)
     return params
 
 
@@ -357,17 +357,19 @@ def check_wan3(params: VideoProjectParams, model: VideoModel) -> VideoProjectPar
         _check_address(name, getattr(params, name))
     if len(documents) > 1:
         sentence = "give reference_file_url or reference_link_url, not both"
-        raise refusal("reference_link_url", params.reference_link_url, "one of the two", sentence)
+        raise invalid_value("reference_link_url", params.reference_link_url, "one of the two", sentence)
     start, end = is_supplied(params.reference_image), is_supplied(params.reference_image_end)
     # The model that takes no documents is the one that can begin anywhere.
     if end and not start and _DOCUMENTS[0] in model.takes:
         sentence = f"reference_image_end: {params.model_id} needs a reference_image before it"
-        raise refusal("reference_image_end", params.reference_image_end, "with a reference_image", sentence)
+        raise invalid_value("reference_image_end", params.reference_image_end, "with a reference_image", sentence)
     loose = [name for name in ("reference_video", "reference_audio") if is_supplied(getattr(params, name))]
     loose += [name for name in URL_LISTS if getattr(params, name)] + documents
     if (start or end) and loose:
         sentence = f"{loose[0]}: {params.model_id} takes first and last frames or references, not both"
-        raise refusal(loose[0], getattr(params, loose[0]), "without reference_image and reference_image_end", sentence)
+        raise invalid_value(
+            loose[0], getattr(params, loose[0]), "without reference_image and reference_image_end", sentence
+        )
     if not (start or end or loose):
         text("positive_prompt", params.positive_prompt, empty=False)
     return params
@@ -380,7 +382,7 @@ def _check_address(name: str, address: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise refusal(name, address, "an address that starts with https://")
+        raise invalid_value(name, address, "an address that starts with https://")
 
 
 # Whether a video project may be sent: decides types, limits, and the order in which errors are found.
@@ -468,13 +470,13 @@ def _address(name: str, value: Any) -> str:
 
 def _media(name: str, value: Any) -> Any:
     if not is_supplied(value):
-        raise refusal(name, value, "a file", f"{name}: there are no empty positions here")
+        raise invalid_value(name, value, "a file", f"{name}: there are no empty positions here")
     return value
 
 
 def _point(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not {"x", "y"} <= value.keys():
-        raise refusal(name, value, "a mapping with x and y")
+        raise invalid_value(name, value, "a mapping with x and y")
     return {**value, "x": number(f"{name}.x", value["x"]), "y": number(f"{name}.y", value["y"])}
 
 
@@ -492,10 +494,10 @@ def _check_fixed_values(params: VideoProjectParams, model: VideoModel) -> None:
             continue
         low, high = limits
         allowed = f"{low:g}" if low == high else f"from {low:g} to {high:.12g}"
-        raise refusal(name, value, allowed, f"{name} must be {allowed} for {params.model_id}, not {value}")
+        raise invalid_value(name, value, allowed, f"{name} must be {allowed} for {params.model_id}, not {value}")
     if model.negative_prompt == "refused" and (params.negative_prompt or "").strip():
         sentence = f"negative_prompt: {params.model_id} takes none"
-        raise refusal("negative_prompt", params.negative_prompt, "None", sentence)
+        raise invalid_value("negative_prompt", params.negative_prompt, "None", sentence)
 
 
 def _checked_control_net(given: VideoControlNetParams | None) -> VideoControlNetParams | None:

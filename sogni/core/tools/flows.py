@@ -14,7 +14,7 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from sogni.core.catalogue.flows import wait_for_models
-from sogni.core.checks import did_you_mean, refusal, without_gaps
+from sogni.core.checks import did_you_mean, invalid_value, without_gaps
 from sogni.core.failures import project_error
 from sogni.core.flow import Flow, change, clock, user_code, write_frame
 from sogni.core.projects.cancel import cancel_frame, cancel_project
@@ -62,7 +62,7 @@ class ToolOptions:
 def execute_call(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
     """Execute a call of one of the hosted tools. ValidationError when the name is none of theirs."""
     if call.function.name not in tool_names():
-        raise refusal("tool_call", call.function.name, tool_names(), f"{call.function.name!r} is no Sogni tool")
+        raise invalid_value("tool_call", call.function.name, tool_names(), f"{call.function.name!r} is no Sogni tool")
     return (yield from _hosted(call, options))
 
 
@@ -71,7 +71,7 @@ def execute_calls(calls: Sequence[ToolCall], options: ToolOptions) -> Flow[list[
     direct = sum(call.function.name in DIRECT for call in calls)
     if direct > MOST_DIRECT:
         sentence = f"tool_calls: at most {MOST_DIRECT} media tools are executed at once, not {direct}"
-        raise refusal("tool_calls", direct, f"at most {MOST_DIRECT}", sentence)
+        raise invalid_value("tool_calls", direct, f"at most {MOST_DIRECT}", sentence)
     results: list[ToolExecutionResult] = []
     for call in calls:
         result = yield from _one(call, options)

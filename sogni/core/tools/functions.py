@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from sogni.core.checks import did_you_mean, refusal, shown
+from sogni.core.checks import did_you_mean, invalid_value, short_repr
 from sogni.core.tools.schemas import Member, object_schema, resolved_hints
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.answers import can_be_read, read_value
@@ -170,30 +170,32 @@ class FunctionTool:
         for name in given:
             if name not in self.kinds:
                 sentence = f"{self.name} has no argument {name!r}{did_you_mean(name, self.kinds)}"
-                raise refusal(name, None, tuple(self.kinds), sentence)
+                raise invalid_value(name, None, tuple(self.kinds), sentence)
         made = {}
         for name, kind in self.kinds.items():
             if name not in given:
                 if name in self.required:
-                    raise refusal(name, None, "a value", f"{self.name}: the argument {name!r} is required")
+                    raise invalid_value(name, None, "a value", f"{self.name}: the argument {name!r} is required")
                 continue
             if given[name] is None and name not in self.required and not _takes_none(kind):
                 continue  # null for "not given", as models write it
             try:
                 made[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} does not fit")
             except ProtocolError as error:
-                raise refusal(name, shown(given[name]), str(kind), str(error)) from error
+                raise invalid_value(name, short_repr(given[name]), str(kind), str(error)) from error
         return made
 
     def _given(self, call: ToolCall) -> dict[str, Any]:
         try:
             given = json.loads(call.function.arguments or "{}")
         except (ValueError, RecursionError) as error:
-            raise refusal(
+            raise invalid_value(
                 "arguments", None, "JSON", f"{self.name}: the arguments are no valid JSON ({error})"
             ) from error
         if not isinstance(given, dict):
-            raise refusal("arguments", shown(given), "a JSON object", f"{self.name}: the arguments are no JSON object")
+            raise invalid_value(
+                "arguments", short_repr(given), "a JSON object", f"{self.name}: the arguments are no JSON object"
+            )
         return given
 
 
@@ -203,7 +205,7 @@ def function_tool(function: Callable[..., Any]) -> FunctionTool:
     name = getattr(target, "__name__", type(target).__name__)
     if not _NAME.fullmatch(name):
         sentence = f"tools: a tool needs a name of letters, digits, _ and -, not {name!r}; give it one with def"
-        raise refusal("tools", name, "a named function", sentence)
+        raise invalid_value("tools", name, "a named function", sentence)
     hints = resolved_hints(target if inspect.isroutine(target) else type(target).__call__, name)
     told = read_docstring(getattr(target, "__doc__", None))
     members = [_member(name, parameter, hints, told.parameters) for parameter in _parameters(function, name)]
@@ -224,11 +226,11 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError as error:
-        raise refusal("tools", name, "a function with a signature", f"tools: {name} has no signature") from error
+        raise invalid_value("tools", name, "a function with a signature", f"tools: {name} has no signature") from error
     for parameter in parameters:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             sentence = f"tools: {name} takes {parameter}, which a model cannot name; give its arguments names"
-            raise refusal("tools", str(parameter), "arguments with names", sentence)
+            raise invalid_value("tools", str(parameter), "arguments with names", sentence)
     return parameters
 
 
@@ -236,7 +238,7 @@ def _member(name: str, parameter: inspect.Parameter, hints: Mapping[str, Any], t
     kind = hints.get(parameter.name, Any)
     if not can_be_read(kind):
         where = f"{name}.{parameter.name}"
-        raise refusal("tools", where, "types that JSON can carry", f"{where}: nothing can make {kind} of JSON")
+        raise invalid_value("tools", where, "types that JSON can carry", f"{where}: nothing can make {kind} of JSON")
     required = parameter.default is parameter.empty
     default = None if required else parameter.default
     return Member(parameter.name, kind, required, told.get(parameter.name), default)
@@ -264,7 +266,7 @@ def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
     if tools is None:
         return None, {}
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):
-        raise refusal("tools", type(tools).__name__, f"a list, each entry {_TOOL}")
+        raise invalid_value("tools", type(tools).__name__, f"a list, each entry {_TOOL}")
     travelling: list[Any] = []
     functions: dict[str, FunctionTool] = {}
     names: set[str | None] = set()
@@ -272,7 +274,7 @@ def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
         function = function_tool(tool) if callable(tool) else None
         definition = function.definition if function else to_dict(tool) if _is_definition(tool) else None
         if not isinstance(definition, dict):
-            raise refusal(f"tools[{place}]", shown(tool), _TOOL)
+            raise invalid_value(f"tools[{place}]", short_repr(tool), _TOOL)
         name = _name_in(definition)
         if name in names and (function is not None or name in functions):
             raise ValidationError(f"tools[{place}]: there are two tools named {name!r}", field="tools", value=name)

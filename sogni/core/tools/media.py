@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.media import MOST_BYTES, InlineKind, Remote, decoded, is_data_uri, is_trusted_address
 from sogni.core.projects.job import JobState
 from sogni.errors import ValidationError
@@ -87,7 +87,7 @@ class Made:
         url = entry.strip()
         if is_trusted_address(url) or any(url.startswith(f"{origin}/") for origin in self.origins):
             return Remote(url, kind, where)
-        raise refusal(where, url.partition("?")[0][:80], "a data URI or an address of the service's own stores")
+        raise invalid_value(where, url.partition("?")[0][:80], "a data URI or an address of the service's own stores")
 
     def at(self, kind: InlineKind, index: Any, where: str) -> Any:
         """What an index stands for: results from 0, uploads from -1 backwards. ValidationError."""
@@ -109,7 +109,7 @@ class Made:
 
 def _whole(index: Any, where: str) -> int:
     if isinstance(index, bool) or not isinstance(index, int | float) or index != int(index):
-        raise refusal(where, index, "a whole number")
+        raise invalid_value(where, index, "a whole number")
     return int(index)
 
 
@@ -172,7 +172,7 @@ def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedi
             places = [(index, f"{name}[{place}]") for place, index in enumerate(indices)]
             media.references[kind] = [known.at(kind, index, where) for index, where in places]
     if media.references.get("image") and "reference_image" in {name.removesuffix("_end") for name in media.fields}:
-        raise refusal(
+        raise invalid_value(
             "referenceImageIndices",
             arguments["referenceImageIndices"],
             "no index beside reference_image_url",
@@ -203,14 +203,16 @@ _NEEDED: Mapping[str, tuple[str, InlineKind, str]] = {
 
 def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, media: ToolMedia) -> None:
     if tool == "edit_image" and not media.context_images:
-        raise refusal("source_image_url", None, "a data URI", "source_image_url or reference_image_urls is required")
+        raise invalid_value(
+            "source_image_url", None, "a data URI", "source_image_url or reference_image_urls is required"
+        )
     if tool not in _NEEDED:
         return
     target, kind, name = _NEEDED[tool]
     if target not in media.fields and made is not None and (newest := made.newest(kind)) is not None:
         media.fields[target] = newest
     if target not in media.fields:
-        raise refusal(name, None, "a data URI", f"{name} is required")
+        raise invalid_value(name, None, "a data URI", f"{name} is required")
 
 
 def inline(where: str, value: Any, kind: InlineKind) -> bytes:
@@ -218,7 +220,7 @@ def inline(where: str, value: Any, kind: InlineKind) -> bytes:
     if not isinstance(value, str) or not is_data_uri(value):
         # What follows the question mark may sign an address.
         told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
-        raise refusal(where, told, f"a data URI with {kind} data")
+        raise invalid_value(where, told, f"a data URI with {kind} data")
     return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
 
 

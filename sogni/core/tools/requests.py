@@ -15,7 +15,7 @@ from attrs import frozen
 
 from sogni.core.catalogue.image_models import image_model
 from sogni.core.catalogue.model_families import family_of, workflow_of
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.data import table
 from sogni.core.media import InlineKind
 from sogni.core.tools.media import ToolMedia, address_of
@@ -203,7 +203,7 @@ def _of_shape(shape: Any, area: int) -> tuple[int, int] | None:
         return int(exact[1]), int(exact[2])
     ratio = _RATIO.fullmatch(shape)
     if ratio is None or not float(ratio[1]) or not float(ratio[2]):
-        raise refusal("aspectRatio", shape, _ALLOWED)
+        raise invalid_value("aspectRatio", shape, _ALLOWED)
     relation = float(ratio[1]) / float(ratio[2])
     return _snapped(math.sqrt(area * relation)), _snapped(math.sqrt(area / relation))
 
@@ -319,7 +319,7 @@ def _edit_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str,
     most = 6 if model.startswith("flux2_") else image_model(model).context_images
     if len(media.context_images) > most:
         sentence = f"reference_image_urls: {model} takes {most} images, not {len(media.context_images)}"
-        raise refusal("reference_image_urls", len(media.context_images), f"at most {most}", sentence)
+        raise invalid_value("reference_image_urls", len(media.context_images), f"at most {most}", sentence)
     return {**_image(arguments, model), "context_images": media.context_images}
 
 
@@ -362,7 +362,7 @@ def _references_by_address(media: ToolMedia) -> dict[str, Any]:
         if len(uploads) > 1:
             name = f"reference{kind.capitalize()}Indices"
             sentence = f"{name}: at most one {kind} without an address of its own can be used, not {len(uploads)}"
-            raise refusal(name, len(uploads), "at most one", sentence)
+            raise invalid_value(name, len(uploads), "at most one", sentence)
         fields[f"reference_{kind}_urls"] = addresses or None
         fields |= {f"reference_{kind}": value for value in uploads}
     return fields
@@ -373,12 +373,12 @@ def _frames(model: str, media: ToolMedia) -> dict[str, Any]:
     for kind in ("video", "audio"):
         if media.references.get(kind):
             name = f"reference{kind.capitalize()}Indices"
-            raise refusal(name, model, "a Seedance model", f"{name}: {model} takes no {kind} as a reference")
+            raise invalid_value(name, model, "a Seedance model", f"{name}: {model} takes no {kind} as a reference")
     images = media.references.get("image", [])
     most = 2 if workflow_of(model) == "flf2v" else 1
     if len(images) > most:
         sentence = f"referenceImageIndices: {model} takes {most} of them, not {len(images)}; Seedance takes more"
-        raise refusal("referenceImageIndices", len(images), f"at most {most}", sentence)
+        raise invalid_value("referenceImageIndices", len(images), f"at most {most}", sentence)
     return dict(zip(("reference_image", "reference_image_end"), images, strict=False))
 
 
@@ -393,7 +393,7 @@ def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
         return {**fields, "duration": seconds, "audio_duration": seconds}
     if fields["generate_audio"] is False:
         sentence = f"generateAudio: {model} cannot make a silent video"
-        raise refusal("generateAudio", False, "true, or nothing", sentence)
+        raise invalid_value("generateAudio", False, "true, or nothing", sentence)
     steps = math.ceil((seconds * _FAST_RATE - _FAST_FRAMES) / _FAST_STEP)
     frames = min(_FAST_FRAMES + max(steps, 0) * _FAST_STEP, _FAST_MOST)
     width, height, _ = usual_size(model)
@@ -404,7 +404,9 @@ def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
     mode = mode_of("video_to_video", arguments)
     animates = mode in ("animate-move", "animate-replace")
     if animates and "reference_image" not in media.fields:
-        raise refusal("reference_image_url", None, "a data URI", f"reference_image_url is required for mode {mode!r}")
+        raise invalid_value(
+            "reference_image_url", None, "a data URI", f"reference_image_url is required for mode {mode!r}"
+        )
     fields = {
         **_video(arguments, model, media),
         "duration": _number(arguments.get("duration")) or _USUAL_SECONDS,

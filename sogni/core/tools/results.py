@@ -14,7 +14,7 @@ from uuid import UUID
 
 import attrs
 
-from sogni.core.checks import refusal, without_gaps
+from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.projects.file_names import plain, portable
 from sogni.core.tools.media import Made
 from sogni.errors import ValidationError
@@ -126,7 +126,9 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
         return [one for turn in outcome.tool_history or () for one in turn.tool_results]
     if isinstance(outcome, list | tuple):
         return [one for item in without_gaps("results", outcome) for one in results_of(item)]
-    raise refusal("results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult")
+    raise invalid_value(
+        "results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult"
+    )
 
 
 def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[list[str], list[str]]:

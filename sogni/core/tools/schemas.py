@@ -22,7 +22,7 @@ from uuid import UUID
 import attrs
 from attrs import define, field
 
-from sogni.core.checks import shown
+from sogni.core.checks import short_repr
 from sogni.errors import ValidationError
 from sogni.models.base import Model
 from sogni.models.converter import is_local, wire_name
@@ -248,11 +248,11 @@ def _name_of(kind: Any) -> str:
 
 
 def _refused(where: str, kind: Any) -> ValidationError:
-    shown = _name_of(kind)
+    short_repr = _name_of(kind)
     return ValidationError(
-        f"{where}: no JSON schema can be made from {shown}",
+        f"{where}: no JSON schema can be made from {short_repr}",
         field=where,
-        value=shown,
+        value=short_repr,
         allowed="attrs classes, dataclasses, list, dict with text keys, tuple, set, unions, Literal, Enum, str, int, "
         "float, bool, None, Decimal, datetime, date, time, UUID",
     )
@@ -294,7 +294,7 @@ class SchemaCheck:
         if self.coerce and isinstance(value, str) and value.strip() and not _fits_any(value, types):
             value = self._coerced(value, types, path)
         if not _fits_any(value, types):
-            self._wrong(path, f"must be {' or '.join(map(_called, types))}, not {shown(value)}")
+            self._wrong(path, f"must be {' or '.join(map(_called, types))}, not {short_repr(value)}")
             return value
         self._allowed(value, schema, path)
         if isinstance(value, bool):
@@ -331,17 +331,17 @@ class SchemaCheck:
     def _coerced(self, value: str, types: Sequence[str], path: str) -> Any:
         made = _from_text(value.strip(), types)
         if made is not None:
-            self.warnings.append(f"{path} was the text {shown(value)} and is taken as {json.dumps(made)}")
+            self.warnings.append(f"{path} was the text {short_repr(value)} and is taken as {json.dumps(made)}")
             return made
         return value
 
     def _allowed(self, value: Any, schema: SchemaMapping, path: str) -> None:
         if "const" in schema and not _same(value, schema["const"]):
-            self._wrong(path, f"must be {json.dumps(schema['const'])}, not {shown(value)}")
+            self._wrong(path, f"must be {json.dumps(schema['const'])}, not {short_repr(value)}")
         allowed = schema.get("enum")
         skipped = path in self.skip_enums or path.rpartition(".")[2] in self.skip_enums
         if allowed is not None and not skipped and not any(_same(value, one) for one in allowed):
-            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, not {shown(value)}")
+            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, not {short_repr(value)}")
 
     def _number(self, value: float, schema: SchemaMapping, path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -357,7 +357,7 @@ class SchemaCheck:
         ]
         for bound, holds, words in bounds:
             if isinstance(bound, int | float) and not isinstance(bound, bool) and not holds(value, bound):
-                self._wrong(path, f"must be {words} {bound}, not {shown(value)}")
+                self._wrong(path, f"must be {words} {bound}, not {short_repr(value)}")
 
     def _text(self, value: str, schema: SchemaMapping, path: str) -> None:
         if len(value) < schema.get("minLength", 0):
@@ -372,7 +372,7 @@ class SchemaCheck:
                 self._wrong(path, f"cannot be checked: its pattern {pattern!r} is none ({error})")
             else:
                 if not matches:
-                    self._wrong(path, f"must match {pattern!r}, not {shown(value)}")
+                    self._wrong(path, f"must match {pattern!r}, not {short_repr(value)}")
 
     def _array(self, value: Sequence[Any], schema: SchemaMapping, path: str) -> list[Any]:
         if len(value) < schema.get("minItems", 0):

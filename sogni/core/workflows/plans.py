@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from attrs import frozen
 
-from sogni.core.checks import did_you_mean, shown
+from sogni.core.checks import did_you_mean, short_repr
 from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.errors import ValidationError
@@ -32,7 +32,7 @@ class Place:
     def __str__(self) -> str:
         if self.index is None:
             return "the plan"
-        return f"step {shown(self.id)}" if self.id is not None else f"step {self.index + 1} (without an id)"
+        return f"step {short_repr(self.id)}" if self.id is not None else f"step {self.index + 1} (without an id)"
 
     def finding(self, rule: PlanRule, field: str, words: str, *, warning: bool = False) -> PlanFinding:
         """A finding about a field; its message says the place, the field and `words`."""
@@ -96,7 +96,7 @@ def relation_findings(places: Sequence[Place], steps: Sequence[Any], has_media: 
             if source in known:
                 uses.append(_Use(index, field, known[source]))
             elif source != INPUT_MEDIA:
-                words = f"names no step: {shown(source)}{did_you_mean(source, [*known, INPUT_MEDIA])}"
+                words = f"names no step: {short_repr(source)}{did_you_mean(source, [*known, INPUT_MEDIA])}"
                 yield place.finding("unknown-step", field, words)
             elif has_media is False:
                 yield place.finding("media", field, f"is {INPUT_MEDIA}, but the request has no media references")
@@ -106,12 +106,12 @@ def relation_findings(places: Sequence[Place], steps: Sequence[Any], has_media: 
 def _orders(places: Sequence[Place], uses: Sequence[_Use]) -> Iterator[PlanFinding]:
     loops = list(_cycles(uses))
     for loop in loops:
-        names = [shown(places[index].id) for index in (*loop, loop[0])]
+        names = [short_repr(places[index].id) for index in (*loop, loop[0])]
         words = f"is a cycle: {' needs '.join(names if len(loop) > 1 else [names[0], 'itself'])}"
         yield places[loop[0]].finding("cycle", "depends_on", words)
     for use in uses:
         if use.source > use.step and not any(use.step in loop and use.source in loop for loop in loops):
-            words = f"names a later step: {shown(places[use.source].id)}; move it before this one"
+            words = f"names a later step: {short_repr(places[use.source].id)}; move it before this one"
             yield places[use.step].finding("order", use.field, words)
 
 
@@ -151,7 +151,7 @@ def structure_findings(plan: Any, has_media: bool | None) -> list[PlanFinding]:
     `has_media` says whether the request has media references; None when there is no request yet.
     """
     if not isinstance(plan, Mapping):
-        return [Place().finding("type", "input", f"must be a WorkflowInput or a dict, not {shown(plan)}")]
+        return [Place().finding("type", "input", f"must be a WorkflowInput or a dict, not {short_repr(plan)}")]
     found = list(_values(Place(), plan, _PLAN))
     steps = plan.get("steps")
     if isinstance(steps, list):
@@ -169,7 +169,7 @@ Check = Callable[[Any], "tuple[PlanRule, str] | None"]
 
 
 def _text(value: Any) -> tuple[PlanRule, str] | None:
-    return None if isinstance(value, str) else ("type", f"must be a text, not {shown(value)}")
+    return None if isinstance(value, str) else ("type", f"must be a text, not {short_repr(value)}")
 
 
 def _name(value: Any) -> tuple[PlanRule, str] | None:
@@ -179,12 +179,12 @@ def _name(value: Any) -> tuple[PlanRule, str] | None:
 
 
 def _flag(value: Any) -> tuple[PlanRule, str] | None:
-    return None if isinstance(value, bool) else ("type", f"must be True or False, not {shown(value)}")
+    return None if isinstance(value, bool) else ("type", f"must be True or False, not {short_repr(value)}")
 
 
 def _index(value: Any) -> tuple[PlanRule, str] | None:
     if isinstance(value, bool) or not isinstance(value, int):
-        return "type", f"must be an integer, not {shown(value)}"
+        return "type", f"must be an integer, not {short_repr(value)}"
     return None if value >= 0 else ("range", f"must be 0 or more, not {value}")
 
 
@@ -193,17 +193,17 @@ def _one_of(allowed: Sequence[str]) -> Check:
         if isinstance(value, str) and value in allowed:
             return None
         guess = did_you_mean(value, allowed)
-        return "choice", f"must be one of {', '.join(map(repr, allowed))}, not {shown(value)}{guess}"
+        return "choice", f"must be one of {', '.join(map(repr, allowed))}, not {short_repr(value)}{guess}"
 
     return check
 
 
 def _list(value: Any) -> tuple[PlanRule, str] | None:
-    return None if isinstance(value, list) else ("type", f"must be a list, not {shown(value)}")
+    return None if isinstance(value, list) else ("type", f"must be a list, not {short_repr(value)}")
 
 
 def _object(value: Any) -> tuple[PlanRule, str] | None:
-    return None if isinstance(value, Mapping) else ("type", f"must be a dict, not {shown(value)}")
+    return None if isinstance(value, Mapping) else ("type", f"must be a dict, not {short_repr(value)}")
 
 
 Fields = Mapping[str, tuple[Check, bool]]
@@ -240,12 +240,14 @@ def _values(place: Place, given: Mapping[str, Any], fields: Fields, within: str 
             yield place.finding(wrong[0], within + name, wrong[1])
     judged = {camel(name) for name in fields} - {"arguments"}
     for path, value in unsendable(within, {key: value for key, value in given.items() if key not in judged}):
-        yield place.finding("json", path or "keys", f"cannot travel as JSON: {shown(value)}")
+        yield place.finding("json", path or "keys", f"cannot travel as JSON: {short_repr(value)}")
 
 
 def _step(place: Place, step: Any) -> Iterator[PlanFinding]:
     if not isinstance(step, Mapping):
-        yield place.finding("type", f"steps[{place.index}]", f"must be a WorkflowStep or a dict, not {shown(step)}")
+        yield place.finding(
+            "type", f"steps[{place.index}]", f"must be a WorkflowStep or a dict, not {short_repr(step)}"
+        )
         return
     yield from _values(place, step, _STEP)
     for index, it in enumerate(listed_dependencies(step)):
@@ -253,7 +255,7 @@ def _step(place: Place, step: Any) -> Iterator[PlanFinding]:
             yield from _values(place, it, _DEPENDENCY, f"depends_on[{index}].")
         else:
             yield place.finding(
-                "type", f"depends_on[{index}]", f"must be a WorkflowDependency or a dict, not {shown(it)}"
+                "type", f"depends_on[{index}]", f"must be a WorkflowDependency or a dict, not {short_repr(it)}"
             )
 
 
@@ -392,7 +394,9 @@ def tool_findings(plan: Any) -> Iterator[PlanFinding]:
 
 def _of_step(place: Place, tool: str, step: Mapping[str, Any]) -> Iterator[PlanFinding]:
     if tool not in STEP_TOOLS:
-        yield place.finding("tool", "tool_name", f"is no known tool: {shown(tool)}{did_you_mean(tool, STEP_TOOLS, 1)}")
+        yield place.finding(
+            "tool", "tool_name", f"is no known tool: {short_repr(tool)}{did_you_mean(tool, STEP_TOOLS, 1)}"
+        )
         return
     given = step.get("arguments")
     if tool not in tool_names() or not isinstance(given, Mapping):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from sogni.core.checks import refusal
+from sogni.core.checks import invalid_value
 from sogni.core.http import HttpCall
 from sogni.core.media import ALLOWED, MediaSlot, canonical, sniff
 from sogni.core.projects.uploads import signed_url_call
@@ -117,7 +117,7 @@ def reference_upload(name: str, head: bytes, job_id: str, image_id: str) -> Refe
     kind = None if content_type is None else _kind(canonical(content_type))
     if content_type is None or kind is None:
         sentence = f"media: {name} is {content_type or 'none of the files known here'}; no image, audio or video"
-        raise refusal("media", name, tuple(sorted({it for kinds in ALLOWED.values() for it in kinds})), sentence)
+        raise invalid_value("media", name, tuple(sorted({it for kinds in ALLOWED.values() for it in kinds})), sentence)
     return ReferenceUpload(kind=kind, content_type=content_type, job_id=job_id, image_id=image_id)
 
 

@@ -37,14 +37,14 @@ def start_call(given: Mapping[str, Any], app_source: str | None, key: str) -> Ht
     refuse_unreachable(in_references(listed))
     plan, template = given.get("input"), given.get("workflow_id")
     if bool(plan) == bool(template):
-        raise checks.refusal(
+        raise checks.invalid_value(
             "input",
             None if plan is None else type(plan).__name__,
             "one of input and workflow_id",
             "start takes either input, a plan, or workflow_id, the id of a template",
         )
     if given.get("inputs") is not None and not template:
-        raise checks.refusal(
+        raise checks.invalid_value(
             "inputs", None, "None beside input", "inputs belong to a template: give its id as workflow_id"
         )
     source = given.get("app_source") or app_source

@@ -109,7 +109,7 @@ def confirm_cost_call(run_id: Any, given: Mapping[str, Any], key: str) -> HttpCa
     decision = checks.one_of("decision", given["decision"], DECISIONS)
     preview = given.get("accepted_cost_preview")
     if decision == "confirm" and preview is None:
-        raise checks.refusal(
+        raise checks.invalid_value(
             "accepted_cost_preview",
             None,
             "the preview that the user accepted",

@@ -78,7 +78,7 @@ def template_form(field: str, template: Any) -> dict[str, Any]:
     try:
         made = _swapped(wire_form(WorkflowTemplate, _swapped(template, None, _NULL)), _NULL, None)
     except RecursionError as error:
-        raise checks.refusal(field, type(template).__name__, "JSON values") from error
+        raise checks.invalid_value(field, type(template).__name__, "JSON values") from error
     plain = json_object(field, made)
     for name in _LISTS:
         checks.without_gaps(f"{field}.{name}", plain.get(name))

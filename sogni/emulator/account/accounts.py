@@ -39,7 +39,7 @@ class Holding:
 
 
 @define(eq=False)
-class Holdings:
+class WalletBalances:
     """One wallet on every chain."""
 
     _held: dict[Provider, Holding] = field(factory=dict)
@@ -245,7 +245,7 @@ class Account:
     sid: int
     api_key: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    wallet: Holdings = field(factory=Holdings, repr=False)
+    wallet: WalletBalances = field(factory=WalletBalances, repr=False)
     ledger: Ledger = field(factory=Ledger, repr=False)
     rewards: Rewards = field(factory=Rewards, repr=False)
     membership: Membership | None = field(default=None, repr=False)

@@ -22,10 +22,10 @@ from sogni.emulator.chat.script import Telling
 from sogni.emulator.chat.tool_choice import ToolChoice
 from sogni.emulator.responses import RefusalError
 from sogni.emulator.tools import text_tools
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, Shelf, ToolError, UserNeededError
+from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.runner import ToolCall, ToolRunner
 from sogni.emulator.workflows.plans import STEP_TOOLS
-from sogni.emulator.workflows.service import Desk, StartRequest
+from sogni.emulator.workflows.service import StartRequest, WorkflowService
 
 
 def image_urls(asking: Asking) -> list[str]:
@@ -33,19 +33,19 @@ def image_urls(asking: Asking) -> list[str]:
     return [url for message in asking.messages if message.get("role") == "user" for url in images_of(message)]
 
 
-async def shelf_of(tools: ToolRunner, asking: Asking, references: Iterable[Any] = ()) -> Shelf:
+async def shelf_of(tools: ToolRunner, asking: Asking, references: Iterable[Any] = ()) -> MediaLibrary:
     """Return the shelf of a conversation that runs tools; without tools it stays empty.
 
     Raises ``ToolError`` for a reference that names no medium."""
-    shelf = Shelf()
+    library = MediaLibrary()
     if not asking.execute_tools:
-        return shelf
+        return library
     for url in image_urls(asking):
-        shelf.uploads.append(await tools.fetcher.fetch(url, "image"))
+        library.uploads.append(await tools.fetcher.fetch(url, "image"))
     for reference in references:
         kind, url = _named(reference)
-        shelf.uploads.append(await tools.fetcher.fetch(url, kind))
-    return shelf
+        library.uploads.append(await tools.fetcher.fetch(url, kind))
+    return library
 
 
 async def with_pictures(tools: ToolRunner, asking: Asking) -> Asking:
@@ -210,7 +210,7 @@ class Session:
     account: Account
     asking: Asking
     id: str
-    shelf: Shelf = field(factory=Shelf)
+    library: MediaLibrary = field(factory=MediaLibrary)
     watcher: Watcher = field(factory=Unwatched)
     messages: list[Mapping[str, Any]] = field(init=False)
     results: list[dict[str, Any]] = field(factory=list)
@@ -238,7 +238,7 @@ class Agent:
 
     completer: Completer
     tools: ToolRunner
-    desk: Desk
+    desk: WorkflowService
 
     async def run(self, session: Session) -> Telling:
         """Go on until the model says something without calling a hosted tool; return that. A session that was
@@ -340,7 +340,7 @@ class Agent:
             arguments=arguments_of(call),
             account=session.account,
             token=session.asking.token,
-            shelf=session.shelf,
+            library=session.library,
             seed=text_tools.number_of(f"{call['function']['name']} {call['function']['arguments']}"),
             app_source=session.asking.app_source,
             safe=session.asking.safe,

@@ -25,7 +25,7 @@ from sogni.emulator.chat.tool_choice import ToolChoice
 
 
 @define(eq=False)
-class Mind:
+class ChatModel:
     """Answers requests for all surfaces."""
 
     script: ChatScript
@@ -146,7 +146,7 @@ class Turn:
 class Completer:
     """Makes completions. ``token_rate`` is in tokens per second, 0 as fast as possible."""
 
-    mind: Mind
+    mind: ChatModel
     token_rate: float = 0.0
 
     def rate_of(self, asking: Asking) -> float:

@@ -22,7 +22,7 @@ from sogni.emulator.chat.requests import Asking, DeclinedError, check
 from sogni.emulator.fields import Fields
 from sogni.emulator.persistence import Archive, Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
-from sogni.emulator.recorder import Journal
+from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import RefusalError
 from sogni.emulator.state import State
 from sogni.emulator.tools import text_tools
@@ -42,7 +42,7 @@ _OBJECTS = ("sampling", "media_context", "runtime_config")
 _CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
 
 
-def asking_of(body: Mapping[str, Any], journal: Journal) -> Asking:
+def asking_of(body: Mapping[str, Any], journal: Recorder) -> Asking:
     """Return what a request asks, or raise ``RefusalError`` or ``DeclinedError``."""
     _check_shapes(body)
     offences = inline_media(body)
@@ -321,14 +321,14 @@ def keep_run(archive: Archive, run: ChatRun) -> None:
 
 
 def _saved(run: ChatRun) -> dict[str, Any]:
-    shelf = run.session.shelf
+    library = run.session.library
     return {
         "body": run.body,
         "session": run.session.id,
         "fields": {name: getattr(run, name) for name in _FIELDS},
         "paid": run.paid.saved(),
         "conversation": {name: getattr(run.session, name) for name in _SESSION_FIELDS},
-        "shelf": {name: [media.saved() for media in getattr(shelf, name)] for name in ("made", "uploads")},
+        "library": {name: [media.saved() for media in getattr(library, name)] for name in ("made", "uploads")},
     }
 
 
@@ -339,8 +339,8 @@ def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[E
     run.paid = Payments.restored(saved["paid"])
     for name, value in saved["conversation"].items():
         setattr(run.session, name, value)
-    run.session.shelf.made = [restored(media) for media in saved["shelf"]["made"]]
-    run.session.shelf.uploads = [restored(media) for media in saved["shelf"]["uploads"]]
+    run.session.library.made = [restored(media) for media in saved["library"]["made"]]
+    run.session.library.uploads = [restored(media) for media in saved["library"]["uploads"]]
     for event, ends in events:
         run.log.restore(event, ends)
 
@@ -532,7 +532,7 @@ class ChatRuns:
         session.asking = await with_pictures(self.agent.tools, session.asking)
         if run.prepared:
             return
-        session.shelf = await shelf_of(self.agent.tools, session.asking, references_of(run.body))
+        session.library = await shelf_of(self.agent.tools, session.asking, references_of(run.body))
         run.prepared = True
         self.keep(run)
 
@@ -640,21 +640,21 @@ class _Follower:
 
     runs: ChatRuns
     run: ChatRun
-    _heard: str = ""
+    _on_listener_added: str = ""
     _told: float = 0.0
 
     def hear(self, piece: Mapping[str, Any]) -> None:
         """Tell what the model says a few times a second; an event for every token would be too many."""
-        self._heard += piece["content"]
+        self._on_listener_added += piece["content"]
         now = self.runs.state.clock()
         if now - self._told >= _DELTA_SECONDS:
             self._told = now
             self._tell()
 
     def _tell(self) -> None:
-        if self._heard:
-            self.run.happened("assistant_delta", {"content": self._heard})
-            self._heard = ""
+        if self._on_listener_added:
+            self.run.happened("assistant_delta", {"content": self._on_listener_added})
+            self._on_listener_added = ""
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
         self._tell()

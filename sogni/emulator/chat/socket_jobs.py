@@ -201,10 +201,10 @@ class SocketJobs:
             return await self.agent.completer.mind.think(asking, f"call-{job.id[:8].lower()}")
         job.bill.refund()
         try:
-            shelf = await shelf_of(self.agent.tools, asking)
+            library = await shelf_of(self.agent.tools, asking)
         except ToolError as refused:
             raise DeclinedError("invalid_request", refused.message) from refused
-        job.session = Session(job.bill.account, asking, job.id, shelf)
+        job.session = Session(job.bill.account, asking, job.id, library)
         return await self.agent.run(job.session)
 
     async def _tell(self, job: ChatJob, telling: Telling) -> None:

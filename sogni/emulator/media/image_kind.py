@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.fields import Fields
 from sogni.emulator.media.pictures import Picture, render, unreadable
-from sogni.emulator.projects.estimates import Quote, Work, performed_steps, quote
+from sogni.emulator.projects.estimates import Quote, ToolContext, performed_steps, quote
 from sogni.emulator.projects.orders import Control, ImageOrder, Network, Product, Segmentation
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, loras, receipt, sampling
 
@@ -316,7 +316,7 @@ class ImageKind:
     def quote(self, order: ImageOrder) -> Quote:
         quality = order.request["keyFrames"][0].get("gptImageQuality")
         return quote(
-            Work(
+            ToolContext(
                 model=order.model,
                 count=order.count,
                 steps=order.steps,

@@ -32,7 +32,7 @@ QUALITY_FACTOR = {
 
 
 @frozen(kw_only=True)
-class Work:
+class ToolContext:
     """The part of a request that decides its cost. ``denoise`` below 1 saves steps (image to image)."""
 
     model: Model
@@ -73,7 +73,7 @@ def performed_steps(steps: int, denoise: float) -> int:
     return steps if not 0 < denoise < 1 else max(1, math.ceil(steps * denoise - 1e-9))
 
 
-def _result_quote(work: Work) -> Quote:
+def _result_quote(work: ToolContext) -> Quote:
     size = (work.width or work.model.default_size) * (work.height or work.model.default_size)
     area = Decimal(size) / Decimal(work.model.default_size**2)
     step = Decimal(str(work.model.step_seconds)) * area
@@ -87,7 +87,7 @@ def _result_quote(work: Work) -> Quote:
     return Quote(cents(seconds), cents(usd), steps)
 
 
-def quote(work: Work) -> Quote:
+def quote(work: ToolContext) -> Quote:
     """Return the price of all results together."""
     return _result_quote(work).times(work.count)
 
@@ -114,7 +114,7 @@ def _rate(network: str, token: Token) -> dict[str, Any]:
     }
 
 
-def estimate_record(work: Work, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
+def estimate_record(work: ToolContext, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
     """Return the answer of an image estimate; ``waiting`` is in seconds."""
     asked = {
         "model": work.model.id,

@@ -27,7 +27,7 @@ INSUFFICIENT_BALANCE = 123
 
 
 @define(eq=False)
-class Intake:
+class ProjectService:
     """Takes project requests and cancellations."""
 
     state: State

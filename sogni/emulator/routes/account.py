@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from attrs import define, field
 
-from sogni.emulator.account.accounts import NETWORKS, PERIODS, TYPES, Account, Holdings, decimal_text, ranking
+from sogni.emulator.account.accounts import NETWORKS, PERIODS, TYPES, Account, WalletBalances, decimal_text, ranking
 from sogni.emulator.account.memberships import TERM_SECONDS, TERMS, TIERS, Membership, Term, Tier, plans
 from sogni.emulator.account.rewards import NotClaimableError, UnknownRewardError
 from sogni.emulator.account.sessions import Accounts
@@ -99,7 +99,7 @@ def _wallet(accounts: Accounts, request: web.Request) -> dict[str, str]:
     if not ADDRESS.fullmatch(address):
         raise RefusedError(400, "walletAddress must be an address of 40 hexadecimal digits after 0x")
     owner = accounts.by_address(address)
-    held = (Holdings() if owner is None else owner.wallet).on(provider)
+    held = (WalletBalances() if owner is None else owner.wallet).on(provider)
     return {name: decimal_text(getattr(held, name)) for name in ("sogni", "spark", "ether")}
 
 

@@ -15,7 +15,7 @@ from sogni.emulator.account.accounts import PROVIDERS, Account, Provider
 from sogni.emulator.account.wallets import WalletSupportMissingError
 from sogni.emulator.fields import Fields
 from sogni.emulator.middleware import Handler
-from sogni.emulator.recorder import Journal
+from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import error
 from sogni.emulator.state import State
 
@@ -49,7 +49,7 @@ class RefusedError(Exception):
 class Body(Fields):
     """The JSON object of a request being read. ``route`` says which, for the journal."""
 
-    journal: Journal
+    journal: Recorder
     route: str
 
     def check(self) -> None:

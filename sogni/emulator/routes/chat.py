@@ -67,7 +67,7 @@ class _ChatRoutes:
         try:
             asking, references = self._asked(await body_of(request))
             session = Session(account, asking, self.state.chance.uuid())
-            session.shelf = await shelf_of(self.agent.tools, asking, references)
+            session.library = await shelf_of(self.agent.tools, asking, references)
             telling = await self.agent.run(session)
         except DeclinedError as refused:
             return declined(refused)

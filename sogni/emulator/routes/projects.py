@@ -19,7 +19,14 @@ from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.catalogue.models import Media, Model
 from sogni.emulator.catalogue.video_families import family_of
 from sogni.emulator.middleware import PASSAGE, authorised, send_half
-from sogni.emulator.projects.estimates import AudioWork, VideoWork, Work, audio_record, estimate_record, video_record
+from sogni.emulator.projects.estimates import (
+    AudioWork,
+    ToolContext,
+    VideoWork,
+    audio_record,
+    estimate_record,
+    video_record,
+)
 from sogni.emulator.projects.projects import Project, finished_record, live_record
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, Key, RefusedError
@@ -337,7 +344,7 @@ def _image(state: State, segments: Sequence[str], request: web.Request, now: int
     count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
     # The sampler's segment is "_" or empty when there is none.
     context = _number(segments[12]) if len(segments) == 13 else 0.0
-    work = Work(
+    work = ToolContext(
         model=model,
         count=max(1, int(count)),
         steps=int(steps) or int(state.catalogue.default(model, "steps")),

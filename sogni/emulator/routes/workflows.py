@@ -22,7 +22,7 @@ from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
 from sogni.emulator.workflows.runs import Run
-from sogni.emulator.workflows.service import Desk, StartRequest
+from sogni.emulator.workflows.service import StartRequest, WorkflowService
 from sogni.emulator.workflows.templates import Templates
 
 ROOT = "/v1/creative-agent/workflows"
@@ -62,7 +62,7 @@ def whole(request: web.Request, name: str, default: int | None) -> int | None:
     return int(given)
 
 
-def add_workflow_routes(app: web.Application, state: State, desk: Desk, templates: Templates) -> None:
+def add_workflow_routes(app: web.Application, state: State, desk: WorkflowService, templates: Templates) -> None:
     routes = _Routes(state, desk, templates)
     for method, path, handler in (
         ("POST", "", routes.start),
@@ -81,7 +81,7 @@ def add_workflow_routes(app: web.Application, state: State, desk: Desk, template
 @define(eq=False)
 class _Routes:
     state: State
-    desk: Desk
+    desk: WorkflowService
     templates: Templates
 
     def _artifact(self, media: Media) -> dict[str, Any]:

@@ -6,7 +6,7 @@ decide what each tool is. Whoever runs tools imports from here.
 
 from __future__ import annotations
 
-from sogni.emulator.tools.media_library import Media, Shelf, ToolError, UserNeededError
+from sogni.emulator.tools.media_library import Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.runner import Payments, ToolCall, ToolOutcome, ToolRunner
 
-__all__ = ["Media", "Payments", "Shelf", "ToolCall", "ToolError", "ToolOutcome", "ToolRunner", "UserNeededError"]
+__all__ = ["Media", "MediaLibrary", "Payments", "ToolCall", "ToolError", "ToolOutcome", "ToolRunner", "UserNeededError"]

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from sogni.emulator.tools.editing import picture_at
-from sogni.emulator.tools.media_library import KINDS, Facts, Made, Media, ToolError, UserNeededError, probe
-from sogni.emulator.tools.tool_context import Work
+from sogni.emulator.tools.media_library import KINDS, Artifacts, Facts, Media, ToolError, UserNeededError, probe
+from sogni.emulator.tools.tool_context import ToolContext
 
 _SHADES = (
     ("black", (20, 20, 20)),
@@ -32,68 +32,68 @@ _SHADES = (
 _PALETTE = 4
 
 
-async def analyze_image(work: Work) -> Made:
+async def analyze_image(work: ToolContext) -> Artifacts:
     """Describe an image by what can be measured: size, shape, brightness, colours."""
     image = await work.needed("image", "sourceImageIndex", "imageIndex", "source_image_index")
     return await _described(work, image)
 
 
-async def analyze_video(work: Work) -> Made:
+async def analyze_video(work: ToolContext) -> Artifacts:
     """Describe a video by its facts and the picture in its middle."""
     video = await work.needed("video", "sourceVideoIndex", "videoIndex", "source_video_index")
     return await _described(work, video)
 
 
-async def extract_metadata(work: Work) -> Made:
+async def extract_metadata(work: ToolContext) -> Artifacts:
     medium = await _any(work)
     facts = await _probe(work, medium)
-    return Made(facts={"metadata": _metadata(medium, facts)})
+    return Artifacts(facts={"metadata": _metadata(medium, facts)})
 
 
-async def inspect_asset(work: Work) -> Made:
-    return Made(facts={"asset": _asset(work, await _any(work))})
+async def inspect_asset(work: ToolContext) -> Artifacts:
+    return Artifacts(facts={"asset": _asset(work, await _any(work))})
 
 
-async def label_asset(work: Work) -> Made:
+async def label_asset(work: ToolContext) -> Artifacts:
     label = work.arguments.text("label", "name", "role")
     if label is None:
         raise ToolError("INVALID_ARGUMENTS", "label: a text is needed")
-    return Made(facts={"asset": {**_asset(work, await _any(work)), "label": label}})
+    return Artifacts(facts={"asset": {**_asset(work, await _any(work)), "label": label}})
 
 
-async def create_asset_manifest(work: Work) -> Made:
-    assets = [_asset(work, media) for media in (*work.shelf.uploads, *work.shelf.made)]
-    return Made(facts={"manifest": {"count": len(assets), "assets": assets}})
+async def create_asset_manifest(work: ToolContext) -> Artifacts:
+    assets = [_asset(work, media) for media in (*work.library.uploads, *work.library.made)]
+    return Artifacts(facts={"manifest": {"count": len(assets), "assets": assets}})
 
 
-async def map_assets_for_model(work: Work) -> Made:
+async def map_assets_for_model(work: ToolContext) -> Artifacts:
     """Say under which number each medium is handed to a model."""
-    kinds = [kind for kind in KINDS if work.shelf.of(kind) or work.shelf.uploaded(kind)]
+    kinds = [kind for kind in KINDS if work.library.of(kind) or work.library.uploaded(kind)]
     mapped = {
         f"reference{kind.capitalize()}Indices": [
-            work.shelf.index(media) for media in (*work.shelf.of(kind), *work.shelf.uploaded(kind))
+            work.library.index(media) for media in (*work.library.of(kind), *work.library.uploaded(kind))
         ]
         for kind in kinds
     }
-    return Made(facts={"model": work.arguments.text("model", "destination_model"), "mapping": mapped})
+    return Artifacts(facts={"model": work.arguments.text("model", "destination_model"), "mapping": mapped})
 
 
-async def validate_asset_references(work: Work) -> Made:
+async def validate_asset_references(work: ToolContext) -> Artifacts:
     """Say which numbers stand for something."""
     missing = []
     for kind in KINDS:
         for index in work.arguments.numbers(f"{kind}Indices", f"reference{kind.capitalize()}Indices"):
             try:
-                work.shelf.pick(kind, index)
+                work.library.pick(kind, index)
             except ToolError as problem:
                 missing.append({"kind": kind, "index": index, "message": problem.message})
-    return Made(facts={"valid": not missing, "missing": missing})
+    return Artifacts(facts={"valid": not missing, "missing": missing})
 
 
-async def ask_clarifying_question(work: Work) -> Made:
+async def ask_clarifying_question(work: ToolContext) -> Artifacts:
     """Wait for the user, once: whoever resumes has answered."""
     if work.arguments.flag("answered"):
-        return Made(facts={"answer": work.arguments.text("answer")})
+        return Artifacts(facts={"answer": work.arguments.text("answer")})
     question = work.arguments.text("question", "prompt", "message") or "Please say more about what you want."
     options = work.arguments.raw("options", "choices")
     raise UserNeededError(
@@ -101,11 +101,11 @@ async def ask_clarifying_question(work: Work) -> Made:
     )
 
 
-async def finalize_response(work: Work) -> Made:
-    return Made(facts={"response": work.arguments.text("response", "message", "content", "summary") or "Done."})
+async def finalize_response(work: ToolContext) -> Artifacts:
+    return Artifacts(facts={"response": work.arguments.text("response", "message", "content", "summary") or "Done."})
 
 
-async def _any(work: Work) -> Media:
+async def _any(work: ToolContext) -> Media:
     """Return the medium a tool of any kind is about."""
     for kind in KINDS:
         found = await work.named(kind, f"{kind}Index", f"source{kind.capitalize()}Index", f"source_{kind}_index")
@@ -113,35 +113,38 @@ async def _any(work: Work) -> Media:
             return found
     wished = work.arguments.text("mediaType", "media_type")
     for kind in KINDS:
-        newest = work.shelf.newest(kind) if wished in (None, kind) else None
+        newest = work.library.newest(kind) if wished in (None, kind) else None
         if newest is not None:
             return newest
     raise ToolError("MEDIA_REQUIRED", "The tool needs a medium to look at")
 
 
-def _asset(work: Work, media: Media) -> dict[str, Any]:
+def _asset(work: ToolContext, media: Media) -> dict[str, Any]:
     facts = {key: value for key, value in media.wire("").items() if key != "url"}
-    return {**facts, "index": work.shelf.index(media) if media in (*work.shelf.made, *work.shelf.uploads) else None}
+    return {
+        **facts,
+        "index": work.library.index(media) if media in (*work.library.made, *work.library.uploads) else None,
+    }
 
 
-async def _described(work: Work, media: Media) -> Made:
-    path, facts = await work.bench.path(media), await _probe(work, media)
+async def _described(work: ToolContext, media: Media) -> Artifacts:
+    path, facts = await work.renderer.path(media), await _probe(work, media)
     loop = asyncio.get_running_loop()
-    colours, brightness = await loop.run_in_executor(work.bench.state.store.executor, _look, path, media)
+    colours, brightness = await loop.run_in_executor(work.renderer.state.store.executor, _look, path, media)
     metadata = _metadata(media, facts)
     shape = "square" if facts.width == facts.height else "wide" if (facts.width or 0) > (facts.height or 0) else "tall"
     light = "dark" if brightness < 0.35 else "bright" if brightness > 0.65 else "evenly lit"
     what = "video" if media.kind == "video" else "image"
     analysis = f"A {shape}, {light} {what} of {facts.width}x{facts.height} pixels in {', '.join(colours)}."
-    return Made(
+    return Artifacts(
         facts={"analysis": analysis, "colors": colours, "brightness": round(brightness, 3), "metadata": metadata}
     )
 
 
-async def _probe(work: Work, media: Media) -> Facts:
-    path = await work.bench.path(media)
+async def _probe(work: ToolContext, media: Media) -> Facts:
+    path = await work.renderer.path(media)
     loop = asyncio.get_running_loop()
-    facts = await loop.run_in_executor(work.bench.state.store.executor, probe, path, media.kind)
+    facts = await loop.run_in_executor(work.renderer.state.store.executor, probe, path, media.kind)
     if facts is None:
         raise ToolError("INVALID_MEDIA", f"The {media.kind} cannot be read")
     return facts

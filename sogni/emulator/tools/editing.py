@@ -126,7 +126,7 @@ def _sound(film: Film, rate: Fraction, counts: Sequence[int], overlap: int, tota
     shared = round(overlap / rate * SAMPLE_RATE)
     tail = np.zeros((2, 0), dtype=np.float32)
     for number, (piece, count) in enumerate(zip(film.pieces, counts, strict=True)):
-        heard = _heard(piece, round(count / rate * SAMPLE_RATE))
+        heard = _on_listener_added(piece, round(count / rate * SAMPLE_RATE))
         if tail.shape[1]:
             rise = np.linspace(0, 1, tail.shape[1], dtype=np.float32)
             heard[:, : tail.shape[1]] = heard[:, : tail.shape[1]] * rise + tail * (1 - rise)
@@ -137,7 +137,7 @@ def _sound(film: Film, rate: Fraction, counts: Sequence[int], overlap: int, tota
             yield heard[:, start : min(until, start + SAMPLE_RATE)]
 
 
-def _heard(piece: Piece, samples: int) -> Samples:
+def _on_listener_added(piece: Piece, samples: int) -> Samples:
     if piece.sound is None:
         return np.zeros((2, samples), dtype=np.float32)
     blocks = audio_blocks(piece.sound, samples, piece.sound_start, samples / SAMPLE_RATE)

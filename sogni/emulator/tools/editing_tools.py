@@ -24,32 +24,32 @@ from sogni.emulator.tools.editing import (
     write_film,
 )
 from sogni.emulator.tools.image_tools import edit_image, seen_from
-from sogni.emulator.tools.media_library import Made, Media, ToolError
+from sogni.emulator.tools.media_library import Artifacts, Media, ToolError
 from sogni.emulator.tools.renderer import Cut
-from sogni.emulator.tools.tool_context import Arguments, Work, together
+from sogni.emulator.tools.tool_context import Arguments, ToolContext, together
 from sogni.emulator.tools.video_tools import animate_photo, animated, clip
 
 _MP4 = "video/mp4"
 _TRANSITION_SECONDS = 0.5
 
 
-async def stitch_video(work: Work) -> Made:
+async def stitch_video(work: ToolContext) -> Artifacts:
     """Join videos in the order given. A bound list of URLs will do as well as one of numbers."""
     args = work.arguments
-    clips = [work.shelf.pick("video", index) for index in args.numbers("videoIndices", "video_indices")]
+    clips = [work.library.pick("video", index) for index in args.numbers("videoIndices", "video_indices")]
     urls = args.texts("video_urls", "videoUrls", "reference_video_urls")
-    clips += [await work.bench.fetch(url, "video") for url in urls]
+    clips += [await work.renderer.fetch(url, "video") for url in urls]
     if len(clips) < 2:
         raise ToolError("INVALID_ARGUMENTS", "videoIndices: at least two videos are needed")
     audio = await work.named("audio", "audioIndex")
     transition = args.raw("transition")
     style = transition if isinstance(transition, Mapping) else {}
     overlap = float(style.get("durationSeconds") or _TRANSITION_SECONDS) if style else 0.0
-    return Made([await joined(work, clips, audio=audio, style=style.get("type"), overlap=overlap)], parts=clips)
+    return Artifacts([await joined(work, clips, audio=audio, style=style.get("type"), overlap=overlap)], parts=clips)
 
 
 async def joined(
-    work: Work, clips: Sequence[Media], *, audio: Media | None = None, style: Any = None, overlap: float = 0.0
+    work: ToolContext, clips: Sequence[Media], *, audio: Media | None = None, style: Any = None, overlap: float = 0.0
 ) -> Media:
     """Return videos played one after the other, in the size of the first."""
     pieces = [await _whole(work, video) for video in clips]
@@ -58,25 +58,25 @@ async def joined(
         size=_frame(clips[0]),
         transition=style if overlap else None,
         overlap=overlap if style else 0.0,
-        audio=None if audio is None else await work.bench.path(audio),
+        audio=None if audio is None else await work.renderer.path(audio),
     )
     return await _filmed(work, film, sound=audio is not None or any(video.sound for video in clips))
 
 
-async def extend_video(work: Work) -> Made:
+async def extend_video(work: ToolContext) -> Artifacts:
     """Let a video go on from its last picture; the result is the new part and the joined video."""
     base = await _base(work, "videoIndex")
     seconds = work.arguments.number("duration") or 5.0
     still = await _still(work, base, base.duration or 0.0)
     part = await _take(work, {"referenceImage": still}, seconds)
-    return Made([part, await joined(work, [base, part])])
+    return Artifacts([part, await joined(work, [base, part])])
 
 
-async def _take(work: Work, files: Mapping[str, Media], seconds: float) -> Media:
+async def _take(work: ToolContext, files: Mapping[str, Media], seconds: float) -> Media:
     return (await clip(work, "i2v", files, seconds=seconds, seed=work.chosen_seed, selector=_model(work)))[0]
 
 
-async def replace_video_segment(work: Work) -> Made:
+async def replace_video_segment(work: ToolContext) -> Artifacts:
     """Put something else in a window of a video: a new take, or a stretch of another video."""
     args, base = work.arguments, await _base(work, "videoIndex")
     length = base.duration or 0.0
@@ -87,24 +87,24 @@ async def replace_video_segment(work: Work) -> Made:
     if index is None:
         made, piece = await _new_take(work, base, start, end)
     else:
-        made = work.shelf.pick("video", int(index))
+        made = work.library.pick("video", int(index))
         piece = await _slice(work, made)
     kept = args.flag("keepOriginalAudio")
     if index is None if kept is None else kept:
-        piece = _with_sound(piece, await work.bench.path(base) if base.sound else None, start)
+        piece = _with_sound(piece, await work.renderer.path(base) if base.sound else None, start)
     before, after = await _whole(work, base, 0.0, start), await _whole(work, base, end, length)
     pieces = [part for part in (before, piece, after) if part.seconds > 0.01]
     whole = await _filmed(work, Film(pieces=pieces, size=_frame(base)), sound=base.sound or made.sound)
-    return Made([made, whole] if index is None else [whole], parts=[made])
+    return Artifacts([made, whole] if index is None else [whole], parts=[made])
 
 
-async def _new_take(work: Work, base: Media, start: float, end: float) -> tuple[Media, Piece]:
+async def _new_take(work: ToolContext, base: Media, start: float, end: float) -> tuple[Media, Piece]:
     files = {"referenceImage": await _still(work, base, start), "referenceImageEnd": await _still(work, base, end)}
     made = await _take(work, files, end - start)
     return made, await _whole(work, made, 0.0, end - start)
 
 
-async def _slice(work: Work, video: Media) -> Piece:
+async def _slice(work: ToolContext, video: Media) -> Piece:
     args, length = work.arguments, video.duration or 0.0
     start = args.number("replacementStartSeconds") or 0.0
     end = min(length, args.number("replacementEndSeconds") or length)
@@ -117,7 +117,7 @@ def _with_sound(piece: Piece, sound: Path | None, start: float) -> Piece:
     return Piece(video=piece.video, start=piece.start, seconds=piece.seconds, sound=sound, sound_start=start)
 
 
-async def overlay_video(work: Work) -> Made:
+async def overlay_video(work: ToolContext) -> Artifacts:
     """Lay texts and images over a video."""
     base = await _base(work, "sourceVideoIndex")
     overlays = [
@@ -129,14 +129,14 @@ async def overlay_video(work: Work) -> Made:
     return await _dressed(work, base, overlays)
 
 
-async def _overlay(work: Work, given: Mapping[str, Any], length: float, number: int) -> Overlay:
+async def _overlay(work: ToolContext, given: Mapping[str, Any], length: float, number: int) -> Overlay:
     image, text = None, given.get("text")
     if given.get("kind") == "image":
         chosen = given.get("sourceImageIndex")
-        picture = work.shelf.newest("image") if chosen is None else work.shelf.pick("image", int(chosen))
+        picture = work.library.newest("image") if chosen is None else work.library.pick("image", int(chosen))
         if picture is None:
             raise ToolError("MEDIA_REQUIRED", f"overlays[{number}]: there is no image")
-        image = await work.bench.path(picture)
+        image = await work.renderer.path(picture)
     elif not isinstance(text, str) or not text:
         raise ToolError("INVALID_ARGUMENTS", f"overlays[{number}].text: a text is needed")
     background = given.get("backgroundColor")
@@ -158,7 +158,7 @@ async def _overlay(work: Work, given: Mapping[str, Any], length: float, number: 
     )
 
 
-async def add_subtitles(work: Work) -> Made:
+async def add_subtitles(work: ToolContext) -> Artifacts:
     """Write cues, SRT or VTT into a video."""
     args = work.arguments
     base = await _base(work, "sourceVideoIndex")
@@ -178,52 +178,52 @@ def _cue(cue: Mapping[str, Any], number: int) -> tuple[float, float, str]:
     return float(cue["startSeconds"]), float(cue["endSeconds"]), text
 
 
-async def _dressed(work: Work, base: Media, overlays: Sequence[Overlay]) -> Made:
+async def _dressed(work: ToolContext, base: Media, overlays: Sequence[Overlay]) -> Artifacts:
     size = _frame(base)
     film = Film(pieces=[await _whole(work, base)], size=size, dress=Dress.of(overlays, size))
-    return Made([await _filmed(work, film, sound=base.sound)])
+    return Artifacts([await _filmed(work, film, sound=base.sound)])
 
 
-async def upscale_video(work: Work) -> Made:
+async def upscale_video(work: ToolContext) -> Artifacts:
     """Enlarge a video; its timing and its sound stay."""
     base = await _base(work, "sourceVideoIndex")
     width, height = _frame(base)
     target = work.arguments.number("targetResolution") or (1080 if min(width, height) < 720 else 1440)
     factor = max(1.0, target / min(width, height))
     size = round(width * factor / 2) * 2, round(height * factor / 2) * 2
-    return Made([await _filmed(work, Film(pieces=[await _whole(work, base)], size=size), sound=base.sound)])
+    return Artifacts([await _filmed(work, Film(pieces=[await _whole(work, base)], size=size), sound=base.sound)])
 
 
-async def _base(work: Work, name: str) -> Media:
+async def _base(work: ToolContext, name: str) -> Media:
     """Return the video a tool works on: -1 and nothing mean the newest, else the first upload (tools §2.1)."""
     index = work.arguments.number(name)
     if index is not None and index != -1:
-        return work.shelf.pick("video", int(index))
-    newest = await work.named("video") or work.shelf.newest("video")
+        return work.library.pick("video", int(index))
+    newest = await work.named("video") or work.library.newest("video")
     if newest is None:
         raise ToolError("MEDIA_REQUIRED", "The tool needs a video")
     return newest
 
 
-async def _whole(work: Work, video: Media, start: float = 0.0, end: float | None = None) -> Piece:
-    path = await work.bench.path(video)
+async def _whole(work: ToolContext, video: Media, start: float = 0.0, end: float | None = None) -> Piece:
+    path = await work.renderer.path(video)
     seconds = (video.duration or 0.0) if end is None else end
     sound = path if video.sound else None
     return Piece(video=path, start=start, seconds=max(0.0, seconds - start), sound=sound, sound_start=start)
 
 
-async def _still(work: Work, video: Media, seconds: float) -> Media:
+async def _still(work: ToolContext, video: Media, seconds: float) -> Media:
     size = _frame(video)
-    produce = partial(_write_still, await work.bench.path(video), seconds, size)
-    return await work.bench.cut(Cut(produce=produce, kind="image", mime="image/png", width=size[0], height=size[1]))
+    produce = partial(_write_still, await work.renderer.path(video), seconds, size)
+    return await work.renderer.cut(Cut(produce=produce, kind="image", mime="image/png", width=size[0], height=size[1]))
 
 
 def _write_still(video: Path, seconds: float, size: tuple[int, int], path: Path) -> None:
     picture_at(video, seconds, size).save(path, "PNG", compress_level=1)
 
 
-async def _filmed(work: Work, film: Film, *, sound: bool) -> Media:
-    return await work.bench.cut(
+async def _filmed(work: ToolContext, film: Film, *, sound: bool) -> Media:
+    return await work.renderer.cut(
         Cut(
             produce=partial(write_film, film),
             kind="video",
@@ -249,7 +249,7 @@ def _moment(given: Any, length: float, *, from_end: bool = False) -> float:
     return max(0.0, length + seconds) if from_end else length
 
 
-def _model(work: Work) -> str | None:
+def _model(work: ToolContext) -> str | None:
     chosen = work.arguments.text("videoModel", "video_model")
     return None if chosen == "auto" else chosen
 
@@ -277,17 +277,17 @@ _DANCE_CLIP = 10.0
 """Seconds one WAN render can last."""
 
 
-async def animate(work: Work) -> Made:
+async def animate(work: ToolContext) -> Artifacts:
     """One photo, or several that become one film unless ``stitched`` is false."""
     if not work.arguments.numbers("sourceImageIndices"):
-        return Made(await animate_photo(work))
+        return Artifacts(await animate_photo(work))
     clips = await animated(work)
     if work.arguments.flag("stitched") is False or len(clips) == 1:
-        return Made(clips)
-    return Made([await joined(work, clips)], parts=clips)
+        return Artifacts(clips)
+    return Artifacts([await joined(work, clips)], parts=clips)
 
 
-async def orbit_video(work: Work) -> Made:
+async def orbit_video(work: ToolContext) -> Artifacts:
     """Go round what an image shows: renders of other angles, and a passage from each to the next."""
     args = work.arguments
     source = await work.needed("image", "sourceImageIndex")
@@ -310,10 +310,10 @@ async def orbit_video(work: Work) -> Made:
         for part in range(len(stops) - 1)
     ]
     clips = [made for group in await together(passages) for made in group]
-    return Made([await joined(work, clips)], parts=clips)
+    return Artifacts([await joined(work, clips)], parts=clips)
 
 
-def _lines(work: Work, count: int) -> list[str]:
+def _lines(work: ToolContext, count: int) -> list[str]:
     """Return what is said during each passage."""
     lines = work.arguments.texts("dialogues")[:count]
     lines += [""] * (count - len(lines))
@@ -323,7 +323,7 @@ def _lines(work: Work, count: int) -> list[str]:
     return lines
 
 
-async def dance_montage(work: Work) -> Made:
+async def dance_montage(work: ToolContext) -> Artifacts:
     """Let what an image shows dance: 9:16 at 480 pixels, with music."""
     args = work.arguments
     dance = args.text("dance") or ""
@@ -335,7 +335,7 @@ async def dance_montage(work: Work) -> Made:
     dancer = await _dancer(work)
     count = -int(-seconds // _DANCE_CLIP)
     shape = Arguments({**args.values, "aspectRatio": "480x848"})
-    stage = Work(work.bench, shape, work.shelf, work.seed)
+    stage = ToolContext(work.renderer, shape, work.library, work.seed)
     renders = [
         clip(
             stage,
@@ -349,18 +349,18 @@ async def dance_montage(work: Work) -> Made:
         for part in range(count)
     ]
     clips = [made for group in await together(renders) for made in group]
-    music = await work.bench.cut(
+    music = await work.renderer.cut(
         Cut(produce=partial(_music, dance, seconds), kind="audio", mime="audio/mpeg", duration=seconds)
     )
-    return Made([await joined(work, clips, audio=music)], parts=clips)
+    return Artifacts([await joined(work, clips, audio=music)], parts=clips)
 
 
-async def _dancer(work: Work) -> Media:
+async def _dancer(work: ToolContext) -> Media:
     wish = work.arguments.text("imagePrompt")
     if wish is None:
         return await work.needed("image", "sourceImageIndex")
     values = {"prompt": wish, "sourceImageIndex": work.arguments.raw("sourceImageIndex")}
-    return (await edit_image(Work(work.bench, Arguments(values), work.shelf, work.seed)))[0]
+    return (await edit_image(ToolContext(work.renderer, Arguments(values), work.library, work.seed)))[0]
 
 
 def _music(dance: str, seconds: float, path: Path) -> None:

@@ -20,7 +20,7 @@ from sogni.emulator.tools.tool_context import (
     EDIT_DEFAULT,
     SOURCE_URLS,
     Size,
-    Work,
+    ToolContext,
     asked_size,
     image_model,
     image_size,
@@ -31,7 +31,7 @@ _RESTORED, _REFINED = 0.35, 0.5
 _MOST_PIXELS = 15360
 
 
-async def generate_image(work: Work) -> list[Media]:
+async def generate_image(work: ToolContext) -> list[Media]:
     """Text to image, or image to image when a source and ``starting_image_strength`` are given."""
     args = work.arguments
     model = work.model(image_model(work.catalogue, args.text("model")))
@@ -47,47 +47,49 @@ async def generate_image(work: Work) -> list[Media]:
     return await _render(work, model, image_size(model, asked, size_of(source)), source, details)
 
 
-async def edit_image(work: Work) -> list[Media]:
+async def edit_image(work: ToolContext) -> list[Media]:
     """Follow reference images; the first one gives the size when none is asked for."""
     args = work.arguments
     model = work.model(image_model(work.catalogue, args.text("model"), edit=True))
     main = await work.needed("image", "sourceImageIndex", "source_image_index")
-    others = [await work.bench.fetch(url, "image") for url in args.texts("reference_image_urls", "referenceImageUrls")]
-    others += [upload for upload in work.shelf.uploaded("image") if upload is not main]
+    others = [
+        await work.renderer.fetch(url, "image") for url in args.texts("reference_image_urls", "referenceImageUrls")
+    ]
+    others += [upload for upload in work.library.uploaded("image") if upload is not main]
     references = list(dict.fromkeys([main, *others]))[: model.context_images]
     asked = asked_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
     files = {f"contextImage{slot}": media for slot, media in enumerate(references, 1)}
     return await _render(work, model, image_size(model, asked, size_of(main)), files=files)
 
 
-async def apply_style(work: Work) -> list[Media]:
+async def apply_style(work: ToolContext) -> list[Media]:
     return await _edited(work, await work.needed("image", "sourceImageIndex"))
 
 
-async def refine_result(work: Work) -> list[Media]:
+async def refine_result(work: ToolContext) -> list[Media]:
     source = await work.needed("image", "sourceImageIndex")
     return await _from_source(work, source, _REFINED)
 
 
-async def restore_photo(work: Work) -> list[Media]:
+async def restore_photo(work: ToolContext) -> list[Media]:
     """Work on the original upload, whatever was made since (tools §2.2)."""
-    uploads = work.shelf.uploaded("image")
+    uploads = work.library.uploaded("image")
     source = await work.named("image", urls=SOURCE_URLS["image"]) or (uploads[0] if uploads else None)
     return await _from_source(work, source or await work.needed("image"), _RESTORED)
 
 
-async def change_angle(work: Work) -> list[Media]:
+async def change_angle(work: ToolContext) -> list[Media]:
     return await _edited(work, await work.needed("image", "sourceImageIndex"))
 
 
-async def seen_from(work: Work, source: Media, view: str, seed: int) -> Media:
+async def seen_from(work: ToolContext, source: Media, view: str, seed: int) -> Media:
     """Return a source from another angle."""
     model = work.model(EDIT_DEFAULT)
     size = image_size(model, None, size_of(source))
     return (await _render(work, model, size, files={"contextImage1": source}, prompt=view, seed=seed, count=1))[0]
 
 
-async def upscale_image(work: Work) -> list[Media]:
+async def upscale_image(work: ToolContext) -> list[Media]:
     """Enlarge pixel by pixel."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     size, edge = size_of(source) or Size(1024, 1024), work.arguments.number("targetLongestEdge")
@@ -95,28 +97,30 @@ async def upscale_image(work: Work) -> list[Media]:
     width, height = round(size.width * scale), round(size.height * scale)
     if max(width, height) > _MOST_PIXELS:
         raise ToolError("INVALID_ARGUMENTS", f"The result would be {width}x{height}; {_MOST_PIXELS} is the most")
-    produce = partial(_enlarge, await work.bench.path(source), (width, height))
-    return [await work.bench.cut(Cut(produce=produce, kind="image", mime="image/png", width=width, height=height))]
+    produce = partial(_enlarge, await work.renderer.path(source), (width, height))
+    return [await work.renderer.cut(Cut(produce=produce, kind="image", mime="image/png", width=width, height=height))]
 
 
-async def remove_background(work: Work) -> list[Media]:
+async def remove_background(work: ToolContext) -> list[Media]:
     """Cut out what is in the middle; ``applyMask`` false gives the soft mask."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     size = size_of(source) or Size(1024, 1024)
-    produce = partial(_cut_out, await work.bench.path(source), work.arguments.flag("applyMask") is not False)
+    produce = partial(_cut_out, await work.renderer.path(source), work.arguments.flag("applyMask") is not False)
     return [
-        await work.bench.cut(Cut(produce=produce, kind="image", mime="image/png", width=size.width, height=size.height))
+        await work.renderer.cut(
+            Cut(produce=produce, kind="image", mime="image/png", width=size.width, height=size.height)
+        )
     ]
 
 
-async def _edited(work: Work, source: Media) -> list[Media]:
+async def _edited(work: ToolContext, source: Media) -> list[Media]:
     args, model = work.arguments, work.model(EDIT_DEFAULT)
     asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
     size = image_size(model, asked, size_of(source), args.number("scale") or 1)
     return await _render(work, model, size, files={"contextImage1": source})
 
 
-async def _from_source(work: Work, source: Media, change: float) -> list[Media]:
+async def _from_source(work: ToolContext, source: Media, change: float) -> list[Media]:
     args = work.arguments
     model = work.model(image_model(work.catalogue, None))
     asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
@@ -129,7 +133,7 @@ def _strength(change: float) -> dict[str, Any]:
 
 
 async def _render(
-    work: Work,
+    work: ToolContext,
     model: Model,
     size: Size,
     source: Media | None = None,
@@ -157,7 +161,7 @@ async def _render(
         files=given,
         details={"sizePreset": "custom", "width": size.width, "height": size.height, **extra, **(details or {})},
     )
-    return await work.bench.render(wanted)
+    return await work.renderer.render(wanted)
 
 
 def _enlarge(source: Path, size: tuple[int, int], path: Path) -> None:

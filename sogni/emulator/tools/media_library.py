@@ -95,7 +95,7 @@ def restored(saved: dict[str, Any]) -> Media:
 
 
 @define(eq=False)
-class Shelf:
+class MediaLibrary:
     """The media of one run. ``near`` is what the next tool is most likely about, such as the results of the steps
     it depends on."""
 
@@ -150,7 +150,7 @@ class Shelf:
 
 
 @frozen
-class Made:
+class Artifacts:
     """``results`` go to the user and get numbers; ``parts`` are the clips a composed video consists of; ``facts``
     is what a tool found out."""
 

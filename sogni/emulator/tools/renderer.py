@@ -181,7 +181,7 @@ class Fetcher:
 
 # Where hosted tools work: renders are projects like any client's, cuts and looks are made on the side.
 #
-# Used by the tools through `Studio`, which really works, or `Estimate`, which only adds up what the work would
+# Used by the tools through `Renderer`, which really works, or `Estimate`, which only adds up what the work would
 # cost. The order of calls in a tool is therefore its price list as well.
 
 
@@ -214,7 +214,7 @@ class Cut:
     sound: bool = False
 
 
-class Bench(Protocol):
+class AnyRenderer(Protocol):
     """What a tool can ask for."""
 
     state: State
@@ -237,7 +237,7 @@ class Bench(Protocol):
 
 
 @define(eq=False)
-class Studio:
+class Renderer:
     """Does the work. Its methods belong to the server's event loop; a cancelled one cancels its project."""
 
     state: State

@@ -23,12 +23,12 @@ from sogni.emulator.tools import analysis_tools as looking_tools
 from sogni.emulator.tools import editing_tools as cutting_tools
 from sogni.emulator.tools import editing_tools as show_tools
 from sogni.emulator.tools import image_tools, video_tools
-from sogni.emulator.tools.media_library import Made, Media, Shelf, ToolError, UserNeededError
-from sogni.emulator.tools.renderer import Bench, Estimate, Fetcher, Payer, Studio
-from sogni.emulator.tools.tool_context import Arguments, Work
+from sogni.emulator.tools.media_library import Artifacts, Media, MediaLibrary, ToolError, UserNeededError
+from sogni.emulator.tools.renderer import AnyRenderer, Estimate, Fetcher, Payer, Renderer
+from sogni.emulator.tools.tool_context import Arguments, ToolContext
 
 _log = logging.getLogger(__name__)
-Tool = Callable[[Work], Awaitable["Made | list[Media]"]]
+Tool = Callable[[ToolContext], Awaitable["Artifacts | list[Media]"]]
 
 TOOLS: Mapping[str, Tool] = {
     "generate_image": image_tools.generate_image,
@@ -78,14 +78,14 @@ FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (loo
 
 @frozen(kw_only=True)
 class ToolCall:
-    """One call. ``shelf`` is what numbers in the arguments point at; results are added to it. ``seed`` decides what
+    """One call. ``library`` is what numbers in the arguments point at; results are added to it. ``seed`` decides what
     looks random; an argument ``seed`` goes before."""
 
     name: str
     arguments: Mapping[str, Any]
     account: Account
     token: Token = "spark"
-    shelf: Shelf = field(factory=Shelf)
+    library: MediaLibrary = field(factory=MediaLibrary)
     seed: int = 0
     app_source: str | None = None
     safe: bool = True
@@ -141,14 +141,14 @@ class ToolRunner:
         if fault is not None:
             raise ToolError(fault.code, fault.message)
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
-        studio = Studio(self.state, self.pool, self.fetcher, payer, call.on_paid)
+        studio = Renderer(self.state, self.pool, self.fetcher, payer, call.on_paid)
         made = await self._work(call, studio)
         return ToolOutcome(
             name=call.name,
             media=made.results,
             parts=made.parts,
             facts=made.facts,
-            indices=call.shelf.add(made.results),
+            indices=call.library.add(made.results),
             cost=studio.spent,
             problems=studio.failures,
         )
@@ -161,35 +161,35 @@ class ToolRunner:
 
     async def foresee(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
         """Return what a call would cost, and what it would make, as far as that is known."""
-        bench = Estimate(self.state, Payer(account=call.account, token=call.token))
+        renderer = Estimate(self.state, Payer(account=call.account, token=call.token))
         try:
-            made = await self._work(call, bench)
+            made = await self._work(call, renderer)
         except UserNeededError:
             return Decimal(0), []
-        return bench.total, list(made.results)
+        return renderer.total, list(made.results)
 
     def url(self, media: Media) -> str:
         """Return the URL of a file."""
         return self.state.artifact_url(media.key)
 
-    async def _work(self, call: ToolCall, bench: Bench) -> Made:
+    async def _work(self, call: ToolCall, renderer: AnyRenderer) -> Artifacts:
         tool = TOOLS.get(call.name)
         if tool is None:
             known = call.name in UNSERVED
             reason = "No worker currently serves the model of" if known else "There is no tool"
             raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
-        if isinstance(bench, Estimate) and call.name in FREE:
-            return Made()
+        if isinstance(renderer, Estimate) and call.name in FREE:
+            return Artifacts()
         checked = checked_arguments(call.name, call.arguments)
         try:
-            made = await tool(Work(bench, Arguments(checked), call.shelf, call.seed))
+            made = await tool(ToolContext(renderer, Arguments(checked), call.library, call.seed))
         except (ToolError, UserNeededError):
             raise
         except Exception as error:
             # One tool that breaks must not take the other steps of a plan, or a chat, with it.
             _log.exception("the emulator could not run the tool %s", call.name)
             raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
-        return made if isinstance(made, Made) else Made(made)
+        return made if isinstance(made, Artifacts) else Artifacts(made)
 
 
 def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:

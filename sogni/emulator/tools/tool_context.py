@@ -17,8 +17,8 @@ from attrs import define, frozen
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.catalogue.video_families import SEEDANCE
 from sogni.emulator.rendering.service import result_seed
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, Shelf, ToolError
-from sogni.emulator.tools.renderer import Bench
+from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError
+from sogni.emulator.tools.renderer import AnyRenderer
 
 _GPT_IMAGE = "gpt-image-2"
 IMAGE_SELECTORS: Mapping[str, str] = {
@@ -283,17 +283,17 @@ class Arguments:
 
 
 @define(eq=False)
-class Work:
+class ToolContext:
     """A tool that is being run. ``seed`` decides everything that looks random in it."""
 
-    bench: Bench
+    renderer: AnyRenderer
     arguments: Arguments
-    shelf: Shelf
+    library: MediaLibrary
     seed: int
 
     @property
     def catalogue(self) -> Catalogue:
-        return self.bench.state.catalogue
+        return self.renderer.state.catalogue
 
     def model(self, id: str) -> Model:
         return self.catalogue.models[id]
@@ -318,15 +318,15 @@ class Work:
 
     async def medium(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media | None:
         """Return the medium an argument points at, by number or by URL; else what is meant when nothing is said."""
-        return await self.named(kind, *names, urls=urls) or self.shelf.newest(kind)
+        return await self.named(kind, *names, urls=urls) or self.library.newest(kind)
 
     async def named(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media | None:
         """Return the medium an argument points at, or None when there is no such argument."""
         index = self.arguments.number(*names) if names else None
         if index is not None:
-            return self.shelf.pick(kind, int(index))
+            return self.library.pick(kind, int(index))
         url = self.arguments.text(*(SOURCE_URLS[kind] if urls is None else urls))
-        return None if url is None else await self.bench.fetch(url, kind)
+        return None if url is None else await self.renderer.fetch(url, kind)
 
     async def needed(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media:
         """Return the medium a tool cannot do without."""

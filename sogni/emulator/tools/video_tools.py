@@ -11,7 +11,7 @@ from typing import Any
 from sogni.emulator.tools.media_library import Media, ToolError
 from sogni.emulator.tools.renderer import Wanted
 from sogni.emulator.tools.tool_context import (
-    Work,
+    ToolContext,
     asked_size,
     frame_count,
     music_model,
@@ -27,16 +27,16 @@ _END_URLS = ("reference_image_end_url", "referenceImageEndUrl", "end_image_url")
 _VIDEO_NAMES = ("videoModel", "video_model", "model")
 
 
-async def generate_video(work: Work) -> list[Media]:
+async def generate_video(work: ToolContext) -> list[Media]:
     """Text to video, or from reference media where they are given."""
     args = work.arguments
-    images = [work.shelf.pick("image", index) for index in args.numbers("referenceImageIndices", "sourceImageIndex")]
-    videos = [work.shelf.pick("video", index) for index in args.numbers("referenceVideoIndices")]
-    audios = [work.shelf.pick("audio", index) for index in args.numbers("referenceAudioIndices")]
+    images = [work.library.pick("image", index) for index in args.numbers("referenceImageIndices", "sourceImageIndex")]
+    videos = [work.library.pick("video", index) for index in args.numbers("referenceVideoIndices")]
+    audios = [work.library.pick("audio", index) for index in args.numbers("referenceAudioIndices")]
     image = images[0] if images else await work.named("image")
     if image is None and (args.text(*_VIDEO_NAMES) or "").startswith("seedance"):
         # Seedance gets the uploads without being told (tools §2.2).
-        image = next(iter(work.shelf.uploaded("image")), None)
+        image = next(iter(work.library.uploaded("image")), None)
     end = images[1] if len(images) > 1 else await work.named("image", urls=_END_URLS)
     video = videos[0] if videos else await work.named("video")
     audio = audios[0] if audios else await work.named("audio")
@@ -48,7 +48,7 @@ async def generate_video(work: Work) -> list[Media]:
     return await clip(work, "t2v" if image is None and end is None else "i2v", files)
 
 
-async def animate_photo(work: Work) -> list[Media]:
+async def animate_photo(work: ToolContext) -> list[Media]:
     """Let one image move; several become clips that are composed by the caller."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     role = work.arguments.text("frameRole") or "start"
@@ -58,7 +58,7 @@ async def animate_photo(work: Work) -> list[Media]:
     return await clip(work, "i2v", _frames(role, source, end))
 
 
-async def animated(work: Work) -> list[Media]:
+async def animated(work: ToolContext) -> list[Media]:
     """Return one clip per entry of ``sourceImageIndices``, in their order."""
     args = work.arguments
     indices, prompts, ends = args.numbers("sourceImageIndices"), args.texts("prompts"), args.numbers("endImageIndices")
@@ -72,8 +72,8 @@ async def animated(work: Work) -> list[Media]:
         raise ToolError("INVALID_ARGUMENTS", "frameRole: end does not go with sourceImageIndices")
     clips = []
     for part, index in enumerate(indices):
-        end = work.shelf.pick("image", ends[part]) if ends else None
-        files = _frames(role, work.shelf.pick("image", index), end)
+        end = work.library.pick("image", ends[part]) if ends else None
+        files = _frames(role, work.library.pick("image", index), end)
         prompt = prompts[part] if prompts else None
         clips.append(clip(work, "i2v", files, prompt=prompt, seed=work.seed_of(part)))
     return [made for group in await together(clips) for made in group]
@@ -85,7 +85,7 @@ def _frames(role: str, image: Media, end: Media | None) -> dict[str, Media | Non
     return {"referenceImage": image, "referenceImageEnd": end if role == "both" else None}
 
 
-async def sound_to_video(work: Work) -> list[Media]:
+async def sound_to_video(work: ToolContext) -> list[Media]:
     """Pictures for a sound. ``audioSourceIndex`` and ``sourceImageIndex`` count uploads from 0 (tools §2.1)."""
     args = work.arguments
     audio = await _uploaded_or_made(work, "audio", "audioSourceIndex")
@@ -101,7 +101,7 @@ async def sound_to_video(work: Work) -> list[Media]:
     return await clip(work, workflow, files, details=details)
 
 
-async def video_to_video(work: Work) -> list[Media]:
+async def video_to_video(work: ToolContext) -> list[Media]:
     """Follow a video: its motion, its outlines, or its course."""
     args = work.arguments
     mode = args.text("controlMode", "control_mode") or "animate-move"
@@ -128,17 +128,17 @@ async def video_to_video(work: Work) -> list[Media]:
     )
 
 
-async def _uploaded_or_made(work: Work, kind: Any, name: str) -> Media | None:
+async def _uploaded_or_made(work: ToolContext, kind: Any, name: str) -> Media | None:
     """Read an index that counts uploads from 0. Without one, and where nothing was uploaded, the newest is meant."""
-    if name in work.shelf.bound:
-        return work.shelf.bound[name]
-    index, uploads = work.arguments.number(name), work.shelf.uploaded(kind)
+    if name in work.library.bound:
+        return work.library.bound[name]
+    index, uploads = work.arguments.number(name), work.library.uploaded(kind)
     if index is None or index < 0:
         return await work.medium(kind, name)
-    return uploads[int(index)] if int(index) < len(uploads) else work.shelf.pick(kind, int(index))
+    return uploads[int(index)] if int(index) < len(uploads) else work.library.pick(kind, int(index))
 
 
-async def generate_music(work: Work) -> list[Media]:
+async def generate_music(work: ToolContext) -> list[Media]:
     """Music, instrumental without ``lyrics``."""
     args = work.arguments
     model = work.model(music_model(work.catalogue, args.text("model")))
@@ -159,11 +159,11 @@ async def generate_music(work: Work) -> list[Media]:
         output_format=args.text("outputFormat", "output_format") or "mp3",
         details={key: value for key, value in values.items() if value is not None},
     )
-    return await work.bench.render(wanted)
+    return await work.renderer.render(wanted)
 
 
 async def clip(
-    work: Work,
+    work: ToolContext,
     workflow: str,
     files: Mapping[str, Media | None],
     *,
@@ -201,4 +201,4 @@ async def clip(
         files=given,
         details=extra,
     )
-    return await work.bench.render(wanted)
+    return await work.renderer.render(wanted)

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from sogni.emulator.workflows.engine import Engine
 from sogni.emulator.workflows.runs import Run
-from sogni.emulator.workflows.service import Desk, StartRequest
+from sogni.emulator.workflows.service import StartRequest, WorkflowService
 
-__all__ = ["Desk", "Engine", "Run", "StartRequest"]
+__all__ = ["Engine", "Run", "StartRequest", "WorkflowService"]

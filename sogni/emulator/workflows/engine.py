@@ -18,7 +18,7 @@ from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.persistence import Archive, Event, EventLog
 from sogni.emulator.tools.editing import parse_subtitles
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, Shelf, ToolError, UserNeededError
+from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.runner import ToolCall, ToolRunner
 from sogni.emulator.workflows.runs import ENDED, INPUT_MEDIA, SETTLED, Run, Status, Step
 
@@ -33,7 +33,7 @@ class Binding:
     tools: ToolRunner
     run: Run
     step: Step
-    shelf: Shelf
+    library: MediaLibrary
 
     async def arguments(self) -> dict[str, Any]:
         """Return the step's arguments with everything its dependencies give; raise ``ToolError`` for what is
@@ -53,7 +53,7 @@ class Binding:
             else:
                 filled[target] = values[0]
                 if dependency["transform"].endswith("_index"):
-                    self.shelf.bound[target] = self._media(dependency, dependency["transform"])[0]
+                    self.library.bound[target] = self._media(dependency, dependency["transform"])[0]
         return filled
 
     def _takes_list(self, target: str) -> bool:
@@ -73,10 +73,10 @@ class Binding:
         if transform == "artifact_data_uri":
             return [await self._data_uri(item) for item in media]
         if transform.endswith("_index"):
-            return [self.shelf.index(item) for item in media]
+            return [self.library.index(item) for item in media]
         if transform == "overlay_items":
             return self._overlays(dependency, media)
-        return [{**item.wire(self.tools.url(item)), "index": self.shelf.index(item)} for item in media]
+        return [{**item.wire(self.tools.url(item)), "index": self.library.index(item)} for item in media]
 
     def _source(self, dependency: Mapping[str, Any]) -> Step | None:
         return self.run.step(str(dependency["sourceStepId"]))
@@ -114,7 +114,7 @@ class Binding:
         if isinstance(items, list):
             return items
         return [
-            {"kind": "image", "sourceImageIndex": self.shelf.index(item), "position": "bottom-right"}
+            {"kind": "image", "sourceImageIndex": self.library.index(item), "position": "bottom-right"}
             for item in media
             if item.kind == "image"
         ]
@@ -335,16 +335,16 @@ class Engine:
 
     async def _run_step(self, run: Run, step: Step) -> None:
         made = [media for source in step.sources for media in self._made_by(run, source)]
-        shelf = Shelf(run.made, run.uploads or [], sorted(made, key=run.made.index))
+        library = MediaLibrary(run.made, run.uploads or [], sorted(made, key=run.made.index))
         try:
-            arguments = await Binding(self.tools, run, step, shelf).arguments()
+            arguments = await Binding(self.tools, run, step, library).arguments()
             outcome = await self.tools.run(
                 ToolCall(
                     name=step.tool,
                     arguments=arguments,
                     account=self.account(run),
                     token=run.token,
-                    shelf=shelf,
+                    library=library,
                     seed=step.seed,
                     app_source=run.app_source,
                     safe=run.safe_content_filter,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sogni.emulator.account.accounts import Account
-from sogni.emulator.tools.media_library import KINDS, Media, Shelf, ToolError
+from sogni.emulator.tools.media_library import KINDS, Media, MediaLibrary, ToolError
 from sogni.emulator.tools.renderer import placeholder
 from sogni.emulator.tools.runner import TOOLS, UNSERVED, ToolCall, ToolRunner, checked_arguments
 from sogni.emulator.workflows.runs import INPUT_MEDIA, Run, Step
@@ -153,13 +153,13 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
     made: list[Media] = []
     for step in run.steps:
         near = [media for entry in step.depends_on for media in expected.get(str(entry["sourceStepId"]), ())]
-        shelf = Shelf([*made, *ordinary * _AT_HAND], ordinary * _AT_HAND, near or ordinary)
+        library = MediaLibrary([*made, *ordinary * _AT_HAND], ordinary * _AT_HAND, near or ordinary)
         call = ToolCall(
             name=step.tool,
-            arguments={**step.arguments, **_stand_ins(step, expected, shelf)},
+            arguments={**step.arguments, **_stand_ins(step, expected, library)},
             account=account,
             token=run.token,
-            shelf=shelf,
+            library=library,
         )
         try:
             step.estimate, found = await tools.foresee(call)
@@ -171,7 +171,7 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
     return sum((step.estimate for step in run.steps), Decimal(0))
 
 
-def _stand_ins(step: Step, expected: Mapping[str, list[Media]], shelf: Shelf) -> dict[str, Any]:
+def _stand_ins(step: Step, expected: Mapping[str, list[Media]], library: MediaLibrary) -> dict[str, Any]:
     """Return the numbers of what is expected, for the arguments that are bound by number later."""
     found: dict[str, Any] = {}
     for entry in step.depends_on:
@@ -179,6 +179,6 @@ def _stand_ins(step: Step, expected: Mapping[str, list[Media]], shelf: Shelf) ->
         if not transform.endswith("_index"):
             continue
         kind = transform.removesuffix("_index")
-        number = next((shelf.index(m) for m in expected.get(str(entry["sourceStepId"]), ()) if m.kind == kind), 0)
+        number = next((library.index(m) for m in expected.get(str(entry["sourceStepId"]), ()) if m.kind == kind), 0)
         found[target] = [*found.get(target, []), number] if target.endswith("Indices") else number
     return found

@@ -42,7 +42,7 @@ class StartRequest:
 
 
 @define(eq=False)
-class Desk:
+class WorkflowService:
     """Takes requests. ``limit`` is how many workflows of one account may be active."""
 
     engine: Engine

@@ -142,7 +142,7 @@ def test_when_a_request_is_given_up_whoever_shared_it_sends_another(end: Any) ->
     stage = Stage().connects()
     begun = cancel_project(PROJECT)
     signal = Event()
-    stage.state.wakers.add(waits(stage, begun).topics[0], signal)
+    stage.state.waiter_registry.add(waits(stage, begun).topics[0], signal)
 
     def given_up(stage: Stage) -> None:
         if end is STOP:

@@ -13,7 +13,7 @@ import pytest
 
 from sogni.core.chat.state import ChatState
 from sogni.core.client_state import ClientState
-from sogni.core.outbox import Outbox, Wakers
+from sogni.core.outbox import Outbox, WaiterRegistry
 from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.project import ProjectState, restored_state
 from sogni.models.converter import to_dict
@@ -200,10 +200,10 @@ def test_many_waiters_of_one_topic_are_not_compared() -> None:
         def set(self) -> None:
             pass
 
-    wakers, signals = Wakers(), [Signal() for _ in range(MANY)]
+    waiter_registry, signals = WaiterRegistry(), [Signal() for _ in range(MANY)]
     for signal in signals:
-        wakers.add("topic", signal)
-    wakers.wake("topic")
+        waiter_registry.add("topic", signal)
+    waiter_registry.wake("topic")
     for signal in reversed(signals):
-        wakers.remove("topic", signal)
+        waiter_registry.remove("topic", signal)
     assert compared == 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sogni.base import JobView, Listening, ProjectView, host_of
+from sogni.base import BaseJob, BaseProject, EventEmitter, host_of
 from sogni.core.outbox import Listeners, Outbox
 from sogni.core.projects.project import ProjectState
 from sogni.errors import ClientClosedError
@@ -19,13 +19,13 @@ from sogni.models.projects import ErrorData, EtaRange
 URL = "https://h/r?X-Amz-Signature=s"
 
 
-def project_of(media: int = 2, **fields: Any) -> ProjectView:
+def project_of(media: int = 2, **fields: Any) -> BaseProject:
     params = ImageProjectParams(model_id="m", number_of_media=media, **fields)
     state = ProjectState("P", params, Outbox(), now=100.0, kind="image", listening=[])
-    return ProjectView(None, state)
+    return BaseProject(None, state)
 
 
-def at_work() -> ProjectView:
+def at_work() -> BaseProject:
     """One job is done, one runs, one failed."""
     project = project_of(4, steps=4, starting_image=b"png", control_net=ControlNetParams(name="canny", image=b"png"))
     state = project._state
@@ -236,7 +236,7 @@ class Owner:
 
 def test_a_handle_asks_its_client_whether_it_is_its_own() -> None:
     owner, state = Owner(), project_of()._state
-    assert owner is host_of(owner, state) is ProjectView(owner, state)._host()
+    assert owner is host_of(owner, state) is BaseProject(owner, state)._host()
     assert [state, state] == owner.asked
 
 
@@ -288,14 +288,14 @@ def test_unknown_events_are_refused_with_the_known_ones(method: str) -> None:
 @pytest.mark.parametrize("which", ["project", "job"])
 def test_the_first_listener_is_noted_for_the_client(which: str) -> None:
     project = at_work()
-    emitter: Listening = project if which == "project" else project.jobs[0]
+    emitter: EventEmitter = project if which == "project" else project.jobs[0]
     emitter.on("progress", print)
     emitter.on("progress", print)
     assert project._state.listening == [True]
 
 
 def test_other_emitters_need_not_note_it() -> None:
-    class Emitter(Listening):
+    class Emitter(EventEmitter):
         _events = frozenset({"a"})
         registry = Listeners()
 
@@ -307,10 +307,10 @@ def test_other_emitters_need_not_note_it() -> None:
 
 
 def test_a_job_of_another_package_has_its_own_class() -> None:
-    class OtherJob(JobView):
+    class OtherJob(BaseJob):
         pass
 
-    class OtherProject(ProjectView):
+    class OtherProject(BaseProject):
         _job_class = OtherJob
 
     assert OtherJob is type(OtherProject(None, at_work()._state).jobs[0])

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.tools.media_library import Media, Shelf
+from sogni.emulator.tools.media_library import Media, MediaLibrary
 from sogni.emulator.tools.runner import ToolCall, ToolOutcome
 from tests.emulator.media.media import Opened, opened
 
@@ -16,13 +16,13 @@ from tests.emulator.media.media import Opened, opened
 @define(eq=False)
 class Tools:
     supernet: LocalSupernet
-    shelf: Shelf = field(factory=Shelf)
+    library: MediaLibrary = field(factory=MediaLibrary)
 
     def _do(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.supernet._now.server._loop).result(60)
 
     def call(self, name: str, seed: int, arguments: dict[str, Any]) -> ToolCall:
-        return ToolCall(name=name, arguments=arguments, account=self.supernet.account, shelf=self.shelf, seed=seed)
+        return ToolCall(name=name, arguments=arguments, account=self.supernet.account, library=self.library, seed=seed)
 
     def run(self, name: str, *, seed: int = 7, **arguments: Any) -> ToolOutcome:
         runner = self.supernet._now.server.tools
