@@ -51,7 +51,7 @@ class ChatStream(Live):
             self._taken.extend(chunks)
         return self._taken.popleft()
 
-    def _host(self) -> Any:
+    def _host(self) -> Engine:
         """The engine. ClientClosedError if nothing of an unfinished answer can arrive here any more."""
         if not self.finished:
             self._engine.own(self._state, "ask again")
