@@ -12,10 +12,11 @@ from uuid import UUID
 import attrs
 import pytest
 
-from sogni.core.tools.functions import function_tool, refuse_async, tools_given
+from sogni.core.tools.functions import function_tool, tools_given
 from sogni.core.tools.hosted import SogniTools
 from sogni.errors import ValidationError
 from sogni.models.tools import ToolCall, ToolCallFunction
+from sogni.transport.driver import check_callbacks
 
 
 @attrs.frozen
@@ -221,8 +222,8 @@ class Later:
 @pytest.mark.parametrize("function", [later, functools.partial(later, "x"), Later(), [get_weather, later]])
 def test_async_functions_are_for_the_other_package(function: Any) -> None:
     with pytest.raises(TypeError, match=r"on_tool_call: .* is an async function; use sogni_async"):
-        refuse_async(on_tool_call=function)
+        check_callbacks(on_tool_call=function)
 
 
 def test_other_functions_are_not_refused() -> None:
-    refuse_async(on_tool_call=None, tools=[get_weather, {}], on_progress=Thermometer())
+    check_callbacks(on_tool_call=None, tools=[get_weather, {}], on_progress=Thermometer())
