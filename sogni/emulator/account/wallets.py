@@ -40,7 +40,7 @@ class WalletSupportMissingError(ModuleNotFoundError):
 def _library() -> Any:
     with suppress(ImportError):
         # First of all, because it keeps the process's recursion limit as it is.
-        import_module("sogni.protocol.ethereum")
+        import_module("sogni.core.account.ethereum")
     try:
         from eth_account import Account
     except ModuleNotFoundError as error:
