@@ -49,7 +49,9 @@ def test_no_piece_is_larger_than_a_transfer_chunk() -> None:
     assert (max(sizes), sum(sizes)) == (TRANSFER_CHUNK, 20 * TRANSFER_CHUNK)
 
 
-@pytest.mark.parametrize("body", [gzip.compress(TEXT, mtime=0)[:-9], b"no gzip at all", gzip.compress(TEXT)[:40] + b"\xff" * 40])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(TEXT, mtime=0)[:-9], b"no gzip at all", gzip.compress(TEXT, mtime=0)[:40] + b"\xff" * 40]
+)
 def test_a_damaged_body_is_an_error(body: bytes) -> None:
     with pytest.raises(zlib.error):
         decoded("gzip", [body])
