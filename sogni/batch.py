@@ -1,7 +1,7 @@
-"""Many requests from start to files: decides what is begun, gone on with and saved, also over several runs.
+"""Batches of projects from requests to saved files, resumable across runs.
 
-Called by `sogni batch`. What a run has begun stands in its journal: the next run neither forgets it nor pays for it
-again. Nothing is canceled here; what is not collected in this run is collected in the next.
+Every project is recorded in a journal before it is sent, so the next run neither loses it nor pays for it again. A
+batch never cancels projects: the next run collects what this one leaves.
 """
 
 from __future__ import annotations
@@ -35,12 +35,21 @@ if TYPE_CHECKING:
     from sogni.core.projects.project import ProjectState
 
 _OF_ONE_REQUEST = (ValidationError, NotFoundError)
-"""What is wrong with a single request; the others may still be carried out."""
+"""Errors that concern a single request; the batch continues with the others."""
 
 
 @frozen(kw_only=True)
 class BatchItem:
-    """What became of one request. `earlier`: the run before has done it. `error`: why there are not all results."""
+    """Outcome of one request.
+
+    Args:
+        line: Line number of the request, starting at 1.
+        fields: Fields of the project.
+        project_id: Id of the project; None if it was not created.
+        files: Paths of the saved results.
+        error: Why results are missing; None if all of them were saved.
+        earlier: True if an earlier run completed the request.
+    """
 
     line: int
     fields: Mapping[str, Any]
@@ -51,7 +60,18 @@ class BatchItem:
 
 
 class Batch:
-    """The requests of one file, and those of their projects that run."""
+    """The requests of one file and their running projects.
+
+    Args:
+        client: Client that creates the projects.
+        requests: The requests, in order.
+        journal: Journal of the batch, opened.
+        directory: Directory for the results.
+        name: Pattern of the file names, see `Project.save`.
+        overwrite: Replace existing files. Default False.
+        concurrency: Maximum number of projects that run at once. Default 8.
+        max_cost: Maximum cost of this run, in the token that pays. Default: no limit.
+    """
 
     def __init__(
         self,
@@ -75,62 +95,69 @@ class Batch:
         self._budget = Budget(max_cost)
         self._waiting: deque[BatchRequest] = deque()
         self._sent: set[str] = set()
-        self._left = self.total
+        self._remaining = self.total
         self._stopped: SogniError | None = None
 
     @property
     def uncollected(self) -> set[str]:
-        """The ids of projects that go on when it ends now: those that run, and one that is just being sent.
+        """Ids of the projects that would continue if the batch ended now, including one that is being sent.
 
-        The client may also track projects of other commands of this installation, which are none of these.
+        Other projects that the client tracks, such as those of other commands, are not included.
         """
         tracked = self._client.projects.tracked_projects
         return {it.id for it in self.running} | {it.id for it in tracked if it.id in self._sent and not it.finished}
 
     def run(self, timeout: float | None = None) -> Iterator[BatchItem]:
-        """Carry the requests out, and yield what became of each as soon as it is known.
+        """Run the batch and yield the outcome of each request as soon as it is known.
 
-        What one request cannot have is the `error` of its item. Raises ValidationError for media that cannot be used,
-        before anything is sent; SogniTimeoutError after `timeout` seconds; and, when nothing more can begin (no
-        balance, `max_cost`, no connection), the error that says so, once the projects that run are over. OSError at
-        once when results or the journal cannot be written.
+        The error of a single request is the `error` of its item.
+
+        Args:
+            timeout: Time limit in seconds. Default: no limit.
+
+        Raises:
+            ValidationError: Media of a request are unusable. Nothing has been sent.
+            SogniTimeoutError: The time limit was exceeded. Running projects continue.
+            SogniError: No more projects can be created (balance, `max_cost`, connection). Raised once the running
+                projects have finished.
+            OSError: Results or the journal cannot be written.
         """
         for item in self._items(Deadline(timeout), timeout):
-            self._left -= 1
+            self._remaining -= 1
             yield item
-        if self._stopped is not None and self._left:
-            self._stopped.add_note(f"{self._left} of {self.total} requests were not begun")
+        if self._stopped is not None and self._remaining:
+            self._stopped.add_note(f"{self._remaining} of {self.total} requests were not started")
             raise self._stopped
 
     def _items(self, deadline: Deadline, timeout: float | None) -> Iterator[BatchItem]:
-        yield from self._done_before()
+        yield from self._completed_earlier()
         while True:
             while self._waiting and not self._stopped and len(self.running) < self._concurrency:
-                refused = self._next(self._waiting.popleft())
-                if refused is not None:
-                    yield refused
+                rejected = self._start(self._waiting.popleft())
+                if rejected is not None:
+                    yield rejected
             if not self.running:
                 return
             done, _ = wait(self.running, deadline.left(), "FIRST_COMPLETED")
             if not done:
-                words = f"{self._left} of {self.total} requests are not finished within {timeout:g} seconds"
-                raise SogniTimeoutError(words, phase="total", timeout=timeout)
+                message = f"{self._remaining} of {self.total} requests did not finish within {timeout:g} seconds"
+                raise SogniTimeoutError(message, phase="total", timeout=timeout)
             for project in sorted(done, key=lambda it: self.running[it].line):
                 yield self._settled(project)
 
-    def _done_before(self) -> list[BatchItem]:
-        """What an earlier run has done. What is left waits, the projects that were begun before the others."""
+    def _completed_earlier(self) -> list[BatchItem]:
+        """Return what earlier runs completed and queue the rest, starting with projects that were already sent."""
         items: list[BatchItem] = []
-        begun: list[BatchRequest] = []
+        sent: list[BatchRequest] = []
         new: list[BatchRequest] = []
         for request in self._requests:
             entry = self._journal[request.key]
             if entry.files and all(path.exists() for path in entry.files):
                 items.append(_item(request, project_id=entry.project, files=list(entry.files), earlier=True))
             else:
-                (begun if entry.project else new).append(request)
+                (sent if entry.project else new).append(request)
         self._check_files(new)
-        self._waiting.extend((*begun, *new))
+        self._waiting.extend((*sent, *new))
         return items
 
     def _check_files(self, requests: Sequence[BatchRequest]) -> None:
@@ -142,10 +169,10 @@ class Batch:
                 findings.append(LineFinding(line=request.line, message=str(error)))
         refuse_lines(findings)
 
-    def _next(self, request: BatchRequest) -> BatchItem | None:
-        """Go on with a request, or begin it; the item of one that is refused."""
+    def _start(self, request: BatchRequest) -> BatchItem | None:
+        """Resume or start a request; return its item if it is rejected."""
         try:
-            project = self._begun_before(request)
+            project = self._project_of_earlier_run(request)
             if project is None:
                 project = self._client._engine.present(self._client._engine.run(self._create(request)))
         except _OF_ONE_REQUEST as error:
@@ -156,8 +183,8 @@ class Batch:
         self.running[project] = request
         return None
 
-    def _begun_before(self, request: BatchRequest) -> Project | None:
-        """The project of an earlier run; None when there is none, or none that the service (still) knows."""
+    def _project_of_earlier_run(self, request: BatchRequest) -> Project | None:
+        """Return the project of an earlier run, or None if the service does not know it or it failed."""
         known = self._journal[request.key].project
         if known is None:
             return None
@@ -177,7 +204,7 @@ class Batch:
         return (yield from create_project(request.params, {}, announce=announce))
 
     def _settled(self, project: Project) -> BatchItem:
-        """Save what there is of a project that is over."""
+        """Save the results of a finished project and return its item."""
         request = self.running.pop(project)
         files: list[Path] = []
         error: SogniError | None = None
@@ -192,7 +219,9 @@ class Batch:
                 error = failure
             except OSError as failure:
                 failure.filename = failure.filename or str(self._directory)
-                failure.add_note(f"line {request.line}: project {project.id} is finished, its results are not saved")
+                failure.add_note(
+                    f"line {request.line}: project {project.id} has finished, but its results were not saved"
+                )
                 raise
             else:
                 self._journal.saved(request.key, files)

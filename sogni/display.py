@@ -1,8 +1,7 @@
-"""What a person sees of projects, jobs and answers in a notebook and in a terminal.
+"""Display of projects, jobs and chat streams in notebooks and terminals.
 
-Called by the handles when they are shown, and by `wait(progress=True)`. It fetches nothing and needs no
-library; in a notebook it uses the IPython that runs there. A standard error that is missing, closed or broken shows
-nothing, and fails nobody.
+Used for rich representations and by `wait(progress=True)`. It downloads nothing and needs no library except, in a
+notebook, the IPython that runs there. Errors of standard error are ignored: progress must not fail a wait.
 """
 
 from __future__ import annotations
@@ -21,27 +20,25 @@ from sogni.redaction import escape_controls
 
 _BAR = 30
 _BESIDE_BAR = 18
-"""Columns for percent and status."""
-_USUAL_COLUMNS = 80
+"""Columns for percentage and status."""
+_DEFAULT_COLUMNS = 80
 _REDRAW_SECONDS = 0.05
 _PLAYERS = {
     "image": '<img src="{url}" alt="{alt}" style="max-width:100%;max-height:32em">',
     "video": '<video src="{url}" controls loop style="max-width:100%;max-height:32em"></video>',
     "audio": '<audio src="{url}" controls></audio>',
 }
-
-
-_WEB_ADDRESS = re.compile(r"https?://[!-~]+", re.IGNORECASE)
-"""What a result may be linked to; a worker could name anything else, such as a script that the notebook would run."""
+_WEB_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+# A worker could send any string as a URL, such as a script that the notebook would run.
 
 
 def _link(url: str | None) -> str:
-    """A URL as the value of an attribute; empty when there is none that a browser may follow."""
-    return html.escape(url, quote=True) if url and _WEB_ADDRESS.fullmatch(url) else ""
+    """Return a URL escaped for an HTML attribute, or an empty string if it is not a web URL."""
+    return html.escape(url, quote=True) if url and _WEB_URL.fullmatch(url) else ""
 
 
 def job_html(job: Any) -> str:
-    """A finished job as its image, video or audio; any other as its state."""
+    """Return HTML with the result of a job, or its state if it has none."""
     player = _PLAYERS.get(job.type)
     url = _link(job.result_url)
     if url and job.has_result_media and player:
@@ -50,7 +47,7 @@ def job_html(job: Any) -> str:
 
 
 def project_html(project: Any) -> str:
-    """A project as a table of its jobs."""
+    """Return HTML with a table of the jobs of a project."""
     rows = "".join(_row(place, job) for place, job in enumerate(project.jobs))
     error = f"<p>{html.escape(project.error.message)}</p>" if project.error else ""
     head = "<tr><th>job</th><th>status</th><th>progress</th><th>worker</th><th>seed</th><th>result</th></tr>"
@@ -76,15 +73,15 @@ def _row(place: int, job: Any) -> str:
 
 
 def stream_html(stream: Any) -> str:
-    """An answer as far as it has come."""
+    """Return HTML with the content of a chat stream so far."""
     end = "" if stream.finished else "▌"
     return f'<div style="white-space:pre-wrap">{html.escape(stream.content)}{end}</div>'
 
 
 def in_notebook() -> bool:
-    """Whether this process shows its output in a notebook."""
-    shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell is not None else None
+    """Return whether this process shows its output in a notebook."""
+    ipython = sys.modules.get("IPython")
+    running = ipython.get_ipython() if ipython is not None else None
     return running is not None and "IPKernelApp" in running.config
 
 
@@ -99,7 +96,7 @@ def _notebook() -> Any:
 
 
 def live_in_notebook(project: Any) -> None:
-    """Show a project as a table that follows it until it is finished."""
+    """Display a project as a table that is updated until it finishes."""
     notebook = _notebook()
     shown = notebook.display(notebook.HTML(project_html(project)), display_id=True)
     if project.finished or shown is None:
@@ -113,7 +110,7 @@ def live_in_notebook(project: Any) -> None:
 
 
 def live_text_in_notebook(stream: Any, listeners: Any) -> None:
-    """Show an answer that grows until it is whole; `listeners` hear of every token of the client."""
+    """Display a chat stream and update it until it finishes; `listeners` are those of all streams of the client."""
     notebook = _notebook()
     shown = notebook.display(notebook.HTML(stream_html(stream)), display_id=True)
     if stream.finished or shown is None:
@@ -121,9 +118,9 @@ def live_text_in_notebook(stream: Any, listeners: Any) -> None:
     removers: list[Any] = []
     drawn = 0.0
 
-    def refresh(news: Any) -> None:
+    def refresh(event: Any) -> None:
         nonlocal drawn
-        if getattr(news, "job_id", None) != stream.job_id:
+        if getattr(event, "job_id", None) != stream.job_id:
             return
         finished, now = stream.finished, time.monotonic()
         if finished or now - drawn >= _REDRAW_SECONDS:
@@ -138,15 +135,15 @@ def live_text_in_notebook(stream: Any, listeners: Any) -> None:
 
 @contextmanager
 def watching(project: Any) -> Iterator[None]:
-    """Show the progress of a project while it is waited for: a bar on a terminal, a table in a notebook.
+    """Show the progress of a project inside a `with` block: a bar on a terminal, a table in a notebook.
 
-    In a pipe it shows nothing.
+    Shows nothing if standard error is not a terminal.
     """
     if in_notebook():
         live_in_notebook(project)
         yield
         return
-    if not _on_terminal(sys.stderr):
+    if not on_terminal(sys.stderr):
         yield
         return
     full, empty = "█░" if _can_show(sys.stderr, "█░") else "#-"
@@ -158,7 +155,7 @@ def watching(project: Any) -> Iterator[None]:
         length = max(0, min(_BAR, columns - _BESIDE_BAR))
         done = round(project.progress / 100 * length)
         bar = f"{full * done}{empty * (length - done)} {project.progress:3d}% {escape_controls(project.status):<10}"
-        # A line that breaks could not be drawn over, and the rest of a longer one would stay.
+        # A wrapped line cannot be overwritten, and the end of a longer one would remain.
         bar = bar[: columns - 1]
         _write(f"\r{bar:<{shown}}{end}")
         shown = len(bar)
@@ -173,8 +170,8 @@ def watching(project: Any) -> Iterator[None]:
         show(end="\n")
 
 
-def _on_terminal(stream: Any) -> bool:
-    """Whether a person reads this stream; whatever replaces a standard stream may lack its methods."""
+def on_terminal(stream: Any) -> bool:
+    """Return whether a stream is a terminal. Objects that replace a standard stream may lack `isatty`."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):  # None, or closed
@@ -182,11 +179,11 @@ def _on_terminal(stream: Any) -> bool:
 
 
 def _columns(stream: Any) -> int:
-    """The width of a terminal, a usual one where it cannot be found out."""
+    """Return the width of a terminal, or 80 if it is unknown."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_COLUMNS
     except (OSError, ValueError, AttributeError):
-        return _USUAL_COLUMNS
+        return _DEFAULT_COLUMNS
 
 
 def _can_show(stream: Any, text: str) -> bool:
@@ -198,7 +195,7 @@ def _can_show(stream: Any, text: str) -> bool:
 
 
 def _write(text: str) -> None:
-    # The terminal may go away while a project is waited for, and what is waited for is not this.
+    # The terminal may disappear during the wait.
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The errors of both packages.
+"""Errors raised by `sogni` and `sogni_async`.
 
 ```
 SogniError
@@ -20,8 +20,7 @@ SogniError
 └── ClientClosedError (also RuntimeError)
 ```
 
-Raised everywhere, decided nowhere else. Every error pickles and unpickles to an equal one, and no
-error holds a secret: messages are redacted when the error is made.
+Every error unpickles to an equal one. Errors contain no secrets: messages are redacted on construction.
 """
 
 from __future__ import annotations
@@ -62,12 +61,12 @@ __all__ = [
 Phase = Literal["connect", "request", "ready", "queue", "run", "transfer", "total"]
 
 RETRYABLE_CHAT_ERRORS = frozenset({"server_restarting", "transport_lost"})
-"""Error types after which a chat request may be sent again as a new one (chat §14.3)."""
+"""Error types after which a chat request can be sent again as a new one."""  # chat §14.3
 _SUBSCRIPTION_CODES = frozenset({"4078", "4079", "4080", "4081"})
 
 
 class PartialResultWarning(UserWarning):
-    """Warn that a project finished with fewer results than it was asked for."""
+    """A project finished with fewer results than requested."""
 
 
 def _restore(cls: type[SogniError], args: tuple[Any, ...], state: dict[str, Any]) -> SogniError:
@@ -78,10 +77,23 @@ def _restore(cls: type[SogniError], args: tuple[Any, ...], state: dict[str, Any]
 
 
 class SogniError(Exception):
-    """Base of every error of this library.
+    """Base class of all errors of this library.
 
-    `code` is the service's code for what went wrong, None where it gave none; `message` is the
-    sentence without decoration.
+    Args:
+        message: What went wrong. Secrets in it are redacted.
+        code: Error code from the service; None if it sent none.
+
+    Attributes:
+        message: The message alone, without the context that `str()` may add.
+        code: Error code from the service; None if it sent none.
+
+    Example:
+        ```python
+        try:
+            client.projects.get("unknown")
+        except sogni.SogniError as error:
+            print(error.code, error.message)
+        ```
     """
 
     code: int | str | None
@@ -108,9 +120,10 @@ class SogniError(Exception):
 
 
 def unchained(error: BaseException) -> None:
-    """Let go of every error in a chain that `from None` only hides.
+    """Remove every suppressed context from a chain of errors.
 
-    Those are the libraries' own, and hold what was sent: headers, bodies, whole addresses. Reporting tools read them.
+    `from None` only hides the context. The errors of the HTTP libraries hold headers, bodies and full URLs, which error
+    trackers would report.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -120,11 +133,19 @@ def unchained(error: BaseException) -> None:
 
 
 class ApiError(SogniError):
-    """An answer of the service that is no success, or a refusal in its form made here.
+    """The service rejected a request or failed to process it.
 
-    `status` is the HTTP status (0 when none), `error_code` and `payload` come from the body,
-    `retry_after` is in seconds (transport §4.2). `url` is without its query.
+    Args:
+        message: What went wrong.
+        status: HTTP status; 0 if there was no HTTP response.
+        error_code: Error code in the response body; also available as `code`.
+        payload: Decoded response body.
+        retry_after: Seconds to wait before the next attempt, if the service says so.
+        method: HTTP method of the request.
+        url: URL of the request. Its query is removed.
     """
+
+    # The body: transport §4.2.
 
     def __init__(
         self,
@@ -152,11 +173,27 @@ class ApiError(SogniError):
 
 
 class ValidationError(ApiError, ValueError):
-    """A value that is not allowed; mostly found before anything is sent (status 400).
+    """An argument is invalid. In most cases it is rejected before anything is sent.
 
-    `field`, `value` and `allowed` say which, what was given and what would be accepted; they are
-    None when the service found the mistake. Where several mistakes were found at once, `findings` has
-    one entry for each, and `field` is that of the first.
+    Args:
+        message: What is invalid and what is allowed.
+        field: Name of the invalid argument; None if the service rejected the request.
+        value: The value that was given.
+        allowed: Description of the allowed values.
+        status: HTTP status. Default 400.
+        error_code: Error code in the response body. Default 0.
+        payload: Decoded response body.
+        retry_after: Seconds to wait before the next attempt, if the service says so.
+        method: HTTP method of the request.
+        url: URL of the request. Its query is removed.
+        findings: One entry per mistake if several were found at once; `field` is then that of the first.
+
+    Example:
+        >>> try:
+        ...     sogni.Timeouts(connect=-1)
+        ... except sogni.ValidationError as error:
+        ...     print(error.field, error.value)
+        connect -1
     """
 
     def __init__(
@@ -190,39 +227,44 @@ class ValidationError(ApiError, ValueError):
 
 
 class AuthenticationError(ApiError):
-    """The service does not accept the credentials (401)."""
+    """The credentials are missing, invalid or expired (HTTP 401)."""
 
 
 class PermissionDeniedError(ApiError):
-    """The credentials do not allow this (403)."""
+    """The account is not allowed to do this (HTTP 403)."""
 
 
 class NotFoundError(ApiError):
-    """No such thing, or not yours (404)."""
+    """The resource does not exist or belongs to another account (HTTP 404)."""
 
 
 class ConflictError(ApiError):
-    """The request conflicts with the present state (409)."""
+    """The request conflicts with the current state of the resource (HTTP 409)."""
 
 
 class RateLimitError(ApiError):
-    """Too many requests (429); wait `retry_after` seconds."""
+    """Too many requests (HTTP 429). Wait `retry_after` seconds before the next one."""
 
 
 class ServerError(ApiError):
-    """The service failed (5xx)."""
+    """The service failed to process the request (HTTP 5xx)."""
 
 
 class InsufficientBalanceError(SogniError):
-    """The account cannot pay; also an `ApiError`, a `ProjectError` or a `ChatError`."""
+    """The balance is too low. Every instance is also an `ApiError`, a `ProjectError` or a `ChatError`."""
 
 
 class ProjectError(SogniError):
-    """A project that did not end well.
+    """A project did not complete.
 
-    `code` and `original_code` are those of the project's `ErrorData` (projects-4.2 §11.5);
-    `project` is the handle, detached after unpickling.
+    Args:
+        message: What went wrong.
+        code: Error code from the service.
+        original_code: Error code as sent, before it was mapped to `code`.
+        project: The project; detached after unpickling.
     """
+
+    # The codes: projects-4.2 §11.5.
 
     def __init__(
         self,
@@ -246,11 +288,18 @@ class ProjectCanceledError(ProjectError):
 
 
 class PartialFailureError(ProjectError):
-    """Some jobs of the project failed or were withheld; see `project.failed_jobs`."""
+    """Some jobs of the project failed or their results were withheld; see `project.failed_jobs`."""
 
 
 class JobError(SogniError):
-    """One job cannot give what was asked of it."""
+    """A job failed or has no result.
+
+    Args:
+        message: What went wrong.
+        code: Error code from the service.
+        original_code: Error code as sent, before it was mapped to `code`.
+        job: The job; detached after unpickling.
+    """
 
     def __init__(
         self,
@@ -266,14 +315,25 @@ class JobError(SogniError):
 
 
 class ChatError(SogniError):
-    """A chat completion that failed.
+    """A chat completion failed. Errors of REST responses are also an `ApiError`.
 
-    `error_type` is the service's tag (`transport_lost`, `model_unavailable`, …), `code` its code as sent. A plan
-    that does not cover the request is told by `subscription_limit`, `required_plans`, `feature` (a stable key) and
-    `limitation` (a text for users). `job_id` is None for an answer over REST, which is also an `ApiError` (chat §14.4).
-    `tool_history` has the rounds of tools that were executed, and billed, before it (chat §10).
+    Args:
+        message: What went wrong.
+        job_id: Id of the request; None if it was sent over REST.
+        code: Error code from the service, as sent.
+        error_type: Type of the error, for example `"transport_lost"` or `"model_unavailable"`.
+        worker_name: Name of the worker that processed the request, if known.
+        subscription_limit: True if the subscription does not cover the request.
+        required_plans: Plans that cover the request.
+        feature: Stable key of the feature that the subscription lacks.
+        limitation: Description of the limitation, for users.
+        payload: Decoded error data.
+
+    Attributes:
+        tool_history: Rounds of tools that were executed, and billed, before the error.
     """
 
+    # REST errors: chat §14.4. Tool rounds: chat §10.
     tool_history: Sequence[Any] = ()
 
     def __init__(
@@ -302,18 +362,24 @@ class ChatError(SogniError):
 
     @property
     def retryable(self) -> bool:
-        """Whether asking again, as a new request, may work at once (chat §14.3)."""
+        """True if the request can be sent again at once, as a new request."""  # chat §14.3
         return self.error_type in RETRYABLE_CHAT_ERRORS
 
     @property
     def subscription_error_code(self) -> int | None:
-        """The code as a number when it is about the subscription (4078 to 4081), else None."""
+        """The code as an integer if it concerns the subscription (4078 to 4081), otherwise None."""
         text = str(self.code)
         return int(text) if text in _SUBSCRIPTION_CODES else None
 
 
 class CostLimitError(SogniError):
-    """The estimate is above `max_cost`, or there is none; nothing was sent."""
+    """The estimate exceeds `max_cost` or is unavailable. Nothing was sent.
+
+    Args:
+        message: What went wrong.
+        estimate: The estimated cost; None if unavailable.
+        max_cost: The limit that was given.
+    """
 
     def __init__(self, message: str = "", *, estimate: Any = None, max_cost: Any = None) -> None:
         super().__init__(message)
@@ -322,10 +388,13 @@ class CostLimitError(SogniError):
 
 
 class SogniTimeoutError(SogniError, TimeoutError):
-    """Time ran out; nothing was canceled by it.
+    """A time limit was exceeded. Nothing was canceled.
 
-    `phase` says what was waited for: connect, request, ready, queue, run, transfer or total;
-    `timeout` is the limit in seconds.
+    Args:
+        message: What went wrong.
+        phase: What was waited for: `"connect"`, `"request"`, `"ready"`, `"queue"`, `"run"`, `"transfer"` or `"total"`
+            (default).
+        timeout: The limit in seconds.
     """
 
     def __init__(self, message: str = "", *, phase: Phase = "total", timeout: float | None = None) -> None:
@@ -335,11 +404,18 @@ class SogniTimeoutError(SogniError, TimeoutError):
 
 
 class SogniConnectionError(SogniError, ConnectionError):
-    """The service could not be reached, or the connection broke; names host and cause."""
+    """The service could not be reached, or the connection was lost. The message names the host and the cause."""
 
 
 class ConnectionRejectedError(SogniConnectionError):
-    """The service closed the socket for good (transport §10); `close_code` is 4000 to 4999."""
+    """The service closed the socket permanently.
+
+    Args:
+        message: What went wrong.
+        close_code: Close code of the socket, 4000 to 4999.
+    """
+
+    # The close codes: transport §10.
 
     def __init__(self, message: str = "", *, close_code: int | None = None) -> None:
         super().__init__(message, code=close_code)
@@ -347,18 +423,23 @@ class ConnectionRejectedError(SogniConnectionError):
 
 
 class ProtocolError(SogniError):
-    """The server sent what nobody can read."""
+    """The service sent a malformed response or frame."""
 
 
 class ClientClosedError(SogniError, RuntimeError):
-    """The client was closed, or belongs to the process this one was forked from."""
+    """The client is closed, or it belongs to the parent of a forked process."""
 
 
 class ToolLimitError(ChatError):
-    """A completion that executes tools would go on beyond its limits: too many rounds, or calls in one round.
+    """A chat completion exceeded the limits on tools: too many rounds, or too many calls in one round.
 
-    `tool_history` has the rounds that were executed, and billed, as in a result (chat §10).
+    Args:
+        message: What went wrong.
+        tool_history: Rounds of tools that were executed, and billed.
+        **fields: Further arguments of `ChatError`.
     """
+
+    # The limits: chat §10.
 
     def __init__(self, message: str, *, tool_history: Sequence[Any] = (), **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -366,12 +447,19 @@ class ToolLimitError(ChatError):
 
 
 def is_retryable_chat_error(error: object) -> bool:
-    """Whether a failed chat may simply be asked again, as a new request.
+    """Return whether a failed chat request can be sent again at once, as a new request.
 
-    True for error types `server_restarting` and `transport_lost` (chat §14.3); no pause is needed, because
-    sending waits for the connection.
+    No delay is necessary, because sending waits for the connection.
 
-    >>> sogni.is_retryable_chat_error(sogni.ChatError("gone", error_type="transport_lost"))
-    True
+    Args:
+        error: Any exception.
+
+    Returns:
+        True if the error type is `server_restarting` or `transport_lost`.
+
+    Example:
+        >>> sogni.is_retryable_chat_error(sogni.ChatError("connection lost", error_type="transport_lost"))
+        True
     """
+    # chat §14.3
     return getattr(error, "error_type", None) in RETRYABLE_CHAT_ERRORS

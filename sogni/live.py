@@ -1,4 +1,4 @@
-"""Objects that hold a connection, threads or other resources, and so cannot be duplicated."""
+"""Base class of objects that hold connections or threads and therefore cannot be copied."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import ClassVar, NoReturn, SupportsIndex
 
 
 class Live:
-    """Refuses pickle, `copy.copy` and `copy.deepcopy`.
+    """An object that cannot be pickled or copied.
 
-    A copy would share its resources with the original, and closing one would close the other. A pickle would also
-    hold the API key.
+    A copy would share its resources with the original, so that closing one would close the other. A pickle would also
+    contain the API key.
     """
 
     __slots__ = ()
     _public_name: ClassVar[str] = ""
-    """What users know an internal class as."""
+    """Public name of an internal class, for error messages."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
             f"{self._public_name or type(self).__name__} objects cannot be pickled or copied, because they hold "
-            "connections or threads; make a new one with the same arguments"
+            "connections or threads; create a new one with the same arguments"
         )

@@ -1,7 +1,6 @@
-"""What must never be shown: decides how a text, a URL or a mapping looks without its secrets.
+"""Redaction of secrets in messages, log records and representations.
 
-Called by the error classes, by `repr` of the settings and by the logging filter.
-It never decides what is sent: only what a person may read.
+Values that are sent stay unchanged; only what people read is redacted.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ T = TypeVar("T")
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
-"""Letters of a known secret that is looked for; a shorter one would hide half of every text."""
+"""Minimum length of a known secret to be redacted; shorter ones occur in ordinary text."""
 
 _SECRET_NAMES = (
     r"api[-_]?key|authorization|access[-_]?token|refresh[-_]?token|token|password|passwd|secret|"
     r"signature|private[-_]?key|x-amz-[a-z-]+|awsaccesskeyid|sig"
 )
-# In the repr of a header block a name follows the letter of an escape: `\\r\\napi-key`. The end of a path is no name:
+# In the repr of a header block a name follows an escape sequence: `\\r\\napi-key`. The end of a path is not a name:
 # `/v1/account/refresh-token: HTTP 500`.
 _NAMED = re.compile(
     rf"""(?ix) (?P<name>(?:(?<!/)(?<!/refresh-)\b|(?<=\\[rnt]))(?:{_SECRET_NAMES})\b["']?\s*[:=]\s*)"""
@@ -35,9 +34,9 @@ _REQUEST_LINE = re.compile(
     r"""(?P<start>["' ]/[^\s"'?]*)\?(?P<query>[^\s"']*(?:X-Amz-|[Ss]ig|[Tt]oken|[Kk]ey|expires)[^\s"']*)"""
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
-# 65 bytes: the hash of a transaction is shorter, and may be shown.
+# 65 bytes. Transaction hashes are shorter and not secret.
 _SIGNATURE = re.compile(r"\b0x[0-9a-fA-F]{130}\b")
-# Up to the last `@`: a password may hold one.
+# Up to the last `@`, because a password may contain one.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://)[^/\s\"'<>?#]+@", re.IGNORECASE)
 _LOGGERS = ("sogni", "sogni_async", "urllib3", "websocket", "aiohttp", "requests")
 
@@ -45,7 +44,9 @@ _LOGGERS = ("sogni", "sogni_async", "urllib3", "websocket", "aiohttp", "requests
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` without keys, tokens, passwords, signatures and signed queries.
 
-    `secrets` are values known to be secret; they are removed wherever they stand.
+    Args:
+        text: The text to redact.
+        secrets: Known secrets, which are removed wherever they occur.
     """
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
@@ -59,7 +60,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def without_tokens(text: str) -> str:
-    """Return `text` without tokens and signatures, which are known by their form; JSON stays JSON."""
+    """Return `text` without tokens and signatures, recognized by their format. JSON stays valid."""
     return _SIGNATURE.sub(HIDDEN, _JWT.sub(HIDDEN, text))
 
 
@@ -70,23 +71,23 @@ def without_query(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-# A carriage return before a line break moves nothing.
+# A carriage return is harmless before a line feed.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 def escape_controls(text: str) -> str:
-    r"""Return `text` with control characters other than tabs and line breaks as escapes, such as `\x1b`.
+    r"""Return `text` with control characters escaped, for example `\x1b`, except tabs and line breaks.
 
-    For what others have written and a terminal shows: a control sequence can change its title, hide what came before,
-    or write to the clipboard.
+    For untrusted text on a terminal: control sequences can change its title, hide earlier output, or write to the
+    clipboard.
     """
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 class Secret(str):
-    """A string whose `repr` does not show it: what error trackers collect of a traceback are the `repr`s of locals.
+    """A string whose `repr` is redacted, because error trackers collect the `repr` of local variables.
 
-    It is sent and compared as any other; `str()` of it, and every string made from it, is an ordinary one.
+    It is sent and compared like any string. `str()` and all string operations return ordinary strings.
     """
 
     __slots__ = ()
@@ -96,7 +97,7 @@ class Secret(str):
 
 
 class SecretUrl(Secret):
-    """A URL whose `repr` shows neither its query nor a password."""
+    """A URL whose `repr` hides its query and password."""
 
     __slots__ = ()
 
@@ -105,12 +106,12 @@ class SecretUrl(Secret):
 
 
 def secret(value: T) -> T:
-    """The same value, as a `Secret` if it is a string."""
+    """Return the value, as a `Secret` if it is a string."""
     return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
 
 def secret_url(value: T) -> T:
-    """The same value, as a `SecretUrl` if it is a string."""
+    """Return the value, as a `SecretUrl` if it is a string."""
     return SecretUrl(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
 
@@ -119,14 +120,14 @@ _WHOLE_URL = re.compile(r"https?://\S+\?\S*", re.IGNORECASE)
 
 
 def may_hold_secrets(body: bytes) -> bool:
-    """Whether anything in a JSON body looks like a token, a signature or a URL with a query."""
+    """Return whether a JSON body seems to contain a token, a signature or a URL with a query."""
     return _SECRET_BYTES.search(body) is not None
 
 
 def with_secrets_hidden(values: dict[str, Any]) -> dict[str, Any]:
-    """Make every token, signature and signed URL among the values of a decoded object a `Secret`.
+    """Wrap tokens, signatures and signed URLs among the values of a decoded object in `Secret`.
 
-    For `json.loads`, which calls it for each object: from the start, nobody has them in a plain local.
+    An object hook for `json.loads`, so that secrets are wrapped before any code has them in a local variable.
     """
     for name, value in values.items():
         if isinstance(value, str):
@@ -143,7 +144,7 @@ def _hidden(value: str) -> str:
 
 
 class Environment(Mapping[str, str]):
-    """Environment variables under a `repr` that shows none of them: any may hold somebody's key."""
+    """Environment variables with a `repr` that hides them, because any of them may hold a key."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
@@ -165,18 +166,18 @@ _FORMATTER = logging.Formatter()
 
 
 class SecretFilter(logging.Filter):
-    """Rewrite log records so that no secret and no control sequence leaves through them.
+    """Remove secrets and control sequences from log records.
 
-    A filter on a logger does not see the records of its children, so `install` puts it on every
-    existing logger of the libraries underneath; their modules create theirs at import.
+    A filter on a logger does not see the records of its children, so `install_filter` adds it to every logger that the
+    libraries have created on import.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact the finished message and the traceback; always keeps the record."""
+        """Redact the formatted message and the traceback. Always keeps the record."""
         try:
             message = record.getMessage()
         except Exception:
-            # The handler reports what does not fit together, with the arguments as they are.
+            # The format does not match the arguments. The handler would report them unredacted.
             record.msg, record.args = escape_controls(redact(f"{record.msg} {record.args!r}")), ()
             return True
         clean = escape_controls(redact(message))
@@ -194,8 +195,8 @@ _FILTER = SecretFilter()
 
 
 def install_filter() -> None:
-    """Put the filter on our loggers and on those of the HTTP and WebSocket libraries; repeatable."""
-    # A copy in one step: other threads may be importing what makes loggers.
+    """Add the filter to our loggers and those of the HTTP and WebSocket libraries. Idempotent."""
+    # Copied in one step, because other threads may be creating loggers.
     known = [name for name in list(logging.Logger.manager.loggerDict) if name.partition(".")[0] in _LOGGERS]
     for name in {*_LOGGERS, *known}:
         logger = logging.getLogger(name)

@@ -1,7 +1,7 @@
-"""Where the service is and how long to wait for it: decides every default of a client.
+"""Client settings: endpoints, timeouts, retries, attribution and their defaults.
 
-Called by the two `client` modules, which pass their arguments and the environment.
-It reads no environment of its own and opens nothing.
+`resolve` turns the arguments of a client and the environment variables passed to it into checked `Settings`. It never
+reads the process environment itself and opens no connection.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from sogni.redaction import Secret, redact, secret, secret_url
 
 VERSION = "0.1.0"
 PROTOCOL_VERSION = "3.0.0"
-"""Protocol version named in the handshake (transport §6)."""
+"""Protocol version sent in the handshake."""  # transport §6
 
 DEFAULT_REST_ENDPOINT = "https://api.sogni.ai"
 DEFAULT_SOCKET_ENDPOINT = "wss://socket.sogni.ai"
 
 MAX_MESSAGE_SIZE = 64 * 1024 * 1024
-"""Bytes of one WebSocket message, for both shells; large frames must be accepted (transport §6)."""
+"""Maximum size of a WebSocket message in bytes."""  # large frames must be accepted (transport §6)
 MAX_CONNECTIONS = 20
-"""Concurrent HTTP connections of one client, unless it says otherwise."""
+"""Default number of concurrent HTTP connections per client."""
 MAX_REPLY_SIZE = 64 * 1024 * 1024
-"""Bytes of one REST reply once decompressed, for both packages."""
+"""Maximum size of a REST response in bytes, after decompression."""
 MAX_REFUSAL_SIZE = 8 * 1024 * 1024
-"""Bytes that are read of a reply that reports an error; the rest is dropped."""
+"""Maximum number of bytes read from an error response; the rest is discarded."""
 TRANSFER_CHUNK = 256 * 1024
-"""Bytes held in memory at once while a file goes up or down."""
+"""Bytes held in memory at a time during uploads and downloads."""
 
 AuthType = Literal["token", "cookies", "api_key"]
 InteractionKind = Literal["human_ui", "external_agent", "service", "unknown"]
@@ -50,13 +50,17 @@ NETWORKS: tuple[Network, ...] = ("fast", "relaxed")
 
 
 def check_seconds(name: str, value: Any) -> float | None:
-    """Return a duration in seconds; None stays None. ValidationError for anything below 0 or not finite."""
+    """Return a duration in seconds as a float, or None if `value` is None.
+
+    Raises:
+        ValidationError: The value is negative, not finite or not a number.
+    """
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < sys.float_info.max:
         raise ValidationError(
-            f"{name} must be a number of seconds, 0 or more, or None, not {value!r}",
+            f"{name} must be a number of seconds, 0 or more, or None, got {value!r}",
             field=name,
             value=value,
             allowed="0 or more, or None",
@@ -66,21 +70,32 @@ def check_seconds(name: str, value: Any) -> float | None:
 
 def _seconds(instance: Any, attribute: Any, value: Any) -> None:
     if value is None:
-        raise ValidationError(f"{attribute.name} must be a number of seconds", field=attribute.name)
+        raise ValidationError(f"{attribute.name} must be a number of seconds, got None", field=attribute.name)
     check_seconds(attribute.name, value)
 
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long single steps may take, in seconds.
+    """Time limits for individual steps, in seconds (0 or more).
 
-    `connect` is for opening a connection, `request` for a whole REST answer (transport §3: 30 s),
-    `transfer` for each piece of an upload or download, `ready` for a socket to become ready to send
-    (transport §6.1: 30 s), `cancel` for the confirmation of a cancellation (projects-5x §10: 120 s),
-    `idle` for a sign of life of an event stream, which is opened again without one, `close` for an orderly
-    `close()`.
+    Args:
+        connect: Opening a connection. Default 10.
+        request: Receiving a complete REST response. Default 30.
+        transfer: Sending or receiving each piece of an upload or download. Default 300.
+        ready: Waiting until the socket is ready to send. Default 30.
+        cancel: Waiting for the service to confirm a cancellation. Default 120.
+        idle: Silence on an event stream before it is reopened. Default 90.
+        close: Closing the client cleanly. Default 5.
+
+    Raises:
+        ValidationError: A value is negative, not finite or not a number.
+
+    Example:
+        >>> sogni.Timeouts(connect=5, request=60).request
+        60
     """
 
+    # Defaults: request transport §3, ready transport §6.1, cancel projects-5x §10.
     connect: float = field(default=10.0, validator=_seconds)
     request: float = field(default=30.0, validator=_seconds)
     transfer: float = field(default=300.0, validator=_seconds)
@@ -92,10 +107,23 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often a request that is safe to repeat is sent again.
+    """Retries of requests that are safe to repeat, with exponential backoff.
 
-    `attempts` counts all tries; the pause before try n is `base * 2**(n-2)` seconds, at most `cap`,
-    with up to 20 % jitter. A `Retry-After` of the service outranks it; one above `longest` seconds ends the tries.
+    The delay before attempt n is `base * 2**(n - 2)` seconds, at most `cap`, with up to 20 % jitter. A `Retry-After`
+    header from the service takes precedence.
+
+    Args:
+        attempts: Number of attempts in total, 1 or more; 1 disables retries. Default 4.
+        base: Delay before the second attempt, in seconds. Default 0.25.
+        cap: Longest computed delay, in seconds. Default 8.
+        longest: Longest `Retry-After` to wait for, in seconds; a longer one ends the attempts. Default 10.
+
+    Raises:
+        ValidationError: A value is out of range.
+
+    Example:
+        >>> sogni.RetryPolicy(attempts=1).attempts
+        1
     """
 
     attempts: int = field(default=4)
@@ -107,7 +135,7 @@ class RetryPolicy:
     def _at_least_one(self, attribute: Any, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValidationError(
-                f"attempts must be an integer of 1 or more, not {value!r}",
+                f"attempts must be an integer of 1 or more, got {value!r}",
                 field="attempts",
                 value=value,
                 allowed="1 or more",
@@ -116,13 +144,26 @@ class RetryPolicy:
 
 @frozen(kw_only=True)
 class Attribution:
-    """Where requests come from, for the statistics of the service. Without one nothing is told; None is not told.
+    """Origin of requests, for the statistics of the service. Fields that are None are not sent.
 
-    - `interaction_kind`: who sits in front, told once for the connection.
-    - `workload_kind`: whether an agent asks on somebody's behalf. `agent_framework`, 1 to 128 characters, and its
-      version go with `agent_mediated` only. `agent_surface`: where it runs. `execution_mode`: how the work is done.
-    - `operation_id`, `root_operation_id`, `parent_operation_id`: how operations belong together, 1 to 128 letters,
-      digits and `._:-`; an operation is known by the id of the project, chat or run when it has none of its own.
+    Args:
+        interaction_kind: Who uses the client; sent once per connection.
+        workload_kind: Whether requests are made directly or by an agent on a user's behalf.
+        agent_framework: Name of the agent framework, 1 to 128 characters; only with
+            `workload_kind="agent_mediated"`.
+        agent_framework_version: Version of the framework, 1 to 128 characters.
+        agent_surface: Where the agent runs.
+        agent_surface_version: Version of the surface.
+        execution_mode: How the work is executed.
+        operation_scope: Whether the operation is top level or part of another one.
+        operation_id: Id of the operation, 1 to 128 letters, digits and `._:-`. Defaults to the id of the project, chat
+            or run.
+        root_operation_id: Id of the outermost operation, in the same format.
+        parent_operation_id: Id of the enclosing operation, in the same format.
+
+    Example:
+        >>> sogni.Attribution(workload_kind="agent_mediated", agent_framework="langchain").agent_framework
+        'langchain'
     """
 
     interaction_kind: InteractionKind | None = None
@@ -140,7 +181,26 @@ class Attribution:
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything a client is configured with, checked."""
+    """Checked configuration of a client, as returned by `resolve`.
+
+    Args:
+        api_key: API key; None with the other authentication types.
+        app_id: Id of this installation; None to choose one.
+        auth_type: How requests are authenticated: `"token"` (default), `"cookies"` or `"api_key"`.
+        app_source: Name of the application, for the statistics of the service.
+        attribution: Origin of requests, for the statistics of the service.
+        network: Network to use: `"fast"` (default) or `"relaxed"`.
+        rest_endpoint: Base URL of the REST API.
+        socket_endpoint: Base URL of the socket host.
+        socket_event_subscriptions: Socket events to subscribe to or unsubscribe from, by name.
+        disable_socket: Never open the socket. Default False.
+        testnet: Use the test network. Default False.
+        proxy: Proxy URL for all hosts; None to use the environment.
+        ca_bundle: File or directory of trusted certificate authorities; None to use the environment.
+        timeouts: Time limits for individual steps.
+        retry: Retries of requests that are safe to repeat.
+        max_connections: Maximum number of concurrent HTTP connections, 1 or more. Default 20.
+    """
 
     api_key: str | None = field(default=None, repr=lambda key: "None" if key is None else "'***'")
     app_id: str | None = None
@@ -161,12 +221,12 @@ class Settings:
 
     @property
     def socket_http(self) -> str:
-        """The HTTP side of the socket host (transport §1)."""
+        """HTTP URL of the socket host."""  # transport §1
         return _with_scheme(self.socket_endpoint, "http")
 
     @property
     def socket_url(self) -> str:
-        """The WebSocket side of the socket host (transport §1)."""
+        """WebSocket URL of the socket host."""  # transport §1
         return _with_scheme(self.socket_endpoint, "ws")
 
 
@@ -177,11 +237,11 @@ def _with_scheme(endpoint: str, scheme: Literal["http", "ws"]) -> str:
 
 
 def _endpoint(name: str, value: Any, schemes: tuple[str, ...]) -> str:
-    parts = _address(value)
+    parts = _split_url(value)
     if parts is None or parts.scheme not in schemes or not parts.hostname:
         allowed = ", ".join(f"{scheme}://" for scheme in schemes)
         raise ValidationError(
-            f"{name} must be an address that starts with {allowed}, not {value!r}",
+            f"{name} must be a URL that starts with {allowed}, got {value!r}",
             field=name,
             value=value,
             allowed=allowed,
@@ -189,12 +249,12 @@ def _endpoint(name: str, value: Any, schemes: tuple[str, ...]) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
 
 
-def _address(value: Any) -> SplitResult | None:
+def _split_url(value: Any) -> SplitResult | None:
     if not isinstance(value, str):
         return None
     try:
         parts = urlsplit(value.strip())
-        _ = parts.port  # a port that is none is found only here
+        _ = parts.port  # raises ValueError if the port is invalid
     except ValueError:
         return None
     return parts
@@ -214,7 +274,7 @@ def _connections(value: Any) -> int:
 def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     if value not in allowed:
         raise ValidationError(
-            f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}",
+            f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}",
             field=name,
             value=value,
             allowed=allowed,
@@ -223,11 +283,11 @@ def _choice(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
 
 
 def _text(name: str, value: Any) -> str | None:
-    """A trimmed text, None when there is nothing in it."""
+    """Return a stripped string, or None if it is empty."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ValidationError(f"{name} must be a text, not {value!r}", field=name, value=value)
+        raise ValidationError(f"{name} must be a string, got {value!r}", field=name, value=value)
     return value.strip() or None
 
 
@@ -236,13 +296,13 @@ def _path(name: str, value: Any) -> str | None:
 
 
 def _key(value: Any) -> str | None:
-    """The key that was given; one that is none is not shown, as it may be nearly one."""
+    """Return the checked API key. Errors do not show an invalid one: it may be almost the real key."""
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
-        what = "empty" if isinstance(value, str) else f"of type {type(value).__name__}"
+        given = "an empty string" if isinstance(value, str) else f"a value of type {type(value).__name__}"
         raise ValidationError(
-            f"api_key must be a text, or None; this one is {what}", field="api_key", allowed="a key, or None"
+            f"api_key must be a non-empty string or None, got {given}", field="api_key", allowed="a key, or None"
         )
     return _sendable_key(Secret(value.strip()))
 
@@ -250,13 +310,16 @@ def _key(value: Any) -> str | None:
 def _sendable_key(key: str | None) -> str | None:
     if key is not None and not is_sendable(key):
         raise ValidationError(
-            "api_key holds a line break or another character that no key has", field="api_key", allowed="a key, or None"
+            "api_key must be printable ASCII, got a line break or another character that no key contains",
+            field="api_key",
+            allowed="a key, or None",
         )
     return key
 
 
 def is_sendable(secret: str) -> bool:
-    """Whether a key or a token can stand in a header; one that cannot is quoted by the libraries that refuse it."""
+    """Return whether a key or token can be sent in a header."""
+    # Checked here because the HTTP libraries quote an invalid header value in their errors.
     return secret.isascii() and secret.isprintable()
 
 
@@ -265,12 +328,12 @@ def _subscriptions(value: Any) -> dict[str, bool]:
         return {}
     if not isinstance(value, Mapping):
         raise ValidationError(
-            f"socket_event_subscriptions must be a mapping of names to booleans, not {value!r}",
+            f"socket_event_subscriptions must be a mapping of names to booleans, got {value!r}",
             field="socket_event_subscriptions",
             value=value,
             allowed="a mapping of names to booleans",
         )
-    # Other values than booleans never reach the service (transport §6); refusing them would be no safer.
+    # Values that are not booleans are never sent (transport §6), so there is no need to reject them.
     return {name: flag for name, flag in value.items() if isinstance(flag, bool)}
 
 
@@ -288,39 +351,44 @@ def _retry(value: Any) -> RetryPolicy:
     if value is None:
         return RetryPolicy()
     if not isinstance(value, RetryPolicy):
-        raise ValidationError(f"retry must be a RetryPolicy or None, not {value!r}", field="retry", value=value)
+        raise ValidationError(f"retry must be a RetryPolicy or None, got {value!r}", field="retry", value=value)
     return value
 
 
 def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
-    """Check a client's arguments; what is None comes from the environment or is the default.
+    """Return the checked settings of a client.
 
-    Environment: SOGNI_API_KEY, SOGNI_APP_ID, SOGNI_REST_ENDPOINT, SOGNI_SOCKET_ENDPOINT.
-    Raises ValidationError that names the argument.
+    Args:
+        environ: Environment variables: `SOGNI_API_KEY`, `SOGNI_APP_ID`, `SOGNI_REST_ENDPOINT` and
+            `SOGNI_SOCKET_ENDPOINT` replace arguments that are None.
+        **given: The arguments of the client. None means the environment variable, then the default.
+
+    Raises:
+        ValidationError: An argument is invalid; `field` is its name.
     """
 
-    def taken(name: str, variable: str) -> Any:
+    def from_argument_or_environment(name: str, variable: str) -> Any:
         return given[name] if given.get(name) is not None else environ.get(variable) or None
 
     kind = given.get("auth_type")
     _choice("auth_type", kind, (None, *AUTH_TYPES))
     key = _key(given.get("api_key"))
     if key is not None:
-        kind = "api_key"  # a key decides (transport §1)
+        kind = "api_key"  # an explicit key takes precedence (transport §1)
     elif kind in (None, "api_key"):
         key = _sendable_key(secret(_text("api_key", environ.get("SOGNI_API_KEY"))))
         kind = "api_key" if key or kind else "token"
     if kind == "api_key" and key is None:
         raise ValidationError(
-            "auth_type 'api_key' needs an api_key (or the environment variable SOGNI_API_KEY)",
+            "auth_type='api_key' requires an api_key or the environment variable SOGNI_API_KEY",
             field="api_key",
             allowed="a key",
         )
-    app_id = taken("app_id", "SOGNI_APP_ID")
+    app_id = from_argument_or_environment("app_id", "SOGNI_APP_ID")
     if app_id is not None and _text("app_id", app_id) is None:
-        raise ValidationError("app_id must not be empty", field="app_id", value=app_id, allowed="a text, or None")
-    rest = taken("rest_endpoint", "SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
-    socket = taken("socket_endpoint", "SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
+        raise ValidationError("app_id must not be empty", field="app_id", value=app_id, allowed="a string, or None")
+    rest = from_argument_or_environment("rest_endpoint", "SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
+    socket = from_argument_or_environment("socket_endpoint", "SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
     return Settings(
         api_key=key,
         app_id=_text("app_id", app_id),
@@ -342,11 +410,5 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
 
 
 def check_network(network: str) -> None:
-    """ValidationError for a network there is not."""
-    if network not in NETWORKS:
-        raise ValidationError(
-            f"network must be one of {', '.join(map(repr, NETWORKS))}, not {network!r}",
-            field="network",
-            value=network,
-            allowed=NETWORKS,
-        )
+    """Raise ValidationError if `network` is not a known network."""
+    _choice("network", network, NETWORKS)

@@ -1,7 +1,7 @@
-"""The pytest plugin: decides how tests get a local Supernet and clients of it.
+"""pytest plugin with fixtures for a local Supernet and its clients.
 
-Loaded by every pytest run on a machine that has the package, so it imports nothing but pytest until a
-fixture is asked for. Needs the extra `emulator`, and `async` for the asyncio client.
+Requires the extra `emulator`, and `async` for the asyncio client. Every pytest run loads the plugin once the package is
+installed, so it imports nothing but pytest until a fixture is requested.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sogni_supernet() -> Iterator[LocalSupernet]:
-    """A local Supernet that works as fast as it can, with a state of its own in every test."""
+    """A local Supernet without simulated delays, with fresh state for every test."""
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet(step_time=0) as supernet:
@@ -31,7 +31,7 @@ def sogni_supernet() -> Iterator[LocalSupernet]:
 
 @pytest.fixture
 def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
-    """A blocking client of `sogni_supernet`."""
+    """A blocking client connected to `sogni_supernet`."""
     with sogni_supernet.client() as client:
         yield client
 
@@ -40,9 +40,9 @@ def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
 def sogni_async_client(
     sogni_supernet: LocalSupernet, request: pytest.FixtureRequest
 ) -> Iterator[sogni_async.SogniClient]:
-    """An asyncio client of `sogni_supernet`, not connected yet; closed at the end of the test, in its loop.
+    """An asyncio client for `sogni_supernet`, not yet connected. It is closed at the end of the test, in its loop.
 
-    Works with every plugin that runs coroutine functions as tests, in all of their modes.
+    Works with every plugin that runs coroutine functions as tests, in all modes.
     """
     client = sogni_supernet.async_client()
     _close_after(request.node, client)
@@ -52,7 +52,7 @@ def sogni_async_client(
 
 
 def _close_after(item: Any, client: Any) -> None:
-    """Let a coroutine test close the client itself: after it, its loop is out of reach for a plain fixture."""
+    """Wrap a coroutine test so that it closes the client: afterwards a plain fixture cannot reach its loop."""
     test = getattr(item, "obj", None)
     if not inspect.iscoroutinefunction(test):
         return
@@ -70,7 +70,7 @@ def _close_after(item: Any, client: Any) -> None:
 
 
 def _close_without_loop(client: Any) -> None:
-    """Close a client that no coroutine test has closed, in a loop for that alone."""
+    """Close a client that no coroutine test has closed, in a new loop."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(client.close())

@@ -153,7 +153,7 @@ def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
     (project,) = supernet.projects
     assert (process.returncode, stdout) == (1, "")
     assert (
-        f"sogni: out: File too large (line 1: project {project['id']} is finished, its results are not saved); "
+        f"sogni: out: File too large (line 1: project {project['id']} has finished, but its results were not saved); "
         "run the same command again to go on\n"
     ) in stderr
     result = sogni("batch", "list.txt", *MODEL, "-o", "out")
@@ -179,7 +179,7 @@ def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: Loc
     result = sogni("batch", "list.txt", *MODEL, "--timeout", "1.5", "--concurrency", "1")
     assert result.exit_code == 124
     assert result.stderr == (
-        "sogni: 2 of 2 requests are not finished within 1.5 seconds; 1 project goes on: "
+        "sogni: 2 of 2 requests did not finish within 1.5 seconds; 1 project goes on: "
         "run the same command again to collect them\n"
     )
     supernet.resume_workers()
@@ -256,7 +256,7 @@ def test_the_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: Loca
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--max-cost", "0.000001")
     assert (result.exit_code, requested(supernet)) == (1, [])
-    assert result.stderr.endswith("(3 of 3 requests were not begun)\n")
+    assert result.stderr.endswith("(3 of 3 requests were not started)\n")
     assert "max_cost" in result.stderr
 
 
@@ -265,7 +265,7 @@ def test_without_balance_nothing_more_is_begun(sogni: Sogni, write: Any, superne
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "1")
     assert (result.exit_code, result.stdout, len(requested(supernet))) == (1, "", 1)
-    assert "(2 of 3 requests were not begun)" in result.stderr
+    assert "(2 of 3 requests were not started)" in result.stderr
 
 
 def test_json_is_one_document(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
