@@ -22,7 +22,7 @@ title: Kite teaser
 steps:
   - id: still
     tool_name: generate_image
-    arguments: {prompt: a red kite, aspectRatio: 16:9, seed: 7, guidance: 1.5, note: 2026-06-01, on: off, none: null}
+    arguments: {prompt: a red kite, aspectRatio: 16:9, seed: 7, guidance: 1.5, d: 2026-06-01, on: off, none: null, e: =}
 
   - id: clip
     toolName: animate_photo
@@ -77,9 +77,10 @@ def test_a_plan_in_yaml(tmp_path: Path) -> None:
                     "aspectRatio": "16:9",
                     "seed": 7,
                     "guidance": 1.5,
-                    "note": "2026-06-01",
+                    "d": "2026-06-01",
                     "on": "off",
                     "none": None,
+                    "e": "=",
                 },
             ),
             WorkflowStep(
@@ -145,7 +146,7 @@ def test_a_plan_that_may_not_be_started_can_be_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["plan", "plan.txt", "plan.yaml.bak"])
 def test_a_suffix_that_says_nothing(tmp_path: Path, name: str) -> None:
     words = refused(written(tmp_path / name, "{}"))
-    assert words == f"{tmp_path / name}: a plan is a file that ends with .json, .yaml, .yml"
+    assert words == f"{tmp_path / name}: the name of a plan must end with .json, .yaml, .yml"
     with pytest.raises(ValidationError):
         WorkflowInput(steps=[]).save(tmp_path / name)
 
@@ -187,25 +188,25 @@ def test_every_mistake_in_json_has_its_line(tmp_path: Path, indent: int | None) 
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("plan.json", '{"steps": [\n  {"id": "a",,}]}', ":2: is no JSON: "),
+        ("plan.json", '{"steps": [\n  {"id": "a",,}]}', ":2: is not valid JSON: "),
         ("plan.json", '{"steps": [],\n "steps": []}', ": has the key 'steps' twice in one object"),
         ("plan.json", "[]", ": the plan: input must be a WorkflowInput or a dict, not []"),
         ("plan.json", "{}", ": the plan: steps is missing"),
         ("plan.json", '{"steps": {}}', ": the plan: steps must be a list, not {}"),
-        ("plan.yaml", "steps: []\n}\n", ":2: is no YAML: "),
+        ("plan.yaml", "steps: []\n}\n", ":2: is not valid YAML: "),
         ("plan.yaml", "steps: []\nsteps: []\n", ":2: has the key 'steps' twice in one object"),
-        ("plan.yaml", "steps: []\n---\nsteps: []\n", ":2: is no YAML: "),
+        ("plan.yaml", "steps: []\n---\nsteps: []\n", ":2: is not valid YAML: "),
         ("plan.yaml", "", ": the plan: input must be a WorkflowInput or a dict, not None"),
         ("plan.yaml", "- a\n", ": the plan: input must be a WorkflowInput or a dict, not ['a']"),
         ("plan.yaml", "steps: a\n", ": the plan: steps must be a list, not 'a'"),
-        ("plan.yaml", "title: x\nsteps: &a\n  - *a\n", ":2: is a value that holds itself"),
-        ("plan.yaml", "steps: !!python/object/apply:os.getcwd []\n", ":1: is no YAML: "),
-        ("plan.yaml", "steps: []\na: {[1, 2]: 3}\n", ":2: is no YAML: "),
-        ("plan.yaml", "steps: []\n\x07", ": is no YAML: "),
-        ("plan.json", "[" * 100_000, ": is more than can be read: "),
-        ("plan.json", '{"steps": ' + "9" * 5_000 + "}", ": is more than can be read: "),
-        ("plan.yaml", "[" * 5_000 + "]" * 5_000, ": is more than can be read: "),
-        ("plan.yaml", "steps: " + "9" * 5_000, ": is more than can be read: "),
+        ("plan.yaml", "title: x\nsteps: &a\n  - *a\n", ":2: is a value that contains itself"),
+        ("plan.yaml", "steps: !!python/object/apply:os.getcwd []\n", ":1: is not valid YAML: "),
+        ("plan.yaml", "steps: []\na: {[1, 2]: 3}\n", ":2: is not valid YAML: "),
+        ("plan.yaml", "steps: []\n\x07", ": is not valid YAML: "),
+        ("plan.json", "[" * 100_000, ": cannot be read: "),
+        ("plan.json", '{"steps": ' + "9" * 5_000 + "}", ": cannot be read: "),
+        ("plan.yaml", "[" * 5_000 + "]" * 5_000, ": cannot be read: "),
+        ("plan.yaml", "steps: " + "9" * 5_000, ": cannot be read: "),
     ],
     ids=lambda it: it[:20],
 )
@@ -216,7 +217,7 @@ def test_a_text_that_is_no_plan(tmp_path: Path, name: str, text: str, words: str
 
 def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_bytes(b"title: \xff")
-    assert refused(tmp_path / "plan.yaml").endswith("plan.yaml: is not a text in UTF-8")
+    assert refused(tmp_path / "plan.yaml").endswith("plan.yaml: is not a UTF-8 file")
 
 
 def test_anchors_and_merges_are_read(tmp_path: Path) -> None:
@@ -237,8 +238,8 @@ def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
     assert WorkflowInput.load(tmp_path / "plan.json") == WorkflowInput(steps=[])
 
 
-def test_without_pyyaml_there_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "yaml", None)
+def test_json_works_without_ruamel_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
     plan = WorkflowInput(steps=[])
     assert WorkflowInput.load(plan.save(tmp_path / "plan.json")) == plan
     with pytest.raises(ImportError, match=r"pip install 'sogni\[yaml\]'"):

@@ -49,8 +49,8 @@ LOGIN = "account.login('ada', 'secret')"
             "from sogni.emulator import LocalSupernet\n"
             "with LocalSupernet() as supernet: supernet.add_account('ada', password='secret')",
         ),
-        ("yaml", "PyYAML", "yaml", "import sogni; sogni.WorkflowInput.load('plan.yaml')"),
-        ("yaml", "PyYAML", "yaml", "import sogni; sogni.WorkflowInput(title='a', steps=[]).save('new.yaml')"),
+        ("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput.load('plan.yaml')"),
+        ("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput(title='a', steps=[]).save('new.yaml')"),
         ("IPython", "IPython", "notebook", "from sogni.display import live_in_notebook as show; show(None)"),
     ],
 )
@@ -71,7 +71,7 @@ def test_the_error_names_the_library_and_its_extra(
     [
         ("click", "click", "cli", ["--help"]),
         ("rich", "rich", "cli", ["models"]),
-        ("yaml", "PyYAML", "yaml", ["workflow", "check", "plan.yaml"]),
+        ("ruamel", "ruamel.yaml", "yaml", ["workflow", "check", "plan.yaml"]),
         ("av,aiohttp", "aiohttp", "emulator", ["emulator"]),
         ("PIL", "Pillow", "emulator", ["models", "--local"]),
     ],
@@ -94,7 +94,7 @@ def test_a_library_that_is_missing_another_is_not_called_missing(tmp_path: Path)
 
 
 def test_without_any_extra_the_package_can_be_imported(tmp_path: Path) -> None:
-    extras = "aiohttp,av,numpy,PIL,click,rich,yaml,IPython,eth_account"
+    extras = "aiohttp,av,numpy,PIL,click,rich,ruamel,IPython,eth_account"
     code = "import sogni, sogni.testing; [getattr(sogni, name) for name in sogni.__all__]; import sogni_async"
     ended = run(tmp_path, extras, code)
     assert (ended.returncode, ended.stderr) == (0, "")
