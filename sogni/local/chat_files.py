@@ -72,8 +72,10 @@ def _fitting(content: bytes) -> bytes:
     try:
         checked(_NAME, type_of("image", "", content) or "", content, "image", most_bytes=MOST_BYTES, longest_side=1024)
     except ValidationError:
-        return _redrawn(content)
-    return content
+        pass
+    else:
+        return content
+    return _redrawn(content)
 
 
 def _redrawn(content: bytes) -> bytes:
@@ -98,8 +100,8 @@ def _redrawn(content: bytes) -> bytes:
 def _pillow() -> Any:
     try:
         return import_module("PIL.Image")
-    except ImportError as error:
-        raise ImportError(MISSING) from error
+    except ImportError:
+        raise ImportError(MISSING, name="PIL") from None
 
 
 # Conversations in files: decides that they are JSON, and that a file is whole or not there.

@@ -58,6 +58,8 @@ def load_libraries() -> None:
     with _importing:
         import encodings.idna  # noqa: F401  looking a host name up needs it
 
+        from sogni.transport import http, reader  # noqa: F401
+
 
 # The ends of a process: decides what becomes of open clients at exit and in a forked child.
 #

@@ -531,7 +531,9 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.Http: lambda engine, step: engine.http.limited(step.call, engine.http.send),
     steps.WriteFrame: Engine._write_frame,
     steps.Upload: lambda engine, step: engine.http.limited(step.call, engine.http.upload, step.source),
-    steps.Download: lambda engine, step: engine.http.limited(step.call, engine.http.download, step.path_for),
+    steps.Download: lambda engine, step: engine.http.limited(
+        step.call, engine.http.download, step.path_for, overwrite=step.overwrite
+    ),
     steps.Spool: lambda engine, step: engine.http.limited(step.call, engine.http.spool, step.name),
     steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
     steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import encodings.idna  # noqa: F401  looking a host name up needs it, in a thread
 import os
 import socket
 import ssl
@@ -525,10 +526,12 @@ class Http:
 
     # -- calls -----------------------------------------------------------------
 
-    async def limited(self, call: HttpCall, send: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async def limited(
+        self, call: HttpCall, send: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any
+    ) -> Any:
         """Send a call by one of the methods below, as soon as a connection is free."""
         async with self._slots.slot(call) as granted:
-            return await send(granted, *arguments)
+            return await send(granted, *arguments, **options)
 
     async def send(self, call: HttpCall) -> HttpReply:
         """Send a call and read the whole answer."""

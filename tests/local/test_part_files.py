@@ -140,11 +140,12 @@ def test_a_part_that_was_swept_away_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Path] = []
+    hold = file_lock.hold
 
     def sweep(descriptor: int, path: Path) -> bool:
         taken.append(path)
         path.unlink()
-        return file_lock.hold(descriptor, path)
+        return hold(descriptor, path)
 
     monkeypatch.setattr(part_files, "hold", sweep)
     assert write_file(tmp_path / "done", b"content").read_bytes() == b"content"

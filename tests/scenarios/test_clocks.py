@@ -30,7 +30,7 @@ class WrongClock:
 def set_clock(monkeypatch: pytest.MonkeyPatch, sdk: Sdk, seconds: float) -> WrongClock:
     """Set the time of day of the client; the emulator keeps the right one."""
     wrong = WrongClock(seconds)
-    for module in ("transport.engine", "client", "api.low_level"):
+    for module in ("transport.engine", "client", "api.api_client"):
         monkeypatch.setattr(f"{sdk.name}.{module}.time", wrong)
     return wrong
 

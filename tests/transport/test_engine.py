@@ -17,7 +17,6 @@ import pytest
 import sogni.core.chat.flows as chat
 import sogni.core.connection.flows as sending
 import sogni.core.connection.state as connection
-import sogni.transport.driver as pausing
 import sogni.transport.engine as engines
 import sogni.transport.reader as reader
 from sogni.core.chat.requests import DEFAULT_MODEL
@@ -270,7 +269,7 @@ def test_closing_ends_threads_and_waits(supernet: LocalSupernet) -> None:
 def test_a_pause_that_begins_while_the_client_closes_is_over(supernet: LocalSupernet) -> None:
     engine = engine_of(supernet)
     engine.close()
-    assert Called(lambda: pausing.pause(engine, Pause(600, 0))).ended().error is None
+    assert Called(lambda: engines.pause(engine, Pause(600, 0))).ended().error is None
     assert not waited_for(engine, CLOSED)
 
 

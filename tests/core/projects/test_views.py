@@ -193,7 +193,7 @@ def test_a_project_pickles_to_a_detached_equal_one(protocol: int) -> None:
     assert (project, project.to_dict()) == (copy, copy.to_dict())
     assert copy is copy._state.handle
     with pytest.raises(ClientClosedError, match=r"project P is detached.*projects\.attach"):
-        copy._host()
+        host_of(copy._engine, copy._state)
 
 
 def test_a_job_pickles_with_its_project() -> None:
@@ -236,8 +236,8 @@ class Owner:
 
 def test_a_handle_asks_its_client_whether_it_is_its_own() -> None:
     owner, state = Owner(), project_of()._state
-    assert owner is host_of(owner, state) is BaseProject(owner, state)._host()
-    assert [state, state] == owner.asked
+    assert owner is host_of(owner, state)
+    assert [state] == owner.asked
 
 
 # --- on, once, off
@@ -274,11 +274,11 @@ def test_off_of_what_was_not_registered_does_nothing() -> None:
 def test_unknown_events_are_refused_with_the_known_ones(method: str) -> None:
     project = at_work()
     with pytest.raises(
-        ValueError, match="ProjectView has no event 'preview'; it has canceled, completed, failed, job_"
+        ValueError, match="BaseProject has no event 'preview'; it has canceled, completed, failed, job_"
     ):
         getattr(project, method)("preview", print)
     with pytest.raises(
-        ValueError, match="JobView has no event 'canceled'; it has completed, failed, preview, progress"
+        ValueError, match="BaseJob has no event 'canceled'; it has completed, failed, preview, progress"
     ):
         getattr(project.jobs[0], method)("canceled", print)
     with pytest.raises(ValueError, match="has no event 'nonsense'"):
