@@ -1,7 +1,8 @@
-"""Listening to events: `on`, `once` and `off`, the same for everything that emits them, in both packages.
+"""Base classes of the public objects of both packages: event emitters, jobs and projects.
 
-Subclassed by clients, namespaces and handles, which say what events they have and where listeners are kept. It calls
-no listener; the dispatchers of the shells do.
+They hold what never waits: registering listeners, and reading the state of jobs and projects. Reading never blocks,
+because values are replaced, not changed, by the thread that writes them. Subclasses in `api/` add what waits or does
+I/O. Listeners are called by the dispatchers of `transport/`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
 from sogni.core.checks import invalid_value
 from sogni.core.outbox import Listeners, check_event
@@ -19,15 +20,36 @@ from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.project import PROJECT_EVENTS, ProjectState, restored_state
 from sogni.errors import ClientClosedError
 from sogni.models.converter import read, read_time, to_dict
-from sogni.models.projects import ErrorData, EtaRange, ProjectSnapshot, Provenance
+from sogni.models.params import ProjectParams
+from sogni.models.projects import (
+    ErrorData,
+    EtaRange,
+    JobStatus,
+    ProjectSnapshot,
+    ProjectStatus,
+    ProjectType,
+    Provenance,
+)
 
-F = TypeVar("F", bound=Callable[..., Any])
 E = TypeVar("E", bound="Host")
+J = TypeVar("J", bound="BaseJob")
+On = TypeVar("On")
+R = TypeVar("R")
+V = TypeVar("V")
+
 Remover = Callable[[], None]
 
 
-class EventEmitter(ABC):
+class Decorator(Protocol[V]):
+    """Registers the function below it, and returns it as it is."""
+
+    def __call__(self, function: Callable[[V], R], /) -> Callable[[V], R]: ...
+
+
+class EventEmitter(ABC, Generic[On]):
     """`on`, `once` and `off`, the same for everything that emits events.
+
+    `On` is the type of `on` and `once`: a protocol whose overloads give each event the type of its callback.
 
     Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they
     may be coroutine functions). Their errors are logged and stop nothing.
@@ -48,30 +70,54 @@ class EventEmitter(ABC):
         """Register a listener."""
         return self._listeners_of(event).add(event, function, once=once)
 
-    def _on_listener_added(self) -> None:  # noqa: B027 - an emitter that always tells has nothing to note
+    def _on_listener_added(self) -> None:
         """Note that somebody listens to something of this client."""
 
-    @overload
-    def on(self, event: str, function: F) -> Remover: ...
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    def on(self, event: str, function: Callable[..., Any] | None = None) -> Any:
-        """Call `function` at every `event`; returns what removes it again.
+    if TYPE_CHECKING:
+        on: On
+        once: On
+    else:
 
-        Without a function it is a decorator. ValueError names the events there are.
-        """
-        return self._register(event, function, once=False)
+        def on(self, event, function=None):
+            """Call a function at every occurrence of an event.
 
-    @overload
-    def once(self, event: str, function: F) -> Remover: ...
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    def once(self, event: str, function: Callable[..., Any] | None = None) -> Any:
-        """Call `function` at the next `event` only; returns what removes it. Also a decorator."""
-        return self._register(event, function, once=True)
+            Args:
+                event: Name of the event.
+                function: Receives the value of the event. Without it, `on` is a decorator.
+
+            Returns:
+                A function that removes the registration again.
+
+            Raises:
+                ValueError: There is no such event. The message lists those that exist.
+            """
+            return self._register(event, function, once=False)
+
+        def once(self, event, function=None):
+            """Call a function at the next occurrence of an event only.
+
+            Args:
+                event: Name of the event.
+                function: Receives the value of the event. Without it, `once` is a decorator.
+
+            Returns:
+                A function that removes the registration again.
+
+            Raises:
+                ValueError: There is no such event. The message lists those that exist.
+            """
+            return self._register(event, function, once=True)
 
     def off(self, event: str, function: Callable[..., Any]) -> None:
-        """Stop calling `function` at `event`; nothing happens when it was not registered."""
+        """Stop calling a function at an event. Does nothing if it is not registered.
+
+        Args:
+            event: Name of the event.
+            function: The function that was given to `on` or `once`.
+
+        Raises:
+            ValueError: There is no such event. The message lists those that exist.
+        """
         check_event(event, self._events, type(self).__name__)
         self._listeners_of(event).remove(event, function)
 
@@ -81,16 +127,11 @@ class EventEmitter(ABC):
             self._on_listener_added()
             return self._add(event, function, once=once)
 
-        def decorate(decorated: F) -> F:
+        def decorate(decorated: Callable[..., Any]) -> Callable[..., Any]:
             self._register(event, decorated, once=once)
             return decorated
 
         return decorate
-
-
-# What users see of jobs, in both packages: decides every plain property of a handle.
-#
-# Reading never blocks: values are replaced, not changed, by the thread that writes them.
 
 
 def moment(at: float | None, project: ProjectState) -> datetime | None:
@@ -112,7 +153,32 @@ def register(engine: Any, project: ProjectState, listen: Callable[[], Remover]) 
     return remove
 
 
-class BaseJob(EventEmitter):
+class OnJobEvent(Protocol):
+    """`Job.on` and `Job.once`."""
+
+    @overload
+    def __call__(self, event: Literal["progress"], function: Callable[[int], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["progress"]) -> Decorator[int]: ...
+    @overload
+    def __call__(self, event: Literal["preview"], function: Callable[[str], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["preview"]) -> Decorator[str]: ...
+    @overload
+    def __call__(self, event: Literal["updated"], function: Callable[[set[str]], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["updated"]) -> Decorator[set[str]]: ...
+    @overload
+    def __call__(self, event: Literal["completed"], function: Callable[[str | None], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["completed"]) -> Decorator[str | None]: ...
+    @overload
+    def __call__(self, event: Literal["failed"], function: Callable[[ErrorData | None], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["failed"]) -> Decorator[ErrorData | None]: ...
+
+
+class BaseJob(EventEmitter[OnJobEvent]):
     """One result of a project.
 
     Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or
@@ -147,7 +213,7 @@ class BaseJob(EventEmitter):
         return str(self._state.project.id)
 
     @property
-    def status(self) -> str:
+    def status(self) -> JobStatus:
         """`pending`, `initiating`, `processing`, `completed`, `failed` or `canceled`."""
         return self._state.status
 
@@ -304,12 +370,6 @@ def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -
     return job
 
 
-# What users see of projects, in both packages: decides every plain property of a handle.
-#
-# The handles of both shells are subclasses that add what waits or does I/O. Reading never blocks:
-# values are replaced, not changed, by the thread that writes them.
-
-
 class Host(Protocol):
     """What a handle needs of its client's engine to be read."""
 
@@ -320,7 +380,38 @@ class Host(Protocol):
         """The handle of a state."""
 
 
-class BaseProject(EventEmitter):
+class OnProjectEvent(Protocol[J]):
+    """`Project.on` and `Project.once`."""
+
+    @overload
+    def __call__(self, event: Literal["progress"], function: Callable[[int], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["progress"]) -> Decorator[int]: ...
+    @overload
+    def __call__(self, event: Literal["updated"], function: Callable[[set[str]], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["updated"]) -> Decorator[set[str]]: ...
+    @overload
+    def __call__(
+        self, event: Literal["job_started", "job_completed", "job_failed"], function: Callable[[J], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["job_started", "job_completed", "job_failed"]) -> Decorator[J]: ...
+    @overload
+    def __call__(self, event: Literal["completed"], function: Callable[[list[str]], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["completed"]) -> Decorator[list[str]]: ...
+    @overload
+    def __call__(self, event: Literal["failed"], function: Callable[[ErrorData], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["failed"]) -> Decorator[ErrorData]: ...
+    @overload
+    def __call__(self, event: Literal["canceled"], function: Callable[[], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["canceled"]) -> Callable[[Callable[[], R]], Callable[[], R]]: ...
+
+
+class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
@@ -329,7 +420,7 @@ class BaseProject(EventEmitter):
 
     __slots__ = ("__weakref__", "_engine", "_state")
     _events = PROJECT_EVENTS
-    _job_class: type[BaseJob] = BaseJob
+    _job_class: type[Any] = BaseJob
 
     def __init__(self, engine: Any, state: ProjectState) -> None:
         self._engine = engine
@@ -365,17 +456,17 @@ class BaseProject(EventEmitter):
         return self._state.id
 
     @property
-    def params(self) -> Any:
+    def params(self) -> ProjectParams:
         """What was asked for; after the end with the counts of the service's record."""
         return self._state.params
 
     @property
-    def type(self) -> str:
+    def type(self) -> ProjectType:
         """`image`, `video` or `audio`."""
-        return str(getattr(self._state.params, "type", "image"))
+        return self._state.params.type
 
     @property
-    def status(self) -> str:
+    def status(self) -> ProjectStatus:
         """`pending`, `queued`, `processing`, `completed`, `failed` or `canceled`."""
         return self._state.status
 
@@ -410,12 +501,12 @@ class BaseProject(EventEmitter):
         return read_time(self._state.started_at * 1000)
 
     @property
-    def jobs(self) -> list[Any]:
+    def jobs(self) -> list[J]:
         """The jobs known so far, in order; each is the same handle every time."""
         return [self._present(job) for job in self._state.job_list()]
 
     @property
-    def failed_jobs(self) -> list[Any]:
+    def failed_jobs(self) -> list[J]:
         """Jobs that ended without a result: failed, canceled or withheld."""
         return [self._present(job) for job in self._state.failed_jobs()]
 
@@ -424,7 +515,7 @@ class BaseProject(EventEmitter):
         """The URLs of the results there are, in job order."""
         return self._state.result_urls
 
-    def job(self, job_id: str) -> Any:
+    def job(self, job_id: str) -> J | None:
         """The job with an id, in any case; None when there is none."""
         state = self._state.jobs.get(job_id.upper()) or self._state.jobs.get(job_id)
         return None if state is None else self._present(state)
@@ -435,8 +526,8 @@ class BaseProject(EventEmitter):
         jobs = [job.to_dict() for job in self.jobs]
         return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
 
-    def _present(self, state: JobState) -> Any:
-        job = state.handle
+    def _present(self, state: JobState) -> J:
+        job: J | None = state.handle
         if job is None:
             job = state.handle = self._job_class(self._engine, state)
         return job
@@ -479,7 +570,7 @@ def host_of(engine: E | None, state: ProjectState) -> E:
     return engine
 
 
-def _unpickled_project(kind: type[BaseProject], snapshot: dict[str, Any]) -> BaseProject:
+def _unpickled_project(kind: type[BaseProject[Any]], snapshot: dict[str, Any]) -> BaseProject[Any]:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled project"))
     project = state.handle = kind(None, state)
     return project

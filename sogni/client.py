@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from sogni.api.account import Account, CurrentAccount, Stats
 from sogni.api.api_client import ApiClient
 from sogni.api.project import Project
 from sogni.api.projects import Projects
-from sogni.base import EventEmitter
+from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.account import flows as account
 from sogni.core.account import flows as health
 from sogni.core.account import sign_in as signing_in
@@ -25,7 +25,7 @@ from sogni.core.outbox import Listeners
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.live import Live
-from sogni.models.connection import HealthReport
+from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
 from sogni.transport.driver import in_thread
@@ -37,7 +37,30 @@ if TYPE_CHECKING:
     from sogni.api.workflows import Workflows
 
 
-class SogniClient(Live, EventEmitter):
+class OnClientEvent(Protocol):
+    """`SogniClient.on` and `SogniClient.once`."""
+
+    @overload
+    def __call__(self, event: Literal["connected"], function: Callable[[Connected], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["connected"]) -> Decorator[Connected]: ...
+    @overload
+    def __call__(self, event: Literal["disconnected"], function: Callable[[Disconnected], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["disconnected"]) -> Decorator[Disconnected]: ...
+    @overload
+    def __call__(
+        self, event: Literal["reconnecting", "connecting"], function: Callable[[Reconnecting], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["reconnecting", "connecting"]) -> Decorator[Reconnecting]: ...
+    @overload
+    def __call__(self, event: Literal["toast_message"], function: Callable[[ToastMessage], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["toast_message"]) -> Decorator[ToastMessage]: ...
+
+
+class SogniClient(Live, EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),

@@ -11,7 +11,7 @@ FRONT_END = {
     "api.chat": ("Chat", "ChatTools", "Completions"),
     "api.conversation": ("Conversation",),
     "api.project": ("EnhancedImage", "Job", "Project"),
-    "api.projects": ("Projects", "as_completed", "wait"),
+    "api.projects": ("Projects", "ReturnWhen", "as_completed", "wait"),
     "api.replay": ("Replay", "RunRecorder"),
     "api.runs": ("ChatRuns",),
     "api.streams": ("ChatStream", "EventStream"),
@@ -21,6 +21,8 @@ FRONT_END = {
 """Defined in either package, by modules of the same name."""
 
 SHARED = {
+    "core.connection.messages": ("FrameType",),
+    "core.projects.image_requests": ("EnhancementStrength",),
     "core.replay": ("redact_run_record",),
     "core.tools.arguments": ("validate_tool_arguments",),
     "core.tools.hosted": ("SogniTools", "build_sogni_tools", "is_sogni_tool_call", "parse_tool_call_arguments"),
@@ -28,7 +30,7 @@ SHARED = {
     "errors": (
         "ApiError", "AuthenticationError", "ChatError", "ClientClosedError", "ConflictError",
         "ConnectionRejectedError", "CostLimitError", "InsufficientBalanceError", "JobError", "NotFoundError",
-        "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "ProjectCanceledError",
+        "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "Phase", "ProjectCanceledError",
         "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
         "SogniConnectionError", "SogniError", "SogniTimeoutError", "ToolLimitError", "ValidationError",
         "is_retryable_chat_error",
@@ -36,47 +38,60 @@ SHARED = {
     "local.chat_files": ("image_part",),
     "local.token_store": ("TokenStore",),
     "models.account": (
-        "AccountInfo", "Balances", "FairUse", "LeaderboardEntry", "Reward", "Session", "Subscription",
-        "SubscriptionPage", "SubscriptionPlan", "TokenBalance", "TokenPair", "Transaction", "TransactionHistory",
+        "AccountInfo", "Balances", "FairUse", "LeaderboardEntry", "LeaderboardNetwork", "LeaderboardPeriod",
+        "LeaderboardType", "RedirectType", "Reward", "Session", "Subscription", "SubscriptionPage",
+        "SubscriptionPlan", "Term", "Tier", "TokenBalance", "TokenPair", "Transaction", "TransactionHistory",
         "TransactionQuery", "UsernameValidation", "Wallet", "WalletBalance",
     ),
     "models.answers": ("ThinkingFilter", "without_thinking"),
+    "models.base": ("BillingMode", "MediaKind", "TokenType"),
     "models.catalogue": (
-        "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
+        "Asset", "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
         "VideoAssetConfig", "VideoAssets",
     ),
     "models.chat": (
         "ChatCompletionChunk", "ChatCompletionResult", "ChatCost", "ChatFailure", "ChatJobState", "ChatMessage",
         "ConversationRecord", "HostedChatChoice", "HostedChatCompletionResult", "HostedToolExecution",
         "HostedToolOutcome", "HostedWorkflow", "ImageAddress", "ImagePart", "LLMCostEstimation", "LLMModelInfo",
-        "LLMPreset", "LLMRange", "MediaContext", "TextPart", "TokenUsage",
+        "LLMPreset", "LLMRange", "MediaContext", "TaskProfile", "TextPart", "TokenUsage", "ToolChoice", "ToolFamily",
     ),
-    "models.connection": ("Connected", "Disconnected", "HealthCheck", "HealthReport", "Reconnecting", "ToastMessage"),
+    "models.connection": (
+        "Connected", "Disconnected", "HealthCheck", "HealthReport", "NetworkStatus", "Reconnecting", "ToastMessage",
+    ),
     "models.converter": ("from_dict", "to_dict"),
     "models.params": (
-        "AudioProjectParams", "ControlNetParams", "ImageProjectParams", "Sam3Box", "Sam3Point", "Sam3Prompt",
-        "VideoControlNetParams", "VideoKeyframe", "VideoProjectParams", "WorldGenerationReceipt",
+        "AudioFormat", "AudioProjectParams", "ControlNetMode", "ControlNetName", "ControlNetParams",
+        "DetailPreference", "ExtendOutput", "ImageFormat", "ImageProjectParams", "MediaInput", "ProcessingSpeed",
+        "ProjectParams", "Sam3Box", "Sam3Label", "Sam3Point", "Sam3Prompt", "SeedanceTaskType", "TemplateVariant",
+        "VideoCompression", "VideoControlNetName", "VideoControlNetParams", "VideoFormat", "VideoKeyframe",
+        "VideoProjectParams", "WorldGenerationReceipt",
     ),
     "models.projects": (
-        "CostEstimation", "ErrorData", "EtaRange", "Event", "JobEvent", "JobRecord", "MaskSelection", "ProjectEvent",
-        "ProjectRecord", "Provenance",
+        "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "CostEstimation", "ErrorData", "EtaRange", "Event",
+        "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
+        "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent", "ProjectEventName",
+        "ProjectRecord", "ProjectStatus", "ProjectType", "Provenance", "UpdatedEvent",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (
         "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "RunFinalResponse", "RunRequest", "RunRuntimeConfig",
-        "RunScope", "RunTimestamps", "RunToolResult", "RunWaiting", "RunWaitingDetails", "ToolCost",
+        "RunScope", "RunStatus", "RunTimestamps", "RunToolResult", "RunWaiting", "RunWaitingDetails", "ToolCost",
     ),
     "models.tools": (
         "ToolArguments", "ToolCall", "ToolCallFunction", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound",
     ),
     "models.workflows": (
-        "AmountRange", "MediaReference", "PlanFinding", "TemplateAuthor", "TemplateInput", "TemplateMultiple",
-        "TemplateOption", "TemplatePage", "WorkflowArtifact", "WorkflowDependency", "WorkflowError", "WorkflowEvent",
-        "WorkflowRecord", "WorkflowReseed", "WorkflowResumption", "WorkflowSseEvent",
-        "WorkflowStep", "WorkflowStepRecord", "WorkflowTemplate",
+        "AmountRange", "Listing", "MediaReference", "PlanFinding", "PlanRule", "StepMedia", "TemplateAuthor",
+        "TemplateInput", "TemplateMultiple", "TemplateOption", "TemplatePage", "Visibility", "WorkflowArtifact",
+        "WorkflowDependency", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
+        "WorkflowResumption", "WorkflowSseEvent", "WorkflowStatus", "WorkflowStep", "WorkflowStepRecord",
+        "WorkflowTemplate",
     ),
     "plans": ("WorkflowInput",),
-    "settings": ("Attribution", "RetryPolicy", "Timeouts"),
+    "settings": (
+        "AgentSurface", "Attribution", "AuthType", "ExecutionMode", "InteractionKind", "Network", "OperationScope",
+        "RetryPolicy", "Timeouts", "WorkloadKind",
+    ),
 }  # fmt: skip
 """The same objects in both packages."""
 

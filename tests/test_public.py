@@ -73,7 +73,7 @@ def test_other_names_do_not_exist(package: str) -> None:
 def test_each_error_module_and_model_lists_only_what_it_has(name: str) -> None:
     home = importlib.import_module(f"sogni.{name}")
     # `sogni.plans` provides what the methods of a model need, and its name together with it.
-    homes = (home.__name__, "typing", *(["sogni.models.workflows"] if name == "plans" else []))
+    homes = (home.__name__, "types", "typing", *(["sogni.models.workflows"] if name == "plans" else []))
     assert all(getattr(home, it).__module__ in homes for it in SHARED[name])
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, overload
 
-from sogni.base import EventEmitter, Remover
+from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.account.sign_in import authenticate
 from sogni.core.client_state import CONNECTION_EVENTS
 from sogni.core.connection.flows import send_frame
-from sogni.core.connection.messages import FRAME_TYPES
+from sogni.core.connection.messages import FRAME_TYPES, FrameType
 from sogni.core.http import HttpCall, query
 from sogni.core.outbox import Listeners
 from sogni.core.requests import get_json
 from sogni.core.time_limit import limited
 from sogni.models.account import TokenPair
+from sogni.models.connection import Connected, Disconnected, Reconnecting
 from sogni.settings import check_seconds
 from sogni.transport.engine import Engine
 
@@ -89,7 +90,16 @@ class SocketClient:
         return self._engine.state.frame_listeners
 
 
-class AuthState(EventEmitter):
+class OnAuthEvent(Protocol):
+    """`AuthState.on` and `AuthState.once`."""
+
+    @overload
+    def __call__(self, event: Literal["updated"], function: Callable[[bool], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["updated"]) -> Decorator[bool]: ...
+
+
+class AuthState(EventEmitter[OnAuthEvent]):
     """The credentials of this client. Event: `updated` (bool): signed in, with new tokens too, or signed out."""
 
     _events = frozenset({"updated"})
@@ -122,7 +132,30 @@ class AuthState(EventEmitter):
         self._engine.run(authenticate(credentials))
 
 
-class ApiClient(EventEmitter):
+class OnConnectionEvent(Protocol):
+    """`ApiClient.on` and `ApiClient.once`."""
+
+    @overload
+    def __call__(self, event: Literal["connected"], function: Callable[[Connected], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["connected"]) -> Decorator[Connected]: ...
+    @overload
+    def __call__(self, event: Literal["disconnected"], function: Callable[[Disconnected], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["disconnected"]) -> Decorator[Disconnected]: ...
+    @overload
+    def __call__(
+        self, event: Literal["reconnecting", "connecting"], function: Callable[[Reconnecting], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["reconnecting", "connecting"]) -> Decorator[Reconnecting]: ...
+    @overload
+    def __call__(self, event: FrameType, function: Callable[[Any], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: FrameType) -> Decorator[Any]: ...
+
+
+class ApiClient(EventEmitter[OnConnectionEvent]):
     """`.rest`, `.socket` and `.auth`, and the events of the connection.
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is

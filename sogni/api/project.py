@@ -17,7 +17,7 @@ from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.models.base import TokenType
-from sogni.models.projects import ErrorData, Event
+from sogni.models.projects import AnyProjectEvent, ErrorData, project_event
 from sogni.settings import check_seconds
 from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline
@@ -153,7 +153,7 @@ class Job(BaseJob):
 # `Project`: one request and its jobs.
 
 
-class Project(BaseProject):
+class Project(BaseProject[Job]):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
@@ -225,7 +225,7 @@ class Project(BaseProject):
         waiting.warn_of_shortfall(self._state, stacklevel=2)
         return self.result_urls
 
-    def events(self, timeout: float | None = None) -> Iterator[Event]:
+    def events(self, timeout: float | None = None) -> Iterator[AnyProjectEvent[Job]]:
         """Iterate over the events, `.name` and `.value` as in `on`, until the project is finished.
 
         A late reader sees them from the first, less outdated progress. `timeout` is for the whole, in
@@ -233,13 +233,13 @@ class Project(BaseProject):
         """
         return self._iterate(check_seconds("timeout", timeout))
 
-    def _iterate(self, timeout: float | None) -> Iterator[Event]:
+    def _iterate(self, timeout: float | None) -> Iterator[AnyProjectEvent[Job]]:
         state, deadline = self._state, Deadline(timeout)
         engine = self._host()
         feed = engine.changed(lambda _, now: state.subscribe())
         try:
             while (event := self._host().run(events.next_event(state, feed, left=deadline.left()))) is not None:
-                yield Event(event.name, engine.present(event.value))
+                yield project_event(event.name, engine.present(event.value))
         finally:
             feed.close()
 

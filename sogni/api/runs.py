@@ -10,7 +10,7 @@ from sogni.api.streams import EventStream
 from sogni.core.checks import naming_the_nearest
 from sogni.core.workflows import runs
 from sogni.models.base import BillingMode, TokenType
-from sogni.models.chat import MediaContext
+from sogni.models.chat import ChatMessage, MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
 from sogni.settings import check_seconds
@@ -35,7 +35,7 @@ class ChatRuns:
     def create(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Any] | None = None,
         tool_choice: Any = None,
         model: str | None = None,

@@ -333,8 +333,8 @@ class Feed:
 
     __slots__ = ("_events", "closed")
 
-    def __init__(self, past: list[Event]) -> None:
-        self._events: deque[Event] = deque(past)
+    def __init__(self, past: list[Event[Any]]) -> None:
+        self._events: deque[Event[Any]] = deque(past)
         self.closed = False
 
     def close(self) -> None:
@@ -344,7 +344,7 @@ class Feed:
         """
         self.closed = True
 
-    def push(self, event: Event) -> None:
+    def push(self, event: Event[Any]) -> None:
         """Add an event; newer progress replaces the last one, updates next to each other are joined."""
         if self.closed:
             return
@@ -359,7 +359,7 @@ class Feed:
                 del events[place]
         events.append(event)
 
-    def pop(self) -> Event | None:
+    def pop(self) -> Event[Any] | None:
         """The oldest unread event, None when there is none."""
         return self._events.popleft() if self._events else None
 

@@ -9,6 +9,8 @@ from attrs import field, frozen
 from sogni.models.account import Balances
 from sogni.models.base import Model, wire
 
+NetworkStatus = Literal["disconnected", "connecting", "connected", "switching"]
+
 
 @frozen(kw_only=True)
 class Connected(Model):

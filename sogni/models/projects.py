@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
@@ -115,14 +115,113 @@ class JobEvent(Model):
     error: ErrorData | None = None
 
 
-class Event(NamedTuple):
-    """One event of a project: its name, as in `Project.on`, and what listeners get."""
+JobStatus = Literal["pending", "initiating", "processing", "completed", "failed", "canceled"]
+ProjectStatus = Literal["pending", "queued", "processing", "completed", "failed", "canceled"]
+ProjectType = Literal["image", "video", "audio"]
+JobEventName = Literal["progress", "preview", "updated", "completed", "failed"]
+ProjectEventName = Literal[
+    "progress", "updated", "job_started", "job_completed", "job_failed", "completed", "failed", "canceled"
+]
+
+J = TypeVar("J")
+V = TypeVar("V")
+
+
+class Event(NamedTuple, Generic[V]):
+    """One event of a project: its name, as in `Project.on`, and the value that listeners receive.
+
+    `Project.events` yields the subclasses, in which the name tells the type of the value.
+    """
 
     name: str
-    value: Any
+    value: V
 
     def __repr__(self) -> str:
         return f"Event(name={self.name!r}, value={shown(self.value)})"
+
+
+class ProgressEvent(Event[int]):
+    """The project has progressed; the value is a percentage, 0 to 100."""
+
+    __slots__ = ()
+    name: Literal["progress"]
+
+
+class UpdatedEvent(Event[set[str]]):
+    """Attributes of the project have changed; the value is the set of their names."""
+
+    __slots__ = ()
+    name: Literal["updated"]
+
+
+class JobStartedEvent(Event[J]):
+    """A worker has started a job; the value is the `Job`."""
+
+    __slots__ = ()
+    name: Literal["job_started"]
+
+
+class JobCompletedEvent(Event[J]):
+    """A job is completed; the value is the `Job`."""
+
+    __slots__ = ()
+    name: Literal["job_completed"]
+
+
+class JobFailedEvent(Event[J]):
+    """A job has failed; the value is the `Job`."""
+
+    __slots__ = ()
+    name: Literal["job_failed"]
+
+
+class CompletedEvent(Event[list[str]]):
+    """The project is completed; the value is the list of its result URLs."""
+
+    __slots__ = ()
+    name: Literal["completed"]
+
+
+class FailedEvent(Event[ErrorData]):
+    """The project has failed; the value is the reason."""
+
+    __slots__ = ()
+    name: Literal["failed"]
+
+
+class CanceledEvent(Event[None]):
+    """The project has been canceled; the value is None."""
+
+    __slots__ = ()
+    name: Literal["canceled"]
+
+
+AnyProjectEvent = (
+    ProgressEvent
+    | UpdatedEvent
+    | JobStartedEvent[J]
+    | JobCompletedEvent[J]
+    | JobFailedEvent[J]
+    | CompletedEvent
+    | FailedEvent
+    | CanceledEvent
+)
+
+_EVENT_CLASSES: dict[str, Any] = {
+    "progress": ProgressEvent,
+    "updated": UpdatedEvent,
+    "job_started": JobStartedEvent,
+    "job_completed": JobCompletedEvent,
+    "job_failed": JobFailedEvent,
+    "completed": CompletedEvent,
+    "failed": FailedEvent,
+    "canceled": CanceledEvent,
+}
+
+
+def project_event(name: str, value: Any) -> Any:
+    """The event of the class that belongs to its name."""
+    return _EVENT_CLASSES[name](name, value)
 
 
 @frozen(kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, overload
 
-from sogni.base import EventEmitter
+from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.account import flows as account
 from sogni.core.account import flows as stats
 from sogni.core.account import flows as subscriptions
@@ -36,12 +36,22 @@ from sogni.models.account import (
     Wallet,
     WalletBalance,
 )
+from sogni.models.connection import NetworkStatus
 from sogni.redaction import secret
 from sogni.settings import Network
 from sogni_async.transport.engine import Engine
 
 
-class CurrentAccount(EventEmitter):
+class OnAccountEvent(Protocol):
+    """`CurrentAccount.on` and `CurrentAccount.once`."""
+
+    @overload
+    def __call__(self, event: Literal["updated"], function: Callable[[set[str]], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["updated"]) -> Decorator[set[str]]: ...
+
+
+class CurrentAccount(EventEmitter[OnAccountEvent]):
     """The live account, fed by REST and socket; reading never blocks.
 
     Event: `updated` (set of changed names).
@@ -84,7 +94,7 @@ class CurrentAccount(EventEmitter):
         return self._engine.state.account.network
 
     @property
-    def network_status(self) -> str:
+    def network_status(self) -> NetworkStatus:
         """`disconnected`, `connecting`, `connected` or `switching`."""
         return self._engine.state.account.network_status
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, Protocol, Unpack, overload
 
-from sogni.base import EventEmitter
+from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -25,7 +25,11 @@ from sogni.local.files import next_number
 from sogni.local.recording import asking
 from sogni.models.base import TokenType
 from sogni.models.chat import (
+    ChatCompletionChunk,
     ChatCompletionResult,
+    ChatFailure,
+    ChatJobState,
+    ChatMessage,
     CompletionFields,
     HostedChatCompletionResult,
     HostedFields,
@@ -156,7 +160,7 @@ class HostedChat:
     async def create(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         model: str = DEFAULT_MODEL,
         stream: Literal[False] | None = None,
         timeout: float | None = 300,
@@ -216,7 +220,7 @@ class Completions:
     async def create(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         model: str = ...,
         stream: Literal[True],
         timeout: float | None = ...,
@@ -226,7 +230,7 @@ class Completions:
     async def create(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         model: str = ...,
         stream: Literal[False] | None = ...,
         timeout: float | None = ...,
@@ -235,7 +239,7 @@ class Completions:
     async def create(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         model: str = DEFAULT_MODEL,
         stream: bool | None = None,
         timeout: float | None = 300,
@@ -283,7 +287,34 @@ class Completions:
             return result
 
 
-class Chat(EventEmitter):
+class OnChatEvent(Protocol):
+    """`Chat.on` and `Chat.once`."""
+
+    @overload
+    def __call__(self, event: Literal["token"], function: Callable[[ChatCompletionChunk], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["token"]) -> Decorator[ChatCompletionChunk]: ...
+    @overload
+    def __call__(self, event: Literal["completed"], function: Callable[[ChatCompletionResult], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["completed"]) -> Decorator[ChatCompletionResult]: ...
+    @overload
+    def __call__(self, event: Literal["error"], function: Callable[[ChatFailure], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["error"]) -> Decorator[ChatFailure]: ...
+    @overload
+    def __call__(self, event: Literal["job_state"], function: Callable[[ChatJobState], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["job_state"]) -> Decorator[ChatJobState]: ...
+    @overload
+    def __call__(
+        self, event: Literal["models_updated"], function: Callable[[dict[str, LLMModelInfo]], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["models_updated"]) -> Decorator[dict[str, LLMModelInfo]]: ...
+
+
+class Chat(EventEmitter[OnChatEvent]):
     """Language models and completions.
 
     Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`),
@@ -328,7 +359,7 @@ class Chat(EventEmitter):
     async def estimate_cost(
         self,
         *,
-        messages: Sequence[Any],
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
         model: str = DEFAULT_MODEL,
         max_tokens: float | None = None,
         token_type: TokenType | None = None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Unpack, overload
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
-from sogni.base import EventEmitter, to_attach
+from sogni.base import Decorator, EventEmitter, Remover, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
@@ -23,7 +24,7 @@ from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, Valid
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
 from sogni.models.params import AudioProjectFields, ImageProjectFields, MediaInput, ProjectParams, VideoProjectFields
-from sogni.models.projects import CostEstimation, ProjectRecord
+from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord
 from sogni.settings import Network, check_seconds
 from sogni_async.api.project import Project
 from sogni_async.transport.engine import Engine
@@ -149,7 +150,26 @@ class _Watch:
 Request = TypeVar("Request", bound=ProjectParams | Mapping[str, Any])
 
 
-class Projects(EventEmitter):
+class OnProjectsEvent(Protocol):
+    """`Projects.on` and `Projects.once`."""
+
+    @overload
+    def __call__(
+        self, event: Literal["available_models"], function: Callable[[list[AvailableModel]], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["available_models"]) -> Decorator[list[AvailableModel]]: ...
+    @overload
+    def __call__(self, event: Literal["project"], function: Callable[[ProjectEvent], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["project"]) -> Decorator[ProjectEvent]: ...
+    @overload
+    def __call__(self, event: Literal["job"], function: Callable[[JobEvent], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["job"]) -> Decorator[JobEvent]: ...
+
+
+class Projects(EventEmitter[OnProjectsEvent]):
     """Media projects of one client.
 
     Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`).
@@ -169,16 +189,22 @@ class Projects(EventEmitter):
     # -- projects --------------------------------------------------------------
 
     @overload
-    async def create(self, params: ProjectParams, /, *, max_cost: Any = None) -> Project: ...
+    async def create(self, params: ProjectParams, /, *, max_cost: Decimal | float | str | None = None) -> Project: ...
     @overload
-    async def create(self, *, max_cost: Any = None, **fields: Unpack[ImageProjectFields]) -> Project: ...
+    async def create(
+        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[ImageProjectFields]
+    ) -> Project: ...
     @overload
-    async def create(self, *, max_cost: Any = None, **fields: Unpack[VideoProjectFields]) -> Project: ...
+    async def create(
+        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[VideoProjectFields]
+    ) -> Project: ...
     @overload
-    async def create(self, *, max_cost: Any = None, **fields: Unpack[AudioProjectFields]) -> Project: ...
+    async def create(
+        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[AudioProjectFields]
+    ) -> Project: ...
     # mypy does not see that **fields takes the required keys of the overloads.
     async def create(  # type: ignore[misc]
-        self, params: Any = None, /, *, max_cost: Any = None, **fields: Any
+        self, params: Any = None, /, *, max_cost: Decimal | float | str | None = None, **fields: Any
     ) -> Project:
         """Create a project; returns it as soon as its request was sent.
 
@@ -226,7 +252,7 @@ class Projects(EventEmitter):
         return self._project(state)
 
     async def map(
-        self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Any = None
+        self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Decimal | float | str | None = None
     ) -> AsyncIterator[tuple[Request, Project]]:
         """Create one project per request and yield `(request, project)` as each finishes, failed or not.
 

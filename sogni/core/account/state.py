@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sogni.core.outbox import Listeners, Outbox
 from sogni.errors import ProtocolError
 from sogni.models.account import UNLIMITED_TIERS, AccountInfo, Balances, Subscription
+from sogni.models.connection import NetworkStatus
 from sogni.models.converter import read, to_dict
 
 _STATUSES = {
@@ -124,7 +125,6 @@ class Ordering:
 # Fed by the client state; it tells through the outbox.
 
 
-NetworkStatus = Literal["disconnected", "connecting", "connected", "switching"]
 ACCOUNT_EVENTS = frozenset({"updated"})
 T = TypeVar("T")
 

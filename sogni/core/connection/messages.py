@@ -10,37 +10,36 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Mapping
 from json import JSONDecoder, dumps, loads
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sogni.errors import ProtocolError, ValidationError
 
 _read = JSONDecoder().raw_decode
 
-FRAME_TYPES = frozenset(
-    {
-        "appAlert",
-        "artistCancelConfirmation",
-        "authenticated",
-        "balanceUpdate",
-        "changeNetwork",
-        "jobETA",
-        "jobError",
-        "jobProgress",
-        "jobResult",
-        "jobRetry",
-        "jobState",
-        "jobTokens",
-        "llmJobError",
-        "llmJobResult",
-        "projectQueue",
-        "socketEventSubscriptionsUpdated",
-        "subscriptionEntitlementUpdated",
-        "subscriptionLimitNotice",
-        "swarmLLMModels",
-        "swarmModels",
-        "toastMessage",
-    }
-)
+FrameType = Literal[
+    "appAlert",
+    "artistCancelConfirmation",
+    "authenticated",
+    "balanceUpdate",
+    "changeNetwork",
+    "jobETA",
+    "jobError",
+    "jobProgress",
+    "jobResult",
+    "jobRetry",
+    "jobState",
+    "jobTokens",
+    "llmJobError",
+    "llmJobResult",
+    "projectQueue",
+    "socketEventSubscriptionsUpdated",
+    "subscriptionEntitlementUpdated",
+    "subscriptionLimitNotice",
+    "swarmLLMModels",
+    "swarmModels",
+    "toastMessage",
+]
+FRAME_TYPES: frozenset[str] = frozenset(get_args(FrameType))
 """What the service sends (transport §9)."""
 
 

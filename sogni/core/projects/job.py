@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 from weakref import ref
 
 from sogni.core.checks import beyond
 from sogni.core.outbox import Listeners
 from sogni.models.converter import read_time, snake
-from sogni.models.projects import ErrorData, EtaRange, JobSnapshot, MaskSelection, Provenance
+from sogni.models.projects import ErrorData, EtaRange, JobEventName, JobSnapshot, JobStatus, MaskSelection, Provenance
 from sogni.redaction import SecretUrl
 
 ENDED = frozenset({"completed", "failed", "canceled"})
 
-JOB_EVENTS = frozenset({"progress", "preview", "updated", "completed", "failed"})
+JOB_EVENTS: frozenset[str] = frozenset(get_args(JobEventName))
 
 
 def percent(value: float, low: int = 0, high: int = 100) -> int:
@@ -74,7 +74,7 @@ class JobState:
     def __init__(self, project: Any, job_id: str, step_count: int = 0) -> None:
         self.project = project
         self.id = job_id
-        self.status = "pending"
+        self.status: JobStatus = "pending"
         self.step = 0
         self.step_count = step_count
         self.worker_name: str | None = None

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from itertools import islice
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast, get_args
 from weakref import ref
 
 from attrs import evolve
@@ -20,7 +20,17 @@ from sogni.core.outbox import Feed, Listeners, Outbox
 from sogni.core.projects.job import ENDED, JobState, error_data, percent, read_number, read_provenance
 from sogni.core.projects.params import params_from_snapshot
 from sogni.models.converter import read_time
-from sogni.models.projects import ErrorData, EtaRange, Event, JobEvent, ProjectEvent, ProjectSnapshot
+from sogni.models.params import ProjectParams
+from sogni.models.projects import (
+    ErrorData,
+    EtaRange,
+    Event,
+    JobEvent,
+    ProjectEvent,
+    ProjectEventName,
+    ProjectSnapshot,
+    ProjectStatus,
+)
 
 MOST_RECOUNTED = 16
 """Jobs whose progress follows the clock that are looked at again with one frame."""
@@ -142,9 +152,7 @@ class JobTally:
 # is settled. It applies no frame and does nothing itself; it tells through the outbox.
 
 
-PROJECT_EVENTS = frozenset(
-    {"progress", "updated", "job_started", "job_completed", "job_failed", "completed", "failed", "canceled"}
-)
+PROJECT_EVENTS: frozenset[str] = frozenset(get_args(ProjectEventName))
 _PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
 _PASSING = ("progress", "updated")
 """Events of the moment, which come with almost every frame: told only to who listens when they happen."""
@@ -204,7 +212,7 @@ class ProjectFacts:
 
     def __init__(self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any) -> None:
         self.id = project_id
-        self.params = params
+        self.params: ProjectParams = params
         self.out = out
         self.kind = kind
         self.listening = listening
@@ -217,7 +225,7 @@ class ProjectFacts:
         """The last frame about the place in the queue that the listeners of all projects were notified of."""
         self.started_at = now + out.epoch
         self.heard_at = now
-        self.status = "pending"
+        self.status: ProjectStatus = "pending"
         self.queue_position = -1
         self.eta_at: float | None = None
         self.error: ErrorData | None = None
@@ -251,7 +259,7 @@ class ProjectFacts:
         """Whether addresses of results are being asked for."""
         self._handle: ref[Any] | None = None
         self._shown_progress = -1
-        self._history: list[Event] = []
+        self._history: list[Event[Any]] = []
         self._feeds: list[Feed] = []
         self._listeners: Listeners | None = None
 
@@ -544,7 +552,7 @@ class ProjectState(ProjectFacts):
             self.out.begin(chores.SyncProject(self.id))
         self.announce_end("completed", extra=extra)
 
-    def overrule(self, status: str, error: ErrorData, now: float) -> None:
+    def overrule(self, status: ProjectStatus, error: ErrorData, now: float) -> None:
         """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
         if self.settled:
             if self.status == status:
@@ -577,7 +585,7 @@ class ProjectState(ProjectFacts):
 
     def counted(self, images: int | None, steps: int | None, previews: int | None) -> None:
         """The record's counts outrank those that were asked for (projects-4.2 §14.3)."""
-        counts = {"number_of_media": images, "steps": steps, "number_of_previews": previews}
+        counts: dict[str, Any] = {"number_of_media": images, "steps": steps, "number_of_previews": previews}
         known = {name for name in counts if hasattr(self.params, name)}
         self.params = evolve(self.params, **{name: counts[name] for name in known if counts[name] is not None})
         if images and not self.settled:
@@ -924,7 +932,7 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     params = params_from_snapshot(snapshot.params)
     kind = getattr(params, "type", "image")
     project = ProjectState(snapshot.id, params, Outbox(), now=snapshot.started_at.timestamp(), kind=kind, listening=[])
-    project.status = snapshot.status
+    project.status = cast(ProjectStatus, snapshot.status)
     project.queue_position = snapshot.queue_position
     project.error = snapshot.error
     project.recovered = snapshot.recovered

@@ -120,14 +120,14 @@ def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
 # Iterating over the events of a project: decides what a step of the iteration waits for.
 
 
-def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event | None]:
+def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event[Any] | None]:
     """The next event of a feed, None after the last. SogniTimeoutError, connection errors."""
 
-    def at_hand() -> tuple[Event | None] | None:
+    def at_hand() -> tuple[Event[Any] | None] | None:
         event = feed.pop()
         return (event,) if event is not None or project.settled else None
 
-    def found(state: State) -> tuple[Event | None] | None:
+    def found(state: State) -> tuple[Event[Any] | None] | None:
         there = at_hand()
         if there is None:
             check_news(project, state)
