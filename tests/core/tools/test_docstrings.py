@@ -1,10 +1,10 @@
-"""What docstrings say of parameters, in three styles."""
+"""Descriptions of functions and their parameters from docstrings in three styles."""
 
 from __future__ import annotations
 
 import pytest
 
-from sogni.core.tools.functions import Told, read_docstring
+from sogni.core.tools.functions import FunctionDocs, read_docstring
 
 GOOGLE = """Tell the weather.
 
@@ -16,11 +16,12 @@ GOOGLE = """Tell the weather.
             a letter.
         days (Optional[int], optional): How many days: 1 to 7.
         *more: The rest.
-        untold
-    Returns:
-        A text: with a colon.
 
-    After all.
+    Keyword Args:
+        unit: What to count in.
+
+    Returns:
+        A string: with a colon.
     """
 NUMPY = """Tell the weather.
 
@@ -52,21 +53,23 @@ REST = """Tell the weather.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOGLE, Told("Tell the weather.\n\nLonger words over two lines.\n\nAfter all.",
-                      {"city": "Where, as in a letter.", "days": "How many days: 1 to 7.", "more": "The rest. untold"})),  # noqa: E501
-        (NUMPY, Told("Tell the weather.", {"city": "Where.", "days": "How many. Up to seven.",
+        (GOOGLE, FunctionDocs("Tell the weather.\n\nLonger words over two lines.",
+                              {"city": "Where, as in a letter.", "days": "How many days: 1 to 7.", "more": "The rest.",
+                               "unit": "What to count in."})),
+        (NUMPY, FunctionDocs("Tell the weather.", {"city": "Where.", "days": "How many. Up to seven.",
                                            "nights": "How many. Up to seven."})),
-        (REST, Told("Tell the weather.", {"city": "Where, as in a letter.", "days": "How many."})),
-        (None, Told()),
-        ("", Told()),
-        ("One line.", Told("One line.")),
-        ("Note: a word with a colon is no section.", Told("Note: a word with a colon is no section.")),
-        ("See:\n\nWhatever:\n    no section either", Told("See:\n\nWhatever: no section either")),
-        ("Args:\n", Told()),
-        ("Do.\n\nArgs:\n    a: One.\n:param b: Two.\n:param: nothing", Told("Do.", {"a": "One.", "b": "Two."})),
-        ("Do.\n\nArgs:\n    a:", Told("Do.")),
-        ("Do.\n\nParameters\n----------\n\nstray text\n  a\n", Told("Do.")),
+        (REST, FunctionDocs("Tell the weather.", {"city": "Where, as in a letter.", "days": "How many."})),
+        (None, FunctionDocs()),
+        ("", FunctionDocs()),
+        ("One line.", FunctionDocs("One line.")),
+        ("Note: a word with a colon is no section.", FunctionDocs("Note: a word with a colon is no section.")),
+        ("See:\n\nWhatever:\n    no section either", FunctionDocs("See:\n\nWhatever: no section either")),
+        ("Do.\n\nArgs:\n    a:", FunctionDocs("Do.")),
+        # What cannot be parsed is all description, so that the model still reads it.
+        ("Args:\n", FunctionDocs("Args:")),
+        ("Do.\n\nArgs:\n    a: One.\n    stray", FunctionDocs("Do.\n\nArgs: a: One. stray")),
+        ("Do.\n: a\n\n@x", FunctionDocs("Do. : a\n\n@x")),
     ],
 )  # fmt: skip
-def test_descriptions(text: str | None, expected: Told) -> None:
+def test_descriptions(text: str | None, expected: FunctionDocs) -> None:
     assert read_docstring(text) == expected

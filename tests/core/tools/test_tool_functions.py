@@ -111,8 +111,8 @@ def test_null_stands_for_what_is_not_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("{oops", "get_weather: the arguments are no valid JSON"),
-        ("[1]", "get_weather: the arguments are no JSON object"),
+        ("{oops", "get_weather: the arguments are not valid JSON"),
+        ("[1]", "get_weather: the arguments are not a JSON object"),
         ("", "get_weather: the argument 'place' is required"),
         ('{"plac": 1}', "get_weather has no argument 'plac'; did you mean 'place'"),
         ('{"place": {}}', r"get_weather: the argument 'place' does not fit: required field 'city' is missing"),
@@ -171,7 +171,7 @@ def called(back: Callable[[int], str]) -> None: ...
         (positional, "takes place"),
         (keywords, "takes \\*\\*places"),
         (odd, "odd.thing"),
-        (called, "called.back: nothing can make"),
+        (called, "called.back: .* cannot be read from JSON"),
         (unresolved, "annotations of unresolved"),
         (type, "no signature|annotations|tool"),
     ],
