@@ -1,9 +1,9 @@
-"""The modules that background threads use, imported by the thread that starts them.
+"""The engine of a blocking client: its state, its threads, and the steps of its operations.
 
-A process that forks while another thread imports leaves the child with half a module, and with an import lock that
-nobody there releases. So nothing is imported for the first time on a background thread, and a fork by another thread
-waits for what is being imported here. `import sogni` stays light all the same: the engine calls `load_libraries`
-before it starts its first thread.
+The API runs flows through the engine, which performs their steps. It holds the client state behind one lock; locks are
+taken in the order state, send, TLS. What a change of the state asks for (waking waiters, callbacks, background work) is
+queued while the lock is held, so that it happens in that order, and I/O is done after its release. No user code runs
+under a lock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from sogni.transport.background import BackgroundTasks, Dispatcher
 from sogni.transport.connection_limit import ConnectionLimit
 from sogni.transport.driver import call_user_code, drive, drive_together, jittered
 from sogni.transport.threads import RETRY_SECONDS, DaemonThread
-from sogni.transport.waiting import Deadline, ReaderWakeup, uninterrupted, wait_turn
+from sogni.transport.waiting import Deadline, ReaderWakeup, wait_turn
+from sogni.transport.writer import Writer
 
 if TYPE_CHECKING:
     from sogni.transport.http import Http
@@ -54,18 +55,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def load_libraries() -> None:
-    """Import what the reader, transfers and background work need; quick once that is done."""
+    """Import what the reader, transfers and background tasks need; quick once that is done.
+
+    A process that forks while another thread imports leaves the child with half a module, and with an import lock that
+    nobody there releases. So nothing is imported for the first time on a background thread, and a fork by another
+    thread waits for what is being imported here.
+    """
     with _importing:
         import encodings.idna  # noqa: F401  looking a host name up needs it
 
         from sogni.transport import http, reader  # noqa: F401
 
 
-# The ends of a process: decides what becomes of open clients at exit and in a forked child.
-#
-# Two hooks for all clients, set once. The exit hook is bounded in time; the fork hook takes no lock of
-# the parent.
-
+# Two hooks for all clients, set once, for the exit of the process and for a forked child. The exit hook is bounded in
+# time; the fork hook takes no lock of the parent.
 
 EXIT_SECONDS = 1.5
 """For all clients together."""
@@ -122,13 +125,6 @@ def pause(engine: Engine, step: Pause) -> None:
             engine.state.waiter_registry.remove(CLOSED, signal)
 
 
-# The engine of a blocking client: decides in which thread things happen, and under which lock.
-#
-# The handles run flows through it; it performs their steps. Locks are taken in the order state → send →
-# tls; what a change asks for is queued while the state lock is held, so that it happens in that order,
-# and I/O is done after its release. No user code runs under a lock.
-
-
 logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
@@ -163,12 +159,13 @@ class Engine(Live):
         self.cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._connections = ConnectionLimit(self.settings)
+        self._writer = Writer()
         self._waker = ReaderWakeup()
         self.state.waiter_registry.add(SOCKET, self._waker)
         self._reader: threading.Thread | None = None
         self._socket: SerialSocket | None = None
         self._closing = False
-        parts = (self._chores, self._dispatcher, self._waker, self._slots)
+        parts = (self._chores, self._dispatcher, self._writer, self._waker, self._slots)
         self._finalizer = weakref.finalize(self, _let_go, *parts)
         self._finalizer.atexit = False
 
@@ -281,7 +278,7 @@ class Engine(Live):
             return self._socket
 
         socket = self.changed(socket_for)
-        uninterrupted(lambda: socket.send_text(frame, self.settings.timeouts.request))
+        self._writer.uninterrupted(lambda: socket.send_text(frame, self.settings.timeouts.request))
 
     def _connect(self, _: steps.Connect) -> None:
         load_libraries()
@@ -298,9 +295,15 @@ class Engine(Live):
             if self.changed(wanted) or unattended():
                 self._start_reader()
         except BaseException as error:
-            if unattended():
-                interrupted = SogniConnectionError("connecting was interrupted")
-                self.reader_failed(with_resources_named(error) if isinstance(error, Exception) else interrupted)
+            interrupted = SogniConnectionError("connecting was interrupted")
+            cause = with_resources_named(error) if isinstance(error, Exception) else interrupted
+
+            def abandoned(state: ClientState, _: float) -> None:
+                # Under the lock: another call may have started a reader since, which must not be given up.
+                if unattended():
+                    state.crashed(cause)
+
+            self.changed(abandoned)
             raise
 
     def _have_app_id(self) -> None:
@@ -433,6 +436,7 @@ class Engine(Live):
         if self._http is not None:
             self._http.end_streams()
         self._chores.end()
+        self._writer.end()
         if reader is not None and reader is not threading.current_thread():
             self._waker.set()
             # A handshake that hangs cannot be woken; its thread ends by itself and holds nothing.
@@ -444,6 +448,7 @@ class Engine(Live):
         if self._http is not None:
             self._http.end_requests()
         self._chores.join(deadline.left() or 0.0)
+        self._writer.join(deadline.left() or 0.0)
         with self.lock:
             self._retry_threads()
         self._dispatcher.end()
@@ -495,10 +500,13 @@ def _release(slots: list[AppSlot]) -> None:
         slot.release()
 
 
-def _let_go(chores: BackgroundTasks, dispatcher: Dispatcher, waker: ReaderWakeup, slots: list[AppSlot]) -> None:
+def _let_go(
+    chores: BackgroundTasks, dispatcher: Dispatcher, writer: Writer, waker: ReaderWakeup, slots: list[AppSlot]
+) -> None:
     """End the threads of a client that was dropped without `close`."""
     chores.end()
     dispatcher.end()
+    writer.end()
     waker.set()
     _release(slots)
 

@@ -28,8 +28,18 @@ class DaemonThread(threading.Thread):
             super().start()
         except BaseException:
             # The first to claim it decides: the new thread, if there is one, or this one.
-            self.called_off = self._claim.acquire(blocking=False)
+            self.call_off()
             raise
+
+    @property
+    def begun(self) -> bool:
+        """Whether the thread does, or has done, its work."""
+        return self._claim.locked() and not self.called_off
+
+    def call_off(self) -> bool:
+        """Keep the thread from ever doing its work; False if it has begun."""
+        self.called_off = self.called_off or self._claim.acquire(blocking=False)
+        return self.called_off
 
     def run(self) -> None:
         """Do the work, unless it was called off."""

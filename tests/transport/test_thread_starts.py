@@ -17,7 +17,6 @@ from sogni.core.flow import Clock, Flow
 from sogni.emulator import LocalSupernet
 from sogni.transport.driver import drive_together
 from sogni.transport.threads import DaemonThread
-from sogni.transport.waiting import uninterrupted
 from tests.transport.peers import SOON
 
 CLIENT_THREADS = (
@@ -161,26 +160,6 @@ def test_flows_run_side_by_side_in_as_many_threads_as_there_are(starts: Starts) 
     for refused in ((), (1,), (2, 3)):
         starts.refuse("sogni-transfer", *refused)
         assert drive_together([flow(n) for n in range(6)], lambda _: None) == list(range(6))
-
-
-def test_a_frame_goes_out_once_whatever_a_signal_handler_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The handler may run when the thread has begun already."""
-    sent: list[str] = []
-    began = threading.Event()
-
-    def begins_and_is_interrupted(thread: threading.Thread) -> None:
-        start(thread)
-        assert began.wait(SOON)
-        raise RuntimeError("raised by a signal handler")
-
-    def send() -> None:
-        sent.append("frame")
-        began.set()
-
-    monkeypatch.setattr(threading.Thread, "start", begins_and_is_interrupted)
-    with pytest.raises(RuntimeError, match="signal handler"):
-        uninterrupted(send)
-    assert sent == ["frame"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

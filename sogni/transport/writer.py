@@ -1,0 +1,108 @@
+"""The thread that writes the frames of the main thread.
+
+Python raises KeyboardInterrupt in the main thread between any two of its instructions, also between the system's
+taking a frame and our knowing so. An interrupted write would leave a frame cut in two, which costs the connection, or a
+lock that nobody releases. So one long-lived thread per client, started by its first frame, writes what the main thread
+sends; other threads, which no interruption reaches, write their frames themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from sogni.transport.threads import DaemonThread
+from sogni.transport.waiting import TURN_SECONDS
+
+R = TypeVar("R")
+GRACE_SECONDS = 0.05
+"""For a call under way when its caller is interrupted."""
+
+
+class Writer:
+    """Makes calls where no KeyboardInterrupt reaches them, in the order in which the main thread asks for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: DaemonThread | None = None
+        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        self._ended = False
+
+    def uninterrupted(self, function: Callable[[], R]) -> R:
+        """Call a function and return its result; the main thread has the writer do so and waits for it.
+
+        If the caller is interrupted, it leaves once the call has ended, or soon; the call itself always completes.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return function()
+        call = _Call(function)
+        with self._lock:
+            if queued := not self._ended and self._running():
+                self._calls.put(call)
+        if not queued:
+            return function()
+        try:
+            # In turns: a signal that arrives just before the lock blocks does not interrupt it.
+            while not call.ended.acquire(timeout=TURN_SECONDS):
+                pass
+        except BaseException:
+            # What is sent next must not overtake it.
+            call.ended.acquire(timeout=GRACE_SECONDS)
+            raise
+        return call.outcome()
+
+    def end(self) -> None:
+        """End the thread after the calls that are queued. Never blocks for long, starts nothing, repeatable."""
+        with self._lock:
+            self._ended = True
+            self._calls.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait until the thread has ended."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
+            thread.join(timeout)
+
+    def _running(self) -> bool:
+        """Whether there is a thread, after an attempt to start one; nothing is queued before it runs."""
+        thread = self._thread
+        if thread is not None and (thread.begun or not thread.call_off()):
+            return True
+        self._thread = thread = DaemonThread(_make_calls, self._calls, name="sogni-sender")
+        # Interrupted in its start, a thread either never runs, or serves the next call.
+        return thread.start_if_possible()
+
+
+class _Call(Generic[R]):
+    """A call and what came of it."""
+
+    __slots__ = ("_error", "_function", "_result", "ended")
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self.ended = threading.Lock()
+        self.ended.acquire()
+        self._function = function
+
+    def make(self) -> None:
+        self._error: BaseException | None = None
+        try:
+            self._result = self._function()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self.ended.release()
+
+    def outcome(self) -> R:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self._result
+
+
+def _make_calls(calls: SimpleQueue[_Call[Any] | None]) -> None:
+    while (call := calls.get()) is not None:
+        call.make()
+        # The client must be collectable while this thread waits.
+        call = None
