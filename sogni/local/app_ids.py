@@ -1,21 +1,23 @@
-"""The default app id: the same for an installation from day to day, another for each client open at a time.
+"""The default app id: the same for an installation from day to day, and different for clients open at the same time.
 
-Decides which one a new client gets: the service keeps one connection per app id and closes the older with
-4015, but gives projects back only to the app id that asked for them (transport §1, §13). So an installation
-has an id of its own, and clients that are open together take numbered slots of it, the lowest free one first.
-Called by the client when it first connects. Never raises and never waits: where no state can be kept, the id
-is a random one.
+An installation has an id of its own, and clients that are open together take numbered slots of it, the lowest free one
+first. Nothing here raises or waits: where no state can be kept, the id is random.
 """
+
+# The service keeps one connection per app id and closes the older one with 4015, but returns projects only to the app
+# id that requested them (transport §1, §13). Hence an id that is stable and never used twice at once.
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
+
+import platformdirs
 
 from sogni.local.files import lock, unlock
 
@@ -27,7 +29,7 @@ _DAMAGED = ""
 
 
 class AppSlot:
-    """An app id, and the lock that makes it nobody else's until `release`."""
+    """An app id, and the lock that keeps others from using it until `release`."""
 
     def __init__(self, app_id: str, descriptor: int | None = None) -> None:
         self.app_id = app_id
@@ -39,24 +41,24 @@ class AppSlot:
 
     @property
     def stable(self) -> bool:
-        """Whether a later client of this installation can get the same id."""
+        """Whether a later client of this installation can have the same id."""
         return "-" in self.app_id[36:]
 
     def release(self) -> None:
-        """Give the id back; repeatable."""
+        """Release the id; repeatable."""
         descriptor = self._take()
         if descriptor is None:
             return
         with suppress(OSError):
-            # A child that was forked and still has the file open would keep the slot, closing is not enough.
-            # In such a child itself, unlocking would take the parent's id away.
+            # Closing is not enough: a forked child that still has the file open would keep the slot.
+            # In such a child itself, unlocking would release the parent's id.
             if os.getpid() == self._owner:
                 unlock(descriptor)
         with suppress(OSError):
             os.close(descriptor)
 
     def release_after_fork(self) -> None:
-        """Let go of the file in a forked child; the parent keeps the id."""
+        """Close the file in a forked child; the parent keeps the id."""
         descriptor = self._take()
         if descriptor is not None:
             with suppress(OSError):
@@ -67,40 +69,30 @@ class AppSlot:
         return descriptor
 
 
-def acquire_app_id(environ: Mapping[str, str], state_dir: Path | None = None) -> AppSlot:
+def acquire_app_id(state_dir: Path | None = None) -> AppSlot:
     """Return the lowest free app id of this installation, or a random one where no state can be kept.
 
-    `state_dir` is made when missing; None means `sogni` in the user's directory for application state.
+    `state_dir` is created if missing; None means `state_directory`.
     """
     try:
-        directory = state_dir or state_directory(environ)
+        directory = state_dir or state_directory()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         installation = _installation_id(directory)
         for number in range(_SLOTS):
             descriptor = lock(directory / f"slot-{number}.lock")
             if descriptor is not None:
                 return AppSlot(f"{installation}-{number}", descriptor)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # RuntimeError: no home directory; ValueError: a zero byte in it
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: no home directory; ValueError: a zero byte in it
         pass
     return AppSlot(str(uuid4()).upper())
 
 
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where this user's applications keep what they need again, below it our part. RuntimeError without a home."""
-    if sys.platform == "win32":
-        root = environ.get("LOCALAPPDATA", "")
-        return Path(root or Path.home() / "AppData" / "Local") / "sogni"
-    root = environ.get("XDG_STATE_HOME", "")
-    if os.path.isabs(root):  # a relative one is to be ignored, says the XDG specification
-        return Path(root) / "sogni"
-    home = Path(environ.get("HOME") or Path.home())
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "sogni"
-    return home / ".local" / "state" / "sogni"
+def state_directory() -> Path:
+    """Return the directory for what this user's programs keep between runs. Raises RuntimeError without a home."""
+    path = platformdirs.PlatformDirs("sogni", appauthor=False).user_state_path
+    if not path.is_absolute():  # how some releases of platformdirs say that there is no home directory
+        raise RuntimeError("there is no home directory")
+    return path
 
 
 def _installation_id(directory: Path) -> str:
@@ -112,12 +104,12 @@ def _installation_id(directory: Path) -> str:
     elif known == _DAMAGED:
         known = _repair(path)
     if not known:
-        raise OSError(f"{path} cannot be kept")
+        raise OSError(f"{path} cannot be written")
     return known
 
 
 def _read_id(path: Path) -> str | None:
-    """Return the id, None when there is no file, the empty text when there is no id in it."""
+    """Return the id, None if there is no file, and `_DAMAGED` if there is no id in it."""
     try:
         return str(UUID(path.read_text("utf-8-sig").strip())).upper()
     except FileNotFoundError:
@@ -140,7 +132,7 @@ def _write_id(path: Path, publish: Callable[[str, Path], None]) -> None:
 
 
 def _repair(path: Path) -> str | None:
-    # One at a time: of two that replace a damaged file, the first would go on with an id that is gone.
+    # One at a time: of two that replace a damaged file, the first would continue with an id that is gone.
     descriptor = lock(path.parent / f"{_INSTALLATION}.lock")
     if descriptor is None:
         return None
@@ -153,7 +145,7 @@ def _repair(path: Path) -> str | None:
 
 
 def _publish(name: str, path: Path) -> None:
-    """Give a finished file its name in one step that fails for all but the first of many."""
+    """Give a finished file its name in one step, which fails for all but the first of several processes."""
     try:
         if sys.platform == "win32":
             os.rename(name, path)
@@ -162,4 +154,4 @@ def _publish(name: str, path: Path) -> None:
     except FileExistsError:
         pass
     except OSError:
-        os.replace(name, path)  # a file system without links: of two at the same moment the last one wins
+        os.replace(name, path)  # a file system without links: of two at the same moment the last wins

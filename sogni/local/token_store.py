@@ -1,7 +1,6 @@
-"""A file for the tokens of a session: decides where it is, and that only its owner can read it.
+"""A file for the tokens of a session, readable only by its owner.
 
-Used when somebody asks for it, by an application or the command line; no client does by itself. It checks no token
-and sends nothing.
+Applications and the command line use it explicitly; a client never does by itself. It checks no tokens.
 """
 
 from __future__ import annotations
@@ -24,25 +23,30 @@ from sogni.models.account import TokenPair
 from sogni.models.converter import to_dict
 
 FILE_NAME = "tokens.json"
-_UNFINISHED = ".tmp"
-_LEFT_BEHIND = 60.0
-"""Seconds after which a file that was to become the store belongs to a program that was killed."""
-_SAVING = 1.0
-"""Seconds within which another program may still be saving."""
-_LOOK_AGAIN = 0.02
-"""Seconds between two looks at a lock, which nobody tells of."""
+_TEMPORARY = ".tmp"
+_ABANDONED_SECONDS = 60.0
+"""Age of a temporary file at which the program that wrote it must have been killed."""
+_SAVING_SECONDS = 1.0
+"""Time within which another program may still be saving."""
+_POLL_SECONDS = 0.02
+"""Between two attempts to take the lock: nothing signals its release."""
 
 
 class TokenStore:
     """Keeps a `TokenPair` between runs of a program, in a file that only its owner can read.
 
-    The file is `tokens.json` in the platform's directory for application state unless `path` names another. A link
-    stays one: what it leads to is the store. Raises `ValidationError` without `path` and home directory.
+    Args:
+        path: File to use; a symbolic link is followed. Default: `tokens.json` in the platform's directory for
+            application state.
 
-    >>> from sogni import TokenStore
-    >>> store = TokenStore("session.json")
-    >>> store.load() is None
-    True
+    Raises:
+        ValidationError: There is neither a path nor a home directory.
+
+    Example:
+        >>> from sogni import TokenStore
+        >>> store = TokenStore("session.json")
+        >>> store.load() is None
+        True
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -52,7 +56,7 @@ class TokenStore:
         return f"TokenStore({str(self.path)!r})"
 
     def load(self) -> TokenPair | None:
-        """The pair that was saved last, None when there is none that can be read."""
+        """Return the pair that was saved last, or None if there is none that can be read."""
         try:
             token, refresh_token = read_pair(json.loads(self.path.read_text("utf-8-sig")))
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -60,9 +64,14 @@ class TokenStore:
         return TokenPair(token=token or "", refresh_token=refresh_token)
 
     def save(self, pair: TokenPair | Mapping[str, str] | str | None) -> None:
-        """Keep a pair, as `backup` gives it, in place of the one before; a crash leaves one of the two.
+        """Save a pair in place of the previous one; a crash leaves one of the two.
 
-        Raises `ValidationError` for what is none, such as a key.
+        Args:
+            pair: The pair, as `client.account.backup()` or a tokens event returns it.
+
+        Raises:
+            ValidationError: This is not a pair of tokens, for example an API key.
+            OSError: The file cannot be written.
         """
         token, refresh_token = read_pair(pair)
         if token is None:
@@ -70,9 +79,9 @@ class TokenStore:
         text = json.dumps(to_dict(TokenPair(token=token, refresh_token=refresh_token)))
         path = self._file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._clean(older_than=_LEFT_BEHIND)
-        # mkstemp makes files that only their owner can read, before anything is in them.
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=_UNFINISHED, dir=path.parent)
+        self._clean(older_than=_ABANDONED_SECONDS)
+        # mkstemp creates files that only their owner can read, before anything is in them.
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=_TEMPORARY, dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -85,34 +94,40 @@ class TokenStore:
             raise
 
     def clear(self) -> None:
-        """Remove the pair; nothing happens when there is none."""
+        """Remove the pair, if there is one."""
         self._file.unlink(missing_ok=True)
-        self._clean(older_than=_SAVING)
+        self._clean(older_than=_SAVING_SECONDS)
 
     @property
     def _file(self) -> Path:
-        """What is replaced and removed: not a link, of whose other users some would keep a pair that is used up."""
+        """The file that is replaced or removed, never a link: its other users would keep a pair that is used up."""
         return Path(os.path.realpath(self.path))
 
     def _clean(self, *, older_than: float) -> None:
-        """Remove what programs left behind that were killed while they saved: it holds tokens, too."""
+        """Remove the files of programs that were killed while saving: they contain tokens as well."""
         path = self._file
-        for left in path.parent.glob(f".{glob.escape(path.name)}-*{_UNFINISHED}"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}-*{_TEMPORARY}"):
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime >= older_than:
                     left.unlink()
 
     @contextmanager
     def locked(self, timeout: float = 60.0) -> Iterator[None]:
-        """Have the store to oneself, among the programs that ask for this; waits for them.
+        """Lock the store among the programs that use this method, for the duration of a `with` block.
 
-        A refresh token works once: programs that share a store take the pair, and save the one they have then, inside.
-        The lock is a file beside the store, which stays. Waiting for it blocks the thread: of the tasks of a loop, let
-        only one at a time ask for it. Raises `SogniTimeoutError` after `timeout` seconds.
+        A refresh token works once, so programs that share a store load the pair and save its successor inside one
+        block. The lock is a file beside the store, which remains. Waiting blocks the thread: in asyncio, let only one
+        task of a loop at a time wait.
+
+        Args:
+            timeout: Seconds to wait for the lock.
+
+        Raises:
+            SogniTimeoutError: Another program held the lock for `timeout` seconds.
         """
         path = self._file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = _hold(path.with_name(f"{path.name}.lock"), timeout)
+        held = _acquire(path.with_name(f"{path.name}.lock"), timeout)
         try:
             yield
         finally:
@@ -121,9 +136,9 @@ class TokenStore:
                 os.close(held)
 
     def follow(self, client: Any) -> None:
-        """Save the pair of a client whenever it changes, and clear the store when the client is signed out.
+        """Save the pair of a client whenever it changes, and clear the store when the client signs out.
 
-        A pair that another program has saved meanwhile is left alone.
+        A pair that another program has saved in the meantime is kept.
         """
         auth = client.api_client.auth
         kept = [auth.backup() or self.load()]
@@ -143,14 +158,14 @@ class TokenStore:
 
 def _default_path() -> Path:
     try:
-        return state_directory(os.environ) / FILE_NAME
+        return state_directory() / FILE_NAME
     except RuntimeError as error:
         words = "path must be given, or HOME or XDG_STATE_HOME set: this user has no home directory"
         raise ValidationError(words, field="path") from error
 
 
-def _hold(path: Path, timeout: float) -> int | None:
-    """The lock of a file; None where locks do not work, so that a program alone can go on."""
+def _acquire(path: Path, timeout: float) -> int | None:
+    """Lock a file. None where locks do not work, so that a single program can still continue."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -161,4 +176,4 @@ def _hold(path: Path, timeout: float) -> int | None:
             return held
         if time.monotonic() >= deadline:
             raise SogniTimeoutError(f"{path.name} is held by another program", phase="total", timeout=timeout)
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_POLL_SECONDS)

@@ -310,7 +310,7 @@ class Engine(Live):
         """Take an app id of this installation that no other open client has (transport §1)."""
         with self._connecting:
             if not self.state.app_id:
-                slot = acquire_app_id(os.environ)
+                slot = acquire_app_id()
                 self._slots.append(slot)
                 self.state.app_id = slot.app_id
 

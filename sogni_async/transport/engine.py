@@ -322,7 +322,7 @@ class Engine(Live):
     def _have_app_id(self) -> None:
         """Take an app id of this installation that no other open client has (transport §1)."""
         if not self._state.app_id:
-            self._held.slot = acquire_app_id(os.environ)
+            self._held.slot = acquire_app_id()
             self._state.app_id = self._held.slot.app_id
 
     def _app_id(self, _: steps.AppId) -> str:

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 
 import sogni.local.app_ids as app_slots
 import sogni.local.files as file_lock
@@ -26,7 +29,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
 
 @contextmanager
 def held(directory: Path, count: int = 1) -> Iterator[list[AppSlot]]:
-    slots = [acquire_app_id({}, directory) for _ in range(count)]
+    slots = [acquire_app_id(directory) for _ in range(count)]
     try:
         yield slots
     finally:
@@ -131,8 +134,8 @@ def test_nothing_is_left_but_the_id_and_the_locks(tmp_path: Path) -> None:
 # -- where no state can be kept ----------------------------------------------------------------------------
 
 
-def expect_random(environ: dict[str, str], directory: Path | None = None) -> None:
-    slots = [acquire_app_id(environ, directory) for _ in range(2)]
+def expect_random(directory: Path | None = None) -> None:
+    slots = [acquire_app_id(directory) for _ in range(2)]
     assert all(RANDOM.match(slot.app_id) for slot in slots)
     assert not any(slot.stable for slot in slots)
     assert slots[0].app_id != slots[1].app_id
@@ -143,8 +146,8 @@ def expect_random(environ: dict[str, str], directory: Path | None = None) -> Non
 
 def test_a_directory_that_cannot_be_made_means_a_random_id(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    expect_random({}, tmp_path / "file" / "below")
-    expect_random({}, tmp_path / "zero\0byte")
+    expect_random(tmp_path / "file" / "below")
+    expect_random(tmp_path / "zero\0byte")
 
 
 @pytest.mark.parametrize("name", ["open", "link"])
@@ -157,7 +160,7 @@ def test_a_directory_that_cannot_be_written_means_a_random_id(
     with monkeypatch.context() as patch:
         patch.setattr(os, name, read_only)
         patch.setattr(os, "replace", read_only)
-        expect_random({}, tmp_path)
+        expect_random(tmp_path)
 
 
 def test_locks_that_are_refused_mean_a_random_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,53 +168,61 @@ def test_locks_that_are_refused_mean_a_random_id(tmp_path: Path, monkeypatch: py
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(file_lock, "try_lock", no_locks)
-    expect_random({}, tmp_path)
+    expect_random(tmp_path)
 
 
 def test_locks_that_lock_nothing_mean_a_random_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lock, "try_lock", lambda descriptor: True)
-    expect_random({}, tmp_path)
+    expect_random(tmp_path)
 
 
 def test_more_clients_than_slots_get_random_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_slots, "_SLOTS", 1)
     with held(tmp_path):
-        expect_random({}, tmp_path)
+        expect_random(tmp_path)
 
 
-def test_without_a_home_directory_the_id_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+@posix
+@pytest.mark.parametrize("home", [None, "relative"])
+def test_without_a_home_directory_the_id_is_random(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("uid not found")
 
-    monkeypatch.setattr(Path, "home", homeless)
-    expect_random({})
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    expect_random()
 
 
 # -- where state is kept -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("platform", "environ", "expected"),
+    ("system", "environ", "expected"),
     [
-        ("linux", {"HOME": "/home/me"}, "/home/me/.local/state/sogni"),
-        ("linux", {"HOME": "/home/me", "XDG_STATE_HOME": "/state"}, "/state/sogni"),
-        ("linux", {"HOME": "/home/me", "XDG_STATE_HOME": "relative"}, "/home/me/.local/state/sogni"),
-        ("linux", {}, str(Path.home() / ".local/state/sogni")),
-        ("darwin", {"HOME": "/Users/me"}, "/Users/me/Library/Application Support/sogni"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/sogni"),
-        ("win32", {}, str(Path.home() / "AppData" / "Local" / "sogni")),
+        (Unix, {"HOME": "/home/me"}, "/home/me/.local/state/sogni"),
+        (Unix, {"HOME": "/home/me", "XDG_STATE_HOME": "/state"}, "/state/sogni"),
+        (Unix, {"HOME": "/home/me", "XDG_STATE_HOME": "relative"}, "/home/me/.local/state/sogni"),
+        (Unix, {"HOME": None}, str(Path.home() / ".local/state/sogni")),
+        (MacOS, {"HOME": "/Users/me"}, "/Users/me/Library/Application Support/sogni"),
+        (Windows, {}, "/CSIDL_LOCAL_APPDATA/sogni"),
     ],
 )
 def test_the_directory_of_each_system(
-    platform: str, environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+    system: type, environ: dict[str, str | None], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    assert app_slots.state_directory(environ) == Path(expected)
+    """The directories are those of all earlier versions: what an installation has is found again."""
+    monkeypatch.setattr("platformdirs.PlatformDirs", system)
+    monkeypatch.setattr("platformdirs.windows.get_win_folder", "/{}".format)
+    for name, value in {"XDG_STATE_HOME": None, **environ}.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert app_slots.state_directory() == Path(expected)
 
 
 @posix
-def test_the_directory_is_private(tmp_path: Path) -> None:
-    slot = acquire_app_id({"XDG_STATE_HOME": str(tmp_path / "state")})
+def test_the_directory_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    slot = acquire_app_id()
     assert stat.S_IMODE((tmp_path / "state" / "sogni").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / "sogni" / "installation").stat().st_mode) == 0o600
     slot.release()
@@ -230,7 +241,7 @@ import sys, pathlib
 from sogni.local.app_ids import acquire_app_id
 print("ready", flush=True)
 sys.stdin.readline()
-print(acquire_app_id({}, pathlib.Path(sys.argv[1])).app_id, flush=True)
+print(acquire_app_id(pathlib.Path(sys.argv[1])).app_id, flush=True)
 sys.stdin.readline()
 """
 
