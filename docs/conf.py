@@ -1,4 +1,4 @@
-"""Settings of Sphinx: MyST pages, furo, and a reference made from the package's own list of public names."""
+"""Sphinx settings: MyST pages, furo, and a reference generated from the package's list of public names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ autodoc_preserve_defaults = True
 myst_heading_anchors = 3
 
 REFERENCE_MARK = "<!-- the public names are inserted here -->"
-KINDS = ("Clients and handles", "Functions", "Errors and warnings", "Parameters and data", "Constants")
+KINDS = ("Clients and their objects", "Functions", "Errors and warnings", "Parameters and data", "Constants")
 
 
 def kind_of(value: object) -> str:
@@ -43,13 +43,13 @@ def kind_of(value: object) -> str:
     if inspect.isclass(value):
         if issubclass(value, BaseException):
             return KINDS[2]
-        in_a_shell = value.__module__.startswith(("sogni.client", "sogni.api"))
-        return KINDS[0] if in_a_shell else KINDS[3]
+        in_front_end = value.__module__.startswith(("sogni.client", "sogni.api"))
+        return KINDS[0] if in_front_end else KINDS[3]
     return KINDS[1] if inspect.isfunction(value) else KINDS[4]
 
 
 def directive_of(name: str, value: object) -> str:
-    """What autodoc is asked for one public name."""
+    """The autodoc directive for one public name."""
     if inspect.isclass(value):
         return f".. autoclass:: sogni.{name}\n   :members:\n   :show-inheritance:\n"
     if inspect.isfunction(value):
@@ -83,5 +83,24 @@ def insert_reference(_app, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace(REFERENCE_MARK, reference())
 
 
+def convert_fences(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
+    """Turn the Markdown code fences of docstrings, which editors display, into reStructuredText."""
+    converted: list[str] = []
+    indent = None
+    for line in lines:
+        text = line.strip()
+        if indent is None and text == "```python":
+            indent = line[: len(line) - len(line.lstrip())]
+            converted += [f"{indent}.. code-block:: python", ""]
+        elif indent is not None and text == "```":
+            indent = None
+            converted.append("")
+        else:
+            converted.append(line if indent is None or not text else f"    {line}")
+    lines[:] = converted
+
+
 def setup(app) -> None:
     app.connect("source-read", insert_reference)
+    # Before Napoleon, which takes the lines of a fence for those of a section.
+    app.connect("autodoc-process-docstring", convert_fences, priority=100)
