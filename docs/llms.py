@@ -1,6 +1,7 @@
-"""`llms.txt` and `llms-full.txt`: these pages for language models, an index and the whole (https://llmstxt.org).
+"""Generate `llms.txt` and `llms-full.txt`, the documentation for language models (https://llmstxt.org).
 
-Made from the README and the pages by `python docs/llms.py`; a test says when that was forgotten.
+`llms.txt` is an index of the pages, `llms-full.txt` the README and the pages about use. Run `python docs/llms.py` after
+editing either; a test fails if the files are out of date.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _BACKGROUND = ("architecture", "contributing", "differences", "performance", "pr
 
 
 def pages() -> list[tuple[str, str, str]]:
-    """Title, path and description of every page in the table of the README."""
+    """Return title, path and description of every page in the README's table."""
     found: list[tuple[str, str, str]] = []
     for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("| [") and line.count("|") == 3:
@@ -24,7 +25,7 @@ def pages() -> list[tuple[str, str, str]]:
 
 
 def index() -> str:
-    """The text of `llms.txt`."""
+    """The content of `llms.txt`."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     about = " ".join(readme.split("\n\n")[1].split())
     listed: dict[bool, list[str]] = {False: [], True: []}
@@ -36,7 +37,7 @@ def index() -> str:
 
 
 def whole() -> str:
-    """The text of `llms-full.txt`: the README and the pages about use."""
+    """The content of `llms-full.txt`: the README and the pages about use."""
     use = [path for _, path, _ in pages() if Path(path).parts[1].removesuffix(".md") not in _BACKGROUND]
     texts = [(ROOT / path).read_text(encoding="utf-8").strip() for path in ("README.md", *use)]
     return "\n\n---\n\n".join(texts) + "\n"

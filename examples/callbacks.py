@@ -1,4 +1,4 @@
-"""Four images, and everything that happens on the way, told by callbacks."""
+"""Generate four images and follow their progress with callbacks."""
 
 import os
 

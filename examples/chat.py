@@ -1,6 +1,6 @@
-"""One answer of a language model.
+"""Get one answer from a language model.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""Several answers at once, with asyncio.
+"""Get several answers concurrently, with asyncio.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import asyncio

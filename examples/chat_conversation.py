@@ -1,6 +1,6 @@
-"""A conversation of several turns, which is saved and goes on later.
+"""Hold a conversation of several turns, save it and continue it later.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os

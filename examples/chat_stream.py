@@ -1,6 +1,6 @@
-"""An answer that is printed while it is written.
+"""Print an answer while it is being written.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""An answer as an instance of a class.
+"""Get an answer as an instance of a class.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os
@@ -33,7 +33,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
     try:
         recipe = result.parsed
     except ProtocolError as error:
-        sys.exit(f"the answer is no recipe: {error}")
+        sys.exit(f"the answer is not a recipe: {error}")
     print(recipe.title)
     for step in recipe.steps:
         print(f"- {step.text} ({step.minutes} minutes)")

@@ -1,6 +1,6 @@
-"""A question about a picture.
+"""Ask a question about an image.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The movement of a video for a picture: dance_along.py move|replace PICTURE VIDEO
+"""Animate an image with the movement of a video: dance_along.py move|replace IMAGE VIDEO
 
-`move` lets the person of the picture move like the one of the video; `replace` puts them in their place.
+`move` makes the person in the image move like the one in the video; `replace` puts them into the video instead.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Any
 from sogni import SogniClient
 
 way, picture, video = sys.argv[1:]
-# Where in the video the person is who is replaced, as shares of width and height.
+# Position in the video of the person to replace, as fractions of width and height.
 person: dict[str, Any] = {"sam2_coordinates": [{"x": 0.5, "y": 0.4}]} if way == "replace" else {}
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     project = client.projects.create(
@@ -21,7 +21,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         reference_video=video,
         video_start=0.5,
         duration=1,
-        fps=32,  # WAN makes 16 and fills in between
+        fps=32,  # WAN renders 16 and interpolates
         width=480,
         height=480,
         **person,

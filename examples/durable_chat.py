@@ -1,6 +1,6 @@
-"""A chat that the service carries on: durable_chat.py [WORDS…]
+"""Run a chat that the service carries on by itself: durable_chat.py [PROMPT…]
 
-It asks before it spends. Its events are told as they happen, also when the connection is lost in between.
+It asks before it spends. Its events are printed as they happen, even if the connection is lost in between.
 """
 
 import os
@@ -10,7 +10,7 @@ from sogni import ChatRunEvent, ChatRunRecord, SogniClient
 
 
 def approve(client: SogniClient, run: ChatRunRecord) -> None:
-    """Say yes to what the run wants to spend; a real program would ask its user."""
+    """Approve the cost of the run; a real program would ask its user."""
     details = run.waiting.details if run.waiting else None
     preview = details.cost_approval_preview if details else None
     if details is None or preview is None or details.tool_call_id is None:

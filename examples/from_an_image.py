@@ -1,4 +1,4 @@
-"""An image made from another one, and its enhanced version. Needs a file: from_an_image.py PICTURE"""
+"""Generate an image from another one, and enhance it: from_an_image.py IMAGE"""
 
 import os
 import sys

@@ -1,6 +1,6 @@
-"""An image from a prompt.
+"""Generate an image from a prompt.
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator when there is none.
+Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The same as image.py, for asyncio: another import, and `await`."""
+"""The same as image.py with asyncio: a different import, and `await`."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Many prompts, a few at a time, within one budget; each image is saved as it is done."""
+"""Generate images for many prompts, a few at a time, within one budget; each is saved when it is finished."""
 
 import os
 

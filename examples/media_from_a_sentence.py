@@ -1,4 +1,4 @@
-"""A sentence becomes an image and then a video of it: media_from_a_sentence.py SENTENCE"""
+"""Turn a sentence into an image and then into a video: media_from_a_sentence.py SENTENCE"""
 
 import os
 import sys

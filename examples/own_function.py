@@ -1,4 +1,4 @@
-"""A language model that calls a Python function: own_function.py QUESTION"""
+"""Let a language model call a Python function: own_function.py QUESTION"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Start a project in one process and collect it in another, as a web view and a cron job would.
+"""Start a project in one process and collect it in another, like a web view and a cron job.
 
 queue_and_collect.py start ticket     # writes a ticket
 queue_and_collect.py collect ticket   # waits for the project and saves its images
@@ -11,7 +11,7 @@ from pathlib import Path
 from sogni import SogniClient
 
 step, ticket = sys.argv[1], Path(sys.argv[2])
-with SogniClient() as client:  # SOGNI_API_KEY, or an emulator's endpoints, from the environment
+with SogniClient() as client:  # reads SOGNI_API_KEY, or the endpoints of an emulator, from the environment
     if step == "start":
         project = client.projects.create(
             type="image", model_id="flux1-schnell-fp8", positive_prompt="a quiet harbour", steps=4, number_of_media=2

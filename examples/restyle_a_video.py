@@ -1,6 +1,6 @@
-"""A video made anew from another one: restyle_a_video.py VIDEO [canny|depth|pose|detailer] [PICTURE]
+"""Restyle a video: restyle_a_video.py VIDEO [canny|depth|pose|detailer] [IMAGE]
 
-The control net says what is kept: outlines, depth, poses (of the person in PICTURE), or everything.
+The control net determines what is kept: outlines, depth, poses (of the person in IMAGE), or everything.
 """
 
 import os

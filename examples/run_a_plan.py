@@ -1,4 +1,4 @@
-"""A plan from a file: checked, started once, followed, and what it makes saved."""
+"""Check a plan from a file, start it once, follow it and save its results."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
-"""A video by Seedance 2.0, from a prompt and any mixture of references: seedance.py [FILE | ADDRESS]...
+"""Generate a video with Seedance 2.0 from a prompt and any mix of references: seedance.py [FILE | URL]...
 
-A file is uploaded, a picture as the first frame; any number of images, videos and sounds may be public https
-addresses.
+A file is uploaded, an image as the first frame; any number of images, videos and audio files may be public https
+URLs.
 """
 
 import mimetypes
@@ -26,7 +26,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         duration=4,
         width=640,
         height=480,
-        token_type="spark",  # models of other providers take no other
+        token_type="spark",  # models of other providers accept no other token
         **inputs,
     )
     project.wait(progress=True)

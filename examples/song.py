@@ -1,4 +1,4 @@
-"""A song in several versions: song.py [mp3|wav|flac] [VERSIONS]"""
+"""Generate a song in several versions: song.py [mp3|wav|flac] [VERSIONS]"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A video for a sound, and for a picture if there is one: sound_to_video.py SOUND [PICTURE]"""
+"""Generate a video for a recording, and for an image if given: sound_to_video.py RECORDING [IMAGE]"""
 
 import os
 import sys

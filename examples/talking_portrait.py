@@ -1,4 +1,4 @@
-"""A portrait that says what a recording says: talking_portrait.py PICTURE RECORDING"""
+"""Make a portrait speak a recording: talking_portrait.py IMAGE RECORDING"""
 
 import os
 import sys
@@ -13,7 +13,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         positive_prompt="a person talks to the camera",
         reference_image=picture,
         reference_audio=recording,
-        audio_start=0.5,  # seconds of silence that are left out
+        audio_start=0.5,  # skip half a second of silence
         duration=1.5,
         width=480,
         height=480,

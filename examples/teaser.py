@@ -1,6 +1,6 @@
-"""A durable workflow: a picture that becomes a film: teaser.py [PROMPT]
+"""Turn an image into a video with a durable workflow: teaser.py [PROMPT]
 
-Start it, look away, come back: `teaser.py --watch WORKFLOW_ID` goes on where another process stopped.
+`teaser.py --watch WORKFLOW_ID` continues where another process stopped watching.
 """
 
 import os

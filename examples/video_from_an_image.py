@@ -1,4 +1,4 @@
-"""A video that starts with a picture, and may end with another: video_from_an_image.py wan|ltx FIRST [LAST]"""
+"""Generate a video that starts with an image, and may end with another: video_from_an_image.py wan|ltx FIRST [LAST]"""
 
 import os
 import sys

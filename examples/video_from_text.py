@@ -1,6 +1,6 @@
-"""A video from a prompt: video_from_text.py [wan|ltx] [PROMPT]
+"""Generate a video from a prompt: video_from_text.py [wan|ltx] [PROMPT]
 
-WAN 2.2 makes 16 frames per second and no sound, LTX-2.3 any number and sound with it.
+WAN 2.2 renders 16 frames per second without audio, LTX-2.3 any number with audio.
 """
 
 import os
