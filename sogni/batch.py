@@ -85,7 +85,7 @@ class Batch:
         concurrency: int = 8,
         max_cost: Any = None,
     ) -> None:
-        self.total = len(requests)
+        self.total: int = len(requests)
         self.running: dict[Project, BatchRequest] = {}
         self._client = client
         self._journal = journal

@@ -164,7 +164,7 @@ class ApiError(SogniError):
         self.payload = payload
         self.retry_after = retry_after
         self.method = method
-        self.url = without_query(url) if url else None
+        self.url: str | None = without_query(url) if url else None
 
     def __str__(self) -> str:
         where = f" ({self.method} {self.url})" if self.method and self.url else ""
@@ -355,7 +355,7 @@ class ChatError(SogniError):
         self.error_type = error_type
         self.worker_name = worker_name
         self.subscription_limit = subscription_limit
-        self.required_plans = tuple(required_plans)
+        self.required_plans: tuple[str, ...] = tuple(required_plans)
         self.feature = feature
         self.limitation = limitation
         self.payload = payload
@@ -443,7 +443,7 @@ class ToolLimitError(ChatError):
 
     def __init__(self, message: str, *, tool_history: Sequence[Any] = (), **fields: Any) -> None:
         super().__init__(message, **fields)
-        self.tool_history = list(tool_history)
+        self.tool_history: list[Any] = list(tool_history)
 
 
 def is_retryable_chat_error(error: object) -> bool:

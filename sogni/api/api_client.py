@@ -166,9 +166,9 @@ class ApiClient(EventEmitter[OnConnectionEvent]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.rest = RestClient(engine)
-        self.socket = SocketClient(engine)
-        self.auth = AuthState(engine)
+        self.rest: RestClient = RestClient(engine)
+        self.socket: SocketClient = SocketClient(engine)
+        self.auth: AuthState = AuthState(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.frame_listeners

@@ -326,10 +326,10 @@ class Chat(EventEmitter[OnChatEvent]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.completions = Completions(engine)
-        self.runs = ChatRuns(engine)
-        self.hosted = HostedChat(engine)
-        self.tools = ChatTools(engine)
+        self.completions: Completions = Completions(engine)
+        self.runs: ChatRuns = ChatRuns(engine)
+        self.hosted: HostedChat = HostedChat(engine)
+        self.tools: ChatTools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.chat_listeners

@@ -35,7 +35,7 @@ class RunRecorder(Recording):
         """
         self._end(error)
         try:
-            self.written = self._engine.run(replay.write_run(self._noted()))
+            self.written: ReplayWriteResult | None = self._engine.run(replay.write_run(self._noted()))
         except Exception as failure:
             if error is None:
                 raise

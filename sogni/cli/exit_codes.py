@@ -148,7 +148,7 @@ class Command(click.Command):
 class Group(click.Group):
     """Commands under one name."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         # Without a command there is one line about it, as for any other mistake.

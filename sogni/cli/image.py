@@ -19,6 +19,7 @@ from sogni.cli.params import (
     SIZE,
     STEPS,
     TOKEN,
+    Describing,
     Fields,
     Option,
     check_text,
@@ -109,7 +110,7 @@ def _fields(chosen: Fields) -> Fields:
     return fields
 
 
-imaging = describing(_OPTIONS, _fields, needs=_NEEDS)
+imaging: Describing = describing(_OPTIONS, _fields, needs=_NEEDS)
 """Give a command the options of an image; it gets the fields of the project as `fields`."""
 
 

@@ -11,7 +11,18 @@ import click
 
 from sogni.cli.exit_codes import Command
 from sogni.cli.input_files import read_input, text_of
-from sogni.cli.params import PROMPT, SEED, STEPS, TOKEN, Fields, Option, check_text, count_option, describing
+from sogni.cli.params import (
+    PROMPT,
+    SEED,
+    STEPS,
+    TOKEN,
+    Describing,
+    Fields,
+    Option,
+    check_text,
+    count_option,
+    describing,
+)
 from sogni.cli.run_project import Generation, generating
 from sogni.errors import SogniTimeoutError
 from sogni.models.params import AudioFormat
@@ -63,7 +74,7 @@ def _fields(chosen: Fields) -> Fields:
     return {"type": "audio", **chosen}
 
 
-composing = describing(_OPTIONS, _fields, needs={})
+composing: Describing = describing(_OPTIONS, _fields, needs={})
 """Give a command the options of a piece of music; it gets the fields of the project as `fields`."""
 
 

@@ -16,11 +16,12 @@ from sogni.models.base import TokenType
 
 Option = Callable[[Any], Any]
 Fields = dict[str, Any]
+Describing = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def describing(
     options: Sequence[Option], fields_of: Callable[[Fields], Fields], *, needs: Mapping[str, str]
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Describing:
     """Give a command the options that describe a project; it gets the fields as `fields`.
 
     `fields_of` makes them of the options that were given. `needs` names for an option, by its field, another one

@@ -20,6 +20,7 @@ from sogni.cli.params import (
     SIZE,
     STEPS,
     TOKEN,
+    Describing,
     Fields,
     Option,
     count_option,
@@ -117,7 +118,7 @@ def default_model(chosen: Fields) -> str:
     return model
 
 
-filming = describing(_OPTIONS, _fields, needs=_NEEDS)
+filming: Describing = describing(_OPTIONS, _fields, needs=_NEEDS)
 """Give a command the options of a video; it gets the fields of the project as `fields`."""
 
 

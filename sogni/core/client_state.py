@@ -223,26 +223,26 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
     def __init__(self, settings: Settings, app_id: str) -> None:
         self.settings = settings
         self.app_id = app_id
-        self.credentials = Credentials(settings.auth_type, settings.api_key)
+        self.credentials: Credentials = Credentials(settings.auth_type, settings.api_key)
         self.service_clock: ServiceClock | None = None
-        self.session = 0
+        self.session: int = 0
         """Counts who was signed in, so that an answer about somebody else is recognised."""
         self.network: str = settings.network
-        self.subscriptions = dict(settings.socket_event_subscriptions)
-        self.out = Outbox()
-        self.waiter_registry = WaiterRegistry()
-        self.connection = Connection()
-        self.account = AccountState(self.out, settings.network)
-        self.catalogue = CatalogueState()
+        self.subscriptions: dict[str, bool] = dict(settings.socket_event_subscriptions)
+        self.out: Outbox = Outbox()
+        self.waiter_registry: WaiterRegistry = WaiterRegistry()
+        self.connection: Connection = Connection()
+        self.account: AccountState = AccountState(self.out, settings.network)
+        self.catalogue: CatalogueState = CatalogueState()
         self.projects: dict[str, ProjectState] = {}
-        self.listeners = Listeners()
-        self.projects_listeners = Listeners()
-        self.chat_listeners = Listeners()
+        self.listeners: Listeners = Listeners()
+        self.projects_listeners: Listeners = Listeners()
+        self.chat_listeners: Listeners = Listeners()
         self.chats: dict[str, ChatState] = {}
         self._models_turn = 0
         self.chat_models: dict[str, LLMModelInfo] = {}
-        self.auth_listeners = Listeners()
-        self.frame_listeners = Listeners()
+        self.auth_listeners: Listeners = Listeners()
+        self.frame_listeners: Listeners = Listeners()
         self.listening: list[bool] = []
         self.cancellations: dict[str, tuple[bool, str] | None] = {}
         """Cancellations under way, and their answers: whether it was canceled, and what was said."""
@@ -250,7 +250,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self._looked_at = 0.0
         self._reconciling = False
         self._reconcile_next: chores.Reconcile | None = None
-        self.lookups = 0
+        self.lookups: int = 0
         """Counts the snapshots that projects were looked up for."""
         self.closed = False
         self.crash: BaseException | None = None

@@ -154,8 +154,8 @@ class Credentials:
 
     def __init__(self, kind: AuthType, key: str | None = None) -> None:
         self.kind = kind
-        self.turn = 0
-        self.lost = False
+        self.turn: int = 0
+        self.lost: bool = False
         """Whether there were credentials that the service refused, or that ran out."""
         self.refresh: Refresh | None = None
         self.issue_clock: ServiceClock | None = None

@@ -55,7 +55,7 @@ class ContentDecoder:
             raise ProtocolError(
                 f"the content encoding of an answer of {host} must be one of {ACCEPTED}, got {name[:_SHOWN_BYTES]!r}"
             )
-        self.plain = name in _NONE
+        self.plain: bool = name in _NONE
         """Whether the body is as it was sent, so that `feed` gives back what it gets."""
         self._gzip = name in _GZIP
         self._inflater: zlib._Decompress | None = None
@@ -325,8 +325,8 @@ class Route:
 
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
-        self.method = call.method
-        self.url = SecretUrl(_quoted(_checked(_address(call, settings))))
+        self.method: str = call.method
+        self.url: SecretUrl = SecretUrl(_quoted(_checked(_address(call, settings))))
         self._home = _origin(self.url)
         self._hops = 0
 

@@ -154,9 +154,9 @@ class _Entry:
     __slots__ = ("function", "once", "since")
 
     def __init__(self, function: Listener, once: bool, since: int) -> None:
-        self.function = function
-        self.once = once
-        self.since = since
+        self.function: Listener = function
+        self.once: bool = once
+        self.since: int = since
         """The number of the last delivery that is none of its: what came before it gets by itself."""
 
 
@@ -266,9 +266,9 @@ class Outbox:
     __slots__ = ("begun", "deliveries", "epoch", "told", "woken")
 
     def __init__(self) -> None:
-        self.epoch = 0.0
+        self.epoch: float = 0.0
         """Seconds since 1970 when the clock that changes are timed with stood at 0; the shells keep it up to date."""
-        self.told = 0
+        self.told: int = 0
         """The number of the last delivery."""
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
@@ -335,7 +335,7 @@ class Feed:
 
     def __init__(self, past: list[Event[Any]]) -> None:
         self._events: deque[Event[Any]] = deque(past)
-        self.closed = False
+        self.closed: bool = False
 
     def close(self) -> None:
         """Take nothing more; the project lets go of it in time.

@@ -15,12 +15,12 @@ try:
     from sogni.emulator.faults import Faults
     from sogni.emulator.recorder import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
     from sogni.emulator.supernet import LocalSupernet
-except ModuleNotFoundError as error:
-    _library = _LIBRARIES.get((error.name or "").partition(".")[0])
+except ModuleNotFoundError as _error:
+    _library = _LIBRARIES.get((_error.name or "").partition(".")[0])
     if _library is None:
         raise
     raise ModuleNotFoundError(
-        f"the emulator needs {_library}, which is not installed: pip install 'sogni[emulator]'", name=error.name
+        f"the emulator needs {_library}, which is not installed: pip install 'sogni[emulator]'", name=_error.name
     ) from None
 
 __all__ = [

@@ -105,13 +105,13 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
         # Not Thread.is_alive: an interrupted join leaves a thread marked as ended that still runs.
         self._ended = threading.Event()
-        self.pace = Pace(setup.step_time)
+        self.pace: Pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
         self.durables: DurableServices | None = None
         self.language: Language | None = None
-        self.rest_endpoint = ""
-        self.socket_endpoint = ""
+        self.rest_endpoint: str = ""
+        self.socket_endpoint: str = ""
 
     def start(self) -> State:
         """Start the thread and return the state once both listeners accept connections."""

@@ -221,8 +221,8 @@ class LocalSupernet(Live, AccountHelpers):
         if not isinstance(owned, Balance):
             owned = Balance(spark=owned.get("spark", 0), sogni=owned.get("sogni", 0))
         self._owned = owned
-        self.faults = Faults() if faults is None else faults
-        self.chat = ChatScript()
+        self.faults: Faults = Faults() if faults is None else faults
+        self.chat: ChatScript = ChatScript()
         """What its language models say, how fast, and how they fail."""
         self._journal = Recorder()
         directory = None if data is None else Path(data)

@@ -50,7 +50,7 @@ class TokenStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path) if path is not None else _default_path()
+        self.path: Path = Path(path) if path is not None else _default_path()
 
     def __repr__(self) -> str:
         return f"TokenStore({str(self.path)!r})"

@@ -22,7 +22,7 @@ from sogni.core.outbox import Delivery
 from sogni.errors import ClientClosedError, SogniError
 from sogni.transport.threads import DaemonThread
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 MOST_THREADS = 8
 IDLE_SECONDS = 2.0
@@ -47,7 +47,7 @@ class BackgroundTasks:
         self._urgent: set[Flow[None]] = set()
         self._free = 0
         self._ended = False
-        self.stuck = False
+        self.stuck: bool = False
         """Whether work waits for a thread that could not be started; somebody has to call `retry`."""
 
     def begin(self, flow: Flow[None], *, urgent: bool = False) -> None:
@@ -226,7 +226,7 @@ class Dispatcher:
         self._newest = _Newest()
         self._thread: threading.Thread | None = None
         self._ended = False
-        self.stuck = False
+        self.stuck: bool = False
         """Whether deliveries wait for a thread that could not be started; somebody has to call `retry`."""
 
     def put(self, delivery: Delivery) -> None:

@@ -149,7 +149,7 @@ class _Race:
 # goes on without it.
 
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 
 def check_callbacks(**functions: object) -> None:

@@ -125,7 +125,7 @@ def pause(engine: Engine, step: Pause) -> None:
             engine.state.waiter_registry.remove(CLOSED, signal)
 
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
 CONNECTING_SECONDS = 0.5
@@ -149,14 +149,14 @@ class Engine(Live):
 
     def _begin(self) -> None:
         """Everything that a forked child replaces."""
-        self.pid = os.getpid()
-        self.lock = threading.Lock()
+        self.pid: int = os.getpid()
+        self.lock: threading.Lock = threading.Lock()
         self._connecting = threading.Lock()
-        self.state = ClientState(self.settings, self.settings.app_id or "")
+        self.state: ClientState = ClientState(self.settings, self.settings.app_id or "")
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
         self._chores = BackgroundTasks(lambda: _performer(reference), jittered)
-        self.cookies = Cookies(self.settings.auth_type == "cookies")
+        self.cookies: Cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._connections = ConnectionLimit(self.settings)
         self._writer = Writer()

@@ -85,7 +85,7 @@ class Answer(http.client.HTTPResponse):
         self._timed = _TimedReader(sock)
         self._by = time.by
         self._timed.limit(self._by, self._timed.each)
-        self.fp = io.BufferedReader(self._timed)
+        self.fp: io.BufferedReader = io.BufferedReader(self._timed)
 
     def begin(self) -> None:
         """Read the head."""
@@ -136,15 +136,15 @@ class Connections:
     """The sockets of one client's requests, from their opening to their end."""
 
     def __init__(self) -> None:
-        self.time = AnswerTime()
+        self.time: AnswerTime = AnswerTime()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self.pools = {
+        self.pools: dict[str, Any] = {
             "http": _pool(HTTPConnectionPool, HTTPConnection, self),
             "https": _pool(HTTPSConnectionPool, HTTPSConnection, self),
         }
         """The classes of pools whose connections are noted here, by scheme."""
-        self.ended = False
+        self.ended: bool = False
 
     def note(self, made: Any) -> None:
         """A connection was opened. OSError when nobody wants it any more."""

@@ -26,7 +26,7 @@ from sogni.transport.websocket import ConnectionLost, SerialSocket, UpgradeRefus
 if TYPE_CHECKING:
     from sogni.transport.engine import Engine
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 GOODBYE_SECONDS = 1.0
 """For the peer's answer to our close frame."""

@@ -20,7 +20,7 @@ class DaemonThread(threading.Thread):
     def __init__(self, target: Callable[..., object], *arguments: object, name: str) -> None:
         super().__init__(target=target, args=arguments, name=name, daemon=True)
         self._claim = threading.Lock()
-        self.called_off = False
+        self.called_off: bool = False
 
     def start(self) -> None:
         """Start the thread. What this raises was raised in its course, unless `called_off` is true afterwards."""

@@ -86,7 +86,7 @@ class ReaderWakeup:
     """Ends the reader's present wait, whatever it waits for."""
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.event: threading.Event = threading.Event()
         self.socket: SerialSocket | None = None
         self.behind: list[threading.Event] = []
         """Who waits for the reader to have applied all that the socket has received."""

@@ -47,12 +47,12 @@ class SerialStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.secure = isinstance(sock, ssl.SSLSocket)
+        self.secure: bool = isinstance(sock, ssl.SSLSocket)
         self._tls = threading.Lock()
-        self.readable = True
+        self.readable: bool = True
         """Whether to read before waiting: bytes may have come with the upgrade, and TLS may hold some that no
         selector sees. Set by the reader when its selector says so."""
-        self.read_want = READ
+        self.read_want: int = READ
         """What the next read waits for when there is nothing to read."""
         sock.setblocking(False)
 

@@ -34,7 +34,7 @@ class RunRecorder(Recording):
         """
         self._end(error)
         try:
-            self.written = await self._engine.run(replay.write_run(self._noted()))
+            self.written: ReplayWriteResult | None = await self._engine.run(replay.write_run(self._noted()))
         except Exception as failure:
             if error is None:
                 raise

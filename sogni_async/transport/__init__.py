@@ -4,8 +4,8 @@ from __future__ import annotations
 
 try:
     import aiohttp  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "aiohttp":
+except ModuleNotFoundError as _error:
+    if _error.name != "aiohttp":
         raise
     raise ModuleNotFoundError(
         "sogni_async needs aiohttp, which is not installed: pip install 'sogni[async]'", name="aiohttp"

@@ -20,7 +20,7 @@ from sogni.errors import ClientClosedError, SogniError
 from sogni_async.transport.closing import Endable, quiet_when_dropped
 from sogni_async.transport.driver import Perform, drive, drive_together
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 MOST_AT_ONCE = 8
 """Requests under way for chores."""

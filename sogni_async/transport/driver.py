@@ -120,7 +120,7 @@ def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
 # goes on without it.
 
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 
 def check_callbacks(**functions: object) -> None:

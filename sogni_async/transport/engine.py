@@ -39,7 +39,7 @@ from sogni_async.transport.reader import read_loop
 from sogni_async.transport.waiting import Deadline, ReaderWakeup, let_catch_up, sleep_until_set
 from sogni_async.transport.websocket import Socket
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 
 class LoopResources:
@@ -47,7 +47,7 @@ class LoopResources:
 
     def __init__(self, chores: BackgroundTasks, dispatcher: Dispatcher, http: Http) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.waker = ReaderWakeup()
+        self.waker: ReaderWakeup = ReaderWakeup()
         self.chores = chores
         self.dispatcher = dispatcher
         self.http = http
@@ -192,7 +192,7 @@ class Engine(Live):
         dispatcher = Dispatcher(lambda value: _presented(reference, value))
         chores = BackgroundTasks(lambda: _performer(reference), _jittered)
         # Through the reference: what is held must not keep the client, or it could never be dropped.
-        self.cookies = Cookies(self.settings.auth_type == "cookies")
+        self.cookies: Cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
         self._held = LoopResources(chores, dispatcher, http)
         self._state.waiter_registry.add(SOCKET, self._held.waker)

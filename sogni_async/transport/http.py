@@ -139,7 +139,7 @@ class Session:
         )
         tracing = aiohttp.TraceConfig()
         tracing.on_request_redirect.append(_refuse_redirect)
-        self.library = aiohttp.ClientSession(
+        self.library: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),

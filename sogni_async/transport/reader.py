@@ -23,7 +23,7 @@ from sogni_async.transport.websocket import Socket
 if TYPE_CHECKING:
     from sogni_async.transport.engine import Engine
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 _IN_A_ROW = 32
 """Messages applied before others have their turn: what lies in the buffer is read without a pause."""

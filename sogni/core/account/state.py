@@ -97,7 +97,7 @@ class Ordering:
     """Which of two snapshots counts: a later one of the socket is not undone by a slower REST answer."""
 
     def __init__(self) -> None:
-        self.socket_writes = 0
+        self.socket_writes: int = 0
         self._highest: float | None = None
 
     def accepts(self, snapshot: Subscription, *, asked_at: int | None) -> bool:
@@ -140,18 +140,18 @@ class AccountState:
     """The live account; `updated` is told with the names of what became different."""
 
     def __init__(self, out: Outbox, network: str | None) -> None:
-        self.listeners = Listeners()
+        self.listeners: Listeners = Listeners()
         self._out = out
         self.network_status: NetworkStatus = "disconnected"
         self.network: str | None = network
-        self.balance = Balances()
+        self.balance: Balances = Balances()
         self.wallet_address: str | None = None
         self.username: str | None = None
         self.email: str | None = None
         self.subscription: Subscription | None = None
         self.free_spark_locked: bool | None = None
         self.free_spark_unlock_path: str | None = None
-        self.ordering = Ordering()
+        self.ordering: Ordering = Ordering()
 
     def change(self, **values: Any) -> None:
         """Set what is different and tell of it once."""

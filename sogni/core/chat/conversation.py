@@ -29,7 +29,7 @@ class History:
     """What was said so far; `messages` holds all of it, without the system message."""
 
     def __init__(self, model: str, system: str | None) -> None:
-        self.model = model
+        self.model: str = model
         self.system = system
         self.messages: list[ChatMessage] = []
 

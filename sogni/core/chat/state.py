@@ -54,7 +54,7 @@ class ChatState:
         """What the JSON of the answer is read as, None for text."""
         self.chunks: list[ChatCompletionChunk] = []
         """Chunks nobody has read yet."""
-        self.role = "assistant"
+        self.role: str = "assistant"
         self.finish_reason: str | None = None
         self.usage: TokenUsage | None = None
         self.time_taken: float = 0
@@ -64,10 +64,10 @@ class ChatState:
         """What the service said beside the answer."""
         self.failure: ChatFailure | None = None
         self.failure_payload: Mapping[str, Any] | None = None
-        self.done = False
+        self.done: bool = False
         self.when_done: Callable[[ChatCompletionResult], None] | None = None
         """What is told of the whole answer, in the same breath as it is there."""
-        self.acknowledged = False
+        self.acknowledged: bool = False
         self.being_sent = False
         """Whether a flow has the request in hand and will send it on the next connection."""
         self.lost_at: float | None = None

@@ -50,9 +50,9 @@ class Connection:
 
     def __init__(self) -> None:
         self.phase: Phase = "idle"
-        self.generation = 0
-        self.attempt = 0
-        self.retry_at = 0.0
+        self.generation: int = 0
+        self.attempt: int = 0
+        self.retry_at: float = 0.0
         self.closed: Closed | None = None
         """Why the connection ended, or why the last attempt failed."""
         self._opened_at = 0.0

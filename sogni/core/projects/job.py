@@ -72,17 +72,17 @@ class JobState:
     )  # fmt: skip
 
     def __init__(self, project: Any, job_id: str, step_count: int = 0) -> None:
-        self.project = project
-        self.id = job_id
+        self.project: Any = project
+        self.id: str = job_id
         self.status: JobStatus = "pending"
-        self.step = 0
-        self.step_count = step_count
+        self.step: int = 0
+        self.step_count: int = step_count
         self.worker_name: str | None = None
         self.seed: int | None = None
-        self.is_nsfw = False
-        self.nsfw_detected = False
+        self.is_nsfw: bool = False
+        self.nsfw_detected: bool = False
         self.nsfw_sources: tuple[str, ...] = ()
-        self.user_canceled = False
+        self.user_canceled: bool = False
         self.preview_url: str | None = None
         self.result_url: str | None = None
         self.last_frame_url: str | None = None
@@ -96,18 +96,18 @@ class JobState:
         self.eta_at: float | None = None
         self.eta_started_at: float | None = None
         self.eta_range: EtaRange | None = None
-        self.last_progress = 0
-        self.counted = 0
+        self.last_progress: int = 0
+        self.counted: int = 0
         """What of its progress is part of that of its project."""
-        self.place = 0
+        self.place: int = 0
         """Its place in the order of appearance."""
-        self.retrying = False
+        self.retrying: bool = False
         self.signing: dict[str, Any] | None = None
         """The result frame whose URL is being fetched."""
         self.runs_until: float | None = None
-        self.run_limit = 0.0
+        self.run_limit: float = 0.0
         """Seconds it may work before the service is asked about it."""
-        self.allowed = 0.0
+        self.allowed: float = 0.0
         """Seconds it has been given in all."""
         self.enhancement: Any = None
         self.told_as: Any = None

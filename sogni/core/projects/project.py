@@ -54,8 +54,8 @@ class JobTally:
     )
 
     def __init__(self) -> None:
-        self.ended = 0
-        self.failed = 0
+        self.ended: int = 0
+        self.failed: int = 0
         self.unsigned: dict[JobState, None] = {}
         """Jobs whose result lacks its URL, in the order of their results."""
         self.working: dict[JobState, None] = {}
@@ -211,51 +211,51 @@ class ProjectFacts:
     )  # fmt: skip
 
     def __init__(self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any) -> None:
-        self.id = project_id
+        self.id: str = project_id
         self.params: ProjectParams = params
-        self.out = out
-        self.kind = kind
-        self.listening = listening
+        self.out: Outbox = out
+        self.kind: str = kind
+        self.listening: Any = listening
         """A list that is not empty as soon as anybody listens to anything of this client."""
         self.group: Listeners | None = None
         """Who listens to all projects of the client; None until it is tracked by one."""
-        self.announced = ""
+        self.announced: str = ""
         """The end that the listeners of all projects were last notified of: `completed` or `error`."""
         self.queued_as: Mapping[str, Any] | None = None
         """The last frame about the place in the queue that the listeners of all projects were notified of."""
-        self.started_at = now + out.epoch
-        self.heard_at = now
+        self.started_at: float = now + out.epoch
+        self.heard_at: float = now
         self.status: ProjectStatus = "pending"
-        self.queue_position = -1
+        self.queue_position: int = -1
         self.eta_at: float | None = None
         self.error: ErrorData | None = None
         self.jobs: dict[str, JobState] = {}
-        self.tally = JobTally()
+        self.tally: JobTally = JobTally()
         self._reordered = False
         self.number_of_media: int = getattr(params, "number_of_media", None) or 1
         self.steps: int = getattr(params, "steps", None) or 0
         self.app_id: str | None = None
-        self.recovered = False
-        self.polled = False
+        self.recovered: bool = False
+        self.polled: bool = False
         """Asked after in intervals, because its frames go to another app id."""
         self.request: dict[str, Any] | None = None
         """The payload as sent, kept until the service has shown that it knows it (transport §13.2)."""
-        self.acknowledged = False
-        self.abandoned = False
-        self.being_sent = False
+        self.acknowledged: bool = False
+        self.abandoned: bool = False
+        self.being_sent: bool = False
         """Whether a flow has its request in hand and will send it on the next connection."""
-        self.resent = False
-        self.sent_at = now
-        self.sent_generation = 0
-        self.work_began = False
-        self.strikes = 0
+        self.resent: bool = False
+        self.sent_at: float = now
+        self.sent_generation: int = 0
+        self.work_began: bool = False
+        self.strikes: int = 0
         self.enhances: JobState | None = None
         """The job this project makes an enhanced version of."""
-        self.concluded = False
+        self.concluded: bool = False
         """Whether nothing more will come than the addresses that are being asked for."""
-        self.settled = False
-        self.settled_at = 0.0
-        self.signing = False
+        self.settled: bool = False
+        self.settled_at: float = 0.0
+        self.signing: bool = False
         """Whether addresses of results are being asked for."""
         self._handle: ref[Any] | None = None
         self._shown_progress = -1
@@ -495,6 +495,16 @@ class ProjectState(ProjectFacts):
 
     __slots__ = ()
 
+    # Declared again, because they are also set here.
+    heard_at: float
+    listening: Any
+    out: Outbox
+    params: ProjectParams
+    sent_at: float
+    settled_at: float
+    signing: bool
+    status: ProjectStatus
+
     # -- frames ----------------------------------------------------------------
 
     def join(self, out: Outbox, listening: Any) -> None:
@@ -517,7 +527,7 @@ class ProjectState(ProjectFacts):
     def abandon(self) -> None:
         """The request was never written: nobody is to hear of this project."""
         self.abandoned = True
-        self.request = None
+        self.request: dict[str, Any] | None = None
 
     def alive(self, now: float) -> None:
         """The service spoke of this project without saying anything new."""

@@ -129,7 +129,7 @@ class SogniToolSet:
         return "<SogniTools>"
 
 
-SogniTools = SogniToolSet()
+SogniTools: SogniToolSet = SogniToolSet()
 _VIDEO_WORKFLOWS = {
     "generate_video": {"t2v", "i2v"},
     "sound_to_video": {"s2v", "ia2v", "a2v"},

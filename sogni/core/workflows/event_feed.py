@@ -43,13 +43,13 @@ class EventFeed(Generic[T]):
         self.ready: deque[tuple[T, str | None]] = deque()
         """Events that were read and not given yet, each with the position behind it."""
         self.position = reader.position
-        self.over = False
+        self.over: bool = False
         self.body: EventBody | None = None
-        self.failures = 0
-        self.broken = 0
-        self.orderly_ends = 0
-        self.opened_before = False
-        self.opened_at = 0.0
+        self.failures: int = 0
+        self.broken: int = 0
+        self.orderly_ends: int = 0
+        self.opened_before: bool = False
+        self.opened_at: float = 0.0
         self._decoder = SseDecoder()
 
     def opened(self, body: EventBody, now: float) -> None:

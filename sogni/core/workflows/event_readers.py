@@ -202,7 +202,7 @@ class RunEventReader(EventReader[ChatRunEvent]):
     def __init__(self, run_id: Any, last_event_id: Any = None) -> None:
         super().__init__(event_id("last_event_id", last_event_id))
         self._path = f"/v1/chat/runs/{path_segment('run_id', run_id)}/events/stream"
-        self.what = f"the events of chat run {run_id}"
+        self.what: str = f"the events of chat run {run_id}"
 
     @property
     def may_finish(self) -> bool:
@@ -227,7 +227,7 @@ class RunEventReader(EventReader[ChatRunEvent]):
             return None
         ending = _RUN_END.fullmatch(event.type)
         self.status = _told(event) or self.status
-        self.finished = ending is not None
+        self.finished: bool = ending is not None
         return event
 
 
@@ -250,7 +250,7 @@ class WorkflowFrameReader(EventReader[WorkflowSseEvent]):
         super().__init__(self._after if last is None else last)
         self._begun_with = last
         self._path = f"/v1/creative-agent/workflows/{path_segment('workflow_id', workflow_id)}/events/stream"
-        self.what = f"the events of workflow {workflow_id}"
+        self.what: str = f"the events of workflow {workflow_id}"
         self._progressed = False
 
     @property
@@ -271,8 +271,8 @@ class WorkflowFrameReader(EventReader[WorkflowSseEvent]):
             return None
         self._progressed = self._progressed or bool(fields.id)
         frame = _frame(block, fields)
-        self.status = frame.status or self.status
-        self.finished = frame.status in _WORKFLOW_ENDS
+        self.status: str | None = frame.status or self.status
+        self.finished: bool = frame.status in _WORKFLOW_ENDS
         return frame
 
 

@@ -35,7 +35,7 @@ class UserNeededError(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details or {})
 
 
 # The media a tool can point at: what was made so far, and what the user brought along.
