@@ -1,9 +1,16 @@
-"""A socket, plain or TLS, that is called by one thread at a time and never blocks.
+"""The WebSocket connection of the blocking client, which several threads may use at once.
 
-Decides what one attempt to read or write means: bytes, not yet (and what to wait for), or the end. OpenSSL
-forbids two threads inside one TLS session, so each attempt takes the lock `_tls`; no wait happens under it.
-Called by `SerialSocket` only. Never frames, never retries, never says goodbye.
+`SerialSocket` opens a connection, receives and sends messages, and can be woken or shut down from any thread. It never
+reconnects, answers a close frame or starts a thread.
+
+websocket-client opens the connection (name lookup, proxy, TLS, upgrade), by its public API only, and masks frames.
+Received bytes are split into frames by our own decoder, because the read loop of websocket-client costs more than
+everything that follows it.
 """
+
+# Locks, in the order they may be taken: the caller's state, `_send_lock` (one frame at a time), the lock of the stream
+# (one call into the TLS session at a time). `_gate` (who is inside, is it closed) comes last and is never held across a
+# call that can block; it is reentrant, because a finalizer may run `shutdown` on a thread that holds it.
 
 from __future__ import annotations
 
@@ -21,7 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
-from websocket import ABNF, _handshake
+from websocket import ABNF
 
 from sogni.core.connection.websocket import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
 from sogni.errors import SogniConnectionError, SogniTimeoutError
@@ -32,18 +39,25 @@ from sogni.redaction import Secret
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 LONGEST = 1e6
-"""Seconds. Longer waits overflow what some systems count them in."""
+"""Seconds. Longer waits overflow the timers of some systems."""
 
 _BURST = 65536
 _TLS_RECORD = 16384
 _RECHECK = 0.05
-"""Seconds. A write for which TLS wants input may be set free by the reader taking that very input."""
+"""Seconds. A write for which TLS wants input can proceed once the reader has taken that very input."""
 _WRITE_SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""For the rare wait of a sender: one that needs no descriptor of its own."""
+"""For the rare wait of a sender: a selector without a descriptor of its own."""
+
+
+# -- the stream
 
 
 class SerialStream:
-    """The two directions of one connection; takes the socket over."""
+    """A non-blocking socket, plain or TLS, that is called by one thread at a time.
+
+    OpenSSL forbids two threads inside one TLS session, so every attempt to read or write takes the lock `_tls`, which
+    is never held across a wait. The stream owns the socket. It never retries and never ends a TLS session in order.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -51,15 +65,15 @@ class SerialStream:
         self._tls = threading.Lock()
         self.readable: bool = True
         """Whether to read before waiting: bytes may have come with the upgrade, and TLS may hold some that no
-        selector sees. Set by the reader when its selector says so."""
+        selector sees. Set by the reader when its selector reports input."""
         self.read_want: int = READ
-        """What the next read waits for when there is nothing to read."""
+        """The event that the next read waits for if there is nothing to read."""
         sock.setblocking(False)
 
     def read(self) -> bytes:
-        """Take what is there, about one buffer at most; empty when nothing is. Raises OSError at the end.
+        """Return the available bytes, about one buffer at most. Raises OSError at the end of the stream.
 
-        The last bytes are returned first; the end is met again at the next call.
+        The last bytes are returned first; the next call meets the end again.
         """
         pieces: list[bytes] = []
         size = 0
@@ -88,13 +102,13 @@ class SerialStream:
     def _some(self, size: int) -> bytes:
         data = self.sock.recv(size)
         if not data:
-            raise ConnectionResetError("the peer ended it")
+            raise ConnectionResetError("the peer closed the connection")
         return data
 
     def write(self, data: memoryview) -> tuple[int, int]:
-        """Try once; return how many bytes were taken and, if none, what to wait for. OSError at the end.
+        """Try once; return how many bytes were taken and, if none, the event to wait for. Raises OSError at the end.
 
-        After a refusal TLS insists on the same bytes again, others may only follow them.
+        If TLS took none, the same bytes must be offered again before any others.
         """
         try:
             with self._tls:
@@ -105,7 +119,7 @@ class SerialStream:
             return 0, READ
 
     def wait_to_write(self, want: int, deadline: float) -> bool:
-        """Wait for what `write` asked for; False when it is past the deadline already."""
+        """Wait for the event that `write` returned; False if the deadline has passed."""
         left = deadline - monotonic()
         if left <= 0:
             return False
@@ -115,35 +129,31 @@ class SerialStream:
         return True
 
     def stop(self, direction: int) -> None:
-        """End a direction (`socket.SHUT_…`) below TLS; threads that wait for it go on at once."""
+        """Shut down a direction (`socket.SHUT_…`) below TLS; threads that wait for it continue at once."""
         with suppress(OSError):
-            # The method of SSLSocket would drop the session under a thread that is inside it.
+            # The method of SSLSocket would destroy the session under a thread that is inside it.
             socket.socket.shutdown(self.sock, direction)
 
 
-# Open the stream under a WebSocket connection: name lookup, proxy, TLS, upgrade.
+# -- opening a connection
 #
-# Decides what websocket-client may do on the way and what its failures are called. Called by
-# `SerialSocket.connect` only. Never follows a redirect (the headers hold credentials), never lets
-# websocket-client consult the environment, log, or keep cookies from one client for another.
+# websocket-client must not follow a redirect (the headers hold credentials), consult the environment, log the request,
+# or share cookies between clients.
 
-
-_MAX_ANSWER = 1 << 20
-"""Bytes of the answer to an upgrade, an error page included."""
+_MAX_RESPONSE = 1 << 20
+"""Bytes of the response to an upgrade, an error page included."""
 _PIECE = 16384
-_NOWHERE = ["invalid."]
-"""A `no_proxy` that matches nothing: with an empty one websocket-client would read the environment's."""
-
+_NO_HOST = ["invalid."]
+"""A `no_proxy` that matches nothing: with an empty one websocket-client would read the environment."""
 
 _TUNNEL_STATUS = re.compile(r"status: (\d{3})$")
-"""How websocket-client ends its report of a refused CONNECT."""
+"""How the error of websocket-client for a refused CONNECT ends."""
 
 
-class UpgradeRefused(SogniConnectionError):  # noqa: N818  what happened, as in the service's own words
-    """The server answered the upgrade with another HTTP status than 101.
+class UpgradeRefused(SogniConnectionError):  # noqa: N818  named after what happened
+    """The server answered the upgrade with an HTTP status other than 101."""
 
-    It counts as close code 1006, so it is tried again and clears no credentials (transport §6).
-    """
+    # Counts as close code 1006, so the connection is retried and no credentials are cleared (transport §6).
 
     def __init__(self, message: str = "", *, status: int = 0) -> None:
         super().__init__(message, code=status)
@@ -152,7 +162,7 @@ class UpgradeRefused(SogniConnectionError):  # noqa: N818  what happened, as in 
 
 
 class _Silence(logging.Filter):
-    """Keep websocket-client's trace of an upgrade of ours out of its log: it holds the key."""
+    """Keeps the trace of our upgrades out of the log of websocket-client: it contains the API key."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,39 +175,68 @@ class _Silence(logging.Filter):
 _silence = _Silence()
 
 
-class _AnswerTooLong(Exception):  # noqa: N818  becomes the cause in an error of ours
-    """The answer to the upgrade does not end."""
+class _ResponseTooLong(Exception):  # noqa: N818  becomes the cause in an error of ours
+    """The response to the upgrade does not end."""
 
 
-class _BoundedStream:
+class _HandshakeSocket:
     """What websocket-client takes for a socket during the upgrade.
 
-    A socket's own timeout starts anew with each byte, and websocket-client reads bytes one by one: a
-    server that drips would hold the caller for ever.
+    It enforces one deadline for the whole upgrade: the timeout of a socket starts anew with each byte, and
+    websocket-client reads them one by one. It also keeps cookies out: websocket-client has one cookie jar for the whole
+    process, so one account's cookies would be sent with another account's key.
     """
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, deadline: float, headers: Mapping[str, str]) -> None:
         self.sock = sock
         self._deadline = deadline
-        self._left = _MAX_ANSWER
+        self._own_lines = {f"{name}: {value}".encode() for name, value in headers.items()}
+        self._left = _MAX_RESPONSE
+        self._line = b""
+        self._in_head = True
+
+    def recv(self, size: int) -> bytes:
+        if self._in_head and not self._line:
+            self._line = self._next_line()
+        if self._line:
+            data, self._line = self._line[:size], self._line[size:]
+            return data
+        return self._receive(size)
+
+    def _next_line(self) -> bytes:
+        """Return the next line of the head that sets no cookie; what follows the head stays in the socket."""
+        while True:
+            line = b""
+            while not line.endswith(b"\n"):
+                byte = self._receive(1)
+                if not byte:
+                    return line
+                line += byte
+            text = line.decode("utf-8", "replace").strip().lower()
+            self._in_head = bool(text)
+            if not text.startswith("set-cookie:"):
+                return line
+
+    def _receive(self, size: int) -> bytes:
+        self._limit()
+        data = self.sock.recv(min(size, _PIECE))  # older releases ask for as much as Content-Length claims
+        self._left -= len(data)
+        if self._left < 0:
+            raise _ResponseTooLong
+        return data
+
+    def send(self, data: bytes) -> int:
+        self._limit()
+        lines = data.split(b"\r\n")
+        kept = [line for line in lines if not line.lower().startswith(b"cookie:") or line in self._own_lines]
+        self.sock.sendall(b"\r\n".join(kept))
+        return len(data)
 
     def _limit(self) -> None:
         left = self._deadline - monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         self.sock.settimeout(left)
-
-    def recv(self, size: int) -> bytes:
-        self._limit()
-        data = self.sock.recv(min(size, _PIECE))  # older releases ask for as much as Content-Length claims
-        self._left -= len(data)
-        if self._left < 0:
-            raise _AnswerTooLong
-        return data
-
-    def send(self, data: bytes) -> int:
-        self._limit()
-        return self.sock.send(data)
 
     def gettimeout(self) -> float | None:
         return self.sock.gettimeout()
@@ -207,25 +246,27 @@ class _BoundedStream:
 
 
 class _Upgrade(websocket.WebSocket):
-    """websocket-client for as long as it is in charge."""
+    """A connection while websocket-client opens it."""
 
-    def __init__(self, context: ssl.SSLContext | None, deadline: float) -> None:
+    def __init__(self, context: ssl.SSLContext | None, deadline: float, headers: Mapping[str, str]) -> None:
         self._deadline = deadline
-        self._stream: _BoundedStream | None = None
+        self._headers = headers
+        self._handshake_socket: _HandshakeSocket | None = None
         options = {} if context is None else {"context": context}
         super().__init__(sslopt=options, skip_utf8_validation=True)
 
     @property
     def sock(self) -> Any:
-        return self._stream
+        return self._handshake_socket
 
     @sock.setter
     def sock(self, sock: socket.socket | None) -> None:
-        self._stream = None if sock is None else _BoundedStream(sock, self._deadline)
+        wrapped = None if sock is None else _HandshakeSocket(sock, self._deadline, self._headers)
+        self._handshake_socket = wrapped
 
     def detach(self) -> socket.socket:
-        assert self._stream is not None
-        return self._stream.sock
+        assert self._handshake_socket is not None
+        return self._handshake_socket.sock
 
 
 def open_upgraded(
@@ -237,22 +278,21 @@ def open_upgraded(
     no_proxy: str | None,
     ca_bundle: str | None,
 ) -> socket.socket:
-    """Return a blocking socket on which the upgrade has been answered and nothing more was read.
+    """Return a blocking socket on which the upgrade has been answered and nothing after it has been read.
 
-    `timeout` in seconds limits dialling and TLS each and all of it together, save for a proxy that drips.
-    Raises SogniConnectionError that names host and cause, never query, headers or password.
+    `timeout` limits connecting and TLS each, and all of it together, except for a proxy that responds byte by byte; in
+    seconds. Raises SogniConnectionError with host and cause, never query, headers or password.
     """
     where = shown_host(url)
     _check_headers(where, headers)
     relay = None if proxy is None or bypasses(url, no_proxy) else read_proxy(proxy)
     options = _proxy_options(where, relay, timeout)
     context = tls_context(where, ca_bundle or bundled_authorities()) if urlsplit(url).scheme == "wss" else None
-    upgrade = _Upgrade(context, monotonic() + timeout)
+    upgrade = _Upgrade(context, monotonic() + timeout, headers)
     failure: SogniConnectionError
     logging.getLogger("websocket").addFilter(_silence)
     _silence.here.active = True
     try:
-        _forget_cookies(url)
         connect: Callable[..., None] = upgrade.connect
         connect(url, header=dict(headers), timeout=timeout, redirect_limit=0, suppress_origin=True, **options)
         if upgrade.status == 101:
@@ -263,12 +303,12 @@ def open_upgraded(
         failure = _failure(where, relay, upgrade, error, timeout)
     finally:
         _silence.here.active = False
-    # Outside the handler: websocket-client's error holds the server's headers and must not be the context.
+    # Outside the handler: the error of websocket-client holds the server's headers and must not become the context.
     raise failure
 
 
 def shown_host(url: str) -> str:
-    """Return host, and port if given, of a URL: all of it that may stand in a message."""
+    """Return the host of a URL, and the port if given: the parts that may appear in a message."""
     parts = urlsplit(url)
     host = parts.hostname or "?"
     return f"{host}:{parts.port}" if parts.port else host
@@ -284,16 +324,16 @@ def _check_headers(where: str, headers: Mapping[str, str]) -> None:
 
 def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str, Any]:
     if relay is None:
-        # Without any proxy host it would ask the environment, whatever the other options say.
+        # Without a proxy host it would read the environment, whatever the other options say.
         return {"http_proxy_host": "none.invalid", "http_no_proxy": ["*"]}
     if relay.scheme == "https":
         raise SogniConnectionError(
-            f"cannot connect to {where}: the proxy {relay.shown} is to be spoken to over TLS (https://), which"
-            " WebSocket connections cannot; use its http:// address"
+            f"cannot connect to {where}: the proxy {relay.shown} is reached over TLS (https://), which"
+            " WebSocket connections do not support; use its http:// URL"
         )
     if relay.scheme != "http" and importlib.util.find_spec("python_socks") is None:
         raise SogniConnectionError(
-            f"cannot connect to {where}: the proxy {relay.shown} speaks {relay.scheme}, which needs the"
+            f"cannot connect to {where}: the proxy {relay.shown} uses {relay.scheme}, which needs the"
             " package python-socks (pip install python-socks)"
         )
     credentials = None
@@ -304,17 +344,9 @@ def _proxy_options(where: str, relay: Proxy | None, timeout: float) -> dict[str,
         "http_proxy_port": relay.port,
         "http_proxy_auth": credentials,
         "http_proxy_timeout": timeout,
-        "http_no_proxy": _NOWHERE,
+        "http_no_proxy": _NO_HOST,
         "proxy_type": relay.scheme,
     }
-
-
-def _forget_cookies(url: str) -> None:
-    # websocket-client has one cookie jar for the process: one account's cookies would go with another's key.
-    jar: dict[str, Any] = getattr(getattr(_handshake, "CookieJar", None), "jar", {})
-    host = f".{(urlsplit(url).hostname or '').lower()}"
-    for domain in [domain for domain in list(jar) if host.endswith(domain)]:
-        jar.pop(domain, None)
 
 
 def _refused(where: str, status: int) -> UpgradeRefused:
@@ -339,9 +371,9 @@ def _cause(error: Exception, timeout: float) -> str:
         return f"no answer within {timeout:g} s"
     if isinstance(error, websocket.WebSocketProxyException):
         status = _TUNNEL_STATUS.search(str(error))
-        return f"the proxy answered with HTTP {status[1]}" if status else "the proxy's answer is not valid HTTP"
-    if isinstance(error, _AnswerTooLong):
-        return "the answer to the upgrade is too long"
+        return f"the proxy answered with HTTP {status[1]}" if status else "the proxy's response is not valid HTTP"
+    if isinstance(error, _ResponseTooLong):
+        return "the response to the upgrade is too long"
     if isinstance(error, OSError):
         return cause_of(error)
     if isinstance(error, websocket.WebSocketAddressException):
@@ -353,24 +385,13 @@ def _cause(error: Exception, timeout: float) -> str:
     return cause_of(error)
 
 
-# One WebSocket connection that several threads may use at once.
-#
-# Decides which frame goes out next, who answers a ping and how a call that waits is ended. websocket-client
-# opens the connection and masks what is sent; reading is done here, because its frame loop costs more than
-# everything behind it. Called by the blocking connection: one thread receives, any thread sends, wakes or shuts
-# down. Never reconnects, answers a close frame, decides what its code means, or starts a thread.
-#
-# Locks, in the order they may be taken: the caller's state, then `_send_lock` (one frame at a time), then that
-# of the stream (TLS: one socket call at a time). `_gate` (who is inside, is it closed) comes last and is never
-# held across a call that can block; it is re-entrant, because a finalizer may run `shutdown` on a thread that
-# holds it.
-
+# -- the connection
 
 _MAX_REASON = 123
 
 
-class ConnectionLost(SogniConnectionError):  # noqa: N818  what happened, as in the service's own words
-    """The connection ended without a close frame; `close_code` is 1006 (transport §10)."""
+class ConnectionLost(SogniConnectionError):  # noqa: N818  named after what happened
+    """The connection ended without a close frame; `close_code` is 1006."""  # transport §10
 
     def __init__(self, message: str = "", *, code: int = 1006) -> None:
         super().__init__(message, code=code)
@@ -383,7 +404,7 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 
 
 class SerialSocket:
-    """A WebSocket connection; make one with `connect`.
+    """A WebSocket connection; open one with `connect`.
 
     One thread calls `receive`. `send_text`, `send_ping`, `send_close`, `wake` and `shutdown` may be called
     from any thread, at any time.
@@ -397,7 +418,7 @@ class SerialSocket:
         self._inside = 0
         self._closed = False
         self._lost: str | None = None
-        # Control frames are never waited for: the newest of each kind lies here until somebody can write it.
+        # Nobody waits for a control frame: the newest of each kind is kept here until it can be written.
         self._controls: dict[int, bytes] = {}
         self._unsent = memoryview(b"")
         self._close_sent = False
@@ -430,9 +451,9 @@ class SerialSocket:
     ) -> SerialSocket:
         """Open a connection to a ws: or wss: URL; blocks for about `timeout` seconds at most.
 
-        `proxy` is a URL as `proxy_for` returns it, `no_proxy` a comma-separated list of hosts that bypass it,
-        `ca_bundle` a file or directory of authorities (None: those of `requests`). The environment is not
-        consulted. Raises SogniConnectionError with host and cause; UpgradeRefused with the HTTP status.
+        `proxy` is a URL as `proxy_for` returns it, `no_proxy` a comma-separated list of hosts that bypass it, and
+        `ca_bundle` a file or directory of certificate authorities (None: those of `requests`). The environment is not
+        consulted. Raises SogniConnectionError with host and cause, UpgradeRefused with the HTTP status.
         """
         sock = open_upgraded(url, headers, timeout=timeout, proxy=proxy, no_proxy=no_proxy, ca_bundle=ca_bundle)
         host = shown_host(url)
@@ -447,10 +468,10 @@ class SerialSocket:
     # -- receiving -----------------------------------------------------------------------------------------
 
     def receive(self, timeout: float | None) -> list[Message]:
-        """Wait for messages; return all that are there, pings left out (they are answered here).
+        """Wait for messages and return all that are available, except for pings, which are answered here.
 
-        Returns an empty list when `timeout` seconds are over or `wake` was called. Raises ConnectionLost when
-        the stream ended, after the messages that came before its end; ProtocolError when it is unreadable.
+        Returns an empty list after `timeout` seconds or `wake`. Raises ConnectionLost once the stream has ended and all
+        messages before its end have been returned, and ProtocolError if it is malformed.
         """
         stream = self._stream
         self._enter()
@@ -459,7 +480,7 @@ class SerialSocket:
             while True:
                 if self._closed:
                     raise self._loss()
-                # Looked at before reading: a loss that a sender notes after this wakes the wait below.
+                # Checked before reading: a loss that a sender notices after this wakes the wait below.
                 ended = self._lost is not None or self._decoder.error is not None
                 want = self._offer() if self._controls or self._unsent else 0
                 if stream.readable or ended:
@@ -477,7 +498,7 @@ class SerialSocket:
 
     @property
     def drained(self) -> bool:
-        """Whether the last `receive` took all that was there."""
+        """Whether the last `receive` returned everything available."""
         return not self._stream.readable
 
     def _read(self) -> list[Message]:
@@ -490,14 +511,14 @@ class SerialSocket:
         messages = self._decoder.feed(data) if data else []
         pings = [payload for opcode, payload in messages if opcode == PING]
         if pings:
-            # Only the newest needs an answer (RFC 6455 §5.5.3). At once: the caller may take its time.
+            # Only the newest needs an answer (RFC 6455 §5.5.3). Sent at once, since the caller may be slow.
             self._controls[PONG] = _frame(PONG, pings[-1])
             self._offer()
             messages = [message for message in messages if message[0] != PING]
         return messages
 
     def _wait(self, want: int, deadline: float | None) -> bool:
-        """Wait until there is something to try; False when woken or out of time."""
+        """Wait until there is something to try; False if woken or out of time."""
         selector = self._selector
         assert selector is not None
         if want != self._watched:
@@ -525,10 +546,10 @@ class SerialSocket:
     # -- sending -------------------------------------------------------------------------------------------
 
     def send_text(self, text: str | bytes, timeout: float) -> None:
-        """Send one text message; blocks until the system took all of it.
+        """Send one text message; blocks until the system has taken all of it.
 
-        Raises SogniTimeoutError (phase "transfer") after `timeout` seconds, ConnectionLost when the
-        connection ended. A message that was cut off leaves it lost; one that was not begun does not.
+        Raises SogniTimeoutError (phase "transfer") after `timeout` seconds, and ConnectionLost if the connection has
+        ended. A message that was cut off ends the connection; one that was not begun does not.
         """
         frame = _frame(TEXT, text.encode() if isinstance(text, str) else text)
         deadline = monotonic() + timeout
@@ -540,19 +561,19 @@ class SerialSocket:
                 self._write_all(memoryview(frame), deadline, timeout)
             finally:
                 self._send_lock.release()
-                # Whoever came by meanwhile could not wait for this frame, and left its own here.
+                # Threads that could not wait for this frame have left theirs in `_controls`.
                 self._offer_or_poke()
         finally:
             self._leave()
 
     def send_ping(self) -> None:
-        """Send a ping; never waits. Raises ConnectionLost when the connection ended."""
+        """Send a ping; never waits. Raises ConnectionLost if the connection has ended."""
         self._post(PING, b"")
 
     def send_close(self, code: int = 1000, reason: str = "") -> None:
-        """Send the close frame, once all begun messages are out; never waits, nothing is sent after it.
+        """Send the close frame after all messages that were begun; never waits. Nothing is sent after it.
 
-        Does nothing on a connection that has ended already.
+        Does nothing on a connection that has already ended.
         """
         words = reason.encode()[:_MAX_REASON].decode("utf-8", "ignore").encode()
         with suppress(ConnectionLost):
@@ -573,10 +594,10 @@ class SerialSocket:
             self._poke()
 
     def _offer(self) -> int:
-        """Write waiting control frames as far as that goes at once; return what the rest waits for, or 0.
+        """Write pending control frames without waiting; return the event that the rest waits for, or 0.
 
-        Whoever holds the lock comes here after releasing it, so a frame posted meanwhile is not forgotten.
-        A loss is not raised: the reader meets it as well, and only after what is left to read.
+        Every holder of the lock calls this after releasing it, so no frame that was posted meanwhile is forgotten.
+        A loss is not raised here: the reader meets it too, after what is left to read.
         """
         while (self._controls or self._unsent) and self._send_lock.acquire(blocking=False):
             try:
@@ -590,7 +611,7 @@ class SerialSocket:
         return 0
 
     def _flush(self) -> int:
-        """Write control frames, `_send_lock` held; return what the next byte waits for, 0 after the last."""
+        """Write control frames with `_send_lock` held; return the event the next byte waits for, 0 after the last."""
         while True:
             if not self._unsent:
                 frame = self._next_control()
@@ -602,7 +623,7 @@ class SerialSocket:
                 self._unsent = self._unsent[sent:]
             except ConnectionLost:
                 raise
-            except BaseException:  # Ctrl-C: how much went out is unknown
+            except BaseException:  # Ctrl-C: how much was sent is unknown
                 self._break("a frame was cut off")
                 raise
             if want:
@@ -632,7 +653,7 @@ class SerialSocket:
         except ConnectionLost:
             raise
         except BaseException as error:
-            # TLS may have taken a record of which it reported nothing; then another frame cannot follow.
+            # TLS may have taken a record without reporting it; then no other frame can follow.
             untouched = len(rest) == len(frame) and not self._stream.secure
             if not (untouched and isinstance(error, SogniTimeoutError)):
                 self._break("a message was cut off")
@@ -656,7 +677,7 @@ class SerialSocket:
                 self._poke()
 
     def _poke(self) -> None:
-        """Make the reader look around, without returning."""
+        """Make the reader check its state, without returning."""
         with self._gate:
             if not self._poked:
                 self._poked = True
@@ -664,10 +685,10 @@ class SerialSocket:
                     self._wake_w.send(b"\0")
 
     def shutdown(self) -> None:
-        """End the connection without a goodbye; never blocks, repeatable.
+        """End the connection without a close frame; never blocks, repeatable.
 
-        Calls in progress raise ConnectionLost. Descriptors are closed at once, or by the last of these calls:
-        a number closed under a thread that is about to use it may be another file by then.
+        Calls in progress raise ConnectionLost. Descriptors are closed at once, or by the last of these calls: a number
+        that is closed under a thread that is about to use it may be another file by then.
         """
         with self._gate:
             if self._closed:
@@ -680,9 +701,9 @@ class SerialSocket:
             self._poke()
 
     def abandon_after_fork(self) -> None:
-        """Close the descriptors in a forked child; the parent's connection goes on.
+        """Close the descriptors in a forked child; the parent's connection stays open.
 
-        Takes no lock (another thread of the parent may hold it for ever) and tells neither the peer nor the
+        Takes no lock (another thread of the parent may hold it forever) and notifies neither the peer nor the
         selector, which belong to the parent as well.
         """
         self._new_locks()
@@ -713,7 +734,7 @@ class SerialSocket:
                     thing.close()
 
     def _break(self, cause: str) -> ConnectionLost:
-        """Note that the connection is of no use any more; return the error to raise."""
+        """Mark the connection as lost; return the error to raise."""
         with self._gate:
             if self._lost is None:
                 self._lost = cause

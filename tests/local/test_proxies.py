@@ -280,7 +280,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(monkeypatch: pyt
 
 def test_a_proxy_spoken_to_over_tls_says_that_it_cannot_be() -> None:
     with (
-        pytest.raises(SogniConnectionError, match="http:// address"),
+        pytest.raises(SogniConnectionError, match="http:// URL"),
         opened("ws://h/", "https://127.0.0.1:9"),
     ):
         pass

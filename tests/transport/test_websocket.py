@@ -685,6 +685,35 @@ def test_cookies_of_one_connection_are_not_sent_with_the_next() -> None:
     assert [b"of-the-first" in request for request in requests] == [False, False]
 
 
+def test_no_cookie_is_shared_with_other_users_of_websocket_client() -> None:
+    requests: list[bytes] = []
+    name = b""
+
+    def handle(peer: Connection) -> None:
+        requests.append(peer.read_request())
+        peer.sock.sendall(
+            b"HTTP/1.1 302 Found\r\n set-COOKIE: " + name + b"=1; Domain=localhost\r\nLocation: /\r\n\r\n"
+        )
+
+    def connect_ours(headers: dict[str, str]) -> None:
+        with pytest.raises(UpgradeRefused):
+            SerialSocket.connect(url, headers, timeout=GUARD, max_message_size=LIMIT)
+
+    def connect_other() -> None:
+        with suppress(websocket.WebSocketException):  # older releases return redirects
+            websocket.create_connection(url, timeout=GUARD, redirect_limit=0).shutdown()
+
+    with serving(handle, name="localhost") as url:
+        name = b"ours"
+        connect_ours({})
+        name = b"theirs"
+        connect_other()
+        connect_other()
+        connect_ours({"Cookie": "session=own"})
+    cookies = [[line for line in it.split(b"\r\n") if line.startswith(b"Cookie")] for it in requests]
+    assert cookies == [[], [], [b"Cookie: theirs=1"], [b"Cookie: session=own"]]
+
+
 def test_websocket_client_logs_nothing_of_ours_even_when_told_to_trace() -> None:
     records: list[str] = []
     handler = logging.Handler()
