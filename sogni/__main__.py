@@ -1,4 +1,4 @@
-"""`python -m sogni`: the same as the command `sogni`."""
+"""Run the command line with `python -m sogni`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The command line: decides what `sogni …` does and how it ends. Extra: `cli`.
+"""Command line interface of `sogni`. Requires the extra `cli`.
 
-Called by the entry point `sogni` and by `python -m sogni`. It offers nothing that the library does not,
-and nothing in the library needs it.
+`main` is the entry point of the command `sogni` and of `python -m sogni`.
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ from importlib import import_module
 
 __all__ = ["main"]
 
-_NEEDED = ("click", "rich")
+_REQUIRED = ("click", "rich")
 
 
 def main() -> None:
-    """Run the command line with the arguments of this process, and exit."""
+    """Run the command line with the arguments of this process, then exit."""
     try:
-        for needed in _NEEDED:
-            import_module(needed)
+        for name in _REQUIRED:
+            import_module(name)
         from sogni.cli.program import run
     except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
+        if error.name not in _REQUIRED:
             raise
         sys.exit(f"sogni: the command line needs {error.name}, which is not installed: pip install 'sogni[cli]'")
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`sogni account`: whose account it is, and what it has and had."""
+"""The commands `sogni account` and `sogni check`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sogni.cli.connection_options import Access, accessing
-from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command, say
+from sogni.cli.connection_options import ConnectionOptions, connection_options
+from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command, print_stderr
 from sogni.cli.output import print_json, print_table, write
 from sogni.errors import AuthenticationError
 from sogni.models.connection import HealthReport
@@ -18,43 +18,54 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 Row = tuple[str, ...]
-Shown = tuple[Any, Row, list[Row]]
-"""The JSON document, and the headings and rows of the table."""
+View = tuple[Any, Row, list[Row]]
+"""JSON document, table headings and table rows."""
 
 
 @click.command(cls=Command)
 @click.argument("what", required=False, type=click.Choice(("me", "balance", "history", "rewards", "subscription")))
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How much of the history.")
-@accessing
-def account(access: Access, what: str | None, limit: int) -> None:
-    """Show whose account it is, and the balance; or WHAT else there is to know."""
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Maximum number of transactions to show with 'history'.",
+)
+@connection_options
+def account(access: ConnectionOptions, what: str | None, limit: int) -> None:
+    """Show the account and its balance, or one part of it.
+
+    WHAT is me, balance, history, rewards or subscription.
+
+    Example: sogni account history --limit 50
+    """
     with access.client() as client:
-        document, headings, rows = _SHOWN[what](client, limit)
+        document, headings, rows = _VIEWS[what](client, limit)
     if access.as_json:
         print_json(document)
     else:
         print_table(headings, rows)
 
 
-def _summary(client: SogniClient, limit: int) -> Shown:
+def _summary(client: SogniClient, limit: int) -> View:
     me, headings, rows = _me(client, limit)
     balance, _, amounts = _balance(client, limit)
     return {"account": me, "balance": balance}, headings, [*rows, *amounts]
 
 
-def _me(client: SogniClient, _: int) -> Shown:
+def _me(client: SogniClient, _: int) -> View:
     me = client.account.me()
     rows = [("username", me.username or ""), ("e-mail", me.current_email or ""), ("wallet", me.wallet_address or "")]
     return to_dict(me), ("account", ""), list(rows)
 
 
-def _balance(client: SogniClient, _: int) -> Shown:
+def _balance(client: SogniClient, _: int) -> View:
     balance = client.account.account_balance()
     rows = [("Spark", f"{balance.spark.net:f}"), ("Sogni", f"{balance.sogni.net:f}")]
     return to_dict(balance), ("balance", ""), list(rows)
 
 
-def _history(client: SogniClient, limit: int) -> Shown:
+def _history(client: SogniClient, limit: int) -> View:
     entries = list(islice(client.account.transactions(limit=min(limit, 100)), limit))
     rows = [
         (
@@ -68,14 +79,14 @@ def _history(client: SogniClient, limit: int) -> Shown:
     return to_dict(entries), ("time", "amount", "token", "what"), list(rows)
 
 
-def _rewards(client: SogniClient, _: int) -> Shown:
+def _rewards(client: SogniClient, _: int) -> View:
     rewards = client.account.rewards()
     rows = [
         (
             it.id,
             f"{it.amount:f}",
             it.token_type,
-            "can be claimed" if it.can_claim else it.cant_claim_reason or "",
+            "claimable" if it.can_claim else it.cant_claim_reason or "",
             it.title,
         )
         for it in rewards
@@ -83,7 +94,7 @@ def _rewards(client: SogniClient, _: int) -> Shown:
     return to_dict(rewards), ("id", "amount", "token", "state", "title"), list(rows)
 
 
-def _subscription(client: SogniClient, _: int) -> Shown:
+def _subscription(client: SogniClient, _: int) -> View:
     found = client.account.refresh_subscription()
     until = f"{found.current_period_end:%Y-%m-%d}" if found.current_period_end else ""
     rows = [
@@ -96,7 +107,7 @@ def _subscription(client: SogniClient, _: int) -> Shown:
     return to_dict(found), ("subscription", ""), list(rows)
 
 
-_SHOWN = {
+_VIEWS = {
     None: _summary,
     "me": _me,
     "balance": _balance,
@@ -106,16 +117,15 @@ _SHOWN = {
 }
 
 
-# `sogni check`: whether everything that a project needs works.
-
-
 @click.command(cls=Command)
-@click.option("--timeout", type=float, metavar="SECONDS", help="Give every step at most this long.")
-@accessing
-def check(access: Access, timeout: float | None) -> int:
-    """Prove key, connection and balance without spending anything.
+@click.option("--timeout", type=float, metavar="SECONDS", help="Limit each step to this many seconds.")
+@connection_options
+def check(access: ConnectionOptions, timeout: float | None) -> int:
+    """Check the credentials, the connection and the balance. Nothing is spent.
 
-    Exit code 3 when the key is refused, 1 when anything else does not work.
+    Exits with code 3 if the credentials are rejected and 1 if another check fails.
+
+    Example: sogni check --timeout 10
     """
     with access.client(timeout) as client:
         report = client.check(timeout)
@@ -126,10 +136,10 @@ def check(access: Access, timeout: float | None) -> int:
     if report.ok:
         return DONE
     failed = ", ".join(check.name for check in report.checks if not check.ok)
-    say(f"does not work: {failed}")
-    return AUTHENTICATION if refused(report) else FAILED
+    print_stderr(f"failed: {failed}")
+    return AUTHENTICATION if credentials_rejected(report) else FAILED
 
 
-def refused(report: HealthReport) -> bool:
-    """Whether the service refused the key; a service that cannot be reached has not."""
+def credentials_rejected(report: HealthReport) -> bool:
+    """Return whether the service rejected the credentials, as opposed to being unreachable."""
     return any(check.error == AuthenticationError.__name__ for check in report.checks)

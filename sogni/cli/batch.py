@@ -1,4 +1,4 @@
-"""What a person sees while a batch runs: decides what is drawn of the whole and of the projects under way."""
+"""The command `sogni batch` and its progress display."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sogni.cli.connection_options import Access, accessing
-from sogni.cli.exit_codes import DONE, FAILED, Command, Interrupted, say, words_of
-from sogni.cli.image import imaging
-from sogni.cli.input_files import read_input, text_of
+from sogni.cli.connection_options import ConnectionOptions, connection_options
+from sogni.cli.exit_codes import DONE, FAILED, Command, Interrupted, error_text, print_stderr
+from sogni.cli.image import image_options
+from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.output import Target, print_json, print_paths, saving
-from sogni.cli.progress import LABEL, MOST_JOBS, cells, drawn, time_left, undrawn
+from sogni.cli.progress import LABEL, MAX_JOBS, cells, display_paused, live_display, time_left
 from sogni.core.projects.batch_requests import batch_requests, refuse_other_formats
 from sogni.core.projects.file_names import tells_projects_apart
 from sogni.errors import SogniError, SogniTimeoutError
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class BatchDisplay:
-    """The items there are, and the projects that run."""
+    """Progress of a batch: one bar for the whole and one for each running project."""
 
     def __init__(self, work: Batch, items: Sequence[BatchItem]) -> None:
         self._work = work
         self._items = items
 
     def table(self, console: Console) -> Table:
-        """The work as it is now, in the width of the terminal."""
+        """Return the current progress as a table that fits the terminal."""
         from rich.table import Table
 
         table = Table.grid(padding=(0, 1))
@@ -56,33 +56,34 @@ class BatchDisplay:
         done, total = len(self._items), self._work.total
         rows = [(f"{done} of {total}", 100 * done // max(1, total), "", "")]
         running: list[tuple[Any, Any]] = list(self._work.running.items())
-        for project, request in running[: min(MOST_JOBS, max(1, height - 3))]:
+        for project, request in running[: min(MAX_JOBS, max(1, height - 3))]:
             prompt = project.params.positive_prompt or project.type
             rows.append((f"  {request.line} {prompt}", project.progress, time_left(project.eta, now), ""))
         return rows
 
 
-# `sogni batch`: many projects from the lines of a file, over several runs if need be.
-
-
 @click.command(cls=Command)
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@imaging
+@image_options
 @saving
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="What has been done; by default named after FILE, in the output directory.",
+    help="Journal of the batch. Default: named after FILE, in the output directory.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Projects that run at once."
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Maximum number of projects that run at once.",
 )
-@click.option("--timeout", type=float, metavar="SECONDS", help="End after this long; the next run goes on.")
-@click.option("--max-cost", metavar="AMOUNT", help="Refuse to spend more in this run, in the token that pays.")
-@accessing
+@click.option("--timeout", type=float, metavar="SECONDS", help="Stop after this many seconds; the next run continues.")
+@click.option("--max-cost", metavar="AMOUNT", help="Spend at most this amount in this run, in the token that pays.")
+@connection_options
 def batch(
-    access: Access,
+    access: ConnectionOptions,
     file: str,
     fields: dict[str, Any],
     target: Target,
@@ -92,17 +93,21 @@ def batch(
     timeout: float | None,
     max_cost: str | None,
 ) -> int:
-    """Generate what the lines of FILE ask for and print the paths of the files.
+    """Create a project for each line of FILE and print the paths of the saved files.
 
-    A line is the prompt of an image, or a JSON object with the fields of a project ({"type": "video", ...}); empty
-    lines and those that begin with # are skipped; CSV, YAML and JSON documents are refused. The options hold for all
-    images; what a line says outranks them.
+    A line is the prompt of an image, or a JSON object with the fields of a project ({"type": "video", ...}). Empty
+    lines and lines that start with # are skipped. CSV, YAML and JSON documents are rejected. The options apply to all
+    images; fields of a line take precedence.
 
-    Run again, the same command goes on where it stopped: results that are there are not generated once more,
-    projects that run are waited for, those that failed begin anew. Ctrl-C and --timeout cancel nothing.
+    Run the same command again to continue where it stopped: existing results are kept, running projects are awaited
+    and failed ones are repeated. Ctrl-C and --timeout do not cancel projects.
+
+    Example: sogni batch prompts.txt --steps 4 --output-dir out --max-cost 20
     """
     if not tells_projects_apart(target.name):
-        raise click.UsageError("--name: the files of many projects need {project_id} or {job_id} in their names")
+        raise click.UsageError(
+            "--name must contain {project_id} or {job_id}, so that projects have different file names"
+        )
     lines = _lines(file, timeout)
     refuse_other_formats(file, lines)
     requests = batch_requests(lines, fields, common={"network": access.network})
@@ -122,7 +127,7 @@ def batch(
         )
         items: list[BatchItem] = []
         try:
-            with _telling_what_goes_on(work, local=access.local):
+            with _reporting_running_projects(work, local=access.local):
                 _follow(work, items, timeout, as_json=access.as_json)
         finally:
             if access.as_json and items:
@@ -132,55 +137,56 @@ def batch(
 
 def _lines(file: str, timeout: float | None) -> list[str]:
     try:
-        return text_of(read_input(file, timeout)).split("\n")
+        return decode_text(read_input(file, timeout)).split("\n")
     except UnicodeDecodeError:
-        raise click.UsageError(f"FILE: {file} is not a text in UTF-8") from None
+        raise click.UsageError(f"FILE: {file} is not UTF-8 text") from None
 
 
-def _service(access: Access, client: SogniClient) -> str:
-    """Where the projects of a journal run; an emulator of `--local` has another address every time."""
+def _service(access: ConnectionOptions, client: SogniClient) -> str:
+    """Return the service of the journal. With `--local` the URL of the emulator differs in every run."""
     return "local" if access.local else client._engine.settings.rest_endpoint
 
 
 def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_json: bool) -> None:
-    """Print the files of each request and what it could not have, as soon as that is known."""
-    with drawn(BatchDisplay(work, items).table) as drawing:
+    """Print the files and the error of each request as soon as they are known."""
+    with live_display(BatchDisplay(work, items).table) as drawing:
         for item in work.run(timeout):
             items.append(item)
-            with undrawn(drawing):
+            with display_paused(drawing):
                 if not as_json and not item.earlier:
                     print_paths(item.files)
                 if item.error is not None:
-                    say(f"line {item.line}: {words_of(item.error)}")
+                    print_stderr(f"line {item.line}: {error_text(item.error)}")
     earlier = sum(item.earlier for item in items)
     if earlier:
-        say(f"{earlier} of {work.total} requests had been done before")
+        print_stderr(f"{earlier} of {work.total} requests were completed by an earlier run")
 
 
 @contextmanager
-def _telling_what_goes_on(work: Batch, *, local: bool) -> Iterator[None]:
-    """Say what becomes of the projects that run when the command ends before them."""
+def _reporting_running_projects(work: Batch, *, local: bool) -> Iterator[None]:
+    """Add to errors how many projects continue, if the command ends before them."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted{_going_on(work, local)}") from None
+        raise Interrupted(f"interrupted{_running_note(work, local)}") from None
     except SogniTimeoutError as error:
         if error.phase != "total":
             raise
-        words = error.message + _going_on(work, local)
-        raise SogniTimeoutError(words, phase="total", timeout=error.timeout) from None
+        message = error.message + _running_note(work, local)
+        raise SogniTimeoutError(message, phase="total", timeout=error.timeout) from None
     except (BrokenPipeError, SogniError):
         raise
     except OSError as error:
-        again = _going_on(work, local) or "; run the same command again to go on"
-        raise SogniError(f"{words_of(error)}{'' if local else again}") from error
+        again = _running_note(work, local) or "; run the same command again to continue"
+        raise SogniError(f"{error_text(error)}{'' if local else again}") from error
 
 
-def _going_on(work: Batch, local: bool) -> str:
+def _running_note(work: Batch, local: bool) -> str:
     count = len(work.uncollected)
     if local or not count:
         return ""
-    return f"; {count} {'project goes' if count == 1 else 'projects go'} on: run the same command again to collect them"
+    continuing = "project continues" if count == 1 else "projects continue"
+    return f"; {count} {continuing}: run the same command again to collect them"
 
 
 def _document(item: BatchItem) -> dict[str, Any]:
@@ -189,5 +195,5 @@ def _document(item: BatchItem) -> dict[str, Any]:
         "project": item.project_id,
         "files": [str(path) for path in item.files],
         "earlier": item.earlier,
-        "error": None if item.error is None else words_of(item.error),
+        "error": None if item.error is None else error_text(item.error),
     }

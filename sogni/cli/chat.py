@@ -1,6 +1,7 @@
-"""The tools of `sogni chat --tools`: decides what a model may call, what is told of it, and where files go.
+"""The command `sogni chat`: a single answer, or a conversation on a terminal.
 
-Called by the command `chat`. What tools do is told on standard error; results are saved when an answer is whole.
+With a prompt or with input from a pipe it answers and exits; on a terminal without a prompt it converses until Ctrl-D.
+The model's reasoning is not shown. Media created by `--tools` is saved once the answer is complete.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from sogni.cli.connection_options import Access, accessing
-from sogni.cli.exit_codes import Command, say, words_of
-from sogni.cli.input_files import BEGINS_WITHIN, STDIN, read_input, read_optional_stdin, text_of
-from sogni.cli.output import check_directory, on_terminal, print_json, print_paths, write, writing
-from sogni.cli.params import TOKEN, check_text
+from sogni.cli.connection_options import ConnectionOptions, connection_options
+from sogni.cli.exit_codes import Command, error_text, print_stderr
+from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
+from sogni.cli.output import check_directory, print_json, print_paths, write, writing
+from sogni.cli.params import TOKEN, check_encodable
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.tools.hosted import SogniTools
+from sogni.display import on_terminal
 from sogni.errors import ApiError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
 from sogni.models.answers import ThinkingFilter, without_thinking
 from sogni.models.converter import to_dict
@@ -33,60 +35,53 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
     from sogni.models.chat import ChatCompletionResult
 
-_TOLD = {"creating": "begins", "completed": "is done", "failed": "failed"}
+_TOOL_MESSAGES = {"creating": "started", "completed": "completed", "failed": "failed"}
 
 
 @frozen
 class Toolbox:
-    """The media tools, and the directory for what they make."""
+    """The media tools and the directory for their results."""
 
     directory: Path
 
     def options(self) -> dict[str, Any]:
-        """What a completion is asked with."""
-        return {"tools": SogniTools.direct, "auto_execute_tools": True, "on_tool_progress": self.tell}
+        """Return the arguments of a completion with tools."""
+        return {"tools": SogniTools.direct, "auto_execute_tools": True, "on_tool_progress": self.print_progress}
 
-    def tell(self, call: ToolCall, progress: ToolExecutionProgress) -> None:
-        """Say when a tool begins and ends, where a person reads it."""
-        if progress.status in _TOLD and on_terminal(sys.stderr):
-            say(f"{call.function.name} {_TOLD[progress.status]}")
+    def print_progress(self, call: ToolCall, progress: ToolExecutionProgress) -> None:
+        """Print when a tool starts and ends, if standard error is a terminal."""
+        if progress.status in _TOOL_MESSAGES and on_terminal(sys.stderr):
+            print_stderr(f"{call.function.name} {_TOOL_MESSAGES[progress.status]}")
 
     def save(self, client: SogniClient, answer: Any) -> list[Path]:
-        """Save what was made; reasons of what was not are told."""
+        """Save the results of the tools and print the errors of those that failed."""
         if answer is None:
             return []
         for turn in answer.tool_history or ():
             for result in turn.tool_results:
                 if not result.success:
-                    say(f"{result.tool_name}: {(result.error or '').removeprefix(f'{result.tool_name}: ')}")
-        with writing(self.directory, "what the tools made is not saved"):
+                    print_stderr(f"{result.tool_name}: {(result.error or '').removeprefix(f'{result.tool_name}: ')}")
+        with writing(self.directory, "the results of the tools were not saved"):
             return client.chat.tools.save(answer, self.directory)
 
 
-# `sogni chat`: one answer, or a conversation.
-#
-# With a prompt, or with something on standard input, it answers and ends; on a terminal without a prompt it goes on
-# until Ctrl-D. What the model thinks is not shown.
-
-
-FAREWELLS = frozenset({"/exit", "/quit"})
-Asking = dict[str, Any]
-Saving = Callable[[Any], list[Path]]
+EXIT_COMMANDS = frozenset({"/exit", "/quit"})
+SaveMedia = Callable[[Any], list[Path]]
 
 
 @frozen(kw_only=True)
-class Talk:
-    """How answers are asked for: options of every question, and the images of the first."""
+class ChatOptions:
+    """Options of all questions, and the images of the first one."""
 
     system: str | None
     images: tuple[Path, ...]
     timeout: float | None
-    options: Asking
+    options: dict[str, Any]
     tools: Toolbox | None = None
 
 
-def talking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a talk; it gets them as `talk`."""
+def chat_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the chat options to a command, which receives them as `talk`."""
 
     @wraps(function)
     def command(
@@ -110,7 +105,9 @@ def talking(function: Callable[..., Any]) -> Callable[..., Any]:
             check_directory(output_dir)
             toolbox = Toolbox(output_dir)
             options |= toolbox.options()
-        talk = Talk(system=system, images=images, timeout=timeout, options={**options, "think": think}, tools=toolbox)
+        talk = ChatOptions(
+            system=system, images=images, timeout=timeout, options={**options, "think": think}, tools=toolbox
+        )
         return function(*args, prompt=prompt, talk=talk, **given)
 
     for option in reversed(_OPTIONS):
@@ -119,22 +116,24 @@ def talking(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _schema(context: click.Context, parameter: click.Parameter, path: Path | None) -> Any:
-    """The JSON schema in a file. BadParameter for what is none."""
+    """Return the JSON schema in a file. Raises BadParameter if it does not contain one."""
     if path is None:
         return None
     try:
-        schema = json.loads(text_of(path.read_bytes()))
+        schema = json.loads(decode_text(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}", context, parameter) from None
     if not isinstance(schema, dict) or not schema:
-        raise click.BadParameter(f"{path} does not hold a JSON schema", context, parameter)
+        raise click.BadParameter(f"{path} does not contain a JSON schema", context, parameter)
     return schema
 
 
 _OPTIONS = (
-    click.argument("prompt", required=False, callback=check_text),
-    click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="The language model to ask."),
-    click.option("-s", "--system", metavar="TEXT", callback=check_text, help="How the model is to behave."),
+    click.argument("prompt", required=False, callback=check_encodable),
+    click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Use this language model."),
+    click.option(
+        "-s", "--system", metavar="TEXT", callback=check_encodable, help="Instruct the model with a system prompt."
+    ),
     click.option(
         "-i",
         "--image",
@@ -142,85 +141,94 @@ _OPTIONS = (
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A picture to talk about; made smaller when it is too large. Repeatable.",
+        help="Attach an image, which is resized if it is too large. Repeatable.",
     ),
-    click.option("--think", is_flag=True, help="Let the model think before it answers."),
+    click.option("--think", is_flag=True, help="Let the model reason before it answers. Default: no reasoning."),
     click.option(
         "--json-schema",
         type=click.Path(path_type=Path),
         callback=_schema,
         metavar="FILE",
-        help="Answer with JSON that fits the schema in a file.",
+        help="Answer with JSON that conforms to the schema in FILE.",
     ),
-    click.option("--tools", is_flag=True, help="Let the model make images, videos and music, and save them."),
+    click.option("--tools", is_flag=True, help="Let the model create images, videos and music, and save them."),
     click.option(
         "-o",
         "--output-dir",
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(),
         metavar="DIRECTORY",
-        help="Where to save what --tools makes; the current directory by default.",
+        help="Save the results of --tools here. Default: the current directory.",
     ),
-    click.option("--max-tokens", type=click.IntRange(min=1), help="The longest answer, in tokens."),
-    click.option("--temperature", type=float, help="How freely the model chooses its words, from 0 to 2."),
+    click.option(
+        "--max-tokens", type=click.IntRange(min=1), help="Limit the answer to this many tokens. Default: the model's."
+    ),
+    click.option("--temperature", type=float, help="Sample with this temperature, 0 to 2. Default: the model's."),
     TOKEN,
     click.option(
-        "--timeout", type=float, default=300, show_default=True, metavar="SECONDS", help="Give an answer up after this."
+        "--timeout",
+        type=float,
+        default=300,
+        show_default=True,
+        metavar="SECONDS",
+        help="Stop waiting for an answer after this.",
     ),
 )
 
 
 @click.command("chat", cls=Command)
-@accessing
-@talking
-def chat(access: Access, prompt: str | None, talk: Talk) -> None:
-    """Ask a language model, or talk to one.
+@connection_options
+@chat_options
+def chat(access: ConnectionOptions, prompt: str | None, talk: ChatOptions) -> None:
+    """Ask a language model a question, or start a conversation.
 
-    What comes through a pipe is asked, too, after PROMPT, if it begins within a few seconds. Without either, a
-    conversation begins, which ends with Ctrl-D; Ctrl-C breaks an answer off.
+    Input from a pipe is appended to PROMPT if it starts within three seconds. Without a prompt and a pipe, a
+    conversation starts. Ctrl-D ends it; Ctrl-C interrupts an answer.
+
+    Example: git diff | sogni chat "Write a commit message for this:"
     """
     question = _question(prompt, talk.timeout)
     if question == "":
-        raise click.UsageError("PROMPT is empty")
+        raise click.UsageError("PROMPT must not be empty")
     if question is None and (access.as_json or "response_format" in talk.options):
-        raise click.UsageError("--json and --json-schema need a PROMPT, or something on standard input")
+        raise click.UsageError("--json and --json-schema require a PROMPT or standard input")
     if question is None and not on_terminal(sys.stdin):
-        raise click.UsageError("there is nothing to ask: give a PROMPT, or something on standard input")
-    images = _parts(talk.images)
+        raise click.UsageError("no question: give a PROMPT or pipe one to standard input")
+    images = _image_parts(talk.images)
     with access.client(talk.timeout) as client:
         conversation = client.chat.conversation(system=talk.system, **talk.options)
         if question is None:
-            converse(conversation, images, talk.timeout, _typed(), saving=_saving(client, talk))
+            converse(conversation, images, talk.timeout, _typed_lines(), save=_media_saver(client, talk))
         else:
-            answer(conversation, question, images, talk, as_json=access.as_json, saving=_saving(client, talk))
+            answer(conversation, question, images, talk, as_json=access.as_json, save=_media_saver(client, talk))
 
 
-def _saving(client: SogniClient, talk: Talk) -> Saving:
-    """What saves the media of an answer; nothing without tools."""
+def _media_saver(client: SogniClient, talk: ChatOptions) -> SaveMedia:
+    """Return the function that saves the media of an answer; it does nothing without tools."""
     toolbox = talk.tools
     return (lambda result: []) if toolbox is None else lambda result: toolbox.save(client, result)
 
 
 def _question(prompt: str | None, timeout: float | None) -> str | None:
-    """The prompt, and what comes through a pipe; None when there is neither.
+    """Return the prompt and the input from a pipe, or None if there is neither.
 
-    With a prompt, a pipe that does not begin is left alone: programs pass on theirs without ever closing it.
+    With a prompt, a pipe without data is ignored: programs pass theirs on without ever closing it.
     """
     prompt = prompt if prompt is None or prompt.strip() else ""
     if sys.stdin is None or sys.stdin.closed or on_terminal(sys.stdin):
         return prompt
     content = read_optional_stdin(timeout) if prompt else read_input(STDIN, timeout)
     if content is None:
-        say(f"nothing came through standard input within {BEGINS_WITHIN:g} seconds; asking the PROMPT alone")
+        print_stderr(f"no standard input within {STDIN_START_SECONDS:g} seconds; using PROMPT alone")
         return prompt
     try:
-        piped = text_of(content).strip()
+        piped = decode_text(content).strip()
     except UnicodeDecodeError:
-        raise click.UsageError("standard input is no text in UTF-8") from None
+        raise click.UsageError("standard input is not UTF-8 text") from None
     return "\n\n".join(text for text in (prompt, piped) if text) or None
 
 
-def _parts(images: tuple[Path, ...]) -> list[Any]:
+def _image_parts(images: tuple[Path, ...]) -> list[Any]:
     from sogni.local.chat_files import image_part
 
     parts = []
@@ -233,16 +241,16 @@ def _parts(images: tuple[Path, ...]) -> list[Any]:
 
 
 def answer(
-    conversation: Conversation, question: str, images: list[Any], talk: Talk, *, as_json: bool, saving: Saving
+    conversation: Conversation, question: str, images: list[Any], talk: ChatOptions, *, as_json: bool, save: SaveMedia
 ) -> None:
-    """Answer one question: as it comes on a terminal, else when it is whole. ChatError, ProtocolError."""
+    """Print the answer to one question: streamed on a terminal, otherwise once it is complete."""
     structured = "response_format" in talk.options
     if not as_json and not structured and on_terminal(sys.stdout):
-        print_paths(saving(_stream(conversation, question, images, talk.timeout)))
+        print_paths(save(_stream(conversation, question, images, talk.timeout)))
         return
     result = conversation.ask(question, images=images, timeout=talk.timeout)
     parsed = _parsed(result) if structured else None
-    paths = saving(result)
+    paths = save(result)
     if as_json:
         files = {"files": [str(path) for path in paths]} if talk.tools else {}
         print_json({**to_dict(result), **({"parsed": parsed} if structured else {}), **files})
@@ -261,22 +269,22 @@ def _parsed(result: Any) -> Any:
 
 
 def converse(
-    conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str], *, saving: Saving
+    conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str], *, save: SaveMedia
 ) -> None:
-    """Answer line after line. What fails is told, and the conversation goes on."""
+    """Answer line after line. After an error the conversation continues."""
     for line in lines:
         question = line.strip()
-        if question in FAREWELLS:
+        if question in EXIT_COMMANDS:
             return
         if not question:
             continue
         try:
-            print_paths(saving(_stream(conversation, question, images, timeout)))
+            print_paths(save(_stream(conversation, question, images, timeout)))
         except KeyboardInterrupt:
-            say("the answer was broken off; the service finishes and bills it")
+            print_stderr("answer interrupted; the service completes and bills it")
             continue
         except (ChatError, SogniTimeoutError, ApiError) as error:
-            say(words_of(error))
+            print_stderr(error_text(error))
             continue
         images = []
 
@@ -284,26 +292,26 @@ def converse(
 def _stream(
     conversation: Conversation, question: str, images: list[Any], timeout: float | None
 ) -> ChatCompletionResult | None:
-    """Write an answer as it comes; returns all of it."""
+    """Print an answer while it arrives and return the complete result."""
     shown = ThinkingFilter()
     with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
         try:
             for chunk in stream:
                 write(shown.feed(chunk.content), end="")
         finally:
-            # Also when it ends in the middle: what is said then begins a line of its own.
+            # Ends the line after an interrupted answer, too, so that a message starts on a new one.
             write(shown.end())
     return stream.final_result
 
 
-def _typed() -> Iterator[str]:
-    """What a person types, line by line, until Ctrl-D."""
+def _typed_lines() -> Iterator[str]:
+    """Yield typed lines until Ctrl-D."""
     with suppress(ImportError):
-        import readline  # noqa: F401  lines can be edited, and earlier ones fetched
+        import readline  # noqa: F401  enables line editing and history
     while True:
         try:
             if not on_terminal(sys.stdout):
-                # Answers go elsewhere; the person still wants to know when to type.
+                # Answers are redirected, but the prompt must still be visible.
                 click.echo("> ", nl=False, err=True)
             yield input("> " if on_terminal(sys.stdout) else "")
         except EOFError:

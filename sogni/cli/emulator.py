@@ -1,4 +1,4 @@
-"""`sogni emulator`: a local Supernet for other programs."""
+"""The command `sogni emulator`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import click
 
 from sogni.cli.connection_options import JSON
 from sogni.cli.exit_codes import Command
-from sogni.cli.output import on_terminal, print_json, write
+from sogni.cli.output import print_json, write
+from sogni.display import on_terminal
 
-TURN = 0.5
+POLL_SECONDS = 0.5
 PORT = click.IntRange(0, 65535)
 
 
@@ -24,45 +25,59 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{value!r} is not an amount of 0 or more", context, parameter)
+        raise click.BadParameter(f"must be an amount of 0 or more, got {value!r}", context, parameter)
     return amount
 
 
 @click.command(cls=Command)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--rest-port", type=PORT, default=0, help="Of the REST host; a free one by default.")
-@click.option("--socket-port", type=PORT, default=0, help="Of the socket host; a free one by default.")
-@click.option("--step-time", type=click.FloatRange(0, 3600), default=0.2, show_default=True, help="Seconds per step.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@click.option("--rest-port", type=PORT, default=0, help="Serve REST on this port. Default: a free port.")
+@click.option("--socket-port", type=PORT, default=0, help="Serve sockets on this port. Default: a free port.")
 @click.option(
-    "--token-rate", type=click.FloatRange(0, 100_000), help="Tokens per second; 60 unless steps take no time."
+    "--step-time",
+    type=click.FloatRange(0, 3600),
+    default=0.2,
+    show_default=True,
+    help="Simulate this many seconds per step.",
 )
-@click.option("--spark", default="10000", show_default=True, callback=_amount, help="The balance in Spark.")
-@click.option("--sogni", default="10000", show_default=True, callback=_amount, help="The balance in Sogni.")
-@click.option("--data", type=click.Path(file_okay=False), help="Where workflows, files and the balance outlive it.")
-@click.option("--seed", type=int, help="Make ids and drawn seeds repeatable.")
-@click.option("--local", is_flag=True, help="Taken for granted.")
+@click.option(
+    "--token-rate",
+    type=click.FloatRange(0, 100_000),
+    help="Stream this many tokens per second. Default: 60, or no delay with --step-time 0.",
+)
+@click.option("--spark", default="10000", show_default=True, callback=_amount, help="Start with this balance in Spark.")
+@click.option("--sogni", default="10000", show_default=True, callback=_amount, help="Start with this balance in Sogni.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    help="Keep workflows, files and the balance in this directory. Default: keep nothing.",
+)
+@click.option("--seed", type=int, help="Generate reproducible ids and random seeds. Default: random.")
+@click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
 def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **options: Any) -> None:
     """Run a local Supernet until Ctrl-C.
 
-    Prints the environment that leads clients to it, as lines for a shell.
+    Prints the environment variables for its clients, as shell commands.
+
+    Example: sogni emulator --step-time 0.05 --rest-port 8480
     """
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet(balance={"spark": spark, "sogni": sogni}, **options) as supernet:
-        announce(supernet, as_json=as_json)
+        print_endpoints(supernet, as_json=as_json)
         try:
-            # No join of its thread, which an interrupted one leaves in doubt before Python 3.13; and in turns,
-            # because a signal that arrives just as a turn begins is not noticed before its end.
+            # Not by joining its thread: before Python 3.13 an interrupted join leaves the thread's state unknown. In
+            # short sleeps, because a signal that arrives just before one is noticed only at its end.
             while True:
-                time.sleep(TURN)
+                time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
-            # The ordinary end of a server in the foreground.
+            # The normal way to stop a server in the foreground.
             return
 
 
-def announce(supernet: Any, *, as_json: bool) -> None:
-    """Say at once how the emulator is reached: whoever started it waits for that."""
+def print_endpoints(supernet: Any, *, as_json: bool) -> None:
+    """Print the endpoints of the emulator, flushed at once because other programs wait for them."""
     if as_json:
         print_json(
             {
@@ -76,4 +91,4 @@ def announce(supernet: Any, *, as_json: bool) -> None:
         write(f"export SOGNI_REST_ENDPOINT={shlex.quote(supernet.rest_endpoint)}")
         write(f"export SOGNI_SOCKET_ENDPOINT={shlex.quote(supernet.socket_endpoint)}")
     if on_terminal(sys.stderr):
-        click.echo("Ctrl-C ends the emulator.", err=True)
+        click.echo("Press Ctrl-C to stop the emulator.", err=True)

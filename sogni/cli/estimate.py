@@ -1,4 +1,4 @@
-"""`sogni estimate`: what something would cost."""
+"""The commands `sogni estimate` and `sogni models`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sogni.cli.connection_options import Access, accessing
+from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Group
-from sogni.cli.image import imaging
-from sogni.cli.music import composing
+from sogni.cli.image import image_options
+from sogni.cli.music import music_options
 from sogni.cli.output import print_json, print_table, write
-from sogni.cli.params import ANY_PROMPT
-from sogni.cli.video import filming
+from sogni.cli.params import OPTIONAL_PROMPT
+from sogni.cli.video import video_options
 from sogni.models.base import TokenType
 from sogni.models.projects import CostEstimation
 
@@ -22,38 +22,47 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def estimate() -> None:
-    """Say what something would cost, without doing it."""
+    """Estimate the cost of a project without creating it."""
 
 
 @estimate.command("image")
-@ANY_PROMPT
-@imaging
-@accessing
-def estimate_image(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Say what 'sogni image' with the same options would cost."""
-    tell(access, {**fields, "positive_prompt": positive_prompt})
+@OPTIONAL_PROMPT
+@image_options
+@connection_options
+def estimate_image(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+    """Estimate the cost of 'sogni image' with the same options.
+
+    Example: sogni estimate image --steps 20 --count 4
+    """
+    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
 
 
 @estimate.command("video")
-@ANY_PROMPT
-@filming
-@accessing
-def estimate_video(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Say what 'sogni video' with the same options would cost. No file is sent."""
-    tell(access, {**fields, "positive_prompt": positive_prompt})
+@OPTIONAL_PROMPT
+@video_options
+@connection_options
+def estimate_video(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+    """Estimate the cost of 'sogni video' with the same options. Files are not uploaded.
+
+    Example: sogni estimate video --duration 10
+    """
+    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
 
 
 @estimate.command("music")
-@ANY_PROMPT
-@composing
-@accessing
-def estimate_music(access: Access, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Say what 'sogni music' with the same options would cost."""
-    tell(access, {**fields, "positive_prompt": positive_prompt})
+@OPTIONAL_PROMPT
+@music_options
+@connection_options
+def estimate_music(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+    """Estimate the cost of 'sogni music' with the same options.
+
+    Example: sogni estimate music --duration 60
+    """
+    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
 
 
-def tell(access: Access, fields: dict[str, Any]) -> None:
-    """Ask for the price of a project and print it."""
+def print_estimate(access: ConnectionOptions, fields: dict[str, Any]) -> None:
+    """Print the estimated cost of a project."""
     from sogni.core.projects.create import DEFAULT_TOKEN
 
     with access.client() as client:
@@ -61,33 +70,33 @@ def tell(access: Access, fields: dict[str, Any]) -> None:
     if access.as_json:
         print_json(cost)
     else:
-        write(price(cost, fields.get("token_type", DEFAULT_TOKEN)))
+        write(format_price(cost, fields.get("token_type", DEFAULT_TOKEN)))
 
 
-def price(cost: CostEstimation, token: TokenType) -> str:
-    """An estimate in one line, the token that pays first."""
+def format_price(cost: CostEstimation, token: TokenType) -> str:
+    """Format an estimate on one line, starting with the token that pays."""
     others = {"spark": cost.spark, "sogni": cost.sogni, "usd": cost.usd}
     others.pop(token)
     names = {"spark": "Spark", "sogni": "Sogni", "usd": "USD"}
-    said = ", ".join(f"{amount:f} {names[unit]}" for unit, amount in others.items() if amount is not None)
+    converted = ", ".join(f"{amount:f} {names[unit]}" for unit, amount in others.items() if amount is not None)
     main = "unknown" if cost.token is None else f"{cost.token:f} {names[token]}"
-    return f"{main} ({said})" if said else main
-
-
-# `sogni models`: which models there are.
+    return f"{main} ({converted})" if converted else main
 
 
 MEDIA = ("image", "video", "audio", "model")
 
 
 @click.command(cls=Command)
-@click.option("--media", type=click.Choice(MEDIA), help="Only models that make this.")
-@click.option("--all", "everything", is_flag=True, help="Also models that no worker serves now.")
-@accessing
-def models(access: Access, media: str | None, everything: bool) -> None:
-    """List the models that have workers now."""
+@click.option("--media", type=click.Choice(MEDIA), help="List only models for this kind of media. Default: all.")
+@click.option("--all", "everything", is_flag=True, help="Include models that currently have no workers.")
+@connection_options
+def models(access: ConnectionOptions, media: str | None, everything: bool) -> None:
+    """List the models that currently have workers.
+
+    Example: sogni models --media image
+    """
     with access.client() as client:
-        found = rows(client, access.network, everything=everything)
+        found = model_rows(client, access.network, everything=everything)
     found = [row for row in found if media in (None, row["media"])]
     if access.as_json:
         print_json(found)
@@ -96,8 +105,8 @@ def models(access: Access, media: str | None, everything: bool) -> None:
     print_table(("model", "workers", "media", "name"), shown)
 
 
-def rows(client: SogniClient, network: Any, *, everything: bool) -> list[dict[str, Any]]:
-    """The models, those with most workers first."""
+def model_rows(client: SogniClient, network: Any, *, everything: bool) -> list[dict[str, Any]]:
+    """Return the models, sorted by number of workers."""
     served = {model.id: model for model in client.projects.get_available_models(network) if model.worker_count}
     known: list[Any] = [*served.values()]
     if everything:

@@ -1,7 +1,8 @@
-"""What becomes of a workflow's steps: decides what the command line knows of them, from records and frames.
+"""Following of workflows: progress of their steps, and its display until the workflow ends.
 
-Called by `watching`. The service promises the status of a workflow only; what is said of a step is read from wherever
-it stands, and what cannot be read is left out.
+On a terminal a tree of the steps is drawn on standard error; in a pipe every change is a line on standard output. The
+workflow continues when the command ends. The service guarantees only the status of the workflow as a whole; steps are
+read from records and events as far as possible, and unreadable parts are ignored.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from sogni.cli.exit_codes import Interrupted, flush_stdout
-from sogni.cli.output import on_terminal, one_line, write
-from sogni.cli.progress import drawn
-from sogni.cli.run_project import CREATED_WITHIN, TURN, in_background
+from sogni.cli.output import one_line, write
+from sogni.cli.progress import live_display
+from sogni.cli.run_project import CREATE_SECONDS, POLL_SECONDS, in_background
+from sogni.display import on_terminal
 from sogni.errors import SogniError, SogniTimeoutError
 from sogni.models.converter import to_dict
 from sogni.models.workflows import WORKFLOW_ENDS, WorkflowRecord, WorkflowSseEvent
@@ -31,43 +33,43 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 Row = tuple[str, str, str]
-"""A step (or the workflow), its status, and what else is known."""
+"""A step (or the workflow), its status and details."""
 WHOLE = "workflow"
-_NOT_BEGUN = frozenset({"pending", "queued"})
-_OVER = frozenset({"completed", "failed", "skipped", "cancelled"})
+_NOT_STARTED = frozenset({"pending", "queued"})
+_FINISHED = frozenset({"completed", "failed", "skipped", "cancelled"})
 
 
 @define
 class StepProgress:
-    """A step as far as it is known."""
+    """Progress of a step."""
 
     name: str
     tool: str = ""
     status: str = "pending"
     detail: str = ""
     ahead: bool = False
-    """Whether a record told more than the frames have so far: they begin with the first, and are behind it."""
+    """True while a record is ahead of the events, which start with the first one."""
 
-    def is_news(self, status: str) -> bool:
-        """Whether a frame says something that is not older than what is known."""
+    def is_current(self, status: str) -> bool:
+        """Return whether the status of an event is at least as recent as the known one."""
         if self.ahead:
-            self.ahead = status != self.status and not (status in _OVER and self.status not in _OVER)
+            self.ahead = status != self.status and not (status in _FINISHED and self.status not in _FINISHED)
         return not self.ahead
 
 
 @define
 class WorkflowProgress:
-    """A workflow as far as it is known."""
+    """Progress of a workflow and its steps."""
 
     workflow_id: str
     title: str = ""
     status: str = "queued"
     detail: str = ""
     steps: dict[str, StepProgress] = field(factory=dict)
-    _told: dict[str, Row] = field(factory=dict)
+    _reported: dict[str, Row] = field(factory=dict)
 
     def take_record(self, record: WorkflowRecord) -> None:
-        """Know what a record says."""
+        """Apply a record."""
         self.title = record.title or self.title
         self.status = record.status or self.status
         self.detail = record.waiting_reason or (record.error.message if record.error else None) or ""
@@ -79,7 +81,7 @@ class WorkflowProgress:
             self._take_step(step, recorded=True)
 
     def take_frame(self, frame: WorkflowSseEvent) -> bool:
-        """Know what a frame says; False when it says something that only the record tells."""
+        """Apply an event. Returns False if the record must be fetched for details."""
         if not isinstance(frame.data, Mapping):
             return True
         step = frame.data.get("step")
@@ -89,14 +91,14 @@ class WorkflowProgress:
         return _text(frame.data, "status") == self.status
 
     def changes(self) -> Iterator[Row]:
-        """What was not told before: the workflow, then its steps."""
+        """Yield the rows that have changed since the last call: the workflow, then its steps."""
         for row in self.rows():
-            if self._told.get(row[0]) != row:
-                self._told[row[0]] = row
+            if self._reported.get(row[0]) != row:
+                self._reported[row[0]] = row
                 yield row
 
     def rows(self) -> Sequence[Row]:
-        """Everything that is known; also asked for by the thread that draws."""
+        """Return all rows. Also called by the thread that draws."""
         steps = [(step.name, step.status, step.detail or step.tool) for step in list(self.steps.values())]
         return [(WHOLE, self.status, self.detail or self.workflow_id), *steps]
 
@@ -109,8 +111,8 @@ class WorkflowProgress:
         step.tool = _text(given, "toolName", "tool_name") or step.tool
         status = _text(given, "status") or step.status
         if recorded and status != step.status:
-            step.ahead = status not in _NOT_BEGUN
-        if not recorded and not step.is_news(status):
+            step.ahead = status not in _NOT_STARTED
+        if not recorded and not step.is_current(status):
             return
         step.status = status
         error = given.get("error")
@@ -125,59 +127,60 @@ def _text(given: Mapping[str, Any], *names: str) -> str:
     return next((value for name in names if isinstance(value := given.get(name), str)), "")
 
 
-# Following a workflow: decides what is shown while it runs, and how a command ends with it.
-#
-# Called by the commands that watch. On a terminal a tree of the steps is drawn on standard error; in a pipe every
-# change
-# is a line on standard output. A workflow goes on whatever becomes of the command.
-
-
-_COLOURS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
+_COLORS = {"completed": "green", "running": "cyan", "failed": "red", "cancelled": "yellow", "skipped": "yellow"}
 
 
 def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet: bool) -> WorkflowRecord:
-    """Follow a workflow until it ends or waits for its user, and return its record.
+    """Follow a workflow until it ends or waits for user input, and return its record.
 
-    `quiet` shows nothing in a pipe. Raises `SogniTimeoutError` and `Interrupted`; the workflow goes on.
+    Args:
+        client: Client to use.
+        workflow_id: Id of the workflow.
+        timeout: Time limit in seconds. Default: no limit.
+        quiet: Print no changes to standard output.
+
+    Raises:
+        SogniTimeoutError: The time limit was exceeded. The workflow continues.
+        Interrupted: Ctrl-C was pressed. The workflow continues.
     """
     limit = check_seconds("timeout", timeout)
     progress = WorkflowProgress(workflow_id)
     with (
-        _showing(progress, quiet=quiet) as tell,
+        _progress_printer(progress, quiet=quiet) as print_changes,
         client.workflows.stream_events(workflow_id) as frames,
-        _closing(frames.close, limit) as late,
+        _closing_after(frames.close, limit) as late,
     ):
-        following = in_background(lambda: _followed(client, progress, frames, tell))
+        following = in_background(lambda: _follow_events(client, progress, frames, print_changes))
         try:
-            while not wait([following], TURN).done:
+            while not wait([following], POLL_SECONDS).done:
                 pass
         except KeyboardInterrupt:
             frames.close()
-            wait([following], CREATED_WITHIN)
-            raise Interrupted(f"interrupted; workflow {workflow_id} goes on") from None
+            wait([following], CREATE_SECONDS)
+            raise Interrupted(f"interrupted; workflow {workflow_id} continues") from None
         record = following.result()
     if late.is_set() and not _pauses(record):
-        words = f"workflow {workflow_id} has not ended within {limit:g} seconds and goes on"
-        raise SogniTimeoutError(words, phase="total", timeout=limit)
+        message = f"workflow {workflow_id} did not end within {limit:g} seconds and continues"
+        raise SogniTimeoutError(message, phase="total", timeout=limit)
     return record
 
 
-def begun(work: Callable[[], WorkflowRecord]) -> WorkflowRecord:
-    """Start a workflow where Ctrl-C does not break the request off in the middle, and tell what became of it."""
+def start_workflow(work: Callable[[], WorkflowRecord]) -> WorkflowRecord:
+    """Send a request that starts a workflow. Ctrl-C does not interrupt it, so that the id is not lost."""
     starting = in_background(work)
     try:
-        while not wait([starting], TURN).done:
+        while not wait([starting], POLL_SECONDS).done:
             pass
         return starting.result()
     except KeyboardInterrupt:
-        done, _ = wait([starting], CREATED_WITHIN)
+        done, _ = wait([starting], CREATE_SECONDS)
         if not done or starting.exception() is not None:
             raise Interrupted("interrupted") from None
-        raise Interrupted(f"interrupted; workflow {starting.result().workflow_id} goes on") from None
+        raise Interrupted(f"interrupted; workflow {starting.result().workflow_id} continues") from None
 
 
-def refuse_failure(record: WorkflowRecord) -> None:
-    """SogniError unless a workflow is completed."""
+def raise_if_failed(record: WorkflowRecord) -> None:
+    """Raise SogniError unless a workflow is completed."""
     if record.status == "completed":
         return
     why = (record.error.message if record.error else None) or record.waiting_reason
@@ -185,25 +188,28 @@ def refuse_failure(record: WorkflowRecord) -> None:
     if record.status in WORKFLOW_ENDS:
         raise SogniError(f"workflow {record.workflow_id} ended with status {record.status}{reason}")
     if record.status != "waiting_for_user":
-        raise SogniError(f"workflow {record.workflow_id} is {record.status}, and nothing more is told of it")
+        raise SogniError(f"workflow {record.workflow_id} is {record.status}, but its events have ended")
     resume = f"; see 'sogni workflow resume {record.workflow_id}'"
-    raise SogniError(f"workflow {record.workflow_id} waits for its user{reason}{resume}")
+    raise SogniError(f"workflow {record.workflow_id} is waiting for user input{reason}{resume}")
 
 
-def _followed(
-    client: SogniClient, progress: WorkflowProgress, frames: EventStream[WorkflowSseEvent], tell: Callable[[], None]
+def _follow_events(
+    client: SogniClient,
+    progress: WorkflowProgress,
+    frames: EventStream[WorkflowSseEvent],
+    print_changes: Callable[[], None],
 ) -> WorkflowRecord:
-    """The record of a workflow once it pauses, or once its frames were closed."""
+    """Return the record of a workflow once it ends, waits for user input, or its events are closed."""
     while True:
         record = client.workflows.get(progress.workflow_id)
         progress.take_record(record)
-        tell()
+        print_changes()
         if _pauses(record) or frames.closed:
             return record
         for frame in frames:
             if not progress.take_frame(frame):
                 break
-            tell()
+            print_changes()
 
 
 def _pauses(record: WorkflowRecord) -> bool:
@@ -211,8 +217,8 @@ def _pauses(record: WorkflowRecord) -> bool:
 
 
 @contextmanager
-def _closing(close: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
-    """Close something after some seconds; the event tells that it was."""
+def _closing_after(close: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
+    """Call `close` after some seconds and set the event that is yielded."""
     late = threading.Event()
     if seconds is None:
         yield late
@@ -233,40 +239,40 @@ def _closing(close: Callable[[], None], seconds: float | None) -> Iterator[threa
 
 
 @contextmanager
-def _showing(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """How changes are told while the work lasts; what was drawn vanishes at the end."""
+def _progress_printer(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Draw progress during a `with` block, and yield a function that prints changes."""
     drawing = on_terminal(sys.stderr)
-    telling = not quiet and not (drawing and on_terminal(sys.stdout))
+    printing = not quiet and not (drawing and on_terminal(sys.stdout))
 
-    def tell() -> None:
-        if telling:
-            _lines(progress)
+    def print_changes() -> None:
+        if printing:
+            _print_changes(progress)
 
-    with drawn(lambda _: tree(progress)):
-        yield tell
+    with live_display(lambda _: tree(progress)):
+        yield print_changes
 
 
-def _lines(progress: WorkflowProgress) -> None:
+def _print_changes(progress: WorkflowProgress) -> None:
     for row in progress.changes():
         write("\t".join(map(one_line, row)))
-    # Whoever reads the pipe wants to know now.
+    # The reader of the pipe must see every change at once.
     flush_stdout()
 
 
 def tree(progress: WorkflowProgress) -> Tree:
-    """The workflow and its steps as they are now."""
+    """Return the current state of the workflow and its steps as a tree."""
     from rich.text import Text
     from rich.tree import Tree
 
     def line(name: str, status: str, detail: str) -> Any:
         shown = Text(overflow="ellipsis", no_wrap=True)
         shown.append(f"{one_line(name)} ")
-        shown.append(one_line(status), style=_COLOURS.get(status, "dim"))
+        shown.append(one_line(status), style=_COLORS.get(status, "dim"))
         shown.append(f" {one_line(detail)}" if detail else "")
         return shown
 
     (_, status, detail), *steps = progress.rows()
-    drawn = Tree(line(progress.title or progress.workflow_id, status, detail))
+    workflow = Tree(line(progress.title or progress.workflow_id, status, detail))
     for row in steps:
-        drawn.add(line(*row))
-    return drawn
+        workflow.add(line(*row))
+    return workflow

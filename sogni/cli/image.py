@@ -1,7 +1,4 @@
-"""What an image can be asked for on the command line: decides the options and the fields they become.
-
-Used by `image` and `estimate image`.
-"""
+"""The command `sogni image` and the options of images."""
 
 from __future__ import annotations
 
@@ -19,65 +16,107 @@ from sogni.cli.params import (
     SIZE,
     STEPS,
     TOKEN,
-    Describing,
+    CommandDecorator,
     Fields,
     Option,
-    check_text,
+    check_encodable,
     count_option,
-    describing,
+    project_options,
     with_strength,
 )
-from sogni.cli.run_project import Generation, generating
+from sogni.cli.run_project import Generation, generation_options
 from sogni.models.params import ImageFormat
 
 DEFAULT_MODEL = "flux1-schnell-fp8"
 
 
 def _flag(option: str, field: str, help: str) -> Option:
-    """An option without a value, for a field that is not set without it."""
+    """Return a flag whose field stays unset without it."""
     return click.option(option, field, is_flag=True, default=None, help=help)
 
 
 _OPTIONS: tuple[Option, ...] = (
-    click.option("--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="See 'sogni models'."),
-    count_option("Images"),
-    click.option("--size", "size_preset", metavar="PRESET", help="A named size of the model."),
+    click.option(
+        "--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="Use this model; see 'sogni models'."
+    ),
+    count_option("images"),
+    click.option(
+        "--size", "size_preset", metavar="PRESET", help="Use a named size of the model. Default: the model's size."
+    ),
     *SIZE,
     STEPS,
     GUIDANCE,
     SEED,
     NEGATIVE_PROMPT,
-    click.option("--style-prompt", metavar="TEXT", callback=check_text, help="In which style."),
-    click.option("--starting-image", metavar="FILE", help="An image to start from."),
-    click.option("--strength", "starting_image_strength", type=float, help="How much of it to keep, 0 to 1."),
+    click.option("--style-prompt", metavar="TEXT", callback=check_encodable, help="Describe the style."),
+    click.option("--starting-image", metavar="FILE", help="Start from this image."),
     click.option(
-        "--context-image", "context_images", multiple=True, metavar="FILE", help="An image to refer to; repeatable."
+        "--strength", "starting_image_strength", type=float, help="Keep this much of it, 0 to 1. Default: the model's."
     ),
-    click.option("--control-net", "control_net_name", metavar="NAME", help="What of --control-image steers, as canny."),
-    click.option("--control-image", "control_net_image", metavar="FILE", help="The image that steers."),
-    click.option("--control-strength", "control_net_strength", type=float, help="How much it steers, 0 to 1."),
+    click.option(
+        "--context-image",
+        "context_images",
+        multiple=True,
+        metavar="FILE",
+        help="Use this image as a reference. Repeatable.",
+    ),
+    click.option(
+        "--control-net",
+        "control_net_name",
+        metavar="NAME",
+        help="Guide the image with this ControlNet, for example canny.",
+    ),
+    click.option("--control-image", "control_net_image", metavar="FILE", help="Use this image for --control-net."),
+    click.option(
+        "--control-strength",
+        "control_net_strength",
+        type=float,
+        help="Apply --control-net this strongly, 0 to 1. Default: the service's.",
+    ),
     click.option(
         "--control-preprocess",
         "control_net_preprocess",
         is_flag=True,
         default=None,
-        help="Have its edges or poses found.",
+        help="Detect edges or poses in --control-image first.",
     ),
-    click.option("--find", "sam3_prompt", metavar="TEXT", callback=check_text, help="What SAM 3 is to find."),
     click.option(
-        "--cut-out", "apply_mask", is_flag=True, default=None, help="What SAM 3 or BiRefNet finds instead of its mask."
+        "--find",
+        "sam3_prompt",
+        metavar="TEXT",
+        callback=check_encodable,
+        help="Segment what this text describes (SAM 3).",
     ),
-    click.option("--sampler", help="One of the model's samplers."),
-    click.option("--scheduler", help="One of the model's schedulers."),
-    click.option("--lora", "loras", multiple=True, metavar="ID[:STRENGTH]", help="A LoRA; repeatable."),
-    click.option("--previews", "number_of_previews", type=int, help="Previews on the way, per image."),
-    click.option("--format", "output_format", type=click.Choice(get_args(ImageFormat)), help="Of the files."),
+    click.option(
+        "--cut-out", "apply_mask", is_flag=True, default=None, help="Return the segmented object instead of its mask."
+    ),
+    click.option("--sampler", help="Use this sampler of the model. Default: the model's."),
+    click.option("--scheduler", help="Use this scheduler of the model. Default: the model's."),
+    click.option(
+        "--lora",
+        "loras",
+        multiple=True,
+        metavar="ID[:STRENGTH]",
+        help="Apply a LoRA; its default strength is 1. Repeatable.",
+    ),
+    click.option(
+        "--previews",
+        "number_of_previews",
+        type=int,
+        help="Render this many previews per image. Default: the service's.",
+    ),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(get_args(ImageFormat)),
+        help="Save files in this format. Default: the service's.",
+    ),
     click.option(
         "--no-metadata",
         "without_metadata",
         is_flag=True,
         default=None,
-        help="Leave prompt and settings out of the files.",
+        help="Do not embed the prompt and settings in the files.",
     ),
     TOKEN,
     NO_FILTER,
@@ -110,20 +149,19 @@ def _fields(chosen: Fields) -> Fields:
     return fields
 
 
-imaging: Describing = describing(_OPTIONS, _fields, needs=_NEEDS)
-"""Give a command the options of an image; it gets the fields of the project as `fields`."""
-
-
-# `sogni image`: images from a prompt.
+image_options: CommandDecorator = project_options(_OPTIONS, _fields, needs=_NEEDS)
+"""Add the image options to a command, which receives the fields of the project as `fields`."""
 
 
 @click.command(cls=Command)
 @PROMPT
-@imaging
-@generating
+@image_options
+@generation_options
 def image(generation: Generation, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Generate images and print the paths of the files.
+    """Generate images and print the paths of the saved files.
 
-    Ctrl-C cancels the project. Images that are finished are saved even when others fail.
+    Ctrl-C cancels the project. Completed images are saved even if others fail.
+
+    Example: sogni image "a lighthouse at dawn" --width 768 --height 512 --count 2
     """
     generation.run({**fields, "positive_prompt": positive_prompt})

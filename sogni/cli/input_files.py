@@ -1,8 +1,8 @@
-"""What commands read: files, and standard input within a time limit. A byte order mark is no part of either.
+"""Reading of files and standard input with a time limit.
 
-A pipe that nobody writes to and nobody closes, as supervisors and other programs leave behind, never ends, and neither
-does a named pipe. Both are read on a thread, so that a time limit and Ctrl-C end the wait. The thread reads the
-descriptor itself: a lock of `sys.stdin` that it held would be fatal when the interpreter ends.
+Pipes that supervisors leave open, and named pipes, may never end. They are read on a thread, so that a time limit and
+Ctrl-C end the wait. The thread reads the descriptor directly: holding the lock of `sys.stdin` at interpreter exit would
+be fatal.
 """
 
 from __future__ import annotations
@@ -18,77 +18,91 @@ from sogni.settings import check_seconds
 from sogni.transport.waiting import Deadline
 
 STDIN = "-"
-BEGINS_WITHIN = 3.0
-"""Seconds for standard input to begin where a command can do without it."""
+STDIN_START_SECONDS = 3.0
+"""How long to wait for the first byte of optional standard input, in seconds."""
 
-_TURN = 0.25
-_PIECE = 1 << 16
+_POLL_SECONDS = 0.25
+_CHUNK_SIZE = 1 << 16
 
 
 def read_input(name: str, timeout: float | None = None) -> bytes:
-    """The content of a file, `-` for standard input. Raises SogniTimeoutError and OSError."""
-    pieces = _pieces_of_stdin() if name == STDIN else _pieces_of_file(name)
-    return _collected("standard input" if name == STDIN else name, pieces, timeout) or b""
+    """Return the content of a file, or of standard input for `-`.
+
+    Args:
+        name: Path of the file.
+        timeout: Time limit in seconds. Default: no limit.
+
+    Raises:
+        SogniTimeoutError: The time limit was exceeded.
+        OSError: The file cannot be read.
+    """
+    chunks = _stdin_chunks() if name == STDIN else _file_chunks(name)
+    return _read_all("standard input" if name == STDIN else name, chunks, timeout) or b""
 
 
 def read_optional_stdin(timeout: float | None) -> bytes | None:
-    """The content of standard input; None if it has not begun soon. Raises SogniTimeoutError and OSError."""
-    return _collected("standard input", _pieces_of_stdin(), timeout, BEGINS_WITHIN)
+    """Return the content of standard input, or None if no data arrives within `STDIN_START_SECONDS`.
+
+    Raises:
+        SogniTimeoutError: The input did not end within `timeout` seconds.
+        OSError: The input cannot be read.
+    """
+    return _read_all("standard input", _stdin_chunks(), timeout, STDIN_START_SECONDS)
 
 
-def text_of(content: bytes) -> str:
-    """The string in UTF-8 that was read. Raises UnicodeDecodeError."""
+def decode_text(content: bytes) -> str:
+    """Decode UTF-8 and remove the byte order mark. Raises UnicodeDecodeError."""
     return content.decode("utf-8-sig")
 
 
-def _pieces_of_file(name: str) -> Iterator[bytes]:
+def _file_chunks(name: str) -> Iterator[bytes]:
     with open(name, "rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            yield piece
+        while chunk := file.read(_CHUNK_SIZE):
+            yield chunk
 
 
-def _pieces_of_stdin() -> Iterable[bytes]:
+def _stdin_chunks() -> Iterable[bytes]:
     if sys.stdin is None:
         return ()
     try:
         descriptor = sys.stdin.fileno()
     except OSError:  # in memory
         return (sys.stdin.buffer.read(),)
-    return iter(lambda: os.read(descriptor, _PIECE), b"")
+    return iter(lambda: os.read(descriptor, _CHUNK_SIZE), b"")
 
 
-def _collected(
-    what: str, pieces: Iterable[bytes], timeout: float | None, begins_within: float | None = None
+def _read_all(
+    name: str, chunks: Iterable[bytes], timeout: float | None, starts_within: float | None = None
 ) -> bytes | None:
-    """All pieces; None if there is none within `begins_within` seconds."""
+    """Return all chunks, or None if there is none within `starts_within` seconds."""
     seconds = check_seconds("timeout", timeout)
-    deadline, beginning = Deadline(seconds), Deadline(begins_within)
+    deadline, start_deadline = Deadline(seconds), Deadline(starts_within)
     read: SimpleQueue[bytes | OSError] = SimpleQueue()
-    threading.Thread(target=_pump, args=(pieces, read), name="sogni-input", daemon=True).start()
+    threading.Thread(target=_read_chunks, args=(chunks, read), name="sogni-input", daemon=True).start()
     content = bytearray()
     while True:
         left = deadline.left()
         try:
-            piece = read.get(timeout=_TURN if left is None else min(_TURN, left))
+            chunk = read.get(timeout=_POLL_SECONDS if left is None else min(_POLL_SECONDS, left))
         except Empty:
             if deadline.over:
-                words = f"{what} did not end within {seconds:g} seconds"
-                raise SogniTimeoutError(words, phase="total", timeout=seconds) from None
-            if not content and beginning.over:
+                message = f"{name} did not end within {seconds:g} seconds"
+                raise SogniTimeoutError(message, phase="total", timeout=seconds) from None
+            if not content and start_deadline.over:
                 return None
             continue
-        if isinstance(piece, OSError):
-            raise piece
-        if not piece:
+        if isinstance(chunk, OSError):
+            raise chunk
+        if not chunk:
             return bytes(content)
-        content += piece
+        content += chunk
 
 
-def _pump(pieces: Iterable[bytes], read: SimpleQueue[bytes | OSError]) -> None:
+def _read_chunks(chunks: Iterable[bytes], read: SimpleQueue[bytes | OSError]) -> None:
     try:
-        for piece in pieces:
-            if piece:
-                read.put(piece)
+        for chunk in chunks:
+            if chunk:
+                read.put(chunk)
         read.put(b"")
     except OSError as error:
         read.put(error)

@@ -1,8 +1,8 @@
-"""`sogni login`, `sogni logout`: begin and end the session that other commands use.
+"""The commands `sogni login` and `sogni logout`.
 
-The tokens are kept in a file that only its owner can read; a password is asked for, or read from a file, and is
-never an argument: other users of the machine could read it there. With `--local` both go through the built-in emulator,
-which ends with the command: nothing is kept, and the session there is stays as it is.
+The tokens are stored in a file that only its owner can read. The password is prompted for or read from a file; as an
+argument, other users of the host could read it in the process list. With `--local` both commands use the built-in
+emulator, which ends with the command, so nothing is stored and an existing session stays unchanged.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from sogni.cli.connection_options import CLOSE_WITHIN, JSON, LOCAL, kept_session, resume
-from sogni.cli.exit_codes import Command, say
+from sogni.cli.connection_options import CLOSE_SECONDS, JSON, LOCAL, resume, saved_session
+from sogni.cli.exit_codes import Command, print_stderr
 from sogni.cli.output import print_json
 from sogni.errors import AuthenticationError
 from sogni.local.token_store import TokenStore
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 LOCAL_NAME, LOCAL_PASSWORD = "local-artist", "local password"
-"""Who signs out of the emulator, where nobody has signed in before."""
+"""Account for `sogni logout --local`, since every emulator starts without a session."""
 
 
 @click.command(cls=Command)
@@ -35,12 +35,17 @@ LOCAL_NAME, LOCAL_PASSWORD = "local-artist", "local password"
     "--password-file",
     type=click.File(),
     metavar="FILE",
-    help="Read the password from the first line of a file (- is standard input) instead of asking for it.",
+    help="Read the password from the first line of FILE (- for standard input). Default: prompt for it.",
 )
 @LOCAL
 @JSON
 def login(username: str, password_file: IO[str] | None, local: bool, as_json: bool) -> None:
-    """Sign in; commands without a key then use this account. With --local any name and password will do."""
+    """Sign in and store the session for commands without an API key.
+
+    With --local any username and password are accepted, and nothing is stored.
+
+    Example: sogni login ada --password-file password.txt
+    """
     store = _store(local)
     password = _password(password_file)
     with _local_client(username, password) if local else _client() as client:
@@ -48,38 +53,41 @@ def login(username: str, password_file: IO[str] | None, local: bool, as_json: bo
         if store is not None:
             assert session.tokens is not None
             store.save(session.tokens)
-            # Proves them, and has those renewed that are over already: nothing is under way when the client closes.
+            # Verifies the tokens and renews expired ones now, so that no renewal is in progress on close.
             client.account.me()
             store.save(client.api_client.auth.backup())
     if as_json:
         print_json({"username": session.username, "walletAddress": session.wallet_address})
     else:
-        say(f"signed in as {session.username}")
+        print_stderr(f"signed in as {session.username}")
 
 
 @click.command(cls=Command)
 @LOCAL
 @JSON
 def logout(local: bool, as_json: bool) -> None:
-    """Sign out, and forget the tokens."""
-    signed_in = _end_local() if local else _end()
+    """Sign out and delete the stored tokens.
+
+    Example: sogni logout
+    """
+    signed_in = _log_out_locally() if local else _log_out()
     if as_json:
         print_json({"signedOut": signed_in})
     else:
-        say("signed out" if signed_in else "nobody was signed in")
+        print_stderr("signed out" if signed_in else "not signed in")
 
 
 def _store(local: bool) -> TokenStore | None:
-    """Where the session is kept, None with `--local`. UsageError if nothing can be kept."""
-    store = None if local else kept_session()
+    """Return the store of the session, or None with `--local`. Raises UsageError if there is no home directory."""
+    store = None if local else saved_session()
     if store is None and not local:
-        raise click.UsageError("there is no home directory to keep the session in: set HOME or XDG_STATE_HOME")
+        raise click.UsageError("no home directory to store the session in: set HOME or XDG_STATE_HOME")
     return store
 
 
-def _end() -> bool:
-    """End the session that is kept; whether there was one."""
-    store = kept_session()
+def _log_out() -> bool:
+    """End the stored session and return whether there was one."""
+    store = saved_session()
     if store is None:
         return False
     signed_in = store.load() is not None
@@ -89,14 +97,14 @@ def _end() -> bool:
                 resume(client)
                 client.account.logout()
             except AuthenticationError:
-                # The service has forgotten the session already.
+                # The session has expired or been revoked.
                 signed_in = False
     store.clear()
     return signed_in
 
 
-def _end_local() -> bool:
-    """Begin a session in the emulator, and end it."""
+def _log_out_locally() -> bool:
+    """Start and end a session in the emulator."""
     with _local_client(LOCAL_NAME, LOCAL_PASSWORD) as client:
         client.account.login(LOCAL_NAME, LOCAL_PASSWORD)
         client.account.logout()
@@ -106,12 +114,12 @@ def _end_local() -> bool:
 def _client(**options: Any) -> SogniClient:
     from sogni.client import SogniClient
 
-    return SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_WITHIN), **options)
+    return SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_SECONDS), **options)
 
 
 @contextmanager
 def _local_client(username: str, password: str) -> Iterator[SogniClient]:
-    """A client of an emulator that has this account."""
+    """Yield a client of an emulator that has this account."""
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet() as supernet:
@@ -123,22 +131,22 @@ def _local_client(username: str, password: str) -> Iterator[SogniClient]:
 
 def _password(file: IO[str] | None) -> str:
     if file is None:
-        return _asked()
+        return _prompted_password()
     try:
         password = file.readline(4096).removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeDecodeError:
         password = ""
     if not password:
-        raise click.UsageError(f"--password-file: {file.name} does not begin with a password")
+        raise click.UsageError(f"--password-file: the first line of {file.name} must be a password")
     return password
 
 
-def _asked() -> str:
+def _prompted_password() -> str:
     try:
         with warnings.catch_warnings():
-            # Where it would be shown while it is typed, it is not asked for.
+            # Fail rather than echo the password.
             warnings.simplefilter("error", GetPassWarning)
             given: str = click.prompt("Password", hide_input=True, err=True)
     except GetPassWarning:
-        raise click.UsageError("there is no terminal to ask for the password: give it by --password-file") from None
+        raise click.UsageError("no terminal to prompt for the password: use --password-file") from None
     return given

@@ -1,7 +1,4 @@
-"""What a piece of music can be asked for on the command line: decides the options and the fields they become.
-
-Used by `music` and `estimate music`.
-"""
+"""The command `sogni music` and the options of music."""
 
 from __future__ import annotations
 
@@ -10,20 +7,20 @@ from typing import Any, get_args
 import click
 
 from sogni.cli.exit_codes import Command
-from sogni.cli.input_files import read_input, text_of
+from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.params import (
     PROMPT,
     SEED,
     STEPS,
     TOKEN,
-    Describing,
+    CommandDecorator,
     Fields,
     Option,
-    check_text,
+    check_encodable,
     count_option,
-    describing,
+    project_options,
 )
-from sogni.cli.run_project import Generation, generating
+from sogni.cli.run_project import Generation, generation_options
 from sogni.errors import SogniTimeoutError
 from sogni.models.params import AudioFormat
 
@@ -31,41 +28,48 @@ DEFAULT_MODEL = "ace_step_1.5_turbo"
 
 
 def read_lyrics(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """The lyrics, from a file when `@` stands before its name. BadParameter for a file that is no text."""
+    """Return the lyrics, read from a file if the value starts with `@`. Raises BadParameter."""
     if value is None or not value.startswith("@"):
-        return check_text(context, parameter, value)
+        return check_encodable(context, parameter, value)
     name = value[1:]
     try:
-        # `--timeout` is eager, and so is known here wherever it stands.
-        return text_of(read_input(name, context.params.get("timeout")))
+        # `--timeout` is eager, so it is known here regardless of the order of options.
+        return decode_text(read_input(name, context.params.get("timeout")))
     except SogniTimeoutError:
         raise
     except OSError as error:
         raise click.BadParameter(f"cannot read {name}: {error.strerror}", context, parameter) from None
     except UnicodeDecodeError:
-        raise click.BadParameter(f"{name} is not a text in UTF-8", context, parameter) from None
+        raise click.BadParameter(f"{name} is not UTF-8 text", context, parameter) from None
 
 
 _OPTIONS: tuple[Option, ...] = (
-    click.option("--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="See 'sogni models'."),
-    count_option("Versions"),
-    click.option("--duration", type=float, metavar="SECONDS", help="The length."),
-    click.option("--bpm", type=float, help="Beats per minute."),
-    click.option("--key", "keyscale", help="As 'A minor'."),
-    click.option("--time-signature", "timesignature", help="Beats of a bar: 4 is 4/4."),
-    click.option("--language", help="Of the lyrics, as en."),
+    click.option(
+        "--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="Use this model; see 'sogni models'."
+    ),
+    count_option("versions"),
+    click.option("--duration", type=float, metavar="SECONDS", help="Set the length. Default: the model's."),
+    click.option("--bpm", type=float, help="Set the tempo in beats per minute. Default: the model's."),
+    click.option("--key", "keyscale", help="Set the key, for example 'A minor'. Default: the model's."),
+    click.option("--time-signature", "timesignature", help="Set the beats per bar; 4 means 4/4. Default: the model's."),
+    click.option("--language", help="Set the language of the lyrics, for example en. Default: the model's."),
     click.option(
         "--lyrics",
         metavar="TEXT|@FILE",
         callback=read_lyrics,
-        help="What is sung, or the file it stands in (@- is standard input); without it, instruments only.",
+        help="Sing these lyrics, or those in FILE (@- for standard input). Default: instrumental.",
     ),
     STEPS,
-    click.option("--shift", type=float, help="The shift of the sampling."),
-    click.option("--creativity", type=float, help="How freely to compose."),
-    click.option("--prompt-strength", type=float, help="How closely to follow the prompt."),
+    click.option("--shift", type=float, help="Set the sampling shift. Default: the model's."),
+    click.option("--creativity", type=float, help="Set how freely to compose. Default: the model's."),
+    click.option("--prompt-strength", type=float, help="Set how closely to follow the prompt. Default: the model's."),
     SEED,
-    click.option("--format", "output_format", type=click.Choice(get_args(AudioFormat)), help="Of the files."),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(get_args(AudioFormat)),
+        help="Save files in this format. Default: the service's.",
+    ),
     TOKEN,
 )
 
@@ -74,21 +78,20 @@ def _fields(chosen: Fields) -> Fields:
     return {"type": "audio", **chosen}
 
 
-composing: Describing = describing(_OPTIONS, _fields, needs={})
-"""Give a command the options of a piece of music; it gets the fields of the project as `fields`."""
-
-
-# `sogni music`: music from a prompt.
+music_options: CommandDecorator = project_options(_OPTIONS, _fields, needs={})
+"""Add the music options to a command, which receives the fields of the project as `fields`."""
 
 
 @click.command(cls=Command)
 @PROMPT
-@composing
-@generating
+@music_options
+@generation_options
 def music(generation: Generation, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Generate music and print the paths of the files.
+    """Generate music and print the paths of the saved files.
 
-    The prompt says the style: genre, instruments, mood. Ctrl-C cancels the project. Versions that are finished
-    are saved even when others fail.
+    The prompt describes the style: genre, instruments, mood. Ctrl-C cancels the project. Completed versions are saved
+    even if others fail.
+
+    Example: sogni music "sea shanty, accordion" --duration 60 --key "A minor"
     """
     generation.run({**fields, "positive_prompt": positive_prompt})

@@ -1,7 +1,7 @@
-"""Standard output: how documents, tables, paths and strings are written.
+"""Output of commands: JSON documents, tables, paths and text on standard output, and the directory for results.
 
-Called by the commands. Standard output carries results only; everything else goes to standard error. Control characters
-from the service, its workers and models never reach a terminal: they are written as escapes.
+Standard output carries results only; everything else goes to standard error. Control characters from the service, its
+workers and models are escaped, so that they never reach a terminal.
 """
 
 from __future__ import annotations
@@ -21,52 +21,53 @@ import click
 from attrs import frozen
 
 from sogni.core.projects.file_names import DEFAULT, check_name
+from sogni.display import on_terminal
 from sogni.errors import SogniError
 from sogni.models.converter import to_dict
 from sogni.redaction import escape_controls
 
-# JSON escapes those below U+0020 itself.
+# The JSON encoder escapes those below U+0020.
 _JSON_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
-def escape_what_the_encoding_lacks() -> None:
-    """Let the standard streams write characters that their encoding lacks as escapes; an answer has been paid for."""
+def escape_unencodable() -> None:
+    """Make the standard streams escape characters that they cannot encode, instead of losing paid results."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:
-    """Write one JSON document, in UTF-8 wherever it goes."""
+    """Print a JSON document, always in UTF-8."""
     text = json.dumps(to_dict(value), indent=2, ensure_ascii=False)
     text = _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    # A lone surrogate, as in a file name that is not UTF-8, becomes the escape that JSON has for it.
+    # A lone surrogate, for example in a file name that is not UTF-8, becomes a JSON escape.
     _echo(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def print_paths(paths: Iterable[Path]) -> None:
-    """Write paths, one a line, in exactly the bytes that the file system knows.
+    """Print paths, one per line, in exactly the bytes of the file system.
 
-    On a terminal, control characters in them are written as escapes.
+    On a terminal, control characters in them are escaped.
     """
-    shown = escape_controls if on_terminal(sys.stdout) else str
+    display = escape_controls if on_terminal(sys.stdout) else str
     for path in paths:
-        _echo(os.fsencode(shown(str(path))) + b"\n")
+        _echo(os.fsencode(display(str(path))) + b"\n")
 
 
 def write(text: str, *, end: str = "\n") -> None:
-    """Write a string, with its control characters as escapes."""
+    """Print a string with its control characters escaped."""
     _echo(escape_controls(text) + end)
 
 
 def _echo(content: str | bytes) -> None:
-    with naming_stdout():
+    with name_stdout_in_errors():
         click.echo(content, nl=False)
 
 
 @contextmanager
-def naming_stdout() -> Iterator[None]:
-    """Name standard output in what went wrong with it."""
+def name_stdout_in_errors() -> Iterator[None]:
+    """Set the file name of errors to "standard output"."""
     try:
         yield
     except OSError as error:
@@ -75,15 +76,15 @@ def naming_stdout() -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """A string on one line, with its control characters as escapes."""
+    """Join a string to one line and escape its control characters."""
     return escape_controls(" ".join(text.split()))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table: drawn on a terminal, elsewhere one line a row, its cells separated by tabs.
+    """Print a table: aligned on a terminal, otherwise one line per row with tabs between the cells.
 
-    A terminal that is too narrow to draw it without breaking a word gets one line a row, too: an address that is broken
-    cannot be copied, and a table of narrow columns cannot be read.
+    If the terminal is too narrow to keep words whole, each row is also one line: a broken URL cannot be copied, and
+    narrow columns cannot be read.
     """
     if not on_terminal(sys.stdout):
         for row in rows:
@@ -100,7 +101,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
-        # The first column is what people copy, so the others give way to it.
+        # The first column is the one to copy, so it stays whole.
         table.add_column(heading, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(escape_controls(cell)) for cell in row))
@@ -108,7 +109,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _fits(rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether a table leaves the first cells whole, and the words of the others."""
+    """Return whether a table fits with its first cells and all words whole."""
     from rich.cells import cell_len
 
     def needed(place: int, cell: str) -> int:
@@ -118,36 +119,20 @@ def _fits(rows: Sequence[Sequence[str]], width: int) -> bool:
     return sum(columns) + 2 * (len(columns) - 1) <= width
 
 
-def on_terminal(stream: Any) -> bool:
-    """Whether a person reads this stream; whatever replaces a standard stream may lack its methods."""
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):  # None, or closed
-        return False
-
-
-# Where results go: decides `--output-dir` and `--name`, and whether files can be written there.
-#
-# Used by every command that saves results. Nothing is made before there is a result; what would fail then
-# is refused before anything is paid for.
-
-
 @frozen(kw_only=True)
 class Target:
-    """A directory, a pattern for the names in it, and whether files that are there are replaced."""
+    """Directory and file name pattern for results, and whether to replace existing files."""
 
     directory: Path
     name: str
     overwrite: bool = False
 
 
-OVERWRITING = click.option(
-    "--overwrite", is_flag=True, help="Replace files that are there; by default new ones get a number."
-)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing files. Default: number the new ones.")
 
 
 def saving(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of this module; it gets them as `target`."""
+    """Add the options for saving results to a command, which receives them as `target`."""
 
     @wraps(function)
     def command(*args: Any, output_dir: Path, name: str, overwrite: bool, **given: Any) -> Any:
@@ -167,22 +152,22 @@ _OPTIONS = (
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(),
         metavar="DIRECTORY",
-        help="Where to save; the current directory by default.",
+        help="Save results here. Default: the current directory.",
     ),
     click.option(
         "--name",
         default=DEFAULT,
         show_default=True,
         metavar="PATTERN",
-        help="File names without suffix; also {job_id}, {seed}.",
+        help="Name files like this, without suffix; also {job_id}, {seed}.",
     ),
-    OVERWRITING,
+    OVERWRITE,
 )
 
 
 @contextmanager
 def writing(directory: Path, lost: str) -> Iterator[None]:
-    """Say of what cannot be written where that was, and what is `lost` by it."""
+    """Add to write errors the directory, if they name no file, and the note `lost`."""
     try:
         yield
     except SogniError as error:
@@ -195,7 +180,8 @@ def writing(directory: Path, lost: str) -> Iterator[None]:
 
 
 def check_directory(directory: Path) -> None:
-    """UsageError when no file could be written to a directory, which need not exist yet."""
+    """Raise UsageError if files cannot be written to a directory, which need not exist yet."""
+    # Checked before anything is paid for. The directory is created together with the first result.
     existing = next((it for it in (directory.absolute(), *directory.absolute().parents) if it.exists()), None)
     if existing is None or not existing.is_dir():
         raise click.UsageError(f"--output-dir: {existing or directory} is not a directory")

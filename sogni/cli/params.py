@@ -1,7 +1,7 @@
-"""How options become the fields of a project: decides what the options of every kind of media have in common.
+"""Options that describe a project, shared by images, videos and music.
 
-Used by `image_options`, `video_options` and `music_options`. Values are checked by the library, which knows
-the model; here only what it could not see: options that would be ignored, and texts that are none.
+Values are validated by the library, which knows the model. Only what it cannot see is checked here: options that would
+be ignored, and strings that cannot be encoded.
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ from sogni.models.base import TokenType
 
 Option = Callable[[Any], Any]
 Fields = dict[str, Any]
-Describing = Callable[[Callable[..., Any]], Callable[..., Any]]
+CommandDecorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def describing(
+def project_options(
     options: Sequence[Option], fields_of: Callable[[Fields], Fields], *, needs: Mapping[str, str]
-) -> Describing:
-    """Give a command the options that describe a project; it gets the fields as `fields`.
+) -> CommandDecorator:
+    """Return a decorator that adds project options to a command, which receives `fields`.
 
-    `fields_of` makes them of the options that were given. `needs` names for an option, by its field, another one
-    without which it would be ignored.
+    Args:
+        options: The options.
+        fields_of: Function that turns the given options into the fields of a project.
+        needs: For the field of an option, the field of another one without which it would be ignored.
     """
-    spelled = _spelled(options)
+    option_names = _option_names(options)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def command(*args: Any, **given: Any) -> Any:
-            wanted = {name: given.pop(name) for name in spelled}
-            chosen = {name: value for name, value in wanted.items() if value not in (None, ())}
-            _check_company(chosen, spelled, needs)
+            requested = {name: given.pop(name) for name in option_names}
+            chosen = {name: value for name, value in requested.items() if value not in (None, ())}
+            _check_combinations(chosen, option_names, needs)
             return function(*args, fields=fields_of(chosen), **given)
 
         for option in reversed(options):
@@ -44,65 +46,73 @@ def describing(
     return decorate
 
 
-def _spelled(options: Sequence[Option]) -> dict[str, str]:
-    """How each option is written, by the name of its field."""
+def _option_names(options: Sequence[Option]) -> dict[str, str]:
+    """Return the name of each option by its field."""
 
-    def nothing() -> None: ...
+    def placeholder() -> None: ...
 
     for option in reversed(options):
-        option(nothing)
-    parameters: list[click.Parameter] = getattr(nothing, "__click_params__", [])
+        option(placeholder)
+    parameters: list[click.Parameter] = getattr(placeholder, "__click_params__", [])
     return {str(it.name): max(it.opts, key=len) for it in reversed(parameters)}
 
 
-def _check_company(chosen: Fields, spelled: Mapping[str, str], needs: Mapping[str, str]) -> None:
+def _check_combinations(chosen: Fields, option_names: Mapping[str, str], needs: Mapping[str, str]) -> None:
     for name, other in needs.items():
         if name in chosen and other not in chosen:
-            raise click.UsageError(f"{spelled[name]} needs {spelled[other]}")
-    if "width" in spelled and ("width" in chosen) != ("height" in chosen):
-        raise click.UsageError("--width and --height belong together")
+            raise click.UsageError(f"{option_names[name]} requires {option_names[other]}")
+    if "width" in option_names and ("width" in chosen) != ("height" in chosen):
+        raise click.UsageError("--width and --height must be given together")
 
 
-def check_text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A text that can be sent. BadParameter for bytes that are none."""
+def check_encodable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a string that can be encoded. Raises BadParameter for undecodable bytes."""
     try:
         (value or "").encode()
     except UnicodeEncodeError:
-        raise click.BadParameter("this is not a text in the terminal's encoding", context, parameter) from None
+        raise click.BadParameter("must be text in the encoding of the terminal", context, parameter) from None
     return value
 
 
 def with_strength(option: str, text: str) -> tuple[str, float | None]:
-    """Name and strength of `NAME[:STRENGTH]`. UsageError for a strength that is no number, and without a name."""
+    """Split `NAME[:STRENGTH]`. Raises UsageError if the name is missing or the strength is not a number."""
     name, colon, strength = text.rpartition(":")
     if not (name if colon else text).strip():
-        raise click.UsageError(f"{option} {text}: a name is missing")
+        raise click.UsageError(f"{option} {text}: the name is missing")
     if not colon:
         return text, None
     try:
         return name, float(strength)
     except ValueError:
-        raise click.UsageError(f"{option} {text}: the strength must be a number, not {strength!r}") from None
+        raise click.UsageError(f"{option} {text}: the strength must be a number, got {strength!r}") from None
 
 
-PROMPT = click.argument("positive_prompt", metavar="PROMPT", callback=check_text)
-ANY_PROMPT = click.argument("positive_prompt", metavar="[PROMPT]", default="", callback=check_text)
-"""For estimates, which hardly depend on it."""
+PROMPT = click.argument("positive_prompt", metavar="PROMPT", callback=check_encodable)
+OPTIONAL_PROMPT = click.argument("positive_prompt", metavar="[PROMPT]", default="", callback=check_encodable)
+"""For estimates, which hardly depend on the prompt."""
 
 SIZE: tuple[Option, ...] = (
-    click.option("--width", type=click.IntRange(min=1), help="Pixels; with --height."),
-    click.option("--height", type=click.IntRange(min=1), help="Pixels; with --width."),
+    click.option(
+        "--width", type=click.IntRange(min=1), help="Set the width in pixels; requires --height. Default: the model's."
+    ),
+    click.option(
+        "--height", type=click.IntRange(min=1), help="Set the height in pixels; requires --width. Default: the model's."
+    ),
 )
-STEPS = click.option("--steps", type=int, help="Steps to render; the model's own number by default.")
-GUIDANCE = click.option("--guidance", type=float, help="How closely to follow the prompt.")
-SEED = click.option("--seed", type=int, help="The same request with the same seed gives the same result.")
-NEGATIVE_PROMPT = click.option("--negative-prompt", metavar="TEXT", callback=check_text, help="What not to show.")
-TOKEN = click.option("--token", "token_type", type=click.Choice(get_args(TokenType)), help="What to pay with.")
-NO_FILTER = click.option("--no-filter", "disable_nsfw_filter", is_flag=True, help="Turn the content filter off.")
+STEPS = click.option("--steps", type=int, help="Set the number of inference steps. Default: the model's.")
+GUIDANCE = click.option("--guidance", type=float, help="Set how closely to follow the prompt. Default: the model's.")
+SEED = click.option("--seed", type=int, help="Set the seed, to reproduce a result. Default: random.")
+NEGATIVE_PROMPT = click.option(
+    "--negative-prompt", metavar="TEXT", callback=check_encodable, help="Describe what to avoid."
+)
+TOKEN = click.option(
+    "--token", "token_type", type=click.Choice(get_args(TokenType)), help="Pay with this token. Default: sogni."
+)
+NO_FILTER = click.option("--no-filter", "disable_nsfw_filter", is_flag=True, help="Disable the content filter.")
 
 
 def count_option(things: str) -> Option:
-    """The option of how many results to make."""
+    """Return the option for the number of results."""
     return click.option(
-        "-n", "--count", "number_of_media", type=int, default=1, show_default=True, help=f"{things} to make."
+        "-n", "--count", "number_of_media", type=int, default=1, show_default=True, help=f"Generate this many {things}."
     )

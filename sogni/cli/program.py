@@ -1,7 +1,4 @@
-"""The command `sogni` itself: decides which commands there are, and what holds for the whole process.
-
-Called by `sogni.cli.main`. A command is a module of its own, added here.
-"""
+"""The command `sogni` with all its subcommands, and process-wide settings."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ from sogni.cli.batch import batch
 from sogni.cli.chat import chat
 from sogni.cli.emulator import emulator
 from sogni.cli.estimate import estimate, models
-from sogni.cli.exit_codes import TERMINATED, USAGE, Program, say
+from sogni.cli.exit_codes import TERMINATED, USAGE, Program, print_stderr
 from sogni.cli.image import image
 from sogni.cli.login import login, logout
 from sogni.cli.music import music
-from sogni.cli.output import escape_what_the_encoding_lacks
+from sogni.cli.output import escape_unencodable
 from sogni.cli.replay import replay
 from sogni.cli.template import template
 from sogni.cli.video import video
@@ -34,10 +31,12 @@ from sogni.settings import VERSION
 @click.version_option(VERSION, message="sogni %(version)s")
 @click.pass_context
 def sogni(context: click.Context) -> None:
-    """Generate images, videos and music on the Sogni Supernet, and talk to language models.
+    """Generate images, videos and music on the Sogni Supernet, and chat with language models.
 
-    The account's key comes from SOGNI_API_KEY; without one, the session of `sogni login` is used. With --local a
-    command needs neither: it starts an emulator of the service for itself.
+    Commands authenticate with SOGNI_API_KEY, or with the session of 'sogni login'. With --local they need neither and
+    start an emulator of the service for themselves.
+
+    Example: sogni image "a lighthouse at dawn" --local
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
@@ -53,20 +52,20 @@ for _command in _COMMANDS:
 
 
 def run() -> None:
-    """Run the command line with the arguments of this process, and exit."""
-    escape_what_the_encoding_lacks()
-    # Without a handler, warnings of the library would be written to the terminal in the midst of a bar.
+    """Run the command line with the arguments of this process, then exit."""
+    escape_unencodable()
+    # Without a handler, log records would be written to the terminal in the middle of a progress bar.
     logging.getLogger().addHandler(logging.NullHandler())
-    warnings.showwarning = _tell_warning
-    signal.signal(signal.SIGTERM, _leave)
+    warnings.showwarning = _print_warning
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         sogni.main(prog_name="sogni")
     finally:
-        # All is done and told; a Ctrl-C while the interpreter leaves would only make it complain.
+        # Ctrl-C during interpreter exit would only print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _tell_warning(
+def _print_warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -74,9 +73,9 @@ def _tell_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    say(str(message))
+    print_stderr(str(message))
 
 
-def _leave(*_: Any) -> None:
-    # Through the stack, so that connections are closed and temporary files removed.
+def _terminate(*_: Any) -> None:
+    # Unwinds the stack, so that connections are closed and temporary files removed.
     sys.exit(TERMINATED)

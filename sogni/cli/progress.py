@@ -1,7 +1,6 @@
-"""What a person sees while a project runs: decides what is drawn on a terminal, and that a pipe gets nothing.
+"""Progress display on terminals.
 
-Called by `collecting` and `batch`. It draws on standard error, from the properties of the projects, a few times a
-second; it listens to nothing and waits for nothing.
+Drawn on standard error a few times per second from the properties of the projects. In a pipe nothing is drawn.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sogni.cli.output import on_terminal, one_line
+from sogni.cli.output import one_line
+from sogni.display import on_terminal
 from sogni.redaction import escape_controls
 
 if TYPE_CHECKING:
@@ -21,45 +21,45 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-MOST_JOBS = 8
-"""Jobs that are drawn with a bar of their own."""
+MAX_JOBS = 8
+"""Maximum number of jobs with their own bar."""
 LABEL = 22
 
 
-class Display:
-    """The state of the work: a text until there is a project, then the project and its jobs."""
+class ProjectDisplay:
+    """Display of a message until there is a project, then of the project and its jobs."""
 
     def __init__(self) -> None:
         self.text = "connecting"
         self.project: Any = None
 
     def table(self, console: Console) -> Table:
-        """The work as it is now, in the width of the terminal."""
+        """Return the current state as a table that fits the terminal."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
-        roomy = console.width >= 64
+        wide = console.width >= 64
         table.add_column(width=min(LABEL, console.width // 3), no_wrap=True)
         table.add_column()
         table.add_column(width=4, justify="right", no_wrap=True)
-        if roomy:
+        if wide:
             table.add_column(width=5, justify="right", no_wrap=True)
             table.add_column(no_wrap=True, overflow="ellipsis")
         if self.project is None:
             table.add_row(Text(self.text, overflow="ellipsis"))
             return table
-        bar_width = max(4, min(40, console.width - LABEL - (30 if roomy else 10)))
+        bar_width = max(4, min(40, console.width - LABEL - (30 if wide else 10)))
         for row in self._rows(console):
-            table.add_row(*cells(row, bar_width)[: 5 if roomy else 3])
+            table.add_row(*cells(row, bar_width)[: 5 if wide else 3])
         return table
 
     def _rows(self, console: Console) -> list[tuple[str, int, str, str]]:
-        """Label, percent, time left and worker: of the project, then of jobs."""
+        """Return label, percentage, time left and worker of the project, then of its jobs."""
         project, now = self.project, time.time()
         jobs = project.jobs
         rows = [(_status(project, self.text), project.progress, time_left(project.eta, now), "")]
-        room = min(MOST_JOBS, max(1, console.height - 3))
+        room = min(MAX_JOBS, max(1, console.height - 3))
         drawn = jobs if len(jobs) <= room else [job for job in jobs if not job.finished][:room]
         kind = project.type
         for job in drawn:
@@ -69,6 +69,7 @@ class Display:
 
 
 def cells(row: tuple[str, int, str, str], bar_width: int) -> list[Any]:
+    """Return the cells of a table row."""
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
@@ -87,25 +88,25 @@ def _status(project: Any, text: str) -> str:
 
 
 def time_left(moment: datetime | None, now: float) -> str:
-    """Minutes and seconds until a moment; nothing when it has passed."""
+    """Format the time until a moment as minutes and seconds, or an empty string if it has passed."""
     seconds = round(moment.timestamp() - now) if moment is not None else 0
     return f"{seconds // 60}:{seconds % 60:02d}" if seconds > 0 else ""
 
 
 @contextmanager
-def showing() -> Iterator[Display]:
-    """Draw the work while it lasts, on a terminal; what was drawn vanishes at the end."""
-    display = Display()
-    with drawn(display.table):
+def project_display() -> Iterator[ProjectDisplay]:
+    """Draw a project during a `with` block, on a terminal. The drawing is erased at the end."""
+    display = ProjectDisplay()
+    with live_display(display.table):
         yield display
 
 
 Render = Callable[["Console"], "RenderableType"]
-"""The state of the work now, in the width of a terminal."""
+"""Returns the current state for a terminal."""
 
 
-class Drawing:
-    """Something that is drawn anew on standard error a few times a second."""
+class LiveDisplay:
+    """A drawing on standard error that is refreshed a few times per second."""
 
     def __init__(self, render: Render) -> None:
         from rich.console import Console
@@ -115,10 +116,10 @@ class Drawing:
         self._live: Live | None = None
 
     def show(self) -> None:
-        """Begin to draw below what has been written."""
+        """Start to draw below the existing output."""
         from rich.live import Live
 
-        # A new one each time: one that starts again takes the lines above it for its own, and erases them.
+        # A new object each time: a restarted one would erase the lines above it.
         self._live = Live(
             get_renderable=lambda: self._render(self._console),
             console=self._console,
@@ -129,19 +130,19 @@ class Drawing:
         self._live.start()
 
     def hide(self) -> None:
-        """Erase what was drawn."""
+        """Erase the drawing."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
 
 @contextmanager
-def drawn(render: Render) -> Iterator[Drawing | None]:
-    """Draw something while the block lasts, on a terminal; None where there is none."""
+def live_display(render: Render) -> Iterator[LiveDisplay | None]:
+    """Draw during a `with` block and yield the drawing, or None without a terminal."""
     if not on_terminal(sys.stderr):
         yield None
         return
-    drawing = Drawing(render)
+    drawing = LiveDisplay(render)
     drawing.show()
     try:
         yield drawing
@@ -150,8 +151,8 @@ def drawn(render: Render) -> Iterator[Drawing | None]:
 
 
 @contextmanager
-def undrawn(drawing: Drawing | None) -> Iterator[None]:
-    """Erase the drawing while something is written, and draw it again below that."""
+def display_paused(drawing: LiveDisplay | None) -> Iterator[None]:
+    """Erase the drawing during a `with` block that prints something, then draw it again below."""
     if drawing is None:
         yield
         return

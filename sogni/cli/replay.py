@@ -1,4 +1,4 @@
-"""`sogni replay`: records of what happened in a turn."""
+"""The commands `sogni replay list` and `sogni replay get`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sogni.cli.connection_options import Access, accessing
+from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Group
 from sogni.cli.output import print_json, print_table
 from sogni.models.converter import to_dict
@@ -15,14 +15,17 @@ from sogni.models.converter import to_dict
 
 @click.group(cls=Group)
 def replay() -> None:
-    """Records of what happened in a turn: what was asked, every round, and what came of it."""
+    """Inspect run records: the request, every round and the response."""
 
 
 @replay.command("list", cls=Command)
-@click.option("--limit", type=click.IntRange(min=1), help="How many; the service's default if none.")
-@accessing
-def list_(access: Access, limit: int | None) -> None:
-    """List the records of the account."""
+@click.option("--limit", type=click.IntRange(min=1), help="List at most this many. Default: the service's.")
+@connection_options
+def list_(access: ConnectionOptions, limit: int | None) -> None:
+    """List the run records of the account.
+
+    Example: sogni replay list --limit 10
+    """
     with access.client() as client:
         found = client.replay.list(limit).records
     if access.as_json:
@@ -43,9 +46,12 @@ def list_(access: Access, limit: int | None) -> None:
 
 @replay.command(cls=Command)
 @click.argument("run_id", metavar="ID")
-@accessing
-def get(access: Access, run_id: str) -> None:
-    """Show a record; --json shows all of it."""
+@connection_options
+def get(access: ConnectionOptions, run_id: str) -> None:
+    """Show the summary of a run record, or all of it with --json.
+
+    Example: sogni replay get run_123 --json
+    """
     with access.client() as client:
         found = client.replay.get(run_id)
     if access.as_json:
@@ -64,7 +70,7 @@ def get(access: Access, run_id: str) -> None:
 
 
 def _short(value: Any) -> str:
-    """A value on one line: the text it is about, where it has one."""
+    """Return the content of a message, or any other value as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     content = value.get("content") if isinstance(value, dict) else None

@@ -1,7 +1,7 @@
-"""From a request to files: decides what happens to a project that fails, takes too long or is interrupted.
+"""Creation of a project, waiting for it and saving its results, for the commands that generate media.
 
-Called by the commands that generate. Whatever there is gets saved; a project whose results nobody would
-fetch any more is canceled, and what became of it is said.
+All available results are saved, also after an error. If the command is interrupted or times out, the project is
+canceled, because nobody would collect its results, and the message says whether that succeeded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import frozen
 
-from sogni.cli.connection_options import Access, accessing
+from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Interrupted
 from sogni.cli.output import Target, print_json, print_paths, saving, writing
-from sogni.cli.progress import Display, showing
+from sogni.cli.progress import ProjectDisplay, project_display
 from sogni.errors import PartialFailureError, ProjectError, SogniError, SogniTimeoutError
 from sogni.transport.waiting import Deadline
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CANCEL_WITHIN = 3.0
-"""Seconds for the confirmation of a cancellation, before the command ends without one."""
+CANCEL_SECONDS = 3.0
+"""How long to wait for the confirmation of a cancellation, in seconds."""
 
-CREATED_WITHIN = 1.0
-"""Seconds that an interrupted command gives a request that is just being sent."""
+CREATE_SECONDS = 1.0
+"""How long an interrupted command waits for a request that is being sent, in seconds."""
 
-TURN = 0.25
-"""Seconds of one turn of waiting."""
+POLL_SECONDS = 0.25
+"""Longest uninterruptible wait, in seconds."""
 
 
 @frozen(kw_only=True)
 class Collected:
-    """A project that is over, what was saved of it, and why that is not everything."""
+    """A finished project, the saved files, and the error if results are missing."""
 
     project: Project
     files: list[Path]
@@ -53,22 +53,31 @@ def collect(
 ) -> Collected:
     """Create a project, wait for it and save its results.
 
-    Raises `Interrupted`, what `projects.create` raises, and OSError when a result cannot be written.
+    Args:
+        client: Client to use.
+        fields: Arguments of `projects.create`.
+        target: Where to save the results.
+        max_cost: Maximum cost, in the token that pays. Default: no limit.
+        timeout: Time limit in seconds. Default: no limit.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+        SogniError: The project could not be created.
+        OSError: A result cannot be written.
     """
     deadline = Deadline(timeout)
     creation = in_background(lambda: client.projects.create(**fields, max_cost=max_cost))
     try:
-        with showing() as display:
+        with project_display() as display:
             return _collect(creation, target, display, deadline, timeout)
     except KeyboardInterrupt:
-        raise Interrupted(_last_words(creation)) from None
+        raise Interrupted(_interrupt_message(creation)) from None
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
-    """Do something in a thread of its own, where Ctrl-C does not break it off in the middle.
+    """Call `work` on another thread, where Ctrl-C does not interrupt it.
 
-    A creation that is broken off while its request is being sent may leave a project that runs, and costs,
-    without anybody knowing its id.
+    Interrupting a creation while its request is being sent could leave a running, billed project whose id is lost.
     """
     future: Future[T] = Future()
 
@@ -82,29 +91,30 @@ def in_background(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _last_words(creation: Future[Project]) -> str:
-    """What is said after Ctrl-C, also when it came before the project was known."""
-    done, _ = wait([creation], CREATED_WITHIN)
+def _interrupt_message(creation: Future[Project]) -> str:
+    """Return the message after Ctrl-C, which may have come before the project was known."""
+    done, _ = wait([creation], CREATE_SECONDS)
     if not done or creation.exception() is not None:
         return "interrupted"
     project = creation.result()
-    return f"interrupted; project {project.id} {fate(project)}"
+    return f"interrupted; project {project.id} {cancel_and_describe(project)}"
 
 
 def _collect(
-    creation: Future[Project], target: Target, display: Display, deadline: Deadline, timeout: float | None
+    creation: Future[Project], target: Target, display: ProjectDisplay, deadline: Deadline, timeout: float | None
 ) -> Collected:
-    while not wait([creation], TURN).done:
+    while not wait([creation], POLL_SECONDS).done:
         pass
     project = display.project = creation.result()
     error: SogniError | None = None
     try:
         _wait(project, deadline)
     except PartialFailureError as partial:
-        error = PartialFailureError(shortfall(project), code=partial.code, project=project)
+        error = PartialFailureError(missing_results(project), code=partial.code, project=project)
     except SogniTimeoutError as late:
-        words = f"project {project.id} was not finished within {timeout:g} seconds and {fate(project)}"
-        error = SogniTimeoutError(words, phase=late.phase, timeout=timeout)
+        outcome = cancel_and_describe(project)
+        message = f"project {project.id} did not finish within {timeout:g} seconds and {outcome}"
+        error = SogniTimeoutError(message, phase=late.phase, timeout=timeout)
     except ProjectError as failure:
         error = failure
     display.text = "saving"
@@ -112,12 +122,12 @@ def _collect(
 
 
 def _wait(project: Project, deadline: Deadline) -> None:
-    """Wait in short turns: a signal that arrives just as a turn begins is not noticed before its end."""
+    """Wait in short intervals: a signal that arrives just before one is noticed only at its end."""
     while True:
         left = deadline.left()
-        turn = TURN if left is None else min(TURN, left)
+        interval = POLL_SECONDS if left is None else min(POLL_SECONDS, left)
         try:
-            project.wait(turn, strict=True)
+            project.wait(interval, strict=True)
         except SogniTimeoutError:
             if deadline.over:
                 raise
@@ -126,9 +136,9 @@ def _wait(project: Project, deadline: Deadline) -> None:
 
 
 def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:
-    """Save the results there are; after an error, what cannot be saved is no further one."""
+    """Save the available results. After an earlier `error`, failures to save are ignored."""
     try:
-        with writing(target.directory, f"project {project.id} is finished, its results are not saved"):
+        with writing(target.directory, f"project {project.id} has finished, but its results were not saved"):
             return project.save(target.directory, name=target.name, overwrite=target.overwrite)
     except (SogniError, OSError):
         if error is not None:
@@ -136,19 +146,19 @@ def save(project: Project, target: Target, error: SogniError | None) -> list[Pat
         raise
 
 
-def fate(project: Project) -> str:
-    """Cancel a project that nobody will collect, and say what became of it."""
+def cancel_and_describe(project: Project) -> str:
+    """Cancel a project and return the outcome, as the end of a sentence."""
     if project.finished:
-        return "was finished"
+        return "had already finished"
     cancellation = in_background(project.cancel)
-    done, _ = wait([cancellation], CANCEL_WITHIN)
+    done, _ = wait([cancellation], CANCEL_SECONDS)
     if not done or cancellation.exception() is not None:
-        return "could not be canceled and goes on"
-    return "was canceled" if project.status == "canceled" else "was finished"
+        return "could not be canceled and continues"
+    return "was canceled" if project.status == "canceled" else "had already finished"
 
 
-def shortfall(project: Project) -> str:
-    """What is missing of a project that has some of its results, and why."""
+def missing_results(project: Project) -> str:
+    """Return how many results of a project are missing, and why."""
     missing = project.failed_jobs
     reasons: list[str] = []
     for job in missing:
@@ -156,30 +166,25 @@ def shortfall(project: Project) -> str:
             reasons.append("withheld by the content filter")
         else:
             reasons.append(job.error.message if job.error else job.status)
-    there, wanted = len(project.result_urls), project.params.number_of_media
-    why = "; ".join(dict.fromkeys(reasons)) or "the service gave no more"
-    return f"project {project.id} has {there} of {wanted} results: {why}"
-
-
-# What every command that generates does with a project: decides its further options and what is printed.
-#
-# Used by `image`, `video` and `music`, which only differ in how a project is described.
+    available, requested = len(project.result_urls), project.params.number_of_media
+    why = "; ".join(dict.fromkeys(reasons)) or "the service returned no more"
+    return f"project {project.id} has {available} of {requested} results: {why}"
 
 
 @frozen(kw_only=True)
 class Generation:
-    """Where a project runs, how long it may take and cost, and where its results go."""
+    """Options of every command that generates media: connection, output, time limit and cost limit."""
 
-    access: Access
+    access: ConnectionOptions
     target: Target
     timeout: float | None
     max_cost: str | None
 
     def run(self, fields: Mapping[str, Any]) -> None:
-        """Carry a project out and print what was saved. Raises what `collect` raises, or why it is not everything."""
-        wanted = {**fields, "network": self.access.network}
+        """Run a project and print the saved files. Raises the errors of `collect`, or why results are missing."""
+        requested = {**fields, "network": self.access.network}
         with self.access.client(self.timeout) as client:
-            collected = collect(client, wanted, self.target, max_cost=self.max_cost, timeout=self.timeout)
+            collected = collect(client, requested, self.target, max_cost=self.max_cost, timeout=self.timeout)
         if self.access.as_json:
             print_json({**collected.project.to_dict(), "files": [str(path) for path in collected.files]})
         else:
@@ -188,18 +193,26 @@ class Generation:
             raise collected.error
 
 
-def generating(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of this module; it gets them as a `Generation`, its first argument."""
+def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of this module to a command, which receives a `Generation` as its first argument."""
 
     @wraps(function)
-    def command(access: Access, *, target: Target, timeout: float | None, max_cost: str | None, **given: Any) -> Any:
+    def command(
+        access: ConnectionOptions, *, target: Target, timeout: float | None, max_cost: str | None, **given: Any
+    ) -> Any:
         generation = Generation(access=access, target=target, timeout=timeout, max_cost=max_cost)
         return function(generation, **given)
 
-    return saving(_TIMEOUT(_MAX_COST(accessing(command))))
+    return saving(_TIMEOUT(_MAX_COST(connection_options(command))))
 
 
 _TIMEOUT = click.option(
-    "--timeout", type=float, metavar="SECONDS", is_eager=True, help="Give up, and cancel, after this long."
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    is_eager=True,
+    help="Cancel the project after this many seconds. Default: no limit.",
 )
-_MAX_COST = click.option("--max-cost", metavar="AMOUNT", help="Refuse to spend more, in the token that pays.")
+_MAX_COST = click.option(
+    "--max-cost", metavar="AMOUNT", help="Refuse to start above this cost, in the token that pays. Default: no limit."
+)

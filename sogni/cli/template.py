@@ -1,4 +1,4 @@
-"""`sogni template`: saved workflows that are started with inputs."""
+"""The commands `sogni template …` for saved workflows with inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from sogni.cli.connection_options import Access, accessing
+from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Group
 from sogni.cli.output import print_json, print_table
 from sogni.local.plan_files import read_values
@@ -21,15 +21,22 @@ _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False))
 
 @click.group(cls=Group)
 def template() -> None:
-    """Saved workflows; 'sogni workflow start ID --input NAME=VALUE' runs one."""
+    """Manage saved workflows with inputs. 'sogni workflow start ID --input NAME=VALUE' runs one."""
 
 
 @template.command("list", cls=Command)
-@click.option("--visibility", type=click.Choice(get_args(Listing)), help="Whose; the service's default if none.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many.")
-@accessing
-def list_(access: Access, visibility: Any, limit: int) -> None:
-    """List templates."""
+@click.option(
+    "--visibility",
+    type=click.Choice(get_args(Listing)),
+    help="List only templates with this visibility. Default: the service's.",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="List at most this many.")
+@connection_options
+def list_(access: ConnectionOptions, visibility: Any, limit: int) -> None:
+    """List templates.
+
+    Example: sogni template list --limit 10
+    """
     with access.client() as client:
         found = list(islice(client.workflows.templates.iterate(visibility, min(limit, 200)), limit))
     if access.as_json:
@@ -40,9 +47,12 @@ def list_(access: Access, visibility: Any, limit: int) -> None:
 
 @template.command(cls=Command)
 @_ID
-@accessing
-def get(access: Access, template_id: str) -> None:
-    """Show a template and its inputs."""
+@connection_options
+def get(access: ConnectionOptions, template_id: str) -> None:
+    """Show a template and its inputs.
+
+    Example: sogni template get TEMPLATE
+    """
     with access.client() as client:
         found = client.workflows.templates.get(template_id)
     if access.as_json:
@@ -59,9 +69,12 @@ def get(access: Access, template_id: str) -> None:
 
 @template.command(cls=Command)
 @_FILE
-@accessing
-def create(access: Access, file: str) -> None:
-    """Save the template in FILE, in YAML or JSON."""
+@connection_options
+def create(access: ConnectionOptions, file: str) -> None:
+    """Create a template from FILE, in YAML or JSON.
+
+    Example: sogni template create teaser.yaml
+    """
     given = _object_in(file)
     with access.client() as client:
         _print(access, client.workflows.templates.create(given))
@@ -70,9 +83,12 @@ def create(access: Access, file: str) -> None:
 @template.command(cls=Command)
 @_ID
 @_FILE
-@accessing
-def update(access: Access, template_id: str, file: str) -> None:
-    """Change the fields that stand in FILE, in YAML or JSON."""
+@connection_options
+def update(access: ConnectionOptions, template_id: str, file: str) -> None:
+    """Update the fields of a template that are in FILE, in YAML or JSON.
+
+    Example: sogni template update TEMPLATE changes.yaml
+    """
     changes = _object_in(file)
     with access.client() as client:
         _print(access, client.workflows.templates.update(template_id, changes))
@@ -80,9 +96,12 @@ def update(access: Access, template_id: str, file: str) -> None:
 
 @template.command(cls=Command)
 @_ID
-@accessing
-def delete(access: Access, template_id: str) -> None:
-    """Delete a template."""
+@connection_options
+def delete(access: ConnectionOptions, template_id: str) -> None:
+    """Delete a template.
+
+    Example: sogni template delete TEMPLATE
+    """
     with access.client() as client:
         client.workflows.templates.delete(template_id)
     if access.as_json:
@@ -91,10 +110,13 @@ def delete(access: Access, template_id: str) -> None:
 
 @template.command(cls=Command)
 @_ID
-@click.option("--name", help="The name of the copy.")
-@accessing
-def fork(access: Access, template_id: str, name: str | None) -> None:
-    """Copy a template, also one of others that is public."""
+@click.option("--name", help="Name the copy. Default: the service's.")
+@connection_options
+def fork(access: ConnectionOptions, template_id: str, name: str | None) -> None:
+    """Copy a template, your own or a public one.
+
+    Example: sogni template fork TEMPLATE --name "My teaser"
+    """
     with access.client() as client:
         _print(access, client.workflows.templates.fork(template_id, name))
 
@@ -102,7 +124,7 @@ def fork(access: Access, template_id: str, name: str | None) -> None:
 def _object_in(file: str) -> Mapping[str, Any]:
     value, _ = read_values(file)
     if not isinstance(value, Mapping):
-        raise click.UsageError(f"{file}: holds no template")
+        raise click.UsageError(f"{file} does not contain a template")
     return value
 
 
@@ -110,7 +132,7 @@ def _row(found: WorkflowTemplate) -> tuple[str, str, str, str]:
     return found.id or "", found.visibility or "", found.category or "", found.name
 
 
-def _print(access: Access, found: WorkflowTemplate) -> None:
+def _print(access: ConnectionOptions, found: WorkflowTemplate) -> None:
     if access.as_json:
         print_json(to_dict(found))
     else:

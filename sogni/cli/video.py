@@ -1,8 +1,4 @@
-"""What a video can be asked for on the command line: decides the options, the fields they become, and which
-model makes a video of the files that are given.
-
-Used by `video` and `estimate video`.
-"""
+"""The command `sogni video`, the options of videos, and the default model for the given reference files."""
 
 from __future__ import annotations
 
@@ -20,14 +16,14 @@ from sogni.cli.params import (
     SIZE,
     STEPS,
     TOKEN,
-    Describing,
+    CommandDecorator,
     Fields,
     Option,
     count_option,
-    describing,
+    project_options,
     with_strength,
 )
-from sogni.cli.run_project import Generation, generating
+from sogni.cli.run_project import Generation, generation_options
 from sogni.models.params import VideoFormat
 
 _WAN = "wan_v2.2-14b-fp8_{}_lightx2v"
@@ -40,7 +36,7 @@ DEFAULT_MODELS: dict[frozenset[str], str] = {
     frozenset({"audio"}): _LTX.format("a2v"),
     frozenset({"video"}): _LTX.format("v2v"),
 }
-"""The model for each set of reference files."""
+"""Default model for each set of reference files."""
 
 _FILES = {
     "reference_image": "image",
@@ -56,39 +52,50 @@ _NEEDS = {
 }
 
 
-def _addresses(kind: str) -> Option:
+def _reference_url_option(kind: str) -> Option:
     return click.option(
         f"--reference-{kind}-url",
         f"reference_{kind}_urls",
         multiple=True,
         metavar="URL",
-        help=f"A public {kind}, for models like Seedance; repeatable.",
+        help=f"Use the {kind} at this public URL, with models such as Seedance. Repeatable.",
     )
 
 
 _OPTIONS: tuple[Option, ...] = (
-    click.option("--model", "model_id", help="See 'sogni models'; by default one that suits the files below."),
-    count_option("Videos"),
-    click.option("--duration", type=float, metavar="SECONDS", help="The length."),
-    click.option("--frames", type=int, help="The length in frames, instead of --duration."),
-    click.option("--fps", type=float, help="Frames per second."),
+    click.option(
+        "--model", "model_id", help="Use this model; see 'sogni models'. Default: depends on the files below."
+    ),
+    count_option("videos"),
+    click.option("--duration", type=float, metavar="SECONDS", help="Set the length. Default: the model's."),
+    click.option("--frames", type=int, help="Set the length in frames instead of --duration."),
+    click.option("--fps", type=float, help="Set the frames per second. Default: the model's."),
     *SIZE,
     STEPS,
     GUIDANCE,
-    click.option("--shift", type=float, help="The shift of the sampling."),
+    click.option("--shift", type=float, help="Set the sampling shift. Default: the model's."),
     SEED,
     NEGATIVE_PROMPT,
-    click.option("--reference-image", metavar="FILE", help="The first frame, or the subject."),
-    click.option("--reference-image-end", metavar="FILE", help="The last frame."),
-    click.option("--reference-audio", metavar="FILE", help="What is said or heard."),
-    click.option("--audio-start", type=float, metavar="SECONDS", help="Where in it to begin."),
-    click.option("--audio-duration", type=float, metavar="SECONDS", help="How much of it to use."),
-    click.option("--reference-video", metavar="FILE", help="Movement, or what is made anew."),
-    click.option("--video-start", type=float, metavar="SECONDS", help="Where in it to begin."),
-    *map(_addresses, ("image", "video", "audio")),
-    click.option("--control-net", metavar="NAME[:STRENGTH]", help="What of the video is kept, as canny or pose:0.8."),
-    click.option("--no-audio", is_flag=True, help="Make no sound."),
-    click.option("--format", "output_format", type=click.Choice(get_args(VideoFormat)), help="Of the files."),
+    click.option("--reference-image", metavar="FILE", help="Use this image as the first frame or as the subject."),
+    click.option("--reference-image-end", metavar="FILE", help="Use this image as the last frame."),
+    click.option("--reference-audio", metavar="FILE", help="Use this audio as speech or sound."),
+    click.option("--audio-start", type=float, metavar="SECONDS", help="Start --reference-audio here. Default: 0."),
+    click.option(
+        "--audio-duration", type=float, metavar="SECONDS", help="Use this much of --reference-audio. Default: all."
+    ),
+    click.option("--reference-video", metavar="FILE", help="Take the motion from this video, or transform it."),
+    click.option("--video-start", type=float, metavar="SECONDS", help="Start --reference-video here. Default: 0."),
+    *map(_reference_url_option, ("image", "video", "audio")),
+    click.option(
+        "--control-net", metavar="NAME[:STRENGTH]", help="Keep this aspect of the video, for example canny or pose:0.8."
+    ),
+    click.option("--no-audio", is_flag=True, help="Generate no sound."),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(get_args(VideoFormat)),
+        help="Save files in this format. Default: the service's.",
+    ),
     TOKEN,
     NO_FILTER,
 )
@@ -108,32 +115,31 @@ def _fields(chosen: Fields) -> Fields:
 
 
 def default_model(chosen: Fields) -> str:
-    """The model that makes a video of the files that were given. UsageError when none does of all of them."""
+    """Return the default model for the given files. Raises UsageError if there is none for this combination."""
     kinds = {_FILES[name] for name in _FILES if name in chosen}
-    # A control net works on a video; an image beside it is only what its subject looks like.
+    # A ControlNet applies to the video; an image next to it only shows what the subject looks like.
     kinds -= {"image"} if "control_net" in chosen else set()
     model = DEFAULT_MODELS.get(frozenset(kinds))
     if model is None:
-        raise click.UsageError(f"no model is meant for {' and '.join(sorted(kinds))} together; name one with --model")
+        raise click.UsageError(f"no default model for {' and '.join(sorted(kinds))} together; choose one with --model")
     return model
 
 
-filming: Describing = describing(_OPTIONS, _fields, needs=_NEEDS)
-"""Give a command the options of a video; it gets the fields of the project as `fields`."""
-
-
-# `sogni video`: videos from a prompt.
+video_options: CommandDecorator = project_options(_OPTIONS, _fields, needs=_NEEDS)
+"""Add the video options to a command, which receives the fields of the project as `fields`."""
 
 
 @click.command(cls=Command)
 @PROMPT
-@filming
-@generating
+@video_options
+@generation_options
 def video(generation: Generation, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Generate videos and print the paths of the files.
+    """Generate videos and print the paths of the saved files.
 
-    The files that are given say what is made: a video from the prompt alone, from an image, of a face that
-    speaks, of a movement carried over, of a video made anew, of a sound. --model says it more exactly.
-    Ctrl-C cancels the project. Videos that are finished are saved even when others fail.
+    The reference files determine the kind of video: from the prompt alone, from an image, a speaking face, transferred
+    motion, a transformed video, or a video for a sound. --model overrides that. Ctrl-C cancels the project. Completed
+    videos are saved even if others fail.
+
+    Example: sogni video "she smiles" --reference-image portrait.png --duration 5
     """
     generation.run({**fields, "positive_prompt": positive_prompt})

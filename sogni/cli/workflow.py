@@ -1,6 +1,6 @@
-"""What a workflow is started with on the command line: decides what PLAN, `--input`, `--media`, `--seed` mean.
+"""The commands `sogni workflow …`.
 
-Used by the `workflow` commands. Files are read and checked before a client is made.
+Files are read and checked before a client is created.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from sogni.cli.connection_options import JSON, Access, accessing
+from sogni.cli.connection_options import JSON, ConnectionOptions, connection_options
 from sogni.cli.exit_codes import USAGE, Command, Group
-from sogni.cli.follow import begun, refuse_failure, watch
-from sogni.cli.output import OVERWRITING, check_directory, print_json, print_paths, print_table, writing
+from sogni.cli.follow import raise_if_failed, start_workflow, watch
+from sogni.cli.output import OVERWRITE, check_directory, print_json, print_paths, print_table, writing
 from sogni.local.plan_files import SUFFIXES, file_findings, load_plan
 from sogni.models.converter import to_dict
 from sogni.models.workflows import MediaReference, WorkflowRecord
@@ -27,32 +27,36 @@ if TYPE_CHECKING:
 
 
 def plan_or_template(plan: str, inputs: Mapping[str, Any], media: Sequence[str], *, strict: bool) -> dict[str, Any]:
-    """What `start` gets for PLAN: a plan from a file, which its suffix tells, else the id of a template.
+    """Return the arguments of `start` for PLAN: a plan if it has the suffix of a plan file, else the id of a template.
 
-    A plan is checked here, so that every mistake is told with its line. ValidationError, UsageError.
+    The plan is checked here, so that mistakes are reported with their line.
+
+    Raises:
+        ValidationError: The plan is invalid.
+        UsageError: The file does not exist, or `--input` was given with a file.
     """
     if Path(plan).suffix.lower() not in SUFFIXES:
         return {"workflow_id": plan, "inputs": dict(inputs) or None}
     if inputs:
-        raise click.UsageError("--input belongs to a template: give its id as PLAN, not a file")
+        raise click.UsageError("--input requires a template: give its id as PLAN, not a file")
     if not Path(plan).exists():
-        raise click.UsageError(f"PLAN: there is no file {plan!r}")
+        raise click.UsageError(f"PLAN: file {plan!r} does not exist")
     return {"input": load_plan(plan, media_references=media, whole=strict), "strict": strict}
 
 
-def read_inputs(pairs: Iterable[str]) -> dict[str, Any]:
-    """Inputs of a template from `name=value`; a value that is JSON is that, everything else a text."""
+def parse_inputs(pairs: Iterable[str]) -> dict[str, Any]:
+    """Parse template inputs from `name=value`. Values that are not JSON are strings."""
     return {name: _value(value) for name, value in _pairs("--input", pairs)}
 
 
-def read_seeds(pairs: Iterable[str]) -> dict[str, int]:
-    """Seeds of steps from `step=seed`."""
+def parse_seeds(pairs: Iterable[str]) -> dict[str, int]:
+    """Parse seeds of steps from `step=seed`. Raises UsageError."""
     seeds: dict[str, int] = {}
     for step, seed in _pairs("--seed", pairs):
         try:
             seeds[step] = int(seed)
         except ValueError:
-            raise click.UsageError(f"--seed: {seed!r} is no whole number") from None
+            raise click.UsageError(f"--seed must be an integer, got {seed!r}") from None
     return seeds
 
 
@@ -61,9 +65,9 @@ def _pairs(option: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise click.UsageError(f"{option}: {pair!r} is not NAME=VALUE")
+            raise click.UsageError(f"{option} must be NAME=VALUE, got {pair!r}")
         if name.strip() in found:
-            raise click.UsageError(f"{option}: {name.strip()!r} is given twice")
+            raise click.UsageError(f"{option}: {name.strip()!r} was given twice")
         found[name.strip()] = value
     return found.items()
 
@@ -76,43 +80,44 @@ def _value(text: str) -> Any:
 
 
 def check_media(media: Iterable[str]) -> None:
-    """UsageError for a file that cannot be uploaded, before anything else is done."""
+    """Raise UsageError if a file to upload does not exist."""
     for it in media:
-        if not _is_address(it) and not Path(it).is_file():
-            raise click.UsageError(f"--media: there is no file {it!r}")
+        if not _is_url(it) and not Path(it).is_file():
+            raise click.UsageError(f"--media: file {it!r} does not exist")
 
 
 def upload_media(client: SogniClient, media: Iterable[str]) -> list[MediaReference]:
-    """References to media: addresses as they are, files uploaded."""
-    return [MediaReference(url=it) if _is_address(it) else client.workflows.upload(Path(it)) for it in media]
+    """Return references to media, uploading those that are files and not URLs."""
+    return [MediaReference(url=it) if _is_url(it) else client.workflows.upload(Path(it)) for it in media]
 
 
-def _is_address(text: str) -> bool:
+def _is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-# `sogni workflow`: plans of several steps that the service carries out.
-
-
 _ID = click.argument("workflow_id", metavar="ID")
-_WATCH = click.option("--watch", "watching", is_flag=True, help="Follow it until it ends or waits for you.")
-_TIMEOUT = click.option("--timeout", type=float, metavar="SECONDS", help="Stop watching after this long.")
+_WATCH = click.option(
+    "--watch", "watching", is_flag=True, help="Follow the workflow until it ends or waits for user input."
+)
+_TIMEOUT = click.option(
+    "--timeout", type=float, metavar="SECONDS", help="Stop watching after this many seconds. Default: no limit."
+)
 
 
 @frozen(kw_only=True)
 class _Output:
-    """The directory for what a workflow makes, and whether files that are there are replaced."""
+    """Directory for the results of a workflow, and whether to replace existing files."""
 
     directory: Path
     overwrite: bool
 
     def save(self, client: SogniClient, workflow_id: str) -> list[Path]:
-        with writing(self.directory, f"repeat it with 'sogni workflow save {workflow_id}'"):
+        with writing(self.directory, f"save again with 'sogni workflow save {workflow_id}'"):
             return list(client.workflows.save_artifacts(workflow_id, self.directory, overwrite=self.overwrite))
 
 
-def _saving_to(default: Path | None, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command `--output-dir` and `--overwrite`; it gets them as `output`, None without a directory."""
+def _output_option(default: Path | None, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add `--output-dir` and `--overwrite` to a command, which receives `output`, or None without a directory."""
 
     def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -122,42 +127,48 @@ def _saving_to(default: Path | None, help: str) -> Callable[[Callable[..., Any]]
 
         kind = click.Path(file_okay=False, path_type=Path)
         option = click.option("-o", "--output-dir", type=kind, default=default, metavar="DIRECTORY", help=help)
-        return option(OVERWRITING(command))
+        return option(OVERWRITE(command))
 
     return decorator
 
 
-_OUTPUT = _saving_to(None, "Save what it made there, once it has ended.")
-_TOKEN = click.option("--token", "token_type", type=click.Choice(("spark", "sogni")), help="The token that pays.")
+_OUTPUT = _output_option(None, "Save the results here once the workflow has ended. Default: do not save.")
+_TOKEN = click.option(
+    "--token", "token_type", type=click.Choice(("spark", "sogni")), help="Pay with this token. Default: the service's."
+)
 _BILLING = click.option(
-    "--billing-mode", type=click.Choice(("auto", "subscription", "tokens")), help="What pays for it."
+    "--billing-mode",
+    type=click.Choice(("auto", "subscription", "tokens")),
+    help="Choose what pays. Default: the service's.",
 )
 _KEY = click.option(
-    "--idempotency-key", metavar="KEY", help="Repeating a command with the same key starts nothing new."
+    "--idempotency-key", metavar="KEY", help="Do not start another workflow if this key was used before."
 )
 
 
 @click.group(cls=Group)
 def workflow() -> None:
-    """Plans of several steps that the service carries out, whether or not anybody watches."""
+    """Run plans of several steps on the service, which continue when the command ends."""
 
 
 @workflow.command(cls=Command)
 @click.argument("plan")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input of a template; repeatable.")
-@click.option("--media", multiple=True, metavar="FILE", help="A file or address for $input_media; repeatable.")
-@click.option("--strict", is_flag=True, help="Refuse tools and arguments that are not known here.")
-@click.option("--ask-cost", is_flag=True, help="Wait for an approval of the cost before anything is made.")
-@click.option("--max-capacity-units", "max_estimated_capacity_units", type=float, help="Refuse to spend more.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Set an input of a template. Repeatable.")
+@click.option("--media", multiple=True, metavar="FILE", help="Add a file or URL to $input_media. Repeatable.")
+@click.option("--strict", is_flag=True, help="Reject unknown tools and arguments.")
+@click.option("--ask-cost", is_flag=True, help="Wait for approval of the cost before the first step.")
+@click.option(
+    "--max-capacity-units", "max_estimated_capacity_units", type=float, help="Limit the cost. Default: no limit."
+)
 @_TOKEN
 @_BILLING
 @_KEY
 @_WATCH
 @_TIMEOUT
 @_OUTPUT
-@accessing
+@connection_options
 def start(
-    access: Access,
+    access: ConnectionOptions,
     plan: str,
     inputs: tuple[str, ...],
     media: tuple[str, ...],
@@ -168,23 +179,29 @@ def start(
     output: _Output | None,
     **options: Any,
 ) -> None:
-    """Start PLAN: a file in YAML or JSON, or the id of a template."""
+    """Start PLAN, a YAML or JSON file or the id of a template, and print the id of the workflow.
+
+    Example: sogni workflow start teaser.yaml --watch --output-dir out
+    """
     check_media(media)
-    given = plan_or_template(plan, read_inputs(inputs), media, strict=strict)
+    given = plan_or_template(plan, parse_inputs(inputs), media, strict=strict)
     _check_output(output, watching=watching)
     with access.client(timeout) as client:
         given["media_references"] = upload_media(client, media) or None
         given["confirm_cost"] = False if ask_cost else None
-        record = begun(lambda: client.workflows.start(**given, **options))
-        _go_on(client, access, record, timeout, output, watching=watching)
+        record = start_workflow(lambda: client.workflows.start(**given, **options))
+        _watch_or_print(client, access, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False))
-@click.option("--local", is_flag=True, help="Taken for granted.")
+@click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
 def check(plan: str, local: bool, as_json: bool) -> None:
-    """Check a PLAN file, its tools and arguments too; sends nothing."""
+    """Check a PLAN file with its tools and arguments. Nothing is sent.
+
+    Example: sogni workflow check teaser.yaml
+    """
     found = file_findings(plan)
     if as_json:
         print_json([to_dict(it) for it in found])
@@ -198,20 +215,26 @@ def check(plan: str, local: bool, as_json: bool) -> None:
 @_ID
 @_TIMEOUT
 @_OUTPUT
-@accessing
-def follow(access: Access, workflow_id: str, timeout: float | None, output: _Output | None) -> None:
-    """Follow a workflow until it ends or waits for you."""
+@connection_options
+def follow(access: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None) -> None:
+    """Follow a workflow until it ends or waits for user input.
+
+    Example: sogni workflow watch WORKFLOW --output-dir out
+    """
     _check_output(output, watching=True)
     with access.client(timeout) as client:
-        _watched(client, access, workflow_id, timeout, output)
+        _watch_and_print(client, access, workflow_id, timeout, output)
 
 
 @workflow.command("list", cls=Command)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many to leave out.")
-@accessing
-def list_(access: Access, limit: int, offset: int) -> None:
-    """List the workflows of the account."""
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="List at most this many.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Skip this many.")
+@connection_options
+def list_(access: ConnectionOptions, limit: int, offset: int) -> None:
+    """List the workflows of the account.
+
+    Example: sogni workflow list --limit 10
+    """
     with access.client() as client:
         found = client.workflows.list(limit=limit, offset=offset)
     if access.as_json:
@@ -226,19 +249,25 @@ def list_(access: Access, limit: int, offset: int) -> None:
 
 @workflow.command(cls=Command)
 @_ID
-@accessing
-def get(access: Access, workflow_id: str) -> None:
-    """Show a workflow, its steps and what it made."""
+@connection_options
+def get(access: ConnectionOptions, workflow_id: str) -> None:
+    """Show a workflow, its steps and its results.
+
+    Example: sogni workflow get WORKFLOW
+    """
     with access.client() as client:
         _print_record(access, client.workflows.get(workflow_id))
 
 
 @workflow.command(cls=Command)
 @_ID
-@_saving_to(Path(), "Where to save; the current directory by default.")
-@accessing
-def save(access: Access, workflow_id: str, output: _Output) -> None:
-    """Save what a workflow made."""
+@_output_option(Path(), "Save results here. Default: the current directory.")
+@connection_options
+def save(access: ConnectionOptions, workflow_id: str, output: _Output) -> None:
+    """Save the results of a workflow and print the paths of the files.
+
+    Example: sogni workflow save WORKFLOW --output-dir out
+    """
     check_directory(output.directory)
     with access.client() as client:
         paths = output.save(client, workflow_id)
@@ -250,9 +279,12 @@ def save(access: Access, workflow_id: str, output: _Output) -> None:
 
 @workflow.command(cls=Command)
 @_ID
-@accessing
-def cancel(access: Access, workflow_id: str) -> None:
-    """End a workflow; steps under way stop when they can."""
+@connection_options
+def cancel(access: ConnectionOptions, workflow_id: str) -> None:
+    """Cancel a workflow. Running steps stop as soon as possible.
+
+    Example: sogni workflow cancel WORKFLOW
+    """
     with access.client() as client:
         _print_state(access, client.workflows.cancel(workflow_id))
 
@@ -264,34 +296,37 @@ def cancel(access: Access, workflow_id: str) -> None:
 @_WATCH
 @_TIMEOUT
 @_OUTPUT
-@accessing
+@connection_options
 def resume(
-    access: Access,
+    access: ConnectionOptions,
     workflow_id: str,
     watching: bool,
     timeout: float | None,
     output: _Output | None,
     **options: Any,
 ) -> None:
-    """Let a workflow go on that waits for you; approves its cost if that is what it waits for."""
+    """Resume a workflow that waits for user input. This approves its cost if it waits for that.
+
+    Example: sogni workflow resume WORKFLOW --watch
+    """
     _check_output(output, watching=watching)
     with access.client(timeout) as client:
-        record = begun(lambda: client.workflows.resume(workflow_id, **options).workflow)
-        _go_on(client, access, record, timeout, output, watching=watching)
+        record = start_workflow(lambda: client.workflows.resume(workflow_id, **options).workflow)
+        _watch_or_print(client, access, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
 @_ID
-@click.option("--seed", "seeds", multiple=True, metavar="STEP=SEED", help="The seed of a step; repeatable.")
+@click.option("--seed", "seeds", multiple=True, metavar="STEP=SEED", help="Set the seed of a step. Repeatable.")
 @_TOKEN
 @_BILLING
 @_KEY
 @_WATCH
 @_TIMEOUT
 @_OUTPUT
-@accessing
+@connection_options
 def reseed(
-    access: Access,
+    access: ConnectionOptions,
     workflow_id: str,
     seeds: tuple[str, ...],
     watching: bool,
@@ -299,27 +334,29 @@ def reseed(
     output: _Output | None,
     **options: Any,
 ) -> None:
-    """Start another take of a workflow that has ended, with other seeds."""
-    overrides = read_seeds(seeds) or None
+    """Run a finished workflow again with other seeds.
+
+    Example: sogni workflow reseed WORKFLOW --seed still=7
+    """
+    overrides = parse_seeds(seeds) or None
     _check_output(output, watching=watching)
     with access.client(timeout) as client:
-        record = begun(lambda: client.workflows.reseed(workflow_id, seed_overrides=overrides, **options).workflow)
-        _go_on(client, access, record, timeout, output, watching=watching)
-
-
-# -- what the commands have in common
+        record = start_workflow(
+            lambda: client.workflows.reseed(workflow_id, seed_overrides=overrides, **options).workflow
+        )
+        _watch_or_print(client, access, record, timeout, output, watching=watching)
 
 
 def _check_output(output: _Output | None, *, watching: bool) -> None:
     if output is not None:
         if not watching:
-            raise click.UsageError("--output-dir needs --watch; 'sogni workflow save' saves later")
+            raise click.UsageError("--output-dir requires --watch; use 'sogni workflow save' later")
         check_directory(output.directory)
 
 
-def _go_on(
+def _watch_or_print(
     client: SogniClient,
-    access: Access,
+    access: ConnectionOptions,
     record: WorkflowRecord,
     timeout: float | None,
     output: _Output | None,
@@ -327,41 +364,41 @@ def _go_on(
     watching: bool,
 ) -> None:
     if watching:
-        _watched(client, access, record.workflow_id, timeout, output)
+        _watch_and_print(client, access, record.workflow_id, timeout, output)
     else:
         _print_state(access, record)
 
 
-def _watched(
-    client: SogniClient, access: Access, workflow_id: str, timeout: float | None, output: _Output | None
+def _watch_and_print(
+    client: SogniClient, access: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None
 ) -> None:
-    """Follow a workflow, and print what it made: files when they are saved, else addresses."""
+    """Follow a workflow and print its results: paths if they are saved, otherwise URLs."""
     record = watch(client, workflow_id, timeout, quiet=access.as_json)
     paths: list[Path] = []
     if output is not None and record.ended:
         paths = output.save(client, workflow_id)
     if access.as_json:
-        print_json(_with_files(record, paths if output is not None else None))
+        print_json(_document_with_files(record, paths if output is not None else None))
     elif output is not None:
         print_paths(paths)
     else:
-        print_table(("artifact", "type", "address"), _artifacts(record))
-    refuse_failure(record)
+        print_table(("artifact", "type", "URL"), _artifacts(record))
+    raise_if_failed(record)
 
 
-def _with_files(record: WorkflowRecord, paths: list[Path] | None) -> Mapping[str, Any]:
+def _document_with_files(record: WorkflowRecord, paths: list[Path] | None) -> Mapping[str, Any]:
     document: dict[str, Any] = to_dict(record)
     return document if paths is None else {**document, "files": [str(path) for path in paths]}
 
 
-def _print_state(access: Access, record: WorkflowRecord) -> None:
+def _print_state(access: ConnectionOptions, record: WorkflowRecord) -> None:
     if access.as_json:
         print_json(to_dict(record))
     else:
         print_table(("id", "status", "title"), [(record.workflow_id, record.status or "", record.title or "")])
 
 
-def _print_record(access: Access, record: WorkflowRecord) -> None:
+def _print_record(access: ConnectionOptions, record: WorkflowRecord) -> None:
     if access.as_json:
         print_json(to_dict(record))
         return

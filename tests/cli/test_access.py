@@ -79,7 +79,7 @@ def test_a_file_without_a_key_is_refused(sogni: Run, content: bytes) -> None:
     Path("key").write_bytes(content)
     result = sogni("account", "--api-key-file", "key")
     assert result.exit_code == 2
-    assert result.stderr.startswith("sogni: --api-key-file: key does not hold a key and nothing else")
+    assert result.stderr.startswith("sogni: --api-key-file: key must contain an API key and nothing else")
 
 
 def test_a_key_file_that_is_missing_is_wrong_usage(sogni: Run) -> None:
@@ -108,4 +108,4 @@ def test_a_wrong_address_is_wrong_usage(sogni: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SOGNI_REST_ENDPOINT", "nowhere")
     result = sogni("models")
     assert result.exit_code == 2
-    assert result.stderr.startswith("sogni: rest_endpoint must be an address")
+    assert result.stderr.startswith("sogni: rest_endpoint must be a URL")

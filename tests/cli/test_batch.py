@@ -62,7 +62,7 @@ def test_a_second_run_does_only_what_is_new(sogni: Sogni, write: Any, supernet: 
     before = pictures(tmp_path)
     write("a hare", "an owl", "a fox", "a fox")
     result = sogni("batch", "list.txt", *MODEL)
-    assert (result.exit_code, result.stderr) == (0, "sogni: 2 of 4 requests had been done before\n")
+    assert (result.exit_code, result.stderr) == (0, "sogni: 2 of 4 requests were completed by an earlier run\n")
     assert sorted(prompts(supernet)) == ["a fox", "a fox", "a hare", "an owl"]
     new = [tmp_path / line for line in result.stdout.splitlines()]
     assert sorted([*before, *new]) == pictures(tmp_path)
@@ -94,7 +94,7 @@ def test_a_run_that_was_broken_off_is_gone_on_with(
     assert stdout == ""
     if ending is signal.SIGINT:
         assert process.returncode == 130
-        assert stderr == "sogni: interrupted; 3 projects go on: run the same command again to collect them\n"
+        assert stderr == "sogni: interrupted; 3 projects continue: run the same command again to collect them\n"
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "3")
     assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(prompts(supernet)) == [f"animal {number}" for number in range(6)]
@@ -118,7 +118,7 @@ def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_
     monkeypatch.setattr(SerialSocket, "send_text", interrupted)
     result = sogni("batch", "list.txt", *MODEL)
     assert result.exit_code == 130
-    assert result.stderr == "sogni: interrupted; 2 projects go on: run the same command again to collect them\n"
+    assert result.stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
     monkeypatch.setattr(SerialSocket, "send_text", send)
     supernet.resume_workers()
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0
@@ -136,7 +136,7 @@ def test_interrupted_a_batch_counts_its_own_projects_only(start: Start, write: A
     supernet.wait_for(lambda: len(supernet.projects) == 3)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
-    assert stderr == "sogni: interrupted; 2 projects go on: run the same command again to collect them\n"
+    assert stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
 
 
 def limit(size: int) -> Callable[[], None]:
@@ -154,7 +154,7 @@ def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
     assert (process.returncode, stdout) == (1, "")
     assert (
         f"sogni: out: File too large (line 1: project {project['id']} has finished, but its results were not saved); "
-        "run the same command again to go on\n"
+        "run the same command again to continue\n"
     ) in stderr
     result = sogni("batch", "list.txt", *MODEL, "-o", "out")
     assert (result.exit_code, len(pictures(tmp_path / "out")), len(requested(supernet))) == (0, 2, 2)
@@ -167,7 +167,7 @@ def test_a_journal_that_cannot_be_written_stops_before_anything_is_paid_for(
     process = start("batch", "list.txt", *MODEL, "-o", "out", preexec_fn=limit(100))
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, requested(supernet)) == (1, [])
-    words = "File too large; run the same command again to go on"
+    words = "File too large; run the same command again to continue"
     assert f"sogni: out/list.journal.jsonl: {words}\n" in stderr
     result = sogni("batch", "list.txt", *MODEL, "-o", "out")
     assert (result.exit_code, len(pictures(tmp_path / "out"))) == (0, 2)
@@ -179,7 +179,7 @@ def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: Loc
     result = sogni("batch", "list.txt", *MODEL, "--timeout", "1.5", "--concurrency", "1")
     assert result.exit_code == 124
     assert result.stderr == (
-        "sogni: 2 of 2 requests did not finish within 1.5 seconds; 1 project goes on: "
+        "sogni: 2 of 2 requests did not finish within 1.5 seconds; 1 project continues: "
         "run the same command again to collect them\n"
     )
     supernet.resume_workers()
@@ -290,10 +290,10 @@ def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> Non
     ("arguments", "said"),
     [
         (("none.txt",), "none.txt"),
-        (("list.txt", "--name", "{index}"), "--name: the files of many projects need"),
+        (("list.txt", "--name", "{index}"), "--name: must contain {project_id} or {job_id}"),
         (("list.txt", "--concurrency", "0"), "--concurrency"),
         (("list.txt", "--max-cost", "much"), "--max-cost must be an amount"),
-        (("latin.txt",), "latin.txt is not a text in UTF-8"),
+        (("latin.txt",), "latin.txt is not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -98,13 +98,13 @@ def test_an_answer_that_is_no_json_is_a_failure(sogni: Run, supernet: LocalSuper
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "there is nothing to ask"),
-        (["--json"], "--json and --json-schema need a PROMPT"),
+        ([], "no question"),
+        (["--json"], "--json and --json-schema require a PROMPT"),
         (["hi", "--image", "nowhere.png"], "cannot read nowhere.png"),
         (["hi", "--image", "text.png"], "--image text.png: image is not an image that Pillow can read"),
         (["hi", "--json-schema", "nowhere.json"], "No such file"),
         (["hi", "--json-schema", "text.png"], "Expecting value"),
-        (["hi", "--json-schema", "list.json"], "does not hold a JSON schema"),
+        (["hi", "--json-schema", "list.json"], "does not contain a JSON schema"),
         (["hi", "--max-tokens", "0"], "--max-tokens"),
     ],
 )
@@ -121,7 +121,10 @@ def test_mistakes_are_found_before_anything_is_sent(
 
 def test_bytes_that_are_no_text_are_refused(sogni: Run) -> None:
     result = sogni("chat", input=b"\xff")
-    assert (result.exit_code, result.stderr.splitlines()[0].startswith("sogni: standard input is no text")) == (2, True)
+    assert (result.exit_code, result.stderr.splitlines()[0].startswith("sogni: standard input is not UTF-8 text")) == (
+        2,
+        True,
+    )
 
 
 def test_what_the_service_declines_is_told_in_one_line(sogni: Run, supernet: LocalSupernet) -> None:
@@ -204,7 +207,7 @@ def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: St
     while len(terminal.shown.split()) < 20:
         terminal.reads()
     terminal.process.send_signal(signal.SIGINT)
-    terminal.sees("broken off")
+    terminal.sees("interrupted")
     terminal.sees("bills it\n> ")
     # One that comes between the prompt and the waiting for a key is noticed with the next key only.
     while terminal.process.poll() is None:
@@ -226,7 +229,7 @@ def test_an_answer_that_is_broken_off_ends_its_line(start: Start, supernet: Loca
 @pytest.mark.parametrize("prompt", ["", "  "])
 def test_an_empty_prompt_asks_nothing(start: Start, supernet: LocalSupernet, prompt: str) -> None:
     terminal = Terminal(start, "chat", prompt)
-    assert (terminal.ends(), terminal.shown) == (2, "sogni: PROMPT is empty; see 'sogni chat --help'\n")
+    assert (terminal.ends(), terminal.shown) == (2, "sogni: PROMPT must not be empty; see 'sogni chat --help'\n")
     assert start("chat", prompt).wait(30) == 2
     assert asked(supernet) == []
 

@@ -80,6 +80,6 @@ def test_a_person_is_told_when_a_tool_begins_and_ends(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     call = ToolCall(function=ToolCallFunction(name="generate_music"))
     for status in ("creating", "queued", "processing", "completed"):
-        Toolbox(Path()).tell(call, ToolExecutionProgress(status=status))
-    assert capsys.readouterr().err == "sogni: generate_music begins\nsogni: generate_music is done\n"
+        Toolbox(Path()).print_progress(call, ToolExecutionProgress(status=status))
+    assert capsys.readouterr().err == "sogni: generate_music started\nsogni: generate_music completed\n"
     assert Toolbox(Path()).save(None, None) == []  # type: ignore[arg-type]

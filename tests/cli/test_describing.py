@@ -20,7 +20,7 @@ def test_a_name_may_have_a_strength() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", ":0.5"])
 def test_a_strength_needs_a_name(text: str) -> None:
-    with pytest.raises(click.UsageError, match="a name is missing"):
+    with pytest.raises(click.UsageError, match="the name is missing"):
         with_strength("--lora", text)
 
 
@@ -44,5 +44,5 @@ def test_a_control_net_makes_a_video_anew_whatever_image_is_beside_it() -> None:
 
 
 def test_files_that_no_model_takes_together_need_one_that_is_named() -> None:
-    with pytest.raises(click.UsageError, match="audio and video together; name one with --model"):
+    with pytest.raises(click.UsageError, match="audio and video together; choose one with --model"):
         default_model({"reference_video": "a.mp4", "reference_audio": "a.mp3"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from sogni.cli.exit_codes import Interrupted, code_of, ended, words_of
+from sogni.cli.exit_codes import Interrupted, error_text, exit_code_of, run_to_exit_code
 from sogni.errors import (
     AuthenticationError,
     ConnectionRejectedError,
@@ -36,7 +36,7 @@ from sogni.errors import (
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else str(it),
 )
 def test_every_error_has_a_code(error: BaseException, code: int) -> None:
-    assert code_of(error) == code
+    assert exit_code_of(error) == code
 
 
 def noted(error: Exception) -> Exception:
@@ -59,16 +59,16 @@ def noted(error: Exception) -> Exception:
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
 )
 def test_every_error_has_words(error: BaseException, words: str) -> None:
-    assert words_of(error) == words
+    assert error_text(error) == words
 
 
 def test_an_error_of_many_lines_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def run() -> None:
         raise ProjectCanceledError("first\nsecond\r\n  third")
 
-    assert ended(run) == 1
+    assert run_to_exit_code(run) == 1
     assert capsys.readouterr() == ("", "sogni: first second third\n")
 
 
 def test_a_command_may_choose_its_code() -> None:
-    assert [ended(lambda: 3), ended(lambda: None), ended(lambda: "text")] == [3, 0, 0]
+    assert [run_to_exit_code(lambda: 3), run_to_exit_code(lambda: None), run_to_exit_code(lambda: "text")] == [3, 0, 0]

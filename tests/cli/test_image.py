@@ -98,13 +98,13 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
         (("--count", "0"), "sogni: --count must be an integer of 1 or more, not 0"),
         (("--model", "flux1-schnel"), "sogni: --model: the service knows no model 'flux1-schnel'"),
         (("--starting-image", "none.png"), "sogni: --starting-image: cannot read none.png"),
-        (("--width", "512"), "sogni: --width and --height belong together"),
+        (("--width", "512"), "sogni: --width and --height must be given together"),
         (("--size", "square", "--width", "512", "--height", "512"), "sogni: give either --size or --width"),
-        (("--strength", "0.5"), "sogni: --strength needs --starting-image"),
+        (("--strength", "0.5"), "sogni: --strength requires --starting-image"),
         (("--context-image", "none.png"), "sogni: --context-image: cannot read none.png"),
-        (("--control-net", "canny"), "sogni: --control-net needs --control-image"),
-        (("--control-image", "x.png"), "sogni: --control-image needs --control-net"),
-        (("--control-strength", "0.5"), "sogni: --control-strength needs --control-net"),
+        (("--control-net", "canny"), "sogni: --control-net requires --control-image"),
+        (("--control-image", "x.png"), "sogni: --control-image requires --control-net"),
+        (("--control-strength", "0.5"), "sogni: --control-strength requires --control-net"),
         (
             ("--control-net", "canny", "--control-image", "x.png", "--control-strength", "2"),
             "sogni: --control-strength must be a number from 0 to 1, not 2.0",
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
             ("--control-net", "canny", "--control-image", "none.png"),
             "sogni: --control-image: cannot read none.png",
         ),
-        (("--lora", "one:much"), "sogni: --lora one:much: the strength must be a number, not 'much'"),
+        (("--lora", "one:much"), "sogni: --lora one:much: the strength must be a number, got 'much'"),
         (("--name", "../{index}"), "sogni: --name '../{index}' cannot be used"),
         (("--name", "{nobody}"), "sogni: --name '{nobody}' cannot be used: it has no 'nobody'"),
         (("--timeout", "-1"), "sogni: --timeout must be a number of seconds"),
@@ -192,7 +192,7 @@ def test_a_result_that_cannot_be_fetched_is_an_error(sogni: Run, supernet: Local
     supernet.faults.http("/storage/*", method="GET", status=404, times=20)
     result = sogni("image", "a lighthouse")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "is finished, its results are not saved" in result.stderr
+    assert "has finished, but its results were not saved" in result.stderr
     assert "Signature" not in result.stderr
 
 
@@ -224,7 +224,7 @@ def test_running_out_of_time_cancels_and_keeps_what_there_is(sogni: Run, superne
     supernet.pause_workers()
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
-    assert result.stderr.endswith("was not finished within 0.5 seconds and was canceled\n")
+    assert result.stderr.endswith("did not finish within 0.5 seconds and was canceled\n")
     supernet.wait_for(lambda: [it["status"] for it in supernet.projects] == ["canceled"])
 
 
@@ -233,7 +233,7 @@ def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupe
     supernet.faults.deny_cancel()
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
-    assert result.stderr.endswith("and could not be canceled and goes on\n")
+    assert result.stderr.endswith("and could not be canceled and continues\n")
 
 
 def test_things_are_found_and_cut_out(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
@@ -263,4 +263,4 @@ def test_the_service_is_asked_for_the_control_image(sogni: Run, supernet: LocalS
     (request,) = requested(supernet)
     assert request["keyFrames"][0]["currentControlNetsJob"][0]["preprocess"] is True
     alone = sogni("image", "one", "--control-preprocess")
-    assert (alone.exit_code, "--control-preprocess needs --control-net" in alone.stderr) == (2, True)
+    assert (alone.exit_code, "--control-preprocess requires --control-net" in alone.stderr) == (2, True)

@@ -26,7 +26,7 @@ def test_a_prompt_does_not_wait_for_a_pipe_that_nobody_writes_to(start: Start, s
     assert process.wait(timeout=30) == 0
     stdout, stderr = process.communicate()
     assert "42" in str(stdout)
-    assert str(stderr) == "sogni: nothing came through standard input within 3 seconds; asking the PROMPT alone\n"
+    assert str(stderr) == "sogni: no standard input within 3 seconds; using PROMPT alone\n"
     assert [request["messages"][-1]["content"] for request in asked(supernet)] == ["What is 6 times 7?"]
 
 

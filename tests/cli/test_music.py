@@ -59,7 +59,7 @@ def test_lyrics_may_stand_in_a_file(sogni: Run, supernet: LocalSupernet) -> None
     ("arguments", "told"),
     [
         (("--lyrics", "@none.txt"), "sogni: Invalid value for '--lyrics': cannot read none.txt: No such file"),
-        (("--lyrics", "@noise.txt"), "sogni: Invalid value for '--lyrics': noise.txt is not a text in UTF-8"),
+        (("--lyrics", "@noise.txt"), "sogni: Invalid value for '--lyrics': noise.txt is not UTF-8 text"),
         (("--model", "ace_step_1.5_trubo"), "sogni: --model: the service knows no model 'ace_step_1.5_trubo'"),
         (("--model", "flux1-schnell-fp8"), "sogni: --model"),
         (("--count", "0"), "sogni: --count must be an integer of 1 or more, not 0"),

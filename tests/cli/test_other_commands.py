@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 import sogni as library
-from sogni.cli.estimate import price
+from sogni.cli.estimate import format_price
 from sogni.cli.exit_codes import AUTHENTICATION, FAILED
 from sogni.emulator import LocalSupernet
 from sogni.models.projects import CostEstimation
@@ -102,8 +102,8 @@ def test_estimate_in_json(sogni: Run) -> None:
 
 
 def test_what_an_estimate_does_not_tell_is_left_out() -> None:
-    assert price(CostEstimation(token=Decimal("1")), "sogni") == "1 Sogni"
-    assert price(CostEstimation(usd=Decimal("0.5")), "spark") == "unknown (0.5 USD)"
+    assert format_price(CostEstimation(token=Decimal("1")), "sogni") == "1 Sogni"
+    assert format_price(CostEstimation(usd=Decimal("0.5")), "spark") == "unknown (0.5 USD)"
 
 
 def test_account(sogni: Run) -> None:
@@ -128,7 +128,7 @@ def test_check_tells_a_refused_key_from_a_failing_service(
 ) -> None:
     supernet.faults.http("/v4/account/balance", status=400, message="Not today")
     result = sogni("check")
-    assert (result.exit_code, result.stderr) == (FAILED, "sogni: does not work: balance\n")
+    assert (result.exit_code, result.stderr) == (FAILED, "sogni: failed: balance\n")
     assert "Not today" in result.stdout
     monkeypatch.setenv("SOGNI_API_KEY", "wrong")
     assert sogni("check", "--json").exit_code == AUTHENTICATION

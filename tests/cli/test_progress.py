@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sogni.cli.batch import BatchDisplay
 from sogni.cli.output import print_table
-from sogni.cli.progress import Display, Render, showing
+from sogni.cli.progress import ProjectDisplay, Render, project_display
 
 
 @define(eq=False)
@@ -35,7 +35,7 @@ class Work:
 
 
 def drawn(project: Work | None, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
-    display = Display()
+    display = ProjectDisplay()
     display.project = project
     return lines(display.table, width, height, encoding)
 
@@ -104,13 +104,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def test_a_terminal_gets_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with terminal(monkeypatch) as stream, showing():
+    with terminal(monkeypatch) as stream, project_display():
         pass
     assert "connecting" in stream.getvalue()
 
 
 def test_a_pipe_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing():
+    with project_display():
         pass
     assert capsys.readouterr() == ("", "")
 

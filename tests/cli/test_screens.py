@@ -50,7 +50,7 @@ def test_errors_of_a_batch_stay_among_the_paths(start: Start, supernet: LocalSup
     assert sorted(paths) == sorted(path.name for path in tmp_path.glob("*.png"))
     again = Screen(start, "batch", "list.txt", *MODEL)
     assert again.end() == 0
-    assert again.lines[1:] == ["sogni: 2 of 3 requests had been done before"]
+    assert again.lines[1:] == ["sogni: 2 of 3 requests were completed by an earlier run"]
 
 
 def test_a_bar_is_drawn_and_only_the_paths_stay(start: Start, supernet: LocalSupernet) -> None:
@@ -127,7 +127,7 @@ def test_only_one_module_writes_what_others_may_have_said() -> None:
     }
     assert {name: calls for name, calls in writers.items() if calls and name not in ("output", "exit_codes")} == {
         "chat": ["click.echo('> ', nl=False, err=True)", "click.echo()"],
-        "emulator": ["click.echo('Ctrl-C ends the emulator.', err=True)"],
+        "emulator": ["click.echo('Press Ctrl-C to stop the emulator.', err=True)"],
         "program": ["click.echo(context.get_help(), err=True)"],
         "__init__": ["print('sogni: interrupted', file=sys.stderr)"],
     }

@@ -81,7 +81,7 @@ def test_without_a_terminal_no_password_is_asked_for(store: TokenStore, reach: d
         ["sh", "-c", command, sys.executable], env=environment, capture_output=True, start_new_session=True, timeout=30
     )
     assert (process.returncode, process.stdout) == (2, b"")
-    assert process.stderr.startswith(b"sogni: there is no terminal to ask for the password: ")
+    assert process.stderr.startswith(b"sogni: no terminal to prompt for the password: ")
 
 
 def test_a_wrong_password_keeps_nothing(sogni: Run, store: TokenStore) -> None:
@@ -126,13 +126,13 @@ def test_without_a_home_directory_commands_say_what_they_need(
     assert sogni("image", "a fox", "--model", "flux1-schnell-fp8").exit_code == 0
     monkeypatch.delenv("SOGNI_API_KEY")
     account = sogni("account")
-    assert (account.exit_code, account.stderr.startswith("sogni: no account: sign in")) == (3, True)
+    assert (account.exit_code, account.stderr.startswith("sogni: no credentials: sign in")) == (3, True)
     login = sogni("login", NAME, input=f"{PASSWORD}\n")
     assert (login.exit_code, login.stderr.splitlines()[-1].split("; see")[0]) == (
         2,
-        "sogni: there is no home directory to keep the session in: set HOME or XDG_STATE_HOME",
+        "sogni: no home directory to store the session in: set HOME or XDG_STATE_HOME",
     )
-    assert sogni("logout").stderr == "sogni: nobody was signed in\n"
+    assert sogni("logout").stderr == "sogni: not signed in\n"
     assert sogni("login", "grace", "--local", "--password-file", "-", input="any password").exit_code == 0
 
 

@@ -131,25 +131,25 @@ def test_public_addresses_are_references(sogni: Run, supernet: LocalSupernet) ->
     [
         (("--duration", "99"), "sogni: --duration must be a number from 1 to 10, not 99"),
         (("--duration", "2", "--frames", "33"), "sogni: give either --duration or --frames"),
-        (("--width", "480"), "sogni: --width and --height belong together"),
+        (("--width", "480"), "sogni: --width and --height must be given together"),
         (("--width", "64", "--height", "64"), "sogni: --width must be a number of 480 or more, not 64"),
         (("--reference-image", "none.png"), "sogni: --reference-image: cannot read none.png"),
         (("--reference-image", "speech.wav"), "sogni: --reference-image: speech.wav is audio/wav, but must be one of"),
         (("--reference-video", "face.png"), "sogni: --reference-video: face.png is image/png, but must be one of"),
-        (("--audio-start", "1"), "sogni: --audio-start needs --reference-audio"),
-        (("--video-start", "1"), "sogni: --video-start needs --reference-video"),
-        (("--control-net", "pose"), "sogni: --control-net needs --reference-video"),
+        (("--audio-start", "1"), "sogni: --audio-start requires --reference-audio"),
+        (("--video-start", "1"), "sogni: --video-start requires --reference-video"),
+        (("--control-net", "pose"), "sogni: --control-net requires --reference-video"),
         (
             ("--reference-video", "dance.mp4", "--control-net", "canny:9"),
             "sogni: --control-net must be a number from 0 to 1, not 9.0",
         ),
         (
             ("--reference-video", "dance.mp4", "--control-net", "canny:much"),
-            "sogni: --control-net canny:much: the strength must be a number, not 'much'",
+            "sogni: --control-net canny:much: the strength must be a number, got 'much'",
         ),
         (
             ("--reference-video", "dance.mp4", "--reference-audio", "speech.wav"),
-            "sogni: no model is meant for audio and video together",
+            "sogni: no default model for audio and video together",
         ),
         (
             ("--model", "wan_v2.2-14b-fp8_s2v_lightx2v", "--reference-image", "face.png"),
@@ -194,4 +194,4 @@ def test_running_out_of_time_cancels(sogni: Run, supernet: LocalSupernet) -> Non
     supernet.pause_workers()
     result = sogni("video", "a lighthouse", *SMALL, "--timeout", "0.5")
     assert result.exit_code == 124
-    assert result.stderr.endswith("was not finished within 0.5 seconds and was canceled\n")
+    assert result.stderr.endswith("did not finish within 0.5 seconds and was canceled\n")

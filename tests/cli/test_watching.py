@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sogni.cli.follow import WorkflowProgress, refuse_failure, tree
+from sogni.cli.follow import WorkflowProgress, raise_if_failed, tree
 from sogni.errors import SogniError
 from sogni.models.converter import from_dict
 from sogni.models.workflows import WorkflowRecord, WorkflowSseEvent
@@ -120,10 +120,10 @@ def test_the_tree_has_a_line_for_every_step() -> None:
 
 
 def test_completed_is_the_only_success() -> None:
-    refuse_failure(record(status="completed"))
+    raise_if_failed(record(status="completed"))
     with pytest.raises(SogniError, match=r"^workflow wf_1 ended with status partial_failure: no worker$"):
-        refuse_failure(record(status="partial_failure", error={"message": "no worker"}))
-    with pytest.raises(SogniError, match=r"waits for its user: insufficient_credit; see 'sogni workflow resume wf_1'"):
-        refuse_failure(record(status="waiting_for_user", waitingReason="insufficient_credit"))
-    with pytest.raises(SogniError, match=r"^workflow wf_1 is running, and nothing more is told of it$"):
-        refuse_failure(record())
+        raise_if_failed(record(status="partial_failure", error={"message": "no worker"}))
+    with pytest.raises(SogniError, match=r"user input: insufficient_credit; see 'sogni workflow resume wf_1'"):
+        raise_if_failed(record(status="waiting_for_user", waitingReason="insufficient_credit"))
+    with pytest.raises(SogniError, match=r"^workflow wf_1 is running, but its events have ended$"):
+        raise_if_failed(record())

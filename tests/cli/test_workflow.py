@@ -115,10 +115,12 @@ def test_what_cannot_be_written_is_told_with_where_and_how_to_get_it(start: Star
     process = start("workflow", "start", plan, "--watch", "-o", "out", preexec_fn=limit)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert re.search(r"sogni: out: File too large \(repeat it with 'sogni workflow save wf_[-\w]+'\)\n", stderr)
+    assert re.search(r"sogni: out: File too large \(save again with 'sogni workflow save wf_[-\w]+'\)\n", stderr)
     image = start("image", "a fox", "--model", "flux1-schnell-fp8", "-o", "out", preexec_fn=limit)
     _, stderr = image.communicate(timeout=30)
-    assert re.search(r"sogni: out: File too large \(project [-\w]+ is finished, its results are not saved\)\n", stderr)
+    assert re.search(
+        r"sogni: out: File too large \(project [-\w]+ has finished, but its results were not saved\)\n", stderr
+    )
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -204,7 +206,7 @@ def test_running_out_of_time_leaves_the_workflow_alone(sogni: Run, endless: str)
     watched = sogni("workflow", "watch", endless, "--timeout", "0.5")
     assert (watched.exit_code, watched.stderr) == (
         124,
-        f"sogni: workflow {endless} has not ended within 0.5 seconds and goes on\n",
+        f"sogni: workflow {endless} did not end within 0.5 seconds and continues\n",
     )
     assert rows(sogni("workflow", "get", endless))[0][1] == "running"
 
@@ -216,7 +218,7 @@ def test_interrupted_the_workflow_goes_on(start: Start, slow: LocalSupernet, pla
     workflow_id = process.stdout.readline().split()[2]
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr) == (130, f"sogni: interrupted; workflow {workflow_id} goes on\n")
+    assert (process.returncode, stderr) == (130, f"sogni: interrupted; workflow {workflow_id} continues\n")
     with slow.client() as client:
         assert not client.workflows.get(workflow_id).ended
 
@@ -237,7 +239,7 @@ def test_interrupted_while_it_is_being_started_it_is_told_what_became_of_it(
     assert process.returncode == 130
     with slow.client() as client:
         (record,) = client.workflows.list()
-    assert stderr == f"sogni: interrupted; workflow {record.workflow_id} goes on\n"
+    assert stderr == f"sogni: interrupted; workflow {record.workflow_id} continues\n"
 
 
 def test_on_a_terminal_the_steps_are_drawn_and_what_was_drawn_vanishes(start: Start, plan: str) -> None:
@@ -266,7 +268,7 @@ def test_a_cost_is_approved_by_resuming(sogni: Run, plan: str) -> None:
     waiting = sogni("workflow", "start", plan, "--ask-cost", "--watch")
     workflow_id = waiting.stdout.split("\n")[0].split("\t")[2]
     assert waiting.exit_code == 1
-    assert "waits for its user: cost_approval_required; see 'sogni workflow resume " in waiting.stderr
+    assert "is waiting for user input: cost_approval_required; see 'sogni workflow resume " in waiting.stderr
     found = json.loads(sogni("workflow", "list", "--limit", "1", "--json").stdout)[0]
     assert found["status"] == "waiting_for_user"
     assert rows(sogni("workflow", "resume", found["workflowId"], "--watch"))[-1][0] == "artifact"
@@ -343,14 +345,14 @@ def test_a_plan_that_is_right_has_nothing_to_say(sogni: Run, plan: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("start", "plan.json", "--input", "a=1"), "--input belongs to a template"),
-        (("start", "gone.yaml"), "PLAN: there is no file 'gone.yaml'"),
+        (("start", "plan.json", "--input", "a=1"), "--input requires a template"),
+        (("start", "gone.yaml"), "PLAN: file 'gone.yaml' does not exist"),
         (("check", "gone.yaml"), "'gone.yaml' does not exist"),
-        (("start", "wf_x", "--input", "a"), "--input: 'a' is not NAME=VALUE"),
-        (("start", "wf_x", "--input", "a=1", "--input", "a=2"), "--input: 'a' is given twice"),
-        (("start", "plan.json", "--media", "gone.png"), "--media: there is no file 'gone.png'"),
-        (("start", "plan.json", "-o", "out"), "--output-dir needs --watch"),
-        (("reseed", "wf_x", "--seed", "a=x"), "--seed: 'x' is no whole number"),
+        (("start", "wf_x", "--input", "a"), "--input must be NAME=VALUE, got 'a'"),
+        (("start", "wf_x", "--input", "a=1", "--input", "a=2"), "--input: 'a' was given twice"),
+        (("start", "plan.json", "--media", "gone.png"), "--media: file 'gone.png' does not exist"),
+        (("start", "plan.json", "-o", "out"), "--output-dir requires --watch"),
+        (("reseed", "wf_x", "--seed", "a=x"), "--seed must be an integer, got 'x'"),
         (("start", "plan.json", "--watch", "--timeout", "-1"), "timeout"),
     ],
 )
@@ -399,7 +401,7 @@ def test_inputs_are_json_where_they_can_be(sogni: Run, supernet: LocalSupernet) 
 
 def test_a_file_that_holds_no_template(sogni: Run, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]")
-    assert sogni("template", "create", "list.json").stderr.startswith("sogni: list.json: holds no template")
+    assert sogni("template", "create", "list.json").stderr.startswith("sogni: list.json does not contain a template")
     missing = sogni("template", "create", "none.json")
     assert (missing.exit_code, "'none.json' does not exist" in missing.stderr) == (2, True)
 
