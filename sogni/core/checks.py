@@ -12,7 +12,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NoReturn, ParamSpec, SupportsInt, TypeVar, cast
@@ -251,7 +251,7 @@ def event_id(field: str, value: Any) -> str | None:
     raise invalid_value(field, value, "the id of an event, a number or a text")
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: list[str], sentence: str) -> None:
+def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], sentence: str) -> None:
     """TypeError for a name that is not known, naming the nearest."""
     for name in fields:
         if name not in known:

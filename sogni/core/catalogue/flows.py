@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from sogni.core.catalogue.state import SharedRequest, find_options, models_by_sid, named_models
+from sogni.core.catalogue.state import SharedRequest, models_by_sid, named_models
 from sogni.core.flow import Flow, State, change, connect, until
 from sogni.core.http import HttpCall, get
 from sogni.core.outbox import CONNECTION, MODELS
@@ -101,10 +101,16 @@ def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
 
 
 def model_options(model_id: str) -> Flow[ModelOptions]:
-    """What a model accepts. ValidationError for an id that is not in the list."""
-    models = yield from supported_models()
-    allowed = yield from tiers()
-    return find_options(models, allowed, model_id)
+    """What a model accepts, in an object of the caller's own. ValidationError for an id that is not in the list."""
+    return copy.deepcopy((yield from shared_options(model_id)))
+
+
+def shared_options(model_id: str) -> Flow[ModelOptions]:
+    """What a model accepts, in an object that all share. ValidationError for an id that is not in the list."""
+    while (options := (yield from change(lambda state, now: state.catalogue.options(model_id, now)))) is None:
+        yield from supported_models()
+        yield from tiers()
+    return options
 
 
 def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Flow[list[SizePreset]]:

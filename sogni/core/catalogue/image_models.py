@@ -6,7 +6,7 @@ row that matches an id counts, so ids stand before parts of ids. What a tier say
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import attrs
@@ -129,6 +129,7 @@ ROWS: tuple[ImageModel, ...] = (
 _OTHER = ImageModel()
 
 
+@lru_cache(maxsize=256)
 def image_model(model_id: str) -> ImageModel:
     """Return the row of a model id; the common one for an id that has none."""
     return next((row for row in ROWS if model_id in row.ids or any(part in model_id for part in row.parts)), _OTHER)
@@ -220,7 +221,7 @@ def check_image_options(params: ImageProjectParams) -> ImageProjectParams:
             _check_taker(params, name, frozenset({_PIXAL_VIEWS}))
             if value is False:
                 raise invalid_value(name, value, "an image", f"{name}: there is no image in it")
-    return attrs.evolve(params, **changes)
+    return attrs.evolve(params, **changes) if changes else params
 
 
 def _check_taker(params: ImageProjectParams, name: str, ids: frozenset[str]) -> None:

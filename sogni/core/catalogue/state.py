@@ -39,6 +39,7 @@ class CatalogueState:
         self.available: list[AvailableModel] = []
         self._models: tuple[float, list[SupportedModel]] | None = None
         self._tiers: tuple[float, Mapping[str, Any]] | None = None
+        self._options: dict[str, ModelOptions] = {}
         self._presets: dict[tuple[str, str], tuple[float, list[SizePreset]]] = {}
         self._under_way: dict[str, SharedRequest] = {}
         self.kinds: dict[str, str] = {}
@@ -64,6 +65,7 @@ class CatalogueState:
     def keep_models(self, models: list[SupportedModel], now: float) -> None:
         """Remember the model list."""
         self._models = (now, models)
+        self._options.clear()
         self.kinds = {model.id: model.media for model in models}
 
     def tiers(self, now: float) -> Mapping[str, Any] | None:
@@ -73,6 +75,20 @@ class CatalogueState:
     def keep_tiers(self, tiers: Mapping[str, Any], now: float) -> None:
         """Remember the tiers."""
         self._tiers = (now, tiers)
+        self._options.clear()
+
+    def options(self, model_id: Any, now: float) -> ModelOptions | None:
+        """The options of a model, parsed once per fetch; None if the list or the tiers are too old.
+
+        Raises as `find_options` does.
+        """
+        models, tiers = self.models(now), self.tiers(now)
+        if models is None or tiers is None:
+            return None
+        options = self._options.get(model_id) if isinstance(model_id, str) else None
+        if options is None:
+            options = self._options[model_id] = find_options(models, tiers, model_id)
+        return options
 
     def presets(self, network: str, model_id: str, now: float) -> list[SizePreset] | None:
         """The size presets of a model, unless they are too old."""

@@ -22,8 +22,6 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
     written whole was not taken, so that writing it again does no harm. SogniTimeoutError (phase
     `ready`), SogniConnectionError, AuthenticationError.
     """
-    timeout = yield from change(lambda state, _: state.settings.timeouts.ready)
-    deadline = (yield from clock()) + timeout
     broken = 0
 
     def begins(state: State, now: float) -> None:
@@ -32,25 +30,36 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
         if sending is not None:
             sending(state, now)
 
+    def prepares(state: State, _: float) -> tuple[float, bool]:
+        state.check_may_connect()
+        return state.settings.timeouts.ready, _is_ready(state, broken)
+
+    timeout, at_once = yield from change(prepares)
+    deadline = (yield from clock()) + timeout
     while True:
-        yield from change(lambda state, _: state.check_may_connect())
-        yield from connect()
-        left = deadline - (yield from clock())
-        # A socket that broke may not have been found out yet: it is not tried again.
-        yield from ready(max(0.0, left), beyond=broken)
+        if not at_once:
+            yield from connect()
+            left = deadline - (yield from clock())
+            # A socket that broke may not have been found out yet: it is not tried again.
+            yield from ready(max(0.0, left), beyond=broken)
         try:
             yield from write_frame(kind, payload, begins)
             return
         except SogniConnectionError:
             if (yield from clock()) >= deadline:
                 raise
+        _, at_once = yield from change(prepares)
+
+
+def _is_ready(state: State, beyond: int) -> bool:
+    return state.connection.phase == "ready" and state.connection.generation > beyond
 
 
 def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> Flow[None]:
     """Wait until the service takes frames, on a socket after number `beyond`. Raises why there is no connection."""
 
     def found(state: State) -> bool | None:
-        if state.connection.phase == "ready" and state.connection.generation > beyond:
+        if _is_ready(state, beyond):
             return True
         if state.connection.phase in ("ended", "idle"):
             raise state.why_closed()

@@ -9,12 +9,13 @@ from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Mapping
-from json import JSONDecoder, dumps, loads
+from json import JSONDecoder, JSONEncoder, dumps, loads
 from typing import Any, Literal, get_args
 
 from sogni.errors import ProtocolError, ValidationError
 
 _read = JSONDecoder().raw_decode
+_write = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 FrameType = Literal[
     "appAlert",
@@ -46,12 +47,12 @@ FRAME_TYPES: frozenset[str] = frozenset(get_args(FrameType))
 def encode_frame(kind: str, payload: Any) -> str:
     """The text of a frame: a type and the payload as base64 of its JSON."""
     try:
-        text = dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        text = _write(payload).encode()
     except UnicodeEncodeError:
         # Half a surrogate pair has no UTF-8; escaped, as JavaScript does it, it travels.
         text = dumps(payload, separators=(",", ":")).encode()
     data = b64encode(text).decode()
-    return dumps({"type": kind, "data": data}, separators=(",", ":"))
+    return f'{{"type":{dumps(kind)},"data":"{data}"}}'
 
 
 def decode_frame(message: bytes | str) -> tuple[str, Any]:

@@ -13,14 +13,21 @@ import attrs
 from sogni.core.catalogue.model_families import family_of
 from sogni.core.catalogue.state import check_choice
 from sogni.core.checks import invalid_value
-from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
+from sogni.core.projects.job_requests import (
+    check_kind,
+    common_values,
+    field_checks,
+    given,
+    job_request,
+    with_right_types,
+)
 from sogni.core.projects.uploads import audio_media, is_supplied
 from sogni.models.catalogue import ModelOptions
 from sogni.models.params import AudioProjectParams
 
 SPEECH_FIELDS = ("speaker", "instruct", "reference_text", "reference_audio")
 
-_KINDS = FieldKinds(
+_CHECKS = field_checks(
     texts=(
         "output_format", "timesignature", "language", "lyrics", "keyscale", "speaker", "instruct", "reference_text",
     ),
@@ -60,7 +67,7 @@ def check_audio_params(params: AudioProjectParams) -> AudioProjectParams:
 
     Only the tier says whether a model makes audio at all, so `audio_request` checks that.
     """
-    params = with_right_types(params, _KINDS)
+    params = with_right_types(params, _CHECKS)
     model = audio_model(params.model_id)
     if model is None:
         return params
@@ -105,13 +112,12 @@ _COPIED = {
 def audio_request(
     params: AudioProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
 ) -> dict[str, Any]:
-    """Return the payload of `jobRequest`; ValidationError before anything is sent.
+    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
 
     `app_source` is the client's, used where the params have none. A negative prompt is not sent: audio models
     have none (projects-4.2 §4.3).
     """
     check_kind(params, options)
-    params = check_audio_params(params)
     voice = audio_media(params)
     key_frame = {
         **common_values(params, negative_prompt=False),

@@ -135,7 +135,7 @@ def batch_requests(
         try:
             fields = {**common, **_fields(text, defaults)}
             params = project_params(None, fields)
-            params = kind_of(params).check(params)
+            params = kind_of(params).check(params).params
         except (ValidationError, TypeError) as error:
             findings.append(LineFinding(line=number, message=str(error)))
             continue

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sogni.core.attribution import workload
-from sogni.core.catalogue.flows import model_options, size_presets
+from sogni.core.catalogue.flows import shared_options, size_presets
 from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.connection.flows import send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
@@ -27,8 +27,7 @@ from sogni.core.projects.estimates import (
 )
 from sogni.core.projects.image_requests import enhancement_params, enhancement_refusal, enhancement_strength
 from sogni.core.projects.job import JobState
-from sogni.core.projects.kinds import kind_of, wanted_size
-from sogni.core.projects.params import project_params
+from sogni.core.projects.kinds import Checked, checked_params, kind_of, wanted_size
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.transfers import fetch_address, result_url, spool_result, upload_media
 from sogni.core.projects.uploads import UploadItem
@@ -39,32 +38,32 @@ from sogni.models.base import TokenType
 from sogni.models.catalogue import SizePreset
 from sogni.models.params import ProjectParams
 from sogni.models.projects import CostEstimation
-from sogni.settings import NETWORKS
+from sogni.settings import NETWORKS, Settings
 
 DEFAULT_TOKEN: TokenType = "sogni"
 """The token that pays for a project when none is named (projects-4.2 §3.1)."""
 
 
-def estimate_params(params: ProjectParams) -> Flow[CostEstimation]:
+def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
     """What the project with these params would cost."""
-    options = yield from model_options(params.model_id)
+    params = checked.params
+    options = yield from shared_options(params.model_id)
     token = params.token_type or DEFAULT_TOKEN
     network = yield from change(lambda state, _: params.network or state.network)
     preset = yield from _preset(wanted_size(params), network, params.model_id)
-    call = kind_of(params).estimate(params, preset=preset, options=options, network=network, token_type=token)
+    call = kind_of(params).estimate(checked, preset=preset, options=options, network=network, token_type=token)
     return read_estimate((yield from get_json(call)))
 
 
 def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
     """What the project would cost that `create` makes of the same arguments."""
-    params = project_params(given, fields)
-    return (yield from estimate_params(kind_of(params).check(params)))
+    return (yield from estimate_params(checked_params(given, fields)))
 
 
 def estimate_image(model: str, **wanted: Any) -> Flow[CostEstimation]:
     """What images of a model would cost."""
     size_preset = wanted.pop("size_preset", None)
-    options = yield from model_options(model)
+    options = yield from shared_options(model)
     preset = yield from _preset(size_preset, wanted.get("network") or "fast", model)
     call = image_estimate_call(model, **wanted, preset=preset, options=options)
     return read_estimate((yield from get_json(call)))
@@ -81,7 +80,7 @@ def estimate_audio(model: str, **wanted: Any) -> Flow[CostEstimation]:
 
 
 def _estimate_media(call_for: Callable[..., HttpCall], model: str, wanted: dict[str, Any]) -> Flow[CostEstimation]:
-    options = (yield from model_options(model)) if needs_options(call_for, wanted) else None
+    options = (yield from shared_options(model)) if needs_options(call_for, wanted) else None
     announced = yield from change(lambda state, _: state.network_answer)
     # A network this version does not know is nobody's mistake here: the service then takes its own.
     usual = announced if announced in NETWORKS else None
@@ -112,7 +111,7 @@ Sources = list[list[tuple[UploadItem, Any]]]
 
 
 def create_project(
-    given: ProjectParams | None,
+    given: ProjectParams | Checked[Any] | None,
     fields: Mapping[str, Any],
     max_cost: Any = None,
     announce: Callable[[str], None] | None = None,
@@ -126,29 +125,33 @@ def create_project(
     hands but the caller's: interrupted while it is sent, it is canceled.
     """
     limit = cost_limit(max_cost)
-    params = project_params(given, fields)
+    checked = checked_params(given, fields)
+    params = checked.params
     kind = kind_of(params)
-    params = kind.check(params)
-    yield from change(lambda state, _: state.check_may_connect())
+    settings = yield from change(_settings_to_connect)
     sources: Sources = []
     try:
         yield from _open_sources(kind.uploads(params), sources)
-        options = yield from model_options(params.model_id)
+        options = yield from shared_options(params.model_id)
         project_id = yield from new_id()
-        settings = yield from change(lambda state, _: state.settings)
-        payload = kind.request(params, project_id=project_id, options=options, app_source=settings.app_source)
+        payload = kind.request(checked, project_id=project_id, options=options, app_source=settings.app_source)
         payload |= workload(settings.attribution, params.attribution, project_id)
         for group in sources:
             for item, source in group:
                 kind.annotate(payload, item, source.content_type)
         if limit is not None:
-            yield from affordable(params, limit)
+            yield from affordable(checked, limit)
         if announce is not None:
             yield from compute("announcing the project", partial(announce, project_id))
         yield from upload_media(project_id, sources)
     finally:
         _close(sources)
     return (yield from submit(project_id, params, payload, unattended=unattended))
+
+
+def _settings_to_connect(state: State, _: float) -> Settings:
+    state.check_may_connect()
+    return state.settings
 
 
 def check_media(params: ProjectParams) -> Flow[None]:
@@ -257,19 +260,19 @@ def cost_limit(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def affordable(params: ProjectParams, limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
+def affordable(checked: Checked[Any], limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
     """What the project with these params costs. CostLimitError above the limit, or when that is not to be had.
 
     `left` is what remains of the limit when it is for several projects.
     """
     bound, shown = (limit, f"max_cost={limit}") if left is None else (left, f"what is left of max_cost={limit}: {left}")
     try:
-        estimate = yield from estimate_params(params)
+        estimate = yield from estimate_params(checked)
     except FAILURES as error:
         raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
     cost = estimate.token
     if cost is None or cost > bound:
-        token = params.token_type or DEFAULT_TOKEN
+        token = checked.params.token_type or DEFAULT_TOKEN
         raise CostLimitError(
             f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above {shown}",
             estimate=estimate,
@@ -375,8 +378,9 @@ class Plan:
     def _create(self, request: Any) -> Flow[ProjectState]:
         given = request if not isinstance(request, Mapping) else None
         fields = request if isinstance(request, Mapping) else {}
-        yield from self._budget.spend(project_params(given, fields))
-        return (yield from create_project(given, fields))
+        checked = checked_params(given, fields)
+        yield from self._budget.spend(checked)
+        return (yield from create_project(checked, {}))
 
 
 class Budget:
@@ -385,7 +389,7 @@ class Budget:
     def __init__(self, max_cost: Any) -> None:
         self._limit = self._left = cost_limit(max_cost)
 
-    def spend(self, params: ProjectParams) -> Flow[None]:
+    def spend(self, given: ProjectParams | Checked[Any]) -> Flow[None]:
         """Take the estimate of a project from what is left; nothing without a limit. CostLimitError."""
         if self._limit is not None and self._left is not None:
-            self._left -= yield from affordable(params, self._limit, self._left)
+            self._left -= yield from affordable(checked_params(given, {}), self._limit, self._left)

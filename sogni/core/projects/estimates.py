@@ -15,12 +15,10 @@ from sogni.core.catalogue.state import check_choice
 from sogni.core.catalogue.video_models import Timing, VideoModel, video_model, video_row
 from sogni.core.checks import did_you_mean, flag, integer, number, one_of, optional, short_repr, text
 from sogni.core.http import HttpCall, get, number_text
-from sogni.core.projects.audio_requests import check_audio_params
 from sogni.core.projects.image_requests import (
     DEFAULT_STRENGTH,
     ENHANCEMENT_MODEL,
     ENHANCEMENT_STEPS,
-    check_image_params,
     denoise,
     enhancement_strength,
     has_custom_size,
@@ -28,7 +26,7 @@ from sogni.core.projects.image_requests import (
 from sogni.core.projects.job_requests import BILLING_MODES, TOKEN_TYPES
 from sogni.core.projects.params import video_keyframes
 from sogni.core.projects.uploads import is_supplied
-from sogni.core.projects.video_requests import check_video_params, counted, frames_of
+from sogni.core.projects.video_requests import counted, frames_of
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.catalogue import ModelOptions, NumberRange, SizePreset
 from sogni.models.converter import read
@@ -159,9 +157,8 @@ def estimate_for(
     """The call that asks what the project with these params costs.
 
     `preset` is what `params.size_preset` names (see `wanted_preset`); `network` and `token_type` count where
-    the params have none. Params that could not be sent are refused as in `image_rules`.
+    the params, which have been checked, have none.
     """
-    params = check_image_params(params)
     contexts = [media for media in params.context_images or () if is_supplied(media)]
     custom = has_custom_size(params)
     return image_estimate_call(
@@ -433,10 +430,8 @@ def estimate_for_video(
 ) -> HttpCall:
     """The call that asks what the video project with these params costs.
 
-    `network` and `token_type` count where the params have none. Params that could not be sent are refused as
-    in `video_rules`.
+    `network` and `token_type` count where the params, which have been checked, have none.
     """
-    params = check_video_params(params)
     model = video_row(params.model_id)
     # A half of a size is not sent, so that the service takes its own.
     sized = params.width and params.height
@@ -476,7 +471,6 @@ def estimate_for_audio(
     token_type: str | None = None,
 ) -> HttpCall:
     """The call that asks what the audio project with these params costs; see `estimate_for_video`."""
-    params = check_audio_params(params)
     return audio_estimate_call(
         params.model_id,
         duration=params.duration,

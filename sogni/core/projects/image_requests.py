@@ -25,7 +25,15 @@ from sogni.core.catalogue.image_models import (
 )
 from sogni.core.catalogue.state import check_choice
 from sogni.core.checks import flag, integer, invalid_value, items, nested, nested_items, number, one_of, optional, text
-from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
+from sogni.core.projects.job_requests import (
+    changed_fields,
+    check_kind,
+    common_values,
+    field_checks,
+    given,
+    job_request,
+    with_right_types,
+)
 from sogni.core.projects.params import control_net_params
 from sogni.core.projects.uploads import MASK_TYPE, is_supplied
 from sogni.models.catalogue import ModelOptions
@@ -232,7 +240,7 @@ def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | N
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
 """Wire values of `mode` (projects-4.2 §5.5)."""
 
-_KINDS = FieldKinds(
+_CHECKS = field_checks(
     texts=(
         "vae", "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
     ),
@@ -251,7 +259,7 @@ def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
     params = _with_right_types(params)
     model = image_model(params.model_id)
     control_net = _checked_control_net(control_net_params(params.control_net))
-    params = attrs.evolve(params, control_net=control_net)
+    params = changed_fields(params, {"control_net": control_net})
     _check_size(params, model)
     _check_images(params, model)
     params = check_sam3(check_image_options(params))
@@ -259,11 +267,12 @@ def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
 
 
 def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
-    return attrs.evolve(
-        with_right_types(params, _KINDS),
-        number_of_previews=optional(integer, "number_of_previews", params.number_of_previews, low=0),
-        context_images=optional(items, "context_images", params.context_images, item=_context_image),
-    )
+    params = with_right_types(params, _CHECKS)
+    changes = {
+        "number_of_previews": optional(integer, "number_of_previews", params.number_of_previews, low=0),
+        "context_images": optional(items, "context_images", params.context_images, item=_context_image),
+    }
+    return changed_fields(params, changes)
 
 
 def _context_image(name: str, media: Any) -> Any:
@@ -337,8 +346,7 @@ def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageP
         "number_of_previews": model.forced_previews,
         "output_format": model.forced_format,
     }
-    changes: dict[str, Any] = {name: value for name, value in forced.items() if value is not None}
-    return attrs.evolve(params, **changes) if changes else params
+    return changed_fields(params, {name: value for name, value in forced.items() if value is not None})
 
 
 # The job request of an image project: decides every key of it, and no more.
@@ -354,16 +362,14 @@ DEFAULT_STRENGTH = 0.5
 def image_request(
     params: ImageProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
 ) -> dict[str, Any]:
-    """Return the payload of `jobRequest`; ValidationError before anything is sent.
+    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
 
-    Errors come in the order of projects-4.2 §8: kind of model, sampler, scheduler, then the params.
     `app_source` is the client's, used where the params have none.
     """
     check_kind(params, options)
     sampler = check_choice("sampler", params.sampler, options.sampler)
     scheduler = check_choice("scheduler", params.scheduler, options.scheduler)
     vae = check_choice("vae", params.vae, options.vae)
-    params = check_image_params(params)
     if uses_comfy_fields(params.model_id):
         sampling = {"comfySampler": sampler, "comfyScheduler": scheduler, "vae": vae}
     else:

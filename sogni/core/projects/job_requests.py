@@ -1,12 +1,10 @@
-"""The receipt of a project that belongs to the building of a world: decides its form (projects-5x §2.2).
-
-Called by `common_rules` and `job_request`. Keys of another stage are dropped, as the service does.
-"""
+"""What the job requests of image, video and audio projects have in common: field types, and the constant keys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -27,7 +25,11 @@ _HASHES = {
 
 
 def world_receipt(given: Any) -> dict[str, str] | None:
-    """Return a receipt as it travels, its hashes in lower case; ValidationError for a wrong one, None for none."""
+    """Return the wire form of the receipt of a world generation, with its hashes in lower case; None for None.
+
+    Raises ValidationError for an invalid one. Keys of another stage are dropped, as the service does.
+    """
+    # projects-5x §2.2
     receipt = nested(WorldGenerationReceipt, _FIELD, given)
     if receipt is None:
         return None
@@ -41,11 +43,7 @@ def _hash(name: str, value: Any) -> str:
     return value.lower()
 
 
-# The job request of any project: decides what image, video and audio requests have in common.
-#
-# Called by `image_request`, `video_request` and `audio_request`, which know the keys of their own kind
-# (projects-4.2 §4; projects-5x §2). It checks nothing and sends nothing.
-
+# The job request: projects-4.2 §4, projects-5x §2.
 
 ABSENT = object()
 """Marks the place of a key that is sent only when there is a value for it."""
@@ -199,11 +197,7 @@ def _key_frame() -> dict[str, Any]:
     }
 
 
-# What the params of every project have in common: decides their types, and the fields all of them have.
-#
-# Called by `image_rules`, `video_rules` and `audio_rules`, each with a table of its own fields (projects-4.2
-# §3.1). It knows no model, and no rule that spans two fields.
-
+# The types of the fields: projects-4.2 §3.1.
 
 P = TypeVar("P", bound=ProjectParams)
 
@@ -214,18 +208,24 @@ TOKEN_TYPES = ("sogni", "spark")
 BILLING_MODES = ("auto", "subscription", "tokens")
 
 
-@attrs.frozen(kw_only=True)
-class FieldKinds:
-    """Which of a project's own fields are texts, integers, numbers, flags, or one of a few texts."""
-
-    texts: tuple[str, ...] = ()
-    integers: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    choices: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+FieldChecks = tuple[tuple[str, Callable[[str, Any], Any]], ...]
 
 
-COMMON = FieldKinds(
+def field_checks(
+    *,
+    texts: tuple[str, ...] = (),
+    integers: tuple[str, ...] = (),
+    numbers: tuple[str, ...] = (),
+    flags: tuple[str, ...] = (),
+    choices: Mapping[str, Sequence[str]] | None = None,
+) -> FieldChecks:
+    """Return the names of fields with the check of each: strings, integers, numbers, flags, or one of a few strings."""
+    kinds = ((texts, text), (integers, integer), (numbers, number), (flags, flag))
+    plain: list[tuple[str, Any]] = [(name, check) for names, check in kinds for name in names]
+    return (*plain, *((name, partial(one_of, allowed=allowed)) for name, allowed in (choices or {}).items()))
+
+
+_COMMON = field_checks(
     texts=("positive_prompt", "negative_prompt", "style_prompt", "app_source", "sampler", "scheduler"),
     integers=("steps", "seed"),
     numbers=("guidance",),
@@ -234,36 +234,34 @@ COMMON = FieldKinds(
 )
 
 
-def with_right_types(params: P, own: FieldKinds) -> P:
-    """Return the params with plain values; ValidationError names the first field of a wrong type.
+def changed_fields(params: P, changes: dict[str, Any]) -> P:
+    """Return params with these fields changed; the same object if nothing changes."""
+    different = {name: value for name, value in changes.items() if value is not getattr(params, name)}
+    return attrs.evolve(params, **different) if different else params
+
+
+def with_right_types(params: P, own: FieldChecks, **changes: Any) -> P:
+    """Return the params with plain values, and with `changes`; ValidationError names the first field of a wrong type.
 
     What is None stays None, save `number_of_media`, which is then one.
     """
-    values = attrs.asdict(params, recurse=False)
     # An empty network is none (projects-4.2 §3.1).
-    if values["network"] == "":
-        values["network"] = None
-    changes: dict[str, Any] = {"model_id": text("model_id", params.model_id, empty=False)}
-    for kinds in (COMMON, own):
-        changes |= {name: optional(text, name, values[name]) for name in kinds.texts}
-        changes |= {name: optional(integer, name, values[name]) for name in kinds.integers}
-        changes |= {name: optional(number, name, values[name]) for name in kinds.numbers}
-        changes |= {name: optional(flag, name, values[name]) for name in kinds.flags}
-        changes |= {
-            name: optional(one_of, name, values[name], allowed=allowed) for name, allowed in kinds.choices.items()
-        }
+    changes["network"] = network = params.network or None
+    changes["model_id"] = text("model_id", params.model_id, empty=False)
+    for checks in (_COMMON, own):
+        for name, check in checks:
+            value = network if name == "network" else getattr(params, name)
+            if value is not None:
+                changes[name] = check(name, value)
     world_receipt(params.world_generation_receipt)
     check_attribution(params.attribution)
     count = params.number_of_media
-    return attrs.evolve(
-        params,
-        **changes,
-        # None is what a caller passes for "the usual number", which is one (projects-4.2 §3.1).
-        number_of_media=1 if count is None else integer("number_of_media", count, low=1),
-        disable_nsfw_filter=bool(optional(flag, "disable_nsfw_filter", params.disable_nsfw_filter)),
-        loras=_checked_loras(params),
-        lora_strengths=optional(items, "lora_strengths", params.lora_strengths, item=number),
-    )
+    # None is what a caller passes for "the usual number", which is one (projects-4.2 §3.1).
+    changes["number_of_media"] = 1 if count is None else integer("number_of_media", count, low=1)
+    changes["disable_nsfw_filter"] = bool(optional(flag, "disable_nsfw_filter", params.disable_nsfw_filter))
+    changes["loras"] = _checked_loras(params)
+    changes["lora_strengths"] = optional(items, "lora_strengths", params.lora_strengths, item=number)
+    return changed_fields(params, changes)
 
 
 def _checked_loras(params: ProjectParams) -> list[str] | None:

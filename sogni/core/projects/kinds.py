@@ -1,10 +1,8 @@
-"""What each type of project is checked, sent, uploaded and estimated with: decides which functions those are.
-
-Called by the flows of creation and estimates, which so need to know no type. A new type is a new row.
-"""
+"""The functions that check, send, upload and estimate each type of project. A new type is a new row."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from attrs import frozen
@@ -15,6 +13,7 @@ from sogni.core.projects.estimates import estimate_for as estimate_for_image
 from sogni.core.projects.estimates import estimate_for_audio, estimate_for_video
 from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.job_requests import annotate
+from sogni.core.projects.params import project_params
 from sogni.core.projects.uploads import UploadItem, audio_uploads, image_uploads, video_uploads
 from sogni.core.projects.video_requests import check_video_params, video_request
 from sogni.models.catalogue import ModelOptions, SizePreset
@@ -32,7 +31,7 @@ class Check(Protocol[Kept]):
 
 
 class Request(Protocol[Given]):
-    """Return the payload of `jobRequest`; ValidationError before anything is sent."""
+    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them."""
 
     def __call__(
         self, params: Given, /, *, project_id: str, options: ModelOptions, app_source: str | None
@@ -60,14 +59,33 @@ class Estimate(Protocol[Given]):
     ) -> HttpCall: ...
 
 
+@frozen
+class Checked(Generic[P]):
+    """Params that have been checked, with plain values; only `ProjectKind.check` makes them."""
+
+    params: P
+
+
 @frozen(kw_only=True)
 class ProjectKind(Generic[P]):
     """The functions of one type of project."""
 
-    check: Check[P]
-    request: Request[P]
+    _check: Check[P]
+    _request: Request[P]
     uploads: Uploads[P]
-    estimate: Estimate[P]
+    _estimate: Estimate[P]
+
+    def check(self, params: P) -> Checked[P]:
+        """Check params before anything is sent. ValidationError for invalid ones."""
+        return Checked(self._check(params))
+
+    def request(self, checked: Checked[P], **known: Any) -> dict[str, Any]:
+        """Return the payload of `jobRequest`; see `Request`."""
+        return self._request(checked.params, **known)
+
+    def estimate(self, checked: Checked[P], **known: Any) -> HttpCall:
+        """Return the call that asks what the project costs; see `Estimate`."""
+        return self._estimate(checked.params, **known)
 
     def annotate(self, payload: dict[str, Any], item: UploadItem, content_type: str | None) -> None:
         """Note in a payload what an uploaded file is; called in the order of the uploads."""
@@ -94,6 +112,14 @@ AUDIO = ProjectKind[AudioProjectParams](
 )
 
 _KINDS: dict[str, ProjectKind[Any]] = {"image": IMAGE, "video": VIDEO, "audio": AUDIO}
+
+
+def checked_params(given: ProjectParams | Checked[Any] | None, fields: Mapping[str, Any]) -> Checked[Any]:
+    """Parse and check what was passed as one object or as keywords, unless that has been done."""
+    if isinstance(given, Checked):
+        return given
+    params = project_params(given, fields)
+    return kind_of(params).check(params)
 
 
 def kind_of(params: P) -> ProjectKind[P]:

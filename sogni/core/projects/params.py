@@ -71,6 +71,10 @@ PARAMS_BY_TYPE: Mapping[str, type[ProjectParams]] = {
 }
 """The params class of each type of project."""
 
+_FIELD_NAMES: Mapping[type[Any], Mapping[str, None]] = {
+    kind: dict.fromkeys(it.name for it in attrs.fields(kind)) for kind in PARAMS_BY_TYPE.values()
+}
+
 _MEDIA_FIELDS = frozenset(
     {
         "starting_image", "context_images", "gpt_image_mask", "image", "left_view_image", "back_view_image",
@@ -93,8 +97,7 @@ def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> Pr
     if "type" not in fields:
         raise TypeError(f"a params object or the keyword 'type' ({_types()}) is missing")
     kind = _kind(fields["type"])
-    names = [it.name for it in attrs.fields(kind)]
-    refuse_unknown(fields, names, f"{fields['type']} projects have no keyword")
+    refuse_unknown(fields, _FIELD_NAMES[kind], f"{fields['type']} projects have no keyword")
     if "model_id" not in fields:
         raise TypeError("the keyword 'model_id' is missing")
     values = {name: value for name, value in fields.items() if name != "type"}
@@ -127,7 +130,9 @@ def _kind(type: Any) -> type[ProjectParams]:
 def _with_nested(params: ProjectParams) -> ProjectParams:
     """The params with what is nested in them as objects, whichever way it was given."""
     changes: dict[str, Any] = {
-        name: nested(kind, name, getattr(params, name)) for name, kind in NESTED[type(params)].items()
+        name: nested(kind, name, value)
+        for name, kind in NESTED[type(params)].items()
+        if (value := getattr(params, name)) is not None
     }
     if isinstance(params, VideoProjectParams) and params.keyframes is not None:
         changes["keyframes"] = video_keyframes(params.keyframes)

@@ -61,22 +61,29 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
     projects-5x §6).
     """
     control_net = control_net_params(params.control_net)
-    singles = (
-        UploadItem(role="referenceMask", field="gpt_image_mask", media=params.gpt_image_mask, allowed=(MASK_TYPE,)),
-        UploadItem(role="startingImage", field="starting_image", media=params.starting_image),
-        UploadItem(role="cnImage", field="control_net.image", media=control_net.image if control_net else None),
-    )
-    contexts = [
-        UploadItem(role=f"contextImage{index + 1}", field=f"context_images[{index}]", media=media)
-        for index, media in enumerate(params.context_images or ())
+    groups = [
+        _items("referenceMask", "gpt_image_mask", params.gpt_image_mask, allowed=(MASK_TYPE,)),
+        _items("startingImage", "starting_image", params.starting_image),
+        _items("cnImage", "control_net.image", control_net.image if control_net else None),
+        [
+            item
+            for index, media in enumerate(params.context_images or ())
+            for item in _items(f"contextImage{index + 1}", f"context_images[{index}]", media)
+        ],
+        [
+            item
+            for name, place in ORBIT_VIEWS.items()
+            for item in _items(f"contextImage{place}", name, getattr(params, name))
+        ],
     ]
-    groups = [[item for item in group if _needs_upload(item)] for group in ([it] for it in singles)]
-    views = [
-        UploadItem(role=f"contextImage{place}", field=name, media=getattr(params, name))
-        for name, place in ORBIT_VIEWS.items()
-    ]
-    groups += [[item for item in group if _needs_upload(item)] for group in (contexts, views)]
     return [group for group in groups if group]
+
+
+def _items(role: str, field: str, media: Any, allowed: tuple[str, ...] | None = None) -> list[UploadItem]:
+    """The upload of a media input, if it needs one."""
+    if not is_supplied(media) or media is True:
+        return []
+    return [UploadItem(role=role, field=field, media=media, allowed=allowed)]
 
 
 def _needs_upload(item: UploadItem) -> bool:

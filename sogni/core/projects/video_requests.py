@@ -28,7 +28,15 @@ from sogni.core.catalogue.video_models import (
     video_row,
 )
 from sogni.core.checks import integer, invalid_value, items, number, one_of, optional, short_repr, text
-from sogni.core.projects.job_requests import FieldKinds, check_kind, common_values, given, job_request, with_right_types
+from sogni.core.projects.job_requests import (
+    changed_fields,
+    check_kind,
+    common_values,
+    field_checks,
+    given,
+    job_request,
+    with_right_types,
+)
 from sogni.core.projects.params import video_control_net_params, video_keyframes
 from sogni.core.projects.uploads import is_supplied, video_media
 from sogni.errors import ValidationError
@@ -401,7 +409,7 @@ FAMILY_RULES: Mapping[str, Callable[[VideoProjectParams, VideoModel], VideoProje
 }
 """What a family needs beyond its rows; they return the params, with what follows from others filled in."""
 
-_KINDS = FieldKinds(
+_CHECKS = field_checks(
     texts=("output_format", "outpaint_position", "reference_file_url", "reference_link_url"),
     integers=("frames", "upscale_resolution"),
     numbers=(
@@ -438,7 +446,8 @@ def check_video_params(params: VideoProjectParams) -> VideoProjectParams:
     if model.seconds is not None:
         optional(number, "duration", params.duration, low=model.seconds[0], high=model.seconds[1])
     optional(number, "teacache_threshold", params.teacache_threshold, low=0, high=1)
-    params = attrs.evolve(params, control_net=_checked_control_net(video_control_net_params(params.control_net)))
+    control_net = _checked_control_net(video_control_net_params(params.control_net))
+    params = changed_fields(params, {"control_net": control_net})
     if model.smallest_side is not None and has_size(params):
         number("width", params.width, low=model.smallest_side)
         number("height", params.height, low=model.smallest_side)
@@ -452,15 +461,12 @@ def _with_right_types(params: VideoProjectParams) -> VideoProjectParams:
     keyframes = None if params.keyframes is None else video_keyframes(params.keyframes)
     for index, frame in enumerate(keyframes or ()):
         _media(f"keyframes[{index}].image", frame.image)
-    return attrs.evolve(
-        with_right_types(params, _KINDS),
-        **lists,
-        keyframes=keyframes,
-        reference_video_durations=optional(
-            items, "reference_video_durations", params.reference_video_durations, item=number
-        ),
-        sam2_coordinates=optional(items, "sam2_coordinates", params.sam2_coordinates, item=_point),
+    params = with_right_types(params, _CHECKS)
+    lists["reference_video_durations"] = optional(
+        items, "reference_video_durations", params.reference_video_durations, item=number
     )
+    lists["sam2_coordinates"] = optional(items, "sam2_coordinates", params.sam2_coordinates, item=_point)
+    return changed_fields(params, {**lists, "keyframes": keyframes})
 
 
 def _address(name: str, value: Any) -> str:
@@ -558,13 +564,11 @@ _LISTS = {
 def video_request(
     params: VideoProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
 ) -> dict[str, Any]:
-    """Return the payload of `jobRequest`; ValidationError before anything is sent.
+    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
 
-    Errors come in the order of projects-4.2 §6.8: kind of model, the params, sampler, scheduler. `app_source`
-    is the client's, used where the params have none.
+    `app_source` is the client's, used where the params have none.
     """
     check_kind(params, options)
-    params = check_video_params(params)
     sampling = {
         "comfySampler": check_choice("sampler", params.sampler, options.sampler),
         "comfyScheduler": check_choice("scheduler", params.scheduler, options.scheduler),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sogni.core.catalogue.image_models import OPTIONS, ORBIT_VIEWS, check_image_options, image_option_values
-from sogni.core.projects.image_requests import image_request
+from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.uploads import image_uploads
 from sogni.errors import ValidationError
@@ -105,14 +105,16 @@ def test_options_are_part_of_the_request_and_checked_with_it() -> None:
     params = ImageProjectParams(
         model_id=VIEWS, starting_image=True, left_view_image=True, texture_size=1024, output_format="png"
     )
-    request = image_request(params, project_id="P", options=ModelOptions(type="image"), app_source=None)
+    request = image_request(
+        check_image_params(params), project_id="P", options=ModelOptions(type="image"), app_source=None
+    )
     (frame,) = request["keyFrames"]
     flags = {number: frame[f"hasContextImage{number}"] for number in range(1, 17)}
     assert flags == dict.fromkeys(range(1, 17), False) | {1: True}
     assert (frame["textureSize"], request["outputFormat"]) == (1024, "glb")
     wrong = ImageProjectParams(model_id=OTHER, texture_size=1024)
     with pytest.raises(ValidationError, match=r"texture_size: flux1-schnell-fp8 takes none \(only pixal3d_int8"):
-        image_request(wrong, project_id="P", options=ModelOptions(type="image"), app_source=None)
+        image_request(check_image_params(wrong), project_id="P", options=ModelOptions(type="image"), app_source=None)
 
 
 def test_further_views_go_up_side_by_side_behind_the_first() -> None:

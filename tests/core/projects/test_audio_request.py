@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sogni.core.projects.audio_requests import audio_model, audio_request, check_audio_params
-from sogni.core.projects.image_requests import image_request
+from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.job_requests import annotate
 from sogni.core.projects.uploads import audio_uploads
 from sogni.errors import ValidationError
@@ -22,13 +22,16 @@ SILENT = ModelOptions(type="audio")
 
 def requested(model_id: str = ACE, options: ModelOptions = OPTIONS, **fields: Any) -> dict[str, Any]:
     params = AudioProjectParams(**{"model_id": model_id, **fields})
-    return audio_request(params, project_id="P", options=options, app_source=None)
+    return audio_request(check_audio_params(params), project_id="P", options=options, app_source=None)
 
 
 def template() -> tuple[dict[str, Any], dict[str, Any]]:
     """What every request has, top level and key frame, as the image request's own tests spell it out."""
     request = image_request(
-        ImageProjectParams(model_id="m"), project_id="P", options=ModelOptions(type="image"), app_source=None
+        check_image_params(ImageProjectParams(model_id="m")),
+        project_id="P",
+        options=ModelOptions(type="image"),
+        app_source=None,
     )
     (frame,) = request.pop("keyFrames")
     return request, {key: value for key, value in frame.items() if not key.startswith("hasContextImage")}

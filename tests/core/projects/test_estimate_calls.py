@@ -15,6 +15,7 @@ from sogni.core.projects.estimates import (
     read_estimate,
     wanted_preset,
 )
+from sogni.core.projects.image_requests import check_image_params
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.catalogue import Choice, ModelOptions, NumberRange, SizePreset
 from sogni.models.params import ControlNetParams, ImageProjectParams
@@ -176,12 +177,12 @@ PROJECTS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 def test_a_project_is_estimated_as_it_would_be_created(
     fields: dict[str, Any], given: dict[str, Any], expected: str
 ) -> None:
-    assert expected == estimate_for(ImageProjectParams(model_id=MODEL, **fields), **given).target
+    assert expected == estimate_for(check_image_params(ImageProjectParams(model_id=MODEL, **fields)), **given).target
 
 
 def test_params_that_could_not_be_sent_are_not_estimated() -> None:
     with pytest.raises(ValidationError, match="number_of_media"):
-        estimate_for(ImageProjectParams(model_id=MODEL, number_of_media=0))
+        estimate_for(check_image_params(ImageProjectParams(model_id=MODEL, number_of_media=0)))
 
 
 @pytest.mark.parametrize(

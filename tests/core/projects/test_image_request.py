@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.projects.image_requests import denoise, image_request
+from sogni.core.projects.image_requests import check_image_params, denoise, image_request
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
 from sogni.models.params import ControlNetParams, ImageProjectParams
@@ -61,7 +61,7 @@ COMFY_KEYS = {"comfySampler": None, "comfyScheduler": None, "vae": None}
 
 def requested(*, client_source: str | None = None, options: ModelOptions = OPTIONS, **fields: Any) -> dict[str, Any]:
     params = ImageProjectParams(**{"model_id": MODEL, **fields})
-    return image_request(params, project_id="P", options=options, app_source=client_source)
+    return image_request(check_image_params(params), project_id="P", options=options, app_source=client_source)
 
 
 def split(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -395,17 +395,17 @@ def test_a_model_of_another_kind_is_refused(kind: str) -> None:
 
 
 ORDER: list[tuple[str, dict[str, Any]]] = [
+    ("control_net.strength", {"control_net": {"name": "canny", "strength": 2}}),
+    ("width", {"width": 1, "height": 1}),
     ("sampler", {"sampler": "warp"}),
     ("scheduler", {"scheduler": "warp"}),
     ("vae", {"vae": "warp"}),
-    ("control_net.strength", {"control_net": {"name": "canny", "strength": 2}}),
-    ("width", {"width": 1, "height": 1}),
 ]
 
 
 @pytest.mark.parametrize("first", range(len(ORDER)))
 def test_the_first_rule_broken_is_the_one_named(first: int) -> None:
-    """projects-4.2 §8."""
+    """First what is known without the service, then what only the tier can tell (projects-4.2 §8)."""
     wrong = {key: value for _, row in ORDER[first:] for key, value in row.items()}
     with pytest.raises(ValidationError) as caught:
         requested(**wrong)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sogni.core.http import HttpCall
+from sogni.core.projects.audio_requests import check_audio_params
 from sogni.core.projects.estimates import (
     audio_estimate_call,
     estimate_for_audio,
@@ -14,6 +15,7 @@ from sogni.core.projects.estimates import (
     needs_options,
     video_estimate_call,
 )
+from sogni.core.projects.video_requests import check_video_params
 from sogni.errors import ValidationError
 from sogni.models.catalogue import ModelOptions, NumberRange
 from sogni.models.params import AudioProjectParams, VideoProjectParams
@@ -191,17 +193,19 @@ def test_the_model_is_asked_only_for_what_is_not_said(call_for: Any, wanted: dic
 def test_params_say_what_a_video_is(model_id: str, fields: dict[str, Any], path: str, query: str) -> None:
     params = VideoProjectParams(**{"model_id": model_id, **fields})
     assert (f"/api/v1/job-video/estimate/{path.format(model_id)}", query) == shown(
-        estimate_for_video(params, options=TIER)
+        estimate_for_video(check_video_params(params), options=TIER)
     )
 
 
 def test_params_outrank_the_clients_network_and_token() -> None:
     video = VideoProjectParams(model_id=T2V, token_type="sogni", network="fast")
     known: dict[str, Any] = {"network": "relaxed", "token_type": "spark"}
-    assert "/sogni/" in shown(estimate_for_video(video, options=TIER, **known))[0]
-    assert shown(estimate_for_video(video, options=TIER, **known))[1] == "network=fast"
+    assert "/sogni/" in shown(estimate_for_video(check_video_params(video), options=TIER, **known))[0]
+    assert shown(estimate_for_video(check_video_params(video), options=TIER, **known))[1] == "network=fast"
     audio = AudioProjectParams(model_id=ACE, number_of_media=2, billing_mode="tokens")
-    assert shown(estimate_for_audio(audio, options=MUSIC, network="relaxed", token_type="sogni")) == (
+    assert shown(
+        estimate_for_audio(check_audio_params(audio), options=MUSIC, network="relaxed", token_type="sogni")
+    ) == (
         f"/api/v1/job-audio/estimate/sogni/{ACE}/30/8/2",
         "network=relaxed&billingMode=tokens",
     )
@@ -209,6 +213,6 @@ def test_params_outrank_the_clients_network_and_token() -> None:
 
 def test_params_that_could_not_be_sent_are_refused() -> None:
     with pytest.raises(ValidationError, match="duration"):
-        estimate_for_video(VideoProjectParams(model_id=T2V, duration=99), options=TIER)
+        estimate_for_video(check_video_params(VideoProjectParams(model_id=T2V, duration=99)), options=TIER)
     with pytest.raises(ValidationError, match="bpm"):
-        estimate_for_audio(AudioProjectParams(model_id=ACE, bpm="fast"), options=MUSIC)  # type: ignore[arg-type]
+        check_audio_params(AudioProjectParams(model_id=ACE, bpm="fast"))  # type: ignore[arg-type]

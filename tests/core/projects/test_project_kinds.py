@@ -36,9 +36,10 @@ def test_a_kind_does_everything_for_its_params(
     params: Any, kind: Any, output: str, uploads: list[str], path: str, noted: dict[str, str]
 ) -> None:
     assert kind is kind_of(params)
-    assert params == kind.check(params)
+    checked = kind.check(params)
+    assert params == checked.params
     options = ModelOptions(type=params.type, steps=NumberRange(default=4))
-    payload = kind.request(params, project_id="P", options=options, app_source="shop")
+    payload = kind.request(checked, project_id="P", options=options, app_source="shop")
     assert (payload["jobID"], payload["appSource"], payload["outputFormat"]) == ("P", "shop", output)
     items = [item for group in kind.uploads(params) for item in group]
     assert uploads == [item.field for item in items]
@@ -46,7 +47,7 @@ def test_a_kind_does_everything_for_its_params(
         kind.annotate(payload, item, "t")
     types = {k.removesuffix("ContentType"): v for k, v in payload["keyFrames"][0].items() if k.endswith("ContentType")}
     assert noted == types
-    call = kind.estimate(params, options=options, preset=PRESET, network="fast", token_type="sogni")
+    call = kind.estimate(checked, options=options, preset=PRESET, network="fast", token_type="sogni")
     assert call.path.startswith(path)
 
 
@@ -58,5 +59,7 @@ def test_only_images_have_named_sizes(params: ProjectParams, expected: str | Non
 @pytest.mark.parametrize("params", [IMAGE_PARAMS, VIDEO_PARAMS, AUDIO_PARAMS])
 def test_a_model_of_another_kind_is_refused(params: Any) -> None:
     with pytest.raises(ValidationError, match=f"is no {params.type} model") as caught:
-        kind_of(params).request(params, project_id="P", options=ModelOptions(type="model"), app_source=None)
+        kind_of(params).request(
+            kind_of(params).check(params), project_id="P", options=ModelOptions(type="model"), app_source=None
+        )
     assert caught.value.allowed in ("an image model", "a video model", "an audio model")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from sogni.core.catalogue.video_models import video_row
-from sogni.core.projects.image_requests import image_request
+from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.job_requests import annotate
 from sogni.core.projects.uploads import video_media
-from sogni.core.projects.video_requests import frames_of, video_request
+from sogni.core.projects.video_requests import check_video_params, frames_of, video_request
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
 from sogni.models.params import ImageProjectParams, VideoProjectParams
@@ -30,13 +30,15 @@ ALWAYS = {"comfySampler": None, "comfyScheduler": None, "scheduler": None, "time
 
 def requested(model_id: str = T2V, *, client_source: str | None = None, **fields: Any) -> dict[str, Any]:
     params = VideoProjectParams(**{"model_id": model_id, **fields})
-    return video_request(params, project_id="P", options=OPTIONS, app_source=client_source)
+    return video_request(check_video_params(params), project_id="P", options=OPTIONS, app_source=client_source)
 
 
 def template() -> tuple[dict[str, Any], dict[str, Any]]:
     """What an image request has that no caller has a say in."""
     params = ImageProjectParams(model_id="m")
-    request = image_request(params, project_id="P", options=ModelOptions(type="image"), app_source=None)
+    request = image_request(
+        check_image_params(params), project_id="P", options=ModelOptions(type="image"), app_source=None
+    )
     (frame,) = request.pop("keyFrames")
     return request, {key: value for key, value in frame.items() if not key.startswith("hasContextImage")}
 
@@ -214,16 +216,22 @@ def test_mov_travels_at_the_top_level() -> None:
 @pytest.mark.parametrize(
     ("fields", "options", "field"),
     [
-        ({"duration": 99}, ModelOptions(type="image"), "model_id"),
+        ({"duration": 99}, ModelOptions(type="image"), "duration"),
+        ({"sampler": "no"}, ModelOptions(type="image"), "model_id"),
         ({"duration": 99, "sampler": "no"}, OPTIONS, "duration"),
         ({"sampler": "no", "scheduler": "no"}, OPTIONS, "sampler"),
         ({"scheduler": "no"}, OPTIONS, "scheduler"),
     ],
 )
 def test_errors_come_in_the_order_of_the_sheet(fields: dict[str, Any], options: ModelOptions, field: str) -> None:
-    """The kind of model, the params, then what only the tier can tell (projects-4.2 §6.8)."""
+    """First what is known without the service, then the kind of model, then its choices (projects-4.2 §6.8)."""
     with pytest.raises(ValidationError) as caught:
-        video_request(VideoProjectParams(model_id=T2V, **fields), project_id="P", options=options, app_source=None)
+        video_request(
+            check_video_params(VideoProjectParams(model_id=T2V, **fields)),
+            project_id="P",
+            options=options,
+            app_source=None,
+        )
     assert field == caught.value.field
 
 
