@@ -8,7 +8,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
     project = client.projects.create(
         type="image",
         model_id="z_image_turbo_bf16",
-        positive_prompt="a paper boat on a lake, watercolour",
+        positive_prompt="a paper boat on a lake, watercolor",
         number_of_media=4,
         number_of_previews=2,
         steps=8,

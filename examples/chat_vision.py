@@ -12,7 +12,7 @@ with sogni.SogniClient() if os.environ.get("SOGNI_API_KEY") else sogni.SogniClie
     message = {
         "role": "user",
         "content": [
-            {"type": "text", "text": "What colour is this picture?"},
+            {"type": "text", "text": "What color is this image?"},
             sogni.image_part(sys.argv[1], resize=True),
         ],
     }
