@@ -26,7 +26,7 @@ import pytest
 
 with suppress(ImportError):
     # Before a test file imports the signing library by itself, and raises the recursion limit for all others.
-    pass
+    import sogni.core.account.ethereum  # noqa: F401
 
 # Generating inputs is slow on a busy machine, which is no fault of a test.
 hypothesis.settings.register_profile(
