@@ -176,12 +176,15 @@ class _Server(ThreadingHTTPServer):
         return {"status": "success", "data": {}}
 
     def heard(self, connection: socket.socket, text: bytes) -> None:
-        """A request is answered at once: its result is a large file."""
+        """A request whose prompt is a size is answered at once: its result is a file of that size."""
         frame = json.loads(text)
         if frame["type"] != "jobRequest":
             return
         request = json.loads(b64decode(frame["data"]))
-        size = int(request["keyFrames"][0]["positivePrompt"])
+        prompt = request["keyFrames"][0]["positivePrompt"]
+        if not prompt.isdigit():
+            return
+        size = int(prompt)
         ids = {"jobID": request["jobID"], "imgID": job_id(0)}
         result = {**ids, "performedStepCount": 4, "lastSeed": "1", "resultUrl": f"{self.base}/down/{size}"}
         connection.sendall(

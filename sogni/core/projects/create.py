@@ -135,7 +135,8 @@ def create_project(
         options = yield from shared_options(params.model_id)
         project_id = yield from new_id()
         payload = kind.request(checked, project_id=project_id, options=options, app_source=settings.app_source)
-        payload |= workload(settings.attribution, params.attribution, project_id)
+        if settings.attribution is not None or params.attribution is not None:
+            payload |= workload(settings.attribution, params.attribution, project_id)
         for group in sources:
             for item, source in group:
                 kind.annotate(payload, item, source.content_type)

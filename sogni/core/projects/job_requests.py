@@ -48,6 +48,12 @@ def _hash(name: str, value: Any) -> str:
 ABSENT = object()
 """Marks the place of a key that is sent only when there is a value for it."""
 
+_OPTIONAL = (
+    "previews", "disableSafety", "numberOfImages", "jobID", "steps", "guidanceScale", "modelID", "negativePrompt",
+    "seed", "positivePrompt",
+)  # fmt: skip
+"""The keys that may be marked so."""
+
 
 def given(**values: Any) -> dict[str, Any]:
     """Only what was given: a null is not the same as a missing key to the service."""
@@ -125,7 +131,11 @@ def annotate(payload: dict[str, Any], item: UploadItem, content_type: str | None
 
 def _merged(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     """The template with the values in their places, further values behind it."""
-    return {key: value for key, value in (template | values).items() if value is not ABSENT}
+    merged = template | values
+    for key in _OPTIONAL:
+        if merged.get(key) is ABSENT:
+            del merged[key]
+    return merged
 
 
 def _request(key_frame: dict[str, Any]) -> dict[str, Any]:
