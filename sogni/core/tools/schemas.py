@@ -1,7 +1,10 @@
-"""JSON schemas of Python types: decides how a type is told to a language model.
+"""JSON schemas: made from Python types, and checked against values.
 
-Called for `response_format` and for functions that are offered as tools. It reads annotations and calls
-nothing of the types; what JSON cannot carry is a `ValidationError` that names class and field.
+`schema_of` describes a type to a language model, for `response_format` and for functions that are offered as tools. It
+reads annotations only; a type that JSON cannot represent is a `ValidationError` naming class and field.
+
+`SchemaCheck` checks the arguments of tools. It does what a validator of JSON schemas does not: it converts strings,
+drops unknown properties, and words its errors for the caller. It knows only the keywords that the tools use.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ _JSON_TYPES: Mapping[type, str] = {
 class Member:
     """One member of an object: a field of a class, or a parameter of a function.
 
-    `default` is told to the model when JSON has it; `required` says whether the member may be left out.
+    `default` becomes part of the schema if JSON can represent it.
     """
 
     name: str
@@ -71,29 +74,29 @@ class Member:
 
 
 def schema_of(kind: Any) -> Schema:
-    """The JSON schema of a type.
+    """Return the JSON schema of a type.
 
-    attrs classes and dataclasses become objects whose fields without default are required, their docstrings
-    descriptions, as are `Annotated[T, "text"]` and `metadata={"description": "text"}` of a field. Classes
-    inside classes stand in `$defs`. Raises `ValidationError` for a type that JSON cannot carry.
+    attrs classes and dataclasses become objects whose fields without a default are required. Descriptions come from
+    docstrings, `Annotated[T, "description"]`, and `metadata={"description": ...}` of a field. Nested classes are
+    defined in `$defs`. Raises `ValidationError` for a type that JSON cannot represent.
     """
     made = _Schemas()
     return made.finished(made.of(kind, _name_of(kind)))
 
 
 def object_schema(name: str, members: Iterable[Member], description: str | None = None) -> Schema:
-    """The JSON schema of an object with these members; `name` stands in errors. ValidationError."""
+    """Return the JSON schema of an object with these members; `name` appears in errors. Raises ValidationError."""
     made = _Schemas()
     return made.finished(made.object(name, members, description))
 
 
 def is_data_class(kind: Any) -> bool:
-    """Whether a value is a class whose fields are declared: attrs, or a dataclass."""
+    """Whether a value is an attrs class or a dataclass."""
     return isinstance(kind, type) and (attrs.has(kind) or dataclasses.is_dataclass(kind))
 
 
 class _Schemas:
-    """The schema of one type and the definitions it refers to."""
+    """Builds the schema of one type and the definitions it refers to."""
 
     def __init__(self) -> None:
         self._names: dict[type, str] = {}
@@ -103,7 +106,7 @@ class _Schemas:
         return {**schema, "$defs": self._defs} if self._defs else schema
 
     def of(self, kind: Any, where: str) -> Schema:
-        """The schema of a type; `where` is the class and field it was found at."""
+        """Return the schema of a type; `where` is the class and field where it is used."""
         if isinstance(kind, types.GenericAlias | types.UnionType) or get_origin(kind) is not None:
             return self._compound(kind, where)
         if _hashable(kind) and kind in _SIMPLE:
@@ -123,8 +126,8 @@ class _Schemas:
     def _compound(self, kind: Any, where: str) -> Schema:
         origin, arguments = get_origin(kind), get_args(kind)
         if origin is Annotated:
-            texts = [text for text in arguments[1:] if isinstance(text, str)]
-            return {**self.of(arguments[0], where), **_described(texts[0] if texts else None)}
+            descriptions = [it for it in arguments[1:] if isinstance(it, str)]
+            return {**self.of(arguments[0], where), **_described(descriptions[0] if descriptions else None)}
         if origin is Literal:
             return _allowed(list(arguments), where)
         if origin in (Union, types.UnionType):
@@ -146,7 +149,7 @@ class _Schemas:
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
     def _class(self, kind: type, where: str) -> Schema:
-        """The outermost class stands at the root; those inside are defined once and referred to."""
+        """Return the schema of a class: in full for the outermost, a reference to its definition for nested ones."""
         if kind in self._names:
             return {"$ref": self._names[kind]}
         if not self._names and where == kind.__name__:
@@ -156,7 +159,7 @@ class _Schemas:
         while name in self._defs:
             name += "_"
         self._names[kind] = f"#/$defs/{name}"
-        self._defs[name] = {}  # the place is taken before its fields are looked at: they may refer to it
+        self._defs[name] = {}  # reserved before its fields are read, because they may refer to it
         self._defs[name] = self.object(kind.__name__, _members(kind), own_docstring(kind))
         return {"$ref": self._names[kind]}
 
@@ -166,7 +169,7 @@ class _Schemas:
         for member in members:
             schema = self.of(member.kind, f"{name}.{member.name}")
             if "$ref" in schema and member.description:
-                schema = {"allOf": [schema]}  # older drafts ignore what stands beside a reference
+                schema = {"allOf": [schema]}  # older drafts ignore what is beside a reference
             properties[member.name] = {**schema, **_described(member.description)}
             if member.required:
                 required.append(member.name)
@@ -182,7 +185,7 @@ class _Schemas:
 
 
 def _members(kind: type) -> list[Member]:
-    """The fields of a class, under the names its JSON has."""
+    """Return the fields of a class, under their names in JSON."""
     hints = resolved_hints(kind, kind.__name__)
     if not attrs.has(kind):
         return [
@@ -206,7 +209,7 @@ def _members(kind: type) -> list[Member]:
 
 
 def resolved_hints(owner: type | Callable[..., Any], name: str) -> dict[str, Any]:
-    """The annotations of a class or function as types. ValidationError when they name what cannot be found."""
+    """Return the annotations of a class or function as types. Raises ValidationError if a name is not defined."""
     try:
         return get_type_hints(owner, include_extras=True)
     except (NameError, TypeError) as error:
@@ -214,12 +217,12 @@ def resolved_hints(owner: type | Callable[..., Any], name: str) -> dict[str, Any
             f"the annotations of {name} cannot be resolved: {error}",
             field=name,
             value=name,
-            allowed="annotations whose names stand in the module of their class",
+            allowed="annotations whose names are defined in the module of their class",
         ) from error
 
 
 def own_docstring(thing: Any) -> str | None:
-    """The first paragraph of a docstring in one line; None for those that a decorator has written."""
+    """Return the first paragraph of a docstring in one line; None for one that a decorator generated."""
     text = thing.__dict__.get("__doc__")
     if not text or text.startswith(f"{thing.__name__}("):
         return None
@@ -248,32 +251,27 @@ def _name_of(kind: Any) -> str:
 
 
 def _refused(where: str, kind: Any) -> ValidationError:
-    short_repr = _name_of(kind)
+    name = _name_of(kind)
     return ValidationError(
-        f"{where}: no JSON schema can be made from {short_repr}",
+        f"{where}: {name} has no JSON schema",
         field=where,
-        value=short_repr,
-        allowed="attrs classes, dataclasses, list, dict with text keys, tuple, set, unions, Literal, Enum, str, int, "
+        value=name,
+        allowed="attrs classes, dataclasses, list, dict with string keys, tuple, set, unions, Literal, Enum, str, int, "
         "float, bool, None, Decimal, datetime, date, time, UUID",
     )
 
 
-# Values against a JSON schema: decides what fits, and says where what does not (tools §3).
-#
-# Called by `tool_arguments` for the arguments of a tool, and for those of a user's own function. It knows the
-# keywords that the tools use; unknown properties are never an error, unknown types accept anything. It never raises
-# for a value and changes none: what it returns is a copy.
-
+# -- checking values
 
 SchemaMapping = Mapping[str, Any]
 
 
 @define
 class SchemaCheck:
-    """One check: the options, and what was found so far, in the order of the values.
+    """A check of one value: its options, and the errors and warnings so far, in the order of the values.
 
-    `skip_enums` names properties (or whole paths) whose `enum` is not looked at. `coerce` turns texts into numbers
-    and booleans where only those fit. `strip` leaves out what the schema does not name.
+    `skip_enums` names properties (or whole paths) whose `enum` is ignored. `coerce` converts strings to numbers and
+    booleans where only those fit. `strip` drops properties that the schema does not name; they are never an error.
     """
 
     skip_enums: Collection[str] = ()
@@ -283,7 +281,7 @@ class SchemaCheck:
     warnings: list[str] = field(factory=list)
 
     def value(self, value: Any, schema: SchemaMapping, path: str = "") -> Any:
-        """Check a value and return what is left of it; `path` names it in errors (`overlays[0].text`)."""
+        """Check a value and return a cleaned copy; `path` names it in errors (`overlays[0].text`)."""
         for member in schema.get("allOf", ()):
             value = self.value(value, member, path)
         if "allOf" not in schema and ("oneOf" in schema or "anyOf" in schema):
@@ -302,7 +300,7 @@ class SchemaCheck:
         if isinstance(value, int | float):
             self._number(value, schema, path)
         elif isinstance(value, str):
-            self._text(value, schema, path)
+            self._string(value, schema, path)
         elif isinstance(value, Mapping):
             return self._object(value, schema, path)
         elif isinstance(value, Sequence):
@@ -313,7 +311,7 @@ class SchemaCheck:
         self.errors.append(f"{path or 'arguments'} {what}")
 
     def _alternative(self, value: Any, schema: SchemaMapping, path: str) -> tuple[bool, Any]:
-        """`oneOf`, looked at first: exactly one member must fit; `anyOf`: at least one."""
+        """Check `oneOf`, of which exactly one member must fit, or else `anyOf`, of which at least one must."""
         exactly = "oneOf" in schema
         fitting = []
         for member in schema["oneOf" if exactly else "anyOf"]:
@@ -329,9 +327,9 @@ class SchemaCheck:
         return True, cleaned
 
     def _coerced(self, value: str, types: Sequence[str], path: str) -> Any:
-        made = _from_text(value.strip(), types)
+        made = _from_string(value.strip(), types)
         if made is not None:
-            self.warnings.append(f"{path} was the text {short_repr(value)} and is taken as {json.dumps(made)}")
+            self.warnings.append(f"{path} was the string {short_repr(value)} and is read as {json.dumps(made)}")
             return made
         return value
 
@@ -346,7 +344,7 @@ class SchemaCheck:
     def _number(self, value: float, schema: SchemaMapping, path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
         above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-        # The older form: a boolean that makes the plain bound an exclusive one.
+        # Draft 4: a boolean that makes the plain bound an exclusive one.
         above, low = (low, None) if above is True else (above, low)
         below, high = (high, None) if below is True else (below, high)
         bounds: list[tuple[Any, Callable[[float, float], bool], str]] = [
@@ -359,7 +357,7 @@ class SchemaCheck:
             if isinstance(bound, int | float) and not isinstance(bound, bool) and not holds(value, bound):
                 self._wrong(path, f"must be {words} {bound}, not {short_repr(value)}")
 
-    def _text(self, value: str, schema: SchemaMapping, path: str) -> None:
+    def _string(self, value: str, schema: SchemaMapping, path: str) -> None:
         if len(value) < schema.get("minLength", 0):
             self._wrong(path, f"must have at least {schema['minLength']} characters, not {len(value)}")
         if len(value) > schema.get("maxLength", math.inf):
@@ -369,7 +367,7 @@ class SchemaCheck:
             try:
                 matches = re.fullmatch(pattern, value) is not None
             except re.error as error:
-                self._wrong(path, f"cannot be checked: its pattern {pattern!r} is none ({error})")
+                self._wrong(path, f"cannot be checked: its pattern {pattern!r} is invalid ({error})")
             else:
                 if not matches:
                     self._wrong(path, f"must match {pattern!r}, not {short_repr(value)}")
@@ -382,7 +380,7 @@ class SchemaCheck:
         items = schema.get("items")
         if isinstance(items, Mapping):
             return [self.value(one, items, f"{path}[{place}]") for place, one in enumerate(value)]
-        checked = items or ()  # a tuple: by position, what is beyond it stays unchecked
+        checked = items or ()  # a tuple: by position; further values are not checked
         return [
             self.value(one, checked[place], f"{path}[{place}]") if place < len(checked) else one
             for place, one in enumerate(value)
@@ -403,7 +401,7 @@ class SchemaCheck:
         if name in known:
             return self.value(value, known[name], here)
         if others is False or self.strip:
-            self.warnings.append(f"{here} is not known and was left out")
+            self.warnings.append(f"{here} is unknown and was omitted")
             return _GONE
         return self.value(value, others, here) if isinstance(others, Mapping) else value
 
@@ -412,7 +410,8 @@ _GONE = object()
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a required value counts as not given: null, an empty text, an empty list (tools §3)."""
+    """Whether a required value counts as missing: null, an empty string or an empty list."""
+    # tools §3
     return value is None or (isinstance(value, str | list | tuple) and not value)
 
 
@@ -421,7 +420,7 @@ def _joined(path: str, name: str) -> str:
 
 
 def _types(schema: SchemaMapping) -> Sequence[str]:
-    """The types a schema allows; none means any."""
+    """Return the types that a schema allows; empty means any."""
     kind = schema.get("type")
     return () if kind is None else [kind] if isinstance(kind, str) else kind
 
@@ -441,7 +440,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
 }
 _CALLED = {
     "null": "null", "boolean": "true or false", "number": "a number", "integer": "a whole number",
-    "string": "a text", "array": "a list", "object": "an object",
+    "string": "a string", "array": "a list", "object": "an object",
 }  # fmt: skip
 
 
@@ -453,8 +452,8 @@ def _fits_any(value: Any, types: Sequence[str]) -> bool:
     return not types or any(kind not in _FITS or _FITS[kind](value) for kind in types)
 
 
-def _from_text(text: str, types: Sequence[str]) -> Any:
-    """A number or boolean that a text stands for, where the schema wants one; None when it is none."""
+def _from_string(text: str, types: Sequence[str]) -> Any:
+    """Return the number or boolean in a string, if the schema allows one; otherwise None."""
     if "number" in types or "integer" in types:
         try:
             number = float(text) if "_" not in text else math.nan
@@ -469,7 +468,7 @@ def _from_text(text: str, types: Sequence[str]) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality as in JSON, where true is no number."""
+    """Equality as in JSON, where true is not a number."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, str | int | float | None):

@@ -83,5 +83,5 @@ def test_a_class_without_a_schema_is_refused_by_its_field() -> None:
     class Photo:
         data: bytes
 
-    with pytest.raises(ValidationError, match=r"Photo\.data: no JSON schema"):
+    with pytest.raises(ValidationError, match=r"Photo\.data: bytes has no JSON schema"):
         answer_format(Photo)

@@ -172,7 +172,7 @@ def test_a_spelling_that_is_none_of_the_lenient_ones_is_checked() -> None:
         ("generate_image", {"prompt": "k", "starting_image_strength": 0}, "starting_image_strength has no effect "),
         ("replace_video_segment", {"startSeconds": 0, "endSeconds": 1, "replacementEndSeconds": 1},
          "replacementEndSeconds has no effect without "),
-        ("compose_lyrics", {"prompt": "k", "key": 1}, "key is not known"),
+        ("compose_lyrics", {"prompt": "k", "key": 1}, "key is unknown"),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_a_warning(tool: str, arguments: dict[str, Any], warning: str) -> None:

@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 import pytest
 
+from sogni import WorkflowInput, WorkflowStep
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.core.workflows.plans import checked_plan, plan_findings
 from sogni.errors import ValidationError
-from sogni.models.workflows import StepTool, WorkflowInput, WorkflowStep
+from sogni.models.workflows import StepTool
 
 TOOLS = get_args(get_args(StepTool)[0])
 HELPERS = {it for it in TOOLS if it not in tool_names()}
@@ -111,7 +112,7 @@ def test_findings_go_step_by_step() -> None:
 def test_a_plan_says_itself_what_there_is_to_say() -> None:
     plan = WorkflowInput(steps=[WorkflowStep(id="a", tool_name="generate_image", arguments={"prompt": 5})])
     (finding,) = plan.check()
-    assert str(finding) == "step 'a': arguments.prompt must be a text, not 5"
+    assert str(finding) == "step 'a': arguments.prompt must be a string, not 5"
     assert finding.severity == "error"
 
 
