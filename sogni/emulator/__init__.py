@@ -1,6 +1,6 @@
-"""An embedded Supernet for tests, examples and offline work: ``LocalSupernet`` and what it is scripted with.
+"""An embedded Supernet for tests, examples and offline work: ``LocalSupernet`` and the classes that script it.
 
-Needs the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
+Requires the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ except ModuleNotFoundError as _error:
     if _library is None:
         raise
     raise ModuleNotFoundError(
-        f"the emulator needs {_library}, which is not installed: pip install 'sogni[emulator]'", name=_error.name
+        f"the emulator requires {_library}, which is not installed: pip install 'sogni[emulator]'", name=_error.name
     ) from None
 
 __all__ = [

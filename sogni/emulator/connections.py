@@ -1,6 +1,7 @@
-"""The envelope of WebSocket messages: one JSON object with a type and a base64 payload (transport §7).
+"""Client connections: the message envelope, event subscriptions, and the outgoing queue with injected faults.
 
-Called by the socket endpoint in both directions. It never looks at what a payload means.
+A frame for a disconnected client is lost, as with the service; the handshake is what recovers its projects. The
+payloads are opaque here, and the WebSocket itself is behind ``Wire``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sogni.emulator.projects.orders import Network
 
 
 class FrameError(ValueError):
-    """A message that is not an envelope, with the reason as its text."""
+    """The message is not a valid envelope; the error message gives the reason."""
 
 
 @frozen
@@ -32,38 +33,33 @@ class Frame:
 
 
 def encode(type: str, payload: Any) -> str:
-    """Write a server message; ``data`` is padded standard base64 of compact JSON."""
+    """Encode a server message; ``data`` is padded standard base64 of compact JSON."""
+    # Protocol notes: transport §7.
     try:
         content = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        # Half a surrogate pair, which JSON may hold, has no form in UTF-8.
+        # JSON may contain unpaired surrogates, which UTF-8 cannot represent.
         content = json.dumps(payload, separators=(",", ":")).encode()
     data = base64.b64encode(content).decode("ascii")
     return json.dumps({"type": type, "data": data}, separators=(",", ":"))
 
 
 def decode(message: str | bytes) -> Frame:
-    """Read a client message strictly, as the service does."""
+    """Decode a client message as strictly as the service does."""
     try:
         envelope = json.loads(message)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the message is not JSON: {error}") from error
     if not isinstance(envelope, dict) or not isinstance(envelope.get("type"), str):
-        raise FrameError("the message is not an object with a text 'type'")
+        raise FrameError("the message is not an object with a string 'type'")
     data = envelope.get("data")
     if not isinstance(data, str):
-        raise FrameError(f"'data' of {envelope['type']} is not a base64 text")
+        raise FrameError(f"'data' of {envelope['type']} is not a base64 string")
     try:
         payload = json.loads(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
         raise FrameError(f"'data' of {envelope['type']} is not base64 of JSON: {error}") from error
     return Frame(envelope["type"], payload)
-
-
-# Which frames a connection wants: the map of event subscriptions and the rules that change it (transport
-# §11).
-#
-# Called by a connection for every outgoing frame. It sends nothing.
 
 
 _STANDARD = (
@@ -97,12 +93,14 @@ def _names(value: Any) -> list[str]:
 
 @define
 class Subscriptions:
-    """The subscriptions of one connection."""
+    """The event subscriptions of one connection."""
+
+    # Protocol notes: transport §11.
 
     events: dict[str, bool] = field(factory=_defaults)
 
     def wants(self, type: str) -> bool:
-        """A group flag beats its members; unknown names are delivered."""
+        """Return whether to send a frame. A group flag takes precedence over its members; unknown names are sent."""
         if type in _ALWAYS:
             return True
         group = _GROUPS.get(type)
@@ -126,17 +124,12 @@ class Subscriptions:
             self.events[event] = enabled
 
 
-# Live connections: who is connected, and the way every frame takes to a client.
-#
-# Called by the socket endpoint, the intake and the workers. A frame for a client that is away is lost, as in
-# the service: recovery is the greeting's work. What the fault plan says about frames happens here. The
-# WebSocket itself is behind ``Wire``.
-
-
 DISPLACED = 4015
-"""Close code: another connection took this app id (transport §10)."""
+"""Close code: another connection took this app ID."""
+# Protocol notes: transport §10.
 RESTART = 1001
-"""Close code: the server restarts or shuts down (transport §10)."""
+"""Close code: the server restarts or shuts down."""
+# Protocol notes: transport §10.
 
 _STATE_STAGES: dict[str, Stage] = {
     "queued": "queued",
@@ -154,14 +147,14 @@ _TYPE_STAGES: dict[str, Stage] = {
 
 
 def stage_of(type: str, payload: Any) -> Stage | None:
-    """Return the stage of a project's or a completion's life that a frame tells of."""
+    """Return the stage of a project or completion that a frame reports."""
     if type == "jobState" and isinstance(payload, dict):
         return _STATE_STAGES.get(payload.get("type", ""))
     return _TYPE_STAGES.get(type)
 
 
 class Wire(Protocol):
-    """A WebSocket as a connection needs it."""
+    """The operations a connection needs of its WebSocket."""
 
     async def write(self, message: str | bytes) -> None: ...
 
@@ -185,8 +178,13 @@ class _End:
 
 @define(eq=False)
 class Connection:
-    """One client's WebSocket. ``number`` counts the connections of an emulator from 1; ``greeted`` tells
-    that the first frame was written, which is always ``authenticated``. A ``frozen`` one is open but dead."""
+    """One client's WebSocket.
+
+    Attributes:
+        number: Counts the connections of an emulator from 1.
+        handshake_sent: The first frame, always ``authenticated``, has been written.
+        frozen: The connection is open, but nothing is read or written.
+    """
 
     number: int
     account: Account
@@ -196,7 +194,7 @@ class Connection:
     wire: Wire
     binary: bool = False
     subscriptions: Subscriptions = field(factory=Subscriptions)
-    greeted: bool = False
+    handshake_sent: bool = False
     models_withheld: bool = False
     ended: bool = False
     end_code: int | None = None
@@ -207,8 +205,10 @@ class Connection:
     _outbox: asyncio.Queue[_Write | _End] = field(factory=asyncio.Queue)
 
     def send(self, type: str, payload: Any, written: Callable[[], None] | None = None) -> bool:
-        """Queue a frame; False when the connection is over or does not want it. ``written`` is called when the
-        socket has taken it."""
+        """Queue a frame; return False if the connection has ended or does not subscribe to it.
+
+        ``written`` is called once the socket has accepted the frame.
+        """
         if self.ended or not self.subscriptions.wants(type):
             return False
         self._frames += 1
@@ -222,18 +222,18 @@ class Connection:
         return delivered
 
     def cut(self, drop: SocketDrop) -> None:
-        """End the connection once the frames before have been written."""
+        """End the connection once all queued frames have been written."""
         self.end(drop.code)
 
     def end(self, code: int | None, reason: str = "") -> None:
-        """Close with a code, or cut the TCP connection when there is none."""
+        """Close with a code, or cut the TCP connection if there is none."""
         if not self.ended:
             self.ended = True
             self.end_code = code
             self._outbox.put_nowait(_End(code, reason))
 
     async def pump(self) -> None:
-        """Write what is queued, in order, until the connection ends."""
+        """Write queued frames in order until the connection ends."""
         while True:
             item = await self._outbox.get()
             if isinstance(item, _End):
@@ -243,7 +243,7 @@ class Connection:
             if self.frozen:
                 return
             await self.wire.write(item.message)
-            self.greeted = True
+            self.handshake_sent = True
             if item.written is not None:
                 item.written()
         if item.code is None:
@@ -271,7 +271,7 @@ class Connection:
 
 @define
 class Connections:
-    """The live connections of one emulator: at most one per account and app id."""
+    """The live connections of one emulator: at most one per account and app ID."""
 
     _live: dict[tuple[int, str], Connection] = field(factory=dict)
     count: int = 0
@@ -284,7 +284,7 @@ class Connections:
         return self.count
 
     def add(self, connection: Connection) -> None:
-        """Register a connection; an older one of the same app id is closed with 4015."""
+        """Register a connection; an older one with the same app ID is closed with 4015."""
         older = self._live.get((connection.account.sid, connection.app_id))
         if older is not None:
             older.end(DISPLACED, "Another connection uses this appId")
@@ -297,7 +297,7 @@ class Connections:
             del self._live[key]
 
     def find(self, account: Account, app_id: str) -> Connection | None:
-        """Return the live connection of an app id; one that was just cut counts as gone."""
+        """Return the live connection of an app ID; one that has just been cut counts as gone."""
         connection = self._live.get((account.sid, app_id))
         return None if connection is None or connection.ended else connection
 

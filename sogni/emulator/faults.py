@@ -1,6 +1,6 @@
-"""The rules of a fault plan: what each makes go wrong. Values only, save for the count of their uses.
+"""The fault plan: rules that tests write, from any thread, and the server consults at defined points.
 
-Made and counted by the fault plan, carried out by whoever asked it. A rule is spent after ``times`` uses.
+The plan only decides; the caller carries the fault out. A rule is spent after ``times`` uses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Stage = Literal[
 
 @define(eq=False)
 class Rule:
-    """What all rules share; ``fired`` counts the uses so far."""
+    """Base class of all rules; ``fired`` counts the uses so far."""
 
     times: int = field(default=1, kw_only=True)
     fired: int = field(default=0, init=False)
@@ -32,7 +32,7 @@ class Rule:
 
 @define(eq=False)
 class SocketDrop(Rule):
-    """Cut a connection: without a close frame, or with one when there is a ``code``."""
+    """Cut a connection, or close it with ``code`` if there is one."""
 
     stage: Stage | None = None
     deliver: bool = True
@@ -51,14 +51,14 @@ class RefusedUpgrade(Rule):
 
 @define(eq=False)
 class LostRequest(Rule):
-    """A ``jobRequest`` or ``llmJobRequest`` that dies with its connection before the service read it."""
+    """A ``jobRequest`` or ``llmJobRequest`` that is lost with its connection before the service has read it."""
 
     drop: bool = True
 
 
 @define(eq=False)
 class FrameFault(Rule):
-    """What happens to outgoing frames of one type (None: any)."""
+    """A fault of outgoing frames of one type (None: any)."""
 
     type: str | None = None
     delay: float = 0.0
@@ -69,7 +69,7 @@ class FrameFault(Rule):
 
 @define(eq=False)
 class HttpFault(Rule):
-    """What happens to an HTTP request. ``path`` is a glob; ``method`` None means any."""
+    """A fault of HTTP requests. ``path`` is a glob; ``method`` None means any."""
 
     path: str = "*"
     method: str | None = None
@@ -87,8 +87,10 @@ class HttpFault(Rule):
 
 @define(eq=False)
 class StreamFault(Rule):
-    """What happens to a stream of events, once ``after_events`` of them were sent on its connection. ``repeat``
-    tells how many events the reader has seen already are sent again when it resumes."""
+    """A fault of an event stream, once ``after_events`` events have been sent on its connection.
+
+    ``repeat`` is the number of already received events that are sent again when the reader resumes.
+    """
 
     path: str = "*"
     after_events: int = 0
@@ -102,7 +104,7 @@ class StreamFault(Rule):
 
 @define(eq=False)
 class ToolFault(Rule):
-    """A hosted tool that fails before it begins; ``name`` None means any."""
+    """A hosted tool that fails before it starts; ``name`` None means any."""
 
     name: str | None = None
     code: str = "TOOL_FAILED"
@@ -111,7 +113,7 @@ class ToolFault(Rule):
 
 @define(eq=False)
 class JobFault(Rule):
-    """What happens to the image number ``index`` (from 0; None: any) of a project."""
+    """A fault of the image with an index (from 0; None: any) of a project."""
 
     index: int | None = None
     error: int | str | None = None
@@ -129,17 +131,11 @@ class ProjectRefusal(Rule):
 
 @define(eq=False)
 class CancelDenial(Rule):
-    message: str = "The project cannot be canceled any more"
-
-
-# The fault plan: what goes wrong, when, and how often.
-#
-# Tests write rules into it from any thread; the connections, the HTTP gate and the workers ask it at the
-# points named here. It only decides: whoever asked carries the fault out. What a rule can say is in ``fault_rules``.
+    message: str = "The project can no longer be canceled"
 
 
 R = TypeVar("R", bound=Rule)
-# RFC 6455, 7.4: 1004 to 1006 and 1015 are never sent.
+# RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 
 
@@ -150,7 +146,7 @@ def _check_status(status: int | None) -> None:
 
 def _check_seconds(name: str, seconds: float) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-        raise ValueError(f"{name} must be a number of seconds from 0 on, got {seconds!r}")
+        raise ValueError(f"{name} must be a non-negative number of seconds, got {seconds!r}")
 
 
 def _check_header(name: str, value: object) -> None:
@@ -159,22 +155,24 @@ def _check_header(name: str, value: object) -> None:
 
 
 def _encoded(value: Any) -> str | bytes | None:
-    """A string or bytes as they are, anything else as JSON; None stands for nothing."""
+    """Return strings and bytes unchanged and anything else as JSON; None means no body."""
     if isinstance(value, str):
-        value.encode()  # UnicodeEncodeError, a ValueError, here instead of in the server
+        value.encode()  # raises UnicodeEncodeError, a ValueError, here instead of in the server
     return value if isinstance(value, str | bytes | None) else json.dumps(value)
 
 
 class Faults:
-    """A scriptable, thread-safe fault plan. Every method returns its rule, whose ``fired`` tells how often
-    it applied."""
+    """A scriptable, thread-safe fault plan.
+
+    Every method returns its rule, whose ``fired`` counts how often it applied.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
 
     def clear(self) -> None:
-        """Forget every rule."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
@@ -194,12 +192,18 @@ class Faults:
         code: int | None = None,
         times: int = 1,
     ) -> SocketDrop:
-        """Cut the connection once the frame of a stage was written (``at``), instead of writing it
-        (``before``), after a number of frames of one connection, ``authenticated`` being the first, or after a
-        number of its ``jobTokens`` frames. ``code`` sends a close frame; without it the TCP connection just ends.
-        Exactly one of the four conditions must be given."""
+        """Cut the connection, or close it with ``code``. Exactly one of the four conditions must be given.
+
+        Args:
+            at: Cut once the frame of this stage has been written.
+            before: Cut instead of writing the frame of this stage.
+            after_frames: Cut after this many frames of one connection; the first is ``authenticated``.
+            after_tokens: Cut after this many ``jobTokens`` frames of one connection.
+            code: Close code to send; without it, the TCP connection is cut.
+            times: Number of uses.
+        """
         if code is not None and code not in _CLOSE_CODES:
-            raise ValueError(f"code must be a code that a close frame may have, got {code!r}")
+            raise ValueError(f"code must be valid in a close frame, got {code!r}")
         given = [condition for condition in (at, before, after_frames, after_tokens) if condition is not None]
         if len(given) != 1:
             raise ValueError("give exactly one of at, before, after_frames and after_tokens")
@@ -226,18 +230,19 @@ class Faults:
         delay: float = 0.0,
         hang: bool = False,
     ) -> RefusedUpgrade:
-        """Answer WebSocket upgrades with an HTTP status and a text, after a delay, or never (``hang``)."""
+        """Answer WebSocket upgrades with an HTTP status and a message, after a delay, or never (``hang``)."""
         _check_status(status)
         _check_seconds("delay", delay)
         return self._add(RefusedUpgrade(times=times, status=status, message=message, delay=delay, hang=hang))
 
     def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
         """Ignore a ``jobRequest`` or ``llmJobRequest`` as if it had never arrived and, with ``drop``, cut its
-        connection."""
+        connection.
+        """
         return self._add(LostRequest(times=times, drop=drop))
 
     def delay_frames(self, type: str | None = None, *, seconds: float, times: int = 1) -> FrameFault:
-        """Write a frame later, and with it all that follow on the connection."""
+        """Delay a frame, and with it all later frames on the connection."""
         _check_seconds("seconds", seconds)
         return self._add(FrameFault(times=times, type=type, delay=seconds))
 
@@ -250,7 +255,7 @@ class Faults:
         return self._add(FrameFault(times=times, type=type, hold=True))
 
     def malform_frame(self, type: str | None = None, *, raw: Any = "{not json", times: int = 1) -> FrameFault:
-        """Write ``raw`` just before a frame: a string, bytes, or anything that JSON can hold."""
+        """Write ``raw`` just before a frame: a string, bytes, or any JSON value."""
         return self._add(FrameFault(times=times, type=type, raw=_encoded(raw)))
 
     def http(
@@ -270,11 +275,23 @@ class Faults:
         hang: bool = False,
         disconnect: bool = False,
     ) -> HttpFault:
-        """Answer requests of both hosts whose path matches a glob (storage URLs, too) with a fault.
+        """Answer requests of both hosts, storage URLs included, with a fault.
 
-        ``status`` answers with the error envelope, or with ``body``: a string, bytes, or anything that JSON can
-        hold. ``truncate`` sends half of what the ``Content-Length`` promises; ``hang`` never answers;
-        ``disconnect`` cuts the connection; ``delay`` alone only makes the ordinary answer late."""
+        Args:
+            path: Glob that the path of the request must match.
+            method: HTTP method; None means any.
+            times: Number of uses.
+            status: Respond with this status and the error envelope, or with ``body``.
+            retry_after: Value of the ``Retry-After`` header.
+            message: Message of the error envelope.
+            error_code: Error code of the error envelope.
+            body: Response body: a string, bytes, or any JSON value.
+            content_type: Content type of ``body``.
+            delay: Seconds to wait; on its own, it only delays the regular response.
+            truncate: Send half of what ``Content-Length`` announces.
+            hang: Never respond.
+            disconnect: Cut the connection.
+        """
         _check_status(status)
         _check_seconds("delay", delay)
         _check_header("retry_after", retry_after)
@@ -300,12 +317,14 @@ class Faults:
     def cut_stream(
         self, path: str = "*", *, after_events: int = 0, truncate: bool = False, times: int = 1
     ) -> StreamFault:
-        """Cut a stream of server-sent events when that many were sent on its connection, with ``truncate`` in the
-        middle of the next one. ``path`` is a glob."""
+        """Cut an event stream once this many events have been sent on its connection.
+
+        ``path`` is a glob. With ``truncate``, the next event is cut in the middle.
+        """
         return self._add(StreamFault(path=path, after_events=after_events, cut=True, truncate=truncate, times=times))
 
     def delay_stream(self, path: str = "*", *, seconds: float, after_events: int = 0, times: int = 1) -> StreamFault:
-        """Send the next event later, and with it all that follow."""
+        """Delay the next event, and with it all later ones."""
         _check_seconds("seconds", seconds)
         return self._add(StreamFault(path=path, after_events=after_events, delay=seconds, times=times))
 
@@ -318,7 +337,7 @@ class Faults:
         return self._add(StreamFault(path=path, after_events=after_events, comment=True, times=times))
 
     def repeat_events(self, path: str = "*", *, count: int = 1, times: int = 1) -> StreamFault:
-        """Send the last ``count`` events before a reader's starting point again when it resumes."""
+        """When a reader resumes, repeat the last ``count`` events before its starting point."""
         return self._add(StreamFault(path=path, repeat=count, times=times))
 
     def fail_job(
@@ -330,7 +349,7 @@ class Faults:
         is_from_worker: bool = True,
         times: int = 1,
     ) -> JobFault:
-        """Let the image number ``index`` fail after its first step; ``error`` may be a number or a word."""
+        """Let the image with an index fail after its first step; ``error`` may be a number or a string."""
         return self._add(
             JobFault(index=index, error=error, message=message, is_from_worker=is_from_worker, times=times)
         )
@@ -343,7 +362,7 @@ class Faults:
         message: str = "The tool failed",
         times: int = 1,
     ) -> ToolFault:
-        """Let a hosted tool fail, in a workflow or a chat, before it has made or cost anything."""
+        """Let a hosted tool fail, in a workflow or a chat, before it has produced or cost anything."""
         return self._add(ToolFault(name=name, code=code, message=message, times=times))
 
     def retry_job(
@@ -354,20 +373,20 @@ class Faults:
         message: str = "The worker went away",
         times: int = 1,
     ) -> JobFault:
-        """Abandon an attempt after its first step and render again under a new image id (``jobRetry``)."""
+        """Abandon an attempt after its first step and render again under a new image ID (``jobRetry``)."""
         return self._add(JobFault(index=index, error=error, message=message, retry=True, times=times))
 
     def flag_nsfw(self, index: int | None = None, *, times: int = 1) -> JobFault:
-        """Let the safety filter trigger: the result is withheld, or only labelled when the filter is off."""
+        """Trigger the safety filter: the result is withheld, or only labeled if the filter is off."""
         return self._add(JobFault(index=index, nsfw=True, times=times))
 
     def refuse_project(
         self, *, error: int | str = 1001, message: str = "The server is restarting", times: int = 1
     ) -> ProjectRefusal:
-        """Refuse a project as a whole, before it is known to the service."""
+        """Refuse a project before the service knows it."""
         return self._add(ProjectRefusal(error=error, message=message, times=times))
 
-    def deny_cancel(self, *, message: str = "The project cannot be canceled any more", times: int = 1) -> CancelDenial:
+    def deny_cancel(self, *, message: str = "The project can no longer be canceled", times: int = 1) -> CancelDenial:
         """Answer a cancellation with ``didCancel: false``."""
         return self._add(CancelDenial(message=message, times=times))
 
@@ -380,7 +399,7 @@ class Faults:
         self._rules = [rule for rule in self._rules if not rule.spent]
         return [rule for rule in self._rules if isinstance(rule, kind)]
 
-    # What the emulator asks. Each answer uses a rule up once.
+    # Used by the server; each call uses a rule up once.
 
     def take(self, kind: type[R]) -> R | None:
         """Use the first rule of a kind that has no conditions of its own."""
@@ -391,7 +410,7 @@ class Faults:
         return None
 
     def take_drop(self, stage: Stage | None, frames: int, tokens: int = 0) -> SocketDrop | None:
-        """Decide whether a connection ends with this frame, its ``frames``-th, after so many ``jobTokens``."""
+        """Return the fault that ends a connection with frame ``frames``, after ``tokens`` ``jobTokens`` frames."""
         with self._lock:
             for rule in self._live(SocketDrop):
                 reached = rule.after_frames is not None and frames >= rule.after_frames
@@ -418,7 +437,7 @@ class Faults:
         return None
 
     def take_stream(self, path: str, *, resumed: bool) -> StreamFault | None:
-        """Return what happens to a stream that begins; ``resumed`` tells that its reader has seen events before."""
+        """Return the fault for a new stream; ``resumed`` if its reader has received events before."""
         with self._lock:
             for rule in self._live(StreamFault):
                 if fnmatchcase(path, rule.path) and (resumed or not rule.repeat):

@@ -1,8 +1,7 @@
-"""Reading a received object strictly: what is there, of which type, in which range, and what nobody asked
-for.
+"""Strict reading of received objects: required keys, types, ranges and unknown keys.
 
-Called by the checks of requests. Each finding says where and what; ``refused`` ones make the service turn
-the request down, the others are only kept for the test that wants to know.
+Every finding gives the path and the problem. A ``refused`` finding makes the service refuse the request; the others
+are only recorded as violations.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from attrs import define, field, frozen
 
 @frozen
 class Finding:
-    """Something wrong with a request, e.g. ``$.keyFrames[0].steps``: ``must be a number``."""
+    """A problem in a request, for example ``$.keyFrames[0].steps``: ``must be a number``."""
 
     where: str
     message: str
@@ -31,7 +30,7 @@ def type_name(value: object) -> str:
         bool: "a boolean",
         int: "a number",
         float: "a number",
-        str: "a text",
+        str: "a string",
         list: "a list",
         dict: "an object",
     }
@@ -44,7 +43,7 @@ def plain(number: float) -> str:
 
 @define
 class Fields:
-    """One object being read. Keys that nobody read are reported by ``leftover``."""
+    """Reads one object. ``leftover`` reports the keys that were not read."""
 
     values: Mapping[str, Any]
     where: str
@@ -75,16 +74,16 @@ class Fields:
             return None
         wrong_bool = isinstance(value, bool) and kind is not bool
         if wrong_bool or not isinstance(value, kind):
-            self.refuse(key, f"must be {expected}, not {type_name(value)}")
+            self.refuse(key, f"must be {expected}, got {type_name(value)}")
             return None
         return value
 
     def text(
         self, key: str, *, required: bool = False, null: bool = False, allowed: tuple[str, ...] = ()
     ) -> str | None:
-        value = self._typed(key, str, "a text", required, null)
+        value = self._typed(key, str, "a string", required, null)
         if value is not None and allowed and value not in allowed:
-            self.refuse(key, f"must be one of {', '.join(allowed)}, not {value!r}")
+            self.refuse(key, f"must be one of {', '.join(allowed)}, got {value!r}")
             return None
         return None if value is None else str(value)
 
@@ -106,7 +105,7 @@ class Fields:
         if value is None:
             return None
         if not math.isfinite(value) or (whole and value != int(value)):
-            self.refuse(key, f"must be a {'whole' if whole else 'finite'} number, not {value}")
+            self.refuse(key, f"must be {'an integer' if whole else 'a finite number'}, got {value}")
             return None
         low = minimum is not None and value < minimum
         high = maximum is not None and value > maximum
@@ -114,7 +113,7 @@ class Fields:
             edge_low = "" if minimum is None else f"at least {plain(minimum)}"
             edge_high = "" if maximum is None else f"at most {plain(maximum)}"
             edges = " and ".join(edge for edge in (edge_low, edge_high) if edge)
-            self.refuse(key, f"must be {edges}, not {plain(value)}")
+            self.refuse(key, f"must be {edges}, got {plain(value)}")
             return None
         return float(value)
 
@@ -129,10 +128,10 @@ class Fields:
         if value is None:
             return ()
         if not all(isinstance(entry, str) for entry in value):
-            self.refuse(key, "must contain texts only")
+            self.refuse(key, "must contain strings only")
             return ()
         if limit is not None and len(value) > limit:
-            self.refuse(key, f"must have at most {limit} entries, not {len(value)}")
+            self.refuse(key, f"must have at most {limit} entries, got {len(value)}")
             return ()
         return tuple(value)
 
@@ -149,20 +148,21 @@ class Fields:
         """Read a nested object."""
         self._read.add(key)
         if not isinstance(value, dict):
-            self.refuse(f"{key}{suffix}", f"must be an object, not {type_name(value)}")
+            self.refuse(f"{key}{suffix}", f"must be an object, got {type_name(value)}")
             return None
         return Fields(value, f"{self.where}.{key}{suffix}", self.findings)
 
     def constants(self, template: Mapping[str, Any]) -> None:
-        """Check the template keys: some servers and workers fail when one is missing (projects-4.2 §4.1)."""
+        """Check the template keys: some servers and workers fail if one is missing."""
+        # Protocol notes: projects-4.2 §4.1.
         for key, expected in template.items():
             if not self.has(key):
-                self.refuse(key, "is missing, although every request carries it")
+                self.refuse(key, "is missing; every request requires it")
             elif self.values[key] != expected or isinstance(self.values[key], bool) != isinstance(expected, bool):
-                self.refuse(key, f"must be {expected!r}, not {self.values[key]!r}")
+                self.refuse(key, f"must be {expected!r}, got {self.values[key]!r}")
 
     def leftover(self) -> None:
-        """Note the keys that are not part of the protocol."""
+        """Report the keys that are not part of the protocol."""
         for key in self.values:
             if key not in self._read:
                 self.note(key, "is not a known key")

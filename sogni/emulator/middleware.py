@@ -1,6 +1,6 @@
-"""What happens to every HTTP request before its route: it is recorded, and the fault plan may answer it.
+"""HTTP middleware of both hosts: records every request and applies the faults of the fault plan.
 
-Installed as a middleware on both hosts. It also offers the routes the rule that tells whose request it is.
+Also defines ``authorized``, which authenticates requests for the routes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from attrs import define
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.faults import HttpFault
 from sogni.emulator.recorder import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
-from sogni.emulator.responses import error, refusal
+from sogni.emulator.responses import error, text_error
 from sogni.emulator.state import State
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,35 +30,34 @@ _PEER_LEFT = 499
 
 @define(eq=False)
 class RequestContext:
-    """What the gate knows of a request that its route may want: its record, and whether to send only half."""
+    """Per-request data for the routes: the record, and whether to send only half of the response."""
 
     record: RecordedRequest
     truncate: bool = False
 
 
-PASSAGE: ContextVar[RequestContext] = ContextVar("passage")
-"""The request being handled; aiohttp handles the requests of one connection one after another in one
-context."""
+REQUEST_CONTEXT: ContextVar[RequestContext] = ContextVar("passage")
+"""The request being handled. aiohttp handles the requests of one connection sequentially in one context."""
 
 
-def authorised(state: State, host: Host, handler: AccountHandler) -> Handler:
-    """Wrap a route that needs an account: without a valid key the answer is 401."""
+def authorized(state: State, host: Host, handler: AccountHandler) -> Handler:
+    """Wrap a route that needs an account; without valid credentials the status is 401."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
         account = state.accounts.identify(request.headers)
         if account is not None:
             return await handler(request, account)
-        message = "Unauthorized: the credentials are missing or not valid"
-        return error(401, message, 101) if host == "rest" else refusal(401, message)
+        message = "Unauthorized: the credentials are missing or invalid"
+        return error(401, message, 101) if host == "rest" else text_error(401, message)
 
     return checked
 
 
-def make_gate(state: State, host: Host) -> Middleware:
+def make_middleware(state: State, host: Host) -> Middleware:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-            with suppress(ConnectionError):  # the peer has left
+            with suppress(ConnectionError):  # the client has disconnected
                 return await handler(request)
             return web.Response(status=_PEER_LEFT)
         record = _record(state, host, request)
@@ -66,18 +65,18 @@ def make_gate(state: State, host: Host) -> Middleware:
             await _read_body(state, request, record)
             response = await _answer(state, host, request, handler)
         except web.HTTPRequestEntityTooLarge:
-            message = f"The body has more than {_megabytes(request)} MB"
-            response = error(413, message) if host == "rest" else refusal(413, message)
+            message = f"The body exceeds {_megabytes(request)} MB"
+            response = error(413, message) if host == "rest" else text_error(413, message)
         except web.RequestPayloadError:
-            message = "The body could not be read"
-            response = error(400, message) if host == "rest" else refusal(400, message)
+            message = "The body is unreadable"
+            response = error(400, message) if host == "rest" else text_error(400, message)
         except ConnectionError:
             if request.transport is not None and not request.transport.is_closing():
                 raise
-            # The peer has left: nobody receives this answer.
+            # The client has disconnected: nobody receives this response.
             return web.Response(status=_PEER_LEFT)
         record.status = response.status
-        state.journal.notify()
+        state.recorder.notify()
         return response
 
     return gate
@@ -95,12 +94,12 @@ def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
         query=query_without_secrets(request.query.items()),
         headers=without_secrets(request.headers.items()),
     )
-    PASSAGE.set(RequestContext(record))
+    REQUEST_CONTEXT.set(RequestContext(record))
     return record
 
 
 async def _read_body(state: State, request: web.Request, record: RecordedRequest) -> None:
-    """Note what a request brings, and then that it is there."""
+    """Record the body of a request, then the request itself."""
     try:
         # Uploads are streamed by their route; everything else is small.
         if request.path.startswith("/storage/"):
@@ -110,9 +109,9 @@ async def _read_body(state: State, request: web.Request, record: RecordedRequest
             record.body_size = len(body)
             record.body = body_without_secrets(json.loads(body)) if body else None
     except (ValueError, RecursionError):
-        state.journal.violation(f"{request.method} {request.path}", "the body is not JSON")
+        state.recorder.violation(f"{request.method} {request.path}", "the body is not JSON")
     finally:
-        state.journal.add(record)
+        state.recorder.add(record)
 
 
 async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -127,7 +126,7 @@ async def _answer(state: State, host: Host, request: web.Request, handler: Handl
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)
-    PASSAGE.get().truncate = fault.truncate
+    REQUEST_CONTEXT.get().truncate = fault.truncate
     response = await _routed(host, request, handler) if _ordinary(fault) else _faulty(fault)
     if fault.truncate and isinstance(response, web.Response):
         return await _truncated(request, response)
@@ -155,7 +154,7 @@ async def _routed(host: Host, request: web.Request, handler: Handler) -> web.Str
     except web.HTTPMethodNotAllowed as refused:
         message = f"{request.method} is not allowed on {request.path}"
         return error(405, message, headers={"Allow": refused.headers["Allow"]})
-    return error(404, message) if host == "rest" else refusal(404, message)
+    return error(404, message) if host == "rest" else text_error(404, message)
 
 
 async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -167,7 +166,7 @@ async def _truncated(request: web.Request, response: web.Response) -> web.Stream
 async def send_half(
     request: web.Request, data: bytes, promised: int, status: int, content_type: str
 ) -> web.StreamResponse:
-    """Promise more than is sent, then cut the connection."""
+    """Announce more than is sent, then cut the connection."""
     cut = web.StreamResponse(status=status, headers={"Content-Type": content_type, "Content-Length": str(promised)})
     await cut.prepare(request)
     await cut.write(data)

@@ -1,8 +1,7 @@
-"""The story of one durable thing, a chat run or a workflow: numbered events that are only ever added.
+"""Event logs of workflows and chat runs, and the SQLite archive that outlives the emulator.
 
-Written by whatever moves the thing, read by its routes and by any number of streams, each from where it likes.
-An event is kept before anybody hears of it, so that a stream never tells what a restart would forget. A log knows
-no HTTP and belongs to the server's event loop.
+An event is saved before anybody is notified, so that a stream never contains what a restart would lose. Without a data
+directory, the archive does nothing. Everything here belongs to the server's event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from attrs import define, field, frozen
 
 @frozen
 class Event:
-    """One thing that happened; ``sequence`` counts from 1 within its log, ``at`` is in epoch seconds."""
+    """One event; ``sequence`` counts from 1 within its log, ``at`` is in epoch seconds."""
 
     sequence: int
     type: str
@@ -30,20 +29,19 @@ class Event:
 
 
 def iso(moment: float) -> str:
-    """Write a moment as the service's records do."""
+    """Format a time as the service's records do."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @define(eq=False)
 class EventLog:
-    """The events of one thing. ``keep`` writes an event down where it survives the emulator; ``ended`` tells that
-    no more will come."""
+    """The events of one run. ``keep`` saves an event; ``ended`` is set once no more will follow."""
 
     clock: Callable[[], float]
     keep: Callable[[Event, bool], object] | None = None
     ended: bool = False
     _events: list[Event] = field(factory=list)
-    _news: asyncio.Event = field(factory=asyncio.Event)
+    _appended: asyncio.Event = field(factory=asyncio.Event)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -53,9 +51,9 @@ class EventLog:
         return self._events[-1].sequence if self._events else 0
 
     def append(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> Event:
-        """Add an event; with ``ends`` it is the last one."""
+        """Append an event; with ``ends`` it is the last one."""
         if self.ended:
-            raise RuntimeError(f"the log has ended, {type} comes too late")
+            raise RuntimeError(f"the log has ended, {type} cannot be added")
         event = Event(self.last_sequence + 1, type, self.clock(), payload or {})
         if self.keep is not None:
             self.keep(event, ends)
@@ -65,24 +63,23 @@ class EventLog:
         return event
 
     def restore(self, event: Event, ended: bool) -> None:
-        """Put back an event that was kept by an earlier emulator."""
+        """Restore an event saved by an earlier emulator."""
         self._events.append(event)
         self.ended = ended
 
     def since(self, sequence: int = 0) -> list[Event]:
         """Return the events after a sequence number, oldest first."""
-        # Sequences have no gaps, so the number is the position.
+        # Sequence numbers have no gaps, so the number is the position.
         return self._events[max(0, sequence) :]
 
     async def wait(self, sequence: int, seconds: float) -> list[Event]:
-        """Return the events after a sequence number as soon as there are some, the log has ended, or the time is
-        up."""
+        """Return the events after a sequence number once there are any, the log has ended, or the time is up."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not self.ended and self.last_sequence <= sequence:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            news = self._news
+            news = self._appended
             try:
                 await asyncio.wait_for(news.wait(), left)
             except TimeoutError:
@@ -90,7 +87,7 @@ class EventLog:
         return self.since(sequence)
 
     async def follow(self, sequence: int = 0) -> AsyncIterator[Event]:
-        """Yield the events after a sequence number, those to come as well, until the log has ended."""
+        """Yield the events after a sequence number, including future ones, until the log has ended."""
         while True:
             for event in await self.wait(sequence, 3600):
                 sequence = event.sequence
@@ -99,15 +96,9 @@ class EventLog:
                 return
 
     def _wake(self) -> None:
-        # Everybody waits for the event of the moment; those who come later, for the next one.
-        self._news.set()
-        self._news = asyncio.Event()
-
-
-# What outlives an emulator: durable things, their events, balances and the list of kept files, in one SQLite file.
-#
-# Written by the parts before they answer, read when an emulator starts on the same directory. Without a directory
-# nothing is kept and every method does nothing. It knows JSON only and belongs to the server's event loop.
+        # Current waiters are woken by this event; later ones wait for the next.
+        self._appended.set()
+        self._appended = asyncio.Event()
 
 
 _SCHEMA = """
@@ -131,8 +122,8 @@ create table if not exists files (
 
 
 @frozen
-class Kept:
-    """A durable thing as it was written last."""
+class StoredItem:
+    """An item as it was last saved."""
 
     id: str
     owner: str
@@ -141,20 +132,20 @@ class Kept:
 
 @define(eq=False)
 class Archive:
-    """The SQLite file of a directory; ``directory`` None keeps nothing."""
+    """The SQLite file of a directory; with ``directory`` None, nothing is saved."""
 
     directory: Path | None = None
     _connection: sqlite3.Connection | None = field(default=None, init=False)
 
     def open(self) -> None:
-        """Open or create the file; in the thread that will use it."""
+        """Open or create the file; call it in the thread that will use it."""
         if self.directory is None:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(self.directory / "emulator.sqlite3", isolation_level=None, timeout=1)
-        # One emulator at a time: two would each overwrite what the other knows.
+        # One emulator at a time: two would overwrite each other's data.
         self._connection.execute("pragma locking_mode = exclusive")
-        # A transaction survives the end of the process, however sudden, without a sync for each.
+        # A committed transaction survives the end of the process without a sync.
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
         self._connection.executescript(_SCHEMA)
@@ -165,12 +156,12 @@ class Archive:
             self._connection = None
 
     @property
-    def keeps(self) -> bool:
+    def persistent(self) -> bool:
         return self.directory is not None
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Keep everything that is written inside, or nothing of it. One inside another belongs to it."""
+    def transaction(self) -> Iterator[None]:
+        """Save everything written in the block, or nothing. A nested block joins the outer transaction."""
         if self._connection is None or self._connection.in_transaction:
             yield
             return
@@ -179,7 +170,7 @@ class Archive:
             yield
 
     def fact(self, name: str) -> Any:
-        """Return a value by its name, or None."""
+        """Return a value by name, or None."""
         rows = list(self._rows("select value from facts where name = ?", name))
         return json.loads(rows[0][0]) if rows else None
 
@@ -187,8 +178,8 @@ class Archive:
         self._write("insert or replace into facts values (?, ?)", name, json.dumps(value))
 
     def put(self, kind: str, id: str, owner: str, body: Mapping[str, Any]) -> None:
-        """Write a durable thing down, in place of what was written before."""
-        # Replacing a row would give it a new place: the order of things is that of their making.
+        """Save an item, replacing an earlier version."""
+        # REPLACE would move the row to the end; the order is that of creation.
         self._write(
             "insert into things values (?, ?, ?, ?)"
             " on conflict do update set owner = excluded.owner, body = excluded.body",
@@ -202,10 +193,10 @@ class Archive:
         self._write("delete from things where kind = ? and id = ?", kind, id)
         self._write("delete from events where kind = ? and id = ?", kind, id)
 
-    def things(self, kind: str) -> list[Kept]:
-        """Return all things of a kind, oldest first."""
+    def items_of_kind(self, kind: str) -> list[StoredItem]:
+        """Return all items of a kind, oldest first."""
         rows = self._rows("select id, owner, body from things where kind = ? order by rowid", kind)
-        return [Kept(name, owner, json.loads(body)) for name, owner, body in rows]
+        return [StoredItem(name, owner, json.loads(body)) for name, owner, body in rows]
 
     def add_event(self, kind: str, id: str, event: Event, ends: bool) -> None:
         payload = json.dumps(event.payload)
@@ -215,9 +206,9 @@ class Archive:
         )
 
     def events(self, kind: str, id: str) -> Iterator[tuple[Event, bool]]:
-        """Yield the events of a thing in their order, and whether each was the last."""
-        wanted = "select sequence, type, at, payload, ends from events where kind = ? and id = ? order by sequence"
-        for sequence, name, at, payload, ends in self._rows(wanted, kind, id):
+        """Yield the events of an item in order, and whether each was the last."""
+        requested = "select sequence, type, at, payload, ends from events where kind = ? and id = ? order by sequence"
+        for sequence, name, at, payload, ends in self._rows(requested, kind, id):
             yield Event(sequence, name, at, json.loads(payload)), bool(ends)
 
     def put_file(self, key: tuple[str, str, str], path: str, content_type: str | None, created: float) -> None:
@@ -241,13 +232,13 @@ class Archive:
         self._write("update grants set until = ? where until > ?", now, now)
 
     def grants(self) -> Iterator[tuple[str, Any, tuple[str, str, str], str | None, float]]:
-        """Yield the signed URLs that were handed out, oldest first: signature, verb, file, content type, end."""
+        """Yield the issued signed URLs, oldest first: signature, method, file, content type, expiry."""
         query = "select signature, verb, project, item, role, content_type, until from grants order by rowid"
         for signature, verb, project, item, role, content_type, until in self._rows(query):
             yield signature, verb, (project, item, role), content_type, until
 
     def clear(self) -> None:
-        """Forget everything but the facts."""
+        """Remove everything except named values."""
         for table in ("things", "events", "files", "grants"):
             self._write(f"delete from {table}")
 

@@ -1,7 +1,6 @@
-"""What arrived: REST requests, WebSocket upgrades and frames, in order and decoded.
+"""Records of everything that arrives: REST requests, WebSocket upgrades and frames, in order and decoded.
 
-Written by the servers as things arrive, read by tests from their own thread. It never keeps a key, a token
-or the signature of a URL.
+The servers write, tests read from their own threads. Keys, tokens and URL signatures are never stored.
 """
 
 from __future__ import annotations
@@ -21,10 +20,13 @@ _HIDDEN = "***"
 
 @define
 class RecordedRequest:
-    """One HTTP request. ``status`` is None until it is answered, or when it never was.
+    """One HTTP request.
 
-    ``host`` is "rest" or "socket". ``headers`` have lower-case names; secrets read ``***``. ``body`` is
-    decoded JSON, or None; of an upload only ``body_size`` is kept.
+    Attributes:
+        host: "rest" or "socket".
+        headers: Lower-case names; secret values read ``***``.
+        body: Decoded JSON, or None. For uploads, only ``body_size`` is recorded.
+        status: Status of the response; None until, or unless, it has been sent.
     """
 
     host: Literal["rest", "socket"]
@@ -39,7 +41,7 @@ class RecordedRequest:
 
 @frozen
 class RecordedUpgrade:
-    """One attempt to open a WebSocket; ``connection`` is its number from 1, or None when it was refused."""
+    """One attempt to open a WebSocket; ``connection`` is its number from 1, or None if it was refused."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -49,8 +51,14 @@ class RecordedUpgrade:
 
 @frozen
 class RecordedFrame:
-    """One frame from a client. ``dropped`` tells that the service did not act on it, as it does with frames
-    that arrive before it has sent ``authenticated`` (transport §6.1). ``size`` is that of the message in bytes."""
+    """One frame from a client.
+
+    Attributes:
+        dropped: The service did not act on it, as with frames that arrive before it has sent ``authenticated``.
+        size: Size of the message in bytes.
+    """
+
+    # Protocol notes: transport §6.1.
 
     connection: int
     type: str
@@ -61,7 +69,7 @@ class RecordedFrame:
 
 @frozen
 class Violation:
-    """Something a client sent that breaks the protocol: where it was found, and what is wrong with it."""
+    """A protocol violation by a client: where it was found, and what is wrong."""
 
     where: str
     message: str
@@ -71,17 +79,17 @@ Arrival = RecordedRequest | RecordedUpgrade | RecordedFrame
 
 
 def without_secrets(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the headers with lower-case names, secret values hidden."""
+    """Return the headers with lower-case names and secret values masked."""
     return {k.lower(): _HIDDEN if k.lower() in _SECRET_HEADERS else v for k, v in headers}
 
 
 def query_without_secrets(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the query parameters, the signature of a signed URL hidden."""
+    """Return the query parameters with the signature of a signed URL masked."""
     return {k: _HIDDEN if k in _SECRET_QUERY else v for k, v in query}
 
 
 def body_without_secrets(body: Any) -> Any:
-    """Return a JSON body, the secrets hidden that requests about accounts carry."""
+    """Return a JSON body with the secrets of account requests masked."""
     if not isinstance(body, dict):
         return body
     return {key: _HIDDEN if key in _SECRET_FIELDS else value for key, value in body.items()}
@@ -89,8 +97,11 @@ def body_without_secrets(body: Any) -> Any:
 
 @define
 class Recorder:
-    """The arrivals and violations of one emulator. The newest ``limit`` of each are kept, and of the arrivals only so
-    many as have ``size_limit`` bytes together: bodies with images are large."""
+    """The arrivals and violations of one emulator.
+
+    The newest ``limit`` of each are kept; arrivals are also limited to ``size_limit`` bytes in total, because bodies
+    with images are large.
+    """
 
     limit: int = 100_000
     size_limit: int = 256 * 1024**2
@@ -104,7 +115,7 @@ class Recorder:
 
     def add(self, arrival: Arrival) -> None:
         with self.changed:
-            # Noted here: a stream of bytes is counted later, but not kept.
+            # Measured now: the size of a stream grows later, but its content is not kept.
             size = _size_of(arrival)
             self._arrivals.append((arrival, size))
             self._size += size
@@ -118,7 +129,7 @@ class Recorder:
             self.changed.notify_all()
 
     def notify(self) -> None:
-        """Wake those who wait for a state of the emulator."""
+        """Wake the threads that wait for a state of the emulator."""
         with self.changed:
             self.changed.notify_all()
 

@@ -1,7 +1,5 @@
-"""Replay records: what a producer wrote of a run, with the secrets taken out, and whose it is.
-
-Called by the routes of replay (replay §1, §2). Records are private to the account that wrote them.
-"""
+"""Replay records: stored with secrets redacted, private to the account that wrote them."""
+# Protocol notes: replay §1, §2.
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ class Replays:
     _all: dict[tuple[str, str], _Stored] = field(factory=dict)
 
     def restore(self) -> None:
-        for kept in self.archive.things(KIND):
+        for kept in self.archive.items_of_kind(KIND):
             stored = _Stored(kept.owner, **kept.body)
             self._all[(kept.owner, stored.record["run_id"])] = stored
 
@@ -59,18 +57,19 @@ class Replays:
         self._all.clear()
 
     def write(self, account: Account, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep a record in place of an earlier one with the same id, and return what was kept (replay §3)."""
+        """Save a record, replacing an earlier one with the same ID, and return its receipt."""
+        # Protocol notes: replay §3.
         run_id = record.get("run_id")
         if not isinstance(run_id, str) or not run_id or not run_id.isprintable():
-            raise RefusalError(400, "run_id must be a text")
+            raise RefusalError(400, "run_id must be a string")
         clean = redacted(record)
         hidden = json.dumps(clean, sort_keys=True) != json.dumps(record, sort_keys=True)
         key, now = (account.wallet_address, run_id), round(self.clock() * 1000)
         earlier = self._all.get(key)
         stored = _Stored(key[0], clean, hidden, now if earlier is None else earlier.created, now)
         body = {"record": clean, "redacted": hidden, "created": stored.created, "updated": now}
-        with self.archive.together():
-            # Written last, listed first, after a restart as well.
+        with self.archive.transaction():
+            # The order is that of the last write, after a restart as well.
             self.archive.delete(KIND, f"{key[0]}/{run_id}")
             self.archive.put(KIND, f"{key[0]}/{run_id}", key[0], body)
         self._all.pop(key, None)
@@ -112,7 +111,7 @@ def _summary(stored: _Stored) -> dict[str, Any]:
 
 
 def redacted(value: Any) -> Any:
-    """Return a copy without secrets: values under telling keys, tokens and signatures in texts, inline media."""
+    """Return a copy without secrets: values under secret keys, tokens and signatures in strings, inline media."""
     if isinstance(value, Mapping):
         return {
             key: HIDDEN if _SECRET_KEY.match(str(key)) and isinstance(entry, str) and entry else redacted(entry)

@@ -1,8 +1,5 @@
-"""The forms of HTTP answers: envelopes of the REST host, bare JSON and plain text of the socket host,
-storage XML.
-
-Called by the routes and the gate (transport §2, §4.1).
-"""
+"""HTTP responses: envelopes of the REST host, bare JSON and plain text of the socket host, storage XML."""
+# Protocol notes: transport §2, §4.1.
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 NOT_FOUND = 102
-"""The service's error code for a thing it does not know."""
+"""The service's error code for an unknown resource."""
 
 
 def success(data: Any, *, status: int = 200) -> web.Response:
@@ -22,14 +19,15 @@ def success(data: Any, *, status: int = 200) -> web.Response:
 
 
 def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
-    """The error envelope of the REST host."""
+    """Return an error envelope of the REST host."""
     return web.json_response({"status": "error", "message": message, "errorCode": code}, status=status, headers=headers)
 
 
-def refused(
+def detailed_error(
     status: int, message: str, code: int, details: Mapping[str, Any] | None, retry_after: float | None
 ) -> web.Response:
-    """The error envelope with what helps a caller to go on (chat §14.9)."""
+    """Return an error envelope with details that help the caller recover."""
+    # Protocol notes: chat §14.9.
     body: dict[str, Any] = {"status": "error", "message": message, "errorCode": code}
     headers = {}
     if details is not None:
@@ -40,24 +38,22 @@ def refused(
     return web.json_response(body, status=status, headers=headers)
 
 
-def refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
-    """A refusal of the socket host, which is plain text (transport §4.3)."""
+def text_error(status: int, message: str, *, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a plain text error of the socket host."""
+    # Protocol notes: transport §4.3.
     return web.Response(status=status, text=message, headers=headers)
 
 
 def storage_error(status: int, code: str, message: str) -> web.Response:
-    told = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{told}</Error>'
+    code_and_message = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{code_and_message}</Error>'
     return web.Response(status=status, text=body, content_type="application/xml")
 
 
-# A request the service turns down, as the parts behind the routes say it.
-#
-# Raised by the desks of durable things, turned into an answer by their routes.
-
-
 class RefusalError(Exception):
-    """The HTTP status of the answer, and the parts of the error body (workflows §8; chat §14.9)."""
+    """A refused request, raised by the services and converted to a response by the routes."""
+
+    # Protocol notes: workflows §8; chat §14.9.
 
     def __init__(
         self,

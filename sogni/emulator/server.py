@@ -1,6 +1,6 @@
-"""The server: its thread, its event loop, its two listeners, and everything it must tidy up.
+"""The server: its thread, event loop and two listeners, the services it wires together, and their shutdown.
 
-Used by ``LocalSupernet``. It puts the parts together and decides nothing else.
+Used by ``LocalSupernet``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sogni.emulator.faults import Faults
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
 from sogni.emulator.media.video_kind import VideoKind
-from sogni.emulator.middleware import make_gate
+from sogni.emulator.middleware import make_middleware
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.projects import Projects
 from sogni.emulator.projects.storage import Signer, Store
@@ -45,22 +45,22 @@ from sogni.emulator.routes.projects import (
     add_storage_routes,
 )
 from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
-from sogni.emulator.services import DurableServices, Language
+from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import IdSource, State
 from sogni.emulator.tools.runner import ToolRunner
 
 T = TypeVar("T")
 _TURNS_TO_CLOSE = 3
-"""Turns of the loop in which transports that were aborted close their sockets."""
+"""Loop iterations in which aborted transports close their sockets."""
 _PATIENCE = 0.5
 _JSON_LIMIT = 64 * 1024**2
-"""Bytes of a body that is read as a whole; uploads are streamed and have a limit of their own."""
+"""Size limit in bytes of a body that is read as a whole; uploads are streamed and have their own limit."""
 
 
 @frozen(kw_only=True)
 class Setup:
-    """What a server is started with; the meaning of each is told at ``LocalSupernet``."""
+    """Settings of a server; see ``LocalSupernet``."""
 
     host: str
     rest_port: int
@@ -73,19 +73,19 @@ class Setup:
     accounts: Accounts
     faults: Faults
     chat: ChatScript
-    journal: Recorder
+    recorder: Recorder
     data: Path | None
     workflow_limit: int
 
 
-def _not_a_fault_of_the_peer(record: logging.LogRecord) -> bool:
-    """Keep tracebacks for our own faults: a peer may leave at any time, and may send what is no HTTP."""
+def _not_caused_by_peer(record: logging.LogRecord) -> bool:
+    """Keep tracebacks for our own errors: clients may disconnect at any time and may send invalid HTTP."""
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     return not isinstance(error, ConnectionError | HttpProcessingError | web.RequestPayloadError)
 
 
 _LOG = logging.getLogger("sogni.emulator.http")
-_LOG.addFilter(_not_a_fault_of_the_peer)
+_LOG.addFilter(_not_caused_by_peer)
 
 
 @define(eq=False)
@@ -95,7 +95,7 @@ class _Listener:
 
 
 class Server:
-    """One running emulator. Methods may be called from any thread but the server's own."""
+    """One running emulator. Methods may be called from any thread except the server's own."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -103,13 +103,13 @@ class Server:
         self._stop = asyncio.Event()
         self._ready: Future[State] = Future()
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
-        # Not Thread.is_alive: an interrupted join leaves a thread marked as ended that still runs.
+        # Not Thread.is_alive: after an interrupted join, Python reports a running thread as ended.
         self._ended = threading.Event()
         self.pace: Pace = Pace(setup.step_time)
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
-        self.durables: DurableServices | None = None
-        self.language: Language | None = None
+        self.durable_services: DurableServices | None = None
+        self.language: ChatServices | None = None
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
 
@@ -131,13 +131,13 @@ class Server:
         """Stop the server and wait for its thread. May be called again."""
         if self._thread.ident is not None and not self._ended.is_set():
             self.post(self._stop.set)
-            # Garbage is collected in any thread: a forgotten emulator may be closed by its own server.
+            # Garbage collection runs in any thread: an unreferenced emulator may be closed by its own server.
             if threading.current_thread() is not self._thread:
                 self._ended.wait()
                 self._thread.join()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the thread; True when it has ended."""
+        """Wait for the end of the thread; True once it has ended."""
         return self._ended.wait(timeout)
 
     def call(self, function: Callable[[], T]) -> T:
@@ -152,21 +152,21 @@ class Server:
 
         self.post(run)
         while not done.done() and self._thread.is_alive():
-            # A server that is just being closed may never run the function.
+            # A server that is being closed may never run the function.
             wait([done], timeout=_PATIENCE)
         if not done.done():
             raise RuntimeError("the emulator is not running")
         return done.result()
 
     def post(self, function: Callable[[], object]) -> None:
-        """Run a function in the server's thread, soon; without effect when the server is closed."""
+        """Run a function in the server's thread soon; does nothing if the server is closed."""
         if threading.current_thread() is self._thread:
             function()
         elif not self._loop.is_closed():
             try:
                 self._loop.call_soon_threadsafe(function)
             except RuntimeError:
-                # Closed between the test and the call: there is nobody left to tell.
+                # The loop was closed between the test and the call.
                 return
 
     def _run(self) -> None:
@@ -194,20 +194,20 @@ class Server:
             archive.open()
             store = Store(executor, time.time, archive)
             state = self._make_state(store, archive)
-            endpoint, pool = self._put_together(state, thinkers)
+            endpoint, pool = self._build(state, thinkers)
             listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
             listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
             self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
             self.socket_endpoint = f"ws://{listeners[1].address}"
             self.pace.running.set()
             pool.start()
-            self._go_on()
+            self._resume_unfinished()
             self._ready.set_result(state)
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
         finally:
-            if self.durables is not None:
-                await self.durables.engine.stop()
+            if self.durable_services is not None:
+                await self.durable_services.engine.stop()
             if self.language is not None:
                 await self.language.stop()
             if self.pool is not None:
@@ -222,15 +222,15 @@ class Server:
                 store.close()
             archive.close()
 
-    def _put_together(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
-        """Make the parts that work, with what an earlier emulator kept."""
+    def _build(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
+        """Create the services, with the data saved by an earlier emulator."""
         pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
         self.tools = ToolRunner(state, pool)
-        self.durables = DurableServices.of(state, self.tools, self._setup.workflow_limit)
-        self.language = Language.of(
+        self.durable_services = DurableServices.of(state, self.tools, self._setup.workflow_limit)
+        self.language = ChatServices.of(
             state,
             self.tools,
-            self.durables.desk,
+            self.durable_services.workflow_service,
             self.pace,
             script=self._setup.chat,
             executor=thinkers,
@@ -241,14 +241,14 @@ class Server:
         endpoint.serve_projects(ProjectService(state, pool))
         return endpoint, pool
 
-    def _go_on(self) -> None:
-        """Work on what an earlier emulator left unfinished; only now are there URLs for it."""
-        if self.durables is not None and self.language is not None:
-            self.durables.engine.go_on_all()
-            self.language.runs.go_on_all()
+    def _resume_unfinished(self) -> None:
+        """Resume the unfinished work of an earlier emulator; it needs the URLs of the listeners."""
+        if self.durable_services is not None and self.language is not None:
+            self.durable_services.engine.resume_all()
+            self.language.runs.resume_all()
 
     async def _end_tasks(self) -> None:
-        """End what the listeners left behind: the handlers of frozen connections."""
+        """Cancel tasks that the listeners left behind: the handlers of frozen connections."""
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -261,11 +261,11 @@ class Server:
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         state = State(
             clock=time.time,
-            chance=IdSource(_next_seed(setup.seed, archive)),
+            ids=IdSource(_next_seed(setup.seed, archive)),
             catalogue=catalogue,
             accounts=setup.accounts,
             faults=setup.faults,
-            journal=setup.journal,
+            recorder=setup.recorder,
             store=store,
             archive=archive,
             signer=Signer(time.time, archive),
@@ -281,7 +281,7 @@ class Server:
         return state
 
     def _rest_app(self, state: State) -> web.Application:
-        app = web.Application(middlewares=[make_gate(state, "rest")], client_max_size=_JSON_LIMIT)
+        app = web.Application(middlewares=[make_middleware(state, "rest")], client_max_size=_JSON_LIMIT)
         add_account_routes(app, state)
         add_sign_in_routes(app, state)
         add_token_routes(app, state)
@@ -291,12 +291,12 @@ class Server:
             self.language.add_routes(app, state)
         add_project_routes(app, state)
         add_storage_routes(app, state)
-        if self.durables is not None:
-            self.durables.add_routes(app, state)
+        if self.durable_services is not None:
+            self.durable_services.add_routes(app, state)
         return app
 
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
-        app = web.Application(middlewares=[make_gate(state, "socket")], client_max_size=_JSON_LIMIT)
+        app = web.Application(middlewares=[make_middleware(state, "socket")], client_max_size=_JSON_LIMIT)
         add_socket_host_routes(app, state)
         add_estimate_routes(app, state)
         add_llm_estimate_route(app, state)
@@ -325,7 +325,7 @@ class Server:
 
 
 def _next_seed(seed: int | None, archive: Archive) -> int | None:
-    """Return the seed of this start: an emulator that is started again must not draw the same ids once more."""
+    """Return the seed of this start: a restarted emulator must not produce the same IDs again."""
     starts = archive.fact("starts") or 0
     archive.set_fact("starts", starts + 1)
     return seed if seed is None or not starts else seed + starts * 1_000_003

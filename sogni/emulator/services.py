@@ -1,7 +1,4 @@
-"""The language side of one emulator, put together: socket completions, hosted chat, durable runs.
-
-Made by the server. It decides nothing; the rules are in the parts.
-"""
+"""Wiring of the chat services and the durable services of one emulator. Made by the server."""
 
 from __future__ import annotations
 
@@ -28,8 +25,8 @@ from sogni.emulator.workflows.templates import Templates
 
 
 @define(eq=False)
-class Language:
-    """The parts that answer chats. Belongs to the server's event loop."""
+class ChatServices:
+    """Socket completions, hosted chat and durable chat runs. Belongs to the server's event loop."""
 
     chats: SocketJobs
     agent: Agent
@@ -40,17 +37,17 @@ class Language:
         cls,
         state: State,
         tools: ToolRunner,
-        desk: WorkflowService,
+        workflow_service: WorkflowService,
         pace: Pace,
         *,
         script: ChatScript,
         executor: Executor,
         workers: int,
         token_rate: float,
-    ) -> Language:
-        """Make the parts; ``token_rate`` is in tokens per second, 0 as fast as possible."""
+    ) -> ChatServices:
+        """Create the services; ``token_rate`` is in tokens per second, 0 is as fast as possible."""
         completer = Completer(ChatModel(script, executor), token_rate)
-        agent = Agent(completer, tools, desk)
+        agent = Agent(completer, tools, workflow_service)
         runs = ChatRuns(state, agent)
         runs.restore()
         return cls(SocketJobs(state, agent, workers, pace), agent, runs)
@@ -60,7 +57,7 @@ class Language:
         add_run_routes(app, state, self.runs)
 
     def clear(self) -> None:
-        """End and forget everything."""
+        """Cancel and remove everything."""
         self.runs.clear()
         self.chats.cancel_all()
 
@@ -69,44 +66,39 @@ class Language:
         await self.chats.stop()
 
 
-# Everything durable of one emulator, put together: workflows, templates, replay records, on one archive.
-#
-# Made by the server. It decides nothing; the rules are in the parts.
-
-
 @define(eq=False)
 class DurableServices:
-    """The durable parts. Belongs to the server's event loop."""
+    """Workflows, templates and replay records in one archive. Belongs to the server's event loop."""
 
     archive: Archive
     engine: Engine
-    desk: WorkflowService
+    workflow_service: WorkflowService
     templates: Templates
     replays: Replays
 
     @classmethod
     def of(cls, state: State, tools: ToolRunner, limit: int) -> DurableServices:
-        """Make the parts and read what an earlier emulator kept; nothing goes on yet."""
+        """Create the services and read saved data; unfinished work does not resume yet."""
         archive = state.archive
         engine = Engine(tools, archive)
         made = cls(
             archive, engine, WorkflowService(engine, limit), Templates(state, archive), Replays(state.clock, archive)
         )
-        made.desk.restore()
+        made.workflow_service.restore()
         made.templates.restore()
         made.replays.restore()
         return made
 
     def add_routes(self, app: web.Application, state: State) -> None:
-        # ``templates`` would be the id of a workflow otherwise.
+        # The order matters: ``templates`` would otherwise be taken for a workflow ID.
         add_template_routes(app, state, self.templates)
-        add_workflow_routes(app, state, self.desk, self.templates)
+        add_workflow_routes(app, state, self.workflow_service, self.templates)
         add_replay_routes(app, state, self.replays)
 
     def clear(self) -> None:
-        """Forget everything, also what was kept."""
+        """Remove everything, including saved data."""
         self.engine.clear()
-        self.desk.clear()
+        self.workflow_service.clear()
         self.templates.clear()
         self.replays.clear()
         self.archive.clear()

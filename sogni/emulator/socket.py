@@ -1,9 +1,8 @@
-"""What a client is told when its WebSocket opens: who it is, what became of its projects, which models
-there are.
+"""The WebSocket endpoint: upgrades, the handshake, and the dispatch of client frames.
 
-Called by the socket endpoint (transport §6.1, §9.1), its snapshot also by the recovery routes (transport
-§13.1).
+Frame handlers are registered by the services.
 """
+# Protocol notes: transport §6 to §13.
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ from sogni.emulator.projects.orders import Network
 from sogni.emulator.projects.projects import Project, recovered_record
 from sogni.emulator.recorder import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
 from sogni.emulator.rendering.service import ProjectService
-from sogni.emulator.responses import refusal
+from sogni.emulator.responses import text_error
 from sogni.emulator.state import State
 
 
 def snapshot(active: list[Project], completed: list[Project]) -> dict[str, Any]:
-    """The two arrays of recovery, in both the frame and the HTTP answer."""
+    """Return the recovery arrays of the ``authenticated`` frame and of the HTTP route."""
     return {
         "activeProjects": [recovered_record(project) for project in active],
         "unclaimedCompletedProjects": [recovered_record(project) for project in completed],
@@ -39,15 +38,17 @@ def snapshot(active: list[Project], completed: list[Project]) -> dict[str, Any]:
 
 
 def sync_record(state: State, account: Account, app_id: str | None) -> dict[str, Any]:
-    """The answer of ``/api/v1/artist/projects/sync``: read-only, so it repeats itself."""
+    """Return the response of ``/api/v1/artist/projects/sync``; reading it claims nothing."""
     active, completed = state.projects.active(account, app_id), state.projects.unclaimed(account, app_id)
     return {**snapshot(active, completed), "serverTime": round(state.clock() * 1000)}
 
 
-def greet(state: State, connection: Connection, chat_ids: list[str], language_models: Mapping[str, Any]) -> None:
-    """Send ``authenticated``, the balance and the models. Finished projects are delivered once, here.
+def send_handshake(
+    state: State, connection: Connection, chat_ids: list[str], language_models: Mapping[str, Any]
+) -> None:
+    """Send ``authenticated``, the balance and the models. Finished projects are delivered here, once.
 
-    chat_ids: the completions that the client is handed back.
+    ``chat_ids`` are the IDs of the completions that continue on this connection.
     """
     account = connection.account
     active = state.projects.active(account, connection.app_id)
@@ -61,11 +62,11 @@ def greet(state: State, connection: Connection, chat_ids: list[str], language_mo
             project.claimed = True
     connection.send("balanceUpdate", account.balance_frame())
     connection.send("swarmLLMModels", language_models)
-    # The service keeps the model list from an artist whose projects are running (transport §9).
+    # The service withholds the model list from a client whose projects are running (transport §9).
     connection.models_withheld = bool(state.projects.active(account))
     if not connection.models_withheld:
         connection.send("swarmModels", state.catalogue.swarm_models(connection.network))
-    state.journal.notify()
+    state.recorder.notify()
 
 
 def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
@@ -89,16 +90,10 @@ def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
 
 
 def _entitlement(account: Account) -> dict[str, Any]:
-    """Older servers say nothing of subscriptions here; so does this one of an account that never had any."""
+    """Return the entitlement fields; like older servers, none for an account that never had a subscription."""
     if account.membership is None:
         return account.free_spark_fields()
     return {"subscriptionEntitlement": account.entitlement_frame(), **account.free_spark_fields()}
-
-
-# The WebSocket: who may open one, and where each client frame goes.
-#
-# Installed by the server on the socket host (transport §6 to §8, §10 to §12). What frames mean is decided by
-# the parts they are handed to.
 
 
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -110,13 +105,13 @@ FrameHandler = Callable[[Connection, Any], None]
 
 @define
 class _Socket:
-    """A WebSocket of the server as a connection's wire."""
+    """Adapts an aiohttp WebSocket to ``Wire``."""
 
     response: web.WebSocketResponse
     request: web.Request
 
     async def write(self, message: str | bytes) -> None:
-        # The client may leave while frames are queued; its connection ends in the reader.
+        # The client may disconnect while frames are queued; the reader ends the connection.
         with contextlib.suppress(ConnectionError, RuntimeError):
             if isinstance(message, str):
                 await self.response.send_str(message)
@@ -133,7 +128,7 @@ class _Socket:
 
 @define(eq=False)
 class SocketEndpoint:
-    """Accepts WebSockets and reads their frames. ``handlers`` maps frame types to what acts on them."""
+    """Accepts WebSockets and reads their frames. ``handlers`` maps frame types to handlers."""
 
     state: State
     binary: bool
@@ -143,9 +138,9 @@ class SocketEndpoint:
     def __attrs_post_init__(self) -> None:
         self.handlers["llmJobRequest"] = self.chats.request
 
-    def serve_projects(self, intake: ProjectService) -> None:
-        self.handlers["jobRequest"] = intake.job_request
-        self.handlers["jobError"] = intake.cancel
+    def serve_projects(self, project_service: ProjectService) -> None:
+        self.handlers["jobRequest"] = project_service.job_request
+        self.handlers["jobError"] = project_service.cancel
         self.handlers["changeNetwork"] = self._change_network
         self.handlers["setSocketEventSubscriptions"] = self._subscribe
 
@@ -153,7 +148,7 @@ class SocketEndpoint:
         account = self.state.accounts.identify(request.headers)
         response = await self._injected_refusal() or self._upgrade_refusal(request, account)
         number = None if response is not None else self.state.connections.number()
-        self.state.journal.add(
+        self.state.recorder.add(
             RecordedUpgrade(
                 query=query_without_secrets(request.query.items()),
                 headers=without_secrets(request.headers.items()),
@@ -162,7 +157,7 @@ class SocketEndpoint:
             )
         )
         if response is not None or account is None or number is None:
-            return response or refusal(401, "Unauthorized")
+            return response or text_error(401, "Unauthorized")
         return await self._run(request, account, number)
 
     async def _injected_refusal(self) -> web.Response | None:
@@ -172,11 +167,11 @@ class SocketEndpoint:
         await asyncio.sleep(fault.delay)
         if fault.hang:
             await asyncio.Event().wait()
-        return refusal(fault.status, fault.message)
+        return text_error(fault.status, fault.message)
 
     def _upgrade_refusal(self, request: web.Request, account: Account | None) -> web.Response | None:
         if account is None:
-            return refusal(401, "Unauthorized")
+            return text_error(401, "Unauthorized")
         query, problem = request.query, None
         if not query.get("appId", "").strip():
             problem = "appId is missing"
@@ -187,14 +182,14 @@ class SocketEndpoint:
         elif not query.get("clientName"):
             problem = "clientName is missing"
         if problem is not None:
-            self.state.journal.violation("upgrade", problem)
-            return refusal(400, problem)
+            self.state.recorder.violation("upgrade", problem)
+            return text_error(400, problem)
         if not _CLIENT_NAME.fullmatch(query["clientName"]):
-            self.state.journal.violation("upgrade clientName", "should read 'Sogni/3.0.0 (library) version'")
+            self.state.recorder.violation("upgrade clientName", "must read 'Sogni/3.0.0 (library) version'")
         return None
 
     async def _run(self, request: web.Request, account: Account, number: int) -> web.StreamResponse:
-        # A frame counts as written when the kernel has it: what is cut afterwards still arrives.
+        # A frame counts as written once the kernel has it: what is cut afterwards still arrives.
         response = web.WebSocketResponse(
             max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0, autoping=False, writer_limit=0
         )
@@ -211,10 +206,10 @@ class SocketEndpoint:
             binary=self.binary,
         )
         self._initial_subscriptions(connection, request.query.get("socketEventSubscriptions"))
-        # Nothing may be awaited between these two: ``authenticated`` must be the first frame.
+        # No await between these two: ``authenticated`` must be the first frame.
         self.state.connections.add(connection)
         chat_ids = self.chats.alive(account, connection.app_id)
-        greet(self.state, connection, chat_ids, self.chats.swarm_models())
+        send_handshake(self.state, connection, chat_ids, self.chats.swarm_models())
         self.chats.attach(connection)
         pump = asyncio.create_task(connection.pump())
         try:
@@ -224,7 +219,7 @@ class SocketEndpoint:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
             self.chats.detach(connection)
-            self.state.journal.notify()
+            self.state.recorder.notify()
         return response
 
     def _initial_subscriptions(self, connection: Connection, text: str | None) -> None:
@@ -233,7 +228,7 @@ class SocketEndpoint:
         try:
             connection.subscriptions.set_flags(json.loads(text))
         except ValueError:
-            self.state.journal.violation("upgrade socketEventSubscriptions", "is not JSON")
+            self.state.recorder.violation("upgrade socketEventSubscriptions", "is not JSON")
 
     async def _read(self, connection: Connection, response: web.WebSocketResponse) -> None:
         async for message in response:
@@ -244,35 +239,35 @@ class SocketEndpoint:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
             if message.type is WSMsgType.BINARY:
-                self.state.journal.violation("frame", "client frames are text frames (transport §7)")
+                self.state.recorder.violation("frame", "client frames must be text frames")
             try:
                 frame = frames.decode(cast("str | bytes", message.data))
             except frames.FrameError as problem:
-                self.state.journal.violation("frame", str(problem))
+                self.state.recorder.violation("frame", str(problem))
                 continue
             self._act(connection, frame, len(message.data))
 
     def _act(self, connection: Connection, frame: frames.Frame, size: int) -> None:
-        early = not connection.greeted
+        early = not connection.handshake_sent
         losable = frame.type in ("jobRequest", "llmJobRequest") and not early
         lost = self.state.faults.take(LostRequest) if losable else None
         dropped = early or lost is not None or connection.ended
-        self.state.journal.add(RecordedFrame(connection.number, frame.type, frame.data, dropped, size))
+        self.state.recorder.add(RecordedFrame(connection.number, frame.type, frame.data, dropped, size))
         if early:
-            self.state.journal.violation(frame.type, "arrived before authenticated was sent, and was dropped")
+            self.state.recorder.violation(frame.type, "arrived before authenticated was sent, and was dropped")
         if lost is not None and lost.drop:
             connection.cut(SocketDrop())
         if dropped:
             return
         handler = self.handlers.get(frame.type)
         if handler is None:
-            self.state.journal.violation(frame.type, "is not a known frame type")
+            self.state.recorder.violation(frame.type, "is not a known frame type")
         else:
             handler(connection, frame.data)
 
     def _change_network(self, connection: Connection, payload: Any) -> None:
         if payload not in ("fast", "relaxed"):
-            self.state.journal.violation("changeNetwork", "must be the text fast or relaxed")
+            self.state.recorder.violation("changeNetwork", "must be 'fast' or 'relaxed'")
             return
         connection.network = payload
         connection.send("changeNetwork", {"network": payload})
@@ -280,7 +275,7 @@ class SocketEndpoint:
 
     def _subscribe(self, connection: Connection, payload: Any) -> None:
         if not isinstance(payload, dict):
-            self.state.journal.violation("setSocketEventSubscriptions", "must be an object")
+            self.state.recorder.violation("setSocketEventSubscriptions", "must be an object")
         connection.subscriptions.update(payload)
         answer = {"socketEventSubscriptions": dict(connection.subscriptions.events)}
         connection.send("socketEventSubscriptionsUpdated", answer)

@@ -1,8 +1,8 @@
-"""An event log as server-sent events: what each frame looks like, where a reader starts, when the stream ends.
+"""Server-sent events: streams an event log to a reader, from its starting point to the end.
 
-Called by the routes of chat runs and workflows (chat §12.4, workflows §6). The fault plan may cut, delay or repeat
-a stream; this module carries that out.
+The faults of a stream (cuts, delays, repeats) are carried out here.
 """
+# Protocol notes: chat §12.4, workflows §6.
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ class Frame:
         lines = [] if self.id is None else [f"id: {self.id}"]
         if self.event is not None:
             lines.append(f"event: {self.event}")
-        # In ASCII: half a surrogate pair, which JSON may hold, has no form in UTF-8.
+        # ASCII, because JSON may contain unpaired surrogates, which UTF-8 cannot represent.
         lines.append(f"data: {json.dumps(self.data, separators=(',', ':'))}")
         return ("\n".join(lines) + "\n\n").encode()
 
 
 def starting_point(request: web.Request) -> int:
-    """Return the sequence number after which a reader wants to hear: ``after`` of the query, else the header
-    ``Last-Event-ID``, else 0. Raise ``ValueError`` for anything but a number."""
+    """Return the sequence number to resume after: the query's ``after``, the ``Last-Event-ID`` header, or 0.
+
+    Raises ``ValueError`` unless it is a number.
+    """
     given = request.query.get("after", request.headers.get(hdrs.LAST_EVENT_ID, "0"))
     if not given.isdecimal() or not given.isascii():
-        raise ValueError(f"{given!r} is no id of an event")
+        raise ValueError(f"{given!r} is not an event ID")
     return int(given)
 
 
@@ -58,8 +60,9 @@ async def stream(
     opening: Sequence[Frame] = (),
     keep_alive: float = KEEP_ALIVE,
 ) -> web.StreamResponse:
-    """Answer a request with the events of a log: first the frames of ``opening``, then every event after the
-    reader's starting point, until the log has ended. A starting point that is no number is answered with 400."""
+    """Respond with the events of a log: the frames of ``opening``, then every event after the reader's starting point,
+    until the log has ended. An invalid starting point is answered with status 400.
+    """
     try:
         after = starting_point(request)
     except ValueError as refused:
@@ -95,7 +98,7 @@ def _gone(request: web.Request) -> bool:
 
 @define(eq=False)
 class _Writer:
-    """Writes frames, and does to them what the fault plan wants."""
+    """Writes frames and carries out a stream fault."""
 
     request: web.Request
     response: web.StreamResponse
@@ -103,7 +106,7 @@ class _Writer:
     written: int = 0
 
     async def send(self, frame: Frame) -> bool:
-        """Write a frame; False when the connection was cut instead."""
+        """Write a frame; return False if the connection was cut instead."""
         plan, raw = self.plan, frame.encode()
         if plan is not None and self.written >= plan.after_events:
             if plan.delay:
@@ -125,6 +128,6 @@ class _Writer:
         return True
 
     def _cut(self) -> None:
-        # The chunk that ends the body is never sent: a reader can tell this from an ordinary end.
+        # Without the final chunk, the reader can tell the cut from a regular end.
         if self.request.transport is not None:
             self.request.transport.close()

@@ -1,7 +1,7 @@
-"""Every random value that a client can see: ids, seeds, worker names.
+"""The shared state of an emulator and its two outputs: frames to clients and URLs of files.
 
-Called wherever such a value is made. With a ``seed`` two emulators make the same ones. Secrets (keys,
-signatures of URLs) never come from here.
+``IdSource`` makes every random value that clients can see, repeatable with a ``seed``. Secrets (keys, URL signatures)
+never come from it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from sogni.emulator.recorder import Recorder
 
 
 class IdSource:
-    """A source of ids and seeds, usable from any thread."""
+    """A source of IDs and seeds, usable from any thread."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
     def uuid(self) -> str:
-        """Return a version-4 UUID in upper case (transport §7)."""
+        """Return a version-4 UUID in upper case."""
+        # Protocol notes: transport §7.
         with self._lock:
             bits = self._random.getrandbits(128)
         return str(uuid.UUID(int=bits, version=4)).upper()
@@ -46,27 +47,20 @@ class IdSource:
             return self._random.getrandbits(32)
 
 
-# Everything one emulator knows, in one place, and the two ways out of it: a frame to a client, a URL to a
-# file.
-#
-# Made by the server, passed to the intake, the workers and the routes. It decides nothing; the rules are in
-# the parts.
-
-
 URL_LIFETIME = 3600
 EXTERNAL_URL_LIFETIME = 24 * 3600
 
 
 @define(eq=False, kw_only=True)
 class State:
-    """The state of an emulator. It belongs to the server's event loop, save the parts that say otherwise."""
+    """The state of an emulator. It belongs to the server's event loop, except for parts that say otherwise."""
 
     clock: Callable[[], float]
-    chance: IdSource
+    ids: IdSource
     catalogue: Catalogue
     accounts: Accounts
     faults: Faults
-    journal: Recorder
+    recorder: Recorder
     store: Store
     signer: Signer
     projects: Projects
@@ -76,10 +70,10 @@ class State:
     rest_endpoint: str = ""
 
     def publish(self, project: Project, type: str, payload: Mapping[str, Any]) -> bool:
-        """Send a frame about a project to the client that started it; False when it is away."""
+        """Send a frame about a project to the client that started it; return False if it is not connected."""
         connection = self.connections.find(project.account, project.app_id)
         sent = connection is not None and connection.send(type, {"jobID": project.id, **payload})
-        self.journal.notify()
+        self.recorder.notify()
         return sent
 
     def publish_balance(self, account: Account) -> None:
@@ -87,16 +81,17 @@ class State:
             connection.send("balanceUpdate", account.balance_frame())
 
     def publish_entitlement(self, account: Account) -> None:
-        """Tell an account's clients what its subscription entitles to (account §13.5)."""
+        """Notify an account's clients of its subscription."""
+        # Protocol notes: account §13.5.
         for connection in self.connections.of(account):
             connection.send("subscriptionEntitlementUpdated", account.entitlement_frame())
-        self.journal.notify()
+        self.recorder.notify()
 
     def download_url(self, key: Key, *, lifetime: int = URL_LIFETIME) -> str:
         return self._url(key, self.signer.sign("GET", key, lifetime=lifetime))
 
     def artifact_url(self, key: Key) -> str:
-        """Return the URL of something a durable thing made; the same one for a while."""
+        """Return the URL of an artifact; it stays the same for a while."""
         return self._url(key, self.signer.sign_again(key, lifetime=URL_LIFETIME))
 
     def upload_url(self, key: Key, content_type: str | None) -> str:

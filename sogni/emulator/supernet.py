@@ -1,6 +1,7 @@
-"""What tests do to the accounts of an emulator: add some, let tokens expire, give and take subscriptions.
+"""``LocalSupernet``: start an embedded emulator, connect clients to it, inspect what happened, close it.
 
-A part of ``LocalSupernet``, which says how its own thread and the server's come together.
+The only module of the package that applications and tests need. Emulators that are never closed are closed when the
+interpreter exits.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ import os
 import threading
 import time
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
-from sogni.emulator.account.accounts import Account, Balance, Token, kept_account
+from sogni.emulator.account.accounts import Account, Balance, Token, load_account
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
@@ -34,126 +34,23 @@ from sogni.emulator.state import State
 from sogni.live import Live
 
 if TYPE_CHECKING:
+    import sogni_async
     from sogni.client import SogniClient
 
 
-class AccountHelpers(ABC):
-    """The methods of ``LocalSupernet`` about accounts. Those about sessions and subscriptions need a running
-    emulator."""
-
-    _accounts: Accounts
-    _account: Account
-
-    @property
-    def accounts(self) -> list[Account]:
-        """Every account, oldest first; the first is the one behind the key."""
-        return self._accounts.all()
-
-    def add_account(
-        self,
-        username: str,
-        password: str,
-        *,
-        email: str | None = None,
-        api_key: str | None = None,
-        spark: Decimal | int | str = 10_000,
-        sogni: Decimal | int | str = 10_000,
-    ) -> Account:
-        """Add an account that can sign in with a user name and a password. Needs the extra ``wallet``.
-
-        Raises ``NotFreeError`` when another account has the name, the email address or the key."""
-        return self._accounts.create(
-            username=username,
-            email=email or f"{username}@example.test",
-            wallet_address=address_of(username, password),
-            api_key=api_key,
-            password=password,
-            spark=spark,
-            sogni=sogni,
-        )
-
-    def expire_access_tokens(self) -> None:
-        """Answer 401 to every access token handed out so far, whatever its claims say. Refreshing helps."""
-        self._in_server(lambda _: self._accounts.sessions.expire("access"))
-
-    def revoke_refresh_tokens(self) -> None:
-        """Answer 401 to every refresh token handed out so far. Access tokens stay good until they expire."""
-        self._in_server(lambda _: self._accounts.sessions.expire("refresh"))
-
-    def end_sessions(self) -> None:
-        """Forget every sign-in: tokens and cookies. API keys stay good."""
-        self._in_server(lambda _: self._accounts.sessions.clear())
-
-    def set_token_lifetimes(self, *, access: float | None = None, refresh: float | None = None) -> None:
-        """Change how many seconds the tokens last that are handed out from now on."""
-
-        def change(_: State) -> None:
-            sessions = self._accounts.sessions
-            sessions.access_lifetime = sessions.access_lifetime if access is None else access
-            sessions.refresh_lifetime = sessions.refresh_lifetime if refresh is None else refresh
-
-        self._in_server(change)
-
-    def set_subscription(
-        self,
-        membership: Membership | None,
-        *,
-        account: Account | None = None,
-        free_spark_locked: bool | None = None,
-        free_spark_unlock_path: UnlockPath | None = None,
-    ) -> None:
-        """Give an account (by default the one behind the key) a subscription, or take it away (None). Clients
-        get ``subscriptionEntitlementUpdated``; ``free_spark_locked`` is told when it is given."""
-        owner = account or self._account
-
-        def change(state: State) -> None:
-            owner.membership = membership
-            if free_spark_locked is not None:
-                owner.free_spark_lock = (free_spark_locked, free_spark_unlock_path)
-            state.publish_entitlement(owner)
-
-        self._in_server(change)
-
-    @abstractmethod
-    def _in_server(self, change: Callable[[State], Any]) -> None:
-        """Run `change` where the server's state may be touched."""
-
-
-# The end of the process: decides when emulators that nobody closed are closed.
-#
-# Called once, by the interpreter. Before the executors of `concurrent.futures` are shut down: without them the
-# server cannot finish the answers it is giving, and would leave files open.
-
-
-class Running(Protocol):
-    """What is closed."""
-
-    def close(self) -> None:
-        """Stop and clean up; repeatable."""
-
-
-_RUNNING: weakref.WeakSet[Running] = weakref.WeakSet()
-
-
-def close_at_exit(running: Running) -> None:
-    """Have something closed when the interpreter ends, unless it is collected before."""
-    _RUNNING.add(running)
+_UNCLOSED: weakref.WeakSet[LocalSupernet] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    for running in list(_RUNNING):
-        running.close()
+    for supernet in list(_UNCLOSED):
+        supernet.close()
 
 
-# Hooks run in the reverse order of their registration, and that of the executors is registered by this import.
+# Before the executors of `concurrent.futures` shut down: without them, the server cannot finish its responses and would
+# leave files open. Hooks run in reverse order of registration, and the executors' hook is registered by this import.
 assert concurrent.futures.thread.__name__
-# The early hook has no public name; without it the late one at least removes the files.
+# The early hook has no public name; without it, the late one at least removes the files.
 getattr(threading, "_register_atexit", atexit.register)(_close_all)
-
-
-# The embedded emulator as a program sees it: start it, point a client at it, see what happened, close it.
-#
-# The only module of the package that applications and tests need. Its methods may be called from any thread.
 
 
 T = TypeVar("T")
@@ -168,27 +65,38 @@ class _Running:
     state: State
 
 
-class LocalSupernet(Live, AccountHelpers):
-    """A local Supernet: the real protocol over real HTTP and WebSocket, on loopback, in a thread of its own.
+class LocalSupernet(Live):
+    """A local Supernet: the real protocol over HTTP and WebSocket on loopback, served by its own thread.
 
-    Use it as a context manager, or call ``start`` and ``close``.
+    Use it as a context manager, or call `start` and `close`. All methods may be called from any thread.
 
-    host: the address to listen on.
-    rest_port, socket_port: the ports of the two hosts; 0 takes free ones.
-    api_key: the key clients must present; by default a random one.
-    balance: what the account owns at the start: a ``Balance``, or a mapping with "spark" and "sogni".
-    workers: how many results are rendered at the same time.
-    step_time: seconds a rendering step takes; 0 is as fast as possible.
-    token_rate: tokens per second of a language model; 0 is as fast as possible. By default 60, and 0 when
-        ``step_time`` is 0.
-    seed: makes ids and the seeds the service draws repeatable. Results depend on request and seed alone.
-    faults: a prepared fault plan; an empty one by default, reachable as ``faults``.
-    binary_frames: send WebSocket messages as binary frames, which clients must also accept.
-    access_lifetime, refresh_lifetime: seconds the tokens of a sign-in last.
-    testnet: take signatures for the test network, not for the main one.
-    data: a directory in which workflows, templates, records, files, the balance and the key outlive the emulator, also
-        one that is killed; an emulator started on it goes on with unfinished work. By default nothing is kept.
-    workflow_limit: how many workflows of an account may be queued or running at the same time.
+    Args:
+        host: Address to listen on.
+        rest_port: Port of the REST host; 0 selects a free one.
+        socket_port: Port of the socket host; 0 selects a free one.
+        api_key: API key that clients must present; random by default.
+        balance: Initial balance of the account: a `Balance`, or a mapping with the keys "spark" and "sogni".
+        workers: Number of results rendered at the same time.
+        step_time: Seconds per rendering step; 0 is as fast as possible.
+        token_rate: Tokens per second of the language models; 0 is as fast as possible. The default is 60, or 0 if
+            `step_time` is 0.
+        seed: Makes IDs, and the seeds drawn by the service, repeatable. Results depend on request and seed alone.
+        faults: A prepared fault plan; available as `faults`. Empty by default.
+        binary_frames: Send WebSocket messages as binary frames, which clients must also accept.
+        access_lifetime: Seconds an access token is valid.
+        refresh_lifetime: Seconds a refresh token is valid.
+        testnet: Accept signatures for the test network instead of the main network.
+        data: Directory in which workflows, templates, records, files, the balance and the key outlive the emulator,
+            even if it is killed. An emulator started on the same directory resumes unfinished work. By default,
+            nothing is saved.
+        workflow_limit: Number of workflows per account that may be queued or running at the same time.
+
+    Raises:
+        ValueError: A number is out of range.
+
+    Example:
+        >>> with LocalSupernet(step_time=0) as supernet, supernet.client() as client:
+        ...     client.projects.create(type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse")
     """
 
     def __init__(
@@ -223,10 +131,10 @@ class LocalSupernet(Live, AccountHelpers):
         self._owned = owned
         self.faults: Faults = Faults() if faults is None else faults
         self.chat: ChatScript = ChatScript()
-        """What its language models say, how fast, and how they fail."""
-        self._journal = Recorder()
+        """Scripts the language models: answers, rates and failures."""
+        self._recorder = Recorder()
         directory = None if data is None else Path(data)
-        self._account = kept_account(directory, api_key, owned)
+        self._account = load_account(directory, api_key, owned)
         sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
@@ -242,7 +150,7 @@ class LocalSupernet(Live, AccountHelpers):
             accounts=self._accounts,
             faults=self.faults,
             chat=self.chat,
-            journal=self._journal,
+            recorder=self._recorder,
             data=directory,
             workflow_limit=workflow_limit,
         )
@@ -250,25 +158,42 @@ class LocalSupernet(Live, AccountHelpers):
         self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
 
     def start(self: Self) -> Self:
-        """Start the server; returns when both hosts accept connections. An emulator starts once."""
+        """Start the server, and return once both hosts accept connections.
+
+        Returns:
+            The emulator itself.
+
+        Raises:
+            RuntimeError: The emulator has already been started; it can only be started once.
+            OSError: A port is in use.
+        """
         if self._finalizer is not None:
-            raise RuntimeError("the emulator was started before")
+            raise RuntimeError("the emulator has already been started")
         server = Server(self._setup)
         self._running = _Running(server, server.start())
-        # Also runs when the object is forgotten or the interpreter ends: no temporary files stay behind.
+        # Also runs when the object is collected or the interpreter exits, so that no temporary files remain.
         self._finalizer = weakref.finalize(self, server.close)
-        close_at_exit(self)
+        _UNCLOSED.add(self)
         return self
 
     def close(self) -> None:
-        """Stop the server, close its connections with 1001, delete its files unless they are kept. May be called
-        again."""
+        """Stop the server, close connections with code 1001, and delete files unless `data` is set.
+
+        May be called more than once.
+        """
         if self._finalizer is not None:
             self._finalizer()
         self._running = None
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until the emulator was closed, by another thread or a signal handler; True when it is."""
+        """Wait until the emulator is closed, by another thread or a signal handler.
+
+        Args:
+            timeout: Seconds to wait; None waits indefinitely.
+
+        Returns:
+            True once it is closed, False after `timeout`.
+        """
         return self._running is None or self._running.server.join(timeout)
 
     def __enter__(self: Self) -> Self:
@@ -281,98 +206,208 @@ class LocalSupernet(Live, AccountHelpers):
 
     @property
     def closed(self) -> bool:
+        """True before `start` and after `close`."""
         return self._running is None
 
     @property
     def rest_endpoint(self) -> str:
-        """The base URL of the REST host, ``http://…``."""
+        """Base URL of the REST host, ``http://…``."""
         return self._now.server.rest_endpoint
 
     @property
     def socket_endpoint(self) -> str:
-        """The base URL of the socket host, ``ws://…``; its HTTP side listens on the same port."""
+        """Base URL of the socket host, ``ws://…``; its HTTP routes are on the same port."""
         return self._now.server.socket_endpoint
 
     @property
     def api_key(self) -> str:
+        """The API key that clients must present."""
         return self._account.api_key or ""
 
     @property
     def account(self) -> Account:
-        """The account behind the key: ``account.balance``, ``account.set_balance(spark=…, sogni=…)``. It can
-        also be signed in to, with ``account.username`` and ``account.password``."""
+        """The account of the API key. Clients can also sign in with its `username` and `password`."""
         return self._account
 
     @property
+    def accounts(self) -> list[Account]:
+        """Every account, oldest first; the first is that of the API key."""
+        return self._accounts.all()
+
+    @property
     def requests(self) -> list[Arrival]:
-        """Everything that arrived so far, oldest first: ``RecordedRequest``, ``RecordedUpgrade``,
-        ``RecordedFrame``."""
-        return self._journal.arrivals()
+        """Everything received so far, oldest first: `RecordedRequest`, `RecordedUpgrade` or `RecordedFrame`."""
+        return self._recorder.arrivals()
 
     @property
     def violations(self) -> list[Violation]:
-        """What clients sent against the protocol, tolerated or refused."""
-        return self._journal.violations()
+        """Protocol violations by clients, whether tolerated or refused."""
+        return self._recorder.violations()
 
     @property
     def projects(self) -> list[dict[str, Any]]:
-        """The projects the service knows, oldest first, in the form of ``GET /v2/projects/{id}``."""
+        """The projects known to the service, oldest first, in the form of ``GET /v2/projects/{id}``."""
         state = self._now.state
         return self._now.server.call(lambda: [live_record(project) for project in state.projects])
 
     @property
     def workflows(self) -> list[dict[str, Any]]:
-        """The durable workflows the service knows, oldest first, in the form of their REST records."""
+        """The durable workflows known to the service, oldest first, in the form of their REST records."""
         server, state = self._now.server, self._now.state
 
         def records() -> list[dict[str, Any]]:
-            runs = () if server.durables is None else server.durables.engine.runs.values()
+            runs = () if server.durable_services is None else server.durable_services.engine.runs.values()
             return [run.wire(lambda media: media.wire(state.artifact_url(media.key))) for run in runs]
 
         return server.call(records)
 
     @property
     def connection_count(self) -> int:
-        """The number of WebSockets open now."""
+        """The number of open WebSockets."""
         return len(self._now.state.connections)
 
     def client(self, **options: Any) -> SogniClient:
-        """Return a blocking ``sogni.SogniClient`` for this emulator; options go to its constructor."""
-        made: SogniClient = self._client("sogni", options)
+        """Create a client for this emulator.
+
+        Args:
+            **options: Arguments of `sogni.SogniClient`; they override the key and the endpoints of the emulator.
+
+        Returns:
+            The client. Close it when done.
+        """
+        made: SogniClient = importlib.import_module("sogni").SogniClient(**(self._connection_options() | options))
         return made
 
-    def async_client(self, **options: Any) -> Any:
-        """Return an asyncio ``sogni_async.SogniClient`` for this emulator; options go to its constructor."""
-        return self._client("sogni_async", options)
+    def async_client(self, **options: Any) -> sogni_async.SogniClient:
+        """Create an asyncio client for this emulator.
 
-    def _client(self, package: str, options: dict[str, Any]) -> Any:
-        bound = {
-            "api_key": self.api_key,
-            "rest_endpoint": self.rest_endpoint,
-            "socket_endpoint": self.socket_endpoint,
-        }
-        return importlib.import_module(package).SogniClient(**{**bound, **options})
+        Args:
+            **options: Arguments of `sogni_async.SogniClient`; they override the key and the endpoints of the emulator.
+
+        Returns:
+            The client. Close it when done.
+        """
+        made: sogni_async.SogniClient = importlib.import_module("sogni_async").SogniClient(
+            **(self._connection_options() | options)
+        )
+        return made
+
+    def add_account(
+        self,
+        username: str,
+        password: str,
+        *,
+        email: str | None = None,
+        api_key: str | None = None,
+        spark: Decimal | int | str = 10_000,
+        sogni: Decimal | int | str = 10_000,
+    ) -> Account:
+        """Add an account that can sign in with a user name and a password. Requires the extra ``wallet``.
+
+        Args:
+            username: User name, unique regardless of case.
+            password: Password; the wallet of the account is derived from both.
+            email: Email address; derived from the user name by default.
+            api_key: An API key for the account; none by default.
+            spark: Initial balance in Spark.
+            sogni: Initial balance in Sogni.
+
+        Returns:
+            The account.
+
+        Raises:
+            NotFreeError: Another account has the user name, the email address, the wallet or the key.
+        """
+        return self._accounts.create(
+            username=username,
+            email=email or f"{username}@example.test",
+            wallet_address=address_of(username, password),
+            api_key=api_key,
+            password=password,
+            spark=spark,
+            sogni=sogni,
+        )
+
+    def expire_access_tokens(self) -> None:
+        """Reject every access token issued so far with 401, whatever its claims. Clients can refresh."""
+        self._in_server(lambda _: self._accounts.sessions.expire("access"))
+
+    def revoke_refresh_tokens(self) -> None:
+        """Reject every refresh token issued so far with 401. Access tokens stay valid until they expire."""
+        self._in_server(lambda _: self._accounts.sessions.expire("refresh"))
+
+    def end_sessions(self) -> None:
+        """End every session: tokens and cookies become invalid. API keys stay valid."""
+        self._in_server(lambda _: self._accounts.sessions.clear())
+
+    def set_token_lifetimes(self, *, access: float | None = None, refresh: float | None = None) -> None:
+        """Change the lifetimes of tokens issued from now on.
+
+        Args:
+            access: Seconds an access token is valid; unchanged if None.
+            refresh: Seconds a refresh token is valid; unchanged if None.
+        """
+
+        def change(_: State) -> None:
+            sessions = self._accounts.sessions
+            sessions.access_lifetime = sessions.access_lifetime if access is None else access
+            sessions.refresh_lifetime = sessions.refresh_lifetime if refresh is None else refresh
+
+        self._in_server(change)
+
+    def set_subscription(
+        self,
+        membership: Membership | None,
+        *,
+        account: Account | None = None,
+        free_spark_locked: bool | None = None,
+        free_spark_unlock_path: UnlockPath | None = None,
+    ) -> None:
+        """Set or remove the subscription of an account. Clients receive ``subscriptionEntitlementUpdated``.
+
+        Args:
+            membership: The subscription; None removes it.
+            account: The account; by default that of the API key.
+            free_spark_locked: Whether free Spark is locked; unchanged, and not sent, if None.
+            free_spark_unlock_path: How free Spark can be unlocked. Used only with `free_spark_locked`.
+        """
+        owner = account or self._account
+
+        def change(state: State) -> None:
+            owner.membership = membership
+            if free_spark_locked is not None:
+                owner.free_spark_lock = (free_spark_locked, free_spark_unlock_path)
+            state.publish_entitlement(owner)
+
+        self._in_server(change)
 
     def drop_connections(self, code: int | None = None, reason: str = "") -> None:
-        """Cut every WebSocket, or close it with a code. Projects go on."""
+        """Cut every WebSocket, or close it with a code. Projects continue.
+
+        Args:
+            code: Close code; None cuts the TCP connection without a close frame.
+            reason: Reason of the close frame.
+        """
         state = self._now.state
         self._now.server.call(lambda: state.connections.end_all(code, reason))
 
     def pause_workers(self) -> None:
-        """Let every worker stop before its next step."""
+        """Pause every worker before its next step."""
         server = self._now.server
         server.call(server.pace.running.clear)
 
     def resume_workers(self) -> None:
+        """Resume paused workers."""
         server = self._now.server
         server.call(server.pace.running.set)
 
     def reset(self) -> None:
-        """Forget faults, scripted answers, arrivals, projects, completions and workflows (cancels running ones) and
-        what was kept of them, sessions and every other account than the one behind the key, whose past is forgotten
-        and whose balance restored; resume workers.
+        """Reset the emulator, for tests that share one. Connections stay open.
 
-        Connections stay open: for tests that share an emulator."""
+        Removes faults, scripted answers, recorded requests, projects, completions, workflows and their saved data,
+        sessions, and every account except that of the API key, whose history is cleared and whose initial balance is
+        restored. Work in progress is canceled, and workers are resumed.
+        """
         running = self._now
         self.faults.clear()
         self.chat.clear()
@@ -380,8 +415,8 @@ class LocalSupernet(Live, AccountHelpers):
         def clean() -> None:
             if running.server.language is not None:
                 running.server.language.clear()
-            if running.server.durables is not None:
-                running.server.durables.clear()
+            if running.server.durable_services is not None:
+                running.server.durable_services.clear()
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
             running.state.projects.clear()
@@ -391,40 +426,55 @@ class LocalSupernet(Live, AccountHelpers):
         running.server.call(clean)
         self.account.forget_past()
         self.account.set_balance(spark=self._owned.spark, sogni=self._owned.sogni)
-        self._journal.clear()
+        self._recorder.clear()
 
     def freeze_connections(self) -> None:
-        """Let every WebSocket that is open now fall silent: nothing is read, written or answered, not even a
-        ping."""
+        """Freeze every open WebSocket: nothing is read, written or answered, not even a ping."""
         state = self._now.state
         self._now.server.call(state.connections.freeze_all)
 
     def expire_urls(self) -> None:
-        """Make every signed URL handed out so far too old; storage answers them with 403."""
+        """Expire every signed URL issued so far; storage answers them with 403."""
         self._now.server.call(self._now.state.signer.expire_all)
 
     def forget_requests(self) -> None:
-        """Empty ``requests`` and ``violations``."""
-        self._journal.clear()
+        """Clear `requests` and `violations`."""
+        self._recorder.clear()
 
     def wait_for(self, predicate: Callable[[], T], timeout: float = 10.0) -> T:
-        """Wait until a predicate is true, and return its value; ``TimeoutError`` after ``timeout`` seconds.
+        """Wait until a predicate returns a true value.
 
-        It is called in this thread, now and whenever something arrives or a project moves on."""
+        Args:
+            predicate: Called in this thread, at once and whenever something arrives or a project changes.
+            timeout: Seconds to wait.
+
+        Returns:
+            The value of the predicate.
+
+        Raises:
+            TimeoutError: The predicate was not true within `timeout`.
+        """
         deadline = time.monotonic() + timeout
         while True:
-            # Outside the lock: the predicate may ask the server's thread, which takes it as well.
+            # Outside the lock: the predicate may call into the server's thread, which also takes it.
             value = predicate()
             if value:
                 return value
             left = deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError(f"the emulator did not get there within {timeout} seconds")
-            with self._journal.changed:
-                # The bound catches what happens between the predicate and here, and what nobody announces.
-                self._journal.changed.wait(min(left, 0.02))
+                raise TimeoutError(f"the predicate was not true within {timeout} seconds")
+            with self._recorder.changed:
+                # Limited, because a change may have happened since the predicate was called, or not be announced.
+                self._recorder.changed.wait(min(left, 0.02))
 
-    def _in_server(self, change: Callable[[State], Any]) -> None:
+    def _connection_options(self) -> dict[str, Any]:
+        return {
+            "api_key": self.api_key,
+            "rest_endpoint": self.rest_endpoint,
+            "socket_endpoint": self.socket_endpoint,
+        }
+
+    def _in_server(self, change: Callable[[State], object]) -> None:
         running = self._now
         running.server.call(lambda: change(running.state))
 

@@ -104,7 +104,7 @@ def test_a_starting_point_that_is_no_number_is_refused() -> None:
     async def script(reading: Reading) -> None:
         assert json.loads(await reading.read("?after=x")) == {
             "status": "error",
-            "message": "'x' is no id of an event",
+            "message": "'x' is not an event ID",
             "errorCode": 0,
         }
 
@@ -190,7 +190,7 @@ def test_an_event_is_kept_before_it_is_told() -> None:
     log.append("begun")
     log.append("done", ends=True)
     assert kept == [(1, False), (2, True)]
-    with pytest.raises(RuntimeError, match="too late"):
+    with pytest.raises(RuntimeError, match="cannot be added"):
         log.append("more")
 
 

@@ -10,7 +10,7 @@ from sogni.emulator.connections import encode
 from tests.emulator.wire import Wire, job_request
 
 
-def refused(wire: Wire, **parameters: str) -> tuple[int, str]:
+def error_of(wire: Wire, **parameters: str) -> tuple[int, str]:
     with pytest.raises(websocket.WebSocketBadStatusException) as caught:
         wire.connect(**parameters)
     return caught.value.status_code, (caught.value.resp_body or b"").decode()
@@ -33,9 +33,9 @@ def test_authenticated_comes_first_then_the_balance_and_the_models(wire: Wire) -
 
 def test_a_wrong_or_missing_key_is_refused_with_plain_text(wire: Wire) -> None:
     wire.headers = {"api-key": "wrong"}
-    assert refused(wire) == (401, "Unauthorized")
+    assert error_of(wire) == (401, "Unauthorized")
     wire.headers = {}
-    assert refused(wire)[0] == 401
+    assert error_of(wire)[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_wrong_or_missing_key_is_refused_with_plain_text(wire: Wire) -> None:
 def test_wrong_parameters_are_refused_and_recorded(
     wire: Wire, supernet: LocalSupernet, parameters: dict[str, str], about: str
 ) -> None:
-    status, text = refused(wire, **parameters)
+    status, text = error_of(wire, **parameters)
     assert status == 400
     assert about in text
     assert about in supernet.violations[-1].message

@@ -66,27 +66,27 @@ def test_a_starting_image_saves_steps(steps: int, denoise: float, performed: int
 
 
 def test_a_group_of_events_beats_its_members() -> None:
-    wanted = Subscriptions()
-    assert wanted.wants("swarmModels")
-    assert not wanted.wants("appAlert")
-    wanted.update({"modelAvailability": False, "subscriptions": {"modelAvailability": False, "swarmModels": True}})
-    assert not wanted.wants("swarmModels")
-    wanted.update({"reset": True, "unsubscribe": "jobETA", "subscribe": ["appAlert"]})
-    assert (wanted.wants("swarmModels"), wanted.wants("jobETA"), wanted.wants("appAlert")) == (
+    requested = Subscriptions()
+    assert requested.wants("swarmModels")
+    assert not requested.wants("appAlert")
+    requested.update({"modelAvailability": False, "subscriptions": {"modelAvailability": False, "swarmModels": True}})
+    assert not requested.wants("swarmModels")
+    requested.update({"reset": True, "unsubscribe": "jobETA", "subscribe": ["appAlert"]})
+    assert (requested.wants("swarmModels"), requested.wants("jobETA"), requested.wants("appAlert")) == (
         True,
         False,
         True,
     )
-    wanted.update({"event": "jobETA", "enabled": True})
-    assert wanted.wants("jobETA")
-    wanted.update(None)
-    assert wanted.wants("anythingNew")
+    requested.update({"event": "jobETA", "enabled": True})
+    assert requested.wants("jobETA")
+    requested.update(None)
+    assert requested.wants("anythingNew")
 
 
 def test_authenticated_cannot_be_unsubscribed() -> None:
-    wanted = Subscriptions()
-    wanted.update({"unsubscribe": ["authenticated"]})
-    assert wanted.wants("authenticated")
+    requested = Subscriptions()
+    requested.update({"unsubscribe": ["authenticated"]})
+    assert requested.wants("authenticated")
 
 
 def test_a_signature_grants_one_verb_for_one_file_until_it_expires() -> None:
@@ -120,19 +120,19 @@ def test_a_rule_is_spent_after_its_uses() -> None:
 
 
 def test_the_journal_keeps_the_newest() -> None:
-    journal = Recorder(limit=2)
+    recorder = Recorder(limit=2)
     for number in range(3):
-        journal.add(RecordedFrame(number, "x", None))
-    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
+        recorder.add(RecordedFrame(number, "x", None))
+    assert [it.connection for it in recorder.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
 
 
 def test_the_journal_forgets_the_oldest_when_bodies_are_large() -> None:
-    journal = Recorder(size_limit=100)
+    recorder = Recorder(size_limit=100)
     for number, size in enumerate((10, 60, 30, 20)):
-        journal.add(RecordedFrame(number, "x", None, size=size))
-    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [2, 3]
-    journal.add(RecordedFrame(4, "x", None, size=500))
-    assert [it.connection for it in journal.arrivals() if isinstance(it, RecordedFrame)] == [4]
+        recorder.add(RecordedFrame(number, "x", None, size=size))
+    assert [it.connection for it in recorder.arrivals() if isinstance(it, RecordedFrame)] == [2, 3]
+    recorder.add(RecordedFrame(4, "x", None, size=500))
+    assert [it.connection for it in recorder.arrivals() if isinstance(it, RecordedFrame)] == [4]
 
 
 async def test_a_file_is_made_once_when_it_is_read_and_forgotten_after_a_day(tmp_path: Path) -> None:

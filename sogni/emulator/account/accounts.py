@@ -1,7 +1,7 @@
-"""Holdings: what an account's wallet has on the two chains, outside of the service (account §6.2, §9 to §11).
+"""Accounts: identity, balances, the wallet outside the service, the transaction history and the leaderboard.
 
-Called by the routes that move tokens between account and wallet, and from any thread by tests that fill a
-wallet. Approvals stand here, too: they are facts of the chain.
+An ``Account`` may be used from any thread: the server reserves and settles amounts, tests set balances. It knows no
+HTTP and sends nothing; a listener is notified when a balance changes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ZERO = Decimal(0)
 
 @frozen
 class Holding:
-    """Amounts on one chain. Numbers and texts become ``Decimal``."""
+    """Amounts on one chain. Numbers and strings become ``Decimal``."""
 
     sogni: Decimal = field(default=ZERO, converter=Decimal)
     spark: Decimal = field(default=ZERO, converter=Decimal)
@@ -40,7 +40,9 @@ class Holding:
 
 @define(eq=False)
 class WalletBalances:
-    """One wallet on every chain."""
+    """The balances of one wallet on every chain, and the approvals it has granted."""
+
+    # Protocol notes: account §6.2, §9 to §11.
 
     _held: dict[Provider, Holding] = field(factory=dict)
     _approved: set[tuple[Provider, str]] = field(factory=set)
@@ -51,12 +53,12 @@ class WalletBalances:
             return self._held.get(provider, Holding())
 
     def set(self, provider: Provider = "base", **amounts: Decimal | int | str) -> None:
-        """Replace amounts on a chain: ``sogni``, ``spark``, ``ether``; what is left out stays."""
+        """Replace amounts on a chain: ``sogni``, ``spark``, ``ether``; omitted ones stay as they are."""
         with self._lock:
             self._held[provider] = evolve(self._held.get(provider, Holding()), **amounts)
 
     def move(self, provider: Provider, sogni: Decimal) -> bool:
-        """Add to the Sogni on a chain, or take from it; False when there is not enough."""
+        """Add to the Sogni on a chain, or subtract from it; return False if there is not enough."""
         with self._lock:
             held = self._held.get(provider, Holding())
             if held.sogni + sogni < 0:
@@ -83,10 +85,7 @@ class WalletBalances:
             self._approved.clear()
 
 
-# The ledger: what an account paid and received, as its transaction history tells (account §12.1).
-#
-# Written by the account whenever money moved for good, from any thread; read by the routes of the history and
-# of the leaderboard.
+# Transaction history (account §12.1)
 
 
 _LIMIT = 100_000
@@ -95,7 +94,7 @@ _PAYMENT = {"spark": "paid_spark", "sogni": "sogni"}
 
 @frozen(kw_only=True)
 class Transaction:
-    """One movement; ``amount`` is negative when it was paid. ``time`` is in epoch seconds."""
+    """One movement; ``amount`` is negative for a payment. ``time`` is in epoch seconds."""
 
     sid: int
     id: str
@@ -107,7 +106,7 @@ class Transaction:
     source_sid: str
 
     def wire(self, address: str, address_sid: int) -> dict[str, Any]:
-        """The transaction as the list sends it; amounts are numbers there, times milliseconds."""
+        """Return the transaction as the list sends it: amounts are numbers, times are in milliseconds."""
         moment = round(self.time * 1000)
         record = {
             "_id": f"{self.sid:024x}",
@@ -175,39 +174,36 @@ class Ledger:
             self._entries.clear()
 
 
-# An account: who somebody is, and what they own in Spark and Sogni.
-#
-# Called by the intake of projects (reserve, settle), by the routes about accounts and, from any thread, by
-# tests that set a balance. It knows no HTTP and sends nothing: a listener is told that a balance changed.
+# Accounts
 
 
 Token = Literal["spark", "sogni"]
 
 
 class InsufficientFundsError(Exception):
-    """The balance does not cover a reservation; the text says what is there and what is needed."""
+    """The balance does not cover a reservation; the message gives the required and the available amount."""
 
 
 class NotFreeError(Exception):
-    """A user name, an e-mail address or a wallet that another account has."""
+    """The user name, email address or wallet belongs to another account."""
 
 
 @frozen
 class Balance:
-    """Spendable amounts, reservations already taken off. Numbers and texts become ``Decimal``."""
+    """Spendable amounts, net of reservations. Numbers and strings become ``Decimal``."""
 
     spark: Decimal = field(default=ZERO, converter=Decimal)
     sogni: Decimal = field(default=ZERO, converter=Decimal)
 
 
 def decimal_text(amount: Decimal) -> str:
-    """Write an amount as the service does: a plain decimal text without exponent."""
+    """Format an amount as the service does: a plain decimal string without an exponent."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @define
-class _Purse:
+class _TokenBalance:
     settled: Decimal
     debit: Decimal = ZERO
 
@@ -224,19 +220,20 @@ class _Purse:
         }
 
 
-def purses(spark: Decimal | int | str, sogni: Decimal | int | str) -> dict[Token, _Purse]:
-    """Return the purses of a new account."""
-    return {"spark": _Purse(Decimal(spark)), "sogni": _Purse(Decimal(sogni))}
+def token_balances(spark: Decimal | int | str, sogni: Decimal | int | str) -> dict[Token, _TokenBalance]:
+    """Return the balances of a new account."""
+    return {"spark": _TokenBalance(Decimal(spark)), "sogni": _TokenBalance(Decimal(sogni))}
 
 
 @define(eq=False)
 class Account:
-    """One user with an address and two purses. Every method may be called from any thread.
+    """One user with a wallet address and a balance per token. All methods may be called from any thread.
 
-    api_key: the key it may use, if it has one.
-    password: what its wallet is derived from, if the emulator was told.
-    wallet: what it owns outside of the service.
-    membership: its subscription to a plan; None when it never had one.
+    Attributes:
+        api_key: The API key of the account, if it has one.
+        password: The password its wallet is derived from, if known.
+        wallet: The wallet outside the service.
+        membership: The subscription to a plan; None if it never had one.
     """
 
     username: str
@@ -251,72 +248,71 @@ class Account:
     membership: Membership | None = field(default=None, repr=False)
     free_spark_lock: tuple[bool, UnlockPath | None] | None = field(default=None, repr=False)
     device_id: str | None = field(default=None, repr=False)
-    _purses: dict[Token, _Purse] = field(factory=dict, repr=False)
+    _token_balances: dict[Token, _TokenBalance] = field(factory=dict, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, repr=False)
     _listener: Callable[[Account], None] | None = field(default=None, repr=False)
 
     @property
     def balance(self) -> Balance:
         with self._lock:
-            return Balance(self._purses["spark"].net, self._purses["sogni"].net)
+            return Balance(self._token_balances["spark"].net, self._token_balances["sogni"].net)
 
     def set_balance(
         self, *, spark: Decimal | int | str | None = None, sogni: Decimal | int | str | None = None
     ) -> None:
-        """Replace the spendable amounts; a token left out keeps its amount. Clients get a
-        ``balanceUpdate``."""
+        """Replace the spendable amounts; an omitted token keeps its amount. Clients receive a ``balanceUpdate``."""
         amounts: dict[Token, Decimal | int | str | None] = {"spark": spark, "sogni": sogni}
         with self._lock:
             for token, amount in amounts.items():
                 if amount is not None:
-                    purse = self._purses[token]
-                    purse.settled = Decimal(amount) + purse.debit
+                    token_balance = self._token_balances[token]
+                    token_balance.settled = Decimal(amount) + token_balance.debit
         self._changed()
 
     def settled(self) -> dict[str, str]:
-        """Return what is owned, reservations included: what remains when the service forgets them."""
+        """Return the amounts owned, reservations included: what remains when the service restarts."""
         with self._lock:
-            return {token: decimal_text(purse.settled) for token, purse in self._purses.items()}
+            return {token: decimal_text(token_balance.settled) for token, token_balance in self._token_balances.items()}
 
     def reserve(self, token: Token, amount: Decimal) -> None:
-        """Hold an amount for a project, or raise ``InsufficientFundsError``."""
+        """Reserve an amount for a project, or raise ``InsufficientFundsError``."""
         with self._lock:
-            purse = self._purses[token]
-            if purse.net < amount:
+            token_balance = self._token_balances[token]
+            if token_balance.net < amount:
                 raise InsufficientFundsError(
                     f"Insufficient balance: the project costs {decimal_text(amount)} {token},"
-                    f" the account has {decimal_text(purse.net)}"
+                    f" the account has {decimal_text(token_balance.net)}"
                 )
-            purse.debit += amount
+            token_balance.debit += amount
         self._changed()
 
     def settle(
         self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "", description: str = "Render"
     ) -> None:
-        """End the reservation for a project: what was spent is gone, the rest is free again."""
+        """End the reservation for a project: deduct what was spent and free the rest."""
         with self._lock:
-            purse = self._purses[token]
-            purse.debit -= reserved
-            purse.settled -= spent
+            token_balance = self._token_balances[token]
+            token_balance.debit -= reserved
+            token_balance.settled -= spent
         if spent:
             self.ledger.add(token, -spent, description=description, source="project", source_sid=source_sid)
         self._changed()
 
     def move(self, token: Token, amount: Decimal, *, description: str, source: str) -> None:
-        """Add an amount, or take a negative one away, or raise ``InsufficientFundsError``."""
+        """Add an amount, or subtract a negative one, or raise ``InsufficientFundsError``."""
         with self._lock:
-            purse = self._purses[token]
-            if purse.net + amount < 0:
+            token_balance = self._token_balances[token]
+            if token_balance.net + amount < 0:
                 raise InsufficientFundsError(
                     f"Insufficient balance: {decimal_text(-amount)} {token} are needed,"
-                    f" the account has {decimal_text(purse.net)}"
+                    f" the account has {decimal_text(token_balance.net)}"
                 )
-            purse.settled += amount
+            token_balance.settled += amount
         self.ledger.add(token, amount, description=description, source=source)
         self._changed()
 
     def forget_past(self) -> None:
-        """Be as at the start, save for the balance: no history, no claims, no membership, no approvals."""
+        """Reset everything except the balance: history, claims, membership and approvals."""
         self.ledger.clear()
         self.rewards.clear()
         self.wallet.clear()
@@ -326,24 +322,27 @@ class Account:
         self._listener = listener
 
     def balance_frame(self) -> dict[str, dict[str, str]]:
-        """The payload of ``balanceUpdate`` (transport §9)."""
+        """Return the payload of ``balanceUpdate``."""
+        # Protocol notes: transport §9.
         with self._lock:
-            sogni, spark = self._purses["sogni"].wire(), self._purses["spark"].wire()
+            sogni, spark = self._token_balances["sogni"].wire(), self._token_balances["spark"].wire()
         return {"sogni": sogni, "spark": {**spark, "premiumCredit": "0"}}
 
     def balance_record(self) -> dict[str, dict[str, str]]:
-        """The data of ``GET /v4/account/balance`` (account §6.1): the frame's fields and two unclaimed
-        amounts."""
+        """Return the data of ``GET /v4/account/balance``: the frame's fields and two unclaimed amounts."""
+        # Protocol notes: account §6.1.
         unclaimed = {"relaxedUnclaimed": "0", "fastUnclaimed": "0"}
         return {token: {**amounts, **unclaimed} for token, amounts in self.balance_frame().items()}
 
     def tokens(self) -> dict[str, dict[str, str]]:
-        """The ``tokens`` of the ``authenticated`` frame (transport §9.1)."""
+        """Return the ``tokens`` of the ``authenticated`` frame."""
+        # Protocol notes: transport §9.1.
         with self._lock:
-            return {"sogni": self._purses["sogni"].wire(), "spark": self._purses["spark"].wire()}
+            return {"sogni": self._token_balances["sogni"].wire(), "spark": self._token_balances["spark"].wire()}
 
     def me(self) -> dict[str, str | bool]:
-        """The data of ``GET /v1/account/me`` (account §5)."""
+        """Return the data of ``GET /v1/account/me``."""
+        # Protocol notes: account §5.
         return {
             "currentEmail": self.email,
             "discord2FA": False,
@@ -357,11 +356,13 @@ class Account:
         }
 
     def subscription_record(self) -> dict[str, Any]:
-        """The subscription as ``GET /v1/subscriptions/status`` has it (account §13.2)."""
+        """Return the subscription in the form of ``GET /v1/subscriptions/status``."""
+        # Protocol notes: account §13.2.
         return dict(NO_SNAPSHOT) if self.membership is None else self.membership.snapshot()
 
     def entitlement_frame(self) -> dict[str, Any]:
-        """The payload of ``subscriptionEntitlementUpdated`` (account §13.5, §14)."""
+        """Return the payload of ``subscriptionEntitlementUpdated``."""
+        # Protocol notes: account §13.5, §14.
         entitlement = dict(NO_MEMBERSHIP) if self.membership is None else self.membership.entitlement()
         return {**entitlement, **self.free_spark_fields()}
 
@@ -378,7 +379,7 @@ class Account:
 
 LOCAL_USERNAME = "local-artist"
 LOCAL_PASSWORD = "local password"
-# What the two derive (account §2); written down, so that an emulator starts without the signing library.
+# Derived from the two (account §2); a constant, so that an emulator starts without the signing library.
 _LOCAL_ADDRESS = "0x6CFfaEF6418B57748d56AD59F3726c73Ad5C2636"
 FIRST_SID = 1001
 
@@ -389,7 +390,7 @@ def make_account(
     spark: Decimal | int | str = 10_000,
     sogni: Decimal | int | str = 10_000,
 ) -> Account:
-    """Make the account an emulator starts with. It has a key, and a user name and a password as well."""
+    """Create the initial account of an emulator. It has an API key, a user name and a password."""
     return Account(
         api_key=api_key or f"local-{secrets.token_urlsafe(24)}",
         password=LOCAL_PASSWORD,
@@ -397,18 +398,15 @@ def make_account(
         email="local-artist@example.test",
         wallet_address=_LOCAL_ADDRESS,
         sid=FIRST_SID,
-        purses=purses(spark, sogni),
+        token_balances=token_balances(spark, sogni),
     )
 
 
-# The account behind the key, across starts: the same key, and what it owned last.
-#
-# Called when an emulator is made. Without a directory the account is a new one.
+def load_account(directory: Path | None, api_key: str | None, owned: Balance) -> Account:
+    """Return the account saved in a data directory, or a new one if there is no directory.
 
-
-def kept_account(directory: Path | None, api_key: str | None, owned: Balance) -> Account:
-    """Return the account a directory remembers. A key that is given replaces the kept one; the kept balance goes
-    before that which is given."""
+    A given key replaces the saved one; a saved balance takes precedence over the given one.
+    """
     archive = Archive(directory)
     try:
         archive.open()
@@ -416,19 +414,17 @@ def kept_account(directory: Path | None, api_key: str | None, owned: Balance) ->
         balance = archive.fact(f"balance {account.wallet_address}")
         if balance is not None:
             account.set_balance(spark=balance["spark"], sogni=balance["sogni"])
-        if archive.keeps:
+        if archive.persistent:
             archive.set_fact("api_key", account.api_key)
         return account
     except sqlite3.OperationalError as error:
-        raise RuntimeError(f"{directory} cannot be used: {error}; does another emulator run on it?") from error
+        raise RuntimeError(f"{directory} is unusable: {error}; another emulator may be using it") from error
     finally:
         archive.close()
 
 
-# The leaderboard: who did most, by type and period (account §12.4).
-#
-# Called by its route. The accounts of the emulator compete with an invented cast, so that there are pages to
-# turn; the cast's values depend on the type and period alone.
+# Leaderboard (account §12.4): the accounts of the emulator compete with invented ones, so that there are several
+# pages. Their values depend on type and period alone.
 
 
 TYPES = (
@@ -465,7 +461,7 @@ class _Entry:
 
 
 def ranking(accounts: Sequence[Account], type: str, period: str, network: str, now: float) -> list[dict[str, Any]]:
-    """Return everybody with a value above 0, the best first."""
+    """Return every entry with a value above 0, the best first."""
     entries = [_invented(number, f"{type} {period} {network}") for number in range(_CAST)]
     since = now - _DAY if period == "day" else 0.0
     entries += [_of(account, type, since, now) for account in accounts]

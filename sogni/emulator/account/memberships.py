@@ -1,8 +1,8 @@
-"""Memberships: an account's subscription to a plan, in the two forms the service tells of it (account §13).
+"""Memberships: an account's subscription to a plan, in the form of the socket and in that of the REST API.
 
-Held by the account, read by the routes of subscriptions and sent as ``subscriptionEntitlementUpdated``.
-Called from any thread: a membership is a value that is replaced as a whole.
+A membership is a value: it is replaced as a whole, from any thread.
 """
+# Protocol notes: account §13.
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _PRICES: Mapping[tuple[Tier, Term], float] = {
 }
 _NAMES: Mapping[Tier, str] = {"unlimited": "Unlimited", "unlimited_pro": "Unlimited Pro"}
 _DISCOUNTS: Mapping[Tier, int] = {"unlimited": 500, "unlimited_pro": 1000}
-"""Basis points off premium vendor models."""
+"""Discount on premium vendor models, in basis points."""
 
 
 def plans() -> list[dict[str, Any]]:
-    """The plans on offer, one entry per plan and term."""
+    """Return the available plans, one entry per plan and term."""
     return [
         {
             "planId": tier,
@@ -70,9 +70,10 @@ def _check_tier(_: object, __: object, value: str) -> None:
 
 @frozen(kw_only=True)
 class Membership:
-    """A subscription. Times are epoch seconds, 0 is unset; ``status`` is the word the socket uses.
+    """A subscription. Times are epoch seconds, 0 means unset; ``status`` is the value used on the socket.
 
-    active: whether it entitles; by default a matter of the status.
+    Attributes:
+        active: Whether the account is entitled; by default derived from ``status``.
     """
 
     tier: Tier = field(default="unlimited", validator=_check_tier)
@@ -90,14 +91,14 @@ class Membership:
     scheduled_at: float = 0.0
     payment_pending: bool = False
     fair_use: Mapping[str, Any] | None = None
-    """The monthly limit while it applies: the REST names, ``resetAt`` in epoch seconds."""
+    """The monthly limit while it applies, with the REST field names; ``resetAt`` is in epoch seconds."""
 
     @active.default
     def _entitled(self) -> bool:
         return self.status in _ENTITLED
 
     def entitlement(self) -> dict[str, Any]:
-        """The form of the socket: ``subscriptionEntitlementUpdated``; times in epoch milliseconds."""
+        """Return the payload of ``subscriptionEntitlementUpdated``; times are in epoch milliseconds."""
         subscription: dict[str, Any] = {
             "provider": self.provider,
             "tier": self.tier,
@@ -122,7 +123,7 @@ class Membership:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """The form of ``GET /v1/subscriptions/status``; times in ISO format, what is unset left out."""
+        """Return the data of ``GET /v1/subscriptions/status``; times are in ISO format, unset fields are omitted."""
         end = self.grace_ends if self.status == "grace" and self.grace_ends else self.ends
         record: dict[str, Any] = {
             "active": self.active,

@@ -1,7 +1,5 @@
-"""Rewards: what an account can claim, when it may do so again, and why not (account §7).
-
-Called by the routes of the rewards. Each account has its own claims; paying out is the account's work.
-"""
+"""Rewards of one account: what can be claimed, when it can be claimed again, and why not."""
+# Protocol notes: account §7.
 
 from __future__ import annotations
 
@@ -13,12 +11,12 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 ONCE = -1
-"""The frequency of a reward that never comes back."""
+"""The frequency of a reward that can be claimed only once."""
 
 
 @frozen(kw_only=True)
 class Reward:
-    """Something to claim. ``every`` is in seconds; ``obstacle`` is why it cannot be claimed at all."""
+    """A reward. ``every`` is in seconds; ``obstacle`` is the reason why it cannot be claimed at all."""
 
     id: str
     title: str
@@ -53,41 +51,41 @@ DEFAULT_REWARDS = (
 
 
 class NotClaimableError(Exception):
-    """A reward that cannot be claimed; the text says which and why."""
+    """The reward cannot be claimed; the message names it and gives the reason."""
 
 
 class UnknownRewardError(NotClaimableError):
-    """A reward that is not on offer."""
+    """There is no such reward."""
 
 
 @define(eq=False)
 class Rewards:
-    """The rewards of one account. ``offers`` may be replaced by tests."""
+    """The rewards of one account. Tests may replace ``offers``."""
 
     offers: Sequence[Reward] = DEFAULT_REWARDS
     clock: Callable[[], float] = time.time
     _claimed: dict[str, float] = field(factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
-        """The raw rewards; times are seconds."""
+        """Return the raw rewards; times are in seconds."""
         return [self._record(reward) for reward in self.offers]
 
     def claim(self, ids: Sequence[str]) -> list[Reward]:
-        """Mark all of these as claimed and return them, or raise and mark none."""
+        """Mark all of these rewards as claimed and return them, or raise and mark none."""
         known = {reward.id: reward for reward in self.offers}
         if len(set(ids)) != len(ids):
-            raise NotClaimableError("A reward is named twice")
-        for wanted in ids:
-            if wanted not in known:
-                raise UnknownRewardError(f"There is no reward {wanted}")
-            obstacle = self._obstacle(known[wanted])
+            raise NotClaimableError("Duplicate reward")
+        for requested in ids:
+            if requested not in known:
+                raise UnknownRewardError(f"Unknown reward {requested}")
+            obstacle = self._obstacle(known[requested])
             if obstacle is not None:
-                raise NotClaimableError(f"Reward {wanted} cannot be claimed: {obstacle}")
+                raise NotClaimableError(f"Reward {requested} cannot be claimed: {obstacle}")
         self._claimed |= dict.fromkeys(ids, self.clock())
-        return [known[wanted] for wanted in ids]
+        return [known[requested] for requested in ids]
 
     def clear(self) -> None:
-        """Forget every claim; the ordinary rewards are offered again."""
+        """Forget all claims and restore the default rewards."""
         self.offers = DEFAULT_REWARDS
         self._claimed.clear()
 

@@ -1,7 +1,9 @@
-"""Tokens: JSON web tokens as the service hands them out (transport §5.1).
+"""Authentication: access and refresh tokens, sessions, sign-in nonces, and the registry of accounts.
 
-Called by the sessions. It makes and reads; which token still counts is decided there.
+Everything but ``Accounts`` belongs to the server's event loop. A refresh replaces both tokens; the old refresh token
+never works again.
 """
+# Protocol notes: transport §5, account §4.
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from attrs import define, field, frozen
 
-from sogni.emulator.account.accounts import FIRST_SID, Account, NotFreeError, purses
+from sogni.emulator.account.accounts import FIRST_SID, Account, NotFreeError, token_balances
 
 
 def _encoded(data: bytes) -> str:
@@ -35,7 +37,7 @@ _HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
 
 @define
 class TokenMint:
-    """Signs claims with a secret of its own (HS256) and reads what it signed."""
+    """Signs claims with its own secret (HS256) and reads what it has signed."""
 
     _secret: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False)
 
@@ -55,16 +57,9 @@ class TokenMint:
         return _encoded(hmac.new(self._secret, body.encode(errors="surrogateescape"), hashlib.sha256).digest())
 
 
-# Sessions: who is signed in, by which tokens and cookie, and until when (transport §5).
-#
-# Called by the gates of both hosts (whose token is this) and by the routes that sign in, refresh and sign
-# out. A refresh replaces both tokens; the old refresh token never works again. Belongs to the server's event
-# loop.
-
-
 COOKIE = "sogni-session"
 COOKIE_LIFETIME = 30 * 24 * 3600
-"""Seconds a cookie lasts that is to be remembered."""
+"""Seconds a persistent cookie lasts."""
 
 _LIMIT = 10_000
 Use = Literal["access", "refresh"]
@@ -73,7 +68,7 @@ Owner = TypeVar("Owner")
 
 @frozen
 class TokenPair:
-    """An access token and the refresh token that replaces both."""
+    """An access token and its refresh token."""
 
     token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -84,7 +79,7 @@ class TokenPair:
 
 @define(eq=False)
 class Session(Generic[Owner]):
-    """One sign-in. ``serial`` is the number of its newest pair of tokens."""
+    """One sign-in. ``serial`` is the number of its newest token pair."""
 
     id: str = field(repr=False)
     owner: Owner
@@ -96,7 +91,7 @@ class Session(Generic[Owner]):
 
 @define(eq=False, kw_only=True)
 class Sessions(Generic[Owner]):
-    """All sessions of one emulator. Lifetimes are seconds; they may be changed at any time."""
+    """All sessions of one emulator. Lifetimes are in seconds and may be changed at any time."""
 
     clock: Callable[[], float]
     access_lifetime: float = 24 * 3600
@@ -109,7 +104,7 @@ class Sessions(Generic[Owner]):
     _oldest: dict[Use, int] = field(factory=lambda: {"access": 0, "refresh": 0})
 
     def open(self, owner: Owner, address: str) -> tuple[Session[Owner], TokenPair]:
-        """Sign somebody in."""
+        """Open a session."""
         session = Session(
             secrets.token_hex(16), owner, address, secrets.token_urlsafe(32), self.clock() + COOKIE_LIFETIME
         )
@@ -120,7 +115,7 @@ class Sessions(Generic[Owner]):
         return session, self._pair(session)
 
     def close(self, session: Session[Owner]) -> None:
-        """Sign somebody out: the session's tokens and its cookie are worth nothing any more."""
+        """Close a session: its tokens and its cookie become invalid."""
         self._sessions.pop(session.id, None)
         self._cookies.pop(session.cookie, None)
 
@@ -129,14 +124,14 @@ class Sessions(Generic[Owner]):
         self._cookies.clear()
 
     def refresh(self, refresh_token: str) -> TokenPair | None:
-        """Exchange a refresh token for a new pair, or return None when it is not worth one."""
+        """Exchange a refresh token for a new pair; return None if the token is invalid."""
         session, serial = self._read(refresh_token, "refresh")
         if session is None or serial != session.serial:
             return None
         return self._pair(session)
 
     def of_token(self, token: str) -> Session[Owner] | None:
-        """Return the session of an access token that is still good."""
+        """Return the session of a valid access token."""
         return self._read(token, "access")[0]
 
     def of_cookies(self, header: str) -> Session[Owner] | None:
@@ -149,7 +144,7 @@ class Sessions(Generic[Owner]):
         return session if session is not None and self.clock() < session.cookie_until else None
 
     def expire(self, use: Use) -> None:
-        """Stop honouring every token of one use handed out so far, whatever it says of itself."""
+        """Invalidate every token of one kind issued so far, whatever its claims say."""
         self._oldest[use] = self._serial + 1
 
     def _pair(self, session: Session[Owner]) -> TokenPair:
@@ -169,11 +164,6 @@ class Sessions(Generic[Owner]):
         return self._sessions.get(claims["session"]), claims["n"]
 
 
-# Nonces: the texts a client signs to prove that it holds a wallet, each good for one signature (account §4).
-#
-# Called by the routes that sign up and sign in. Belongs to the server's event loop.
-
-
 LIFETIME = 600
 """Seconds a nonce waits for its signature."""
 
@@ -183,8 +173,12 @@ _NONCE_LIMIT = 100_000
 
 @define
 class Nonces:
-    """The nonces that were handed out and not used yet, by address in lower case. Several clients may sign in
-    to one account at the same time, so an address has several."""
+    """The issued, unused nonces, by lower-case wallet address.
+
+    Several clients may sign in to one account at the same time, so an address can have several nonces.
+    """
+
+    # Protocol notes: account §4.
 
     clock: Callable[[], float]
     _waiting: dict[str, dict[str, float]] = field(factory=dict, repr=False)
@@ -200,12 +194,12 @@ class Nonces:
         return nonce
 
     def waiting(self, address: str) -> list[str]:
-        """Return the nonces an address may still use, newest first."""
+        """Return the unused nonces of an address, newest first."""
         now = self.clock()
         return [nonce for nonce, until in reversed(self._waiting.get(address.lower(), {}).items()) if now < until]
 
     def spend(self, address: str, nonce: str) -> bool:
-        """Use a nonce up; False when somebody else was faster."""
+        """Use a nonce up; return False if it has been used already."""
         waiting = self._waiting.get(address.lower(), {})
         found = waiting.pop(nonce, None) is not None
         if not waiting:
@@ -213,21 +207,17 @@ class Nonces:
         return found
 
 
-# All accounts of one emulator: who exists, and whose a request is.
-#
-# Called by the gates of both hosts, by the routes that create accounts and, from any thread, by tests that
-# add some.
-
-
 def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:
-    """Return the sessions of an emulator's accounts; lifetimes of tokens in seconds."""
+    """Return the session store of an emulator; token lifetimes are in seconds."""
     environment = "staging" if testnet else "production"
     return Sessions(clock=clock, access_lifetime=access, refresh_lifetime=refresh, environment=environment)
 
 
 @define(eq=False, kw_only=True)
 class Accounts:
-    """The accounts and their sessions. ``testnet`` decides which network's signatures are good."""
+    """The accounts and their sessions, usable from any thread. ``testnet`` selects the network whose signatures are
+    valid.
+    """
 
     testnet: bool = False
     sessions: Sessions[Account] = field(factory=lambda: Sessions(clock=time.time))
@@ -241,7 +231,7 @@ class Accounts:
             return list(self._accounts)
 
     def add(self, account: Account) -> Account:
-        """Add an account that is made already."""
+        """Add an existing account."""
         with self._lock:
             return self._append(account)
 
@@ -256,7 +246,7 @@ class Accounts:
         spark: Decimal | int | str = 0,
         sogni: Decimal | int | str = 0,
     ) -> Account:
-        """Make and add an account, or raise ``NotFreeError``."""
+        """Create and add an account, or raise ``NotFreeError``."""
         with self._lock:
             for known in self._accounts:
                 _check_free(known, username, email, wallet_address, api_key)
@@ -268,12 +258,12 @@ class Accounts:
                 sid=self._count,
                 api_key=api_key,
                 password=password,
-                purses=purses(spark, sogni),
+                token_balances=token_balances(spark, sogni),
             )
             return self._append(account)
 
     def keep_only(self, account: Account) -> None:
-        """Forget every other account, and every session."""
+        """Remove all other accounts and all sessions."""
         with self._lock:
             self._accounts = [account]
         self.sessions.clear()
@@ -285,22 +275,25 @@ class Accounts:
         return next((a for a in self.all() if a.wallet_address.lower() == address.lower()), None)
 
     def on_balance_change(self, listener: Callable[[Account], None]) -> None:
-        """Tell a listener of every account, also of those to come."""
+        """Register a listener for balance changes of all present and future accounts."""
         with self._lock:
             self._listener = listener
             for account in self._accounts:
                 account.on_balance_change(listener)
 
     def identify(self, headers: Mapping[str, str]) -> Account | None:
-        """Return the account behind a request's credentials (transport §5), or None."""
+        """Return the account behind a request's credentials, or None."""
+        # Protocol notes: transport §5.
         if "api-key" in headers:
             return self._of_key(headers["api-key"])
         session = self.session(headers)
         return None if session is None else session.owner
 
     def session(self, headers: Mapping[str, str]) -> Session[Account] | None:
-        """Return the session of an access token (as it is, without ``Bearer``) or of a cookie. A token that is
-        no good is not made up for by a cookie."""
+        """Return the session of an access token (sent without ``Bearer``) or of a cookie.
+
+        A cookie does not make up for an invalid token.
+        """
         if "Authorization" in headers:
             return self.sessions.of_token(headers["Authorization"])
         return self.sessions.of_cookies(headers.get("Cookie", ""))
@@ -312,9 +305,9 @@ class Accounts:
         return account
 
     def _of_key(self, given: str) -> Account | None:
-        wanted = given.encode(errors="surrogateescape")
+        requested = given.encode(errors="surrogateescape")
         for account in self.all():
-            if account.api_key is not None and secrets.compare_digest(account.api_key.encode(), wanted):
+            if account.api_key is not None and secrets.compare_digest(account.api_key.encode(), requested):
                 return account
         return None
 

@@ -1,9 +1,9 @@
-"""Wallets: which address belongs to a user name and a password, and who signed a message.
+"""Wallets: deriving addresses, recovering signers, and the permits a wallet signs for token transfers.
 
-Called by the routes that take signatures (account §2, §3) and by ``add_account``. It stores nothing. The
-signing library is heavy and optional: it is imported when it is first needed, so an emulator that only sees
-API keys runs without it.
+The signing library is large and optional. It is imported on first use, so an emulator that only sees API keys runs
+without it.
 """
+# Protocol notes: account §2, §3, §9, §10.
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ _TYPES: Mapping[str, list[dict[str, str]]] = {
 
 
 class WalletSupportMissingError(ModuleNotFoundError):
-    """The signing library is not installed; the text names the extra that brings it."""
+    """The signing library is not installed; the message names the extra that provides it."""
 
 
 def _library() -> Any:
     with suppress(ImportError):
-        # First of all, because it keeps the process's recursion limit as it is.
+        # This module loads eth-account without changing the recursion limit of the process.
         import_module("sogni.core.account.ethereum")
     try:
         from eth_account import Account
     except ModuleNotFoundError as error:
         raise WalletSupportMissingError(
-            "accounts with a password need eth-account, which is not installed: pip install 'sogni[wallet]'",
+            "accounts with a password require eth-account, which is not installed: pip install 'sogni[wallet]'",
             name=error.name,
         ) from None
     return Account
 
 
 def address_of(username: str, password: str) -> str:
-    """Return the address that a user name and a password derive (account §2)."""
+    """Return the address derived from a user name and a password."""
+    # Protocol notes: account §2.
     library = _library()
     secret = (username.lower() + password).encode()
     key = hashlib.pbkdf2_hmac("sha256", secret, _SALT, _ROUNDS, 32)
@@ -60,7 +61,8 @@ def address_of(username: str, password: str) -> str:
 
 
 def message(primary: str, values: Mapping[str, Any], *, testnet: bool) -> dict[str, Any]:
-    """Return the typed data of a sign-in or sign-up (account §3)."""
+    """Return the typed data of a sign-in or sign-up."""
+    # Protocol notes: account §3.
     domain = {
         "name": "Sogni-testnet" if testnet else "Sogni AI",
         "version": "1",
@@ -72,7 +74,7 @@ def message(primary: str, values: Mapping[str, Any], *, testnet: bool) -> dict[s
 
 
 def signer_of(typed: Mapping[str, Any], signature: str) -> str | None:
-    """Return the address that signed typed data, or None when the signature is none at all."""
+    """Return the address that signed typed data, or None if the signature is malformed."""
     library = _library()
     from eth_account.messages import encode_typed_data
 
@@ -80,20 +82,14 @@ def signer_of(typed: Mapping[str, Any], signature: str) -> str | None:
         encoded = encode_typed_data(typed["domain"], typed["types"], _with_numbers(typed))
         return str(library.recover_message(encoded, signature=signature))
     except Exception:
-        # The library raises errors of four packages for malformed input; all mean the same here.
+        # For malformed input, the library raises errors of four packages; they all mean the same here.
         return None
 
 
 def _with_numbers(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Large numbers travel as decimal texts; they are signed as numbers."""
+    """Convert large numbers, which are sent as decimal strings, to the integers that are signed."""
     types = {field["name"]: field["type"] for fields in typed["types"].values() for field in fields}
     return {name: int(value) if types[name].startswith("uint") else value for name, value in typed["message"].items()}
-
-
-# Permits: what the service asks a wallet to sign before it moves tokens or may spend them (account §9, §10).
-#
-# Called by the routes of withdrawals and approvals. Each permit is good for one signature, for the operation
-# it was made for. Belongs to the server's event loop.
 
 
 LIFETIME = 1200
@@ -127,7 +123,7 @@ _UNLIMITED = str(2**256 - 1)
 
 @define
 class Permits:
-    """The permits that wait for a signature."""
+    """The permits that wait for a signature. Each is valid once, for the operation it was issued for."""
 
     clock: Callable[[], float]
     testnet: bool
@@ -135,26 +131,28 @@ class Permits:
     _count: int = 0
 
     def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, Any]:
-        """Make the permit of a withdrawal; ``amount`` is in units of 10^-18."""
+        """Issue the permit for a withdrawal; ``amount`` is in units of 10^-18."""
         domain = self._domain("Sogni Account", provider, _DEPOSIT_CONTRACT)
         message = {"wallet": wallet, "amount": amount, **self._nonce()}
         return self._issue(("withdraw", wallet, provider, amount), domain, "Withdraw", _WITHDRAW, message)
 
     def approval(self, wallet: str, provider: Provider, spender: Spender) -> dict[str, Any]:
-        """Make the permit that lets a contract spend without limit."""
+        """Issue the permit that lets a contract spend without limit."""
         domain = self._domain("Sogni Token", provider, _TOKEN_CONTRACT)
         message = {"owner": wallet, "spender": _SPENDERS[spender], "value": _UNLIMITED, **self._nonce()}
         return self._issue(("approve", wallet, provider, spender), domain, "Permit", _PERMIT, message)
 
     def waiting(self, *key: str) -> list[dict[str, Any]]:
-        """The permits for an operation, newest first: its kind, wallet, provider and amount or spender.
+        """Return the permits for an operation, newest first. The key is its kind, wallet, provider, and amount or
+        spender.
 
-        Several clients may ask for the same at the same time."""
+        Several clients may request the same permit at the same time.
+        """
         now = self.clock()
         return [it for it in reversed(self._waiting.get(key, [])) if now < it["message"]["deadline"]]
 
     def spend(self, permit: dict[str, Any], *key: str) -> bool:
-        """Use a permit up; False when somebody else was faster."""
+        """Use a permit up; return False if it has been used already."""
         waiting = self._waiting.get(key, [])
         if permit not in waiting:
             return False

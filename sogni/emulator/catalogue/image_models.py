@@ -1,7 +1,5 @@
-"""The image models and their tiers, with the settings the protocol's examples use (projects-4.2 §20).
-
-Read by the emulator when it builds its catalogue. Values only.
-"""
+"""The image models and their tiers, with the settings of the protocol's examples. Values only."""
+# Protocol notes: projects-4.2 §20.
 
 from __future__ import annotations
 
@@ -149,7 +147,8 @@ IMAGE_MODELS: Sequence[Model] = (
         context_images=2,
         step_seconds=1.0,
     ),
-    # 4.2 allows six context images and 2560 pixels here, 5.x three and 2048; the service takes the larger.
+    # Version 4.2 allows six context images and 2560 pixels here, 5.x three and 2048; the service accepts the larger
+    # values.
     Model(
         id="flux2_dev_fp8",
         name="Flux.2 [dev]",

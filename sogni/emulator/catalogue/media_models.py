@@ -1,8 +1,8 @@
-"""The video, audio and 3D models and their tiers (projects-4.2 §20, projects-5x §4).
+"""The video, audio and 3D models and their tiers. Values only.
 
-Read by the emulator when it builds its catalogue. Values only. Models whose requests and results the emulator
-does not know are in the list, but no worker serves them.
+Models whose requests and results the emulator does not implement are listed, but no worker serves them.
 """
+# Protocol notes: projects-4.2 §20, projects-5x §4.
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The catalogue: which models exist, what their tiers allow, how many workers serve them.
+"""The model catalogue: available models, the options of their tiers, and the number of workers that serve them.
 
-Called by the check of requests, the estimates, the socket host's routes and the greeting of a connection.
-It knows nothing of HTTP or of projects. The entries are in ``catalogue_images`` and ``catalogue_media``.
+The entries are in ``image_models`` and ``media_models``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 Media = Literal["image", "video", "audio", "model"]
 
-# Display names a legacy tier uses and the aliases clients send for them (projects-4.2 §9.3).
+# Display names used by a legacy tier, and the aliases clients send for them (projects-4.2 §9.3).
 SAMPLER_ALIASES: Mapping[str, str] = {
     "Euler": "euler",
     "Euler a": "euler_a",
@@ -57,11 +56,17 @@ SCHEDULER_ALIASES: Mapping[str, str] = {
 class Model:
     """One entry of the model list.
 
-    ``default_size`` is the square made without a size, in pixels; ``size_range`` the bounds of a custom
-    size per axis (projects-5x §2.3). ``step_seconds`` is the render time of a step at the default size,
-    ``fee_usd`` what a result costs beside it. An ``external`` provider's results come as direct URLs;
-    ``spark_only`` models take no Sogni; no worker takes up a model that is not ``served``.
+    Attributes:
+        default_size: Side of the default square, in pixels.
+        size_range: Bounds of a custom size per axis, in pixels.
+        step_seconds: Render time of a step at the default size.
+        fee_usd: Additional price of a result.
+        external: Results of external providers are delivered as direct URLs.
+        spark_only: The model cannot be paid for with Sogni.
+        served: False if no worker accepts jobs for the model.
     """
+
+    # Protocol notes: projects-5x §2.3.
 
     id: str
     name: str
@@ -81,7 +86,7 @@ class Model:
 
 @frozen(kw_only=True)
 class Options:
-    """A tier's list of samplers or schedulers, as aliases; empty when the model lets nobody choose."""
+    """A tier's samplers or schedulers, as aliases; empty if the model offers no choice."""
 
     allowed: frozenset[str] = frozenset()
     default: str | None = None
@@ -92,14 +97,15 @@ class Options:
 
 @define
 class Catalogue:
-    """The models of one emulator. ``serving`` maps a kind of media to the number of workers that serve it."""
+    """The models of one emulator. ``serving`` maps each kind of media to its number of workers."""
 
     models: Mapping[str, Model]
     tiers: Mapping[str, Mapping[str, Any]]
     serving: Mapping[Media, int] = field(factory=dict)
 
     def model_list(self) -> list[dict[str, Any]]:
-        """The answer of ``/api/v1/models/list`` (projects-4.2 §17)."""
+        """Return the response of ``/api/v1/models/list``."""
+        # Protocol notes: projects-4.2 §17.
         return [
             {"id": model.id, "name": model.name, "SID": model.sid, "tier": model.tier, "media": model.media}
             for model in self.models.values()
@@ -109,7 +115,8 @@ class Catalogue:
         return self.serving.get(model.media, 0) if model.served else 0
 
     def swarm_models(self, network: str) -> dict[str, int]:
-        """The payload of ``swarmModels``; the relaxed network renders images only (projects-4.2 §3.1)."""
+        """Return the payload of ``swarmModels``; the relaxed network renders images only."""
+        # Protocol notes: projects-4.2 §3.1.
         return {
             model.id: self.worker_count(model)
             for model in self.models.values()
@@ -117,11 +124,11 @@ class Catalogue:
         }
 
     def network_status(self, network: str) -> dict[str, int]:
-        """The answer of ``/api/v1/status/network/{network}/models``: model SIDs and worker counts."""
+        """Return the response of ``/api/v1/status/network/{network}/models``: model SIDs and worker counts."""
         return {str(self.models[model_id].sid): count for model_id, count in self.swarm_models(network).items()}
 
     def range(self, model: Model, name: str) -> tuple[float, float] | None:
-        """Return the bounds of a number the model's tier limits, or None."""
+        """Return the bounds of a numeric setting in the model's tier, or None."""
         limits = self.tiers[model.tier].get(name)
         return None if not limits else (limits["min"], limits["max"])
 
@@ -139,7 +146,7 @@ class Catalogue:
         listed = tier.get(comfy) or tier.get(legacy)
         if not listed:
             return Options()
-        # The service normalises: it takes an alias or the tier's own spelling (projects-4.2 §5.1).
+        # The service normalizes: it accepts an alias or the tier's own spelling (projects-4.2 §5.1).
         names = frozenset(listed["allowed"])
         return Options(
             allowed=names | {aliases.get(name, name) for name in names},
@@ -147,7 +154,8 @@ class Catalogue:
         )
 
     def size_presets(self, model: Model) -> list[dict[str, Any]]:
-        """The answer of the size-preset route (projects-4.2 §17)."""
+        """Return the response of the size preset route."""
+        # Protocol notes: projects-4.2 §17.
         return [_preset(model.default_size, *shape) for shape in _SHAPES]
 
     def preset_size(self, model: Model, preset: str) -> tuple[int, int] | None:
@@ -173,7 +181,7 @@ _SHAPES = (
 
 def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str) -> dict[str, Any]:
     if base < 1024 and not id.startswith("square"):
-        # Smaller models keep the shape at their own scale, on the grid of 64 pixels.
+        # Smaller models keep the shape at their own scale, on a grid of 64 pixels.
         width, height = (max(256, round(side * base / 1024 / 64) * 64) for side in (width, height))
     across, down = (int(part) for part in ratio.split(":"))
     aspect = f"{across / down:.4f}".rstrip("0").rstrip(".")

@@ -1,8 +1,8 @@
-"""What is known of each family of video models: workflows, the assets they take, frame rates, limits.
+"""The families of video models: workflows, reference assets, frame rates and limits.
 
-Read by the check of video requests (projects-4.2 §6, projects-5x §3, §4). Values only: a new family is a new
-row in ``FAMILIES``, a new Seedance model a new row in ``SEEDANCE``.
+Values only: a new family is a row in ``FAMILIES``, a new Seedance model a row in ``SEEDANCE``.
 """
+# Protocol notes: projects-4.2 §6, projects-5x §3, §4.
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ASSETS = (
     "referenceVideo",
     "referenceMask",
 )
-"""In the order they are checked in."""
+"""In the order in which they are checked."""
 
-# R required, O optional, X forbidden; the columns are those of ``ASSETS``.
+# R: required, O: optional, X: forbidden. The columns are those of ``ASSETS``.
 ASSET_MATRIX: Mapping[str, str] = {
     "t2v": "XXXOXX",
     "i2v": "OOXOXX",
@@ -44,10 +44,12 @@ DISTILLED_CONTROL_NAMES = ("outpaint", "inpaint")
 class Family:
     """One family.
 
-    ``workflows`` are looked for in a model's id, in this order; none means that the inputs decide.
-    ``frame_rates`` lists what a request may ask for, ``rate_range`` bounds it where any number will do.
-    ``native_rate`` is set where frames are generated at one rate and a higher one is interpolated.
-    ``native_sound``: the model makes a sound of its own.
+    Attributes:
+        workflows: Matched against the model ID, in this order; if empty, the inputs decide.
+        frame_rates: The frame rates a request may use.
+        rate_range: Bounds of the frame rate where any number is allowed.
+        native_rate: Set if frames are generated at one rate and interpolated to a higher one.
+        native_sound: Whether the model generates sound.
     """
 
     name: str
@@ -90,8 +92,9 @@ FAMILIES: Sequence[Family] = (
 
 @frozen(kw_only=True)
 class References:
-    """What a Seedance model takes: how many references of each kind and in total, how long and how large
-    the result may be (``short_side`` in pixels), and what the newer ones can."""
+    """The references accepted by a Seedance model: their number per kind and in total, the length and size of the
+    result (``short_side`` in pixels), and the capabilities of the newer models.
+    """
 
     images: int = 9
     videos: int = 3

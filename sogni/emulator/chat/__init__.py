@@ -1,7 +1,7 @@
-"""The language side of the emulator: models, requests, answers, and the jobs that bring them to a client.
+"""Chat of the emulator: language models, request checks, generated answers, and the jobs that deliver them.
 
-`agent` runs the rounds of a model and its tools, `mind` says what is answered, `socket_jobs` and `chat_runs` carry
-requests out; ``script`` is what tests see of it as ``supernet.chat``. ``language`` puts them together.
+``completions`` answers and bills a request, ``agent`` runs the rounds of a model and its tools, ``socket_jobs`` and
+``runs`` carry requests out, and ``script`` is what tests see as ``supernet.chat``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""The media a conversation brings along: what a model looks at and what tools can point at (tools §2.1, chat §11.1).
+"""The service's own loop of a model and the hosted tools: generate, run the called tools, add their results, repeat.
 
-Called by hosted chat and durable runs before the first round. Uploads are numbered from -1 downwards in the order
-they are named: images of messages first, then references.
+Used by hosted chat, durable chat runs, and socket completions with ``sogni_tool_execution``. A ``Watcher`` follows a
+session and may stop it. Before the first round, the media of the conversation are collected; uploads are numbered from
+-1 downwards, images of messages first, then references. With ``creative-agent``, a question
+with several steps becomes a durable workflow.
 """
+# Protocol notes: tools §2.1, chat §11.1; chat §2.7.
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.chat.completions import Completer, Turn
 from sogni.emulator.chat.messages import images_of
-from sogni.emulator.chat.requests import Asking, DeclinedError
-from sogni.emulator.chat.script import Telling
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError
+from sogni.emulator.chat.script import Completion
 from sogni.emulator.chat.tool_choice import ToolChoice
 from sogni.emulator.responses import RefusalError
 from sogni.emulator.tools import text_tools
@@ -28,19 +31,20 @@ from sogni.emulator.workflows.plans import STEP_TOOLS
 from sogni.emulator.workflows.service import StartRequest, WorkflowService
 
 
-def image_urls(asking: Asking) -> list[str]:
-    """Every image of the messages, in order."""
-    return [url for message in asking.messages if message.get("role") == "user" for url in images_of(message)]
+def image_urls(chat_request: ChatRequest) -> list[str]:
+    """Return the URLs of all images in the messages, in order."""
+    return [url for message in chat_request.messages if message.get("role") == "user" for url in images_of(message)]
 
 
-async def shelf_of(tools: ToolRunner, asking: Asking, references: Iterable[Any] = ()) -> MediaLibrary:
-    """Return the shelf of a conversation that runs tools; without tools it stays empty.
+async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: Iterable[Any] = ()) -> MediaLibrary:
+    """Return the media library of a conversation that runs tools; empty without tools.
 
-    Raises ``ToolError`` for a reference that names no medium."""
+    Raises ``ToolError`` for a reference that cannot be resolved.
+    """
     library = MediaLibrary()
-    if not asking.execute_tools:
+    if not chat_request.execute_tools:
         return library
-    for url in image_urls(asking):
+    for url in image_urls(chat_request):
         library.uploads.append(await tools.fetcher.fetch(url, "image"))
     for reference in references:
         kind, url = _named(reference)
@@ -48,10 +52,10 @@ async def shelf_of(tools: ToolRunner, asking: Asking, references: Iterable[Any] 
     return library
 
 
-async def with_pictures(tools: ToolRunner, asking: Asking) -> Asking:
-    """Return a request whose model sees the images that are named by URL; those nobody can fetch stay unseen."""
+async def with_pictures(tools: ToolRunner, chat_request: ChatRequest) -> ChatRequest:
+    """Return a request whose model sees the images given by URL; those that cannot be fetched are left out."""
     pictures: dict[str, bytes] = {}
-    for url in image_urls(asking):
+    for url in image_urls(chat_request):
         try:
             media = await tools.fetcher.fetch(url, "image")
         except ToolError:
@@ -59,28 +63,22 @@ async def with_pictures(tools: ToolRunner, asking: Asking) -> Asking:
         stored = tools.state.store.find(media.key)
         if stored is not None:
             pictures[url] = await tools.state.store.content(stored)
-    return evolve(asking, pictures=pictures)
+    return evolve(chat_request, pictures=pictures)
 
 
 def _named(reference: Any) -> tuple[Kind, str]:
-    """Read a reference: its kind and where it is."""
+    """Return the kind and the URL of a reference."""
     if isinstance(reference, str):
         return "image", reference
     if not isinstance(reference, Mapping):
         raise ToolError("INVALID_MEDIA", "A media reference must be an object")
     url = next((reference[key] for key in ("url", "dataUri", "data_uri") if isinstance(reference.get(key), str)), None)
     if url is None:
-        raise ToolError("INVALID_MEDIA", "A media reference needs a url")
+        raise ToolError("INVALID_MEDIA", "A media reference must have a url")
     told = str(
         reference.get("mediaType") or reference.get("media_type") or reference.get("type") or reference.get("kind")
     )
     return next((kind for kind in KINDS if kind in told), "image"), url
-
-
-# A durable workflow from the words of a question: what "creative-agent" does with more than one step (chat §2.7).
-#
-# Called by the agent. The plan has the form that the service takes from anybody; the steps are those that would be
-# called one after the other.
 
 
 _TARGETS: Mapping[str, tuple[str, str]] = {
@@ -98,20 +96,23 @@ _TARGETS: Mapping[str, tuple[str, str]] = {
     "stitch_video": ("video", "videoIndices"),
     "sound_to_video": ("audio", "audioSourceIndex"),
 }
-"""What a step takes from the steps before it, and in which argument."""
+"""The input a step takes from earlier steps, and the argument that receives it."""
 _MAKES_AUDIO = ("generate_music", "generate_speech")
 _MAKES_VIDEO = ("video", "animate", "montage", "subtitles")
 
 
-def plan_of(asking: Asking) -> dict[str, Any] | None:
-    """Return the plan for a question of several steps, or None when it is none."""
-    choice = ToolChoice(asking)
-    wanted = choice.wanted()
-    if len(wanted) < 2 or not all(name in STEP_TOOLS for name, _ in wanted):
+def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:
+    """Return the plan for a question with several steps, or None for any other question.
+
+    The steps are the tool calls the model would otherwise make one after the other.
+    """
+    choice = ToolChoice(chat_request)
+    requested = choice.requested()
+    if len(requested) < 2 or not all(name in STEP_TOOLS for name, _ in requested):
         return None
-    about = choice.about(wanted)
+    about = choice.about(requested)
     steps: list[dict[str, Any]] = []
-    for at, (name, step) in enumerate(wanted):
+    for at, (name, step) in enumerate(requested):
         made: dict[str, Any] = {
             "id": f"step-{at + 1}",
             "toolName": name,
@@ -149,42 +150,36 @@ def kind_of(tool: str) -> str:
     return "video" if any(word in tool for word in _MAKES_VIDEO) else "image"
 
 
-# The service's own loop of a model and the hosted tools: ask, run what it calls, tell it the results, ask again.
-#
-# Called by hosted chat, by durable runs, and for socket completions with ``sogni_tool_execution``. What happens on
-# the way is told to a ``Watcher``, which may also stop the loop.
-
-
 MAX_ROUNDS = 12
 Called = dict[str, Any]
 
 
 class Watcher(Protocol):
-    """Who follows a session."""
+    """Receives the events of a session."""
 
-    def hear(self, piece: Mapping[str, Any]) -> None:
-        """A piece of what the model says."""
+    def on_delta(self, piece: Mapping[str, Any]) -> None:
+        """Called for each piece of the model's output."""
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
-        """The model has answered."""
+        """Called when the model has answered."""
 
     async def approve(self, calls: list[Called]) -> None:
-        """Tools are about to run. May wait, change arguments, or raise."""
+        """Called before tools run. May wait, change arguments, or raise."""
 
     def began(self, call: Called) -> None:
-        """A tool starts."""
+        """Called when a tool starts."""
 
     def paid(self, token: Token, amount: Decimal) -> None:
-        """A tool that is running was paid for."""
+        """Called when an amount has been charged for the running tool."""
 
     def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
-        """A tool has delivered or failed."""
+        """Called when a tool has finished or failed."""
 
 
 class Unwatched:
     """A watcher that does nothing."""
 
-    def hear(self, piece: Mapping[str, Any]) -> None:
+    def on_delta(self, piece: Mapping[str, Any]) -> None:
         return
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
@@ -205,10 +200,10 @@ class Unwatched:
 
 @define(eq=False)
 class Session:
-    """One conversation with its tools. ``usage`` adds up over the rounds."""
+    """One conversation with its tools. ``usage`` is the total of all rounds."""
 
     account: Account
-    asking: Asking
+    chat_request: ChatRequest
     id: str
     library: MediaLibrary = field(factory=MediaLibrary)
     watcher: Watcher = field(factory=Unwatched)
@@ -219,15 +214,15 @@ class Session:
     output_tokens: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.messages = list(self.asking.messages)
+        self.messages = list(self.chat_request.messages)
 
     @property
     def failed(self) -> int:
-        """The number of tools that failed."""
+        """Return the number of failed tool calls."""
         return sum(not result["success"] for result in self.results)
 
     def count(self, turn: Turn) -> None:
-        self.output_tokens += turn.telling.output_tokens
+        self.output_tokens += turn.completion.output_tokens
         for key, value in turn.usage.items():
             self.usage[key] = self.usage.get(key, 0) + value
 
@@ -238,30 +233,32 @@ class Agent:
 
     completer: Completer
     tools: ToolRunner
-    desk: WorkflowService
+    workflow_service: WorkflowService
 
-    async def run(self, session: Session) -> Telling:
-        """Go on until the model says something without calling a hosted tool; return that. A session that was
-        interrupted first runs the tools that were called and have not answered."""
+    async def run(self, session: Session) -> Completion:
+        """Run rounds until the model answers without calling a hosted tool; return that answer.
+
+        An interrupted session first runs the tool calls that have no result yet.
+        """
         await self._run_tools(session, unanswered(session.messages))
         for number in range(MAX_ROUNDS):
-            asking = session.asking.saying(session.messages)
+            chat_request = session.chat_request.saying(session.messages)
             call_id = f"call-{session.id[:8].lower()}-{number}"
-            turn = await self.completer.complete(session.account, asking, call_id, session.watcher.hear)
-            message = message_of(turn.telling)
-            # A kill between the two would let a durable run ask and pay again for an answer it has paid.
-            with self.tools.state.archive.together():
+            turn = await self.completer.complete(session.account, chat_request, call_id, session.watcher.on_delta)
+            message = message_of(turn.completion)
+            # One transaction: otherwise a crash in between would make a durable run pay twice for the same answer.
+            with self.tools.state.archive.transaction():
                 turn.settle()
                 session.count(turn)
                 session.messages.append(message)
                 session.watcher.turned(turn, message)
-            calls = turn.telling.calls
-            if turn.telling.finish_reason != "tool_calls" or not self.runs(session.asking, calls):
-                return turn.telling
+            calls = turn.completion.calls
+            if turn.completion.finish_reason != "tool_calls" or not self.runs(session.chat_request, calls):
+                return turn.completion
             if (started := await self._workflow(session)) is not None:
                 return started
             await self._run_tools(session, calls)
-        return Telling(content=["I stop here: too many rounds."], deltas=[], finish_reason="length", output_tokens=0)
+        return Completion(content=["I stop here: too many rounds."], deltas=[], finish_reason="length", output_tokens=0)
 
     async def _run_tools(self, session: Session, calls: list[Called]) -> None:
         if calls:
@@ -269,17 +266,17 @@ class Agent:
         for call in calls:
             await self._call(session, call)
 
-    async def _workflow(self, session: Session) -> Telling | None:
-        """With ``creative-agent`` several steps become a durable workflow, which goes on after the answer."""
-        asking = session.asking
-        plan = plan_of(asking) if asking.sogni_tools == "creative-agent" and not session.results else None
+    async def _workflow(self, session: Session) -> Completion | None:
+        """Start a durable workflow for a ``creative-agent`` question with several steps; it outlasts the answer."""
+        chat_request = session.chat_request
+        plan = plan_of(chat_request) if chat_request.sogni_tools == "creative-agent" and not session.results else None
         if plan is None:
             return None
-        body = {"token_type": asking.token, "app_source": asking.app_source, "confirm_cost": True}
-        body["safe_content_filter"] = asking.safe
+        body = {"token_type": chat_request.token, "app_source": chat_request.app_source, "confirm_cost": True}
+        body["safe_content_filter"] = chat_request.safe
         try:
-            async with self.desk.turn:
-                run = await self.desk.start(session.account, StartRequest(plan=plan, body=body))
+            async with self.workflow_service.turn:
+                run = await self.workflow_service.start(session.account, StartRequest(plan=plan, body=body))
         except RefusalError as refused:
             tag = "insufficient_balance" if refused.status == 402 else "invalid_request"
             raise DeclinedError(tag, refused.message) from refused
@@ -295,11 +292,12 @@ class Agent:
         )
         told = f"I have started a workflow of {len(plan['steps'])} steps: {path}"
         session.messages[-1] = {"role": "assistant", "content": told}
-        return Telling(content=[told], deltas=[], finish_reason="stop", output_tokens=0)
+        return Completion(content=[told], deltas=[], finish_reason="stop", output_tokens=0)
 
-    def runs(self, asking: Asking, calls: list[Called]) -> bool:
-        """Only hosted tools run here; a caller's own function ends the loop (chat §2.7)."""
-        if not asking.execute_tools or asking.sogni_tools is None or not calls:
+    def runs(self, chat_request: ChatRequest, calls: list[Called]) -> bool:
+        """Return whether all calls are hosted tools; a caller's own function ends the loop."""
+        # Protocol notes: chat §2.7.
+        if not chat_request.execute_tools or chat_request.sogni_tools is None or not calls:
             return False
         return all(call["function"]["name"] in tool_names() for call in calls)
 
@@ -334,22 +332,22 @@ class Agent:
         return outcome.wire(self.tools.url), [*outcome.media]
 
     def tool_call(self, session: Session, call: Called) -> ToolCall:
-        """Return a call as the runner takes it."""
+        """Convert a call to the form of the tool runner."""
         return ToolCall(
             name=call["function"]["name"],
             arguments=arguments_of(call),
             account=session.account,
-            token=session.asking.token,
+            token=session.chat_request.token,
             library=session.library,
             seed=text_tools.number_of(f"{call['function']['name']} {call['function']['arguments']}"),
-            app_source=session.asking.app_source,
-            safe=session.asking.safe,
+            app_source=session.chat_request.app_source,
+            safe=session.chat_request.safe,
             on_paid=session.watcher.paid,
         )
 
 
 def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[Called]:
-    """Return the calls at the end of a conversation that have no result yet."""
+    """Return the tool calls at the end of a conversation that have no result yet."""
     answered = set()
     for message in reversed(messages):
         if message.get("role") != "tool":
@@ -359,20 +357,20 @@ def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[Called]:
     return []
 
 
-def message_of(telling: Telling) -> dict[str, Any]:
-    """What was told as an assistant's turn; no text is null."""
-    message: dict[str, Any] = {"role": "assistant", "content": telling.text or None}
-    if telling.calls:
-        return {**message, "tool_calls": telling.calls}
-    return {**message, "content": telling.text}
+def message_of(completion: Completion) -> dict[str, Any]:
+    """Return the completion as a message of the assistant; empty content is null."""
+    message: dict[str, Any] = {"role": "assistant", "content": completion.text or None}
+    if completion.calls:
+        return {**message, "tool_calls": completion.calls}
+    return {**message, "content": completion.text}
 
 
 def arguments_of(call: Called) -> dict[str, Any]:
-    """Return the arguments of a call; a text that is no JSON object is a ``ToolError``."""
+    """Return the arguments of a call; raise ``ToolError`` unless they are a JSON object."""
     try:
         value = json.loads(call["function"]["arguments"])
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise ToolError("INVALID_ARGUMENTS", f"The arguments of {call['function']['name']} are no JSON object")
+        raise ToolError("INVALID_ARGUMENTS", f"The arguments of {call['function']['name']} are not a JSON object")
     return value

@@ -1,7 +1,8 @@
-"""Who says what a request is answered with: the test's script, else the tools, else the responder.
+"""One completion: generating the answer, billing it, and delivering it at the configured rate.
 
-Called by the socket jobs, the hosted route and the durable runs, in the server's loop; what takes time runs in the
-threads that also render.
+Answers come from the test's script, else from the tools, else from the responder; slow work runs in the threads that
+also render. The price is reserved at the start and settled by the tokens generated; an estimate and a bill of the same
+tokens are equal.
 """
 
 from __future__ import annotations
@@ -18,46 +19,43 @@ from sogni.emulator.account.accounts import ZERO, Account, InsufficientFundsErro
 from sogni.emulator.chat import structured
 from sogni.emulator.chat.messages import as_read
 from sogni.emulator.chat.models import Price
-from sogni.emulator.chat.requests import Asking, DeclinedError
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 from sogni.emulator.chat.responder import Responder
-from sogni.emulator.chat.script import Answer, ChatFailure, ChatReply, ChatScript, Telling, answer_of, tell
+from sogni.emulator.chat.script import Answer, ChatFailure, ChatReply, ChatScript, Completion, answer_of, completion_of
 from sogni.emulator.chat.tool_choice import ToolChoice
 
 
 @define(eq=False)
 class ChatModel:
-    """Answers requests for all surfaces."""
+    """Answers requests of all endpoints."""
 
     script: ChatScript
     executor: Executor
     responder: Responder = field(factory=Responder)
 
-    async def think(self, asking: Asking, call_id: str) -> Telling:
-        """Return what is told, cut as the request asks; ``call_id`` begins the ids of tool calls."""
+    async def think(self, chat_request: ChatRequest, call_id: str) -> Completion:
+        """Return the answer, cut to the limits of the request; ``call_id`` is the prefix of tool call IDs."""
         loop = asyncio.get_running_loop()
-        rule = self.script.take(ChatReply, asking)
-        answer = await loop.run_in_executor(self.executor, self._answer, asking, rule)
-        return tell(answer, limit=asking.output_limit, stops=asking.stop, think=asking.think, call_id=call_id)
+        rule = self.script.take(ChatReply, chat_request)
+        answer = await loop.run_in_executor(self.executor, self._answer, chat_request, rule)
+        return completion_of(
+            answer, limit=chat_request.output_limit, stops=chat_request.stop, think=chat_request.think, call_id=call_id
+        )
 
-    def _answer(self, asking: Asking, rule: ChatReply | None) -> Answer:
+    def _answer(self, chat_request: ChatRequest, rule: ChatReply | None) -> Answer:
         if rule is not None:
             given = rule.answer
-            said = given([dict(message) for message in asking.messages]) if callable(given) else given
+            said = given([dict(message) for message in chat_request.messages]) if callable(given) else given
             if said is not None:
                 return answer_of(said)
-        asking = asking.saying([as_read(message) for message in asking.messages])
-        chosen = ToolChoice(asking).answer()
+        chat_request = chat_request.saying([as_read(message) for message in chat_request.messages])
+        chosen = ToolChoice(chat_request).answer()
         if chosen is None:
-            return self.responder.answer(asking)
-        if asking.response_format is None or chosen.calls:
+            return self.responder.answer(chat_request)
+        if chat_request.response_format is None or chosen.calls:
             return chosen
-        told = f"{asking.conversation.question} {chosen.text}"
-        return Answer(structured.answer(asking.response_format, told, chosen.text))
-
-
-# What a completion costs its account: held when it is asked for, settled by what was really said.
-#
-# Called by the three surfaces. An estimate and a bill of the same tokens are the same amount.
+        told = f"{chat_request.conversation.question} {chosen.text}"
+        return Answer(structured.answer(chat_request.response_format, told, chosen.text))
 
 
 NOT_ENTITLED = "4078"
@@ -69,46 +67,46 @@ class Bill:
     """The bill of one completion. ``covered`` ones are paid by a subscription."""
 
     account: Account
-    asking: Asking
+    chat_request: ChatRequest
     reserved: Decimal
     covered: bool = False
     _open: bool = True
 
     @classmethod
-    def open(cls, account: Account, asking: Asking) -> Bill:
-        """Hold what the completion may cost at most, or raise ``DeclinedError``."""
-        if asking.billing == "subscription":
+    def open(cls, account: Account, chat_request: ChatRequest) -> Bill:
+        """Reserve the highest possible price of the completion, or raise ``DeclinedError``."""
+        if chat_request.billing == "subscription":
             _demand_subscription(account)
-            return cls(account, asking, ZERO, covered=True)
-        most = estimate(asking).in_token(asking.token)
+            return cls(account, chat_request, ZERO, covered=True)
+        most = estimate(chat_request).in_token(chat_request.token)
         try:
-            account.reserve(asking.token, most)
+            account.reserve(chat_request.token, most)
         except InsufficientFundsError as error:
             raise DeclinedError("insufficient_balance", str(error).replace("the project", "the completion")) from error
-        return cls(account, asking, most)
+        return cls(account, chat_request, most)
 
     def settle(self, output_tokens: int) -> dict[str, Any]:
-        """Take what was used, free the rest; return the ``cost`` of a result."""
-        price = self.asking.model.price(self.asking.input_tokens, output_tokens)
+        """Charge for what was used and free the rest; return the ``cost`` of a result."""
+        price = self.chat_request.model.price(self.chat_request.input_tokens, output_tokens)
         if self.covered:
             price = Price(usd=ZERO, input_tokens=price.input_tokens, output_tokens=output_tokens)
-        self._close(price.in_token(self.asking.token))
-        return price.settled(self.asking.token)
+        self._close(price.in_token(self.chat_request.token))
+        return price.settled(self.chat_request.token)
 
     def refund(self) -> None:
-        """Free everything that is held."""
+        """Free the reservation."""
         self._close(ZERO)
 
     def _close(self, spent: Decimal) -> None:
         if self._open:
             self._open = False
             if not self.covered:
-                self.account.settle(self.asking.token, self.reserved, spent, description="LLM")
+                self.account.settle(self.chat_request.token, self.reserved, spent, description="LLM")
 
 
-def estimate(asking: Asking) -> Price:
-    """Return what a completion may cost at most."""
-    return asking.model.price(asking.input_tokens, asking.output_limit)
+def estimate(chat_request: ChatRequest) -> Price:
+    """Return the highest possible price of a completion."""
+    return chat_request.model.price(chat_request.input_tokens, chat_request.output_limit)
 
 
 def _demand_subscription(account: Account) -> None:
@@ -116,71 +114,75 @@ def _demand_subscription(account: Account) -> None:
     if membership is not None and membership.active:
         return
     if membership is not None and membership.status == "grace":
-        message = "The renewal of the subscription is being retried; use token billing meanwhile"
+        message = "The subscription renewal is being retried; use token billing in the meantime"
         raise DeclinedError("subscription_unavailable", message, IN_GRACE)
     raise DeclinedError("subscription_unavailable", "No active subscription covers this completion", NOT_ENTITLED)
 
 
-# One completion from start to bill, for the surfaces that have no socket: hosted chat and durable runs.
-#
-# Called by the agent. A script's failure, the balance and the pace apply as they do on the socket.
-
-
-Hear = Callable[[Mapping[str, Any]], object]
+OnDelta = Callable[[Mapping[str, Any]], object]
 
 
 @frozen
 class Turn:
-    """One completion: what was told, what it took, and the bill, which is still to be settled."""
+    """A completion, its usage, and its bill, which is still to be settled."""
 
-    telling: Telling
+    completion: Completion
     usage: Mapping[str, int]
     bill: Bill
 
     def settle(self) -> None:
-        """Take the price."""
-        self.bill.settle(self.telling.output_tokens)
+        """Charge the account."""
+        self.bill.settle(self.completion.output_tokens)
 
 
 @define(eq=False)
 class Completer:
-    """Makes completions. ``token_rate`` is in tokens per second, 0 as fast as possible."""
+    """Makes completions for hosted chat and durable runs. ``token_rate`` is in tokens per second, 0 is as fast as
+    possible.
+    """
 
-    mind: ChatModel
+    chat_model: ChatModel
     token_rate: float = 0.0
 
-    def rate_of(self, asking: Asking) -> float:
-        """Return the tokens per second of a completion: what a script set last, else the emulator's own."""
-        scripted = self.mind.script.rate_of(asking)
+    def rate_of(self, chat_request: ChatRequest) -> float:
+        """Return the tokens per second of a completion: the rate of the script, else the emulator's default."""
+        scripted = self.chat_model.script.rate_of(chat_request)
         return self.token_rate if scripted is None else scripted
 
-    async def complete(self, account: Account, asking: Asking, call_id: str, hear: Hear | None = None) -> Turn:
-        """Answer a request and hold its price, or raise ``DeclinedError``. ``hear`` gets the pieces as they come."""
-        failure = self.mind.script.take(ChatFailure, asking)
+    async def complete(
+        self, account: Account, chat_request: ChatRequest, call_id: str, on_delta: OnDelta | None = None
+    ) -> Turn:
+        """Answer a request and reserve its price, or raise ``DeclinedError``.
+
+        ``on_delta`` receives the pieces as they are generated.
+        """
+        failure = self.chat_model.script.take(ChatFailure, chat_request)
         if failure is not None and failure.after_tokens is None:
-            raise failure.declined()
-        bill = Bill.open(account, asking)
+            raise failure.to_error()
+        bill = Bill.open(account, chat_request)
         try:
-            telling = await self.mind.think(asking, call_id)
-            await self._tell(asking, telling, hear, None if failure is None else failure.after_tokens)
+            completion = await self.chat_model.think(chat_request, call_id)
+            await self._publish(chat_request, completion, on_delta, None if failure is None else failure.after_tokens)
             if failure is not None:
-                raise failure.declined()
+                raise failure.to_error()
         except BaseException:
             bill.refund()
             raise
-        return Turn(telling, usage_of(asking, telling), bill)
+        return Turn(completion, usage_of(chat_request, completion), bill)
 
-    async def _tell(self, asking: Asking, telling: Telling, hear: Hear | None, limit: int | None) -> None:
-        loop, rate = asyncio.get_running_loop(), self.rate_of(asking)
+    async def _publish(
+        self, chat_request: ChatRequest, completion: Completion, on_delta: OnDelta | None, limit: int | None
+    ) -> None:
+        loop, rate = asyncio.get_running_loop(), self.rate_of(chat_request)
         start = loop.time()
-        for number, piece in enumerate(telling.pieces()[:limit], 1):
+        for number, piece in enumerate(completion.pieces()[:limit], 1):
             if rate:
                 await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            if hear is not None:
-                hear(piece)
+            if on_delta is not None:
+                on_delta(piece)
 
 
-def usage_of(asking: Asking, telling: Telling) -> dict[str, int]:
-    """The usage of a completion; the total is the sum."""
-    read, said = asking.input_tokens, telling.output_tokens
+def usage_of(chat_request: ChatRequest, completion: Completion) -> dict[str, int]:
+    """Return the usage of a completion; the total is the sum."""
+    read, said = chat_request.input_tokens, completion.output_tokens
     return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}

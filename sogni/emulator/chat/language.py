@@ -1,6 +1,6 @@
-"""Sums in plain words: "What is 17 times 23?".
+"""Language utilities: arithmetic in plain words, and extraction of names, numbers, dates, places and topics.
 
-Called by the responder. It computes exactly with whole numbers and fractions; it never evaluates Python.
+Arithmetic is exact, with whole numbers and fractions; it never evaluates Python.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _OPERATORS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
 }
 _MAX_POWER = 512
 _MAX_LENGTH = 400
-"""Longer sums are none: they would take Python's parser too deep."""
+"""Longer expressions are ignored: they would exceed the recursion limit of Python's parser."""
 
 
 def answer(text: str) -> str | None:
-    """Return the answer to a sum, or None when the text asks for none."""
+    """Return the answer to an arithmetic question, or None for any other string."""
     lower = _with_digits(text.lower())
     for ask in (_percent, _root, _list, _sum):
         told = ask(lower)
@@ -157,15 +157,10 @@ def _number(text: str) -> Fraction:
 
 
 def written(value: Fraction) -> str:
-    """Write a value: whole, or with up to six decimals."""
+    """Format a value: a whole number, or up to six decimals."""
     if value.denominator == 1:
         return str(value.numerator)
     return f"{float(value):.6f}".rstrip("0").rstrip(".")
-
-
-# What a sentence holds: numbers, quoted texts, names, addresses, dates, places and topics.
-#
-# Called by the rules of the responder and by what fills a JSON schema. It only reads.
 
 
 _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
@@ -204,7 +199,7 @@ def numbers(text: str) -> list[float]:
 
 
 def names(text: str) -> list[str]:
-    """Words with a capital that are more than the beginning of a sentence."""
+    """Return capitalized words, except those that only begin a sentence."""
     found = []
     for match in _CAPITAL.findall(text):
         words = match.split()
@@ -216,13 +211,13 @@ def names(text: str) -> list[str]:
 
 
 def place(text: str) -> str | None:
-    """The place a sentence speaks of: "in Paris", "from Oslo to Rome" (the first)."""
+    """Return the (first) place in a sentence: "in Paris", "from Oslo to Rome"."""
     found = _PLACE.search(text)
     return found[1].strip(" ,") if found else None
 
 
 def between(text: str, word: str) -> str | None:
-    """What follows a preposition: "from" gives "Oslo" of "from Oslo to Rome"."""
+    """Return what follows a preposition: for "from", "Oslo" in "from Oslo to Rome"."""
     end = r"(?:\s+(?:to|from|on|at|in|for|with|and|by)\s|[,!?;]|\.(?:\s|$)|$)"
     found = re.search(rf"\b{re.escape(word)}\s+(?:the\s+|my\s+)?(.+?){end}", text, re.I)
     return found[1].strip() if found else None
@@ -245,19 +240,19 @@ def urls(text: str) -> list[str]:
 
 
 def size(text: str) -> tuple[int, int] | None:
-    """A size in pixels: "640x480"."""
+    """Return a size in pixels: "640x480"."""
     found = _SIZE.search(text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def topic(text: str) -> str | None:
-    """What a text is to be about."""
+    """Return the topic of a sentence."""
     found = _TOPIC.search(text)
     return found[1].strip(" .,:“”\"'") or None if found else None
 
 
 def items(text: str) -> list[str]:
-    """The entries of an enumeration: "apples, pears and plums"."""
+    """Return the entries of an enumeration: "apples, pears and plums"."""
     listed = text.rpartition(":")[2] if ":" in text else text
     found = re.search(
         r"((?:[\w'-]+(?: [\w'-]+)?, )+(?:and |or )?[\w'-]+(?: (?:and|or) [\w'-]+)?|[\w'-]+ and [\w'-]+)", listed

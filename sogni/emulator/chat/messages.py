@@ -1,8 +1,9 @@
-"""What the emulator sees in an image: its size and its colours.
+"""Chat messages: checks, token counts, images, and the conversation as the responder reads it.
 
-Called by the responder and by the count of tokens. Images are data URIs, as the service demands of a chat
-(chat §9); nothing is fetched from the network.
+Images are data URIs, as the service requires; nothing is fetched from the network. The same string always
+has the same number of tokens; no model's vocabulary is used.
 """
+# Protocol notes: chat §9.
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sogni.emulator.fields import Fields, type_name
 
-_COLOURS = {
+_COLORS = {
     "black": (0, 0, 0),
     "white": (255, 255, 255),
     "gray": (128, 128, 128),
@@ -38,24 +39,24 @@ _COLOURS = {
 }
 _SAMPLE = 32
 _HEAD = 32 * 1024
-"""Characters of base64, whole groups of four."""
+"""Characters of base64, in whole groups of four."""
 
 
 @frozen
 class Picture:
-    """What can be told of an image. ``colour`` is the name of the most frequent one."""
+    """The visible properties of an image. ``color`` is the name of its most frequent color."""
 
     width: int
     height: int
     format: str
-    colour: str
+    color: str
     rgb: tuple[int, int, int]
 
     def __str__(self) -> str:
         hexadecimal = "#{:02x}{:02x}{:02x}".format(*self.rgb)
         return (
             f"a {self.format} image of {self.width} x {self.height} pixels,"
-            f" its dominant colour is {self.colour} ({hexadecimal})"
+            f" its dominant color is {self.color} ({hexadecimal})"
         )
 
 
@@ -72,7 +73,7 @@ def content_of(url: str) -> bytes | None:
 
 
 def look(content: bytes | None) -> Picture | None:
-    """Look at an image; None when it is none that can be read."""
+    """Describe an image; return None if it is unreadable."""
     if content is None:
         return None
     try:
@@ -82,11 +83,11 @@ def look(content: bytes | None) -> Picture | None:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
     rgb = _dominant(small)
-    return Picture(width, height, kind, colour_name(rgb), rgb)
+    return Picture(width, height, kind, color_name(rgb), rgb)
 
 
 def size_of(url: str) -> tuple[int, int] | None:
-    """Return width and height from the head of an image; all of it is only read when that does not say."""
+    """Return width and height from the head of an image, or from all of it if the head is not enough."""
     head, _, data = url.strip()[: _HEAD + 100].partition(",")
     found = _size(content_of(f"{head},{data[:_HEAD]}"))
     return found if found is not None or len(url) <= _HEAD else _size(content_of(url))
@@ -102,13 +103,13 @@ def _size(content: bytes | None) -> tuple[int, int] | None:
         return None
 
 
-def colour_name(rgb: tuple[int, int, int]) -> str:
-    """Return the name of the nearest colour that has one."""
-    return min(_COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(_COLOURS[name], rgb, strict=True)))
+def color_name(rgb: tuple[int, int, int]) -> str:
+    """Return the name of the nearest named color."""
+    return min(_COLORS, key=lambda name: sum((a - b) ** 2 for a, b in zip(_COLORS[name], rgb, strict=True)))
 
 
 def _dominant(image: Image.Image) -> tuple[int, int, int]:
-    """Return the mean of the fullest of 64 boxes of colour space."""
+    """Return the mean color of the largest of 64 bins of the color space."""
     boxes: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
     data = image.tobytes()
     for at in range(0, len(data), 3):
@@ -119,10 +120,7 @@ def _dominant(image: Image.Image) -> tuple[int, int, int]:
     return red, green, blue
 
 
-# How many tokens a text, a message or an image is, and where a text may be cut.
-#
-# Called by the generation of answers, the check of requests and the bills: the same text always counts the same.
-# The words are the emulator's own; no model's vocabulary is used.
+# Tokens
 
 
 PER_MESSAGE = 4
@@ -133,7 +131,7 @@ _TOKEN = re.compile(r" ?[^\W\d_]{1,8}| ?\d{1,3}| ?[^\w\s]|\s+|\w")
 
 
 def split(text: str) -> list[str]:
-    """Cut a text into tokens, which joined are the text again."""
+    """Split a string into tokens; joined, they are the string again."""
     return _TOKEN.findall(text)
 
 
@@ -142,13 +140,13 @@ def count(text: str) -> int:
 
 
 def of_image(url: str) -> int:
-    """An image costs a token per patch of 28 by 28 pixels."""
+    """Return the tokens of an image: one per patch of 28 by 28 pixels."""
     size = size_of(url)
     return UNREADABLE_IMAGE if size is None else math.ceil(size[0] / PATCH) * math.ceil(size[1] / PATCH)
 
 
 def of_request(messages: Iterable[Mapping[str, Any]], tools: Iterable[Any] = ()) -> int:
-    """Count what a model reads: every message, its images, and the tools on offer."""
+    """Count the tokens a model reads: messages, their images, and the available tools."""
     total = PER_REQUEST + sum(PER_MESSAGE + _of_message(message) for message in messages)
     return total + sum(count(_compact(tool)) for tool in tools)
 
@@ -170,9 +168,7 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-# The conversation a model is given, as the responder reads it, and whether it is one.
-#
-# Called by the check of requests and by everything that answers. It never changes a message.
+# Conversations
 
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -180,7 +176,7 @@ MAX_IMAGES = 20
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_SIDE = 1024
 MAX_READ = 6000
-"""Characters of a text that the responder looks at."""
+"""Length in characters up to which the responder reads a string in full."""
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
 
@@ -188,7 +184,7 @@ Message = Mapping[str, Any]
 
 
 def text_of(message: Message) -> str:
-    """Return what a message says: its text, or the text of its parts."""
+    """Return the text of a message, or of its parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -204,8 +200,10 @@ def images_of(message: Message) -> list[str]:
 
 
 def as_read(message: Message) -> Message:
-    """Return a message of a user or the instructions as the responder reads it: of a long text only the beginning and
-    the end. Its rules try every place of a text against every other."""
+    """Return a message with long text reduced to its beginning and its end.
+
+    The responder's patterns take quadratic time in the length of a string.
+    """
     content = message.get("content")
     if message.get("role") not in ("user", "system", "developer"):
         return message
@@ -222,7 +220,8 @@ def _abridged(text: str) -> str:
 
 
 def without_thoughts(text: str) -> str:
-    """Take the reasoning out of an answer, also one that was cut off (chat §2.4)."""
+    """Remove the reasoning from an answer, including reasoning that was cut off."""
+    # Protocol notes: chat §2.4.
     return _THINK.sub("", text)
 
 
@@ -238,17 +237,17 @@ class Conversation:
 
     @property
     def question(self) -> str:
-        """The last thing the user said."""
+        """Return the last message of the user."""
         return text_of(self._user[-1]).strip() if self._user else ""
 
     @property
     def earlier(self) -> list[str]:
-        """What the user said before, oldest first."""
+        """Return the earlier messages of the user, oldest first."""
         return [text_of(message).strip() for message in self._user[:-1]]
 
     @property
     def answers(self) -> list[str]:
-        """What the assistant said, oldest first, without its reasoning."""
+        """Return the answers of the assistant without their reasoning, oldest first."""
         said = [text_of(message) for message in self.messages if message.get("role") == "assistant"]
         return [without_thoughts(text).strip() for text in said if text]
 
@@ -259,7 +258,7 @@ class Conversation:
 
     @property
     def images(self) -> list[str]:
-        """The images of the last question, or the newest ones before it."""
+        """Return the images of the last question, or the newest ones before it."""
         for message in reversed(self._user):
             if urls := images_of(message):
                 return urls
@@ -267,12 +266,12 @@ class Conversation:
 
     @property
     def new_images(self) -> list[str]:
-        """The images that came with the last question."""
+        """Return the images of the last question."""
         return images_of(self._user[-1]) if self._user else []
 
     @property
     def tool_results(self) -> list[Message]:
-        """The results of tools since the last question, oldest first."""
+        """Return the tool results since the last question, oldest first."""
         return [message for message in self.since_question if message.get("role") == "tool"]
 
     @property
@@ -284,16 +283,16 @@ class Conversation:
 
     @property
     def calls_made(self) -> list[Mapping[str, Any]]:
-        """The tool calls since the last question, oldest first."""
+        """Return the tool calls since the last question, oldest first."""
         return [call for message in self.since_question for call in message.get("tool_calls") or ()]
 
 
 def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, Any]]:
-    """Read ``messages``; what is wrong with them is refused in the findings."""
+    """Read ``messages``; problems are added to the findings."""
     given = request.raw("messages")
     if not isinstance(given, list) or not given:
-        told = "an empty one" if given == [] else type_name(given)
-        request.refuse("messages", f"must be a list with at least one message, not {told}")
+        told = "an empty list" if given == [] else type_name(given)
+        request.refuse("messages", f"must be a list with at least one message, got {told}")
         return []
     checked = []
     for at, message in enumerate(given):
@@ -316,9 +315,9 @@ def _check_message(message: Fields) -> None:
             _check_part(message, part, at)
     elif content is None:
         if role != "assistant" or not calls:
-            message.refuse("content", "may be null only in an assistant's turn with tool_calls")
+            message.refuse("content", "may only be null in an assistant message with tool_calls")
     elif not isinstance(content, str):
-        message.refuse("content", f"must be a text, a list of parts or null, not {type_name(content)}")
+        message.refuse("content", f"must be a string, a list of parts or null, got {type_name(content)}")
     if calls is not None:
         _check_calls(message, calls)
     if role == "tool":
@@ -341,7 +340,7 @@ def _check_part(message: Fields, part: Any, at: int) -> None:
 
 def _check_calls(message: Fields, calls: Any) -> None:
     if not isinstance(calls, list):
-        message.refuse("tool_calls", f"must be a list, not {type_name(calls)}")
+        message.refuse("tool_calls", f"must be a list, got {type_name(calls)}")
         return
     for at, call in enumerate(calls):
         read = message.object("tool_calls", call, f"[{at}]")
@@ -355,7 +354,7 @@ def _check_calls(message: Fields, calls: Any) -> None:
 
 
 def _check_tool_turns(request: Fields, messages: Sequence[Message]) -> None:
-    """Every tool turn answers a call that was made before it."""
+    """Check that every tool message answers an earlier call."""
     asked: set[str] = set()
     for at, message in enumerate(messages):
         calls = message.get("tool_calls")
@@ -364,7 +363,7 @@ def _check_tool_turns(request: Fields, messages: Sequence[Message]) -> None:
                 asked.add(call["id"])
         answered = message.get("tool_call_id")
         if message.get("role") == "tool" and isinstance(answered, str) and answered not in asked:
-            request.refuse("messages", f"[{at}] answers the tool call {answered!r}, which nobody made")
+            request.refuse("messages", f"[{at}] answers the tool call {answered!r}, which does not exist")
 
 
 def _check_images(request: Fields, messages: Sequence[Message], inline: bool) -> None:
@@ -376,20 +375,21 @@ def _check_images(request: Fields, messages: Sequence[Message], inline: bool) ->
         content = content_of(url)
         if content is None:
             if inline or not url.strip().lower().startswith(("http://", "https://")):
-                request.refuse("messages", "have an image that is no base64 data URI")
+                request.refuse("messages", "have an image that is not a base64 data URI")
         elif (problem := _image_problem(url, content)) is not None:
             request.refuse("messages", f"have an image {problem}")
 
 
 def _image_problem(url: str, content: bytes) -> str | None:
-    """What is wrong with an image (chat §9.2)."""
+    """Return what is wrong with an image, if anything."""
+    # Protocol notes: chat §9.2.
     if len(content) > MAX_IMAGE_BYTES:
         return f"of more than {MAX_IMAGE_BYTES} bytes"
     if not content.startswith(_SIGNATURES):
         return "that is neither PNG nor JPEG"
     size = size_of(url)
     if size is None:
-        return "that cannot be read"
+        return "that is unreadable"
     return f"of {size[0]} x {size[1]} pixels; the longest side may have {MAX_SIDE}" if max(size) > MAX_SIDE else None
 
 

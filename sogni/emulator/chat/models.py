@@ -1,7 +1,5 @@
-"""The language models of the emulator: their limits, presets and prices (chat §7, transport §9.3).
-
-Read by the greeting, the check of requests and the estimates. Values only; the prices are the emulator's own.
-"""
+"""The language models: limits, presets and prices. Values only; the prices are the emulator's own."""
+# Protocol notes: chat §7, transport §9.3.
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 
 @frozen(kw_only=True)
 class LanguageModel:
-    """One model. Prices are US dollars per million tokens; lengths are tokens."""
+    """One model. Prices are US dollars per million tokens; lengths are in tokens."""
 
     id: str
     context: int
@@ -30,7 +28,7 @@ class LanguageModel:
     output_usd: Decimal = field(default=Decimal("0.60"), converter=Decimal)
 
     def info(self, workers: int) -> dict[str, Any]:
-        """The model's entry in ``swarmLLMModels``."""
+        """Return the model's entry in ``swarmLLMModels``."""
         return {
             "workers": workers,
             "maxContextLength": self.context,
@@ -57,7 +55,7 @@ class LanguageModel:
 
 @frozen(kw_only=True)
 class Price:
-    """What a number of tokens costs."""
+    """The price of a number of tokens."""
 
     usd: Decimal
     input_tokens: int
@@ -78,11 +76,13 @@ class Price:
         return {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
 
     def settled(self, token: Token) -> dict[str, Any]:
-        """The ``cost`` of a result: amounts are decimal texts there (chat §3)."""
+        """Return the ``cost`` of a result, with amounts as decimal strings."""
+        # Protocol notes: chat §3.
         return {**{key: decimal_text(amount) for key, amount in self._amounts(token).items()}, **self._tokens()}
 
     def quoted(self, token: Token) -> dict[str, Any]:
-        """The ``quote`` of an estimate: amounts are numbers there (chat §8)."""
+        """Return the ``quote`` of an estimate, with amounts as numbers."""
+        # Protocol notes: chat §8.
         return {**{key: float(amount) for key, amount in self._amounts(token).items()}, **self._tokens()}
 
 
@@ -120,4 +120,4 @@ LANGUAGE_MODELS: Mapping[str, LanguageModel] = {
         ),
     )
 }
-"""By id. All of them see images."""
+"""By ID. All of them accept images."""

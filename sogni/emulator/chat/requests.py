@@ -1,8 +1,9 @@
-"""A request for a completion, checked: from a socket frame, a hosted call or a durable run (chat §2, §11, §12).
+"""Checked completion requests, from socket frames, hosted chat and durable runs, and the errors that decline them.
 
-Called by the three surfaces. The same rules hold for all; only the spelling of a few keys differs. It never
-looks at balances or workers.
+The same rules apply to all endpoints; only a few keys are spelled differently. Balances and workers are not considered
+here.
 """
+# Protocol notes: chat §2, §11, §12.
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ _BILLING = ("auto", "subscription", "tokens")
 
 
 @frozen(kw_only=True)
-class Asking:
-    """What is asked of a model."""
+class ChatRequest:
+    """A request for a completion."""
 
     model: LanguageModel
     messages: Sequence[Message]
@@ -54,9 +55,9 @@ class Asking:
     billing: str = "auto"
     app_source: str | None = None
     safe: bool = True
-    """Whether tools withhold what the safety filter finds."""
+    """Whether tools withhold results that the safety filter finds."""
     pictures: Mapping[str, bytes] = field(factory=dict, eq=False, repr=False)
-    """Images that the messages name by URL."""
+    """Images that the messages reference by URL."""
 
     @property
     def conversation(self) -> Conversation:
@@ -68,7 +69,7 @@ class Asking:
 
     @property
     def output_limit(self) -> int:
-        """The tokens an answer may have: those asked for, within what the model can."""
+        """Return the maximum length of the answer in tokens: the requested one, within the limits of the model."""
         return min(self.max_tokens or self._default_output, self.model.output_limit)
 
     @property
@@ -76,23 +77,23 @@ class Asking:
         complex_thought = self.think and self.profile in ("coding", "reasoning")
         return self.model.thinking_output if complex_thought else self.model.output
 
-    def saying(self, messages: Sequence[Message]) -> Asking:
-        """The same request with other messages."""
+    def saying(self, messages: Sequence[Message]) -> ChatRequest:
+        """Return the request with other messages."""
         return evolve(self, messages=messages)
 
 
 @frozen
 class Checked:
-    """The outcome of a check: what is asked, or the tag and text of the refusal; the findings in either case."""
+    """The outcome of a check: the request, or error tag and message; the findings in either case."""
 
-    asking: Asking | None
+    chat_request: ChatRequest | None
     findings: Sequence[Finding]
     error: str = ""
     message: str = ""
 
 
 def check_frame(payload: Mapping[str, Any]) -> Checked:
-    """Check an ``llmJobRequest`` that has a job id."""
+    """Check an ``llmJobRequest`` that has a job ID."""
     request = Fields(payload, "$", [])
     request.raw("jobID")
     request.text("type", required=True, allowed=("llm",))
@@ -114,14 +115,14 @@ def check(
     inline_images: bool = True,
     default_model: str | None = None,
 ) -> Checked:
-    """Check what all surfaces have in common; the arguments are their spellings."""
+    """Check what all endpoints have in common; the arguments are the values that are spelled differently."""
     name = request.text("model", required=default_model is None) or default_model
     messages = check_messages(request, vision_only_inline=inline_images)
     for key, (low, high) in _RANGES.items():
         request.number(key, minimum=low, maximum=high)
     limit = request.whole("max_tokens", minimum=1)
     choice, named = _tool_choice(request)
-    asking = {
+    chat_request = {
         "messages": messages,
         "token": cast(Token, request.text(token, allowed=("sogni", "spark")) or "sogni"),
         "max_tokens": limit,
@@ -138,10 +139,10 @@ def check(
         "app_source": request.text(app_source),
         "safe": request.flag(safe) is not False,
     }
-    return _concluded(request, name, asking)
+    return _concluded(request, name, chat_request)
 
 
-def _concluded(request: Fields, name: str | None, asking: dict[str, Any]) -> Checked:
+def _concluded(request: Fields, name: str | None, chat_request: dict[str, Any]) -> Checked:
     request.leftover()
     findings = request.findings
     refused = [str(finding) for finding in findings if finding.refused]
@@ -150,22 +151,24 @@ def _concluded(request: Fields, name: str | None, asking: dict[str, Any]) -> Che
     model = LANGUAGE_MODELS.get(name or "")
     if model is None:
         return Checked(None, findings, "model_unavailable", f"No worker serves the language model {name!r}")
-    made = Asking(model=model, **asking)
+    made = ChatRequest(model=model, **chat_request)
     problem = _too_much(made)
     if problem is not None:
         return Checked(None, findings, "invalid_request", problem)
     return Checked(made, findings)
 
 
-def _too_much(asking: Asking) -> str | None:
-    offered = {tool["function"]["name"] for tool in asking.tools}
-    if asking.named_tool and asking.sogni_tools is None and asking.tool_choice not in offered:
-        return f"$.tool_choice names the tool {asking.tool_choice!r}, which is not offered"
-    if asking.tool_choice == "required" and not offered and asking.sogni_tools is None:
-        return "$.tool_choice is 'required', but no tools are offered"
-    needed = asking.input_tokens
-    if needed >= asking.model.context:
-        return f"the messages have {needed} tokens, {asking.model.id} takes fewer than {asking.model.context}"
+def _too_much(chat_request: ChatRequest) -> str | None:
+    offered = {tool["function"]["name"] for tool in chat_request.tools}
+    if chat_request.named_tool and chat_request.sogni_tools is None and chat_request.tool_choice not in offered:
+        return f"$.tool_choice names the tool {chat_request.tool_choice!r}, which is not in tools"
+    if chat_request.tool_choice == "required" and not offered and chat_request.sogni_tools is None:
+        return "$.tool_choice is 'required', but there are no tools"
+    needed = chat_request.input_tokens
+    if needed >= chat_request.model.context:
+        return (
+            f"the messages have {needed} tokens, {chat_request.model.id} takes fewer than {chat_request.model.context}"
+        )
     return None
 
 
@@ -175,7 +178,7 @@ def _stops(request: Fields) -> tuple[str, ...]:
     if stops is None:
         return ()
     if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        request.refuse("stop", "must be a text or a list of texts")
+        request.refuse("stop", "must be a string or a list of strings")
         return ()
     return tuple(stop for stop in stops if stop)
 
@@ -187,10 +190,10 @@ def _think(request: Fields) -> bool:
     options = request.object("chat_template_kwargs", given)
     if options is None:
         return False
-    wanted = options.raw("enable_thinking")
-    if wanted is not None and not isinstance(wanted, bool):
+    requested = options.raw("enable_thinking")
+    if requested is not None and not isinstance(requested, bool):
         options.refuse("enable_thinking", "must be a boolean")
-    return wanted is True
+    return requested is True
 
 
 def _response_format(request: Fields) -> Mapping[str, Any] | None:
@@ -254,11 +257,6 @@ def _sogni_tools(request: Fields) -> str | None:
     return request.text("sogni_tools", allowed=_TOOL_MODES)
 
 
-# Why a completion is declined, in the three forms the service tells it (chat §3, §14.4).
-#
-# Made by the checks, the bills and the test's script; written by the surfaces.
-
-
 _STATUSES = {
     "insufficient_balance": 402,
     "subscription_unavailable": 403,
@@ -272,7 +270,11 @@ _STATUSES = {
 
 @frozen
 class DeclinedError(Exception):
-    """A refusal: tag, text, and where there is one the service's number and what a plan lacks."""
+    """A declined completion: error tag, message, and if any the service's error code and the missing subscription
+    features.
+    """
+
+    # Protocol notes: chat §3, §14.4.
 
     error: str
     message: str
@@ -287,12 +289,12 @@ class DeclinedError(Exception):
         return _STATUSES.get(self.error, 400)
 
     def frame(self) -> dict[str, Any]:
-        """The payload of ``llmJobError``, without the job id."""
+        """Return the payload of ``llmJobError`` without the job ID."""
         numbered = {} if self.code is None else {"error_code": self.code}
         return {"error": self.error, "error_message": self.message, **numbered, **self._limits()}
 
     def body(self) -> dict[str, Any]:
-        """The body of a REST answer."""
+        """Return the body of a REST response."""
         told: dict[str, Any] = {"message": self.message, "type": self.error}
         if self.code is not None:
             told["code"] = self.code

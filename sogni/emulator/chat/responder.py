@@ -1,6 +1,8 @@
-"""What the conversation itself knows: names and facts the user told, and who said what before.
+"""The emulated language model: a list of rules, tried in order, that answer from the conversation.
 
-Called by the responder. The conversation is all there is to remember: nothing is kept between requests.
+There is no state and no randomness: the same request always has the same answer. Rules cover the conversation itself
+(names, facts, earlier answers), small text tasks (repeat, count, list, write, transform) and general knowledge. Tool
+calls come from ``tool_choice``, JSON from ``structured``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from sogni.emulator.chat import language as arithmetic
 from sogni.emulator.chat import language as sentences
 from sogni.emulator.chat import structured
 from sogni.emulator.chat.messages import Conversation, content_of, look
-from sogni.emulator.chat.requests import Asking
+from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.script import Answer
 
 _NAME = re.compile(r"\b(?:my name is|i am called|i'm called|call me)\s+([\w'-]+(?:\s[A-Z][\w'-]*)?)", re.IGNORECASE)
@@ -51,9 +53,9 @@ _ASKS_THING = re.compile(
 
 
 def answer(conversation: Conversation) -> str | None:
-    """Return what the conversation says to the question, or None when it is not about the conversation."""
+    """Answer a question about the conversation itself; return None for any other question."""
     question = conversation.question
-    for ask in (_name, _kept, _own_words, _last_answer, _fact, _told_name):
+    for ask in (_name, _kept, _own_words, _last_answer, _fact, _name_from_history):
         told = ask(conversation, question)
         if told is not None:
             return told
@@ -61,7 +63,7 @@ def answer(conversation: Conversation) -> str | None:
 
 
 def name_of_user(conversation: Conversation) -> str | None:
-    """Return the name the user gave last."""
+    """Return the last name the user has given."""
     for text in [conversation.question, *reversed(conversation.earlier)]:
         found = _NAME.search(text) or _I_AM.search(text)
         if found is not None:
@@ -76,7 +78,7 @@ def _name(conversation: Conversation, question: str) -> str | None:
     return f"Your name is {name}." if name else "You have not told me your name yet."
 
 
-def _told_name(conversation: Conversation, question: str) -> str | None:
+def _name_from_history(conversation: Conversation, question: str) -> str | None:
     found = _NAME.search(question)
     if found is None or "?" in question:
         return None
@@ -117,22 +119,19 @@ def _kept(conversation: Conversation, question: str) -> str | None:
 def _fact(conversation: Conversation, question: str) -> str | None:
     asked = _ASKS_FACT.search(question)
     if asked is not None:
-        wanted = asked[1].strip().lower()
+        requested = asked[1].strip().lower()
         for text in reversed(conversation.earlier):
             for thing, value in reversed(_FACT.findall(text)):
-                if thing.strip().lower() == wanted:
-                    return f"Your {wanted} is {value.strip()}."
-        return f"You have not told me your {wanted} yet."
+                if thing.strip().lower() == requested:
+                    return f"Your {requested} is {value.strip()}."
+        return f"You have not told me your {requested} yet."
     told = None if "?" in question else _FACT.match(question)
     if told is None or told[1].strip().lower() == "name":
         return None
     return f"I see: your {told[1].strip()} is {told[2].strip()}."
 
 
-# Small tasks with texts: say, count, list, write, turn around; and a few facts of the world.
-#
-# Called by the responder. Every rule takes the question and gives an answer or None; the same question always has
-# the same answer.
+# Text tasks and general knowledge. Every rule takes the question and returns an answer or None.
 
 
 _SAY = re.compile(
@@ -278,7 +277,7 @@ def _whole(word: str) -> int | None:
 
 
 def turn(text: str) -> str | None:
-    """Upper case, lower case, reversed, sorted: of what is quoted or stands behind a colon."""
+    """Upper case, lower case, reversed, sorted: the quoted text or the text after a colon."""
     said = sentences.quoted(text) or [part.strip() for part in [text.partition(":")[2]] if part.strip()]
     changes: tuple[tuple[str, Callable[[str], str]], ...] = (
         (r"\bupper ?case|\bcapital letters", str.upper),
@@ -304,7 +303,7 @@ def _sorted(text: str) -> str:
 
 
 def fact(text: str) -> str | None:
-    """Capitals and a few other things everybody knows."""
+    """Capitals and other general knowledge."""
     capital = re.search(r"capital(?: city)? of (?:the )?([A-Za-z ]+)", text, re.I)
     if capital is not None:
         for country, city in _CAPITALS.items():
@@ -318,7 +317,7 @@ def fact(text: str) -> str | None:
 
 
 def listing(text: str) -> str | None:
-    """ "List three colours", "Name 5 fruits"."""
+    """ "List three colors", "Name 5 fruits"."""
     asked = re.search(
         r"\b(?:list|name|give me|tell me)\b\D{0,20}?\b(\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b",
         text,
@@ -334,13 +333,13 @@ def listing(text: str) -> str | None:
 
 
 def writing(text: str) -> str | None:
-    """A story, a poem, a text of so many words: sentences about the topic, in a fixed order."""
-    form, wanted = _LONG.search(text), _WANTED.search(text)
-    if form is None and (wanted is None or not re.search(r"\b(?:write|tell|give|explain|describe)\b", text, re.I)):
+    """A story, a poem, a text with a number of words: sentences about the topic, in a fixed order."""
+    form, requested = _LONG.search(text), _WANTED.search(text)
+    if form is None and (requested is None or not re.search(r"\b(?:write|tell|give|explain|describe)\b", text, re.I)):
         return None
     kind = form[1].lower() if form else ""
     topic = sentences.topic(text[form.end() :] if form else text) or "the sea"
-    if wanted is not None and re.search(r"^\d", topic):
+    if requested is not None and re.search(r"^\d", topic):
         topic = "the sea"
     lines = [line.format(topic=topic) for line in _STORY]
     if kind == "haiku":
@@ -349,8 +348,8 @@ def writing(text: str) -> str | None:
         return f"Why did nobody laugh about {topic}? The punch line was still in the queue."
     if kind in ("poem", "verse", "limerick"):
         return "\n".join(lines[1:5])
-    if wanted is not None:
-        return _so_many(lines, int(wanted[1]), wanted[2].lower())
+    if requested is not None:
+        return _so_many(lines, int(requested[1]), requested[2].lower())
     return lines[0] if kind == "sentence" else " ".join(lines)
 
 
@@ -363,12 +362,6 @@ def _so_many(lines: list[str], amount: int, unit: str) -> str:
     words = " ".join(lines).split()
     taken = [words[n % len(words)] for n in range(amount)]
     return f"{' '.join(taken).rstrip('.,')}."
-
-
-# What the emulated model answers: a list of rules, asked in order, about what the conversation really says.
-#
-# Called for every completion that no test has scripted. It has no state and no chance: the same request always has
-# the same answer. Tools are chosen in ``tool_choice``, JSON is built in ``structured``.
 
 
 _GREETING = re.compile(r"^\W*(?:hello|hi|hey|good (?:morning|afternoon|evening)|greetings)\b", re.I)
@@ -395,23 +388,23 @@ _HOW = re.compile(r"^(?:in|with|using|like|as|concise|brief|polite|helpful|short
 class Responder:
     """Answers requests."""
 
-    def answer(self, asking: Asking) -> Answer:
+    def answer(self, chat_request: ChatRequest) -> Answer:
         """Return the answer to a request for text."""
-        conversation = asking.conversation
-        rule, plain = self._plain(conversation, asking)
+        conversation = chat_request.conversation
+        rule, plain = self._plain(conversation, chat_request)
         text = _as_instructed(conversation, plain)
-        if asking.response_format is not None:
-            text = structured.answer(asking.response_format, conversation.question, plain)
+        if chat_request.response_format is not None:
+            text = structured.answer(chat_request.response_format, conversation.question, plain)
         return Answer(text, thought=_thought(conversation, rule))
 
-    def _plain(self, conversation: Conversation, asking: Asking) -> tuple[str, str]:
-        """Ask the rules in order; the name of the first that knows an answer, and the answer."""
+    def _plain(self, conversation: Conversation, chat_request: ChatRequest) -> tuple[str, str]:
+        """Return the name of the first rule that has an answer, and the answer."""
         question = conversation.question
         rules: tuple[tuple[str, Callable[[], str | None]], ...] = (
             ("the instructions fix the answer", lambda: _fixed(conversation)),
-            ("there are images to look at", lambda: _images(conversation, asking)),
+            ("there are images to look at", lambda: _images(conversation, chat_request)),
             ("it is about this conversation", lambda: answer(conversation)),
-            ("it is about me", lambda: _about_me(conversation, asking)),
+            ("it is about me", lambda: _about_me(conversation, chat_request)),
             ("something is to be counted", lambda: count(question)),
             ("a text is to be changed", lambda: turn(question)),
             ("something is to be said", lambda: say(question)),
@@ -425,16 +418,16 @@ class Responder:
             told = rule()
             if told is not None:
                 return name, told
-        return "nothing I know fits, so I say what I understood", _fallback(conversation, asking)
+        return "nothing I know fits, so I say what I understood", _fallback(conversation, chat_request)
 
 
-def _images(conversation: Conversation, asking: Asking) -> str | None:
+def _images(conversation: Conversation, chat_request: ChatRequest) -> str | None:
     urls = conversation.new_images
     if not urls and _PICTURE.search(conversation.question):
         urls = conversation.images
     if not urls:
         return None
-    seen = [look(asking.pictures.get(url) or content_of(url)) for url in urls]
+    seen = [look(chat_request.pictures.get(url) or content_of(url)) for url in urls]
     told = ["an image that I cannot read" if picture is None else str(picture) for picture in seen]
     if len(told) == 1:
         return f"I see {told[0]}."
@@ -447,7 +440,7 @@ def _fixed(conversation: Conversation) -> str | None:
     return None if found is None or _HOW.match(found[1]) else found[1].strip()
 
 
-def _about_me(conversation: Conversation, asking: Asking) -> str | None:
+def _about_me(conversation: Conversation, chat_request: ChatRequest) -> str | None:
     question, instructions = conversation.question, conversation.instructions
     if instructions and _ASKS_INSTRUCTIONS.search(question):
         return f"My instructions are: “{instructions}”"
@@ -458,7 +451,7 @@ def _about_me(conversation: Conversation, asking: Asking) -> str | None:
         return f"My name is {named[1]}."
     if role is not None:
         return f"I am {role[1].strip()}."
-    return f"I am {asking.model.id}, as a local Supernet plays it."
+    return f"I am {chat_request.model.id}, as a local Supernet plays it."
 
 
 def _polite(conversation: Conversation) -> str | None:
@@ -471,7 +464,7 @@ def _polite(conversation: Conversation) -> str | None:
     return None
 
 
-def _fallback(conversation: Conversation, asking: Asking) -> str:
+def _fallback(conversation: Conversation, chat_request: ChatRequest) -> str:
     question = conversation.question
     if not question:
         return "Hello! How can I help you?"
@@ -482,7 +475,7 @@ def _fallback(conversation: Conversation, asking: Asking) -> str:
 
 
 def _as_instructed(conversation: Conversation, text: str) -> str:
-    """Follow what the instructions say of the form of an answer."""
+    """Apply the instructions about the form of an answer."""
     instructions = conversation.instructions
     if re.search(r"\b(?:upper ?case|all caps|capital letters)\b", instructions, re.I):
         text = text.upper()

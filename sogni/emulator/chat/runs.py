@@ -1,7 +1,9 @@
-"""Whether the service takes a request for a durable chat run, and what it asks of the model (chat §12.1).
+"""Durable chat runs: checked, carried out by the agent, paused for approval, canceled, restored.
 
-Called when a run is made and when a kept one is read again. It starts nothing.
+A run belongs to one account and continues whether or not a client listens. It is saved with every event except the
+pieces of the model's output, of which only the events are saved. Everything here belongs to the server's event loop.
 """
+# Protocol notes: chat §12, §14.6.
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ from typing import Any, Literal
 from attrs import define, evolve, field
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.chat.agent import Agent, Called, Session, arguments_of, shelf_of, with_pictures
+from sogni.emulator.chat.agent import Agent, Called, Session, arguments_of, library_of, with_pictures
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
-from sogni.emulator.chat.requests import Asking, DeclinedError, check
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
 from sogni.emulator.fields import Fields
 from sogni.emulator.persistence import Archive, Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
@@ -42,12 +44,13 @@ _OBJECTS = ("sampling", "media_context", "runtime_config")
 _CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
 
 
-def asking_of(body: Mapping[str, Any], journal: Recorder) -> Asking:
-    """Return what a request asks, or raise ``RefusalError`` or ``DeclinedError``."""
+def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
+    """Return the completion request of a run's body, or raise ``RefusalError`` or ``DeclinedError``."""
+    # Protocol notes: chat §12.1.
     _check_shapes(body)
-    offences = inline_media(body)
-    if offences:
-        raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(offences)}")
+    inline_paths = inline_media(body)
+    if inline_paths:
+        raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(inline_paths)}")
     sampling = body.get("sampling") or {}
     asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
     asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
@@ -63,17 +66,17 @@ def asking_of(body: Mapping[str, Any], journal: Recorder) -> Asking:
         default_model=DEFAULT_MODEL,
     )
     for finding in checked.findings:
-        journal.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
+        recorder.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
     for unknown in set(body) - set(_KEYS):
-        journal.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
-    if checked.asking is None:
+        recorder.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
+    if checked.chat_request is None:
         raise DeclinedError(checked.error, checked.message)
     safe = (body.get("runtime_config") or {}).get("safeContentFilter") is not False
-    return evolve(checked.asking, sogni_tools="creative-tools", execute_tools=True, safe=safe)
+    return evolve(checked.chat_request, sogni_tools="creative-tools", execute_tools=True, safe=safe)
 
 
 def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the media a request brings along, those of its media context as references of their kind."""
+    """Yield the media of a request; those of the media context become references of their kind."""
     yield from body.get("media_references") or ()
     context = body.get("media_context") or {}
     for key in _CONTEXT:
@@ -85,7 +88,7 @@ def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
 def _check_shapes(body: Mapping[str, Any]) -> None:
     most = body.get("max_estimated_capacity_units")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
-        raise RefusalError(400, "$.max_estimated_capacity_units must be a number from 0 on")
+        raise RefusalError(400, "$.max_estimated_capacity_units must be a number of at least 0")
     for key in _OBJECTS:
         if not isinstance(body.get(key), Mapping | None):
             raise RefusalError(400, f"$.{key} must be an object")
@@ -98,7 +101,8 @@ def _check_shapes(body: Mapping[str, Any]) -> None:
 
 
 def inline_media(body: Mapping[str, Any]) -> list[str]:
-    """Return where a request has media that are no http(s) URLs (chat §12.1)."""
+    """Return the paths of media that are not http(s) URLs."""
+    # Protocol notes: chat §12.1.
     found = []
 
     def look(path: str, value: Any) -> None:
@@ -129,11 +133,6 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-# One durable chat run: what it was asked, where it stands, what happened, and its record (chat §12.3).
-#
-# Moved on by ``chat_runs``, read by the routes. It belongs to the server's event loop; it outlives every client.
-
-
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
 ENDED = ("completed", "partial_failure", "failed", "cancelled")
 SCHEMA_VERSION = "1"
@@ -141,7 +140,7 @@ SCHEMA_VERSION = "1"
 
 @define(eq=False)
 class Approval:
-    """A decision that is waited for. Without a ``preview`` the run can only be cancelled."""
+    """A pending decision of the user. Without a ``preview``, the run can only be canceled."""
 
     calls: list[Called]
     reason: str
@@ -166,7 +165,7 @@ class Approval:
 
 @define(eq=False)
 class ChatRun:
-    """A run. ``body`` is the request as it came."""
+    """One run. ``body`` is the request as received."""
 
     id: str
     account: Account
@@ -187,11 +186,11 @@ class ChatRun:
     cancellation_reason: str | None = None
     key: str | None = None
     decisions: list[str] = field(factory=list)
-    """The keys of the decisions about costs that were taken."""
+    """The idempotency keys of decisions about costs."""
     prepared: bool = False
-    """Whether the media it was given were fetched."""
+    """Whether the given media have been fetched."""
     paid: Payments = field(factory=Payments)
-    """What the tool that is running has cost so far."""
+    """What the running tool has cost so far."""
     task: asyncio.Task[None] | None = None
 
     @property
@@ -209,18 +208,18 @@ class ChatRun:
             self.completed = self.updated
 
     def happened(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> None:
-        # First: the log keeps the run with the event.
+        # First, because appending to the log saves the run as well.
         self.updated = self.log.clock()
         self.log.append(type, payload, ends=ends)
 
     def keep(self, call: Called, media: list[Media], urls: list[str]) -> None:
-        """Note what a tool made."""
+        """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
             self.made["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
 
     def snapshot(self) -> dict[str, Any]:
-        """The data of a ``run_status`` frame: the record without its story."""
+        """Return the data of a ``run_status`` frame: the record without its events."""
         return {key: value for key, value in self.record().items() if key not in ("events", "messages", "request")}
 
     def record(self) -> dict[str, Any]:
@@ -249,7 +248,7 @@ class ChatRun:
         return record | {key: value for key, value in optional.items() if value is not None}
 
     def _scope(self) -> dict[str, Any]:
-        given = {"tokenType": self.session.asking.token, "appSource": self.session.asking.app_source}
+        given = {"tokenType": self.session.chat_request.token, "appSource": self.session.chat_request.app_source}
         known = {key: value for key, value in given.items() if value is not None}
         return {"ownerWalletAddress": self.account.wallet_address, **known}
 
@@ -263,7 +262,7 @@ class ChatRun:
             "tool_choice": "toolChoice",
         }
         told = {wire: self.body[key] for key, wire in names.items() if key in self.body}
-        return {"model": self.session.asking.model.id, **told, "messages": self.body["messages"]}
+        return {"model": self.session.chat_request.model.id, **told, "messages": self.body["messages"]}
 
     def _media_context(self) -> dict[str, Any]:
         given = self.body.get("media_context")
@@ -276,14 +275,8 @@ class ChatRun:
 
 
 def wire_of(event: Event) -> dict[str, Any]:
-    """An event as records and streams have it."""
+    """Return an event in the form of records and streams."""
     return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
-
-
-# Durable chat runs across starts of an emulator: what is written down of a run, and how it is read again.
-#
-# Called by ``chat_runs``. A run is kept with every event but the pieces of what the model says, of which only the
-# events are.
 
 
 KIND = "chat_run"
@@ -308,15 +301,15 @@ _SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")
 
 
 def keep_event(archive: Archive, run: ChatRun, event: Event, ends: bool) -> None:
-    """Write an event down, and with it where the run stands."""
-    with archive.together():
+    """Save an event together with the state of the run."""
+    with archive.transaction():
         if event.type != _PIECE:
             keep_run(archive, run)
         archive.add_event(KIND, run.id, event, ends)
 
 
 def keep_run(archive: Archive, run: ChatRun) -> None:
-    if archive.keeps:
+    if archive.persistent:
         archive.put(KIND, run.id, run.account.wallet_address, _saved(run))
 
 
@@ -333,7 +326,7 @@ def _saved(run: ChatRun) -> dict[str, Any]:
 
 
 def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[Event, bool]]) -> None:
-    """Put a new run where a kept one stood."""
+    """Restore a saved run."""
     for name, value in saved["fields"].items():
         setattr(run, name, value)
     run.paid = Payments.restored(saved["paid"])
@@ -345,11 +338,6 @@ def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[E
         run.log.restore(event, ends)
 
 
-# Durable chat runs: started, moved on by the agent, paused for approval, cancelled (chat §12, §14.6).
-#
-# Called by the routes with decoded JSON. A run goes on whether anybody listens or not, and belongs to one account.
-
-
 _log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 600.0
 _DELTA_SECONDS = 0.05
@@ -357,7 +345,7 @@ _DELTA_SECONDS = 0.05
 
 @define(eq=False)
 class ChatRuns:
-    """All runs of an emulator."""
+    """All chat runs of an emulator."""
 
     state: State
     agent: Agent
@@ -368,15 +356,15 @@ class ChatRuns:
         """Start a run, or return the one that was started with the same key, and True."""
         if key is not None and (known := self._keys.get((account.sid, key))) is not None:
             return self._runs[known], True
-        run = self._run(account, body, self.state.chance.uuid())
+        run = self._run(account, body, self.state.ids.uuid())
         run.key = key
         self._add(run)
         self.keep(run)
-        self._go_on(run)
+        self._resume_unfinished(run)
         return run, False
 
     def _run(self, account: Account, body: Mapping[str, Any], session_id: str) -> ChatRun:
-        session = Session(account, asking_of(body, self.state.journal), session_id)
+        session = Session(account, chat_request_of(body, self.state.recorder), session_id)
         log, now = EventLog(self.state.clock), self.state.clock()
         run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
         run.updated = now
@@ -394,12 +382,12 @@ class ChatRuns:
         if run.key is not None:
             self._keys[(run.account.sid, run.key)] = run.id
 
-    def _go_on(self, run: ChatRun) -> None:
+    def _resume_unfinished(self, run: ChatRun) -> None:
         run.task = asyncio.get_running_loop().create_task(self._live(run))
 
     def restore(self) -> None:
-        """Know the kept runs again; nothing goes on yet."""
-        for kept in self.state.archive.things(KIND):
+        """Load the saved runs; they do not resume yet."""
+        for kept in self.state.archive.items_of_kind(KIND):
             account = self.state.accounts.by_address(kept.owner)
             if account is None:
                 continue
@@ -407,39 +395,39 @@ class ChatRuns:
             restore_run(run, kept.body, self.state.archive.events(KIND, kept.id))
             self._add(run)
             if run.paid.total and not run.ended:
-                # The tool that was interrupted runs again.
-                with self.state.archive.together():
+                # The interrupted tool runs again.
+                with self.state.archive.transaction():
                     run.paid.give_back(account, "Refund of an interrupted tool")
                     self.keep(run)
 
     def keep(self, run: ChatRun) -> None:
-        """Write a run down, unless it was forgotten meanwhile."""
+        """Save a run unless it has been removed."""
         if self._runs.get(run.id) is run:
             keep_run(self.state.archive, run)
 
-    def go_on_all(self) -> None:
-        """Work on the kept runs that had not ended: after the last answer of the model or of a tool."""
+    def resume_all(self) -> None:
+        """Resume the saved, unfinished runs after the last answer of the model or of a tool."""
         for run in self._runs.values():
             if not run.ended:
-                self._go_on(run)
+                self._resume_unfinished(run)
 
     def find(self, account: Account, run_id: str) -> ChatRun:
-        """Return an account's run; that of another account does not exist for it."""
+        """Return an account's run; a run of another account is not found."""
         run = self._runs.get(run_id)
         if run is None or run.account is not account:
             raise RefusalError(404, "Run not found", 102)
         return run
 
     def cancel(self, run: ChatRun, reason: str | None) -> None:
-        """End a run; one that has ended stays as it is."""
+        """Cancel a run; a finished run stays as it is."""
         if run.ended:
             return
-        self._end_cancelled(run, reason)
+        self._end_canceled(run, reason)
         if run.task is not None:
             run.task.cancel()
 
     def confirm(self, run: ChatRun, body: Mapping[str, Any], key: str | None = None) -> None:
-        """Decide on the cost a run waits for; a decision that comes again with its key changes nothing."""
+        """Decide on the cost of a waiting run; repeating a decision with its key changes nothing."""
         if key is not None and key in run.decisions:
             return
         self._decide(run, body)
@@ -450,24 +438,24 @@ class ChatRuns:
     def _decide(self, run: ChatRun, body: Mapping[str, Any]) -> None:
         approval = run.approval
         if run.status != "waiting_for_user" or approval is None:
-            raise RefusalError(400, "The run does not wait for an approval")
+            raise RefusalError(400, "The run is not waiting for approval")
         decision, named = body.get("decision"), body.get("tool_call_id")
         if decision not in ("confirm", "cancel"):
             raise RefusalError(400, "decision must be confirm or cancel")
         if (approval.ids or named is not None) and named not in approval.ids:
-            raise RefusalError(400, "tool_call_id is not that of a pending tool call")
+            raise RefusalError(400, "tool_call_id is not the ID of a pending tool call")
         if decision == "cancel":
             reason = body.get("reason")
             self.cancel(run, reason if isinstance(reason, str) and reason else "cost_rejected")
             return
         if approval.preview is None:
-            raise RefusalError(400, "There is nothing to confirm: the run can only be cancelled")
+            raise RefusalError(400, "There is nothing to confirm: the run can only be canceled")
         accepted = body.get("acceptedCostPreview")
         if not isinstance(accepted, Mapping):
             raise RefusalError(400, "acceptedCostPreview is missing")
         if accepted != approval.preview or self.state.clock() > approval.valid_until:
             self._renew(run, approval)
-            raise RefusalError(409, "The preview is no longer valid; ask again with the new one")
+            raise RefusalError(409, "The preview has expired; retry with the new one")
         overrides = body.get("overrides")
         if isinstance(overrides, Mapping):
             for call in approval.calls:
@@ -485,24 +473,24 @@ class ChatRuns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def clear(self) -> None:
-        """Forget every run."""
+        """Remove every run."""
         for run in list(self._runs.values()):
             self.cancel(run, "reset")
         self._runs.clear()
         self._keys.clear()
 
-    # Life.
+    # Execution
 
     async def _live(self, run: ChatRun) -> None:
         run.move("running")
         if not len(run.log):
-            run.happened("started", {"runId": run.id, "model": run.session.asking.model.id})
+            run.happened("started", {"runId": run.id, "model": run.session.chat_request.model.id})
         if (said := self._last_word(run)) is not None:
             self._end_answered(run, said["content"] or "", said["finishReason"])
             return
         try:
             await self._prepare(run)
-            telling = await self.agent.run(run.session)
+            completion = await self.agent.run(run.session)
         except asyncio.CancelledError:
             raise
         except DeclinedError as refused:
@@ -513,26 +501,26 @@ class ChatRuns:
         except (ToolError, RefusalError) as refused:
             self._end_failed(run, refused.message)
         except Exception as failed:
-            _log.exception("the emulator could not go on with the run %s", run.id)
+            _log.exception("the emulator could not continue the run %s", run.id)
             self._end_failed(run, f"The worker failed: {type(failed).__name__}")
         else:
-            self._end_answered(run, telling.text, telling.finish_reason)
-        self.state.journal.notify()
+            self._end_answered(run, completion.text, completion.finish_reason)
+        self.state.recorder.notify()
 
     def _last_word(self, run: ChatRun) -> Mapping[str, Any] | None:
-        """Return the answer after which a run was interrupted before it could end."""
+        """Return the final answer of a run that was interrupted before it could finish."""
         last = run.log.since(run.log.last_sequence - 1)
         if not last or last[0].type != "assistant_message":
             return None
         payload = last[0].payload
-        return None if self.agent.runs(run.session.asking, payload["toolCalls"]) else payload
+        return None if self.agent.runs(run.session.chat_request, payload["toolCalls"]) else payload
 
     async def _prepare(self, run: ChatRun) -> None:
         session = run.session
-        session.asking = await with_pictures(self.agent.tools, session.asking)
+        session.chat_request = await with_pictures(self.agent.tools, session.chat_request)
         if run.prepared:
             return
-        session.library = await shelf_of(self.agent.tools, session.asking, references_of(run.body))
+        session.library = await library_of(self.agent.tools, session.chat_request, references_of(run.body))
         run.prepared = True
         self.keep(run)
 
@@ -552,7 +540,7 @@ class ChatRuns:
         run.failure_reason = reason
         self._end(run, "failed", {"failureReason": reason})
 
-    def _end_cancelled(self, run: ChatRun, reason: str | None) -> None:
+    def _end_canceled(self, run: ChatRun, reason: str | None) -> None:
         run.cancellation_reason = reason or "cancelled_by_user"
         self._end(run, "cancelled", {"cancellationReason": run.cancellation_reason})
 
@@ -561,15 +549,15 @@ class ChatRuns:
         run.move(status)
         run.happened(f"run_{status}", {"status": status, **payload}, ends=True)
 
-    # Pauses.
+    # Approval
 
     async def approve(self, run: ChatRun, calls: list[Called]) -> None:
-        """Hold a run until its user agrees to what the tools cost, if that is to be asked."""
+        """Pause a run until its user approves the cost of its tools, if approval is required."""
         costs = await self._costs(run, calls)
         units = [capacity_units(cost) for cost in costs]
         if not run.config.get("requireJobConfirmation") or not sum(units):
             return
-        usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.asking.token]
+        usd = sum(costs, Decimal(0)) * USD_PER_TOKEN[run.session.chat_request.token]
         threshold = run.config.get("jobConfirmationThresholdUsd")
         if isinstance(threshold, int | float) and usd <= Decimal(str(threshold)):
             return
@@ -579,7 +567,7 @@ class ChatRuns:
         await self._costs(run, calls)
 
     async def _costs(self, run: ChatRun, calls: list[Called]) -> list[Decimal]:
-        """Return what tools would cost; refuse what is over the budget of the run."""
+        """Return the cost of tool calls; refuse calls that exceed the budget of the run."""
         costs = [await self._cost(run, call) for call in calls]
         units, limit = sum(map(capacity_units, costs)), run.body.get("max_estimated_capacity_units")
         if isinstance(limit, int | float) and units > limit:
@@ -587,7 +575,7 @@ class ChatRuns:
         return costs
 
     async def _cost(self, run: ChatRun, call: Called) -> Decimal:
-        """What a tool would cost; one that cannot work costs nothing and will say why."""
+        """Return the cost of a tool call; an invalid call costs nothing and fails later."""
         if call["function"]["name"] in text_tools.TOOLS:
             return Decimal(0)
         try:
@@ -598,7 +586,7 @@ class ChatRuns:
     def _preview(self, run: ChatRun, paid: list[tuple[Called, int]]) -> dict[str, Any]:
         return {
             "totalEstimatedCapacityUnits": sum(units for _, units in paid),
-            "tokenType": run.session.asking.token,
+            "tokenType": run.session.chat_request.token,
             "validityUntil": iso(self.state.clock() + PREVIEW_SECONDS),
             "perToolBreakdown": [
                 {"toolCallId": call["id"], "toolName": call["function"]["name"], "capacityUnits": units}
@@ -607,7 +595,7 @@ class ChatRuns:
         }
 
     def _renew(self, run: ChatRun, approval: Approval) -> None:
-        """Replace the preview of a pause by one that is valid from now on."""
+        """Replace the preview of a pause with one that is valid from now on."""
         if approval.preview is not None and self.state.clock() > approval.valid_until:
             approval.valid_until = self.state.clock() + PREVIEW_SECONDS
             approval.preview = {**approval.preview, "validityUntil": iso(approval.valid_until)}
@@ -618,7 +606,7 @@ class ChatRuns:
         self, run: ChatRun, calls: list[Called], reason: str, preview: Mapping[str, Any] | None, message: str = ""
     ) -> None:
         decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        told = message or f"{len(calls)} tool calls are to be paid for"
+        told = message or f"{len(calls)} tool calls require payment"
         valid = self.state.clock() + PREVIEW_SECONDS
         approval = run.approval = Approval(calls, reason, told, preview, valid, decision)
         run.move("waiting_for_user")
@@ -626,39 +614,40 @@ class ChatRuns:
             run.previews.append(preview)
             run.happened("run_awaiting_cost_confirmation", {"toolCallId": approval.ids[0]})
         run.happened("run_waiting_for_user", approval.waiting())
-        self.state.journal.notify()
+        self.state.recorder.notify()
         await decision
 
     async def _out_of_credit(self, run: ChatRun, message: str) -> None:
-        """Without money a run waits, and can only be cancelled (chat §14.6)."""
+        """Pause a run whose account lacks funds; it can only be canceled."""
+        # Protocol notes: chat §14.6.
         await self._pause(run, [], "insufficient_credit", None, message)
 
 
 @define(eq=False)
 class _Follower:
-    """Writes what happens in a session into its run."""
+    """Records the events of a session in its run."""
 
     runs: ChatRuns
     run: ChatRun
-    _on_listener_added: str = ""
-    _told: float = 0.0
+    _pending: str = ""
+    _sent_at: float = 0.0
 
-    def hear(self, piece: Mapping[str, Any]) -> None:
-        """Tell what the model says a few times a second; an event for every token would be too many."""
-        self._on_listener_added += piece["content"]
+    def on_delta(self, piece: Mapping[str, Any]) -> None:
+        """Add output of the model as an event a few times per second; one event per token would be too many."""
+        self._pending += piece["content"]
         now = self.runs.state.clock()
-        if now - self._told >= _DELTA_SECONDS:
-            self._told = now
-            self._tell()
+        if now - self._sent_at >= _DELTA_SECONDS:
+            self._sent_at = now
+            self._publish()
 
-    def _tell(self) -> None:
-        if self._on_listener_added:
-            self.run.happened("assistant_delta", {"content": self._on_listener_added})
-            self._on_listener_added = ""
+    def _publish(self) -> None:
+        if self._pending:
+            self.run.happened("assistant_delta", {"content": self._pending})
+            self._pending = ""
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
-        self._tell()
-        told = {"content": message["content"], "finishReason": turn.telling.finish_reason, "usage": dict(turn.usage)}
+        self._publish()
+        told = {"content": message["content"], "finishReason": turn.completion.finish_reason, "usage": dict(turn.usage)}
         self.run.happened("assistant_message", {**told, "toolCalls": message.get("tool_calls", [])})
 
     async def approve(self, calls: list[Called]) -> None:
@@ -681,4 +670,4 @@ class _Follower:
         self.run.keep(call, media, list(result.get("urls", ())) if media else [])
         told = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
         self.run.happened(f"tool_call_{status}", told)
-        self.runs.state.journal.notify()
+        self.runs.state.recorder.notify()

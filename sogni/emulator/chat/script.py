@@ -1,7 +1,8 @@
-"""An answer and how it is told: cut at the limit and at stop texts, in pieces of one token.
+"""Scripted answers of the language models (``supernet.chat``), and answers split into completions.
 
-Called by the three surfaces with what the responder or a test's script said. Nothing is decided here about what
-is said.
+Tests write rules from any thread; the server consults them for every completion. Rules are tried in the order they
+were made, and each is spent after ``times`` uses. A completion is an answer cut at its limit and at stop sequences, in
+pieces of one token.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from attrs import define, field, frozen
 
 from sogni.emulator.chat import messages as tokens
 from sogni.emulator.chat.messages import Conversation
-from sogni.emulator.chat.requests import Asking, DeclinedError
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 
 
 def _written(given: Any) -> str:
@@ -25,7 +26,7 @@ def _written(given: Any) -> str:
 
 @frozen
 class Call:
-    """A tool call the model makes; arguments that are no text are written as JSON."""
+    """A tool call of the model; arguments that are not a string are written as JSON."""
 
     name: str
     arguments: str = field(default="{}", converter=_written)
@@ -33,7 +34,7 @@ class Call:
 
 @frozen
 class Answer:
-    """What a model says: its text, its reasoning, its tool calls. ``finish_reason`` None is the ordinary one."""
+    """The answer of a model: text, reasoning, tool calls. ``finish_reason`` None means the default."""
 
     text: str = ""
     calls: tuple[Call, ...] = ()
@@ -42,8 +43,8 @@ class Answer:
 
 
 @frozen(kw_only=True)
-class Telling:
-    """An answer as it is sent: pieces of content, then deltas of tool calls; ``output_tokens`` is what it costs."""
+class Completion:
+    """An answer as it is sent: pieces of content, then deltas of tool calls. ``output_tokens`` are billed."""
 
     content: Sequence[str]
     deltas: Sequence[Mapping[str, Any]]
@@ -56,7 +57,7 @@ class Telling:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The tool calls put together."""
+        """Return the complete tool calls."""
         calls: dict[int, dict[str, Any]] = {}
         for delta in self.deltas:
             call = calls.setdefault(
@@ -69,19 +70,21 @@ class Telling:
         return list(calls.values())
 
     def pieces(self) -> list[dict[str, Any]]:
-        """Everything between the first and the last piece, as keys of ``jobTokens``."""
+        """Return everything between the first and the last piece, in the form of ``jobTokens``."""
         told = [{"content": piece} for piece in self.content]
         return told + [{"content": "", "tool_calls": [delta]} for delta in self.deltas]
 
 
-def tell(answer: Answer, *, limit: int, stops: Sequence[str] = (), think: bool = False, call_id: str) -> Telling:
-    """Cut an answer into what is sent of it. ``call_id`` is what ids of tool calls begin with."""
+def completion_of(
+    answer: Answer, *, limit: int, stops: Sequence[str] = (), think: bool = False, call_id: str
+) -> Completion:
+    """Split an answer into what is sent of it. ``call_id`` is the prefix of tool call IDs."""
     text, stopped = _until_stop(answer.text, stops)
     if think and answer.thought:
         text = f"<think>\n{answer.thought}\n</think>\n\n{text}"
     pieces = tokens.split(text)
     if len(pieces) > limit:
-        return Telling(content=pieces[:limit], deltas=[], finish_reason="length", output_tokens=limit)
+        return Completion(content=pieces[:limit], deltas=[], finish_reason="length", output_tokens=limit)
     deltas: list[dict[str, Any]] = []
     left = limit - len(pieces)
     for index, call in enumerate(() if stopped else answer.calls):
@@ -89,19 +92,19 @@ def tell(answer: Answer, *, limit: int, stops: Sequence[str] = (), think: bool =
         deltas += made
         left -= used
         if left < 0:
-            return Telling(content=pieces, deltas=deltas, finish_reason="length", output_tokens=limit)
+            return Completion(content=pieces, deltas=deltas, finish_reason="length", output_tokens=limit)
     reason = answer.finish_reason or ("tool_calls" if deltas else "stop")
-    return Telling(content=pieces, deltas=deltas, finish_reason=reason, output_tokens=limit - left)
+    return Completion(content=pieces, deltas=deltas, finish_reason=reason, output_tokens=limit - left)
 
 
 def _until_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """A stop text ends the answer and is not part of it."""
+    """Cut the text before a stop sequence."""
     found = [at for at in (text.find(stop) for stop in stops) if at >= 0]
     return (text[: min(found)], True) if found else (text, False)
 
 
 def _deltas(index: int, call: Call, id: str, left: int) -> tuple[list[dict[str, Any]], int]:
-    """The name comes first, then the arguments, token by token."""
+    """Return deltas with the name first, then the arguments token by token."""
     used = tokens.count(call.name)
     first = {"index": index, "id": id, "type": "function", "function": {"name": call.name, "arguments": ""}}
     pieces = tokens.split(call.arguments)
@@ -110,25 +113,20 @@ def _deltas(index: int, call: Call, id: str, left: int) -> tuple[list[dict[str, 
     return deltas, used + len(pieces)
 
 
-# What tests let the models say: the rules behind ``supernet.chat``.
-#
-# Written from any thread; the jobs ask it for every completion. Like a fault plan, a rule is spent after ``times``
-# uses, and rules are tried in the order they were made. It sends nothing.
-
-
 Reply = str | Answer | Call | Sequence[Call] | Mapping[str, Any]
-"""What a scripted answer may be: a text, an ``Answer``, tool calls, or a message in the OpenAI form."""
+"""A scripted answer: a string, an ``Answer``, tool calls, or a message in the OpenAI format."""
 
 Replier = Callable[[list[Mapping[str, Any]]], Reply | None]
 
 
 @define(eq=False)
 class ChatRule:
-    """What all rules share: which requests it is for, and how often it may be and was used.
+    """Base class of all rules: which requests it applies to, and how often it may be and was used.
 
-    model: a glob of model ids; None means any.
-    when: a text that the last message of the user contains, in any case.
-    times: None for always.
+    Attributes:
+        model: Glob of model IDs; None means any.
+        when: Case-insensitive substring of the last user message; None means any.
+        times: Number of uses; None means unlimited.
     """
 
     model: str | None = field(default=None, kw_only=True)
@@ -140,22 +138,22 @@ class ChatRule:
     def spent(self) -> bool:
         return self.times is not None and self.fired >= self.times
 
-    def fits(self, asking: Asking) -> bool:
-        if self.model is not None and not fnmatchcase(asking.model.id, self.model):
+    def fits(self, chat_request: ChatRequest) -> bool:
+        if self.model is not None and not fnmatchcase(chat_request.model.id, self.model):
             return False
-        return self.when is None or self.when.lower() in Conversation(asking.messages).question.lower()
+        return self.when is None or self.when.lower() in Conversation(chat_request.messages).question.lower()
 
 
 @define(eq=False)
 class ChatReply(ChatRule):
-    """An answer instead of the responder's."""
+    """A scripted answer."""
 
     answer: Reply | Replier
 
 
 @define(eq=False)
 class ChatFailure(ChatRule):
-    """An error; with ``after_tokens`` so many pieces of the answer come first."""
+    """An error; with ``after_tokens``, this many pieces of the answer are sent first."""
 
     error: str
     message: str
@@ -163,13 +161,13 @@ class ChatFailure(ChatRule):
     after_tokens: int | None = None
     subscription: Mapping[str, Any] = field(factory=dict)
 
-    def declined(self) -> DeclinedError:
+    def to_error(self) -> DeclinedError:
         return DeclinedError(self.error, self.message, self.code, self.subscription)
 
 
 @define(eq=False)
 class ChatRate(ChatRule):
-    """How fast answers come, in tokens per second; 0 is as fast as possible. It holds until replaced."""
+    """The rate of answers in tokens per second; 0 is as fast as possible. It applies until replaced."""
 
     tokens_per_second: float = 0.0
 
@@ -178,11 +176,15 @@ R = TypeVar("R", bound=ChatRule)
 
 
 class ChatScript:
-    """What the language models of an emulator say. Every method may be called from any thread and returns its
-    rule, whose ``fired`` tells how often it was used.
+    """Scripts the language models of an emulator. All methods may be called from any thread.
 
-    kept_seconds: how long a completion outlives the connection of its client (chat §14.2).
+    Every method returns its rule, whose ``fired`` counts how often it was used.
+
+    Attributes:
+        kept_seconds: Seconds a completion outlives the connection of its client.
     """
+
+    # Protocol notes: chat §14.2.
 
     kept_seconds: float = 30.0
 
@@ -191,7 +193,7 @@ class ChatScript:
         self._rules: list[ChatRule] = []
 
     def clear(self) -> None:
-        """Forget every rule."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
@@ -212,19 +214,25 @@ class ChatScript:
         when: str | None = None,
         times: int | None = 1,
     ) -> ChatReply:
-        """Answer with this instead of what the model would say.
+        """Replace the model's answer.
 
-        answer: a text, a message in the OpenAI form, an ``Answer``, or a function that takes the list of messages
-            and returns one of these, or None for the ordinary answer. The function runs in a thread of its own.
-        tool_calls: pairs of a name and arguments (a mapping, or JSON text as the model would write it).
-        thought: the reasoning, which is sent when the request has thinking on.
-        finish_reason: what ends the answer; by default "stop", or "tool_calls" after tool calls.
-        model, when, times: which requests it is for, see ``ChatRule``.
+        Args:
+            answer: A string, a message in the OpenAI format, an ``Answer``, or a function that takes the list of
+                messages and returns one of these, or None for the regular answer. The function runs in a thread of its
+                own.
+            tool_calls: Pairs of a name and arguments (a mapping, or a JSON string as the model would write it).
+            thought: The reasoning, sent if the request has thinking enabled.
+            finish_reason: The finish reason; by default "stop", or "tool_calls" after tool calls.
+            model: Glob of model IDs; None means any.
+            when: Case-insensitive substring of the last user message; None means any.
+            times: Number of uses; None means unlimited.
         """
         calls = tuple(Call(name, arguments) for name, arguments in tool_calls)
         if calls or thought or finish_reason or answer is None:
             if callable(answer) or not isinstance(answer, str | None):
-                raise ValueError("tool_calls, thought and finish_reason go with a text; a function returns an Answer")
+                raise ValueError(
+                    "tool_calls, thought and finish_reason require a string answer; a function returns an Answer"
+                )
             answer = Answer(answer or "", calls, thought, finish_reason)
         return self._add(ChatReply(answer, model=model, when=when, times=times))
 
@@ -240,13 +248,19 @@ class ChatScript:
         when: str | None = None,
         times: int | None = 1,
     ) -> ChatFailure:
-        """End a request with an error: on the socket ``llmJobError``, hosted the error body (chat §14.4).
+        """End a request with an error: ``llmJobError`` on the socket, an error body for hosted chat.
 
-        error: the tag, e.g. "server_restarting", "insufficient_balance", "model_unavailable".
-        code: the service's number as text, e.g. "4079".
-        after_tokens: let so many tokens of the answer come first; by default the request is declined at once.
-        subscription: ``requiredPlans``, ``feature``, ``limitation`` of a plan that lacks something.
+        Args:
+            error: The error tag, for example "server_restarting", "insufficient_balance" or "model_unavailable".
+            message: The error message.
+            code: The service's error code as a string, for example "4079".
+            after_tokens: Send this many tokens of the answer first; by default the request is declined at once.
+            subscription: ``requiredPlans``, ``feature`` and ``limitation`` of an insufficient plan.
+            model: Glob of model IDs; None means any.
+            when: Case-insensitive substring of the last user message; None means any.
+            times: Number of uses; None means unlimited.
         """
+        # Protocol notes: chat §14.4.
         return self._add(
             ChatFailure(
                 error, message, code, after_tokens, dict(subscription or {}), model=model, when=when, times=times
@@ -254,7 +268,7 @@ class ChatScript:
         )
 
     def rate(self, tokens_per_second: float, *, model: str | None = None) -> ChatRate:
-        """Set how fast answers come; 0 is as fast as possible. The latest rate counts."""
+        """Set the rate of answers; 0 is as fast as possible. The latest rate applies."""
         if tokens_per_second < 0:
             raise ValueError("tokens_per_second must not be negative")
         return self._add(ChatRate(tokens_per_second, model=model, times=None))
@@ -264,27 +278,27 @@ class ChatScript:
             self._rules.append(rule)
         return rule
 
-    # What the emulator asks.
+    # Used by the server
 
-    def take(self, kind: type[R], asking: Asking) -> R | None:
-        """Use the first rule of a kind that fits a request."""
+    def take(self, kind: type[R], chat_request: ChatRequest) -> R | None:
+        """Use the first rule of a kind that applies to a request."""
         with self._lock:
             self._rules = [rule for rule in self._rules if not rule.spent]
             for rule in self._rules:
-                if isinstance(rule, kind) and rule.fits(asking):
+                if isinstance(rule, kind) and rule.fits(chat_request):
                     rule.fired += 1
                     return rule
         return None
 
-    def rate_of(self, asking: Asking) -> float | None:
-        """Return the rate that was set last for a model."""
+    def rate_of(self, chat_request: ChatRequest) -> float | None:
+        """Return the latest rate set for a model."""
         with self._lock:
-            rates = [rule for rule in self._rules if isinstance(rule, ChatRate) and rule.fits(asking)]
+            rates = [rule for rule in self._rules if isinstance(rule, ChatRate) and rule.fits(chat_request)]
         return rates[-1].tokens_per_second if rates else None
 
 
 def answer_of(reply: Reply) -> Answer:
-    """Read what a script said as an answer."""
+    """Convert a scripted reply to an ``Answer``."""
     if isinstance(reply, Answer):
         return reply
     if isinstance(reply, str):

@@ -1,8 +1,8 @@
-"""Completions over the socket: from ``llmJobRequest`` to ``llmJobResult`` or ``llmJobError`` (chat §3, §14.2).
+"""Completions over the socket: from ``llmJobRequest`` to ``llmJobResult`` or ``llmJobError``.
 
-Called by the socket endpoint: with requests, and when connections come and go. It decides who is served when and
-what a client gets again that lost its connection; what is said is decided by the mind, what it costs by the bill.
+Schedules the completions of all clients and resends what a reconnecting client has missed.
 """
+# Protocol notes: chat §3, §14.2.
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from attrs import define, field
 
 from sogni.emulator.account.accounts import Account, decimal_text
 from sogni.emulator.chat import completions as bills
-from sogni.emulator.chat.agent import Agent, Session, shelf_of
+from sogni.emulator.chat.agent import Agent, Session, library_of
 from sogni.emulator.chat.completions import Bill, usage_of
 from sogni.emulator.chat.models import LANGUAGE_MODELS
-from sogni.emulator.chat.requests import Asking, DeclinedError, check_frame
-from sogni.emulator.chat.script import ChatFailure, Telling
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check_frame
+from sogni.emulator.chat.script import ChatFailure, Completion
 from sogni.emulator.connections import RESTART, Connection
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.rendering.workers import Pace
@@ -30,17 +30,18 @@ from sogni.emulator.tools.media_library import ToolError
 
 _log = logging.getLogger(__name__)
 _SAME_TURN = 16
-"""Pieces sent before others have a turn, when tokens are as fast as possible."""
+"""Pieces sent before other completions get a turn when tokens are as fast as possible."""
 
 
 @define(eq=False)
 class ChatJob:
-    """One request. ``unwritten`` are the frames, by number, that no socket has taken yet: what a client that comes
-    back is sent first."""
+    """One request. ``unwritten`` holds the frames, by number, that no socket has accepted; a reconnecting client
+    receives them first.
+    """
 
     id: str
     app_id: str
-    asking: Asking
+    chat_request: ChatRequest
     bill: Bill
     connection: Connection | None
     failure: ChatFailure | None = None
@@ -54,16 +55,18 @@ class ChatJob:
     unwritten: dict[int, tuple[str, dict[str, Any]]] = field(factory=dict)
     _count: int = 0
 
-    def usage(self, telling: Telling) -> dict[str, int]:
-        return usage_of(self.asking, telling) if self.session is None else dict(self.session.usage)
+    def usage(self, completion: Completion) -> dict[str, int]:
+        return usage_of(self.chat_request, completion) if self.session is None else dict(self.session.usage)
 
-    def settle(self, telling: Telling) -> dict[str, Any]:
-        """Take the price, unless the rounds of a session were paid already, and return the ``cost`` of the result."""
+    def settle(self, completion: Completion) -> dict[str, Any]:
+        """Charge the price, unless the rounds of a session were charged already, and return the ``cost`` of the
+        result.
+        """
         if self.session is None:
-            return self.bill.settle(telling.output_tokens)
+            return self.bill.settle(completion.output_tokens)
         usage = self.session.usage
-        price = self.asking.model.price(usage["prompt_tokens"], usage["completion_tokens"])
-        return price.settled(self.asking.token)
+        price = self.chat_request.model.price(usage["prompt_tokens"], usage["completion_tokens"])
+        return price.settled(self.chat_request.token)
 
     def send(self, type: str, payload: Mapping[str, Any]) -> None:
         self._count += 1
@@ -71,7 +74,7 @@ class ChatJob:
         self._write(self._count)
 
     def send_again(self) -> None:
-        """Send what the last connection did not take."""
+        """Send what the previous connection did not accept."""
         for number in list(self.unwritten):
             self._write(number)
 
@@ -84,7 +87,7 @@ class ChatJob:
             return
 
         def written() -> None:
-            # A connection that was replaced may still write what it had; its client is gone.
+            # A replaced connection may still write its queue, but its client is gone.
             if self.connection is connection:
                 self.unwritten.pop(number, None)
 
@@ -107,39 +110,43 @@ class SocketJobs:
         self._free = deque(f"local-llm-{n + 1}" for n in range(self.workers))
 
     def swarm_models(self) -> dict[str, Any]:
-        """The payload of ``swarmLLMModels``."""
+        """Return the payload of ``swarmLLMModels``."""
         return {name: model.info(self.workers) for name, model in LANGUAGE_MODELS.items()}
 
-    # Requests.
+    # Requests
 
     def request(self, connection: Connection, payload: Any) -> None:
-        """Act on an ``llmJobRequest`` frame."""
+        """Handle an ``llmJobRequest`` frame."""
         job_id = payload.get("jobID") if isinstance(payload, dict) else None
         if not isinstance(job_id, str) or not job_id:
-            self.state.journal.violation("llmJobRequest $.jobID", "must be a text; nobody can be told of the refusal")
+            self.state.recorder.violation(
+                "llmJobRequest $.jobID", "must be a string; the refusal cannot be sent without it"
+            )
             return
         wrong = check_project_id(job_id)
         if wrong is not None:
-            self.state.journal.violation("llmJobRequest $.jobID", wrong)
+            self.state.recorder.violation("llmJobRequest $.jobID", wrong)
         if job_id.upper() in self._jobs:
-            self.state.journal.violation("llmJobRequest $.jobID", "is the id of a completion that is running")
+            self.state.recorder.violation("llmJobRequest $.jobID", "is the ID of a running completion")
             return
         try:
             self._accept(connection, job_id.upper(), payload)
-        except DeclinedError as declined:
-            connection.send("llmJobError", {"jobID": job_id.upper(), **declined.frame()})
+        except DeclinedError as error:
+            connection.send("llmJobError", {"jobID": job_id.upper(), **error.frame()})
 
     def _accept(self, connection: Connection, id: str, payload: Mapping[str, Any]) -> None:
         checked = check_frame(payload)
         for finding in checked.findings:
-            self.state.journal.violation(f"llmJobRequest {finding.where}", finding.message)
-        if checked.asking is None:
+            self.state.recorder.violation(f"llmJobRequest {finding.where}", finding.message)
+        if checked.chat_request is None:
             raise DeclinedError(checked.error, checked.message)
-        asking = checked.asking
-        failure = self.agent.completer.mind.script.take(ChatFailure, asking)
+        chat_request = checked.chat_request
+        failure = self.agent.completer.chat_model.script.take(ChatFailure, chat_request)
         if failure is not None and failure.after_tokens is None:
-            raise failure.declined()
-        job = ChatJob(id, connection.app_id, asking, Bill.open(connection.account, asking), connection, failure)
+            raise failure.to_error()
+        job = ChatJob(
+            id, connection.app_id, chat_request, Bill.open(connection.account, chat_request), connection, failure
+        )
         self._jobs[id] = job
         job.send("jobState", {"type": "pending", **self._estimate(job)})
         drop = self.state.faults.take_drop("request_received", -1)
@@ -151,17 +158,17 @@ class SocketJobs:
         self._serve_next()
 
     def _estimate(self, job: ChatJob) -> dict[str, Any]:
-        estimated = bills.estimate(job.asking).in_token(job.asking.token)
-        return {"modelId": job.asking.model.id, "estimatedCost": decimal_text(estimated)}
+        estimated = bills.estimate(job.chat_request).in_token(job.chat_request.token)
+        return {"modelId": job.chat_request.model.id, "estimatedCost": decimal_text(estimated)}
 
-    # Workers.
+    # Workers
 
     def _serve_next(self) -> None:
         while self._free and self._waiting:
             job, worker = self._waiting.popleft(), self._free.popleft()
             job.worker = worker
             job.task = asyncio.get_running_loop().create_task(self._run(job))
-            # Also when the task is cancelled before its first step.
+            # A callback runs even if the task is canceled before its first step.
             job.task.add_done_callback(partial(self._release, worker))
         for position, job in enumerate(self._waiting, 1):
             if job.position != position:
@@ -178,15 +185,15 @@ class SocketJobs:
             job.send("jobState", {"type": "assigned", "workerName": job.worker})
             job.send("jobState", {"type": "jobStarted", "workerName": job.worker})
             started = asyncio.get_running_loop().time()
-            telling = await self._answer(job)
-            await self._tell(job, telling)
+            completion = await self._answer(job)
+            await self._publish(job, completion)
             if job.failure is not None:
-                raise job.failure.declined()
+                raise job.failure.to_error()
             taken = asyncio.get_running_loop().time() - started
-            self._end(job, "llmJobResult", self._result(job, telling, taken))
-        except DeclinedError as declined:
+            self._end(job, "llmJobResult", self._result(job, completion, taken))
+        except DeclinedError as error:
             job.bill.refund()
-            self._end(job, "llmJobError", {**declined.frame(), "workerName": job.worker})
+            self._end(job, "llmJobError", {**error.frame(), "workerName": job.worker})
         except Exception as error:
             # A scripted answer that raises ends its own completion, not the worker.
             _log.exception("the emulator could not answer the completion %s", job.id)
@@ -194,27 +201,27 @@ class SocketJobs:
             told = DeclinedError("server_error", f"The worker failed: {type(error).__name__}")
             self._end(job, "llmJobError", {**told.frame(), "workerName": job.worker})
 
-    async def _answer(self, job: ChatJob) -> Telling:
-        """Think, or let the service run its tools first; the rounds of that are paid one by one."""
-        asking = job.asking
-        if not asking.execute_tools or asking.sogni_tools is None:
-            return await self.agent.completer.mind.think(asking, f"call-{job.id[:8].lower()}")
+    async def _answer(self, job: ChatJob) -> Completion:
+        """Generate the answer, or run a session with tools, whose rounds are charged one by one."""
+        chat_request = job.chat_request
+        if not chat_request.execute_tools or chat_request.sogni_tools is None:
+            return await self.agent.completer.chat_model.think(chat_request, f"call-{job.id[:8].lower()}")
         job.bill.refund()
         try:
-            library = await shelf_of(self.agent.tools, asking)
+            library = await library_of(self.agent.tools, chat_request)
         except ToolError as refused:
             raise DeclinedError("invalid_request", refused.message) from refused
-        job.session = Session(job.bill.account, asking, job.id, library)
+        job.session = Session(job.bill.account, chat_request, job.id, library)
         return await self.agent.run(job.session)
 
-    async def _tell(self, job: ChatJob, telling: Telling) -> None:
-        """Send the pieces, each when it is due: the role first, the finish reason and the usage last."""
+    async def _publish(self, job: ChatJob, completion: Completion) -> None:
+        """Send each piece when it is due: the role first, the finish reason and the usage last."""
         loop = asyncio.get_running_loop()
-        rate = self.agent.completer.rate_of(job.asking)
+        rate = self.agent.completer.rate_of(job.chat_request)
         limit = None if job.failure is None else job.failure.after_tokens
         job.send("jobTokens", {"role": "assistant", "content": "", "finishReason": None})
         start = loop.time()
-        for number, piece in enumerate(telling.pieces()[:limit], 1):
+        for number, piece in enumerate(completion.pieces()[:limit], 1):
             if rate:
                 await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
             elif number % _SAME_TURN == 0:
@@ -223,21 +230,21 @@ class SocketJobs:
             job.said = number
             job.send("jobTokens", {**piece, "finishReason": None})
         if limit is None:
-            usage = job.usage(telling)
-            job.send("jobTokens", {"content": "", "finishReason": telling.finish_reason, "usage": usage})
+            usage = job.usage(completion)
+            job.send("jobTokens", {"content": "", "finishReason": completion.finish_reason, "usage": usage})
 
-    def _result(self, job: ChatJob, telling: Telling, seconds: float) -> dict[str, Any]:
+    def _result(self, job: ChatJob, completion: Completion, seconds: float) -> dict[str, Any]:
         return {
-            "usage": job.usage(telling),
+            "usage": job.usage(completion),
             "timeTaken": round(seconds, 3),
-            "cost": job.settle(telling),
+            "cost": job.settle(completion),
             "workerName": job.worker,
         }
 
     def _end(self, job: ChatJob, type: str, payload: Mapping[str, Any]) -> None:
         job.ended = True
         job.send(type, payload)
-        self.state.journal.notify()
+        self.state.recorder.notify()
         self._forget_done()
 
     def _forget_done(self) -> None:
@@ -245,10 +252,10 @@ class SocketJobs:
             if job.ended and not job.unwritten:
                 self._forget(job.id)
 
-    # Connections.
+    # Connections
 
     def alive(self, account: Account, app_id: str) -> list[str]:
-        """The ids of the completions that a client gets handed back."""
+        """Return the IDs of the completions that continue on a client's new connection."""
         self._forget_done()
         return [job.id for job in self._of(account, app_id)]
 
@@ -256,7 +263,7 @@ class SocketJobs:
         return [job for job in self._jobs.values() if job.bill.account is account and job.app_id == app_id]
 
     def attach(self, connection: Connection) -> None:
-        """Hand a client its completions back: first what it missed, then what comes."""
+        """Resume a client's completions: first what it has missed, then what follows."""
         for job in self._of(connection.account, connection.app_id):
             job.connection = connection
             if job.timer is not None:
@@ -265,7 +272,8 @@ class SocketJobs:
             job.send_again()
 
     def detach(self, connection: Connection) -> None:
-        """Keep the completions of a client that is gone for a while; a restart forgets them (chat §14.2)."""
+        """Keep the completions of a disconnected client for a while; a restart discards them."""
+        # Protocol notes: chat §14.2.
         self._forget_done()
         for job in list(self._jobs.values()):
             if job.connection is not connection:
@@ -276,10 +284,10 @@ class SocketJobs:
                 self._abandon(job)
             else:
                 loop = asyncio.get_running_loop()
-                job.timer = loop.call_later(self.agent.completer.mind.script.kept_seconds, self._abandon, job)
+                job.timer = loop.call_later(self.agent.completer.chat_model.script.kept_seconds, self._abandon, job)
 
     def _abandon(self, job: ChatJob) -> None:
-        """Stop a completion nobody waits for; what was said of it is paid."""
+        """Stop a completion whose client did not return; what was sent is charged."""
         if not job.ended:
             job.bill.settle(job.said)
         if job.task is not None:
@@ -294,7 +302,7 @@ class SocketJobs:
             job.timer.cancel()
 
     def cancel_all(self) -> None:
-        """End every completion and free what is held for it."""
+        """Cancel every completion and free its reservation."""
         for job in list(self._jobs.values()):
             job.bill.refund()
             self._abandon(job)

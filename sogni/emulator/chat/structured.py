@@ -1,8 +1,8 @@
-"""A value for a JSON schema, taken from what a sentence says; valid whatever the sentence.
+"""Values for a JSON schema, filled from a sentence: JSON answers and tool arguments.
 
-Called for ``response_format`` and for the arguments of tools. It is no validator: it builds values that one
-accepts.
+The values are valid for any sentence. This is not a validator: it builds values that one accepts.
 """
+# Protocol notes: chat §2.5.
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEGATIVE = re.compile(r"\b(?:bad|terrible|awful|hate|hated|worst|sad|broken|poo
 
 @define
 class Filler:
-    """Fills one schema from one text. ``answer`` is the plain answer, for properties that hold prose."""
+    """Fills one schema from one text. ``answer`` is the plain answer, used for properties that hold prose."""
 
     text: str
     answer: str = ""
@@ -48,7 +48,7 @@ class Filler:
         self._quoted = sentences.quoted(self.text)
 
     def fill(self, schema: Schema, name: str = "", depth: int = 0) -> Any:
-        """Return a value that the schema accepts."""
+        """Return a value that is valid for the schema."""
         schema = self._resolved(schema)
         if "const" in schema:
             return schema["const"]
@@ -68,7 +68,7 @@ class Filler:
         return None if kind == "null" else self._string(schema, name)
 
     def finds(self, schema: Schema, name: str) -> bool:
-        """True when the text says something about a property that need not be given."""
+        """Return whether the text mentions an optional property."""
         schema = self._resolved(schema)
         lower = self.text.lower()
         mentioned = any(word in lower for word in _spoken(name))
@@ -111,7 +111,7 @@ class Filler:
         required = schema.get("required") or []
         filled = {}
         for name, inner in properties.items():
-            # What refers to itself ends where it may.
+            # Recursive schemas end as soon as they are allowed to.
             if name in required or depth < 3:
                 filled[name] = self.fill(inner, name, depth + 1)
         for name in required:
@@ -157,7 +157,7 @@ class Filler:
         return int(value) if whole or float(value).is_integer() else value
 
     def _near(self, name: str) -> float | None:
-        """A number next to the name of the property: "duration of 5", "12 seconds"."""
+        """Return the number next to the name of a property: "duration of 5", "12 seconds"."""
         for word in _spoken(name):
             for pattern in (
                 rf"{word}\w*\W{{1,3}}(?:(?:of|is|to|at|=)\W+)?(-?\d+(?:\.\d+)?)",
@@ -206,12 +206,12 @@ class Filler:
         return self._by_name(name)
 
     def _by_name(self, name: str) -> str:
-        """What a property is called tells which part of the sentence it wants."""
+        """Return the part of the sentence that fits the name of a property."""
         lower = name.lower()
         if lower in _ORDINALS and (said := sentences.between(self.text, _ORDINALS[lower])):
             return said
-        for wanted, find in (("email", sentences.emails), ("url", sentences.urls), ("date", sentences.dates)):
-            if wanted in lower and (found := find(self.text)):
+        for requested, find in (("email", sentences.emails), ("url", sentences.urls), ("date", sentences.dates)):
+            if requested in lower and (found := find(self.text)):
                 return found[0]
         if "time" in lower and (found := sentences.times(self.text)):
             return found[0]
@@ -250,7 +250,7 @@ class Filler:
 
 
 def _matching(pattern: str) -> str:
-    """Return a text for a simple pattern: letters, digits, classes and counts."""
+    """Return a string for a simple pattern: letters, digits, classes and counts."""
     pieces = re.findall(r"(\\d|\\w|\[[^\]]+\]|\\.|[^\\^$])(\{(\d+)(?:,\d*)?\}|[+*?])?", pattern)
     made = ""
     for piece, repeat, least in pieces:
@@ -279,7 +279,7 @@ def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spoken(name: str) -> list[str]:
-    """The words of a property's name: ``maxResults`` is spoken "max results"."""
+    """Return the words of a property's name: "max results" for ``maxResults``."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
     return [re.escape(words)] if words else []
 
@@ -288,16 +288,11 @@ def _says(lower: str, value: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(value.lower().replace('_', ' '))}(?!\w)", lower) is not None
 
 
-# Answers that must be JSON (chat §2.5).
-#
-# Called by the responder when a request has a ``response_format``.
-
-
 _KEYS = re.compile(r"\b(?:keys?|fields?|properties|attributes)\b:?(.*)", re.I | re.DOTALL)
 
 
 def answer(format: Mapping[str, Any], text: str, plain: str) -> str:
-    """Return the JSON text for a question whose plain answer is known."""
+    """Return the JSON answer to a question whose plain answer is known."""
     if format["type"] == "json_schema":
         schema = format["json_schema"]["schema"]
         return json.dumps(Filler(text, plain, schema).fill(schema), ensure_ascii=False)

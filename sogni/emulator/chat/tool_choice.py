@@ -1,7 +1,8 @@
-"""What tools gave back, as a conversation tells of it: media with their numbers, texts, failures.
+"""Tool calls of the emulated model: which tools a question needs, with which arguments, and what their results say.
 
-Called by the choice of tools and for the sentence that follows results. It reads the results of the client, of the
-hosted tools and of any function.
+Questions are split into steps ("Create an image of a lighthouse and then turn it into a video"). One round is decided
+at a time; earlier calls and results are read from the conversation, whether of the client, of hosted tools or of the
+caller's functions. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sogni.core.tools.hosted import definition_of, tool_names
 from sogni.emulator.chat import language as arithmetic
 from sogni.emulator.chat import language as sentences
 from sogni.emulator.chat.messages import Conversation, Message, text_of
-from sogni.emulator.chat.requests import Asking
+from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.script import Answer, Call
 from sogni.emulator.chat.structured import Filler
 
@@ -39,7 +40,9 @@ _VIDEO = re.compile(r"video|montage|animate|subtitles")
 
 @frozen
 class ToolResult:
-    """One result. ``media`` is the kind of what was made, ``urls`` where it is; ``text`` what the tool wrote."""
+    """One tool result. ``media`` is the kind of the artifacts, ``urls`` their URLs; ``text`` is the text the tool
+    returned.
+    """
 
     name: str
     text: str
@@ -51,13 +54,15 @@ class ToolResult:
 
 @define
 class MadeMedia:
-    """What was made so far, in order, and the number of uploaded images (tools §2.1)."""
+    """The artifacts so far, in order, and the number of uploaded images."""
+
+    # Protocol notes: tools §2.1.
 
     results: Sequence[ToolResult]
     uploads: int = 0
 
     def all(self, kind: str) -> list[int]:
-        """The indices of everything of a kind."""
+        """Return the indices of all artifacts of a kind."""
         found: list[int] = []
         for result in self.results:
             if result.media == kind and not result.failed:
@@ -66,7 +71,7 @@ class MadeMedia:
         return found
 
     def newest(self, kind: str) -> int | None:
-        """The index of the newest of a kind; -1 is the first upload."""
+        """Return the index of the newest artifact of a kind; -1 is the first upload."""
         made = self.all(kind)
         if made:
             return made[-1]
@@ -74,7 +79,7 @@ class MadeMedia:
 
 
 def results_of(messages: Sequence[Message]) -> list[ToolResult]:
-    """Read the tool turns among messages, oldest first."""
+    """Read the tool results among messages, oldest first."""
     names = {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()}
     tools = [message for message in messages if message.get("role") == "tool"]
     return [_read(message, names.get(message.get("tool_call_id"), "")) for message in tools]
@@ -120,7 +125,7 @@ def _urls(value: Any) -> Iterator[str]:
 
 
 def summary(results: Sequence[ToolResult]) -> str:
-    """Say what came of the tools, with every URL."""
+    """Summarize tool results, with every URL."""
     return " ".join(_said(result) for result in results)
 
 
@@ -144,11 +149,6 @@ def _reason(text: str) -> str:
         if isinstance(reason, str):
             return reason
     return text
-
-
-# What a sentence wants done, step by step: "Create an image of a lighthouse and then turn it into a video".
-#
-# Called by the choice of tools. It reads the sentence only; which tools there are is not its matter.
 
 
 _VERBS = (
@@ -187,7 +187,7 @@ _TRAILING = re.compile(
     re.I,
 )
 
-# The first that fits counts; what is special stands before what is general.
+# The first match counts; specific patterns come before general ones.
 _INTENTS: tuple[tuple[str, str], ...] = (
     ("add_subtitles", r"\bsubtitles?\b|\bcaptions?\b"),
     ("stitch_video", r"\b(?:stitch|join|concatenate|combine)\b.*\b(?:videos|clips)\b"),
@@ -240,8 +240,12 @@ _COMPILED = [(name, re.compile(pattern, re.I | re.DOTALL)) for name, pattern in 
 
 @frozen
 class Step:
-    """One thing that is wanted. ``intent`` is the hosted tool it speaks of, "animate" for an image that is to move,
-    None for anything else; ``backward`` tells that it builds on a step before."""
+    """One step of a question.
+
+    Attributes:
+        intent: The hosted tool it needs, "animate" for an image that is to move, or None.
+        backward: Whether it refers to an earlier step.
+    """
 
     text: str
     intent: str | None
@@ -249,7 +253,7 @@ class Step:
 
 
 def steps_of(sentence: str) -> list[Step]:
-    """Cut a sentence into its steps."""
+    """Split a sentence into its steps."""
     clauses = [clause.strip() for clause in _SEPARATOR.split(sentence) if clause and clause.strip()]
     steps = []
     for at, clause in enumerate(clauses):
@@ -263,12 +267,12 @@ def _intent(clause: str) -> str | None:
 
 
 def refers_back(text: str) -> bool:
-    """True when a sentence speaks of something that is already there."""
+    """Return whether a sentence refers to something that already exists."""
     return _BACKWARD.search(text) is not None
 
 
 def subject(text: str) -> str | None:
-    """Return what an image, a video or a song is to be of; None when a step only says "it"."""
+    """Return the subject of an image, a video or a song; None if a step only says "it"."""
     found = _OF.search(text) or _DRAWS.search(text)
     said = next(part for part in found.groups() if part) if found else _LEADING.sub("", text)
     while said and (shorter := _TRAILING.sub("", said)) != said:
@@ -277,7 +281,7 @@ def subject(text: str) -> str | None:
 
 
 def subjects(steps: Sequence[Step]) -> list[str]:
-    """Return what each step is about; one that only says "it" is about what the step before was."""
+    """Return the subject of each step; "it" refers to the subject of the step before."""
     about: list[str] = []
     for step in steps:
         said = subject(step.text)
@@ -285,12 +289,6 @@ def subjects(steps: Sequence[Step]) -> list[str]:
             said = about[-1] if about else step.text.strip(" .!?")
         about.append(said)
     return about
-
-
-# Which tools a model calls, and with what: from the words of the question and the tools on offer.
-#
-# Called by the mind before the responder is asked. It decides on one round: what was called since the question, and
-# with what results, stands in the conversation. It runs nothing.
 
 
 _FILLERS = frozenset(
@@ -322,27 +320,28 @@ _ENOUGH = 3
 
 
 def injected(mode: str | None) -> list[dict[str, Any]]:
-    """The definitions that ``sogni_tools`` adds to those of a request (chat §2.7)."""
+    """Return the definitions that ``sogni_tools`` adds to those of a request."""
+    # Protocol notes: chat §2.7.
     return [] if mode is None else [definition_of(name) for name in tool_names()]
 
 
 @define
 class ToolChoice:
-    """The choice for one request."""
+    """Chooses the tools for one request."""
 
-    asking: Asking
+    chat_request: ChatRequest
     _offered: dict[str, Mapping[str, Any]] = field(init=False)
     _conversation: Conversation = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        definitions = [*injected(self.asking.sogni_tools), *self.asking.tools]
+        definitions = [*injected(self.chat_request.sogni_tools), *self.chat_request.tools]
         self._offered = {tool["function"]["name"]: tool["function"] for tool in definitions}
-        self._conversation = self.asking.conversation
+        self._conversation = self.chat_request.conversation
 
     def answer(self) -> Answer | None:
-        """Return tool calls, the sentence after their results, or None when no tool is wanted."""
+        """Return tool calls, or the sentence after their results, or None if no tool is needed."""
         results = results_of(self._conversation.since_question)
-        if self.asking.tool_choice == "none" or not self._offered:
+        if self.chat_request.tool_choice == "none" or not self._offered:
             return Answer(summary(results)) if results else None
         if results and any(result.failed for result in results):
             return Answer(summary(results))
@@ -352,46 +351,46 @@ class ToolChoice:
         return Answer(summary(results)) if results else None
 
     def _calls(self, results: Sequence[ToolResult]) -> list[Call]:
-        wanted = self.wanted()
-        if not wanted and self.asking.tool_choice == "required" and not results:
-            wanted = [(self._best(self._conversation.question), Step(self._conversation.question, None, False))]
-        if self.asking.named_tool and not results:
+        requested = self.requested()
+        if not requested and self.chat_request.tool_choice == "required" and not results:
+            requested = [(self._best(self._conversation.question), Step(self._conversation.question, None, False))]
+        if self.chat_request.named_tool and not results:
             text = self._conversation.question
-            steps = [step for name, step in wanted if name == self.asking.tool_choice]
-            wanted = [(str(self.asking.tool_choice), steps[0] if steps else Step(text, None, False))]
+            steps = [step for name, step in requested if name == self.chat_request.tool_choice]
+            requested = [(str(self.chat_request.tool_choice), steps[0] if steps else Step(text, None, False))]
         done = len(self._conversation.calls_made)
-        about = self.about(wanted)
+        about = self.about(requested)
         calls: list[Call] = []
-        for at, (name, step) in enumerate(wanted[done:]):
+        for at, (name, step) in enumerate(requested[done:]):
             if at > 0 and step.backward:
                 break
             calls.append(Call(name, self.arguments(name, step, results, about[done + at])))
         return calls
 
-    def wanted(self) -> list[tuple[str, Step]]:
-        """The steps of the question that a tool on offer can do."""
+    def requested(self) -> list[tuple[str, Step]]:
+        """Return the steps of the question for which there is a tool."""
         question = self._conversation.question
-        wanted = []
+        requested = []
         for step in steps_of(question):
             for clause in self._halves(step):
                 name = self._tool_for(clause)
                 if name is not None:
-                    wanted += [(name, part) for part in self._parts(name, clause)]
-        if not wanted and (name := self._mentioned(question)):
-            wanted = [(name, Step(question, None, False))]
-        return wanted
+                    requested += [(name, part) for part in self._parts(name, clause)]
+        if not requested and (name := self._mentioned(question)):
+            requested = [(name, Step(question, None, False))]
+        return requested
 
     def _halves(self, step: Step) -> list[Step]:
-        """ "The weather in Paris and the time in Tokyo" is two steps when there are two functions for it."""
+        """Split "The weather in Paris and the time in Tokyo" if there is a function for each part."""
         halves = re.split(r",? and (?=(?:the|what|how|is|also|who)\b)", step.text)
         names = [self._scored(half) for half in halves]
         if None in names or len(set(names)) < 2:
             return [step]
         return [Step(half, None, step.backward) for half in halves]
 
-    def about(self, wanted: Sequence[tuple[str, Step]]) -> list[str]:
-        """Return what each of the steps is about."""
-        return subjects([step for _, step in wanted])
+    def about(self, requested: Sequence[tuple[str, Step]]) -> list[str]:
+        """Return the subject of each step."""
+        return subjects([step for _, step in requested])
 
     def _tool_for(self, step: Step) -> str | None:
         mentioned = self._mentioned(step.text)
@@ -414,7 +413,7 @@ class ToolChoice:
         return next((name for name in self._offered if re.search(rf"\b{re.escape(name)}\b", text)), None)
 
     def _scored(self, text: str) -> str | None:
-        """The function of the caller that has most to do with a sentence, if any has enough."""
+        """Return the caller's function that matches a sentence best, if one matches well enough."""
         hosted = set(tool_names())
         scores = {name: self._score(name, text) for name in self._offered if name not in hosted}
         best = max(scores, key=lambda name: scores[name], default=None)
@@ -439,7 +438,7 @@ class ToolChoice:
         return score
 
     def _parts(self, name: str, step: Step) -> list[Step]:
-        """One step for each of several places or people: "the weather in Paris and Oslo"."""
+        """Return one step for each of several places or people: "the weather in Paris and Oslo"."""
         if name in tool_names():
             return [step]
         found = re.search(r"\b(in|for|of|to) ([A-Z][\w'-]+(?:(?:, | and |, and )[A-Z][\w'-]+)+)", step.text)
@@ -451,10 +450,10 @@ class ToolChoice:
     def _required(self, name: str) -> Sequence[str]:
         return (self._offered[name].get("parameters") or {}).get("required") or ()
 
-    # Arguments.
+    # Arguments
 
     def arguments(self, name: str, step: Step, results: Sequence[ToolResult], about: str) -> dict[str, Any]:
-        """Return the arguments of a step; ``about`` is what it is about."""
+        """Return the arguments of a step; ``about`` is its subject."""
         schema = self._offered[name].get("parameters") or {}
         properties = schema.get("properties") or {}
         made: dict[str, Any] = {}
@@ -475,7 +474,7 @@ class ToolChoice:
     def _media(
         self, name: str, properties: Mapping[str, Any], step: Step, results: Sequence[ToolResult], about: str
     ) -> dict[str, Any]:
-        """The arguments of a hosted tool that are not left to the schema."""
+        """Return the arguments of a hosted tool that are not taken from its schema."""
         made: dict[str, Any] = {}
         if "prompt" in properties:
             made["prompt"] = _prompt(name, step, about)
@@ -495,7 +494,8 @@ class ToolChoice:
 
 
 def _sources(name: str, properties: Mapping[str, Any], step: Step, media: MadeMedia, backward: bool) -> dict[str, Any]:
-    """Point at what was made or uploaded before (tools §2.1)."""
+    """Return references to earlier artifacts and uploads."""
+    # Protocol notes: tools §2.1.
     if step.intent == "animate" or (name == "generate_video" and step.backward and backward):
         index = media.newest("image")
         if index is None:
@@ -516,12 +516,12 @@ def _sources(name: str, properties: Mapping[str, Any], step: Step, media: MadeMe
 def _prompt(name: str, step: Step, about: str) -> str:
     if step.intent == "animate":
         return f"{about}, in motion"
-    # An edit is told in its own words.
+    # An edit is described by its own words.
     return step.text.strip(" .!?") if name in _EDITS else about
 
 
 def _with_result(text: str, result: ToolResult) -> str:
-    """Put the last result in the place of "it" and "the result"."""
+    """Replace "it" and "the result" with the last result."""
     numbers = sentences.numbers(result.text)
     value = f"{numbers[0]:g}" if numbers else result.text
     return re.sub(

@@ -1,8 +1,8 @@
-"""Whether the audio part of a ``jobRequest`` is well formed, and the order it describes.
+"""Music as a kind of media: request checks, prices and files.
 
-Called through the audio kind by the check of requests (projects-4.2 §3.4, §7). The limits are those of the
-model's tier.
+The limits are those of the model's tier.
 """
+# Protocol notes: projects-4.2 §3.4, §7.
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NUMBERS = ("promptStrength", "creativity", "shift")
 def check_audio(
     request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
 ) -> AudioOrder | None:
-    """Read a music request; None when what is missing leaves nothing to build."""
+    """Read a music request; return None if required values are missing."""
     frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
     read = amounts(request, frame, model, catalogue, formats=FORMATS, max_count=MAX_VERSIONS)
     if frame.has("negativePrompt"):
-        frame.note("negativePrompt", "is not taken by audio models")
+        frame.note("negativePrompt", "is not accepted by audio models")
     duration, bpm = (limited(frame, key, key, model, catalogue) for key in ("duration", "bpm"))
     chosen = {key: _chosen(frame, key, model, catalogue) for key in ("timesignature", "language", "keyscale")}
     for key in _NUMBERS:
@@ -59,15 +59,9 @@ def check_audio(
 
 
 def _chosen(frame: Fields, key: str, model: Model, catalogue: Catalogue) -> str:
-    """Read a text the tier lists; without one it is the tier's default."""
+    """Read a string listed by the tier; the default is the tier's."""
     options = catalogue.tiers[model.tier][key]
     return frame.text(key, allowed=tuple(options["allowed"])) or str(options["default"])
-
-
-# Music as one kind of media: its check, its price, its files.
-#
-# Registered with the service under "audio". It ties the check, the estimates and the maker together and decides
-# nothing beside that.
 
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}

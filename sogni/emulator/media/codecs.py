@@ -1,7 +1,7 @@
-"""Writing media files: MP4 and MOV with H.264 and AAC, MP3, WAV, FLAC.
+"""Audio and video files: deterministic writing, streaming reads, and detection of the format by the first bytes.
 
-Called by the makers of videos and music. The same pictures and samples give the same bytes: one thread, fixed
-settings, no dates, no names of programs. Nothing is kept but what the encoders need.
+Writes MP4 and MOV with H.264 and AAC, MP3, WAV and FLAC. The same frames and samples give the same bytes: one thread,
+fixed settings, no dates, no program names. Files are read frame by frame and block by block, never as a whole.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ Samples = NDArray[np.float32]
 AudioFormat = Literal["mp3", "wav", "flac"]
 
 _EXACT = {"fflags": "+bitexact"}
-# x264's lookahead over B-frames is not repeatable, not even in one thread: the same pictures give now these
-# bytes, now those. Without both there is one outcome.
+# x264's lookahead over B-frames is not deterministic, even in one thread. With both disabled, it is.
 _REPEATABLE = "bframes=0:mbtree=0:weightp=0"
 _VIDEO_SETTINGS = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": _REPEATABLE}
 _AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
@@ -37,7 +36,7 @@ _AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
 def write_video(
     path: Path, pictures: Iterable[Image.Image], fps: Fraction, sound: Iterable[Samples] | None, format: str
 ) -> None:
-    """Write pictures of one, even size, and the sound that goes with them."""
+    """Write frames of one size (even in both dimensions) and their sound."""
     frames = iter(pictures)
     first = next(frames)
     settings = {**_EXACT, "movflags": "+faststart"}
@@ -52,7 +51,7 @@ def write_video(
             frame.pts = index
             container.mux(video.encode(frame))
             if audio is not None:
-                # Both tracks advance together, so that neither waits in memory for the other.
+                # Both tracks advance together, so that neither accumulates in memory.
                 audio.write_until(blocks, (index + 1) / fps)
         container.mux(video.encode())
         if audio is not None:
@@ -86,7 +85,7 @@ class _AudioTrack:
         self._written = 0
 
     def write_until(self, blocks: Iterator[Samples], seconds: Fraction | None) -> None:
-        """Write blocks up to a moment; None writes all there are and ends the stream."""
+        """Write blocks up to a time; None writes all blocks and ends the stream."""
         while seconds is None or self._written < seconds * SAMPLE_RATE:
             block = next(blocks, None)
             if block is None:
@@ -98,11 +97,6 @@ class _AudioTrack:
             self._container.mux(self._stream.encode(frame))
         if seconds is None:
             self._container.mux(self._stream.encode(None))
-
-
-# Reading uploaded video and audio, frame by frame and block by block, never a whole file.
-#
-# Called by the makers of videos, and by the worker that looks whether it can read an upload at all.
 
 
 T = TypeVar("T")
@@ -117,22 +111,23 @@ def undecodable(path: Path, kind: Literal["audio", "video"]) -> str | None:
             stream = container.streams.video[0] if kind == "video" else container.streams.audio[0]
             next(container.decode(stream))
     except (*_PROBLEMS, StopIteration) as error:
-        return f"{type(error).__name__}: the file holds no {kind} a worker can read"
+        return f"{type(error).__name__}: the file contains no readable {kind}"
     return None
 
 
 def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, start: float) -> Iterator[Image.Image]:
-    """Yield what a video shows at ``count`` moments, the first at ``start`` seconds, filling ``size``.
+    """Yield ``count`` frames of a video, the first at ``start`` seconds, filling ``size``.
 
-    A video that ends too early stays at its last frame."""
-    # Not the one that PyAV keeps for each thread: that is freed in a forked child, for every thread of the parent,
-    # and there waits for ever for its own threads, which a fork does not copy.
+    A video that ends too early repeats its last frame.
+    """
+    # Not PyAV's scaler, which is per thread: in a forked child, freeing it waits forever for threads that a fork does
+    # not copy.
     scaler = VideoReformatter()
     index, held = 0, None
     for moment, frame in _decoded(path, start):
         shown = None
         while held is not None and index < count and start + index / fps < moment - _TOLERANCE:
-            # Only what is seen is scaled: the video may have many more frames.
+            # Scale only the frames that are used: the video may have many more.
             shown = shown or _filling(scaler, held, size)
             yield shown
             index += 1
@@ -145,7 +140,7 @@ def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, s
 
 
 def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield the frames of a video from the one shown at ``start`` on, with their times from its beginning."""
+    """Yield the frames of a video from the one shown at ``start``, with their times from its beginning."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         begin = float((stream.start_time or 0) * (stream.time_base or 0))
@@ -166,7 +161,7 @@ def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
 
 
 def _readable(frames: Iterator[T]) -> Iterator[T]:
-    """Yield frames up to the first that is broken: the rest of a damaged file is as if it were not there."""
+    """Yield frames up to the first broken one: the rest of a damaged file is ignored."""
     try:
         yield from frames
     except av.FFmpegError:
@@ -181,8 +176,7 @@ def _filling(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, in
 
 
 def audio_blocks(path: Path, total: int, start: float, duration: float) -> Iterator[Samples]:
-    """Yield ``total`` samples: the audio from ``start`` on, at most ``duration`` seconds of it, then
-    silence."""
+    """Yield ``total`` samples: at most ``duration`` seconds of the audio from ``start``, then silence."""
     left, limit = total, min(total, round(duration * SAMPLE_RATE))
     skip = round(start * SAMPLE_RATE)
     for block in _resampled(path):
@@ -212,12 +206,6 @@ def _resampled(path: Path) -> Iterator[Samples]:
             yield part.to_ndarray().astype(np.float32, copy=False)
 
 
-# What kind of media a file is, told by its first bytes.
-#
-# Called when a project is accepted: an upload that is not what its role asks for is refused at once. Whether a
-# worker can really read the file turns out later.
-
-
 MediaForm = Literal["image", "audio", "video"]
 
 _HEAD = 64
@@ -234,7 +222,7 @@ _ROLES: Mapping[str, MediaForm] = {
 
 
 def forms_of(head: bytes) -> frozenset[MediaForm]:
-    """Return what a file that starts with these bytes may be; containers of both hold audio or video."""
+    """Return the media types of files that start with these bytes; containers may hold audio or video."""
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a")) or _riff(head, b"WEBP"):
         return frozenset({"image"})
     if head[4:8] == b"ftyp":
@@ -244,7 +232,7 @@ def forms_of(head: bytes) -> frozenset[MediaForm]:
     if head.startswith((b"OggS", b"\x1a\x45\xdf\xa3")):
         return frozenset({"audio", "video"})
     if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 in (0x02, 0x04):
-        # Layers II and III: the first bytes of UTF-16 text are those of layer I, and of AAC those of no layer.
+        # Layers II and III: the first bytes of layer I are also those of UTF-16 text, and AAC has none of the layers.
         return frozenset({"audio"})
     return frozenset()
 
@@ -260,19 +248,19 @@ def _of_brand(brand: bytes) -> frozenset[MediaForm]:
         return frozenset({"audio"})
     if b"qt" in brand:
         return frozenset({"video"})
-    # A general MP4 may hold sound alone.
+    # A general MP4 may hold audio alone.
     return frozenset({"audio", "video"})
 
 
 def misplaced(inputs: Mapping[str, Path]) -> str | None:
-    """Name the first upload that is not of the media its role asks for."""
+    """Return a message about the first upload whose media type does not fit its role, or None."""
     for role, path in inputs.items():
-        wanted = _ROLES.get(role)
-        if wanted is None:
+        requested = _ROLES.get(role)
+        if requested is None:
             continue
         with path.open("rb") as file:
             found = forms_of(file.read(_HEAD))
-        if wanted not in found:
+        if requested not in found:
             shown = " or ".join(sorted(found)) or "of no known format"
-            return f"{role} must be {'an' if wanted[0] in 'ai' else 'a'} {wanted} file; the upload is {shown}"
+            return f"{role} must be {'an' if requested[0] in 'ai' else 'a'} {requested} file; the upload is {shown}"
     return None

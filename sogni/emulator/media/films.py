@@ -1,7 +1,7 @@
-"""The frames of a video: a picture that moves, or a reference video that is followed.
+"""Video files: generated frames, or frames that follow a reference video, with their sound.
 
-Called by the maker of videos. The frames depend on nothing but the description; they are made one after the
-other, so that a long video takes no more memory than a short one.
+The frames depend on the description alone. They are generated one after the other, so that a long video takes no more
+memory than a short one. The files are written in worker threads when they are first read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from sogni.emulator.media.codecs import SAMPLE_RATE, Samples, audio_blocks, video_frames, write_video
 from sogni.emulator.media.music import Score, play
-from sogni.emulator.media.pictures import Colour, Picture, chance_for, cover, draw, palette
+from sogni.emulator.media.pictures import Color, Picture, cover, draw, palette, rng_for
 from sogni.emulator.projects.orders import VideoOrder
 from sogni.emulator.projects.storage import Producer
 
@@ -29,15 +29,23 @@ _ZOOM = 0.12
 _LIGHTS = 4
 
 Treatment = Literal["free", "restyle", "move", "replace"]
-"""What becomes of a reference video: nothing, its frames in the colours of the prompt, its motion on the
-picture, the picture on its subject."""
+"""Use of a reference video: not at all, its frames in the colors of the prompt, its motion applied to the image, or the
+image on its subject.
+"""
 
 
 @frozen(kw_only=True)
 class Film:
-    """What decides the frames. ``first`` is the image the video starts from, ``last`` the one it ends at,
-    ``guide`` the reference video from ``guide_start`` seconds on. ``hold``, 0 to 1, is how much of the guide
-    stays; ``subjects`` are points on it, ``mask`` is white where it is replaced."""
+    """The description of a video.
+
+    Attributes:
+        first: The image the video starts with.
+        last: The image it ends with.
+        guide: The reference video, used from ``guide_start`` seconds.
+        hold: How much of the reference video remains, 0 to 1.
+        subjects: Points on the reference video's subject.
+        mask: An image that is white where the reference video is replaced.
+    """
 
     picture: Picture
     frames: int
@@ -88,13 +96,13 @@ def _smooth(share: float) -> float:
 
 
 def _free(film: Film) -> Iterator[Image.Image]:
-    """Let the camera drift over the picture while lights pass; towards the end image, if there is one."""
-    opening, chance = _opening(film), chance_for(film.picture, "camera")
+    """Move the camera over the image while lights pass, and end at the last image if there is one."""
+    opening, rng = _opening(film), rng_for(film.picture, "camera")
     ending = None if film.last is None else cover(film.last, film.size)
-    camera, lights = _Camera.of(chance), _lights(film, chance)
+    camera, lights = _Camera.of(rng), _lights(film, rng)
     for index in range(film.frames):
         at = _progress(index, film.frames)
-        # An image the video starts from or ends at is shown untouched, with the camera at rest.
+        # A first or last image is shown unchanged, with the camera at rest.
         away = math.sin(math.pi * at) if ending is not None else at
         seen = camera.look(opening, away)
         if ending is not None:
@@ -107,18 +115,18 @@ def _free(film: Film) -> Iterator[Image.Image]:
 
 @frozen
 class _Camera:
-    """A slow move into the picture, from the whole of it towards a point."""
+    """A slow zoom into the image, from the whole of it towards a point."""
 
     x: float
     y: float
     zoom: float
 
     @classmethod
-    def of(cls, chance: random.Random) -> _Camera:
-        return cls(chance.random(), chance.random(), _ZOOM * chance.uniform(0.7, 1.3))
+    def of(cls, rng: random.Random) -> _Camera:
+        return cls(rng.random(), rng.random(), _ZOOM * rng.uniform(0.7, 1.3))
 
     def look(self, image: Image.Image, away: float) -> Image.Image:
-        """Return what is seen when a share of the way has been made, always a new image."""
+        """Return the view after a share of the way, always a new image."""
         if away <= 0:
             return image.copy()
         cut = self.zoom * _smooth(away)
@@ -129,14 +137,14 @@ class _Camera:
 
 @define
 class _Light:
-    """A soft light on its way."""
+    """A soft moving light."""
 
     mask: Image.Image
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
     path: tuple[float, ...]
 
     def shine(self, image: Image.Image, at: float, strength: float) -> None:
-        """Lay the light over an image, where it is at a share of the video."""
+        """Draw the light on the image at its position after a share of the video."""
         x0, y0, turns, phase, reach = self.path
         angle = 2 * math.pi * (turns * at + phase)
         x = round((x0 + reach * math.cos(angle)) * image.width - self.mask.width / 2)
@@ -144,40 +152,40 @@ class _Light:
         if strength <= 0:
             return
         mask = self.mask if strength >= 1 else self.mask.point([round(level * strength) for level in range(256)])
-        image.paste(self.colour, (x, y), mask)
+        image.paste(self.color, (x, y), mask)
 
 
-def _lights(film: Film, chance: random.Random) -> list[_Light]:
+def _lights(film: Film, rng: random.Random) -> list[_Light]:
     described = f"{film.picture.prompt} {film.picture.style_prompt}"
-    colours = palette(described, film.picture.negative_prompt, chance)[-2:]
-    return [_light(film.size, colours[number % 2], chance) for number in range(_LIGHTS)]
+    colors = palette(described, film.picture.negative_prompt, rng)[-2:]
+    return [_light(film.size, colors[number % 2], rng) for number in range(_LIGHTS)]
 
 
-def _light(size: tuple[int, int], colour: Colour, chance: random.Random) -> _Light:
-    side = max(8, round(min(size) * chance.uniform(0.15, 0.35)))
+def _light(size: tuple[int, int], color: Color, rng: random.Random) -> _Light:
+    side = max(8, round(min(size) * rng.uniform(0.15, 0.35)))
     line = np.linspace(-1, 1, side, dtype=np.float32)
     distance = np.hypot(line[:, None], line[None, :])
-    level = np.clip(1 - distance, 0, 1) ** 2 * chance.uniform(120, 200)
+    level = np.clip(1 - distance, 0, 1) ** 2 * rng.uniform(120, 200)
     path = (
-        chance.uniform(0.2, 0.8),
-        chance.uniform(0.2, 0.8),
-        chance.choice((-1, 1)) * chance.uniform(0.4, 0.9),
-        chance.random(),
-        chance.uniform(0.12, 0.3),
+        rng.uniform(0.2, 0.8),
+        rng.uniform(0.2, 0.8),
+        rng.choice((-1, 1)) * rng.uniform(0.4, 0.9),
+        rng.random(),
+        rng.uniform(0.12, 0.3),
     )
-    return _Light(Image.fromarray(level.astype(np.uint8), "L"), _bytes(colour), path)
+    return _Light(Image.fromarray(level.astype(np.uint8), "L"), _bytes(color), path)
 
 
-def _bytes(colour: Colour) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * part) for part in colour)
+def _bytes(color: Color) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in color)
     return red, green, blue
 
 
 def _restyled(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    """Show the reference video in the colours of the prompt, with a breath of the reference image."""
+    """Show the reference video in the colors of the prompt, blended with some of the reference image."""
     described = f"{film.picture.prompt} {film.picture.style_prompt}"
-    colours = palette(described, film.picture.negative_prompt, chance_for(film.picture, "colours"))
-    dark, middle, light = (_bytes(colours[place]) for place in (0, len(colours) // 2, -1))
+    colors = palette(described, film.picture.negative_prompt, rng_for(film.picture, "colours"))
+    dark, middle, light = (_bytes(colors[place]) for place in (0, len(colors) // 2, -1))
     image = None if film.first is None else cover(film.first, film.size)
     mask = None if film.mask is None else cover(film.mask, film.size).convert("L")
     for frame in guide:
@@ -189,7 +197,7 @@ def _restyled(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]
 
 
 def _moved(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    """Start from the image and let the motion of the reference video come through."""
+    """Start with the image and blend in the motion of the reference video."""
     opening = _opening(film)
     for index, frame in enumerate(guide):
         share = min(1.0, _progress(index, film.frames) * 4)
@@ -205,7 +213,7 @@ def _replaced(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]
 
 
 def _subject_mask(size: tuple[int, int], subjects: Sequence[tuple[float, float]]) -> Image.Image:
-    """Return soft ovals around points given as shares of the picture or in pixels."""
+    """Return soft ovals around points given as shares of the image or in pixels."""
     mask = Image.new("L", size, 0)
     pen, wide, high = ImageDraw.Draw(mask), size[0] * 0.2, size[1] * 0.32
     in_pixels = any(part > 1 for point in subjects for part in point)
@@ -215,23 +223,17 @@ def _subject_mask(size: tuple[int, int], subjects: Sequence[tuple[float, float]]
     return mask.filter(ImageFilter.BoxBlur(max(1, min(size) // 40)))
 
 
-# Videos: the file for a video order and a seed.
-#
-# Called by the video kind; the work is done in a worker thread when the file is first read. Pictures come from
-# ``video_shots``, sound from ``music`` or the reference audio, the file from ``encoding``.
-
-
 _TREATMENTS: Mapping[str | None, Treatment] = {"animate-move": "move", "animate-replace": "replace"}
 _AMBIENCE_BPM = 66
 
 
 def make_video(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
-    """Return what writes the video to a path."""
+    """Return a function that writes the video to a path."""
     return partial(_write, film_of(order, seed, inputs), order, seed, inputs.get("referenceAudio"))
 
 
 def make_last_frame(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
-    """Return what writes the last frame to a path, as PNG."""
+    """Return a function that writes the last frame to a path, as PNG."""
     return partial(_write_last_frame, film_of(order, seed, inputs))
 
 
@@ -244,7 +246,7 @@ def _write_last_frame(film: Film, path: Path) -> None:
 
 
 def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
-    """Describe the frames of a video."""
+    """Return the description of a video."""
     picture = Picture(
         width=order.width,
         height=order.height,

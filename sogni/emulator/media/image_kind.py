@@ -1,8 +1,9 @@
-"""Cutting things out of pictures: what SAM 3 and BiRefNet are asked, and the masks they answer with (projects-5x §4.8).
+"""Images as a kind of media: request checks, prices, files and segmentation masks.
 
-Called by the image kind. It tells things from what surrounds them by their colours: good enough to see which part of a
-picture was meant, and always the same for the same request. A word is not understood; it stands for what stands out.
+Segmentation (SAM 3, BiRefNet) separates objects from their surroundings by color: good enough to see which part of an
+image was meant, and deterministic. Prompts are not understood; a word stands for whatever stands out.
 """
+# Protocol notes: projects-4.2 §5, projects-5x §2.3, §4.8.
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.fields import Fields
 from sogni.emulator.media.pictures import Picture, render, unreadable
-from sogni.emulator.projects.estimates import Quote, ToolContext, performed_steps, quote
+from sogni.emulator.projects.estimates import ImageWork, Quote, performed_steps, quote
 from sogni.emulator.projects.orders import Control, ImageOrder, Network, Product, Segmentation
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, loras, receipt, sampling
 
@@ -31,15 +32,15 @@ USUAL_THRESHOLD = 0.5
 LABELS = ("positive", "negative")
 _MOST_POINTS, _MOST_BOXES, _LONGEST_TEXT, _MOST_INSTANCES = 32, 16, 240, 16
 _CANVAS = 384
-"""The longest side at which things are looked for."""
+"""The longest side of the image in which objects are searched."""
 _LIKE = 64
-"""How far colours of one thing lie apart at most, as the sum over three channels."""
+"""The largest color distance within an object, as the sum over three channels."""
 _EVEN = 12
-"""A picture whose colours are all this close has nothing that stands out."""
+"""An image whose colors are all this close has no object that stands out."""
 
 
 def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
-    """Read what a segmentation model is asked; None for other models, and for what cannot be read."""
+    """Read the segmentation settings; return None for other models and for invalid settings."""
     if model.id == BIREFNET:
         return Segmentation(prompt=None, cut_out=bool(frame.flag("applyMask", required=True)))
     if model.id != SAM3:
@@ -53,11 +54,11 @@ def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
     if text is not None and not 1 <= len(text) <= _LONGEST_TEXT:
         prompt.refuse("text", f"must have 1 to {_LONGEST_TEXT} characters")
     if not points and not boxes and not text:
-        prompt.refuse("points", "or boxes or a text are needed")
+        prompt.refuse("points", "or boxes or a text is required")
     if points and text:
-        prompt.refuse("text", "does not go with points")
+        prompt.refuse("text", "cannot be combined with points")
     if prompt.flag("multimask") is not None and not points:
-        prompt.refuse("multimask", "needs points")
+        prompt.refuse("multimask", "requires points")
     prompt.number("threshold", required=True, minimum=0, maximum=1)
     cut_out = prompt.flag("applyMask", required=True)
     prompt.whole("maxInstances", minimum=1, maximum=_MOST_INSTANCES)
@@ -66,7 +67,7 @@ def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
 
 
 def _objects(prompt: Fields, key: str, numbers: tuple[str, ...], most: int) -> int:
-    """Check a list of points or boxes; returns how many there are."""
+    """Check a list of points or boxes and return its length."""
     entries = prompt.raw(key)
     if not isinstance(entries, list) or len(entries) > most:
         prompt.refuse(key, f"must be a list of at most {most} objects")
@@ -82,7 +83,7 @@ def _objects(prompt: Fields, key: str, numbers: tuple[str, ...], most: int) -> i
 
 
 def segment(work: Segmentation, picture: Path, path: Path) -> None:
-    """Write the mask of a picture as PNG, or with `cut_out` the picture where the mask is."""
+    """Write the mask of an image as PNG, or with ``cut_out`` the masked image."""
     with Image.open(picture) as opened:
         image = ImageOps.exif_transpose(opened).convert("RGB")
     small = image.copy()
@@ -97,15 +98,15 @@ def segment(work: Segmentation, picture: Path, path: Path) -> None:
 
 
 def found(image: Image.Image, prompt: Mapping[str, Any] | None) -> Mask:
-    """The pixels of what is looked for; without a prompt, of what stands out."""
+    """Return the pixels of the object; without a prompt, of whatever stands out."""
     asked: Mapping[str, Any] = prompt or {}
     mask = _standing_out(image, float(asked.get("threshold", USUAL_THRESHOLD)))
     points, boxes = asked.get("points", []), asked.get("boxes", [])
     if points:
         mask = _around(image, points)
-    wanted = [box for box in boxes if box["label"] == "positive"]
-    if wanted:
-        mask = mask & np.any([_inside(image, box) for box in wanted], axis=0)
+    requested = [box for box in boxes if box["label"] == "positive"]
+    if requested:
+        mask = mask & np.any([_inside(image, box) for box in requested], axis=0)
     for box in boxes:
         if box["label"] == "negative":
             mask = mask & ~_inside(image, box)
@@ -113,7 +114,7 @@ def found(image: Image.Image, prompt: Mapping[str, Any] | None) -> Mask:
 
 
 def _standing_out(image: Image.Image, threshold: float) -> Mask:
-    """Pixels whose colour is far from that of the edges of the picture."""
+    """Return the pixels whose color is far from that of the image's edges."""
     pixels = np.asarray(image, dtype=np.int32)
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     distance = np.abs(pixels - np.median(edge, axis=0)).sum(axis=2)
@@ -122,7 +123,7 @@ def _standing_out(image: Image.Image, threshold: float) -> Mask:
 
 
 def _around(image: Image.Image, points: list[Mapping[str, Any]]) -> Mask:
-    """What is joined to a positive point in a colour like its own, less what is so joined to a negative one."""
+    """Return the areas connected to positive points by similar colors, minus those connected to negative points."""
     masks = {label: np.zeros((image.height, image.width), dtype=np.bool_) for label in LABELS}
     for point in points:
         place = (round(point["x"] * (image.width - 1)), round(point["y"] * (image.height - 1)))
@@ -133,7 +134,7 @@ def _around(image: Image.Image, points: list[Mapping[str, Any]]) -> Mask:
 def _joined(image: Image.Image, place: tuple[int, int]) -> Mask:
     filled = image.copy()
     red, green, blue = image.getpixel(place)  # type: ignore[misc]
-    # Every pixel that is filled changes, whatever its colour was.
+    # Changes every filled pixel, whatever its color.
     ImageDraw.floodfill(filled, place, (red ^ 128, green ^ 128, blue ^ 128), thresh=_LIKE)
     return np.asarray(np.any(np.asarray(filled) != np.asarray(image), axis=2), dtype=np.bool_)
 
@@ -144,11 +145,6 @@ def _inside(image: Image.Image, box: Mapping[str, Any]) -> Mask:
     down = slice(int(box["y0"] * image.height), max(1, round(box["y1"] * image.height)))
     mask[down, across] = True
     return mask
-
-
-# Whether the image part of a ``jobRequest`` is well formed, and the order it describes.
-#
-# Called through the image kind by the check of requests (projects-4.2 §5, projects-5x §2.3).
 
 
 CONTEXT_SLOTS = 16
@@ -178,7 +174,7 @@ _CONTROL_NAMES = (
 def check_image(
     request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
 ) -> ImageOrder | None:
-    """Read an image request; None when what is missing leaves nothing to build."""
+    """Read an image request; return None if required values are missing."""
     frame.constants(KEY_FRAME_TEMPLATE)
     read = amounts(request, frame, model, catalogue, formats=FORMATS, max_count=MAX_IMAGES, max_previews=MAX_PREVIEWS)
     strength = frame.number("strength", required=True)
@@ -216,31 +212,32 @@ def check_image(
 
 
 def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int, int], str | None]:
-    """Read the size: a preset, a custom one, or the model's own square (projects-4.2 §5.4)."""
+    """Read the size: a preset, a custom size, or the model's default square."""
+    # Protocol notes: projects-4.2 §5.4.
     square = (model.default_size, model.default_size)
     preset = frame.text("sizePreset")
     low, high = model.size_range
     if preset != "custom":
         for key in ("width", "height"):
             if frame.has(key):
-                frame.refuse(key, "goes with the size preset 'custom' only")
+                frame.refuse(key, "requires the size preset 'custom'")
         named = catalogue.preset_size(model, preset) if preset is not None else square
         if named is None:
-            frame.refuse("sizePreset", f"names no preset of {model.id}: {preset!r}")
+            frame.refuse("sizePreset", f"is not a preset of {model.id}: {preset!r}")
         return named or square, preset
     sides = [frame.number(key, minimum=low, maximum=high) for key in ("width", "height")]
     if sides[0] is None or sides[1] is None:
         return square, preset
-    # Fractions are legal on the wire; a worker renders whole pixels.
+    # Fractions are valid in a request; a worker renders whole pixels.
     return (int(sides[0]), int(sides[1])), preset
 
 
 def _starting_image(frame: Fields, model: Model) -> bool:
     starting, strength = frame.flag("hasStartingImage"), frame.raw("strength")
     if starting is False:
-        frame.note("hasStartingImage", "is true or absent, never false")
+        frame.note("hasStartingImage", "must be true or omitted")
     if starting and isinstance(strength, int | float) and not 0 <= strength <= 1:
-        frame.refuse("strength", f"must be from 0 to 1, not {strength:g}")
+        frame.refuse("strength", f"must be from 0 to 1, got {strength:g}")
     if model.needs_starting_image and not starting:
         frame.refuse("hasStartingImage", f"must be true for {model.id}")
     return bool(starting)
@@ -284,13 +281,7 @@ def _gpt_image(frame: Fields, model: Model) -> None:
     frame.flag("hasReferenceMask")
     frame.text("referenceMaskContentType")
     if frame.raw("hasReferenceMask") and not model.external:
-        frame.refuse("hasReferenceMask", f"is not known to {model.id}")
-
-
-# Images as one kind of media: their check, their price, their files.
-#
-# Registered with the service under "image". It ties the check, the estimates and the renderer together and
-# decides nothing beside that.
+        frame.refuse("hasReferenceMask", f"is not supported by {model.id}")
 
 
 _PREVIEW_SIDE = 256
@@ -316,7 +307,7 @@ class ImageKind:
     def quote(self, order: ImageOrder) -> Quote:
         quality = order.request["keyFrames"][0].get("gptImageQuality")
         return quote(
-            ToolContext(
+            ImageWork(
                 model=order.model,
                 count=order.count,
                 steps=order.steps,
@@ -332,7 +323,7 @@ class ImageKind:
         )
 
     def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
-        # Broken pictures reach a worker, which fails: clients must live with that as well.
+        # Broken images are accepted and fail on the worker: clients must handle that as well.
         return None
 
     def broken_input(self, inputs: Mapping[str, Path]) -> str | None:

@@ -1,7 +1,7 @@
-"""Music: chords, an arpeggio, a bass and a soft beat, made from a few words and numbers.
+"""Music files: chords, an arpeggio, a bass and a soft beat, generated from a few words and numbers.
 
-Called by the makers of music and of videos with sound. The same score always gives the same samples. Bars are
-made one after the other, so that ten minutes take no more memory than ten seconds.
+The same score always gives the same samples. Bars are generated one after the other, so that ten minutes take no more
+memory than ten seconds.
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ _PEAK = 0.9
 
 @frozen(kw_only=True)
 class Score:
-    """What decides the samples. ``words`` is everything else that tells one request from another;
-    ``calm`` leaves out the beat."""
+    """The description of a piece of music.
+
+    Attributes:
+        words: Everything else that distinguishes one request from another.
+        calm: Omit the beat.
+    """
 
     words: str
     seed: int
@@ -51,7 +55,7 @@ class Score:
 
 
 def play(score: Score) -> Iterator[Samples]:
-    """Yield the music, exactly as long as the score says."""
+    """Yield the music, exactly as long as the score requires."""
     made, band = 0, _Band.of(score)
     for bar in band.bars():
         piece = bar[:, : score.total - made]
@@ -62,7 +66,7 @@ def play(score: Score) -> Iterator[Samples]:
 
 
 def _faded(piece: Samples, position: int, total: int) -> Samples:
-    """Let the beginning and the end of the whole piece be silent."""
+    """Fade the piece in and out."""
     at = np.arange(position, position + piece.shape[1], dtype=np.float32)
     edge = np.float32(min(_FADE * SAMPLE_RATE, total / 4))
     share = np.clip(np.minimum(at / edge, (total - at) / edge), 0, 1)
@@ -70,16 +74,16 @@ def _faded(piece: Samples, position: int, total: int) -> Samples:
 
 
 def _pitch(step: float) -> float:
-    """Return the frequency of a key, counted in half tones from middle C."""
+    """Return the frequency of a note, in semitones from middle C."""
     return float(261.6256 * 2 ** (step / 12))
 
 
 @define
 class _Band:
-    """The players of one score."""
+    """The instruments of one score."""
 
     score: Score
-    chance: random.Random
+    rng: random.Random
     root: int
     mode: str
     progression: Sequence[int]
@@ -91,21 +95,21 @@ class _Band:
     def of(cls, score: Score) -> _Band:
         described = (score.words, score.seed, score.bpm, score.beats, score.keyscale, score.calm)
         digest = hashlib.blake2b(repr(described).encode(), digest_size=16).digest()
-        chance = random.Random(int.from_bytes(digest, "big"))
+        rng = random.Random(int.from_bytes(digest, "big"))
         key, _, mode = score.keyscale.partition(" ")
         root = _NOTES[key[0]] + key.count("#") - key[1:].count("b")
         return cls(
             score,
-            chance,
+            rng,
             root if root < 7 else root - 12,
             mode,
-            chance.choice(_PROGRESSIONS[mode]),
-            chance.choice(_PATTERNS),
-            chance.uniform(0.15, 0.5),
+            rng.choice(_PROGRESSIONS[mode]),
+            rng.choice(_PATTERNS),
+            rng.uniform(0.15, 0.5),
         )
 
     def bars(self) -> Iterator[Samples]:
-        """Yield bar after bar, without end."""
+        """Yield an endless sequence of bars."""
         beat, number = 60 / self.score.bpm, 0
         while True:
             start, end = (round(n * beat * self.score.beats * SAMPLE_RATE) for n in (number, number + 1))
@@ -113,7 +117,7 @@ class _Band:
             number += 1
 
     def _bar(self, number: int, size: int, beat: float) -> Samples:
-        """Make one bar; what still sounds at its end goes into the next."""
+        """Generate one bar; notes that still sound at its end continue in the next."""
         chord = self.progression[number % len(self.progression)]
         tones = [self._degree(chord + step) for step in (0, 2, 4, 7)]
         canvas = np.zeros((2, max(size + SAMPLE_RATE, self._tail.shape[1])), dtype=np.float32)
@@ -121,9 +125,9 @@ class _Band:
         for place, tone in enumerate(tones[:3]):
             self._add(canvas, self._pad(tone, size), 0.0, 0.3 + 0.2 * place, 0.09)
         for half in range(self.score.beats * 2):
-            tone = tones[self.pattern[half % len(self.pattern)]] + (12 if self.chance.random() < 0.2 else 0)
-            pan = self.chance.uniform(0.25, 0.75)
-            if not self.score.calm or self.chance.random() < 0.35:
+            tone = tones[self.pattern[half % len(self.pattern)]] + (12 if self.rng.random() < 0.2 else 0)
+            pan = self.rng.uniform(0.25, 0.75)
+            if not self.score.calm or self.rng.random() < 0.35:
                 self._add(canvas, self._pluck(tone + 12), half * beat / 2, pan, 0.16)
         for when in range(0, self.score.beats, 2):
             self._add(canvas, self._pluck(tones[0] - 24), when * beat, 0.5, 0.3)
@@ -146,7 +150,7 @@ class _Band:
             canvas[1, start : start + size] += voice[:size] * np.float32(volume * pan * 2)
 
     def _pad(self, tone: int, size: int) -> NDArray[np.float32]:
-        """A held, slowly swelling tone."""
+        """Return a sustained, slowly swelling tone."""
         length = size + SAMPLE_RATE // 2
         at = np.arange(length, dtype=np.float32) / SAMPLE_RATE
         turn = np.float32(2 * np.pi * _pitch(tone)) * at
@@ -155,26 +159,21 @@ class _Band:
         return np.asarray(wave * np.clip(swell, 0, 1), dtype=np.float32)
 
     def _pluck(self, tone: int) -> NDArray[np.float32]:
-        """A tone that is struck and fades."""
+        """Return a plucked tone that fades."""
         at = np.arange(round(0.7 * SAMPLE_RATE), dtype=np.float32) / SAMPLE_RATE
         turn = np.float32(2 * np.pi * _pitch(tone)) * at
         wave = np.sin(turn) + np.float32(self.brightness) * np.sin(2 * turn) * np.exp(-9 * at)
         return np.asarray(wave * np.exp(-5 * at) * np.minimum(at / 0.004, 1), dtype=np.float32)
 
     def _hat(self) -> NDArray[np.float32]:
-        """A short, soft noise."""
+        """Return a short, soft noise."""
         size = SAMPLE_RATE // 16
-        noise = np.random.default_rng(self.chance.getrandbits(32)).standard_normal(size, dtype=np.float32)
+        noise = np.random.default_rng(self.rng.getrandbits(32)).standard_normal(size, dtype=np.float32)
         return np.asarray(noise * np.exp(-np.arange(size, dtype=np.float32) / (SAMPLE_RATE / 90)), dtype=np.float32)
 
 
-# Music files: the file for an audio order and a seed.
-#
-# Called by the audio kind; the work is done in a worker thread when the file is first read.
-
-
 def make_audio(order: AudioOrder, seed: int) -> Producer:
-    """Return what writes the music to a path."""
+    """Return a function that writes the music to a path."""
     described = (order.model.id, order.prompt, order.style_prompt, order.lyrics, order.language)
     score = Score(
         words=repr(described),

@@ -1,6 +1,8 @@
-"""The colours of a picture, taken from the words of its prompt.
+"""Abstract images of any size, with colors taken from the words of the prompt.
 
-Called by the renderer. The same words always give the same colours.
+Images are drawn in worker threads when a result or a preview is first read. They depend on their description alone:
+the same description gives the same bytes with the same versions of NumPy and Pillow. No clock, metadata or global
+random state is used.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """Red, green and blue, 0 to 1."""
 
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -92,57 +94,51 @@ def words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text.lower())
 
 
-def _colour(code: str) -> Colour:
+def _color(code: str) -> Color:
     red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (0, 2, 4))
     return red, green, blue
 
 
-def _harmony(chance: random.Random) -> list[Colour]:
-    """Make up colours for words that name none: one hue, its neighbour and a contrast, from dark to light."""
-    hue = chance.random()
-    hues = (hue, hue + 0.06, hue + chance.choice((0.1, 0.42, 0.5)), hue + 0.03)
+def _harmony(rng: random.Random) -> list[Color]:
+    """Generate colors for words that name none: one hue, its neighbor and a contrast, from dark to light."""
+    hue = rng.random()
+    hues = (hue, hue + 0.06, hue + rng.choice((0.1, 0.42, 0.5)), hue + 0.03)
     shades = ((0.75, 0.18), (0.7, 0.5), (0.65, 0.85), (0.25, 0.98))
     return [colorsys.hsv_to_rgb(h % 1, s, v) for h, (s, v) in zip(hues, shades, strict=True)]
 
 
-def brightness(colour: Colour) -> float:
-    return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
+def brightness(color: Color) -> float:
+    return 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
 
 
-def palette(prompt: str, avoid: str, chance: random.Random) -> list[Colour]:
-    """Return four or more colours from dark to light. Words in ``avoid`` (a negative prompt) lose theirs."""
+def palette(prompt: str, avoid: str, rng: random.Random) -> list[Color]:
+    """Return four or more colors from dark to light; words in ``avoid`` (a negative prompt) remove theirs."""
     unwanted = set(words(avoid))
     named = [word for word in dict.fromkeys(words(prompt)) if word in _WORDS and word not in unwanted][:4]
-    colours = [_colour(code) for word in named for code in _WORDS[word]]
-    if not colours:
-        colours = _harmony(chance)
-    colours = [_jitter(colour, chance) for colour in colours]
-    colours.sort(key=brightness)
-    if len(colours) < 4:
-        red, green, blue = (part * 0.35 for part in colours[0])
-        colours.insert(0, (red, green, blue))
-    return colours
+    colors = [_color(code) for word in named for code in _WORDS[word]]
+    if not colors:
+        colors = _harmony(rng)
+    colors = [_jitter(color, rng) for color in colors]
+    colors.sort(key=brightness)
+    if len(colors) < 4:
+        red, green, blue = (part * 0.35 for part in colors[0])
+        colors.insert(0, (red, green, blue))
+    return colors
 
 
-def _jitter(colour: Colour, chance: random.Random) -> Colour:
-    hue, saturation, value = colorsys.rgb_to_hsv(*colour)
+def _jitter(color: Color, rng: random.Random) -> Color:
+    hue, saturation, value = colorsys.rgb_to_hsv(*color)
     return colorsys.hsv_to_rgb(
-        (hue + chance.uniform(-0.018, 0.018)) % 1,
-        min(1.0, saturation * chance.uniform(0.9, 1.08)),
-        min(1.0, value * chance.uniform(0.92, 1.06)),
+        (hue + rng.uniform(-0.018, 0.018)) % 1,
+        min(1.0, saturation * rng.uniform(0.9, 1.08)),
+        min(1.0, value * rng.uniform(0.92, 1.06)),
     )
-
-
-# Pictures: an abstract image of any size that depends on nothing but its description.
-#
-# Called in worker threads when a result or a preview is first read. The same description gives the same bytes
-# with the same versions of NumPy and Pillow; no clock, no metadata, no global random state is used.
 
 
 Field = NDArray[np.float32]
 
 _CANVAS = 384
-"""The longest side the picture is composed at; its shapes are soft, so that it enlarges well."""
+"""The longest side at which the image is composed; its soft shapes scale up well."""
 _RIDGE_WORDS = {
     "mountain",
     "mountains",
@@ -161,8 +157,7 @@ _STAR_WORDS = {"space", "galaxy", "night", "stars", "star", "moon", "cosmos", "n
 
 @frozen(kw_only=True)
 class Picture:
-    """What decides the pixels. ``done`` below 1 gives the picture of unfinished work: small contrasts, much
-    noise."""
+    """The description of an image. ``done`` below 1 gives an unfinished image: low contrast, much noise."""
 
     width: int
     height: int
@@ -180,7 +175,7 @@ class Picture:
 
 
 def render(picture: Picture, path: Path, format: str) -> None:
-    """Draw a picture and write it in ``png``, ``jpg`` or ``webp``."""
+    """Draw an image and write it as ``png``, ``jpg`` or ``webp``."""
     image = draw(picture)
     options: dict[str, dict[str, int]] = {
         "png": {"compress_level": 1},
@@ -199,19 +194,17 @@ def unreadable(path: Path) -> str | None:
         with Image.open(path) as image:
             image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"{type(error).__name__}: the file is no image a worker can read"
+        return f"{type(error).__name__}: the file is not a readable image"
     return None
 
 
 def draw(picture: Picture) -> Image.Image:
-    """Draw a picture in RGB."""
-    chance = chance_for(picture, "shapes")
-    colours = palette(
-        f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, chance_for(picture, "colours")
-    )
+    """Draw an image in RGB."""
+    rng = rng_for(picture, "shapes")
+    colors = palette(f"{picture.prompt} {picture.style_prompt}", picture.negative_prompt, rng_for(picture, "colours"))
     scale = min(1.0, _CANVAS / max(picture.width, picture.height))
     width, height = max(8, round(picture.width * scale)), max(8, round(picture.height * scale))
-    canvas = _compose(picture, width, height, colours, chance)
+    canvas = _compose(picture, width, height, colors, rng)
     image = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8), "RGB")
     image = image.resize((picture.width, picture.height), Image.Resampling.BICUBIC)
     image = _with_context(image, picture)
@@ -221,8 +214,8 @@ def draw(picture: Picture) -> Image.Image:
     return image if picture.done >= 1 else _unfinished(image, picture)
 
 
-def chance_for(picture: Picture, purpose: str) -> random.Random:
-    """Return the source of everything that looks random in a picture, for one purpose."""
+def rng_for(picture: Picture, purpose: str) -> random.Random:
+    """Return the random number generator of an image for one purpose."""
     described = (
         picture.seed,
         picture.model,
@@ -236,7 +229,7 @@ def chance_for(picture: Picture, purpose: str) -> random.Random:
 
 
 def _compose(
-    picture: Picture, width: int, height: int, colours: Sequence[Colour], chance: random.Random
+    picture: Picture, width: int, height: int, colors: Sequence[Color], rng: random.Random
 ) -> NDArray[np.float32]:
     side = max(width, height)
     x, y = np.meshgrid(
@@ -244,44 +237,44 @@ def _compose(
         np.linspace(0, height / side, height, dtype=np.float32),
     )
     named = set(words(f"{picture.prompt} {picture.style_prompt}"))
-    style = chance.choice(("flow", "ridges", "orbs"))
+    style = rng.choice(("flow", "ridges", "orbs"))
     if named & _RIDGE_WORDS:
         style = "ridges"
     elif named & _STAR_WORDS:
         style = "orbs"
-    canvas = _shaded(_flow(x, y, chance), colours)
+    canvas = _shaded(_flow(x, y, rng), colors)
     if style == "ridges":
-        canvas = _sun(canvas * 0.25 + _shaded(1 - y / y.max(), colours) * 0.75, x, y, colours[-1], chance)
-        canvas = _ridges(canvas, x, y, colours, chance)
+        canvas = _sun(canvas * 0.25 + _shaded(1 - y / y.max(), colors) * 0.75, x, y, colors[-1], rng)
+        canvas = _ridges(canvas, x, y, colors, rng)
     elif style == "orbs":
-        canvas = _orbs(canvas * 0.55, x, y, colours, chance)
+        canvas = _orbs(canvas * 0.55, x, y, colors, rng)
     else:
-        canvas = _orbs(canvas, x, y, colours, chance, count=3)
+        canvas = _orbs(canvas, x, y, colors, rng, count=3)
     return canvas * _vignette(x, y)[..., None]
 
 
-def _flow(x: Field, y: Field, chance: random.Random) -> Field:
+def _flow(x: Field, y: Field, rng: random.Random) -> Field:
     """Return a field of folded waves, 0 to 1."""
     u, v = x * 1.0, y * 1.0
     for _ in range(3):
-        angle, pull, pitch = chance.uniform(0, 6.283), chance.uniform(0.05, 0.14), chance.uniform(3, 8)
-        wave = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch + chance.uniform(0, 6.283))
+        angle, pull, pitch = rng.uniform(0, 6.283), rng.uniform(0.05, 0.14), rng.uniform(3, 8)
+        wave = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch + rng.uniform(0, 6.283))
         u, v = u + pull * wave * np.float32(np.sin(angle)), v - pull * wave * np.float32(np.cos(angle))
-    angle, pitch = chance.uniform(0, 6.283), chance.uniform(3.5, 7)
+    angle, pitch = rng.uniform(0, 6.283), rng.uniform(3.5, 7)
     field = np.sin((u * np.cos(angle) + v * np.sin(angle)) * pitch) * 0.6 + np.sin(u * 2.3 + v * 3.1) * 0.4
     low, high = float(field.min()), float(field.max())
     return np.asarray((field - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
-def _shaded(field: Field, colours: Sequence[Colour]) -> NDArray[np.float32]:
-    """Colour a field: its lowest values with the first colour, its highest with the last."""
-    stops = np.linspace(0, 1, len(colours))
-    parts = [np.interp(field, stops, [colour[channel] for colour in colours]) for channel in range(3)]
+def _shaded(field: Field, colors: Sequence[Color]) -> NDArray[np.float32]:
+    """Color a field: its lowest values with the first color, its highest with the last."""
+    stops = np.linspace(0, 1, len(colors))
+    parts = [np.interp(field, stops, [color[channel] for color in colors]) for channel in range(3)]
     return np.stack(parts, axis=-1).astype(np.float32)
 
 
-def _blend(canvas: NDArray[np.float32], colour: Colour, share: Field) -> NDArray[np.float32]:
-    mixed = canvas + (np.asarray(colour, dtype=np.float32) - canvas) * share[..., None]
+def _blend(canvas: NDArray[np.float32], color: Color, share: Field) -> NDArray[np.float32]:
+    mixed = canvas + (np.asarray(color, dtype=np.float32) - canvas) * share[..., None]
     return mixed.astype(np.float32)
 
 
@@ -290,29 +283,29 @@ def _inside(depth: Field, sharpness: float) -> Field:
     return np.asarray(1 / (1 + np.exp(np.clip(-depth * sharpness, -60, 60))), dtype=np.float32)
 
 
-def _sun(canvas: NDArray[np.float32], x: Field, y: Field, colour: Colour, chance: random.Random) -> NDArray[np.float32]:
-    cx, cy = chance.uniform(0.2, 0.8) * float(x.max()), chance.uniform(0.15, 0.45) * float(y.max())
-    radius = chance.uniform(0.06, 0.13)
+def _sun(canvas: NDArray[np.float32], x: Field, y: Field, color: Color, rng: random.Random) -> NDArray[np.float32]:
+    cx, cy = rng.uniform(0.2, 0.8) * float(x.max()), rng.uniform(0.15, 0.45) * float(y.max())
+    radius = rng.uniform(0.06, 0.13)
     distance = np.hypot(x - cx, y - cy)
     disc = _inside(radius - distance, 160)
-    return _blend(canvas, colour, np.clip(disc * 0.95 + 0.5 * np.exp(-((distance / (radius * 3)) ** 2)), 0, 1))
+    return _blend(canvas, color, np.clip(disc * 0.95 + 0.5 * np.exp(-((distance / (radius * 3)) ** 2)), 0, 1))
 
 
 def _ridges(
-    canvas: NDArray[np.float32], x: Field, y: Field, colours: Sequence[Colour], chance: random.Random
+    canvas: NDArray[np.float32], x: Field, y: Field, colors: Sequence[Color], rng: random.Random
 ) -> NDArray[np.float32]:
-    """Lay ridge behind ridge, the nearest darkest."""
-    layers = chance.randint(4, 6)
-    dark, pale = np.asarray(colours[0]), np.asarray(colours[len(colours) // 2])
+    """Draw ridges behind each other, the nearest darkest."""
+    layers = rng.randint(4, 6)
+    dark, pale = np.asarray(colors[0]), np.asarray(colors[len(colors) // 2])
     for layer in range(layers):
         near = (layer + 1) / layers
         line = np.float32((0.42 + 0.5 * near) * float(y.max()))
         for octave in range(1, 5):
-            pitch, shift = chance.uniform(2, 4) * octave**1.35, chance.uniform(0, 6.283)
+            pitch, shift = rng.uniform(2, 4) * octave**1.35, rng.uniform(0, 6.283)
             line = line + np.sin(x * pitch + shift) * np.float32(0.075 / octave**1.1)
         mixed = pale * (1 - near) + dark * near
-        colour = (float(mixed[0]), float(mixed[1]), float(mixed[2]))
-        canvas = _blend(canvas, colour, _inside(y - line, 220) * np.float32(0.94))
+        color = (float(mixed[0]), float(mixed[1]), float(mixed[2]))
+        canvas = _blend(canvas, color, _inside(y - line, 220) * np.float32(0.94))
     return canvas
 
 
@@ -320,24 +313,24 @@ def _orbs(
     canvas: NDArray[np.float32],
     x: Field,
     y: Field,
-    colours: Sequence[Colour],
-    chance: random.Random,
+    colors: Sequence[Color],
+    rng: random.Random,
     count: int | None = None,
 ) -> NDArray[np.float32]:
-    """Set soft, glowing discs, and points of light between them."""
-    for _ in range(count if count is not None else chance.randint(5, 8)):
-        cx, cy = chance.random() * float(x.max()), chance.random() * float(y.max())
-        radius, colour = chance.uniform(0.03, 0.17), chance.choice(list(colours[len(colours) // 2 :]))
+    """Draw soft, glowing discs and points of light between them."""
+    for _ in range(count if count is not None else rng.randint(5, 8)):
+        cx, cy = rng.random() * float(x.max()), rng.random() * float(y.max())
+        radius, color = rng.uniform(0.03, 0.17), rng.choice(list(colors[len(colors) // 2 :]))
         distance = np.hypot(x - cx, y - cy)
         disc = _inside(radius - distance, 110)
         light = np.clip(1 - np.hypot(x - cx + radius / 3, y - cy + radius / 3) / (radius * 1.6), 0, 1)
         canvas = _blend(
-            canvas, colour, (disc * (0.35 + 0.6 * light) + 0.3 * np.exp(-((distance / (radius * 2.2)) ** 2)))
+            canvas, color, (disc * (0.35 + 0.6 * light) + 0.3 * np.exp(-((distance / (radius * 2.2)) ** 2)))
         )
     if count is None:
         for _ in range(90):
-            row, column = chance.randrange(canvas.shape[0]), chance.randrange(canvas.shape[1])
-            canvas[row, column] = 0.4 + 0.6 * chance.random()
+            row, column = rng.randrange(canvas.shape[0]), rng.randrange(canvas.shape[1])
+            canvas[row, column] = 0.4 + 0.6 * rng.random()
     return np.clip(canvas, 0, 1)
 
 
@@ -352,12 +345,12 @@ def _opened(path: Path) -> Image.Image:
 
 
 def cover(path: Path, size: tuple[int, int]) -> Image.Image:
-    """Return an image file, cut and scaled to fill a size."""
+    """Return an image file, cropped and scaled to fill a size."""
     return ImageOps.fit(_opened(path), size, Image.Resampling.BICUBIC)
 
 
 def _with_context(image: Image.Image, picture: Picture) -> Image.Image:
-    """Show each context image through a soft column of the picture; a single one shows everywhere."""
+    """Blend each context image into a soft column of the image; a single one covers all of it."""
     count = len(picture.context_images)
     for index, path in enumerate(picture.context_images):
         shown = Image.blend(cover(path, image.size), image, 0.4)
@@ -372,11 +365,11 @@ def _with_context(image: Image.Image, picture: Picture) -> Image.Image:
 
 
 def _with_control(image: Image.Image, picture: Picture) -> Image.Image:
-    """Draw the outlines of the ControlNet image over the picture."""
+    """Draw the outlines of the ControlNet image over the image."""
     if picture.control_image is None:
         return image
     outlines = cover(picture.control_image, image.size).convert("L").filter(ImageFilter.FIND_EDGES)
-    # The filter sees the border of the image as an outline.
+    # The filter takes the border of the image for an outline.
     outlines = ImageOps.expand(ImageOps.crop(outlines, 2), 2, fill=0)
     share = 0.25 + 0.75 * picture.control_strength
     lines = ImageOps.autocontrast(outlines).point([round(value * share) for value in range(256)])
@@ -384,9 +377,9 @@ def _with_control(image: Image.Image, picture: Picture) -> Image.Image:
 
 
 def _unfinished(image: Image.Image, picture: Picture) -> Image.Image:
-    """Return the picture under the noise that is still to be removed."""
-    chance = chance_for(picture, f"noise {picture.done:.4f}")
+    """Return the image under the remaining noise."""
+    rng = rng_for(picture, f"noise {picture.done:.4f}")
     width, height = max(1, image.width // 4), max(1, image.height // 4)
-    noise = Image.frombytes("RGB", (width, height), chance.randbytes(3 * width * height))
+    noise = Image.frombytes("RGB", (width, height), rng.randbytes(3 * width * height))
     blurred = image.filter(ImageFilter.GaussianBlur((1 - picture.done) * max(image.size) / 40))
     return Image.blend(noise.resize(image.size, Image.Resampling.NEAREST), blurred, 0.35 + 0.65 * picture.done)

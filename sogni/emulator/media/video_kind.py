@@ -1,8 +1,9 @@
-"""Which reference files and URLs a video request may and must bring.
+"""Videos as a kind of media: request checks, reference assets, prices and files.
 
-Called by the check of video requests (projects-4.2 §6.3, §6.4; projects-5x §3.2, §4.3). It reads the flags of
-the request; whether the files are there, and what they are, is looked at afterwards.
+The properties of the model families are in ``catalogue.video_families``. The checks read the flags of a request;
+whether the files exist, and what they are, is checked later.
 """
+# Protocol notes: projects-4.2 §6, projects-5x §3, §4.
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ _CONTROL_STRENGTH = 0.85
 
 @frozen
 class Assets:
-    """The uploads a request flags and the numbers of URLs it lists."""
+    """The uploads flagged in a request and the numbers of its URLs."""
 
     uploads: frozenset[str]
     images: int
@@ -68,12 +69,12 @@ class Assets:
 
 
 def flag_of(asset: str) -> str:
-    """Return the key that says that an asset was uploaded: ``hasReferenceImage`` for ``referenceImage``."""
+    """Return the flag of an asset: ``hasReferenceImage`` for ``referenceImage``."""
     return f"has{asset[0].upper()}{asset[1:]}"
 
 
 def read_assets(frame: Fields) -> Assets:
-    """Read the flags, the content types and the URLs, whatever the model makes of them."""
+    """Read the flags, content types and URLs, regardless of the model."""
     uploads = []
     for asset in ASSETS:
         flag = frame.flag(flag_of(asset))
@@ -81,13 +82,13 @@ def read_assets(frame: Fields) -> Assets:
         if flag:
             uploads.append(asset)
         elif flag is False:
-            frame.note(flag_of(asset), "is true or absent, never false")
+            frame.note(flag_of(asset), "must be true or omitted")
     images, videos, audios = (_urls(frame, key) for key in URL_KEYS)
     return Assets(
         frozenset(uploads),
         images + sum(asset in uploads for asset in ("referenceImage", "referenceImageEnd")),
         videos + ("referenceVideo" in uploads),
-        # Both clips go to the same place: they count once.
+        # Both clips have the same destination, so they count as one.
         audios + any(asset in uploads for asset in ("referenceAudio", "referenceAudioIdentity")),
     )
 
@@ -95,34 +96,36 @@ def read_assets(frame: Fields) -> Assets:
 def _urls(frame: Fields, key: str) -> int:
     urls = frame.texts(key)
     if frame.has(key) and not urls:
-        frame.note(key, "is absent when there is no URL")
+        frame.note(key, "must be omitted if there is no URL")
     for url in urls:
         parts = urlsplit(url.strip())
         if parts.scheme != "https" or not parts.netloc:
-            frame.refuse(key, f"must contain public https URLs only, not {url!r}")
+            frame.refuse(key, f"must contain public https URLs only, got {url!r}")
             break
     return len(urls)
 
 
 def check_matrix(frame: Fields, workflow: str, uploads: frozenset[str], model_id: str) -> None:
-    """Compare the assets with the row of the workflow."""
+    """Check the assets against the row of the workflow."""
+    # Protocol notes: projects-4.2 §6.3, §6.4.
     for key in URL_KEYS:
         if frame.has(key):
-            frame.refuse(key, f"is not taken by {model_id}")
+            frame.refuse(key, f"is not accepted by {model_id}")
     choice = NEEDS_ONE_OF.get(workflow)
     if choice and not uploads & set(choice):
-        frame.refuse(flag_of(choice[0]), f"is missing: {workflow} needs {' or '.join(choice)}")
+        frame.refuse(flag_of(choice[0]), f"is missing: {workflow} requires {' or '.join(choice)}")
     for asset, rule in zip(ASSETS, ASSET_MATRIX[workflow], strict=True):
         if rule == "R" and asset not in uploads:
-            frame.refuse(flag_of(asset), f"is missing: {workflow} needs {asset}")
+            frame.refuse(flag_of(asset), f"is missing: {workflow} requires {asset}")
         elif rule == "X" and asset in uploads:
-            frame.refuse(flag_of(asset), f"must be absent: {workflow} takes no {asset}")
+            frame.refuse(flag_of(asset), f"must be omitted: {workflow} does not accept {asset}")
 
 
 def check_references(frame: Fields, assets: Assets, limits: References, model_id: str) -> None:
-    """Count the references of a Seedance request."""
+    """Check the number of references of a Seedance request."""
+    # Protocol notes: projects-5x §3.2, §4.3.
     if "referenceMask" in assets.uploads:
-        frame.refuse("hasReferenceMask", f"must be absent: {model_id} takes no referenceMask")
+        frame.refuse("hasReferenceMask", f"must be omitted: {model_id} does not accept referenceMask")
     counted = (("image", assets.images, limits.images), ("video", assets.videos, limits.videos))
     for kind, count, limit in (*counted, ("audio", assets.audios, limits.audios)):
         if count > limit:
@@ -131,7 +134,7 @@ def check_references(frame: Fields, assets: Assets, limits: References, model_id
     if total > limits.total:
         frame.refuse("references", f"are {total}; {model_id} takes at most {limits.total}")
     if assets.audios and not (assets.images or assets.videos or limits.audio_alone):
-        frame.refuse("reference audios", "need at least one reference image or video beside them")
+        frame.refuse("reference audios", "require at least one reference image or video")
     _task_type(frame, assets, limits, model_id)
 
 
@@ -141,29 +144,29 @@ def _task_type(frame: Fields, assets: Assets, limits: References, model_id: str)
     uploads = {"referenceVideo", "referenceAudio", "referenceAudioIdentity"}
     loose = any(frame.raw(key) for key in URL_KEYS) or bool(assets.uploads & uploads)
     if task and not limits.task_type:
-        frame.refuse("seedanceTaskType", f"is not known to {model_id}")
+        frame.refuse("seedanceTaskType", f"is not supported by {model_id}")
     elif task and anchored:
-        frame.refuse("seedanceTaskType", "does not go with referenceImage or referenceImageEnd")
+        frame.refuse("seedanceTaskType", "cannot be combined with referenceImage or referenceImageEnd")
     elif task in ("edit", "extend") and not assets.has_video:
-        frame.refuse("seedanceTaskType", f"{task!r} needs a reference video")
+        frame.refuse("seedanceTaskType", f"{task!r} requires a reference video")
     elif task and not loose:
-        frame.refuse("seedanceTaskType", f"{task!r} needs a reference")
+        frame.refuse("seedanceTaskType", f"{task!r} requires a reference")
     elif limits.task_type and loose and not task and not frame.has("seedanceTaskType"):
-        frame.refuse("seedanceTaskType", "is missing: references need it")
+        frame.refuse("seedanceTaskType", "is missing; references require it")
 
 
 def read_control(frame: Fields, workflow: str | None, assets: Assets, model_id: str) -> Control | None:
-    """Read the control net of a video-to-video request and the mask that goes with some of them."""
+    """Read the control net of a video-to-video request and the mask that some of them use."""
     control = _control(frame)
     if control is not None:
         if workflow != TAKES_CONTROL_NET:
             frame.refuse("currentControlNetsJob", f"goes with {TAKES_CONTROL_NET} models only")
         if control.name == "pose" and "referenceImage" not in assets.uploads:
-            frame.refuse(flag_of("referenceImage"), "is missing: the control net pose needs referenceImage")
+            frame.refuse(flag_of("referenceImage"), "is missing: the control net pose requires referenceImage")
         if control.name in DISTILLED_CONTROL_NAMES and "distilled" not in model_id:
-            frame.refuse("currentControlNetsJob", f"{control.name} goes with distilled models only")
+            frame.refuse("currentControlNetsJob", f"{control.name} requires a distilled model")
     if "referenceMask" in assets.uploads and (control is None or control.name != "inpaint"):
-        frame.refuse(flag_of("referenceMask"), "goes with the control net inpaint only")
+        frame.refuse(flag_of("referenceMask"), "requires the control net inpaint")
     frame.text("outpaintPosition", allowed=("center", "top", "bottom", "left", "right"))
     return control
 
@@ -185,7 +188,7 @@ def _control(frame: Fields) -> Control | None:
 
 
 def read_subjects(frame: Fields, workflow: str | None) -> tuple[tuple[float, float], ...]:
-    """Read the points of ``sam2Coordinates``, which travel as JSON text."""
+    """Read the points of ``sam2Coordinates``, which are sent as a JSON string."""
     text = frame.text("sam2Coordinates")
     if text is None:
         return ()
@@ -193,7 +196,7 @@ def read_subjects(frame: Fields, workflow: str | None) -> tuple[tuple[float, flo
         frame.refuse("sam2Coordinates", f"goes with {TAKES_SUBJECT_POINTS} models only")
     points = _points(text)
     if points is None:
-        frame.refuse("sam2Coordinates", 'must be the JSON text of a list of points, [{"x":0.5,"y":0.5}]')
+        frame.refuse("sam2Coordinates", 'must be a JSON string of a list of points, [{"x":0.5,"y":0.5}]')
     return points or ()
 
 
@@ -204,12 +207,6 @@ def _points(text: str) -> tuple[tuple[float, float], ...] | None:
         return None
     fine = all(math.isfinite(part) and part >= 0 for point in points for part in point)
     return points if fine else None
-
-
-# Whether the video part of a ``jobRequest`` is well formed, and the order it describes.
-#
-# Called through the video kind by the check of requests (projects-4.2 §6, projects-5x §3, §4). The facts about
-# models are in ``video_families``, the rules about reference files in ``video_assets``.
 
 
 MAX_VIDEOS = 64
@@ -228,7 +225,7 @@ class _Timing:
 def check_video(
     request: Fields, frame: Fields, model: Model, network: Network, catalogue: Catalogue
 ) -> VideoOrder | None:
-    """Read a video request; None when what is missing leaves nothing to build."""
+    """Read a video request; return None if required values are missing."""
     family, limits = family_of(model.id), SEEDANCE.get(model.id)
     workflow = workflow_of(family, model.id)
     frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
@@ -267,24 +264,25 @@ def check_video(
 
 def _prompts(frame: Fields, family: Family) -> list[str]:
     if frame.has("negativePrompt") and not family.negative_prompt:
-        frame.note("negativePrompt", f"is not taken by {family.name}")
+        frame.note("negativePrompt", f"is not accepted by {family.name}")
     keys = ("positivePrompt", "negativePrompt", "stylePrompt")
     return [frame.text(key, required=key == "stylePrompt") or "" for key in keys]
 
 
 def _size(frame: Fields, model: Model, catalogue: Catalogue, limits: References | None) -> tuple[int, int]:
-    """Read the size, both sides or none (projects-4.2 §6.8)."""
+    """Read the size: both sides or neither."""
+    # Protocol notes: projects-4.2 §6.8.
     default = int(catalogue.default(model, "width")), int(catalogue.default(model, "height"))
     sides = [_side(frame, key, model, catalogue) for key in ("width", "height")]
     width, height = sides
     if width is None or height is None:
         for key, side in zip(("width", "height"), sides, strict=True):
             if side is not None:
-                frame.note(key, "is sent together with the other side only")
+                frame.note(key, "must be sent together with the other side")
         return default
     if limits is not None and min(width, height) > limits.short_side:
         frame.refuse("height", f"must leave the short side at {limits.short_side} pixels at most for {model.id}")
-    # H.264 in its usual form has an even number of rows and columns.
+    # H.264 usually requires an even number of rows and columns.
     return int(width) // 2 * 2, int(height) // 2 * 2
 
 
@@ -297,8 +295,7 @@ def _side(frame: Fields, key: str, model: Model, catalogue: Catalogue) -> float 
 
 
 def _note_grid(frame: Fields, key: str, value: float | None, model: Model, catalogue: Catalogue) -> None:
-    """Note a value beside the tier's grid. No document says what happens to it: it is delivered as asked
-    for."""
+    """Report a value off the tier's grid. The behavior is undocumented, so it is delivered as requested."""
     limits = catalogue.tiers[model.tier].get(key, {})
     step = limits.get("step")
     if value is not None and step and (value - limits["min"]) % step:
@@ -306,8 +303,11 @@ def _note_grid(frame: Fields, key: str, value: float | None, model: Model, catal
 
 
 def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None) -> _Timing:
-    """Read frame count and frame rate and work out those of the file. With interpolation there is a new
-    frame between every two (projects-4.2 §3.3)."""
+    """Read frame count and frame rate, and derive those of the file.
+
+    Interpolation inserts a frame between every two.
+    """
+    # Protocol notes: projects-4.2 §3.3.
     bounds = limits.frames if limits is not None else catalogue.range(model, "frames")
     low, high = bounds if bounds is not None else (1, None)
     asked = frame.number("frames", minimum=low, maximum=high, whole=True)
@@ -328,7 +328,7 @@ def _rate(frame: Fields, model: Model, catalogue: Catalogue, family: Family) -> 
     fps = frame.number("fps", minimum=low, maximum=high)
     if fps is not None and family.frame_rates and fps not in family.frame_rates:
         listed = " or ".join(map(str, family.frame_rates))
-        frame.refuse("fps", f"must be {listed} for {model.id}, not {fps:g}")
+        frame.refuse("fps", f"must be {listed} for {model.id}, got {fps:g}")
         fps = None
     return Fraction(fps or catalogue.default(model, "fps")).limit_denominator(_FINEST_RATE)
 
@@ -341,13 +341,13 @@ def _details(
     assets: Assets,
     limits: References | None,
 ) -> dict[str, Any]:
-    """Read what belongs to reference files, and the numbers that have nothing but limits."""
+    """Read the settings of reference files, and the numbers that only have limits."""
     if limits is not None:
         check_references(frame, assets, limits, model.id)
     elif workflow is not None:
         check_matrix(frame, workflow, assets.uploads, model.id)
         if frame.has("seedanceTaskType"):
-            frame.refuse("seedanceTaskType", f"is not known to {model.id}")
+            frame.refuse("seedanceTaskType", f"is not supported by {model.id}")
     limited(frame, "shift", "shift", model, catalogue)
     frame.number("teacacheThreshold", null=True, minimum=0, maximum=1)
     frame.number("detailerStrength", minimum=0, maximum=1)
@@ -359,7 +359,7 @@ def _details(
         "audio_start": frame.number("audioStart", minimum=0) or 0.0,
         "audio_duration": AUDIO_SECONDS if audio is None else audio,
         "video_start": frame.number("videoStart", minimum=0) or 0.0,
-        # 0 frees the frame from its image (projects-4.2 §3.3).
+        # 0 detaches the frame from its image (projects-4.2 §3.3).
         "first_frame": first != 0,
         "last_frame": last != 0,
         "subjects": read_subjects(frame, workflow),
@@ -369,25 +369,19 @@ def _details(
 
 
 def _return_last_frame(frame: Fields, model: Model, limits: References | None) -> bool:
-    wanted = bool(frame.flag("returnLastFrame"))
-    if wanted and (limits is None or not limits.task_type):
-        frame.refuse("returnLastFrame", f"is not known to {model.id}")
-    return wanted
+    requested = bool(frame.flag("returnLastFrame"))
+    if requested and (limits is None or not limits.task_type):
+        frame.refuse("returnLastFrame", f"is not supported by {model.id}")
+    return requested
 
 
 def _sound(frame: Fields, family: Family, workflow: str | None, assets: Assets) -> Sound:
-    wanted = frame.flag("generateAudio")
+    requested = frame.flag("generateAudio")
     if workflow in CARRIES_REFERENCE_AUDIO:
         return "reference"
-    if not family.native_sound or wanted is False:
+    if not family.native_sound or requested is False:
         return "none"
     return "reference" if workflow is None and "referenceAudio" in assets.uploads else "native"
-
-
-# Videos as one kind of media: their check, their price, their files.
-#
-# Registered with the service under "video". It ties the check, the estimates and the makers together and decides
-# nothing beside that.
 
 
 CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime"}
@@ -403,7 +397,7 @@ class VideoKind:
         return check_video(request, frame, model, network, self.catalogue)
 
     def uploads(self, order: VideoOrder) -> list[str]:
-        # The identity clip travels in the place of the reference audio (projects-4.2 §10.2).
+        # The identity clip is sent in place of the reference audio (projects-4.2 §10.2).
         roles = [asset.removesuffix("Identity") for asset in ASSETS if asset in order.assets]
         return list(dict.fromkeys(roles))
 

@@ -1,7 +1,7 @@
-"""What work costs and how long it takes, from the model, the steps, the size and the number of results.
+"""Prices and render times of images, videos and music, from model, steps, size and length.
 
-Called by the estimate routes and, with the same numbers, by the intake that charges a project: an estimate
-is always what is paid. It charges nobody. Video and music, where length decides, are in ``media_estimates``.
+The estimate routes and the services that charge projects use the same functions, so an estimate is always what is
+charged.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ QUALITY_FACTOR = {
 
 
 @frozen(kw_only=True)
-class ToolContext:
-    """The part of a request that decides its cost. ``denoise`` below 1 saves steps (image to image)."""
+class ImageWork:
+    """The part of an image request that determines its price. ``denoise`` below 1 saves steps (image to image)."""
 
     model: Model
     count: int
@@ -50,7 +50,7 @@ class ToolContext:
 
 @frozen
 class Quote:
-    """The price of a project and its render time in seconds; ``steps`` is what one result really computes."""
+    """The price of a project and its render time in seconds; ``steps`` is what one result actually computes."""
 
     seconds: Decimal
     usd: Decimal
@@ -69,11 +69,11 @@ def cents(amount: Decimal) -> Decimal:
 
 
 def performed_steps(steps: int, denoise: float) -> int:
-    """Return how many of the steps an image with a starting image takes; 0 means there is none."""
+    """Return how many of the steps are computed with a starting image; ``denoise`` 0 means that there is none."""
     return steps if not 0 < denoise < 1 else max(1, math.ceil(steps * denoise - 1e-9))
 
 
-def _result_quote(work: ToolContext) -> Quote:
+def _result_quote(work: ImageWork) -> Quote:
     size = (work.width or work.model.default_size) * (work.height or work.model.default_size)
     area = Decimal(size) / Decimal(work.model.default_size**2)
     step = Decimal(str(work.model.step_seconds)) * area
@@ -87,7 +87,7 @@ def _result_quote(work: ToolContext) -> Quote:
     return Quote(cents(seconds), cents(usd), steps)
 
 
-def quote(work: ToolContext) -> Quote:
+def quote(work: ImageWork) -> Quote:
     """Return the price of all results together."""
     return _result_quote(work).times(work.count)
 
@@ -114,8 +114,8 @@ def _rate(network: str, token: Token) -> dict[str, Any]:
     }
 
 
-def estimate_record(work: ToolContext, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
-    """Return the answer of an image estimate; ``waiting`` is in seconds."""
+def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
+    """Return the response of an image estimate; ``waiting`` is in seconds."""
     asked = {
         "model": work.model.id,
         "name": work.model.name,
@@ -132,7 +132,8 @@ def estimate_record(work: ToolContext, token: Token, *, now: int, waiting: float
 def quote_record(
     asked: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
 ) -> dict[str, Any]:
-    """Return the answer of an estimate from the price of one result (projects-4.2 §16.5, projects-5x §16)."""
+    """Return the response of an estimate from the price of one result."""
+    # Protocol notes: projects-4.2 §16.5, projects-5x §16.
     total = float(one.seconds)
     step = decimal_text(Decimal(str(model.step_seconds)))
     return {
@@ -154,9 +155,7 @@ def quote_record(
     }
 
 
-# What video and music cost and how long they take, from steps, size and length.
-#
-# Called by the estimate routes and by the kinds that charge a project: an estimate is always what is paid.
+# Video and music
 
 
 _INTERPOLATION_FACTOR = Decimal("1.1")
@@ -166,8 +165,7 @@ _VENDOR_SECONDS = Decimal(30)
 
 @frozen(kw_only=True)
 class VideoWork:
-    """The part of a video request that decides its cost. ``frames`` are the generated ones, before any
-    interpolation."""
+    """The part of a video request that determines its price. ``frames`` are generated frames, before interpolation."""
 
     model: Model
     count: int
@@ -181,7 +179,7 @@ class VideoWork:
 
 @frozen(kw_only=True)
 class AudioWork:
-    """The part of a music request that decides its cost; ``duration`` is in seconds."""
+    """The part of a music request that determines its price; ``duration`` is in seconds."""
 
     model: Model
     count: int
@@ -193,7 +191,7 @@ def video_quote(work: VideoWork, catalogue: Catalogue) -> Quote:
     """Return the price of one result."""
     family = family_of(work.model.id)
     usual = [Decimal(str(catalogue.default(work.model, key))) for key in ("width", "height")]
-    # What is delivered has even sides (video_check).
+    # Delivered videos have even sides.
     share = Decimal((work.width // 2 * 2) * (work.height // 2 * 2)) / (usual[0] * usual[1])
     share *= Decimal(work.frames) / Decimal(family.default_frames)
     if work.model.external:
@@ -213,7 +211,7 @@ def audio_quote(work: AudioWork, catalogue: Catalogue) -> Quote:
 
 
 def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
-    """Return the answer of a video estimate."""
+    """Return the response of a video estimate."""
     asked = {
         **_asked(work, now),
         "width": work.width,
@@ -225,7 +223,7 @@ def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: in
 
 
 def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
-    """Return the answer of a music estimate."""
+    """Return the response of a music estimate."""
     asked = {**_asked(work, now), "duration": work.duration}
     return quote_record(asked, work.model, audio_quote(work, catalogue), work.count, token, "fast", 0)
 

@@ -1,7 +1,6 @@
-"""Projects and their jobs: what state each is in, and which of them a client has not heard of yet.
+"""Projects and their jobs: state, transitions, and their records in REST responses and the handshake.
 
-Changed by the intake and the workers, read by the routes and the greeting of a connection. It sends
-nothing, waits for nothing and knows no HTTP.
+Keeps track of finished projects whose client has not been notified yet. Sends nothing and knows no HTTP.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from sogni.emulator.account.accounts import Account, decimal_text
 from sogni.emulator.projects.orders import ImageOrder, Order, VideoOrder
 
 UNCLAIMED_LIFETIME = 3600
-"""Seconds a finished project waits for the client that was away (transport §13)."""
+"""Seconds a finished project waits for a disconnected client."""
+# Protocol notes: transport §13.
 
 RECORD_LIFETIME = 24 * 3600
-"""Seconds a finished project is known; its files live as long."""
+"""Seconds a finished project and its files are kept."""
 
 JobStatus = Literal[
     "created",
@@ -42,8 +42,9 @@ ENDED_PROJECT = ("completed", "errored", "cancelled")
 
 @define(eq=False)
 class Job:
-    """One result to be made. A retry replaces ``image_id``: the identity of an attempt (transport §9,
-    jobRetry)."""
+    """One result. A retry replaces ``image_id``, the identity of an attempt."""
+
+    # Protocol notes: transport §9, jobRetry.
 
     index: int
     image_id: str
@@ -71,7 +72,7 @@ class Job:
 
 @define(eq=False)
 class Project:
-    """One accepted request. ``inputs`` maps upload roles to the files as they were when it was accepted."""
+    """One accepted request. ``inputs`` maps upload roles to the files at the time of acceptance."""
 
     id: str
     sid: int
@@ -89,9 +90,9 @@ class Project:
     queue_position: int = 0
     claimed: bool = True
     on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
-    """Told what was paid, in the moment it is taken: for the service's own tools, whose steps note it."""
+    """Called with the amount when it is charged. Used by hosted tools, whose steps record it."""
     over: asyncio.Event = field(factory=asyncio.Event, repr=False)
-    """Set when the project has ended: for the service's own tools, which wait for it."""
+    """Set when the project has ended. Hosted tools wait for it."""
 
     @property
     def finished(self) -> bool:
@@ -99,11 +100,11 @@ class Project:
 
     @property
     def waiting(self) -> bool:
-        """True until a worker took up the first job."""
+        """Return True until a worker has started the first job."""
         return self.status in ("pending", "queued")
 
     def settled_cost(self) -> Decimal:
-        """Return what is paid: the share of the jobs that delivered."""
+        """Return the price of the delivered jobs."""
         delivered = sum(job.status == "jobCompleted" for job in self.jobs)
         return (self.cost * delivered / len(self.jobs)).quantize(Decimal("0.000001"))
 
@@ -137,19 +138,19 @@ class Projects:
             del self._projects[first.id]
 
     def find(self, id: str, account: Account | None = None) -> Project | None:
-        """Return a project by its id in any case, if it belongs to the account."""
+        """Return an account's project by its ID, in any case."""
         project = self._projects.get(id.upper())
         return project if project is None or account in (None, project.account) else None
 
     def of(self, account: Account, app_id: str | None = None) -> list[Project]:
-        """Return an account's projects, oldest first; those of one app id when it is given."""
+        """Return an account's projects, oldest first, optionally those of one app ID."""
         return [p for p in self._projects.values() if p.account is account and app_id in (None, p.app_id)]
 
     def active(self, account: Account, app_id: str | None = None) -> list[Project]:
         return [project for project in self.of(account, app_id) if not project.finished]
 
     def unclaimed(self, account: Account, app_id: str | None = None) -> list[Project]:
-        """Return the projects that finished while their client was away, for one hour."""
+        """Return the projects that finished while their client was disconnected, for one hour."""
         oldest = self.clock() - UNCLAIMED_LIFETIME
         return [
             project
@@ -158,7 +159,7 @@ class Projects:
         ]
 
     def begin(self, project: Project, job: Job, status: JobStatus, worker: str) -> None:
-        """Note that a worker works on a job."""
+        """Record that a worker has started a job."""
         now = self.clock()
         job.status, job.worker, job.updated = status, worker, now
         job.started = job.started or now
@@ -176,22 +177,20 @@ class Projects:
         project.updated = now
 
     def retry(self, project: Project, job: Job, image_id: str) -> None:
-        """Start a job again as a new attempt."""
+        """Restart a job as a new attempt."""
         job.image_id, job.status, job.step, job.worker = image_id, "queued", 0, None
         job.attempt += 1
         project.updated = self.clock()
 
     def end(self, project: Project, status: ProjectStatus, reason: str, *, claimed: bool) -> None:
-        """Finish a project; ``claimed`` tells that its client was there to hear of it."""
+        """Finish a project; ``claimed`` if its client is connected and is notified."""
         now = self.clock()
         project.status, project.reason, project.ended, project.updated = status, reason, now, now
         project.claimed = claimed
         project.over.set()
 
 
-# How a project looks on the wire: in REST answers, in the greeting and in the recovery routes.
-#
-# Called by the routes and the greeting. It reads projects and changes nothing.
+# Records
 
 
 _LIVE_STATUS = {
@@ -214,7 +213,8 @@ def _present(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def job_record(project: Project, job: Job) -> dict[str, Any]:
-    """A worker job. ``imgID`` is its identity; ``id`` repeats the project's (projects-5x §9.2)."""
+    """Return a worker job. ``imgID`` is its identity; ``id`` repeats the project's."""
+    # Protocol notes: projects-5x §9.2.
     worker = {"id": job.worker, "name": job.worker, "username": job.worker} if job.worker else None
     return _present(
         {
@@ -241,7 +241,8 @@ def job_record(project: Project, job: Job) -> dict[str, Any]:
 
 
 def finished_record(project: Project) -> dict[str, Any]:
-    """The ``project`` of ``GET /v1/projects/{id}`` (projects-4.2 §14.3)."""
+    """Return the ``project`` of ``GET /v1/projects/{id}``."""
+    # Protocol notes: projects-4.2 §14.3.
     order, spent = project.order, project.settled_cost()
     ended = [job_record(project, job) for job in project.jobs if job.finished]
     return _present(
@@ -280,12 +281,13 @@ def _denoise_text(order: Any) -> str:
 
 
 def live_record(project: Project) -> dict[str, Any]:
-    """The ``project`` of ``GET /v2/projects/{id}`` (transport §13.1)."""
+    """Return the ``project`` of ``GET /v2/projects/{id}``."""
+    # Protocol notes: transport §13.1.
     return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 
 def _shape(order: Order) -> dict[str, Any]:
-    """How large a result is, and how long if it has a length."""
+    """Return the size of a result, and its length if it has one."""
     if isinstance(order, ImageOrder):
         return _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
     if isinstance(order, VideoOrder):
@@ -295,7 +297,8 @@ def _shape(order: Order) -> dict[str, Any]:
 
 
 def recovered_record(project: Project) -> dict[str, Any]:
-    """An entry of ``activeProjects`` and ``unclaimedCompletedProjects`` (projects-5x §9.2)."""
+    """Return an entry of ``activeProjects`` or ``unclaimedCompletedProjects``."""
+    # Protocol notes: projects-5x §9.2.
     order = project.order
     request = json.dumps(order.request, separators=(",", ":"), ensure_ascii=False).encode()
     return {

@@ -1,7 +1,8 @@
-"""The keys every ``jobRequest`` carries with the same value (projects-4.2 §4.1, §4.2).
+"""Checks of ``jobRequest`` payloads: the template keys and the values that all kinds of media share.
 
-Read by the check of requests. Values only.
+Only the payload is checked here, not balances and uploads. Each kind of media checks its own part.
 """
+# Protocol notes: projects-4.2 §3.1, §4.
 
 from __future__ import annotations
 
@@ -76,26 +77,22 @@ ATTRIBUTION_KEYS = (
     "rootOperationId",
     "parentOperationId",
 )
-"""Flat workload fields at the top level, all optional (transport §14)."""
-
-
-# Whether a ``jobRequest`` is one the service takes, and what is wrong with it when it is not.
-#
-# Called by the intake of projects. It decides on the payload alone: balances and uploads are looked at
-# afterwards. What belongs to one kind of media is decided by that kind's own check.
+"""Flat workload fields at the top level, all optional."""
+# Protocol notes: transport §14.
 
 
 INVALID_REQUEST = 400
 UNKNOWN_MODEL = 404
 NOT_AVAILABLE = 4104
-"""The model is not available on this network yet (transport §16)."""
+"""The model is not available on this network yet."""
+# Protocol notes: transport §16.
 
 _UUID = re.compile(r"[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}")
 
 
 @frozen
 class Checked:
-    """The outcome: an order, or the code and text of the refusal; the findings in either case."""
+    """The outcome: an order, or error code and message; the findings in either case."""
 
     order: Order | None
     findings: list[Finding]
@@ -104,22 +101,23 @@ class Checked:
 
 
 def project_id_of(payload: Any) -> str | None:
-    """Return the upper-cased project id of a frame, or None when an answer could not name one."""
+    """Return the upper-case project ID of a frame, or None if it has no usable one."""
     given = payload.get("jobID") if isinstance(payload, dict) else None
     return given.upper() if isinstance(given, str) and given else None
 
 
 def check_project_id(id: object) -> str | None:
-    """Return what is wrong with a project id: a version-4 UUID in upper case is expected (transport §7)."""
+    """Return what is wrong with a project ID: it must be a version-4 UUID in upper case."""
+    # Protocol notes: transport §7.
     if isinstance(id, str) and _UUID.fullmatch(id):
         return None
-    return f"must be a version-4 UUID in upper case, not {id!r}"
+    return f"must be a version-4 UUID in upper case, got {id!r}"
 
 
 def check_request(
     payload: Mapping[str, Any], catalogue: Catalogue, kinds: Mapping[Media, MediaKind], network: Network
 ) -> Checked:
-    """Check a ``jobRequest`` payload that has a project id; ``network`` is that of its connection."""
+    """Check a ``jobRequest`` payload that has a project ID; ``network`` is that of its connection."""
     findings: list[Finding] = []
     request = Fields(payload, "$", findings)
     wrong_id = check_project_id(request.raw("jobID"))
@@ -133,7 +131,7 @@ def check_request(
         return _refusal(findings)
     model = catalogue.models.get(model_id)
     if model is None:
-        frame.refuse("modelID", f"names no known model: {model_id!r}")
+        frame.refuse("modelID", f"is not a known model: {model_id!r}")
         return _refusal(findings, UNKNOWN_MODEL)
     if request.text("network", allowed=("fast", "relaxed")):
         network = request.raw("network")
@@ -165,7 +163,7 @@ def _key_frame(request: Fields) -> Fields | None:
 def _check_top_level(request: Fields, model: Model) -> None:
     request.constants(REQUEST_TEMPLATE)
     token = request.text("tokenType", allowed=("sogni", "spark"))
-    # Requests without a token are paid in Sogni (projects-4.2 §3.1).
+    # Requests without a token type are paid with Sogni (projects-4.2 §3.1).
     if model.spark_only and token != "spark":
         request.refuse("tokenType", f"must be spark for {model.id}")
     request.flag("disableSafety", required=True)
@@ -183,18 +181,13 @@ def _refusal(findings: list[Finding], code: int = INVALID_REQUEST) -> Checked:
     return Checked(None, findings, code, f"Invalid request: {'; '.join(refused[:3])}{more}")
 
 
-# The parts of a request that every kind of media has: amounts, steps, sampling, LoRAs.
-#
-# Used by the checks of images, video and audio (projects-4.2 §3.1, §9.2). Findings go to the readers.
-
-
 MAX_LORAS = 8
 SEED_LIMIT = 2**32 - 1
 
 
 @frozen
 class Amounts:
-    """The plain values of a request."""
+    """The basic values of a request."""
 
     count: int
     previews: int
@@ -213,7 +206,7 @@ def amounts(
     max_count: int,
     max_previews: int = 0,
 ) -> Amounts | None:
-    """Read the plain values; None when one that every request carries is missing or wrong."""
+    """Read the basic values; return None if a required one is missing or invalid."""
     count = request.whole("numberOfImages", required=True, minimum=1, maximum=max_count)
     previews = request.whole("previews", required=True, minimum=0, maximum=max_previews)
     output_format = request.text("outputFormat", required=True, allowed=formats)
@@ -222,12 +215,12 @@ def amounts(
     seed = frame.number("seed", null=True, minimum=0, maximum=SEED_LIMIT, whole=True)
     if count is None or previews is None or output_format is None:
         return None
-    wanted = catalogue.default(model, "steps") if steps is None else steps
-    return Amounts(count, previews, output_format, int(wanted), None if seed is None else int(seed))
+    requested = catalogue.default(model, "steps") if steps is None else steps
+    return Amounts(count, previews, output_format, int(requested), None if seed is None else int(seed))
 
 
 def common_values(request: Fields, model: Model, media: Media, network: Network, amounts: Amounts) -> dict[str, Any]:
-    """Return the values an order of any media is made with."""
+    """Return the values that orders of all media share."""
     return {
         "project_id": str(request.raw("jobID")).upper(),
         "model": model,
@@ -247,17 +240,21 @@ def common_values(request: Fields, model: Model, media: Media, network: Network,
 def limited(
     frame: Fields, key: str, name: str, model: Model, catalogue: Catalogue, *, whole: bool = False
 ) -> float | None:
-    """Read a number the model's tier limits under ``name``."""
+    """Read a number that the model's tier limits under ``name``."""
     limits = catalogue.range(model, name)
-    # An external provider takes no such setting and ignores it.
+    # External providers ignore such settings.
     if limits is None or model.external:
         return frame.number(key, null=True, minimum=0)
     return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
 
 def sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
-    """Read sampler and scheduler. Comfy requests have keys of their own; in legacy ones ``scheduler``
-    carries the sampler and ``timeStepSpacing`` the scheduler (projects-4.2 §5.1)."""
+    """Read sampler and scheduler.
+
+    Comfy requests have keys of their own; in legacy requests, ``scheduler`` holds the sampler and ``timeStepSpacing``
+    the scheduler.
+    """
+    # Protocol notes: projects-4.2 §5.1.
     comfy = frame.has("comfySampler") or model.media != "image"
     keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
     _choice(frame, keys[0], catalogue.samplers(model))
@@ -265,17 +262,17 @@ def sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
     if comfy:
         for key in ("scheduler", "timeStepSpacing"):
             if not frame.has(key) or frame.raw(key) is not None:
-                frame.refuse(key, "must be null beside comfySampler")
+                frame.refuse(key, "must be null if comfySampler is set")
 
 
 def _choice(frame: Fields, key: str, options: Options) -> None:
     value = frame.text(key, required=True, null=True)
     if value is not None and not options.accepts(value):
-        frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, not {value!r}")
+        frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, got {value!r}")
 
 
 def loras(frame: Fields) -> None:
-    """Read LoRA ids and their strengths."""
+    """Read LoRA IDs and strengths."""
     ids = frame.texts("loras", limit=MAX_LORAS)
     strengths = frame.numbers("loraStrengths")
     if ids and len(strengths) > len(ids):
@@ -283,6 +280,7 @@ def loras(frame: Fields) -> None:
 
 
 def receipt(frame: Fields) -> None:
-    """Read the receipt that ties a result to a generated world (projects-5x §2.2)."""
+    """Read the receipt that links a result to a generated world."""
+    # Protocol notes: projects-5x §2.2.
     if frame.has("worldGenerationReceipt"):
         frame.object("worldGenerationReceipt", frame.raw("worldGenerationReceipt"))

@@ -1,9 +1,8 @@
-"""The files of projects: what clients uploaded and what workers made.
+"""Storage: uploaded and generated files, and the signed URLs that grant access to them.
 
-Called by the storage routes, by the check for missing uploads and by the workers. Everything lies in one
-temporary directory, so that large files never fill memory. A result is described by a function and made
-when it is first read: a client cannot tell the difference, and thousands of projects that nobody looks at
-cost nothing.
+All files are in one temporary directory, so that large files do not fill memory. A result is a function that writes
+its file when it is first read: clients cannot tell, and projects whose results nobody reads cost nothing. A signature
+is a random secret that stands for a grant; it proves nothing by itself and is never logged.
 """
 
 from __future__ import annotations
@@ -22,13 +21,15 @@ from attrs import define, field, frozen
 from sogni.emulator.persistence import Archive
 
 RESULT_LIFETIME = 24 * 3600
-"""Seconds a file is kept (projects-4.2 §10.4)."""
+"""Seconds a file is kept."""
+# Protocol notes: projects-4.2 §10.4.
 
 
 @frozen
 class Key:
-    """Names a file: the project's id, the result's id (empty for uploads) and the role (projects-4.2
-    §10.1)."""
+    """The name of a file: project ID, result ID (empty for uploads) and role."""
+
+    # Protocol notes: projects-4.2 §10.1.
 
     project_id: str
     item_id: str
@@ -36,12 +37,12 @@ class Key:
 
 
 Producer = Callable[[Path], None]
-"""Writes the file to the given path. Runs in a worker thread; its output depends on nothing but itself."""
+"""Writes the file to a path in a worker thread. It is deterministic."""
 
 
 @define(eq=False)
 class StoredFile:
-    """One file. ``path`` exists once it was uploaded or made."""
+    """One file. ``path`` exists once it has been uploaded or generated."""
 
     path: Path
     content_type: str | None
@@ -72,18 +73,18 @@ class Store:
 
     @property
     def lasting(self) -> bool:
-        """Whether files outlive the emulator, once they are uploaded or made."""
-        return self.archive.keeps
+        """Return whether finished files outlive the emulator."""
+        return self.archive.persistent
 
     def _restore(self) -> None:
-        """Know the kept files again, and remove those that were never finished."""
+        """Load the saved files, and remove unfinished ones."""
         for project, item, role, name, content_type, created in self.archive.files():
             if _is_ours(name) and (self.directory / name).is_file():
                 self._files[Key(project, item, role)] = StoredFile(self.directory / name, content_type, created)
         known = {stored.path for stored in self._files.values()}
         for path in self.directory.iterdir():
             if not _is_ours(path.name):
-                continue  # somebody else's: the directory may hold more than what an emulator keeps
+                continue  # not ours: the directory may contain other files
             if path not in known:
                 path.unlink()
             else:
@@ -94,8 +95,10 @@ class Store:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def new_path(self) -> Path:
-        """Return a path nothing uses. An upload that replaces another gets its own: what was made from the
-        first one stays as it was."""
+        """Return an unused path.
+
+        A repeated upload gets its own path, so that results made from the first one do not change.
+        """
         self._count += 1
         return self.directory / f"{self._count:08d}"
 
@@ -106,7 +109,7 @@ class Store:
         self._keep(key)
 
     def put_later(self, key: Key, produce: Producer, content_type: str) -> None:
-        """Register a file that is made when it is first read."""
+        """Register a file that is generated when it is first read."""
         self._forget_old()
         self._files[key] = StoredFile(self.new_path(), content_type, self.clock(), produce, key=key)
 
@@ -117,7 +120,7 @@ class Store:
         return key in self._files
 
     def drop(self, key: Key) -> None:
-        """Forget a file."""
+        """Remove a file."""
         stored = self._files.pop(key, None)
         if stored is not None:
             stored.path.unlink(missing_ok=True)
@@ -129,14 +132,13 @@ class Store:
         self.archive.put_file(names, stored.path.name, stored.content_type, stored.created)
 
     async def ready(self, stored: StoredFile) -> Path:
-        """Return the path of a file that exists, making it when that is still to be done. Readers that come
-        together wait for the same work."""
+        """Return the path of a file, generating it if necessary. Concurrent readers wait for the same work."""
         if stored.produce is None:
             return stored.path
         if stored.making is None:
             loop = asyncio.get_running_loop()
             stored.making = loop.run_in_executor(self.executor, stored.produce, stored.path)
-        # Shielded: a reader that goes away must not stop the work others wait for.
+        # Shielded: a reader that disconnects must not cancel the work of others.
         await asyncio.shield(stored.making)
         if stored.produce is not None:
             stored.produce = stored.making = None
@@ -145,7 +147,7 @@ class Store:
         return stored.path
 
     async def content(self, stored: StoredFile) -> bytes:
-        """Return what a file holds, made and read in a worker thread."""
+        """Return the content of a file, generated and read in a worker thread."""
         path = await self.ready(stored)
         return await asyncio.get_running_loop().run_in_executor(self.executor, path.read_bytes)
 
@@ -163,14 +165,8 @@ class Store:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a name is one that `new_path` gives."""
+    """Return whether a name could come from ``new_path``."""
     return name.isascii() and name.isdecimal() and len(name) >= 8
-
-
-# Signed URLs: who may read or write which stored file, and until when.
-#
-# Called by the routes that hand such URLs out and by the storage routes that honour them. A signature is a
-# random secret that stands for a grant; it proves nothing by itself and is never logged.
 
 
 EXPIRES = "X-Amz-Expires"
@@ -181,7 +177,7 @@ MISMATCH = "The request signature does not match the signature provided."
 
 
 class RefusedError(Exception):
-    """A signed URL that grants nothing; ``code`` and text as in the storage service's XML."""
+    """A signed URL that grants no access; ``code`` and message are those of the storage service's XML."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -190,7 +186,7 @@ class RefusedError(Exception):
 
 @frozen
 class Grant:
-    """The right to one use of one file; ``content_type`` binds an upload to its header when it is set."""
+    """Permission for one use of one file; ``content_type`` restricts the header of an upload if set."""
 
     verb: Literal["PUT", "GET"]
     key: Key
@@ -200,7 +196,7 @@ class Grant:
 
 @define
 class Signer:
-    """Makes and honours signatures. Lifetimes are seconds."""
+    """Issues and checks signatures. Lifetimes are in seconds."""
 
     clock: Callable[[], float]
     archive: Archive = field(factory=Archive)
@@ -208,7 +204,7 @@ class Signer:
     _given: dict[Key, str] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        """Honour what was handed out before a restart."""
+        """Load the grants issued before a restart."""
         for signature, verb, key, content_type, until in self.archive.grants():
             self._grants[signature] = Grant(verb, Key(*key), content_type, until)
 
@@ -224,8 +220,10 @@ class Signer:
         return {EXPIRES: str(lifetime), SIGNATURE: signature}
 
     def sign_again(self, key: Key, *, lifetime: int) -> dict[str, str]:
-        """Return the parameters that were given out for a file before, as long as they are good for another half of
-        their time: who asks again and again does not get another URL each time."""
+        """Return the previous parameters of a file while at least half of their lifetime remains, else new ones.
+
+        Repeated requests do not get a different URL each time.
+        """
         known = self._grants.get(self._given.get(key, ""))
         if known is None or known.until - self.clock() < lifetime / 2:
             found = self.sign("GET", key, lifetime=lifetime)
@@ -234,7 +232,7 @@ class Signer:
         return {EXPIRES: str(lifetime), SIGNATURE: self._given[key]}
 
     def check(self, verb: str, signature: str, content_type: str | None) -> Key:
-        """Return the file a signature grants, or raise ``RefusedError``."""
+        """Return the file a signature grants access to, or raise ``RefusedError``."""
         grant = self._grants.get(signature)
         if grant is None or grant.verb != verb:
             raise RefusedError("SignatureDoesNotMatch", MISMATCH)
@@ -248,14 +246,14 @@ class Signer:
         return grant.key
 
     def expire_all(self) -> None:
-        """Make every URL handed out so far too old."""
+        """Expire all issued URLs."""
         now = self.clock()
         for signature, grant in self._grants.items():
             self._grants[signature] = Grant(grant.verb, grant.key, grant.content_type, min(grant.until, now))
         self.archive.end_grants(now)
 
     def _forget_old(self) -> None:
-        # An expired URL stays known for an hour: storage tells "expired" from "wrong signature".
+        # Expired URLs are remembered for an hour: storage distinguishes "expired" from "wrong signature".
         oldest = self.clock() - 3600
         while self._grants:
             first = next(iter(self._grants))

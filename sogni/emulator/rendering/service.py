@@ -1,8 +1,4 @@
-"""What a client asks of its projects: start one, cancel one.
-
-Called by the socket endpoint with decoded frames. It decides whether the service takes a project, charges
-for it and hands it to the workers.
-"""
+"""Project requests: decides whether the service accepts a project, charges for it and queues it; cancellations."""
 
 from __future__ import annotations
 
@@ -23,21 +19,24 @@ from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
 
 INSUFFICIENT_BALANCE = 123
-"""The service's number for a balance that is too low (account §19)."""
+"""The service's error code for insufficient funds."""
+# Protocol notes: account §19.
 
 
 @define(eq=False)
 class ProjectService:
-    """Takes project requests and cancellations."""
+    """Handles project requests and cancellations."""
 
     state: State
     pool: WorkerPool
 
     def job_request(self, connection: Connection, payload: Any) -> None:
-        """Act on a ``jobRequest`` frame."""
+        """Handle a ``jobRequest`` frame."""
         project_id = project_id_of(payload)
         if project_id is None:
-            self.state.journal.violation("jobRequest $.jobID", "must be a text; nobody can be told of the refusal")
+            self.state.recorder.violation(
+                "jobRequest $.jobID", "must be a string; the refusal cannot be sent without it"
+            )
             return
         refusal = self.state.faults.take(ProjectRefusal)
         if refusal is not None:
@@ -49,7 +48,7 @@ class ProjectService:
             return
         checked = check_request(payload, self.state.catalogue, self.state.kinds, connection.network)
         for finding in checked.findings:
-            self.state.journal.violation(f"jobRequest {finding.where}", finding.message)
+            self.state.recorder.violation(f"jobRequest {finding.where}", finding.message)
         if checked.order is None:
             _refuse(connection, project_id, checked.code, checked.message)
             return
@@ -77,7 +76,7 @@ class ProjectService:
             created=now,
             updated=now,
             inputs=inputs,
-            jobs=[Job(index, self.state.chance.uuid(), self._seed(order, index), now) for index in range(order.count)],
+            jobs=[Job(index, self.state.ids.uuid(), self._seed(order, index), now) for index in range(order.count)],
         )
         self.state.projects.add(project)
         drop = self.state.faults.take_drop("request_received", -1)
@@ -86,7 +85,7 @@ class ProjectService:
         self.pool.add(project)
 
     def _inputs(self, connection: Connection, order: Order, roles: list[str]) -> Mapping[str, Path] | None:
-        """Return the uploaded files, or None after refusing a project that lacks one or mixed them up."""
+        """Return the uploaded files; refuse the project and return None if one is missing or of the wrong type."""
         found, missing = {}, []
         for role in roles:
             stored = self.state.store.find(Key(order.project_id, "", role))
@@ -99,34 +98,35 @@ class ProjectService:
             message = f"The request says these files were uploaded, but they were not: {', '.join(missing)}"
         if message is None:
             return found
-        self.state.journal.violation("jobRequest", message)
+        self.state.recorder.violation("jobRequest", message)
         _refuse(connection, order.project_id, INVALID_REQUEST, message)
         return None
 
     def _seed(self, order: Order, index: int) -> int:
-        """One result uses the seed of the request, the others get their own (projects-4.2 §3.1)."""
+        """Return the seed of a result: a single result uses that of the request, others get their own."""
+        # Protocol notes: projects-4.2 §3.1.
         if order.seed is None:
-            return self.state.chance.image_seed()
+            return self.state.ids.image_seed()
         return result_seed(order.seed, index)
 
     def _again(self, connection: Connection, project: Project) -> None:
-        """Answer a repeated request: nothing is generated twice, the client learns where the project
-        stands."""
+        """Answer a repeated request with the state of its project; nothing is generated twice."""
         if project.account is not connection.account:
-            _refuse(connection, project.id, INVALID_REQUEST, "The project id is in use")
+            _refuse(connection, project.id, INVALID_REQUEST, "The project ID is in use")
         elif project.waiting:
             connection.send("jobState", self.pool.queued_state(project))
         elif project.status == "completed":
             connection.send("jobState", {"type": "jobCompleted", "jobID": project.id})
 
     def cancel(self, connection: Connection, payload: Any) -> None:
-        """Act on a ``jobError`` frame, which cancels a project (projects-4.2 §14.1)."""
+        """Handle a ``jobError`` frame, which cancels a project."""
+        # Protocol notes: projects-4.2 §14.1.
         project_id = project_id_of(payload)
         if project_id is None:
-            self.state.journal.violation("jobError $.jobID", "must be a text")
+            self.state.recorder.violation("jobError $.jobID", "must be a string")
             return
         if payload.get("error") != "artistCanceled" or payload.get("isFromWorker") is not False:
-            self.state.journal.violation("jobError", "must have error 'artistCanceled' and isFromWorker false")
+            self.state.recorder.violation("jobError", "must have error 'artistCanceled' and isFromWorker false")
         refusal = self._cancel_refusal(connection, project_id)
         answer: dict[str, Any] = {"jobID": project_id, "didCancel": refusal is None}
         if refusal is not None:
@@ -134,7 +134,7 @@ class ProjectService:
         else:
             self.pool.cancel(self.state.projects.find(project_id))
         connection.send("artistCancelConfirmation", answer)
-        self.state.journal.notify()
+        self.state.recorder.notify()
 
     def _cancel_refusal(self, connection: Connection, project_id: str) -> str | None:
         project = self.state.projects.find(project_id, connection.account)

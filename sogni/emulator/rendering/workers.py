@@ -1,8 +1,9 @@
-"""The life of one job on a worker: load the model, render step by step, deliver or fail.
+"""Workers: the queue of jobs, and the life of a job from loading the model to delivery or failure.
 
-Called by the worker pool. It moves the job through its states and sends the frames that tell of it
-(transport §9); the files are described here and made when somebody reads them.
+A job passes through its states and sends the frames that report them; its files are written when they are first read.
+Workers continue while a client is disconnected.
 """
+# Protocol notes: transport §9.
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 _EXTERNAL_STAGES = 4
 _MAX_ATTEMPTS = 3
 _SLICE = 0.2
-# Workers of long renders say at once how long it will take.
+# Long renders report their duration at once.
 _TIMED = ("video", "audio")
 
 
@@ -31,8 +32,9 @@ class _CanceledError(Exception):
 
 @define(eq=False)
 class Pace:
-    """How fast workers are: ``step_time`` seconds per step, 0 for as fast as possible. ``running`` is
-    cleared to pause them."""
+    """The speed of workers: ``step_time`` seconds per step, 0 is as fast as possible. ``running`` is cleared to pause
+    them.
+    """
 
     step_time: float
     running: asyncio.Event = field(factory=asyncio.Event)
@@ -53,16 +55,16 @@ class JobRun:
     project: Project
     job: Job
     worker: str
-    _eta_told: float = 0.0
+    _eta_sent: float = 0.0
 
     @property
     def _stages(self) -> int:
-        """The number of progress frames. An external provider tells fractions instead of steps."""
+        """Return the number of progress frames. External providers report fractions instead of steps."""
         order = self.project.order
         return _EXTERNAL_STAGES if order.model.external else order.performed_steps
 
     async def run(self) -> bool:
-        """Work until the job is done, failed or canceled. True when it has to be done again."""
+        """Work until the job is done, failed or canceled. Return True if it must be repeated."""
         try:
             await self._start()
             problem = await self._broken_input()
@@ -73,7 +75,7 @@ class JobRun:
         except _CanceledError:
             return False
         except Exception:
-            # A worker that stopped here would leave every later project waiting.
+            # A worker that stopped here would leave all later projects waiting.
             _log.exception("the emulator could not render a job of project %s", self.project.id)
             self._fail("genfailure", "The worker failed", from_worker=True)
             return False
@@ -87,7 +89,7 @@ class JobRun:
         self.state.projects.begin(self.project, self.job, "jobStarted", self.worker)
         self._send("jobState", {"type": "jobStarted", **state})
         if self.project.order.media in _TIMED:
-            self._tell_eta(self._stages * self.pace.step_time)
+            self._send_eta(self._stages * self.pace.step_time)
 
     async def _broken_input(self) -> str | None:
         if not self.project.inputs:
@@ -114,7 +116,7 @@ class JobRun:
         return False
 
     async def _step(self, remaining_steps: int) -> None:
-        """Let the time of one step pass, telling the remaining seconds about once a second."""
+        """Wait for one step, reporting the remaining seconds about once a second."""
         clock, left = asyncio.get_running_loop().time, self.pace.step_time
         while True:
             part = min(left, _SLICE)
@@ -122,11 +124,11 @@ class JobRun:
             left -= part
             if left <= 1e-9:
                 return
-            if clock() - self._eta_told >= 1:
-                self._tell_eta((remaining_steps - 1) * self.pace.step_time + left)
+            if clock() - self._eta_sent >= 1:
+                self._send_eta((remaining_steps - 1) * self.pace.step_time + left)
 
-    def _tell_eta(self, seconds: float) -> None:
-        self._eta_told = asyncio.get_running_loop().time()
+    def _send_eta(self, seconds: float) -> None:
+        self._eta_sent = asyncio.get_running_loop().time()
         self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
 
     def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, Any]:
@@ -150,7 +152,7 @@ class JobRun:
         return True
 
     def _planned_trouble(self) -> bool | None:
-        """Carry out what the fault plan has for this image: a retry gives True, a failure False."""
+        """Apply the fault plan to this image: return True for a retry, False for a failure, else None."""
         again = self.state.faults.take_job(self.job.index, retry=True)
         if again is not None:
             self._retry(again.error or "workerDisconnected", again.message)
@@ -163,7 +165,7 @@ class JobRun:
 
     def _retry(self, error: int | str, message: str) -> None:
         abandoned, attempt = self.job.image_id, self.job.attempt
-        self.state.projects.retry(self.project, self.job, self.state.chance.uuid())
+        self.state.projects.retry(self.project, self.job, self.state.ids.uuid())
         self._send(
             "jobRetry",
             {
@@ -205,8 +207,11 @@ class JobRun:
         self._send("jobResult", self._result())
 
     def _result(self) -> dict[str, Any]:
-        """The payload of ``jobResult``. Ordinary results carry no URL: the client asks for one (projects-4.2
-        §11.4)."""
+        """Return the payload of ``jobResult``.
+
+        Regular results have no URL: the client requests one.
+        """
+        # Protocol notes: projects-4.2 §11.4.
         job = self.job
         result: dict[str, Any] = {
             "imgID": job.image_id,
@@ -232,23 +237,17 @@ class JobRun:
 
 
 def _preview_stages(stages: int, previews: int) -> set[int]:
-    """Spread the previews over the steps; the last step has none, its result follows at once."""
+    """Spread the previews over the steps; the last step has none, because its result follows immediately."""
     return {max(1, round(stages * n / (previews + 1))) for n in range(1, previews + 1)} - {stages}
 
 
-# The workers: who renders next, and what the queue looks like to those who wait.
-#
-# Called by the intake. Workers go on when a client is away. One job's life is in ``job_run``; here is only the
-# order of jobs and the end of projects.
-
-
-_TOLD_POSITIONS = 10
-_TELL_EVERY = 0.1
+_MAX_PUBLISHED_POSITIONS = 10
+_PUBLISH_INTERVAL = 0.1
 
 
 @define(eq=False)
 class WorkerPool:
-    """A number of workers and the jobs that wait for them, oldest first."""
+    """Workers and the jobs that wait for them, oldest first."""
 
     state: State
     count: int
@@ -257,20 +256,20 @@ class WorkerPool:
     _waiting: dict[str, Project] = field(factory=dict)
     _arrived: asyncio.Event = field(factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(factory=list)
-    _telling: asyncio.TimerHandle | None = None
+    _position_task: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._work(f"local-worker-{n + 1}")) for n in range(self.count)]
 
     async def stop(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
+        if self._position_task is not None:
+            self._position_task.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def add(self, project: Project) -> None:
-        """Queue a project and tell its client the place in the queue."""
+        """Queue a project and notify its client of its position."""
         self._waiting[project.id] = project
         project.queue_position = len(self._waiting)
         self.state.publish(project, "jobState", self.queued_state(project))
@@ -278,7 +277,8 @@ class WorkerPool:
         self._arrived.set()
 
     def queued_state(self, project: Project) -> dict[str, Any]:
-        """A ``jobState`` payload of type "queued"; positions count from 1 (transport §9.2)."""
+        """Return a ``jobState`` payload of type "queued"; positions count from 1."""
+        # Protocol notes: transport §9.2.
         ahead = max(0, project.queue_position - 1)
         return {
             "type": "queued",
@@ -289,7 +289,7 @@ class WorkerPool:
         }
 
     def cancel(self, project: Project | None) -> None:
-        """End a project on its client's wish; what was not delivered is not paid."""
+        """Cancel a project at its client's request; what was not delivered is not charged."""
         if project is None or project.finished:
             return
         self._waiting.pop(project.id, None)
@@ -300,7 +300,7 @@ class WorkerPool:
         self._settle(project)
 
     def cancel_all(self) -> None:
-        """End every unfinished project."""
+        """Cancel every unfinished project."""
         for project in self.state.projects:
             self.cancel(project)
 
@@ -310,14 +310,14 @@ class WorkerPool:
                 self._arrived.clear()
                 await self._arrived.wait()
             await self.pace.running.wait()
-            # Another worker may have taken the last job meanwhile.
+            # Another worker may have taken the last job in the meantime.
             if not self._queue:
                 continue
             project, job = self._queue.popleft()
             if project.finished:
                 continue
             if self._waiting.pop(project.id, None) is not None:
-                self._tell_positions_soon()
+                self._publish_positions_soon()
             retried = await JobRun(self.state, self.pace, project, job, name).run()
             if retried:
                 self._queue.appendleft((project, job))
@@ -330,7 +330,7 @@ class WorkerPool:
             claimed = self.state.publish(project, "jobState", {"type": "jobCompleted"})
             self.state.projects.end(project, "completed", "allJobsCompleted", claimed=claimed)
         else:
-            # Each job's error has been sent; a client that heard the last one knows that the project failed.
+            # Every job's error has been sent; a client that received the last one knows that the project failed.
             claimed = self.state.connections.find(project.account, project.app_id) is not None
             reason = str(project.jobs[-1].error)
             self.state.projects.end(project, "errored", reason, claimed=claimed)
@@ -338,8 +338,8 @@ class WorkerPool:
 
     def _settle(self, project: Project) -> None:
         paid = project.settled_cost()
-        # A kill between the two would let a durable step pay again for what it has paid.
-        with self.state.archive.together():
+        # One transaction: otherwise a crash in between would make a durable step pay twice.
+        with self.state.archive.transaction():
             project.account.settle(project.order.token, project.cost, paid, source_sid=str(project.sid))
             if project.on_paid is not None:
                 project.on_paid(paid)
@@ -348,18 +348,17 @@ class WorkerPool:
                 if connection.models_withheld:
                     connection.models_withheld = False
                     connection.send("swarmModels", self.state.catalogue.swarm_models(connection.network))
-        self.state.journal.notify()
+        self.state.recorder.notify()
 
-    def _tell_positions_soon(self) -> None:
-        if self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(_TELL_EVERY, self._tell_positions)
+    def _publish_positions_soon(self) -> None:
+        if self._position_task is None:
+            self._position_task = asyncio.get_running_loop().call_later(_PUBLISH_INTERVAL, self._publish_positions)
 
-    def _tell_positions(self) -> None:
-        """Tell those near the front how they moved up; all would be too many, for every start moves
-        everybody."""
-        self._telling = None
+    def _publish_positions(self) -> None:
+        """Notify the clients near the front of the queue of their new positions; notifying all would be too much."""
+        self._position_task = None
         for position, project in enumerate(self._waiting.values(), 1):
             moved = project.queue_position != position
             project.queue_position = position
-            if moved and position <= _TOLD_POSITIONS:
+            if moved and position <= _MAX_PUBLISHED_POSITIONS:
                 self.state.publish(project, "jobState", self.queued_state(project))

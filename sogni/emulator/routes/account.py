@@ -1,7 +1,5 @@
-"""The REST host's routes that read an account, and its rewards (account §5 to §7, §12.1, §12.2).
-
-Installed by the server. The rules are in ``accounts``, ``ledger`` and ``rewards``.
-"""
+"""REST routes of accounts: profile, balances, transactions, rewards, subscriptions and the leaderboard."""
+# Protocol notes: account §5 to §7, §12, §13.
 
 from __future__ import annotations
 
@@ -27,8 +25,8 @@ from sogni.emulator.routes.account_requests import (
     answering,
     for_account,
     for_account_body,
-    open_to_all,
     provider_of_query,
+    public_route,
     query,
     whole_query,
 )
@@ -62,7 +60,7 @@ def add_account_routes(app: web.Application, state: State) -> None:
     app.router.add_get("/v4/account/balance", for_account(state, balance))
     app.router.add_get("/v2/wallet/balance", for_account(state, wallet))
     app.router.add_get("/v1/transactions/list", for_account(state, transactions))
-    app.router.add_post("/v1/account/username/validate", open_to_all(state, validate))
+    app.router.add_post("/v1/account/username/validate", public_route(state, validate))
     _add_reward_routes(app, state)
 
 
@@ -88,7 +86,7 @@ def _add_reward_routes(app: web.Application, state: State) -> None:
 def check_username(accounts: Accounts, username: str) -> None:
     """Refuse a user name that is malformed or taken."""
     if not _USERNAME.fullmatch(username):
-        message = "A username has 3 to 32 letters, digits, dots, dashes and underscores"
+        message = "The username must have 3 to 32 letters, digits, dots, dashes and underscores"
         raise RefusedError(400, message, USERNAME_INVALID)
     if accounts.by_username(username) is not None:
         raise RefusedError(409, "The username is already taken", USERNAME_TAKEN)
@@ -104,8 +102,7 @@ def _wallet(accounts: Accounts, request: web.Request) -> dict[str, str]:
 
 
 def _transactions(request: web.Request, account: Account) -> dict[str, Any]:
-    """One page, newest first. ``next`` is the offset of the next page, whether there is one or not; nobody sees
-    the transactions of others."""
+    """Return a page of the account's transactions, newest first. ``next`` is set even if there is no next page."""
     limit = whole_query(request, "limit", _PAGE, minimum=1, maximum=_LARGEST_PAGE)
     offset = whole_query(request, "offset", 0)
     provider_of_query(request)
@@ -130,9 +127,7 @@ def _claim(account: Account, ids: tuple[str, ...]) -> None:
         account.move(reward.token, reward.amount, description=reward.title, source="reward")
 
 
-# The REST host's route of the leaderboard, open to everybody (account §12.4).
-#
-# Installed by the server. Pages count from 1; page 0 is taken for the first one.
+# Leaderboard (account §12.4): public; pages count from 1, and page 0 is the first one, too.
 
 
 def add_leaderboard_route(app: web.Application, state: State) -> None:
@@ -145,8 +140,8 @@ def add_leaderboard_route(app: web.Application, state: State) -> None:
         now = whole_query(request, "date", 0) or state.clock()
         entries = ranking(state.accounts.all(), board, period, network, now)
         for name in ("username", "address"):
-            wanted = query(request, name).lower()
-            entries = [entry for entry in entries if wanted in ("", entry[name].lower())]
+            requested = query(request, name).lower()
+            entries = [entry for entry in entries if requested in ("", entry[name].lower())]
         return success(entries[first : first + limit])
 
     app.router.add_get("/v1/leaderboard/", answering(leaderboard))
@@ -159,9 +154,8 @@ def _word(request: web.Request, name: str, allowed: tuple[str, ...], *, default:
     return given
 
 
-# The REST host's routes about plans and subscriptions (account §13.1 to §13.4).
-#
-# Installed by the server. A checkout ends at a page of the emulator itself: whoever opens its URL has paid.
+# Plans and subscriptions (account §13.1 to §13.4). A checkout ends at a page of the emulator itself: opening its URL
+# counts as payment.
 
 
 _REDIRECTS = ("web", "app", "dashboard", "photobooth", "chat")
@@ -171,7 +165,7 @@ _LIMIT = 1000
 
 @define
 class _Checkouts:
-    """The payment pages that wait for somebody to open them."""
+    """The open checkout pages."""
 
     state: State
     _waiting: dict[str, tuple[Account, Tier, Term]] = field(factory=dict, repr=False)
@@ -195,7 +189,7 @@ class _Checkouts:
     async def complete(self, request: web.Request) -> web.Response:
         bought = self._waiting.pop(request.match_info["number"], None)
         if bought is None:
-            raise RefusedError(404, "There is no such checkout, or it was paid", NOT_FOUND)
+            raise RefusedError(404, "Unknown or completed checkout", NOT_FOUND)
         account, tier, term = bought
         now, former = self.state.clock(), account.membership
         version = 1 if former is None else former.version + 1

@@ -1,7 +1,4 @@
-"""What the routes about accounts have in common: a body read strictly, refusals, and who may call.
-
-Called by those routes only. A refusal is raised where it is found and becomes an answer here.
-"""
+"""Helpers of the account routes: strict request bodies, errors, and access rules."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import error
 from sogni.emulator.state import State
 
-UNAUTHORISED = 101
+UNAUTHORIZED = 101
 INVALID_LOGIN = 105
 INVALID_REFRESH = 107
 USERNAME_TAKEN = 108
@@ -27,7 +24,8 @@ USERNAME_INVALID = 109
 INSUFFICIENT_BALANCE = 123
 INSUFFICIENT_ALLOWANCE = 149
 UNSET = ("", "undefined", "null")
-"""4.2 clients write an unset query value as one of these words (transport §3)."""
+"""Version 4.2 clients send an unset query value as one of these strings."""
+# Protocol notes: transport §3.
 
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -37,7 +35,7 @@ AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
 
 
 class RefusedError(Exception):
-    """A request that is turned down: the HTTP status, the text, the service's error code."""
+    """A refused request: HTTP status, message, and the service's error code."""
 
     def __init__(self, status: int, message: str, code: int = 0) -> None:
         super().__init__(message)
@@ -47,29 +45,29 @@ class RefusedError(Exception):
 
 @define(kw_only=True)
 class Body(Fields):
-    """The JSON object of a request being read. ``route`` says which, for the journal."""
+    """Reads the JSON object of a request. ``route`` names the request in violations."""
 
-    journal: Recorder
+    recorder: Recorder
     route: str
 
     def check(self) -> None:
-        """Refuse a body with findings; keys that nobody read are only noted."""
+        """Refuse a body with findings; unread keys are only reported."""
         self.leftover()
         for finding in self.findings:
-            self.journal.violation(f"{self.route} {finding.where}", finding.message)
+            self.recorder.violation(f"{self.route} {finding.where}", finding.message)
         refused = [str(finding) for finding in self.findings if finding.refused]
         if refused:
             raise RefusedError(400, f"Invalid request: {'; '.join(refused[:3])}")
 
     def address(self) -> str:
-        """Read an address; the empty text stands for one that is not there."""
+        """Read a wallet address; return an empty string if it is missing or invalid."""
         given = self.text("walletAddress", required=True)
         if given is not None and not ADDRESS.fullmatch(given):
             self.refuse("walletAddress", "must be an address of 40 hexadecimal digits after 0x")
         return given or ""
 
     def own_address(self, account: Account) -> None:
-        """Read the address of the caller's own wallet."""
+        """Read the address, which must be that of the account's own wallet."""
         given = self.address()
         if given and given.lower() != account.wallet_address.lower():
             self.refuse("walletAddress", "is not the wallet of this account")
@@ -80,7 +78,7 @@ class Body(Fields):
 
 
 def answering(handler: Handler) -> Handler:
-    """Turn what a route refuses into the error envelope."""
+    """Convert a ``RefusedError`` to an error envelope."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
         try:
@@ -93,7 +91,7 @@ def answering(handler: Handler) -> Handler:
     return answered
 
 
-def open_to_all(state: State, handler: BodyHandler) -> Handler:
+def public_route(state: State, handler: BodyHandler) -> Handler:
     """Wrap a POST route that needs no credentials."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -103,7 +101,7 @@ def open_to_all(state: State, handler: BodyHandler) -> Handler:
 
 
 def for_account(state: State, handler: AccountHandler) -> Handler:
-    """Wrap a GET route that needs an account, however it signed in."""
+    """Wrap a GET route that needs an account, with any credentials."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await handler(request, _account(state, request))
@@ -112,12 +110,13 @@ def for_account(state: State, handler: AccountHandler) -> Handler:
 
 
 def for_account_body(state: State, handler: AccountBodyHandler, *, session_only: bool = False) -> Handler:
-    """Wrap a POST route that needs an account; ``session_only`` refuses API keys (transport §5)."""
+    """Wrap a POST route that needs an account; ``session_only`` refuses API keys."""
+    # Protocol notes: transport §5.
 
     async def handle(request: web.Request) -> web.StreamResponse:
         account = _account(state, request)
         if session_only and "api-key" in request.headers:
-            raise RefusedError(403, "This operation needs a signed-in session; an API key is not enough")
+            raise RefusedError(403, "This operation requires a signed-in session; an API key is not enough")
         return await handler(request, await _body(state, request), account)
 
     return answering(handle)
@@ -126,7 +125,7 @@ def for_account_body(state: State, handler: AccountBodyHandler, *, session_only:
 def _account(state: State, request: web.Request) -> Account:
     account = state.accounts.identify(request.headers)
     if account is None:
-        raise RefusedError(401, "Unauthorized: the credentials are missing or not valid", UNAUTHORISED)
+        raise RefusedError(401, "Unauthorized: the credentials are missing or invalid", UNAUTHORIZED)
     return account
 
 
@@ -137,11 +136,11 @@ async def _body(state: State, request: web.Request) -> Body:
         raise RefusedError(400, "The body is not JSON") from None
     if not isinstance(values, dict):
         raise RefusedError(400, "The body must be an object")
-    return Body(values, "$", [], journal=state.journal, route=f"{request.method} {request.path}")
+    return Body(values, "$", [], recorder=state.recorder, route=f"{request.method} {request.path}")
 
 
 def query(request: web.Request, name: str) -> str:
-    """Return a query value, or the empty text."""
+    """Return a query value, or an empty string."""
     value = request.query.get(name, "")
     return "" if value in UNSET else value
 
@@ -155,11 +154,11 @@ def provider_of_query(request: web.Request) -> Provider:
 
 
 def whole_query(request: web.Request, name: str, default: int, *, minimum: int = 0, maximum: int = 10**15) -> int:
-    """Read a whole number of the query."""
+    """Read an integer query value."""
     text = query(request, name)
     if not text:
         return default
     plain = text.isascii() and text.isdigit() and len(text) <= 16
     if not plain or not minimum <= int(text) <= maximum:
-        raise RefusedError(400, f"{name} must be a whole number from {minimum} to {maximum}")
+        raise RefusedError(400, f"{name} must be an integer from {minimum} to {maximum}")
     return int(text)

@@ -1,8 +1,5 @@
-"""Hosted chat and single hosted tools over REST (chat §11, §14.5).
-
-Installed by the server. What is asked is checked in ``llm.asking``, answered by the agent; here are the bodies and
-the statuses.
-"""
+"""Routes of hosted chat, single hosted tools, completion estimates and durable chat runs."""
+# Protocol notes: chat §8, §11, §12, §14.
 
 from __future__ import annotations
 
@@ -16,18 +13,18 @@ from aiohttp import web
 from attrs import define, evolve
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.chat.agent import Agent, Session, message_of, shelf_of
+from sogni.emulator.chat.agent import Agent, Session, library_of, message_of
 from sogni.emulator.chat.completions import Bill
 from sogni.emulator.chat.messages import count
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
-from sogni.emulator.chat.requests import Asking, DeclinedError, check
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
 from sogni.emulator.chat.runs import ChatRun, ChatRuns, wire_of
-from sogni.emulator.chat.script import Telling
+from sogni.emulator.chat.script import Completion
 from sogni.emulator.fields import Fields
-from sogni.emulator.middleware import authorised
+from sogni.emulator.middleware import AccountHandler, authorized
 from sogni.emulator.persistence import Event
-from sogni.emulator.responses import error, refusal, success
-from sogni.emulator.routes.workflows import Decided, deciding
+from sogni.emulator.responses import error, success, text_error
+from sogni.emulator.routes.workflows import account_route
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools import text_tools
@@ -39,8 +36,8 @@ _REFERENCES = ("media_references", "api_media_references")
 
 def add_chat_routes(app: web.Application, state: State, agent: Agent) -> None:
     routes = _ChatRoutes(state, agent)
-    app.router.add_post("/v1/chat/completions", authorised(state, "rest", routes.complete))
-    app.router.add_post("/v1/creative-agent/tools/execute", authorised(state, "rest", routes.execute))
+    app.router.add_post("/v1/chat/completions", authorized(state, "rest", routes.complete))
+    app.router.add_post("/v1/creative-agent/tools/execute", authorized(state, "rest", routes.execute))
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:
@@ -54,7 +51,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def declined(refused: DeclinedError) -> web.Response:
+def error_response(refused: DeclinedError) -> web.Response:
     return web.json_response(refused.body(), status=refused.status)
 
 
@@ -65,29 +62,29 @@ class _ChatRoutes:
 
     async def complete(self, request: web.Request, account: Account) -> web.Response:
         try:
-            asking, references = self._asked(await body_of(request))
-            session = Session(account, asking, self.state.chance.uuid())
-            session.library = await shelf_of(self.agent.tools, asking, references)
-            telling = await self.agent.run(session)
+            chat_request, references = self._asked(await body_of(request))
+            session = Session(account, chat_request, self.state.ids.uuid())
+            session.library = await library_of(self.agent.tools, chat_request, references)
+            completion = await self.agent.run(session)
         except DeclinedError as refused:
-            return declined(refused)
+            return error_response(refused)
         except ToolError as refused:
-            return declined(DeclinedError("invalid_request", refused.message))
+            return error_response(DeclinedError("invalid_request", refused.message))
         except asyncio.CancelledError:
             raise
         except Exception as failed:
-            # A scripted answer that raises fails its own request.
+            # A scripted answer that raises fails only its own request.
             _log.exception("the emulator could not answer a hosted chat")
-            return declined(DeclinedError("server_error", f"The worker failed: {type(failed).__name__}"))
-        return web.json_response(self._completion(session, telling))
+            return error_response(DeclinedError("server_error", f"The worker failed: {type(failed).__name__}"))
+        return web.json_response(self._completion(session, completion))
 
-    def _asked(self, body: dict[str, Any]) -> tuple[Asking, list[Any]]:
+    def _asked(self, body: dict[str, Any]) -> tuple[ChatRequest, list[Any]]:
         request = Fields(body, "$", [])
         for key in _REFERENCES:
             if not isinstance(request.raw(key), list | None):
                 request.refuse(key, "must be a list")
         if request.raw("stream"):
-            request.refuse("stream", "must be false: hosted chat does not stream")
+            request.refuse("stream", "must be false; hosted chat does not stream")
         checked = check(
             request,
             token="token_type",
@@ -97,19 +94,20 @@ class _ChatRoutes:
             default_model=DEFAULT_MODEL,
         )
         for finding in checked.findings:
-            self.state.journal.violation(f"POST /v1/chat/completions {finding.where}", finding.message)
-        if checked.asking is None:
+            self.state.recorder.violation(f"POST /v1/chat/completions {finding.where}", finding.message)
+        if checked.chat_request is None:
             raise DeclinedError(checked.error, checked.message)
-        return checked.asking, [reference for key in _REFERENCES for reference in body.get(key) or ()]
+        return checked.chat_request, [reference for key in _REFERENCES for reference in body.get(key) or ()]
 
-    def _completion(self, session: Session, telling: Telling) -> dict[str, Any]:
-        """The answer in the OpenAI form (chat §11.2)."""
-        choice = {"index": 0, "message": message_of(telling), "finish_reason": telling.finish_reason}
+    def _completion(self, session: Session, completion: Completion) -> dict[str, Any]:
+        """Return the response in the OpenAI format."""
+        # Protocol notes: chat §11.2.
+        choice = {"index": 0, "message": message_of(completion), "finish_reason": completion.finish_reason}
         body: dict[str, Any] = {
             "id": f"chatcmpl-{session.id.lower()}",
             "object": "chat.completion",
             "created": int(self.state.clock()),
-            "model": session.asking.model.id,
+            "model": session.chat_request.model.id,
             "choices": [choice],
             "usage": session.usage,
         }
@@ -118,12 +116,12 @@ class _ChatRoutes:
         return {**body, "sogni_tool_results": session.results} if session.results else body
 
     async def execute(self, request: web.Request, account: Account) -> web.Response:
-        """Run one text tool without a model around it."""
+        """Run one text tool without a model."""
         try:
             body = await body_of(request)
             name, arguments = body.get("tool"), body.get("arguments", {})
             if not isinstance(name, str) or not isinstance(arguments, dict):
-                raise DeclinedError("invalid_request", "tool must be a text and arguments an object")
+                raise DeclinedError("invalid_request", "tool must be a string and arguments an object")
             if body.get("token_type") not in (None, "sogni", "spark", "auto"):
                 raise DeclinedError("invalid_request", "token_type must be sogni, spark or auto")
             result = text_tools.run(name, arguments)
@@ -132,22 +130,22 @@ class _ChatRoutes:
             return error(400, refused.message)
         except DeclinedError as refused:
             return error(refused.status, refused.message)
-        call_id = f"call-{self.state.chance.uuid().lower()}"
+        call_id = f"call-{self.state.ids.uuid().lower()}"
         message = text_tools.summary_of(name, result)
         return success({"toolCallId": call_id, "tool": name, "result": result, "message": message})
 
     def _charge(self, account: Account, body: dict[str, Any], arguments: Any, result: Any) -> None:
-        """A text tool costs what a completion of its length does."""
+        """Charge for a text tool as for a completion of its length."""
         said = json.dumps(result, ensure_ascii=False)
         message = {"role": "user", "content": json.dumps(arguments, ensure_ascii=False)}
-        asking = Asking(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=[message], max_tokens=count(said))
+        chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=[message], max_tokens=count(said))
         token = body.get("token_type")
-        Bill.open(account, asking if token in (None, "auto") else evolve(asking, token=token)).settle(count(said))
+        Bill.open(account, chat_request if token in (None, "auto") else evolve(chat_request, token=token)).settle(
+            count(said)
+        )
 
 
-# The estimate of a completion (chat §8).
-#
-# Installed by the server on the socket host. The body has no envelope; its amounts are numbers.
+# Estimates (chat §8), on the socket host: no envelope, amounts are numbers
 
 
 _LIMIT = 10**9
@@ -165,22 +163,20 @@ def add_llm_estimate_route(app: web.Application, state: State) -> None:
         elif model is None:
             problem = f"unknown language model: {asked['model']}"
         elif max(counts) >= _LIMIT:
-            problem = "the numbers of tokens must be whole numbers"
+            problem = "the numbers of tokens must be integers"
         if problem is not None or model is None:
-            state.journal.violation(f"GET {request.path}", str(problem))
-            return refusal(400, str(problem))
+            state.recorder.violation(f"GET {request.path}", str(problem))
+            return text_error(400, str(problem))
         read, written = counts
         said = {"model": model.id, "inputTokens": read, "maxOutputTokens": written, "tokenType": token}
         quote = model.price(read, written).quoted(cast(Token, token))
         return web.json_response({"request": {**said, "time": round(state.clock() * 1000)}, "quote": quote})
 
     path = "/api/v1/job-llm/estimate/{token}/{model}/{input}/{output}"
-    app.router.add_get(path, authorised(state, "socket", estimate))
+    app.router.add_get(path, authorized(state, "socket", estimate))
 
 
-# Durable chat runs over REST, and their events (chat §12, §14.6).
-#
-# Installed by the server. Runs live in ``llm.chat_runs``; here are the bodies, the statuses and the stream.
+# Durable chat runs (chat §12, §14.6)
 
 
 _PATH = "/v1/chat/runs"
@@ -195,17 +191,17 @@ def add_run_routes(app: web.Application, state: State, runs: ChatRuns) -> None:
         ("POST", "/{run}/confirm-cost", routes.confirm),
         ("GET", "/{run}/events/stream", routes.events),
     ):
-        app.router.add_route(method, _PATH + path, deciding(state, _told(handler)))
+        app.router.add_route(method, _PATH + path, account_route(state, _with_error_envelope(handler)))
 
 
-def _told(handler: Decided) -> Decided:
-    """Turn what a model declines into an answer."""
+def _with_error_envelope(handler: AccountHandler) -> AccountHandler:
+    """Convert ``DeclinedError`` to a response."""
 
     async def answer(request: web.Request, account: Account) -> web.StreamResponse:
         try:
             return await handler(request, account)
         except DeclinedError as refused:
-            return declined(refused)
+            return error_response(refused)
 
     return answer
 

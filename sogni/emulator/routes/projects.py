@@ -1,6 +1,5 @@
-"""The REST host's routes about projects and their files: records, upload URLs, download URLs.
-
-Installed by the server (projects-4.2 §10.1, §14.3; transport §13.1).
+"""Routes of projects: records, signed URLs and storage on the REST host; catalogue, recovery and estimates on the
+socket host.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from attrs import define, field
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.catalogue.models import Media, Model
 from sogni.emulator.catalogue.video_families import family_of
-from sogni.emulator.middleware import PASSAGE, authorised, send_half
+from sogni.emulator.middleware import REQUEST_CONTEXT, authorized, send_half
 from sogni.emulator.projects.estimates import (
     AudioWork,
-    ToolContext,
+    ImageWork,
     VideoWork,
     audio_record,
     estimate_record,
@@ -30,7 +29,7 @@ from sogni.emulator.projects.estimates import (
 from sogni.emulator.projects.projects import Project, finished_record, live_record
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, Key, RefusedError
-from sogni.emulator.responses import NOT_FOUND, error, refusal, storage_error, success
+from sogni.emulator.responses import NOT_FOUND, error, storage_error, success, text_error
 from sogni.emulator.socket import sync_record
 from sogni.emulator.state import State
 
@@ -44,7 +43,7 @@ _UPLOADS: dict[Family, re.Pattern[str]] = {
     "media": re.compile(r"reference(Audio|Video)([1-9]|10)?"),
 }
 _ITEM_PARAMETER: dict[Family, str] = {"image": "imageId", "media": "id"}
-# 4.2 clients write an unset parameter as one of these words (transport §3).
+# Version 4.2 clients send an unset parameter as one of these strings (transport §3).
 _UNSET = ("", "undefined", "null")
 
 
@@ -64,9 +63,9 @@ def add_project_routes(app: web.Application, state: State) -> None:
     async def capabilities(_: web.Request, account: Account) -> web.Response:
         return success({"enabled": False})
 
-    app.router.add_get("/v1/projects/{id}", authorised(state, "rest", finished))
-    app.router.add_get("/v2/projects/{id}", authorised(state, "rest", live))
-    app.router.add_get("/v1/assets/capabilities", authorised(state, "rest", capabilities))
+    app.router.add_get("/v1/projects/{id}", authorized(state, "rest", finished))
+    app.router.add_get("/v2/projects/{id}", authorized(state, "rest", live))
+    app.router.add_get("/v1/assets/capabilities", authorized(state, "rest", capabilities))
     families: tuple[Family, ...] = ("image", "media")
     for family in families:
         _add_url_routes(app, state, family)
@@ -79,8 +78,8 @@ def _add_url_routes(app: web.Application, state: State, family: Family) -> None:
     async def download_url(request: web.Request, account: Account) -> web.Response:
         return _download_url(state, family, request, account)
 
-    app.router.add_get(f"/v1/{family}/uploadUrl", authorised(state, "rest", upload_url))
-    app.router.add_get(f"/v1/{family}/downloadUrl", authorised(state, "rest", download_url))
+    app.router.add_get(f"/v1/{family}/uploadUrl", authorized(state, "rest", upload_url))
+    app.router.add_get(f"/v1/{family}/downloadUrl", authorized(state, "rest", download_url))
 
 
 def _parameter(request: web.Request, name: str) -> str:
@@ -91,31 +90,34 @@ def _parameter(request: web.Request, name: str) -> str:
 def _upload_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:
     project_id, role = _parameter(request, "jobId"), _parameter(request, "type")
     if family == "media":
-        # Numbered references may name their slot in ``id`` (projects-5x §6).
+        # Numbered references may have their slot in ``id`` (projects-5x §6).
         role = _parameter(request, "id") or role
     problem = None
     if not project_id:
         problem = "jobId is missing"
     elif not _UPLOADS[family].fullmatch(role):
-        problem = f"type {role!r} is no upload of /v1/{family}/uploadUrl"
+        problem = f"type {role!r} is not an upload of /v1/{family}/uploadUrl"
     elif family == "image" and not _parameter(request, "imageId"):
         problem = "imageId is missing"
     owner = state.projects.find(project_id)
     if problem is None and owner is not None and owner.account is not account:
         problem = "jobId is in use"
     if problem is not None:
-        state.journal.violation(f"GET /v1/{family}/uploadUrl", problem)
+        state.recorder.violation(f"GET /v1/{family}/uploadUrl", problem)
         return error(400, problem)
     wrong_id = check_project_id(project_id)
     if wrong_id:
-        state.journal.violation(f"GET /v1/{family}/uploadUrl jobId", wrong_id)
+        state.recorder.violation(f"GET /v1/{family}/uploadUrl jobId", wrong_id)
     url = state.upload_url(Key(project_id.upper(), "", role), _parameter(request, "contentType") or None)
     return success({"uploadUrl": url})
 
 
 def _family(project: Project | None, role: str) -> Family:
-    """Return the family of routes that serves a file. What was uploaded can be read before there is a project: that
-    is how media for durable work are handed over (workflows §4)."""
+    """Return the family of routes that serves a file.
+
+    Uploads can be read before their project exists: this is how media are passed to durable workflows.
+    """
+    # Protocol notes: workflows §4.
     if role not in _RESULTS:
         return "media" if _UPLOADS["media"].fullmatch(role) else "image"
     return "image" if project is None or project.order.media == "image" or role == "preview" else "media"
@@ -133,23 +135,22 @@ def _download_url(state: State, family: Family, request: web.Request, account: A
     rightful = _family(project, role)
     if rightful != family:
         return error(404, f"This file is served by /v1/{rightful}/downloadUrl", NOT_FOUND)
-    wanted = _parameter(request, "contentType") or ("image/png" if family == "image" else "")
-    if role == "complete" and wanted not in ("", stored.content_type):
-        state.journal.violation(
+    requested = _parameter(request, "contentType") or ("image/png" if family == "image" else "")
+    if role == "complete" and requested not in ("", stored.content_type):
+        state.recorder.violation(
             f"GET /v1/{family}/downloadUrl contentType",
-            f"asks for {wanted}, the file is {stored.content_type}",
+            f"asks for {requested}, the file is {stored.content_type}",
         )
     return success({"downloadUrl": state.download_url(key)})
 
 
-# The storage behind signed URLs: uploads are streamed to disk, files are streamed from it.
-#
-# Installed by the server on the REST host. No account is asked for: the signature in the URL is the permission.
+# Storage: uploads and downloads are streamed. No account is required, because the signature in the URL is the
+# permission.
 
 
 _CHUNK = 256 * 1024
 UPLOAD_LIMIT = 5 * 1024**3
-"""The largest object that can be put in one request, in bytes."""
+"""Size limit in bytes of an object that is put in one request."""
 _DEFAULT_TYPE = "binary/octet-stream"
 
 
@@ -183,14 +184,14 @@ def _granted(state: State, request: web.Request) -> Key:
 
 async def _store(state: State, key: Key, request: web.Request) -> web.Response:
     if "api-key" in request.headers or "Authorization" in request.headers:
-        state.journal.violation(f"PUT {request.path}", "signed URLs are used without credentials (projects-4.2 §1)")
+        state.recorder.violation(f"PUT {request.path}", "signed URLs must be used without credentials")
     if (request.content_length or 0) > UPLOAD_LIMIT:
         return storage_error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
     path = state.store.new_path()
     try:
-        PASSAGE.get().record.body_size = await _receive(state, path, request)
+        REQUEST_CONTEXT.get().record.body_size = await _receive(state, path, request)
     except BaseException:
-        # A client that went away leaves no half file.
+        # A client that disconnects leaves no partial file.
         path.unlink(missing_ok=True)
         raise
     state.store.put(key, path, request.headers.get(hdrs.CONTENT_TYPE))
@@ -213,16 +214,14 @@ async def _serve(state: State, key: Key, request: web.Request) -> web.StreamResp
         return storage_error(404, "NoSuchKey", "The specified key does not exist.")
     path = await state.store.ready(stored)
     content_type = stored.content_type or _DEFAULT_TYPE
-    if PASSAGE.get().truncate:
+    if REQUEST_CONTEXT.get().truncate:
         size = path.stat().st_size
         with path.open("rb") as file:
             return await send_half(request, file.read(size // 2), size, 200, content_type)
     return web.FileResponse(path, chunk_size=_CHUNK, headers={hdrs.CONTENT_TYPE: content_type})
 
 
-# The HTTP side of the socket host: catalogue and recovery (transport §2, §13.1; projects-4.2 §17).
-#
-# Installed by the server. Answers are bare JSON, refusals plain text.
+# Catalogue and recovery, on the socket host (transport §2, §13.1; projects-4.2 §17): bare JSON, errors as plain text
 
 
 _SYNC_LIMIT = 20
@@ -246,31 +245,33 @@ def _add_catalogue_routes(app: web.Application, state: State) -> None:
     async def presets(request: web.Request, account: Account) -> web.Response:
         model = catalogue.models.get(request.match_info["model"])
         if model is None or request.match_info["network"] not in ("fast", "relaxed"):
-            return refusal(404, "Model not found")
+            return text_error(404, "Model not found")
         return web.json_response(catalogue.size_presets(model))
 
     async def status(request: web.Request, account: Account) -> web.Response:
         network = request.match_info["network"]
         if network not in ("fast", "relaxed"):
-            return refusal(404, "Network not found")
+            return text_error(404, "Network not found")
         return web.json_response(catalogue.network_status(network))
 
-    app.router.add_get("/api/v1/models/list", authorised(state, "socket", models))
-    app.router.add_get("/api/v2/models/tiers", authorised(state, "socket", tiers))
+    app.router.add_get("/api/v1/models/list", authorized(state, "socket", models))
+    app.router.add_get("/api/v2/models/tiers", authorized(state, "socket", tiers))
     path = "/api/v1/size-presets/network/{network}/model/{model}"
-    app.router.add_get(path, authorised(state, "socket", presets))
-    app.router.add_get("/api/v1/status/network/{network}/models", authorised(state, "socket", status))
+    app.router.add_get(path, authorized(state, "socket", presets))
+    app.router.add_get("/api/v1/status/network/{network}/models", authorized(state, "socket", status))
 
 
 @define
 class _Limiter:
-    """At most 20 snapshots per account in any 10 seconds (transport §17)."""
+    """Allows 20 snapshots per account in any 10 seconds."""
+
+    # Protocol notes: transport §17.
 
     state: State
     _calls: dict[int, deque[float]] = field(factory=dict)
 
     def wait(self, account: Account) -> int:
-        """Return the seconds to wait, or 0 and count the call."""
+        """Return the seconds to wait, or 0 after counting the call."""
         now, calls = self.state.clock(), self._calls.setdefault(account.sid, deque())
         while calls and calls[0] <= now - _SYNC_SPAN:
             calls.popleft()
@@ -286,26 +287,24 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
     async def sync(request: web.Request, account: Account) -> web.Response:
         seconds = limiter.wait(account)
         if seconds:
-            return refusal(429, "Too many snapshot requests", headers={"Retry-After": str(seconds)})
+            return text_error(429, "Too many snapshot requests", headers={"Retry-After": str(seconds)})
         return web.json_response(sync_record(state, account, request.query.get("appId")))
 
     async def active(_: web.Request, account: Account) -> web.Response:
         return web.json_response({"projects": [{"id": project.id} for project in state.projects.active(account)]})
 
-    app.router.add_get("/api/v1/artist/projects/sync", authorised(state, "socket", sync))
-    app.router.add_get("/api/v1/artist/projects/active", authorised(state, "socket", active))
+    app.router.add_get("/api/v1/artist/projects/sync", authorized(state, "socket", sync))
+    app.router.add_get("/api/v1/artist/projects/active", authorized(state, "socket", active))
 
 
-# The estimates of the socket host: images, video, music (projects-4.2 §16, projects-5x §16).
-#
-# Installed by the server. They read the path; the prices are in ``estimates`` and ``media_estimates``.
+# Estimates, on the socket host (projects-4.2 §16, projects-5x §16)
 
 
 _Read = Callable[[State, Sequence[str], web.Request, int], dict[str, Any]]
 
 
 class _UnusableError(ValueError):
-    """An estimate path that nobody can read."""
+    """A malformed estimate path."""
 
 
 def add_estimate_routes(app: web.Application, state: State) -> None:
@@ -324,17 +323,17 @@ def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
             segments = request.match_info["tail"].split("/")
             record = read(state, segments, request, round(state.clock() * 1000))
         except _UnusableError as problem:
-            state.journal.violation(f"GET {request.path}", str(problem))
-            return refusal(400, str(problem))
+            state.recorder.violation(f"GET {request.path}", str(problem))
+            return text_error(400, str(problem))
         return web.json_response(record)
 
-    app.router.add_get(f"{path}/{{tail:.*}}", authorised(state, "socket", estimate))
+    app.router.add_get(f"{path}/{{tail:.*}}", authorized(state, "socket", estimate))
 
 
 def _image(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
-    """Read an image estimate: ten segments in v2, three more in v3."""
+    """Return an image estimate: ten path segments in v2, three more in v3."""
     if len(segments) not in (10, 13):
-        raise _UnusableError(f"an estimate has 10 or 13 path segments, not {len(segments)}")
+        raise _UnusableError(f"the path of an estimate must have 10 or 13 segments, got {len(segments)}")
     token, network, model_id = segments[:3]
     model = state.catalogue.models.get(model_id)
     if model is None:
@@ -342,9 +341,9 @@ def _image(state: State, segments: Sequence[str], request: web.Request, now: int
     if token not in ("spark", "sogni") or network not in ("fast", "relaxed"):
         raise _UnusableError(f"unknown token type or network: {token}, {network}")
     count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
-    # The sampler's segment is "_" or empty when there is none.
+    # The sampler's segment is "_" or empty if there is none.
     context = _number(segments[12]) if len(segments) == 13 else 0.0
-    work = ToolContext(
+    work = ImageWork(
         model=model,
         count=max(1, int(count)),
         steps=int(steps) or int(state.catalogue.default(model, "steps")),
@@ -361,9 +360,9 @@ def _image(state: State, segments: Sequence[str], request: web.Request, now: int
 
 
 def _video(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
-    """Read a video estimate: six segments, or eight with steps and number of results."""
+    """Return a video estimate: six path segments, or eight with steps and number of results."""
     if len(segments) not in (6, 8):
-        raise _UnusableError(f"a video estimate has 6 or 8 path segments, not {len(segments)}")
+        raise _UnusableError(f"the path of a video estimate must have 6 or 8 segments, got {len(segments)}")
     model = _served(state, segments[1], "video")
     width, height, frames, fps, *more = (_number(text) for text in segments[2:])
     steps, count = more or (0, 1)
@@ -382,9 +381,9 @@ def _video(state: State, segments: Sequence[str], request: web.Request, now: int
 
 
 def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> dict[str, Any]:
-    """Read a music estimate: five segments."""
+    """Return a music estimate: five path segments."""
     if len(segments) != 5:
-        raise _UnusableError(f"an audio estimate has 5 path segments, not {len(segments)}")
+        raise _UnusableError(f"the path of an audio estimate must have 5 segments, got {len(segments)}")
     model = _served(state, segments[1], "audio")
     duration, steps, count = (_number(text) for text in segments[2:])
     work = AudioWork(

@@ -1,8 +1,8 @@
-"""The REST host's routes that make accounts and open, renew and end sessions (account §4; transport §5.1).
+"""Routes that create accounts, open, renew and end sessions, and transfer tokens to and from a wallet.
 
-Installed by the server. A signature counts when the address it claims made it over a nonce that was handed
-out to that address and not used before.
+A signature is valid if it was made by the claimed address over an unused nonce, or permit, issued to that address.
 """
+# Protocol notes: account §4, §9 to §11; transport §5.1.
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sogni.emulator.routes.account_requests import (
     Body,
     RefusedError,
     for_account_body,
-    open_to_all,
+    public_route,
 )
 from sogni.emulator.state import State
 
@@ -36,14 +36,14 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @define
-class _Desk:
-    """Where signatures are proved."""
+class _SignInService:
+    """Verifies signatures over nonces and answers sign-ins."""
 
     state: State
     nonces: Nonces
 
     async def prove(self, primary: str, values: Mapping[str, Any], signature: str) -> None:
-        """Refuse a signature that is not by the address in ``values`` over one of its nonces."""
+        """Refuse a signature that was not made by the address in ``values`` over one of its nonces."""
         address, loop = values["walletAddress"], asyncio.get_running_loop()
         for nonce in self.nonces.waiting(address):
             typed = message(primary, {**values, "nonce": nonce}, testnet=self.state.accounts.testnet)
@@ -51,10 +51,10 @@ class _Desk:
             signer = await loop.run_in_executor(self.state.store.executor, signer_of, typed, signature)
             if signer is not None and signer.lower() == address.lower() and self.nonces.spend(address, nonce):
                 return
-        raise RefusedError(401, "The signature does not fit the wallet and its nonce", INVALID_LOGIN)
+        raise RefusedError(401, "The signature does not match the wallet and its nonce", INVALID_LOGIN)
 
     def signed_in(self, account: Account, *, remember: bool, **more: str) -> web.Response:
-        """Answer with both tokens, and with a cookie for those who keep cookies."""
+        """Respond with both tokens, and with a cookie for clients that keep cookies."""
         session, pair = self.state.accounts.sessions.open(account, account.wallet_address)
         response = success({**pair.wire(), **more})
         lifetime = COOKIE_LIFETIME if remember else None
@@ -63,22 +63,22 @@ class _Desk:
 
 
 def add_sign_in_routes(app: web.Application, state: State) -> None:
-    desk = _Desk(state, Nonces(state.clock))
+    workflow_service = _SignInService(state, Nonces(state.clock))
 
     async def nonce(_: web.Request, body: Body) -> web.Response:
         address = body.address()
         body.check()
-        return success({"nonce": desk.nonces.issue(address)})
+        return success({"nonce": workflow_service.nonces.issue(address)})
 
     async def create(_: web.Request, body: Body) -> web.Response:
-        return await _create(desk, body)
+        return await _create(workflow_service, body)
 
     async def login(_: web.Request, body: Body) -> web.Response:
-        return await _login(desk, body)
+        return await _login(workflow_service, body)
 
-    app.router.add_post("/v1/account/nonce", open_to_all(state, nonce))
-    app.router.add_post("/v1/account/create", open_to_all(state, create))
-    app.router.add_post("/v1/account/login", open_to_all(state, login))
+    app.router.add_post("/v1/account/nonce", public_route(state, nonce))
+    app.router.add_post("/v1/account/create", public_route(state, create))
+    app.router.add_post("/v1/account/login", public_route(state, login))
     _add_session_routes(app, state)
 
 
@@ -88,7 +88,7 @@ def _add_session_routes(app: web.Application, state: State) -> None:
         body.check()
         pair = state.accounts.sessions.refresh(token or "")
         if pair is None:
-            raise RefusedError(401, "The refresh token is expired, used or not valid", INVALID_REFRESH)
+            raise RefusedError(401, "The refresh token has expired, was used or is invalid", INVALID_REFRESH)
         return success(pair.wire())
 
     async def logout(request: web.Request, body: Body, _: Account) -> web.Response:
@@ -100,11 +100,11 @@ def _add_session_routes(app: web.Application, state: State) -> None:
             response.del_cookie(COOKIE)
         return response
 
-    app.router.add_post("/v1/account/refresh-token", open_to_all(state, refresh))
+    app.router.add_post("/v1/account/refresh-token", public_route(state, refresh))
     app.router.add_post("/v1/account/logout", for_account_body(state, logout))
 
 
-async def _create(desk: _Desk, body: Body) -> web.Response:
+async def _create(workflow_service: _SignInService, body: Body) -> web.Response:
     values = {
         "appid": body.text("appid", required=True),
         "username": body.text("username", required=True),
@@ -123,45 +123,42 @@ async def _create(desk: _Desk, body: Body) -> web.Response:
         body.refuse("email", "is not an email address")
     body.check()
     username, email, address = str(values["username"]), str(values["email"]), str(values["walletAddress"])
-    check_username(desk.state.accounts, username)
-    await desk.prove("Signup", values, signature or "")
+    check_username(workflow_service.state.accounts, username)
+    await workflow_service.prove("Signup", values, signature or "")
     try:
-        account = desk.state.accounts.create(username=username, email=email, wallet_address=address)
+        account = workflow_service.state.accounts.create(username=username, email=email, wallet_address=address)
     except NotFreeError as error:
-        # Somebody may have taken the name while the signature was checked.
-        check_username(desk.state.accounts, username)
+        # The name may have been taken while the signature was being checked.
+        check_username(workflow_service.state.accounts, username)
         raise RefusedError(409, str(error)) from None
-    return desk.signed_in(account, remember=bool(remember))
+    return workflow_service.signed_in(account, remember=bool(remember))
 
 
-async def _login(desk: _Desk, body: Body) -> web.Response:
+async def _login(workflow_service: _SignInService, body: Body) -> web.Response:
     address = body.address()
     signature = body.text("signature", required=True)
     remember = body.flag("rememberMe", required=True)
     body.text("appSource")
     body.check()
-    await desk.prove("Authentication", {"walletAddress": address}, signature or "")
-    account = desk.state.accounts.by_address(address)
+    await workflow_service.prove("Authentication", {"walletAddress": address}, signature or "")
+    account = workflow_service.state.accounts.by_address(address)
     if account is None:
         # A wrong password derives another wallet: the service cannot tell it from an unknown user.
         raise RefusedError(401, "Invalid username or password", INVALID_LOGIN)
-    return desk.signed_in(account, remember=bool(remember), username=account.username)
+    return workflow_service.signed_in(account, remember=bool(remember), username=account.username)
 
 
-# The REST host's routes that move Sogni between account and wallet: withdraw, deposit, approve (account §9 to
-# §11).
-#
-# Installed by the server. Amounts are whole numbers of 10^-18 Sogni, as texts.
+# Token transfers (account §9 to §11). Amounts are integers of 10^-18 Sogni, as strings.
 
 
 _AMOUNT = re.compile(r"[1-9][0-9]{0,77}")
 _SPENDERS: tuple[Spender, ...] = ("account", "staker")
-_WRONG_SIGNATURE = "The signature is not by the account's wallet, or not of this permit"
+_WRONG_SIGNATURE = "The signature was not made by the account's wallet for this permit"
 
 
 @define
-class _Moves:
-    """The three operations."""
+class _TokenTransfers:
+    """Withdrawals, deposits and approvals."""
 
     state: State
     permits: Permits
@@ -196,7 +193,7 @@ class _Moves:
         if held < sogni:
             raise _too_little("wallet", sogni, held)
         if not account.wallet.approved(provider, "account"):
-            raise RefusedError(400, "The deposit contract may not spend that much yet", INSUFFICIENT_ALLOWANCE)
+            raise RefusedError(400, "The allowance of the deposit contract is too low", INSUFFICIENT_ALLOWANCE)
         if not account.wallet.move(provider, -sogni):
             raise _too_little("wallet", sogni, account.wallet.on(provider).sogni)
         account.move("sogni", sogni, description="Deposit", source="deposit")
@@ -220,14 +217,16 @@ class _Moves:
         return success({})
 
     async def _prove(self, account: Account, signature: str, key: Key, *, deadline: int | None = None) -> None:
-        """Refuse a signature that is not by the account's wallet over a permit that waits for it; it is used up."""
+        """Refuse a signature that was not made by the account's wallet over a waiting permit; use the permit up."""
         waiting, loop = self.permits.waiting(*key), asyncio.get_running_loop()
         if not waiting:
-            raise RefusedError(400, "No permit waits for this signature: ask for one, and use it once and soon")
+            raise RefusedError(
+                400, "No permit is waiting for this signature; request one, and use it once before it expires"
+            )
         if deadline is not None:
             waiting = [it for it in waiting if it["message"]["deadline"] == deadline]
             if not waiting:
-                raise RefusedError(400, "deadline is not that of the permit")
+                raise RefusedError(400, "deadline does not match the permit")
         for permit in waiting:
             signer = await loop.run_in_executor(self.state.store.executor, signer_of, permit, signature)
             by_owner = signer is not None and signer.lower() == account.wallet_address.lower()
@@ -237,7 +236,7 @@ class _Moves:
 
 
 def add_token_routes(app: web.Application, state: State) -> None:
-    moves = _Moves(state, Permits(state.clock, state.accounts.testnet))
+    moves = _TokenTransfers(state, Permits(state.clock, state.accounts.testnet))
     add = app.router.add_post
     withdraw_permit = for_account_body(state, moves.withdraw_permit, session_only=True)
     add("/v1/account/token/withdraw/permit", withdraw_permit)
@@ -250,7 +249,7 @@ def add_token_routes(app: web.Application, state: State) -> None:
 def _amount(body: Body) -> str:
     given = body.text("amount", required=True)
     if given is not None and not _AMOUNT.fullmatch(given):
-        body.refuse("amount", "must be a whole number above 0 in decimal digits, as a text")
+        body.refuse("amount", "must be a positive integer as a decimal string")
     return given or ""
 
 
@@ -264,11 +263,11 @@ def _sogni(amount: str) -> Decimal:
 
 
 def _check_funds(account: Account, amount: str) -> None:
-    wanted, owned = _sogni(amount), account.balance.sogni
-    if owned < wanted:
-        raise _too_little("account", wanted, owned)
+    requested, owned = _sogni(amount), account.balance.sogni
+    if owned < requested:
+        raise _too_little("account", requested, owned)
 
 
-def _too_little(owner: str, wanted: Decimal, owned: Decimal) -> RefusedError:
-    message = f"Insufficient balance: the {owner} has {decimal_text(owned)} sogni, not {decimal_text(wanted)}"
+def _too_little(owner: str, requested: Decimal, owned: Decimal) -> RefusedError:
+    message = f"Insufficient balance: the {owner} has {decimal_text(owned)} sogni, {decimal_text(requested)} required"
     return RefusedError(400, message, INSUFFICIENT_BALANCE)

@@ -1,23 +1,21 @@
-"""The routes of durable workflows (workflows §1).
-
-Installed by the server on the REST host. What is started and refused is decided by the desk.
-"""
+"""Routes of durable workflows, workflow templates and replay records."""
+# Protocol notes: workflows §1, §7; replay §1.
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 from attrs import define
 
 from sogni.emulator.account.accounts import Account
-from sogni.emulator.middleware import Handler, authorised
+from sogni.emulator.middleware import AccountHandler, Handler, authorized
 from sogni.emulator.persistence import Event
 from sogni.emulator.replays import Replays
-from sogni.emulator.responses import RefusalError, refused, success
+from sogni.emulator.responses import RefusalError, detailed_error, success
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
@@ -26,23 +24,22 @@ from sogni.emulator.workflows.service import StartRequest, WorkflowService
 from sogni.emulator.workflows.templates import Templates
 
 ROOT = "/v1/creative-agent/workflows"
-Decided = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
 
 
-def deciding(state: State, handler: Decided) -> Handler:
-    """Wrap a route that needs an account and may refuse."""
+def account_route(state: State, handler: AccountHandler) -> Handler:
+    """Wrap a route that needs an account and may raise ``RefusalError``."""
 
     async def answered(request: web.Request, account: Account) -> web.StreamResponse:
         try:
             return await handler(request, account)
         except RefusalError as refusal:
-            return refused(refusal.status, refusal.message, refusal.code, refusal.details, refusal.retry_after)
+            return detailed_error(refusal.status, refusal.message, refusal.code, refusal.details, refusal.retry_after)
 
-    return authorised(state, "rest", answered)
+    return authorized(state, "rest", answered)
 
 
 async def json_object(request: web.Request) -> Mapping[str, Any]:
-    """Return the body of a request; nothing counts as an empty object."""
+    """Return the body of a request; an empty body is an empty object."""
     try:
         body = json.loads(await request.read() or b"{}")
     except (ValueError, RecursionError):
@@ -53,17 +50,19 @@ async def json_object(request: web.Request) -> Mapping[str, Any]:
 
 
 def whole(request: web.Request, name: str, default: int | None) -> int | None:
-    """Return a number of the query, or refuse what is none."""
+    """Return an integer query value, or refuse anything else."""
     given = request.query.get(name)
     if given is None:
         return default
     if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise RefusalError(400, f"{name} must be a whole number from 0 on, not {given[:40]!r}")
+        raise RefusalError(400, f"{name} must be a non-negative integer, got {given[:40]!r}")
     return int(given)
 
 
-def add_workflow_routes(app: web.Application, state: State, desk: WorkflowService, templates: Templates) -> None:
-    routes = _Routes(state, desk, templates)
+def add_workflow_routes(
+    app: web.Application, state: State, workflow_service: WorkflowService, templates: Templates
+) -> None:
+    routes = _Routes(state, workflow_service, templates)
     for method, path, handler in (
         ("POST", "", routes.start),
         ("GET", "", routes.list),
@@ -75,13 +74,13 @@ def add_workflow_routes(app: web.Application, state: State, desk: WorkflowServic
         ("POST", "/{id}/cancel", routes.cancel),
         ("POST", "/{id}/confirm-cost", routes.confirm_cost),
     ):
-        app.router.add_route(method, ROOT + path, deciding(state, handler))
+        app.router.add_route(method, ROOT + path, account_route(state, handler))
 
 
 @define(eq=False)
 class _Routes:
     state: State
-    desk: WorkflowService
+    workflow_service: WorkflowService
     templates: Templates
 
     def _artifact(self, media: Media) -> dict[str, Any]:
@@ -91,25 +90,25 @@ class _Routes:
         return run.wire(self._artifact)
 
     def _run(self, request: web.Request, account: Account) -> Run:
-        return self.desk.find(request.match_info["id"], account)
+        return self.workflow_service.find(request.match_info["id"], account)
 
     async def start(self, request: web.Request, account: Account) -> web.Response:
         body, key = await json_object(request), request.headers.get("Idempotency-Key")
-        async with self.desk.turn:
+        async with self.workflow_service.turn:
             return await self._start(account, body, key)
 
     async def _start(self, account: Account, body: Mapping[str, Any], key: str | None) -> web.Response:
-        known = self.desk.known(account, key, body)
+        known = self.workflow_service.known(account, key, body)
         if known is not None:
             return success({"workflow": self._record(known), "idempotent": True})
         plan, template_id = body.get("input"), body.get("workflow_id")
         if (plan is None) == (template_id is None):
-            raise RefusalError(400, "Give either input or workflow_id, not both and not neither")
+            raise RefusalError(400, "Exactly one of input and workflow_id is required")
         if template_id is None:
-            wanted = StartRequest(plan=plan or {}, body=body, key=key)
+            requested = StartRequest(plan=plan or {}, body=body, key=key)
         else:
             filled = self.templates.fill(str(template_id), account, body.get("inputs"))
-            wanted = StartRequest(
+            requested = StartRequest(
                 plan=filled.plan,
                 body=body,
                 key=key,
@@ -117,12 +116,14 @@ class _Routes:
                 inputs=filled.inputs,
                 references=tuple(filled.references),
             )
-        run = await self.desk.start(account, wanted)
+        run = await self.workflow_service.start(account, requested)
         return success({"workflow": self._record(run)}, status=202)
 
     async def list(self, request: web.Request, account: Account) -> web.Response:
         limit, offset = whole(request, "limit", None), whole(request, "offset", 0)
-        return success({"workflows": [self._record(run) for run in self.desk.of(account, limit, offset or 0)]})
+        return success(
+            {"workflows": [self._record(run) for run in self.workflow_service.of(account, limit, offset or 0)]}
+        )
 
     async def get(self, request: web.Request, account: Account) -> web.Response:
         return success({"workflow": self._record(self._run(request, account))})
@@ -141,15 +142,15 @@ class _Routes:
 
     async def resume(self, request: web.Request, account: Account) -> web.Response:
         run, body = self._run(request, account), await json_object(request)
-        resumed = self.desk.resume(run, body)
+        resumed = self.workflow_service.resume(run, body)
         return success({"workflow": self._record(run), "resumed": resumed})
 
     async def reseed(self, request: web.Request, account: Account) -> web.Response:
         source, body = self._run(request, account), await json_object(request)
         key = request.headers.get("Idempotency-Key")
-        async with self.desk.turn:
-            known = self.desk.known(account, key, body, source.id)
-            run = known or await self.desk.reseed(account, source, body, key)
+        async with self.workflow_service.turn:
+            known = self.workflow_service.known(account, key, body, source.id)
+            run = known or await self.workflow_service.reseed(account, source, body, key)
         seeds = [{"stepId": step.id, "seed": step.seed} for step in run.steps]
         told = {"workflow": self._record(run), "reseed": {"cloned_from_run_id": source.id, "steps": seeds}}
         if known is not None:
@@ -158,18 +159,16 @@ class _Routes:
 
     async def cancel(self, request: web.Request, account: Account) -> web.Response:
         run = self._run(request, account)
-        await self.desk.engine.cancel(run)
+        await self.workflow_service.engine.cancel(run)
         return success({"workflow": self._record(run)})
 
     async def confirm_cost(self, request: web.Request, account: Account) -> web.Response:
         run = self._run(request, account)
-        await self.desk.confirm_cost(run, await json_object(request))
+        await self.workflow_service.confirm_cost(run, await json_object(request))
         return success({"workflow": self._record(run)})
 
 
-# The routes of workflow templates (workflows §7).
-#
-# Installed by the server on the REST host, before those of workflows: ``templates`` is no id of a workflow.
+# Templates. Install their routes before those of workflows: ``templates`` would be taken for a workflow ID.
 
 
 _MOST, _USUAL = 200, 50
@@ -179,7 +178,7 @@ def add_template_routes(app: web.Application, state: State, templates: Templates
     async def listed(request: web.Request, account: Account) -> web.Response:
         visibility = request.query.get("visibility", "all")
         if visibility not in ("own", "public", "all", "private", "team"):
-            raise RefusalError(400, f"visibility must be own, public, all, private or team, not {visibility!r}")
+            raise RefusalError(400, f"visibility must be own, public, all, private or team, got {visibility!r}")
         limit, offset = whole(request, "limit", _USUAL) or _USUAL, whole(request, "offset", 0) or 0
         page, following = templates.list(account, visibility, min(limit, _MOST), offset)
         return success({"templates": page, "next": following})
@@ -211,12 +210,10 @@ def add_template_routes(app: web.Application, state: State, templates: Templates
         ("DELETE", "/{id}", deleted),
         ("POST", "/{id}/fork", forked),
     ):
-        app.router.add_route(method, root + path, deciding(state, handler))
+        app.router.add_route(method, root + path, account_route(state, handler))
 
 
-# The routes of replay records, whose answers have no envelope (replay §1).
-#
-# Installed by the server on the REST host.
+# Replay records; their responses have no envelope.
 
 
 _MOST_RECORDS, _USUAL_RECORDS = 500, 50
@@ -233,6 +230,6 @@ def add_replay_routes(app: web.Application, state: State, replays: Replays) -> N
     async def got(request: web.Request, account: Account) -> web.Response:
         return web.json_response(replays.get(account, request.match_info["id"]))
 
-    app.router.add_post("/v1/replay/records", deciding(state, write))
-    app.router.add_get("/v1/replay/records", deciding(state, listed), allow_head=False)
-    app.router.add_get("/v1/replay/records/{id}", deciding(state, got), allow_head=False)
+    app.router.add_post("/v1/replay/records", account_route(state, write))
+    app.router.add_get("/v1/replay/records", account_route(state, listed), allow_head=False)
+    app.router.add_get("/v1/replay/records/{id}", account_route(state, got), allow_head=False)

@@ -1,7 +1,7 @@
-"""The hosted tools: what the service's agent and durable workflows can make, with this emulator's workers.
+"""The hosted tools of the service's agent and of durable workflows, run by this emulator's workers.
 
-`runner` runs one tool; `studio` renders and cuts; `image_tools`, `video_tools`, `cutting_tools` and `looking_tools`
-decide what each tool is. Whoever runs tools imports from here.
+``runner`` runs one tool and ``renderer`` renders and cuts media; ``image_tools``, ``video_tools``, ``editing_tools``,
+``analysis_tools`` and ``text_tools`` implement the tools. Import the public names from here.
 """
 
 from __future__ import annotations

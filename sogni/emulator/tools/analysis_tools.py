@@ -1,7 +1,8 @@
-"""The helper tools of durable plans, which look at media, keep lists of them, ask and conclude (workflows §2.2).
+"""Helper tools of workflows that analyze media, list them, ask questions and conclude.
 
-Called by the runner. They make nothing and cost nothing; what they find out are facts in JSON.
+They produce no media and cost nothing; their findings are JSON.
 """
+# Protocol notes: workflows §2.2.
 
 from __future__ import annotations
 
@@ -33,13 +34,13 @@ _PALETTE = 4
 
 
 async def analyze_image(work: ToolContext) -> Artifacts:
-    """Describe an image by what can be measured: size, shape, brightness, colours."""
+    """Describe an image by what can be measured: size, shape, brightness, colors."""
     image = await work.needed("image", "sourceImageIndex", "imageIndex", "source_image_index")
     return await _described(work, image)
 
 
 async def analyze_video(work: ToolContext) -> Artifacts:
-    """Describe a video by its facts and the picture in its middle."""
+    """Describe a video by its properties and the frame in its middle."""
     video = await work.needed("video", "sourceVideoIndex", "videoIndex", "source_video_index")
     return await _described(work, video)
 
@@ -57,7 +58,7 @@ async def inspect_asset(work: ToolContext) -> Artifacts:
 async def label_asset(work: ToolContext) -> Artifacts:
     label = work.arguments.text("label", "name", "role")
     if label is None:
-        raise ToolError("INVALID_ARGUMENTS", "label: a text is needed")
+        raise ToolError("INVALID_ARGUMENTS", "label must be a string")
     return Artifacts(facts={"asset": {**_asset(work, await _any(work)), "label": label}})
 
 
@@ -67,7 +68,7 @@ async def create_asset_manifest(work: ToolContext) -> Artifacts:
 
 
 async def map_assets_for_model(work: ToolContext) -> Artifacts:
-    """Say under which number each medium is handed to a model."""
+    """Return the number under which each medium is passed to a model."""
     kinds = [kind for kind in KINDS if work.library.of(kind) or work.library.uploaded(kind)]
     mapped = {
         f"reference{kind.capitalize()}Indices": [
@@ -79,7 +80,7 @@ async def map_assets_for_model(work: ToolContext) -> Artifacts:
 
 
 async def validate_asset_references(work: ToolContext) -> Artifacts:
-    """Say which numbers stand for something."""
+    """Return which numbers refer to existing media."""
     missing = []
     for kind in KINDS:
         for index in work.arguments.numbers(f"{kind}Indices", f"reference{kind.capitalize()}Indices"):
@@ -91,7 +92,7 @@ async def validate_asset_references(work: ToolContext) -> Artifacts:
 
 
 async def ask_clarifying_question(work: ToolContext) -> Artifacts:
-    """Wait for the user, once: whoever resumes has answered."""
+    """Wait for the user, once: resuming the workflow is the answer."""
     if work.arguments.flag("answered"):
         return Artifacts(facts={"answer": work.arguments.text("answer")})
     question = work.arguments.text("question", "prompt", "message") or "Please say more about what you want."
@@ -106,17 +107,17 @@ async def finalize_response(work: ToolContext) -> Artifacts:
 
 
 async def _any(work: ToolContext) -> Media:
-    """Return the medium a tool of any kind is about."""
+    """Return the medium passed to a tool that accepts any kind."""
     for kind in KINDS:
         found = await work.named(kind, f"{kind}Index", f"source{kind.capitalize()}Index", f"source_{kind}_index")
         if found is not None:
             return found
-    wished = work.arguments.text("mediaType", "media_type")
+    requested = work.arguments.text("mediaType", "media_type")
     for kind in KINDS:
-        newest = work.library.newest(kind) if wished in (None, kind) else None
+        newest = work.library.newest(kind) if requested in (None, kind) else None
         if newest is not None:
             return newest
-    raise ToolError("MEDIA_REQUIRED", "The tool needs a medium to look at")
+    raise ToolError("MEDIA_REQUIRED", "The tool requires an image, video or audio file")
 
 
 def _asset(work: ToolContext, media: Media) -> dict[str, Any]:
@@ -130,14 +131,14 @@ def _asset(work: ToolContext, media: Media) -> dict[str, Any]:
 async def _described(work: ToolContext, media: Media) -> Artifacts:
     path, facts = await work.renderer.path(media), await _probe(work, media)
     loop = asyncio.get_running_loop()
-    colours, brightness = await loop.run_in_executor(work.renderer.state.store.executor, _look, path, media)
+    colors, brightness = await loop.run_in_executor(work.renderer.state.store.executor, _look, path, media)
     metadata = _metadata(media, facts)
     shape = "square" if facts.width == facts.height else "wide" if (facts.width or 0) > (facts.height or 0) else "tall"
     light = "dark" if brightness < 0.35 else "bright" if brightness > 0.65 else "evenly lit"
     what = "video" if media.kind == "video" else "image"
-    analysis = f"A {shape}, {light} {what} of {facts.width}x{facts.height} pixels in {', '.join(colours)}."
+    analysis = f"A {shape}, {light} {what} of {facts.width}x{facts.height} pixels in {', '.join(colors)}."
     return Artifacts(
-        facts={"analysis": analysis, "colors": colours, "brightness": round(brightness, 3), "metadata": metadata}
+        facts={"analysis": analysis, "colors": colors, "brightness": round(brightness, 3), "metadata": metadata}
     )
 
 
@@ -146,7 +147,7 @@ async def _probe(work: ToolContext, media: Media) -> Facts:
     loop = asyncio.get_running_loop()
     facts = await loop.run_in_executor(work.renderer.state.store.executor, probe, path, media.kind)
     if facts is None:
-        raise ToolError("INVALID_MEDIA", f"The {media.kind} cannot be read")
+        raise ToolError("INVALID_MEDIA", f"The {media.kind} is unreadable")
     return facts
 
 
@@ -166,7 +167,7 @@ def _metadata(media: Media, facts: Facts) -> dict[str, Any]:
 
 
 def _look(path: Path, media: Media) -> tuple[list[str], float]:
-    """Return the names of the colours there is most of, and the brightness from 0 to 1."""
+    """Return the names of the most frequent colors, and the brightness from 0 to 1."""
     if media.kind == "video":
         image = picture_at(path, (media.duration or 0) / 2, (160, 160))
     else:

@@ -1,8 +1,8 @@
-"""Films put together from pieces of others: hard cuts or transitions, sound and all.
+"""Video editing in worker threads: joining pieces with transitions and sound, overlays and subtitles.
 
-Called by the cutting tools; runs in worker threads. Pictures are read and written one after the other, the sound
-piece by piece.
+Frames and sound are read and written piece by piece.
 """
+# Protocol notes: tools §2.2.
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ _FINEST_RATE = 1001
 
 @frozen(kw_only=True)
 class Piece:
-    """A stretch of a video, in seconds. ``sound`` is the file that is heard with it, from ``sound_start`` on; None
-    for silence."""
+    """A segment of a video, in seconds. ``sound`` is the audio file played with it, from ``sound_start``; None is
+    silence.
+    """
 
     video: Path
     start: float = 0.0
@@ -40,15 +41,19 @@ class Piece:
 
 @frozen(kw_only=True)
 class Film:
-    """What is put together. ``audio`` replaces the sound of all pieces. ``dress`` draws on a picture, given its
-    moment in seconds."""
+    """A video to be composed.
+
+    Attributes:
+        audio: Replaces the sound of all pieces.
+        overlay_renderer: Draws on a frame, given its time in seconds.
+    """
 
     pieces: Sequence[Piece]
     size: tuple[int, int]
     transition: Transition | None = None
     overlap: float = 0.0
     audio: Path | None = None
-    dress: Callable[[Image.Image, float], Image.Image] | None = None
+    overlay_renderer: Callable[[Image.Image, float], Image.Image] | None = None
 
     @property
     def seconds(self) -> float:
@@ -75,7 +80,7 @@ def frame_rate(path: Path) -> Fraction:
 
 
 def picture_at(video: Path, seconds: float, size: tuple[int, int]) -> Image.Image:
-    """Return what a video shows at a moment; after its end, its last picture."""
+    """Return the frame of a video at a time; after its end, its last frame."""
     return next(video_frames(video, size, _DEFAULT_RATE, 1, max(0.0, seconds)))
 
 
@@ -91,18 +96,18 @@ def _pictures(film: Film, rate: Fraction, counts: Sequence[int], overlap: int) -
                 frame = _between(tail[index], frame, (index + 1) / (len(tail) + 1), film.transition or "fade")
             waiting.append(frame)
             if len(waiting) > kept:
-                yield _dressed(film, waiting.popleft(), shown / rate)
+                yield _with_overlays(film, waiting.popleft(), shown / rate)
                 shown += 1
         tail = list(waiting)
 
 
-def _dressed(film: Film, frame: Image.Image, moment: Fraction) -> Image.Image:
-    # A held picture is given out again and again: never draw on it.
-    return frame if film.dress is None else film.dress(frame.copy(), float(moment))
+def _with_overlays(film: Film, frame: Image.Image, moment: Fraction) -> Image.Image:
+    # A held frame is yielded repeatedly: never draw on it.
+    return frame if film.overlay_renderer is None else film.overlay_renderer(frame.copy(), float(moment))
 
 
 def _between(old: Image.Image, new: Image.Image, share: float, transition: Transition) -> Image.Image:
-    """Return the picture when a share of a transition is over."""
+    """Return the frame after a share of a transition."""
     if transition in ("fade", "dissolve"):
         return Image.blend(old, new, share)
     across, down = round(old.width * share), round(old.height * share)
@@ -119,35 +124,32 @@ def _between(old: Image.Image, new: Image.Image, share: float, transition: Trans
 
 
 def _sound(film: Film, rate: Fraction, counts: Sequence[int], overlap: int, total: int) -> Iterator[Samples]:
-    """Yield the sound of the film in blocks of a second at most."""
+    """Yield the sound of the video in blocks of at most one second."""
     if film.audio is not None:
         yield from audio_blocks(film.audio, round(total / rate * SAMPLE_RATE), 0.0, float(total / rate))
         return
     shared = round(overlap / rate * SAMPLE_RATE)
     tail = np.zeros((2, 0), dtype=np.float32)
     for number, (piece, count) in enumerate(zip(film.pieces, counts, strict=True)):
-        heard = _on_listener_added(piece, round(count / rate * SAMPLE_RATE))
+        samples = _piece_samples(piece, round(count / rate * SAMPLE_RATE))
         if tail.shape[1]:
             rise = np.linspace(0, 1, tail.shape[1], dtype=np.float32)
-            heard[:, : tail.shape[1]] = heard[:, : tail.shape[1]] * rise + tail * (1 - rise)
+            samples[:, : tail.shape[1]] = samples[:, : tail.shape[1]] * rise + tail * (1 - rise)
         kept = shared if number < len(counts) - 1 else 0
-        until = heard.shape[1] - kept
-        tail = heard[:, until:].copy()
+        until = samples.shape[1] - kept
+        tail = samples[:, until:].copy()
         for start in range(0, until, SAMPLE_RATE):
-            yield heard[:, start : min(until, start + SAMPLE_RATE)]
+            yield samples[:, start : min(until, start + SAMPLE_RATE)]
 
 
-def _on_listener_added(piece: Piece, samples: int) -> Samples:
+def _piece_samples(piece: Piece, samples: int) -> Samples:
     if piece.sound is None:
         return np.zeros((2, samples), dtype=np.float32)
     blocks = audio_blocks(piece.sound, samples, piece.sound_start, samples / SAMPLE_RATE)
     return np.concatenate(list(blocks), axis=1)
 
 
-# Texts and images laid over the frames of a video, and subtitles as a special case of texts.
-#
-# Called by the cutting tools; runs in worker threads. Each overlay is drawn once and pasted on every frame it
-# belongs to (tools §2.2).
+# Overlays. Each is drawn once and pasted on every frame it belongs to.
 
 
 _MARGIN = 0.04
@@ -161,7 +163,7 @@ _CUE = re.compile(
 
 @frozen(kw_only=True)
 class Overlay:
-    """One text or image and when it is seen. Sizes are shares of the frame's width or height, in percent."""
+    """One text or image and the time it is visible. Sizes are percentages of the frame's width or height."""
 
     start: float = 0.0
     end: float = _FOREVER
@@ -180,15 +182,15 @@ class Overlay:
 
 
 @frozen
-class Dress:
-    """Draws overlays; called with a picture that may be drawn on, and its moment."""
+class OverlayRenderer:
+    """Draws overlays; called with a frame, which it may modify, and its time."""
 
     overlays: Sequence[Overlay]
     size: tuple[int, int]
     _layers: dict[int, Image.Image]
 
     @classmethod
-    def of(cls, overlays: Sequence[Overlay], size: tuple[int, int]) -> Dress:
+    def of(cls, overlays: Sequence[Overlay], size: tuple[int, int]) -> OverlayRenderer:
         return cls(overlays, size, {})
 
     def __call__(self, frame: Image.Image, moment: float) -> Image.Image:
@@ -201,12 +203,12 @@ class Dress:
         return frame
 
 
-def check_colour(value: str, name: str) -> str:
-    """Return a colour that can be drawn with, or raise ``ToolError``."""
+def check_color(value: str, name: str) -> str:
+    """Return a valid color, or raise ``ToolError``."""
     try:
         ImageColor.getrgb(value)
     except ValueError:
-        raise ToolError("INVALID_ARGUMENTS", f"{name}: {value!r} is no colour") from None
+        raise ToolError("INVALID_ARGUMENTS", f"{name} must be a color, got {value!r}") from None
     return value
 
 
@@ -265,7 +267,7 @@ def _shown(overlay: Overlay, path: Path, size: tuple[int, int]) -> Image.Image:
 
 
 def _place(overlay: Overlay, layer: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Return the upper left corner of a layer; offsets are shares of the frame in percent."""
+    """Return the upper left corner of a layer; offsets are percentages of the frame."""
     vertical, _, horizontal = overlay.position.partition("-")
     margin = round(min(size) * _MARGIN)
     x = {"left": margin, "right": size[0] - layer[0] - margin}.get(horizontal, (size[0] - layer[0]) // 2)
@@ -274,7 +276,8 @@ def _place(overlay: Overlay, layer: tuple[int, int], size: tuple[int, int]) -> t
 
 
 def subtitles(cues: Sequence[tuple[float, float, str]], style: Mapping[str, Any]) -> list[Overlay]:
-    """Return subtitles as overlays (defaults of tools §2.2)."""
+    """Return subtitles as overlays, with the defaults of the service."""
+    # Protocol notes: tools §2.2.
     places = {"top": "top-center", "center": "center"}
     return [
         Overlay(
@@ -283,15 +286,15 @@ def subtitles(cues: Sequence[tuple[float, float, str]], style: Mapping[str, Any]
             text=text,
             position=places.get(str(style.get("position")), "bottom-center"),
             font_size=float(style.get("fontSizePct") or 6),
-            color=check_colour(str(style.get("color") or "#FFFFFF"), "style.color"),
-            outline=check_colour(str(style.get("outlineColor") or "#000000"), "style.outlineColor"),
+            color=check_color(str(style.get("color") or "#FFFFFF"), "style.color"),
+            outline=check_color(str(style.get("outlineColor") or "#000000"), "style.outlineColor"),
         )
         for start, end, text in cues
     ]
 
 
 def parse_subtitles(text: str) -> list[tuple[float, float, str]]:
-    """Read SRT or VTT."""
+    """Parse SRT or VTT."""
     cues = []
     for found in _CUE.finditer(text.replace("\r\n", "\n").replace("\ufeff", "")):
         numbers = [int(part or 0) for part in found.groups()[:8]]
@@ -299,7 +302,7 @@ def parse_subtitles(text: str) -> list[tuple[float, float, str]]:
         if end > start:
             cues.append((start, end, re.sub(r"<[^>]+>", "", found[9]).strip()))
     if not cues:
-        raise ToolError("INVALID_ARGUMENTS", "srt: no cue could be read")
+        raise ToolError("INVALID_ARGUMENTS", "srt contains no valid cue")
     return cues
 
 

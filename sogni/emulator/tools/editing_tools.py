@@ -1,7 +1,9 @@
-"""The tools that work on finished videos: stitch, extend, replace, overlay, subtitles, enlarge.
+"""Tools that edit finished videos or compose several renders: stitch, extend, replace, overlay, subtitles, upscale,
+orbit, dance.
 
-Called by the runner. Cutting costs nothing; what has to be rendered for it is paid for (tools §2.2).
+Cutting is free; what has to be rendered for it is charged.
 """
+# Protocol notes: tools §2.2, §6.
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from typing import Any
 from sogni.emulator.media.codecs import write_audio
 from sogni.emulator.media.music import Score, play
 from sogni.emulator.tools.editing import (
-    Dress,
     Film,
     Overlay,
+    OverlayRenderer,
     Piece,
-    check_colour,
+    check_color,
     parse_subtitles,
     picture_at,
     subtitles,
@@ -26,7 +28,7 @@ from sogni.emulator.tools.editing import (
 from sogni.emulator.tools.image_tools import edit_image, seen_from
 from sogni.emulator.tools.media_library import Artifacts, Media, ToolError
 from sogni.emulator.tools.renderer import Cut
-from sogni.emulator.tools.tool_context import Arguments, ToolContext, together
+from sogni.emulator.tools.tool_context import Arguments, ToolContext, transaction
 from sogni.emulator.tools.video_tools import animate_photo, animated, clip
 
 _MP4 = "video/mp4"
@@ -34,13 +36,13 @@ _TRANSITION_SECONDS = 0.5
 
 
 async def stitch_video(work: ToolContext) -> Artifacts:
-    """Join videos in the order given. A bound list of URLs will do as well as one of numbers."""
+    """Join videos in the given order, from a list of numbers or a bound list of URLs."""
     args = work.arguments
     clips = [work.library.pick("video", index) for index in args.numbers("videoIndices", "video_indices")]
     urls = args.texts("video_urls", "videoUrls", "reference_video_urls")
     clips += [await work.renderer.fetch(url, "video") for url in urls]
     if len(clips) < 2:
-        raise ToolError("INVALID_ARGUMENTS", "videoIndices: at least two videos are needed")
+        raise ToolError("INVALID_ARGUMENTS", "videoIndices must have at least two entries")
     audio = await work.named("audio", "audioIndex")
     transition = args.raw("transition")
     style = transition if isinstance(transition, Mapping) else {}
@@ -64,7 +66,7 @@ async def joined(
 
 
 async def extend_video(work: ToolContext) -> Artifacts:
-    """Let a video go on from its last picture; the result is the new part and the joined video."""
+    """Extend a video from its last frame; the result is the new part and the joined video."""
     base = await _base(work, "videoIndex")
     seconds = work.arguments.number("duration") or 5.0
     still = await _still(work, base, base.duration or 0.0)
@@ -77,13 +79,13 @@ async def _take(work: ToolContext, files: Mapping[str, Media], seconds: float) -
 
 
 async def replace_video_segment(work: ToolContext) -> Artifacts:
-    """Put something else in a window of a video: a new take, or a stretch of another video."""
+    """Replace a segment of a video with a new take or a segment of another video."""
     args, base = work.arguments, await _base(work, "videoIndex")
     length = base.duration or 0.0
     start, end = (_moment(args.number(name), length) for name in ("startSeconds", "endSeconds"))
     index = args.number("replacementVideoIndex")
     if end < start or (end == start and index is None):
-        raise ToolError("INVALID_ARGUMENTS", "endSeconds must come after startSeconds")
+        raise ToolError("INVALID_ARGUMENTS", "endSeconds must be greater than startSeconds")
     if index is None:
         made, piece = await _new_take(work, base, start, end)
     else:
@@ -109,7 +111,7 @@ async def _slice(work: ToolContext, video: Media) -> Piece:
     start = args.number("replacementStartSeconds") or 0.0
     end = min(length, args.number("replacementEndSeconds") or length)
     if not 0 <= start < end:
-        raise ToolError("INVALID_ARGUMENTS", "replacementEndSeconds must come after replacementStartSeconds")
+        raise ToolError("INVALID_ARGUMENTS", "replacementEndSeconds must be greater than replacementStartSeconds")
     return await _whole(work, video, start, end)
 
 
@@ -118,15 +120,15 @@ def _with_sound(piece: Piece, sound: Path | None, start: float) -> Piece:
 
 
 async def overlay_video(work: ToolContext) -> Artifacts:
-    """Lay texts and images over a video."""
+    """Lay text and images over a video."""
     base = await _base(work, "sourceVideoIndex")
     overlays = [
         await _overlay(work, given, base.duration or 0.0, number)
         for number, given in enumerate(work.arguments.objects("overlays", "overlay_items"))
     ]
     if not overlays:
-        raise ToolError("INVALID_ARGUMENTS", "overlays: at least one is needed")
-    return await _dressed(work, base, overlays)
+        raise ToolError("INVALID_ARGUMENTS", "overlays must have at least one entry")
+    return await _with_overlays(work, base, overlays)
 
 
 async def _overlay(work: ToolContext, given: Mapping[str, Any], length: float, number: int) -> Overlay:
@@ -135,10 +137,10 @@ async def _overlay(work: ToolContext, given: Mapping[str, Any], length: float, n
         chosen = given.get("sourceImageIndex")
         picture = work.library.newest("image") if chosen is None else work.library.pick("image", int(chosen))
         if picture is None:
-            raise ToolError("MEDIA_REQUIRED", f"overlays[{number}]: there is no image")
+            raise ToolError("MEDIA_REQUIRED", f"overlays[{number}] has no image")
         image = await work.renderer.path(picture)
     elif not isinstance(text, str) or not text:
-        raise ToolError("INVALID_ARGUMENTS", f"overlays[{number}].text: a text is needed")
+        raise ToolError("INVALID_ARGUMENTS", f"overlays[{number}].text must be a string")
     background = given.get("backgroundColor")
     return Overlay(
         start=_moment(given.get("startSeconds") or 0.0, length, from_end=True),
@@ -147,9 +149,9 @@ async def _overlay(work: ToolContext, given: Mapping[str, Any], length: float, n
         offset=(float(given.get("offsetX") or 0), float(given.get("offsetY") or 0)),
         text=text,
         font_size=float(given.get("fontSizePct") or 6),
-        color=check_colour(str(given.get("color") or "#FFFFFF"), f"overlays[{number}].color"),
-        outline=check_colour(str(given.get("outlineColor") or "#000000"), f"overlays[{number}].outlineColor"),
-        background=None if background is None else check_colour(str(background), f"overlays[{number}].backgroundColor"),
+        color=check_color(str(given.get("color") or "#FFFFFF"), f"overlays[{number}].color"),
+        outline=check_color(str(given.get("outlineColor") or "#000000"), f"overlays[{number}].outlineColor"),
+        background=None if background is None else check_color(str(background), f"overlays[{number}].backgroundColor"),
         bold=given.get("fontWeight") == "bold",
         image=image,
         width=float(given.get("widthPct") or 15),
@@ -164,28 +166,28 @@ async def add_subtitles(work: ToolContext) -> Artifacts:
     base = await _base(work, "sourceVideoIndex")
     srt, given = args.text("srt"), args.objects("cues")
     if bool(srt) == bool(given):
-        raise ToolError("INVALID_ARGUMENTS", "Give exactly one of cues and srt")
+        raise ToolError("INVALID_ARGUMENTS", "Exactly one of cues and srt is required")
     cues = parse_subtitles(srt) if srt else [_cue(cue, number) for number, cue in enumerate(given)]
     style = args.raw("style")
-    return await _dressed(work, base, subtitles(cues, style if isinstance(style, Mapping) else {}))
+    return await _with_overlays(work, base, subtitles(cues, style if isinstance(style, Mapping) else {}))
 
 
 def _cue(cue: Mapping[str, Any], number: int) -> tuple[float, float, str]:
     start, end, text = cue.get("startSeconds"), cue.get("endSeconds"), cue.get("text")
     timed = isinstance(start, int | float) and isinstance(end, int | float) and end > start
     if not timed or not isinstance(text, str):
-        raise ToolError("INVALID_ARGUMENTS", f"cues[{number}]: needs startSeconds, a later endSeconds, and text")
+        raise ToolError("INVALID_ARGUMENTS", f"cues[{number}] must have startSeconds, a later endSeconds, and text")
     return float(cue["startSeconds"]), float(cue["endSeconds"]), text
 
 
-async def _dressed(work: ToolContext, base: Media, overlays: Sequence[Overlay]) -> Artifacts:
+async def _with_overlays(work: ToolContext, base: Media, overlays: Sequence[Overlay]) -> Artifacts:
     size = _frame(base)
-    film = Film(pieces=[await _whole(work, base)], size=size, dress=Dress.of(overlays, size))
+    film = Film(pieces=[await _whole(work, base)], size=size, overlay_renderer=OverlayRenderer.of(overlays, size))
     return Artifacts([await _filmed(work, film, sound=base.sound)])
 
 
 async def upscale_video(work: ToolContext) -> Artifacts:
-    """Enlarge a video; its timing and its sound stay."""
+    """Enlarge a video, keeping its timing and sound."""
     base = await _base(work, "sourceVideoIndex")
     width, height = _frame(base)
     target = work.arguments.number("targetResolution") or (1080 if min(width, height) < 720 else 1440)
@@ -195,13 +197,14 @@ async def upscale_video(work: ToolContext) -> Artifacts:
 
 
 async def _base(work: ToolContext, name: str) -> Media:
-    """Return the video a tool works on: -1 and nothing mean the newest, else the first upload (tools §2.1)."""
+    """Return the video a tool works on: -1 and omitted mean the newest, else the first upload."""
+    # Protocol notes: tools §2.1.
     index = work.arguments.number(name)
     if index is not None and index != -1:
         return work.library.pick("video", int(index))
     newest = await work.named("video") or work.library.newest("video")
     if newest is None:
-        raise ToolError("MEDIA_REQUIRED", "The tool needs a video")
+        raise ToolError("MEDIA_REQUIRED", "The tool requires a video")
     return newest
 
 
@@ -237,12 +240,12 @@ async def _filmed(work: ToolContext, film: Film, *, sound: bool) -> Media:
 
 
 def _frame(video: Media) -> tuple[int, int]:
-    """Return the size of a video, even on both sides as its encoder needs it."""
+    """Return the size of a video, even on both sides as its encoder requires."""
     return (video.width or 640) // 2 * 2, (video.height or 640) // 2 * 2
 
 
 def _moment(given: Any, length: float, *, from_end: bool = False) -> float:
-    """Read a time: -1 is the end of the base; in overlays any negative one counts from the end."""
+    """Read a time: -1 is the end of the base; in overlays, negative times count from the end."""
     seconds = float(given or 0.0)
     if seconds >= 0:
         return min(seconds, length) if not from_end else seconds
@@ -254,9 +257,7 @@ def _model(work: ToolContext) -> str | None:
     return None if chosen == "auto" else chosen
 
 
-# The tools that compose a show from several renders: an orbit, a dance, a sequence of animated photos.
-#
-# Called by the runner (tools §2.2, §6).
+# Compositions of several renders
 
 
 _ORBIT = ("right side view", "back view", "left side view")
@@ -274,11 +275,11 @@ _DANCE_SECONDS = {
 }
 _LONGEST_DANCE, _LONGEST_SINGLE = 30.0, 20.0
 _DANCE_CLIP = 10.0
-"""Seconds one WAN render can last."""
+"""Maximum length of a WAN render, in seconds."""
 
 
 async def animate(work: ToolContext) -> Artifacts:
-    """One photo, or several that become one film unless ``stitched`` is false."""
+    """Animate one photo, or several that are joined unless ``stitched`` is false."""
     if not work.arguments.numbers("sourceImageIndices"):
         return Artifacts(await animate_photo(work))
     clips = await animated(work)
@@ -288,14 +289,14 @@ async def animate(work: ToolContext) -> Artifacts:
 
 
 async def orbit_video(work: ToolContext) -> Artifacts:
-    """Go round what an image shows: renders of other angles, and a passage from each to the next."""
+    """Circle an object: render other angles, and a transition from each to the next."""
     args = work.arguments
     source = await work.needed("image", "sourceImageIndex")
     elevation = args.text("elevation") or "eye-level shot"
     distance = args.text("distance") or "medium shot"
     angles = args.texts("angles") or list(_ORBIT)
     views = [f"{angle} {elevation} {distance}" for angle in angles]
-    stills = await together(seen_from(work, source, view, work.seed_of(part)) for part, view in enumerate(views, 1))
+    stills = await transaction(seen_from(work, source, view, work.seed_of(part)) for part, view in enumerate(views, 1))
     stops = [source, *stills, source]
     lines = _lines(work, len(stops) - 1)
     passages = [
@@ -309,12 +310,12 @@ async def orbit_video(work: ToolContext) -> Artifacts:
         )
         for part in range(len(stops) - 1)
     ]
-    clips = [made for group in await together(passages) for made in group]
+    clips = [made for group in await transaction(passages) for made in group]
     return Artifacts([await joined(work, clips)], parts=clips)
 
 
 def _lines(work: ToolContext, count: int) -> list[str]:
-    """Return what is said during each passage."""
+    """Return the spoken line of each transition."""
     lines = work.arguments.texts("dialogues")[:count]
     lines += [""] * (count - len(lines))
     spoken, segment = work.arguments.text("dialogue"), int(work.arguments.number("dialogueSegment") or 0)
@@ -324,14 +325,14 @@ def _lines(work: ToolContext, count: int) -> list[str]:
 
 
 async def dance_montage(work: ToolContext) -> Artifacts:
-    """Let what an image shows dance: 9:16 at 480 pixels, with music."""
+    """Let the subject of an image dance: 9:16 at 480 pixels, with music."""
     args = work.arguments
     dance = args.text("dance") or ""
     if dance not in _DANCE_SECONDS:
-        raise ToolError("INVALID_ARGUMENTS", f"dance: {dance!r} is none of {', '.join(_DANCE_SECONDS)}")
+        raise ToolError("INVALID_ARGUMENTS", f"dance must be one of {', '.join(_DANCE_SECONDS)}, got {dance!r}")
     seconds = args.number("duration") or min(float(_DANCE_SECONDS[dance]), _LONGEST_DANCE)
     if args.flag("singleClip") and seconds > _LONGEST_SINGLE:
-        raise ToolError("INVALID_ARGUMENTS", f"singleClip: lasts {_LONGEST_SINGLE:g} seconds at most")
+        raise ToolError("INVALID_ARGUMENTS", f"singleClip is limited to {_LONGEST_SINGLE:g} seconds at most")
     dancer = await _dancer(work)
     count = -int(-seconds // _DANCE_CLIP)
     shape = Arguments({**args.values, "aspectRatio": "480x848"})
@@ -348,7 +349,7 @@ async def dance_montage(work: ToolContext) -> Artifacts:
         )
         for part in range(count)
     ]
-    clips = [made for group in await together(renders) for made in group]
+    clips = [made for group in await transaction(renders) for made in group]
     music = await work.renderer.cut(
         Cut(produce=partial(_music, dance, seconds), kind="audio", mime="audio/mpeg", duration=seconds)
     )
@@ -356,10 +357,10 @@ async def dance_montage(work: ToolContext) -> Artifacts:
 
 
 async def _dancer(work: ToolContext) -> Media:
-    wish = work.arguments.text("imagePrompt")
-    if wish is None:
+    image_prompt = work.arguments.text("imagePrompt")
+    if image_prompt is None:
         return await work.needed("image", "sourceImageIndex")
-    values = {"prompt": wish, "sourceImageIndex": work.arguments.raw("sourceImageIndex")}
+    values = {"prompt": image_prompt, "sourceImageIndex": work.arguments.raw("sourceImageIndex")}
     return (await edit_image(ToolContext(work.renderer, Arguments(values), work.library, work.seed)))[0]
 
 

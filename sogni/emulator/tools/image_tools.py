@@ -1,7 +1,5 @@
-"""The tools that make images.
-
-Called by the runner. Each decides model, size and inputs; the pixels are the workers' (tools §2.2).
-"""
+"""Tools that generate images. They choose model, size and inputs; the workers render."""
+# Protocol notes: tools §2.2.
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.media.pictures import cover
 from sogni.emulator.tools.media_library import Media, ToolError
-from sogni.emulator.tools.renderer import Cut, Wanted
+from sogni.emulator.tools.renderer import Cut, RenderRequest
 from sogni.emulator.tools.tool_context import (
     EDIT_DEFAULT,
     SOURCE_URLS,
@@ -32,7 +30,7 @@ _MOST_PIXELS = 15360
 
 
 async def generate_image(work: ToolContext) -> list[Media]:
-    """Text to image, or image to image when a source and ``starting_image_strength`` are given."""
+    """Text to image, or image to image if a source and ``starting_image_strength`` are given."""
     args = work.arguments
     model = work.model(image_model(work.catalogue, args.text("model")))
     kept = args.number("starting_image_strength", "startingImageStrength")
@@ -48,7 +46,7 @@ async def generate_image(work: ToolContext) -> list[Media]:
 
 
 async def edit_image(work: ToolContext) -> list[Media]:
-    """Follow reference images; the first one gives the size when none is asked for."""
+    """Edit with reference images; the first one determines the default size."""
     args = work.arguments
     model = work.model(image_model(work.catalogue, args.text("model"), edit=True))
     main = await work.needed("image", "sourceImageIndex", "source_image_index")
@@ -72,7 +70,8 @@ async def refine_result(work: ToolContext) -> list[Media]:
 
 
 async def restore_photo(work: ToolContext) -> list[Media]:
-    """Work on the original upload, whatever was made since (tools §2.2)."""
+    """Restore the original upload, even if there are newer results."""
+    # Protocol notes: tools §2.2.
     uploads = work.library.uploaded("image")
     source = await work.named("image", urls=SOURCE_URLS["image"]) or (uploads[0] if uploads else None)
     return await _from_source(work, source or await work.needed("image"), _RESTORED)
@@ -90,7 +89,7 @@ async def seen_from(work: ToolContext, source: Media, view: str, seed: int) -> M
 
 
 async def upscale_image(work: ToolContext) -> list[Media]:
-    """Enlarge pixel by pixel."""
+    """Enlarge an image without rendering."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     size, edge = size_of(source) or Size(1024, 1024), work.arguments.number("targetLongestEdge")
     scale = (work.arguments.number("scale") or 2) if edge is None else edge / max(size.width, size.height)
@@ -102,7 +101,7 @@ async def upscale_image(work: ToolContext) -> list[Media]:
 
 
 async def remove_background(work: ToolContext) -> list[Media]:
-    """Cut out what is in the middle; ``applyMask`` false gives the soft mask."""
+    """Cut out the object in the middle; with ``applyMask`` false, return the soft mask."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     size = size_of(source) or Size(1024, 1024)
     produce = partial(_cut_out, await work.renderer.path(source), work.arguments.flag("applyMask") is not False)
@@ -145,23 +144,23 @@ async def _render(
     count: int | None = None,
 ) -> list[Media]:
     args = work.arguments
-    wish = args.text("outputFormat", "output_format") or "png"
+    image_prompt = args.text("outputFormat", "output_format") or "png"
     given = dict(files or {})
     if source is not None:
         given["startingImage"] = source
     quality = args.text("gptImageQuality")
     extra = {"gptImageQuality": quality} if quality is not None and model.external else {}
-    wanted = Wanted(
+    requested = RenderRequest(
         model=model,
         prompt=work.prompt if prompt is None else prompt,
         negative_prompt=args.text("negativePrompt", "negative_prompt") or "",
         seed=work.chosen_seed if seed is None else seed,
         count=work.variations if count is None else count,
-        output_format="jpg" if wish == "jpeg" else wish,
+        output_format="jpg" if image_prompt == "jpeg" else image_prompt,
         files=given,
         details={"sizePreset": "custom", "width": size.width, "height": size.height, **extra, **(details or {})},
     )
-    return await work.renderer.render(wanted)
+    return await work.renderer.render(requested)
 
 
 def _enlarge(source: Path, size: tuple[int, int], path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Why a hosted tool did not deliver.
+"""Media of a tool run: the library that numbers refer to, artifacts, file properties, and tool errors.
 
-Raised by the tools and the studio, told to users by the workflows and the chat runs.
+Results are numbered from 0 per kind, uploads from -1 downwards.
 """
+# Protocol notes: tools §2.1.
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from sogni.emulator.projects.storage import Key
 
 
 class ToolError(Exception):
-    """A tool that cannot do what it was asked for. ``code`` is a word for programs, the text is for people."""
+    """A tool that cannot do what was requested. ``code`` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +30,9 @@ class ToolError(Exception):
 
 
 class UserNeededError(Exception):
-    """A tool that waits for somebody to decide. ``reason`` is one of the ``waitingReason`` values (workflows §3)."""
+    """A tool that waits for the user. ``reason`` is one of the ``waitingReason`` values."""
+
+    # Protocol notes: workflows §3.
 
     def __init__(self, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -38,19 +41,13 @@ class UserNeededError(Exception):
         self.details: dict[str, Any] = dict(details or {})
 
 
-# The media a tool can point at: what was made so far, and what the user brought along.
-#
-# Filled by whoever runs tools, read by the tools. Results are numbered from 0 per kind, uploads from -1 downwards
-# (tools §2.1).
-
-
 Kind = Literal["image", "video", "audio"]
 KINDS: tuple[Kind, ...] = ("image", "video", "audio")
 
 
 @frozen(kw_only=True)
 class Media:
-    """One file, where it lies and what it is. ``duration`` is in seconds; ``sound`` tells that a video has some."""
+    """One file: its storage key and properties. ``duration`` is in seconds; ``sound`` if a video has sound."""
 
     id: str
     kind: Kind
@@ -63,7 +60,8 @@ class Media:
     seed: int | None = None
 
     def wire(self, url: str) -> dict[str, Any]:
-        """The artifact as records and results have it (workflows §3)."""
+        """Return the artifact in the form of records and results."""
+        # Protocol notes: workflows §3.
         facts = {
             "width": self.width,
             "height": self.height,
@@ -74,13 +72,13 @@ class Media:
         return {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime, **known}
 
     def saved(self) -> dict[str, Any]:
-        """The same as JSON that ``restored`` reads again."""
+        """Return JSON that ``restored`` reads."""
         key = [self.key.project_id, self.key.item_id, self.key.role]
         return {**self.wire(""), "key": key, "sound": self.sound}
 
 
 def restored(saved: dict[str, Any]) -> Media:
-    """Return the media that was saved."""
+    """Return saved media."""
     return Media(
         id=saved["id"],
         kind=saved["type"],
@@ -96,14 +94,15 @@ def restored(saved: dict[str, Any]) -> Media:
 
 @define(eq=False)
 class MediaLibrary:
-    """The media of one run. ``near`` is what the next tool is most likely about, such as the results of the steps
-    it depends on."""
+    """The media of one run. ``near`` is what the next tool most likely refers to, such as results of the steps it
+    depends on.
+    """
 
     made: list[Media] = field(factory=list)
     uploads: list[Media] = field(factory=list)
     near: list[Media] = field(factory=list)
     bound: dict[str, Media] = field(factory=dict)
-    """What an argument stands for where its number alone would not say: those that count uploads from 0."""
+    """Media of arguments whose number alone would be ambiguous: those that count uploads from 0."""
 
     def of(self, kind: Kind) -> list[Media]:
         return [media for media in self.made if media.kind == kind]
@@ -112,8 +111,10 @@ class MediaLibrary:
         return [media for media in self.uploads if media.kind == kind]
 
     def add(self, media: Sequence[Media]) -> dict[str, Any]:
-        """Put the results of a tool on the shelf and return how later calls point at them (tools §6): the numbers
-        of those that are of the first one's kind."""
+        """Add the results of a tool and return how later calls refer to them: the numbers of those of the first one's
+        kind.
+        """
+        # Protocol notes: tools §6.
         self.made.extend(media)
         if not media:
             return {}
@@ -129,7 +130,7 @@ class MediaLibrary:
         return self.of(media.kind).index(media)
 
     def pick(self, kind: Kind, index: int) -> Media:
-        """Return what a number stands for."""
+        """Return the medium with a number."""
         found = self.of(kind) if index >= 0 else self.uploaded(kind)
         place = index if index >= 0 else -1 - index
         if place < len(found):
@@ -138,7 +139,7 @@ class MediaLibrary:
         raise ToolError("MEDIA_NOT_FOUND", f"There is no {kind} {what} number {index}; there are {len(found)}")
 
     def newest(self, kind: Kind) -> Media | None:
-        """Return what is meant when nothing is said: what is near, else the newest result, else the first upload."""
+        """Return the default medium: one that is near, else the newest result, else the first upload."""
         for found in ([m for m in self.near if m.kind == kind], self.of(kind)):
             if found:
                 return found[-1]
@@ -146,22 +147,19 @@ class MediaLibrary:
         return uploads[0] if uploads else None
 
 
-# What a tool made: values between the tools and the runner.
-
-
 @frozen
 class Artifacts:
-    """``results`` go to the user and get numbers; ``parts`` are the clips a composed video consists of; ``facts``
-    is what a tool found out."""
+    """The outcome of a tool.
+
+    Attributes:
+        results: Media for the user; they get numbers.
+        parts: The clips of a composed video.
+        facts: Findings as JSON.
+    """
 
     results: Sequence[Media] = ()
     parts: Sequence[Media] = ()
     facts: Mapping[str, Any] = field(factory=dict)
-
-
-# What a media file is: its kind, size and length.
-#
-# Called for files that come from outside, and by the tools that look at files. Runs in a worker thread.
 
 
 _MIME = {"mov": "video/mp4", "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
@@ -181,7 +179,7 @@ class Facts:
 
 
 def probe(path: Path, kind: Kind) -> Facts | None:
-    """Return what a file is, or None when it is not of the kind."""
+    """Return the properties of a file, or None if it is not of the kind. Runs in a worker thread."""
     try:
         return _image(path) if kind == "image" else _recording(path, kind)
     except (OSError, ValueError, SyntaxError, av.FFmpegError, Image.DecompressionBombError):
@@ -198,10 +196,10 @@ def _image(path: Path) -> Facts:
 def _recording(path: Path, kind: Kind) -> Facts | None:
     with av.open(str(path)) as container:
         streams = container.streams
-        wanted = streams.video if kind == "video" else streams.audio
-        if not wanted:
+        requested = streams.video if kind == "video" else streams.audio
+        if not requested:
             return None
-        lengths = list(_lengths(container.duration, wanted[0].duration, wanted[0].time_base))
+        lengths = list(_lengths(container.duration, requested[0].duration, requested[0].time_base))
         name = next((n for n in container.format.name.split(",") if n in _MIME), "mov")
         found = Facts(
             mime=_MIME[name],

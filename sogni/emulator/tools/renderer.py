@@ -1,8 +1,9 @@
-"""The project requests the service makes for its own tools: the same payload a client would send.
+"""Rendering for hosted tools: project requests, fetched media, and estimates of their price.
 
-Called by the tools; the studio has them checked like anybody's (projects-4.2 §4). Nothing is decided here but the
-form.
+Renders are projects like any client's and checked in the same way. Tools work with a ``Renderer`` or
+with an ``Estimate``, which only adds up prices; the sequence of calls in a tool is therefore also its price list.
 """
+# Protocol notes: projects-4.2 §4.
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ _CONTEXT_SLOTS = 16
 
 
 @frozen(kw_only=True)
-class Wanted:
-    """What is to be made. ``files`` maps upload roles to media; ``details`` are further keys of the key frame."""
+class RenderRequest:
+    """A result to render. ``files`` maps upload roles to media; ``details`` are further keys of the key frame."""
 
     model: Model
     prompt: str
@@ -49,7 +50,7 @@ class Wanted:
 
 
 def request(
-    wanted: Wanted, project_id: str, token: str, app_source: str | None, *, safe: bool = True
+    requested: RenderRequest, project_id: str, token: str, app_source: str | None, *, safe: bool = True
 ) -> dict[str, Any]:
     """Return the payload of a ``jobRequest``."""
     frame = {
@@ -57,17 +58,17 @@ def request(
         "strength": 0.5,
         "scheduler": None,
         "timeStepSpacing": None,
-        "modelID": wanted.model.id,
-        "positivePrompt": wanted.prompt,
+        "modelID": requested.model.id,
+        "positivePrompt": requested.prompt,
         "stylePrompt": "",
-        "seed": wanted.seed,
-        **_prompts(wanted),
-        **_flags(wanted.files),
-        **wanted.details,
+        "seed": requested.seed,
+        **_prompts(requested),
+        **_flags(requested.files),
+        **requested.details,
     }
-    if wanted.model.media == "image":
+    if requested.model.media == "image":
         frame |= {
-            f"hasContextImage{slot}": f"contextImage{slot}" in wanted.files for slot in range(1, _CONTEXT_SLOTS + 1)
+            f"hasContextImage{slot}": f"contextImage{slot}" in requested.files for slot in range(1, _CONTEXT_SLOTS + 1)
         }
     else:
         frame |= {"comfySampler": None, "comfyScheduler": None}
@@ -75,28 +76,23 @@ def request(
         **REQUEST_TEMPLATE,
         "keyFrames": [frame],
         "previews": 0,
-        "numberOfImages": wanted.count,
+        "numberOfImages": requested.count,
         "jobID": project_id,
         "disableSafety": not safe,
-        "tokenType": "spark" if wanted.model.spark_only else token,
-        "outputFormat": wanted.output_format,
+        "tokenType": "spark" if requested.model.spark_only else token,
+        "outputFormat": requested.output_format,
     }
     return values if app_source is None else {**values, "appSource": app_source}
 
 
-def _prompts(wanted: Wanted) -> dict[str, str]:
-    refused = wanted.model.media == "audio" or wanted.model.id.startswith("seedance")
-    return {} if refused else {"negativePrompt": wanted.negative_prompt}
+def _prompts(requested: RenderRequest) -> dict[str, str]:
+    refused = requested.model.media == "audio" or requested.model.id.startswith("seedance")
+    return {} if refused else {"negativePrompt": requested.negative_prompt}
 
 
 def _flags(roles: Iterable[str]) -> dict[str, bool]:
-    """Say which files there are; context images have numbered flags of their own."""
+    """Return the upload flags; context images have numbered flags of their own."""
     return {f"has{role[0].upper()}{role[1:]}": True for role in roles if not role.startswith("contextImage")}
-
-
-# Media that come by URL: from this emulator's own storage, from a data URI, or from somewhere else.
-#
-# Used by the studio and by whoever takes media references. What was fetched lies in the store like an upload.
 
 
 _LIMIT = 200 * 1024**2
@@ -107,24 +103,26 @@ FETCHED = "fetched-media"
 
 @define(eq=False)
 class Fetcher:
-    """Brings media into the store. Belongs to the server's event loop."""
+    """Copies media from this emulator's storage, data URIs and other URLs into the store. Belongs to the server's event
+    loop.
+    """
 
     state: State
 
     async def fetch(self, url: str, *kinds: Kind) -> Media:
-        """Return the file behind a URL, of the first of the kinds that it is, or raise ``ToolError``."""
+        """Return the file behind a URL, as the first of the kinds that fits, or raise ``ToolError``."""
         key = self._own(url)
         if key is None:
             key = await self._data(url) if url[:5].lower() == "data:" else await self._download(url)
         stored = self.state.store.find(key)
         if stored is None:
-            raise ToolError("MEDIA_NOT_FOUND", "The storage does not hold the file the URL names")
+            raise ToolError("MEDIA_NOT_FOUND", "The storage does not contain the file of the URL")
         for kind in kinds:
             found = await self._described(key, stored, kind)
             if found is not None:
                 return found
-        wanted = " or ".join("a video" if kind == "video" else f"an {kind}" for kind in kinds)
-        raise ToolError("INVALID_MEDIA", f"The URL does not hold {wanted}")
+        requested = " or ".join("a video" if kind == "video" else f"an {kind}" for kind in kinds)
+        raise ToolError("INVALID_MEDIA", f"The URL does not contain {requested}")
 
     async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media | None:
         path = await self.state.store.ready(stored)
@@ -136,7 +134,7 @@ class Fetcher:
         return evolve(media, width=found.width, height=found.height, duration=found.duration, sound=found.sound)
 
     def _own(self, url: str) -> Key | None:
-        """Return the file a URL of this emulator's storage grants, or None for any other URL."""
+        """Return the file that a URL of this emulator's storage grants, or None for any other URL."""
         parts = urlsplit(url)
         if not url.startswith(self.state.rest_endpoint + "/storage/"):
             return None
@@ -151,12 +149,12 @@ class Fetcher:
         try:
             content = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote(body).encode()
         except (binascii.Error, ValueError):
-            raise ToolError("INVALID_MEDIA", "The data URI is not readable") from None
+            raise ToolError("INVALID_MEDIA", "The data URI is malformed") from None
         return await self._keep(content, head[5:].partition(";")[0] or None)
 
     async def _download(self, url: str) -> Key:
         if urlsplit(url).scheme.lower() not in ("http", "https"):
-            raise ToolError("INVALID_MEDIA", "Media URLs start with http:// or https://")
+            raise ToolError("INVALID_MEDIA", "Media URLs must start with http:// or https://")
         try:
             async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as reply:
                 reply.raise_for_status()
@@ -167,32 +165,26 @@ class Fetcher:
                         raise ToolError("INVALID_MEDIA", "The file behind the URL is too large")
                 return await self._keep(content, reply.content_type)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            # The URL may carry a signature: only the host is named.
+            # The URL may contain a signature: name only the host.
             message = f"The file at {urlsplit(url).hostname} could not be fetched: {type(error).__name__}"
             raise ToolError("MEDIA_NOT_FOUND", message) from None
 
     async def _keep(self, content: bytes | bytearray, content_type: str | None) -> Key:
         path = self.state.store.new_path()
         await self.state.store.write(path, content)
-        key = Key(FETCHED, self.state.chance.uuid(), "media")
+        key = Key(FETCHED, self.state.ids.uuid(), "media")
         self.state.store.put(key, path, content_type)
         return key
 
 
-# Where hosted tools work: renders are projects like any client's, cuts and looks are made on the side.
-#
-# Used by the tools through `Renderer`, which really works, or `Estimate`, which only adds up what the work would
-# cost. The order of calls in a tool is therefore its price list as well.
-
-
 APP_ID = "hosted-tools"
-"""The app id of projects the service starts for itself: no client listens to it."""
+"""The app ID of projects the service starts for itself: no client receives their frames."""
 _ROLES: Mapping[str, str] = {"referenceAudioIdentity": "referenceAudio"}
 
 
 @frozen(kw_only=True)
 class Payer:
-    """Who pays for a tool, with which token, and in whose name projects are started."""
+    """Who pays for a tool, with which token, and on whose behalf projects are started."""
 
     account: Account
     token: Token
@@ -203,7 +195,7 @@ class Payer:
 
 @frozen(kw_only=True)
 class Cut:
-    """A file that is made from others: what writes it, and what it will be."""
+    """A file made from others: the function that writes it, and its properties."""
 
     produce: Producer
     kind: Kind
@@ -215,30 +207,30 @@ class Cut:
 
 
 class AnyRenderer(Protocol):
-    """What a tool can ask for."""
+    """The operations available to tools."""
 
     state: State
 
-    async def render(self, wanted: Wanted) -> list[Media]:
-        """Have results rendered and paid for."""
+    async def render(self, requested: RenderRequest) -> list[Media]:
+        """Render results and charge for them."""
         ...
 
     async def cut(self, cut: Cut) -> Media:
-        """Have a file made from others."""
+        """Make a file from others."""
         ...
 
     async def path(self, media: Media) -> Path:
-        """Return the path of a file that exists."""
+        """Return the path of a file, which exists."""
         ...
 
     async def fetch(self, url: str, kind: Kind) -> Media:
-        """Return what a URL or a data URI holds."""
+        """Return the media behind a URL or data URI."""
         ...
 
 
 @define(eq=False)
 class Renderer:
-    """Does the work. Its methods belong to the server's event loop; a cancelled one cancels its project."""
+    """Does the work. Its methods belong to the server's event loop; cancellation cancels the project."""
 
     state: State
     pool: WorkerPool
@@ -248,9 +240,9 @@ class Renderer:
     spent: Decimal = Decimal(0)
     failures: list[ToolError] = field(factory=list)
 
-    async def render(self, wanted: Wanted) -> list[Media]:
-        order = order_of(self.state, wanted, self.payer)
-        inputs = {_ROLES.get(role, role): await self.path(media) for role, media in wanted.files.items()}
+    async def render(self, requested: RenderRequest) -> list[Media]:
+        order = order_of(self.state, requested, self.payer)
+        inputs = {_ROLES.get(role, role): await self.path(media) for role, media in requested.files.items()}
         project = self._start(order, inputs)
         try:
             await project.over.wait()
@@ -291,7 +283,7 @@ class Renderer:
         return project
 
     def _job(self, order: Order, index: int, now: float) -> Job:
-        return Job(index, self.state.chance.uuid(), result_seed(order.seed or 0, index), now)
+        return Job(index, self.state.ids.uuid(), result_seed(order.seed or 0, index), now)
 
     async def _results(self, project: Project) -> list[Media]:
         made = []
@@ -299,7 +291,7 @@ class Renderer:
             if job.status == "jobCompleted" and not job.withheld:
                 media = described(project.order, Key(project.id, job.image_id, "complete"), job.seed)
                 if self.state.store.lasting:
-                    # What is only described would be forgotten when the emulator is killed.
+                    # A file that has not been written would be lost if the emulator is killed.
                     await self.path(media)
                 made.append(media)
             else:
@@ -310,7 +302,7 @@ class Renderer:
         return made
 
     async def cut(self, cut: Cut) -> Media:
-        item = self.state.chance.uuid()
+        item = self.state.ids.uuid()
         key = Key(APP_ID, item, "complete")
         self.state.store.put_later(key, cut.produce, cut.mime)
         media = Media(
@@ -332,7 +324,7 @@ class Renderer:
     async def path(self, media: Media) -> Path:
         stored = self.state.store.find(media.key)
         if stored is None:
-            raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is not kept any more")
+            raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is no longer available")
         return await self.state.store.ready(stored)
 
     async def fetch(self, url: str, kind: Kind) -> Media:
@@ -341,14 +333,14 @@ class Renderer:
 
 @define(eq=False)
 class Estimate:
-    """Adds up what the work would cost; nothing is made, charged or read."""
+    """Adds up the price of the work; nothing is made, charged or read."""
 
     state: State
     payer: Payer
     total: Decimal = Decimal(0)
 
-    async def render(self, wanted: Wanted) -> list[Media]:
-        order = order_of(self.state, wanted, self.payer)
+    async def render(self, requested: RenderRequest) -> list[Media]:
+        order = order_of(self.state, requested, self.payer)
         self.total += self.state.kinds[order.media].quote(order).in_token(order.token)
         return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
@@ -364,7 +356,7 @@ class Estimate:
 
 
 def placeholder(kind: Kind) -> Media:
-    """Return what stands for a file that is still to be made."""
+    """Return a placeholder for a file that does not exist yet."""
     mime = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg"}[kind]
     media = Media(id="", kind=kind, key=Key("", "", kind), mime=mime)
     if kind == "audio":
@@ -373,9 +365,9 @@ def placeholder(kind: Kind) -> Media:
     return media if kind == "image" else evolve(media, width=1280, height=704, duration=5.0, sound=True)
 
 
-def order_of(state: State, wanted: Wanted, payer: Payer) -> Order:
-    """Return the order for a request, or raise ``ToolError`` for one that the service does not take."""
-    payload = request(wanted, state.chance.uuid(), payer.token, payer.app_source, safe=payer.safe)
+def order_of(state: State, requested: RenderRequest, payer: Payer) -> Order:
+    """Return the order for a request, or raise ``ToolError`` if the service refuses it."""
+    payload = request(requested, state.ids.uuid(), payer.token, payer.app_source, safe=payer.safe)
     checked = check_request(payload, state.catalogue, state.kinds, "fast")
     if checked.order is None:
         raise ToolError("INVALID_ARGUMENTS", checked.message)
@@ -383,7 +375,7 @@ def order_of(state: State, wanted: Wanted, payer: Payer) -> Order:
 
 
 def described(order: Order, key: Key, seed: int) -> Media:
-    """Return what the result of an order is."""
+    """Return the properties of the result of an order."""
     media = Media(id=key.item_id, kind="image", key=key, mime="", seed=seed)
     if isinstance(order, ImageOrder):
         mime = {"jpg": "image/jpeg"}.get(order.output_format, f"image/{order.output_format}")

@@ -1,8 +1,8 @@
-"""Running one hosted tool: check its arguments, let it work, number what it made.
+"""Runs one hosted tool: checks its arguments, calls it and numbers its results; keeps account of payments.
 
-Called by durable workflows and chat runs. Decides which tools there are and what their results look like to a
-caller (tools §6); who waits for whom is the callers' affair.
+Used by durable workflows and chat runs, which decide on the order of calls.
 """
+# Protocol notes: tools §6.
 
 from __future__ import annotations
 
@@ -69,17 +69,21 @@ _NEWER: Mapping[str, tuple[str, ...]] = {
     "controlMode": ("outpaint", "inpaint"),
     "gptImageQuality": ("xhigh", "max"),
 }
-"""Values that newer versions of the manifest have added. Models are not listed: an unknown one is no error (tools
-§5.2)."""
+"""Values added by newer versions of the manifest. Models are not listed: an unknown model is not an error."""
+# Protocol notes: tools §5.2.
 _LONGER: Mapping[str, float] = dict.fromkeys(("generate_video", "video_to_video", "sound_to_video", "extend_video"), 30)
-"""How many seconds newer versions allow instead of 20."""
+"""Seconds that newer versions allow instead of 20."""
 FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
 
 
 @frozen(kw_only=True)
 class ToolCall:
-    """One call. ``library`` is what numbers in the arguments point at; results are added to it. ``seed`` decides what
-    looks random; an argument ``seed`` goes before."""
+    """One call.
+
+    Attributes:
+        library: The media that numbers in the arguments refer to; results are added to it.
+        seed: The seed of everything random; an argument ``seed`` takes precedence.
+    """
 
     name: str
     arguments: Mapping[str, Any]
@@ -90,13 +94,17 @@ class ToolCall:
     app_source: str | None = None
     safe: bool = True
     on_paid: Callable[[Token, Decimal], None] | None = None
-    """Told of every amount that was spent for the call, as it is spent."""
+    """Called for every amount charged for the call."""
 
 
 @frozen(kw_only=True)
 class ToolOutcome:
-    """What a tool delivered. ``indices`` has ``startIndex``, ``indices`` and perhaps ``videoStartIndex``;
-    ``problems`` tells of results that failed beside others that did not."""
+    """The outcome of a call.
+
+    Attributes:
+        indices: ``startIndex``, ``indices`` and possibly ``videoStartIndex``.
+        problems: Messages of results that failed while others succeeded.
+    """
 
     name: str
     media: Sequence[Media]
@@ -107,7 +115,7 @@ class ToolOutcome:
     problems: Sequence[ToolError] = ()
 
     def wire(self, url: Callable[[Media], str]) -> dict[str, Any]:
-        """The result as a chat sees it: JSON with numbers and URLs."""
+        """Return the result in the form of a chat: JSON with numbers and URLs."""
         result: dict[str, Any] = {"success": True, "toolName": self.name, **self.facts, **self.indices}
         if self.media:
             result |= {
@@ -134,33 +142,36 @@ class ToolRunner:
         self.fetcher = Fetcher(self.state)
 
     async def run(self, call: ToolCall) -> ToolOutcome:
-        """Run a tool. Raise ``ToolError`` when it cannot deliver, ``UserNeededError`` when somebody has to decide.
+        """Run a tool. A canceled task cancels the projects it has started.
 
-        A task that is cancelled meanwhile cancels what it had started."""
+        Raises ``ToolError`` if the tool fails, ``UserNeededError`` if the user has to decide.
+        """
         fault = self.state.faults.take_tool(call.name)
         if fault is not None:
             raise ToolError(fault.code, fault.message)
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
-        studio = Renderer(self.state, self.pool, self.fetcher, payer, call.on_paid)
-        made = await self._work(call, studio)
+        renderer = Renderer(self.state, self.pool, self.fetcher, payer, call.on_paid)
+        made = await self._work(call, renderer)
         return ToolOutcome(
             name=call.name,
             media=made.results,
             parts=made.parts,
             facts=made.facts,
             indices=call.library.add(made.results),
-            cost=studio.spent,
-            problems=studio.failures,
+            cost=renderer.spent,
+            problems=renderer.failures,
         )
 
     async def estimate(self, call: ToolCall) -> Decimal:
-        """Return what a call would cost in its token; nothing is made. Media that are still to be made are to lie on
-        the call's shelf as placeholders."""
-        cost, _ = await self.foresee(call)
+        """Return the price of a call in its token; nothing is made.
+
+        Media that do not exist yet must be in the call's library as placeholders.
+        """
+        cost, _ = await self.estimate_call(call)
         return cost
 
-    async def foresee(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
-        """Return what a call would cost, and what it would make, as far as that is known."""
+    async def estimate_call(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
+        """Return the price of a call, and the media it would make as far as known."""
         renderer = Estimate(self.state, Payer(account=call.account, token=call.token))
         try:
             made = await self._work(call, renderer)
@@ -176,7 +187,7 @@ class ToolRunner:
         tool = TOOLS.get(call.name)
         if tool is None:
             known = call.name in UNSERVED
-            reason = "No worker currently serves the model of" if known else "There is no tool"
+            reason = "No worker currently serves the model of" if known else "Unknown tool"
             raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
         if isinstance(renderer, Estimate) and call.name in FREE:
             return Artifacts()
@@ -186,15 +197,17 @@ class ToolRunner:
         except (ToolError, UserNeededError):
             raise
         except Exception as error:
-            # One tool that breaks must not take the other steps of a plan, or a chat, with it.
+            # A failing tool must not take down the other steps of a plan or a chat.
             _log.exception("the emulator could not run the tool %s", call.name)
             raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
         return made if isinstance(made, Artifacts) else Artifacts(made)
 
 
 def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
-    """Return arguments under the names of the tool's schema, or raise ``ToolError`` saying what does not fit it.
-    Those in ``bound`` are still to be filled in and are not looked at."""
+    """Return arguments under the names of the tool's schema, or raise ``ToolError`` if they do not fit it.
+
+    Arguments in ``bound`` are filled in later and not checked.
+    """
     if name not in tool_names():
         return dict(arguments)
     if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
@@ -215,18 +228,16 @@ def _about(error: str, names: Collection[str]) -> bool:
 
 
 def capacity_units(cost: Decimal) -> int:
-    """Return a cost as the whole number of units that budgets and previews are given in."""
+    """Return a cost in the integer units of budgets and previews."""
     return int(cost.to_integral_value(ROUND_UP))
-
-
-# What a piece of hosted work was paid with, token by token, and how it is given back.
-#
-# Kept by workflow steps and chat runs: work that has to begin anew must not be paid for twice.
 
 
 @define(eq=False)
 class Payments:
-    """Amounts by token: some models take Spark only, whatever the rest is paid with."""
+    """Amounts paid for hosted work, by token: some models are paid with Spark only, whatever the rest is paid with.
+
+    Kept by workflow steps and chat runs: work that has to start again must not be charged twice.
+    """
 
     _amounts: dict[Token, Decimal] = field(factory=dict)
 
@@ -238,7 +249,7 @@ class Payments:
         return sum(self._amounts.values(), Decimal(0))
 
     def give_back(self, account: Account, description: str) -> None:
-        """Return everything to an account; afterwards nothing was paid."""
+        """Refund everything to an account."""
         amounts, self._amounts = self._amounts, {}
         for token, amount in amounts.items():
             if amount:

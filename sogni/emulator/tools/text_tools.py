@@ -1,8 +1,8 @@
-"""The hosted tools that make texts and plans: prompts, scripts, lyrics, workflows (tools §2.2, chat §14.5).
+"""Hosted tools that write text and plans: prompts, scripts, lyrics, workflows.
 
-Called by the agent and by the route that runs one tool. Every result depends on the arguments alone. Plans are of
-the form that durable workflows take; what they cost is an estimate by the kind of step.
+Results depend on the arguments alone. Plans are valid durable workflows; their cost is an estimate by kind of step.
 """
+# Protocol notes: tools §2.2, chat §14.5.
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Arguments = Mapping[str, Any]
 
 
 def number_of(text: str) -> int:
-    """Return a number that belongs to a text."""
+    """Return a number derived from a string."""
     return zlib.crc32(text.encode())
 
 
 def run(name: str, arguments: Arguments) -> dict[str, Any]:
-    """Run a tool, or raise ``ToolError`` when its arguments do not fit its schema."""
+    """Run a tool, or raise ``ToolError`` if its arguments do not fit its schema."""
     if name not in TOOLS:
         raise ToolError("UNKNOWN_TOOL", f"{name} is not one of {', '.join(TOOLS)}")
     return TOOLS[name](checked_arguments(name, arguments))
 
 
 def enhance_prompt(arguments: Arguments) -> dict[str, Any]:
-    """A prompt with light, camera and detail; ``compress`` and ``preserve`` leave it as it is or shorter."""
+    """Return a prompt with light, camera and detail; ``compress`` and ``preserve`` shorten or keep it."""
     prompt, target = str(arguments["prompt"]).strip(), str(arguments.get("target_output") or "image_prompt")
     mode, style = arguments.get("prompt_mode"), arguments.get("style_prompt")
     details = [_pick(_MOODS, prompt), "sharp focus", "rich detail"]
@@ -58,7 +58,7 @@ def enhance_prompt(arguments: Arguments) -> dict[str, Any]:
 
 
 def compose_lyrics(arguments: Arguments) -> dict[str, Any]:
-    """Two verses and a chorus about the prompt."""
+    """Return two verses and a chorus about the prompt."""
     topic = _topic(arguments["prompt"])
     verse = f"[Verse]\nI walk along with {topic} on my mind\nAnd leave the noise of yesterday behind"
     chorus = f"[Chorus]\nOh {topic}, shine on tonight\nOh {topic}, carry the light"
@@ -77,7 +77,7 @@ def compose_lyrics(arguments: Arguments) -> dict[str, Any]:
 
 
 def compose_instrumental(arguments: Arguments) -> dict[str, Any]:
-    """A structure, a tempo and a key for music without words."""
+    """Return a structure, a tempo and a key for instrumental music."""
     topic, seconds = _topic(arguments["prompt"]), float(arguments.get("duration_seconds") or 60)
     sections = ["Intro", "Theme", "Variation", "Build", "Theme", "Outro"]
     each = seconds / len(sections)
@@ -96,7 +96,7 @@ def compose_instrumental(arguments: Arguments) -> dict[str, Any]:
 
 
 def compose_script(arguments: Arguments) -> dict[str, Any]:
-    """Scenes with their shots; as text, Markdown or data."""
+    """Return scenes with their shots, as text, Markdown or data."""
     brief = str(arguments["brief"]).strip()
     scenes = _scenes(arguments, brief)
     form = arguments.get("return_format") or "script"
@@ -115,7 +115,7 @@ def compose_script(arguments: Arguments) -> dict[str, Any]:
 
 
 def compose_workflow(arguments: Arguments) -> dict[str, Any]:
-    """A plan that durable workflows take: a still and a clip per scene, joined, with music when it is wanted."""
+    """Return a workflow plan: an image and a clip per scene, joined, with music if requested."""
     brief = str(arguments["brief"]).strip()
     steps = _steps(arguments, brief)
     budget = arguments.get("max_estimated_capacity_units")
@@ -130,7 +130,7 @@ def compose_workflow(arguments: Arguments) -> dict[str, Any]:
 
 
 def compose_workflow_template(arguments: Arguments) -> dict[str, Any]:
-    """A template whose stages use ``$inputs.<name>``, and a plan it makes."""
+    """Return a template whose stages use ``$inputs.<name>``, and a plan made from it."""
     existing = arguments.get("existing_template")
     base = dict(existing) if isinstance(existing, Mapping) else {}
     plan = compose_workflow({**arguments, "brief": str(arguments["brief"])})
@@ -166,7 +166,7 @@ TOOLS: Mapping[str, Callable[[Arguments], dict[str, Any]]] = {
 
 
 def summary_of(name: str, result: Mapping[str, Any]) -> str | None:
-    """Return the sentence that comes with a result, if there is one."""
+    """Return the sentence that accompanies a result, if there is one."""
     if name == "compose_workflow":
         fits = "fits" if result["fits_budget"] else "exceeds"
         units = result["estimated_capacity_units"]

@@ -1,8 +1,10 @@
-"""Which model a hosted tool uses: the selectors of the tool schemas, and what is taken when there is none.
+"""The context of a running tool: its arguments, media, seed and renderer; selection of models, sizes and lengths.
 
-Called by the tools (tools §5.1, §6). A selector that names nothing this emulator serves is no error: the tool's
-own default is taken (tools §5.2).
+Arguments are read leniently: they were checked against the tool's schema before. A selector that names no served model
+is not an error; the tool's default is used.
 """
+# Protocol notes: tools §5.1, §6.
+# Protocol notes: tools §5.2.
 
 from __future__ import annotations
 
@@ -66,25 +68,25 @@ _WAN = "wan_v2.2-14b-fp8"
 
 
 def image_model(catalogue: Catalogue, selector: str | None, *, edit: bool = False) -> str:
-    """Return the model of an image tool; ``edit`` wants one that follows reference images."""
+    """Return the model of an image tool; ``edit`` requires one that accepts reference images."""
     known, default = (EDIT_SELECTORS, EDIT_DEFAULT) if edit else (IMAGE_SELECTORS, IMAGE_DEFAULT)
     name = _normal(selector)
-    wanted = known.get(name, selector or "")
+    requested = known.get(name, selector or "")
     if re.match(r"(chat-?gpt|open-?ai|gpt|sunburst|flare)", name):
-        wanted = _GPT_IMAGE
-    model = catalogue.models.get(wanted)
+        requested = _GPT_IMAGE
+    model = catalogue.models.get(requested)
     usable = model is not None and model.served and model.media == "image" and not model.needs_starting_image
-    return wanted if usable else default
+    return requested if usable else default
 
 
 def music_model(catalogue: Catalogue, selector: str | None) -> str:
-    wanted = MUSIC_SELECTORS.get(_normal(selector), selector or "")
-    model = catalogue.models.get(wanted)
-    return wanted if model is not None and model.served and model.media == "audio" else MUSIC_DEFAULT
+    requested = MUSIC_SELECTORS.get(_normal(selector), selector or "")
+    model = catalogue.models.get(requested)
+    return requested if model is not None and model.served and model.media == "audio" else MUSIC_DEFAULT
 
 
 def video_model(catalogue: Catalogue, selector: str | None, workflow: str) -> str:
-    """Return the model that does a workflow: t2v, i2v, v2v, a2v, ia2v, s2v, animate-move or animate-replace."""
+    """Return the model for a workflow: t2v, i2v, v2v, a2v, ia2v, s2v, animate-move or animate-replace."""
     name = _normal(selector)
     if name in _SEEDANCE:
         return _SEEDANCE[name]
@@ -106,13 +108,9 @@ def _does(model_id: str, workflow: str) -> bool:
 
 
 def _normal(selector: str | None) -> str:
-    """Write a selector as the tables do: lower case, runs of other signs as one dash (tools §5.1)."""
+    """Normalize a selector: lower case, other characters as single dashes."""
+    # Protocol notes: tools §5.1.
     return re.sub(r"[\s_]+", "-", (selector or "").strip().lower())
-
-
-# How large and how long results are: shapes from ratios and sources, sides on a model's grid, frames of a length.
-#
-# Called by the tools. It knows numbers only.
 
 
 _IMAGE_GRID = 16
@@ -121,7 +119,7 @@ _LARGEST_RATIO = 8
 
 @frozen
 class Size:
-    """Pixels."""
+    """A size in pixels."""
 
     width: int
     height: int
@@ -132,7 +130,8 @@ class Size:
 
 
 def asked_size(aspect_ratio: str | None, width: float | None, height: float | None) -> Size | float | None:
-    """Return exact pixels, a ratio, or None when the shape of the source is to be kept (tools §2.1)."""
+    """Return exact pixels, a ratio, or None if the shape of the source is to be kept."""
+    # Protocol notes: tools §2.1.
     if width and height:
         return Size(round(width), round(height))
     if not aspect_ratio or aspect_ratio == "adaptive":
@@ -147,15 +146,15 @@ def asked_size(aspect_ratio: str | None, width: float | None, height: float | No
 
 
 def image_size(model: Model, asked: Size | float | None, source: Size | None, scale: float = 1) -> Size:
-    """Return a size the image model takes."""
+    """Return a size the image model accepts."""
     base = float(model.default_size)
     if isinstance(asked, Size):
         return _within(asked, model.size_range, 1)
     if source is not None and asked is None:
-        # A source under 480 pixels is enlarged to that in any case (tools §2.1).
+        # A source under 480 pixels is always enlarged to that (tools §2.1).
         scale = max(scale, 480 / min(source.width, source.height))
-        wanted = Size(round(source.width * scale), round(source.height * scale))
-        return _within(wanted, model.size_range, 2)
+        requested = Size(round(source.width * scale), round(source.height * scale))
+        return _within(requested, model.size_range, 2)
     if source is not None:
         base = max(480.0, min(source.width, source.height) * scale)
     return _within(_shaped(asked or 1.0, base * base), model.size_range, _IMAGE_GRID)
@@ -164,7 +163,7 @@ def image_size(model: Model, asked: Size | float | None, source: Size | None, sc
 def video_size(
     catalogue: Catalogue, model: Model, asked: Size | float | None, source: Size | None, short_side: float | None
 ) -> Size:
-    """Return a size the video model takes, on its grid."""
+    """Return a size the video model accepts, on its grid."""
     tier = catalogue.tiers[model.tier]
     low, high = tier["width"]["min"], tier["width"]["max"]
     grid = int(tier["width"].get("step", 2))
@@ -179,7 +178,7 @@ def video_size(
         elif abs(ratio - default.ratio) < 0.01:
             size = default
         else:
-            # A small source makes a small video.
+            # A small source gives a small video.
             most = math.inf if source is None else source.width * source.height
             size = _shaped(ratio, min(default.width * default.height, most))
     if limits is not None and min(size.width, size.height) > limits.short_side:
@@ -189,14 +188,14 @@ def video_size(
 
 
 def frame_count(catalogue: Catalogue, model: Model, seconds: float) -> tuple[int, float]:
-    """Return the frames that come closest to a length, and the frame rate."""
+    """Return the number of frames closest to a length, and the frame rate."""
     tier = catalogue.tiers[model.tier]
     fps = float(tier["fps"]["default"])
     limits = SEEDANCE.get(model.id)
     low, high = limits.frames if limits is not None else (tier["frames"]["min"], tier["frames"]["max"])
     step = tier.get("frames", {}).get("step", 1)
-    wanted = low + round((seconds * fps + 1 - low) / step) * step
-    return int(min(high, max(low, wanted))), fps
+    requested = low + round((seconds * fps + 1 - low) / step) * step
+    return int(min(high, max(low, requested))), fps
 
 
 def _shaped(ratio: float, area: float) -> Size:
@@ -204,7 +203,7 @@ def _shaped(ratio: float, area: float) -> Size:
 
 
 def _within(size: Size, bounds: tuple[int, int], grid: int) -> Size:
-    """Scale a size into the bounds, keeping its shape where that can be, and put it on the grid."""
+    """Scale a size into the bounds, keeping its shape if possible, and align it to the grid."""
     low, high = bounds
     factor = max(1.0, low / min(size.width, size.height))
     factor = min(factor, high / max(size.width, size.height))
@@ -214,11 +213,6 @@ def _within(size: Size, bounds: tuple[int, int], grid: int) -> Size:
 
 def _side(side: float, low: int, high: int, grid: int) -> int:
     return min(low + (high - low) // grid * grid, max(low, low + round((side - low) / grid) * grid))
-
-
-# One tool at work: its arguments, the media it can point at, its seed and its bench.
-#
-# Handed to every tool. Arguments are read leniently here: whether they fit the tool's schema was checked before.
 
 
 T = TypeVar("T")
@@ -233,11 +227,12 @@ SOURCE_URLS: Mapping[Kind, tuple[str, ...]] = {
     )
     for kind in KINDS
 }
-"""Under which names a tool takes the URL of its main medium (tools §2.3)."""
+"""The arguments that hold the URL of a tool's main medium, by kind."""
+# Protocol notes: tools §2.3.
 
 
-async def together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Wait for the parts of a work. When one fails, nobody needs the others: they are cancelled, and not paid."""
+async def transaction(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run the parts of a tool concurrently. If one fails, the others are canceled and not charged."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         return list(await asyncio.gather(*tasks))
@@ -249,7 +244,7 @@ async def together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 @frozen
 class Arguments:
-    """The arguments of a call. Names may be given in several spellings; the first that is there counts."""
+    """The arguments of a call. Several spellings of a name may be given; the first that is present counts."""
 
     values: Mapping[str, Any]
 
@@ -284,7 +279,7 @@ class Arguments:
 
 @define(eq=False)
 class ToolContext:
-    """A tool that is being run. ``seed`` decides everything that looks random in it."""
+    """A running tool. ``seed`` determines everything random in it."""
 
     renderer: AnyRenderer
     arguments: Arguments
@@ -308,7 +303,8 @@ class ToolContext:
 
     @property
     def chosen_seed(self) -> int:
-        """The seed of the request; -1 and none are drawn for (tools §2.1)."""
+        """Return the seed of the request; -1 and omitted draw one."""
+        # Protocol notes: tools §2.1.
         asked = self.arguments.number("seed")
         return self.seed if asked is None or asked < 0 else int(asked)
 
@@ -317,11 +313,11 @@ class ToolContext:
         return result_seed(self.chosen_seed, part)
 
     async def medium(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media | None:
-        """Return the medium an argument points at, by number or by URL; else what is meant when nothing is said."""
+        """Return the medium an argument refers to, by number or URL, or the default one."""
         return await self.named(kind, *names, urls=urls) or self.library.newest(kind)
 
     async def named(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media | None:
-        """Return the medium an argument points at, or None when there is no such argument."""
+        """Return the medium an argument refers to, or None without such an argument."""
         index = self.arguments.number(*names) if names else None
         if index is not None:
             return self.library.pick(kind, int(index))
@@ -329,10 +325,10 @@ class ToolContext:
         return None if url is None else await self.renderer.fetch(url, kind)
 
     async def needed(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media:
-        """Return the medium a tool cannot do without."""
+        """Return the medium a tool requires."""
         found = await self.medium(kind, *names, urls=urls)
         if found is None:
-            raise ToolError("MEDIA_REQUIRED", f"The tool needs {'a video' if kind == 'video' else f'an {kind}'}")
+            raise ToolError("MEDIA_REQUIRED", f"The tool requires {'a video' if kind == 'video' else f'an {kind}'}")
         return found
 
 

@@ -1,7 +1,5 @@
-"""The tools that render videos and music.
-
-Called by the runner. Each decides model, size, length and inputs; frames and sound are the workers' (tools §2.2).
-"""
+"""Tools that generate videos and music. They choose model, size, length and inputs; the workers render."""
+# Protocol notes: tools §2.2.
 
 from __future__ import annotations
 
@@ -9,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sogni.emulator.tools.media_library import Media, ToolError
-from sogni.emulator.tools.renderer import Wanted
+from sogni.emulator.tools.renderer import RenderRequest
 from sogni.emulator.tools.tool_context import (
     ToolContext,
     asked_size,
     frame_count,
     music_model,
     size_of,
-    together,
+    transaction,
     video_model,
     video_size,
 )
@@ -28,14 +26,14 @@ _VIDEO_NAMES = ("videoModel", "video_model", "model")
 
 
 async def generate_video(work: ToolContext) -> list[Media]:
-    """Text to video, or from reference media where they are given."""
+    """Text to video, or from reference media if they are given."""
     args = work.arguments
     images = [work.library.pick("image", index) for index in args.numbers("referenceImageIndices", "sourceImageIndex")]
     videos = [work.library.pick("video", index) for index in args.numbers("referenceVideoIndices")]
     audios = [work.library.pick("audio", index) for index in args.numbers("referenceAudioIndices")]
     image = images[0] if images else await work.named("image")
     if image is None and (args.text(*_VIDEO_NAMES) or "").startswith("seedance"):
-        # Seedance gets the uploads without being told (tools §2.2).
+        # Seedance receives the uploads by default (tools §2.2).
         image = next(iter(work.library.uploaded("image")), None)
     end = images[1] if len(images) > 1 else await work.named("image", urls=_END_URLS)
     video = videos[0] if videos else await work.named("video")
@@ -49,12 +47,12 @@ async def generate_video(work: ToolContext) -> list[Media]:
 
 
 async def animate_photo(work: ToolContext) -> list[Media]:
-    """Let one image move; several become clips that are composed by the caller."""
+    """Animate one image; several become clips that the caller joins."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
     role = work.arguments.text("frameRole") or "start"
     end = await work.named("image", "endImageIndex", urls=_END_URLS)
     if role == "both" and end is None:
-        raise ToolError("INVALID_ARGUMENTS", "frameRole: both needs endImageIndex or endImageIndices")
+        raise ToolError("INVALID_ARGUMENTS", "frameRole 'both' requires endImageIndex or endImageIndices")
     return await clip(work, "i2v", _frames(role, source, end))
 
 
@@ -64,19 +62,21 @@ async def animated(work: ToolContext) -> list[Media]:
     indices, prompts, ends = args.numbers("sourceImageIndices"), args.texts("prompts"), args.numbers("endImageIndices")
     for name, given in (("prompts", prompts), ("endImageIndices", ends)):
         if given and len(given) != len(indices):
-            raise ToolError("INVALID_ARGUMENTS", f"{name} needs one entry per entry of sourceImageIndices")
+            raise ToolError("INVALID_ARGUMENTS", f"{name} must have one entry per entry of sourceImageIndices")
     if any(args.raw(name) is not None for name in ("sourceImageIndex", "numberOfVariations")):
-        raise ToolError("INVALID_ARGUMENTS", "sourceImageIndices goes with neither sourceImageIndex nor variations")
+        raise ToolError(
+            "INVALID_ARGUMENTS", "sourceImageIndices cannot be combined with sourceImageIndex or variations"
+        )
     role = args.text("frameRole") or "start"
     if role == "end":
-        raise ToolError("INVALID_ARGUMENTS", "frameRole: end does not go with sourceImageIndices")
+        raise ToolError("INVALID_ARGUMENTS", "frameRole 'end' cannot be combined with sourceImageIndices")
     clips = []
     for part, index in enumerate(indices):
         end = work.library.pick("image", ends[part]) if ends else None
         files = _frames(role, work.library.pick("image", index), end)
         prompt = prompts[part] if prompts else None
         clips.append(clip(work, "i2v", files, prompt=prompt, seed=work.seed_of(part)))
-    return [made for group in await together(clips) for made in group]
+    return [made for group in await transaction(clips) for made in group]
 
 
 def _frames(role: str, image: Media, end: Media | None) -> dict[str, Media | None]:
@@ -86,15 +86,16 @@ def _frames(role: str, image: Media, end: Media | None) -> dict[str, Media | Non
 
 
 async def sound_to_video(work: ToolContext) -> list[Media]:
-    """Pictures for a sound. ``audioSourceIndex`` and ``sourceImageIndex`` count uploads from 0 (tools §2.1)."""
+    """Generate a video for a sound. ``audioSourceIndex`` and ``sourceImageIndex`` count uploads from 0."""
+    # Protocol notes: tools §2.1.
     args = work.arguments
     audio = await _uploaded_or_made(work, "audio", "audioSourceIndex")
     if audio is None:
-        raise ToolError("MEDIA_REQUIRED", "The tool needs an audio")
+        raise ToolError("MEDIA_REQUIRED", "The tool requires an audio file")
     image = await _uploaded_or_made(work, "image", "sourceImageIndex")
     selector = args.text(*_VIDEO_NAMES) or ""
     if selector == "wan-s2v" and image is None:
-        raise ToolError("MEDIA_REQUIRED", "wan-s2v needs an image")
+        raise ToolError("MEDIA_REQUIRED", "wan-s2v requires an image")
     workflow = "s2v" if selector == "wan-s2v" else "a2v" if image is None else "ia2v"
     details = {"audioStart": args.number("audioStart", "audio_start") or 0}
     files = {"referenceImage": image, "referenceAudio": audio}
@@ -102,16 +103,16 @@ async def sound_to_video(work: ToolContext) -> list[Media]:
 
 
 async def video_to_video(work: ToolContext) -> list[Media]:
-    """Follow a video: its motion, its outlines, or its course."""
+    """Follow the motion, the outlines or the content of a video."""
     args = work.arguments
     mode = args.text("controlMode", "control_mode") or "animate-move"
     video = await _uploaded_or_made(work, "video", "videoSourceIndex")
     if video is None:
-        raise ToolError("MEDIA_REQUIRED", "The tool needs a video")
+        raise ToolError("MEDIA_REQUIRED", "The tool requires a video")
     image = await _uploaded_or_made(work, "image", "sourceImageIndex")
     animate = mode in ("animate-move", "animate-replace")
     if image is None and (animate or mode == "pose"):
-        raise ToolError("MEDIA_REQUIRED", f"controlMode {mode} needs a reference image")
+        raise ToolError("MEDIA_REQUIRED", f"controlMode {mode} requires a reference image")
     files: dict[str, Media | None] = {"referenceImage": image, "referenceVideo": video}
     details: dict[str, Any] = {}
     if mode == "inpaint" and args.number("maskImageIndex") is not None:
@@ -129,7 +130,7 @@ async def video_to_video(work: ToolContext) -> list[Media]:
 
 
 async def _uploaded_or_made(work: ToolContext, kind: Any, name: str) -> Media | None:
-    """Read an index that counts uploads from 0. Without one, and where nothing was uploaded, the newest is meant."""
+    """Read an index that counts uploads from 0. If it is omitted, or there are no uploads, the newest is used."""
     if name in work.library.bound:
         return work.library.bound[name]
     index, uploads = work.arguments.number(name), work.library.uploaded(kind)
@@ -139,7 +140,7 @@ async def _uploaded_or_made(work: ToolContext, kind: Any, name: str) -> Media | 
 
 
 async def generate_music(work: ToolContext) -> list[Media]:
-    """Music, instrumental without ``lyrics``."""
+    """Generate music, instrumental without ``lyrics``."""
     args = work.arguments
     model = work.model(music_model(work.catalogue, args.text("model")))
     meter = args.number("timesig", "timesignature")
@@ -151,7 +152,7 @@ async def generate_music(work: ToolContext) -> list[Media]:
         "language": args.text("language"),
         "lyrics": args.text("lyrics"),
     }
-    wanted = Wanted(
+    requested = RenderRequest(
         model=model,
         prompt=work.prompt,
         seed=work.chosen_seed,
@@ -159,7 +160,7 @@ async def generate_music(work: ToolContext) -> list[Media]:
         output_format=args.text("outputFormat", "output_format") or "mp3",
         details={key: value for key, value in values.items() if value is not None},
     )
-    return await work.renderer.render(wanted)
+    return await work.renderer.render(requested)
 
 
 async def clip(
@@ -174,7 +175,7 @@ async def clip(
     prompt: str | None = None,
     seed: int | None = None,
 ) -> list[Media]:
-    """Have a video rendered. ``shape`` is what gives the size when none is asked for, the main file by default."""
+    """Render a video. ``shape`` determines the default size; by default it is the main file."""
     args = work.arguments
     given = {role: media for role, media in files.items() if media is not None}
     model = work.model(video_model(work.catalogue, selector or args.text(*_VIDEO_NAMES), workflow))
@@ -191,7 +192,7 @@ async def clip(
     if model.id == "seedance-2-5" and {"referenceVideo", "referenceAudio"} & set(given):
         extra["seedanceTaskType"] = "reference"
         given.pop("referenceImage", None)
-    wanted = Wanted(
+    requested = RenderRequest(
         model=model,
         prompt=work.prompt if prompt is None else prompt,
         negative_prompt=args.text("negativePrompt", "negative_prompt") or "",
@@ -201,4 +202,4 @@ async def clip(
         files=given,
         details=extra,
     )
-    return await work.renderer.render(wanted)
+    return await work.renderer.render(requested)

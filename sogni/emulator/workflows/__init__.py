@@ -1,7 +1,7 @@
-"""Durable workflows: plans, templates, runs that survive, and what the service refuses.
+"""Durable workflows: plans, templates and runs that survive restarts.
 
-`desk` decides on requests, `engine` carries runs out, `runs` is what a run is; the routes are in
-``routes_workflows``.
+``service`` decides on requests, ``engine`` carries runs out, and ``runs`` defines their state; the routes are in
+``routes.workflows``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What a step gets from the steps it depends on: which artifacts, in which form, in which argument.
+"""Execution of workflows: binding inputs to steps, running them in order of their dependencies, restoring runs.
 
-Called by the engine when a step begins (workflows §2.1).
+Every event is saved before it is published.
 """
+# Protocol notes: workflows §2.1, §3, §6.
 
 from __future__ import annotations
 
@@ -36,15 +37,14 @@ class Binding:
     library: MediaLibrary
 
     async def arguments(self) -> dict[str, Any]:
-        """Return the step's arguments with everything its dependencies give; raise ``ToolError`` for what is
-        missing."""
+        """Return the step's arguments with the results of its dependencies; raise ``ToolError`` if one is missing."""
         filled = dict(self.step.arguments)
         for dependency in self.step.depends_on:
             target = dependency["targetArgument"]
             values = await self._values(dependency)
             if not values and dependency.get("required") is not False:
-                wanted = f"{dependency['sourceStepId']} gives nothing for {target} ({dependency['transform']})"
-                raise ToolError("DEPENDENCY_MISSING", f"The step {self.step.id} cannot run: {wanted}")
+                requested = f"{dependency['sourceStepId']} gives nothing for {target} ({dependency['transform']})"
+                raise ToolError("DEPENDENCY_MISSING", f"The step {self.step.id} cannot run: {requested}")
             if not values:
                 continue
             if self._takes_list(target):
@@ -82,7 +82,7 @@ class Binding:
         return self.run.step(str(dependency["sourceStepId"]))
 
     def _media(self, dependency: Mapping[str, Any], transform: str) -> list[Media]:
-        """Return the artifacts a dependency speaks of: of one kind, one by id or number, or all."""
+        """Return the artifacts of a dependency: of one kind, one by ID or number, or all."""
         source = self._source(dependency)
         if dependency["sourceStepId"] == INPUT_MEDIA:
             media: Sequence[Media] = self.run.uploads or ()
@@ -93,9 +93,9 @@ class Binding:
         if kind in ("image", "video", "audio"):
             kinds &= {kind}
         found = [item for item in media if item.kind in kinds]
-        wanted, index = dependency.get("sourceArtifactId"), dependency.get("sourceArtifactIndex")
-        if wanted is not None:
-            found = [item for item in found if item.id == wanted]
+        requested, index = dependency.get("sourceArtifactId"), dependency.get("sourceArtifactIndex")
+        if requested is not None:
+            found = [item for item in found if item.id == requested]
         if index is not None:
             found = found[index : index + 1]
         return found
@@ -104,7 +104,7 @@ class Binding:
         state = self.tools.state
         stored = state.store.find(media.key)
         if stored is None:
-            raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is not kept any more")
+            raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is no longer available")
         content = await state.store.content(stored)
         return f"data:{media.mime};base64,{base64.b64encode(content).decode('ascii')}"
 
@@ -120,7 +120,7 @@ class Binding:
         ]
 
     def _subtitles(self, dependency: Mapping[str, Any], transform: str) -> list[Any]:
-        """Return cues or SRT from what a step found out: its cues, its SRT, or its words as one cue."""
+        """Return cues or SRT from a step's findings: its cues, its SRT, or its text as one cue."""
         source = self._source(dependency)
         facts = {} if source is None else source.facts
         cues = facts.get("cues")
@@ -146,12 +146,6 @@ def _clock(seconds: float) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{milli:03d}"
 
 
-# Carrying workflows out: which steps can begin, what becomes of the others, and when a run has ended.
-#
-# Started by the desk, and for unfinished runs when an emulator starts on kept data. Everything that happens is kept
-# before it is told (workflows §3, §6).
-
-
 _log = logging.getLogger(__name__)
 KIND = "workflow"
 _WAITS = {"INSUFFICIENT_CREDIT": "insufficient_credit"}
@@ -159,7 +153,7 @@ _WAITS = {"INSUFFICIENT_CREDIT": "insufficient_credit"}
 
 @define(eq=False)
 class Engine:
-    """All runs of one emulator and the tasks that work on them. Belongs to the server's event loop."""
+    """All runs of one emulator and their tasks. Belongs to the server's event loop."""
 
     tools: ToolRunner
     archive: Archive
@@ -167,7 +161,7 @@ class Engine:
     _tasks: dict[str, asyncio.Task[None]] = field(factory=dict)
 
     def new_log(self, id: str) -> EventLog:
-        """Return a log that keeps its events."""
+        """Return a log that saves its events."""
         clock = self.tools.state.clock
 
         def keep(event: Event, ends: bool) -> None:
@@ -177,8 +171,8 @@ class Engine:
         return EventLog(clock, keep)
 
     def restore(self) -> None:
-        """Take up the kept runs. Steps that were being worked on begin anew, those that were done stay done."""
-        for kept in self.archive.things(KIND):
+        """Load the saved runs. Interrupted steps start again; finished ones stay finished."""
+        for kept in self.archive.items_of_kind(KIND):
             log = self.new_log(kept.id)
             for event, ends in self.archive.events(KIND, kept.id):
                 log.restore(event, ends)
@@ -188,65 +182,65 @@ class Engine:
                     self._interrupted(run, step)
 
     def _interrupted(self, run: Run, step: Step) -> None:
-        """Let a step begin anew."""
+        """Reset a step so that it starts again."""
         step.status = "pending"
-        with self.archive.together():
+        with self.archive.transaction():
             self._give_back(run, step)
             self._keep(run)
 
     def _give_back(self, run: Run, step: Step) -> None:
-        """Return what a step paid that has to begin anew: what it had made is lost with it."""
+        """Refund an interrupted step: its partial results are lost."""
         account = self.tools.state.accounts.by_address(run.owner)
         if account is not None:
             step.paid.give_back(account, "Refund of an interrupted step")
 
-    def go_on_all(self) -> None:
-        """Work on the kept runs that had not ended."""
+    def resume_all(self) -> None:
+        """Resume the saved, unfinished runs."""
         for run in self.runs.values():
             if run.status in ("queued", "running"):
-                self.go_on(run)
+                self.ensure_running(run)
 
     def add(self, run: Run) -> None:
-        """Keep a new run, tell that it waits for its turn, and begin."""
+        """Save a new run, publish that it is queued, and start it."""
         self.runs[run.id] = run
         self._move(run, "queued")
         if run.preview is not None:
-            self._tell(run, "billing_preview", {"billingPreview": run.preview})
-        self.go_on(run)
+            self._publish(run, "billing_preview", {"billingPreview": run.preview})
+        self.ensure_running(run)
 
-    def go_on(self, run: Run) -> None:
-        """Work on a run that can go on."""
+    def ensure_running(self, run: Run) -> None:
+        """Start the task of a run that can proceed."""
         task = self._tasks[run.id] = asyncio.create_task(self._work(run))
         task.add_done_callback(lambda _: self._tasks.pop(run.id) if self._tasks.get(run.id) is task else None)
 
     def resume(self, run: Run) -> None:
-        """Let a run go on that waited. It is running at once: nobody can resume it a second time."""
+        """Resume a waiting run. Its status changes at once, so that nobody can resume it twice."""
         self._move(run, "running")
-        self.go_on(run)
+        self.ensure_running(run)
 
     async def cancel(self, run: Run) -> None:
-        """End a run; what is being rendered is canceled, what is finished stays."""
+        """Cancel a run and what is being rendered; finished results stay."""
         await self._stop(run.id)
-        # Somebody else may have cancelled it meanwhile.
+        # It may have been canceled in the meantime.
         if not run.ended:
-            self._call_off(run)
-            self._move(run, "cancelled", "The workflow was cancelled")
+            self._cancel_task(run)
+            self._move(run, "cancelled", "The workflow was canceled")
 
     @staticmethod
-    def _call_off(run: Run) -> None:
+    def _cancel_task(run: Run) -> None:
         for step in run.steps:
             if step.status not in SETTLED:
                 step.status = "cancelled"
 
     async def stop(self) -> None:
-        """Let go of every run as it is: kept ones go on in the next emulator."""
+        """Stop all tasks without changing their runs: saved ones continue in the next emulator."""
         for task in self._tasks.values():
             task.cancel()
         for name in list(self._tasks):
             await self._stop(name)
 
     def clear(self) -> None:
-        """Forget every run; those at work end in the next turns of the loop."""
+        """Remove every run; their tasks end in the next iterations of the loop."""
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -267,13 +261,13 @@ class Engine:
         except ToolError as problem:
             self._fail(run, problem)
         except Exception:
-            # A run that stopped here without a word would keep its clients waiting for ever.
+            # A run that stopped silently would keep its clients waiting forever.
             _log.exception("the emulator could not carry out workflow %s", run.id)
             self._fail(run, ToolError("INTERNAL_ERROR", "The workflow failed in the emulator"))
 
     def _fail(self, run: Run, problem: ToolError) -> None:
         run.error = problem.wire()
-        self._call_off(run)
+        self._cancel_task(run)
         self._move(run, "failed", problem.message)
 
     async def _prepare(self, run: Run) -> None:
@@ -286,14 +280,14 @@ class Engine:
             self._keep(run)
 
     async def _reference(self, entry: Mapping[str, Any]) -> Media:
-        """Fetch one media reference, of the kind it says or else of any kind."""
+        """Fetch one media reference, of its declared kind or else of any."""
         names = ("mediaType", "media_type", "type", "mimeType", "mime_type")
         said = str(next((entry[name] for name in names if entry.get(name)), ""))
         kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if said.startswith(kind)) or KINDS
         return await self.tools.fetcher.fetch(str(entry["url"]), *kinds)
 
     async def _advance(self, run: Run) -> None:
-        """Run the steps, as many at a time as their dependencies allow, until none can begin any more."""
+        """Run the steps, as many concurrently as their dependencies allow, until none can start."""
         working: dict[asyncio.Task[None], Step] = {}
         try:
             while True:
@@ -315,7 +309,7 @@ class Engine:
 
     def _begin(self, run: Run, step: Step) -> asyncio.Task[None]:
         step.status, step.started, step.waiting, step.error = "running", self.tools.state.clock(), None, None
-        self._tell(run, "step_started", {"step": step.brief()})
+        self._publish(run, "step_started", {"step": step.brief()})
         return asyncio.create_task(self._run_step(run, step))
 
     @staticmethod
@@ -324,14 +318,14 @@ class Engine:
         return all(source is not None and source.status in SETTLED for source in sources)
 
     def _skip_hopeless(self, run: Run) -> None:
-        """Skip the steps whose required sources did not deliver; in order, because one leads to the next."""
+        """Skip the steps whose required sources failed; in order, because skipping one affects later ones."""
         for step in run.steps:
             needed = {str(entry["sourceStepId"]) for entry in step.depends_on if entry.get("required") is not False}
             failed = [other.id for other in run.steps if other.id in needed and other.status in ("failed", "skipped")]
             if step.status == "pending" and failed:
                 step.status = "skipped"
-                step.error = {"code": "DEPENDENCY_FAILED", "message": f"The step {failed[0]} did not deliver"}
-                self._tell(run, "step_skipped", {"step": step.brief()})
+                step.error = {"code": "DEPENDENCY_FAILED", "message": f"The step {failed[0]} failed"}
+                self._publish(run, "step_skipped", {"step": step.brief()})
 
     async def _run_step(self, run: Run, step: Step) -> None:
         made = [media for source in step.sources for media in self._made_by(run, source)]
@@ -359,14 +353,14 @@ class Engine:
                 self._step_waits(run, step, _WAITS[problem.code], problem.message, {})
                 return
             step.status, step.error, step.ended = "failed", problem.wire(), self.tools.state.clock()
-            self._tell(run, "step_failed", {"step": step.brief()})
+            self._publish(run, "step_failed", {"step": step.brief()})
             return
         step.status, step.ended = "completed", self.tools.state.clock()
         step.media, step.parts = list(outcome.media), list(outcome.parts)
         step.facts, step.indices = dict(outcome.facts), dict(outcome.indices)
         step.problems = [problem.wire() for problem in outcome.problems]
         media = {"media": [item.saved() for item in step.media]} if step.media else {}
-        self._tell(run, "step_completed", {"step": step.brief(), **step.indices, **media})
+        self._publish(run, "step_completed", {"step": step.brief(), **step.indices, **media})
 
     def _paid(self, run: Run, step: Step, token: Token, amount: Decimal) -> None:
         step.paid.add(token, amount)
@@ -380,15 +374,15 @@ class Engine:
     def account(self, run: Run) -> Account:
         account = self.tools.state.accounts.by_address(run.owner)
         if account is None:
-            raise ToolError("OWNER_GONE", "The account of the workflow does not exist any more")
+            raise ToolError("OWNER_GONE", "The account of the workflow no longer exists")
         return account
 
     def _step_waits(self, run: Run, step: Step, reason: str, message: str, details: dict[str, Any]) -> None:
         step.status = "waiting_for_user"
         step.waiting = {"reason": reason, "message": message, "details": {"stepId": step.id, **details}}
-        with self.archive.together():
+        with self.archive.transaction():
             self._give_back(run, step)
-            self._tell(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
+            self._publish(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
 
     def _conclude(self, run: Run) -> None:
         waiting = next((step for step in run.steps if step.status == "waiting_for_user"), None)
@@ -419,17 +413,17 @@ class Engine:
             told |= {"waitingReason": run.waiting.get("reason"), "waiting": run.waiting}
         if run.error is not None and status in ("failed", "partial_failure"):
             told["error"] = run.error
-        self._tell(run, "workflow_status", told, ends=status in ENDED)
+        self._publish(run, "workflow_status", told, ends=status in ENDED)
 
-    def _tell(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
+    def _publish(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
         run.updated = self.tools.state.clock()
-        # A kill between the two would leave a step that is done without anybody ever hearing of it.
-        with self.archive.together():
+        # One transaction: otherwise a crash in between would finish a step without ever publishing it.
+        with self.archive.transaction():
             self._keep(run)
             run.log.append(type, payload, ends=ends)
-        self.tools.state.journal.notify()
+        self.tools.state.recorder.notify()
 
     def _keep(self, run: Run) -> None:
-        # One that was forgotten meanwhile must not come back.
-        if self.archive.keeps and self.runs.get(run.id) is run:
+        # A run removed in the meantime must not come back.
+        if self.archive.persistent and self.runs.get(run.id) is run:
             self.archive.put(KIND, run.id, run.owner, run.saved())

@@ -1,8 +1,9 @@
-"""Whether the service takes a plan: its shape, its tools, their arguments, and what steps take from one another.
+"""Checks and price estimates of workflow plans: shape, tools, arguments and dependencies.
 
-Called by the desk before a run is made (workflows §2.1, §2.2). Everything that is wrong is told at once. It is
-written against the sheet, not against the client's own check, so that each shows the other's mistakes.
+All problems are reported at once. Written from the protocol notes, independently of the client's own check, so that
+each reveals the other's mistakes.
 """
+# Protocol notes: workflows §2.1, §2.2.
 
 from __future__ import annotations
 
@@ -26,15 +27,15 @@ MAX_STEPS = 64
 
 
 def plan_problems(plan: Any, *, has_media: bool) -> list[str]:
-    """Return what is wrong with a plan; nothing when the service takes it."""
+    """Return what is wrong with a plan; empty if the service accepts it."""
     if not isinstance(plan, Mapping):
         return ["input must be an object"]
-    problems = [] if isinstance(plan.get("title", ""), str | None) else ["input.title must be a text"]
+    problems = [] if isinstance(plan.get("title", ""), str | None) else ["input.title must be a string"]
     steps = plan.get("steps")
     if not isinstance(steps, list) or not steps:
         return [*problems, "input.steps must be a list of at least one step"]
     if len(steps) > MAX_STEPS:
-        problems.append(f"input.steps must have at most {MAX_STEPS} entries, not {len(steps)}")
+        problems.append(f"input.steps must have at most {MAX_STEPS} entries, got {len(steps)}")
     ids: dict[str, int] = {}
     for index, step in enumerate(steps):
         where = f"input.steps[{index}]"
@@ -52,9 +53,9 @@ def _step_problems(step: Mapping[str, Any], where: str, earlier: Mapping[str, in
     problems = []
     known = step.get("id")
     if known is not None and (not isinstance(known, str) or not known.strip()):
-        problems.append(f"{where}.id must be a text")
+        problems.append(f"{where}.id must be a string")
     elif known == INPUT_MEDIA:
-        problems.append(f"{where}.id: {INPUT_MEDIA} stands for the media of the request")
+        problems.append(f"{where}.id: {INPUT_MEDIA} is reserved for the media of the request")
     elif known is not None and known in earlier:
         problems.append(f"{where}.id: {known!r} is the id of step {earlier[known]} as well")
     found = step.get("dependsOn")
@@ -69,7 +70,7 @@ def _step_problems(step: Mapping[str, Any], where: str, earlier: Mapping[str, in
 
 def _call_problems(tool: Any, arguments: Any, bound: Sequence[str], where: str) -> list[str]:
     if not isinstance(tool, str) or not tool:
-        return [f"{where}.toolName must be a text"]
+        return [f"{where}.toolName must be a string"]
     if tool not in STEP_TOOLS:
         return [f"{where}.toolName: unknown tool {tool!r}"]
     if not isinstance(arguments, Mapping):
@@ -91,23 +92,23 @@ def _dependency_problems(entry: Any, where: str, earlier: Mapping[str, int], has
     source = entry.get("sourceStepId")
     if source == INPUT_MEDIA:
         if not has_media and entry.get("required") is not False:
-            problems.append(f"{where}.sourceStepId: {INPUT_MEDIA} needs media references in the request")
+            problems.append(f"{where}.sourceStepId: {INPUT_MEDIA} requires media references in the request")
     elif source not in earlier:
-        problems.append(f"{where}.sourceStepId: {source!r} is no earlier step")
+        problems.append(f"{where}.sourceStepId: {source!r} is not an earlier step")
     if not isinstance(entry.get("targetArgument"), str) or not entry["targetArgument"]:
-        problems.append(f"{where}.targetArgument must be a text")
+        problems.append(f"{where}.targetArgument must be a string")
     if entry.get("transform") not in TRANSFORMS:
-        problems.append(f"{where}.transform must be one of {', '.join(TRANSFORMS)}, not {entry.get('transform')!r}")
+        problems.append(f"{where}.transform must be one of {', '.join(TRANSFORMS)}, got {entry.get('transform')!r}")
     if entry.get("mediaType") not in (None, "image", "video", "audio"):
-        problems.append(f"{where}.mediaType must be image, video or audio, not {entry['mediaType']!r}")
+        problems.append(f"{where}.mediaType must be image, video or audio, got {entry['mediaType']!r}")
     index = entry.get("sourceArtifactIndex")
     if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < 0):
-        problems.append(f"{where}.sourceArtifactIndex must be a whole number from 0 on")
+        problems.append(f"{where}.sourceArtifactIndex must be a non-negative integer")
     return problems
 
 
 def inline_data(value: Any, path: str) -> list[str]:
-    """Return where data URIs stand; durable work takes media by URL only."""
+    """Return the paths of data URIs; workflows accept media by URL only."""
     if isinstance(value, str):
         return [path] if value[:5].lower() == "data:" else []
     if isinstance(value, Mapping):
@@ -118,7 +119,8 @@ def inline_data(value: Any, path: str) -> list[str]:
 
 
 def reference_problems(references: Any) -> list[str]:
-    """Return what is wrong with media references (workflows §4)."""
+    """Return what is wrong with media references."""
+    # Protocol notes: workflows §4.
     if references is None:
         return []
     if not isinstance(references, list):
@@ -133,21 +135,19 @@ def reference_problems(references: Any) -> list[str]:
         if not isinstance(url, str) or not url.strip().lower().startswith(("http://", "https://")):
             problems.append(f"{where}.url must start with http:// or https://")
         if any(isinstance(entry.get(name), str) and entry[name].strip() for name in ("dataUri", "data_uri")):
-            problems.append(f"{where} must not bring inline data")
+            problems.append(f"{where} must not contain inline data")
     return problems
 
 
-# What a plan will cost before anything of it is made: each step is priced with what the steps before it will give.
-#
-# Called by the desk (workflows §3, ``billingPreview``).
+# Estimates (workflows §3, ``billingPreview``): each step is priced with the expected results of earlier ones.
 
 
 _AT_HAND = 16
-"""So many ordinary media of each kind stand behind what is known: numbers in arguments may mean any of them."""
+"""Number of typical media of each kind added to the known ones: numbers in arguments may refer to any of them."""
 
 
 async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decimal:
-    """Note what each step is expected to cost, and return the sum."""
+    """Set the estimate of each step, and return the sum."""
     ordinary = [placeholder(kind) for kind in KINDS]
     expected: dict[str, list[Media]] = {INPUT_MEDIA: ordinary}
     made: list[Media] = []
@@ -162,9 +162,9 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
             library=library,
         )
         try:
-            step.estimate, found = await tools.foresee(call)
+            step.estimate, found = await tools.estimate_call(call)
         except ToolError:
-            # What cannot be priced now, fails or is paid for when its turn comes.
+            # A step that cannot be priced now fails or is charged when it runs.
             step.estimate, found = Decimal(0), []
         expected[step.id] = found
         made += found
@@ -172,7 +172,7 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
 
 
 def _stand_ins(step: Step, expected: Mapping[str, list[Media]], library: MediaLibrary) -> dict[str, Any]:
-    """Return the numbers of what is expected, for the arguments that are bound by number later."""
+    """Return the numbers of expected media, for the arguments that are bound by number later."""
     found: dict[str, Any] = {}
     for entry in step.depends_on:
         target, transform = str(entry["targetArgument"]), str(entry["transform"])

@@ -1,7 +1,5 @@
-"""A run of a plan: its steps, where each stands, what it made, and the record the service answers with.
-
-Changed by the engine, read by the desk and the routes (workflows §3). It decides nothing about order or cost.
-"""
+"""State of a workflow run and its steps, and the records made from it."""
+# Protocol notes: workflows §3.
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ SETTLED: tuple[StepStatus, ...] = ("completed", "failed", "skipped", "cancelled"
 
 @define(eq=False)
 class Step:
-    """One step of a run. ``paid`` is what it has cost so far, ``estimate`` what it was expected to cost."""
+    """One step. ``paid`` is what it has cost so far, ``estimate`` the expected cost."""
 
     id: str
     index: int
@@ -48,7 +46,7 @@ class Step:
 
     @property
     def sources(self) -> set[str]:
-        """The steps it takes something from."""
+        """Return the IDs of the steps it depends on."""
         return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
 
     def saved(self) -> dict[str, Any]:
@@ -63,13 +61,16 @@ class Step:
         return cls(**{**saved, **media, **costs})
 
     def brief(self) -> dict[str, Any]:
-        """The step in events. The status stays inside: a frame's own ``status`` is that of the workflow (workflows
-        §6.2)."""
+        """Return the step in the form of events.
+
+        The status is nested: a frame's own ``status`` is that of the workflow.
+        """
+        # Protocol notes: workflows §6.2.
         found: dict[str, Any] = {"id": self.id, "index": self.index, "toolName": self.tool, "status": self.status}
         return found if self.error is None else {**found, "error": self.error}
 
     def wire(self, artifacts: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
-        """The step in the record."""
+        """Return the step in the form of the record."""
         found: dict[str, Any] = {
             **self.brief(),
             "arguments": self.arguments,
@@ -98,8 +99,9 @@ _STEP_FIELDS = (
 
 @define(eq=False)
 class Run:
-    """One durable workflow. ``owner`` is the wallet address of its account; ``made`` is in the order in which the
-    results were finished, which is what their numbers count."""
+    """One durable workflow. ``owner`` is the wallet address of its account; ``made`` lists results in the order of
+    completion, which determines their numbers.
+    """
 
     id: str
     owner: str
@@ -133,7 +135,7 @@ class Run:
         return next((step for step in self.steps if step.id == id), None)
 
     def saved(self) -> dict[str, Any]:
-        """Everything but the log as JSON."""
+        """Return everything except the log as JSON."""
         values = {name: getattr(self, name) for name in _RUN_FIELDS}
         uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
         made = [media.saved() for media in self.made]
@@ -147,7 +149,8 @@ class Run:
         return cls(**{**saved, "steps": steps, "uploads": uploads, "made": made, "log": log})
 
     def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
-        """The workflow record (workflows §3); URLs are those of the moment."""
+        """Return the workflow record with current URLs."""
+        # Protocol notes: workflows §3.
         waiting = self.waiting or {}
         record: dict[str, Any] = {
             "workflowId": self.id,
@@ -179,14 +182,16 @@ class Run:
         return known
 
     def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
-        """The data of a frame of the event stream (workflows §6)."""
+        """Return the data of an event stream frame."""
+        # Protocol notes: workflows §6.
         payload = {key: value for key, value in event.payload.items() if key != "media"}
         if "media" in event.payload:
             payload["artifacts"] = [artifact(restored(media)) for media in event.payload["media"]]
         return {"workflowId": self.id, **payload, "type": event.type, "timestamp": round(event.at * 1000)}
 
     def event(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
-        """An event as the event list has it (workflows §3)."""
+        """Return an event in the form of the event list."""
+        # Protocol notes: workflows §3.
         data = self.frame(event, artifact)
         told: dict[str, Any] = {key: data[key] for key in ("status", "message") if key in data}
         stamped: dict[str, Any] = {

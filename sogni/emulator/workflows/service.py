@@ -1,7 +1,8 @@
-"""What the service answers to requests about workflows: what it starts, whose records it shows, what it refuses.
+"""Workflow requests: starting, listing, resuming, reseeding, canceling and approving runs.
 
-Called by the routes with decoded JSON (workflows §2, §5). It knows no HTTP beyond the status of a refusal.
+Knows no HTTP beyond the status of a ``RefusalError``.
 """
+# Protocol notes: workflows §2, §5.
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ _BILLING = ("auto", "subscription", "tokens")
 
 @frozen(kw_only=True)
 class StartRequest:
-    """A request to start a plan that was made from a template or given; ``body`` is the whole request."""
+    """A request to start a plan, made from a template or given; ``body`` is the whole request."""
 
     plan: Mapping[str, Any]
     body: Mapping[str, Any]
@@ -43,16 +44,16 @@ class StartRequest:
 
 @define(eq=False)
 class WorkflowService:
-    """Takes requests. ``limit`` is how many workflows of one account may be active."""
+    """Handles workflow requests. ``limit`` is the number of active workflows per account."""
 
     engine: Engine
     limit: int
     turn: asyncio.Lock = field(factory=asyncio.Lock)
-    """Held while a start is decided: two with one key must not both begin."""
+    """Held while a start is decided: two requests with one key must not both start."""
     _keys: dict[tuple[str, str, str], str] = field(factory=dict)
 
     def restore(self) -> None:
-        """Know the idempotency keys of kept runs again."""
+        """Load the idempotency keys of saved runs."""
         self.engine.restore()
         for run in self.engine.runs.values():
             if run.idempotency_key is not None:
@@ -73,12 +74,12 @@ class WorkflowService:
         return own[offset:] if limit is None else own[offset : offset + limit]
 
     def known(self, account: Account, key: str | None, body: Any, source: str = "") -> Run | None:
-        """Return what an earlier request with the same key has started."""
+        """Return the run that an earlier request with the same key has started."""
         known = self._keys.get((account.wallet_address, source, key)) if key else None
         run = None if known is None else self.engine.runs.get(known)
         if run is not None and run.fingerprint != fingerprint(body):
             where = "Idempotency-Key"
-            self.engine.tools.state.journal.violation(where, "was used before for a request with another body")
+            self.engine.tools.state.recorder.violation(where, "was used before with a different body")
         return run
 
     async def start(self, account: Account, request: StartRequest) -> Run:
@@ -122,7 +123,7 @@ class WorkflowService:
         return run
 
     def resume(self, run: Run, body: Mapping[str, Any]) -> bool:
-        """Let a waiting run go on; False when it does not wait."""
+        """Resume a waiting run; return False if it is not waiting."""
         _refuse(_body_problems(body))
         if run.status != "waiting_for_user":
             return False
@@ -139,12 +140,13 @@ class WorkflowService:
         return True
 
     async def confirm_cost(self, run: Run, body: Mapping[str, Any]) -> None:
-        """Decide on the cost a run waits to be approved (workflows §1; chat §14.6)."""
+        """Decide on the cost of a run that waits for approval."""
+        # Protocol notes: workflows §1; chat §14.6.
         decision = body.get("decision")
         if decision not in ("confirm", "cancel"):
             raise RefusalError(400, "decision must be confirm or cancel")
         if run.status != "waiting_for_user" or (run.waiting or {}).get("reason") != "cost_approval_required":
-            raise RefusalError(CONFLICT, "The workflow does not wait for the approval of its cost")
+            raise RefusalError(CONFLICT, "The workflow is not waiting for approval of its cost")
         if decision == "cancel":
             await self.engine.cancel(run)
         else:
@@ -176,14 +178,14 @@ class WorkflowService:
         )
 
     def _new_id(self) -> str:
-        while (name := f"wf_{self.engine.tools.state.chance.uuid().lower()}") in self.engine.runs:
+        while (name := f"wf_{self.engine.tools.state.ids.uuid().lower()}") in self.engine.runs:
             continue
         return name
 
     def _step(self, entry: Mapping[str, Any], index: int) -> Step:
         arguments = json.loads(json.dumps(entry.get("arguments") or {}))
         asked = arguments.get("seed")
-        drawn = self.engine.tools.state.chance.image_seed()
+        drawn = self.engine.tools.state.ids.image_seed()
         fixed = isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0
         return Step(
             id=str(entry.get("id") or f"step-{index + 1}"),
@@ -195,13 +197,13 @@ class WorkflowService:
         )
 
     async def _price(self, run: Run, account: Account, most: Any) -> None:
-        """Work out what a run will cost, and refuse one that is over its budget or that cannot be paid."""
+        """Estimate the price of a run; refuse it if it exceeds the budget or the balance."""
         total = await estimate_plan(self.engine.tools, run, account)
         run.preview = self._preview(run, total)
         units = run.preview["totalEstimatedCapacityUnits"]
         if isinstance(most, int | float) and units > most:
             details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": most}
-            message = f"The workflow is estimated at {units} capacity units, {most} are allowed"
+            message = f"The workflow is estimated at {units} capacity units; the limit is {most}"
             raise RefusalError(400, message, details=details)
         owned = account.balance.spark if run.token == "spark" else account.balance.sogni
         if total > owned:
@@ -227,12 +229,12 @@ class WorkflowService:
         active = sum(run.status in ("queued", "running") for run in self.of(account, None, 0))
         if active >= self.limit:
             details = {"activeWorkflows": active, "activeWorkflowLimit": self.limit}
-            message = f"The limit of {self.limit} active workflows is reached; one has to end first"
+            message = f"The limit of {self.limit} active workflows is reached; wait for one to end"
             raise RefusalError(CONFLICT, message, details=details)
 
 
 def fingerprint(body: Any) -> str:
-    """Return what tells one request body from another."""
+    """Return a digest that identifies a request body."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
@@ -247,14 +249,14 @@ def _body_problems(body: Mapping[str, Any]) -> list[str]:
     problems = []
     for name, allowed in (("token_type", _TOKENS), ("billing_mode", _BILLING)):
         if body.get(name) not in (None, *allowed):
-            problems.append(f"{name} must be one of {', '.join(allowed)}, not {body[name]!r}")
+            problems.append(f"{name} must be one of {', '.join(allowed)}, got {body[name]!r}")
     flags = ("confirm_cost", "safe_content_filter")
     problems += [f"{name} must be a boolean" for name in flags if not isinstance(body.get(name), bool | None)]
     most = body.get("max_estimated_capacity_units")
     if not isinstance(body.get("app_source"), str | None):
-        problems.append("app_source must be a text")
+        problems.append("app_source must be a string")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
-        problems.append("max_estimated_capacity_units must be a number from 0 on")
+        problems.append("max_estimated_capacity_units must be a number of at least 0")
     return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
 
 
@@ -264,7 +266,7 @@ def _override_problems(overrides: Any, source: Run) -> list[str]:
     problems = []
     for name, seed in overrides.items():
         if source.step(str(name)) is None:
-            problems.append(f"seed_overrides: {name!r} is no step of the workflow")
+            problems.append(f"seed_overrides: {name!r} is not a step of the workflow")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            problems.append(f"seed_overrides.{name} must be a whole number from 0 to 4294967295")
+            problems.append(f"seed_overrides.{name} must be an integer from 0 to 4294967295")
     return problems

@@ -1,4 +1,5 @@
-"""The templates the service brings along (workflows §7.1). Values only."""
+"""Workflow templates: the service's own, those of users, and the plans made from them."""
+# Protocol notes: workflows §2.3, §7.
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def _takes(source: str, target: str, transform: str, kind: str) -> dict[str, Any
 _RATIO = _input(
     "aspect_ratio",
     "select",
-    "The shape of pictures and film.",
+    "The aspect ratio of images and video.",
     default="1:1",
     options=[{"value": value, "label": value} for value in ("1:1", "16:9", "9:16")],
 )
@@ -61,14 +62,14 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
     _template(
         "sys-teaser",
         "Teaser from a sentence",
-        "Paints a still from a sentence and lets it move.",
+        "Generates an image from a sentence and animates it.",
         "video-social",
         tags=["image", "video"],
         estimatedCapacityUnits={"min": 1, "max": 60},
         inputs=[
-            _input("brief", "text", "What is seen."),
+            _input("brief", "text", "The content of the image."),
             _RATIO,
-            _input("seconds", "number", "The length of the film.", default=3),
+            _input("seconds", "number", "The length of the video.", default=3),
         ],
         stages=[
             {
@@ -87,11 +88,14 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
     _template(
         "sys-music-film",
         "Short film with music",
-        "A still, a clip that starts from it, a second one, music, and all of it in one film.",
+        "An image, a clip that starts with it, a second clip, and music, joined into one video.",
         "cinematic",
         tags=["image", "video", "music"],
         estimatedCapacityUnits={"min": 2, "max": 120},
-        inputs=[_input("brief", "text", "What is seen."), _input("mood", "text", "How it sounds.", default="calm")],
+        inputs=[
+            _input("brief", "text", "The content of the image."),
+            _input("mood", "text", "How it sounds.", default="calm"),
+        ],
         stages=[
             {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.brief"}},
             {
@@ -148,9 +152,7 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
 )
 
 
-# Template runs: whether the inputs fit what a template declares, and the plan that comes out of both.
-#
-# Called by the templates when a workflow is started from one (workflows §2.3, §7.1).
+# Filling
 
 
 _REFERENCE = re.compile(r"\$inputs\.([A-Za-z_][A-Za-z0-9_-]*)")
@@ -161,7 +163,7 @@ _PLAIN: Mapping[str, tuple[type, ...]] = {"text": (str,), "number": (int, float)
 
 @define
 class Filled:
-    """A template with its inputs: the plan, the inputs with defaults, and the media among them."""
+    """A filled template: the plan, the inputs with defaults, and the media among them."""
 
     plan: dict[str, Any]
     inputs: dict[str, Any]
@@ -169,7 +171,7 @@ class Filled:
 
 
 def fill_template(template: Mapping[str, Any], given: Any) -> Filled:
-    """Return the plan of a template for inputs, or raise ``RefusalError`` telling everything that does not fit."""
+    """Return the plan of a template, or raise ``RefusalError`` with all invalid inputs."""
     if not isinstance(given, Mapping | None):
         raise RefusalError(400, "inputs must be an object")
     values, declared = dict(given or {}), list(template.get("inputs") or ())
@@ -197,7 +199,7 @@ def _input_problems(entry: Mapping[str, Any], value: Any) -> list[str]:
         low, high = multiple.get("min", 0), multiple.get("max", len(value))
         found = [problem for item in value for problem in _input_problems({**entry, "multiple": None}, item)]
         if not low <= len(value) <= high:
-            found.append(f"inputs.{name} must have {low} to {high} values, not {len(value)}")
+            found.append(f"inputs.{name} must have {low} to {high} values, got {len(value)}")
         return found
     if kind in MEDIA:
         fine = isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
@@ -212,13 +214,13 @@ def _input_problems(entry: Mapping[str, Any], value: Any) -> list[str]:
 
 @define(eq=False)
 class _Filling:
-    """Puts values in the place of ``$inputs.<name>``."""
+    """Replaces ``$inputs.<name>`` with values."""
 
     values: Mapping[str, Any]
     kinds: Mapping[str, str]
 
     def references(self) -> list[dict[str, Any]]:
-        """Return the media among the inputs, in the order of their numbers as uploads."""
+        """Return the media among the inputs, in the order of their upload numbers."""
         return [{"url": url, "mediaType": kind} for kind in MEDIA for url in self._urls(kind)]
 
     def _urls(self, kind: str) -> list[str]:
@@ -252,7 +254,7 @@ class _Filling:
             return _ABSENT
         if self.kinds.get(name) not in MEDIA or not key.endswith(("Index", "Indices")):
             return value
-        # A number is wanted where the user gave media: that of the upload.
+        # Where a number is expected but the user gave media, use the number of the upload.
         urls = self._urls(self.kinds[name])
         numbers = [-1 - urls.index(url) for url in (value if isinstance(value, list) else [value])]
         return numbers if key.endswith("Indices") else numbers[0]
@@ -263,16 +265,14 @@ def _text(value: Any) -> str:
 
 
 def referenced(value: Any) -> set[str]:
-    """Return the names of the inputs that anything refers to."""
+    """Return the names of all referenced inputs."""
     if isinstance(value, str):
         return set(_REFERENCE.findall(value))
     entries = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return {name for entry in entries for name in referenced(entry)}
 
 
-# Saved workflow templates: whose they are, who may see and change them, and what the service takes as one.
-#
-# Called by the routes of templates and by those that start workflows (workflows §7).
+# Saved templates
 
 
 KIND = "template"
@@ -280,7 +280,7 @@ _CATEGORIES = ("portrait", "video-social", "makeover", "cinematic", "music", "an
 _INPUT_TYPES = ("image", "audio", "video", "text", "number", "select", "boolean")
 _MOST_INPUTS, _LONGEST_NAME, _LONGEST_INPUT = 16, 200, 64
 _OURS = ("id", "author", "createdAt", "updatedAt")
-"""Keys the service writes; what a client says of them is ignored."""
+"""Keys written by the service; a client's values for them are ignored."""
 
 
 @frozen
@@ -291,7 +291,7 @@ class _Owned:
 
 @define(eq=False)
 class Templates:
-    """All templates of one emulator, those of the service among them."""
+    """All templates of one emulator, including those of the service."""
 
     state: State
     archive: Archive
@@ -299,17 +299,17 @@ class Templates:
 
     def restore(self) -> None:
         self.clear()
-        for kept in self.archive.things(KIND):
+        for kept in self.archive.items_of_kind(KIND):
             self._all[kept.id] = _Owned(kept.owner, kept.body)
 
     def clear(self) -> None:
-        """Forget all but the service's own."""
+        """Remove all templates except the service's own."""
         self._all = {entry["id"]: _Owned(None, dict(entry)) for entry in SYSTEM_TEMPLATES}
 
     def list(
         self, account: Account, visibility: str, limit: int, offset: int
     ) -> tuple[list[dict[str, Any]], int | None]:
-        """Return a page of the templates an account sees, and where the next one begins."""
+        """Return a page of the templates visible to an account, and the offset of the next page."""
         own = account.wallet_address
         seen = [
             entry.template
@@ -323,7 +323,7 @@ class Templates:
         return seen[offset:following], following if following < len(seen) else None
 
     def get(self, id: str, account: Account) -> dict[str, Any]:
-        """Return a template the account may see; one of somebody else is as if it did not exist."""
+        """Return a template visible to the account; those of others are not found."""
         found = self._all.get(id)
         if found is None or (found.template.get("visibility") != "public" and found.owner != account.wallet_address):
             raise RefusalError(404, "Template not found", NOT_FOUND)
@@ -335,11 +335,11 @@ class Templates:
 
     def update(self, id: str, account: Account, changes: Mapping[str, Any]) -> dict[str, Any]:
         owned = self._own(id, account)
-        wanted = {**owned.template, **{key: value for key, value in changes.items() if key not in _OURS}}
-        _check(wanted)
-        wanted["updatedAt"] = round(self.state.clock() * 1000)
-        self._keep(id, evolve(owned, template=wanted))
-        return wanted
+        requested = {**owned.template, **{key: value for key, value in changes.items() if key not in _OURS}}
+        _check(requested)
+        requested["updatedAt"] = round(self.state.clock() * 1000)
+        self._keep(id, evolve(owned, template=requested))
+        return requested
 
     def delete(self, id: str, account: Account) -> None:
         self._own(id, account)
@@ -347,9 +347,9 @@ class Templates:
         self.archive.delete(KIND, id)
 
     def fork(self, id: str, account: Account, name: Any) -> dict[str, Any]:
-        """Copy a template into one's own, private."""
+        """Copy a template to the account, as private."""
         if not isinstance(name, str | None):
-            raise RefusalError(400, "newName must be a text")
+            raise RefusalError(400, "newName must be a string")
         source = self.get(id, account)
         copy = {**source, "name": name or f"{source['name']} (copy)", "visibility": "private", "forkedFrom": id}
         _check(copy)
@@ -368,7 +368,7 @@ class Templates:
 
     def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
         now = round(self.state.clock() * 1000)
-        while (name := f"tpl_{self.state.chance.uuid().lower()}") in self._all:
+        while (name := f"tpl_{self.state.ids.uuid().lower()}") in self._all:
             continue
         template = {
             "version": "1.0.0",
@@ -396,7 +396,7 @@ def _check(template: Mapping[str, Any]) -> None:
     problems = []
     name = template.get("name")
     if not isinstance(name, str) or not 1 <= len(name.strip()) <= _LONGEST_NAME:
-        problems.append(f"name must be a text of 1 to {_LONGEST_NAME} characters")
+        problems.append(f"name must be a string of 1 to {_LONGEST_NAME} characters")
     if template.get("visibility", "private") not in ("private", "public"):
         problems.append("visibility must be private or public")
     if template.get("category", "custom") not in _CATEGORIES:
@@ -423,7 +423,7 @@ def _inputs_problems(inputs: list[Any]) -> list[str]:
     for index, entry in enumerate(inputs):
         name = entry.get("name") if isinstance(entry, Mapping) else None
         if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_INPUT:
-            problems.append(f"inputs[{index}].name must be a text of 1 to {_LONGEST_INPUT} characters")
+            problems.append(f"inputs[{index}].name must be a string of 1 to {_LONGEST_INPUT} characters")
             continue
         if name in seen:
             problems.append(f"inputs[{index}].name: {name!r} is declared twice")
@@ -433,7 +433,7 @@ def _inputs_problems(inputs: list[Any]) -> list[str]:
         if entry.get("type") == "select" and not _are_options(entry.get("options")):
             problems.append(f"inputs[{index}].options must be a list of objects with a value")
         if not _is_range(entry.get("multiple")):
-            problems.append(f"inputs[{index}].multiple must have whole numbers, min from 0 on and max from 1 on")
+            problems.append(f"inputs[{index}].multiple must have integers, min of at least 0 and max of at least 1")
     return problems
 
 
@@ -442,7 +442,8 @@ def _are_options(given: Any) -> bool:
 
 
 def _is_range(given: Any) -> bool:
-    """True for how many values an input takes, and for none said (workflows §7.1)."""
+    """Return True for a valid number of values, or if none is given."""
+    # Protocol notes: workflows §7.1.
     if not isinstance(given, Mapping | None):
         return False
     bounds = [] if given is None else [(given.get("min", 0), 0), (given.get("max", 1), 1)]

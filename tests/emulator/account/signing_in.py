@@ -55,7 +55,7 @@ def post(wire: Wire, path: str, body: Any, *, headers: dict[str, str] | None = N
     return requests.post(wire.supernet.rest_endpoint + path, json=body, headers=given, timeout=DEADLINE)
 
 
-def refused(reply: requests.Response) -> tuple[int, int]:
+def error_of(reply: requests.Response) -> tuple[int, int]:
     """Return the status and the error code of an answer that must be the error envelope."""
     body = reply.json()
     assert body["status"] == "error", body

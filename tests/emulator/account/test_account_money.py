@@ -11,7 +11,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet, Reward
 from sogni.emulator.account.rewards import NotClaimableError, Rewards
-from tests.emulator.account.signing_in import Wallet, post, refused, sign_in
+from tests.emulator.account.signing_in import Wallet, error_of, post, sign_in
 from tests.emulator.wire import Wire
 
 ONE = "1000000000000000000"
@@ -97,7 +97,7 @@ def test_nobody_sees_the_history_of_others(wire: Wire, supernet: LocalSupernet) 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"offset": "-1"}, {"limit": "9" * 20}])
 def test_a_page_that_cannot_be(wire: Wire, query: dict[str, str]) -> None:
-    assert refused(wire.get(HISTORY, **query)) == (400, 0)
+    assert error_of(wire.get(HISTORY, **query)) == (400, 0)
 
 
 def test_the_wallet_is_told_for_each_chain(wire: Wire, supernet: LocalSupernet) -> None:
@@ -106,8 +106,8 @@ def test_the_wallet_is_told_for_each_chain(wire: Wire, supernet: LocalSupernet) 
     assert wire.data(path, walletAddress=address, provider="base") == {"sogni": "12.5", "spark": "0", "ether": "0.01"}
     assert wire.data(path, walletAddress=address, provider="etherlink")["sogni"] == "0"
     assert wire.data(path, walletAddress="0x" + "1" * 40)["sogni"] == "0"
-    assert refused(wire.get(path, walletAddress="0x1")) == (400, 0)
-    assert refused(wire.get(path, walletAddress=address, provider="moon")) == (400, 0)
+    assert error_of(wire.get(path, walletAddress="0x1")) == (400, 0)
+    assert error_of(wire.get(path, walletAddress=address, provider="moon")) == (400, 0)
 
 
 def test_rewards_are_claimed_once_and_paid(wire: Wire, supernet: LocalSupernet) -> None:
@@ -138,7 +138,7 @@ def test_rewards_are_claimed_once_and_paid(wire: Wire, supernet: LocalSupernet) 
 def test_a_claim_is_paid_as_a_whole_or_not_at_all(
     wire: Wire, supernet: LocalSupernet, claims: object, expected: tuple[int, int]
 ) -> None:
-    assert refused(post(wire, CLAIM, {"claims": claims})) == expected
+    assert error_of(post(wire, CLAIM, {"claims": claims})) == expected
     assert supernet.accounts[1].balance.sogni == 10
 
 
@@ -167,9 +167,9 @@ def test_a_withdrawal_moves_sogni_to_the_wallet(wire: Wire, supernet: LocalSuper
 def test_a_permit_is_good_for_one_withdrawal_of_what_it_says(wire: Wire, supernet: LocalSupernet) -> None:
     signature = WALLET.sign(data(wire, PERMIT, move()))
     for other in (move("2" + ONE, signature=signature), move(signature=signature, provider="etherlink")):
-        assert refused(post(wire, WITHDRAW, other)) == (400, 0)
+        assert error_of(post(wire, WITHDRAW, other)) == (400, 0)
     data(wire, WITHDRAW, move(signature=signature))
-    assert refused(post(wire, WITHDRAW, move(signature=signature))) == (400, 0)
+    assert error_of(post(wire, WITHDRAW, move(signature=signature))) == (400, 0)
     assert supernet.accounts[1].balance.sogni == 9
 
 
@@ -185,45 +185,45 @@ def test_equal_withdrawals_that_were_asked_for_together_are_all_carried_out(
 @pytest.mark.parametrize("amount", ["0", "-1", "1.5", "1e18", "", " 1", "\u0663", 1])
 def test_an_amount_is_a_whole_number_as_a_text(wire: Wire, amount: object) -> None:
     for path in (PERMIT, DEPOSIT):
-        assert refused(post(wire, path, {**move(), "amount": amount})) == (400, 0)
+        assert error_of(post(wire, path, {**move(), "amount": amount})) == (400, 0)
 
 
 def test_what_is_not_withdrawn(wire: Wire, supernet: LocalSupernet) -> None:
-    assert refused(post(wire, PERMIT, move("11" + ONE[1:]))) == (400, 123)
-    assert refused(post(wire, PERMIT, move(walletAddress="0x" + "1" * 40))) == (400, 0)
-    assert refused(post(wire, PERMIT, move(provider="moon"))) == (400, 0)
+    assert error_of(post(wire, PERMIT, move("11" + ONE[1:]))) == (400, 123)
+    assert error_of(post(wire, PERMIT, move(walletAddress="0x" + "1" * 40))) == (400, 0)
+    assert error_of(post(wire, PERMIT, move(provider="moon"))) == (400, 0)
     permit = data(wire, PERMIT, move())
-    assert refused(post(wire, WITHDRAW, move(signature=Wallet("second", "wrong").sign(permit)))) == (400, 0)
+    assert error_of(post(wire, WITHDRAW, move(signature=Wallet("second", "wrong").sign(permit)))) == (400, 0)
     permit = data(wire, PERMIT, move())
     supernet.accounts[1].set_balance(sogni="0.5")
-    assert refused(post(wire, WITHDRAW, move(signature=WALLET.sign(permit)))) == (400, 123)
+    assert error_of(post(wire, WITHDRAW, move(signature=WALLET.sign(permit)))) == (400, 123)
     assert supernet.accounts[1].wallet.on("base").sogni == 0
 
 
 def test_an_api_key_does_not_withdraw(wire: Wire) -> None:
     wire.headers = {"api-key": "second-key"}
-    assert refused(post(wire, PERMIT, move())) == (403, 0)
-    assert refused(post(wire, WITHDRAW, move(signature="0x"))) == (403, 0)
+    assert error_of(post(wire, PERMIT, move())) == (403, 0)
+    assert error_of(post(wire, WITHDRAW, move(signature="0x"))) == (403, 0)
 
 
 def test_a_deposit_needs_an_approval_of_the_deposit_contract(wire: Wire, supernet: LocalSupernet) -> None:
     second = supernet.accounts[1]
     second.wallet.set(sogni=5)
-    assert refused(post(wire, DEPOSIT, move())) == (400, 149)
+    assert error_of(post(wire, DEPOSIT, move())) == (400, 149)
     assert approve(wire, "staker").status_code == 200
-    assert refused(post(wire, DEPOSIT, move())) == (400, 149)
+    assert error_of(post(wire, DEPOSIT, move())) == (400, 149)
     assert approve(wire).status_code == 200
     data(wire, DEPOSIT, move())
     assert second.balance.sogni == 11
     assert second.wallet.on("base").sogni == 4
     assert wire.data(HISTORY)["transactions"][0]["source"] == "deposit"
     second.wallet.revoke_approvals()
-    assert refused(post(wire, DEPOSIT, move())) == (400, 149)
+    assert error_of(post(wire, DEPOSIT, move())) == (400, 149)
 
 
 def test_a_deposit_of_more_than_the_wallet_has(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.accounts[1].wallet.set("etherlink", sogni=5)
-    assert refused(post(wire, DEPOSIT, move())) == (400, 123)
+    assert error_of(post(wire, DEPOSIT, move())) == (400, 123)
     assert supernet.accounts[1].balance.sogni == 10
 
 
@@ -236,18 +236,18 @@ def test_an_api_key_may_approve_and_deposit(wire: Wire, supernet: LocalSupernet)
 
 
 def test_what_is_not_approved(wire: Wire) -> None:
-    assert refused(approve(wire, deadline=1)) == (400, 0)
-    assert refused(approve(wire, approveSignature="0x12")) == (400, 0)
+    assert error_of(approve(wire, deadline=1)) == (400, 0)
+    assert error_of(approve(wire, approveSignature="0x12")) == (400, 0)
     asked = {"walletAddress": WALLET.address, "spender": "thief", "provider": "base"}
-    assert refused(post(wire, APPROVE_PERMIT, asked)) == (400, 0)
+    assert error_of(post(wire, APPROVE_PERMIT, asked)) == (400, 0)
     unasked = {**asked, "spender": "account", "deadline": 1, "approveSignature": "0x"}
-    assert refused(post(wire, APPROVE, unasked)) == (400, 0)
+    assert error_of(post(wire, APPROVE, unasked)) == (400, 0)
 
 
 @pytest.mark.parametrize("path", [PERMIT, WITHDRAW, DEPOSIT, APPROVE_PERMIT, APPROVE, CLAIM])
 def test_no_money_moves_without_credentials(wire: Wire, path: str) -> None:
     wire.headers = {}
-    assert refused(post(wire, path, {})) == (401, 101)
+    assert error_of(post(wire, path, {})) == (401, 101)
 
 
 def test_a_reset_forgets_the_past_of_the_account_behind_the_key(supernet: LocalSupernet) -> None:

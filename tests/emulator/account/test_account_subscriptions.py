@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from sogni.emulator import LocalSupernet, Membership
-from tests.emulator.account.signing_in import post, refused, sign_in
+from tests.emulator.account.signing_in import error_of, post, sign_in
 from tests.emulator.wire import DEADLINE, Wire
 
 STATUS = "/v1/subscriptions/status"
@@ -50,7 +50,7 @@ def test_a_checkout_is_paid_by_opening_its_page(wire: Wire, supernet: LocalSuper
     assert (snapshot["status"], snapshot["term"], snapshot["capabilities"]) == ("active", "annual", {"unlimited": True})
     assert snapshot["currentPeriodEnd"].endswith("Z")
     assert wire.data("/v1/subscriptions/trial-eligibility")["eligible"] is False
-    assert refused(requests.get(url, timeout=DEADLINE)) == (404, 102)
+    assert error_of(requests.get(url, timeout=DEADLINE)) == (404, 102)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_a_checkout_is_paid_by_opening_its_page(wire: Wire, supernet: LocalSuper
 )
 def test_a_checkout_of_nothing(wire: Wire, body: dict[str, Any]) -> None:
     sign_in(wire)
-    assert refused(post(wire, CHECKOUT, body)) == (400, 0)
+    assert error_of(post(wire, CHECKOUT, body)) == (400, 0)
 
 
 def test_checkout_and_portal_need_a_session(wire: Wire) -> None:
-    assert refused(post(wire, CHECKOUT, {"planId": "unlimited", "term": "monthly"})) == (403, 0)
-    assert refused(post(wire, PORTAL, {})) == (403, 0)
+    assert error_of(post(wire, CHECKOUT, {"planId": "unlimited", "term": "monthly"})) == (403, 0)
+    assert error_of(post(wire, PORTAL, {})) == (403, 0)
     sign_in(wire)
     url = post(wire, PORTAL, {}).json()["data"]["url"]
     assert requests.get(url, timeout=DEADLINE).status_code == 200
@@ -151,7 +151,7 @@ def test_a_membership_that_cannot_be(wrong: dict[str, Any]) -> None:
 def test_a_device_id(wire: Wire, supernet: LocalSupernet) -> None:
     assert post(wire, "/v1/account/device-id", {"deviceId": "device-1"}).status_code == 200
     assert supernet.account.device_id == "device-1"
-    assert refused(post(wire, "/v1/account/device-id", {"deviceId": ""})) == (400, 0)
+    assert error_of(post(wire, "/v1/account/device-id", {"deviceId": ""})) == (400, 0)
 
 
 def board(wire: Wire, **query: str) -> list[dict[str, Any]]:
@@ -182,4 +182,4 @@ def test_the_leaderboard_is_open_to_all_and_has_pages(wire: Wire) -> None:
 )
 def test_a_leaderboard_that_does_not_exist(wire: Wire, query: dict[str, str]) -> None:
     full = {"type": "tokenVolume", "period": "day", **query}
-    assert refused(wire.get("/v1/leaderboard/", **full)) == (400, 0)
+    assert error_of(wire.get("/v1/leaderboard/", **full)) == (400, 0)

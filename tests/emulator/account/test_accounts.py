@@ -16,11 +16,11 @@ from tests.emulator.account.signing_in import (
     Wallet,
     claims,
     create_body,
+    error_of,
     login,
     login_body,
     nonce,
     post,
-    refused,
     sign_in,
 )
 from tests.emulator.wire import DEADLINE, Wire
@@ -58,15 +58,15 @@ def test_a_new_account_starts_signed_in_and_without_money(wire: Wire) -> None:
     assert wire.data(ME)["currentEmail"] == "FactSheetUser@example.test"
     assert wire.data("/v4/account/balance")["spark"]["net"] == "0"
     assert login(wire, Wallet("FactSheetUser", PASSWORD)).status_code == 200
-    assert refused(login(wire, Wallet("FactSheetUser", "wrong")))[0] == 401
+    assert error_of(login(wire, Wallet("FactSheetUser", "wrong")))[0] == 401
 
 
 def test_a_signature_of_the_other_network_is_refused(wire: Wire, supernet: LocalSupernet) -> None:
     wallet = Wallet("local-artist", "local password")
-    assert refused(login(wire, wallet, testnet=True)) == (401, 105)
+    assert error_of(login(wire, wallet, testnet=True)) == (401, 105)
     with LocalSupernet(testnet=True) as test, Wire(test) as other:
         assert login(other, wallet, testnet=True).status_code == 200
-        assert refused(login(other, wallet))[0] == 401
+        assert error_of(login(other, wallet))[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_a_signature_of_the_other_network_is_refused(wire: Wire, supernet: Local
 )
 def test_what_does_not_make_an_account(wire: Wire, changes: dict[str, object], expected: tuple[int, int]) -> None:
     body = {**create_body(wire), **changes}
-    assert refused(post(wire, "/v1/account/create", body, headers={})) == expected
+    assert error_of(post(wire, "/v1/account/create", body, headers={})) == expected
 
 
 def test_a_wallet_and_an_email_address_belong_to_one_account(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.add_account("someone", "secret", email="FactSheetUser@example.test")
-    assert refused(post(wire, "/v1/account/create", create_body(wire), headers={})) == (409, 0)
+    assert error_of(post(wire, "/v1/account/create", create_body(wire), headers={})) == (409, 0)
     for taken in ("SOMEONE", "local-artist"):
         with pytest.raises(NotFreeError):
             supernet.add_account(taken, "other")
@@ -107,7 +107,7 @@ def test_a_nonce_is_good_for_one_signature(wire: Wire) -> None:
     wallet = Wallet("local-artist", "local password")
     body = login_body(wire, wallet)
     assert post(wire, "/v1/account/login", body, headers={}).status_code == 200
-    assert refused(post(wire, "/v1/account/login", body, headers={})) == (401, 105)
+    assert error_of(post(wire, "/v1/account/login", body, headers={})) == (401, 105)
 
 
 def test_several_clients_may_hold_a_nonce_of_one_wallet(wire: Wire) -> None:
@@ -119,7 +119,7 @@ def test_several_clients_may_hold_a_nonce_of_one_wallet(wire: Wire) -> None:
 
 @pytest.mark.parametrize(("username", "expected"), [("!", (400, 109)), ("LOCAL-ARTIST", (409, 108))])
 def test_a_user_name_that_will_not_do(wire: Wire, username: str, expected: tuple[int, int]) -> None:
-    assert refused(post(wire, "/v1/account/username/validate", {"username": username})) == expected
+    assert error_of(post(wire, "/v1/account/username/validate", {"username": username})) == expected
 
 
 def test_a_free_user_name_needs_no_credentials(wire: Wire) -> None:
@@ -149,7 +149,7 @@ def test_a_token_opens_both_hosts_and_the_socket(wire: Wire, supernet: LocalSupe
 def test_anything_but_the_raw_token_is_refused(wire: Wire, spoil: str) -> None:
     token = sign_in(wire)["token"]
     wire.headers = {"Authorization": spoil.format(token).encode("latin-1").decode("latin-1")}
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
     assert wire.get("/api/v1/models/list").status_code == 401
     with pytest.raises(websocket.WebSocketBadStatusException):
         wire.connect()
@@ -158,8 +158,8 @@ def test_anything_but_the_raw_token_is_refused(wire: Wire, spoil: str) -> None:
 def test_a_refresh_token_is_no_access_token_and_the_reverse(wire: Wire) -> None:
     data = sign_in(wire)
     wire.headers = {"Authorization": data["refreshToken"]}
-    assert refused(wire.get(ME)) == (401, 101)
-    assert refused(post(wire, REFRESH, {"refreshToken": data["token"]}, headers={})) == (401, 107)
+    assert error_of(wire.get(ME)) == (401, 101)
+    assert error_of(post(wire, REFRESH, {"refreshToken": data["token"]}, headers={})) == (401, 107)
 
 
 def test_a_refresh_replaces_both_tokens(wire: Wire) -> None:
@@ -168,7 +168,7 @@ def test_a_refresh_replaces_both_tokens(wire: Wire) -> None:
     fresh = reply.json()["data"]
     assert set(fresh) == {"token", "refreshToken"}
     assert not {data["token"], data["refreshToken"]} & set(fresh.values())
-    assert refused(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
+    assert error_of(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
     wire.headers = {"Authorization": fresh["token"]}
     assert wire.get(ME).status_code == 200
 
@@ -177,24 +177,24 @@ def test_access_tokens_expire_and_a_refresh_helps(wire: Wire, supernet: LocalSup
     supernet.set_token_lifetimes(access=-1)
     data = sign_in(wire)
     assert claims(data["token"])["exp"] < time.time()
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
     supernet.set_token_lifetimes(access=60)
     fresh = post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={}).json()["data"]
     wire.headers = {"Authorization": fresh["token"]}
     assert wire.get(ME).status_code == 200
     supernet.expire_access_tokens()
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
     assert post(wire, REFRESH, {"refreshToken": fresh["refreshToken"]}, headers={}).status_code == 200
 
 
 def test_refresh_tokens_expire_and_can_be_revoked(wire: Wire, supernet: LocalSupernet) -> None:
     data = sign_in(wire)
     supernet.revoke_refresh_tokens()
-    assert refused(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
+    assert error_of(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
     assert wire.get(ME).status_code == 200
     supernet.set_token_lifetimes(refresh=-1)
     data = sign_in(wire)
-    assert refused(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
+    assert error_of(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
 
 
 def test_the_lifetimes_are_options() -> None:
@@ -212,7 +212,7 @@ def test_a_refresh_can_be_scripted_to_fail(wire: Wire, supernet: LocalSupernet) 
     supernet.faults.http(REFRESH, disconnect=True)
     rubbish = post(wire, REFRESH, body, headers={})
     assert (rubbish.status_code, rubbish.text) == (200, "<html>rubbish")
-    assert refused(post(wire, REFRESH, body, headers={})) == (500, 0)
+    assert error_of(post(wire, REFRESH, body, headers={})) == (500, 0)
     with pytest.raises(requests.Timeout):
         requests.post(supernet.rest_endpoint + REFRESH, json=body, timeout=0.05)
     with pytest.raises(requests.ConnectionError):
@@ -227,16 +227,16 @@ def test_the_answer_to_a_refresh_can_be_lost_after_the_tokens_were_replaced(
     supernet.faults.http(REFRESH, truncate=True)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         post(wire, REFRESH, body, headers={}).json()
-    assert refused(post(wire, REFRESH, body, headers={})) == (401, 107)
+    assert error_of(post(wire, REFRESH, body, headers={})) == (401, 107)
 
 
 def test_signing_out_ends_tokens_and_cookie_of_that_session_only(wire: Wire) -> None:
     other = sign_in(wire)
     data = sign_in(wire)
     assert post(wire, "/v1/account/logout", {}).status_code == 200
-    assert refused(wire.get(ME)) == (401, 101)
-    assert refused(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
-    assert refused(post(wire, "/v1/account/logout", {})) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
+    assert error_of(post(wire, REFRESH, {"refreshToken": data["refreshToken"]}, headers={})) == (401, 107)
+    assert error_of(post(wire, "/v1/account/logout", {})) == (401, 101)
     wire.headers = {"Authorization": other["token"]}
     assert wire.get(ME).status_code == 200
 
@@ -258,7 +258,7 @@ def test_a_cookie_is_a_session_on_both_hosts_and_the_socket(wire: Wire, supernet
     assert wire.receive()[0] == "authenticated"
     out = post(wire, "/v1/account/logout", {})
     assert "Max-Age=0" in out.headers["Set-Cookie"]
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
 
 
 def test_a_cookie_that_is_not_remembered_ends_with_the_program(wire: Wire) -> None:
@@ -270,10 +270,10 @@ def test_a_bad_token_is_not_made_up_for_by_a_cookie(wire: Wire) -> None:
     reply = login(wire, Wallet("local-artist", "local password"))
     cookie = reply.headers["Set-Cookie"].partition(";")[0]
     wire.headers = {"Cookie": cookie, "Authorization": "nonsense"}
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
     for header in ("sogni-session=wrong", "sogni-session", "a=b; ;;=", ""):
         wire.headers = {"Cookie": header}
-        assert refused(wire.get(ME)) == (401, 101)
+        assert error_of(wire.get(ME)) == (401, 101)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
@@ -285,7 +285,7 @@ def test_a_body_that_is_no_object_is_refused(wire: Wire, content: bytes) -> None
             headers={"Content-Type": "application/json"},
             timeout=DEADLINE,
         )
-        assert refused(reply) == (400, 0)
+        assert error_of(reply) == (400, 0)
 
 
 def test_no_secret_is_recorded_or_shown(wire: Wire, supernet: LocalSupernet) -> None:
@@ -305,7 +305,7 @@ def test_no_secret_is_recorded_or_shown(wire: Wire, supernet: LocalSupernet) -> 
 def test_ending_all_sessions_leaves_keys_alone(wire: Wire, supernet: LocalSupernet) -> None:
     sign_in(wire)
     supernet.end_sessions()
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
     wire.headers = {"api-key": supernet.api_key}
     assert wire.get(ME).status_code == 200
 
@@ -315,7 +315,7 @@ def test_a_reset_forgets_other_accounts_and_sessions(wire: Wire, supernet: Local
     sign_in(wire, "second", "secret")
     supernet.reset()
     assert supernet.accounts == [supernet.account]
-    assert refused(wire.get(ME)) == (401, 101)
+    assert error_of(wire.get(ME)) == (401, 101)
 
 
 def test_without_the_signing_library_keys_work_and_the_rest_names_the_extra(
@@ -324,7 +324,7 @@ def test_without_the_signing_library_keys_work_and_the_rest_names_the_extra(
     body = login_body(wire, Wallet("local-artist", "local password"))
     monkeypatch.setitem(__import__("sys").modules, "eth_account", None)
     reply = post(wire, "/v1/account/login", body, headers={})
-    assert refused(reply) == (501, 0)
+    assert error_of(reply) == (501, 0)
     assert "sogni[wallet]" in reply.json()["message"]
     with pytest.raises(ModuleNotFoundError, match=r"sogni\[wallet\]"):
         supernet.add_account("second", "secret")

@@ -76,10 +76,10 @@ def chat_request(*messages: Payload | str, **changes: Any) -> Payload:
     return {"jobID": new_id(), "type": "llm", "model": MODEL, "messages": turns, **changes}
 
 
-def picture(colour: str, width: int, height: int, format: str = "PNG") -> str:
+def picture(color: str, width: int, height: int, format: str = "PNG") -> str:
     """An image as a data URI."""
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, format)
+    Image.new("RGB", (width, height), color).save(buffer, format)
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -88,7 +88,7 @@ def seeing(text: str, *urls: str) -> Payload:
     return user([{"type": "text", "text": text}, *parts])
 
 
-def hear(wire: Wire, job_id: str) -> Said:
+def on_delta(wire: Wire, job_id: str) -> Said:
     """Read until a completion ended."""
     frames = wire.until(lambda name, data: name in ENDS and data["jobID"] == job_id)
     return Said(
@@ -99,4 +99,4 @@ def hear(wire: Wire, job_id: str) -> Said:
 def ask(wire: Wire, *messages: Payload | str, **changes: Any) -> Said:
     request = chat_request(*messages, **changes)
     wire.send("llmJobRequest", request)
-    return hear(wire, request["jobID"])
+    return on_delta(wire, request["jobID"])

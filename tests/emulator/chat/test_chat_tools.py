@@ -12,7 +12,7 @@ import pytest
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator import LocalSupernet
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
-from sogni.emulator.chat.requests import Asking
+from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.tool_choice import ToolChoice
 from tests.emulator.chat.chatting import ask, picture, seeing, user
 from tests.emulator.wire import Payload, Wire
@@ -56,8 +56,8 @@ def converse(question: str | Payload, *tools: Payload, **options: Any) -> tuple[
     rounds: list[Round] = []
     schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
     for at in range(8):
-        asking = Asking(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=messages, tools=tools, **options)
-        answer = ToolChoice(asking).answer()
+        chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=messages, tools=tools, **options)
+        answer = ToolChoice(chat_request).answer()
         if answer is None or not answer.calls:
             return rounds, None if answer is None else answer.text
         calls = [
@@ -187,8 +187,8 @@ def test_a_failed_tool_ends_the_steps_and_is_told() -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         failed,
     ]
-    asking = Asking(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=messages, sogni_tools="creative-tools")
-    answer = ToolChoice(asking).answer()
+    chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=messages, sogni_tools="creative-tools")
+    answer = ToolChoice(chat_request).answer()
     assert answer is not None
     assert (answer.calls, answer.text) == ((), "The tool generate_image failed: No")
 

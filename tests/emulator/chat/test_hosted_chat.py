@@ -33,7 +33,7 @@ def hosted(wire: Wire, *messages: Any, **more: Any) -> Any:
     return reply.json()
 
 
-def refused(wire: Wire, **body: Any) -> tuple[int, Any]:
+def error_of(wire: Wire, **body: Any) -> tuple[int, Any]:
     reply = post(wire, COMPLETIONS, {"messages": [user("Hello")], **body})
     return reply.status_code, reply.json()["error"]
 
@@ -76,19 +76,19 @@ def test_limits_stops_thinking_and_json_work_as_on_the_socket(wire: Wire) -> Non
 
 
 def test_errors_are_objects_with_type_message_and_code(wire: Wire, supernet: LocalSupernet) -> None:
-    assert refused(wire, temperature=5)[0] == 400
-    assert refused(wire, temperature=5)[1]["type"] == "invalid_request"
-    assert refused(wire, stream=True)[0] == 400
-    assert refused(wire, model="nobody")[1]["type"] == "model_unavailable"
-    assert refused(wire, messages="hello")[0] == 400
-    assert refused(wire, billingMode="subscription")[1]["code"] == "4078"
+    assert error_of(wire, temperature=5)[0] == 400
+    assert error_of(wire, temperature=5)[1]["type"] == "invalid_request"
+    assert error_of(wire, stream=True)[0] == 400
+    assert error_of(wire, model="nobody")[1]["type"] == "model_unavailable"
+    assert error_of(wire, messages="hello")[0] == 400
+    assert error_of(wire, billingMode="subscription")[1]["code"] == "4078"
     lacks = {"requiredPlans": ["unlimited_pro"], "feature": "chat", "limitation": "no"}
     supernet.chat.fail("subscription_unavailable", code="4081", subscription=lacks)
-    status, told = refused(wire)
+    status, told = error_of(wire)
     assert (status, told["code"]) == (403, "4081")
     assert told["subscription"] == {"subscriptionLimit": True, **lacks}
     supernet.account.set_balance(sogni=0)
-    status, told = refused(wire)
+    status, told = error_of(wire)
     assert (status, told["type"]) == (402, "insufficient_balance")
     assert post(wire, COMPLETIONS, [1]).status_code == 400
     text = wire.http.post(supernet.rest_endpoint + COMPLETIONS, data="{", headers=wire.headers, timeout=DEADLINE)

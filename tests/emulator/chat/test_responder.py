@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
-from sogni.emulator.chat.requests import Asking
+from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.responder import Responder
 from sogni.emulator.chat.structured import Filler
 from tests.emulator.chat.chatting import assistant, picture, seeing, system, user
@@ -20,8 +20,8 @@ from tests.emulator.wire import Payload
 
 def say(*messages: Payload | str, **options: Any) -> str:
     turns = [user(message) if isinstance(message, str) else message for message in messages]
-    asking = Asking(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=turns, **options)
-    return Responder().answer(asking).text
+    chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=turns, **options)
+    return Responder().answer(chat_request).text
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,8 @@ def distance(one: Image.Image, two: Image.Image) -> float:
     return sum(ImageStat.Stat(ImageChops.difference(one, two.resize(one.size))).mean) / 3
 
 
-def picture(colour: str, size: tuple[int, int] = (96, 96), format: str = "PNG") -> bytes:
-    image, buffer = Image.new("RGB", size, colour), io.BytesIO()
+def picture(color: str, size: tuple[int, int] = (96, 96), format: str = "PNG") -> bytes:
+    image, buffer = Image.new("RGB", size, color), io.BytesIO()
     ImageDraw.Draw(image).rectangle((size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2), fill="white")
     image.save(buffer, format)
     return buffer.getvalue()
@@ -130,8 +130,8 @@ def as_image(content: bytes) -> Image.Image:
 
 def clip(path: Path, frames: int = 24, fps: int = 12, size: tuple[int, int] = (128, 128)) -> bytes:
     """A video whose first half is black and whose second half is white."""
-    colours = ["black"] * (frames // 2) + ["white"] * (frames - frames // 2)
-    write_video(path, (Image.new("RGB", size, colour) for colour in colours), Fraction(fps), None, "mp4")
+    colors = ["black"] * (frames // 2) + ["white"] * (frames - frames // 2)
+    write_video(path, (Image.new("RGB", size, color) for color in colors), Fraction(fps), None, "mp4")
     return path.read_bytes()
 
 

@@ -82,13 +82,13 @@ def test_every_currency_is_named_and_the_time_as_well(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        (f"{VIDEO}/spark/{WAN}_t2v/640/640/81", "6 or 8 path segments, not 5"),
+        (f"{VIDEO}/spark/{WAN}_t2v/640/640/81", "6 or 8 segments, got 5"),
         (f"{VIDEO}/spark/nope/640/640/81/16", "unknown video model: nope"),
         (f"{VIDEO}/spark/ace_step_1.5_turbo/640/640/81/16", "unknown video model"),
         (f"{VIDEO}/spark/wan3.0-video/640/640/81/16", "no worker serves wan3.0-video"),
         (f"{VIDEO}/euro/{WAN}_t2v/640/640/81/16", "unknown token type: euro"),
         (f"{VIDEO}/spark/{WAN}_t2v/640/640/undefined/16", "not a number: 'undefined'"),
-        (f"{AUDIO}/spark/ace_step_1.5_turbo/30/8", "5 path segments, not 4"),
+        (f"{AUDIO}/spark/ace_step_1.5_turbo/30/8", "5 segments, got 4"),
         (f"{AUDIO}/spark/ace_step_1.5_turbo/-3/8/1", "out of range: -3"),
     ],
 )

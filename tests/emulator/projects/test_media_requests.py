@@ -50,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {IMAGE: image, END: image, MASK: image, AUDIO: sound, VIDEO: video}
 
 
-def refusal(wire: Wire, request: Payload) -> dict[str, Any]:
+def text_error(wire: Wire, request: Payload) -> dict[str, Any]:
     wire.connect().create(request)
     error = wire.next("jobError")
     assert (error["jobID"], error["isFromWorker"]) == (request["jobID"], False)
@@ -60,17 +60,17 @@ def refusal(wire: Wire, request: Payload) -> dict[str, Any]:
 @pytest.mark.parametrize(("workflow", "asset"), MISSING)
 def test_an_asset_that_a_workflow_needs_is_named(wire: Wire, workflow: str, asset: str) -> None:
     model, needed, _ = WORKFLOWS[workflow]
-    error = refusal(wire, video_request(model, **flagged(dict.fromkeys(needed - {asset}))))
+    error = text_error(wire, video_request(model, **flagged(dict.fromkeys(needed - {asset}))))
     assert error["error"] == 400
-    assert f"is missing: {workflow} needs {asset}" in error["error_message"]
+    assert f"is missing: {workflow} requires {asset}" in error["error_message"]
 
 
 @pytest.mark.parametrize(("workflow", "asset"), FORBIDDEN)
 def test_an_asset_that_a_workflow_does_not_take_is_named(wire: Wire, workflow: str, asset: str) -> None:
     model, needed, _ = WORKFLOWS[workflow]
-    error = refusal(wire, video_request(model, **flagged(dict.fromkeys(needed | {asset}))))
+    error = text_error(wire, video_request(model, **flagged(dict.fromkeys(needed | {asset}))))
     assert error["error"] == 400
-    assert f"must be absent: {workflow} takes no {asset}" in error["error_message"]
+    assert f"must be omitted: {workflow} does not accept {asset}" in error["error_message"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
@@ -88,7 +88,7 @@ def test_every_workflow_takes_everything_it_may(
 
 
 def test_uploads_that_the_request_flags_must_be_there(wire: Wire) -> None:
-    error = refusal(wire, video_request(f"{WAN}_s2v", hasReferenceImage=True, hasReferenceAudio=True))
+    error = text_error(wire, video_request(f"{WAN}_s2v", hasReferenceImage=True, hasReferenceAudio=True))
     assert "were not: referenceImage, referenceAudio" in error["error_message"]
 
 
@@ -110,16 +110,16 @@ def test_an_upload_that_is_not_what_its_role_asks_for_is_refused(
     wire.upload(project_id, IMAGE, given[IMAGE])
     wire.upload_media(project_id, VIDEO, given[VIDEO])
     request = video_request(f"{WAN}_animate-move_lightx2v", project_id, **flagged(given))
-    error = refusal(wire, request)
+    error = text_error(wire, request)
     assert error["error"] == 400
     assert error["error_message"] == message
 
 
 CONTROL = "currentControlNetsJob"
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    (f"{WAN}_t2v", {"frames": 16}, "frames must be at least 17 and at most 161, not 16"),
-    (f"{WAN}_t2v", {"frames": 162}, "frames must be at least 17 and at most 161, not 162"),
-    (f"{WAN}_t2v", {"frames": 81.5}, "frames must be a whole number"),
+    (f"{WAN}_t2v", {"frames": 16}, "frames must be at least 17 and at most 161, got 16"),
+    (f"{WAN}_t2v", {"frames": 162}, "frames must be at least 17 and at most 161, got 162"),
+    (f"{WAN}_t2v", {"frames": 81.5}, "frames must be an integer"),
     (f"{WAN}_t2v", {"fps": 24}, "fps must be 16 or 32"),
     (f"{WAN}_t2v", {"width": 464}, "width must be at least 480 and at most 1536"),
     (f"{WAN}_t2v", {"height": 1552}, "height must be at least 480 and at most 1536"),
@@ -131,16 +131,16 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (f"{WAN}_t2v", {"comfyScheduler": ...}, "comfyScheduler is missing"),
     (f"{WAN}_t2v", {"scheduler": "euler"}, "scheduler must be null"),
     (f"{WAN}_t2v", {"sam2Coordinates": "[]"}, "sam2Coordinates goes with animate-replace models only"),
-    (f"{WAN}_t2v", {"referenceImageURLs": ["https://a.b/c"]}, "referenceImageURLs is not taken by wan"),
+    (f"{WAN}_t2v", {"referenceImageURLs": ["https://a.b/c"]}, "referenceImageURLs is not accepted by wan"),
     (f"{WAN}_t2v", {CONTROL: [{"name": "canny"}]}, "goes with v2v models only"),
-    (f"{WAN}_t2v", {"seedanceTaskType": "edit"}, "seedanceTaskType is not known to wan"),
-    (f"{WAN}_t2v", {"returnLastFrame": True}, "returnLastFrame is not known to wan"),
+    (f"{WAN}_t2v", {"seedanceTaskType": "edit"}, "seedanceTaskType is not supported by wan"),
+    (f"{WAN}_t2v", {"returnLastFrame": True}, "returnLastFrame is not supported by wan"),
     (f"{WAN}_t2v", {"hasReferenceImage": "yes"}, "hasReferenceImage must be a boolean"),
     (f"{WAN}_t2v", {"strength": 0.4}, "strength must be 0.5"),
-    (f"{WAN}_i2v", {}, "i2v needs referenceImage or referenceImageEnd"),
-    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": [{"x": 0, "y": 0}]}, "must be a text, not a list"),
-    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": "here"}, "must be the JSON text of a list of points"),
-    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": '[{"x":1}]'}, "must be the JSON text"),
+    (f"{WAN}_i2v", {}, "i2v requires referenceImage or referenceImageEnd"),
+    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": [{"x": 0, "y": 0}]}, "must be a string, got a list"),
+    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": "here"}, "must be a JSON string of a list of points"),
+    (f"{WAN}_animate-replace_lightx2v", {"sam2Coordinates": '[{"x":1}]'}, "must be a JSON string"),
     (f"{LTX}_t2v_dev", {"frames": 24}, "frames must be at least 25 and at most 505"),
     (f"{LTX}_t2v_dev", {"fps": 61}, "fps must be at least 1 and at most 60"),
     (f"{LTX}_t2v_dev", {"width": 480}, "width must be at least 640 and at most 3840"),
@@ -156,9 +156,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (f"{LTX}_v2v_dev", {CONTROL: [{"name": "canny", "controlStrength": 2}]}, "controlStrength must be"),
     (f"{LTX}_v2v_dev", {CONTROL: []}, "must be a list of exactly one object"),
     (f"{LTX}_v2v_dev", {CONTROL: ["canny"]}, "currentControlNetsJob[0] must be an object"),
-    (f"{LTX}_v2v_dev", {CONTROL: [{"name": "pose"}]}, "the control net pose needs referenceImage"),
-    (f"{LTX}_v2v_dev", {CONTROL: [{"name": "outpaint"}]}, "outpaint goes with distilled models only"),
-    (f"{LTX}_v2v_dev", {"hasReferenceMask": True}, "goes with the control net inpaint only"),
+    (f"{LTX}_v2v_dev", {CONTROL: [{"name": "pose"}]}, "the control net pose requires referenceImage"),
+    (f"{LTX}_v2v_dev", {CONTROL: [{"name": "outpaint"}]}, "outpaint requires a distilled model"),
+    (f"{LTX}_v2v_dev", {"hasReferenceMask": True}, "requires the control net inpaint"),
     (f"{LTX}_v2v_distilled", {"outpaintPosition": "up"}, "outpaintPosition must be one of center"),
     ("ltx25-22b-int8_t2v_distilled", {"steps": 4}, "steps must be at least 8 and at most 8"),
     ("seedance-2-0", {"fps": 30}, "fps must be 24"),
@@ -170,22 +170,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("seedance-2-0", {"referenceVideoURLs": ["https://a.b/c"] * 4}, "reference videos are 4"),
     ("seedance-2-0", {"referenceAudioURLs": ["https://a.b/c"] * 4}, "reference audios are 4"),
     ("seedance-2-0", dict(zip(URLS, [["https://a.b/c"] * n for n in (9, 3, 1)], strict=True)), "references are 13"),
-    ("seedance-2-0", {"referenceAudioURLs": ["https://a.b/c"]}, "need at least one reference image or video"),
-    ("seedance-2-0", {"hasReferenceAudioIdentity": True}, "need at least one reference image or video"),
+    ("seedance-2-0", {"referenceAudioURLs": ["https://a.b/c"]}, "require at least one reference image or video"),
+    ("seedance-2-0", {"hasReferenceAudioIdentity": True}, "require at least one reference image or video"),
     ("seedance-2-0", {"referenceImageURLs": ["http://a.b/c"]}, "must contain public https URLs only"),
     ("seedance-2-0", {"referenceImageURLs": [" "]}, "must contain public https URLs only"),
     ("seedance-2-0", {"referenceImageURLs": "https://a.b/c"}, "referenceImageURLs must be a list"),
-    ("seedance-2-0", {"seedanceTaskType": "edit"}, "seedanceTaskType is not known to seedance-2-0"),
-    ("seedance-2-0", {"hasReferenceMask": True}, "takes no referenceMask"),
+    ("seedance-2-0", {"seedanceTaskType": "edit"}, "seedanceTaskType is not supported by seedance-2-0"),
+    ("seedance-2-0", {"hasReferenceMask": True}, "does not accept referenceMask"),
     ("seedance-2-5", {"referenceImageURLs": ["https://a.b/c"]}, "seedanceTaskType is missing"),
     ("seedance-2-5", {"seedanceTaskType": "cut"}, "seedanceTaskType must be one of reference"),
-    ("seedance-2-5", {"seedanceTaskType": "reference"}, "needs a reference"),
+    ("seedance-2-5", {"seedanceTaskType": "reference"}, "requires a reference"),
     (
         "seedance-2-5",
         {"seedanceTaskType": "edit", "referenceImageURLs": ["https://a.b/c"]},
-        "'edit' needs a reference video",
+        "'edit' requires a reference video",
     ),
-    ("seedance-2-5", {"seedanceTaskType": "reference", "hasReferenceImage": True}, "does not go with"),
+    ("seedance-2-5", {"seedanceTaskType": "reference", "hasReferenceImage": True}, "cannot be combined with"),
 ]
 
 
@@ -194,7 +194,7 @@ def test_a_wrong_video_request_is_refused_with_the_reason(
     wire: Wire, model: str, changes: dict[str, Any], message: str
 ) -> None:
     # A request is read to its end: what is asserted stands beside the files these workflows lack.
-    assert message in refusal(wire, video_request(model, **changes))["error_message"]
+    assert message in text_error(wire, video_request(model, **changes))["error_message"]
 
 
 @pytest.mark.parametrize(
@@ -207,14 +207,14 @@ def test_a_wrong_video_request_is_refused_with_the_reason(
     ],
 )
 def test_a_video_request_as_a_whole_is_checked(wire: Wire, top: Payload, code: int, message: str) -> None:
-    error = refusal(wire, video_request(f"{WAN}_t2v", top=top))
+    error = text_error(wire, video_request(f"{WAN}_t2v", top=top))
     assert error["error"] == code
     assert message in error["error_message"]
 
 
 @pytest.mark.parametrize("model", ["happyhorse-1.1-t2v", "wan3.0-video", "minimax-h3-fl2va-fp8_t2v", "minimax_music3"])
 def test_models_the_emulator_cannot_render_have_no_workers(wire: Wire, model: str) -> None:
-    assert refusal(wire, video_request(model, top={"tokenType": "spark"}))["error"] == 4104
+    assert text_error(wire, video_request(model, top={"tokenType": "spark"}))["error"] == 4104
     assert wire.get("/api/v1/models/list").status_code == 200
 
 
@@ -278,11 +278,11 @@ def test_an_image_container_of_the_newer_kinds_is_an_image(wire: Wire, tmp_path:
 
 
 REFUSED_MUSIC: list[tuple[dict[str, Any], str]] = [
-    ({"duration": 9}, "duration must be at least 10 and at most 600, not 9"),
+    ({"duration": 9}, "duration must be at least 10 and at most 600, got 9"),
     ({"duration": 601}, "duration must be at least 10 and at most 600"),
     ({"bpm": 0}, "bpm must be at least 30 and at most 300"),
     ({"timesignature": "5"}, "timesignature must be one of 2, 3, 4, 6"),
-    ({"timesignature": 4}, "timesignature must be a text"),
+    ({"timesignature": 4}, "timesignature must be a string"),
     ({"language": "xx"}, "language must be one of en"),
     ({"keyscale": "H minor"}, "keyscale must be one of C major"),
     ({"composerMode": "yes"}, "composerMode must be a boolean"),
@@ -290,7 +290,7 @@ REFUSED_MUSIC: list[tuple[dict[str, Any], str]] = [
     ({"creativity": 3}, "creativity must be at least 0 and at most 2"),
     ({"shift": 7}, "shift must be at least 1 and at most 6"),
     ({"steps": 20}, "steps must be at least 4 and at most 16"),
-    ({"lyrics": 1}, "lyrics must be a text"),
+    ({"lyrics": 1}, "lyrics must be a string"),
     ({"comfySampler": "nope"}, "comfySampler must be one of"),
     ({"stylePrompt": ...}, "stylePrompt is missing"),
 ]
@@ -298,7 +298,7 @@ REFUSED_MUSIC: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED_MUSIC)
 def test_a_wrong_music_request_is_refused_with_the_reason(wire: Wire, changes: dict[str, Any], message: str) -> None:
-    assert message in refusal(wire, audio_request(**changes))["error_message"]
+    assert message in text_error(wire, audio_request(**changes))["error_message"]
 
 
 @pytest.mark.parametrize(
@@ -310,4 +310,4 @@ def test_a_wrong_music_request_is_refused_with_the_reason(wire: Wire, changes: d
     ],
 )
 def test_a_music_request_as_a_whole_is_checked(wire: Wire, top: Payload, message: str) -> None:
-    assert message in refusal(wire, audio_request(top=top))["error_message"]
+    assert message in text_error(wire, audio_request(top=top))["error_message"]

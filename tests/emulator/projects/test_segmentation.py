@@ -119,18 +119,18 @@ def test_sam3_gets_its_prompt() -> None:
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        (None, "$.sam3Prompt must be an object, not null"),
-        (WHOLE, "$.sam3Prompt.points or boxes or a text are needed"),
-        ({**PROMPT, "text": "a cat"}, "$.sam3Prompt.text does not go with points"),
+        (None, "$.sam3Prompt must be an object, got null"),
+        (WHOLE, "$.sam3Prompt.points or boxes or a text is required"),
+        ({**PROMPT, "text": "a cat"}, "$.sam3Prompt.text cannot be combined with points"),
         ({**WHOLE, "text": "x" * 241}, "$.sam3Prompt.text must have 1 to 240 characters"),
-        ({**WHOLE, "text": "a cat", "multimask": True}, "$.sam3Prompt.multimask needs points"),
-        ({**PROMPT, "points": [point(1.5)]}, "$.sam3Prompt.points[0].x must be at least 0 and at most 1, not 1.5"),
+        ({**WHOLE, "text": "a cat", "multimask": True}, "$.sam3Prompt.multimask requires points"),
+        ({**PROMPT, "points": [point(1.5)]}, "$.sam3Prompt.points[0].x must be at least 0 and at most 1, got 1.5"),
         ({**PROMPT, "points": [point(0.5, "so")]}, "$.sam3Prompt.points[0].label must be one of positive, negative"),
         ({**PROMPT, "points": "here"}, "$.sam3Prompt.points must be a list of at most 32 objects"),
         ({**PROMPT, "boxes": [box(0, 1)] * 17}, "$.sam3Prompt.boxes must be a list of at most 16 objects"),
-        ({**PROMPT, "boxes": [5]}, "$.sam3Prompt.boxes[0] must be an object, not a number"),
-        ({**PROMPT, "maxInstances": 17}, "$.sam3Prompt.maxInstances must be at least 1 and at most 16, not 17"),
-        ({**PROMPT, "threshold": 2}, "$.sam3Prompt.threshold must be at least 0 and at most 1, not 2"),
+        ({**PROMPT, "boxes": [5]}, "$.sam3Prompt.boxes[0] must be an object, got a number"),
+        ({**PROMPT, "maxInstances": 17}, "$.sam3Prompt.maxInstances must be at least 1 and at most 16, got 17"),
+        ({**PROMPT, "threshold": 2}, "$.sam3Prompt.threshold must be at least 0 and at most 1, got 2"),
     ],
 )
 def test_what_sam3_is_not_asked_so(prompt: Any, said: str) -> None:

@@ -18,12 +18,12 @@ from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
 from sogni.emulator.catalogue.models import Catalogue, make_catalogue
 from sogni.emulator.media.codecs import write_audio, write_video
 from sogni.emulator.tools.editing import (
-    Dress,
     Film,
     Overlay,
+    OverlayRenderer,
     Piece,
     Transition,
-    check_colour,
+    check_color,
     parse_subtitles,
     write_film,
 )
@@ -44,8 +44,8 @@ from tests.emulator.tools.hosted import Tools
 SIZE = (96, 64)
 
 
-def clip(path: Path, colour: str, seconds: float = 1.0, *, sound: bool = False) -> Path:
-    frames = (Image.new("RGB", SIZE, colour) for _ in range(round(seconds * 12)))
+def clip(path: Path, color: str, seconds: float = 1.0, *, sound: bool = False) -> Path:
+    frames = (Image.new("RGB", SIZE, color) for _ in range(round(seconds * 12)))
     blocks = [np.full((2, round(seconds * 48_000)), 0.5, dtype=np.float32)] if sound else None
     write_video(path, frames, Fraction(12), blocks, "mp4")
     return path
@@ -58,11 +58,11 @@ def filmed(tmp_path: Path, film: Film) -> Opened:
 
 @pytest.mark.parametrize("transition", ["fade", "dissolve", "wipeleft", "wiperight", "slideup", "slidedown"])
 def test_a_transition_shows_both_and_shortens_the_film(tmp_path: Path, transition: Transition) -> None:
-    pieces = [Piece(video=clip(tmp_path / f"{colour}.mp4", colour), seconds=1) for colour in ("red", "blue")]
+    pieces = [Piece(video=clip(tmp_path / f"{color}.mp4", color), seconds=1) for color in ("red", "blue")]
     film = Film(pieces=pieces, size=SIZE, transition=transition, overlap=0.5)
     made = filmed(tmp_path, film)
     assert (len(made.frames), film.seconds) == (18, 1.5)
-    red, blue = (Image.new("RGB", SIZE, colour) for colour in ("red", "blue"))
+    red, blue = (Image.new("RGB", SIZE, color) for color in ("red", "blue"))
     assert distance(made.frames[0], red) < 6
     assert distance(made.frames[-1], blue) < 6
     assert min(distance(made.frames[8], shown) for shown in (red, blue)) > 20
@@ -89,14 +89,19 @@ def test_words_are_wrapped_and_may_have_a_ground(tmp_path: Path) -> None:
     words = Overlay(
         text="one two three four five six", font_size=20, background="#000000", position="top-left", bold=True
     )
-    made = filmed(tmp_path, Film(pieces=[Piece(video=base, seconds=1)], size=SIZE, dress=Dress.of([words], SIZE)))
+    made = filmed(
+        tmp_path,
+        Film(pieces=[Piece(video=base, seconds=1)], size=SIZE, overlay_renderer=OverlayRenderer.of([words], SIZE)),
+    )
     assert distance(made.frames[0], Image.new("RGB", SIZE, "green")) > 5
 
 
 def test_an_overlaid_image_may_fill_a_square(tmp_path: Path) -> None:
     (tmp_path / "wide.png").write_bytes(picture("red", (80, 20)))
     frame = Image.new("RGB", SIZE, "white")
-    Dress.of([Overlay(image=tmp_path / "wide.png", width=50, fit="cover", position="center")], SIZE)(frame, 0.0)
+    OverlayRenderer.of([Overlay(image=tmp_path / "wide.png", width=50, fit="cover", position="center")], SIZE)(
+        frame, 0.0
+    )
     assert frame.getpixel((48, 14)) != (255, 255, 255)
 
 
@@ -114,14 +119,14 @@ def test_subtitles_are_read(text: str, cues: list[tuple[float, float, str]]) -> 
 
 @pytest.mark.parametrize("text", ["", "nothing", "1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"])
 def test_what_are_no_subtitles(text: str) -> None:
-    with pytest.raises(ToolError, match="no cue"):
+    with pytest.raises(ToolError, match="no valid cue"):
         parse_subtitles(text)
 
 
 def test_what_is_no_colour() -> None:
-    assert check_colour("#FFF", "color") == "#FFF"
+    assert check_color("#FFF", "color") == "#FFF"
     with pytest.raises(ToolError, match=r"style\.color"):
-        check_colour("loud", "style.color")
+        check_color("loud", "style.color")
 
 
 @pytest.fixture(scope="module")

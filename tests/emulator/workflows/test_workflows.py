@@ -260,16 +260,19 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({}, "input or workflow_id"),
-        (plan(still(), workflow_id="x"), "input or workflow_id"),
+        ({}, "input and workflow_id"),
+        (plan(still(), workflow_id="x"), "input and workflow_id"),
         ({"input": {"steps": []}}, "at least one step"),
         ({"input": {"title": 3, "steps": [still()]}}, "title"),
         (plan(step("a", "paint_house")), "unknown tool"),
         (plan(step("a", "enhance_prompt", prompt="a")), "unknown tool"),
         (plan(step("a", "generate_image")), "prompt"),
         (plan(still("a"), still("a")), "the id of step 0"),
-        (plan(still("$input_media")), "stands for the media"),
-        (plan(step("a", "edit_image", takes("b", "sourceImageIndex", "image_index"), prompt="x")), "no earlier step"),
+        (plan(still("$input_media")), "is reserved for the media"),
+        (
+            plan(step("a", "edit_image", takes("b", "sourceImageIndex", "image_index"), prompt="x")),
+            "not an earlier step",
+        ),
         (plan(still("a"), step("b", "edit_image", takes("a", "sourceImageIndex", "magic"), prompt="x")), "transform"),
         (plan(step("a", "edit_image", takes("$input_media", "x", "image_url"), prompt="x")), "media references"),
         (plan(step("a", "edit_image", prompt="x", source_image_url="data:image/png;base64,AA")), "inline data"),
@@ -279,7 +282,7 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
         ({"input": {"steps": [3]}}, "steps[0] must be an object"),
         (plan(*(still(f"s{number}") for number in range(65))), "at most 64"),
         (plan({"id": " ", "toolName": "generate_image", "arguments": {"prompt": "a"}}), "steps[0].id"),
-        (plan({"toolName": 3}), "toolName must be a text"),
+        (plan({"toolName": 3}), "toolName must be a string"),
         (
             plan({"toolName": "generate_image", "arguments": {"prompt": "a"}, "dependsOn": {}}),
             "dependsOn must be a list",
@@ -293,7 +296,7 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
         ),
         (plan(still(), media_references={}), "must be a list"),
         (plan(still(), media_references=["x"]), "media_references[0] must be an object"),
-        (plan(still(), media_references=[{"url": "http://a.test", "dataUri": "x"}]), "must not bring inline data"),
+        (plan(still(), media_references=[{"url": "http://a.test", "dataUri": "x"}]), "must not contain inline data"),
         (plan(still(), max_estimated_capacity_units="1"), "max_estimated_capacity_units"),
         (plan(step("a", "video_to_video", prompt="x", controlMode="magic")), "controlMode"),
         (plan(still(), confirm_cost="yes"), "confirm_cost"),
@@ -331,7 +334,7 @@ def test_a_key_used_for_another_body_is_told_to_the_test(wire: Wire, supernet: L
     first = start(wire, plan(still()), Idempotency_Key="k")
     again = wire.ask("POST", ROOT, plan(still("other")), Idempotency_Key="k").json()["data"]["workflow"]
     assert again["workflowId"] == first["workflowId"]
-    assert any("another body" in violation.message for violation in supernet.violations)
+    assert any("a different body" in violation.message for violation in supernet.violations)
 
 
 def test_what_cannot_be_paid_is_not_started(wire: Wire, supernet: LocalSupernet) -> None:
