@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
+
+import attrs
 
 from sogni.core.checks import invalid_value
 from sogni.core.outbox import Listeners, check_event
@@ -32,6 +36,7 @@ from sogni.models.projects import (
 )
 
 E = TypeVar("E", bound="Host")
+F = TypeVar("F", bound=Callable[..., Any])
 J = TypeVar("J", bound="BaseJob")
 On = TypeVar("On")
 R = TypeVar("R")
@@ -44,6 +49,64 @@ class Decorator(Protocol[V]):
     """Registers the function below it, and returns it as it is."""
 
     def __call__(self, function: Callable[[V], R], /) -> Callable[[V], R]: ...
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+def with_fields(*kinds: type) -> Callable[[F], F]:
+    """Show the fields of some classes in the signature of a function that takes them as `**fields`.
+
+    `kinds` are attrs classes, which give the defaults, or `TypedDict`s, whose fields are None by default. A field of
+    several of them has the union of its types. `help()`, `inspect.signature` and notebooks read the signature.
+    """
+
+    def decorate(function: F) -> F:
+        shown = signature(function)
+        given = [it for it in shown.parameters.values() if it.kind is not Parameter.VAR_KEYWORD]
+        fields = _parameters(kinds)
+        parameters = [*given, *(it for name, it in fields.items() if name not in shown.parameters)]
+        function.__signature__ = shown.replace(parameters=parameters)  # type: ignore[attr-defined]  # not in typeshed
+        return function
+
+    return decorate
+
+
+def overloaded_with_fields(*kinds: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """`with_fields`, where mypy does not see that `**fields` takes the required keys of the overloads."""
+    return with_fields(*kinds)
+
+
+@cache
+def _parameters(kinds: tuple[type, ...]) -> dict[str, Parameter]:
+    annotations: dict[str, list[str]] = {}
+    defaults: dict[str, Any] = {}
+    for kind in kinds:
+        for name, annotation, default in _fields_of(kind):
+            known = annotations.setdefault(name, [])
+            # Every one ends with `| None`, or none does.
+            if annotation.removesuffix(" | None") not in known:
+                known[:] = [*(it for it in known if it != "None"), annotation.removesuffix(" | None")]
+            if annotation.endswith(" | None") and "None" not in known:
+                known.append("None")
+            defaults[name] = default if default == defaults.get(name, default) else _REQUIRED
+    named = ((name, " | ".join(parts)) for name, parts in annotations.items())
+    found = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=it, default=defaults[name]) for name, it in named]
+    return {it.name: it for it in sorted(found, key=lambda it: it.default is not _REQUIRED)}
+
+
+def _fields_of(kind: Any) -> Iterator[tuple[str, str, Any]]:
+    if attrs.has(kind):
+        for it in attrs.fields(kind):
+            yield it.name, str(it.type), _REQUIRED if it.default is attrs.NOTHING else it.default
+    else:
+        for name, reference in kind.__annotations__.items():
+            yield name, getattr(reference, "__forward_arg__", str(reference)), None
+
+
+_REQUIRED = _Required()
 
 
 class EventEmitter(ABC, Generic[On]):

@@ -107,12 +107,12 @@ class SecretUrl(Secret):
 
 def secret(value: T) -> T:
     """Return the value, as a `Secret` if it is a string."""
-    return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]
+    return Secret(value) if isinstance(value, str) else value  # type: ignore[return-value]  # a str like the value
 
 
 def secret_url(value: T) -> T:
     """Return the value, as a `SecretUrl` if it is a string."""
-    return SecretUrl(value) if isinstance(value, str) else value  # type: ignore[return-value]
+    return SecretUrl(value) if isinstance(value, str) else value  # type: ignore[return-value]  # a str, too
 
 
 _SECRET_BYTES = re.compile(rb"eyJ|://[^\"\s]*\?|0x[0-9a-fA-F]{130}")

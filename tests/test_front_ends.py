@@ -6,13 +6,17 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import pydoc
 import sys
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from sogni.models import chat, params
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -94,3 +98,37 @@ def test_generated_modules_are_marked_as_generated() -> None:
     for source, target in unasync.pairs():
         stamp = unasync.STAMP.format(source=source.relative_to(ROOT).as_posix())
         assert target.read_text().startswith(stamp)
+
+
+@pytest.mark.parametrize("package", ["sogni", "sogni_async"])
+@pytest.mark.parametrize(
+    ("call", "fields"),
+    [
+        ("projects.create", params.ImageProjectFields | params.VideoProjectFields | params.AudioProjectFields),
+        ("projects.estimate", params.ImageProjectFields | params.VideoProjectFields | params.AudioProjectFields),
+        ("chat.completions.create", chat.CompletionFields),
+        ("chat.conversation", chat.CompletionFields),
+        ("chat.hosted.create", chat.HostedFields),
+    ],
+)
+def test_signatures_show_every_parameter(package: str, call: str, fields: Any) -> None:
+    client = importlib.import_module(package).SogniClient(api_key="k")
+    shown = inspect.signature(attrgetter(call)(client))
+    expected = {name for kind in getattr(fields, "__args__", (fields,)) for name in kind.__annotations__}
+    assert expected <= set(shown.parameters)
+    assert not [it for it in shown.parameters.values() if it.kind is it.VAR_KEYWORD]
+
+
+def test_signatures_show_defaults_and_what_is_required() -> None:
+    shown = inspect.signature(sogni_async.Projects.create)
+    lines = {name: str(it) for name, it in shown.parameters.items()}
+    assert lines["model_id"] == "model_id: 'str' = <required>"
+    assert lines["number_of_media"] == "number_of_media: 'int' = 1"
+    assert lines["output_format"] == "output_format: 'ImageFormat | VideoFormat | AudioFormat | None' = None"
+    shown.bind(None, params.ImageProjectParams(model_id="m"))
+
+
+def test_help_shows_every_parameter() -> None:
+    assert "negative_prompt: 'str | None' = None" in pydoc.render_doc(
+        sogni_async.Projects.create, renderer=pydoc.plaintext
+    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Unpack, overload
 from sogni.api.conversation import Conversation
 from sogni.api.runs import ChatRuns
 from sogni.api.streams import ChatStream
-from sogni.base import Decorator, EventEmitter, Remover
+from sogni.base import Decorator, EventEmitter, Remover, with_fields
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -158,6 +158,7 @@ class HostedChat:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @with_fields(HostedFields)
     def create(
         self,
         *,
@@ -237,6 +238,7 @@ class Completions:
         timeout: float | None = ...,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult: ...
+    @with_fields(CompletionFields)
     def create(
         self,
         *,
@@ -337,6 +339,7 @@ class Chat(EventEmitter[OnChatEvent]):
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
+    @with_fields(CompletionFields)
     def conversation(
         self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
     ) -> Conversation:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from sogni.api.streams import ChatStream
+from sogni.base import with_fields
 from sogni.core.chat import conversation as asking
 from sogni.core.chat.conversation import History, question_of
 from sogni.core.flow import compute
@@ -66,6 +67,7 @@ class Conversation:
         timeout: float | None = ...,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult: ...
+    @with_fields(CompletionFields)
     def ask(
         self,
         text: str | None = None,

@@ -293,7 +293,7 @@ def redact_run_record(record: R, *, secrets: Iterable[str] = ()) -> R:
     cleaned: Any = _clean(wire_form(RunRecord, record) if isinstance(record, RunRecord) else record, known, 0)
     if isinstance(record, RunRecord):
         cleaned = read(RunRecord, cleaned, "the record")
-    return cleaned  # type: ignore[no-any-return]
+    return cleaned  # type: ignore[no-any-return]  # of the type of the record
 
 
 def _clean(value: Any, secrets: list[str], depth: int) -> Any:

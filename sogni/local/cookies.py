@@ -56,7 +56,7 @@ class Cookies:
 
         if self._jar is None:
             self._jar = CookieJar()
-        self._jar.extract_cookies(_Answer(headers), Request(_as_http(url)))  # type: ignore[arg-type]
+        self._jar.extract_cookies(_Answer(headers), Request(_as_http(url)))  # type: ignore[arg-type]  # only `info()` is read
 
 
 class _Answer:

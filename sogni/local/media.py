@@ -184,7 +184,7 @@ class _PositionedSource(MediaSource):
     def open(self) -> BinaryIO:
         if self._file.closed:
             raise ValueError(f"{self.name} is closed")
-        return _Reader(self)  # type: ignore[return-value]
+        return _Reader(self)  # type: ignore[return-value]  # a raw file is a file object, but no BinaryIO to typeshed
 
     def close(self) -> None:
         self._file.close()
@@ -370,7 +370,7 @@ if hasattr(os, "register_at_fork"):
 
 def spool() -> BinaryIO:
     """A temporary file that stays in memory while it is small."""
-    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # type: ignore[return-value]
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # type: ignore[return-value]  # no BinaryIO to typeshed
 
 
 def spooled(label: str, chunks: Any) -> MediaSource:

@@ -306,7 +306,7 @@ def wire_form(cls: type[Model], data: Any) -> Any:
         data = given | dict(data.extra)
     if not isinstance(data, Mapping):
         return data
-    spellings, made = _spellings(cls), {}  # type: ignore[arg-type]
+    spellings, made = _spellings(cls), {}  # type: ignore[arg-type]  # not seen by lru_cache: a class is hashable
     for key, value in data.items():
         name, inner = spellings.get(key, (key, None))
         if value is not None or key not in spellings:
@@ -332,7 +332,8 @@ def _spellings(cls: type[Model]) -> dict[Any, tuple[str, type[Model] | None]]:
 
 def _model_in(kind: Any) -> type[Model] | None:
     if _is_model(kind):
-        return kind  # type: ignore[no-any-return]
+        model: type[Model] = kind
+        return model
     return next((found for part in get_args(kind) if (found := _model_in(part)) is not None), None)
 
 

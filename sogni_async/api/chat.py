@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Protocol, Unpack, overload
 
-from sogni.base import Decorator, EventEmitter, Remover
+from sogni.base import Decorator, EventEmitter, Remover, with_fields
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -157,6 +157,7 @@ class HostedChat:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @with_fields(HostedFields)
     async def create(
         self,
         *,
@@ -236,6 +237,7 @@ class Completions:
         timeout: float | None = ...,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult: ...
+    @with_fields(CompletionFields)
     async def create(
         self,
         *,
@@ -336,6 +338,7 @@ class Chat(EventEmitter[OnChatEvent]):
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
+    @with_fields(CompletionFields)
     def conversation(
         self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
     ) -> Conversation:

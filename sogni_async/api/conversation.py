@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
+from sogni.base import with_fields
 from sogni.core.chat import conversation as asking
 from sogni.core.chat.conversation import History, question_of
 from sogni.core.flow import compute
@@ -65,6 +66,7 @@ class Conversation:
         timeout: float | None = ...,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult: ...
+    @with_fields(CompletionFields)
     async def ask(
         self,
         text: str | None = None,

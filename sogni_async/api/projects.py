@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
-from sogni.base import Decorator, EventEmitter, Remover, to_attach
+from sogni.base import Decorator, EventEmitter, Remover, overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
@@ -23,7 +23,16 @@ from sogni.core.projects.waiting import check_news, have_connection
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
-from sogni.models.params import AudioProjectFields, ImageProjectFields, MediaInput, ProjectParams, VideoProjectFields
+from sogni.models.params import (
+    AudioProjectFields,
+    AudioProjectParams,
+    ImageProjectFields,
+    ImageProjectParams,
+    MediaInput,
+    ProjectParams,
+    VideoProjectFields,
+    VideoProjectParams,
+)
 from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord
 from sogni.settings import Network, check_seconds
 from sogni_async.api.project import Project
@@ -202,9 +211,9 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def create(
         self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[AudioProjectFields]
     ) -> Project: ...
-    # mypy does not see that **fields takes the required keys of the overloads.
-    async def create(  # type: ignore[misc]
-        self, params: Any = None, /, *, max_cost: Decimal | float | str | None = None, **fields: Any
+    @overloaded_with_fields(ImageProjectParams, VideoProjectParams, AudioProjectParams)
+    async def create(
+        self, params: ProjectParams | None = None, /, *, max_cost: Decimal | float | str | None = None, **fields: Any
     ) -> Project:
         """Create a project; returns it as soon as its request was sent.
 
@@ -337,9 +346,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def estimate(self, **fields: Unpack[VideoProjectFields]) -> CostEstimation: ...
     @overload
     async def estimate(self, **fields: Unpack[AudioProjectFields]) -> CostEstimation: ...
-    async def estimate(  # type: ignore[misc]
-        self, params: Any = None, /, **fields: Any
-    ) -> CostEstimation:
+    @overloaded_with_fields(ImageProjectParams, VideoProjectParams, AudioProjectParams)
+    async def estimate(self, params: ProjectParams | None = None, /, **fields: Any) -> CostEstimation:
         """What a project would cost; takes whatever `create` takes, and sends no file."""
         return await self._engine.run(estimates.estimate_project(params, fields))
 

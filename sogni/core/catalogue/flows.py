@@ -45,7 +45,7 @@ def _shared(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
                 # A new one for everybody: a traceback belongs to one thread.
                 raise copy.copy(shared.error) from shared.error
             if shared.answer is not None:
-                return shared.answer  # type: ignore[no-any-return]
+                return shared.answer  # type: ignore[no-any-return]  # shared by calls of one type
             continue
         try:
             answer = yield from send(call)

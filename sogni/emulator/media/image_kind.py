@@ -133,7 +133,7 @@ def _around(image: Image.Image, points: list[Mapping[str, Any]]) -> Mask:
 
 def _joined(image: Image.Image, place: tuple[int, int]) -> Mask:
     filled = image.copy()
-    red, green, blue = image.getpixel(place)  # type: ignore[misc]
+    red, green, blue = image.getpixel(place)  # type: ignore[misc]  # an RGB image has three bands
     # Changes every filled pixel, whatever its color.
     ImageDraw.floodfill(filled, place, (red ^ 128, green ^ 128, blue ^ 128), thresh=_LIKE)
     return np.asarray(np.any(np.asarray(filled) != np.asarray(image), axis=2), dtype=np.bool_)

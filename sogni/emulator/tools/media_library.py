@@ -224,6 +224,6 @@ def _recording(path: Path, kind: Kind) -> Facts | None:
 
 def _lengths(container: int | None, stream: int | None, time_base: object) -> Iterator[float]:
     if stream is not None and time_base is not None:
-        yield float(stream * time_base)  # type: ignore[operator]
+        yield float(stream * time_base)  # type: ignore[operator]  # a Fraction
     elif container is not None:
         yield container / av.time_base
