@@ -30,7 +30,6 @@ html_title = f"sogni {release}"
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
 
 myst_heading_anchors = 3
 
