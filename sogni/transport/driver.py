@@ -1,7 +1,4 @@
-"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
-
-Called by the engine for every operation. It knows no step; `perform` does.
-"""
+"""Runs flows: performs each step and sends its result into the flow; also several flows side by side, and user code."""
 
 from __future__ import annotations
 
@@ -11,13 +8,15 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from sogni.core.failures import with_resources_named
 from sogni.core.flow import Change, Flow, Pause, Step, UserCode, WriteFrame
-from sogni.core.tools.functions import is_async
 from sogni.errors import SogniError, unchained
 from sogni.transport.threads import DaemonThread
+
+logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
 
@@ -156,9 +155,15 @@ def check_callbacks(**functions: object) -> None:
     """Raise `TypeError` for async functions, which only `sogni_async` can await."""
     for name, function in functions.items():
         for one in function if isinstance(function, list | tuple) else (function,):
-            if callable(one) and not isinstance(one, Mapping) and is_async(one):
+            if callable(one) and not isinstance(one, Mapping) and _is_async(one):
                 label = getattr(one, "__name__", type(one).__name__)
                 raise TypeError(f"{name}: {label} is an async function; use sogni_async, or an ordinary function")
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Whether calling a function returns an awaitable."""
+    target = function.func if isinstance(function, partial) else function
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
 
 
 def in_thread(function: Callable[[], object]) -> None:
@@ -167,7 +172,10 @@ def in_thread(function: Callable[[], object]) -> None:
 
 
 def call_user_code(step: UserCode) -> Any:
-    """Call it and return what it returns. TypeError for a coroutine: nobody here awaits it."""
+    """Call a function of the user in the caller's thread and return its result; TypeError for a coroutine.
+
+    What it raises is logged, so that it is not lost where a flow continues without it.
+    """
     try:
         outcome = step.function(*step.arguments, **step.named)
         if inspect.isawaitable(outcome):
@@ -178,9 +186,6 @@ def call_user_code(step: UserCode) -> Any:
         logger.exception("%s raised an error", step.what)
         raise
     return outcome
-
-
-# Pauses of flows: decides how long one lasts, and that the end of the client ends it.
 
 
 def jittered(step: Pause) -> float:

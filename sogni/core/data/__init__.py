@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
 
 @cache
 def table(name: str) -> Any:
     """Return the content of one of the JSON files beside this module; not to be changed."""
-    return json.loads(files(__name__).joinpath(f"{name}.json").read_text("utf-8"))
+    # importlib.resources would take longer to import than everything else here.
+    content = get_data(__name__, f"{name}.json")
+    assert content is not None
+    return json.loads(content)

@@ -169,12 +169,6 @@ def _takes_none(kind: Any) -> bool:
     return True
 
 
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling a function returns an awaitable."""
-    target = function.func if isinstance(function, functools.partial) else function
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
-
-
 def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
     """Return the definitions to send, and the Python functions among the tools by name.
 
