@@ -1,7 +1,7 @@
-"""Background threads: decide who does the work that nobody waits for, and when it goes on.
+"""Background tasks and the dispatcher of callbacks, each with threads of their own.
 
-Filled by the engine with the chores of the outbox. A chore that pauses holds no thread. Threads start
-when there is work, at most a few at once, and end when there has been none for a while.
+Background tasks are flows that no caller waits for; one that pauses occupies no thread. Threads start when there is
+work, at most a few at once, and end after a while without any.
 """
 
 from __future__ import annotations
@@ -185,10 +185,8 @@ class BackgroundTasks:
             self._changed.notify()
 
 
-# The dispatcher thread: decides when a user's callback runs, one at a time and in order.
-#
-# Filled under the state lock, so that events are delivered in the order they happened. A callback that
-# blocks delays other callbacks, never a wait; one that fails is logged and the next one runs.
+# The dispatcher is filled under the state lock, so that callbacks run in the order of events, one at a time. A
+# callback that blocks delays other callbacks, never a wait; one that fails is logged, and the next one runs.
 
 
 Present = Callable[[Any], Any]

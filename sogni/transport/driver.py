@@ -16,7 +16,7 @@ from sogni.core.flow import Change, Flow, Pause, Step, UserCode, WriteFrame
 from sogni.errors import SogniError, unchained
 from sogni.transport.threads import DaemonThread
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
 
@@ -140,15 +140,6 @@ class _Race:
         if self.stopped and not isinstance(step, Change):
             raise _Stopped
         return self._perform(step)
-
-
-# Calling a function of the user in the middle of a flow: in the thread that called us.
-#
-# Called by the engine. It decides nothing; what the function raises is logged, so that it is not lost where a flow
-# goes on without it.
-
-
-logger: logging.Logger = logging.getLogger("sogni")
 
 
 def check_callbacks(**functions: object) -> None:

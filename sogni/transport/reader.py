@@ -1,8 +1,8 @@
-"""The reader thread: does what the connection machine says, from connecting to the last goodbye.
+"""The reader thread: connects, reads, decodes and reconnects, as the connection state machine says.
 
-One per client while it has, or wants, a connection. It decodes frames and hands them to the engine;
-it runs no user code. Between two steps it holds no reference to the client, so that one nobody refers
-to can be collected; the thread then ends.
+There is one per client while it has, or wants, a connection. It hands frames to the engine and runs no user code.
+Between two steps it holds no reference to the client, so that a client nobody refers to can be collected; the thread
+then ends.
 """
 
 from __future__ import annotations

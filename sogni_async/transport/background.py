@@ -1,7 +1,7 @@
-"""Background tasks: decides how the work that nobody waits for is done, and how much of it at once.
+"""Background tasks and the dispatcher of callbacks.
 
-Filled by the engine with the chores of the outbox. A chore that pauses holds no place, and no chore keeps
-the client: it asks for it anew at every step.
+Background tasks are flows that no caller waits for; one that pauses counts toward no limit. None keeps the client
+alive: it looks the client up anew at every step.
 """
 
 from __future__ import annotations
@@ -101,10 +101,8 @@ class BackgroundTasks:
         return await pending
 
 
-# The dispatcher task: decides when a user's callback runs, one at a time and in order.
-#
-# Filled by the engine when it empties the outbox, so that events are delivered in the order they happened. A
-# callback that takes its time delays other callbacks, never a wait; one that fails is logged and the next runs.
+# The dispatcher is filled when the outbox is emptied, so that callbacks run in the order of events, one at a time. A
+# slow callback delays other callbacks, never a wait; one that fails is logged, and the next one runs.
 
 
 Present = Callable[[Any], Any]

@@ -1,7 +1,4 @@
-"""Running a flow: asks it for steps and gives it the outcomes, one after the other.
-
-Called by the engine for every operation. It knows no step; `perform` does.
-"""
+"""Runs flows: performs each step and sends its result into the flow; also several flows side by side, and user code."""
 
 from __future__ import annotations
 
@@ -112,12 +109,6 @@ def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
     """Keep errors in the order they came up; what a cancellation does to the others is none."""
     if not task.cancelled() and (error := task.exception()) is not None:
         errors.append(error)
-
-
-# Calling a function of the user in the middle of a flow: in the event loop, awaited when it can be.
-#
-# Called by the engine. It decides nothing; what the function raises is logged, so that it is not lost where a flow
-# goes on without it.
 
 
 logger: logging.Logger = logging.getLogger("sogni")

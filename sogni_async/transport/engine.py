@@ -1,6 +1,8 @@
-"""What a client holds of one loop: tasks, connections, its app id. Decides how it lets go of them.
+"""The engine of an asyncio client: its state, the resources of its event loop, and the steps of its operations.
 
-Made by the engine, anew for each loop and in a forked child. Knows no flow and no state.
+The API runs flows through the engine, which performs their steps. The state is changed only in the loop and between two
+awaits, so that it needs no lock; what a change asks for is begun before anything else runs. No user code runs while the
+state is changed. Loop resources (tasks, connections, the app id) are made anew for each loop and in a forked child.
 """
 
 from __future__ import annotations
@@ -120,9 +122,8 @@ async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
         await asyncio.wait([task])
 
 
-# The end of a process as it was: what becomes of open clients at exit and in a forked child.
-#
-# Two hooks for all clients, set once. At exit no loop runs any more, so that connections are only closed.
+# Two hooks for all clients, for the exit of the process and for a forked child. At exit no loop runs any more, so that
+# connections are only closed.
 
 
 class ForkAware(Protocol):
@@ -156,13 +157,6 @@ def _let_go_all() -> None:
 atexit.register(_let_go_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
-
-
-# The engine of an asyncio client: decides in which loop things happen, and in which order.
-#
-# The handles run flows through it; it performs their steps. The state is changed only in the loop and between two
-# awaits, so that it needs no lock; what a change asks for is begun before anybody else has a turn. No user code runs
-# while the state is changed.
 
 
 R = TypeVar("R")

@@ -1,7 +1,4 @@
-"""Waiting in a task: decides how long a wait sleeps and what ends it early.
-
-Called by the engine for every `Until` and `Pause`, and by the reader. It never cancels a task.
-"""
+"""Deadlines, and signals that wake waiting tasks and the reader. Nothing here cancels a task."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The catalogue: decides when the service is asked for models, tiers and sizes, and what is reused.
-
-Called by the `projects` group and before every project (projects-4.2 §9, §17).
-"""
+"""Flows that fetch models, tiers and size presets, cached and shared between concurrent callers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What the client itself knows about image models: decides sizes, counts and what some families force.
+"""What the client knows about image models: sizes, numbers of images, forced values and special options.
 
-Called by `image_rules` and `image_request`. One row per family (projects-5x §2.3, §4.8 to §4.10); the first
-row that matches an id counts, so ids stand before parts of ids. What a tier says is in `model_options`.
+One row per family; the first row that matches an id counts, so ids precede parts of ids.
 """
 
 from __future__ import annotations
@@ -149,10 +148,7 @@ def _comfy_prefixes() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*prefixes["ts554"], *prefixes["py570ImageBranch"]]))
 
 
-# Options only few image models have: decides who takes them, within which limits, and their keys on the wire.
-#
-# Called by `image_rules`, `image_request` and `upload_plan` (projects-5x §4.8 to §4.10). One row per option; it reads
-# no file. What a family forces or counts is in `image_models`.
+# Options of few models: projects-5x §4.8 to §4.10. One row per option.
 
 
 _PIXAL_SINGLE, _PIXAL_VIEWS = "pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"

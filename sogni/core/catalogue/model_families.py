@@ -1,8 +1,7 @@
-"""What a model id alone says: decides media kind, video workflow and which assets a workflow takes.
+"""What a model id alone tells: media kind, video workflow and the assets a workflow takes.
 
-Called before and after the model list is known: by the catalogue calls, by params checks and where a result
-is downloaded. The rows are in `data/model-families.json` (projects-5x §3, §4); a new family is a new row.
-It never fetches a list; where a list says what a model is, the caller passes that.
+The rows are in `data/model-families.json`; a new family is a new row. Where the model list says what a model is, the
+caller passes that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is known of the models: decides how long an answer of the catalogue stays good (projects-4.2 §17).
-
-Read and filled by the catalogue flows, and by the client state when `swarmModels` arrives.
-"""
+"""The cached catalogue of a client: models, tiers, size presets and model options, and how long they stay valid."""
 
 from __future__ import annotations
 
@@ -134,10 +131,8 @@ def models_by_sid(workers: Mapping[str, int], models: Sequence[SupportedModel]) 
     return found
 
 
-# Samplers and schedulers: decides their names on the wire and which a model accepts.
-#
-# Called by `model_options` (names of a tier), `image_request` and `estimate_calls` (the caller's choice).
-# It never picks one: what is not given is left to the service (projects-4.2 §9.2, §9.3).
+# Samplers and schedulers: their names on the wire. None is ever chosen here: what is not given is left to the service
+# (projects-4.2 §9.2, §9.3).
 
 
 def sampler_alias(name: Any) -> Any:
@@ -178,10 +173,7 @@ def _not_listed(field: str, name: str, allowed: list[Any]) -> ValidationError:
     return invalid_value(field, name, tuple(allowed), f"{field} must be one of {listed}, not {short_repr(name)}{hint}")
 
 
-# What a model accepts: decides how a tier of the service reads as `ModelOptions`.
-#
-# Called with the answers of the model list and the tiers (projects-4.2 §9.1, projects-5x §5). It fetches and
-# caches nothing.
+# Model options: projects-4.2 §9.1, projects-5x §5.
 
 
 _KINDS = ("image", "video", "audio")

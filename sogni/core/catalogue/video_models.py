@@ -1,7 +1,6 @@
-"""How long a video is: decides the number of frames, and what is said about frames per second.
+"""What the client knows about video models: timing, limits, and the inputs a model takes.
 
-Called by `video_request` and `media_estimate_calls`; the numbers of each family stand in `video_families`
-(projects-4.2 §6.5, §6.7; projects-5x §3.3). It checks no limits and knows no model.
+One row per family, preceded by another where some of its ids differ; the first row that fits an id counts.
 """
 
 from __future__ import annotations
@@ -69,12 +68,7 @@ def half_up(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-# What the client itself knows about video models: decides timing, limits and which inputs a model takes.
-#
-# Called by `video_rules`, `video_request`, `upload_plan` and `media_estimate_calls`. One row per family, and one
-# more before it where some of its ids differ; the first row that fits an id counts. A rule that no row can say
-# stands in `video_rules` under the family's name. Ids and workflows are in `model_families`
-# (projects-4.2 §6, projects-5x §3, §4).
+# The rows: projects-4.2 §6, projects-5x §3, §4.
 
 
 ASSETS = (

@@ -1,7 +1,6 @@
-"""Whether an audio project may be sent: decides types, and what the speech models need.
+"""The rules and the job request of audio projects.
 
-Called before anything is asked of the service, and again by `audio_request` (projects-4.2 §3.4, §7;
-projects-5x §4.11). No range is checked: the service knows them. One row per family.
+Ranges are not checked here: the service knows them. One row per model family.
 """
 
 from __future__ import annotations
@@ -85,10 +84,7 @@ def _given(params: AudioProjectParams, name: str) -> bool:
     return is_supplied(value) and value != ""
 
 
-# The job request of an audio project: decides every key of its key frame.
-#
-# Called by the create flow once the model's options are known (projects-4.2 §3.4, §7; projects-5x §4.11). It
-# sends nothing and uploads nothing; ids are arguments.
+# The job request: projects-4.2 §3.4, §7; projects-5x §4.11.
 
 
 _COPIED = {

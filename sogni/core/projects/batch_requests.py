@@ -1,7 +1,7 @@
-"""Files that do not hold one request per line: CSV, YAML and JSON documents are refused, by suffix and by shape.
+"""The lines of a batch file: a prompt each, or a JSON object with the fields of a project.
 
-Called by `sogni batch` before anything is sent. Taken line by line, such a file would be a list of odd prompts, each of
-which would be paid for. When in doubt, a line is a prompt.
+Files in other formats (CSV, YAML, JSON documents) are refused by suffix and by shape: taken line by line, such a file
+would be a list of odd prompts, each of which would be paid for. When in doubt, a line is a prompt. No file is opened.
 """
 
 from __future__ import annotations
@@ -86,11 +86,6 @@ def _is_table(content: Sequence[str], separator: str) -> bool:
         return len(rows) > 1
     quoted = re.compile(rf'(?:\s*"(?:[^"]|"")*"\s*(?:{re.escape(separator)}|$))+')
     return all(quoted.fullmatch(line) for line in content)
-
-
-# The lines of a batch file: decides which project each of them asks for, and what they are known by in the next run.
-#
-# Called by `sogni batch`. A line is a prompt, or a JSON object with the fields of a project. It opens no file.
 
 
 COMMENT = "#"

@@ -1,4 +1,4 @@
-"""Cancelling: decides what is sent, when it is sent again and when a cancellation counts (projects-5x §10)."""
+"""Canceling a project: what is sent, when it is repeated, and when a cancellation counts."""
 
 from __future__ import annotations
 

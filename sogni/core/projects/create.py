@@ -1,4 +1,4 @@
-"""Estimates: decides what is asked before a price is (projects-4.2 §16, projects-5x §16)."""
+"""Flows that estimate, create and enhance projects, and that create many within one cost limit."""
 
 from __future__ import annotations
 
@@ -101,10 +101,8 @@ def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePr
     return find_preset((yield from size_presets(network, model_id)), wanted)
 
 
-# Creating a project: decides the order of checking, uploading, registering and sending (projects-4.2 §4.6).
-#
-# Everything that can be refused here is refused before anything is uploaded; the project is tracked
-# before its frame is written, so that no answer is lost.
+# Creating (projects-4.2 §4.6): whatever can be refused here is refused before anything is uploaded; the project is
+# tracked before its frame is written, so that no reply is lost.
 
 
 Sources = list[list[tuple[UploadItem, Any]]]
@@ -282,7 +280,7 @@ def affordable(checked: Checked[Any], limit: Decimal, left: Decimal | None = Non
     return cost
 
 
-# Enhancing an image: decides what is downloaded, created and waited for (projects-4.2 §15).
+# Enhancing: projects-4.2 §15.
 
 
 def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow[str]:
@@ -319,11 +317,6 @@ def _begun(state: State, job: JobState, enhancement: ProjectState, now: float) -
     job.project.enhancing(job, now)
     if not enhancement.settled:
         enhancement.enhances = job
-
-
-# Many requests one after the other: decides which may begin, within one cost limit for all.
-#
-# Called by `projects.map` of both packages, and by `batch`.
 
 
 class Plan:

@@ -1,7 +1,6 @@
-"""What an image project would cost: decides the address that asks, and reads the answer.
+"""The calls that estimate the cost of a project, and their replies.
 
-Called by the estimate flows and by `max_cost` (projects-4.2 §16, projects-5x §16). It fetches nothing: model
-options and size presets are arguments, None where they are not known.
+Nothing is fetched here: model options and size presets are arguments, None if unknown.
 """
 
 from __future__ import annotations
@@ -230,10 +229,7 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-# What a video or audio project would cost: decides the address that asks.
-#
-# Called by the estimate flows and by `max_cost` (projects-4.2 §16.2, §16.3; projects-5x §16). It fetches nothing:
-# model options are an argument, None where they are not known. The answer is read by `estimate_calls`.
+# Video and audio: projects-4.2 §16.2, §16.3; projects-5x §16.
 
 
 _MEDIA_PATH_SAFE = "!~*'()"

@@ -1,4 +1,4 @@
-"""Names of saved results: what `Project.save(name=…)` means, and what becomes of names that the service sends.
+"""Names of saved results: the templates of `Project.save(name=…)`.
 
 Ids and other names come from the service, workers and models. In a file name they never lead out of the directory, on
 any platform: only letters, digits, `.`, `_` and `-` of them are used, and the device names of Windows are avoided.

@@ -1,7 +1,6 @@
-"""The rules of GPT Image models: decides which quality, background, compression and mask may be sent.
+"""The rules and the job request of image projects, of GPT Image, SAM 3 and enhancements too.
 
-Called by `image_rules` for every image project, because a mask must be refused for other models
-(projects-5x §4.10). It reads no file: a mask in a `data:` address is decoded, nothing else.
+No file is read: a mask in a `data:` URL is decoded, nothing else.
 """
 
 from __future__ import annotations
@@ -118,11 +117,8 @@ def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
     return attrs.evolve(params, gpt_image_mask=mask, gpt_image_mask_url=None)
 
 
-# What SAM 3 is asked to find: decides whether it may be asked so, and its form on the wire (projects-5x §4.8).
-#
-# Called by `image_rules` and `image_request`. The sheet does not say in which object `sam3Prompt` travels; it goes
-# where
-# the like option of BiRefNet does, into the key frame.
+# SAM 3: projects-5x §4.8, which does not say in which object `sam3Prompt` travels; it is sent where the similar
+# option of BiRefNet is, in the key frame.
 
 
 SAM3_MODEL = "sam3_image_segment_bf16"
@@ -231,10 +227,8 @@ def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | N
         raise invalid_value("sam3_prompt.boxes", len(boxes), allowed, f"sam3_prompt.boxes: {allowed}")
 
 
-# Whether an image project may be sent: decides types, limits and which fields exclude each other.
-#
-# Called before anything is asked of the service, and again by `image_request`. What only the model's tier can
-# tell (samplers) is not checked here; ranges the sheets call "not checked" are left to the service.
+# The rules of all image projects. What only the tier of the model can tell (samplers) is not checked here; ranges
+# that the protocol notes call "not checked" are left to the service.
 
 
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
@@ -349,10 +343,7 @@ def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageP
     return changed_fields(params, {name: value for name, value in forced.items() if value is not None})
 
 
-# The job request of an image project: decides every key of it, and no more.
-#
-# Called by the create flow once the model's options are known (projects-4.2 §4, §5; projects-5x §2). It sends
-# nothing and uploads nothing; ids are arguments.
+# The job request: projects-4.2 §4, §5; projects-5x §2.
 
 
 DEFAULT_STRENGTH = 0.5
@@ -462,10 +453,7 @@ def _control_net(params: ImageProjectParams) -> dict[str, Any]:
     return {"currentControlNetsJob": [control]}
 
 
-# Enhancing an image: decides when a job may be enhanced and the project that does it.
-#
-# Called by `Job.enhance` and by the enhancement estimate (projects-4.2 §15, projects-5x §8). It downloads and
-# sends nothing; the image is an argument.
+# Enhancing: projects-4.2 §15, projects-5x §8.
 
 
 EnhancementStrength = Literal["light", "medium", "heavy"]

@@ -1,6 +1,6 @@
-"""One result of a project: decides status and progress of a job (projects-4.2 §13).
+"""The state of one job: its status, progress, error and provenance.
 
-Changed only by the project machine. It tells nobody; `change` returns what became different.
+Only its project changes it. It notifies nobody; `change` returns what became different.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ class JobState:
         return job
 
 
-# Error codes in frames: decides what a `jobError` means (transport §16, projects-4.2 §11.5).
+# Error codes: transport §16, projects-4.2 §11.5.
 
 
 SYMBOLS = {
@@ -331,9 +331,7 @@ def read_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# What the service proves of a result: decides what of it can be believed (projects-5x §14).
-#
-# Called for every result. What is malformed is left out, as the service's own clients do; it fails nothing.
+# Provenance (projects-5x §14): malformed parts are omitted, as in the service's own clients; none of them is an error.
 
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")

@@ -1,6 +1,6 @@
-"""Fields of params that are objects with fields of their own: decides which objects, and reads them from mappings.
+"""Conversion of project params: from keywords, mappings, snapshots and records, and to snapshots.
 
-Called by `project_params` and by the rules of the kinds. It checks names only; values are the matter of the rules.
+Only names and types of project are checked here; the values are checked by the rules of each type.
 """
 
 from __future__ import annotations
@@ -55,13 +55,6 @@ def video_control_net_params(given: Any) -> VideoControlNetParams | None:
 def video_keyframes(given: Any) -> list[VideoKeyframe]:
     """Return the keyframes of a video project, each from its class or a mapping with the same keys."""
     return nested_items(VideoKeyframe, "keyframes", given, "keyframe")
-
-
-# What was asked for: decides which params an object, keywords, a snapshot or a record stand for.
-#
-# Called by `projects.create` and its kin, by snapshots and pickles, and when a project is recovered
-# (projects-5x §9.4). It checks names and types of project only; values are the matter of `image_rules`,
-# `video_rules` and `audio_rules`.
 
 
 PARAMS_BY_TYPE: Mapping[str, type[ProjectParams]] = {

@@ -1,7 +1,8 @@
-"""What is known about the jobs of a project as a whole, kept up to date job by job.
+"""The state of a project: its jobs, its events and its snapshot.
 
-A frame about one job must cost the same however many jobs the service names, so nothing here goes through all jobs for
-each of them.
+Fed with the frames of the project in the order of arrival, it puts what follows into the outbox and performs nothing
+itself. The first end counts: nothing reopens a finished project or job. A frame about one job costs the same however
+many jobs there are, so nothing on its way goes through all jobs.
 """
 
 from __future__ import annotations
@@ -144,12 +145,6 @@ class JobTally:
         while self._etas[0][2].eta_at != -self._etas[0][0]:
             heappop(self._etas)
         return -self._etas[0][0]
-
-
-# What is known of a project, and how its changes are told (projects-4.2 §12).
-#
-# The ground `project_state` stands on: facts, their snapshot, the order of events, the moment when a project
-# is settled. It applies no frame and does nothing itself; it tells through the outbox.
 
 
 PROJECT_EVENTS: frozenset[str] = frozenset(get_args(ProjectEventName))
@@ -482,12 +477,6 @@ _PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
 
 def _public(names: set[str]) -> set[str]:
     return {_PUBLIC_NAMES.get(name, name) for name in names}
-
-
-# One project: decides what its frames mean for it, its jobs and whoever waits (projects-4.2 §11, §12).
-#
-# Fed by the client state with frames of this project in the order of arrival. It tells through the
-# outbox and does nothing itself. The first end counts: nothing reopens a finished project or job.
 
 
 class ProjectState(ProjectFacts):
@@ -932,9 +921,7 @@ def _whole(value: Any) -> int | None:
         return int(number) if number is not None and number.is_integer() else None
 
 
-# A project from its snapshot: decides what of it is known again (api: `Project.to_dict`, pickling).
-#
-# Called by the handles that are unpickled, and when a client goes on with a project of another one.
+# Restoring a project from its snapshot.
 
 
 def restored_state(snapshot: ProjectSnapshot) -> ProjectState:

@@ -1,7 +1,7 @@
-"""After a drop: decides what became of every tracked project, and what is sent again (transport §13).
+"""Recovery of tracked projects after a reconnect, and following projects that were started elsewhere.
 
-Begun by each `authenticated` frame. A request is never replayed blindly: only when nobody has ever
-heard of it, on a newer connection than the one it went out on, and once.
+Every `authenticated` frame begins it. A request is never replayed blindly: only if the service has never known it, on a
+newer connection than the one it was sent on, and once.
 """
 
 from __future__ import annotations
@@ -353,9 +353,8 @@ def give_up(project_id: str, message: str) -> Flow[None]:
     yield from change(failed)
 
 
-# Projects that were started elsewhere: decides where their news come from (transport §13.1, projects-5x §9).
-#
-# The socket speaks of those of its own app id only; all others are asked after.
+# Projects of other app ids (transport §13.1, projects-5x §9): the socket reports only those of its own, so these are
+# polled.
 
 
 POLL_FIRST, POLL_LONGEST = 0.5, 10.0

@@ -1,7 +1,4 @@
-"""Frames about projects: decides which project a frame reaches and what listeners of all projects hear.
-
-The part of the client state that knows projects; `client_state` mixes it in.
-"""
+"""The tracked projects of a client, and which of them each frame reaches; part of the client state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Records as frames: decides what a snapshot changes of a tracked project (projects-5x §9.4).
+"""Result URLs and records: applies records of the service to tracked projects, and requests URLs of results.
 
-Called by the recovery flows. Nothing is downgraded: a job that ended here stays ended.
+Nothing is downgraded: a job that has ended here stays ended.
 """
 
 from __future__ import annotations
@@ -126,9 +126,7 @@ def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | Non
     return {**ids, "type": kind, "workerName": worker, **prompts}
 
 
-# Result addresses and records: decides how a finished job gets its URL and what the record adds.
-#
-# Run in the background after `jobResult`, previews and project ends (projects-4.2 §10.4, §11.4, §14.3).
+# Background work after `jobResult`, previews and the end of a project: projects-4.2 §10.4, §11.4, §14.3.
 
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0

@@ -1,7 +1,6 @@
-"""Files on their way: decides how media goes up and how results come down.
+"""Uploads of media and downloads of results.
 
-Called by project creation and by the handles (projects-4.2 §10). Signed addresses are short-lived:
-one that is refused is asked for again, once.
+Signed URLs are short-lived: if one is refused, a new one is requested once.
 """
 
 from __future__ import annotations
@@ -208,7 +207,7 @@ def fetch_address(media: Remote) -> Flow[Any]:
     return source
 
 
-# Signed addresses on request (projects-4.2 §10.1).
+# Signed URLs on request: projects-4.2 §10.1.
 
 
 def signed_address(

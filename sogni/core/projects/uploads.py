@@ -1,7 +1,6 @@
-"""What goes up before a request and where results come from: decides order, roles and addresses.
+"""What a project uploads, in which order and role, and the URLs of uploads and results.
 
-Called by the upload and result flows (projects-4.2 §10, projects-5x §6). It reads no file and moves no byte:
-content types, sizes and ids are arguments.
+No file is read or moved here: content types, sizes and ids are arguments.
 """
 
 from __future__ import annotations

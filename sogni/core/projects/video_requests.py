@@ -1,7 +1,7 @@
-"""The rule of FlashVSR: decides resolution and timing of what is enlarged, and what it has no use for.
+"""The rules and the job request of video projects.
 
-Called by `video_rules` (projects-5x §4.7). The limits of the source are the service's to check: it reads the
-file, this reads none.
+Differences between models are rows of `catalogue.video_models`; what no row can express is one function per family, in
+`FAMILY_RULES`. No file is read: the limits of a source are checked by the service.
 """
 
 from __future__ import annotations
@@ -89,10 +89,7 @@ def _check_timing(params: VideoProjectParams) -> None:
         number("duration", params.duration, low=1 / params.fps)
 
 
-# Which media a video project may have: decides presence, form of addresses, and counts.
-#
-# Called by `video_rules` (projects-4.2 §6.3, §6.4; projects-5x §3.2, §4). Whether a file is what it should be is
-# known when it is read; here `True` and a path count alike.
+# Media: projects-4.2 §6.3, §6.4; projects-5x §3.2, §4.
 
 
 _ONE_OF_IMAGES = ("i2v",)
@@ -215,9 +212,7 @@ def _given(params: VideoProjectParams, name: str) -> bool:
     return _number_of(getattr(params, name)) > 0
 
 
-# The rule of MiniMax H3: decides frames, canvas, audio guide and keyframes (projects-5x §4.6).
-#
-# Called by `video_rules`; steps, guidance, fps and counts of the family are in its rows. It reads no file.
+# MiniMax H3: projects-5x §4.6.
 
 
 MAX_KEYFRAMES = 8
@@ -314,9 +309,7 @@ def _checked_keyframes(params: VideoProjectParams, model: VideoModel) -> list[Vi
     return [attrs.evolve(frame, frame_index=place) for frame, place in zip(given, places, strict=True)]
 
 
-# The rule of Seedance 2.5: decides which task fits which references (projects-5x §4.3).
-#
-# Called by `video_rules`; counts and limits of the family are in its rows. It reads no file.
+# Seedance 2.5: projects-5x §4.3.
 
 
 _NEEDS_VIDEO = ("edit", "extend")
@@ -348,9 +341,7 @@ def check_seedance(params: VideoProjectParams, model: VideoModel) -> VideoProjec
     return params
 
 
-# The rule of Wan 3: decides between frames and references, and what a document may be (projects-5x §4.5).
-#
-# Called by `video_rules`; counts, fps and seeds of the family are in its rows. It fetches no address.
+# Wan 3: projects-5x §4.5.
 
 
 RATIOS = ("adaptive", "16:9", "4:3", "1:1", "3:4", "9:16")
@@ -393,12 +384,8 @@ def _check_address(name: str, address: str) -> None:
         raise invalid_value(name, address, "an address that starts with https://")
 
 
-# Whether a video project may be sent: decides types, limits, and the order in which errors are found.
-#
-# Called before anything is asked of the service, and again by `video_request`. What differs between models are
-# rows of `video_families`; what no row can say is one function per family, in `FAMILY_RULES`. What only the
-# model's tier can tell (samplers) is not checked here; ranges the sheets call "not checked" are left to the
-# service.
+# The rules of all video projects. What only the tier of the model can tell (samplers) is not checked here; ranges
+# that the protocol notes call "not checked" are left to the service.
 
 
 FAMILY_RULES: Mapping[str, Callable[[VideoProjectParams, VideoModel], VideoProjectParams]] = {
@@ -520,11 +507,7 @@ def has_size(params: VideoProjectParams) -> bool:
     return bool(params.width and params.height)
 
 
-# The job request of a video project: decides every key of its key frame.
-#
-# Called by the create flow once the model's options are known (projects-4.2 §4, §6; projects-5x §2 to §4). It
-# sends nothing and uploads nothing; ids are arguments. What the uploaded files are is added by
-# `job_request.annotate`.
+# The job request: projects-4.2 §4, §6; projects-5x §2 to §4.
 
 
 _COPIED = {

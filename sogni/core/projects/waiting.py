@@ -1,6 +1,6 @@
-"""Waiting for projects: decides when a wait ends, and with what (api: `Project.wait`).
+"""Waiting for projects, and iterating over their events.
 
-A wait never cancels anything. Several waiters each get an error of their own.
+A wait never cancels anything. Each of several waiters gets an exception of its own.
 """
 
 from __future__ import annotations
@@ -115,9 +115,6 @@ def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
     missing = shortfall(project)
     if missing:
         warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
-
-
-# Iterating over the events of a project: decides what a step of the iteration waits for.
 
 
 def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event[Any] | None]:
