@@ -1,6 +1,3 @@
-"""What the machine provides: files of the user, app ids of the installation, proxies and certificates.
-
-Used by both shells; standard library only.
-"""
+"""Resources of the host for both packages: files, locks, media sources, app ids, cookies, proxies and certificates."""
 
 from __future__ import annotations

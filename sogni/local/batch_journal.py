@@ -1,7 +1,7 @@
-"""What a batch has done so far: decides how it is kept, so that a batch that was broken off goes on.
+"""Journal of a batch, which lets an interrupted batch continue.
 
-One line of JSON per event, written before the next thing is done; only the last one can be incomplete. A project
-is noted before it is sent: whoever goes on asks the service whether it is there, and pays for nothing twice.
+Each event is a line of JSON that is flushed to disk before the batch proceeds, so only the last line can be incomplete.
+A project is recorded before it is sent: the next run asks the service whether it exists, so nothing is paid for twice.
 """
 
 from __future__ import annotations
@@ -19,23 +19,29 @@ from attrs import field, frozen
 from sogni.errors import ConflictError, ValidationError
 from sogni.local.files import lock, unlock
 
-_BEGINNING = b'{"service": '
-"""Of every line, also of one that was not finished: what begins otherwise is somebody's file, and stays as it is."""
+_LINE_START = b'{"service": '
+"""Start of every line, also of an incomplete one. Any other file is rejected and left unchanged."""
 
 
 @frozen(kw_only=True)
 class Entry:
-    """What became of a request: the project it was sent as, and the files that were saved."""
+    """State of a request: the id of its project and the saved files."""
 
     project: str | None = None
     files: tuple[Path, ...] = field(default=())
 
 
 class BatchJournal:
-    """The journal of one batch, a context manager; nobody else can have it meanwhile.
+    """The journal of one batch: a context manager that locks the file.
 
-    `service` is where the projects run: what one service has made is not there for another. ConflictError when
-    another program has the journal, ValidationError when it is none, OSError.
+    Args:
+        path: Path of the journal, created if missing and removed if it stays empty.
+        service: Service on which the projects run. Entries of other services are ignored.
+
+    Raises:
+        ConflictError: Another program is using the journal.
+        ValidationError: The file is not a journal.
+        OSError: The file cannot be read or written.
     """
 
     def __init__(self, path: Path, *, service: str) -> None:
@@ -67,63 +73,63 @@ class BatchJournal:
         return self._entries.get((self._service, key), Entry())
 
     def begins(self, key: str, project_id: str) -> None:
-        """A project is about to be sent."""
-        self._note(key, project=project_id)
+        """Record that a project is about to be sent."""
+        self._append(key, project=project_id)
 
     def saved(self, key: str, files: Iterable[Path]) -> None:
-        """The results of a request are there."""
-        self._note(key, files=[_relative(path, self.path.parent) for path in files])
+        """Record the saved results of a request."""
+        self._append(key, files=[_relative(path, self.path.parent) for path in files])
 
     def forget(self, key: str) -> None:
-        """The project of a request came to nothing; it is to begin anew."""
-        self._note(key)
+        """Record that the project of a request failed, so that the next run repeats it."""
+        self._append(key)
 
     def _open(self) -> None:
         try:
             held = lock(self.path)
         except OSError:
-            # Where locks do not work a program alone can go on; where the file cannot be opened, this says why.
+            # If locks do not work, continue without one. If the file cannot be opened, this raises the reason.
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
             return
         if held is None:
-            raise ConflictError(f"{self.path} is in use: another batch is writing it")
+            raise ConflictError(f"{self.path} is in use by another batch")
         self._descriptor, self._locked = held, True
 
     def _read(self) -> None:
-        # A file system that loses power may leave zeros for what it had not written yet.
+        # After a power failure, some file systems leave zeros in place of unwritten data.
         content = self.path.read_bytes().rstrip(b"\0")
         mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-        *lines, torn = content.removeprefix(mark).split(b"\n")
+        *lines, incomplete = content.removeprefix(mark).split(b"\n")
         for number, line in enumerate(lines, 1):
             try:
                 self._apply(**json.loads(line))
             except (ValueError, TypeError) as error:
-                raise self._no_journal(number) from error
-        if not (torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)):
-            raise self._no_journal(len(lines) + 1)
-        # The process was killed while it wrote the rest; nothing had been done yet.
+                raise self._invalid(number) from error
+        if not (incomplete.startswith(_LINE_START) or _LINE_START.startswith(incomplete)):
+            raise self._invalid(len(lines) + 1)
+        # The process was killed while writing this line, before acting on it.
         os.ftruncate(self._descriptor, len(mark) + sum(len(line) + 1 for line in lines))
         os.lseek(self._descriptor, 0, os.SEEK_END)
 
-    def _no_journal(self, number: int) -> ValidationError:
-        words = f"{self.path} is not the journal of a batch: line {number} cannot be read"
-        return ValidationError(words, field="journal", value=str(self.path))
+    def _invalid(self, number: int) -> ValidationError:
+        message = f"{self.path} is not the journal of a batch: line {number} is malformed"
+        return ValidationError(message, field="journal", value=str(self.path))
 
     def _apply(self, service: str, request: str, project: str | None = None, files: Iterable[str] = ()) -> None:
         saved = tuple(self.path.parent / name for name in files)
         before = self._entries.get((service, request), Entry())
         self._entries[service, request] = Entry(project=project or (before.project if saved else None), files=saved)
 
-    def _note(self, key: str, **what: Any) -> None:
-        line = {"service": self._service, "request": key, **what}
-        text = json.dumps(line).encode() + b"\n"
+    def _append(self, key: str, **event: Any) -> None:
+        line = {"service": self._service, "request": key, **event}
+        data = json.dumps(line).encode() + b"\n"
         before = os.fstat(self._descriptor).st_size
         try:
-            while text:
-                text = text[os.write(self._descriptor, text) :]
+            while data:
+                data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
         except OSError as error:
-            # What was written of the line would spoil the next one.
+            # Remove the partial line, which would corrupt the next one.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, before)
                 os.lseek(self._descriptor, before, os.SEEK_SET)
@@ -133,7 +139,7 @@ class BatchJournal:
 
 
 def _relative(path: Path, directory: Path) -> str:
-    """A path as the journal keeps it: both can be moved together."""
+    """Return a path relative to the journal, so that both can be moved together."""
     try:
         return os.path.relpath(path, directory)
     except ValueError:  # Windows: on different drives

@@ -1,7 +1,7 @@
-"""Why a connection failed, in words that are safe to show.
+"""Descriptions of connection failures for error messages.
 
-Both front ends use these words, so that the same failure reads the same in either package. A message never repeats
-what the peer sent, an address with its query, or a number that only a library's author understands.
+Shared by both packages, so that the same failure has the same message. They never contain data from the peer or URLs
+with a query.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ import socket
 import ssl
 import zlib
 
-__all__ = ["DISCONNECTED", "NOT_HTTP", "NO_UPGRADE", "cause_of"]
+__all__ = ["CUT_OFF", "DISCONNECTED", "NOT_HTTP", "NO_UPGRADE", "cause_of"]
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "UNSUPPORTED_PROTOCOL"})
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
-
-NO_UPGRADE = "the answer is not a WebSocket upgrade"
-DISCONNECTED = "it closed the connection without an answer"
-NOT_HTTP = "the answer is not valid HTTP"
+NO_UPGRADE = "the response is not a WebSocket upgrade"
+DISCONNECTED = "it closed the connection without a response"
+NOT_HTTP = "the response is not valid HTTP"
+CUT_OFF = "the response was cut off"
 
 
 def cause_of(error: BaseException) -> str:
-    """Return what went wrong, as the end of a sentence such as "cannot reach host: …"."""
+    """Return the cause of a failure, as the end of a sentence such as "cannot reach host: …"."""
     if isinstance(error, ssl.SSLError):
         return _of_tls(error)
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, http.client.RemoteDisconnected):
         return DISCONNECTED
     if isinstance(error, http.client.IncompleteRead):
-        return "the answer was cut off"
+        return CUT_OFF
     if isinstance(error, http.client.HTTPException):
         return NOT_HTTP
     if isinstance(error, zlib.error):
-        return "the answer cannot be decompressed"
+        return "the response cannot be decompressed"
     if isinstance(error, OSError):
         return _of_system(error)
-    return f"the answer cannot be read ({type(error).__name__})"
+    return f"the response cannot be read ({type(error).__name__})"
 
 
 def _of_tls(error: ssl.SSLError) -> str:
@@ -50,7 +50,7 @@ def _of_tls(error: ssl.SSLError) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "it closed the connection during TLS"
-    reason: str = getattr(error, "reason", None) or ""  # absent from errors that Python itself raises
+    reason: str = getattr(error, "reason", None) or ""  # absent from errors raised by Python itself
     if reason in _NOT_TLS:
         return "it does not speak TLS"
     return f"TLS failed ({reason.lower().replace('_', ' ')})" if reason else "TLS failed"
@@ -59,7 +59,7 @@ def _of_tls(error: ssl.SSLError) -> str:
 def _of_system(error: OSError) -> str:
     if error.errno and error.errno > 0:
         return os.strerror(error.errno)
-    # Without a number the words are those of a library, and may quote the peer.
+    # Without an errno, the message is that of a library and may quote the peer.
     tunnel = _TUNNEL.match(str(error))
     if tunnel:
         return f"the proxy answered with HTTP {tunnel[1]}"

@@ -1,7 +1,4 @@
-"""Images for messages: decides how a file, bytes or a PIL image become an image part (chat §9).
-
-Called by users as `sogni.image_part`, in both packages. It reads files at once and sends nothing.
-"""
+"""Files for chats: image parts of messages, and saved conversations."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
 from sogni.errors import ValidationError
 from sogni.local.files import write_file
-from sogni.local.media import open_source, plain
+from sogni.local.media import normalized, open_source
 from sogni.models.chat import ImageAddress, ImagePart
 
 MISSING = "resize=True needs Pillow, which is not installed: pip install 'sogni[vision]'"
@@ -28,30 +25,42 @@ _NAME = "image"
 def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = None, resize: bool = False) -> ImagePart:
     """Return the part of a message that shows an image to a vision model.
 
-    `image` is a path, bytes, a binary file object, a PIL image or a `data:` URI. It must be a PNG or JPEG of at most
-    10 MiB and 1024 pixels on its longest side (chat §9.2); with `resize=True` one that is not is made so, which needs
-    the extra `sogni[vision]` (ImportError). Raises `ValidationError`.
+    Files are read at once. The image must be a PNG or JPEG of at most 10 MiB and 1024 pixels on its longest side.
 
-    >>> from PIL import Image
-    >>> part = sogni.image_part(Image.new("RGB", (640, 480), "teal"))
-    >>> part.image_url.url[:22]
-    'data:image/png;base64,'
+    Args:
+        image: A path, bytes, a binary file object, a PIL image or a `data:` URI.
+        detail: Level of detail for the model: `"auto"`, `"low"` or `"high"`. Default: the model's.
+        resize: Convert and scale down an image that does not meet the requirements. Default False.
+
+    Returns:
+        A part for the `content` of a message.
+
+    Raises:
+        ValidationError: The image cannot be read or does not meet the requirements.
+        ImportError: `resize=True` without the extra `sogni[vision]`.
+
+    Example:
+        >>> from PIL import Image
+        >>> part = sogni.image_part(Image.new("RGB", (640, 480), "teal"))
+        >>> part.image_url.url[:22]
+        'data:image/png;base64,'
     """
+    # The limits: chat §9.2.
     if isinstance(image, str) and is_data_uri(image):
         given = decoded(_NAME, image, "image")
         content, declared = given.content, given.content_type
     else:
         content, declared = _content(image, None if resize else MOST_BYTES), ""
     if resize:
-        content = _fitting(content)
+        content = _resized(content)
     kind = type_of("image", declared, content)
     if kind is None:
         found = sniff(content[:HEAD_SIZE]) or "another format"
-        raise invalid_value(_NAME, found, "a PNG or JPEG; resize=True makes one of other formats")
+        raise invalid_value(_NAME, found, "a PNG or JPEG; use resize=True for other formats")
     try:
         checked(_NAME, kind, content, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
     except ValidationError as error:
-        error.add_note("resize=True makes it fit")
+        error.add_note("use resize=True to convert it")
         raise
     return ImagePart(image_url=ImageAddress(url=data_uri(kind, content), detail=detail))
 
@@ -67,23 +76,23 @@ def _content(image: Any, most: int | None) -> bytes:
         source.close()
 
 
-def _fitting(content: bytes) -> bytes:
-    """The same picture as a PNG or JPEG within the limits; as it is when it is one."""
+def _resized(content: bytes) -> bytes:
+    """Return an image as a PNG or JPEG within the limits, unchanged if it meets them."""
     try:
         checked(_NAME, type_of("image", "", content) or "", content, "image", most_bytes=MOST_BYTES, longest_side=1024)
     except ValidationError:
         pass
     else:
         return content
-    return _redrawn(content)
+    return _converted(content)
 
 
-def _redrawn(content: bytes) -> bytes:
+def _converted(content: bytes) -> bytes:
     pillow = _pillow()
     try:
         with pillow.open(io.BytesIO(content)) as opened:
             photo = opened.format in ("JPEG", "MPO")
-            picture = plain(opened).copy()
+            picture = normalized(opened).copy()
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         buffer = io.BytesIO()
         if photo:
@@ -91,7 +100,7 @@ def _redrawn(content: bytes) -> bytes:
         else:
             picture.save(buffer, format="PNG")
     except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-        # What Pillow says names our buffer, not the image.
+        # Pillow's message names our buffer, not the image.
         allowed = "an image that Pillow can read"
         raise invalid_value(_NAME, "another file", allowed, f"{_NAME} is not {allowed}") from error
     return buffer.getvalue()
@@ -104,20 +113,15 @@ def _pillow() -> Any:
         raise ImportError(MISSING, name="PIL") from None
 
 
-# Conversations in files: decides that they are JSON, and that a file is whole or not there.
-#
-# Called by `Conversation.save` and `Conversation.load` in both packages.
-
-
 def write_conversation(path: str | os.PathLike[str], data: dict[str, Any]) -> Path:
-    """Write a conversation; an existing file is replaced. OSError."""
+    """Write a conversation as JSON, atomically replacing an existing file. Raises OSError."""
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
-    # A lone surrogate, as models write when half an emoji is cut off, becomes the escape that JSON has for it.
+    # A lone surrogate, which models produce when an emoji is cut in half, becomes a JSON escape.
     return write_file(Path(path), text.encode("utf-8", "backslashreplace"))
 
 
 def read_conversation(path: str | os.PathLike[str]) -> Any:
-    """What a file holds. ValidationError when it is not there or not JSON."""
+    """Return the content of a JSON file. Raises ValidationError if it does not exist or is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
@@ -126,12 +130,12 @@ def read_conversation(path: str | os.PathLike[str]) -> Any:
             f"cannot read the conversation {os.fspath(path)}: {why}",
             field="path",
             value=os.fspath(path),
-            allowed="a file that `save` wrote",
+            allowed="a file written by `save`",
         ) from error
 
 
 def image_parts(images: Any) -> list[ImagePart]:
-    """Image parts of one image or a list of them; parts that are made already stay as they are."""
+    """Return the image parts of one image or a list of images. Existing parts stay unchanged."""
     if images is None:
         return []
     given = images if isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray) else [images]

@@ -1,8 +1,10 @@
-"""The cookies of one client: decides which ones a request to the service carries (transport §5).
+"""Cookie store of a client.
 
-Used by both shells instead of their libraries' own stores, so that every connection of a client has the same
-cookies and no other host gets or sets any. Safe from any thread. Never written anywhere.
+It replaces the stores of the HTTP libraries, so that all connections of a client share the same cookies and other hosts
+neither receive nor set any. Thread-safe. Cookies are never written to disk.
 """
+
+# Cookies of the service: transport §5.
 
 from __future__ import annotations
 
@@ -15,52 +17,52 @@ if TYPE_CHECKING:
 
 
 class Cookies:
-    """A store for the service's hosts; with `wanted` False it stays empty."""
+    """Cookies of the service's hosts. The store stays empty unless `enabled`."""
 
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
         self._jar: CookieJar | None = None
 
-    def go_on_from(self, before: Cookies) -> None:
-        """Take over the cookies of a client that begins anew; without the lock of the other store.
+    def copy_from(self, other: Cookies) -> None:
+        """Copy the cookies of another store without taking its lock.
 
-        In a forked child a thread that is not there may hold it for ever.
+        In a forked child the lock may be held forever by a thread of the parent.
         """
-        if before._jar is not None:
+        if other._jar is not None:
             from http.cookiejar import CookieJar
 
             self._jar = CookieJar()
-            for cookie in before._jar:
+            for cookie in other._jar:
                 self._jar.set_cookie(cookie)
 
     def header_for(self, url: str) -> dict[str, str]:
-        """The header of a request to `url`, empty when there is nothing to send."""
+        """Return the `Cookie` header for a request to `url`, or an empty dict."""
         if self._jar is None:
             return {}
         from urllib.request import Request
 
         request = Request(_as_http(url))
         self._jar.add_cookie_header(request)
-        text = request.get_header("Cookie")
-        return {"Cookie": text} if text else {}
+        value = request.get_header("Cookie")
+        return {"Cookie": value} if value else {}
 
     def keep(self, url: str, set_cookie: Iterable[str]) -> None:
-        """Take the `Set-Cookie` headers of an answer from `url`."""
+        """Store the `Set-Cookie` headers of a response from `url`."""
         headers = Message()
         for line in set_cookie:
             headers["Set-Cookie"] = line
-        if not self._wanted or not headers:
+        if not self._enabled or not headers:
             return
         from http.cookiejar import CookieJar
         from urllib.request import Request
 
         if self._jar is None:
             self._jar = CookieJar()
-        self._jar.extract_cookies(_Answer(headers), Request(_as_http(url)))  # type: ignore[arg-type]  # only `info()` is read
+        self._jar.extract_cookies(_Response(headers), Request(_as_http(url)))  # type: ignore[arg-type]  # uses only `info()`
 
 
-class _Answer:
-    """As much of an answer as the jar looks at."""
+class _Response:
+    """The part of a response that `CookieJar` uses."""
 
     def __init__(self, headers: Message) -> None:
         self._headers = headers

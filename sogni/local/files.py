@@ -1,6 +1,19 @@
-"""Locks between the programs of one user: decides who has a file to itself.
+"""File locks and atomic file writes.
 
-Called for the default app id and for kept tokens. A lock ends with the program that holds it; nothing waits here.
+A lock ends with the process that holds it. No function waits for a lock.
+
+Files appear under their names only when they are complete: they are written as a `.part` file in the directory of the
+target, which is then renamed. A killed program leaves its `.part` file behind. The next program that writes to the
+directory removes it if it can prove that no process is writing it:
+
+- The writer locks the file until it is renamed. The system releases the lock when the last process that has the file
+  open ends, forked children included, so reused process ids and forks do not matter.
+- A lock is proof only between processes of the same kernel with the same mount: processes on other hosts of a network
+  file system may not see it. The name of a `.part` file identifies kernel and mount, and only matching files are
+  checked.
+
+Where this is impossible (no locks, no kernel id, or Windows, where an open file cannot be renamed), the name has no
+such id, and the file is never removed.
 """
 
 from __future__ import annotations
@@ -26,9 +39,9 @@ from sogni.core.projects.file_names import shortened
 
 
 def lock(path: Path) -> int | None:
-    """Lock a file, made when missing, and return what `unlock` takes; None when it is locked.
+    """Lock a file, creating it if missing, and return its descriptor, or None if it is already locked.
 
-    OSError where locks do not work.
+    Raises OSError if locks do not work.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # not inherited (PEP 446)
     try:
@@ -43,7 +56,10 @@ def lock(path: Path) -> int | None:
 
 
 def hold(descriptor: int, path: Path) -> bool:
-    """Lock an open file; False when it is locked, or is no longer the one at its path. OSError as above."""
+    """Lock an open file. Returns False if it is already locked or no longer the one at its path.
+
+    Raises OSError if locks do not work.
+    """
     if not try_lock(descriptor):
         return False
     _check_lock(path)
@@ -51,7 +67,7 @@ def hold(descriptor: int, path: Path) -> bool:
 
 
 def _check_lock(path: Path) -> None:
-    # Some network and user-space file systems grant every lock; two clients would throw each other out.
+    # Some network and user-space file systems grant every lock; two clients would then disconnect each other.
     second = os.open(path, os.O_RDWR)
     try:
         if try_lock(second):
@@ -60,7 +76,7 @@ def _check_lock(path: Path) -> None:
         os.close(second)
 
 
-# A lock belongs to an open file, so another client of this process finds it taken, too (not so with lockf).
+# These locks belong to the open file, so they also exclude other clients in this process (unlike lockf).
 if sys.platform == "win32":
     import msvcrt
 
@@ -111,15 +127,15 @@ else:
 # name says nothing, and nobody removes the file.
 
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_LONGEST = 255
-"""Bytes of a file name, on most file systems."""
+_KERNEL_ID = Path("/proc/sys/kernel/random/boot_id")
+_MAX_NAME = 255
+"""Maximum length of a file name in bytes, on most file systems."""
 
 
 class PartFile:
-    """A file that is being written beside its target; used as a context manager.
+    """A file that is written next to its target: a context manager.
 
-    What was not put in its place is removed at the end.
+    The file is removed at the end unless it was renamed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -127,13 +143,13 @@ class PartFile:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._file: FileIO | None = None
-        self._place: Path | None = None
+        self._part_path: Path | None = None
 
     def __enter__(self) -> PartFile:
         self._directory.mkdir(parents=True, exist_ok=True)
-        with suppress(OSError):  # a directory may be writable and not readable
-            _remove_left_once(os.path.abspath(self._directory))
-        self._place, self._file = _begin(self._directory)
+        with suppress(OSError):  # a directory may be writable but not readable
+            _remove_stale_parts(os.path.abspath(self._directory))
+        self._part_path, self._file = _begin(self._directory)
         return self
 
     def write(self, data: bytes) -> None:
@@ -145,90 +161,90 @@ class PartFile:
                 left = left[self._file.write(left) :]
 
     def replace(self, target: Path) -> Path:
-        """Give the file its name, in place of any other file that has it. OSError."""
+        """Rename the file to `target`, replacing an existing file. Raises OSError."""
         os.replace(self._complete(), target)
-        self._place = None
+        self._part_path = None
         return target
 
     def add(self, target: Path) -> Path:
-        """Give the file its name, or that name with a number where another file has it; returns the path. OSError.
+        """Rename the file to `target`, with a number if another file has that name, and return its path.
 
-        A file that is there with the same content stays, and is returned.
+        If an existing file has the same content, its path is returned. Raises OSError.
         """
-        place = self._complete()
+        part = self._complete()
         for path in _numbered(target):
             try:
-                _publish(place, path)
+                _publish(part, path)
             except FileExistsError:
-                if _same(place, path):
+                if _same(part, path):
                     return path
             else:
-                self._place = None
+                self._part_path = None
                 return path
         raise AssertionError("there is always another number")  # pragma: no cover
 
     def _complete(self) -> Path:
         assert self._file is not None
-        assert self._place is not None
+        assert self._part_path is not None
         if sys.platform == "win32":
-            self._file.close()  # an open file cannot be renamed there; elsewhere its lock is needed until it is
-        return self._place
+            self._file.close()  # Windows cannot rename an open file; elsewhere the lock is needed until then
+        return self._part_path
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._file is not None
-        # Nothing is buffered: in a forked child closing the file writes nothing, and the parent's stays where it is.
+        # The file is unbuffered, so closing it in a forked child writes nothing. The parent's file stays.
         if self._pid != os.getpid():
             self._file.close()
             return
-        place = self._place
-        if sys.platform != "win32" and place is not None:
-            place.unlink(missing_ok=True)
-        with self._lock:  # a thread may still be writing for a task that was canceled: its descriptor stays what it is
+        part = self._part_path
+        if sys.platform != "win32" and part is not None:
+            part.unlink(missing_ok=True)
+        with self._lock:  # a thread may still be writing for a canceled task, so the descriptor must stay valid
             self._file.close()
-        if sys.platform == "win32" and place is not None:
-            place.unlink(missing_ok=True)
+        if sys.platform == "win32" and part is not None:
+            part.unlink(missing_ok=True)
 
 
 def write_file(target: Path, data: bytes) -> Path:
-    """Write a whole file in place of any other of its name. OSError."""
-    with PartFile(target.parent) as part:
-        part.write(data)
-        return part.replace(target)
+    """Write a file atomically, replacing an existing one. Raises OSError."""
+    with PartFile(target.parent) as file:
+        file.write(data)
+        return file.replace(target)
 
 
 def _numbered(target: Path) -> Iterator[Path]:
     yield target
     for number in count(1):
         ending = f"-{number}{target.suffix}"
-        yield target.with_name(shortened(target.stem, _LONGEST - len(os.fsencode(ending))) + ending)
+        yield target.with_name(shortened(target.stem, _MAX_NAME - len(os.fsencode(ending))) + ending)
 
 
-def _publish(place: Path, target: Path) -> None:
-    """Give a file a name that no other file has. FileExistsError, OSError."""
+def _publish(part: Path, target: Path) -> None:
+    """Rename a file. Raises FileExistsError if the name is taken, or another OSError."""
     if sys.platform == "win32":
-        os.rename(place, target)
+        os.rename(part, target)
         return
     try:
-        os.link(place, target)
+        os.link(part, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
-            os.replace(place, target)
+            os.replace(part, target)
         except BaseException:
             target.unlink()
             raise
     else:
-        place.unlink()
+        part.unlink()
 
 
-def _same(place: Path, target: Path) -> bool:
-    """Whether a name stands for a file, not a link or a directory, with the same content."""
+def _same(part: Path, target: Path) -> bool:
+    """Return whether `target` is a regular file with the same content."""
     try:
-        return stat.S_ISREG(target.lstat().st_mode) and filecmp.cmp(place, target, shallow=False)
+        return stat.S_ISREG(target.lstat().st_mode) and filecmp.cmp(part, target, shallow=False)
     except OSError:
         return False
 
@@ -236,38 +252,38 @@ def _same(place: Path, target: Path) -> bool:
 def _begin(directory: Path) -> tuple[Path, FileIO]:
     owner = _owner(directory)
     if owner is not None:
-        place = directory / f".{uuid4().hex}.{owner}.part"
-        # Not a file of `tempfile`: those are readable by their owner only, and so would the result be.
-        file = place.open("xb", buffering=0)
+        part = directory / f".{uuid4().hex}.{owner}.part"
+        # Not with `tempfile`, whose files only the owner can read, and so would be the result.
+        file = part.open("xb", buffering=0)
         with suppress(OSError):
-            if hold(file.fileno(), place):
-                return place, file
-        # Locks do not work here, or another program took it for one that was left behind before it was locked.
+            if hold(file.fileno(), part):
+                return part, file
+        # Locks do not work, or another program removed the file as stale before it was locked.
         file.close()
-        place.unlink(missing_ok=True)
-    place = directory / f".{uuid4().hex}.part"
-    return place, place.open("xb", buffering=0)
+        part.unlink(missing_ok=True)
+    part = directory / f".{uuid4().hex}.part"
+    return part, part.open("xb", buffering=0)
 
 
 def _owner(directory: Path) -> str | None:
-    """Names this kernel and this mount of the file system, None where a lock proves nothing."""
-    boot = _boot_id()
-    if boot is None:
+    """Return an id of this kernel and this mount, or None if locks are no proof."""
+    kernel = _kernel_id()
+    if kernel is None:
         return None
-    return sha256(f"{boot} {os.stat(directory).st_dev}".encode()).hexdigest()[:16]
+    return sha256(f"{kernel} {os.stat(directory).st_dev}".encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)
-def _boot_id() -> str | None:
+def _kernel_id() -> str | None:
     if sys.platform == "linux":
         with suppress(OSError):
-            return _BOOT_ID.read_text("ascii").strip() or None
+            return _KERNEL_ID.read_text("ascii").strip() or None
     return None
 
 
 @lru_cache(maxsize=1000)
-def _remove_left_once(directory: str) -> None:
-    """Remove what killed programs left in a directory; once, as it may be large."""
+def _remove_stale_parts(directory: str) -> None:
+    """Remove the `.part` files of killed programs. Cached, because the directory may be large."""
     owner = _owner(Path(directory))
     if owner is None:
         return
@@ -275,31 +291,26 @@ def _remove_left_once(directory: str) -> None:
     with os.scandir(directory) as entries:
         for entry in entries:
             if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError):  # it may belong to another user
-                    _remove_left(entry.path)
+                with suppress(OSError):  # may belong to another user
+                    _remove_stale_part(entry.path)
 
 
-def _remove_left(path: str) -> None:
+def _remove_stale_part(path: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         if try_lock(descriptor):
-            os.unlink(path)  # while it is locked: whoever has just made it finds that out
+            os.unlink(path)  # while locked, so that a process that has just created it notices
     finally:
         os.close(descriptor)
-
-
-# Results as files, named by their content.
-#
-# Filled by both packages. What was not finished leaves nothing behind.
 
 
 PathFor = Callable[[str], Path]
 
 
-class PartialFile:
-    """A file being downloaded, beside its target; used as a context manager.
+class DownloadFile:
+    """A file that is being downloaded, next to its target: a context manager.
 
-    The suffix of the target fits the content: `path_for` is asked with it when all is there.
+    The suffix of the target depends on the content: `path_for` is called with it at the end.
     """
 
     def __init__(self, path_for: PathFor, *, overwrite: bool = False) -> None:
@@ -308,20 +319,20 @@ class PartialFile:
         self._head = b""
         self._part = PartFile(path_for(".part").parent)
 
-    def __enter__(self) -> PartialFile:
+    def __enter__(self) -> DownloadFile:
         self._part.__enter__()
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Append a piece."""
+        """Append a chunk."""
         if len(self._head) < HEAD_SIZE:
             self._head += chunk[: HEAD_SIZE - len(self._head)]
         self._part.write(chunk)
 
     def finish(self) -> Path:
-        """Put the file under its name and return that.
+        """Rename the file to its target and return the path.
 
-        Where another file has that name, the new one gets a number, unless it is to `overwrite`.
+        Unless `overwrite` is set, the file gets a number if another one has its name.
         """
         target = self._path_for(suffix_of(self._head))
         return self._part.replace(target) if self._overwrite else self._part.add(target)
@@ -333,20 +344,15 @@ class PartialFile:
 
 
 def suffix_of(head: bytes) -> str:
-    """The file suffix for content that begins with `head`."""
+    """Return the file suffix for content that starts with `head`."""
     return extension_of(sniff(head, "image") or sniff(head, "video") or sniff(head, "audio"))
-
-
-# Numbers in file names: decides where those of a directory go on, so that no earlier file is replaced.
-#
-# Called by `chat.tools.save` of both packages. It reads a directory and writes nothing.
 
 
 _NUMBERED = re.compile(r"[a-z_]+-(\d{1,9})\.\w+")
 
 
 def next_number(directory: str | os.PathLike[str]) -> int:
-    """The number after the highest one in names like `generate_image-3.png`; 0 for a directory without any."""
+    """Return the next free number for names such as `generate_image-3.png`, starting at 0."""
     try:
         names = os.listdir(directory)
     except FileNotFoundError:

@@ -1,6 +1,8 @@
-"""PIL images as images that every reader shows alike: 8 bits, gray or RGB, upright.
+"""Media inputs (paths, bytes, file objects and PIL images) as sources that can be read several times.
 
-Used wherever a PIL image is uploaded or put into a message. It imports Pillow only where there is an image already.
+A source can be read repeatedly, so that uploads can be retried, and never holds a large file in memory. A file object
+is uploaded as a whole, from its beginning, regardless of its position and also when several calls share it. PIL images
+are normalized so that all readers show them alike. Pillow is used only if it is already imported.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from sogni.errors import ValidationError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PLAIN = ("L", "LA", "RGB", "RGBA")
-"""Modes that PNG holds as they are, and that can be scaled without losing thin lines."""
+_STANDARD_MODES = ("L", "LA", "RGB", "RGBA")
+"""Modes that PNG supports directly and that can be scaled without losing thin lines."""
 _ORIENTATION = 0x0112
-_WIDE = 65535.0
+_MAX_16_BIT = 65535.0
 
 
-def plain(image: Image) -> Image:
-    """The image in one of the `PLAIN` modes, turned as its EXIF data say; the image itself when it is like that.
+def normalized(image: Image) -> Image:
+    """Return an image upright and in 8-bit gray or RGB, or the image itself if it already is.
 
-    Raises what Pillow raises for an image that it cannot read.
+    Raises the errors of Pillow if it cannot read the image.
     """
     return _converted(_upright(image))
 
@@ -53,7 +55,7 @@ def _upright(image: Image) -> Image:
     }
     try:
         turn = turns.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # whatever a camera wrote there, the picture can still be seen
+    except Exception:  # malformed EXIF data, which does not affect the pixels
         return image
     return image if turn is None else image.transpose(turn)
 
@@ -63,30 +65,30 @@ def _converted(image: Image) -> Image:
     if mode.startswith(("I", "F")):
         return _eight_bits(image)
     if "transparency" in image.info or mode in ("P", "PA", "RGBa"):
-        clear = "transparency" in image.info or mode != "P"
-        return image.convert("RGBA" if clear else "RGB")
-    if mode in PLAIN:
+        transparent = "transparency" in image.info or mode != "P"
+        return image.convert("RGBA" if transparent else "RGB")
+    if mode in _STANDARD_MODES:
         return image
     other = image.convert({"1": "L", "La": "LA"}.get(mode, "RGB"))
-    # A profile of the former colors says nothing about the new ones.
+    # The color profile does not apply to the converted colors.
     other.info.pop("icc_profile", None)
     return other
 
 
 def _eight_bits(image: Image) -> Image:
-    """An image of numbers as one of 256 grays.
+    """Scale an image of numbers to 8-bit gray, where Pillow would clip values above 255.
 
-    Pillow would cut off what is above 255. 16 bits are scaled; numbers of no given range by what there is: fractions,
-    8 bits, 16 bits, or else from the smallest to the largest.
+    16-bit images are scaled by their range. For other modes the range is guessed from the values: 0 to 1, 8 bits,
+    16 bits, or else minimum to maximum.
     """
     numbers = image.convert("F")
     low, high = numbers.getextrema()
     assert isinstance(low, int | float)
     assert isinstance(high, int | float)
     if image.mode.startswith("I;16"):
-        low, high = 0.0, _WIDE
-    elif not (low < 0 or high > _WIDE):
-        limits = (1.0, 255.0, _WIDE) if image.mode == "F" else (255.0, _WIDE)
+        low, high = 0.0, _MAX_16_BIT
+    elif not (low < 0 or high > _MAX_16_BIT):
+        limits = (1.0, 255.0, _MAX_16_BIT) if image.mode == "F" else (255.0, _MAX_16_BIT)
         low, high = 0.0, next(limit for limit in limits if not high > limit)
     scale = 255.0 / max(high - low, 1e-30)
     gray = numbers.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
@@ -94,22 +96,15 @@ def _eight_bits(image: Image) -> Image:
     return gray
 
 
-# Media inputs as sources: decides how a path, bytes, a file object or a PIL image is read (api rule 5).
-#
-# Opened by both shells before anything is sent. A source can be read several times, so that an upload
-# can be repeated; a file is never held in memory. What is uploaded is all of a file object from its beginning, also
-# when
-# several calls are given the same one: no upload depends on the object's position.
-
-
 ALLOWED = "a path, bytes, a binary file object, a PIL image or a finished Job"
 _IN_MEMORY = 1024 * 1024
 
 
 class MediaSource(ABC):
-    """One input: its size in bytes, its first bytes, and a fresh reader for every try.
+    """A media input with its size in bytes and its first bytes.
 
-    `name` is what to call it in messages; `content_type` is set by whoever checks it. Close it when done.
+    Call `open` for each attempt to read it, and `close` when done. `name` is used in messages; `content_type` is set
+    when the content is checked.
     """
 
     def __init__(self, name: str, size: int, head: bytes) -> None:
@@ -120,10 +115,10 @@ class MediaSource(ABC):
 
     @abstractmethod
     def open(self) -> BinaryIO:
-        """A reader from the beginning; the caller closes it."""
+        """Return a reader that starts at the beginning. The caller must close it."""
 
-    def close(self) -> None:  # noqa: B027  most sources hold nothing
-        """Let go of what the source holds; the user's own file objects stay open."""
+    def close(self) -> None:  # noqa: B027  most sources hold no resources
+        """Release the resources of the source. File objects of the user stay open."""
 
 
 class _PathSource(MediaSource):
@@ -145,18 +140,18 @@ class _BytesSource(MediaSource):
 
 
 class _Reader(io.RawIOBase):
-    """A reader with a position of its own over a source that several may read."""
+    """A reader with its own position in a shared source."""
 
     def __init__(self, source: _PositionedSource) -> None:
         self._source = source
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._source.read_at(self._place, self._source.size - self._place if size < 0 else size)
-        self._place += len(data)
+        data = self._source.read_at(self._position, self._source.size - self._position if size < 0 else size)
+        self._position += len(data)
         return data
 
     def readinto(self, buffer: Any) -> int:
@@ -166,7 +161,7 @@ class _Reader(io.RawIOBase):
 
 
 class _PositionedSource(MediaSource):
-    """A file of our own. Readers do not share a position: one may still be in a thread when the next one begins."""
+    """A file of our own. Each reader has its own position, because a thread may still use one when the next starts."""
 
     def __init__(self, name: str, file: BinaryIO | io.FileIO, size: int) -> None:
         self._file = file
@@ -178,8 +173,8 @@ class _PositionedSource(MediaSource):
         super().__init__(name, size, head)
 
     @abstractmethod
-    def read_at(self, place: int, size: int) -> bytes:
-        """Up to `size` bytes from `place` on, none at the end."""
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return up to `size` bytes at `position`, or none at the end."""
 
     def open(self) -> BinaryIO:
         if self._file.closed:
@@ -191,29 +186,29 @@ class _PositionedSource(MediaSource):
 
 
 class _DescriptorSource(_PositionedSource):
-    """A second descriptor of a file the caller has open: the caller's position is neither used nor moved."""
+    """A second descriptor of the caller's file, whose position is neither used nor changed."""
 
-    def read_at(self, place: int, size: int) -> bytes:
-        return os.pread(self._file.fileno(), size, place)
+    def read_at(self, position: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, position)
 
 
 class _SpoolSource(_PositionedSource):
-    """A filled temporary file."""
+    """A complete temporary file."""
 
     def __init__(self, name: str, file: BinaryIO, size: int) -> None:
         self._lock = threading.Lock()
         super().__init__(name, file, size)
 
-    def read_at(self, place: int, size: int) -> bytes:
+    def read_at(self, position: int, size: int) -> bytes:
         with self._lock:
-            self._file.seek(place)
+            self._file.seek(position)
             return self._file.read(size) or b""
 
 
 def open_source(name: str, value: Any) -> MediaSource:
-    """Look at a media input. ValidationError names the field `name`, what was given and what is allowed."""
+    """Return the source of a media input for the field `name`. Raises ValidationError."""
     source = _source(name, value)
-    if source.size <= 0:  # below 0: a file object that stands beyond its end
+    if source.size <= 0:  # negative for a file object positioned beyond its end
         source.close()
         raise ValidationError(
             f"{name}: {source.name} is empty", field=name, value=source.name, allowed="a file with content"
@@ -222,7 +217,7 @@ def open_source(name: str, value: Any) -> MediaSource:
 
 
 def load_image_formats() -> None:
-    """Have Pillow import its formats now, not in the thread that first converts or writes an image."""
+    """Make Pillow import its formats now, and not in the thread that first converts or writes an image."""
     if (pillow := sys.modules.get("PIL.Image")) is not None:
         pillow.preinit()
         for module in ("PIL.TiffImagePlugin", "PIL.ImageCms"):  # EXIF data, and LAB
@@ -236,21 +231,21 @@ def _source(name: str, value: Any) -> MediaSource:
     if isinstance(value, str | os.PathLike):
         return _path_source(name, value)
     if hasattr(value, "read"):
-        with _alone_with(value):
+        with _exclusive(value):
             return _file_source(name, value)
     if hasattr(value, "save") and hasattr(value, "size"):
-        with _alone_with(value):  # Pillow reads an image from its file when it is first needed
+        with _exclusive(value):  # Pillow reads the file of an image on first use
             return _image_source(name, value)
     kind = type(value).__name__
-    raise ValidationError(f"{name} must be {ALLOWED}, not {kind}", field=name, value=kind, allowed=ALLOWED)
+    raise ValidationError(f"{name} must be {ALLOWED}, got {kind}", field=name, value=kind, allowed=ALLOWED)
 
 
 def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
     text = os.fsdecode(value)
     if text.partition(":")[0].lower() in ("http", "https", "data", "ftp") and ":" in text:
-        kind = "a data: URI" if text.lower().startswith("data:") else "an address"
+        kind = "a data: URI" if text.lower().startswith("data:") else "a URL"
         raise ValidationError(
-            f"{name} must be {ALLOWED}, not {kind}; download it first",
+            f"{name} must be {ALLOWED}, got {kind}; download it first",
             field=name,
             value=text.partition("?")[0][:80],
             allowed=ALLOWED,
@@ -258,8 +253,8 @@ def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
     path = Path(text)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            # A pipe would be waited for, perhaps for ever, and could not be read twice.
-            raise ValueError("it is no regular file")
+            # Reading a pipe could block forever, and it could not be read twice.
+            raise ValueError("not a regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
             size = os.fstat(file.fileno()).st_size
@@ -272,9 +267,9 @@ def _path_source(name: str, value: str | os.PathLike[str]) -> MediaSource:
 
 
 def _file_source(name: str, file: Any) -> MediaSource:
-    """All of a file object, wherever it stands, and however many calls are given the same one."""
-    shown = getattr(file, "name", None)
-    label = os.path.basename(shown) if isinstance(shown, str) else f"the file given as {name}"
+    """Return the source of a whole file object, regardless of its position and of other calls that use it."""
+    path = getattr(file, "name", None)
+    label = os.path.basename(path) if isinstance(path, str) else f"the file given as {name}"
     try:
         if type(file) is io.BytesIO:
             return _BytesSource(label, file.getvalue())
@@ -282,8 +277,8 @@ def _file_source(name: str, file: Any) -> MediaSource:
         if own is not None:
             return _DescriptorSource(label, own, os.fstat(own.fileno()).st_size)
         seekable = file.seekable()
-        place = file.tell() if seekable else 0
-        # One byte where that can be taken back: some text files know their type only when they have read something.
+        position = file.tell() if seekable else 0
+        # One byte if the position can be restored: some text files return their type only after reading.
         sample = file.read(1 if seekable else 0)
     except (OSError, ValueError, AttributeError) as error:
         raise ValidationError(
@@ -291,18 +286,18 @@ def _file_source(name: str, file: Any) -> MediaSource:
         ) from error
     if not isinstance(sample, bytes):
         raise ValidationError(
-            f"{name}: {label} is open as text; open it with mode 'rb'", field=name, value=label, allowed=ALLOWED
+            f"{name}: {label} is open in text mode; open it with mode 'rb'", field=name, value=label, allowed=ALLOWED
         )
     if not seekable:
         return spooled(label, iter(lambda: file.read(_IN_MEMORY), b""))
     try:
-        return spooled(label, _pieces(file))
+        return spooled(label, _file_chunks(file))
     finally:
-        file.seek(place)
+        file.seek(position)
 
 
 def _second_descriptor(file: Any) -> io.FileIO | None:
-    """A descriptor of our own for a plain file; None for what transforms its content, such as a `GzipFile`."""
+    """Return a new descriptor of a regular file, or None for objects that transform its content, such as `GzipFile`."""
     raw = file.raw if type(file) in (io.BufferedReader, io.BufferedRandom) else file
     if type(raw) is not io.FileIO or not raw.readable() or not hasattr(os, "pread"):
         return None
@@ -310,19 +305,19 @@ def _second_descriptor(file: Any) -> io.FileIO | None:
     return io.FileIO(os.dup(raw.fileno())) if stat.S_ISREG(os.fstat(raw.fileno()).st_mode) else None
 
 
-def _pieces(file: Any) -> Iterator[bytes]:
-    place = 0
+def _file_chunks(file: Any) -> Iterator[bytes]:
+    position = 0
     while True:
-        file.seek(place)  # every time: whoever else has the object may have moved it
-        piece = file.read(_IN_MEMORY)
-        if not piece:
+        file.seek(position)  # every time, because other users of the object may have moved it
+        chunk = file.read(_IN_MEMORY)
+        if not chunk:
             return
-        yield piece
-        place += len(piece)
+        yield chunk
+        position += len(chunk)
 
 
 def _image_class() -> tuple[type[Any], ...]:
-    """The class of Pillow's images; nothing while Pillow is not in use."""
+    """Return the image class of Pillow, or nothing if Pillow is not imported."""
     pillow = sys.modules.get("PIL.Image")
     return () if pillow is None else (pillow.Image,)
 
@@ -331,7 +326,7 @@ def _image_source(name: str, image: Any) -> MediaSource:
     buffer = io.BytesIO()
     try:
         if isinstance(image, _image_class()):
-            image = plain(image)
+            image = normalized(image)
         image.save(buffer, format="PNG")
     except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
         raise ValidationError(
@@ -344,37 +339,37 @@ def _image_source(name: str, image: Any) -> MediaSource:
 
 
 _guard = threading.Lock()
-_readers: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
-"""A lock for each object that is being read, by its id; it lasts as long as somebody has it or waits for it."""
+_locks: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
+"""Locks of the objects that are being read, by their id. A lock lasts while a thread holds it or waits for it."""
 
 
 @contextmanager
-def _alone_with(value: Any) -> Iterator[None]:
-    """Read an object that has a single position while no other thread of ours does."""
+def _exclusive(value: Any) -> Iterator[None]:
+    """Lock an object with a single position against our other threads."""
     with _guard:
-        lock = _readers.setdefault(id(value), threading.Lock())
+        lock = _locks.setdefault(id(value), threading.Lock())
     with lock:
         yield
 
 
-def _forget_readers() -> None:
-    """In a forked child: the threads that read are those of the parent."""
+def _reset_locks() -> None:
+    """Reset the locks in a forked child, because their holders are threads of the parent."""
     global _guard
     _guard = threading.Lock()
-    _readers.clear()
+    _locks.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_readers)
+    os.register_at_fork(after_in_child=_reset_locks)
 
 
 def spool() -> BinaryIO:
-    """A temporary file that stays in memory while it is small."""
+    """Return a temporary file that stays in memory while it is small."""
     return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # type: ignore[return-value]  # no BinaryIO to typeshed
 
 
 def spooled(label: str, chunks: Any) -> MediaSource:
-    """A source over pieces that can be read only once."""
+    """Return a source with the content of chunks that can be read only once."""
     file = spool()
     try:
         for chunk in chunks:
@@ -386,5 +381,5 @@ def spooled(label: str, chunks: Any) -> MediaSource:
 
 
 def finished_spool(label: str, file: BinaryIO) -> MediaSource:
-    """A source over a filled temporary file, which it owns."""
+    """Return a source that owns a complete temporary file."""
     return _SpoolSource(label, file, file.seek(0, os.SEEK_END))

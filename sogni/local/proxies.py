@@ -1,8 +1,7 @@
-"""Which proxy and which certificate authorities a connection uses, the same for REST and WebSocket.
+"""Proxies and certificate authorities of a connection, the same for REST and WebSocket.
 
-Decides from one explicit setting or the usual environment variables, the way `requests` does. Called by the
-blocking shell before it opens a connection. Never opens one, and never changes the environment: the answer
-for a NO_PROXY that is not the process's own would need that with `requests.utils`.
+They come from an explicit setting or the usual environment variables, as in `requests`. `requests.utils` is not used,
+because it would have to change the environment of the process for another NO_PROXY.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 @frozen(kw_only=True)
 class Proxy:
-    """A proxy's address, taken apart; name and password are as the proxy expects them, unquoted."""
+    """A parsed proxy URL. Username and password are unquoted."""
 
     scheme: str
     host: str
@@ -39,17 +38,17 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """Host and port, as they may stand in a message."""
+        """Host and port for messages."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for `url`, None for a direct connection.
+    """Return the URL of the proxy for `url`, or None for a direct connection.
 
-    `proxy`, when given, is used for every host, whatever NO_PROXY says. Otherwise the local host is reached
-    directly, and for any other host https_proxy (for https: and wss:), http_proxy (for http: and ws:), all_proxy and
-    no_proxy decide; lowercase names take precedence, and an empty value means no proxy. macOS and Windows settings
-    come last.
+    An explicit `proxy` applies to every host, regardless of NO_PROXY. Otherwise the local host is reached directly. For
+    other hosts the variables are https_proxy (for https: and wss:), http_proxy (for http: and ws:), all_proxy and
+    no_proxy; lowercase names take precedence, and an empty value means no proxy. The settings of macOS and Windows come
+    last.
     """
     if proxy:
         return SecretUrl(_with_scheme(proxy))
@@ -66,7 +65,7 @@ def proxy_for(url: str, proxy: str | None, environ: Mapping[str, str]) -> str | 
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is this computer: to a proxy the same name means the proxy's own computer."""
+    """Return whether `host` is the local host. For a proxy, the same name would mean the proxy's host."""
     name = host.lower().rstrip(".")
     try:
         address = ip_address(name)
@@ -78,13 +77,13 @@ def is_loopback(host: str) -> bool:
 
 
 def through(url: str, proxy: str | None, environ: Mapping[str, str]) -> str:
-    """Return " through the proxy host:port" for error messages about `url`, "" for a direct connection."""
+    """Return " through the proxy host:port" for error messages about `url`, or "" for a direct connection."""
     found = proxy_for(url, proxy, environ)
     return f" through the proxy {read_proxy(found).shown}" if found else ""
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:
-    # In a CGI program HTTP_PROXY is the request's "Proxy" header: anybody could set it (httpoxy).
+    # In a CGI program, HTTP_PROXY is the "Proxy" header of the request, which anybody can set (httpoxy).
     if name == "http_proxy" and "REQUEST_METHOD" in environ:
         return environ.get(name, "").strip()
     return environ.get(name, environ.get(name.upper(), "")).strip()
@@ -100,10 +99,10 @@ def _with_scheme(proxy: str) -> str:
 
 
 def bypasses(url: str, no_proxy: str | None) -> bool:
-    """Tell whether the comma-separated `no_proxy` exempts the host of `url`.
+    """Return whether the comma-separated `no_proxy` exempts the host of `url`.
 
-    An entry is `*`, a host (with its subdomains), a host with a port that `url` must name, too, an IP address
-    or a network (CIDR).
+    An entry is `*`, a host (with its subdomains), a host with a port that must also be in `url`, an IP address or a
+    network (CIDR).
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower().rstrip(".")
@@ -129,17 +128,17 @@ def _matches(host: str, port: int | None, entry: str) -> bool:
 
 
 def read_proxy(proxy: str) -> Proxy:
-    """Take a proxy's URL apart; SogniConnectionError, without its password, when it is none."""
+    """Parse a proxy URL. Raises SogniConnectionError, without the password, if it is invalid."""
     shown = redact(_with_scheme(proxy))
     try:
         parts = urlsplit(_with_scheme(proxy))
         port = parts.port
     except ValueError:
-        raise SogniConnectionError(f"the proxy {shown!r} is not a usable address") from None
+        raise SogniConnectionError(f"proxy must be a valid URL, got {shown!r}") from None
     scheme = parts.scheme.lower()
     if not parts.hostname or scheme not in _DEFAULT_PORTS:
         allowed = ", ".join(f"{name}://" for name in _DEFAULT_PORTS)
-        raise SogniConnectionError(f"the proxy {shown!r} is not an address that starts with {allowed}")
+        raise SogniConnectionError(f"proxy must be a URL that starts with {allowed}, got {shown!r}")
     return Proxy(
         scheme=scheme,
         host=parts.hostname,
@@ -150,17 +149,17 @@ def read_proxy(proxy: str) -> Proxy:
 
 
 def ca_bundle_for(ca_bundle: str | None, environ: Mapping[str, str]) -> str:
-    """Return the file (or directory) of trusted authorities.
+    """Return the file or directory of trusted certificate authorities.
 
-    The setting, else REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE, else the first directory of SSL_CERT_DIR that
-    exists, else those of `requests`.
+    In order of precedence: the setting, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE, the first existing directory
+    in SSL_CERT_DIR, the authorities of `requests`.
     """
     if ca_bundle:
         return ca_bundle
     for name in _BUNDLE_VARIABLES:
         if environ.get(name):
             return environ[name]
-    # Distributions set it to places that need not exist, and OpenSSL skips those.
+    # Distributions set it to directories that may not exist; OpenSSL skips those.
     directories = environ.get("SSL_CERT_DIR", "").split(os.pathsep)
     return next(filter(os.path.isdir, directories), None) or bundled_authorities()
 
@@ -168,22 +167,22 @@ def ca_bundle_for(ca_bundle: str | None, environ: Mapping[str, str]) -> str:
 def tls_context(host: str, ca_bundle: str) -> ssl.SSLContext:
     """Return a TLS context that trusts `ca_bundle`.
 
-    Raises SogniConnectionError that names `host` and the bundle if it cannot be read.
+    Raises SogniConnectionError with `host` and the bundle if it cannot be read.
     """
     try:
         if os.path.isdir(ca_bundle):
             return ssl.create_default_context(capath=ca_bundle)
         return ssl.create_default_context(cafile=ca_bundle)
     except (OSError, ValueError) as error:
-        # An SSLError is an OSError: the file holds no certificates.
-        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else cause_of(error)
+        # SSLError, a subclass of OSError: the file contains no certificates.
+        reason = "it contains no certificates" if isinstance(error, ssl.SSLError) else cause_of(error)
         raise SogniConnectionError(
             f"cannot connect to {host}: the CA bundle {ca_bundle!r} cannot be read: {reason}"
         ) from error
 
 
 def bundled_authorities() -> str:
-    """Return the path of the authorities that come with `requests`."""
-    import certifi  # late: only a connection needs it, an import of the package does not
+    """Return the path of the certificate authorities of `requests`."""
+    import certifi  # only connections need it, not the import of the package
 
     return certifi.where()

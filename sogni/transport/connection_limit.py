@@ -1,7 +1,7 @@
-"""How many HTTP connections of a client are in use at once.
+"""Limit on the number of concurrent HTTP connections of a client.
 
-The engine takes a slot for every request and transfer. Event streams and files that a user reads have connections of
-their own: they stay open for as long as somebody likes, and would keep everything else waiting.
+Every request and transfer takes a slot. Event streams and files that are read by users do not, because they stay open
+indefinitely and would block everything else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sogni.transport.waiting import LONGEST, TURN_SECONDS, Deadline
 
 
 class ConnectionLimit:
-    """The slots of one client; transfers leave some free for short requests. Safe from any thread."""
+    """Connection slots of one client. Transfers leave some free for short requests. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -29,9 +29,9 @@ class ConnectionLimit:
 
     @contextmanager
     def slot(self, call: HttpCall) -> Iterator[HttpCall]:
-        """Wait for a slot and hold it; gives the call with what is left of its own time limit.
+        """Hold a slot during a `with` block and yield the call with the rest of its time limit.
 
-        Raises SogniTimeoutError if that limit is reached first; a call without one waits for as long as it takes.
+        Raises SogniTimeoutError if the limit is exceeded while waiting. A call without one waits indefinitely.
         """
         began, deadline = time.monotonic(), Deadline(call.timeout)
         with ExitStack() as held:
@@ -43,13 +43,13 @@ class ConnectionLimit:
             yield with_time_left(call, time.monotonic() - began)
 
     def end(self) -> None:
-        """Have everybody who waits for a slot leave with ClientClosedError. Never blocks, repeatable."""
+        """Raise ClientClosedError in all waiting threads. Never blocks, idempotent."""
         self._transfers.end()
         self._all.end()
 
 
 class _Slot:
-    """One slot. It returns by itself when nobody holds it: Ctrl-C comes between any two instructions."""
+    """A slot, returned at the latest by its finalizer, because Ctrl-C can come between any two instructions."""
 
     def __init__(self, free: weakref.ref[queue.SimpleQueue[_Slot | None]]) -> None:
         self._free: weakref.ref[queue.SimpleQueue[_Slot | None]] | None = free
@@ -68,13 +68,13 @@ class _Slot:
 
 class _Slots:
     def __init__(self, count: int) -> None:
-        # Written in C: an interrupted `get` has taken nothing, and `put` may be called by a finalizer.
+        # Implemented in C: an interrupted `get` has taken nothing, and finalizers can call `put`.
         self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
         for _ in range(count):
             self._free.put(_Slot(weakref.ref(self._free)))
 
     def take(self, deadline: Deadline) -> _Slot:
-        """The next free slot. Raises queue.Empty once the deadline has passed, ClientClosedError after the end."""
+        """Return the next free slot. Raises queue.Empty after the deadline, ClientClosedError after `end`."""
         longest = TURN_SECONDS if threading.current_thread() is threading.main_thread() else LONGEST
         while True:
             left = deadline.left()
@@ -85,7 +85,7 @@ class _Slots:
                     raise
                 continue
             if slot is None:
-                self.end()  # for the next who waits
+                self.end()  # for the next waiting thread
                 raise ClientClosedError("the client is closed")
             return slot
 

@@ -466,7 +466,7 @@ class Engine(Live):
         self._slots = []
         self._begin()
         self.state.go_on_from(state, forked=True)
-        self.cookies.go_on_from(cookies)
+        self.cookies.copy_from(cookies)
         self._closing = self.state.closed = closed
         if socket is not None:
             socket.abandon_after_fork()

@@ -1,7 +1,10 @@
-"""The connections of requests under way: how they are ended while other threads use them, and when time is over.
+"""HTTP with `requests`: calls, uploads, downloads, event streams and files that are read while they arrive.
 
-Called by the HTTP side. `requests` can close what is idle only; a thread that waits for an answer is set free by
-shutting its socket down, and finds the end of its connection.
+Retries and the meaning of a response are decided by the core. Credentials are never sent to another origin, and errors
+name host, proxy and cause, never a query or a header.
+
+`requests` can close only idle connections, so this module tracks every socket and shuts it down to release the threads
+that wait for it.
 """
 
 from __future__ import annotations
@@ -49,22 +52,24 @@ from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError,
 from sogni.live import Live
 from sogni.local.causes import cause_of
 from sogni.local.cookies import Cookies
-from sogni.local.files import PartialFile, PathFor
+from sogni.local.files import DownloadFile, PathFor
 from sogni.local.media import MediaSource, finished_spool, spool
 from sogni.local.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
 from sogni.transport.threads import DaemonThread
 from sogni.transport.waiting import Deadline, wait_turn
 
+# -- connections that can be shut down and limited in time
 
-class AnswerTime(threading.local):
-    """The moment by which the answer to this thread's request must be complete; None limits only its head."""
+
+class ResponseDeadline(threading.local):
+    """When the response to this thread's request must be complete. None limits only its head."""
 
     by: float | None = None
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Limit the requests of a `with` block together."""
+        """Set the deadline for the requests of a `with` block."""
         self.by = monotonic() + seconds
         try:
             yield
@@ -72,14 +77,14 @@ class AnswerTime(threading.local):
             self.by = None
 
 
-class Answer(http.client.HTTPResponse):
-    """An answer that is limited in time as a whole.
+class TimedResponse(http.client.HTTPResponse):
+    """A response with a time limit for the whole.
 
-    A socket's own timeout starts anew with every byte: a host that drips would hold the caller for ever. The head has
-    the socket's timeout in total, the body what `AnswerTime` or `limit` grants.
+    A socket timeout restarts with every byte, so a host that sends single bytes could block the caller forever. The
+    head has the socket timeout in total, the body the limit of `ResponseDeadline` or `limit`.
     """
 
-    def __init__(self, time: AnswerTime, sock: socket.socket, *args: Any, **options: Any) -> None:
+    def __init__(self, time: ResponseDeadline, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
         self._timed = _TimedReader(sock)
@@ -93,32 +98,32 @@ class Answer(http.client.HTTPResponse):
         self._timed.limit(self._by, None)
 
     def limit(self, seconds: float) -> None:
-        """Grant the rest of the body so much time."""
+        """Limit the rest of the body to some seconds."""
         self._timed.limit(None, seconds)
 
 
 class _TimedReader(io.RawIOBase):
-    """The receiving side of a socket, with a moment at which it ends."""
+    """The receiving side of a socket, with a deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock  # also where event streams find it
+        self._sock = sock  # also used by `_socket_of`
         self.each = sock.gettimeout()
         self._raw = sock.makefile("rb", buffering=0)
         self._by: float | None = None
 
     def limit(self, by: float | None, seconds: float | None) -> None:
-        """End at `by` or in `seconds`, whichever comes first; both None: never."""
+        """Set the deadline to `by` or in `seconds`, whichever comes first, or to never if both are None."""
         moments = [by, None if seconds is None else monotonic() + seconds]
         self._by = min((moment for moment in moments if moment is not None), default=None)
         if self._by is None:
             self._sock.settimeout(self.each)
 
     def readable(self) -> bool:
-        """Always: that is what it is for."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive. TimeoutError at the end of the time."""
+        """Receive data. Raises TimeoutError at the deadline."""
         if self._by is not None:
             left = self._by - monotonic()
             if left <= 0:
@@ -127,91 +132,90 @@ class _TimedReader(io.RawIOBase):
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
-        """Let go of the socket, which the connection may keep."""
+        """Release the socket, which the connection may keep."""
         self._raw.close()
         super().close()
 
 
 class Connections:
-    """The sockets of one client's requests, from their opening to their end."""
+    """The open sockets of one client."""
 
     def __init__(self) -> None:
-        self.time: AnswerTime = AnswerTime()
+        self.time: ResponseDeadline = ResponseDeadline()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._lock = threading.Lock()
         self.pools: dict[str, Any] = {
             "http": _pool(HTTPConnectionPool, HTTPConnection, self),
             "https": _pool(HTTPSConnectionPool, HTTPSConnection, self),
         }
-        """The classes of pools whose connections are noted here, by scheme."""
+        """Pool classes by scheme whose connections are tracked here."""
         self.ended: bool = False
 
-    def note(self, made: Any) -> None:
-        """A connection was opened. OSError when nobody wants it any more."""
+    def track(self, sock: Any) -> None:
+        """Track a new connection. Raises OSError if the client is closed."""
         with self._lock:
-            if isinstance(made, socket.socket):
-                self._sockets.add(made)
+            if isinstance(sock, socket.socket):
+                self._sockets.add(sock)
             ended = self.ended
         if ended:
             raise ConnectionAbortedError("the client is closed")
 
     def end(self) -> None:
-        """End all of them, and those to come; never blocks, repeatable."""
+        """Shut down all connections and reject new ones. Never blocks, idempotent."""
         with self._lock:
             self.ended = True
             sockets = list(self._sockets)
         for sock in sockets:
             with suppress(OSError):
-                # The method of SSLSocket would drop the session under a thread that is inside it.
+                # The method of SSLSocket would destroy the session while another thread uses it.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Adapter(HTTPAdapter):
-    """An adapter whose connections are noted."""
+    """An adapter whose connections are tracked."""
 
     def __init__(self, connections: Connections) -> None:
         self._pools = connections.pools
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pools of direct connections."""
+        """Create the pools of direct connections."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Make the pools of connections through a proxy."""
+        """Create the pools of connections through a proxy."""
         manager = super().proxy_manager_for(*args, **options)
         manager.pool_classes_by_scheme = self._pools
         return manager
 
 
 def _pool(pool: Any, connection: Any, connections: Connections) -> Any:
-    """A class of pools whose connections are noted when they are opened."""
+    """Return a pool class whose connections are tracked when they are opened."""
 
     def connect(self: Any) -> None:
         connection.connect(self)
-        connections.note(self.sock)
+        connections.track(self.sock)
 
-    answer = staticmethod(partial(Answer, connections.time))
-    noted = type(connection.__name__, (connection,), {"connect": connect, "response_class": answer})
-    return type(pool.__name__, (pool,), {"ConnectionCls": noted})
+    response = staticmethod(partial(TimedResponse, connections.time))
+    tracked = type(connection.__name__, (connection,), {"connect": connect, "response_class": response})
+    return type(pool.__name__, (pool,), {"ConnectionCls": tracked})
 
 
-# Answers without an end, read while they arrive: decides who reads the connection and how that is ended.
+# -- event streams
 #
-# Made by the HTTP side for event streams. A thread of its own reads each body, so that whoever waits for the next
-# bytes can stop waiting at any moment: a time limit, Ctrl-C, `close` in another thread. It knows no event.
+# A separate thread reads each body, so that a reader can stop waiting at any moment: at a time limit, on Ctrl-C, or on
+# `close` in another thread.
 
-
-_PIECE = 64 * 1024
-_MOST_AHEAD = 16
-"""Pieces read before somebody takes them; then the service has to wait."""
-_TURN_SECONDS = 0.5
-_DROPPED = "the event stream belongs to the process that this one was forked from"
+_CHUNK_SIZE = 64 * 1024
+_MAX_BUFFERED = 16
+"""Number of chunks to buffer before the service has to wait."""
+_POLL_SECONDS = 0.5
+_ABANDONED_MESSAGE = "the event stream belongs to the parent of this forked process"
 
 
 class EventBody:
-    """The body of one answer. Closing it, or dropping it, closes the connection."""
+    """The body of an event stream. Closing or dropping it closes the connection."""
 
     def __init__(
         self,
@@ -223,7 +227,7 @@ class EventBody:
         self._inbox = _Inbox()
         self._socket = _socket_of(response)
         if self._socket is not None:
-            # How long silence may last is decided by whoever reads.
+            # The reader limits how long silence may last.
             self._socket.settimeout(None)
         self._finalizer = weakref.finalize(self, _end, self._inbox, self._socket)
         self._finalizer.atexit = False
@@ -236,42 +240,45 @@ class EventBody:
                 end()
 
     def read(self, timeout: float | None) -> bytes:
-        """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
+        """Wait for data and return all that has arrived, or nothing at the end.
+
+        Raises SogniTimeoutError after `timeout` seconds without data.
+        """
         deadline, inbox = Deadline(timeout), self._inbox
         while True:
-            # Cleared before looking: what comes while looking is not missed.
-            inbox.news.clear()
-            pieces = inbox.take()
-            if pieces is not None:
-                return pieces
+            # Cleared before checking, so that data that arrives in between is not missed.
+            inbox.changed.clear()
+            data = inbox.take()
+            if data is not None:
+                return data
             if deadline.over:
-                raise SogniTimeoutError(f"nothing came within {timeout:g} seconds", phase="run", timeout=timeout)
-            wait_turn(inbox.news, deadline.left())
+                raise SogniTimeoutError(f"no data within {timeout:g} seconds", phase="run", timeout=timeout)
+            wait_turn(inbox.changed, deadline.left())
 
     def close(self) -> None:
-        """Close the connection, in any thread; repeatable. Who reads it finds its end."""
+        """Close the connection, from any thread. Readers see the end of the data. Idempotent."""
         self._finalizer()
         self._inbox.wake()
 
     def abandon_after_fork(self) -> None:
-        """Close the inherited descriptor; the parent reads on."""
+        """Close the inherited descriptor. The parent continues to read."""
         self._finalizer.detach()
         inbox, self._inbox = self._inbox, _Inbox()
-        self._inbox.error = SogniConnectionError(_DROPPED)
+        self._inbox.error = SogniConnectionError(_ABANDONED_MESSAGE)
         _ABANDONED_BODIES.append(inbox)
         if self._socket is not None:
             self._socket.close()
 
 
 _ABANDONED_BODIES: list[Any] = []
-"""What threads of the parent hold, kept so that nothing of it is finalized here."""
+"""Objects used by threads of the parent, kept so that they are not finalized in this process."""
 
 
 class _Inbox:
-    """What arrived and nobody has taken yet."""
+    """Received data that has not been read yet."""
 
     def __init__(self) -> None:
-        self.news = threading.Event()
+        self.changed = threading.Event()
         self.room = threading.Event()
         self.closed = False
         self.error: Exception | None = None
@@ -279,27 +286,27 @@ class _Inbox:
         self._ended = False
 
     def put(self, piece: bytes) -> None:
-        """Keep a piece, an empty one as the end, and wait for room for the next."""
+        """Add a chunk, an empty one at the end, and wait until there is room for the next."""
         self.room.clear()
         self._pieces.append(piece)
         self._ended = not piece
-        self.news.set()
-        while len(self._pieces) > _MOST_AHEAD and not self.closed:
-            # In turns: nobody wakes it when the body was dropped.
-            self.room.wait(_TURN_SECONDS)
+        self.changed.set()
+        while len(self._pieces) > _MAX_BUFFERED and not self.closed:
+            # Polls, because nothing sets the event when the body was dropped.
+            self.room.wait(_POLL_SECONDS)
 
     def wake(self) -> None:
-        """Have both sides look again."""
+        """Wake both sides."""
         self.room.set()
-        self.news.set()
+        self.changed.set()
 
     def fail(self, error: Exception) -> None:
-        """Keep why nothing more comes."""
+        """Set the error that ended the data."""
         self.error = error
-        self.news.set()
+        self.changed.set()
 
     def take(self) -> bytes | None:
-        """What is there; empty at the end, None to wait. Raises what went wrong, after all that had come."""
+        """Return the available data, nothing at the end, or None to wait. Raises the error after all data was taken."""
         taken = []
         while self._pieces:
             taken.append(self._pieces.popleft())
@@ -313,10 +320,10 @@ class _Inbox:
 
 
 def _end(inbox: _Inbox, connection: socket.socket | None) -> None:
-    """Have the receiving thread end. Takes no lock: the garbage collector may call it wherever one is held."""
+    """End the receiving thread. Takes no lock, because the garbage collector may call it while one is held."""
     inbox.closed = True
     if connection is not None:
-        # Not the method of a TLS socket, which changes what the other thread is using.
+        # The method of a TLS socket would change state that the other thread is using.
         with suppress(OSError):
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
@@ -328,13 +335,13 @@ def _receive(
     end: Callable[[], None],
     failed: Callable[[Exception], Exception],
 ) -> None:
-    """Read a body to its end, in the thread that owns its connection."""
+    """Read a body to its end, on the thread that owns its connection."""
     raw: Any = response.raw
-    # urllib3 before 2.1 would wait for a full piece.
+    # urllib3 before 2.1 waits for a full chunk.
     read = raw.read1 if hasattr(raw, "read1") else raw._fp.read1
     try:
         while not inbox.closed:
-            piece = read(_PIECE)
+            piece = read(_CHUNK_SIZE)
             if not piece:
                 decoder.end()
                 inbox.put(b"")
@@ -344,17 +351,17 @@ def _receive(
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, zlib.error) as error:
         inbox.fail(failed(error))
     except Exception as error:
-        # http.client raises its own errors past urllib3; nobody may wait for ever over one.
-        inbox.fail(SogniConnectionError(f"the event stream broke off: {cause_of(error)}"))
+        # http.client can raise other errors; readers must not wait forever because of one.
+        inbox.fail(SogniConnectionError(f"the event stream was interrupted: {cause_of(error)}"))
     finally:
         response.close()
         end()
 
 
 def _socket_of(response: requests.Response) -> socket.socket | None:
-    """The socket below an answer, which has no public name; None where it cannot be found.
+    """Return the socket of a response, which has no public attribute, or None if it cannot be found.
 
-    Without it a stream that is closed ends its thread only with the next bytes.
+    Without it, the thread of a closed stream ends only with the next data.
     """
     part: Any = response.raw
     for name in ("_fp", "fp", "raw", "_sock"):
@@ -362,13 +369,11 @@ def _socket_of(response: requests.Response) -> socket.socket | None:
     return part if isinstance(part, socket.socket) else None
 
 
-# Our errors for the failures of `requests`.
-#
-# They name host, proxy and cause, never a query or a header.
+# -- errors
 
 
 def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
-    """Return our error for one of the library's, to be raised `from None`: the library's quotes the whole URL."""
+    """Return our error for one of `requests`. Raise it `from None`: the original contains the full URL."""
     via = through(url, settings.proxy, os.environ)
     cause = _innermost(error)
     proxy_timed_out = isinstance(error, requests.exceptions.ProxyError) and isinstance(cause, TimeoutError)
@@ -382,7 +387,7 @@ def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Return the first reason in a chain of wrapped errors."""
+    """Return the original cause in a chain of wrapped errors."""
     seen = error
     for _ in range(8):
         inner = getattr(seen, "reason", None)
@@ -395,13 +400,11 @@ def _innermost(error: BaseException) -> BaseException:
     return seen
 
 
-# A result read while it arrives: the file object of `Job.open`.
-#
-# Made by the HTTP side; closed by its reader.
+# -- results that are read while they arrive
 
 
 class ResponseStream(Live, io.RawIOBase):
-    """A readable, unseekable file over an answer; closing it closes the connection."""
+    """A readable file object for a response, as returned by `Job.open`. Closing it closes the connection."""
 
     def __init__(
         self,
@@ -418,24 +421,24 @@ class ResponseStream(Live, io.RawIOBase):
         self._failed = failed
 
     def readable(self) -> bool:
-        """Always: that is what it is for."""
+        """Return True."""
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, all that is left when negative; empty at the end."""
+        """Return up to `size` bytes, all remaining bytes if negative or None, or nothing at the end."""
         if size is None or size < 0:
             return self.readall()
         return self._take(size)
 
     def readall(self) -> bytes:
-        """Everything that is left."""
+        """Return all remaining bytes."""
         pieces = []
         while piece := self._take(TRANSFER_CHUNK):
             pieces.append(piece)
         return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer`; the number of bytes written to it."""
+        """Read into `buffer` and return the number of bytes."""
         piece = self._take(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
@@ -449,7 +452,7 @@ class ResponseStream(Live, io.RawIOBase):
             failure = self._failed(error)
         else:
             return piece
-        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        # Raised outside of the handler: the original error, which contains the full URL, must not be its context.
         raise failure
 
     def _received(self, size: int) -> bytes:
@@ -466,27 +469,23 @@ class ResponseStream(Live, io.RawIOBase):
         self._decoder.end()
 
     def close(self) -> None:
-        """Close the connection; repeatable."""
+        """Close the connection. Idempotent."""
         if not self.closed:
             self._response.close()
             self._end()
         super().close()
 
 
-# HTTP with `requests`: decides which session sends a call, how long it may take and how it fails.
-#
-# Called by the engine. Retries and the meaning of an answer are decided by flows.
+# -- the HTTP client
 
-
-_LEAST = 0.001
-"""Seconds; the library refuses a timeout of 0, which is what a call has that waited too long for a connection."""
+_MIN_TIMEOUT = 0.001
+"""In seconds. `requests` rejects 0, which remains for a call that waited too long for a connection."""
 
 
 class Http:
-    """The HTTP side of one client. Safe from any thread: each request has a session of its own.
+    """HTTP for one client. Thread-safe: each request has its own session.
 
-    Sessions go back to a pool and keep their connections, so threads that come and go do not
-    open new ones.
+    Sessions are pooled with their connections, so short-lived threads do not open new ones.
     """
 
     def __init__(self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]], cookies: Cookies) -> None:
@@ -498,13 +497,13 @@ class Http:
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._connections = Connections()
         self._lasting = Connections()
-        """Those of results and events that are read as long as their reader likes."""
+        """Connections of results and event streams, which stay open as long as they are read."""
         self._trusted = {bundled_authorities()}
         self._lock = threading.Lock()
         self._closed = False
 
     def end_streams(self) -> None:
-        """End all event streams; none begins any more."""
+        """Close all event streams and reject new ones."""
         with self._lock:
             self._closed = True
             bodies = list(self._bodies)
@@ -512,12 +511,12 @@ class Http:
             body.close()
 
     def end_requests(self) -> None:
-        """End the requests under way in other threads, with ClientClosedError; none begins any more."""
+        """End running requests of other threads with ClientClosedError, and reject new ones."""
         self.end_streams()
         self._connections.end()
 
     def close(self) -> None:
-        """Close all connections, save those of results that are still being read."""
+        """Close all connections except those of results that are being read."""
         self.end_requests()
         with self._lock:
             idle = list(self._idle)
@@ -526,9 +525,9 @@ class Http:
             _close(session)
 
     def abandon_after_fork(self) -> None:
-        """Close the descriptors inherited from the parent, without the locks its threads may hold.
+        """Close the inherited descriptors in a forked child, without locks that threads of the parent may hold.
 
-        Closing a TLS socket object says no goodbye, so the parent's connections go on.
+        Closing a TLS socket object sends nothing, so the connections of the parent continue.
         """
         for body in list(self._bodies):
             body.abandon_after_fork()
@@ -561,15 +560,15 @@ class Http:
         session = requests.Session()
         for scheme in ("https://", "http://"):
             session.mount(scheme, Adapter(connections))
-        # The environment is read by `proxies`, for REST and WebSocket alike; a .netrc would add credentials.
+        # `local.proxies` reads the environment, for REST and WebSocket alike. A .netrc would add credentials.
         session.trust_env = False
-        # One store for all sessions, and for the service's hosts only, is in `Cookies`.
+        # `Cookies` is the store for all sessions, limited to the hosts of the service.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._all.add(session)
         return session
 
     def _authorities(self, url: str) -> str:
-        """The certificate authorities for a URL; those of the user are read once, to name them if they are unusable."""
+        """Return the certificate authorities for a URL. Custom ones are checked once, to name them in errors."""
         bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
         if url.startswith("https:") and bundle not in self._trusted:
             tls_context(shown_host(url), bundle)
@@ -579,7 +578,7 @@ class Http:
     # -- calls -----------------------------------------------------------------
 
     def send(self, call: HttpCall) -> HttpReply:
-        """Send a call and read the whole answer."""
+        """Send a call and return the complete response."""
         limit = limit_of(call, self._settings.timeouts)
         with (
             self._session() as session,
@@ -587,12 +586,12 @@ class Http:
             self._open(session, call, limit) as response,
         ):
             if not response.ok:
-                return _reply(response, self._beginning(response))
+                return _reply(response, self._error_body(response))
             if told_too_long(call, response.headers.get("content-length")):
                 return _reply(response, b"")
             most = most_bytes_of(call, encoded="content-encoding" in response.headers)
             body = bytearray()
-            for piece in self._pieces(response, _arriving):
+            for piece in self._pieces(response, _chunks_as_they_arrive):
                 body += piece
                 if most is not None and len(body) > most:
                     if call.most_bytes is None:
@@ -601,37 +600,37 @@ class Http:
             return _reply(response, bytes(body))
 
     def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
-        """Send a source as the body of a call, streamed. OSError when the source cannot be read to its end."""
+        """Stream a source as the body of a call. Raises OSError if the source cannot be read completely."""
         timeout = self._settings.timeouts.transfer
         with source.open() as file, self._session() as session:
             body = _Body(file, source)
             try:
                 with self._open(session, call, timeout, body) as response:
-                    return self._refusal(response, timeout)
+                    return self._error_response(response, timeout)
             except SogniConnectionError:
-                # The libraries take an error of the file for one of the connection.
+                # The libraries report an error of the file as one of the connection.
                 if body.error is not None:
                     raise body.error from None
                 raise
 
     def download(self, call: HttpCall, path_for: PathFor, *, overwrite: bool = False) -> Any:
-        """Write the body of an answer to a file; the reply instead when it is no success."""
+        """Write the body of a response to a file and return its path, or the response if it is an error."""
         with self._session() as session:
             timeout = self._settings.timeouts.transfer
             with self._open(session, call, timeout) as response:
                 if not response.ok:
-                    return self._refusal(response, timeout)
-                with PartialFile(path_for, overwrite=overwrite) as file:
+                    return self._error_response(response, timeout)
+                with DownloadFile(path_for, overwrite=overwrite) as file:
                     for chunk in self._pieces(response, _chunks):
                         file.write(chunk)
                     return file.finish()
 
     def spool(self, call: HttpCall, name: str) -> Any:
-        """Keep the body of an answer as a media source; the reply instead when it is no success."""
+        """Return the body of a response as a media source, or the response if it is an error."""
         timeout = self._settings.timeouts.transfer
         with self._session() as session, self._open(session, call, timeout) as response:
             if not response.ok:
-                return self._refusal(response, timeout)
+                return self._error_response(response, timeout)
             file = spool()
             try:
                 for chunk in self._pieces(response, _chunks):
@@ -642,9 +641,9 @@ class Http:
                 raise
 
     def open_stream(self, call: HttpCall) -> Any:
-        """A file object over the body of an answer; the reply instead when it is no success.
+        """Return a file object for the body of a response, or the response if it is an error.
 
-        It has a session of its own, because it stays open as long as its reader likes.
+        The file has its own session, because it stays open as long as it is read.
         """
         timeout = self._settings.timeouts.transfer
         session = self._new_session(self._lasting)
@@ -658,7 +657,7 @@ class Http:
                     lambda error: http_error(call, response.url, error, self._settings),
                 )
             with self._ending(call, response):
-                reply = self._refusal(response, timeout)
+                reply = self._error_response(response, timeout)
         except BaseException:
             _close(session)
             raise
@@ -666,22 +665,22 @@ class Http:
         return reply
 
     def open_events(self, call: HttpCall) -> Any:
-        """The body of an answer without an end; the reply instead when it is no success."""
+        """Return the body of an event stream, or the response if it is an error."""
         limit = limit_of(call, self._settings.timeouts)
         session = self._new_session(self._lasting)
         try:
             response = self._request(session, call, limit, None)
             if response.ok and response.status_code != NO_CONTENT:
-                return self._kept(response, call, session)
+                return self._event_body(response, call, session)
             with self._ending(call, response):
-                reply = self._refusal(response, limit)
+                reply = self._error_response(response, limit)
         except BaseException:
             _close(session)
             raise
         _close(session)
         return reply
 
-    def _kept(self, response: requests.Response, call: HttpCall, session: requests.Session) -> EventBody:
+    def _event_body(self, response: requests.Response, call: HttpCall, session: requests.Session) -> EventBody:
         with self._lock:
             if self._closed:
                 response.close()
@@ -698,26 +697,26 @@ class Http:
     def _pieces(
         self, response: requests.Response, pieces: Callable[[requests.Response], Iterator[bytes]]
     ) -> Iterator[bytes]:
-        """A decoded body piece by piece. ClientClosedError when its end may be that of the client only."""
+        """Yield the decoded body. Raises ClientClosedError if it may have ended only because the client was closed."""
         decoder = _decoder(response)
         for data in pieces(response):
             yield from decoder.feed(data)
         decoder.end()
         if self._connections.ended and "content-length" not in response.headers:
-            raise self._failed_by_closing(response.url)
+            raise self._closed_error(response.url)
 
-    def _refusal(self, response: requests.Response, seconds: float) -> HttpReply:
-        """An answer that is read for its status first, whatever its body; `seconds` are for all of that."""
-        answer = getattr(response.raw, "_fp", None)
-        if isinstance(answer, Answer):
-            answer.limit(seconds)
-        return _reply(response, self._beginning(response))
+    def _error_response(self, response: requests.Response, seconds: float) -> HttpReply:
+        """Return an error response, read within `seconds`. A malformed body does not matter."""
+        raw = getattr(response.raw, "_fp", None)
+        if isinstance(raw, TimedResponse):
+            raw.limit(seconds)
+        return _reply(response, self._error_body(response))
 
-    def _beginning(self, response: requests.Response) -> bytes:
+    def _error_body(self, response: requests.Response) -> bytes:
         body = bytearray()
-        # A body that cannot be decoded must not hide the status.
+        # An undecodable body must not hide the status.
         with suppress(ProtocolError, zlib.error):
-            for piece in self._pieces(response, _arriving):
+            for piece in self._pieces(response, _chunks_as_they_arrive):
                 body += piece
                 if len(body) >= MAX_REFUSAL_SIZE:
                     break
@@ -734,7 +733,7 @@ class Http:
 
     @contextmanager
     def _ending(self, call: HttpCall, response: requests.Response) -> Iterator[requests.Response]:
-        """Close an answer after it was read; what fails meanwhile is an error of ours."""
+        """Close a response at the end of a `with` block and translate the errors of the libraries."""
         try:
             with response:
                 yield response
@@ -742,7 +741,7 @@ class Http:
             raise self._failed(call, response.url, error) from None
 
     def _request(self, session: requests.Session, call: HttpCall, timeout: float, body: Any) -> requests.Response:
-        """Send a call and follow redirects; credentials never go to another origin."""
+        """Send a call and follow redirects, without credentials for another origin."""
         route = Route(call, self._settings)
         while True:
             own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
@@ -778,7 +777,7 @@ class Http:
                 headers=headers,
                 json=call.body if method != "GET" and body is None else None,
                 data=body,
-                timeout=(max(_LEAST, min(self._settings.timeouts.connect, timeout)), max(_LEAST, timeout)),
+                timeout=(max(_MIN_TIMEOUT, min(self._settings.timeouts.connect, timeout)), max(_MIN_TIMEOUT, timeout)),
                 proxies=proxies,
                 allow_redirects=False,
                 stream=True,
@@ -792,19 +791,19 @@ class Http:
             raise
         return response
 
-    def _failed_by_closing(self, url: str) -> SogniError:
+    def _closed_error(self, url: str) -> SogniError:
         return ClientClosedError(f"the client was closed while {shown_host(url)} was answering")
 
     def _failed(self, call: HttpCall, url: str, error: Exception) -> SogniError:
-        return self._failed_by_closing(url) if self._closed else http_error(call, url, error, self._settings)
+        return self._closed_error(url) if self._closed else http_error(call, url, error, self._settings)
 
 
 _ABANDONED: list[Http] = []
-"""HTTP sides of the parent, kept so that no finalizer waits for a lock of a thread that is not here."""
+"""Objects of the parent process, kept so that no finalizer waits for a lock of one of its threads."""
 
 
 def _proxies(url: str, settings: Settings) -> dict[str, str]:
-    """The proxy of a URL as `requests` takes it. SogniConnectionError if it cannot be used."""
+    """Return the `proxies` argument of `requests` for a URL. Raises SogniConnectionError if the proxy is unusable."""
     proxy = proxy_for(url, settings.proxy, os.environ)
     if proxy is None:
         return {}
@@ -813,13 +812,13 @@ def _proxies(url: str, settings: Settings) -> dict[str, str]:
         raise unreachable(
             url,
             f" through the proxy {relay.shown}",
-            f"{relay.scheme} needs the package PySocks (pip install PySocks)",
+            f"{relay.scheme} requires the package PySocks (pip install PySocks)",
         )
     return {"http": proxy, "https": proxy}
 
 
 def _close(session: requests.Session) -> None:
-    """Close a session and what it keeps; urllib3 leaves that to a finalizer, which at exit has already run."""
+    """Close a session and its pooled connections. urllib3 leaves those to a finalizer, which has run before exit."""
     for adapter in session.adapters.values():
         for connection in _pooled(adapter):
             if connection is not None:
@@ -828,7 +827,7 @@ def _close(session: requests.Session) -> None:
 
 
 def _pooled(adapter: Any) -> list[Any]:
-    """The connections an adapter keeps; urllib3 has no public way to list them."""
+    """Return the pooled connections of an adapter, for which urllib3 has no public API."""
     manager = getattr(adapter, "poolmanager", None)
     managers = [manager, *getattr(adapter, "proxy_manager", {}).values()]
     pools = [pool for m in managers if m is not None for pool in list(m.pools._container.values())]
@@ -836,7 +835,7 @@ def _pooled(adapter: Any) -> list[Any]:
 
 
 class _Body:
-    """A request body of known length that is read piece by piece; `error` is what the reading ended with."""
+    """A request body of known length that is read in chunks. `error` is the error that ended the reading."""
 
     def __init__(self, file: Any, source: MediaSource) -> None:
         self._file, self._source = file, source
@@ -854,7 +853,7 @@ class _Body:
         try:
             data: bytes = self._file.read(min(TRANSFER_CHUNK if size < 0 else size, self._left))
             if self._left and not data:
-                # The host would wait for the rest for ever.
+                # The host would wait for the rest forever.
                 raise OSError(f"{self._source.name} became shorter while it was uploaded")
         except OSError as error:
             self.error = error
@@ -863,8 +862,8 @@ class _Body:
         return data
 
 
-def _arriving(response: requests.Response) -> Iterator[bytes]:
-    """A body as it arrives: a full piece would be waited for as long as its bytes keep dripping."""
+def _chunks_as_they_arrive(response: requests.Response) -> Iterator[bytes]:
+    """Yield a body as it arrives, without waiting for full chunks from a host that sends single bytes."""
     if not hasattr(response.raw, "read1"):  # urllib3 before 2.1
         yield from _chunks(response)
         return
@@ -873,13 +872,13 @@ def _arriving(response: requests.Response) -> Iterator[bytes]:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    # Not those of `requests`, which reports a body that takes too long as a lost connection.
+    # Not `iter_content`, which reports a timeout as a lost connection.
     chunks: Iterator[bytes] = response.raw.stream(TRANSFER_CHUNK, decode_content=False)
     return chunks
 
 
 def _decoder(response: requests.Response) -> ContentDecoder:
-    """What decodes the body. ProtocolError, and the answer is closed, if nothing can."""
+    """Return the decoder of a body. Closes the response and raises ProtocolError if there is none."""
     try:
         return ContentDecoder(response.headers.get("content-encoding"), shown_host(response.url))
     except ProtocolError:

@@ -368,7 +368,7 @@ def _failure(
 
 def _cause(error: Exception, timeout: float) -> str:
     if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
-        return f"no answer within {timeout:g} s"
+        return f"no response within {timeout:g} s"
     if isinstance(error, websocket.WebSocketProxyException):
         status = _TUNNEL_STATUS.search(str(error))
         return f"the proxy answered with HTTP {status[1]}" if status else "the proxy's response is not valid HTTP"
@@ -750,4 +750,6 @@ class SerialSocket:
 
 
 def _too_slow(host: str, timeout: float) -> SogniTimeoutError:
-    return SogniTimeoutError(f"{host} did not take the message within {timeout:g} s", phase="transfer", timeout=timeout)
+    return SogniTimeoutError(
+        f"{host} did not accept the message within {timeout:g} s", phase="transfer", timeout=timeout
+    )

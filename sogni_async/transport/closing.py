@@ -1,7 +1,7 @@
-"""Closing connections at once, without another round of their event loop.
+"""Closing of sockets and tasks without another iteration of their event loop.
 
-A loop may end right after a client was dropped, or before. asyncio closes a transport's socket one round after it was
-told to, so that sockets and complaints about them would be left behind.
+A loop may end right after a client was dropped, or before. asyncio closes the socket of a transport one iteration
+later, so open sockets and warnings about them would remain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call a function in the thread of a loop: at once if this is that thread, or if nobody runs the loop.
+    """Call a function in the thread of a loop, or at once if that is this thread or the loop is not running.
 
     May be called by the garbage collector, in any thread.
     """
@@ -25,33 +25,33 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) 
     if here or not loop.is_running():
         function()
         return
-    # RuntimeError: the loop was closed by its own thread in this moment.
+    # RuntimeError: its thread has just closed the loop.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function)
 
 
 def close_sockets(loop: asyncio.AbstractEventLoop, sockets: Iterable[socket.socket]) -> None:
-    """Close sockets of a loop, and the transports that use them, without a goodbye on any layer."""
+    """Close sockets of a loop and their transports, without a closing handshake on any layer."""
     transports = getattr(loop, "_transports", None)
     if transports is None and not loop.is_closed():
-        return  # not asyncio's own kind of loop: it closes them itself
-    for one in list(sockets):
-        number = one.fileno()
-        if number == -1:
+        return  # not a loop of asyncio, which closes them itself
+    for sock in list(sockets):
+        descriptor = sock.fileno()
+        if descriptor == -1:
             continue
-        transport = (transports or {}).get(number)
-        if transport is not None and getattr(transport, "_sock", None) is one:
+        transport = (transports or {}).get(descriptor)
+        if transport is not None and getattr(transport, "_sock", None) is sock:
             _close_transport(loop, transport)
             continue
         # Still connecting. RuntimeError: the loop is closed.
         with suppress(RuntimeError):
-            loop.remove_writer(number)
+            loop.remove_writer(descriptor)
         with suppress(OSError):
-            one.close()
+            sock.close()
 
 
 def _close_transport(loop: asyncio.AbstractEventLoop, transport: Any) -> None:
-    # RuntimeError, here and below: the loop is closed and takes no callbacks.
+    # RuntimeError, here and below: the loop is closed and accepts no callbacks.
     with suppress(RuntimeError):
         transport.abort()
     for handle in list(getattr(loop, "_ready", ())):
@@ -63,14 +63,14 @@ def _close_transport(loop: asyncio.AbstractEventLoop, transport: Any) -> None:
 
 
 def quiet_when_dropped(task: asyncio.Task[Any]) -> None:
-    """Have asyncio say nothing when the loop is closed under a task: a client need not be closed first."""
+    """Suppress the warning about a pending task of a closed loop: clients need not be closed first."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # what `asyncio.gather` does with its own
 
 
 class Endable(Coroutine[Any, Any, None]):
-    """A coroutine for a task of ours, which `end_task` can end under its task.
+    """A coroutine that `end_task` can end while its task is pending.
 
-    It is made when the task begins, because Python complains about one that never began.
+    The wrapped coroutine is created when the task starts, because Python warns about one that never started.
     """
 
     def __init__(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -86,15 +86,15 @@ class Endable(Coroutine[Any, Any, None]):
         return self._made
 
     def send(self, value: Any) -> Any:
-        """Go on; nothing is left to do once it was closed."""
+        """Resume the coroutine. Raises StopIteration once it was closed."""
         return self._coroutine().send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Go on with an error; nothing is left to do once it was closed."""
+        """Resume the coroutine with an error. Raises StopIteration once it was closed."""
         return self._coroutine().throw(*error)
 
     def close(self) -> None:
-        """End it. ValueError while it is running."""
+        """Close the coroutine. Raises ValueError while it is running."""
         if self._made is not None:
             self._made.close()
         self._ended = True
@@ -104,13 +104,13 @@ class Endable(Coroutine[Any, Any, None]):
 
 
 def end_task(task: asyncio.Task[Any]) -> None:
-    """End a task whose loop may have no other round.
+    """End a task whose loop may not run again.
 
-    Its coroutines are closed from the inside out. Left alone they would be destroyed by the garbage collector, in any
-    order, and complain.
+    Its coroutines are closed from the inside out. Otherwise the garbage collector would destroy them in any order, with
+    warnings.
     """
     coroutine = task.get_coro()
-    # What fails in there, over an event loop that is closed, has nobody to tell. ValueError: it is running.
+    # Errors caused by the closed loop cannot be reported to anyone. ValueError: the coroutine is running.
     with suppress(Exception):
         if coroutine is not None:
             coroutine.close()

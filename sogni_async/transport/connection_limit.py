@@ -1,7 +1,7 @@
-"""How many HTTP connections of a client are in use at once.
+"""Limit on the number of concurrent HTTP connections of a client.
 
-The engine takes a slot for every request and transfer. The socket, event streams and files that a user reads have
-connections of their own: they stay open for as long as somebody likes, and would keep everything else waiting.
+Every request and transfer takes a slot. The socket, event streams and files that are read by users do not, because they
+stay open indefinitely and would block everything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sogni.settings import Settings
 
 
 class ConnectionLimit:
-    """The slots of one client in one loop; transfers leave some free for short requests."""
+    """Connection slots of one client in one loop. Transfers leave some free for short requests."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -22,18 +22,18 @@ class ConnectionLimit:
         self._transfers = asyncio.Semaphore(max_transfers(settings.max_connections))
 
     def slot(self, call: HttpCall) -> Slot:
-        """Wait for a slot and hold it; gives the call with what is left of its own time limit.
+        """Hold a slot during an `async with` block, which receives the call with the rest of its time limit.
 
-        Raises SogniTimeoutError if that limit is reached first; a call without one waits for as long as it takes.
+        Raises SogniTimeoutError if the limit is exceeded while waiting. A call without one waits indefinitely.
         """
         needed = (self._transfers, self._all) if is_transfer(call) else (self._all,)
         return Slot(call, needed, self._settings)
 
 
 class Slot:
-    """A slot; held inside of `async with`.
+    """A slot that is held during an `async with` block.
 
-    Not an async generator: one that is dropped while it waits is left to its loop, which may have no other round.
+    Not an async generator: a dropped one is left to its loop, which may not run again.
     """
 
     def __init__(self, call: HttpCall, needed: tuple[asyncio.Semaphore, ...], settings: Settings) -> None:

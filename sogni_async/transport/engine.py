@@ -203,7 +203,7 @@ class Engine(Live):
         state, cookies = self._state, self.cookies
         self._begin()
         self._state.go_on_from(state, forked=forked)
-        self.cookies.go_on_from(cookies)
+        self.cookies.copy_from(cookies)
 
     @property
     def state(self) -> ClientState:

@@ -1,6 +1,8 @@
-"""Answers without an end, read while they arrive: decides how one is read and how that is ended.
+"""HTTP with `aiohttp`: calls, uploads, downloads, event streams and files that are read while they arrive.
 
-Made by the HTTP side for event streams. It knows no event.
+Retries and the meaning of a response are decided by the core. Credentials are never sent to another origin, and errors
+name host, proxy and cause, never a query or a header. Sessions are closed with their client, also one that was dropped,
+and with their loop. `sogni.local.proxies` reads the environment, never aiohttp.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from sogni.core.http import (
 from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.live import Live
 from sogni.local.cookies import Cookies
-from sogni.local.files import PartialFile, PathFor
+from sogni.local.files import DownloadFile, PathFor
 from sogni.local.media import MediaSource, finished_spool, spool
 from sogni.local.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through, tls_context
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
@@ -53,9 +55,11 @@ from sogni_async.transport.closing import call_in_loop, close_sockets, quiet_whe
 from sogni_async.transport.connection_limit import ConnectionLimit
 from sogni_async.transport.websocket import RedirectRefusedError, SogniSocket, cause_of
 
+# -- event streams
+
 
 class EventBody:
-    """The body of one answer. Closing it, or dropping it, closes the connection."""
+    """The body of an event stream. Closing or dropping it closes the connection."""
 
     def __init__(
         self, response: aiohttp.ClientResponse, decoder: ContentDecoder, failed: Callable[[Exception], Exception]
@@ -69,7 +73,10 @@ class EventBody:
         self._finalizer.atexit = False
 
     async def read(self, timeout: float | None) -> bytes:
-        """All bytes that have arrived, waiting for the first; empty at the end. SogniTimeoutError."""
+        """Wait for data and return it, or nothing at the end.
+
+        Raises SogniTimeoutError after `timeout` seconds without data.
+        """
         try:
             async with asyncio.timeout(timeout) as limit:
                 while not self._ended.is_set():
@@ -89,24 +96,20 @@ class EventBody:
             if self._ended.is_set():
                 return b""
             raise self._failed(error) from None
-        raise SogniTimeoutError(f"nothing came within {timeout:g} seconds", phase="run", timeout=timeout)
+        raise SogniTimeoutError(f"no data within {timeout:g} seconds", phase="run", timeout=timeout)
 
     def close(self) -> None:
-        """Close the connection, in any thread; repeatable. Who reads it finds its end."""
+        """Close the connection, from any thread. Readers see the end of the data. Idempotent."""
         self._finalizer()
 
     def abandon_after_fork(self) -> None:
-        """Touch nothing of the parent's loop."""
+        """Detach from the loop of the parent, without changing it."""
         self._finalizer.detach()
-        _abandoned_body.append(self)
-
-
-_abandoned_body: list[EventBody] = []
-"""Of the process this one was forked from."""
+        _abandoned.append(self)
 
 
 def _end_body(loop: asyncio.AbstractEventLoop, response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
-    """Close an answer in its own loop; may be called by the garbage collector, in any thread."""
+    """Close a response in its own loop. May be called by the garbage collector, in any thread."""
     call_in_loop(loop, lambda: _close(response, ended))
 
 
@@ -117,24 +120,20 @@ def _close(response: aiohttp.ClientResponse, ended: asyncio.Event) -> None:
     response.close()
 
 
-# Sessions of aiohttp: decides how connections are made, REST and WebSocket alike, and when they go.
-#
-# Called by the HTTP side and by the socket. A session is closed with its client, also one that was dropped, and with
-# its loop. The environment is read by `machine.proxies`, never by aiohttp.
+# -- sessions, for REST and WebSocket
 
-
-_LONGEST_HEADER = 64 * 1024
-"""Signed addresses in a `Location` are longer than what aiohttp takes by itself."""
+_MAX_HEADER = 64 * 1024
+"""In bytes. Signed URLs in a `Location` header exceed the default of aiohttp."""
 
 
 class Session:
-    """One session of aiohttp and the sockets it opened."""
+    """A session of aiohttp and its sockets."""
 
     def __init__(self) -> None:
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         connector = aiohttp.TCPConnector(
-            limit=0,  # as many requests at once as the callers make
-            resolver=aiohttp.ThreadedResolver(),  # the system's; with aiodns installed aiohttp would use that
+            limit=0,  # `ConnectionLimit` limits the requests
+            resolver=aiohttp.ThreadedResolver(),  # the resolver of the system, also if aiodns is installed
             socket_factory=_remembering(self._sockets),
         )
         tracing = aiohttp.TraceConfig()
@@ -148,63 +147,63 @@ class Session:
             trace_configs=[tracing],
             response_class=QuietResponse,
             ws_response_class=SogniSocket,
-            max_line_size=_LONGEST_HEADER,
-            max_field_size=_LONGEST_HEADER,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
         )
         self._loop = asyncio.get_running_loop()
-        # Not a method of this object: it must go as soon as nobody refers to it.
+        # Not a method of this object, which must be collectable as soon as it is unreferenced.
         self._end = partial(_end, os.getpid(), self._loop, self.library, self._sockets)
         self._keeper = _kept(self._end)
         self._ending = asyncio.Lock()
 
     @classmethod
     async def open(cls) -> Session:
-        """A session that closes with its loop."""
+        """Return a session that is closed with its loop."""
         session = cls()
         await anext(session._keeper)
         return session
 
     async def close(self) -> None:
-        """Close all connections in order and wait until they are; repeatable."""
-        # One after the other: both wait until it is done.
+        """Close all connections cleanly and wait until they are closed. Idempotent."""
+        # Under a lock, so that concurrent calls also wait until it is done.
         async with self._ending:
             await self.library.close()
-            # A transport closes its socket one round after it was told to.
+            # A transport closes its socket one round of the loop later.
             await asyncio.sleep(0)
         self.end()
 
     def end(self) -> None:
-        """Close all connections at once; repeatable, also when the loop is closed."""
+        """Close all connections at once, also if the loop is closed. Idempotent."""
         self._end()
-        # By hand, because the loop would make a task of it, which may never run.
+        # Driven by hand, because the loop would create a task that may never run.
         with suppress(StopIteration):
             self._keeper.aclose().send(None)
 
     def abandon_after_fork(self) -> None:
-        """Close the descriptors inherited from the parent, whose connections go on.
+        """Close the inherited descriptors in a forked child. The connections of the parent continue.
 
-        A raw socket says no TLS goodbye; and nothing of the parent's loop may be touched, because its selector is
-        shared, nor may a finalizer run that would.
+        Closing a raw socket sends nothing. The loop of the parent must not be touched, also not by finalizers, because
+        its selector is shared.
         """
         self._loop.set_exception_handler(lambda *_: None)
         self.library.detach()
-        for open_one in list(self._sockets):
+        for sock in list(self._sockets):
             with suppress(OSError):
-                open_one.close()
+                sock.close()
         _abandoned.append(self)
 
 
 _abandoned: list[object] = []
-"""Sessions of the process this one was forked from."""
+"""Objects of the parent process, kept so that they are not finalized in this one."""
 
 
 def _remembering(sockets: weakref.WeakSet[socket.socket]) -> Callable[[Any], socket.socket]:
-    # Not a method of `Session`: that one must go as soon as nobody refers to it.
+    # Not a method of `Session`, which must be collectable as soon as it is unreferenced.
     def new_socket(address: Any) -> socket.socket:
         family, kind, protocol, _, _ = address
-        made = socket.socket(family, kind, protocol)
-        sockets.add(made)
-        return made
+        sock = socket.socket(family, kind, protocol)
+        sockets.add(sock)
+        return sock
 
     return new_socket
 
@@ -212,7 +211,7 @@ def _remembering(sockets: weakref.WeakSet[socket.socket]) -> Callable[[Any], soc
 async def _kept(end: Callable[[], None]) -> AsyncGenerator[None, None]:
     """Close a session at the end of its loop.
 
-    A loop closes the async generators that began in it when it is shut down: the only notice that asyncio gives.
+    A loop closes the async generators that were started in it when it shuts down. asyncio has no other notification.
     """
     try:
         yield
@@ -234,7 +233,7 @@ def _end(
         before = set() if loop.is_closed() else asyncio.all_tasks(loop)
         with suppress(StopIteration):
             next(connector.close().__await__())
-        # It waits for connections that are closed by now.
+        # These tasks wait for connections that are closed by now.
         for task in set() if loop.is_closed() else asyncio.all_tasks(loop) - before:
             quiet_when_dropped(task)
             task.cancel()
@@ -242,13 +241,13 @@ def _end(
     for response in list(_responses):
         connection = response._connection
         if connection is not None and connection._connector is connector:
-            # Nothing is left to give back; it would complain if it were collected before its response.
+            # Closed now, because a connection that is collected before its response warns.
             with suppress(RuntimeError):
                 connection.close()
 
 
 class QuietResponse(aiohttp.ClientResponse):
-    """An answer that may be dropped: its connection is closed without a complaint."""
+    """A response that closes its connection without a warning when it is dropped."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -263,22 +262,25 @@ class QuietResponse(aiohttp.ClientResponse):
 
 
 _responses: weakref.WeakSet[QuietResponse] = weakref.WeakSet()
-"""Those that somebody still holds."""
+"""Responses that are still referenced."""
 
 
 async def _refuse_redirect(_: Any, __: Any, parameters: aiohttp.TraceRequestRedirectParams) -> NoReturn:
     raise RedirectRefusedError(parameters.response.status)
 
 
-class Ways:
-    """Proxy and certificate authorities for one client's connections."""
+class Routing:
+    """Proxies and certificate authorities for the connections of one client."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def options_for(self, url: str, headers: dict[str, str]) -> dict[str, Any]:
-        """How aiohttp is to send a request with these headers. SogniConnectionError when it cannot."""
+        """Return the options of aiohttp for a request with these headers.
+
+        Raises SogniConnectionError if the proxy or the certificate authorities are unusable.
+        """
         options: dict[str, Any] = {"headers": headers}
         secure = urlsplit(url).scheme in ("https", "wss")
         if secure:
@@ -289,18 +291,18 @@ class Ways:
         relay = read_proxy(found)
         if relay.scheme not in ("http", "https"):
             raise SogniConnectionError(
-                f"cannot connect to {shown_host(url)}: the proxy {relay.shown} speaks {relay.scheme}, which asyncio"
-                " connections cannot; use its http:// address, or the blocking package"
+                f"cannot connect to {shown_host(url)}: the proxy {relay.shown} speaks {relay.scheme}, which is not"
+                " supported with asyncio; use its http:// URL or the blocking package"
             )
         options["proxy"] = URL.build(scheme=relay.scheme, host=relay.host, port=relay.port)
-        if (login := _login(relay)) is not None:
-            # Without TLS the proxy reads the request itself, with it the CONNECT before.
+        if (login := _basic_auth(relay)) is not None:
+            # Without TLS the proxy reads the headers of the request, with TLS those of CONNECT.
             target = options.setdefault("proxy_headers", {}) if secure else headers
             target["Proxy-Authorization"] = login
         return options
 
     def through(self, url: str) -> str:
-        """The proxy of a URL, as it is named in errors."""
+        """Return the proxy of a URL for error messages."""
         return through(url, self._settings.proxy, os.environ)
 
     def _context(self, url: str) -> ssl.SSLContext:
@@ -311,19 +313,17 @@ class Ways:
         return context
 
 
-def _login(relay: Proxy) -> str | None:
+def _basic_auth(relay: Proxy) -> str | None:
     if relay.username is None:
         return None
     return "Basic " + base64.b64encode(f"{relay.username}:{relay.password or ''}".encode()).decode()
 
 
-# A result read while it arrives: the file object of `Job.open`.
-#
-# Made by the HTTP side; closed by its reader.
+# -- results that are read while they arrive
 
 
 class AsyncBinaryIO(Live):
-    """A file over an answer whose `read` is awaited; `close` it, or use `async with`."""
+    """A file object with an awaitable `read`, as returned by `Job.open`. Close it, or use `async with`."""
 
     def __init__(
         self,
@@ -340,23 +340,23 @@ class AsyncBinaryIO(Live):
         self._failed = failed
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        # One that is dropped leaves its connection to nobody.
+        # A dropped object must not leave its connection open.
         self._finalizer = weakref.finalize(self, call_in_loop, self._loop, session.end)
         self._finalizer.atexit = False
 
     async def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, all that is left when negative; empty at the end."""
+        """Return up to `size` bytes, all remaining bytes if negative or None, or nothing at the end."""
         if self._closed:
             raise ValueError("the stream is closed")
         if asyncio.get_running_loop() is not self._loop:
             if self._loop.is_closed():
                 raise ClientClosedError("this file belongs to an event loop that is closed; open the result again")
-            raise RuntimeError("this file belongs to another event loop, the one in which it was opened")
+            raise RuntimeError("this file belongs to another event loop, in which it was opened")
         try:
             return await self._received(-1 if size is None else size)
         except (aiohttp.ClientError, aiohttp.ServerTimeoutError, zlib.error) as error:
             failure = self._failed(error)
-        # Not while the library's own is handled: that one would stay with it, and holds the whole address.
+        # Raised outside of the handler: the original error, which contains the full URL, must not be its context.
         raise failure
 
     async def _received(self, size: int) -> bytes:
@@ -379,7 +379,7 @@ class AsyncBinaryIO(Live):
         return piece
 
     async def close(self) -> None:
-        """Close the connection; repeatable."""
+        """Close the connection. Idempotent."""
         if not self._closed:
             self._closed = True
             self._finalizer.detach()
@@ -391,7 +391,7 @@ class AsyncBinaryIO(Live):
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """True once the file is closed."""
         return self._closed
 
     async def __aenter__(self) -> AsyncBinaryIO:
@@ -403,20 +403,18 @@ class AsyncBinaryIO(Live):
         await self.close()
 
 
-# A media source as the body of a request: decides how it is read while it goes out.
-#
-# Made by the HTTP side. A few pieces of it are in memory, never the whole.
+# -- uploads
 
 
 class SourceError(Exception):
-    """Tell the library that the body ended; what happened is the `error` of the payload."""
+    """Ends a body that cannot be read. The reason is the `error` of the payload."""
 
 
 class SourcePayload(Payload):
-    """A body of known length that can be sent again: it opens the source anew each time.
+    """A request body of known length that can be sent again, with only a few chunks in memory.
 
-    `moved` is called before each piece and after the last. `error` is what the reading ended
-    with when it was not the end: the library reports it as an error of the connection.
+    `moved` is called before each chunk and after the last. `error` is the error that ended the reading, which aiohttp
+    reports as one of the connection.
     """
 
     def __init__(self, source: MediaSource, moved: Callable[[], None]) -> None:
@@ -427,7 +425,7 @@ class SourcePayload(Payload):
         self.error: Exception | None = None
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send all of it. SourceError when it cannot be read to its end."""
+        """Send the body. Raises SourceError if it cannot be read completely."""
         self.error = None
         left = self._source.size
         with ExitStack() as stack:
@@ -447,31 +445,28 @@ class SourcePayload(Payload):
             yield
         except Exception as error:
             self.error = error
-            # Not as it is: after an OSError the library would connect again and read once more.
+            # Not the original: after an OSError aiohttp would reconnect and read again.
             raise SourceError from error
 
     async def _piece(self, file: BinaryIO, size: int) -> bytes:
-        # In a thread: a disk may take its time. A single piece is not worth one.
-        alone = self._source.size <= TRANSFER_CHUNK
-        chunk = file.read(size) if alone else await asyncio.to_thread(file.read, size)
+        # On a thread, because disks may be slow, except for a single chunk.
+        single = self._source.size <= TRANSFER_CHUNK
+        chunk = file.read(size) if single else await asyncio.to_thread(file.read, size)
         if not chunk:
-            # The host would wait for the rest for ever.
+            # The host would wait for the rest forever.
             raise OSError(f"{self._source.name} became shorter while it was uploaded")
         return chunk
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Never asked for: media is no text."""
-        raise TypeError("media is no text")
+        """Raise TypeError: media is not text."""
+        raise TypeError("media is not text")
 
 
-# HTTP with `aiohttp`: decides which session sends a call, how long it may take and how it fails.
-#
-# Called by the engine. Retries and the meaning of an answer are decided by flows. Credentials never go to another
-# origin, and no error keeps what the library's own would: addresses with their query, and headers.
+# -- the HTTP client
 
 
 class Http:
-    """The HTTP side of one client, in one loop."""
+    """HTTP for one client in one loop."""
 
     def __init__(
         self, settings: Settings, auth_headers: Callable[[], Mapping[str, str]], cookies: Cookies | None = None
@@ -479,46 +474,46 @@ class Http:
         self._settings = settings
         self._cookies = cookies or Cookies(False)
         self._auth_headers = auth_headers
-        self._ways = Ways(settings)
+        self._routing = Routing(settings)
         self._slots = ConnectionLimit(settings)
         self._session: Session | None = None
         self._bodies: weakref.WeakSet[EventBody] = weakref.WeakSet()
         self._closed = False
 
     async def session(self) -> Session:
-        """The session of this client; made with the first request."""
+        """Return the session of this client, created for the first request."""
         if self._closed:
             raise ClientClosedError("the client is closed")
         if self._session is None:
-            # Not kept before it is complete; nothing is waited for in between.
+            # Assigned once it is complete; `open` never suspends.
             self._session = await Session.open()
         return self._session
 
     @property
-    def ways(self) -> Ways:
-        """Proxy and certificates, for the WebSocket, too."""
-        return self._ways
+    def routing(self) -> Routing:
+        """Proxies and certificate authorities, also for the WebSocket."""
+        return self._routing
 
     def end_streams(self) -> None:
-        """End all event streams; none begins any more."""
+        """Close all event streams and reject new requests."""
         self._closed = True
         for body in list(self._bodies):
             body.close()
 
     async def close(self) -> None:
-        """Close the connections, those in use as well."""
+        """Close all connections, including those in use."""
         self.end_streams()
         if self._session is not None:
             await self._session.close()
 
     def end(self) -> None:
-        """Close all connections at once, also when the loop is closed and nothing can be awaited any more."""
+        """Close all connections at once, also if the loop is closed and nothing can be awaited."""
         self.end_streams()
         if self._session is not None:
             self._session.end()
 
     def abandon_after_fork(self) -> None:
-        """Let go of the parent's connections."""
+        """Close the inherited descriptors in a forked child."""
         for body in list(self._bodies):
             body.abandon_after_fork()
         if self._session is not None:
@@ -529,12 +524,12 @@ class Http:
     async def limited(
         self, call: HttpCall, send: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any
     ) -> Any:
-        """Send a call by one of the methods below, as soon as a connection is free."""
+        """Send a call with one of the methods below once a connection is free."""
         async with self._slots.slot(call) as granted:
             return await send(granted, *arguments, **options)
 
     async def send(self, call: HttpCall) -> HttpReply:
-        """Send a call and read the whole answer."""
+        """Send a call and return the complete response."""
         limit = limit_of(call, self._settings.timeouts)
         route = Route(call, self._settings)
         try:
@@ -543,15 +538,15 @@ class Http:
         except TimeoutError:
             if not whole.expired():
                 raise
-        raise no_answer(call, route.url, limit, self._ways.through(route.url))
+        raise no_answer(call, route.url, limit, self._routing.through(route.url))
 
     async def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
-        """Send a source as the body of a call, streamed. OSError when the source cannot be read to its end."""
+        """Stream a source as the body of a call. Raises OSError if the source cannot be read completely."""
         timeout = self._settings.timeouts.transfer
         route = Route(call, self._settings)
         loop = asyncio.get_running_loop()
         try:
-            # The library limits the wait for the answer, not how long the body stays untaken.
+            # aiohttp limits the wait for the response, but not how long sending the body may stall.
             async with asyncio.timeout(timeout) as stuck:
 
                 def moved() -> None:
@@ -560,9 +555,9 @@ class Http:
                 body = SourcePayload(source, moved)
                 try:
                     async with self._open(call, route, timeout, body) as response:
-                        return await self._refusal(route, response, timeout)
+                        return await self._error_response(route, response, timeout)
                 except SogniConnectionError:
-                    # The library takes an error of the file for one of the connection.
+                    # aiohttp reports an error of the file as one of the connection.
                     if body.error is not None:
                         raise body.error from None
                     raise
@@ -570,27 +565,27 @@ class Http:
             if not stuck.expired():
                 raise
         raise SogniTimeoutError(
-            f"{route.host} took nothing of the upload for {timeout:g} seconds", phase="transfer", timeout=timeout
+            f"{route.host} accepted no data of the upload for {timeout:g} seconds", phase="transfer", timeout=timeout
         )
 
     async def download(self, call: HttpCall, path_for: PathFor, *, overwrite: bool = False) -> Any:
-        """Write the body of an answer to a file; the reply instead when it is no success."""
+        """Write the body of a response to a file and return its path, or the response if it is an error."""
         route = Route(call, self._settings)
         timeout = self._settings.timeouts.transfer
         async with self._open(call, route, timeout) as response:
             if not response.ok:
-                return await self._refusal(route, response, timeout)
-            with PartialFile(path_for, overwrite=overwrite) as file:
+                return await self._error_response(route, response, timeout)
+            with DownloadFile(path_for, overwrite=overwrite) as file:
                 await _copy(route, response, file.write)
                 return file.finish()
 
     async def spool(self, call: HttpCall, name: str) -> Any:
-        """Keep the body of an answer as a media source; the reply instead when it is no success."""
+        """Return the body of a response as a media source, or the response if it is an error."""
         route = Route(call, self._settings)
         timeout = self._settings.timeouts.transfer
         async with self._open(call, route, timeout) as response:
             if not response.ok:
-                return await self._refusal(route, response, timeout)
+                return await self._error_response(route, response, timeout)
             file = spool()
             try:
                 await _copy(route, response, file.write)
@@ -600,9 +595,9 @@ class Http:
                 raise
 
     async def open_stream(self, call: HttpCall) -> Any:
-        """A file object over the body of an answer; the reply instead when it is no success.
+        """Return a file object for the body of a response, or the response if it is an error.
 
-        It has a session of its own, because it stays open as long as its reader likes.
+        The file has its own session, because it stays open as long as it is read.
         """
         route = Route(call, self._settings)
         timeout = self._settings.timeouts.transfer
@@ -614,7 +609,7 @@ class Http:
                     response, _decoder(route, response), session, lambda error: self._failed(call, route, error)
                 )
             async with self._ending(call, route, response):
-                reply = await self._refusal(route, response, timeout)
+                reply = await self._error_response(route, response, timeout)
         except BaseException:
             await session.close()
             raise
@@ -622,12 +617,12 @@ class Http:
         return reply
 
     async def open_events(self, call: HttpCall) -> Any:
-        """The body of an answer without an end; the reply instead when it is no success."""
+        """Return the body of an event stream, or the response if it is an error."""
         limit = limit_of(call, self._settings.timeouts)
         route = Route(call, self._settings)
         try:
             async with asyncio.timeout(limit) as whole:
-                # Silence is limited by whoever reads.
+                # The reader limits how long silence may last.
                 response = await self._request(await self.session(), call, route, None, None)
                 if response.ok and response.status != NO_CONTENT:
                     decoder = _decoder(route, response)
@@ -635,43 +630,43 @@ class Http:
                     self._bodies.add(body)
                     return body
                 async with self._ending(call, route, response):
-                    return await self._refusal(route, response, limit)
+                    return await self._error_response(route, response, limit)
         except TimeoutError:
             if not whole.expired():
                 raise
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(call, route, error) from None
-        raise no_answer(call, route.url, limit, self._ways.through(route.url))
+        raise no_answer(call, route.url, limit, self._routing.through(route.url))
 
     # -- one exchange ----------------------------------------------------------
 
-    def _open(self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None) -> _Answer:
+    def _open(self, call: HttpCall, route: Route, timeout: float, body: aiohttp.Payload | None = None) -> _OpenResponse:
         async def requested() -> aiohttp.ClientResponse:
             return await self._request(await self.session(), call, route, timeout, body)
 
-        return _Answer(requested, lambda error: self._failed(call, route, error))
+        return _OpenResponse(requested, lambda error: self._failed(call, route, error))
 
-    def _ending(self, call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> _Answer:
-        """Close an answer after it was read; what fails meanwhile is an error of ours."""
+    def _ending(self, call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> _OpenResponse:
+        """Close a response at the end of an `async with` block and translate the errors of aiohttp."""
 
         async def received() -> aiohttp.ClientResponse:
             return response
 
-        return _Answer(received, lambda error: self._failed(call, route, error))
+        return _OpenResponse(received, lambda error: self._failed(call, route, error))
 
-    async def _refusal(self, route: Route, response: aiohttp.ClientResponse, seconds: float) -> HttpReply:
-        """An answer that is read for its status first, whatever its body; `seconds` are for all of that."""
+    async def _error_response(self, route: Route, response: aiohttp.ClientResponse, seconds: float) -> HttpReply:
+        """Return an error response, read within `seconds`. A malformed body does not matter."""
         async with asyncio.timeout(seconds):
-            return _reply(route, response, await _beginning(route, response))
+            return _reply(route, response, await _error_body(route, response))
 
     async def _request(
         self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
-        """Send a call and follow redirects; credentials never go to another origin."""
+        """Send a call and follow redirects, without credentials for another origin."""
         while True:
             response = await self._exchange(session, call, route, timeout, body)
             try:
-                check_proxy_answer(route.url, self._ways.through(route.url), response.status)
+                check_proxy_answer(route.url, self._routing.through(route.url), response.status)
             except SogniConnectionError:
                 response.close()
                 raise
@@ -689,18 +684,18 @@ class Http:
         self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
         own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
-        options = self._ways.options_for(route.url, {"Accept-Encoding": ACCEPTED, **call.headers, **own})
+        options = self._routing.options_for(route.url, {"Accept-Encoding": ACCEPTED, **call.headers, **own})
         connect = self._settings.timeouts.connect
         if body is not None:
             options["data"] = body
         elif route.method != "GET" and call.body is not None:
             options["json"] = call.body
         try:
-            # A body takes its own time; without one, the library's timeout would start anew with every byte.
+            # `upload` limits a body itself. Without a body, the timeout of aiohttp would restart with every byte.
             async with asyncio.timeout(timeout if body is None else None):
                 return await session.library.request(
                     route.method,
-                    # As it is: another spelling of a signed address would not fit its signature.
+                    # Unchanged, because normalizing a signed URL would invalidate its signature.
                     URL(route.url, encoded=True),
                     allow_redirects=False,
                     skip_auto_headers=("Content-Type",) if body is not None else (),
@@ -711,10 +706,10 @@ class Http:
             raise self._failed(call, route, error) from None
 
     def _failed(self, call: HttpCall, route: Route, error: Exception) -> SogniError:
-        """Our error for one of the library's; it names host and cause, never a query or a header."""
+        """Return our error for one of aiohttp, with host and cause but without query and headers."""
         if self._closed:
             return ClientClosedError(f"the client was closed while {route.host} was answering")
-        via = self._ways.through(route.url)
+        via = self._routing.through(route.url)
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return no_connection(route.url, self._settings.timeouts.connect, via)
         if isinstance(error, TimeoutError):
@@ -722,10 +717,10 @@ class Http:
         return unreachable(route.url, via, cause_of(error))
 
 
-class _Answer:
-    """An answer, closed when its `async with` block ends; what fails meanwhile is an error of ours.
+class _OpenResponse:
+    """A response that is closed at the end of an `async with` block, where errors of aiohttp are translated.
 
-    Not an async generator: one that is dropped while it waits is left to its loop, which may have no other round.
+    Not an async generator: a dropped one is left to its loop, which may not run again.
     """
 
     def __init__(
@@ -742,21 +737,21 @@ class _Answer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._response is not None:
-            # Read to its end it has gone back to the pool; otherwise the connection is of no use any more.
+            # If it was read completely, the connection is already back in the pool; otherwise it is unusable.
             self._response.close()
         if isinstance(error, aiohttp.ClientError | TimeoutError | zlib.error):
             raise self._failed(error) from None
 
 
 async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer, or as much of it as shows that it is too long."""
+    """Return the body of a response, or as much of it as proves that it is too long."""
     if not response.ok:
-        return await _beginning(route, response)
+        return await _error_body(route, response)
     if told_too_long(call, response.headers.get("Content-Length")):
         return b""
     most = most_bytes_of(call, encoded="Content-Encoding" in response.headers)
     body = bytearray()
-    async for piece in _Pieces(route, response):
+    async for piece in _DecodedChunks(route, response):
         body += piece
         if most is not None and len(body) > most:
             if call.most_bytes is None:
@@ -765,11 +760,11 @@ async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse)
     return bytes(body)
 
 
-async def _beginning(route: Route, response: aiohttp.ClientResponse) -> bytes:
+async def _error_body(route: Route, response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    # A body that cannot be decoded must not hide the status.
+    # An undecodable body must not hide the status.
     with suppress(ProtocolError, zlib.error):
-        async for piece in _Pieces(route, response):
+        async for piece in _DecodedChunks(route, response):
             body += piece
             if len(body) >= MAX_REFUSAL_SIZE:
                 break
@@ -777,9 +772,9 @@ async def _beginning(route: Route, response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _copy(route: Route, response: aiohttp.ClientResponse, write: Callable[[bytes], Any]) -> None:
-    """Write a body piece by piece, large ones in a thread: a disk may take its time."""
+    """Write a body in chunks, on a thread because disks may be slow."""
     gathered = bytearray()
-    async for piece in _Pieces(route, response):
+    async for piece in _DecodedChunks(route, response):
         gathered += piece
         if len(gathered) >= TRANSFER_CHUNK:
             await asyncio.to_thread(write, bytes(gathered))
@@ -787,15 +782,15 @@ async def _copy(route: Route, response: aiohttp.ClientResponse, write: Callable[
     write(bytes(gathered))
 
 
-class _Pieces:
-    """A decoded body piece by piece, as it arrives. Not an async generator, for the reason that `_Answer` is none."""
+class _DecodedChunks:
+    """The decoded chunks of a body as they arrive. Not an async generator, for the same reason as `_OpenResponse`."""
 
     def __init__(self, route: Route, response: aiohttp.ClientResponse) -> None:
         self._content = response.content
         self._decoder = _decoder(route, response)
         self._decoded: Iterator[bytes] = iter(())
 
-    def __aiter__(self) -> _Pieces:
+    def __aiter__(self) -> _DecodedChunks:
         return self
 
     async def __anext__(self) -> bytes:
@@ -810,7 +805,7 @@ class _Pieces:
 
 
 def _decoder(route: Route, response: aiohttp.ClientResponse) -> ContentDecoder:
-    """What decodes the body. ProtocolError, and the answer is closed, if nothing can."""
+    """Return the decoder of a body. Closes the response and raises ProtocolError if there is none."""
     try:
         return ContentDecoder(response.headers.get("Content-Encoding"), route.host)
     except ProtocolError:

@@ -1,7 +1,8 @@
-"""The incoming side of a WebSocket: our decoder in the place of aiohttp's.
+"""WebSocket connections of aiohttp that are read with our own frame decoder.
 
-aiohttp gives up a close code whose reason is not UTF-8, and a connection whose text is not. Both packages read frames
-with the same decoder instead, so that they agree on what a server has sent.
+aiohttp drops a close code whose reason is not UTF-8, and a connection with text that is not. Both packages use the same
+decoder instead, so that they agree on what a server has sent. A connection never reconnects and does not interpret
+close codes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _CONTROL = {PING: WSMsgType.PING, PONG: WSMsgType.PONG}
 
 
 class FrameReader:
-    """What aiohttp feeds the bytes of one connection to; messages go to its queue, which slows the peer down."""
+    """Parser for aiohttp that puts messages into the queue of a connection, which applies backpressure."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -38,7 +39,7 @@ class FrameReader:
         self._failed = False
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Take the next bytes. A stream that cannot be read ends with an ERROR message."""
+        """Parse the next bytes. A malformed stream ends with an ERROR message."""
         if self._failed:
             return False, b""
         messages: list[Message] = []
@@ -56,18 +57,18 @@ class FrameReader:
         return False, b""
 
     def feed_eof(self) -> None:
-        """The connection has ended."""
+        """Mark the end of the connection."""
         self._queue.feed_eof()
 
 
 def read_frames(protocol: Any) -> None:
-    """Have a connection that is being upgraded read by a `FrameReader`, from its first byte on."""
+    """Make a connection use a `FrameReader` from the first byte after the upgrade."""
 
     def set_parser(_: Any, queue: Any, *rest: Any, **options: Any) -> None:
         del protocol.set_parser
         protocol.set_parser(FrameReader(queue), queue, *rest, **options)
 
-    # aiohttp calls this once, right after it has made the socket, and it reads at once what came with the upgrade.
+    # aiohttp calls this once, right after it has created the socket, and then reads what came with the upgrade.
     protocol.set_parser = set_parser
 
 
@@ -75,27 +76,21 @@ def _message(opcode: int, payload: bytes) -> WSMessage:
     if opcode == CLOSE:
         code, reason = parse_close(payload)
         return WSMessage(WSMsgType.CLOSE, code, reason)
-    # Text as well: whoever decodes the JSON decodes it.
+    # Also for text, which is decoded together with its JSON.
     return WSMessage(_CONTROL.get(opcode, WSMsgType.BINARY), payload, None)
 
 
-# One WebSocket connection: decides how it is opened and closed, who answers a ping, what its end is called.
-#
-# Called by the reader, and by the engine to send. It never reconnects and never decides what a close code means.
-
-
 GOODBYE_SECONDS = 1.0
-"""For the peer's answer to our close frame."""
+"""How long to wait for the peer's close frame, in seconds."""
 _CONTROL_SECONDS = 0.1
-"""A control frame is in the buffer at once; only the system's taking it is waited for."""
+"""How long to wait until the system accepts a control frame, in seconds."""
 
-
-_UNREADABLE = 1002
-"""Close code for a peer that breaks the protocol."""
+_PROTOCOL_ERROR = 1002
+"""Close code for a peer that violates the protocol."""
 
 
 class SogniSocket(aiohttp.ClientWebSocketResponse):
-    """The library's socket, with what it needs to end without another frame."""
+    """A socket of aiohttp that can be closed without another frame."""
 
     def __init__(self, reader: Any, writer: Any, protocol: Any, response: Any, *rest: Any, **options: Any) -> None:
         super().__init__(reader, writer, protocol, response, *rest, **options)
@@ -104,9 +99,9 @@ class SogniSocket(aiohttp.ClientWebSocketResponse):
         read_frames(response.connection.protocol)
 
     def abort(self) -> None:
-        """Close the descriptor, without a goodbye on any layer. Never blocks, repeatable."""
+        """Close the descriptor without a closing handshake on any layer. Never blocks, idempotent."""
         if self._home.is_closed():
-            # Its session closes the descriptor; a transport cannot be told any more.
+            # The session closes the descriptor, because transports of a closed loop cannot be used.
             return
         connection = self._answer.connection
         if connection is not None and isinstance(connection.transport, asyncio.WriteTransport):
@@ -115,7 +110,7 @@ class SogniSocket(aiohttp.ClientWebSocketResponse):
 
 
 class Socket:
-    """An open connection; make one with `connect`. One task receives, any task of the loop sends."""
+    """An open connection, created with `connect`. One task receives; any task of the loop can send."""
 
     def __init__(self, library: SogniSocket, host: str) -> None:
         self._library = library
@@ -123,10 +118,9 @@ class Socket:
 
     @classmethod
     async def connect(cls, http: Http, url: str, headers: Mapping[str, str], timeout: float) -> Socket:
-        """Open a connection; `timeout` in seconds is for all of it.
+        """Open a connection within `timeout` seconds.
 
-        Raises SogniConnectionError that names host and cause, AuthenticationError when the upgrade is answered
-        with 401.
+        Raises SogniConnectionError with host and cause, or AuthenticationError if the server responds with 401.
         """
         host = shown_host(url)
         try:
@@ -134,15 +128,15 @@ class Socket:
                 return cls(await _upgraded(http, url, headers), host)
         except TimeoutError:
             failure: SogniError = SogniConnectionError(
-                f"cannot connect to {host}{http.ways.through(url)}: no answer within {timeout:g} s"
+                f"cannot connect to {host}{http.routing.through(url)}: no response within {timeout:g} s"
             )
         except _Unopened as error:
             failure = error.failure
-        # Outside the handler: the library's error holds our headers and must not be the context.
+        # Raised outside of the handler: the original error, which contains our headers, must not be its context.
         raise failure
 
     async def receive(self) -> bytes | Closed | None:
-        """The next message; None for a sign of life without content, a `Closed` as the last."""
+        """Return the next message, None for a ping or pong, or `Closed` at the end."""
         message = await self._library.receive()
         kind = message.type
         if kind is WSMsgType.BINARY:
@@ -156,15 +150,15 @@ class Socket:
         if kind is WSMsgType.CLOSE:
             return Closed(message.data, message.extra or "")
         if kind is WSMsgType.ERROR and isinstance(message.data, ProtocolError):
-            await self.send_close(_UNREADABLE, "protocol error")
+            await self.send_close(_PROTOCOL_ERROR, "protocol error")
             return Closed(ABNORMAL, "", message.data)
         return Closed(ABNORMAL, "", SogniConnectionError(f"the connection to {self.host} is lost"))
 
     async def send_text(self, text: str, timeout: float) -> None:
-        """Send one message and wait until the system takes more.
+        """Send a message and wait until the system accepts more.
 
-        Raises SogniTimeoutError (phase `transfer`) after `timeout` seconds, which ends the connection: the
-        message may be half out. SogniConnectionError when the connection ended.
+        Raises SogniTimeoutError (phase `transfer`) after `timeout` seconds and then drops the connection, because the
+        message may be incomplete. Raises SogniConnectionError if the connection is lost.
         """
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -177,19 +171,19 @@ class Socket:
             raise SogniConnectionError(f"the connection to {self.host} is lost", code=ABNORMAL) from error
         self.drop()
         raise SogniTimeoutError(
-            f"{self.host} did not take the message within {timeout:g} s", phase="transfer", timeout=timeout
+            f"{self.host} did not accept the message within {timeout:g} s", phase="transfer", timeout=timeout
         )
 
     async def send_ping(self) -> None:
-        """Send a ping; never waits for long."""
+        """Send a ping, waiting at most briefly."""
         await self._control(b"", WSMsgType.PING)
 
     async def send_close(self, code: int, reason: str = "") -> None:
-        """Send the close frame; never waits for long."""
+        """Send a close frame, waiting at most briefly."""
         await self._control(code.to_bytes(2, "big") + reason.encode(), WSMsgType.CLOSE)
 
     async def say_goodbye(self) -> None:
-        """Close in order: our close frame, the peer's, and then the socket; bounded in time."""
+        """Close cleanly: send a close frame, wait briefly for the peer's, then close the socket."""
         try:
             await self.send_close(NORMAL, OWN_REASON)
             with suppress(TimeoutError):
@@ -200,7 +194,7 @@ class Socket:
             self.drop()
 
     def drop(self) -> None:
-        """End the connection at once. Never blocks, repeatable."""
+        """Close the connection at once. Never blocks, idempotent."""
         self._library.abort()
 
     async def _control(self, payload: bytes, kind: WSMsgType) -> None:
@@ -216,17 +210,16 @@ class _Unopened(Exception):  # noqa: N818  carries the error that is raised
 
 
 async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSocket:
-
     host = shown_host(url)
     try:
         session = await http.session()
         made = await session.library.ws_connect(
             URL(url, encoded=True),
-            autoping=False,  # pongs must reach the connection machine
+            autoping=False,  # pongs must reach the state machine of the connection
             autoclose=False,
             heartbeat=None,
             compress=0,
-            **http.ways.options_for(url, dict(headers)),
+            **http.routing.options_for(url, dict(headers)),
         )
     except aiohttp.WSServerHandshakeError as error:
         raise _Unopened(_refusal(host, error.status)) from None
@@ -238,13 +231,14 @@ async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSo
         if isinstance(error, TimeoutError):
             raise
         cause = NO_UPGRADE if type(error) is aiohttp.ClientResponseError else cause_of(error)
-        raise _Unopened(SogniConnectionError(f"cannot connect to {host}{http.ways.through(url)}: {cause}")) from None
+        raise _Unopened(SogniConnectionError(f"cannot connect to {host}{http.routing.through(url)}: {cause}")) from None
     assert isinstance(made, SogniSocket)
     return made
 
 
 def _refusal(host: str, status: int) -> SogniError:
-    """A refused upgrade counts as a drop, whatever its status (transport §6)."""
+    """Return the error for a rejected upgrade."""
+    # Counts as a lost connection, whatever the status (transport §6).
     message = f"{host} refused the WebSocket connection with HTTP {status}"
     if status == 101:
         message = f"cannot connect to {host}: {NO_UPGRADE}"
@@ -252,7 +246,7 @@ def _refusal(host: str, status: int) -> SogniError:
 
 
 class RedirectRefusedError(Exception):
-    """The upgrade was answered with a redirect; aiohttp would follow it with the credentials."""
+    """The server responded to the upgrade with a redirect, which aiohttp would follow with the credentials."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -260,7 +254,7 @@ class RedirectRefusedError(Exception):
 
 
 def cause_of(error: BaseException) -> str:
-    """Why the library could not do it, without URLs and headers."""
+    """Return the cause of an error of aiohttp, without URLs and headers."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -272,7 +266,7 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return causes.DISCONNECTED
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer was cut off"
+        return causes.CUT_OFF
     if isinstance(error, aiohttp.ClientResponseError):
         return causes.NOT_HTTP
     if isinstance(error, aiohttp.InvalidURL):

@@ -290,7 +290,7 @@ def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> Non
     ("arguments", "said"),
     [
         (("none.txt",), "none.txt"),
-        (("list.txt", "--name", "{index}"), "--name: must contain {project_id} or {job_id}"),
+        (("list.txt", "--name", "{index}"), "--name must contain {project_id} or {job_id}"),
         (("list.txt", "--concurrency", "0"), "--concurrency"),
         (("list.txt", "--max-cost", "much"), "--max-cost must be an amount"),
         (("latin.txt",), "latin.txt is not UTF-8 text"),
@@ -337,7 +337,7 @@ def test_two_at_once_do_not_do_the_same(
     supernet.wait_for(lambda: supernet.projects)
     result = sogni("batch", "list.txt", *MODEL)
     assert (result.exit_code, len(requested(supernet))) == (1, 1)
-    assert "another batch is writing it" in result.stderr
+    assert "in use by another batch" in result.stderr
     supernet.resume_workers()
     stdout, _ = process.communicate(timeout=30)
     assert (process.returncode, len(stdout.splitlines())) == (0, 1)

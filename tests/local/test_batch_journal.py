@@ -86,7 +86,7 @@ def test_a_line_that_was_not_finished_had_no_consequence(path: Path) -> None:
 def test_another_file_is_neither_used_nor_changed(path: Path, line: str) -> None:
     path.parent.mkdir()
     path.write_text(f"{line}\nan owl")
-    with pytest.raises(ValidationError, match="line 1 cannot be read") as caught, journal(path):
+    with pytest.raises(ValidationError, match="line 1 is malformed") as caught, journal(path):
         raise AssertionError
     assert (caught.value.field, path.read_text()) == ("journal", f"{line}\nan owl")
     with pytest.raises(ValidationError), journal(path):  # the lock was given back
@@ -97,7 +97,7 @@ def test_another_file_is_neither_used_nor_changed(path: Path, line: str) -> None
 def test_another_file_of_one_unfinished_line_stays_as_it_is(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
-    with pytest.raises(ValidationError, match="line 1 cannot be read"), journal(path):
+    with pytest.raises(ValidationError, match="line 1 is malformed"), journal(path):
         raise AssertionError
     assert path.read_text() == text
 
@@ -131,7 +131,7 @@ def test_zeros_that_a_power_failure_left_had_no_consequence(path: Path, torn: by
 def test_zeros_between_lines_are_no_journal(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(bytes(3) + b'{"service": "s", "request": "a"}\n')
-    with pytest.raises(ValidationError, match="line 1 cannot be read"), journal(path):
+    with pytest.raises(ValidationError, match="line 1 is malformed"), journal(path):
         raise AssertionError
 
 

@@ -27,7 +27,7 @@ def test_who_keeps_no_cookies_sends_none() -> None:
 def test_a_client_that_begins_anew_has_its_cookies_and_shares_no_store() -> None:
     before, after, never = Cookies(True), Cookies(True), Cookies(True)
     before.keep(HOME, ["session=1; Path=/"])
-    after.go_on_from(before)
-    never.go_on_from(Cookies(True))
+    after.copy_from(before)
+    never.copy_from(Cookies(True))
     before.keep(HOME, ["session=2; Path=/"])
     assert (after.header_for(HOME), never.header_for(HOME)) == ({"Cookie": "session=1"}, {})

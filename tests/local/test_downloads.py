@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sogni.local.files import PartialFile, suffix_of
+from sogni.local.files import DownloadFile, suffix_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 4
 
@@ -25,7 +25,7 @@ def test_a_finished_file_gets_the_suffix_of_its_content(tmp_path: Path) -> None:
         asked.append(suffix)
         return tmp_path / "new" / "place" / f"result{suffix}"
 
-    with PartialFile(path_for) as file:
+    with DownloadFile(path_for) as file:
         for start in range(0, len(PNG), 5):
             file.write(PNG[start : start + 5])
         assert asked == [".part"]
@@ -37,9 +37,9 @@ def test_a_finished_file_gets_the_suffix_of_its_content(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
-    with PartialFile(lambda suffix: tmp_path / f"result{suffix}") as file:
+    with DownloadFile(lambda suffix: tmp_path / f"result{suffix}") as file:
         file.write(PNG)
-    with pytest.raises(KeyboardInterrupt), PartialFile(lambda suffix: tmp_path / f"result{suffix}") as file:
+    with pytest.raises(KeyboardInterrupt), DownloadFile(lambda suffix: tmp_path / f"result{suffix}") as file:
         file.write(PNG)
         raise KeyboardInterrupt
     assert names(tmp_path) == []
@@ -48,7 +48,7 @@ def test_an_unfinished_file_leaves_nothing(tmp_path: Path) -> None:
 def test_an_existing_file_is_replaced_only_when_asked_and_only_in_the_end(tmp_path: Path) -> None:
     target = tmp_path / "result.png"
     target.write_bytes(b"old")
-    with PartialFile(lambda suffix: target, overwrite=True) as file:
+    with DownloadFile(lambda suffix: target, overwrite=True) as file:
         file.write(PNG)
         assert target.read_bytes() == b"old"
         file.finish()
@@ -56,7 +56,7 @@ def test_an_existing_file_is_replaced_only_when_asked_and_only_in_the_end(tmp_pa
 
 
 def save(directory: Path, content: bytes = PNG, *, overwrite: bool = False, stem: str = "result") -> str:
-    with PartialFile(lambda suffix: directory / f"{stem}{suffix}", overwrite=overwrite) as file:
+    with DownloadFile(lambda suffix: directory / f"{stem}{suffix}", overwrite=overwrite) as file:
         file.write(content)
         return file.finish().name
 
@@ -121,7 +121,7 @@ def test_a_directory_of_that_name_is_kept(tmp_path: Path) -> None:
 def test_a_result_is_as_readable_as_any_new_file(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.touch()
-    with PartialFile(lambda suffix: tmp_path / f"result{suffix}") as file:
+    with DownloadFile(lambda suffix: tmp_path / f"result{suffix}") as file:
         file.write(PNG)
         assert file.finish().stat().st_mode == other.stat().st_mode
 

@@ -53,7 +53,7 @@ def parts(directory: Path) -> list[Path]:
 @pytest.fixture(autouse=True)
 def new_program() -> None:
     """A directory is looked at once by a program."""
-    part_files._remove_left_once.cache_clear()
+    part_files._remove_stale_parts.cache_clear()
 
 
 def test_what_a_killed_program_left_is_removed(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_another_program_is_writing_is_kept(tmp_path: Path, how: tuple[str,
 def test_what_this_program_is_writing_is_kept(tmp_path: Path) -> None:
     with PartFile(tmp_path) as part:
         part.write(b"content")
-        part_files._remove_left_once.cache_clear()
+        part_files._remove_stale_parts.cache_clear()
         write_file(tmp_path / "other", b"")
         assert part.add(tmp_path / "done").read_bytes() == b"content"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["done", "other"]
@@ -100,7 +100,7 @@ def test_what_may_be_somebody_elses_is_kept(tmp_path: Path, change: object) -> N
         (place,) = parts(tmp_path)
         kept = change(place)  # type: ignore[operator]
         kept.touch()
-        part_files._remove_left_once.cache_clear()
+        part_files._remove_stale_parts.cache_clear()
         write_file(tmp_path / "other", b"")
         assert kept.exists()
 
@@ -111,7 +111,7 @@ def test_a_link_that_looks_like_a_part_is_kept(tmp_path: Path) -> None:
         link = place.with_name("." + "0" * 32 + place.name[33:])
         link.symlink_to(tmp_path / "precious")
         (tmp_path / "precious").touch()
-        part_files._remove_left_once.cache_clear()
+        part_files._remove_stale_parts.cache_clear()
         write_file(tmp_path / "other", b"")
         assert (link.is_symlink(), (tmp_path / "precious").exists()) == (True, True)
 
@@ -127,13 +127,13 @@ def test_where_locks_prove_nothing_the_name_says_nothing(
 
 
 def test_an_unknown_kernel_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_files, "_BOOT_ID", tmp_path / "missing")
-    part_files._boot_id.cache_clear()
+    monkeypatch.setattr(part_files, "_KERNEL_ID", tmp_path / "missing")
+    part_files._kernel_id.cache_clear()
     try:
         with PartFile(tmp_path):
             assert [len(path.name) for path in parts(tmp_path)] == [len(f".{'0' * 32}.part")]
     finally:
-        part_files._boot_id.cache_clear()
+        part_files._kernel_id.cache_clear()
 
 
 def test_a_part_that_was_swept_away_before_it_was_locked_is_made_again(

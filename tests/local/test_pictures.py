@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from sogni.core.media import decoded
 from sogni.errors import ValidationError
 from sogni.local.chat_files import image_part
-from sogni.local.media import open_source, plain
+from sogni.local.media import normalized, open_source
 
 SIZE = (3, 2)
 
@@ -179,7 +179,7 @@ def test_bytes_that_are_made_smaller_are_converted_alike(form: str, mode: str) -
 
 def test_a_plain_upright_image_is_not_copied() -> None:
     image = Image.new("RGB", SIZE)
-    assert plain(image) is image
+    assert normalized(image) is image
 
 
 def test_a_closed_image_is_refused() -> None:

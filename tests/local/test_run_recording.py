@@ -105,7 +105,7 @@ def test_a_failed_write_is_raised() -> None:
 def test_a_failed_write_never_hides_the_error_of_the_block() -> None:
     with pytest.raises(ZeroDivisionError) as caught, recorder(Engine(ServerError("full"))) as run:
         1 / 0
-    assert caught.value.__notes__ == [f"the run record {run.run_id} could not be written: full"]
+    assert caught.value.__notes__ == [f"run record {run.run_id} could not be written: full"]
 
 
 def test_answers_from_elsewhere_can_be_added_until_it_is_written() -> None:
@@ -113,7 +113,7 @@ def test_answers_from_elsewhere_can_be_added_until_it_is_written() -> None:
     with recorder(engine) as run:
         run.add(RED, messages=ASKED, model="other")
     assert (run.record.model_id, run.record.user_request, contents(run)) == ("other", "A kite?", ["Red."])
-    with pytest.raises(RuntimeError, match="has been written already"):
+    with pytest.raises(RuntimeError, match="has already been written"):
         run.add(RED)
 
 
@@ -129,9 +129,9 @@ def test_recordings_can_be_nested() -> None:
 
 def test_a_recording_is_entered_once() -> None:
     run = recorder(Engine())
-    with run, pytest.raises(RuntimeError, match="entered once"), run:
+    with run, pytest.raises(RuntimeError, match="entered only once"), run:
         pass
-    with pytest.raises(RuntimeError, match="entered once"), run:
+    with pytest.raises(RuntimeError, match="entered only once"), run:
         pass
 
 
@@ -175,7 +175,7 @@ async def test_an_awaited_recording_tells_what_failed() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         async with run:
             1 / 0
-    assert caught.value.__notes__ == ["the run record r could not be written: full"]
+    assert caught.value.__notes__ == ["run record r could not be written: full"]
     with pytest.raises(ServerError):
         async with sogni_async.RunRecorder(failing, run_id="r", session_id=None, account_id=None):
             pass

@@ -320,9 +320,9 @@ def test_what_is_no_media_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ("https://host/a.png?sig=secret", "an address"),
-        ("HTTP://host/a.png", "an address"),
-        ("ftp://host/a.png", "an address"),
+        ("https://host/a.png?sig=secret", "a URL"),
+        ("HTTP://host/a.png", "a URL"),
+        ("ftp://host/a.png", "a URL"),
         ("data:image/png;base64,AAAA", "a data: URI"),
     ],
 )

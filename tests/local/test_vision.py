@@ -54,12 +54,12 @@ def test_a_part_has_the_form_of_the_wire() -> None:
     ("given", "message"),
     [
         (b"", "is empty"),
-        (b"text", "a PNG or JPEG; resize=True"),
-        (drawn(2, 2, "GIF"), "a PNG or JPEG; resize=True"),
+        (b"text", "a PNG or JPEG; use resize=True"),
+        (drawn(2, 2, "GIF"), "a PNG or JPEG; use resize=True"),
         (drawn(1025, 1), "at most 1024 pixels"),
         (drawn(1, 1) + b"x" * MOST_BYTES, f"at most {MOST_BYTES} bytes"),
         ("nowhere.png", "cannot read nowhere.png"),
-        ("https://cdn.sogni.ai/a.png", "not an address"),
+        ("https://cdn.sogni.ai/a.png", "got a URL"),
         ("data:image/png;base64,AAAA", "holds no PNG"),
         (data_uri("image/jpeg", drawn(1, 1)), "holds no JPEG"),
         (5, "image must be a path"),
@@ -74,7 +74,7 @@ def test_what_is_no_image_for_a_message_is_refused(given: Any, message: str) -> 
 def test_an_image_that_is_too_large_can_be_made_to_fit() -> None:
     with pytest.raises(ValidationError) as caught:
         image_part(drawn(1025, 1))
-    assert caught.value.__notes__ == ["resize=True makes it fit"]
+    assert caught.value.__notes__ == ["use resize=True to convert it"]
     assert media(image_part(drawn(2048, 512), resize=True)).size == (1024, 256)
     assert media(image_part(data_uri("image/png", drawn(2048, 512)), resize=True)).size == (1024, 256)
     photo = media(image_part(drawn(100, 4000, "JPEG"), resize=True))

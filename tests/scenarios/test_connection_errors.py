@@ -35,11 +35,11 @@ async def saying(answer: bytes) -> AsyncIterator[int]:
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (SSH, "the answer is not valid HTTP"),
-        (b"HTTP/1.1 two-hundred OK\r\n\r\n", "the answer is not valid HTTP"),
-        (b"", "it closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 20282\r\n\r\n" + b"x" * 100, "the answer was cut off"),
-        (CHUNKED + b"20\r\nhalf", "the answer was cut off"),
+        (SSH, "the response is not valid HTTP"),
+        (b"HTTP/1.1 two-hundred OK\r\n\r\n", "the response is not valid HTTP"),
+        (b"", "it closed the connection without a response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 20282\r\n\r\n" + b"x" * 100, "the response was cut off"),
+        (CHUNKED + b"20\r\nhalf", "the response was cut off"),
     ],
 )
 async def test_a_rest_host_that_answers_something_else(
@@ -53,16 +53,16 @@ async def test_a_rest_host_that_answers_something_else(
 
 async def test_a_body_that_is_not_chunked_as_announced_is_not_quoted(sdk: Sdk, supernet: LocalSupernet) -> None:
     async with saying(CHUNKED + SSH) as port, sdk.client(supernet, rest_endpoint=f"http://127.0.0.1:{port}") as client:
-        with pytest.raises(sdk.SogniConnectionError, match=r": the answer (was cut off|is not valid HTTP)$"):
+        with pytest.raises(sdk.SogniConnectionError, match=r": the response (was cut off|is not valid HTTP)$"):
             await sdk.call(client.account.me)
 
 
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (SSH, "the answer is not a WebSocket upgrade"),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the answer is not a WebSocket upgrade"),
-        (b"", "it closed the connection without an answer"),
+        (SSH, "the response is not a WebSocket upgrade"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the response is not a WebSocket upgrade"),
+        (b"", "it closed the connection without a response"),
     ],
 )
 async def test_a_socket_host_that_answers_something_else(

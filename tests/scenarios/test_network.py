@@ -155,7 +155,7 @@ async def test_a_directory_of_authorities_is_named_by_its_variable(
 
 @pytest.mark.parametrize("where", ["setting", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file or directory"), ("no certificate", "it holds no certificates")]
+    ("content", "reason"), [(None, "No such file or directory"), ("no certificate", "it contains no certificates")]
 )
 async def test_authorities_that_cannot_be_read_are_named(
     sdk: Sdk,

@@ -404,12 +404,12 @@ def test_a_body_without_a_length_that_ends_with_the_client_is_not_taken_for_whol
 def test_a_connection_that_is_made_too_late_is_of_no_use() -> None:
     connections = Connections()
     with socket.socket() as early, socket.socket() as late:
-        connections.note(early)
-        connections.note(None)
+        connections.track(early)
+        connections.track(None)
         connections.end()
         connections.end()
         with pytest.raises(OSError, match="closed"):
-            connections.note(late)
+            connections.track(late)
 
 
 def test_a_forked_child_closes_what_it_has_inherited() -> None:

@@ -408,6 +408,6 @@ async def test_closing_ends_requests_under_way() -> None:
 
 async def test_a_socks_proxy_is_refused_with_the_way_out() -> None:
     async with talking("https://sogni.invalid", proxy="socks5://user:pass@127.0.0.1:1080") as http:
-        with pytest.raises(SogniConnectionError, match="socks5, which asyncio connections cannot") as caught:
+        with pytest.raises(SogniConnectionError, match="socks5, which is not supported with asyncio") as caught:
             await http.send(get("/"))
     assert "pass@" not in str(caught.value)
