@@ -1,4 +1,4 @@
-"""The asyncio client: decides what `SogniClient(...)` means and what it offers."""
+"""The asyncio client: its settings, its connection, and the namespaces it offers."""
 
 from __future__ import annotations
 
@@ -93,17 +93,31 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         attribution: Attribution | Mapping[str, Any] | None = None,
         max_connections: int = 20,
     ) -> None:
-        """Configure a client.
+        """Configure a client. Nothing is opened or started yet.
 
-        `api_key`, `app_id` and the endpoints come from SOGNI_API_KEY, SOGNI_APP_ID,
-        SOGNI_REST_ENDPOINT and SOGNI_SOCKET_ENDPOINT when None. The default app id is stable per
-        installation and distinct per open client. `timeout` is `Timeouts` or seconds per request,
-        `retry` a `RetryPolicy`. `proxy` (an address) and `ca_bundle` (a path) serve REST and socket
-        alike; None takes HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR and their
-        like; a service on this computer is reached without the proxy of the environment. `attribution` tells
-        the service what asks (`Attribution`, transport §14); nothing by default. `max_connections` limits
-        the HTTP connections in use at the same time; further requests wait for a free one. Raises
-        `ValidationError` for what cannot be.
+        Args:
+            api_key: Key of an account; `SOGNI_API_KEY` by default.
+            app_id: Identifies this client to the service; `SOGNI_APP_ID` by default, else an id that is stable per
+                installation and distinct per open client.
+            auth_type: `"api_key"`, `"token"` or `"cookies"`. By default `"api_key"` if there is a key, else `"token"`.
+            app_source: Name of the application, as the service records it.
+            network: `"fast"` or `"relaxed"`.
+            rest_endpoint: URL of the REST API; `SOGNI_REST_ENDPOINT` by default.
+            socket_endpoint: URL of the socket; `SOGNI_SOCKET_ENDPOINT` by default.
+            socket_event_subscriptions: Which events the service sends, by name.
+            disable_socket: Never open the socket.
+            testnet: Use the test network.
+            timeout: `Timeouts`, or seconds per request.
+            retry: When failed requests are repeated.
+            proxy: URL of a proxy for REST and socket. By default the proxy of the environment (`HTTPS_PROXY`,
+                `NO_PROXY`), which is not used for a service on this host.
+            ca_bundle: Path of a file or directory with certificates. By default that of the environment
+                (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `SSL_CERT_DIR`).
+            attribution: What makes the requests, for the statistics of the service.
+            max_connections: HTTP connections in use at the same time. Further requests wait for a free one.
+
+        Raises:
+            ValidationError: A setting is invalid.
         """
         api_key, proxy = secret(api_key), secret_url(proxy)
         settings = resolve(
@@ -135,10 +149,18 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @classmethod
     def local(cls, **emulator_options: Any) -> SogniClient:
-        """Start the embedded emulator and return a client bound to it; closing the client ends both.
+        """Start the embedded emulator and return a client that is bound to it. Closing the client stops both.
 
-        Needs no account and no network, but the extra `sogni[emulator]`. Options are those of
-        `sogni.emulator.LocalSupernet`.
+        Needs no account and no network, but the extra `sogni[emulator]`.
+
+        Args:
+            **emulator_options: Options of `sogni.emulator.LocalSupernet`.
+
+        Returns:
+            The client.
+
+        Raises:
+            ModuleNotFoundError: The extra is not installed.
         """
         from sogni.emulator import LocalSupernet
 
@@ -165,24 +187,37 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     # -- life ------------------------------------------------------------------
 
     async def connect(self, timeout: float | None = None) -> None:
-        """Open the socket and wait until the service takes frames; 30 seconds at most when None.
+        """Open the socket and wait until the service accepts requests.
 
-        Not needed: the first call that needs the socket opens it. Raises `SogniTimeoutError`,
-        `SogniConnectionError`, `AuthenticationError`, `ConnectionRejectedError`.
+        Not required: the first call that needs the socket opens it.
+
+        Args:
+            timeout: Seconds to wait; 30 if None.
+
+        Raises:
+            SogniTimeoutError: The service was not ready in time.
+            SogniConnectionError: The service cannot be reached.
+            AuthenticationError: The service does not accept the credentials.
+            ConnectionRejectedError: The service refuses the connection for another reason.
         """
         await self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
 
     async def check(self, timeout: float | None = None) -> HealthReport:
-        """Prove key, REST host, socket and balance without spending anything; raises nothing.
+        """Check key, REST host, socket and balance without spending anything. Failures are part of the report.
 
-        `timeout` is for all of it, in seconds. What has not been proved by then counts as failed.
+        Args:
+            timeout: Seconds for all checks together; None for no limit. Checks that are unfinished by then count as
+                failed.
+
+        Returns:
+            The result of each check.
         """
         return await self._engine.run(health.check_health(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
-        """Release threads, sockets and files; repeatable. Queued callbacks run first, within a limit.
+        """Release threads, sockets and files. May be called repeatedly.
 
-        No project is canceled: what runs goes on, and can be attached to later.
+        Queued callbacks run first, within a limit. Running projects are not canceled; they can be attached to later.
         """
         await self._engine.close()
         if self._supernet is not None:
@@ -223,7 +258,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         await self._engine.run(signing_in.set_tokens(token, refresh_token))
 
     async def check_auth(self) -> bool:
-        """Whether the cookies are good, so that this client is signed in; for `auth_type="cookies"`."""
+        """Check whether the stored cookies are valid, so that this client is signed in; for `auth_type="cookies"`.
+
+        Returns:
+            True if the client is signed in.
+        """
         return await self._engine.run(signing_in.check_auth())
 
     @property
@@ -288,10 +327,14 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         return self._api_client
 
     async def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
-        """Change which frames the service sends; finished when the request is written (transport §11).
+        """Change which events the service sends. Returns as soon as the request is written.
 
-        `update` maps names to booleans, or has any of `subscriptions`, `subscribe`, `unsubscribe`,
-        `reset`, `event`, `enabled`. Raises `ValidationError`.
+        Args:
+            update: Names mapped to booleans, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,
+                `event` and `enabled`.
+
+        Raises:
+            ValidationError: The update is malformed.
         """
         await self._engine.run(account.subscribe(update))
 

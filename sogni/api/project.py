@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/project.py by tools/unasync.py. Do not edit.
-"""`Job`: one result of a project."""
+"""`Project` and `Job`: one request, and its results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ class EnhancedImage:
         return self._state.error
 
     def get_result_url(self) -> str:
-        """The URL of the enhanced image, asked for when it is not known. JobError when there is none."""
+        """Get the URL of the enhanced image, from the service if it is not known yet.
+
+        Returns:
+            The URL.
+
+        Raises:
+            JobError: There is no enhanced image.
+        """
         return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))
 
     def __repr__(self) -> str:
@@ -79,42 +86,77 @@ class Job(BaseJob):
         return None if state is None else EnhancedImage(self._engine, state)
 
     def get_result_url(self) -> str:
-        """The URL of the result; asked for when it is not known, the known one otherwise.
+        """Get the URL of the result, from the service if it is not known yet. URLs of the service are short-lived.
 
-        Addresses of the service are short-lived (projects-4.2 §10.4). Raises `JobError` when the job
-        is not completed or its result is withheld.
+        Returns:
+            The URL.
+
+        Raises:
+            JobError: The job is not completed, or its result is withheld.
         """
         return self._host().run(transfers.result_url(self._state))
 
     def get_last_frame_url(self) -> str:
-        """The URL of the last frame of a video, as an image; asked for when it is not known.
+        """Get the URL of the last frame of a video, as an image, from the service if it is not known yet.
 
-        The service has one where `return_last_frame` was asked for. Raises `JobError` when the job is no
-        completed video, `NotFoundError` when there is none.
+        The service has one if the project was created with `return_last_frame=True`.
+
+        Returns:
+            The URL.
+
+        Raises:
+            JobError: The job is not a completed video.
+            NotFoundError: The service has no last frame.
         """
         return self._host().run(transfers.last_frame_url(self._state))
 
     def get_result_data(self) -> bytes:
-        """The bytes of the result, all in memory; `save` and `open` stream.
+        """Get the result as bytes, all in memory. `save` and `open` stream it instead.
 
-        Raises `JobError` when there is no result, `ApiError` or `SogniConnectionError` when it cannot
-        be fetched.
+        Returns:
+            The content of the file.
+
+        Raises:
+            JobError: There is no result.
+            ApiError: The service refused the download.
+            SogniConnectionError: The service cannot be reached.
         """
         return self._host().run(transfers.result_data(self._state))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the result to a file and return its path; streamed, and there only when complete.
+        """Save the result to a file. The download is streamed, and the file appears only when it is complete.
 
-        A path without a suffix gets that of the content. An existing file with other content is kept: the new one gets
-        a number (`cat-1.png`), unless `overwrite` is true. Raises `JobError`, `ApiError`, `SogniConnectionError`,
-        `ValidationError`, `OSError`.
+        Args:
+            path: Path of the file. Without a suffix, it gets the one that fits the content.
+            overwrite: Replace an existing file that holds something else. By default the new file gets a number
+                (`cat-1.png`).
+
+        Returns:
+            The path of the saved file.
+
+        Raises:
+            JobError: There is no result.
+            ApiError: The service refused the download.
+            SogniConnectionError: The service cannot be reached.
+            ValidationError: The path is invalid.
+            OSError: The file cannot be written.
+
+        Example:
+            >>> job.save("lighthouse").suffix
+            '.png'
         """
         return self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))
 
     def open(self) -> BinaryIO:
-        """A readable file object over the result, streamed from the service; close it when done.
+        """Open the result as a readable binary file that is streamed from the service. Close it when done.
 
-        Raises `JobError`, `ApiError`, `SogniConnectionError`.
+        Returns:
+            The file object.
+
+        Raises:
+            JobError: There is no result.
+            ApiError: The service refused the download.
+            SogniConnectionError: The service cannot be reached.
         """
         file: BinaryIO = self._host().run(transfers.open_result(self._state))
         return file
@@ -132,11 +174,21 @@ class Job(BaseJob):
         style_prompt: str | None = None,
         token_type: TokenType | None = None,
     ) -> str:
-        """Make an enhanced version of a finished image and return its URL; waits until it is done.
+        """Make an enhanced version of a finished image, and wait until it is done.
 
-        `strength` is `light`, `medium` or `heavy`. Prompts and token are the project's where none are
-        given (projects-4.2 §15). Raises `JobError` when the job has no image to enhance, and what
-        `projects.create` and `Project.wait` raise.
+        Args:
+            strength: `"light"`, `"medium"` or `"heavy"`.
+            positive_prompt: Prompt; that of the project if None.
+            style_prompt: Style; that of the project if None.
+            token_type: Token that pays, `"sogni"` or `"spark"`; that of the project if None.
+
+        Returns:
+            The URL of the enhanced image.
+
+        Raises:
+            JobError: The job has no image to enhance.
+            ProjectFailedError: The enhancement failed.
+            ApiError: The service refused the request.
         """
         return self._host().run(
             enhance.enhance(
@@ -148,9 +200,6 @@ class Job(BaseJob):
                 token_type=token_type,
             )
         )
-
-
-# `Project`: one request and its jobs.
 
 
 class Project(BaseProject[Job]):
@@ -184,12 +233,24 @@ class Project(BaseProject[Job]):
         strict: bool = False,
         progress: bool = False,
     ) -> Project:
-        """Wait until every job is settled and every result URL is known; returns the project.
+        """Wait until every job is settled and every result URL is known.
 
-        `timeout` and `queue_timeout` (until a worker starts) are seconds, None for ever; running out
-        raises `SogniTimeoutError` and cancels nothing. With `check`, raises `ProjectFailedError` or
-        `ProjectCanceledError`; with `strict`, `PartialFailureError` when only some jobs failed.
-        `progress=True` shows a bar. A connection that is gone for good raises `SogniConnectionError`.
+        Args:
+            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            queue_timeout: Seconds to wait until a worker starts; None for no limit.
+            check: Raise an error if the project failed or was canceled.
+            strict: Raise an error also if only some jobs failed.
+            progress: Show a progress bar.
+
+        Returns:
+            The project.
+
+        Raises:
+            ProjectFailedError: The project failed.
+            ProjectCanceledError: The project was canceled.
+            PartialFailureError: Some jobs failed, and `strict` is true.
+            SogniTimeoutError: The project is not finished in time.
+            SogniConnectionError: The connection is lost for good.
         """
         if not self._state.settled:
             self._host()
@@ -216,20 +277,48 @@ class Project(BaseProject[Job]):
         strict: bool = False,
         progress: bool = False,
     ) -> list[str]:
-        """`wait`, then the result URLs in job order.
+        """Wait as `wait` does, and return the result URLs.
 
-        Never quietly short: when some jobs failed or were withheld it warns `PartialResultWarning`, or
-        raises `PartialFailureError` with `strict=True`.
+        If some jobs failed or their results are withheld, it warns with `PartialResultWarning`, or raises with
+        `strict=True`.
+
+        Args:
+            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            queue_timeout: Seconds to wait until a worker starts; None for no limit.
+            strict: Raise an error if only some jobs failed.
+            progress: Show a progress bar.
+
+        Returns:
+            The result URLs, in the order of the jobs.
+
+        Raises:
+            ProjectFailedError: The project failed, or no result is left.
+            ProjectCanceledError: The project was canceled.
+            PartialFailureError: Some jobs failed, and `strict` is true.
+            SogniTimeoutError: The project is not finished in time.
+            SogniConnectionError: The connection is lost for good.
         """
         self.wait(timeout, queue_timeout=queue_timeout, strict=strict, progress=progress)
         waiting.warn_of_shortfall(self._state, stacklevel=2)
         return self.result_urls
 
     def events(self, timeout: float | None = None) -> Iterator[AnyProjectEvent[Job]]:
-        """Iterate over the events, `.name` and `.value` as in `on`, until the project is finished.
+        """Iterate over the events of the project until it is finished. The iterator can be closed.
 
-        A late reader sees them from the first, less outdated progress. `timeout` is for the whole, in
-        seconds; running out raises `SogniTimeoutError`. The iterator can be closed.
+        A late subscriber receives all events from the first on, except outdated progress.
+
+        Args:
+            timeout: Seconds for the whole iteration; None for no limit.
+
+        Returns:
+            An iterator over events. The `name` of an event, as in `on`, tells the type of its `value`.
+
+        Raises:
+            SogniTimeoutError: The project is not finished in time.
+
+        Example:
+            >>> [event.name for event in project.events()][-1]
+            'completed'
         """
         return self._iterate(check_seconds("timeout", timeout))
 
@@ -244,9 +333,11 @@ class Project(BaseProject[Job]):
             feed.close()
 
     def cancel(self) -> None:
-        """Cancel the project and wait for the confirmation; nothing happens to a finished one.
+        """Cancel the project and wait for the confirmation. Does nothing if the project is finished.
 
-        Raises `ConflictError` when the service declines, `SogniTimeoutError` when it does not answer.
+        Raises:
+            ConflictError: The service declined.
+            SogniTimeoutError: The service did not answer in time.
         """
         self._host().run(cancel.cancel_project(self._state.id))
 
@@ -261,11 +352,25 @@ class Project(BaseProject[Job]):
         return project_html(self)
 
     def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:
-        """Download every result into a directory and return the paths in job order.
+        """Save every result there is to a directory.
 
-        `name` is a pattern with `{project_id}`, `{index}`, `{job_id}` and `{seed}`; the suffix fits
-        the content. Files are streamed, and appear only when complete. An existing file with other content is
-        kept: the new one gets a number (`cat-1.png`), unless `overwrite` is true. Raises what `Job.save` raises.
+        Downloads are streamed, and files appear only when they are complete.
+
+        Args:
+            directory: The directory; it is created if necessary.
+            name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
+                the content.
+            overwrite: Replace existing files that hold something else. By default the new files get numbers
+                (`cat-1.png`).
+
+        Returns:
+            The paths of the saved files, in the order of the jobs.
+
+        Raises:
+            ApiError: The service refused a download.
+            SogniConnectionError: The service cannot be reached.
+            ValidationError: The pattern is invalid.
+            OSError: A file cannot be written.
         """
         jobs = self._state.job_list()
         return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))

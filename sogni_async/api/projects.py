@@ -1,4 +1,4 @@
-"""`wait` and `as_completed`: many projects at once, also of several clients."""
+"""`client.projects`: creating, following and pricing projects, and waiting for many at once."""
 
 from __future__ import annotations
 
@@ -46,10 +46,18 @@ RETURN_WHEN: tuple[ReturnWhen, ...] = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRS
 async def wait(
     projects: Iterable[Project], timeout: float | None = None, return_when: ReturnWhen = "ALL_COMPLETED"
 ) -> tuple[set[Project], set[Project]]:
-    """Wait for several projects; returns the sets `(done, not_done)`, as `concurrent.futures.wait` does.
+    """Wait for several projects, as `concurrent.futures.wait` does. Failed and canceled projects count as done.
 
-    Failed and canceled projects are done, too. `return_when` is `ALL_COMPLETED`, `FIRST_COMPLETED` or
-    `FIRST_EXCEPTION`; `timeout` is in seconds and running out raises nothing.
+    Args:
+        projects: Projects, also of different clients.
+        timeout: Seconds to wait; None for no limit. When it runs out, the unfinished projects are returned.
+        return_when: `"ALL_COMPLETED"`, `"FIRST_COMPLETED"` or `"FIRST_EXCEPTION"`.
+
+    Returns:
+        Two sets: the projects that are done, and those that are not.
+
+    Raises:
+        SogniConnectionError: The connection of an unfinished project is lost for good.
     """
     if return_when not in RETURN_WHEN:
         raise ValidationError(
@@ -77,9 +85,14 @@ async def wait(
 
 
 def as_completed(projects: Iterable[Project], timeout: float | None = None) -> AsyncIterator[Project]:
-    """Yield projects as they finish, failed ones too, as `concurrent.futures.as_completed` does.
+    """Yield projects as they finish, as `concurrent.futures.as_completed` does. Failed projects are yielded, too.
 
-    Raises `SogniTimeoutError` when not all are done within `timeout` seconds.
+    Args:
+        projects: Projects, also of different clients.
+        timeout: Seconds for all projects together; None for no limit.
+
+    Raises:
+        SogniTimeoutError: Not all projects finished in time.
     """
     wanted = set(without_gaps("projects", list(projects)))
     return _as_completed(wanted, check_seconds("timeout", timeout))
@@ -153,9 +166,6 @@ class _Watch:
             check_news(project._state, engine.state)
 
 
-# `client.projects`: making, finding and pricing projects.
-
-
 Request = TypeVar("Request", bound=ProjectParams | Mapping[str, Any])
 
 
@@ -215,20 +225,35 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def create(
         self, params: ProjectParams | None = None, /, *, max_cost: Decimal | float | str | None = None, **fields: Any
     ) -> Project:
-        """Create a project; returns it as soon as its request was sent.
+        """Create a project and return as soon as its request has been sent.
 
-        Takes the fields of `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams` as keywords
-        with `type="image"`, `"video"` or `"audio"`, or one such object.
-        `max_cost` (an amount in the token that pays) refuses with `CostLimitError` when the estimate is
-        higher or not to be had. Everything is checked, every file looked at, before anything is sent:
-        `ValidationError`, or `TypeError` for an unknown keyword. Then `ApiError`,
-        `SogniConnectionError`, `SogniTimeoutError`; a project that could not be sent costs nothing.
+        All parameters are checked, and all files looked at, before anything is uploaded or sent. A project that could
+        not be sent costs nothing.
 
-        >>> project = await client.projects.create(
-        ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse at dawn", steps=4
-        ... )
-        >>> (await project.wait(timeout=60)).status
-        'completed'
+        Args:
+            params: An `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams`. Alternatively, its fields are
+                given as keyword arguments.
+            max_cost: Refuse to send if the estimate exceeds this amount, in the token that pays. No limit if None.
+            **fields: The fields of the params class that belongs to `type`, which is `"image"`, `"video"` or `"audio"`.
+                `model_id` is required.
+
+        Returns:
+            The project, tracked until it finishes.
+
+        Raises:
+            ValidationError: An argument is invalid. Nothing has been uploaded or sent.
+            TypeError: There is no such keyword argument. The message suggests the nearest one.
+            CostLimitError: The estimate exceeds `max_cost`, or no estimate is available.
+            ApiError: The service refused a request.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> project = await client.projects.create(
+            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse at dawn", steps=4
+            ... )
+            >>> (await project.wait(timeout=60)).status
+            'completed'
         """
         return self._project(await self._engine.run(create.create_project(params, fields, max_cost)))
 
@@ -237,22 +262,45 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return project
 
     async def get(self, project_id: str) -> ProjectRecord:
-        """The service's record of a finished project. NotFoundError until it is finished."""
+        """Get the record that the service keeps of a finished project.
+
+        Args:
+            project_id: Id of the project.
+
+        Returns:
+            The record.
+
+        Raises:
+            NotFoundError: There is no such project, or it is not finished yet.
+        """
         return await self._engine.run(results.project_record(project_id))
 
     async def cancel(self, project_id: str) -> None:
-        """Cancel a project by its id and wait for the confirmation; nothing happens to a finished one.
+        """Cancel a project and wait for the confirmation. Does nothing if the project is finished.
 
-        Raises `ConflictError` when the service declines, `SogniTimeoutError` when it does not answer.
+        Args:
+            project_id: Id of the project.
+
+        Raises:
+            ConflictError: The service declined.
+            SogniTimeoutError: The service did not answer in time.
         """
         await self._engine.run(cancel.cancel_project(project_id))
 
     async def attach(self, project: Project | str) -> Project:
-        """Track a project again: an unpickled one, one of another process, or an id.
+        """Track a project again, for example an unpickled one, or one that another process started.
 
-        One that another app id started is polled, every half second at first, every ten in the end. A project
-        that another open client follows stays with that one, too. Raises `NotFoundError` when the service does
-        not know it.
+        A project that another app id started is polled, at intervals that grow from half a second to ten seconds. A
+        project that another open client follows stays with that client, too.
+
+        Args:
+            project: A project or its id.
+
+        Returns:
+            The project, tracked by this client.
+
+        Raises:
+            NotFoundError: The service does not know the project.
         """
         project_id, given = to_attach(self._engine, project)
         state = await self._engine.run(attaching.attach(project_id, given))
@@ -263,11 +311,22 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def map(
         self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Decimal | float | str | None = None
     ) -> AsyncIterator[tuple[Request, Project]]:
-        """Create one project per request and yield `(request, project)` as each finishes, failed or not.
+        """Create one project per request and yield each as it finishes, failed or not.
 
-        A request is a params object or a mapping of its fields. At most `concurrency` projects
-        run at once; `max_cost` is for all together. When a request is refused, or the limit reached,
-        the projects that run are yielded first; then the error is raised.
+        When a request is refused or the limit is reached, the projects that are running are yielded first. Then the
+        error is raised.
+
+        Args:
+            requests: Params objects, or mappings of their fields.
+            concurrency: Projects that run at the same time, at least 1.
+            max_cost: Limit for all projects together, in the token that pays. No limit if None.
+
+        Yields:
+            The request and its project.
+
+        Raises:
+            ValidationError: An argument or a request is invalid.
+            CostLimitError: The estimates exceed `max_cost`, or no estimate is available.
         """
         plan = mapping.Plan(requests, concurrency, max_cost)
         running: dict[Project, Request] = {}
@@ -300,30 +359,80 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return list(self._engine.state.catalogue.available)
 
     async def wait_for_models(self, timeout: float | None = 10) -> list[AvailableModel]:
-        """The models with workers, as soon as they are announced; connects when needed.
+        """Wait until the available models are known. Connects if necessary.
 
-        Raises `SogniTimeoutError` after `timeout` seconds.
+        Args:
+            timeout: Seconds to wait; None for no limit.
+
+        Returns:
+            The models that have workers now.
+
+        Raises:
+            SogniTimeoutError: The models were not announced in time.
         """
         return await self._engine.run(catalogue.wait_for_models(timeout))
 
     async def get_available_models(self, network: Network) -> list[AvailableModel]:
-        """The models with workers on a network now, `fast` or `relaxed`; needs no socket."""
+        """Get the models that have workers on a network now. Needs no socket.
+
+        Args:
+            network: `"fast"` or `"relaxed"`.
+
+        Returns:
+            The models.
+        """
         return await self._engine.run(catalogue.available_models(network))
 
     async def get_supported_models(self, force_refresh: bool = False) -> list[SupportedModel]:
-        """All models the network knows; kept for 24 hours unless `force_refresh`."""
+        """Get all models of the service, with or without workers.
+
+        Args:
+            force_refresh: Fetch the list even if the one at hand is less than 24 hours old.
+
+        Returns:
+            The models.
+        """
         return await self._engine.run(catalogue.supported_models(force_refresh))
 
     async def get_model_options(self, model_id: str) -> ModelOptions:
-        """What a model accepts: ranges, samplers, schedulers. ValidationError for an unknown id."""
+        """Get what a model accepts: ranges and defaults of numbers, samplers, schedulers.
+
+        Args:
+            model_id: Id of the model.
+
+        Returns:
+            The options.
+
+        Raises:
+            ValidationError: There is no such model.
+        """
         return await self._engine.run(catalogue.model_options(model_id))
 
     async def get_size_presets(self, network: Network, model_id: str, force_refresh: bool = False) -> list[SizePreset]:
-        """The named sizes of a model on a network; kept for 10 minutes unless `force_refresh`."""
+        """Get the named sizes of a model on a network.
+
+        Args:
+            network: `"fast"` or `"relaxed"`.
+            model_id: Id of the model.
+            force_refresh: Fetch the list even if the one at hand is less than 10 minutes old.
+
+        Returns:
+            The presets, for `size_preset`.
+        """
         return await self._engine.run(catalogue.size_presets(network, model_id, force_refresh))
 
     def get_video_asset_config(self, model_id: str) -> VideoAssetConfig:
-        """The workflow of a video model and the media it takes. ValidationError for any other model."""
+        """Get the workflow of a video model and the media it takes.
+
+        Args:
+            model_id: Id of the model.
+
+        Returns:
+            Which media are required, optional or forbidden.
+
+        Raises:
+            ValidationError: This is not a video model.
+        """
         return asset_config(model_id)
 
     def is_video_model_id(self, model_id: str) -> bool:
@@ -348,7 +457,19 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def estimate(self, **fields: Unpack[AudioProjectFields]) -> CostEstimation: ...
     @overloaded_with_fields(ImageProjectParams, VideoProjectParams, AudioProjectParams)
     async def estimate(self, params: ProjectParams | None = None, /, **fields: Any) -> CostEstimation:
-        """What a project would cost; takes whatever `create` takes, and sends no file."""
+        """Estimate what a project would cost. Sends no file.
+
+        Args:
+            params: As in `create`.
+            **fields: As in `create`.
+
+        Returns:
+            The estimate. An amount is None if the service gave none.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            TypeError: There is no such keyword argument.
+        """
         return await self._engine.run(estimates.estimate_project(params, fields))
 
     async def estimate_cost(
