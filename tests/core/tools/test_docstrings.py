@@ -69,6 +69,7 @@ REST = """Tell the weather.
         ("Args:\n", FunctionDocs("Args:")),
         ("Do.\n\nArgs:\n    a: One.\n    stray", FunctionDocs("Do.\n\nArgs: a: One. stray")),
         ("Do.\n: a\n\n@x", FunctionDocs("Do. : a\n\n@x")),
+        ("Do.\n: :a: b", FunctionDocs("Do. : :a: b")),
     ],
 )  # fmt: skip
 def test_descriptions(text: str | None, expected: FunctionDocs) -> None:
