@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/chat.py by tools/unasync.py. Do not edit.
-"""`client.chat.tools`: executing the tool calls of a language model."""
+"""`client.chat`: completions, hosted chats, and executing the tool calls of a language model."""
 
 from __future__ import annotations
 
@@ -149,9 +149,6 @@ class ChatTools:
         return self._engine.run(save_addresses(urls, path_for))
 
 
-# `client.chat.hosted`: answers and tools over REST.
-
-
 class HostedChat:
     """Chats that the service answers over REST, running its own tools if asked to; never streaming."""
 
@@ -168,15 +165,26 @@ class HostedChat:
         timeout: float | None = 300,
         **options: Unpack[HostedFields],
     ) -> HostedChatCompletionResult:
-        """Ask a language model over REST; returns the whole answer in the OpenAI form.
+        """Ask a language model over REST, which can run the tools of the service.
 
-        Takes the options of `completions.create`, and `media_references`, `api_media_references` and
-        `chat_template_kwargs`, which outranks `think` (chat §11.1). `sogni_tools` offers the service's tools,
-        `sogni_tool_execution=True` has the service run them. `timeout` is in seconds.
+        The request is not repeated automatically.
 
-        Raises `TypeError` for an unknown option, `ValidationError` for `stream=True` and for what cannot be sent,
-        `ApiError` when the service declines, which is a `ChatError` as well where it says why (chat §14.4).
-        Nothing is asked a second time by itself.
+        Args:
+            messages: As in `completions.create`.
+            model: Id of the model.
+            stream: Not available here; None or False.
+            timeout: Seconds for the whole answer; None for no limit.
+            **options: Options of `completions.create`, and `media_references`, `api_media_references` and
+                `chat_template_kwargs`, which takes precedence over `think`. `sogni_tools` offers the tools of the
+                service to the model, and `sogni_tool_execution=True` has the service run them.
+
+        Returns:
+            The whole answer in the OpenAI form.
+
+        Raises:
+            TypeError: There is no such option.
+            ValidationError: `stream` is true, or the request cannot be sent.
+            ApiError: The service declined. It is also a `ChatError` if the service gives a reason.
         """
         with asking(self._engine, model, messages) as asked:
             flow = hosted_completion(model, messages, options, stream, timeout)
@@ -207,9 +215,6 @@ class HostedChat:
             safe_content_filter=safe_content_filter,
         )
         return self._engine.run(flow)
-
-
-# `client.chat`: the language models of the network and what they answer.
 
 
 class Completions:
@@ -248,35 +253,41 @@ class Completions:
         timeout: float | None = 300,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult | ChatStream:
-        """Ask a language model; returns the whole answer, or a `ChatStream` with `stream=True`.
+        """Ask a language model.
 
-        `messages` are dicts in the OpenAI form or `ChatMessage` objects; images in them are checked, those of the
-        service's stores fetched (chat §9). Options travel as given: `max_tokens`, `temperature`, `top_p`, `top_k`,
-        `min_p`, `repetition_penalty`, `frequency_penalty`, `presence_penalty`, `stop`, `tools`, `tool_choice`,
-        `sogni_tools`, `sogni_tool_execution`, `think`, `task_profile`, `token_type`, `billing_mode`,
-        `safe_content_filter`, `app_source` (chat §2.2). `response_format` is a class (attrs or dataclass), whose
-        instance is the `parsed` of the result, a JSON schema, or the OpenAI form. `timeout` is for
-        everything, in seconds: connecting, sending and the whole answer; for a stream it limits sending the request,
-        and then each wait for the next chunk.
+        Args:
+            messages: Dicts in the OpenAI form, or `ChatMessage` objects. Images in them are checked; those in storage
+                of the service are fetched.
+            model: Id of the model.
+            stream: Return a `ChatStream` instead of the whole answer.
+            timeout: Seconds for connecting, sending and the whole answer; None for no limit. For a stream, seconds for
+                sending the request and then for each wait for the next chunk. With tools, each round has a timeout of
+                its own.
+            **options: Sampling options such as `max_tokens`, `temperature` and `stop` are sent as they are.
+                `response_format` is an attrs class or dataclass, whose instance is the `parsed` of the result, a JSON
+                schema, or the OpenAI form. `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python
+                functions. With `auto_execute_tools=True`, calls of the model are executed and their results sent back,
+                in up to `max_tool_rounds` rounds (5 by default): Python functions, the media tools of Sogni through
+                projects, and all others by `on_tool_call(call)`, which returns a string. `on_tool_progress(call,
+                progress)` is notified of the progress of projects. Indices in calls refer to the images in `messages`
+                and to earlier results, unless `media_context` says otherwise.
 
-        `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python functions. With
-        `auto_execute_tools` what the model calls is executed and told to it, in up to `max_tool_rounds` rounds (5
-        when None or 0), each with a `timeout` of its own: Python functions with arguments of their annotated types,
-        Sogni's media tools through projects, any other by `on_tool_call(call)`, which returns a text.
-        `on_tool_progress(call, progress)` hears how projects go; an interruption cancels them. What fails is told to
-        the model. A `tool_choice` that forces a call does so in the first round only. Indices in calls stand for the
-        images in `messages` and for what tools made before; `media_context` says otherwise. The rounds are in
-        `tool_history` of the result (chat §10).
+        Returns:
+            The whole answer, with the rounds of tools in `tool_history`, or a `ChatStream` if `stream` is true.
 
-        Raises `TypeError` for an unknown option, `ValidationError` for messages and formats that cannot be sent,
-        `ChatError` when the service declines or the request cannot be sent, `SogniTimeoutError`, `ToolLimitError`
-        when the model would go on calling tools.
+        Raises:
+            TypeError: There is no such option.
+            ValidationError: Messages or formats cannot be sent.
+            ChatError: The service declined, or the request could not be sent.
+            SogniTimeoutError: The answer did not arrive in time.
+            ToolLimitError: The model would continue to call tools after the last round.
 
-        >>> result = client.chat.completions.create(
-        ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
-        ... )
-        >>> result.content
-        '6 * 7 = 42'
+        Example:
+            >>> result = client.chat.completions.create(
+            ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
+            ... )
+            >>> result.content
+            '6 * 7 = 42'
         """
         check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
@@ -343,14 +354,24 @@ class Chat(EventEmitter[OnChatEvent]):
     def conversation(
         self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
     ) -> Conversation:
-        """Begin a conversation that remembers what was said; sends nothing yet.
+        """Begin a conversation that remembers what was said. Nothing is sent yet.
 
-        `options` are those of `completions.create`, for every question of it.
+        Args:
+            system: System message.
+            model: Id of the model.
+            **options: Options of `completions.create`, for every question.
 
-        >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
-        >>> answer = conversation.ask("My name is Ada.")
-        >>> "Ada" in conversation.ask("What is my name?").content
-        True
+        Returns:
+            The conversation.
+
+        Raises:
+            TypeError: There is no such option.
+
+        Example:
+            >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
+            >>> answer = conversation.ask("My name is Ada.")
+            >>> "Ada" in conversation.ask("What is my name?").content
+            True
         """
         check_names(options, CompletionFields.__annotations__)
         return Conversation(self._engine, self.completions, History(model, system), options)
@@ -370,10 +391,23 @@ class Chat(EventEmitter[OnChatEvent]):
         think: bool | None = None,
         task_profile: str | None = None,
     ) -> LLMCostEstimation:
-        """What a completion would cost; the token is `sogni` when None.
+        """Estimate what a completion would cost.
 
-        Input tokens are counted by formula, output tokens are `max_tokens`, else what the model's entry in
-        `models` says, else 4096 (chat §8). Raises `ValidationError` for messages JSON cannot carry.
+        Input tokens are counted by a formula.
+
+        Args:
+            messages: As in `completions.create`.
+            model: Id of the model.
+            max_tokens: Output tokens to assume. By default what the entry of the model in `models` says, else 4096.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`; `"sogni"` if None.
+            think: As in `completions.create`.
+            task_profile: As in `completions.create`.
+
+        Returns:
+            The estimate.
+
+        Raises:
+            ValidationError: The messages cannot be represented as JSON.
         """
         flow = chat.estimate_completion(
             model, messages, max_tokens=max_tokens, token_type=token_type, think=think, task_profile=task_profile
@@ -381,8 +415,15 @@ class Chat(EventEmitter[OnChatEvent]):
         return self._engine.run(flow)
 
     def wait_for_models(self, timeout: float | None = 10) -> dict[str, LLMModelInfo]:
-        """The language models, as soon as any is announced; connects when needed.
+        """Wait until language models are announced. Connects if necessary.
 
-        Raises `SogniTimeoutError` after `timeout` seconds.
+        Args:
+            timeout: Seconds to wait; None for no limit.
+
+        Returns:
+            The models that have workers now, by id.
+
+        Raises:
+            SogniTimeoutError: No models were announced in time.
         """
         return self._engine.run(chat.wait_for_models(timeout))
