@@ -13,7 +13,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from tests.cli.conftest import requested, uploaded
-from tests.emulator.media.media import clip, tone
+from tests.emulator.media.helpers import clip, tone
 
 Run = Callable[..., Result]
 SMALL = ("--frames", "17", "--width", "480", "--height", "480")

@@ -1,4 +1,4 @@
-"""An emulator as fast as possible, and a client that speaks its protocol by hand."""
+"""Fixtures: an emulator without delays, and a client that speaks its protocol by hand."""
 
 from __future__ import annotations
 

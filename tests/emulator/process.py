@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, which can be killed and started again on the same data and port."""
+"""An emulator in a process of its own, which can be killed and restarted on the same data and port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ threading.Event().wait()
 
 
 class EmulatorProcess:
-    """A running process. ``cuts`` are events after which its next streams are cut, one stream after the other."""
+    """A running process. ``cuts`` are event counts after which its next streams are cut, in order."""
 
     def __init__(self, directory: Path, step_time: float, port: int = 0, *, cuts: tuple[int, ...] = ()) -> None:
         values = (str(directory), str(step_time), str(port), *map(str, cuts))
@@ -29,7 +29,7 @@ class EmulatorProcess:
         self.port = int(self.rest_endpoint.rpartition(":")[2])
 
     def kill(self) -> None:
-        """End the process without giving it a chance to tidy up. May be called again."""
+        """Kill the process, without any cleanup. May be called again."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         assert self.process.stdout is not None

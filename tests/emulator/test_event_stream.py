@@ -1,4 +1,4 @@
-"""An event log over HTTP: every event once and in order, from where the reader likes, until the thing has ended."""
+"""Event streams: every event once and in order, from the reader's starting point to the end of the log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reading:
         )
 
     async def read(self, query: str = "", **headers: str) -> str:
-        """What arrives until the connection ends, however it ends."""
+        """Return what arrives until the connection ends."""
         assert self.server is not None
         got = b""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -93,14 +93,14 @@ def test_frames_carry_id_name_and_data_and_the_stream_ends_with_the_log() -> Non
         ("?after=9", {}, []),
     ],
 )
-def test_a_reader_starts_where_it_likes(query: str, headers: dict[str, str], expected: list[int]) -> None:
+def test_a_reader_chooses_its_starting_point(query: str, headers: dict[str, str], expected: list[int]) -> None:
     async def script(reading: Reading) -> None:
         assert ids(await reading.read(query, **headers)) == expected
 
     filled(Reading()).play(script)
 
 
-def test_a_starting_point_that_is_no_number_is_refused() -> None:
+def test_an_invalid_starting_point_is_refused() -> None:
     async def script(reading: Reading) -> None:
         assert json.loads(await reading.read("?after=x")) == {
             "status": "error",
@@ -135,7 +135,7 @@ def cut(faults: Faults, **options: Any) -> None:
     faults.cut_stream("/thing/*", **options)
 
 
-def test_a_cut_stream_can_be_taken_up_without_loss() -> None:
+def test_a_cut_stream_resumes_without_loss() -> None:
     async def script(reading: Reading) -> None:
         seen: list[int] = []
         while len(seen) < 4:
@@ -174,7 +174,7 @@ def test_delays_and_comments_lose_nothing() -> None:
     reading.play(script)
 
 
-def test_a_hanging_stream_says_no_more() -> None:
+def test_a_hanging_stream_stays_silent() -> None:
     async def script(reading: Reading) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reading.read(), 0.2)
@@ -184,7 +184,7 @@ def test_a_hanging_stream_says_no_more() -> None:
     reading.play(script)
 
 
-def test_an_event_is_kept_before_it_is_told() -> None:
+def test_an_event_is_saved_before_it_is_published() -> None:
     kept: list[tuple[int, bool]] = []
     log = EventLog(lambda: 12.5, keep=lambda event, ends: kept.append((event.sequence, ends)))
     log.append("begun")
@@ -194,7 +194,7 @@ def test_an_event_is_kept_before_it_is_told() -> None:
         log.append("more")
 
 
-def test_a_restored_log_goes_on_counting() -> None:
+def test_a_restored_log_continues_its_sequence() -> None:
     log = EventLog(lambda: 12.5)
     log.restore(Event(1, "begun", 3.0), ended=False)
     assert log.append("done").sequence == 2
@@ -211,5 +211,5 @@ def test_following_ends_with_the_log() -> None:
     assert asyncio.run(follow()) == [1, 2]
 
 
-def test_moments_are_written_in_utc() -> None:
+def test_times_are_formatted_in_utc() -> None:
     assert iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"

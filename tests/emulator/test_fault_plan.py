@@ -25,7 +25,7 @@ AFTER: list[tuple[Stage, str | None]] = [
 
 
 def received(wire: Wire) -> list[str]:
-    """The types of all project frames until the connection ends."""
+    """Return the types of all project frames until the connection ends."""
     seen: list[str] = []
     while True:
         try:
@@ -188,7 +188,7 @@ def test_http_connections_are_cut(wire: Wire, supernet: LocalSupernet) -> None:
         wire.get("/v1/account/me")
 
 
-def test_http_answers_come_late(wire: Wire, supernet: LocalSupernet) -> None:
+def test_http_responses_are_delayed(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.http("/v1/account/me", delay=0.2)
     started = time.monotonic()
     assert wire.data("/v1/account/me")["username"]

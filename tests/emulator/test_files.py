@@ -33,7 +33,7 @@ def test_a_content_type_that_was_signed_must_be_sent(wire: Wire) -> None:
     assert put(url, **{"Content-Type": "image/png"}).status_code == 200
 
 
-def test_the_words_old_clients_send_for_nothing_mean_nothing(wire: Wire) -> None:
+def test_placeholders_of_old_clients_count_as_unset(wire: Wire) -> None:
     assert put(upload_url(wire, contentType="undefined"), **{"Content-Type": "image/png"}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Opening a WebSocket: who gets in, what is sent first, and how many may be open."""
+"""Opening a WebSocket: authentication, the first frames, and limits."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_pings_are_answered(wire: Wire) -> None:
             return
 
 
-def test_what_is_no_frame_is_ignored_and_recorded(wire: Wire, supernet: LocalSupernet) -> None:
+def test_an_invalid_frame_is_ignored_and_recorded(wire: Wire, supernet: LocalSupernet) -> None:
     wire.connect()
     for text in ("nonsense", "[]", '{"type":"x"}', '{"type":"x","data":"%%"}'):
         wire.send_text(text)

@@ -1,4 +1,4 @@
-"""The HTTP side of both hosts: account, catalogue, estimates."""
+"""HTTP routes of both hosts: account, catalogue, estimates."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_third_version_knows_context_images_and_an_empty_sampler(wire: Wire)
     assert cost(wire, f"{path}/_/0", gptImageQuality="high") > cost(wire, f"{path}/_/0")
 
 
-def test_both_tokens_and_the_render_time_are_told(wire: Wire) -> None:
+def test_an_estimate_has_both_tokens_and_the_render_time(wire: Wire) -> None:
     answer = wire.get("/api/v2/job/estimate/sogni/relaxed/flux1-schnell-fp8/1/4/0/0/0/0/0").json()
     project = answer["quote"]["project"]
     assert project["costInToken"] == project["costInSogni"] != project["costInSpark"]
@@ -129,13 +129,13 @@ def test_both_tokens_and_the_render_time_are_told(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("path", ["spark/fast/flux1-schnell-fp8/1", "spark/fast/none/1/4/0/0/0/0/0", "x" + "/1" * 9])
-def test_an_estimate_nobody_can_read_is_refused_in_plain_text(wire: Wire, path: str) -> None:
+def test_a_malformed_estimate_is_refused_in_plain_text(wire: Wire, path: str) -> None:
     reply = wire.get(f"/api/v2/job/estimate/{path}")
     assert reply.status_code == 400
     assert reply.headers["Content-Type"].startswith("text/plain")
 
 
-def test_the_alias_tables_agree_with_the_protocol_sheet() -> None:
+def test_the_alias_tables_match_the_protocol_notes() -> None:
     sheets = Path(__file__).parents[2] / "docs" / "protocol"
     for name, table in (("sampler", SAMPLER_ALIASES), ("scheduler", SCHEDULER_ALIASES)):
         assert json.loads((sheets / f"{name}-aliases.json").read_text())["aliases"] == table

@@ -1,4 +1,4 @@
-"""Durable work that is resumed, cancelled, stopped or forgotten while it goes on."""
+"""Durable work that is resumed, canceled, stopped or removed while it runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sogni.emulator.tools.runner import TOOLS, Payments
 from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.chat.test_hosted_chat import hosted
 from tests.emulator.wire import Wire
-from tests.emulator.workflows.workflows import ROOT, ended, frames, get, plan, run, start, step, still, takes
+from tests.emulator.workflows.helpers import ROOT, ended, frames, get, plan, run, start, step, still, takes
 
 DRAW = "Draw a picture of a red kite at 256x256, please."
 
 
 def several(wire: Wire, path: str, count: int = 6) -> list[Any]:
-    """The same request at the same time, on as many connections."""
+    """Send the same request concurrently, on several connections."""
 
     def one(_: int) -> Any:
         with Wire(wire.supernet) as other:
@@ -72,12 +72,12 @@ def test_resuming_keeps_to_the_limit_of_active_workflows() -> None:
         assert wire.ask("POST", f"{ROOT}/{second}/resume", {}).json()["data"]["resumed"] is True
 
 
-def test_a_step_that_ran_out_of_money_gives_back_what_it_had_paid(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_step_without_funds_is_refunded(wire: Wire, supernet: LocalSupernet) -> None:
     turn = takes("still", "sourceImageIndex", "image_index")
     supernet.pause_workers()
     record = start(wire, plan(still(), step("orbit", "orbit_video", turn, angles=["back view"])))
     supernet.wait_for(lambda: supernet.projects)
-    # Enough for the other view, not for the passages.
+    # Enough for the other view, but not for the transitions.
     supernet.account.set_balance(spark=1)
     supernet.resume_workers()
     assert ended(wire, record["workflowId"])["waitingReason"] == "insufficient_credit"
@@ -90,7 +90,7 @@ def test_a_step_that_ran_out_of_money_gives_back_what_it_had_paid(wire: Wire, su
     assert float(again["costActual"]) == pytest.approx(record["billingPreview"]["estimatedCost"])
 
 
-def test_what_a_step_paid_is_given_back_in_its_own_token() -> None:
+def test_a_step_is_refunded_in_its_own_token() -> None:
     account, payments = make_account(spark=10, sogni=10), Payments()
     paid: tuple[tuple[Token, int], ...] = (("spark", 3), ("sogni", 2), ("spark", 1))
     for token, amount in paid:
@@ -103,7 +103,7 @@ def test_what_a_step_paid_is_given_back_in_its_own_token() -> None:
     assert payments.total == Decimal(0)
 
 
-def test_another_take_is_paid_like_the_first(wire: Wire, supernet: LocalSupernet) -> None:
+def test_another_take_is_charged_like_the_first(wire: Wire, supernet: LocalSupernet) -> None:
     first = run(wire, still(), token_type="sogni", app_source="mine")
     before = supernet.account.balance
     reply = wire.ask("POST", f"{ROOT}/{first['workflowId']}/reseed", {})
@@ -126,7 +126,7 @@ def test_a_stop_between_two_results_charges_neither_twice(tmp_path: Path) -> Non
     assert float(spent) == pytest.approx(record["billingPreview"]["estimatedCost"])
 
 
-def test_what_was_reset_at_work_does_not_come_back(tmp_path: Path) -> None:
+def test_work_in_progress_does_not_survive_a_reset(tmp_path: Path) -> None:
     with LocalSupernet(step_time=0, data=tmp_path) as supernet, Wire(supernet) as wire:
         supernet.pause_workers()
         start(wire, plan(still(), still("other")))
@@ -140,7 +140,7 @@ def test_what_was_reset_at_work_does_not_come_back(tmp_path: Path) -> None:
         assert supernet.projects == []
 
 
-def test_work_of_an_account_that_is_gone_does_not_stop_a_start(tmp_path: Path) -> None:
+def test_work_of_a_removed_account_does_not_prevent_a_start(tmp_path: Path) -> None:
     turn = takes("still", "sourceImageIndex", "image_index")
     with LocalSupernet(step_time=0, workers=1, data=tmp_path) as supernet:
         supernet.add_account("somebody", "a password", api_key="another-key")
@@ -175,7 +175,7 @@ def test_records_written_again_are_listed_first_after_a_restart_as_well(tmp_path
         assert [record["runId"] for record in wire.get(path).json()["records"]] == before == ["one", "two"]
 
 
-def test_a_clip_that_fails_stops_the_others_of_its_film() -> None:
+def test_a_failed_clip_cancels_the_others_of_its_video() -> None:
     with LocalSupernet(step_time=0, workers=1) as supernet, Wire(supernet) as wire:
         supernet.faults.fail_job(index=0, times=2)
         stills = still(numberOfVariations=4)

@@ -1,4 +1,4 @@
-"""Projects outlive connections, and a client gets back what it missed."""
+"""Projects outlive connections, and a client receives what it missed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_project_that_finished_while_the_client_was_away_is_delivered_once(
     assert greeting(wire)["unclaimedCompletedProjects"] == []
 
 
-def test_a_running_project_is_reported_and_goes_on(supernet: LocalSupernet) -> None:
+def test_a_running_project_is_reported_and_continues(supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     with Wire(supernet) as wire:
         project_id = wire.connect().create()
@@ -52,7 +52,7 @@ def test_a_running_project_is_reported_and_goes_on(supernet: LocalSupernet) -> N
         assert of_type(wire.finish(project_id), "jobResult")
 
 
-def test_other_app_ids_see_nothing_of_it(supernet: LocalSupernet) -> None:
+def test_other_app_ids_do_not_see_it(supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     with Wire(supernet) as wire, Wire(supernet, app_id="other") as other:
         project_id = wire.connect().create()

@@ -1,4 +1,4 @@
-"""Replay records at the wire: flat answers, secrets taken out, private to whoever wrote them."""
+"""Replay records: responses without envelope, redacted secrets, private to the writer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_summaries_count_the_rounds_newest_first(wire: Wire) -> None:
         {"image": "data:image/png;base64," + "A" * 80},
     ],
 )
-def test_secrets_are_taken_out(wire: Wire, secret: Payload) -> None:
+def test_secrets_are_redacted(wire: Wire, secret: Payload) -> None:
     assert write(wire, rounds=[secret])["redacted"] is True
     kept = json.dumps(wire.get(f"{PATH}/run%201").json()["record"]["rounds"])
     for hidden in ("abcdefgh", "eyJ", "AAAA"):

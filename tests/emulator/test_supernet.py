@@ -1,4 +1,4 @@
-"""Starting and closing the emulator, and looking into it from outside."""
+"""Starting, closing and inspecting the emulator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_closing_is_idempotent_and_ends_the_thread() -> None:
         requests.get(endpoint, timeout=5)
 
 
-def test_a_closed_emulator_says_so() -> None:
+def test_a_closed_emulator_raises() -> None:
     supernet = LocalSupernet()
     supernet.close()
     for ask in (lambda: supernet.rest_endpoint, lambda: supernet.projects, supernet.pause_workers):
@@ -41,7 +41,7 @@ def test_a_closed_emulator_says_so() -> None:
             ask()
 
 
-def test_an_emulator_that_got_no_thread_holds_nothing(
+def test_a_failed_thread_start_leaks_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuses(_: threading.Thread) -> None:
@@ -74,7 +74,7 @@ def test_options_are_checked() -> None:
         LocalSupernet(step_time=-1)
 
 
-def test_options_are_obeyed() -> None:
+def test_options_take_effect() -> None:
     faults = Faults()
     options = {"api_key": "my key", "faults": faults, "balance": {"spark": "1.5"}}
     with LocalSupernet(**options) as supernet:  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_ids_and_seeds() -> None:
     assert seen[0] == seen[1]
 
 
-def test_waiting_for_what_never_comes_ends_with_a_timeout(supernet: LocalSupernet) -> None:
+def test_wait_for_times_out(supernet: LocalSupernet) -> None:
     with pytest.raises(TimeoutError):
         supernet.wait_for(lambda: False, timeout=0.05)
     assert supernet.wait_for(lambda: 7) == 7
@@ -153,7 +153,7 @@ def test_many_projects_at_once_all_finish() -> None:
         )
 
 
-def test_a_process_that_forgets_to_close_leaves_no_files(tmp_path: Path) -> None:
+def test_a_process_that_never_closes_leaves_no_files(tmp_path: Path) -> None:
     script = "from sogni.emulator import LocalSupernet; it = LocalSupernet().start(); print(it.rest_endpoint)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],

@@ -1,4 +1,4 @@
-"""A client that knows nothing of the SDK: requests, websocket-client, and frames as they are on the wire."""
+"""A client without the SDK: requests, websocket-client, and hand-written frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_id() -> str:
 
 
 def key_frame(**changes: Any) -> Payload:
-    """A key frame as a 5.x client sends it for a Flux image; a change to ... removes the key."""
+    """Return a key frame as a 5.x client sends it for a Flux image; a change to ``...`` removes the key."""
     frame = {
         **KEY_FRAME_TEMPLATE,
         "strength": 0.5,
@@ -100,7 +100,7 @@ class Wire:
         return self
 
     def disconnect(self) -> None:
-        """End the connection without a goodbye."""
+        """Cut the connection without a close frame."""
         if self.socket is not None:
             self.socket.shutdown()  # type: ignore[no-untyped-call]
             self.socket = None
@@ -114,13 +114,13 @@ class Wire:
         self.socket.send(text)
 
     def receive(self) -> tuple[str, Any]:
-        """The next frame; an ended connection is an error."""
+        """Return the next frame; raise if the connection has ended."""
         assert self.socket is not None
         envelope = json.loads(self.socket.recv())
         return envelope["type"], json.loads(base64.b64decode(envelope["data"]))
 
     def until(self, found: Callable[[str, Any], bool]) -> list[tuple[str, Any]]:
-        """All frames up to the first that is looked for."""
+        """Return all frames up to the first that matches."""
         seen = []
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
@@ -130,12 +130,12 @@ class Wire:
         raise AssertionError(f"not among {[got for got, _ in seen]}")
 
     def next(self, type: str, state: str | None = None) -> Any:
-        """The payload of the next frame of a type."""
+        """Return the payload of the next frame of a type."""
         frames = self.until(lambda got, data: got == type and state in (None, (data or {}).get("type")))
         return frames[-1][1]
 
     def close_code(self) -> int:
-        """Read until the server closes, and return its code; 0 when it cut the connection."""
+        """Read until the server closes, and return its code; 0 if it cut the connection."""
         assert self.socket is not None
         while True:
             try:
@@ -151,7 +151,7 @@ class Wire:
         return str(payload["jobID"]).upper()
 
     def finish(self, project_id: str) -> list[tuple[str, Any]]:
-        """All frames until the project is complete."""
+        """Return all frames until the project is complete."""
         return self.until(
             lambda got, data: got == "jobState" and data["type"] == "jobCompleted" and data["jobID"] == project_id
         )
@@ -169,7 +169,7 @@ class Wire:
         return reply.json()["data"]
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
-        """One JSON request to the REST host; underscores in names of headers are dashes."""
+        """Send one JSON request to the REST host; underscores in header names become dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         url = self.supernet.rest_endpoint + path
         return self.http.request(method, url, json=body, headers={**self.headers, **named}, timeout=DEADLINE)

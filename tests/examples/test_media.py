@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import Opened, as_image, clip, distance, opened, picture, tone
+from tests.emulator.media.helpers import Opened, as_image, clip, distance, opened, picture, tone
 from tests.examples.conftest import Run
 
 Make = Callable[..., Opened]

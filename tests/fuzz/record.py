@@ -15,7 +15,7 @@ import requests
 
 from sogni import SogniClient, SogniError
 from sogni.emulator import LocalSupernet
-from tests.emulator.chat.chatting import ask
+from tests.emulator.chat.helpers import ask
 from tests.emulator.wire import Wire, job_request
 from tests.fuzz.calls import ASKED, CALLS, IDS, MODEL, PLAN, TEMPLATE
 from tests.fuzz.service import Answer, serving

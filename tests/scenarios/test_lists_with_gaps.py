@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import picture
+from tests.emulator.media.helpers import picture
 from tests.scenarios.conftest import Sdk
 
 FACE = picture("darkred")

@@ -15,7 +15,7 @@ import requests
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import as_image, clip, distance, opened, picture, tone
+from tests.emulator.media.helpers import as_image, clip, distance, opened, picture, tone
 from tests.scenarios.conftest import SOON, Sdk, until
 
 WAN, LTX = "wan_v2.2-14b-fp8_{}_lightx2v", "ltx23-22b-fp8_{}_distilled"

@@ -75,10 +75,10 @@ def _named(reference: Any) -> tuple[Kind, str]:
     url = next((reference[key] for key in ("url", "dataUri", "data_uri") if isinstance(reference.get(key), str)), None)
     if url is None:
         raise ToolError("INVALID_MEDIA", "A media reference must have a url")
-    told = str(
+    declared = str(
         reference.get("mediaType") or reference.get("media_type") or reference.get("type") or reference.get("kind")
     )
-    return next((kind for kind in KINDS if kind in told), "image"), url
+    return next((kind for kind in KINDS if kind in declared), "image"), url
 
 
 _TARGETS: Mapping[str, tuple[str, str]] = {
@@ -290,9 +290,9 @@ class Agent:
                 "streamUrl": f"{path}/events/stream",
             }
         )
-        told = f"I have started a workflow of {len(plan['steps'])} steps: {path}"
-        session.messages[-1] = {"role": "assistant", "content": told}
-        return Completion(content=[told], deltas=[], finish_reason="stop", output_tokens=0)
+        answer = f"I have started a workflow of {len(plan['steps'])} steps: {path}"
+        session.messages[-1] = {"role": "assistant", "content": answer}
+        return Completion(content=[answer], deltas=[], finish_reason="stop", output_tokens=0)
 
     def runs(self, chat_request: ChatRequest, calls: list[Called]) -> bool:
         """Return whether all calls are hosted tools; a caller's own function ends the loop."""
@@ -311,8 +311,8 @@ class Agent:
             result = {"success": False, "toolName": name, "error": failed.message, "code": failed.code}
         except UserNeededError as needed:
             result = {"success": True, "toolName": name, "waitingReason": needed.reason, "message": needed.message}
-        told = {"toolCallId": call["id"], "tool": name, "toolName": name, **result}
-        session.results.append(told)
+        reported = {"toolCallId": call["id"], "tool": name, "toolName": name, **result}
+        session.results.append(reported)
         session.messages.append(
             {
                 "role": "tool",
@@ -321,7 +321,7 @@ class Agent:
                 "content": json.dumps(result, ensure_ascii=False),
             }
         )
-        session.watcher.ended(call, told, media)
+        session.watcher.ended(call, reported, media)
 
     async def _outcome(self, session: Session, call: Called) -> tuple[dict[str, Any], list[Media]]:
         name = call["function"]["name"]

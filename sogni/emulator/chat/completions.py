@@ -54,8 +54,8 @@ class ChatModel:
             return self.responder.answer(chat_request)
         if chat_request.response_format is None or chosen.calls:
             return chosen
-        told = f"{chat_request.conversation.question} {chosen.text}"
-        return Answer(structured.answer(chat_request.response_format, told, chosen.text))
+        source_text = f"{chat_request.conversation.question} {chosen.text}"
+        return Answer(structured.answer(chat_request.response_format, source_text, chosen.text))
 
 
 NOT_ENTITLED = "4078"

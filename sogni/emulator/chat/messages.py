@@ -291,8 +291,8 @@ def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[
     """Read ``messages``; problems are added to the findings."""
     given = request.raw("messages")
     if not isinstance(given, list) or not given:
-        told = "an empty list" if given == [] else type_name(given)
-        request.refuse("messages", f"must be a list with at least one message, got {told}")
+        received_value = "an empty list" if given == [] else type_name(given)
+        request.refuse("messages", f"must be a list with at least one message, got {received_value}")
         return []
     checked = []
     for at, message in enumerate(given):

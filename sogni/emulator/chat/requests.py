@@ -295,12 +295,12 @@ class DeclinedError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Return the body of a REST response."""
-        told: dict[str, Any] = {"message": self.message, "type": self.error}
+        error_object: dict[str, Any] = {"message": self.message, "type": self.error}
         if self.code is not None:
-            told["code"] = self.code
+            error_object["code"] = self.code
         if limits := self._limits():
-            told["subscription"] = limits
-        return {"status": "error", "message": self.message, "errorCode": 0, "error": told}
+            error_object["subscription"] = limits
+        return {"status": "error", "message": self.message, "errorCode": 0, "error": error_object}
 
     def _limits(self) -> dict[str, Any]:
         return {"subscriptionLimit": True, **self.subscription} if self.subscription else {}

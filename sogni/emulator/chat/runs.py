@@ -261,8 +261,8 @@ class ChatRun:
             "runtime_config": "runtimeConfig",
             "tool_choice": "toolChoice",
         }
-        told = {wire: self.body[key] for key, wire in names.items() if key in self.body}
-        return {"model": self.session.chat_request.model.id, **told, "messages": self.body["messages"]}
+        request_fields = {wire: self.body[key] for key, wire in names.items() if key in self.body}
+        return {"model": self.session.chat_request.model.id, **request_fields, "messages": self.body["messages"]}
 
     def _media_context(self) -> dict[str, Any]:
         given = self.body.get("media_context")
@@ -606,9 +606,9 @@ class ChatRuns:
         self, run: ChatRun, calls: list[Called], reason: str, preview: Mapping[str, Any] | None, message: str = ""
     ) -> None:
         decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        told = message or f"{len(calls)} tool calls require payment"
+        approval_message = message or f"{len(calls)} tool calls require payment"
         valid = self.state.clock() + PREVIEW_SECONDS
-        approval = run.approval = Approval(calls, reason, told, preview, valid, decision)
+        approval = run.approval = Approval(calls, reason, approval_message, preview, valid, decision)
         run.move("waiting_for_user")
         if preview is not None:
             run.previews.append(preview)
@@ -647,17 +647,21 @@ class _Follower:
 
     def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
         self._publish()
-        told = {"content": message["content"], "finishReason": turn.completion.finish_reason, "usage": dict(turn.usage)}
-        self.run.happened("assistant_message", {**told, "toolCalls": message.get("tool_calls", [])})
+        fields = {
+            "content": message["content"],
+            "finishReason": turn.completion.finish_reason,
+            "usage": dict(turn.usage),
+        }
+        self.run.happened("assistant_message", {**fields, "toolCalls": message.get("tool_calls", [])})
 
     async def approve(self, calls: list[Called]) -> None:
         await self.runs.approve(self.run, calls)
 
     def began(self, call: Called) -> None:
-        told = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
+        fields = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
         arguments = call["function"]["arguments"]
         self.run.tool_calls.append({**call, "toolCallId": call["id"], "status": "running"})
-        self.run.happened("tool_call_started", {**told, "arguments": arguments})
+        self.run.happened("tool_call_started", {**fields, "arguments": arguments})
 
     def paid(self, token: Token, amount: Decimal) -> None:
         self.run.paid.add(token, amount)
@@ -668,6 +672,6 @@ class _Follower:
         status = "completed" if result["success"] else "failed"
         self.run.tool_calls[-1]["status"] = status
         self.run.keep(call, media, list(result.get("urls", ())) if media else [])
-        told = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
-        self.run.happened(f"tool_call_{status}", told)
+        fields = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
+        self.run.happened(f"tool_call_{status}", fields)
         self.runs.state.recorder.notify()

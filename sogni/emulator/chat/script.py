@@ -71,8 +71,8 @@ class Completion:
 
     def pieces(self) -> list[dict[str, Any]]:
         """Return everything between the first and the last piece, in the form of ``jobTokens``."""
-        told = [{"content": piece} for piece in self.content]
-        return told + [{"content": "", "tool_calls": [delta]} for delta in self.deltas]
+        content_pieces = [{"content": piece} for piece in self.content]
+        return content_pieces + [{"content": "", "tool_calls": [delta]} for delta in self.deltas]
 
 
 def completion_of(

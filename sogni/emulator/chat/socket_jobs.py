@@ -198,8 +198,8 @@ class SocketJobs:
             # A scripted answer that raises ends its own completion, not the worker.
             _log.exception("the emulator could not answer the completion %s", job.id)
             job.bill.refund()
-            told = DeclinedError("server_error", f"The worker failed: {type(error).__name__}")
-            self._end(job, "llmJobError", {**told.frame(), "workerName": job.worker})
+            server_error = DeclinedError("server_error", f"The worker failed: {type(error).__name__}")
+            self._end(job, "llmJobError", {**server_error.frame(), "workerName": job.worker})
 
     async def _answer(self, job: ChatJob) -> Completion:
         """Generate the answer, or run a session with tools, whose rounds are charged one by one."""

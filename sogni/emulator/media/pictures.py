@@ -24,7 +24,7 @@ Color = tuple[float, float, float]
 """Red, green and blue, 0 to 1."""
 
 _WORDS: dict[str, tuple[str, ...]] = {
-    # colours
+    # colors
     "red": ("8b0f1a", "d7263d", "ff6b6b"),
     "crimson": ("5c0a18", "b80c35", "e8476a"),
     "orange": ("9c3d00", "f46036", "ffb347"),

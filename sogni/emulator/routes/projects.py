@@ -30,6 +30,7 @@ from sogni.emulator.projects.projects import Project, finished_record, live_reco
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, Key, RefusedError
 from sogni.emulator.responses import NOT_FOUND, error, storage_error, success, text_error
+from sogni.emulator.routes.account_requests import UNSET
 from sogni.emulator.socket import sync_record
 from sogni.emulator.state import State
 
@@ -43,8 +44,6 @@ _UPLOADS: dict[Family, re.Pattern[str]] = {
     "media": re.compile(r"reference(Audio|Video)([1-9]|10)?"),
 }
 _ITEM_PARAMETER: dict[Family, str] = {"image": "imageId", "media": "id"}
-# Version 4.2 clients send an unset parameter as one of these strings (transport §3).
-_UNSET = ("", "undefined", "null")
 
 
 def add_project_routes(app: web.Application, state: State) -> None:
@@ -84,7 +83,7 @@ def _add_url_routes(app: web.Application, state: State, family: Family) -> None:
 
 def _parameter(request: web.Request, name: str) -> str:
     value = request.query.get(name, "")
-    return "" if value in _UNSET else value
+    return "" if value in UNSET else value
 
 
 def _upload_url(state: State, family: Family, request: web.Request, account: Account) -> web.Response:

@@ -152,10 +152,10 @@ class _Routes:
             known = self.workflow_service.known(account, key, body, source.id)
             run = known or await self.workflow_service.reseed(account, source, body, key)
         seeds = [{"stepId": step.id, "seed": step.seed} for step in run.steps]
-        told = {"workflow": self._record(run), "reseed": {"cloned_from_run_id": source.id, "steps": seeds}}
+        data = {"workflow": self._record(run), "reseed": {"cloned_from_run_id": source.id, "steps": seeds}}
         if known is not None:
-            return success({**told, "idempotent": True})
-        return success(told, status=202)
+            return success({**data, "idempotent": True})
+        return success(data, status=202)
 
     async def cancel(self, request: web.Request, account: Account) -> web.Response:
         run = self._run(request, account)

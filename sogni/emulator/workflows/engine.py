@@ -406,14 +406,14 @@ class Engine:
         run.status = status
         if status != "waiting_for_user":
             run.waiting = None
-        told: dict[str, Any] = {"status": status}
+        payload_fields: dict[str, Any] = {"status": status}
         if message:
-            told["message"] = message
+            payload_fields["message"] = message
         if run.waiting is not None:
-            told |= {"waitingReason": run.waiting.get("reason"), "waiting": run.waiting}
+            payload_fields |= {"waitingReason": run.waiting.get("reason"), "waiting": run.waiting}
         if run.error is not None and status in ("failed", "partial_failure"):
-            told["error"] = run.error
-        self._publish(run, "workflow_status", told, ends=status in ENDED)
+            payload_fields["error"] = run.error
+        self._publish(run, "workflow_status", payload_fields, ends=status in ENDED)
 
     def _publish(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
         run.updated = self.tools.state.clock()

@@ -193,14 +193,14 @@ class Run:
         """Return an event in the form of the event list."""
         # Protocol notes: workflows §3.
         data = self.frame(event, artifact)
-        told: dict[str, Any] = {key: data[key] for key in ("status", "message") if key in data}
+        status_fields: dict[str, Any] = {key: data[key] for key in ("status", "message") if key in data}
         stamped: dict[str, Any] = {
             "id": event.sequence,
             "event": event.type,
             "type": event.type,
             "timestamp": data["timestamp"],
         }
-        return {**stamped, **told, "data": data}
+        return {**stamped, **status_fields, "data": data}
 
 
 _RUN_FIELDS = (

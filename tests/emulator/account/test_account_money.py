@@ -1,4 +1,4 @@
-"""Balances, history, rewards, withdrawals, deposits and approvals, without the SDK."""
+"""Balances, transaction history, rewards, withdrawals, deposits and approvals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet, Reward
 from sogni.emulator.account.rewards import NotClaimableError, Rewards
-from tests.emulator.account.signing_in import Wallet, error_of, post, sign_in
+from tests.emulator.account.helpers import Wallet, error_of, post, sign_in
 from tests.emulator.wire import Wire
 
 ONE = "1000000000000000000"
@@ -88,7 +88,7 @@ def test_the_history_comes_in_pages_newest_first(wire: Wire, supernet: LocalSupe
     assert entry["address"] == WALLET.address
 
 
-def test_nobody_sees_the_history_of_others(wire: Wire, supernet: LocalSupernet) -> None:
+def test_the_history_is_private(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.account.move("spark", Decimal(1), description="gift", source="gift")
     assert wire.data(HISTORY, address=supernet.account.wallet_address)["transactions"] == []
     supernet.accounts[1].move("spark", Decimal(1), description="gift", source="gift")
@@ -96,11 +96,11 @@ def test_nobody_sees_the_history_of_others(wire: Wire, supernet: LocalSupernet) 
 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"offset": "-1"}, {"limit": "9" * 20}])
-def test_a_page_that_cannot_be(wire: Wire, query: dict[str, str]) -> None:
+def test_an_invalid_page_is_refused(wire: Wire, query: dict[str, str]) -> None:
     assert error_of(wire.get(HISTORY, **query)) == (400, 0)
 
 
-def test_the_wallet_is_told_for_each_chain(wire: Wire, supernet: LocalSupernet) -> None:
+def test_the_wallet_is_reported_per_chain(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.accounts[1].wallet.set(sogni="12.5", ether="0.01")
     path, address = "/v2/wallet/balance", WALLET.address
     assert wire.data(path, walletAddress=address, provider="base") == {"sogni": "12.5", "spark": "0", "ether": "0.01"}
@@ -173,9 +173,7 @@ def test_a_permit_is_good_for_one_withdrawal_of_what_it_says(wire: Wire, superne
     assert supernet.accounts[1].balance.sogni == 9
 
 
-def test_equal_withdrawals_that_were_asked_for_together_are_all_carried_out(
-    wire: Wire, supernet: LocalSupernet
-) -> None:
+def test_equal_concurrent_withdrawals_are_all_carried_out(wire: Wire, supernet: LocalSupernet) -> None:
     permits = [data(wire, PERMIT, move()) for _ in range(3)]
     for permit in permits:
         data(wire, WITHDRAW, move(signature=WALLET.sign(permit)))
@@ -183,12 +181,12 @@ def test_equal_withdrawals_that_were_asked_for_together_are_all_carried_out(
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1.5", "1e18", "", " 1", "\u0663", 1])
-def test_an_amount_is_a_whole_number_as_a_text(wire: Wire, amount: object) -> None:
+def test_an_amount_is_an_integer_string(wire: Wire, amount: object) -> None:
     for path in (PERMIT, DEPOSIT):
         assert error_of(post(wire, path, {**move(), "amount": amount})) == (400, 0)
 
 
-def test_what_is_not_withdrawn(wire: Wire, supernet: LocalSupernet) -> None:
+def test_an_invalid_withdrawal_is_refused(wire: Wire, supernet: LocalSupernet) -> None:
     assert error_of(post(wire, PERMIT, move("11" + ONE[1:]))) == (400, 123)
     assert error_of(post(wire, PERMIT, move(walletAddress="0x" + "1" * 40))) == (400, 0)
     assert error_of(post(wire, PERMIT, move(provider="moon"))) == (400, 0)
@@ -235,7 +233,7 @@ def test_an_api_key_may_approve_and_deposit(wire: Wire, supernet: LocalSupernet)
     assert supernet.accounts[1].balance.sogni == 11
 
 
-def test_what_is_not_approved(wire: Wire) -> None:
+def test_an_invalid_approval_is_refused(wire: Wire) -> None:
     assert error_of(approve(wire, deadline=1)) == (400, 0)
     assert error_of(approve(wire, approveSignature="0x12")) == (400, 0)
     asked = {"walletAddress": WALLET.address, "spender": "thief", "provider": "base"}

@@ -1,4 +1,4 @@
-"""Plans, subscriptions, checkout and portal, and the leaderboard, without the SDK."""
+"""Plans, subscriptions, checkout, billing portal and leaderboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from sogni.emulator import LocalSupernet, Membership
-from tests.emulator.account.signing_in import error_of, post, sign_in
+from tests.emulator.account.helpers import error_of, post, sign_in
 from tests.emulator.wire import DEADLINE, Wire
 
 STATUS = "/v1/subscriptions/status"
@@ -62,7 +62,7 @@ def test_a_checkout_is_paid_by_opening_its_page(wire: Wire, supernet: LocalSuper
         {"planId": "unlimited", "term": "monthly", "redirectType": "moon"},
     ],
 )
-def test_a_checkout_of_nothing(wire: Wire, body: dict[str, Any]) -> None:
+def test_an_invalid_checkout_is_refused(wire: Wire, body: dict[str, Any]) -> None:
     sign_in(wire)
     assert error_of(post(wire, CHECKOUT, body)) == (400, 0)
 
@@ -103,7 +103,7 @@ def test_a_cancelled_subscription_that_is_over() -> None:
     assert Membership(status="cancelled", active=False).snapshot()["status"] == "canceled"
 
 
-def test_changes_limits_and_trials_are_told(wire: Wire, supernet: LocalSupernet) -> None:
+def test_changes_limits_and_trials_are_published(wire: Wire, supernet: LocalSupernet) -> None:
     fair_use = {"limited": True, "usageSpark": 9, "resetAt": 1_900_000_000}
     changed = {"scheduled_tier": "unlimited", "scheduled_term": "monthly", "scheduled_at": 1_900_000_000.0}
     membership = Membership(
@@ -137,13 +137,13 @@ def test_a_subscription_can_be_taken_away(wire: Wire, supernet: LocalSupernet) -
     assert wire.data(STATUS)["subscription"]["status"] == "none"
 
 
-def test_an_account_that_never_subscribed_is_greeted_without_an_entitlement(wire: Wire) -> None:
+def test_without_a_subscription_the_handshake_has_no_entitlement(wire: Wire) -> None:
     wire.connect()
     assert "subscriptionEntitlement" not in wire.receive()[1]
 
 
 @pytest.mark.parametrize("wrong", [{"status": "happy"}, {"tier": "gold"}])
-def test_a_membership_that_cannot_be(wrong: dict[str, Any]) -> None:
+def test_an_invalid_membership_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="unknown"):
         Membership(**wrong)
 
@@ -180,6 +180,6 @@ def test_the_leaderboard_is_open_to_all_and_has_pages(wire: Wire) -> None:
     "query",
     [{"type": "fame"}, {"type": ""}, {"period": "week"}, {"network": "slow"}, {"page": "x"}, {"limit": "0"}],
 )
-def test_a_leaderboard_that_does_not_exist(wire: Wire, query: dict[str, str]) -> None:
+def test_an_unknown_leaderboard_is_refused(wire: Wire, query: dict[str, str]) -> None:
     full = {"type": "tokenVolume", "period": "day", **query}
     assert error_of(wire.get("/v1/leaderboard/", **full)) == (400, 0)

@@ -1,4 +1,4 @@
-"""Making accounts, signing in, staying signed in and signing out, without the SDK."""
+"""Creating accounts, signing in, refreshing tokens and signing out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import websocket
 
 from sogni.emulator import LocalSupernet, NotFreeError, RecordedRequest
 from sogni.emulator.account.wallets import address_of
-from tests.emulator.account.signing_in import (
+from tests.emulator.account.helpers import (
     PASSWORD,
     Wallet,
     claims,
@@ -35,7 +35,7 @@ def supernet() -> Iterator[LocalSupernet]:
         yield running
 
 
-def test_a_user_name_and_a_password_derive_the_address_of_the_sheet() -> None:
+def test_the_derived_address_matches_the_protocol_notes() -> None:
     assert address_of("FactSheetUser", PASSWORD) == "0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E"
     assert address_of("zoë_test", "pässwörd") == "0xf5597be1408d2499a9f0d3689ccC137A4F2B9Fe6"
 
@@ -88,7 +88,7 @@ def test_a_signature_of_the_other_network_is_refused(wire: Wire, supernet: Local
         ({"rememberMe": "yes"}, (400, 0)),
     ],
 )
-def test_what_does_not_make_an_account(wire: Wire, changes: dict[str, object], expected: tuple[int, int]) -> None:
+def test_an_invalid_account_is_refused(wire: Wire, changes: dict[str, object], expected: tuple[int, int]) -> None:
     body = {**create_body(wire), **changes}
     assert error_of(post(wire, "/v1/account/create", body, headers={})) == expected
 
@@ -118,7 +118,7 @@ def test_several_clients_may_hold_a_nonce_of_one_wallet(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("username", "expected"), [("!", (400, 109)), ("LOCAL-ARTIST", (409, 108))])
-def test_a_user_name_that_will_not_do(wire: Wire, username: str, expected: tuple[int, int]) -> None:
+def test_an_unavailable_user_name_is_refused(wire: Wire, username: str, expected: tuple[int, int]) -> None:
     assert error_of(post(wire, "/v1/account/username/validate", {"username": username})) == expected
 
 
@@ -127,7 +127,7 @@ def test_a_free_user_name_needs_no_credentials(wire: Wire) -> None:
     assert (reply.status_code, reply.json()["status"]) == (200, "success")
 
 
-def test_tokens_say_what_the_service_s_tokens_say(wire: Wire, supernet: LocalSupernet) -> None:
+def test_tokens_have_the_claims_of_the_service(wire: Wire, supernet: LocalSupernet) -> None:
     data = sign_in(wire)
     access, refresh = claims(data["token"]), claims(data["refreshToken"])
     assert access["addr"] == supernet.account.wallet_address
@@ -155,7 +155,7 @@ def test_anything_but_the_raw_token_is_refused(wire: Wire, spoil: str) -> None:
         wire.connect()
 
 
-def test_a_refresh_token_is_no_access_token_and_the_reverse(wire: Wire) -> None:
+def test_refresh_and_access_tokens_are_not_interchangeable(wire: Wire) -> None:
     data = sign_in(wire)
     wire.headers = {"Authorization": data["refreshToken"]}
     assert error_of(wire.get(ME)) == (401, 101)
@@ -266,7 +266,7 @@ def test_a_cookie_that_is_not_remembered_ends_with_the_program(wire: Wire) -> No
     assert "Max-Age" not in cookie
 
 
-def test_a_bad_token_is_not_made_up_for_by_a_cookie(wire: Wire) -> None:
+def test_a_cookie_does_not_replace_an_invalid_token(wire: Wire) -> None:
     reply = login(wire, Wallet("local-artist", "local password"))
     cookie = reply.headers["Set-Cookie"].partition(";")[0]
     wire.headers = {"Cookie": cookie, "Authorization": "nonsense"}
@@ -277,7 +277,7 @@ def test_a_bad_token_is_not_made_up_for_by_a_cookie(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff"])
-def test_a_body_that_is_no_object_is_refused(wire: Wire, content: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(wire: Wire, content: bytes) -> None:
     for path in ("/v1/account/nonce", "/v1/account/login", "/v1/account/create", REFRESH):
         reply = requests.post(
             wire.supernet.rest_endpoint + path,

@@ -1,4 +1,4 @@
-"""Completions over the socket: what the service checks, sends, counts and bills."""
+"""Completions over the socket: checks, frames, usage and billing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet, Membership
-from tests.emulator.chat.chatting import MODEL, ask, chat_request, on_delta, picture, seeing, system, user
+from tests.emulator.chat.helpers import MODEL, ask, chat_request, on_delta, picture, seeing, system, user
 from tests.emulator.wire import Wire, of_type
 
 
@@ -26,7 +26,7 @@ def test_the_models_are_pushed_with_their_limits(wire: Wire) -> None:
     assert set(info["defaultsThinking"]) >= {"temperature", "top_p", "top_k", "presence_penalty"}
 
 
-def test_who_does_not_want_models_gets_none(wire: Wire) -> None:
+def test_unsubscribed_clients_receive_no_models(wire: Wire) -> None:
     wire.connect(socketEventSubscriptions='{"modelAvailability": false}')
     said = ask(wire, "Hello")
     assert said.text
@@ -34,7 +34,7 @@ def test_who_does_not_want_models_gets_none(wire: Wire) -> None:
     assert [wire.receive()[0] for _ in range(2)] == ["authenticated", "balanceUpdate"]
 
 
-def test_a_completion_is_pending_queued_assigned_started_told_and_ended(online: Wire) -> None:
+def test_a_completion_passes_through_all_states(online: Wire) -> None:
     said = ask(online, "What is 17 * 23?")
     assert said.states == ["pending", "queued", "assigned", "jobStarted"]
     pending, queued, assigned, _ = of_type(said.frames, "jobState")
@@ -67,7 +67,7 @@ def test_images_count_as_prompt_tokens_by_their_size(online: Wire) -> None:
 
 
 @pytest.mark.parametrize("token", ["sogni", "spark"])
-def test_what_was_used_is_paid_in_the_token_asked_for(online: Wire, supernet: LocalSupernet, token: str) -> None:
+def test_usage_is_charged_in_the_requested_token(online: Wire, supernet: LocalSupernet, token: str) -> None:
     before = getattr(supernet.account.balance, token)
     said = ask(online, "Count from 1 to 20", tokenType=token)
     cost = said.result["cost"]
@@ -80,7 +80,7 @@ def test_what_was_used_is_paid_in_the_token_asked_for(online: Wire, supernet: Lo
     assert before - getattr(supernet.account.balance, token) == Decimal(cost["costInToken"]) > 0
 
 
-def test_the_balance_is_told_when_it_is_held_and_when_it_is_paid(online: Wire, supernet: LocalSupernet) -> None:
+def test_balance_updates_follow_reservation_and_settlement(online: Wire, supernet: LocalSupernet) -> None:
     online.next("swarmModels")
     request = chat_request("Hello", max_tokens=50)
     online.send("llmJobRequest", request)
@@ -105,7 +105,7 @@ def test_a_bill_is_an_estimate_of_the_tokens_used(online: Wire) -> None:
 
 
 @pytest.mark.parametrize("path", [f"gold/{MODEL}/1/1", "sogni/nobody/1/1", f"sogni/{MODEL}/x/1", f"sogni/{MODEL}/1/-1"])
-def test_an_estimate_nobody_can_make_is_refused(wire: Wire, path: str) -> None:
+def test_an_invalid_estimate_is_refused(wire: Wire, path: str) -> None:
     assert wire.get(f"/api/v1/job-llm/estimate/{path}").status_code == 400
 
 
@@ -146,7 +146,7 @@ def test_too_little_money_is_insufficient_balance(online: Wire, supernet: LocalS
         ({"sogni_tools": "all-of-them"}, "$.sogni_tools"),
     ],
 )
-def test_a_request_the_service_cannot_read_is_invalid(
+def test_a_malformed_request_is_invalid(
     online: Wire, supernet: LocalSupernet, changes: dict[str, Any], where: str
 ) -> None:
     before = supernet.account.balance
@@ -156,7 +156,7 @@ def test_a_request_the_service_cannot_read_is_invalid(
     assert supernet.account.balance == before
 
 
-def test_more_images_than_allowed_and_images_nobody_can_read_are_invalid(online: Wire) -> None:
+def test_too_many_or_unreadable_images_are_invalid(online: Wire) -> None:
     url = picture("red", 2, 2)
     assert "20" in ask(online, seeing("?", *[url] * 21)).error["error_message"]
     assert ask(online, seeing("?", "https://cdn.sogni.ai/x.png")).error["error"] == "invalid_request"
@@ -177,7 +177,7 @@ def test_more_than_the_context_holds_is_invalid(online: Wire) -> None:
     assert "40" in said.error["error_message"]
 
 
-def test_a_model_nobody_serves_is_unavailable(online: Wire) -> None:
+def test_an_unserved_model_is_unavailable(online: Wire) -> None:
     assert ask(online, "Hello", model="nobody").error["error"] == "model_unavailable"
 
 
@@ -199,13 +199,13 @@ def test_the_token_limit_ends_an_answer(online: Wire) -> None:
     assert said.result["usage"]["completion_tokens"] == 5
 
 
-def test_a_stop_text_ends_an_answer_and_is_no_part_of_it(online: Wire) -> None:
+def test_a_stop_sequence_ends_an_answer_and_is_not_part_of_it(online: Wire) -> None:
     assert ask(online, "Count from 1 to 9", stop=", 5").text == "1, 2, 3, 4"
     said = ask(online, "Count from 1 to 9", stop=["nothing", ", 7", ", 3"])
     assert (said.finish_reason, said.text) == ("stop", "1, 2")
 
 
-def test_thinking_stands_in_front_of_the_answer(online: Wire) -> None:
+def test_reasoning_precedes_the_answer(online: Wire) -> None:
     def thinking(on: bool) -> str:
         return ask(online, "What is 2+2?", chat_template_kwargs={"enable_thinking": on}).text
 
@@ -243,7 +243,7 @@ def test_more_requests_than_workers_wait_in_a_queue() -> None:
     assert [data["jobID"] for data in of_type(told, "llmJobResult")] == [request["jobID"] for request in requests]
 
 
-def test_a_subscription_pays_when_it_is_to_pay(online: Wire, supernet: LocalSupernet) -> None:
+def test_a_subscription_covers_completions_if_requested(online: Wire, supernet: LocalSupernet) -> None:
     refused = ask(online, "Hello", billingMode="subscription").error
     assert (refused["error"], refused["error_code"]) == ("subscription_unavailable", "4078")
     supernet.set_subscription(Membership(status="grace"))

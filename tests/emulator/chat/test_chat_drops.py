@@ -1,4 +1,4 @@
-"""Completions whose client loses its connection: kept, handed back, and told on from where the client stopped."""
+"""Completions whose client is disconnected: kept, resumed, and continued where the client stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.chat.chatting import ENDS, ask, chat_request
+from tests.emulator.chat.helpers import ENDS, ask, chat_request
 from tests.emulator.wire import Wire, of_type
 
 STORY = "Write 120 words about the sea"
@@ -23,7 +23,7 @@ def supernet() -> Iterator[LocalSupernet]:
 
 
 def read_until_cut(wire: Wire) -> list[tuple[str, Any]]:
-    """Everything that arrives before the connection ends."""
+    """Return everything that arrives before the connection ends."""
     frames = []
     while True:
         try:
@@ -40,7 +40,7 @@ def read_to_end(wire: Wire) -> list[tuple[str, Any]]:
     return wire.until(lambda name, _: name in ENDS)
 
 
-def test_a_cut_stream_goes_on_and_has_the_same_text(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_cut_stream_continues_with_the_same_text(wire: Wire, supernet: LocalSupernet) -> None:
     whole = ask(wire.connect(), STORY).text
     wire.connect()
     cut = supernet.faults.drop_socket(after_tokens=40)
@@ -95,7 +95,7 @@ def test_an_answer_that_ended_while_the_client_was_away_is_kept(wire: Wire, supe
     assert wire.connect().receive()[1]["activeLLMJobIDs"] == []
 
 
-def test_another_app_is_handed_nothing(wire: Wire, supernet: LocalSupernet) -> None:
+def test_another_app_receives_nothing(wire: Wire, supernet: LocalSupernet) -> None:
     wire.connect()
     supernet.faults.drop_socket(after_tokens=5)
     wire.send("llmJobRequest", chat_request(STORY))
@@ -105,7 +105,7 @@ def test_another_app_is_handed_nothing(wire: Wire, supernet: LocalSupernet) -> N
     assert len(wire.connect().receive()[1]["activeLLMJobIDs"]) == 1
 
 
-def test_a_client_that_stays_away_is_forgotten_and_pays_what_was_said(wire: Wire, supernet: LocalSupernet) -> None:
+def test_an_absent_client_is_charged_for_what_was_sent(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.kept_seconds = 0.05
     supernet.chat.rate(50)
     wire.connect()
@@ -118,7 +118,7 @@ def test_a_client_that_stays_away_is_forgotten_and_pays_what_was_said(wire: Wire
     assert wire.connect().receive()[1]["activeLLMJobIDs"] == []
 
 
-def test_a_restart_forgets_completions_and_gives_their_money_back(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_restart_drops_completions_and_frees_reservations(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(20)
     wire.connect()
     owned = supernet.account.balance
@@ -130,7 +130,7 @@ def test_a_restart_forgets_completions_and_gives_their_money_back(wire: Wire, su
     assert wire.connect().receive()[1]["activeLLMJobIDs"] == []
 
 
-def test_who_takes_over_an_app_id_goes_on_with_its_completion(wire: Wire, supernet: LocalSupernet) -> None:
+def test_taking_over_an_app_id_continues_its_completion(wire: Wire, supernet: LocalSupernet) -> None:
     whole = ask(wire.connect(), STORY).text
     wire.connect()
     wire.send("llmJobRequest", chat_request(STORY))
@@ -141,11 +141,11 @@ def test_who_takes_over_an_app_id_goes_on_with_its_completion(wire: Wire, supern
         after = text_of(read_to_end(other))
     assert whole.startswith(before)
     assert whole.endswith(after)
-    # A piece that was just being written to the one is written to the other, too: they are two clients.
+    # A frame in flight on the old connection is also sent on the new one: they are two clients.
     assert len(before) + len(after) >= len(whole)
 
 
-def test_a_silent_connection_takes_nothing(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_frozen_connection_accepts_nothing(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(300)
     whole = ask(wire.connect(), STORY).text
     wire.connect()

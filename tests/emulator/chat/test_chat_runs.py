@@ -1,4 +1,4 @@
-"""Durable chat runs on the raw wire (chat §12, §14.6)."""
+"""Durable chat runs (chat §12, §14.6)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.chat.chatting import user
+from tests.emulator.chat.helpers import user
 from tests.emulator.chat.test_hosted_chat import post
 from tests.emulator.wire import DEADLINE, Wire
 
@@ -48,7 +48,7 @@ def waiting(wire: Wire, run_id: str) -> Any:
 
 
 class Stream:
-    """A server-sent event stream, read frame by frame."""
+    """Reads a server-sent event stream frame by frame."""
 
     def __init__(self, wire: Wire, run_id: str, last: int | None = None) -> None:
         headers = {**wire.headers, "Accept": "text/event-stream"}
@@ -93,7 +93,7 @@ def test_a_run_is_accepted_runs_and_is_answered(wire: Wire) -> None:
     assert [event["sequence"] for event in done["events"]] == list(range(1, len(done["events"]) + 1))
 
 
-def test_events_are_told_as_they_happen_and_end_with_the_run(wire: Wire, supernet: LocalSupernet) -> None:
+def test_events_are_streamed_until_the_run_ends(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(200)
     stream = Stream(wire, start(wire, "Count from 1 to 9"))
     frames = list(stream.frames())
@@ -106,7 +106,7 @@ def test_events_are_told_as_they_happen_and_end_with_the_run(wire: Wire, superne
     assert events[-1]["payload"]["finalResponse"]["content"] == told
 
 
-def test_a_stream_goes_on_after_the_last_event_that_was_seen(wire: Wire) -> None:
+def test_a_stream_resumes_after_the_last_received_event(wire: Wire) -> None:
     run_id = start(wire, "Count from 1 to 9")
     whole = ended(wire, run_id)["events"]
     assert list(Stream(wire, run_id).events()) == whole
@@ -157,7 +157,7 @@ def test_runs_belong_to_one_account(wire: Wire, supernet: LocalSupernet) -> None
     assert post(wire, RUNS, {"messages": [user("x")]}, **{"api-key": "wrong"}).status_code == 401
 
 
-def test_a_run_can_be_cancelled_once(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_run_can_be_canceled_once(wire: Wire, supernet: LocalSupernet) -> None:
     owned = supernet.account.balance
     supernet.chat.rate(5)
     run_id = start(wire, "Tell me a story")
@@ -213,7 +213,7 @@ def test_media_of_a_run_are_urls_and_can_be_seen_and_used(wire: Wire) -> None:
         ({"token_type": "gold"}, "$.token_type"),
     ],
 )
-def test_a_run_nobody_can_start_is_refused(wire: Wire, body: Any, where: str) -> None:
+def test_an_invalid_run_is_refused(wire: Wire, body: Any, where: str) -> None:
     reply = post(wire, RUNS, {"messages": [user("Hello")], **body})
     assert reply.status_code == 400
     assert where in reply.json()["message"]
@@ -287,12 +287,12 @@ def test_a_cost_that_is_declined_cancels_the_run(wire: Wire, supernet: LocalSupe
     assert supernet.projects == []
 
 
-def test_small_costs_are_not_asked_about(wire: Wire) -> None:
+def test_small_costs_need_no_approval(wire: Wire) -> None:
     config = {"requireJobConfirmation": True, "jobConfirmationThresholdUsd": 5}
     assert ended(wire, start(wire, "Draw a red kite at 256x256", runtime_config=config))["status"] == "completed"
 
 
-def test_a_run_without_money_waits_and_can_only_be_cancelled(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_run_without_funds_can_only_be_canceled(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.account.set_balance(sogni=0)
     run_id = start(wire, "Hello")
     run = waiting(wire, run_id)
@@ -316,7 +316,7 @@ def test_reset_forgets_runs(wire: Wire, supernet: LocalSupernet) -> None:
     assert wire.get(f"{RUNS}/{run_id}").status_code == 404
 
 
-def test_a_decision_that_comes_again_with_its_key_changes_nothing(wire: Wire) -> None:
+def test_a_repeated_decision_changes_nothing(wire: Wire) -> None:
     name = start(wire, "Draw a picture of a red kite, please.", runtime_config={"requireJobConfirmation": True})
     details = waiting(wire, name)["waiting"]["details"]
     body = {"tool_call_id": details["toolCallId"], "decision": "confirm"}

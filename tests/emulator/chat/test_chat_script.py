@@ -1,4 +1,4 @@
-"""``supernet.chat``: what tests let the models say, how fast, and how they fail."""
+"""``supernet.chat``: scripted answers, rates and failures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import Answer, Call, LocalSupernet
-from tests.emulator.chat.chatting import ask
+from tests.emulator.chat.helpers import ask
 from tests.emulator.wire import Wire
 
 
@@ -18,7 +18,7 @@ def online(wire: Wire) -> Wire:
     return wire.connect()
 
 
-def test_a_text_is_said_once_and_then_the_ordinary_answer(online: Wire, supernet: LocalSupernet) -> None:
+def test_a_scripted_answer_is_used_once(online: Wire, supernet: LocalSupernet) -> None:
     rule = supernet.chat.reply("Arr!")
     assert [ask(online, "What is 1+1?").text for _ in range(2)] == ["Arr!", "1 + 1 = 2"]
     assert (rule.fired, supernet.chat.pending) == (1, ())
@@ -52,9 +52,7 @@ def test_a_function_sees_the_messages(online: Wire, supernet: LocalSupernet) -> 
         {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1}'}}]},
     ],
 )
-def test_tool_calls_are_told_name_first_and_arguments_in_pieces(
-    online: Wire, supernet: LocalSupernet, reply: Any
-) -> None:
+def test_tool_calls_are_streamed_name_first(online: Wire, supernet: LocalSupernet, reply: Any) -> None:
     supernet.chat.reply(reply)
     said = ask(online, "Call it")
     assert said.finish_reason == "tool_calls"
@@ -96,7 +94,7 @@ def test_a_failure_declines_a_request_or_comes_in_the_middle(online: Wire, super
     assert supernet.account.balance == owned
 
 
-def test_a_failure_can_say_what_a_plan_lacks(online: Wire, supernet: LocalSupernet) -> None:
+def test_a_failure_can_name_missing_plan_features(online: Wire, supernet: LocalSupernet) -> None:
     lacks = {"requiredPlans": ["unlimited_pro"], "feature": "long_context", "limitation": "Not in this plan"}
     supernet.chat.fail("subscription_unavailable", code="4081", subscription=lacks)
     error = ask(online, "Hello").error
@@ -122,7 +120,7 @@ def test_the_latest_rate_counts_and_may_be_for_one_model(online: Wire, supernet:
     supernet.chat.rate(50, model="*-8b-*")
     fast = ask(online, "Count from 1 to 9").result["timeTaken"]
     slow = ask(online, "Count from 1 to 9", model="qwen3-vl-8b-instruct-fp8").result["timeTaken"]
-    # 17 tokens: 3.4 s at the first rate, 0.34 s at the one of the model.
+    # 17 tokens: 3.4 s at the general rate, 0.34 s at that of the model.
     assert slow >= 0.3
     assert fast < 3.4
     with pytest.raises(ValueError, match="negative"):

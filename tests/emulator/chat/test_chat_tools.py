@@ -1,4 +1,4 @@
-"""Tools that a model calls because the words of the user ask for them."""
+"""Tool calls that the emulated model makes because of the user's words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sogni.emulator import LocalSupernet
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.tool_choice import ToolChoice
-from tests.emulator.chat.chatting import ask, picture, seeing, user
+from tests.emulator.chat.helpers import ask, picture, seeing, user
 from tests.emulator.wire import Payload, Wire
 
 TEXT = {"type": "string"}
@@ -51,7 +51,7 @@ def result_of(name: str, index: int) -> str:
 
 
 def converse(question: str | Payload, *tools: Payload, **options: Any) -> tuple[list[Round], str | None]:
-    """Play a client's loop: every round of calls until there is a sentence, or None when no tool is wanted."""
+    """Run a client's tool loop: all rounds of calls and the final answer, or None if no tool is needed."""
     messages: list[Payload] = [user(question) if isinstance(question, str) else question]
     rounds: list[Round] = []
     schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
@@ -144,7 +144,7 @@ def test_hosted_tools_are_called_step_by_step(question: str, rounds: list[Round]
         ),
     ],
 )
-def test_functions_are_called_when_the_sentence_speaks_of_them(question: str, rounds: list[Round]) -> None:
+def test_functions_are_called_when_the_sentence_mentions_them(question: str, rounds: list[Round]) -> None:
     made, told = converse(question, *OWN)
     assert made == rounds
     assert "5" in (told or "")
@@ -162,19 +162,19 @@ def test_other_questions_call_nothing(question: str) -> None:
     assert converse("What is in this image?", sogni_tools="creative-tools") == ([], None)
 
 
-def test_the_choice_of_the_caller_is_obeyed() -> None:
+def test_tool_choice_is_respected() -> None:
     assert converse("What's the weather in Rome?", WEATHER, tool_choice="none") == ([], None)
     assert converse("Rome", WEATHER, tool_choice="required")[0] == [[("get_weather", {"city": "Rome"})]]
     made, _ = converse("London please", TIME, WEATHER, tool_choice="get_weather", named_tool=True)
     assert made == [[("get_weather", {"city": "London"})]]
 
 
-def test_an_upload_is_pointed_at_with_a_negative_index() -> None:
+def test_an_upload_has_a_negative_index() -> None:
     made, _ = converse(seeing("Turn this image into a video", picture("red", 8, 8)), sogni_tools="creative-tools")
     assert made[0][0][1]["referenceImageIndices"] == [-1]
 
 
-def test_a_failed_tool_ends_the_steps_and_is_told() -> None:
+def test_a_failed_tool_ends_the_steps_and_is_reported() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "generate_image", "arguments": "{}"}}
     failed = {
         "role": "tool",
@@ -193,7 +193,7 @@ def test_a_failed_tool_ends_the_steps_and_is_told() -> None:
     assert (answer.calls, answer.text) == ((), "The tool generate_image failed: No")
 
 
-def test_calls_travel_in_pieces_and_end_with_their_reason(wire: Wire) -> None:
+def test_calls_are_streamed_and_end_with_their_reason(wire: Wire) -> None:
     wire.connect()
     said = ask(wire, "What's the weather in Paris?", tools=[WEATHER])
     assert (said.finish_reason, said.text) == ("tool_calls", "")

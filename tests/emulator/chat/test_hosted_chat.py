@@ -1,4 +1,4 @@
-"""Hosted chat and single hosted tools on the raw wire (chat §11, §14.5)."""
+"""Hosted chat and single hosted tools (chat §11, §14.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.tools.runner import checked_arguments
-from tests.emulator.chat.chatting import MODEL, picture, seeing, system, user
+from tests.emulator.chat.helpers import MODEL, picture, seeing, system, user
 from tests.emulator.wire import DEADLINE, Wire
 
 COMPLETIONS = "/v1/chat/completions"
@@ -95,7 +95,7 @@ def test_errors_are_objects_with_type_message_and_code(wire: Wire, supernet: Loc
     assert text.status_code == 400
 
 
-def test_nobody_chats_without_credentials(wire: Wire) -> None:
+def test_hosted_chat_requires_credentials(wire: Wire) -> None:
     reply = post(wire, COMPLETIONS, {"messages": [user("Hello")]}, **{"api-key": "wrong"})
     assert reply.status_code == 401
 
@@ -110,7 +110,7 @@ def test_a_script_counts_here_too_and_may_raise(
     assert "hosted chat" in caplog.text
 
 
-def test_what_was_used_is_paid(wire: Wire, supernet: LocalSupernet) -> None:
+def test_usage_is_charged(wire: Wire, supernet: LocalSupernet) -> None:
     before = supernet.account.balance.spark
     usage = hosted(wire, "Count from 1 to 20", token_type="spark")["usage"]
     path = f"/api/v1/job-llm/estimate/spark/{MODEL}/{usage['prompt_tokens']}/{usage['completion_tokens']}"
@@ -160,7 +160,7 @@ def test_images_of_the_conversation_and_references_are_uploads(wire: Wire) -> No
     assert post(wire, COMPLETIONS, bad).status_code == 400
 
 
-def test_a_tool_that_fails_is_told(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_failed_tool_is_reported(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job(message="the worker broke")
     body = hosted(wire, "Draw a red kite", sogni_tools=True, sogni_tool_execution=True)
     failed = body["sogni_tool_results"][0]
@@ -240,7 +240,7 @@ def test_a_composed_template_uses_its_inputs(wire: Wire) -> None:
         {"tool": "compose_lyrics", "arguments": {"prompt": "x"}, "token_type": "gold"},
     ],
 )
-def test_what_is_no_text_tool_or_does_not_fit_is_refused(wire: Wire, body: Any) -> None:
+def test_other_tools_and_invalid_arguments_are_refused(wire: Wire, body: Any) -> None:
     reply = post(wire, EXECUTE, body)
     assert (reply.status_code, reply.json()["status"]) == (400, "error")
 
@@ -265,7 +265,7 @@ def test_an_agent_makes_a_workflow_of_several_steps(wire: Wire, supernet: LocalS
 
 
 @pytest.mark.parametrize("scenes", [1, 2])
-def test_a_composed_workflow_is_taken_by_the_workflows(wire: Wire, scenes: int) -> None:
+def test_a_composed_workflow_is_accepted(wire: Wire, scenes: int) -> None:
     plan = execute(wire, "compose_workflow", brief="a kite film", scene_count=scenes, include_audio=True)
     steps = {"title": plan["title"], "steps": plan["steps"]}
     reply = post(wire, "/v1/creative-agent/workflows", {"input": steps, "token_type": "spark"})

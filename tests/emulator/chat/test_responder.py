@@ -1,4 +1,4 @@
-"""What the emulated model answers: it depends on the conversation, and on nothing else."""
+"""Answers of the emulated model: they depend on the conversation alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.responder import Responder
 from sogni.emulator.chat.structured import Filler
-from tests.emulator.chat.chatting import assistant, picture, seeing, system, user
+from tests.emulator.chat.helpers import assistant, picture, seeing, system, user
 from tests.emulator.wire import Payload
 
 
@@ -129,7 +129,7 @@ def test_instructions_are_followed() -> None:
     assert say(system("Be kind")) == "Hello! How can I help you?"
 
 
-def test_images_are_looked_at() -> None:
+def test_images_are_described() -> None:
     told = say(seeing("What is this?", picture("red", 64, 48)))
     assert all(part in told for part in ("64 x 48", "PNG", "red"))
     both = say(seeing("And these?", picture("blue", 8, 8, "JPEG"), picture("white", 5, 5)))
@@ -159,7 +159,7 @@ def json_of(schema: Payload, *messages: Payload | str) -> Any:
     return made
 
 
-def test_json_to_a_schema_holds_what_the_text_says() -> None:
+def test_json_for_a_schema_is_filled_from_the_text() -> None:
     made = json_of(PERSON, "John Smith is 34 years old, lives in Oslo, is happy and not a student.")
     assert made == {"name": "John Smith", "age": 34, "city": "Oslo", "mood": "happy", "student": False}
 
@@ -195,7 +195,7 @@ def test_json_to_a_schema_holds_what_the_text_says() -> None:
     ],
 )
 @pytest.mark.parametrize("text", ["I love the 7 red apples and 12 pears of Ada.", "", "Nothing.", "-1.5 ? “x”"])
-def test_json_to_a_schema_is_valid_whatever_is_said(schema: Payload, text: str) -> None:
+def test_json_for_a_schema_is_valid_for_any_text(schema: Payload, text: str) -> None:
     json_of(schema, text or user(""))
 
 
@@ -225,12 +225,12 @@ def test_json_to_a_schema_is_valid_whatever_is_said(schema: Payload, text: str) 
         ("nothing", {"type": "null"}, "any", None),
     ],
 )
-def test_values_are_found_in_what_is_said(name: str, schema: Payload, text: str, value: Any) -> None:
+def test_values_are_found_in_the_text(name: str, schema: Payload, text: str, value: Any) -> None:
     whole = {"type": "object", "properties": {name: schema}, "required": [name]}
     assert Filler(text, text, whole).fill(whole) == {name: value}
 
 
-def test_json_objects_have_the_keys_that_are_named() -> None:
+def test_json_objects_have_the_named_keys() -> None:
     form = {"type": "json_object"}
     made = json.loads(say("Give me a JSON object with keys 'name' and 'age' for Ada, 36", response_format=form))
     assert made == {"name": "Ada", "age": 36}
@@ -324,7 +324,7 @@ WORDS = st.sampled_from(
 
 @given(st.lists(st.lists(WORDS, max_size=20).map(" ".join), min_size=1, max_size=3), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_whatever_is_said_has_an_answer_and_always_the_same(texts: list[str], structured: bool) -> None:
+def test_any_text_has_a_deterministic_answer(texts: list[str], structured: bool) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "p", "schema": PERSON}} if structured else None
     told = {say(*texts, response_format=form) for _ in range(2)}
     assert len(told) == 1

@@ -1,4 +1,4 @@
-"""Pictures depend on their description, and on all of it."""
+"""Images depend on every part of their description, and on nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN = Picture(width=96, height=64, seed=1, model="m", prompt="a quiet harbour"
 
 
 def difference(one: Image.Image, two: Image.Image) -> float:
-    """The mean difference per channel, 0 to 255."""
+    """Return the mean difference per channel, 0 to 255."""
     return sum(ImageStat.Stat(ImageChops.difference(one, two)).mean) / 3
 
 
@@ -57,13 +57,13 @@ def test_every_part_of_the_description_shows(change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(("word", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
-def test_colour_words_colour_the_picture(word: str, channel: int) -> None:
+def test_color_words_color_the_image(word: str, channel: int) -> None:
     averages = [mean(draw(evolve(PLAIN, prompt=f"something {word}", seed=seed))) for seed in range(5)]
     sums = [sum(average[part] for average in averages) for part in range(3)]
     assert max(sums) == sums[channel]
 
 
-def test_a_colour_in_the_negative_prompt_is_avoided() -> None:
+def test_a_color_in_the_negative_prompt_is_avoided() -> None:
     prompt = evolve(PLAIN, prompt="red and blue")
     assert mean(draw(evolve(prompt, negative_prompt="red")))[0] < mean(draw(prompt))[0]
 
@@ -98,7 +98,7 @@ def test_extreme_shapes_can_be_drawn() -> None:
     assert draw(evolve(PLAIN, width=1536, height=16)).size == (1536, 16)
 
 
-def test_what_is_no_image_is_recognised(tmp_path: Path, checkerboard: Path) -> None:
+def test_a_file_that_is_not_an_image_is_recognized(tmp_path: Path, checkerboard: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(checkerboard.read_bytes()[:60])
     assert unreadable(checkerboard) is None

@@ -1,4 +1,4 @@
-"""Video and music through the SDK, from the call to the file that is saved."""
+"""Video and music through the SDK, from the call to the saved file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from sogni import SogniClient
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import LTX, WAN, as_image, clip, distance, opened, picture, tone
+from tests.emulator.media.helpers import LTX, WAN, as_image, clip, distance, opened, picture, tone
 
 
 @pytest.fixture

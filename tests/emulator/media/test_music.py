@@ -1,4 +1,4 @@
-"""Music: files of the requested length and format that differ by request and seed."""
+"""Music: length, format, and differences by request and seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import evolve
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.media.music import Score, play
-from tests.emulator.media.media import audio_request, loudness, opened
+from tests.emulator.media.helpers import audio_request, loudness, opened
 from tests.emulator.wire import Wire, of_type
 
 SCORE = Score(words="a quiet song", seed=1, seconds=3, bpm=96)
@@ -25,7 +25,7 @@ def sound(**changes: Any) -> np.ndarray[Any, Any]:
     ("format", "content_type", "name"),
     [("mp3", "audio/mpeg", "mp3"), ("wav", "audio/wav", "wav"), ("flac", "audio/flac", "flac")],
 )
-def test_music_has_the_length_and_the_format_that_were_asked_for(
+def test_music_has_the_requested_length_and_format(
     wire: Wire, supernet: LocalSupernet, format: str, content_type: str, name: str
 ) -> None:
     request = audio_request(duration=12.5, top={"outputFormat": format})
@@ -51,7 +51,7 @@ def test_several_versions_differ_and_each_can_be_made_again(wire: Wire) -> None:
     assert versions[0][0] != versions[0][1]
 
 
-def test_a_full_request_is_taken_as_it_is_sent(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_full_request_is_accepted(wire: Wire, supernet: LocalSupernet) -> None:
     request = audio_request(
         bpm=96,
         timesignature="3",
@@ -84,7 +84,7 @@ def test_a_negative_prompt_is_noted(wire: Wire, supernet: LocalSupernet) -> None
 @pytest.mark.parametrize(
     "change", [{"seed": 2}, {"words": "a loud song"}, {"bpm": 120}, {"beats": 3}, {"keyscale": "F# minor"}]
 )
-def test_every_part_of_the_score_is_heard(change: dict[str, Any]) -> None:
+def test_every_part_of_the_score_is_audible(change: dict[str, Any]) -> None:
     assert np.abs(sound() - sound(**change)).mean() > 0.01
     assert np.array_equal(sound(), sound())
 
@@ -107,8 +107,8 @@ def test_long_music_is_made_in_pieces() -> None:
 
 
 @pytest.mark.parametrize(("keyscale", "root"), [("A minor", 220.0), ("C major", 261.6256), ("Bb major", 233.08)])
-def test_the_key_is_the_one_that_was_asked_for(keyscale: str, root: float) -> None:
-    """The first bar is built on the key's own note: in some octave it is among the strongest."""
+def test_the_key_is_the_requested_one(keyscale: str, root: float) -> None:
+    """The first bar is built on the root: in some octave it is among the strongest frequencies."""
     first = next(iter(play(evolve(SCORE, seconds=10, bpm=60, keyscale=keyscale))))[0]
     spectrum = np.abs(np.fft.rfft(first * np.hanning(first.size)))
     tone = np.fft.rfftfreq(first.size, 1 / 48_000)[int(spectrum.argmax())]

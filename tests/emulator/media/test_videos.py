@@ -1,4 +1,4 @@
-"""The video files: frames, rate, size, sound, and what they show of the reference files."""
+"""Video files: frames, rate, size, sound, and use of the reference files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import (
+from tests.emulator.media.helpers import (
     LTX,
     WAN,
     as_image,
@@ -29,7 +29,7 @@ from tests.emulator.wire import Wire, new_id, of_type
 RED, BLUE = picture("darkred"), picture("navy")
 
 
-def test_a_wan_video_has_the_frames_the_rate_and_the_size_that_were_asked_for(wire: Wire) -> None:
+def test_a_wan_video_has_the_requested_frames_rate_and_size(wire: Wire) -> None:
     video = opened(make(wire, f"{WAN}_t2v_lightx2v", width=512, height=480, frames=21))
     assert (len(video.frames), video.fps, video.frames[0].size) == (21, 16, (512, 480))
     assert "mp4" in video.format
@@ -75,7 +75,7 @@ def test_an_end_image_is_enough(wire: Wire) -> None:
     assert distance(frames[-1], as_image(BLUE)) < 6 < distance(frames[0], as_image(BLUE))
 
 
-def test_a_strength_of_nothing_frees_the_first_frame(wire: Wire) -> None:
+def test_zero_strength_detaches_the_first_frame(wire: Wire) -> None:
     images = {"referenceImage": RED, "referenceImageEnd": BLUE}
     frames = opened(make(wire, f"{LTX}_i2v_distilled", images, firstFrameStrength=0, lastFrameStrength=0.6)).frames
     assert distance(frames[0], as_image(RED)) > 6 > distance(frames[-1], as_image(BLUE))
@@ -86,7 +86,7 @@ def brightness(image: Image.Image) -> float:
 
 
 def test_video_to_video_follows_its_video(wire: Wire, tmp_path: Path) -> None:
-    # Half of the two seconds is black, then white; LTX makes one second of 24 frames from the middle on.
+    # Black for one second, then white; LTX generates one second of 24 frames from the middle.
     assets = {"referenceVideo": clip(tmp_path / "clip.mp4")}
     control = [{"name": "depth", "controlStrength": 0.9}]
     video = opened(make(wire, f"{LTX}_v2v_distilled", assets, videoStart=0.5, fps=24, currentControlNetsJob=control))
@@ -130,7 +130,7 @@ def test_speech_and_image_become_a_video_with_that_sound(wire: Wire, model: str)
     assert distance(video.frames[0], as_image(RED)) < 6
     length = 25 / float(video.fps or 1)
     assert (video.sample_rate, video.seconds) == (48000, pytest.approx(length, abs=0.05))
-    # Silence until the tone begins at second 1 of the file, and again when the second that was asked for is over.
+    # Silence until the tone starts at second 1 of the file, and again after the requested second.
     quiet, loud = (loudness(video.samples, 48000, *span) for span in ((0, 0.4), (0.6, 0.95)))
     assert quiet < 0.01 < 0.1 < loud
     if length > 1.3:
@@ -143,7 +143,7 @@ def test_sound_alone_becomes_a_video(wire: Wire) -> None:
     assert loudness(video.samples, 48000, 0, 0.9) < 0.01
 
 
-def test_ltx_makes_sound_unless_told_not_to(wire: Wire) -> None:
+def test_ltx_generates_sound_unless_disabled(wire: Wire) -> None:
     loud = opened(make(wire, f"{LTX}_t2v_distilled", {"referenceAudioIdentity": tone(2)}, fps=25))
     assert (len(loud.frames), loud.fps) == (25, 25)
     assert loud.seconds == pytest.approx(1, abs=0.05)
@@ -183,7 +183,7 @@ def test_seedance_25_delivers_its_last_frame_and_quicktime(wire: Wire) -> None:
     assert distance(video.frames[-1], last) < 4
 
 
-def test_workers_of_videos_tell_steps_and_the_remaining_time(wire: Wire) -> None:
+def test_video_workers_report_steps_and_the_remaining_time(wire: Wire) -> None:
     request = video_request(f"{WAN}_t2v_lightx2v", steps=6, top={"numberOfImages": 2})
     wire.connect().create(request)
     frames = wire.finish(request["jobID"])

@@ -1,4 +1,4 @@
-"""Estimates of video and music: what grows with what, and that they are what is paid."""
+"""Estimates of video and music, and that they equal the price charged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import LTX, WAN, audio_request, video_request
+from tests.emulator.media.helpers import LTX, WAN, audio_request, video_request
 from tests.emulator.wire import Payload, Wire
 
 VIDEO = "/api/v1/job-video/estimate"
@@ -70,7 +70,7 @@ def test_a_video_to_start_from_costs_more_at_a_vendor(wire: Wire) -> None:
     assert cost(wire, path, hasVideoInput="1") > cost(wire, path) > 0
 
 
-def test_every_currency_is_named_and_the_time_as_well(wire: Wire) -> None:
+def test_an_estimate_has_every_currency_and_the_time(wire: Wire) -> None:
     answer = wire.get(f"{VIDEO}/sogni/{LTX}_t2v_dev/1280/704/97/24/30/1").json()
     amounts = answer["quote"]["project"]
     assert Decimal(amounts["costInToken"]) == Decimal(amounts["costInSogni"])
@@ -92,16 +92,14 @@ def test_every_currency_is_named_and_the_time_as_well(wire: Wire) -> None:
         (f"{AUDIO}/spark/ace_step_1.5_turbo/-3/8/1", "out of range: -3"),
     ],
 )
-def test_an_estimate_that_nobody_can_read_is_refused(
-    wire: Wire, supernet: LocalSupernet, path: str, message: str
-) -> None:
+def test_a_malformed_estimate_is_refused(wire: Wire, supernet: LocalSupernet, path: str, message: str) -> None:
     reply = wire.get(path)
     assert reply.status_code == 400
     assert message in reply.text
     assert len(supernet.violations) == 1
 
 
-def test_what_cannot_be_paid_is_refused(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_project_beyond_the_balance_is_refused(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.account.set_balance(spark=0, sogni=0)
     wire.connect().create(video_request(f"{WAN}_t2v"))
     assert wire.next("jobError")["error"] == 123

@@ -1,4 +1,4 @@
-"""Which requests for video and music are refused, and what the refusal says."""
+"""Refused video and music requests, and the messages of the refusals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import LTX, WAN, audio_request, clip, flagged, picture, tone, video_request
+from tests.emulator.media.helpers import LTX, WAN, audio_request, clip, flagged, picture, tone, video_request
 from tests.emulator.wire import Payload, Wire, new_id
 
 URLS = ("referenceImageURLs", "referenceVideoURLs", "referenceAudioURLs")
@@ -22,7 +22,7 @@ IMAGE, END, AUDIO, IDENTITY, VIDEO, MASK = ASSETS = (
     "referenceVideo",
     "referenceMask",
 )
-# Workflow: a model, what it needs, what it takes beside that.
+# Workflow: a model, the assets it requires, the assets it also accepts.
 WORKFLOWS: dict[str, tuple[str, set[str], set[str]]] = {
     "t2v": (f"{WAN}_t2v", set(), {IDENTITY}),
     "i2v": (f"{LTX}_i2v_dev", {IMAGE}, {END, IDENTITY}),
@@ -44,7 +44,7 @@ FORBIDDEN = [
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A small file of the right kind for every role."""
+    """Return a small file of the right kind for every role."""
     sound, image = tone(1), picture("red")
     video = clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=6, size=(64, 64))
     return {IMAGE: image, END: image, MASK: image, AUDIO: sound, VIDEO: video}
@@ -58,7 +58,7 @@ def text_error(wire: Wire, request: Payload) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("workflow", "asset"), MISSING)
-def test_an_asset_that_a_workflow_needs_is_named(wire: Wire, workflow: str, asset: str) -> None:
+def test_a_missing_required_asset_is_named(wire: Wire, workflow: str, asset: str) -> None:
     model, needed, _ = WORKFLOWS[workflow]
     error = text_error(wire, video_request(model, **flagged(dict.fromkeys(needed - {asset}))))
     assert error["error"] == 400
@@ -66,7 +66,7 @@ def test_an_asset_that_a_workflow_needs_is_named(wire: Wire, workflow: str, asse
 
 
 @pytest.mark.parametrize(("workflow", "asset"), FORBIDDEN)
-def test_an_asset_that_a_workflow_does_not_take_is_named(wire: Wire, workflow: str, asset: str) -> None:
+def test_an_unsupported_asset_is_named(wire: Wire, workflow: str, asset: str) -> None:
     model, needed, _ = WORKFLOWS[workflow]
     error = text_error(wire, video_request(model, **flagged(dict.fromkeys(needed | {asset}))))
     assert error["error"] == 400
@@ -74,7 +74,7 @@ def test_an_asset_that_a_workflow_does_not_take_is_named(wire: Wire, workflow: s
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_every_workflow_takes_everything_it_may(
+def test_every_workflow_accepts_all_its_assets(
     wire: Wire, supernet: LocalSupernet, files: dict[str, bytes], workflow: str
 ) -> None:
     model, needed, taken = WORKFLOWS[workflow]
@@ -102,7 +102,7 @@ def test_uploads_that_the_request_flags_must_be_there(wire: Wire) -> None:
         (VIDEO, b"", "referenceVideo must be a video file; the upload is of no known format"),
     ],
 )
-def test_an_upload_that_is_not_what_its_role_asks_for_is_refused(
+def test_an_upload_of_the_wrong_type_is_refused(
     wire: Wire, files: dict[str, bytes], role: str, content: bytes, message: str
 ) -> None:
     project_id = new_id()
@@ -193,7 +193,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 def test_a_wrong_video_request_is_refused_with_the_reason(
     wire: Wire, model: str, changes: dict[str, Any], message: str
 ) -> None:
-    # A request is read to its end: what is asserted stands beside the files these workflows lack.
+    # All problems of a request are reported: the assertion concerns one besides the missing files.
     assert message in text_error(wire, video_request(model, **changes))["error_message"]
 
 
@@ -238,7 +238,7 @@ NOTED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("model", "changes", "key"), NOTED)
-def test_what_is_only_odd_is_noted_and_made(
+def test_unusual_values_are_reported_and_accepted(
     wire: Wire, supernet: LocalSupernet, model: str, changes: dict[str, Any], key: str
 ) -> None:
     request = video_request(model, **changes)
@@ -260,7 +260,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("model", "changes"), ACCEPTED)
-def test_what_clients_really_send_is_accepted(
+def test_requests_of_real_clients_are_accepted(
     wire: Wire, supernet: LocalSupernet, model: str, changes: dict[str, Any]
 ) -> None:
     request = video_request(model, **changes)

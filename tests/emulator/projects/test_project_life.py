@@ -1,4 +1,4 @@
-"""The life of an image project on the wire: queued, rendered, delivered, paid."""
+"""The life of an image project: queued, rendered, delivered, charged."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_upload_no_worker_can_read_fails_the_job(wire: Wire) -> None:
     assert "imgID" in error
 
 
-def test_what_was_estimated_is_paid_and_announced(wire: Wire, supernet: LocalSupernet) -> None:
+def test_the_estimate_is_charged_and_announced(wire: Wire, supernet: LocalSupernet) -> None:
     before = supernet.account.balance.spark
     path = "/api/v3/job/estimate/spark/fast/flux1-schnell-fp8/2/4/0/0/0/256/256/1/_/0"
     cost = Decimal(wire.get(path).json()["quote"]["project"]["costInToken"])
@@ -147,7 +147,7 @@ def test_the_safety_filter_withholds_a_result(wire: Wire, supernet: LocalSuperne
     assert wire.get("/v1/image/downloadUrl", **query).status_code == 404
 
 
-def test_without_the_filter_a_result_is_only_labelled(wire: Wire, supernet: LocalSupernet) -> None:
+def test_without_the_filter_a_result_is_only_labeled(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.flag_nsfw()
     project_id = wire.connect().create(job_request(disableSafety=True))
     result = of_type(wire.finish(project_id), "jobResult")[0]
@@ -178,7 +178,7 @@ def test_a_repeated_request_is_not_generated_twice(wire: Wire, supernet: LocalSu
     assert len(supernet.projects) == 1
 
 
-def test_paused_workers_render_nothing_and_the_queue_is_told(wire: Wire, supernet: LocalSupernet) -> None:
+def test_paused_workers_render_nothing_and_publish_the_queue(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     wire.connect()
     first, second = wire.create(), wire.create()
@@ -190,7 +190,7 @@ def test_paused_workers_render_nothing_and_the_queue_is_told(wire: Wire, superne
     wire.finish(first)
 
 
-def test_those_who_wait_hear_how_they_move_up() -> None:
+def test_waiting_clients_receive_their_new_positions() -> None:
     with LocalSupernet(workers=1, step_time=0.2) as supernet, Wire(supernet) as wire:
         supernet.pause_workers()
         wire.connect()
@@ -203,7 +203,7 @@ def test_those_who_wait_hear_how_they_move_up() -> None:
     assert [(data["jobID"], data["queuePosition"]) for data in moved] == [(projects[1], 1), (projects[2], 2)]
 
 
-def test_a_long_step_tells_the_remaining_time_about_once_a_second() -> None:
+def test_a_long_step_reports_the_remaining_time_every_second() -> None:
     with LocalSupernet(step_time=2.5) as supernet, Wire(supernet) as wire:
         wire.connect().create(job_request(frame=key_frame(steps=2)))
         wire.next("jobState", "jobStarted")

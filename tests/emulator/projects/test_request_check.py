@@ -1,4 +1,4 @@
-"""Which job requests are refused, and what the refusal says."""
+"""Refused job requests, and the messages of the refusals."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ ACCEPTED_FRAMES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", ACCEPTED_FRAMES)
-def test_what_clients_really_send_is_accepted(wire: Wire, supernet: LocalSupernet, changes: dict[str, Any]) -> None:
+def test_requests_of_real_clients_are_accepted(wire: Wire, supernet: LocalSupernet, changes: dict[str, Any]) -> None:
     wire.finish(wire.connect().create(job_request(frame=key_frame(**changes))))
     assert supernet.violations == []
 

@@ -1,4 +1,4 @@
-"""Which part of a picture a mask covers."""
+"""Segmentation masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHOLE = {"points": [], "boxes": [], "threshold": 0.5, "applyMask": False}
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A red and a blue square on white, 800 pixels wide."""
+    """Return an image with a red and a blue square on white, 800 pixels wide."""
     image = Image.new("RGB", (800, 400), "white")
     draw = ImageDraw.Draw(image)
     draw.rectangle((100, 100, 299, 299), fill="red")
@@ -28,7 +28,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def masked(picture: Path, **prompt: Any) -> tuple[bool, bool, bool]:
-    """Whether the red square, the blue one and the background belong to the mask."""
+    """Return whether the red square, the blue one and the background belong to the mask."""
     path = picture.with_name("mask.png")
     segment(Segmentation(prompt={**WHOLE, **prompt} if prompt else None, cut_out=False), picture, path)
     with Image.open(path) as mask:
@@ -44,25 +44,25 @@ def box(x0: float, x1: float, label: str = "positive") -> dict[str, Any]:
     return {"x0": x0, "y0": 0, "x1": x1, "y1": 1, "label": label}
 
 
-def test_without_a_prompt_it_is_what_stands_out(picture: Path) -> None:
+def test_without_a_prompt_the_mask_covers_what_stands_out(picture: Path) -> None:
     assert masked(picture) == (True, True, False)
     assert masked(picture, text="squares") == (True, True, False)
 
 
-def test_a_point_means_what_it_is_joined_to(picture: Path) -> None:
+def test_a_point_selects_its_connected_area(picture: Path) -> None:
     assert masked(picture, points=[point(0.25)]) == (True, False, False)
     assert masked(picture, points=[point(0.25), point(0.75)]) == (True, True, False)
     assert masked(picture, points=[point(0.5)]) == (False, False, True)
     assert masked(picture, points=[point(0.25), point(0.75), point(0.25, "negative")]) == (False, True, False)
 
 
-def test_a_box_means_what_is_in_it(picture: Path) -> None:
+def test_a_box_selects_its_content(picture: Path) -> None:
     assert masked(picture, boxes=[box(0.5, 1)]) == (False, True, False)
     assert masked(picture, boxes=[box(0, 0.5), box(0.5, 1)]) == (True, True, False)
     assert masked(picture, boxes=[box(0.5, 1, "negative")], text="squares") == (True, False, False)
 
 
-def test_the_threshold_says_how_far_it_must_stand_out(tmp_path: Path) -> None:
+def test_the_threshold_is_the_required_contrast(tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 40), "white")
     ImageDraw.Draw(image).rectangle((5, 5, 14, 14), fill="black")
     ImageDraw.Draw(image).rectangle((25, 25, 34, 34), fill="#aaaaaa")
@@ -76,14 +76,14 @@ def test_the_threshold_says_how_far_it_must_stand_out(tmp_path: Path) -> None:
     assert found == [[255, 255], [255, 0]]
 
 
-def test_nothing_stands_out_of_an_even_picture(tmp_path: Path) -> None:
+def test_an_even_image_has_an_empty_mask(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20), "#336699").save(tmp_path / "even.png")
     segment(Segmentation(prompt=None, cut_out=False), tmp_path / "even.png", tmp_path / "mask.png")
     with Image.open(tmp_path / "mask.png") as mask:
         assert mask.getextrema() == (0, 0)
 
 
-def test_a_cut_out_is_the_picture_where_the_mask_is(picture: Path) -> None:
+def test_a_cut_out_is_the_masked_image(picture: Path) -> None:
     path = picture.with_name("cut.png")
     segment(Segmentation(prompt={**WHOLE, "points": [point(0.25)]}, cut_out=True), picture, path)
     with Image.open(path) as cut:
@@ -97,11 +97,11 @@ def checked(model: str, **frame: Any) -> tuple[Segmentation | None, list[str]]:
     return asked, [str(it) for it in findings if it.refused]
 
 
-def test_other_models_are_asked_nothing() -> None:
+def test_other_models_have_no_segmentation() -> None:
     assert checked("flux1-schnell-fp8") == (None, [])
 
 
-def test_birefnet_is_told_whether_to_cut_out() -> None:
+def test_birefnet_reads_whether_to_cut_out() -> None:
     assert checked(BIREFNET, applyMask=True) == (Segmentation(prompt=None, cut_out=True), [])
     assert checked(BIREFNET)[1] == ["$.applyMask is missing"]
 
@@ -133,6 +133,6 @@ def test_sam3_gets_its_prompt() -> None:
         ({**PROMPT, "threshold": 2}, "$.sam3Prompt.threshold must be at least 0 and at most 1, got 2"),
     ],
 )
-def test_what_sam3_is_not_asked_so(prompt: Any, said: str) -> None:
+def test_an_invalid_sam3_prompt_is_refused(prompt: Any, said: str) -> None:
     _, findings = checked(SAM3, sam3Prompt=prompt)
     assert any(it.startswith(said) for it in findings), findings

@@ -1,4 +1,4 @@
-"""The hosted tools: what each makes, from what, at which price, and how results are numbered."""
+"""The hosted tools: results, inputs, prices, and numbering of results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.tools.media_library import ToolError, UserNeededError
-from tests.emulator.media.media import as_image, distance, loudness
-from tests.emulator.tools.hosted import Tools
+from tests.emulator.media.helpers import as_image, distance, loudness
+from tests.emulator.tools.helpers import Tools
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_video_starts_from_the_image_it_is_given(tools: Tools) -> None:
     assert abs(float(len(film.frames) / (film.fps or 1)) - (made.duration or 0)) < 0.1
 
 
-def test_several_photos_become_one_film_and_its_clips_are_kept(tools: Tools) -> None:
+def test_several_photos_become_one_video_and_its_clips(tools: Tools) -> None:
     tools.still(), tools.still(seed=8)
     outcome = tools.run("animate_photo", prompt="sway", sourceImageIndices=[0, 1], duration=2)
     assert (len(outcome.media), len(outcome.parts)) == (1, 2)
@@ -170,7 +170,7 @@ def test_sound_and_motion_are_followed(tools: Tools) -> None:
     assert tools.run("upscale_video", targetResolution=1080).media[0].height == 1080
 
 
-def test_an_orbit_goes_round_and_a_dance_has_music(tools: Tools) -> None:
+def test_an_orbit_returns_and_a_dance_has_music(tools: Tools) -> None:
     tools.still()
     orbit = tools.run("orbit_video", angles=["back view"], prompt="slowly")
     assert len(orbit.parts) == 2
@@ -180,7 +180,7 @@ def test_an_orbit_goes_round_and_a_dance_has_music(tools: Tools) -> None:
     assert film.samples is not None
 
 
-def test_looking_finds_facts(tools: Tools) -> None:
+def test_analysis_tools_return_facts(tools: Tools) -> None:
     tools.still(), tools.video()
     assert "pixels" in tools.run("analyze_image").facts["analysis"]
     assert tools.run("analyze_video").facts["metadata"]["hasAudio"] is True
@@ -199,7 +199,7 @@ def test_a_question_waits_for_the_user(tools: Tools) -> None:
     assert waiting.value.reason == "ask_clarifying_question"
 
 
-def test_what_is_estimated_is_what_is_paid(tools: Tools) -> None:
+def test_the_charge_equals_the_estimate(tools: Tools) -> None:
     tools.still()
     for name, arguments in {
         "generate_image": {"prompt": "a kite", "numberOfVariations": 2},
@@ -213,7 +213,7 @@ def test_what_is_estimated_is_what_is_paid(tools: Tools) -> None:
         assert expected > 0
 
 
-def test_what_cannot_be_paid_is_not_made(tools: Tools) -> None:
+def test_a_tool_beyond_the_balance_renders_nothing(tools: Tools) -> None:
     tools.supernet.account.set_balance(spark=0)
     with pytest.raises(ToolError) as refused:
         tools.still()
@@ -221,7 +221,7 @@ def test_what_cannot_be_paid_is_not_made(tools: Tools) -> None:
     assert refused.value.code == "INSUFFICIENT_CREDIT"
 
 
-def test_failures_are_told_and_successes_beside_them_kept(tools: Tools) -> None:
+def test_failures_are_reported_beside_successes(tools: Tools) -> None:
     tools.supernet.faults.fail_job(0)
     outcome = tools.run("generate_image", prompt="kites", numberOfVariations=2, width=256, height=256)
     assert (len(outcome.media), [problem.code for problem in outcome.problems]) == (1, ["GENERATION_FAILED"])

@@ -1,4 +1,4 @@
-"""Templates of workflows at the wire: whose they are, what they must be, and runs that are made from them."""
+"""Workflow templates: ownership, checks, and runs made from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from tests.emulator.wire import Payload, Wire
-from tests.emulator.workflows.workflows import ROOT, SMALL, ended
+from tests.emulator.workflows.helpers import ROOT, SMALL, ended
 
 PATH = f"{ROOT}/templates"
 STAGE = {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.brief in oil", **SMALL}}
@@ -104,7 +104,7 @@ def test_the_cursor_is_the_offset_of_the_next_page(wire: Wire) -> None:
         ({"stages": "none"}, "stages"),
     ],
 )
-def test_what_is_no_template(wire: Wire, changes: Payload, said: str) -> None:
+def test_an_invalid_template_is_refused(wire: Wire, changes: Payload, said: str) -> None:
     reply = wire.ask("POST", PATH, {**TEMPLATE, **changes})
     assert reply.status_code == 400
     assert said in reply.json()["message"]
@@ -128,7 +128,7 @@ def test_a_run_fills_in_the_inputs(wire: Wire) -> None:
         ([], "must be an object"),
     ],
 )
-def test_inputs_that_do_not_fit(wire: Wire, inputs: Any, said: str) -> None:
+def test_invalid_inputs_are_refused(wire: Wire, inputs: Any, said: str) -> None:
     reply = wire.ask("POST", ROOT, {"workflow_id": create(wire)["id"], "inputs": inputs or None})
     if inputs == []:
         reply = wire.ask("POST", ROOT, {"workflow_id": create(wire)["id"], "inputs": []})
@@ -141,7 +141,7 @@ def test_an_unknown_template_is_not_found(wire: Wire) -> None:
 
 
 def test_media_among_the_inputs_become_uploads(wire: Wire) -> None:
-    from tests.emulator.media.media import picture
+    from tests.emulator.media.helpers import picture
     from tests.emulator.wire import new_id
 
     job = new_id()

@@ -1,4 +1,4 @@
-"""Durable workflows at the wire: records, events, order of steps, what is refused, and how runs end."""
+"""Durable workflows: records, events, order of steps, refusals, and outcomes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.media.media import as_image, distance, opened, picture
+from tests.emulator.media.helpers import as_image, distance, opened, picture
 from tests.emulator.wire import Payload, Wire, new_id
-from tests.emulator.workflows.workflows import (
+from tests.emulator.workflows.helpers import (
     FILM,
     ROOT,
     SMALL,
@@ -34,7 +34,7 @@ def statuses(record: Payload) -> dict[str, str]:
     return {entry["id"]: entry["status"] for entry in record["steps"]}
 
 
-def test_a_film_from_a_picture_two_clips_and_a_song(wire: Wire) -> None:
+def test_a_video_from_an_image_two_clips_and_music(wire: Wire) -> None:
     record = run(wire, *FILM)
     assert (record["status"], set(statuses(record).values())) == ("completed", {"completed"})
     by_step = {entry["id"]: entry["artifacts"] for entry in record["steps"]}
@@ -46,7 +46,7 @@ def test_a_film_from_a_picture_two_clips_and_a_song(wire: Wire) -> None:
     assert len(record["artifacts"]) == 5
 
 
-def test_the_record_has_what_the_sheet_names(wire: Wire) -> None:
+def test_the_record_has_the_documented_fields(wire: Wire) -> None:
     record = run(wire, still(), token_type="spark", safe_content_filter=False)
     assert {"workflowId", "title", "status", "input", "plan", "steps", "events", "artifacts"} <= set(record)
     assert record["title"] == "Kite"
@@ -68,7 +68,7 @@ def test_a_workflow_is_queued_when_it_is_answered_and_paid_when_it_has_run(wire:
     assert before - supernet.account.balance.spark == Decimal(record["costActual"]) > 0
 
 
-def test_events_tell_the_whole_story_and_streams_repeat_it(wire: Wire) -> None:
+def test_events_are_complete_and_streams_repeat_them(wire: Wire) -> None:
     record = run(wire, still())
     listed = wire.data(f"{ROOT}/{record['workflowId']}/events")["events"]
     assert [event["type"] for event in listed] == [
@@ -88,7 +88,7 @@ def test_events_tell_the_whole_story_and_streams_repeat_it(wire: Wire) -> None:
     assert streamed[4]["data"]["artifacts"][0]["url"].startswith("http")
 
 
-def test_a_stream_that_is_cut_can_be_taken_up(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_cut_stream_can_be_resumed(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.cut_stream("*/events/stream", after_events=1, truncate=True, times=5)
     name = start(wire, plan(still()))["workflowId"]
     seen: list[Payload] = []
@@ -159,7 +159,7 @@ def test_an_optional_source_may_fail(wire: Wire, supernet: LocalSupernet) -> Non
     assert statuses(record) == {"still": "failed", "other": "completed"}
 
 
-def test_cancelling_ends_what_is_rendered(wire: Wire, supernet: LocalSupernet) -> None:
+def test_canceling_stops_rendering(wire: Wire, supernet: LocalSupernet) -> None:
     before = supernet.account.balance.spark
     supernet.pause_workers()
     name = start(wire, plan(still()))["workflowId"]
@@ -201,7 +201,7 @@ def test_a_refused_cost_cancels(wire: Wire) -> None:
     assert get(wire, record["workflowId"])["status"] == "cancelled"
 
 
-def test_money_that_runs_out_waits_for_more(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_run_without_funds_waits(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     name = start(
         wire, plan(still(), step("more", "edit_image", takes("still", "sourceImageIndex", "image_index"), prompt="b"))
@@ -304,19 +304,19 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
         (plan({"id": "a", "toolName": "generate_image", "arguments": []}), "arguments must be an object"),
     ],
 )
-def test_what_is_refused(wire: Wire, body: Payload, said: str) -> None:
+def test_invalid_requests_are_refused(wire: Wire, body: Payload, said: str) -> None:
     reply = wire.ask("POST", ROOT, body)
     assert (reply.status_code, reply.json()["status"]) == (400, "error")
     assert said in reply.json()["message"]
 
 
-def test_a_body_that_is_no_json_object_is_refused(wire: Wire) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(wire: Wire) -> None:
     assert wire.ask("POST", ROOT, [1]).status_code == 400
     reply = wire.http.post(wire.supernet.rest_endpoint + ROOT, data="{", headers=wire.headers, timeout=10)
     assert (reply.status_code, reply.json()["message"]) == (400, "The body is not JSON")
 
 
-def test_what_a_dependency_lacks_fails_its_step(wire: Wire) -> None:
+def test_a_missing_dependency_fails_its_step(wire: Wire) -> None:
     clip = step("clip", "edit_image", takes("still", "source_image_url", "video_url"), prompt="x")
     record = run(wire, still(), clip)
     assert record["steps"][1]["error"]["code"] == "DEPENDENCY_MISSING"
@@ -330,14 +330,14 @@ def test_media_that_cannot_be_fetched_fail_the_run(wire: Wire) -> None:
     assert (record["status"], record["error"]["code"]) == ("failed", "MEDIA_NOT_FOUND")
 
 
-def test_a_key_used_for_another_body_is_told_to_the_test(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_key_reused_with_another_body_is_a_violation(wire: Wire, supernet: LocalSupernet) -> None:
     first = start(wire, plan(still()), Idempotency_Key="k")
     again = wire.ask("POST", ROOT, plan(still("other")), Idempotency_Key="k").json()["data"]["workflow"]
     assert again["workflowId"] == first["workflowId"]
     assert any("a different body" in violation.message for violation in supernet.violations)
 
 
-def test_what_cannot_be_paid_is_not_started(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_workflow_beyond_the_balance_is_not_started(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.account.set_balance(spark=0)
     reply = wire.ask("POST", ROOT, plan(still()))
     assert (reply.status_code, reply.json()["errorCode"]) == (402, 123)
@@ -355,7 +355,7 @@ def test_there_is_a_limit_of_active_workflows() -> None:
         start(wire, plan(still()))
 
 
-def test_only_what_has_delivered_can_be_reseeded(wire: Wire, supernet: LocalSupernet) -> None:
+def test_only_runs_with_results_can_be_reseeded(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job()
     failed = run(wire, still())["workflowId"]
     assert wire.ask("POST", f"{ROOT}/{failed}/reseed", {}).status_code == 409
@@ -384,12 +384,12 @@ def test_lists_are_paged_newest_first(wire: Wire) -> None:
     assert wire.get(ROOT, limit="many").status_code == 400
 
 
-def test_without_credentials_nothing_is_told(wire: Wire) -> None:
+def test_without_credentials_requests_are_refused(wire: Wire) -> None:
     wire.headers = {"api-key": "wrong"}
     assert wire.get(ROOT).status_code == 401
 
 
-def test_what_is_estimated_for_a_plan_is_what_it_costs(wire: Wire) -> None:
+def test_a_plan_costs_what_was_estimated(wire: Wire) -> None:
     record = run(wire, *FILM)
     assert record["billingPreview"]["estimatedCost"] == pytest.approx(float(record["costActual"]))
 

@@ -1,4 +1,4 @@
-"""A peer that leaves, or that sends what is no HTTP, is nothing to report; nor is a fault that was asked for."""
+"""Disconnecting clients, invalid HTTP and injected faults leave no log messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON = "application/json"
 
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[LocalSupernet]:
-    """An emulator that has logged nothing by the time it is closed."""
+    """Provide an emulator that must not have logged anything by the time it is closed."""
     with caplog.at_level(logging.INFO):
         with LocalSupernet(step_time=0, seed=1) as supernet:
             yield supernet
@@ -53,19 +53,19 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[LocalSupernet]:
     ],
     ids=["half-line", "no-http", "tls", "json", "text", "half-chunk", "bad-chunk", "gzip", "br", "upload", "upgrade"],
 )
-def test_a_peer_that_leaves_is_not_reported(quiet: LocalSupernet, message: str, reset: bool) -> None:
+def test_a_disconnecting_client_is_not_logged(quiet: LocalSupernet, message: str, reset: bool) -> None:
     endpoint = quiet.socket_endpoint if message == UPGRADE else quiet.rest_endpoint
     address = urlsplit(endpoint)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as peer:
         peer.sendall(message.replace("{key}", quiet.api_key).encode("latin-1"))
-        # The emulator has the message by the time it answers the next one.
+        # The emulator has read the message once it answers the next one.
         with Wire(quiet) as wire:
             assert wire.get("/v1/account/me").status_code == 200
         if reset:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_a_body_that_cannot_be_read_is_refused(quiet: LocalSupernet) -> None:
+def test_an_unreadable_body_is_refused(quiet: LocalSupernet) -> None:
     with Wire(quiet) as wire:
         url, headers = f"{quiet.rest_endpoint}/v1/chat/completions", {**wire.headers, "Content-Encoding": "gzip"}
         assert wire.http.post(url, b"no gzip", headers=headers, timeout=10).status_code == 400
@@ -131,7 +131,7 @@ def test_a_malformed_frame_may_be_any_json(quiet: LocalSupernet) -> None:
         ("malform_frame", {"raw": "\ud800"}),
     ],
 )
-def test_a_fault_that_cannot_be_carried_out_is_refused(quiet: LocalSupernet, name: str, fault: dict[str, Any]) -> None:
+def test_an_impossible_fault_is_refused(quiet: LocalSupernet, name: str, fault: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         getattr(quiet.faults, name)(**fault)
     assert quiet.faults.pending == ()

@@ -1,4 +1,4 @@
-"""Hosted tools run directly, in the emulator's own loop, without the work that usually surrounds them."""
+"""Hosted tools run directly, in the emulator's own event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import define, field
 from sogni.emulator import LocalSupernet
 from sogni.emulator.tools.media_library import Media, MediaLibrary
 from sogni.emulator.tools.runner import ToolCall, ToolOutcome
-from tests.emulator.media.media import Opened, opened
+from tests.emulator.media.helpers import Opened, opened
 
 
 @define(eq=False)
@@ -52,6 +52,6 @@ class Tools:
         return self.run("generate_image", prompt="a red kite", width=256, height=256, **arguments).media[0]
 
     def video(self, **arguments: Any) -> Media:
-        """A second of video; the smallest the model makes."""
+        """Return one second of video, the smallest the model generates."""
         values = {"prompt": "the kite dips", "duration": 2, "width": 640, "height": 640, **arguments}
         return self.run("generate_video", **values).media[0]

@@ -1,4 +1,4 @@
-"""Rules of single parts that need no server."""
+"""Unit tests that need no server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_any_payload_survives_the_envelope(payload: object) -> None:
 
 
 @pytest.mark.parametrize("message", ["", "[]", "{}", '{"type":1}', '{"type":"x","data":1}', '{"type":"x","data":"e"}'])
-def test_what_is_no_envelope_is_refused(message: str) -> None:
+def test_an_invalid_envelope_is_refused(message: str) -> None:
     with pytest.raises(FrameError):
         decode(message)
 
@@ -119,14 +119,14 @@ def test_a_rule_is_spent_after_its_uses() -> None:
     assert rule.spent
 
 
-def test_the_journal_keeps_the_newest() -> None:
+def test_the_recorder_keeps_the_newest() -> None:
     recorder = Recorder(limit=2)
     for number in range(3):
         recorder.add(RecordedFrame(number, "x", None))
     assert [it.connection for it in recorder.arrivals() if isinstance(it, RecordedFrame)] == [1, 2]
 
 
-def test_the_journal_forgets_the_oldest_when_bodies_are_large() -> None:
+def test_the_recorder_drops_the_oldest_when_bodies_are_large() -> None:
     recorder = Recorder(size_limit=100)
     for number, size in enumerate((10, 60, 30, 20)):
         recorder.add(RecordedFrame(number, "x", None, size=size))

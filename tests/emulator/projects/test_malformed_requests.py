@@ -1,4 +1,4 @@
-"""Requests that no sane client sends are refused, never answered with a crash, and never stop the others."""
+"""Malformed requests are refused, never crash the server, and never affect other requests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 from sogni.emulator.chat.messages import size_of
 from sogni.emulator.routes.projects import UPLOAD_LIMIT
-from tests.emulator.chat.chatting import MODEL, user
+from tests.emulator.chat.helpers import MODEL, user
 from tests.emulator.chat.test_chat_runs import RUNS, Stream, ended, start
 from tests.emulator.chat.test_hosted_chat import COMPLETIONS, hosted, post
 from tests.emulator.wire import DEADLINE, Wire, new_id
-from tests.emulator.workflows.workflows import ROOT, plan, still
+from tests.emulator.workflows.helpers import ROOT, plan, still
 
 TEMPLATES = f"{ROOT}/templates"
 DEEP = b"[" * 100_000
@@ -34,7 +34,7 @@ def sent(wire: Wire, path: str, body: bytes, type: str = "application/json") -> 
 @pytest.mark.parametrize("path", [ROOT, TEMPLATES, COMPLETIONS, RUNS, "/v1/replay/records", "/v1/account/create"])
 @pytest.mark.parametrize("body", [b"\xff\xfe{", DEEP, b"{", b"[]"], ids=["bytes", "deep", "cut", "list"])
 @pytest.mark.parametrize("type", ["application/json", "application/json; charset=klingon"])
-def test_a_body_that_is_no_json_object_is_refused(wire: Wire, path: str, body: bytes, type: str) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(wire: Wire, path: str, body: bytes, type: str) -> None:
     assert sent(wire, path, body, type).status_code == 400
 
 
@@ -59,7 +59,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(wire: Wire, super
         {"inputs": [{"name": "x", "type": "select", "options": [5]}]},
     ],
 )
-def test_a_template_that_could_not_be_started_is_not_taken(wire: Wire, changes: Any) -> None:
+def test_a_template_that_cannot_start_is_refused(wire: Wire, changes: Any) -> None:
     reply = wire.ask("POST", TEMPLATES, {"name": "Odd", **changes})
     assert (reply.status_code, reply.json()["status"]) == (400, "error")
 
@@ -77,7 +77,7 @@ def test_a_template_that_could_not_be_started_is_not_taken(wire: Wire, changes: 
         (RUNS, {"max_estimated_capacity_units": "few"}),
     ],
 )
-def test_what_should_be_a_list_or_an_object_is_one(wire: Wire, path: str, more: Any) -> None:
+def test_lists_and_objects_are_type_checked(wire: Wire, path: str, more: Any) -> None:
     assert post(wire, path, {"messages": [user("Hello")], **more}).status_code == 400
 
 
@@ -98,7 +98,7 @@ def test_numbers_of_an_estimate_are_plain_digits(wire: Wire, supernet: LocalSupe
     assert wire.http.get(url, headers=wire.headers, timeout=DEADLINE).status_code == 400
 
 
-def test_half_a_surrogate_pair_reaches_every_reader(wire: Wire) -> None:
+def test_an_unpaired_surrogate_reaches_every_reader(wire: Wire) -> None:
     half = "\ud83d"
     name = start(wire, f"Say {half}")
     assert ended(wire, name)["finalResponse"]["content"] == half
@@ -113,7 +113,7 @@ def test_a_long_text_does_not_stop_the_emulator(wire: Wire, text: str) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_question_at_either_end_of_a_long_text_is_heard(wire: Wire) -> None:
+def test_a_question_at_either_end_of_a_long_text_is_found(wire: Wire) -> None:
     filling = "The sea was calm. " * 5000
     for question in (f"What is 17 * 23? {filling}", f"{filling} What is 17 * 23?"):
         assert "391" in hosted(wire, question)["choices"][0]["message"]["content"]
@@ -129,7 +129,7 @@ def test_the_size_of_an_image_is_read_from_its_head(format: str, before: int) ->
     assert size_of(f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}") == (320, 200)
 
 
-def test_a_larger_upload_than_storage_takes_is_refused_at_once(wire: Wire) -> None:
+def test_an_upload_above_the_limit_is_refused_at_once(wire: Wire) -> None:
     query = {"imageId": new_id(), "jobId": new_id(), "type": "startingImage", "contentType": "image/png"}
     url = urlsplit(wire.data("/v1/image/uploadUrl", **query)["uploadUrl"])
     connection = http.client.HTTPConnection(url.netloc, timeout=DEADLINE)

@@ -1,4 +1,4 @@
-"""Wallets, signatures and sessions by hand: accounts as a client of its own making uses them."""
+"""Wallets, signatures and sessions of a hand-written client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSWORD = "Correct Horse 42!"
 
 
 class Wallet:
-    """What a user name and a password derive (account §2)."""
+    """The wallet derived from a user name and a password."""
 
     def __init__(self, username: str, password: str) -> None:
         key = hashlib.pbkdf2_hmac("sha256", (username.lower() + password).encode(), b"sogni-salt-value", 10_000, 32)
@@ -56,7 +56,7 @@ def post(wire: Wire, path: str, body: Any, *, headers: dict[str, str] | None = N
 
 
 def error_of(reply: requests.Response) -> tuple[int, int]:
-    """Return the status and the error code of an answer that must be the error envelope."""
+    """Return the status and the error code of an error envelope."""
     body = reply.json()
     assert body["status"] == "error", body
     assert body["message"]
@@ -82,7 +82,7 @@ def login(wire: Wire, wallet: Wallet, **changes: Any) -> requests.Response:
 
 
 def sign_in(wire: Wire, username: str = "local-artist", password: str = "local password") -> dict[str, str]:
-    """Sign in, use the access token from now on, and return the answer's data."""
+    """Sign in, use the access token from now on, and return the response data."""
     reply = login(wire, Wallet(username, password))
     assert reply.status_code == 200, reply.text
     data: dict[str, str] = reply.json()["data"]

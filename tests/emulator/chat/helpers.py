@@ -1,4 +1,4 @@
-"""Completions on the raw wire: how tests ask for one and read what came back."""
+"""Completions over the socket: requests, and the frames received."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Said:
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        """Names and arguments of the tool calls, put together as a client does (chat §4)."""
+        """Return names and arguments of the tool calls, assembled from deltas (chat §4)."""
         calls: dict[int, tuple[str, str]] = {}
         for chunk in self.chunks:
             for delta in chunk.get("tool_calls", ()):
@@ -77,7 +77,7 @@ def chat_request(*messages: Payload | str, **changes: Any) -> Payload:
 
 
 def picture(color: str, width: int, height: int, format: str = "PNG") -> str:
-    """An image as a data URI."""
+    """Return an image as a data URI."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), color).save(buffer, format)
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -89,7 +89,7 @@ def seeing(text: str, *urls: str) -> Payload:
 
 
 def on_delta(wire: Wire, job_id: str) -> Said:
-    """Read until a completion ended."""
+    """Read until the completion has ended."""
     frames = wire.until(lambda name, data: name in ENDS and data["jobID"] == job_id)
     return Said(
         job_id, [(name, data) for name, data in frames if isinstance(data, dict) and data.get("jobID") == job_id]

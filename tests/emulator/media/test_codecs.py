@@ -1,4 +1,4 @@
-"""Telling files apart, reading references, writing files that are the same every time."""
+"""Format detection, reading of references, deterministic writing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sogni.emulator.media.codecs import audio_blocks, forms_of, misplaced, undecodable, video_frames, write_video
 from sogni.emulator.media.films import Film, last_shot, shots
 from sogni.emulator.media.pictures import Picture
-from tests.emulator.media.media import clip, picture, tone
+from tests.emulator.media.helpers import clip, picture, tone
 
 FILM = Film(
     picture=Picture(width=480, height=320, seed=1, model="m", prompt="a quiet harbour"), frames=12, fps=Fraction(16)
@@ -43,17 +43,17 @@ BOX = b"\x00\x00\x00\x20ftyp"
         (b"", set()),
     ],
 )
-def test_the_first_bytes_tell_what_a_file_is(head: bytes, forms: set[str]) -> None:
+def test_the_first_bytes_identify_a_file(head: bytes, forms: set[str]) -> None:
     assert forms_of(head) == forms
 
 
-def test_roles_of_other_media_are_nobodys_business(tmp_path: Path) -> None:
+def test_other_roles_are_not_checked(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"plain")
     assert misplaced({"startingImage": tmp_path / "x"}) is None
     assert misplaced({"referenceMask": tmp_path / "x"}) is not None
 
 
-def test_a_film_is_written_the_same_way_every_time(tmp_path: Path) -> None:
+def test_writing_a_video_is_deterministic(tmp_path: Path) -> None:
     def digest(number: int) -> str:
         path = tmp_path / f"{number}.mp4"
         write_video(path, shots(FILM), FILM.fps, None, "mp4")
@@ -63,12 +63,12 @@ def test_a_film_is_written_the_same_way_every_time(tmp_path: Path) -> None:
         assert len(set(executor.map(digest, range(12)))) == 1
 
 
-def test_the_last_frame_is_the_last_of_all() -> None:
+def test_the_last_frame_file_is_the_last_frame_of_the_video() -> None:
     assert last_shot(FILM).tobytes() == list(shots(FILM))[-1].tobytes()
 
 
 def seen(path: Path, fps: int, count: int, start: float) -> list[bool]:
-    """For each frame, whether the white half of the clip is shown."""
+    """Return for each frame whether it shows the white half of the clip."""
     frames = video_frames(path, (32, 32), Fraction(fps), count, start)
     return [image.getpixel((16, 16))[0] > 128 for image in frames]
 
@@ -86,7 +86,7 @@ def test_a_video_is_read_at_any_rate_from_any_moment(tmp_path: Path) -> None:
 
 
 def test_sound_is_cut_and_padded(tmp_path: Path) -> None:
-    # One second of silence, one of a tone.
+    # One second of silence, one second of a tone.
     path = tmp_path / "tone.wav"
     path.write_bytes(tone(2))
     sound = np.concatenate(list(audio_blocks(path, 96_000, 0.75, 0.5)), axis=1)
@@ -97,7 +97,7 @@ def test_sound_is_cut_and_padded(tmp_path: Path) -> None:
     assert not loud[24_000:].any()
 
 
-def test_what_holds_no_sound_or_picture_is_recognised(tmp_path: Path) -> None:
+def test_files_without_sound_or_frames_are_recognized(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("clip.mp4", "tone.wav", "face.png", "cut.mp4")]
     content = clip(paths[0])
     for path, given in zip(paths[1:], (tone(1), picture("red"), content[:40]), strict=True):

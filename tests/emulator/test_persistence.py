@@ -1,4 +1,4 @@
-"""An emulator on a directory: what it kept is there again, also after it was killed in the middle of a workflow."""
+"""An emulator with a data directory: restarts, also after it was killed during a workflow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from tests.emulator.chat import test_chat_runs as runs
-from tests.emulator.media.media import opened
+from tests.emulator.media.helpers import opened
 from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
-from tests.emulator.workflows.workflows import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
+from tests.emulator.workflows.helpers import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
 
 
 def wire_of(emulator: EmulatorProcess) -> Wire:
@@ -42,7 +42,7 @@ def test_key_and_balance_are_the_same_after_a_restart(directory: Path) -> None:
         assert supernet.api_key == "a-new-key"
 
 
-def test_records_templates_and_files_are_there_again(directory: Path) -> None:
+def test_records_templates_and_files_survive_a_restart(directory: Path) -> None:
     with LocalSupernet(step_time=0, seed=1, data=directory) as supernet, Wire(supernet) as wire:
         before = run(wire, still(), token_type="sogni")
         key = {"Idempotency_Key": "once"}
@@ -85,7 +85,7 @@ def test_an_interrupted_step_is_paid_once(directory: Path) -> None:
         record = start(wire, plan(still(), orbit))
         supernet._now.server.pace.step_time = 0.05
         supernet.resume_workers()
-        # The still and the other view of the orbit, not yet its passages.
+        # The image and the other view of the orbit, but not its transitions yet.
         supernet.wait_for(lambda: [entry["status"] for entry in supernet.projects][:2] == ["completed"] * 2)
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         ended(wire, record["workflowId"])
@@ -93,7 +93,7 @@ def test_an_interrupted_step_is_paid_once(directory: Path) -> None:
     assert float(spent) == pytest.approx(record["billingPreview"]["estimatedCost"])
 
 
-def test_a_chat_run_goes_on_where_it_stood(directory: Path) -> None:
+def test_a_chat_run_continues_after_a_restart(directory: Path) -> None:
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         done = runs.ended(wire, runs.start(wire, "What is 17 * 23?"))
         supernet.pause_workers()
@@ -125,7 +125,7 @@ def test_a_chat_run_that_waits_asks_again(directory: Path) -> None:
         assert runs.ended(wire, name)["status"] == "completed"
 
 
-def test_signed_urls_are_still_good_on_the_same_port(directory: Path) -> None:
+def test_signed_urls_stay_valid_on_the_same_port(directory: Path) -> None:
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         port = int(supernet.rest_endpoint.rpartition(":")[2])
         url = run(wire, still())["artifacts"][0]["url"]
@@ -135,7 +135,7 @@ def test_signed_urls_are_still_good_on_the_same_port(directory: Path) -> None:
         assert wire.http.get(url, timeout=10).status_code == 403
 
 
-def test_a_reset_forgets_what_was_kept(directory: Path) -> None:
+def test_a_reset_removes_saved_data(directory: Path) -> None:
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         run(wire, still())
         supernet.reset()
@@ -149,14 +149,14 @@ def test_two_emulators_do_not_share_a_directory(directory: Path) -> None:
         LocalSupernet(data=directory)
 
 
-def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
+def test_without_a_directory_nothing_is_saved(tmp_path: Path) -> None:
     with LocalSupernet(step_time=0) as supernet, Wire(supernet) as wire:
         run(wire, still())
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
-def test_a_workflow_goes_on_after_the_emulator_was_killed(directory: Path) -> None:
+def test_a_workflow_continues_after_the_emulator_is_killed(directory: Path) -> None:
     first = EmulatorProcess(directory, 0.05)
     with wire_of(first) as wire:
         name = start(wire, plan(*FILM))["workflowId"]

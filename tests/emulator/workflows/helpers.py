@@ -1,4 +1,4 @@
-"""Workflows as a client without an SDK sees them: plans, requests, event streams."""
+"""Workflows without the SDK: plans, requests, event streams."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def get(wire: Wire, id: str) -> Payload:
 
 
 def ended(wire: Wire, id: str, *, seconds: float = 60.0) -> Payload:
-    """The record once the workflow has ended or waits for its user."""
+    """Return the record once the workflow has ended or waits for its user."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         record = get(wire, id)
@@ -73,7 +73,7 @@ def run(wire: Wire, *steps: Payload, **more: Any) -> Payload:
 
 
 def frames(wire: Wire, id: str, **options: Any) -> list[Payload]:
-    """All frames until the stream ends, however it ends."""
+    """Return all frames until the stream ends."""
     headers = {**wire.headers, "Accept": "text/event-stream", **options.pop("headers", {})}
     url = f"{wire.supernet.rest_endpoint}{ROOT}/{id}/events/stream"
     text = b""

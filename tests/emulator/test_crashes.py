@@ -1,4 +1,6 @@
-"""An emulator that ends after any write to its archive: the next one finishes the work, and everything is paid once."""
+"""An emulator that ends after any write to its archive: the next one finishes the work, and everything is charged
+once.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from sogni.emulator import LocalSupernet
 from sogni.emulator.persistence import Archive
 from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.wire import Wire
-from tests.emulator.workflows.workflows import ROOT, ended, plan, start, step, still, takes
+from tests.emulator.workflows.helpers import ROOT, ended, plan, start, step, still, takes
 
 STEPS = (
     still(numberOfVariations=2),
@@ -24,8 +26,7 @@ DRAW = "Draw a picture of a red kite, please."
 
 
 class Archived:
-    """Counts what archives write; after the last write that counts nothing reaches the disk any more, as after a
-    kill."""
+    """Counts the writes of archives; after the last one allowed, nothing reaches the disk, as after a kill."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.written = 0
@@ -73,7 +74,7 @@ def test_a_workflow_is_paid_once_whenever_the_emulator_ends(archived: Archived, 
             ended(wire, record["workflowId"])
             over = not archived.dead
         with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
-            # A client that saw the connection end asks again with its key.
+            # A client whose connection ended repeats the request with its key.
             known = wire.ask("POST", ROOT, plan(*STEPS), Idempotency_Key="once").json()["data"]["workflow"]
             again = ended(wire, known["workflowId"])
             assert again["status"] == "completed", (writes, again)
@@ -104,7 +105,7 @@ def test_a_chat_run_is_paid_once_whenever_the_emulator_ends(archived: Archived, 
         with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
             record = runs.ended(wire, name)
             assert (record["status"], len(record["artifacts"])) == ("completed", 1), (writes, record)
-            # The URL in the conversation is another each time; its tokens count.
+            # The URL in the conversation differs each time; its tokens count.
             assert float(owned - supernet.account.balance.sogni) == pytest.approx(usual, rel=0.02), writes
         if over:
             break

@@ -1,4 +1,4 @@
-"""Requests for video and music as clients send them, small files to send along, and what is in a result."""
+"""Video and music requests, small input files, and the contents of result files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _frame(model: str, changes: Payload) -> Payload:
 
 
 def video_request(model: str, project_id: str | None = None, top: Payload | None = None, **changes: Any) -> Payload:
-    """A video request; WAN ones are as small as the model allows."""
+    """Return a video request; WAN videos are as small as the model allows."""
     frame = {"negativePrompt": ""}
     if model.startswith("wan"):
         frame |= {"width": 480, "height": 480, "frames": 17}
@@ -63,7 +63,7 @@ def flagged(assets: Mapping[str, object]) -> Payload:
 def make(
     wire: Wire, model: str, assets: Mapping[str, bytes] | None = None, top: Payload | None = None, **changes: Any
 ) -> bytes:
-    """Upload the assets, let a video be made and return it."""
+    """Upload the assets, generate a video and return it."""
     project_id, given = new_id(), assets or {}
     for asset, content in given.items():
         role = _UPLOAD_ROLES.get(asset, asset)
@@ -80,7 +80,7 @@ def make(
 
 @frozen
 class Opened:
-    """What a media file holds."""
+    """The contents of a media file."""
 
     format: str
     frames: tuple[Image.Image, ...]
@@ -113,7 +113,7 @@ def opened(content: bytes) -> Opened:
 
 
 def distance(one: Image.Image, two: Image.Image) -> float:
-    """The mean difference per channel, 0 to 255."""
+    """Return the mean difference per channel, 0 to 255."""
     return sum(ImageStat.Stat(ImageChops.difference(one, two.resize(one.size))).mean) / 3
 
 
@@ -129,14 +129,14 @@ def as_image(content: bytes) -> Image.Image:
 
 
 def clip(path: Path, frames: int = 24, fps: int = 12, size: tuple[int, int] = (128, 128)) -> bytes:
-    """A video whose first half is black and whose second half is white."""
+    """Return a video whose first half is black and whose second half is white."""
     colors = ["black"] * (frames // 2) + ["white"] * (frames - frames // 2)
     write_video(path, (Image.new("RGB", size, color) for color in colors), Fraction(fps), None, "mp4")
     return path.read_bytes()
 
 
 def tone(seconds: float, rate: int = 16_000) -> bytes:
-    """A WAV file: silence in its first second, then a tone."""
+    """Return a WAV file: one second of silence, then a tone."""
     at = np.arange(round(seconds * rate))
     wave_form = (np.sin(at * 440 * 2 * np.pi / rate) * (at >= rate) * 12_000).astype("<i2")
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The parts behind the routes of accounts, one by one, with a clock of their own."""
+"""Unit tests of nonces, sessions, permits, balances and the leaderboard, with an artificial clock."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_permit_waits_until_its_deadline_for_the_chain_it_names() -> None:
     assert [permits.spend(older, *key), permits.spend(older, *key), permits.spend(newer, *key)] == [True, False, True]
 
 
-def test_nothing_moves_that_is_not_there() -> None:
+def test_no_more_than_the_balance_moves() -> None:
     account = make_account(sogni="1.5")
     with pytest.raises(InsufficientFundsError, match=r"2 sogni are needed, the account has 1\.5"):
         account.move("sogni", Decimal(-2), description="", source="")
@@ -124,7 +124,7 @@ def test_the_leaderboard_counts_what_accounts_did(board: str, period: str, value
     assert [row["value"] for row in rows if row["username"] == account.username] == [value]
 
 
-def test_who_did_nothing_is_not_on_the_leaderboard() -> None:
+def test_inactive_accounts_are_not_on_the_leaderboard() -> None:
     account = make_account()
     rows = ranking([account], "referral", "day", "all", 0.0)
     assert account.username not in [row["username"] for row in rows]

@@ -1,4 +1,4 @@
-"""The parts of the hosted tools: cuts and transitions, drawn words, sizes, models, and media that come by URL."""
+"""Unit tests of the hosted tools: cuts, transitions, overlays, sizes, models, and media given by URL."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from sogni.emulator.tools.tool_context import (
     video_model,
     video_size,
 )
-from tests.emulator.media.media import Opened, as_image, distance, loudness, opened, picture, tone
-from tests.emulator.tools.hosted import Tools
+from tests.emulator.media.helpers import Opened, as_image, distance, loudness, opened, picture, tone
+from tests.emulator.tools.helpers import Tools
 
 SIZE = (96, 64)
 
@@ -84,7 +84,7 @@ def test_sounds_meet_in_a_transition(tmp_path: Path) -> None:
     assert made.seconds == pytest.approx(1.5, abs=0.05)
 
 
-def test_words_are_wrapped_and_may_have_a_ground(tmp_path: Path) -> None:
+def test_text_is_wrapped_and_may_have_a_background(tmp_path: Path) -> None:
     base = clip(tmp_path / "a.mp4", "green")
     words = Overlay(
         text="one two three four five six", font_size=20, background="#000000", position="top-left", bold=True
@@ -118,12 +118,12 @@ def test_subtitles_are_read(text: str, cues: list[tuple[float, float, str]]) -> 
 
 
 @pytest.mark.parametrize("text", ["", "nothing", "1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"])
-def test_what_are_no_subtitles(text: str) -> None:
+def test_invalid_subtitles_are_refused(text: str) -> None:
     with pytest.raises(ToolError, match="no valid cue"):
         parse_subtitles(text)
 
 
-def test_what_is_no_colour() -> None:
+def test_an_invalid_color_is_refused() -> None:
     assert check_color("#FFF", "color") == "#FFF"
     with pytest.raises(ToolError, match=r"style\.color"):
         check_color("loud", "style.color")
@@ -180,12 +180,12 @@ def test_models_of_music(catalogue: Catalogue) -> None:
     ("given", "asked"),
     [("16:9", 16 / 9), ("640x480", Size(640, 480)), ("adaptive", None), (None, None), (" 1 : 1 ", 1.0)],
 )
-def test_shapes_that_can_be_asked_for(given: str | None, asked: Any) -> None:
+def test_valid_aspect_ratios(given: str | None, asked: Any) -> None:
     assert asked_size(given, None, None) == asked
 
 
 @pytest.mark.parametrize("given", ["wide", "100:1", "1:0"])
-def test_shapes_that_cannot(given: str) -> None:
+def test_invalid_aspect_ratios(given: str) -> None:
     with pytest.raises(ToolError, match="aspectRatio"):
         asked_size(given, None, None)
 
@@ -217,7 +217,7 @@ def test_lengths_become_frames(catalogue: Catalogue, model: str, seconds: float,
     assert frame_count(catalogue, catalogue.models[model], seconds)[0] == frames
 
 
-def test_facts_of_files(tmp_path: Path) -> None:
+def test_file_properties_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture("red", (30, 20)))
     (tmp_path / "a.wav").write_bytes(tone(1.5))
     write_audio(tmp_path / "a.mp3", [np.zeros((2, 48_000), dtype=np.float32)], "mp3")
