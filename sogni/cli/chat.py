@@ -171,7 +171,7 @@ _OPTIONS = (
         default=300,
         show_default=True,
         metavar="SECONDS",
-        help="Stop waiting for an answer after this.",
+        help="Stop waiting for an answer after this many seconds.",
     ),
 )
 

@@ -81,7 +81,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file; False when another open file has the lock."""
+        """Lock an open file. Returns False if it is already locked."""
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -89,14 +89,14 @@ if sys.platform == "win32":
         return True
 
     def unlock(descriptor: int) -> None:
-        """Let others have the file; it is still to be closed."""
+        """Release the lock. The caller must still close the file."""
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file; False when another open file has the lock."""
+        """Lock an open file. Returns False if it is already locked."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -104,27 +104,8 @@ else:
         return True
 
     def unlock(descriptor: int) -> None:
-        """Let others have the file; it is still to be closed."""
+        """Release the lock. The caller must still close the file."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-# Files that appear under their names only when they are complete.
-#
-# Used for downloads, conversations and plans. A file is written as a `.part` file in the directory of its target and
-# takes its name in one step. A program that is killed leaves its `.part` file behind; the next one that writes to the
-# directory removes it, if it can prove that nobody is writing it any more:
-#
-# - The writer holds a lock on the file until the file has its name. The system releases the lock when the last
-#   process
-#   that has the file open ends, forked children included, so neither a process id that is used again nor a fork
-# matters.
-# - A lock proves something only to processes of the same kernel that have the same file system mounted: others, on a
-#   network file system, may not see it. The name of a `.part` file says where it is written, and only files that were
-#   written here are looked at.
-#
-# Where this cannot be known (no locks, no id of the running kernel, Windows, where an open file cannot be renamed)
-# the
-# name says nothing, and nobody removes the file.
 
 
 _KERNEL_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -129,16 +129,16 @@ def _matches(host: str, port: int | None, entry: str) -> bool:
 
 def read_proxy(proxy: str) -> Proxy:
     """Parse a proxy URL. Raises SogniConnectionError, without the password, if it is invalid."""
-    shown = redact(_with_scheme(proxy))
+    redacted = redact(_with_scheme(proxy))
     try:
         parts = urlsplit(_with_scheme(proxy))
         port = parts.port
     except ValueError:
-        raise SogniConnectionError(f"proxy must be a valid URL, got {shown!r}") from None
+        raise SogniConnectionError(f"proxy must be a valid URL, got {redacted!r}") from None
     scheme = parts.scheme.lower()
     if not parts.hostname or scheme not in _DEFAULT_PORTS:
         allowed = ", ".join(f"{name}://" for name in _DEFAULT_PORTS)
-        raise SogniConnectionError(f"proxy must be a URL that starts with {allowed}, got {shown!r}")
+        raise SogniConnectionError(f"proxy must be a URL that starts with {allowed}, got {redacted!r}")
     return Proxy(
         scheme=scheme,
         host=parts.hostname,
