@@ -342,7 +342,7 @@ def test_exhausted_resources_become_an_error_of_ours(error: Exception, cause: st
     named = with_resources_named(error)
     assert isinstance(named, SogniConnectionError)
     assert named.message == (
-        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit), or do less at the same time"
+        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit) or reduce concurrency"
     )
     assert named.__cause__ is error
 

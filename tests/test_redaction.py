@@ -75,7 +75,7 @@ def test_a_header_block_in_a_repr_shows_no_key() -> None:
         "",
         "project 1A2B failed at 10:30:00: the worker is gone (50 %)",
         "https://api.sogni.ai/v1/account/me",
-        "token_type must be 'sogni' or 'spark', not 'gold'",
+        "token_type must be 'sogni' or 'spark', got 'gold'",
         "max_tokens: 5, sign in with cookies",
         "GET /v1/projects/x: HTTP 404",
         "POST /v1/account/refresh-token: HTTP 200 with a body that is not JSON",

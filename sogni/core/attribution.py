@@ -1,7 +1,6 @@
-"""Who or what asks: decides what is told of it, and in which form (transport §14).
+"""Attribution: the app, agent or tool behind a request, as parameters, payload fields and headers.
 
-Called for the handshake, for the requests of projects and chats, and for the REST routes that take it. Other clients
-drop in silence what is not allowed; here it is refused, so that nobody waits in vain for their statistics.
+Invalid values raise an error, because the service would silently drop them from its statistics.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ CONNECTION_FIELDS = (
     "interaction_kind", "agent_framework", "agent_framework_version", "agent_surface", "agent_surface_version",
     "execution_mode",
 )  # fmt: skip
-"""In the order of the handshake (transport §6)."""
+"""In the order of the handshake."""
 WORKLOAD_FIELDS = tuple(it.name for it in attrs.fields(Attribution) if it.name != "interaction_kind")
 MEDIATED = "agent_mediated"
 
@@ -31,10 +30,16 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "agent_surface": get_args(AgentSurface),
     "execution_mode": get_args(ExecutionMode),
 }
-_VERSION = (re.compile(r"[0-9][A-Za-z0-9.+_-]{0,31}"), "a version: a digit, then letters, digits and .+_-, 32 at most")
-_ID = (re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"), "an id: 1 to 128 letters, digits and ._:-, not first a sign")
+_VERSION = (re.compile(r"[0-9][A-Za-z0-9.+_-]{0,31}"), "a version: a digit, then up to 31 letters, digits or .+_-")
+_ID = (
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"),
+    "an id of 1 to 128 letters, digits or ._:-, starting with a letter or digit",
+)
 _FORMS = {
-    "agent_framework": (re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}"), "a text of 1 to 128 characters, none of control"),
+    "agent_framework": (
+        re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,128}"),
+        "a string of 1 to 128 characters without control characters",
+    ),
     "agent_framework_version": _VERSION,
     "agent_surface_version": _VERSION,
     "operation_id": _ID,
@@ -44,7 +49,7 @@ _FORMS = {
 
 
 def check_attribution(given: Any) -> Attribution | None:
-    """Return an attribution with plain values; None stays None. ValidationError, TypeError."""
+    """Return an attribution with checked values; None stays None. Raises `ValidationError` or `TypeError`."""
     found = nested(Attribution, "attribution", given)
     if found is None:
         return None
@@ -66,14 +71,14 @@ def _checked(name: str, value: Any) -> str:
 
 
 def connection_parameters(given: Attribution | None) -> list[tuple[str, str]]:
-    """The parameters of the handshake."""
+    """Return the handshake parameters."""
     return [(camel(name), getattr(given, name)) for name in CONNECTION_FIELDS if getattr(given, name, None)]
 
 
 def workload(default: Attribution | None, given: Any, own_id: str) -> dict[str, str]:
-    """What a request tells, flat, with the keys of the wire; nothing without `default` and `given`, which outranks it.
+    """Return the attribution of a request as flat wire fields; `given` takes precedence over `default`.
 
-    `own_id` is the id of what is asked for, and of the operation when it has no other.
+    `own_id` is the id of the requested object, and the default operation id. Empty if there is no attribution.
     """
     override = check_attribution(given)
     told = _merged(default, override)
@@ -94,7 +99,7 @@ def workload(default: Attribution | None, given: Any, own_id: str) -> dict[str, 
 
 
 def _merged(default: Attribution | None, override: Attribution | None) -> dict[str, str]:
-    """Field by field; a version belongs to what it is the version of."""
+    """Merge field by field; a version stays with the framework or surface it belongs to."""
     told = _values(default)
     new = _values(override)
     for name in ("agent_framework", "agent_surface"):
@@ -108,7 +113,7 @@ def _values(given: Attribution | None) -> dict[str, str]:
 
 
 def attribution_headers(default: Attribution | None, own_id: str) -> dict[str, str]:
-    """The headers of a route that takes them; a name that no header can carry is left out."""
+    """Return the attribution headers; values that a header cannot carry are omitted."""
     told = workload(default, None, own_id)
     kind = default.interaction_kind if default is not None else None
     told |= {"interactionKind": kind} if kind is not None else {}
@@ -119,15 +124,13 @@ def _dashed(key: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", key[0].upper() + key[1:])
 
 
-# The name of the application a request comes from: decides which header tells it (chat §14.8).
-#
-# Called for the routes that take it: hosted chats and tools, durable runs, workflows.
+# The application name (chat §14.8)
 
 
 MOST_CHARACTERS = 128
 
 
 def app_source_headers(source: str | None) -> dict[str, str]:
-    """The `X-App-Source` header; none without a source, and none for what no header can carry."""
+    """Return the `X-App-Source` header; empty without a source or if a header cannot carry it."""
     fits = source is not None and 0 < len(source) <= MOST_CHARACTERS and source.isascii() and source.isprintable()
     return {"X-App-Source": source} if source is not None and fits else {}

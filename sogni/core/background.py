@@ -1,6 +1,7 @@
-"""Completions that a drop left without news: decides when to look again (chat §14.2).
+"""Background tasks as flows: which flow runs each task, and what fails if it dies.
 
-Begun by the client state when a connection is lost, and run in the background.
+Nobody awaits such a flow. If one dies, what it worked for is settled with an error that names the cause, and the front
+end logs it.
 """
 
 from __future__ import annotations
@@ -31,25 +32,18 @@ from sogni.errors import SogniConnectionError
 
 
 def end_lost_chats() -> Flow[None]:
-    """End completions without news in time, one after the other, until none is left that waits."""
+    """End completions that stay without news, one after the other, until none is waiting."""
     while (left := (yield from change(lambda state, now: state.end_lost_chats(now)))) is not None:
         yield from pause(left)
 
 
-# Background tasks as flows: which flow does which background work, and what fails if it dies.
-#
-# Called by both front ends with what the outbox holds. Nobody awaits such a flow. One that dies settles what it
-# worked
-# for with an error that names the cause; the front end logs it, and it never ends anything else.
-
-
 def flow_of(chore: chores.Chore) -> Flow[None]:
-    """The flow that does a chore."""
+    """Return the flow that runs a background task."""
     match chore:
         case chores.SignResults(project_id):
             return guarded(sign_results(project_id), _failing_unsigned(project_id))
         case chores.SignPreview(project_id, job_id):
-            return sign_preview(project_id, job_id)  # nobody waits for a preview
+            return sign_preview(project_id, job_id)  # no caller waits for a preview
         case chores.SyncProject(project_id):
             return guarded(sync_project(project_id), failing_project(project_id, "reading the record of the project"))
         case chores.Reconcile(snapshot):
@@ -65,9 +59,7 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
         case chores.CheckLiveness(project_id):
             return guarded(check_liveness(project_id), failing_project(project_id, "looking up the silent project"))
         case chores.CheckOverrun(project_id, job_id):
-            return guarded(
-                check_overrun(project_id, job_id), failing_project(project_id, "asking about the job that overran")
-            )
+            return guarded(check_overrun(project_id, job_id), failing_project(project_id, "checking the overdue job"))
         case chores.Poll(project_id):
             return guarded(poll(project_id), failing_project(project_id, "polling the project"))
         case chores.EndLostChats():
@@ -85,7 +77,7 @@ def flow_of(chore: chores.Chore) -> Flow[None]:
 
 
 def _failing_unsigned(project_id: str) -> Settle:
-    """The results whose URLs were being requested fail; the rest of the project goes on."""
+    """Fail the results whose URLs were being requested; the rest of the project continues."""
 
     def settle(error: Exception, state: State, now: float) -> None:
         project = state.projects.get(project_id)
@@ -96,23 +88,23 @@ def _failing_unsigned(project_id: str) -> Settle:
 
 
 def _ending_chats(error: Exception, state: State, now: float) -> None:
-    """Nobody watches over completions without news any more: they end."""
+    """End the completions, because nothing watches over them any more."""
     state.lost_chats_unwatched(death("waiting for the connection", error).message)
 
 
 def _unnamed(chore: chores.NameModels, error: Exception, state: State, now: float) -> None:
-    """Ids serve as names."""
+    """Use the ids as names."""
     state.models_named(named_models(chore.workers, []), chore.turn)
 
 
 def _unrefreshed(refresh: Refresh, error: Exception, state: State, now: float) -> None:
-    """Whoever waits for a new access token learns why there is none."""
+    """Fail the refresh, so that waiters raise the cause."""
     cause = SogniConnectionError(death("refreshing the access token", error).message)
     state.refresh_failed(refresh, cause, clears=False)
 
 
 def _quietly(flow: Flow[object]) -> Flow[None]:
-    """Run a flow whose failure nobody waits for; the state keeps what there is to know of it."""
+    """Run a flow whose failure has no waiter; the state keeps the outcome."""
     try:
         yield from flow
     except FAILURES:

@@ -1,7 +1,8 @@
-"""Single values: decides whether what was given for a field is a text, a number, a flag or one of a list.
+"""Checks of single values and names that callers pass in.
 
-Called by the checks of params and estimates. Every refusal is a `ValidationError` that names the field,
-the value and what is allowed. It knows no model and no rule that spans two fields.
+Each check returns the value in its plain form or raises `ValidationError` with the field, the value and what is
+allowed. Unknown names raise `TypeError` with the closest known one. Rules that span several fields live with their
+subject.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from sogni.models.converter import to_dict
 T = TypeVar("T")
 
 _PLAIN_LIMIT = 1e21
-"""Above this JavaScript writes a number with an exponent, so that it stays a float here."""
+"""JavaScript writes larger numbers with an exponent, so they stay floats here."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def short_repr(value: Any) -> str:
-    """Return the `repr` of a value, cut short: media and prompts may be long."""
+    """Return a shortened `repr` of a value: media and prompts may be long."""
     return _SHORT.repr(value)
 
 
 def invalid_value(field: str, value: Any, allowed: Any, sentence: str | None = None) -> ValidationError:
-    """Make the error for a value that is not allowed; `sentence` says it in other words."""
-    words = sentence or f"{field} must be {_listed(allowed)}, not {short_repr(value)}"
+    """Return the error for a value that is not allowed; `sentence` replaces the default message."""
+    words = sentence or f"{field} must be {_listed(allowed)}, got {short_repr(value)}"
     return ValidationError(words, field=field, value=value, allowed=allowed)
 
 
@@ -48,16 +49,16 @@ def _listed(allowed: Any) -> str:
 
 
 def optional(check: Callable[..., T], field: str, value: Any, /, **limits: Any) -> T | None:
-    """Check a value that may be None, which stays None."""
+    """Check a value that may be None; None is returned unchanged."""
     return None if value is None else check(field, value, **limits)
 
 
 def text(field: str, value: Any, *, empty: bool = True) -> str:
-    """Check a text; with `empty=False` there must be more in it than blanks."""
+    """Check a string; with `empty=False` it must contain more than whitespace."""
     if not isinstance(value, str):
-        raise invalid_value(field, value, "a text")
+        raise invalid_value(field, value, "a string")
     if not empty and not value.strip():
-        raise invalid_value(field, value, "a text that is not empty")
+        raise invalid_value(field, value, "a non-empty string")
     return value
 
 
@@ -69,9 +70,9 @@ def flag(field: str, value: Any) -> bool:
 
 
 def number(field: str, value: Any, *, low: float | None = None, high: float | None = None) -> int | float:
-    """Check a finite number, inclusive limits; an integral one comes back as an int, as JavaScript writes it.
+    """Check a finite number within inclusive limits; an integral value is returned as an int, as JavaScript writes it.
 
-    Numbers of other libraries (numpy) become plain ones. A bool is no number.
+    Numbers of other libraries (numpy) become plain ones. Booleans are rejected.
     """
     allowed = "a number" + _limits(low, high)
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -88,7 +89,7 @@ def number(field: str, value: Any, *, low: float | None = None, high: float | No
 
 
 def integer(field: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
-    """Check an integer, inclusive limits; 4.0 is one."""
+    """Check an integer within inclusive limits; 4.0 counts as one."""
     allowed = "an integer" + _limits(low, high)
     if isinstance(value, bool) or not isinstance(value, Real) or value % 1 != 0:
         raise invalid_value(field, value, allowed)
@@ -105,14 +106,14 @@ def _limits(low: float | None, high: float | None) -> str:
 
 
 def one_of(field: str, value: Any, allowed: Sequence[str]) -> str:
-    """Check a text that must be one of a few."""
+    """Check a string against a list of allowed values."""
     if not isinstance(value, str) or value not in allowed:
         raise invalid_value(field, value, tuple(allowed))
     return value
 
 
 def without_gaps(field: str, value: T) -> T:
-    """Refuse None among the items of a list: what comes after it would quietly have another place, or the list end."""
+    """Reject None among the items of a list: it would shift the items that follow it, or shorten the list."""
     if isinstance(value, list | tuple):
         for index, it in enumerate(value):
             if it is None:
@@ -124,15 +125,13 @@ def without_gaps(field: str, value: T) -> T:
 
 
 def items(field: str, value: Any, *, item: Callable[[str, Any], T]) -> list[T]:
-    """Check every item of a list or tuple; a refusal names the place (`loras[2]`)."""
+    """Check every item of a list or tuple; errors name the position (`loras[2]`)."""
     if not isinstance(value, list | tuple):
         raise invalid_value(field, value, "a list")
     return [item(f"{field}[{index}]", it) for index, it in enumerate(value)]
 
 
-# What the caller may have meant: decides which known names come close to a wrong one.
-#
-# Called where a name is refused (keywords, model ids, samplers, presets). It refuses nothing itself.
+# Suggestions for misspelled names
 
 
 _MOST = 3
@@ -140,17 +139,14 @@ _LIKENESS = 0.6
 
 
 def nearest(name: Any, known: Iterable[str], most: int = _MOST) -> list[str]:
-    """Return the known names most like `name`, best first; none for what is no text."""
+    """Return the known names closest to `name`, best first; an empty list if `name` is not a string."""
     return get_close_matches(name, list(known), n=most, cutoff=_LIKENESS) if isinstance(name, str) else []
 
 
 def did_you_mean(name: Any, known: Iterable[str], most: int = _MOST) -> str:
-    """Return `; did you mean 'x' or 'y'?`, or nothing when no known name comes close."""
+    """Return `; did you mean 'x' or 'y'?`, or an empty string if no known name is close."""
     close = nearest(name, known, most)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-
-
-# Keywords of calls that have many: decides what is said of one that is none of them.
 
 
 P = ParamSpec("P")
@@ -158,7 +154,7 @@ R = TypeVar("R")
 
 
 def naming_the_nearest(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a function refuse an unknown keyword with a TypeError that names the one that was probably meant."""
+    """Make a function reject unknown keywords with a `TypeError` that suggests the closest known one."""
     known = tuple(inspect.signature(function).parameters)[1:]
 
     @functools.wraps(function)
@@ -171,13 +167,11 @@ def naming_the_nearest(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-# JSON objects on their way out and in: whether values can be sent, and what of an object is not modelled.
-#
-# Called by the calls of runs, workflows, templates and replay, and by whoever reads a frame field by field.
+# JSON values
 
 
 def json_ready(field: str, value: Any) -> Any:
-    """The JSON form of a value, of data classes too. ValidationError for what JSON cannot carry, NaN included."""
+    """Return the JSON form of a value or data class; ValidationError if JSON cannot represent it (NaN included)."""
     try:
         plain = to_dict(value)
         json.dumps(plain, allow_nan=False)
@@ -189,15 +183,15 @@ def json_ready(field: str, value: Any) -> Any:
 
 
 def json_object(field: str, value: Any) -> dict[str, Any]:
-    """The same, for what must be an object."""
+    """Like `json_ready`, but the result must be an object."""
     plain = json_ready(field, value)
     if not isinstance(plain, dict):
-        raise invalid_value(field, value, "a mapping, or the data class for it")
+        raise invalid_value(field, value, "a mapping or its data class")
     return plain
 
 
 def json_list(field: str, value: Any) -> list[Any]:
-    """The same, for what must be a list."""
+    """Like `json_ready`, but the result must be a list without None."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(json_ready(field, value), list):
         raise invalid_value(field, value, "a list")
     made: list[Any] = json_ready(field, value)
@@ -205,63 +199,61 @@ def json_list(field: str, value: Any) -> list[Any]:
 
 
 def beyond(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The fields of an object that have no name of their own here; they are kept in `extra`, as sent."""
+    """Return the fields of an object that its data class does not declare; they are kept in `extra`."""
     if known.issuperset(payload):
         return {}
     return {name: value for name, value in payload.items() if name not in known}
 
 
-# What callers give that ends up in an address or a header: decides whether it can stand there.
-#
-# Called by the calls of runs, workflows, templates and replay. Every refusal is a `ValidationError`, before anything
-# is sent.
+# Values that become part of a URL or a header
 
 
 _HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 def path_segment(field: str, value: Any) -> str:
-    """An id as one segment of a path, percent-encoded (workflows §1)."""
+    """Return an id as one percent-encoded path segment."""
     if not isinstance(value, str) or not value.strip():
-        raise invalid_value(field, value, "the id as a text")
+        raise invalid_value(field, value, "an id (a non-empty string)")
     if value in (".", ".."):
-        # Every HTTP library takes these for directions, and would ask for something else.
+        # HTTP libraries resolve these as relative paths and would request another resource.
         raise invalid_value(field, value, "an id")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
-        raise invalid_value(field, value, "the id as a text") from None
+        raise invalid_value(field, value, "an id that can be encoded as UTF-8") from None
 
 
 def header_text(field: str, value: Any) -> str:
-    """A text that a header can carry: printable ASCII without blanks around it."""
+    """Check a string that a header can carry: printable ASCII without surrounding whitespace."""
     if not isinstance(value, str) or not _HEADER_TEXT.fullmatch(value):
-        raise invalid_value(field, value, "a text of printable ASCII characters")
+        raise invalid_value(field, value, "a string of printable ASCII characters")
     return value
 
 
 def event_id(field: str, value: Any) -> str | None:
-    """The id or number of an event as it is sent; None when there is none, and 0 is one (workflows §6)."""
+    """Return the id or number of an event in its wire form; None stays None, and 0 is valid."""
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value % 1 == 0:
         return str(int(value))
     if isinstance(value, str):
         return header_text(field, value)
-    raise invalid_value(field, value, "the id of an event, a number or a text")
+    raise invalid_value(field, value, "an event id (a number or a string)")
 
 
 def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], sentence: str) -> None:
-    """TypeError for a name that is not known, naming the nearest."""
+    """Raise TypeError for an unknown name, suggesting the closest known one."""
     for name in fields:
         if name not in known:
             raise TypeError(f"{sentence} {name!r}{did_you_mean(name, known, 1)}")
 
 
 def nested(kind: type[T], field: str, given: Any, words: str | None = None) -> T | None:
-    """Return an object of `kind`, from one or from a mapping with its fields; None stays None.
+    """Return an object of `kind` from one or from a mapping with its fields; None stays None.
 
-    TypeError for an unknown or missing field, ValidationError for anything else. `words` say what the object is.
+    Raises `TypeError` for an unknown or missing field and `ValidationError` for any other type. `words` is the name of
+    the object in error messages.
     """
     if given is None or isinstance(given, kind):
         return given
@@ -277,7 +269,7 @@ def nested(kind: type[T], field: str, given: Any, words: str | None = None) -> T
 
 
 def nested_items(kind: type[T], field: str, given: Any, words: str) -> list[T]:
-    """Return objects of `kind` from a list of them, or of mappings; none of None."""
+    """Return objects of `kind` from a list of objects or mappings; an empty list for None."""
 
     def item(name: str, value: Any) -> T:
         read = nested(kind, name, value, words)
@@ -289,7 +281,7 @@ def nested_items(kind: type[T], field: str, given: Any, words: str) -> list[T]:
 
 
 def json_or_text(text: str) -> Any:
-    """The JSON value a text stands for, else the text itself."""
+    """Return the value of a JSON document; a string that is not JSON is returned unchanged."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -297,4 +289,4 @@ def json_or_text(text: str) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -1,6 +1,7 @@
-"""Who is signed in: decides what new, exchanged, refused and lost credentials mean for everything else (transport §5).
+"""The state of one client: session, connection, models, and the dispatch of every frame.
 
-The part of the client state that knows sessions; `client_state` mixes it in. What credentials are, `credentials` knows.
+Changed only under the state lock (asyncio: in the event loop). It performs no I/O: actions are left in its outbox.
+Every `now` is in seconds of the monotonic clock, so that deadlines do not move with the time of day.
 """
 
 from __future__ import annotations
@@ -38,11 +39,9 @@ from sogni.models.converter import read
 from sogni.models.projects import Snapshot
 from sogni.settings import Settings
 
-"""The topic of whoever waits for news, which come over the connection of somebody who is signed in."""
-
 
 class SessionState(ABC):
-    """Credentials, their exchange, and whose they are."""
+    """Credentials, their exchange, and the account they belong to."""
 
     settings: Settings
     out: Outbox
@@ -56,29 +55,29 @@ class SessionState(ABC):
 
     @abstractmethod
     def stop_connection(self) -> None:
-        """Close the socket for good from this side."""
+        """Close the socket permanently from this side."""
 
     def at(self, monotonic: float, wall: float) -> float:
-        """The `now` of a change, by two clocks of the shell; it is the one that nobody can set."""
+        """Return the `now` of a change from the front end's two clocks: the monotonic one."""
         self.out.epoch = wall - monotonic
         return monotonic
 
     def wall(self, now: float) -> float:
-        """The time of day at `now`, in seconds since 1970."""
+        """Return the time of day at `now`, in seconds since 1970."""
         return now + self.out.epoch
 
     def service_time(self, now: float) -> float:
-        """The service's time of day at `now`, by which credentials expire: as late as it may be."""
+        """Return the latest possible time of the service's clock, by which credentials expire."""
         clock, wall = self._service_clock, self.wall(now)
         return wall if clock is None else clock.latest(now, wall)
 
     def service_time_at_least(self, now: float) -> float:
-        """The same, as early as it may be: what ends a session must be certain."""
+        """Return the earliest possible time of the service's clock, which must pass before a session ends."""
         clock, wall = self._service_clock, self.wall(now)
         return wall if clock is None else clock.earliest(now, wall)
 
     def authenticated(self, monotonic: float, wall: float) -> bool:
-        """Whether somebody is signed in to a client that is open; may be asked in any thread."""
+        """Whether the client is open and signed in; safe in any thread."""
         if self.closed:
             return False
         clock = self._service_clock
@@ -89,39 +88,39 @@ class SessionState(ABC):
         return self.credentials.issue_clock or self.service_clock
 
     def service_said(self, date: float | None, now: float) -> None:
-        """An answer of the service says when it was given."""
+        """Set the service clock from the `Date` of a reply."""
         if date is not None:
             self.service_clock = clock_at(date, now, self.wall(now))
 
     def use_issued(self, token: str, refresh_token: str, now: float) -> bool:
-        """Take a pair that was issued just now; False when it is the one there is."""
+        """Use a newly issued pair; False if it is already in use."""
         wall = self.wall(now)
         said = None if self.service_clock is None else self.service_clock.latest(now, wall)
         return self.credentials.use_tokens(token, refresh_token, clock_at_issue(token, said, now, wall))
 
     @property
     def signed_in(self) -> bool:
-        """Whether there are credentials the service has not refused."""
+        """Whether there are credentials that the service has not rejected."""
         return self.credentials.present
 
     def auth_headers(self) -> dict[str, str]:
-        """The header that says who asks (transport §5)."""
+        """Return the authentication header."""
         return self.credentials.headers()
 
     def signed_out_error(self) -> AuthenticationError:
-        """A new error for work that needs credentials when there are none (any more)."""
+        """Return a new error for a call that needs credentials when there are none."""
         return signed_out_error(self.credentials, had_key=self.settings.api_key is not None)
 
     def unauthorized(self, turn: int | None = None) -> None:
-        """A request was answered with 401: the credentials of then are no good (transport §4.4).
+        """Handle a 401: the credentials it was sent with are invalid.
 
-        `turn` is that of the credentials it was sent with; others have come since when it is not the present one.
+        `turn` identifies those credentials; if it is not the current one, they have been replaced since.
         """
         if turn is None or turn == self.credentials.turn:
             self.sign_out(lost=True)
 
     def sign_out(self, *, lost: bool = False) -> None:
-        """Forget the credentials; whoever waits for something of theirs is told. `lost`: they are no good."""
+        """Discard the credentials and notify waiters. `lost`: the service rejected them."""
         if not self.credentials.clear(lost=lost):
             return
         self.session += 1
@@ -132,26 +131,26 @@ class SessionState(ABC):
         self.out.tell(self.auth_listeners, "updated", False)
 
     def signed_in_as(self, *, fetch: bool = True) -> None:
-        """There are new credentials; `fetch`: find out in the background whose they are (transport §5)."""
+        """Handle new credentials; `fetch`: find out in the background whose they are."""
         self.changed_hands()
         self.out.tell(self.auth_listeners, "updated", True)
         if fetch:
             self.out.begin(chores.FetchAccount())
 
     def changed_hands(self) -> None:
-        """There are other credentials, if only to be exchanged; answers to earlier ones do not count."""
+        """Count a change of credentials; replies to requests with earlier ones are ignored."""
         self.session += 1
         self._make_way_for(self.credentials.address)
 
     def cookies_are_good(self, address: str | None, *, fetch: bool = True) -> None:
-        """The cookies let somebody be signed in, and it is the one with that wallet."""
+        """Handle valid cookies of the account with that wallet."""
         if self._make_way_for(address):
             self.credentials.clear()
         if self.credentials.use_cookies():
             self.signed_in_as(fetch=fetch)
 
     def _make_way_for(self, address: str | None) -> bool:
-        """Give up the socket and the account of somebody else; whether there was somebody else."""
+        """Drop the socket and account of a different user; True if there was one."""
         known = self.account.wallet_address
         another = bool(address and known and address.casefold() != known.casefold())
         if another:
@@ -159,15 +158,15 @@ class SessionState(ABC):
         return another
 
     def leave_account(self) -> None:
-        """Give up a socket and an account; the next call that needs a socket opens another."""
+        """Drop the socket and the account; the next call that needs a socket opens another."""
         self.stop_connection()
         self.account.reset()
 
     def go_on_from(self, before: SessionState, *, forked: bool) -> None:
-        """Take over who was signed in, and who listens to that, when a client begins anew.
+        """Take over session and listeners when a client is re-created in another event loop or a forked child.
 
-        In another loop everything goes on. A forked child only has the use of what can be used by two: a refresh
-        token works once, and stays with the parent, as do its listeners.
+        In another loop everything carries over. A forked child only gets credentials that two processes can share: a
+        refresh token works once and stays with the parent, as do the listeners.
         """
         self.credentials.go_on_from(before.credentials, forked=forked)
         self.service_clock = before.service_clock
@@ -175,9 +174,9 @@ class SessionState(ABC):
             self.auth_listeners = before.auth_listeners
 
     def fresh(self, now: float) -> Refresh | None:
-        """The refresh to wait for before anything can be sent; None when the credentials can be used as they are.
+        """Return the token refresh to wait for before sending; None if the credentials can be used as they are.
 
-        AuthenticationError when a token that was lent to this process is over.
+        Raises `AuthenticationError` if there is only an access token and it has expired.
         """
         if self.credentials.lent_is_over(self.service_time_at_least(now)):
             self.sign_out(lost=True)
@@ -190,35 +189,27 @@ class SessionState(ABC):
         return refresh
 
     def refreshed(self, refresh: Refresh, token: str, refresh_token: str, now: float) -> None:
-        """The new pair is there; it is of no use when somebody else has signed in meanwhile."""
+        """Store the new pair, unless another user has signed in meanwhile."""
         refresh.finished = True
         self.out.wake(refresh)
         if refresh.turn == self.credentials.turn and self.use_issued(token, refresh_token, now):
             self.out.tell(self.auth_listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:
-        """There is no new pair; `clears`: because the service gives none (transport §5.1)."""
+        """Record a failed refresh; `clears`: the service rejected the refresh token, so discard it."""
         refresh.finished, refresh.error = True, error
         self.out.wake(refresh)
         if clears:
             self.unauthorized(refresh.turn)
 
 
-# Everything a client knows: decides what each frame and each change of the connection means.
-#
-# One per client, changed only under the shell's state lock (asyncio: in the loop). It performs nothing:
-# what is to be done stands in its outbox afterwards. Every `now` is in seconds of a clock that nobody can set, so
-# that
-# no deadline moves with the time of day; `wall` turns one into a time of day.
-
-
 CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "connecting"})
 CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
-"""Topics that waiters wait for, beside `CONNECTION`."""
+"""Events that can be waited for, in addition to `CONNECTION`."""
 
 
 class ClientState(SessionState, ProjectFrames, ChatFrames):
-    """The state of one client; `app_id` is what the connection is known by."""
+    """The state of one client; `app_id` identifies its connection."""
 
     def __init__(self, settings: Settings, app_id: str) -> None:
         self.settings = settings
@@ -226,7 +217,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.credentials: Credentials = Credentials(settings.auth_type, settings.api_key)
         self.service_clock: ServiceClock | None = None
         self.session: int = 0
-        """Counts who was signed in, so that an answer about somebody else is recognised."""
+        """Number of sessions, to recognize replies that belong to an earlier one."""
         self.network: str = settings.network
         self.subscriptions: dict[str, bool] = dict(settings.socket_event_subscriptions)
         self.out: Outbox = Outbox()
@@ -245,13 +236,13 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.frame_listeners: Listeners = Listeners()
         self.listening: list[bool] = []
         self.cancellations: dict[str, tuple[bool, str] | None] = {}
-        """Cancellations under way, and their answers: whether it was canceled, and what was said."""
+        """Pending cancellations and their outcomes: whether the job was canceled, and the service's message."""
         self.network_answer: str | None = None
         self._looked_at = 0.0
         self._reconciling = False
         self._reconcile_next: chores.Reconcile | None = None
         self.lookups: int = 0
-        """Counts the snapshots that projects were looked up for."""
+        """Number of snapshots for which projects were looked up."""
         self.closed = False
         self.crash: BaseException | None = None
         self._frames: dict[str, Callable[[Any, float], None]] = {
@@ -278,9 +269,9 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
     # -- the connection --------------------------------------------------------
 
     def check_may_connect(self, *, again: bool = False) -> None:
-        """Raise why a socket must not be opened; `again`: on purpose, after the service refused it."""
+        """Raise the reason if no socket may be opened; `again`: the user reconnects after a rejection."""
         if self.settings.disable_socket:
-            raise SogniConnectionError("this client was made with disable_socket=True and opens no socket")
+            raise SogniConnectionError("disable_socket=True: this client opens no socket")
         closed = self.connection.closed
         if closed is not None and closed.code == connection.DISPLACED and not again:
             raise self.why_closed()
@@ -289,14 +280,14 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             raise self.why_closed() if refused else self.signed_out_error()
 
     def connect_wanted(self) -> bool:
-        """Someone needs the socket; True when the shell must now begin to connect."""
+        """Request the socket; True if the front end must start to connect."""
         wanted = self.connection.connect_wanted()
         if wanted:
             self.account.change(network_status="connecting", network=self.network)
         return wanted
 
     def opened(self, now: float) -> bool:
-        """A socket is open; False when nobody wants it any more."""
+        """Handle an opened socket; False if it is no longer needed."""
         if self.closed or self.connection.phase != "connecting":
             return False
         self.connection.opened(now)
@@ -308,7 +299,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         return True
 
     def lost(self, closed: Closed, *, now: float, jitter: float) -> None:
-        """A socket closed or could not be opened (transport §10); nothing when nobody wants one."""
+        """Handle a socket that closed or could not be opened."""
         if self.connection.phase in ("idle", "ended"):
             return
         outcome = self.connection.lost(closed, now=now, jitter=jitter, signed_in=self.signed_in)
@@ -316,12 +307,12 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             project.heard_at = now
         self.chats_after_drop(now)
         if isinstance(closed.cause, AuthenticationError):
-            # A refused upgrade may be gone at the next try; REST says for certain whether the key is good.
+            # A rejected upgrade may be temporary; REST tells for certain whether the key is valid.
             self.out.begin(chores.FetchAccount())
         if outcome == "waiting":
             self.account.change(network_status="connecting", network=self.network)
             self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
-            if self.listeners.has("connecting"):  # its name in the documents of the service
+            if self.listeners.has("connecting"):  # the name in the service's documentation
                 self.out.tell(self.listeners, "connecting", Reconnecting(network=self.network))
         else:
             if connection.clears_credentials(closed.code) and self.credentials.clear(lost=True):
@@ -332,7 +323,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.out.wake(CONNECTION)
 
     def stop_connection(self) -> None:
-        """Close the socket for good from this side; the reader sees to the goodbye."""
+        """Close the socket permanently from this side; the reader sends the close frame."""
         if self.connection.phase in ("idle", "ended"):
             return
         self.connection.stopped()
@@ -351,7 +342,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
                 self.out.wake(project)
 
     def crashed(self, error: Exception) -> None:
-        """What reads the socket broke down: no waiter may hang for ever."""
+        """Handle a failed reader: no waiter may hang forever."""
         self.crash = error
         self.connection.phase = "ended"
         self.connection.closed = Closed(connection.ABNORMAL, "the reader failed", error)
@@ -359,7 +350,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.out.wake(CONNECTION)
 
     def why_closed(self) -> Exception:
-        """A new error that says why there is no connection."""
+        """Return a new error that explains why there is no connection."""
         if self.closed:
             return ClientClosedError("the client is closed")
         closed = self.connection.closed
@@ -369,7 +360,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         return connection.error_of(self.connection.closed, app_id=self.app_id, host=host)
 
     def tick(self, now: float) -> str | None:
-        """What the time asks of the reader; also looks after silent and finished projects."""
+        """Return the reader's next action, if one is due; also checks silent and finished projects."""
         move = self.connection.due(now)
         if move == "ready":
             self.out.wake(CONNECTION)
@@ -382,12 +373,12 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
     # -- models ----------------------------------------------------------------
 
     def models_named(self, models: list[AvailableModel], turn: int) -> None:
-        """The live model list, with names, unless a newer one, or the end of the connection, came meanwhile."""
+        """Set the named model list, unless a newer one, or the end of the connection, came meanwhile."""
         if turn == self._models_turn:
             self._set_available(models)
 
     def _no_models(self) -> None:
-        """The list is void: another network, or no connection."""
+        """Clear the model list after a network change or a lost connection."""
         self._models_turn += 1
         self._set_available([])
 
@@ -401,7 +392,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
     # -- frames ----------------------------------------------------------------
 
     def receive(self, kind: str, payload: Any, now: float) -> None:
-        """Apply one frame (transport §9); types nobody knows are ignored."""
+        """Apply one frame; unknown types are ignored."""
         if self.frame_listeners.has(kind):
             self.out.tell(self.frame_listeners, kind, payload)
         handler = self._frames.get(kind)
@@ -409,7 +400,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             handler(payload, now)
 
     def _either_job_state(self, payload: Any, now: float) -> None:
-        """Projects and chats share this frame; each looks for its own ids (transport §9)."""
+        """Dispatch a frame type that projects and chats share; each recognizes its own ids."""
         if not self.chat_job_state(payload):
             self._job_state(payload, now)
 
@@ -424,14 +415,14 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self._told_subscription(data, now)
         if data.get("clientType", "artist") != "artist":
             return
-        # Only a snapshot that can be read makes asking for one unnecessary.
+        # Skip requesting a snapshot only if this one is well-formed.
         snapshot = read(Snapshot, data, "the authenticated frame")
         self.connection.synced()
         if self.projects or snapshot.active_projects or snapshot.unclaimed_completed_projects:
             self._reconcile(chores.Reconcile(snapshot))
 
     def _reconcile(self, chore: chores.Reconcile) -> None:
-        """Reconciliations never overlap: while one runs, only the newest waits (transport §13.2)."""
+        """Start a reconciliation. They never overlap: while one runs, only the newest is queued."""
         if self._reconciling:
             self._reconcile_next = chore
         else:
@@ -439,12 +430,12 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
             self.out.begin(chore)
 
     def new_lookups(self) -> int:
-        """Projects are looked up for another snapshot; the lookups for earlier ones end."""
+        """Count a new snapshot; lookups for earlier ones end."""
         self.lookups += 1
         return self.lookups
 
     def reconciled(self) -> None:
-        """A reconciliation is over; the next one may begin."""
+        """Finish a reconciliation and start the queued one."""
         chore, self._reconcile_next = self._reconcile_next, None
         self._reconciling = False
         if chore is not None:
@@ -454,11 +445,11 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
         self.account.change(balance=read_amounts(Balances, payload, "the balanceUpdate frame"))
 
     def _told_subscription(self, data: dict[str, Any], now: float) -> None:
-        """What `authenticated` says of the subscription; older servers say nothing, and are asked (account §13.5)."""
+        """Apply the subscription in `authenticated`; older servers omit it, so it is fetched."""
         self.account.spark_lock(data)
         entitlement = data.get("subscriptionEntitlement")
         if isinstance(entitlement, dict):
-            # One that nobody can read must not keep the rest of this frame from being applied.
+            # A malformed entitlement must not keep the rest of this frame from being applied.
             with suppress(ProtocolError):
                 self.account.entitled(entitlement, self.service_time(now))
                 return
@@ -467,14 +458,14 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
 
     def _entitled(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
-            raise ProtocolError("the subscription entitlement is no object")
+            raise ProtocolError("the subscription entitlement is not an object")
         self.account.spark_lock(payload)
         self.account.entitled(payload, self.service_time(now))
 
     def _network_changed(self, payload: Any, now: float) -> None:
         network = payload.get("network") if isinstance(payload, dict) else None
         if not isinstance(network, str):
-            raise ProtocolError("the changeNetwork frame names no network")
+            raise ProtocolError("the changeNetwork frame has no network")
         self.network_answer = network
         self.account.change(network=network, network_status="connected")
         self._no_models()
@@ -482,7 +473,7 @@ class ClientState(SessionState, ProjectFrames, ChatFrames):
 
     def _swarm_models(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
-            raise ProtocolError("the swarmModels frame holds no models")
+            raise ProtocolError("the swarmModels frame has no models")
         workers = {
             name: int(count) for name, count in payload.items() if type(count) in (int, float) and 0 <= count < 1e9
         }

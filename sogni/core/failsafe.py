@@ -1,8 +1,8 @@
-"""What happens when a background flow dies.
+"""Settle what a background flow worked for when the flow dies.
 
-Nobody awaits a background flow, so an error that it does not handle reaches no caller: whoever waits for its outcome
-would wait forever. `guarded` therefore settles what the flow worked for before it lets the error through, which the
-front ends log. `surviving` does the same for one of many, so that the others still get their turn.
+Nobody awaits a background flow, so an unhandled error reaches no caller, and waiters would wait forever. `guarded`
+settles the outcome before it re-raises the error, which the front ends log. `surviving` does the same for one of
+several flows, so that the others still run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Settle = Callable[[Exception, State, float], object]
 
 
 def guarded(flow: Flow[T], settle: Settle) -> Flow[T]:
-    """Run a flow. If it dies, call `settle` with the error, then raise it; the end of the client is no death."""
+    """Run a flow. If it dies, call `settle` with the error and re-raise it; a closed client does not count."""
     try:
         return (yield from flow)
     except ClientClosedError:
@@ -32,7 +32,7 @@ def guarded(flow: Flow[T], settle: Settle) -> Flow[T]:
 
 
 def surviving(flow: Flow[T], settle: Settle, died: list[Exception]) -> Flow[T | None]:
-    """Run one of many flows. If it dies, settle what it worked for, add the error to `died` and return None."""
+    """Run one of several flows. If it dies, settle its work, add the error to `died` and return None."""
     try:
         return (yield from guarded(flow, settle))
     except ClientClosedError:
@@ -43,12 +43,12 @@ def surviving(flow: Flow[T], settle: Settle, died: list[Exception]) -> Flow[T | 
 
 
 def death(what: str, error: Exception) -> ErrorData:
-    """Why something failed here: what was being done, and what went wrong."""
+    """Return error data with the failed activity and its cause."""
     return ErrorData(code=0, message=redact(f"{what} failed: {type(error).__name__}: {error}"))
 
 
 def failing_project(project_id: str, what: str) -> Settle:
-    """Fail a project, and its unfinished jobs with it, because `what` died."""
+    """Return a `Settle` that fails a project and its unfinished jobs."""
 
     def settle(error: Exception, state: State, now: float) -> None:
         project = state.projects.get(project_id)

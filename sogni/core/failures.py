@@ -1,7 +1,7 @@
-"""Which error a failure becomes: decides the class by HTTP status, tag, code and what was asked.
+"""Map failures to error classes, by HTTP status, code and operation.
 
-Called by whoever reads a refusal of the service. Classes that are two at once, such as an error of chats that is also
-one of the API, live here, because nobody names them: whoever catches either catches them.
+Some errors belong to two classes, such as a chat error that is also an API error. Their classes are defined here and
+private: callers catch one of the bases.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from sogni.errors import (
     ValidationError,
 )
 
+# account §19; the strings are the error tags of chat
 _INSUFFICIENT_CODES = frozenset({123, "123", "insufficient_balance", "insufficientBalance"})
-"""Code 123: account §19. The tag `insufficient_balance`: chat, error tags."""
-
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""How the system says that it has no more files, sockets or memory to give."""
+"""Error numbers that report exhausted files, sockets or memory."""
 
 
 def with_resources_named(error: Exception) -> Exception:
-    """The error itself, or one of ours if the process ran out of files, sockets, memory or threads."""
+    """Return the error, or a `SogniError` if the process ran out of files, sockets, memory or threads."""
     if isinstance(error, SogniError):
         return error
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
@@ -47,7 +46,7 @@ def with_resources_named(error: Exception) -> Exception:
     else:
         return error
     exhausted = SogniConnectionError(
-        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit), or do less at the same time"
+        f"the resources of this process are exhausted: {cause}; raise its limits (ulimit) or reduce concurrency"
     )
     exhausted.__cause__ = error
     return exhausted
@@ -70,7 +69,7 @@ for _public in (_InsufficientBalanceApiError, _InsufficientBalanceProjectError, 
 
 
 class _LostChatError(ChatError, SogniConnectionError):
-    """A chat completion that was lost with the connection; asking again is a new request."""
+    """A chat completion lost with the connection; retrying sends a new request."""
 
 
 class _UnsentChatError(ChatError, SogniTimeoutError):
@@ -89,7 +88,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def _as_chat_error(kind: type[ApiError]) -> type[ChatError]:
-    """The class of an API error that is a `ChatError` as well; a name of this module, so that it pickles."""
+    """Return the class that is both this API error and a `ChatError`; a global of this module, so that it pickles."""
     name = f"_Chat{kind.__name__.removeprefix('_')}"
     made: type[ChatError] = type(name, (ChatError, kind), {"__module__": __name__, "__doc__": kind.__doc__})
     globals()[name] = made
@@ -114,7 +113,7 @@ def api_error(
     method: str,
     url: str,
 ) -> ApiError:
-    """Make the error of the class that belongs to an HTTP status."""
+    """Return the error for an HTTP status."""
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
     if _means_insufficient(error_code, message):
         kind = _InsufficientBalanceApiError
@@ -138,7 +137,7 @@ def chat_error(
     worker_name: str | None,
     **subscription: Any,
 ) -> ChatError:
-    """Make the error of a failed chat job; its tag or its code may say that the account cannot pay."""
+    """Return the error for a failed chat job, including one for an insufficient balance."""
     kind: type[ChatError] = _LostChatError if error_type == "transport_lost" else ChatError
     if _means_insufficient(error_type, message) or _means_insufficient(code, message):
         kind = _InsufficientBalanceChatError
@@ -146,13 +145,13 @@ def chat_error(
 
 
 def unsent_chat_error(cause: SogniConnectionError | SogniTimeoutError, job_id: str) -> ChatError:
-    """Make the error of a chat request that never went out (chat §14.2)."""
+    """Return the error for a chat request that was never sent."""
     chat = ChatError(cause.message, job_id=job_id, error_type="transport_lost")
     return _both(_UnsentChatError if isinstance(cause, SogniTimeoutError) else _LostChatError, chat, cause)
 
 
 def chat_api_error(error: ApiError, chat: ChatError) -> ChatError:
-    """Make one error of both: of a hosted chat whose refusal says what chats say (chat §14.4)."""
+    """Return an error that is both, for a hosted chat that failed with an API error."""
     kind = _InsufficientBalanceApiError if _means_insufficient(chat.error_type, chat.message) else type(error)
     made = _both(_CHAT_API_ERRORS[kind], chat, error)
     made.code = error.code if chat.code is None else chat.code
@@ -160,7 +159,7 @@ def chat_api_error(error: ApiError, chat: ChatError) -> ChatError:
 
 
 def _both(kind: type[ChatError], chat: ChatError, other: SogniError) -> ChatError:
-    """An error of a class that is two, with the fields of both; those of `other` win."""
+    """Return an error of a combined class with the fields of both; those of `other` take precedence."""
     made = kind.__new__(kind, *other.args)
     made.args = other.args
     made.__dict__.update({**chat.__dict__, **other.__dict__})
@@ -168,7 +167,7 @@ def _both(kind: type[ChatError], chat: ChatError, other: SogniError) -> ChatErro
 
 
 def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:
-    """Make the error of a failed project."""
+    """Return the error for a failed project."""
     kind: type[ProjectFailedError] = ProjectFailedError
     if _means_insufficient(original_code or code, message):
         kind = _InsufficientBalanceProjectError

@@ -1,7 +1,8 @@
-"""Decompressing the body of an answer, in pieces of bounded size.
+"""HTTP calls and replies as values: decoding bodies, reading answers, redirects, limits and errors.
 
-Both front ends receive bodies as they were sent and decode them here. The libraries would decode a whole chunk at once,
-and a few megabytes can become gigabytes that way. Only what `ACCEPTED` names is decoded: nothing else was requested.
+Both front ends receive bodies as they were sent and decode them here, in pieces of bounded size. The HTTP libraries
+would decode a whole chunk at once, and a few megabytes can expand to gigabytes that way. Redirects are followed by
+hand as well, because the libraries would send credentials to another origin.
 """
 
 from __future__ import annotations
@@ -47,21 +48,21 @@ _SHOWN_BYTES = 40
 
 
 class ContentDecoder:
-    """Decodes one body. `encoding` is its `Content-Encoding`; `host` is named when that is not supported."""
+    """Decodes one body. `encoding` is its `Content-Encoding`; `host` appears in the error for an unsupported one."""
 
     def __init__(self, encoding: str | None, host: str) -> None:
         name = (encoding or "").strip().lower()
         if name not in (*_NONE, *_GZIP, "deflate"):
             raise ProtocolError(
-                f"the content encoding of an answer of {host} must be one of {ACCEPTED}, got {name[:_SHOWN_BYTES]!r}"
+                f"the content encoding of a response from {host} must be one of {ACCEPTED}, got {name[:_SHOWN_BYTES]!r}"
             )
         self.plain: bool = name in _NONE
-        """Whether the body is as it was sent, so that `feed` gives back what it gets."""
+        """Whether the body needs no decoding, so that `feed` returns its input."""
         self._gzip = name in _GZIP
         self._inflater: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The decoded pieces that these bytes bring. Raises zlib.error if they are damaged."""
+        """Yield the decoded pieces of these bytes. Raises zlib.error if the content is damaged."""
         if self.plain:
             yield data
             return
@@ -78,20 +79,18 @@ class ContentDecoder:
             data = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
 
     def end(self) -> None:
-        """The body has ended. Raises zlib.error if its content is incomplete."""
+        """Finish the body. Raises zlib.error if its content is incomplete."""
         if self._inflater is not None and not self._inflater.eof:
             raise zlib.error("incomplete")
 
     def _begun(self, data: bytes) -> zlib._Decompress:
         if self._gzip:
             return zlib.decompressobj(_GZIP_WINDOW)
-        # Some hosts send deflate with the header that it should have, others without.
+        # Some hosts send deflate with the required zlib header, others without.
         return zlib.decompressobj(_ZLIB_WINDOW if data[0] & 0x0F == _DEFLATE_METHOD else _RAW_WINDOW)
 
 
-# REST calls as values: decides what a call looks like and what its answer means.
-#
-# Called by the flows. It never sends anything; the shells do.
+# Calls and replies
 
 
 Host = Literal["rest", "socket", "storage"]
@@ -105,9 +104,9 @@ _STORAGE_FIELD = re.compile(r"<(Code|Message)>([^<]*)</\1>")
 
 @frozen(kw_only=True)
 class HttpCall:
-    """One request. `host` chooses the base address; for `storage`, `path` is the whole signed address.
+    """One request. `host` selects the base URL; for `storage`, `path` is the whole signed URL.
 
-    `repeatable` says that sending it twice does no harm, so that it may be retried.
+    `repeatable` calls may be retried, because sending them twice does no harm.
     """
 
     method: str
@@ -118,27 +117,27 @@ class HttpCall:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     repeatable: bool = False
     anonymous: bool = False
-    """Whether it goes without credentials."""
+    """Whether the request is sent without credentials."""
     timeout: float | None = None
     redirects: bool = True
-    """Whether a redirect is followed; else it is the answer."""
+    """Whether redirects are followed; otherwise the redirect itself is the reply."""
     most_bytes: int | None = None
-    """How long a body may be; of one that is longer the rest is not read."""
+    """Maximum length of the body in bytes; the rest of a longer body is not read."""
     operation: str | None = None
-    """The id of the operation that it begins, empty for one without: with it goes who or what asks (transport §14)."""
+    """Id of the operation this call begins, empty if it has none; attribution headers are sent with it."""
 
     @property
     def target(self) -> str:
-        """Path and query, as they stand after the base address.
+        """Path and query, as appended to the base URL.
 
-        Half a surrogate pair, which an id from JSON may hold, travels as the three bytes that it would be.
+        A lone surrogate, which an id from JSON may contain, is encoded as its three bytes.
         """
         return f"{self.path}?{urlencode(self.query, errors='surrogatepass')}" if self.query else self.path
 
 
 @frozen(kw_only=True)
 class HttpReply:
-    """One answer: status, headers with lower-case names, the whole body."""
+    """One reply: status, headers with lower-case names, and the whole body."""
 
     status: int
     headers: Mapping[str, str] = field(factory=dict, repr=False)
@@ -147,11 +146,11 @@ class HttpReply:
 
     @property
     def ok(self) -> bool:
-        """Whether the service says that it worked (2xx)."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     def without(self, secrets: Iterable[str]) -> HttpReply:
-        """The same answer without `secrets`: a refusal may quote the key that it refuses."""
+        """Return the reply with `secrets` redacted: an error may quote the key it rejects."""
         body = self.body
         for known in secrets:
             if len(known) >= SHORTEST_SECRET:
@@ -160,7 +159,7 @@ class HttpReply:
 
 
 def query(**values: Any) -> tuple[tuple[str, str], ...]:
-    """Query pairs in order; what is None is left out (transport §3, 5.x)."""
+    """Return query pairs in order, omitting None."""
     return tuple((name, _as_text(value)) for name, value in values.items() if value is not None)
 
 
@@ -171,10 +170,10 @@ def _as_text(value: Any) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number as JavaScript writes it: `512`, `0.30000000000000004`, `0.00001`, `1e-7`; no trailing `.0`."""
+    """Format a number as JavaScript does: `512`, `0.30000000000000004`, `0.00001`, `1e-7`; no trailing `.0`."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
-    # Subclasses, as those of numpy, have other words for themselves.
+    # Subclasses such as numpy's have a different repr.
     text = float.__repr__(value) if isinstance(value, float) else repr(value)
     if "e-" not in text:
         return text
@@ -182,19 +181,19 @@ def number_text(value: float) -> str:
 
 
 def get(path: str, *, host: Host = "rest", **values: Any) -> HttpCall:
-    """A GET, which is always safe to repeat."""
+    """Return a GET call, which is always safe to repeat."""
     return HttpCall(method="GET", path=path, host=host, query=query(**values), repeatable=True)
 
 
 def post(path: str, body: Any = None, *, host: Host = "rest", **options: Any) -> HttpCall:
-    """A POST with a JSON body, `{}` when there is none (transport §3)."""
+    """Return a POST call with a JSON body, `{}` by default."""
     return HttpCall(method="POST", path=path, host=host, body={} if body is None else body, **options)
 
 
 def json_of(call: HttpCall, reply: HttpReply) -> Any:
-    """The JSON of a successful answer, None for an empty one; raises for everything else.
+    """Return the JSON of a successful reply, None if it is empty.
 
-    Raises the `ApiError` of the status, or `ProtocolError` when a success cannot be read (transport §4.3).
+    Raises the `ApiError` for the status, or `ProtocolError` if a successful reply is malformed.
     """
     if not reply.ok:
         raise error_of(call, reply)
@@ -204,30 +203,30 @@ def json_of(call: HttpCall, reply: HttpReply) -> Any:
         return json.loads(reply.body, object_hook=with_secrets_hidden if may_hold_secrets(reply.body) else None)
     except (ValueError, RecursionError):
         pass
-    # Outside the handler: the library's error holds the body.
+    # Outside the handler: the library's error contains the body.
     raise ProtocolError(f"{call.method} {call.path}: HTTP {reply.status} with a body that is not JSON")
 
 
 def data_of(call: HttpCall, reply: HttpReply) -> Any:
-    """The `data` of an enveloped answer (transport §4.1)."""
+    """Return the `data` of an enveloped reply."""
     body = json_of(call, reply)
     if not isinstance(body, dict) or "data" not in body:
-        raise ProtocolError(f"{call.method} {call.path}: the answer has no data")
+        raise ProtocolError(f"{call.method} {call.path}: the response has no data")
     return body["data"]
 
 
 def read_data(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
-    """The enveloped answer as a data class."""
-    return read(cls, data_of(call, reply), f"the answer to {call.method} {call.path}")
+    """Return the `data` of an enveloped reply as a data class."""
+    return read(cls, data_of(call, reply), f"the response to {call.method} {call.path}")
 
 
 def read_bare(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
-    """The bare JSON answer of the socket host as a data class."""
-    return read(cls, json_of(call, reply), f"the answer to {call.method} {call.path}")
+    """Return the JSON of a reply without an envelope as a data class."""
+    return read(cls, json_of(call, reply), f"the response to {call.method} {call.path}")
 
 
 def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> SogniError:
-    """The error for an answer that is no success; never loses the HTTP status (transport §4.2, §4.3)."""
+    """Return the error for an unsuccessful reply; it always carries the HTTP status."""
     payload = _payload(reply)
     code = payload.get("errorCode", payload.get("error_code"))
     message = payload.get("message") or payload.get("error_message")
@@ -248,13 +247,13 @@ def error_of(call: HttpCall, reply: HttpReply, now: datetime | None = None) -> S
 
 
 def _answered_at(reply: HttpReply) -> datetime:
-    """When an answer was given, by the clock of whoever gave it: what it says of other times is measured by that."""
+    """Return when a reply was sent, by the server's clock, which its other times refer to."""
     date = date_of(reply.headers)
     return datetime.now(UTC) if date is None else datetime.fromtimestamp(date, UTC)
 
 
 def _payload(reply: HttpReply) -> dict[str, Any]:
-    # A refusal may quote what was sent, and an error is logged, reported and pickled.
+    # An error response may quote the request, and errors are logged, reported and pickled.
     text = without_tokens(reply.body.decode("utf-8-sig", "replace"))
     try:
         body = json.loads(text)
@@ -266,7 +265,7 @@ def _payload(reply: HttpReply) -> dict[str, Any]:
 
 
 def _sentence(text: str, status: int) -> str:
-    """The message of an error body that is no JSON object (transport §4.3)."""
+    """Return the message of an error body that is not a JSON object."""
     reason = responses.get(status) or f"HTTP {status}"
     text = " ".join(text.split())
     if not text:
@@ -274,14 +273,14 @@ def _sentence(text: str, status: int) -> str:
     if text.startswith("<"):
         fields = dict(_STORAGE_FIELD.findall(text))
         if "Code" in fields:
-            # What else storage says quotes the request: key id, signature, and what was signed.
+            # The other fields quote the request: key id, signature and the signed string.
             text = unescape(": ".join(fields.values()))
         return f"{reason}: {text[:_EXCERPT_LIMIT]}"
     return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "…"
 
 
 def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait before the next try; the body outranks the header (transport §4.2)."""
+    """Return the seconds to wait before the next attempt; the body takes precedence over the header."""
     given = payload.get("retryAfter")
     if isinstance(given, int | float) and not isinstance(given, bool) and 0 <= given <= _MAX_SECONDS:
         return given
@@ -299,28 +298,25 @@ def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: dat
     return max(0, math.ceil((moment - now).total_seconds()))
 
 
-# The way of one HTTP call: decides its address, how long it may take and where a redirect may lead.
-#
-# Called by the shells, which follow redirects by hand: the libraries would take credentials along to another
-# origin. It sends nothing.
+# Routing and limits
 
 
 _AT_ONCE = 0.01
-"""Seconds that count as no wait, so that messages name the limit as it was given."""
+"""Waits shorter than this many seconds are ignored, so that messages show the limit as it was given."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 5
 PROXY_LOGIN = 407
 _SHOWN = 100
-"""Characters of an unusable URL that its error quotes."""
+"""Maximum number of characters of an invalid URL quoted in its error."""
 
 _KEPT = "!#$%&'()*+,/:;=?@[]~"
-"""What stays in an address; anything else that is no letter or digit is percent-encoded."""
+"""Characters that are kept in a URL; all others except letters and digits are percent-encoded."""
 
 
 class Route:
-    """Where a call is sent now, from its first address over all redirects.
+    """Where a call is sent, from its first URL through all redirects.
 
-    `method` and `url` are those of the next request; credentials go along while `with_credentials` says so.
+    `method` and `url` are those of the next request; credentials are sent only while `with_credentials` is true.
     """
 
     def __init__(self, call: HttpCall, settings: Settings) -> None:
@@ -332,30 +328,30 @@ class Route:
 
     @property
     def with_credentials(self) -> bool:
-        """Whether the next request may say who asks: only to the host the call is meant for."""
+        """Whether the next request may carry credentials: only to the host the call is meant for."""
         return self._call.host != "storage" and not self._call.anonymous and _origin(self.url) == self._home
 
     @property
     def host(self) -> str:
-        """Host and port, as they may stand in a message."""
+        """Host and port, as shown in messages."""
         return shown_host(self.url)
 
     def follow(self, status: int, location: str | None, *, streamed: bool) -> bool:
-        """Take an answer into account; True when another request is to follow.
+        """Process a reply; True if another request must follow.
 
-        A body that is streamed is not sent twice, and none is sent to another origin: SogniConnectionError.
+        Raises `SogniConnectionError` instead of resending a streamed body or sending any body to another origin.
         """
         if status not in REDIRECTS or not location or not self._call.redirects:
             return False
         if self._hops == MOST_REDIRECTS:
-            raise SogniConnectionError(f"{self.host} redirects too often")
+            raise SogniConnectionError(f"{self.host} redirected more than {MOST_REDIRECTS} times")
         try:
             target = _checked(urljoin(self.url, location))
             origin = _origin(target)
         except (ValueError, ProtocolError):
-            raise SogniConnectionError(f"{self.host} redirects to what is no address") from None
+            raise SogniConnectionError(f"{self.host} redirected to an invalid URL") from None
         if streamed or (self._call.body is not None and origin != self._home):
-            raise SogniConnectionError(f"{self.host} redirects a {self.method} elsewhere; not followed")
+            raise SogniConnectionError(f"{self.host} redirected a {self.method} request to another host; not followed")
         self._hops += 1
         if status == 303:
             self.method = "GET"
@@ -364,7 +360,7 @@ class Route:
 
 
 def _quoted(url: str) -> str:
-    # A lone surrogate is no character, and so in no address; the service does not know what it was to name.
+    # A lone surrogate is not a valid character in a URL; it is encoded so that the service can reject it.
     return quote(url, safe=_KEPT, errors="surrogatepass")
 
 
@@ -372,12 +368,12 @@ def _address(call: HttpCall, settings: Settings) -> str:
     if call.host == "storage":
         return call.path
     base = settings.rest_endpoint if call.host == "rest" else settings.socket_http
-    # With the slash: what a path begins with must not become part of the host.
+    # The slash keeps the start of the path from becoming part of the host.
     return base + call.target if call.target.startswith("/") else f"{base}/{call.target}"
 
 
 def _checked(url: str) -> str:
-    """The URL, if a request can be sent to it; the service owns those of media, and may send anything."""
+    """Return the URL if a request can be sent to it: URLs of media come from the service and may be malformed."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -395,91 +391,91 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def shown_host(url: str) -> str:
-    """Host, and port if given, of an address: all of it that may stand in a message."""
+    """Return host and port of a URL, the only parts that may appear in a message."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def told_too_long(call: HttpCall, length: str | None) -> bool:
-    """Whether a body is announced as longer than it may be, so that none of it is read."""
+    """Whether the announced length exceeds the limit, so that the body is not read."""
     return call.most_bytes is not None and length is not None and length.isdecimal() and int(length) > call.most_bytes
 
 
 def most_bytes_of(call: HttpCall, *, encoded: bool) -> int | None:
-    """How long a body that is kept in memory may be once decoded; None for media that is sent as it is."""
+    """Return the maximum decoded length of a body kept in memory; None for media sent unencoded."""
     if call.most_bytes is not None:
         return call.most_bytes
     return None if call.host == "storage" and not encoded else MAX_REPLY_SIZE
 
 
 def too_long(call: HttpCall, url: str) -> ProtocolError:
-    """The error of an ordinary answer that exceeds every measure."""
+    """Return the error for a reply that exceeds the size limit."""
     return ProtocolError(
         f"{call.method} {shown_host(url)}{urlsplit(url).path}: "
-        f"the answer must be at most {MAX_REPLY_SIZE} bytes once decompressed, got more"
+        f"the response must be at most {MAX_REPLY_SIZE} bytes once decompressed, got more"
     )
 
 
 def limit_of(call: HttpCall, timeouts: Timeouts) -> float:
-    """Seconds a whole call may take."""
+    """Return the time limit of a whole call in seconds."""
     if call.timeout is not None:
         return call.timeout
     return timeouts.transfer if call.host == "storage" else timeouts.request
 
 
 def phase_of(call: HttpCall) -> Phase:
-    """What was under way when the time of a call ran out."""
+    """Return the phase reported when a call times out."""
     return "transfer" if call.host == "storage" else "request"
 
 
 def no_answer(call: HttpCall, url: str, limit: float, via: str = "") -> SogniTimeoutError:
-    """The error of a call that was not answered in time; `via` names the proxy."""
+    """Return the error for a call without a reply in time; `via` names the proxy."""
     return SogniTimeoutError(
-        f"{call.method} {shown_host(url)}{urlsplit(url).path}{via}: no answer within {limit:g} seconds",
+        f"{call.method} {shown_host(url)}{urlsplit(url).path}{via}: no response within {limit:g} seconds",
         phase=phase_of(call),
         timeout=limit,
     )
 
 
 def is_transfer(call: HttpCall) -> bool:
-    """Whether a call moves media, which may take minutes, and not a short answer of the service."""
+    """Whether a call transfers media, which may take minutes."""
     return call.host == "storage"
 
 
 def max_transfers(max_connections: int) -> int:
-    """How many of a client's connections transfers may hold; the others stay free for short requests."""
+    """Return how many connections transfers may use; the rest stays free for short requests."""
     return max(1, max_connections - max(1, max_connections // 4))
 
 
 def with_time_left(call: HttpCall, waited: float) -> HttpCall:
-    """The call after it has waited for a free connection: a time limit of its own includes the wait."""
+    """Return the call after a wait for a free connection; an explicit time limit includes the wait."""
     if call.timeout is None or waited < _AT_ONCE:
         return call
     return evolve(call, timeout=max(0.0, call.timeout - waited))
 
 
 def no_free_connection(call: HttpCall, settings: Settings) -> SogniTimeoutError:
-    """The error of a call that found no free connection within its own time limit."""
+    """Return the error for a call that found no free connection within its time limit."""
     return SogniTimeoutError(
         f"{call.method} {call.path.partition('?')[0]}: all {settings.max_connections} connections were in use for "
-        f"{call.timeout:g} seconds; a higher max_connections allows more",
+        f"{call.timeout:g} seconds; raise max_connections to allow more",
         phase=phase_of(call),
         timeout=call.timeout,
     )
 
 
 def no_connection(url: str, limit: float, via: str = "") -> SogniTimeoutError:
-    """The error of a call whose host could not be connected to in time."""
+    """Return the error for a host that could not be connected to in time."""
     return SogniTimeoutError(
         f"cannot connect to {shown_host(url)}{via} within {limit:g} seconds", phase="connect", timeout=limit
     )
 
 
 def unreachable(url: str, via: str, cause: str) -> SogniConnectionError:
-    """The error of a call that failed before it was answered, or whose answer broke off."""
+    """Return the error for a call that failed before its reply was complete."""
     return SogniConnectionError(f"cannot reach {shown_host(url)}{via}: {cause}")
 
 
 def check_proxy_answer(url: str, via: str, status: int) -> None:
-    """Raise SogniConnectionError if an answer is a proxy's request for a login, which no service sends."""
+    """Raise SogniConnectionError if a reply is a proxy's request for authentication."""
     if via and status == PROXY_LOGIN:
         raise unreachable(url, via, f"the proxy answered with HTTP {status}")

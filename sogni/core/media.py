@@ -1,7 +1,6 @@
-"""What a file is: decides the content type of its first bytes, and whether a slot takes it.
+"""Content types of media: detection from the first bytes, allowed types per slot, data URIs and trusted URLs.
 
-Called before anything is uploaded, and where a result is named or asked for. It reads no file: the first
-bytes are an argument.
+Nothing here reads a file or fetches a URL: content is passed in.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from sogni.core.checks import invalid_value
 MediaSlot = Literal["image", "audio", "video"]
 
 HEAD_SIZE = 512
-"""Bytes of a file that `sniff` looks at, at most; the brands of an MPEG-4 file lie within them."""
+"""Bytes that `sniff` looks at, at most; they include the brands of an MPEG-4 file."""
 
 ALLOWED: dict[MediaSlot, tuple[str, ...]] = {
     "image": ("image/jpeg", "image/png", "image/webp", "image/gif"),
-    # The brand of an MPEG-4 file does not always tell sound from pictures, so `audio` takes video/mp4 too.
+    # The brand of an MPEG-4 file does not always tell audio from video, so `audio` accepts video/mp4 too.
     "audio": (
         "audio/mpeg", "audio/mp4", "audio/wav", "audio/flac", "audio/ogg", "audio/webm", "video/mp4",
     ),
     "video": ("video/mp4", "video/quicktime", "video/webm", "video/ogg"),
 }  # fmt: skip
-"""What each slot takes: everything the sheets can name for it."""
+"""Content types that each slot accepts, with every name in use for them."""
 
 _SAME: dict[str, str] = {
     "image/jpg": "image/jpeg",
@@ -42,7 +41,7 @@ _SAME: dict[str, str] = {
     "audio/x-m4a": "audio/mp4",
     "audio/x-flac": "audio/flac",
 }
-"""Other names of the same type (projects-4.2 §19, projects-5x §6.1)."""
+"""Aliases and the usual name of each type."""
 
 _EXTENSIONS: dict[str, str] = {
     "image/png": ".png",
@@ -83,17 +82,17 @@ _STILL_BRANDS: dict[str, tuple[bytes, ...]] = {
     "image/heic": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
     "image/heif": (b"mif1", b"msf1"),
 }
-"""Images in a container of films, the most telling first. No slot takes them."""
+"""Images in a video container, most specific first. No slot accepts them."""
 
 _SIGNATURES: tuple[tuple[str, bytes, int, bytes], ...] = (
-    # type, first bytes, place of more, and these (projects-4.2 §10.3)
+    # content type, first bytes, offset of further bytes, further bytes (projects-4.2 §10.3)
     ("image/jpeg", b"\xff\xd8\xff", 0, b""),
     ("image/png", b"\x89PNG", 0, b""),
     ("image/webp", b"RIFF", 8, b"WEBP"),
     ("image/gif", b"GIF87a", 0, b""),
     ("image/gif", b"GIF89a", 0, b""),
     ("audio/wav", b"RIFF", 8, b"WAVE"),
-    # What is only recognized to be refused by its name.
+    # Recognized only to be named in the error.
     ("video/x-msvideo", b"RIFF", 8, b"AVI "),
     ("audio/aiff", b"FORM", 8, b"AIF"),
     ("image/jp2", b"\0\0\0\x0c", 4, b"jP  "),
@@ -112,15 +111,15 @@ _SIGNATURES: tuple[tuple[str, bytes, int, bytes], ...] = (
     ("application/gzip", b"\x1f\x8b\x08", 0, b""),
 )
 _LONG = 12
-"""Bytes that a file has at least whose type is taken from `_SIGNATURES` or a brand."""
+"""Minimum length of a file identified by `_SIGNATURES` or a brand."""
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def sniff(head: bytes, slot: MediaSlot = "image") -> str | None:
-    """Return the content type of a file from its first `HEAD_SIZE` bytes, None when they say nothing.
+    """Return the content type of a file from its first `HEAD_SIZE` bytes, None if unknown.
 
-    `slot` decides between sound and pictures where the container holds either (projects-5x §6). What no slot takes has
-    a type, too, so that it can be refused by its name.
+    `slot` decides between audio and video if the container holds either. Types that no slot accepts are returned too,
+    so that errors can name them.
     """
     known = _sniff_long(head) if len(head) >= _LONG else None
     if known is not None:
@@ -139,7 +138,7 @@ def sniff(head: bytes, slot: MediaSlot = "image") -> str | None:
 
 
 def _sniff_long(head: bytes) -> str | None:
-    """The tests that need twelve bytes."""
+    """Run the tests that need twelve bytes."""
     if head[4:8] == b"ftyp":
         return _sniff_brand(head)
     for content_type, start, place, more in _SIGNATURES:
@@ -162,9 +161,9 @@ def _sniff_brand(head: bytes) -> str:
 
 
 def is_mpeg_audio(head: bytes) -> bool:
-    """Whether MPEG audio of layer II or III begins here, or a tag before it; short heads count as far as they go.
+    """Whether MPEG audio of layer II or III starts here, or an ID3 tag; a short head is tested as far as it goes.
 
-    A header has no reserved values. Layer I is not meant: its first bytes are those of UTF-16 text.
+    Reserved header values are rejected. Layer I is excluded: its first bytes are those of UTF-16 text.
     """
     if head.startswith(b"ID3"):
         return 0xFF not in head[3:5] and all(byte < 0x80 for byte in head[6:10])
@@ -180,11 +179,11 @@ def _is_adts(head: bytes) -> bool:
 
 
 def _sniff_text(head: bytes) -> str | None:
-    """Text by its byte order mark, or as UTF-8 without control characters."""
+    """Detect text by its byte order mark, or as UTF-8 without control characters."""
     if head.startswith(_BYTE_ORDER_MARKS):
         return "text/plain"
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # a character may be cut in two at the end
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
     except UnicodeDecodeError:
         return None
     if not text or not all(letter.isprintable() or letter in "\t\n\r\f" for letter in text):
@@ -204,14 +203,14 @@ def canonical(content_type: str) -> str:
 def check_slot(
     field: str, name: str, content_type: str | None, slot: MediaSlot, allowed: Sequence[str] | None = None
 ) -> str:
-    """Return the content type if the slot takes it; ValidationError says what it is and what is taken.
+    """Return the content type if the slot accepts it; otherwise raise ValidationError.
 
-    `name` is how the caller knows the media (a path, `bytes`); `allowed` narrows what the slot takes.
+    `name` is the media as the caller knows it (a path, `bytes`); `allowed` narrows what the slot accepts.
     """
     allowed = tuple(ALLOWED[slot] if allowed is None else allowed)
     if content_type is None or content_type.startswith(("text/", "application/")):
         named = f": it is {content_type}" if content_type else ""
-        sentence = f"{field}: {name} is none of the {slot} files known here ({', '.join(allowed)}){named}"
+        sentence = f"{field}: {name} is not a supported {slot} file ({', '.join(allowed)}){named}"
         raise invalid_value(field, name, allowed, sentence)
     if canonical(content_type) not in allowed:
         sentence = f"{field}: {name} is {content_type}, but must be one of {', '.join(allowed)}"
@@ -220,7 +219,7 @@ def check_slot(
 
 
 def extension_of(content_type: str | None) -> str:
-    """Return the file extension of a content type, with its dot; `.bin` for an unknown one."""
+    """Return the file extension of a content type, including its dot; `.bin` for an unknown one."""
     return ".bin" if content_type is None else _EXTENSIONS.get(canonical(content_type), ".bin")
 
 
@@ -229,10 +228,7 @@ def content_type_of_format(output_format: str | None) -> str | None:
     return None if output_format is None else _FORMATS.get(output_format.lower())
 
 
-# Media inside a request: decides whether a data URI holds what it says (chat §9.3, §9.4).
-#
-# Called for the images of chat messages and for the media that tool calls carry. It fetches nothing: which
-# remote address may be fetched at all is decided here, fetching is a flow.
+# Media inside a request (chat §9.3, §9.4)
 
 
 InlineKind = Literal["image", "audio", "video"]
@@ -267,9 +263,9 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 @frozen
 class InlineMedia:
-    """Media out of a data URI: its type as declared, in lower case, the format of its bytes, and the bytes.
+    """Media from a data URI: declared type in lower case, detected format, and content.
 
-    `size` is width and height in pixels for an image, None for anything else.
+    `size` is width and height of an image in pixels, None for other media.
     """
 
     content_type: str
@@ -279,19 +275,19 @@ class InlineMedia:
 
 
 def is_data_uri(text: str) -> bool:
-    """Whether a text is meant as a data URI, whether or not it is a good one."""
+    """Whether a string is intended as a data URI, valid or not."""
     return text.lstrip()[:5].lower() == "data:"
 
 
 def data_uri(content_type: str, content: bytes) -> str:
-    """The data URI of some bytes."""
+    """Return the data URI for some content."""
     return f"data:{content_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def decoded(
     where: str, text: str, kind: InlineKind, *, most_bytes: int | None = None, longest_side: int | None = None
 ) -> InlineMedia:
-    """What a data URI holds, checked in the order of chat §9.4; `where` names it in errors.
+    """Return the content of a data URI; `where` names it in errors.
 
     `most_bytes` and `longest_side` (pixels of an image) are inclusive. Raises `ValidationError`.
     """
@@ -315,7 +311,7 @@ def checked(
     most_bytes: int | None = None,
     longest_side: int | None = None,
 ) -> InlineMedia:
-    """Bytes of a declared type, checked as those of a data URI. Raises `ValidationError`."""
+    """Check content against its declared type, like that of a data URI. Raises `ValidationError`."""
     if most_bytes is not None and len(content) > most_bytes:
         raise invalid_value(where, f"{len(content)} bytes", f"media of at most {most_bytes} bytes")
     form = _FORMAT_OF[kind].get(content_type)
@@ -324,13 +320,13 @@ def checked(
     if _format(kind, content) != form:
         found = sniff(content[:HEAD_SIZE], kind)
         named = f": it is {found}" if found else ""
-        sentence = f"{where} is declared {content_type} but holds no {form}{named}"
+        sentence = f"{where} is declared as {content_type} but contains no {form} data{named}"
         raise invalid_value(where, content_type, f"{form} data", sentence)
     size = None
     if kind == "image":
         size = image_size(content)
         if size is None:
-            raise invalid_value(where, content_type, f"a {form} whose width and height can be read")
+            raise invalid_value(where, content_type, f"a {form} with readable width and height")
         if longest_side is not None and max(size) > longest_side:
             sides = f"{size[0]}×{size[1]}"
             raise invalid_value(where, sides, f"an image of at most {longest_side} pixels on its longest side")
@@ -338,7 +334,7 @@ def checked(
 
 
 def type_of(kind: InlineKind, declared: str, content: bytes) -> str | None:
-    """The type of fetched bytes: as declared when it is allowed, else by their first bytes (chat §9.5)."""
+    """Return the type of fetched content: as declared if allowed, otherwise by its first bytes."""
     plain = declared.partition(";")[0].strip().lower()
     if plain in _FORMAT_OF[kind]:
         return plain
@@ -347,7 +343,7 @@ def type_of(kind: InlineKind, declared: str, content: bytes) -> str | None:
 
 
 def is_trusted_address(text: str) -> bool:
-    """Whether an address is one of the service's own stores, so that it may be fetched (chat §9.3)."""
+    """Whether a URL belongs to the service's own storage, so that it may be fetched."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
@@ -358,7 +354,7 @@ def is_trusted_address(text: str) -> bool:
 
 
 def _bytes_of(where: str, body: str) -> bytes:
-    """Base64 without whitespace, in its one canonical spelling; padding may be missing."""
+    """Decode base64 in its canonical spelling; whitespace and missing padding are accepted."""
     text = "".join(body.split())
     allowed = "valid base64"
     if not text or not _BASE64.fullmatch(text):
@@ -374,14 +370,14 @@ def _bytes_of(where: str, body: str) -> bytes:
 
 
 def _format(kind: InlineKind, content: bytes) -> str | None:
-    """The format of some bytes by how they begin; None for one that is not allowed."""
+    """Return the format of content by its first bytes, None if it is not allowed."""
     if kind == "image":
         if content.startswith(b"\x89PNG\r\n\x1a\n"):
             return "PNG"
         return "JPEG" if content.startswith(b"\xff\xd8\xff") else None
     brand = content[8:12] if len(content) >= 12 and content[4:8] == b"ftyp" else None
     if (sniff(content[:HEAD_SIZE], kind) or "").startswith("image/"):
-        return None  # HEIF, which has a brand, too
+        return None  # HEIF also has a brand
     if kind == "video":
         return None if brand is None else "QuickTime" if brand == b"qt  " else "MP4"
     if content.startswith(b"RIFF") and content[8:12] == b"WAVE":
@@ -392,7 +388,7 @@ def _format(kind: InlineKind, content: bytes) -> str | None:
 
 
 def image_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG or JPEG; None when they cannot be read."""
+    """Return width and height of a PNG or JPEG in pixels, None if malformed."""
     return _png_size(content) if content.startswith(b"\x89PNG") else _jpeg_size(content)
 
 
@@ -404,7 +400,7 @@ def _png_size(content: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """From segment to segment up to the first start of a frame (chat §9.4)."""
+    """Walk the segments to the first start of frame."""
     at, end = 2, len(content)
     while (at := content.find(b"\xff", at)) >= 0:
         while at < end and content[at] == 0xFF:
@@ -434,7 +430,7 @@ MOST_BYTES: Mapping[InlineKind, int] = {
 
 @frozen
 class Remote:
-    """Media at an address that is trusted; to be fetched before it can be uploaded."""
+    """Media at a trusted URL, to be fetched before it can be uploaded."""
 
     url: str = field(repr=False)
     kind: InlineKind

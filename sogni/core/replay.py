@@ -1,7 +1,4 @@
-"""Calls of replay records: decides what is sent and how the flat answers are read (replay §1 to §3).
-
-Called by the replay flows. It sends nothing.
-"""
+"""Replay records: their requests, recording a run, and removing secrets (replay §1 to §3)."""
 
 from __future__ import annotations
 
@@ -29,20 +26,20 @@ RECORDS = "/v1/replay/records"
 
 
 def write_call(record: Any) -> HttpCall:
-    """Keep a record: as it is, further keys too. ValidationError for what JSON cannot carry."""
+    """Return the request to store a record. Raises `ValidationError` if JSON cannot represent it."""
     plain = json_object("record", record if isinstance(record, Mapping) else wire_form(RunRecord, record))
     checks.without_gaps("record.rounds", plain.get("rounds"))
     return post(RECORDS, plain)
 
 
 def list_call(limit: Any) -> HttpCall:
-    """The records; a limit of 0 or below is none (replay §1)."""
+    """Return the request for a list of records; a limit of 0 or less means none."""
     limit = checks.optional(checks.integer, "limit", limit)
     return get(RECORDS, limit=limit if limit is not None and limit > 0 else None)
 
 
 def get_call(run_id: Any) -> HttpCall:
-    """Ask for a record."""
+    """Return the request for a record."""
     return get(f"{RECORDS}/{path_segment('run_id', run_id)}")
 
 
@@ -52,7 +49,7 @@ _OF_RECORD = frozenset({"status", "record", "createTime"})
 
 
 def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
-    """What was stored; an ApiError with status 500 when the answer does not say (replay §3)."""
+    """Return what was stored; an ApiError with status 500 if the response does not say."""
     found = members_of(call, reply)
     run_id, version = found.get("runId"), found.get("schemaVersion")
     if not isinstance(run_id, str):
@@ -68,7 +65,7 @@ def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
 
 
 def read_list(call: HttpCall, reply: HttpReply) -> ReplayRecords:
-    """The records in a list; what is none is left out."""
+    """Return the records in a list; malformed entries are omitted."""
     found = members_of(call, reply)
     listed = found.get("records")
     entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
@@ -79,13 +76,13 @@ def read_list(call: HttpCall, reply: HttpReply) -> ReplayRecords:
 
 
 def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
-    """A whole record; an ApiError with status 500 without one (replay §3)."""
+    """Return a record; an ApiError with status 500 if there is none."""
     found = members_of(call, reply)
     record = found.get("record")
     if not isinstance(record, Mapping):
         raise no_such_part(call, "record")
     whole = record if isinstance(record.get("run_id"), str) else {**record, "run_id": run_id}
-    source = f"the answer to {call.method} {call.path}"
+    source = f"the response to {call.method} {call.path}"
     return ReplayRecord(
         record=read(RunRecord, whole, source),
         create_time=_time(found.get("createTime")),
@@ -106,11 +103,7 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-# A run record from the chats of a turn: decides what is noted of each (replay §2).
-#
-# Filled by the recorders of both packages; secrets are taken out later, by `run_redaction`. It asks no clock and
-# sends
-# nothing. The entries of `rounds` are ours: the service stores whatever a producer notes.
+# Recording. Secrets are removed later. The entries of `rounds` are this package's own: the service stores any.
 
 
 SCHEMA_VERSION = 2
@@ -118,30 +111,30 @@ SCHEMA_VERSION = 2
 
 @define(eq=False)
 class Turn:
-    """One request to a model: what was asked, and the answer, a stream that may still run, or why there is none."""
+    """One request to a model: its messages and its answer, a stream that may still run, or an error."""
 
     model_id: str | None = None
     messages: Sequence[Any] = ()
     answer: Any = None
     error: Mapping[str, str] | None = None
     executed: Sequence[Any] = ()
-    """The rounds of tools before the error."""
+    """The tool rounds before the error."""
 
     def fail(self, error: BaseException) -> None:
-        """Note why there is no answer."""
+        """Record the error."""
         self.error = told(error)
         self.executed = getattr(error, "tool_history", ())
 
     @property
     def result(self) -> Any:
-        """The answer; of a stream what it ended with, the stream itself before that."""
+        """The answer; for a stream its final result, or the stream itself while it runs."""
         whole = getattr(self.answer, "final_result", None)
         return self.answer if whole is None else whole
 
 
 @define(eq=False)
 class RunNotes:
-    """What happened so far."""
+    """What has been recorded so far."""
 
     run_id: str
     session_id: str | None = None
@@ -150,18 +143,18 @@ class RunNotes:
     error: Mapping[str, str] | None = None
 
     def begin(self, model_id: str | None, messages: Any) -> Turn:
-        """Note a request before it is sent."""
+        """Record a request before it is sent."""
         listed = isinstance(messages, Sequence) and not isinstance(messages, str | bytes)
         turn = Turn(model_id, [to_dict(it) for it in messages] if listed else ())
         self.turns.append(turn)
         return turn
 
     def fail(self, error: BaseException) -> None:
-        """Note that the whole turn ended with an error."""
+        """Record that the whole run ended with an error."""
         self.error = told(error)
 
     def record(self) -> RunRecord:
-        """The record as it is now, secrets included."""
+        """Return the current record, including secrets."""
         answered = [turn.result for turn in self.turns if turn.answer is not None]
         return RunRecord(
             run_id=self.run_id,
@@ -179,12 +172,12 @@ class RunNotes:
 
 
 def told(error: BaseException) -> dict[str, str]:
-    """An error as a record tells it."""
+    """Return an error as recorded."""
     return {"type": type(error).__name__, "message": redact(str(error))}
 
 
 def _request(messages: Sequence[Any]) -> str | None:
-    """The text of the last message of the user."""
+    """Return the text of the user's last message."""
     asked = [it.get("content") for it in messages if isinstance(it, Mapping) and it.get("role") == "user"]
     content = asked[-1] if asked else None
     if isinstance(content, list | tuple):
@@ -193,7 +186,7 @@ def _request(messages: Sequence[Any]) -> str | None:
 
 
 def _rounds(turn: Turn) -> Iterator[dict[str, Any]]:
-    """The rounds of tool calls, then the answer; the first one says what was asked."""
+    """Yield the rounds of tool calls, then the answer; the first one includes the request."""
     asked: dict[str, Any] = {"messages": list(turn.messages)} if turn.messages else {}
     named = {} if turn.model_id is None else {"model_id": turn.model_id}
     for entry in getattr(turn.result, "tool_history", None) or turn.executed:
@@ -227,7 +220,7 @@ def _answer(result: Any) -> dict[str, Any]:
 
 
 def _response(result: Any) -> dict[str, Any]:
-    """What an answer of any kind says: its text where it has one, all of it otherwise."""
+    """Return an answer as recorded: its text if it has one, otherwise all of it."""
     content = getattr(result, "content", None)
     if not isinstance(content, str):
         return {} if result is None else {"response": to_dict(result)}
@@ -236,20 +229,16 @@ def _response(result: Any) -> dict[str, Any]:
     return {name: to_dict(value) for name, value in {**facts, "tool_calls": calls or None}.items() if value is not None}
 
 
-# Run records without secrets: decides what of a record may leave the program that made it (replay §2).
-#
-# Called by `sogni.redact_run_record` and by the recorder before it writes. The service redacts again. Goes by the
-# names
-# of keys and by the shape of texts, at any depth, also in JSON within texts; it changes nothing that it is given.
+# Redaction, by key names and by the shape of strings, at any depth and also in JSON within strings
 
 
 R = TypeVar("R", RunRecord, Mapping[str, Any])
 
 DEEPEST = 60
-"""Levels of nesting; what lies deeper is taken out, because nobody has looked at it."""
+"""Maximum nesting; deeper values are removed, because they were not inspected."""
 
 MOST_PASSES = 20
-"""More than any text needs, so that none can hold up a program."""
+"""More passes than any string needs, so that none can block the program."""
 
 _SECRET_NAME = re.compile(
     r"(?!(?:time|key)_signature$)(?:.*_)?(?:api_?keys?|authorization|auth|bearer|(?:access|refresh|id|auth|api|session|security|csrf|bot|device)_token"
@@ -257,18 +246,18 @@ _SECRET_NAME = re.compile(
     r"|access_key_id|awsaccesskeyid|signature|sig|cookies?|credentials?|mnemonic|seed_phrase)|token|x_amz_.+"
 )
 _TOKEN_TYPES = ("spark", "sogni")
-"""What the key `token` means in this service when it is no secret."""
+"""Values of the key `token` that are token types, not secrets."""
 
 _WORDS = re.compile(r"[^a-z0-9]+")
 _DATA_URI = re.compile(r"(?i)(?P<head>\bdata:[\w.+-]*(?:/[\w.+-]+)?(?:;[\w.+=-]+)*,)[^\s\"'<>()\\]+")
 _SHAPES = re.compile(
     r"""(?x)
     -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | \b0x[0-9a-fA-F]{64}\b                            # the key of a wallet
-    | \b(?:sk|pk|rk)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9]{16,}  # keys that say of themselves that they are
+    | \b0x[0-9a-fA-F]{64}\b                            # a wallet key
+    | \b(?:sk|pk|rk)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9]{16,}  # keys by prefix
     | \bgh[a-z]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} | \bglpat-[\w-]{16,} | \bhf_[A-Za-z0-9]{20,}
     | \bxox[a-z]-[A-Za-z0-9-]{10,} | \bAIza[\w-]{30,} | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
-    | (?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{256,}={0,2}  # bytes as text
+    | (?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{256,}={0,2}  # encoded bytes
     """,
     re.DOTALL,
 )
@@ -276,20 +265,28 @@ _BEARER = re.compile(r"(?i)\b(?P<scheme>bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}"
 
 
 def redact_run_record(record: R, *, secrets: Iterable[str] = ()) -> R:
-    """Return a run record without keys, tokens, passwords, signed queries, and media inside texts.
+    """Return a run record without keys, tokens, passwords, signed queries and embedded media.
 
-    A `RunRecord` gives a `RunRecord`, a dict a dict; the record given is not changed, and doing it twice changes
-    nothing more. `secrets` are values known to be secret, removed wherever they stand. What goes is replaced by `***`:
-    values of keys like `apiKey`, `authorization`, `x-amz-signature`; in texts, and in JSON within texts, what looks
-    like a key, a token or bytes, the content of `data:` URIs, and queries of addresses.
+    The given record is not changed, and a redacted record stays the same. Secrets are replaced by `***`: values of keys
+    like `apiKey`, `authorization` and `x-amz-signature`; in strings, and in JSON within strings, whatever looks like a
+    key, a token or encoded bytes; the content of `data:` URIs; and queries of URLs.
 
-    >>> from sogni import redact_run_record
-    >>> redact_run_record({"run_id": "r1", "rounds": [{"url": "https://h.example/a.png?X-Amz-Signature=5ab3"}]})
-    {'run_id': 'r1', 'rounds': [{'url': 'https://h.example/a.png?***'}]}
+    Args:
+        record: A `RunRecord` or a dict.
+        secrets: Further values to remove wherever they appear.
+
+    Returns:
+        The redacted record, of the same type.
+
+    Example:
+
+        >>> from sogni import redact_run_record
+        >>> redact_run_record({"run_id": "r1", "rounds": [{"url": "https://h.example/a.png?X-Amz-Signature=5ab3"}]})
+        {'run_id': 'r1', 'rounds': [{'url': 'https://h.example/a.png?***'}]}
     """
     known = [it for it in secrets if it]
     if not isinstance(record, RunRecord | Mapping):
-        raise TypeError(f"a run record is a RunRecord or a dict, not {type(record).__name__}")
+        raise TypeError(f"a run record is a RunRecord or a dict, got {type(record).__name__}")
     cleaned: Any = _clean(wire_form(RunRecord, record) if isinstance(record, RunRecord) else record, known, 0)
     if isinstance(record, RunRecord):
         cleaned = read(RunRecord, cleaned, "the record")
@@ -314,7 +311,7 @@ def _clean(value: Any, secrets: list[str], depth: int) -> Any:
 
 
 def _named(key: Any, value: Any, secrets: list[str], depth: int) -> Any:
-    """The value of a key: taken out whole where the name says that it is a secret."""
+    """Redact the value of a key; all of it if the name indicates a secret."""
     name = _WORDS.sub("_", snake(key)).strip("_") if isinstance(key, str) else ""
     if value is None or isinstance(value, bool) or not _SECRET_NAME.fullmatch(name):
         return _clean(value, secrets, depth)
@@ -336,7 +333,7 @@ def _text(text: str, secrets: list[str], depth: int) -> str:
 
 
 def _plain(text: str, secrets: list[str], passes: int = MOST_PASSES) -> str:
-    """A text without what looks like a secret; again until nothing changes, because a rule can lay bare another."""
+    """Redact a string until nothing changes, because one rule can expose a match of another."""
     cleaned = _once(text, secrets)
     return cleaned if cleaned == text or passes == 1 else _plain(cleaned, secrets, passes - 1)
 
@@ -348,28 +345,28 @@ def _once(text: str, secrets: list[str]) -> str:
     return redact(text, secrets)
 
 
-# Replay records: writing and reading them (replay §1). Called by `client.replay`. Needs no socket.
+# Flows
 
 
 def write_record(record: Any) -> Flow[ReplayWriteResult]:
-    """Keep a record."""
+    """Store a record."""
     call = write_call(record)
     return read_write(call, (yield from request(call)))
 
 
 def write_run(record: RunRecord) -> Flow[ReplayWriteResult]:
-    """Keep a record that was made here, without secrets, those of this client first of all."""
+    """Store a recorded run without secrets, especially those of this client."""
     secrets = yield from change(lambda state, _: state.credentials.secrets)
     return (yield from write_record(redact_run_record(record, secrets=secrets)))
 
 
 def list_records(limit: int | None) -> Flow[ReplayRecords]:
-    """The records of the account."""
+    """List the account's records."""
     call = list_call(limit)
     return read_list(call, (yield from request(call)))
 
 
 def get_record(run_id: str) -> Flow[ReplayRecord]:
-    """A whole record."""
+    """Fetch a record."""
     call = get_call(run_id)
     return read_record(call, (yield from request(call)), run_id)

@@ -1,7 +1,7 @@
-"""Fresh access tokens: decides who exchanges a refresh token, and what each outcome does (transport §5.1).
+"""Send requests with fresh credentials and retries.
 
-Called before every request with credentials and before the socket is opened. The exchange is background work: one
-for everybody, and nobody who waits for it can end it half done, when the service has already rotated the tokens.
+An expired access token is exchanged before a request with credentials. The exchange is a background task shared by
+all callers, so no caller can abandon it halfway, after the service has already rotated the tokens.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from sogni.settings import RetryPolicy
 
 
 def have_fresh() -> Flow[int]:
-    """Have credentials that can be used, and return their turn. Raises why there can be none.
+    """Ensure usable credentials and return their turn. Raises the reason if there are none.
 
-    A new pair is used as it is: to a clock that is ahead, every token is over, and there would be no end to exchanging.
+    A new pair is used as is: by a local clock that is fast, every token is expired, and the exchange would never end.
     """
     while True:
         turn, refresh = yield from change(lambda state, now: (state.credentials.turn, state.fresh(now)))
@@ -40,11 +40,11 @@ def have_fresh() -> Flow[int]:
         turn = yield from change(lambda state, _: state.credentials.turn)
         if turn <= refresh.turn + 1:
             return turn
-        # Somebody else has signed in meanwhile.
+        # Another sign-in happened in the meantime.
 
 
 def _await(refresh: Refresh) -> Flow[None]:
-    # Its own request has a time limit, and the end of the client ends this wait, too.
+    # The exchange has its own time limit, and closing the client ends this wait too.
     yield from until(
         (refresh,),
         lambda _: True if refresh.finished else None,
@@ -53,12 +53,12 @@ def _await(refresh: Refresh) -> Flow[None]:
         waiting_for="a new access token",
     )
     if refresh.error is not None:
-        # A new one for everybody: a traceback belongs to one thread.
+        # A copy for each waiter: a traceback belongs to one thread.
         raise copy.copy(refresh.error) from refresh.error
 
 
 def timed(call: HttpCall) -> Flow[HttpReply]:
-    """Send a request; the answer says what time it is where tokens expire."""
+    """Send a request and set the service clock, by which tokens expire, from the reply."""
     reply = yield from http(call)
     date = date_of(reply.headers)
     yield from change(lambda state, now: state.service_said(date, now))
@@ -66,7 +66,7 @@ def timed(call: HttpCall) -> Flow[HttpReply]:
 
 
 def exchange(refresh: Refresh) -> Flow[None]:
-    """Exchange the refresh token, and tell everybody who waits for it what came of it."""
+    """Exchange the refresh token and notify all waiters of the outcome."""
     if (yield from change(lambda state, now: state.credentials.refresh_expired(state.service_time_at_least(now)))):
         error = AuthenticationError(REFRESH_OVER, status=401)
         yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=True))
@@ -82,7 +82,7 @@ def exchange(refresh: Refresh) -> Flow[None]:
         given = data if isinstance(data, dict) else {}
         token, refresh_token = given.get("token"), given.get("refreshToken")
         if not (is_token(token) and is_token(refresh_token)):
-            raise ProtocolError("the answer to a refresh holds no tokens that can be read")
+            raise ProtocolError("the response to a token refresh contains no valid tokens")
     except SogniError as failure:
         yield from _failed(refresh, failure, clears=True)
         return
@@ -93,33 +93,30 @@ def _failed(refresh: Refresh, error: SogniError, *, clears: bool) -> Flow[None]:
     yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=clears))
 
 
-# Requests with their retries: decides what is sent again, when, and what a 401 does.
-#
-# Called by every flow that talks to the REST host or the socket host's HTTP side.
+# Requests and retries
 
 
 T = TypeVar("T")
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be gone at the next try."""
+"""Statuses that may be temporary."""
 JITTER = 0.2
 
 FAILURES = (ApiError, SogniConnectionError, SogniTimeoutError, ProtocolError)
-"""How talking to the service fails. The end of the client is none of these: it ends whatever is under way."""
+"""The errors of talking to the service. `ClientClosedError` is not among them: it ends all work."""
 
 
 def request(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[HttpReply]:
-    """Send a request, again after a passing failure when that does no harm (transport §17).
+    """Send a request; retry after a temporary failure if the call is repeatable.
 
-    An expired access token is exchanged before; a 401 clears the credentials that were used, save where it
-    `keeps_credentials` (transport §4.4, §5.1).
+    An expired access token is exchanged first. A 401 clears the credentials that were used, unless `keeps_credentials`.
     """
     told = yield from _attributed(call)
     return (yield from repeated(call, lambda: _sent(told, keeps_credentials)))
 
 
 def _attributed(call: HttpCall) -> Flow[HttpCall]:
-    """The call with who or what asks, where the service takes that and the client says it (transport §14)."""
+    """Return the call with attribution headers, if the route takes them and the client has an attribution."""
     if call.operation is None:
         return call
     attribution = yield from change(lambda state, _: state.settings.attribution)
@@ -130,7 +127,7 @@ def _attributed(call: HttpCall) -> Flow[HttpCall]:
 
 
 def within(call: HttpCall, left: float | None) -> Flow[HttpCall]:
-    """The call, with no more time than is left."""
+    """Return the call limited to the time left."""
     if left is None:
         return call
     limit = yield from change(lambda state, _: state.settings.timeouts.request)
@@ -148,7 +145,7 @@ def _sent(call: HttpCall, keeps_credentials: bool) -> Flow[HttpReply]:
 
 
 def looked_at(reply: HttpReply, turn: int, *, keeps_credentials: bool) -> Flow[HttpReply]:
-    """The answer to credentials of `turn`: a 401 clears them, and no refusal shows them."""
+    """Process a reply to credentials of `turn`: a 401 clears them, and error replies are redacted."""
     if reply.ok:
         return reply
 
@@ -161,9 +158,9 @@ def looked_at(reply: HttpReply, turn: int, *, keeps_credentials: bool) -> Flow[H
 
 
 def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
-    """Run `send`, which sends `call`, again after a passing failure when that does no harm.
+    """Run `send`, which sends `call`; retry after a temporary failure if the call is repeatable.
 
-    The service's `Retry-After` outranks our own pauses; one beyond `RetryPolicy.longest` ends the tries.
+    `Retry-After` takes precedence over the policy's pauses; a value above `RetryPolicy.longest` ends the attempts.
     """
     policy = yield from change(lambda state, _: state.settings.retry)
     attempt = 1
@@ -181,43 +178,41 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
             if not call.repeatable or attempt >= policy.attempts or (asked or 0) > policy.longest:
                 return outcome
             if asked is not None:
-                # Not a moment less than the service asks for.
+                # Never retry earlier than the service requests.
                 wait, jitter = asked, 0.0
         yield from pause(wait, jitter)
         attempt += 1
 
 
 def pause_before(policy: RetryPolicy, attempt: int) -> float:
-    """Seconds before the next try, after `attempt` tries."""
+    """Return the pause in seconds after `attempt` attempts."""
     return min(policy.cap, policy.base * 2.0 ** (attempt - 1))
 
 
 def asked_to_wait(reply: HttpReply) -> float | None:
-    """Seconds the service wants to be left alone for, when it says so (transport §4.2)."""
+    """Return the service's `Retry-After` in seconds, if any."""
     error = error_of(HttpCall(method="GET", path=""), reply)
     given: float | None = getattr(error, "retry_after", None)
     return given
 
 
 def get_json(call: HttpCall) -> Flow[Any]:
-    """The bare JSON of an answer."""
+    """Send a request and return the JSON of its reply."""
     reply = yield from request(call)
     return json_of(call, reply)
 
 
 def request_done(call: HttpCall) -> Flow[None]:
-    """Send a request whose answer says no more than that it worked. ProtocolError for a page in its place."""
+    """Send a request whose reply carries no data. Raises `ProtocolError` if the reply is not JSON."""
     json_of(call, (yield from request(call)))
 
 
-UNKNOWN = (
-    "if it reached the service it may have been carried out; it is not sent again: look at the balance before you do"
-)
+UNKNOWN = "the request may have been carried out and is not sent again: check the balance before you repeat it"
 
 
 def request_once(call: HttpCall) -> Flow[None]:
-    """Send what moves tokens, once; the error of an answer that was lost says that the outcome is not known."""
-    # Before it, so that what fails below is the request itself.
+    """Send a request that moves tokens once; if the reply is lost, the error says that the outcome is unknown."""
+    # Refresh first, so that a failure below is the request's own.
     yield from have_fresh()
     try:
         yield from request_done(call)
@@ -232,18 +227,18 @@ def request_once(call: HttpCall) -> Flow[None]:
 
 
 def ask_data(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[Any]:
-    """The `data` of an enveloped answer."""
+    """Send a request and return the `data` of its enveloped reply."""
     reply = yield from request(call, keeps_credentials=keeps_credentials)
     return data_of(call, reply)
 
 
 def ask_for(cls: type[T], call: HttpCall) -> Flow[T]:
-    """The enveloped answer as a data class."""
+    """Send a request and return its enveloped reply as a data class."""
     reply = yield from request(call)
     return read_data(cls, call, reply)
 
 
 def get_unwrapped_json(cls: type[T], call: HttpCall) -> Flow[T]:
-    """The bare answer as a data class."""
+    """Send a request and return its reply, which has no envelope, as a data class."""
     reply = yield from request(call)
     return read_bare(cls, call, reply)

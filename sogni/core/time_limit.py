@@ -1,7 +1,7 @@
-"""A time limit for a whole flow, whatever its steps would allow each.
+"""A total time limit for a flow, in addition to the limits of its steps.
 
-Used by calls with `timeout=` that take several steps: connecting, renewing tokens, retries, and the request itself.
-What the user's own code and files take is not cut off; the limit is checked again after it.
+Used by calls with `timeout=` that take several steps: connecting, refreshing tokens, retries and the request itself.
+User code and file access are not interrupted; the limit is checked after them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from sogni.settings import Timeouts
 R = TypeVar("R")
 
 _EARLY = 0.01
-"""Seconds that a timer may fire early."""
+"""How many seconds early a timer may fire."""
 
 
 def limited(flow: Flow[R], timeout: float | None) -> Flow[R]:
-    """Run a flow within `timeout` seconds in total; None: for as long as it takes. SogniTimeoutError."""
+    """Run a flow within `timeout` seconds in total; None means no limit. Raises `SogniTimeoutError`."""
     if timeout is None:
         return (yield from flow)
     timeouts = yield from change(lambda state, _: state.settings.timeouts)
@@ -33,7 +33,7 @@ def limited(flow: Flow[R], timeout: float | None) -> Flow[R]:
     except SogniTimeoutError as error:
         if (yield from clock()) < end - _EARLY:
             raise
-        # The step's own limit was what had been left of this one.
+        # The step was limited to the time left of this limit.
         late = SogniTimeoutError(error.message, phase=error.phase, timeout=timeout)
         raise late from error
 
@@ -58,10 +58,10 @@ def _stepwise(flow: Flow[R], end: float, timeouts: Timeouts) -> Flow[R]:
 
 
 def _clipped(step: Step, end: float, timeouts: Timeouts) -> Flow[Step]:
-    """The step with no more time than is left. SogniTimeoutError if a request would have none at all."""
+    """Return the step limited to the time left. Raises `SogniTimeoutError` if a request would have none."""
     if not isinstance(step, Http | OpenEvents | Pause | Together | Until):
         return step
-    # In whole milliseconds, as it stands in messages.
+    # Whole milliseconds, because messages show the value.
     left = math.ceil(max(0.0, end - (yield Clock())) * 1000) / 1000
     if isinstance(step, Until):
         return evolve(step, timeout=left if step.timeout is None else min(step.timeout, left))

@@ -94,8 +94,8 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--width", "64", "--height", "64"), "sogni: --width must be a number from 256 to 2048, not 64"),
-        (("--count", "0"), "sogni: --count must be an integer of 1 or more, not 0"),
+        (("--width", "64", "--height", "64"), "sogni: --width must be a number from 256 to 2048, got 64"),
+        (("--count", "0"), "sogni: --count must be an integer of 1 or more, got 0"),
         (("--model", "flux1-schnel"), "sogni: --model: the service knows no model 'flux1-schnel'"),
         (("--starting-image", "none.png"), "sogni: --starting-image: cannot read none.png"),
         (("--width", "512"), "sogni: --width and --height must be given together"),
@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
         (("--control-strength", "0.5"), "sogni: --control-strength requires --control-net"),
         (
             ("--control-net", "canny", "--control-image", "x.png", "--control-strength", "2"),
-            "sogni: --control-strength must be a number from 0 to 1, not 2.0",
+            "sogni: --control-strength must be a number from 0 to 1, got 2.0",
         ),
         (
             ("--control-net", "canny", "--control-image", "none.png"),

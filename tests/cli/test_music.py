@@ -62,8 +62,8 @@ def test_lyrics_may_stand_in_a_file(sogni: Run, supernet: LocalSupernet) -> None
         (("--lyrics", "@noise.txt"), "sogni: Invalid value for '--lyrics': noise.txt is not UTF-8 text"),
         (("--model", "ace_step_1.5_trubo"), "sogni: --model: the service knows no model 'ace_step_1.5_trubo'"),
         (("--model", "flux1-schnell-fp8"), "sogni: --model"),
-        (("--count", "0"), "sogni: --count must be an integer of 1 or more, not 0"),
-        (("--bpm", "nan"), "sogni: --bpm must be a finite number, not nan"),
+        (("--count", "0"), "sogni: --count must be an integer of 1 or more, got 0"),
+        (("--bpm", "nan"), "sogni: --bpm must be a finite number, got nan"),
         (("--format", "ogg"), "sogni: Invalid value for '--format'"),
     ],
 )

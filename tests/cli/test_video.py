@@ -129,10 +129,10 @@ def test_public_addresses_are_references(sogni: Run, supernet: LocalSupernet) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--duration", "99"), "sogni: --duration must be a number from 1 to 10, not 99"),
+        (("--duration", "99"), "sogni: --duration must be a number from 1 to 10, got 99"),
         (("--duration", "2", "--frames", "33"), "sogni: give either --duration or --frames"),
         (("--width", "480"), "sogni: --width and --height must be given together"),
-        (("--width", "64", "--height", "64"), "sogni: --width must be a number of 480 or more, not 64"),
+        (("--width", "64", "--height", "64"), "sogni: --width must be a number of 480 or more, got 64"),
         (("--reference-image", "none.png"), "sogni: --reference-image: cannot read none.png"),
         (("--reference-image", "speech.wav"), "sogni: --reference-image: speech.wav is audio/wav, but must be one of"),
         (("--reference-video", "face.png"), "sogni: --reference-video: face.png is image/png, but must be one of"),
@@ -141,7 +141,7 @@ def test_public_addresses_are_references(sogni: Run, supernet: LocalSupernet) ->
         (("--control-net", "pose"), "sogni: --control-net requires --reference-video"),
         (
             ("--reference-video", "dance.mp4", "--control-net", "canny:9"),
-            "sogni: --control-net must be a number from 0 to 1, not 9.0",
+            "sogni: --control-net must be a number from 0 to 1, got 9.0",
         ),
         (
             ("--reference-video", "dance.mp4", "--control-net", "canny:much"),

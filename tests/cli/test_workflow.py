@@ -325,7 +325,7 @@ def test_strict_refuses_what_check_finds(sogni: Run, supernet: LocalSupernet, tm
     strict = sogni("workflow", "start", "bad.json", "--strict")
     assert (strict.exit_code, strict.stderr) == (
         2,
-        "sogni: bad.json:1: step 'boat': arguments.prompt must be a string, not 5 (argument)\n",
+        "sogni: bad.json:1: step 'boat': arguments.prompt must be a string, got 5 (argument)\n",
     )
     wrong = {**BAD["steps"][0], "depends_on": [_need("gone")]}
     (tmp_path / "worse.json").write_text(json.dumps({"steps": [wrong]}))
@@ -333,7 +333,7 @@ def test_strict_refuses_what_check_finds(sogni: Run, supernet: LocalSupernet, tm
     assert rules == ["unknown-step", "argument"]
     checked = sogni("workflow", "check", "bad.json")
     assert checked.exit_code == 2
-    assert checked.stdout == "error\targument\tbad.json:1: step 'boat': arguments.prompt must be a string, not 5\n"
+    assert checked.stdout == "error\targument\tbad.json:1: step 'boat': arguments.prompt must be a string, got 5\n"
     assert json.loads(sogni("workflow", "check", "bad.json", "--json").stdout)[0]["rule"] == "argument"
     assert supernet.requests == []
 

@@ -79,7 +79,7 @@ def test_a_key_is_sent_as_a_header() -> None:
 
 
 def test_without_a_key_nothing_connects() -> None:
-    with pytest.raises(AuthenticationError, match="nobody is signed in"):
+    with pytest.raises(AuthenticationError, match="not signed in"):
         state_of(api_key=None).check_may_connect()
 
 
@@ -114,7 +114,7 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     assert events[-1] == ("updated", False)
     assert ("disconnected", Disconnected(code=1000, reason="Client disconnected")) in events
     assert {CONNECTION, SOCKET, project} <= set(state.out.woken)
-    with pytest.raises(AuthenticationError, match="refused the API key"):
+    with pytest.raises(AuthenticationError, match="rejected the API key"):
         state.check_may_connect()
 
 

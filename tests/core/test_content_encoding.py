@@ -59,7 +59,7 @@ def test_a_damaged_body_is_an_error(body: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "\x1b]0;x\x07" * 99])
 def test_an_encoding_that_was_not_requested_is_refused(encoding: str) -> None:
-    with pytest.raises(ProtocolError, match="of host must be one of gzip, deflate, got") as caught:
+    with pytest.raises(ProtocolError, match="from host must be one of gzip, deflate, got") as caught:
         ContentDecoder(encoding, "host")
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 300

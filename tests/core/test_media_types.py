@@ -143,12 +143,12 @@ def test_a_file_of_no_known_type_is_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         check_slot("starting_image", "notes.txt", None, "image")
     assert caught.value.message == (
-        "starting_image: notes.txt is none of the image files known here (image/jpeg, image/png, image/webp, image/gif)"
+        "starting_image: notes.txt is not a supported image file (image/jpeg, image/png, image/webp, image/gif)"
     )
 
 
 def test_what_is_no_media_is_named() -> None:
-    with pytest.raises(ValidationError, match=r"is none of the audio files known here \(.*\): it is text/plain$"):
+    with pytest.raises(ValidationError, match=r"is not a supported audio file \(.*\): it is text/plain$"):
         check_slot("reference_audio", "song.mp3", sniff(b"\xff\xfeo\0n\0c\0e\0 \0u\0", "audio"), "audio")
 
 

@@ -60,8 +60,8 @@ def test_a_part_has_the_form_of_the_wire() -> None:
         (drawn(1, 1) + b"x" * MOST_BYTES, f"at most {MOST_BYTES} bytes"),
         ("nowhere.png", "cannot read nowhere.png"),
         ("https://cdn.sogni.ai/a.png", "got a URL"),
-        ("data:image/png;base64,AAAA", "holds no PNG"),
-        (data_uri("image/jpeg", drawn(1, 1)), "holds no JPEG"),
+        ("data:image/png;base64,AAAA", "contains no PNG"),
+        (data_uri("image/jpeg", drawn(1, 1)), "contains no JPEG"),
         (5, "image must be a path"),
     ],
 )

@@ -138,9 +138,9 @@ async def test_an_upload_that_fails_is_repeated(sdk: Sdk, client: Any, supernet:
 @pytest.mark.parametrize(
     ("model", "field", "name", "content", "told"),
     [
-        (WAN.format("i2v"), "reference_image", "face.png", b"not an image at all", "is none of the image files"),
+        (WAN.format("i2v"), "reference_image", "face.png", b"not an image at all", "is not a supported image file"),
         (LTX.format("v2v"), "reference_video", "song.mp4", MP3, "is audio/mpeg, but must be one of video/mp4"),
-        (LTX.format("v2v"), "reference_video", "notes.mp4", b"scene one: a harbour", "is none of the video files"),
+        (LTX.format("v2v"), "reference_video", "notes.mp4", b"scene one: a harbour", "is not a supported video file"),
         (LTX.format("a2v"), "reference_audio", "face.mp3", FACE, "is image/png, but must be one of audio/mpeg"),
         (LTX.format("a2v"), "reference_audio", "nothing.mp3", b"", "is empty"),
     ],

@@ -120,7 +120,7 @@ def test_a_redirect_that_is_not_followed_is_closed() -> None:
     with (
         answering(always(reply(b"", "307 Temporary Redirect", Location="http://127.0.0.1:1/x"))) as rest,
         talking(rest) as http,
-        pytest.raises(SogniConnectionError, match="redirects a POST elsewhere"),
+        pytest.raises(SogniConnectionError, match="redirected a POST request to another host"),
     ):
         http.send(post("/start", {"password": "x"}))
 

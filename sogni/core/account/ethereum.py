@@ -1,9 +1,8 @@
-"""The signing library, without what its import does to the process.
+"""Import eth-account without its side effect on the process.
 
-Imported by whoever derives a wallet or checks a signature, at that moment; ImportError names the extra. A library
-below eth-account raises the recursion limit of the whole process a hundredfold when it is imported. With that, a
-deeply nested frame would overflow the stack and end the process, instead of being refused. This is a module of
-its own because the interpreter runs one import of it at a time: threads cannot restore each other's limit.
+A dependency of eth-account raises the recursion limit of the whole process a hundredfold when it is imported. A deeply
+nested frame would then overflow the stack and crash the process instead of being rejected. This is a separate module
+because the interpreter runs its import only once at a time, so threads cannot restore each other's limit.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ try:
     from eth_account import Account
     from eth_account.messages import encode_typed_data
 
-    # Its cryptography is imported by the first key, which a background thread may derive.
+    # The first key imports its cryptography; do that here, not on a background thread.
     Account.from_key(b"\x01" * 32)
 except ImportError:
     raise ImportError(MISSING, name="eth_account") from None

@@ -1,4 +1,4 @@
-"""Account calls: who is signed in, what they have and had, on which network (account §5 to §7, §12)."""
+"""Account, balances, transactions, subscriptions, leaderboard and health check (account §5 to §7, §12, §13)."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ from sogni.settings import check_network
 T = TypeVar("T")
 
 SWITCH_WITHIN = 30.0
-"""Seconds for the answer to a network switch (transport §12)."""
+"""Time limit in seconds for the response to a network switch."""
 
 
 def fetch_account() -> Flow[AccountInfo]:
-    """Who the credentials belong to."""
+    """Fetch the account of the credentials and store it."""
     session = yield from _session()
     info = yield from account_of_credentials()
     yield from _keep(session, lambda state: state.account.known(info))
@@ -61,7 +61,7 @@ def fetch_account() -> Flow[AccountInfo]:
 
 
 def account_of_credentials() -> Flow[AccountInfo]:
-    """The same, without keeping it."""
+    """Fetch the account of the credentials."""
     call = get("/v1/account/me")
     return read_account(call, (yield from request(call)))
 
@@ -71,21 +71,21 @@ def _session() -> Flow[int]:
 
 
 def _keep(session: int, apply: Callable[[State], None]) -> Flow[None]:
-    """Note an answer, unless somebody else has signed in since it was asked for, or nobody is any more."""
+    """Apply a response, unless another user has signed in since the request."""
     yield from change(lambda state, _: apply(state) if state.session == session else None)
 
 
 def account_balance() -> Flow[Balances]:
-    """The balance, without keeping it."""
+    """Fetch the balance."""
     return (yield from _amounts(Balances, get("/v4/account/balance")))
 
 
 def _amounts(cls: type[T], call: HttpCall) -> Flow[T]:
-    return read_amounts(cls, (yield from ask_data(call)), f"the answer to {call.method} {call.path}")
+    return read_amounts(cls, (yield from ask_data(call)), f"the response to {call.method} {call.path}")
 
 
 def refresh_balance() -> Flow[Balances]:
-    """The balance, kept as the current one."""
+    """Fetch the balance and store it."""
     session = yield from _session()
     balance = yield from account_balance()
     yield from _keep(session, lambda state: state.account.change(balance=balance))
@@ -93,30 +93,30 @@ def refresh_balance() -> Flow[Balances]:
 
 
 def wallet_balance(address: str, provider: str) -> Flow[WalletBalance]:
-    """What a wallet holds."""
+    """Fetch the balance of a wallet."""
     call = get("/v2/wallet/balance", walletAddress=address, provider=provider)
     return (yield from _amounts(WalletBalance, call))
 
 
 def validate_username(name: str) -> Flow[UsernameValidation]:
-    """Whether a user name can be had; a taken one is a result."""
+    """Check whether a user name is available; a taken one is a result, not an error."""
     call = post("/v1/account/username/validate", {"username": name})
     return read_validation(call, (yield from request(call)))
 
 
 def transaction_history(query: TransactionQuery) -> Flow[TransactionHistory]:
-    """A page of transactions; of the current account when no address is given."""
+    """Fetch a page of transactions; of the current account by default."""
     if query.address is None:
         address = yield from change(lambda state, _: state.account.wallet_address)
         query = evolve(query, address=address or (yield from fetch_account()).wallet_address)
     if not query.address:
-        raise ValidationError("address must be given: the account's own is not known", field="address")
+        raise ValidationError("address is required: the account has no known wallet address", field="address")
     call = history_call(query)
     return read_history(query, call, (yield from request(call)))
 
 
 def rewards(provider: str | None) -> Flow[list[Reward]]:
-    """What can be claimed, and what was."""
+    """Fetch open and claimed rewards."""
     call = get("/v4/account/rewards", provider=provider)
     return read_rewards(call, (yield from request(call)), provider)
 
@@ -127,7 +127,7 @@ def claim_rewards(ids: Any, turnstile_token: str | None, provider: str | None) -
 
 
 def switch_network(network: str) -> Flow[str]:
-    """Ask for another network; returns the one the service answers with, which may differ."""
+    """Switch the network; returns the network in the service's response, which may differ."""
     check_network(network)
 
     def begin(state: State, _: float) -> None:
@@ -147,71 +147,71 @@ def switch_network(network: str) -> Flow[str]:
         answered,
         timeout=SWITCH_WITHIN,
         phase="request",
-        waiting_for="the answer to changeNetwork",
+        waiting_for="the response to changeNetwork",
     )
     yield from change(lambda state, _: setattr(state, "network", answer))
     return answer
 
 
 def subscribe(update: Any) -> Flow[None]:
-    """Send a change of the socket event subscriptions; finished when it is written (transport §11)."""
+    """Send an update of the socket event subscriptions; returns once it is written."""
     yield from send_frame("setSocketEventSubscriptions", subscription_update(update))
 
 
-# Subscriptions: plans, the current one, and the pages where they are paid for (account §13).
+# Subscriptions (account §13)
 
 
 def subscription_plans() -> Flow[list[SubscriptionPlan]]:
-    """What can be subscribed to."""
+    """Fetch the available plans."""
     data = yield from ask_data(get("/v1/subscriptions/plans"))
     listed = data.get("plans") if isinstance(data, dict) else None
     if not isinstance(listed, list):
-        raise ProtocolError("the answer to GET /v1/subscriptions/plans holds no plans")
-    return [read(SubscriptionPlan, plan, "the answer to GET /v1/subscriptions/plans") for plan in listed]
+        raise ProtocolError("the response to GET /v1/subscriptions/plans contains no plans")
+    return [read(SubscriptionPlan, plan, "the response to GET /v1/subscriptions/plans") for plan in listed]
 
 
 def refresh_subscription() -> Flow[Subscription]:
-    """The subscription, asked for now and kept, unless the socket has told something newer meanwhile."""
+    """Fetch the subscription and store it, unless the socket has delivered a newer one meanwhile."""
     asked_at = yield from change(lambda state, _: state.account.ordering.socket_writes)
     data = yield from ask_data(get("/v1/subscriptions/status"))
     if not isinstance(data, dict) or "subscription" not in data:
-        raise ProtocolError("the answer to GET /v1/subscriptions/status holds no subscription")
+        raise ProtocolError("the response to GET /v1/subscriptions/status contains no subscription")
     given = data["subscription"]
-    snapshot = read(Subscription, {} if given is None else given, "the answer to GET /v1/subscriptions/status")
+    snapshot = read(Subscription, {} if given is None else given, "the response to GET /v1/subscriptions/status")
     kept = yield from change(lambda state, _: state.account.subscribed(snapshot, asked_at))
     return kept or snapshot
 
 
 def subscription_checkout(tier: Any, term: Any, **options: Any) -> Flow[SubscriptionPage]:
-    """Begin to subscribe; nothing is paid before the page is."""
+    """Start a checkout; nothing is charged before the user completes the page."""
     return (yield from ask_for(SubscriptionPage, checkout_call(tier, term, **options)))
 
 
 def subscription_portal() -> Flow[SubscriptionPage]:
-    """The page where a subscription is managed."""
+    """Return the page for managing the subscription."""
     return (yield from ask_for(SubscriptionPage, post("/v1/subscriptions/stripe/portal")))
 
 
-# Statistics: the leaderboard (account §12.4).
+# Leaderboard (account §12.4)
 
 
 def leaderboard(type: Any, period: Any, **filters: Any) -> Flow[list[LeaderboardEntry]]:
-    """The best of a kind. ValidationError for a type, period or network that nobody knows."""
+    """Fetch the leaderboard. Raises `ValidationError` for an unknown type, period or network."""
     check_choice("type", type, get_args(LeaderboardType))
     check_choice("period", period, get_args(LeaderboardPeriod))
     if filters.get("network") is not None:
         check_choice("network", filters["network"], get_args(LeaderboardNetwork))
     data = yield from ask_data(get("/v1/leaderboard/", type=type, period=period, **filters))
     if not isinstance(data, list):
-        raise ProtocolError("the answer to GET /v1/leaderboard/ is no list")
-    return read(list[LeaderboardEntry], data, "the answer to GET /v1/leaderboard/")
+        raise ProtocolError("the response to GET /v1/leaderboard/ is not a list")
+    return read(list[LeaderboardEntry], data, "the response to GET /v1/leaderboard/")
 
 
-# Proving that a client can work: key, REST host, socket, balance (api: `client.check`). Spends nothing.
+# Health check
 
 
 def check_health(timeout: float | None) -> Flow[HealthReport]:
-    """Try everything a project needs; what fails is reported, not raised."""
+    """Check credentials, REST host, balance and socket; failures are reported, not raised."""
     checks: list[HealthCheck] = []
     end = None if timeout is None else (yield from clock()) + timeout
 

@@ -1,7 +1,4 @@
-"""Account calls: decides what is asked and how answers are read (account §6, §7, §12, §13).
-
-Called by the account flows. It sends nothing.
-"""
+"""Requests and responses of the account endpoints (account §6, §7, §12, §13)."""
 
 from __future__ import annotations
 
@@ -32,24 +29,24 @@ from sogni.models.converter import read
 
 NAME_TAKEN = 108
 _NEVER = 1e11
-"""Seconds after which nobody claims anything again: calendars end before."""
+"""Lock durations of this many seconds or more mean "never": later dates cannot be represented."""
 _DROPPED = ("_id", "SID", "clientSID", "addressSID", "sourceSID")
 
 
 def check_count(name: str, value: Any) -> None:
-    """ValidationError for what is no whole number; its range is left to the service."""
+    """Raise ValidationError unless the value is an integer; its range is checked by the service."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValidationError(
-            f"{name} must be a whole number, not {value!r}", field=name, value=value, allowed="a whole number"
+            f"{name} must be an integer, got {value!r}", field=name, value=value, allowed="an integer"
         )
 
 
 def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """ValidationError for what is none of `allowed`."""
+    """Raise ValidationError unless the value is one of `allowed`."""
     known = tuple(allowed)
     if value not in known:
         raise ValidationError(
-            f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}",
+            f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}",
             field=name,
             value=value,
             allowed=known,
@@ -57,25 +54,25 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     return str(value)
 
 
-# -- who it is -----------------------------------------------------------------
+# Account
 
 
 def read_account(call: HttpCall, reply: HttpReply) -> AccountInfo:
-    """Who an answer says it is; `email` and `wallet_address` are other spellings (account §5)."""
+    """Return the account in a response; `email` and `wallet_address` are accepted spellings."""
     data = data_of(call, reply)
     if isinstance(data, Mapping):
         data = dict(data)
         for name, other in (("currentEmail", "email"), ("walletAddress", "wallet_address")):
             if data.get(name) is None and data.get(other) is not None:
                 data[name] = data.pop(other)
-    return read(AccountInfo, data, f"the answer to {call.method} {call.path}")
+    return read(AccountInfo, data, f"the response to {call.method} {call.path}")
 
 
-# -- transactions --------------------------------------------------------------
+# Transactions
 
 
 def history_call(query: TransactionQuery) -> HttpCall:
-    """A page of transactions; offset 0 is not sent (account §12.1). ValidationError for a limit that is none."""
+    """Return the request for a page of transactions; offset 0 is omitted."""
     check_count("limit", query.limit)
     if query.offset is not None:
         check_count("offset", query.offset)
@@ -90,14 +87,14 @@ def history_call(query: TransactionQuery) -> HttpCall:
 
 
 def read_history(query: TransactionQuery, call: HttpCall, reply: HttpReply) -> TransactionHistory:
-    """The page in an answer; amounts keep every digit."""
+    """Return the page in a response; amounts keep every digit."""
     json_of(call, reply)
     body = json.loads(reply.body or b"null", parse_float=Decimal)
     data: Any = body.get("data") if isinstance(body, dict) else None
     listed = data.get("transactions") if isinstance(data, dict) else None
     if not isinstance(listed, list):
-        raise ProtocolError(f"{call.method} {call.path}: the answer holds no transactions")
-    entries = [read(Transaction, _transaction(raw), f"the answer to {call.method} {call.path}") for raw in listed]
+        raise ProtocolError(f"{call.method} {call.path}: the response contains no transactions")
+    entries = [read(Transaction, _transaction(raw), f"the response to {call.method} {call.path}") for raw in listed]
     following = evolve(query, offset=_offset(data.get("next")))
     return TransactionHistory(entries=entries, next=following, extra=beyond(data, _OF_HISTORY))
 
@@ -117,16 +114,16 @@ def _transaction(raw: Any) -> Any:
     return {name: value for name, value in raw.items() if name not in _DROPPED}
 
 
-# -- rewards -------------------------------------------------------------------
+# Rewards
 
 
 def read_rewards(call: HttpCall, reply: HttpReply, provider: str | None) -> list[Reward]:
-    """The rewards in an answer (account §7)."""
+    """Return the rewards in a response."""
     data = data_of(call, reply)
     listed = data.get("rewards") if isinstance(data, dict) else None
     if not isinstance(listed, list):
-        raise ProtocolError(f"{call.method} {call.path}: the answer holds no rewards")
-    return [read(Reward, _reward(raw, provider), f"the answer to {call.method} {call.path}") for raw in listed]
+        raise ProtocolError(f"{call.method} {call.path}: the response contains no rewards")
+    return [read(Reward, _reward(raw, provider), f"the response to {call.method} {call.path}") for raw in listed]
 
 
 def _reward(raw: Any, provider: str | None) -> Any:
@@ -155,33 +152,33 @@ def _moment(seconds: float) -> Any:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        raise ProtocolError("a reward's time is none") from None
+        raise ProtocolError("a reward contains an invalid time") from None
 
 
 def claim_call(ids: Any, turnstile_token: str | None, provider: str | None) -> HttpCall:
-    """A claim of rewards. ValidationError for what is no list of ids."""
+    """Return the request to claim rewards. Raises `ValidationError` unless `ids` is a list of strings."""
     listed = without_gaps("ids", [ids] if isinstance(ids, str) else ids)
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-        raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of texts")
+        raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of strings")
     body: dict[str, Any] = {"claims": list(listed), "provider": provider or "base"}
     if turnstile_token:
         body["turnstileToken"] = turnstile_token
     return post("/v3/account/reward/claim", body)
 
 
-# -- user names ----------------------------------------------------------------
+# User names
 
 
 def read_validation(call: HttpCall, reply: HttpReply) -> UsernameValidation:
-    """What the service says of a name; the ApiError of any refusal but "taken" (account §12.2)."""
+    """Return the result for a user name; a rejection other than "taken" raises its `ApiError`."""
     if not reply.ok:
         body = _object(reply)
-        # Compared as a number: a text is another code (account §19).
+        # Only the number means this; the same code as a string is another error (account §19).
         if type(body.get("errorCode")) is int and body["errorCode"] == NAME_TAKEN:
-            return read(UsernameValidation, body, "the answer to a user name")
+            return read(UsernameValidation, body, "the response to a user name")
     body = json_of(call, reply)
     known = body if isinstance(body, dict) else {}
-    return read(UsernameValidation, {"status": "success", **known}, "the answer to a user name")
+    return read(UsernameValidation, {"status": "success", **known}, "the response to a user name")
 
 
 def _object(reply: HttpReply) -> dict[str, Any]:
@@ -192,7 +189,7 @@ def _object(reply: HttpReply) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-# -- subscriptions -------------------------------------------------------------
+# Subscriptions
 
 
 def checkout_call(
@@ -204,7 +201,7 @@ def checkout_call(
     start_trial: bool | None,
     device_id: str | None,
 ) -> HttpCall:
-    """The order of a subscription (account §13.4). ValidationError for a plan nobody knows."""
+    """Return the checkout request. Raises `ValidationError` for an unknown plan."""
     optional = {"appSource": app_source, "startTrial": start_trial, "deviceId": device_id}
     body = {
         "planId": check_choice("tier", tier, get_args(Tier)),

@@ -1,7 +1,6 @@
-"""Signing in and out: decides in which order a wallet, a nonce and a signature become a session (account §4).
+"""Sign in, sign up, sign out, and restore sessions from tokens, keys or cookies (account §4).
 
-Called by `client.account`, `client.set_tokens`, `client.check_auth` and `client.api_client.auth`. Nothing is kept
-before the service has agreed.
+The client's credentials change only after the service has accepted the new ones.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from sogni.models.account import Session, TokenPair, Wallet
 
 
 def wallet_of(username: str, password: str) -> Flow[Wallet]:
-    """The wallet of an account. ImportError names the extra that is missing."""
+    """Derive the wallet of an account. Raises `ImportError` naming the missing extra."""
     check_text("username", username)
     check_text("password", password)
-    # Here, because `compute` may use a thread, and none of ours imports a module for the first time.
+    # Import here: `compute` may use a thread, and modules are never first imported on a background thread.
     signing_library()
     return (yield from compute("derive a wallet", lambda: derive(username, password)))
 
@@ -51,7 +50,7 @@ def create_account(
     remember_me: bool,
     app_source: str | None,
 ) -> Flow[Session]:
-    """Make an account and sign in to it."""
+    """Create an account and sign in to it."""
     source, testnet = yield from _surroundings(app_source)
     check_text("email", email)
     wallet = yield from wallet_of(username, password)
@@ -77,16 +76,16 @@ def create_account(
 
 
 def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
-    """What is sent of the application, and whether signatures are for the test network."""
+    """Return the application's parameters, and whether signatures are for the test network."""
     settings = yield from change(lambda state, _: state.settings)
     if app_source is not None and not isinstance(app_source, str):
-        raise ValidationError("app_source must be a text, or None", field="app_source", value=app_source)
+        raise ValidationError("app_source must be a string or None", field="app_source", value=app_source)
     source = (app_source or "").strip() or settings.app_source
     return {"appSource": source} if source else {}, settings.testnet
 
 
 def _end_what_is_over() -> Flow[None]:
-    """Forget a session that cannot be renewed: it must not be what another one fails for."""
+    """Discard an expired session, so that it cannot make another sign-in fail."""
     with suppress(ApiError, ProtocolError):
         yield from have_fresh()
 
@@ -95,14 +94,14 @@ def _nonce(wallet: Wallet) -> Flow[str]:
     data = yield from ask_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
     nonce = data.get("nonce") if isinstance(data, dict) else None
     if not isinstance(nonce, str):
-        raise ProtocolError("the answer to POST /v1/account/nonce holds no nonce")
+        raise ProtocolError("the response to POST /v1/account/nonce contains no nonce")
     return nonce
 
 
 def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
-    """Sign in, and keep what that gives; with an API key it is only returned (account §4.3).
+    """Sign in and store the session; a client with an API key only returns it (account §4.3).
 
-    A 401 is about the password, not about who is signed in so far.
+    A 401 refers to the password and leaves the current session alone.
     """
     data = yield from ask_data(call, keeps_credentials=True)
     given = data if isinstance(data, dict) else {}
@@ -126,45 +125,45 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
         return True
 
     if not (yield from change(keep)):
-        raise ProtocolError("signing in was answered without tokens that can be read")
+        raise ProtocolError("the response to the sign-in contains no valid tokens")
     return Session(username=name, wallet_address=wallet.address, tokens=tokens)
 
 
 def logout() -> Flow[None]:
-    """Sign out. A session the service does not know any more is over as well; any other refusal is raised."""
+    """Sign out. A session that the service no longer knows counts as signed out; other errors are raised."""
     session = yield from change(lambda state, _: state.session)
     with suppress(AuthenticationError):
         yield from request_done(post("/v1/account/logout"))
-    # Somebody else may have signed in meanwhile.
+    # Another sign-in may have happened in the meantime.
     yield from change(lambda state, _: state.sign_out() if state.session == session else None)
 
 
 def set_tokens(token: str | None, refresh_token: str | None) -> Flow[None]:
-    """Go on with tokens from before, and find out whose they are (account §4.5)."""
+    """Restore a session from tokens and fetch its account."""
     yield from restore_tokens(*check_pair(token, refresh_token), fetch=False)
     yield from fetch_account()
 
 
 def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool) -> Flow[None]:
-    """Keep tokens; without an access token that can be used, exchange the refresh token at once (transport §5.1)."""
+    """Store tokens; without a fresh access token, exchange the refresh token at once."""
     yield from _only_for("token", "a session with tokens")
 
     def keep(state: State, now: float) -> bool:
-        """Whether the pair has still to be exchanged."""
+        """Store the pair; True if it must still be exchanged."""
         fresh = is_fresh(token, state.service_time(now))
         if not fresh and refresh_token is None:
             raise AuthenticationError(LENT_OVER, status=401)
         if not fresh and not is_fresh(refresh_token, state.service_time_at_least(now)):
-            # Nothing is changed by tokens that are both of no use.
+            # Expired tokens change nothing.
             raise AuthenticationError(REFRESH_OVER, status=401)
         new = state.credentials.use_tokens(token, refresh_token)
         if new and fresh:
             state.signed_in_as(fetch=fetch)
         elif new:
-            # The exchange tells that somebody is signed in.
+            # The exchange notifies the listeners.
             state.changed_hands()
             if state.credentials.address is None and state.account.wallet_address is not None:
-                # Only what it is exchanged for says whose a refresh token is; until then it may be somebody else's.
+                # A refresh token does not tell whose it is, so until it is exchanged it may be another account's.
                 state.leave_account()
         return not fresh
 
@@ -175,7 +174,7 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
 
 
 def authenticate(value: Any) -> Flow[None]:
-    """Go on with what `backup` gave: a key, a pair, or nothing where the session is in cookies (transport §5)."""
+    """Restore a session from a `backup`: a key, a pair, or None if the session is in cookies."""
     kind = yield from change(lambda state, _: state.credentials.kind)
     if kind == "token":
         yield from restore_tokens(*read_pair(value), fetch=True)
@@ -186,7 +185,7 @@ def authenticate(value: Any) -> Flow[None]:
         replaces = key is not None and state.signed_in
         if state.credentials.use_cookies() if key is None else state.credentials.use_key(key):
             if replaces:
-                # A key does not say whose it is: the socket and the account may be somebody else's.
+                # A key does not tell whose it is: the socket and the account may be another user's.
                 state.leave_account()
             state.signed_in_as()
 
@@ -194,7 +193,7 @@ def authenticate(value: Any) -> Flow[None]:
 
 
 def check_auth() -> Flow[bool]:
-    """Whether the cookies are good; then this client is signed in with them (account §4.5)."""
+    """Check whether the cookies are valid, and sign in with them if so (account §4.5)."""
     yield from _only_for("cookies", "check_auth()")
     session = yield from change(lambda state, _: state.session)
     try:
@@ -204,7 +203,7 @@ def check_auth() -> Flow[bool]:
 
     def keep(state: State, _: float) -> bool:
         if state.session != session:
-            # Somebody has signed in or out meanwhile: the answer is about cookies that are gone.
+            # A sign-in or sign-out happened in the meantime: the response is about cookies that are gone.
             return state.signed_in
         state.cookies_are_good(info.wallet_address, fetch=False)
         state.account.known(info)

@@ -1,7 +1,4 @@
-"""Subscriptions from two writers: decides what the socket's entitlement means, and which snapshot is the newer one.
-
-Part of the account state (account §13.5). It asks for nothing.
-"""
+"""The live account: identity, balance and subscription, updated from frames and responses (account §13.5, §15)."""
 
 from __future__ import annotations
 
@@ -25,17 +22,17 @@ _STATUSES = {
     "needs_reconciliation": "past_due",
 }
 _LATEST = 253_402_300_799_000
-"""The last second of the year 9999, in milliseconds: calendars end there."""
+"""The last second of the year 9999, in milliseconds: the latest representable date."""
 _COPIED = ("tier", "term", "provider", "scheduledTier", "scheduledTerm")
 
 
 def snapshot_of(entitlement: Mapping[str, Any], now: float) -> Subscription:
-    """The snapshot that an entitlement of the socket stands for. ProtocolError when it cannot be read."""
+    """Return the subscription for an entitlement from the socket. Raises `ProtocolError` if it is malformed."""
     given = entitlement.get("subscription")
     if not isinstance(given, Mapping) or not given.get("status"):
         return Subscription()
     if not isinstance(given["status"], str):
-        raise ProtocolError("the status of the subscription entitlement is no text")
+        raise ProtocolError("the status of the subscription entitlement is not a string")
     active = entitlement.get("active") is True
     grace = given["status"] == "grace" and given.get("graceEnd")
     made: dict[str, Any] = {
@@ -83,7 +80,7 @@ def _capabilities(given: Mapping[str, Any], active: bool) -> Any:
 
 
 def version_of(value: Any) -> float | None:
-    """A version as a number, None when there is none."""
+    """Return a version as a number, None if there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -94,14 +91,14 @@ def version_of(value: Any) -> float | None:
 
 
 class Ordering:
-    """Which of two snapshots counts: a later one of the socket is not undone by a slower REST answer."""
+    """Order of subscription snapshots: a slow REST response never replaces a newer one from the socket."""
 
     def __init__(self) -> None:
         self.socket_writes: int = 0
         self._highest: float | None = None
 
     def accepts(self, snapshot: Subscription, *, asked_at: int | None) -> bool:
-        """Whether a snapshot is taken; `asked_at`: the socket writes when REST was asked, None for the socket."""
+        """Whether to apply a snapshot; `asked_at`: socket writes when REST was asked, None for the socket."""
         version = version_of(snapshot.version)
         if version is not None and self._highest is not None and version < self._highest:
             return False
@@ -114,15 +111,13 @@ class Ordering:
         return True
 
     def reset(self) -> None:
-        """Nobody is signed in any more."""
+        """Start a new session."""
         self._highest = None
-        # Not back to zero: an answer that is still under way belongs to an earlier session.
+        # The counter is not reset: a response still under way belongs to an earlier session.
         self.socket_writes += 1
 
 
-# Who is signed in and what they have: decides what frames and answers change of it (account §15).
-#
-# Fed by the client state; it tells through the outbox.
+# The account
 
 
 ACCOUNT_EVENTS = frozenset({"updated"})
@@ -130,14 +125,14 @@ T = TypeVar("T")
 
 
 def read_amounts(cls: type[T], data: Any, source: str) -> T:
-    """A balance by token. ProtocolError for what names no token: nobody may take that for a balance of 0."""
+    """Return a balance by token. Raises `ProtocolError` if it has no token, which must not count as a balance of 0."""
     if isinstance(data, Mapping) and not {"sogni", "spark", "ether"} & data.keys():
-        raise ProtocolError(f"{source} holds no balance")
+        raise ProtocolError(f"{source} contains no balance")
     return read(cls, data, source)
 
 
 class AccountState:
-    """The live account; `updated` is told with the names of what became different."""
+    """The live account; `updated` is emitted with the names of the changed properties."""
 
     def __init__(self, out: Outbox, network: str | None) -> None:
         self.listeners: Listeners = Listeners()
@@ -154,7 +149,7 @@ class AccountState:
         self.ordering: Ordering = Ordering()
 
     def change(self, **values: Any) -> None:
-        """Set what is different and tell of it once."""
+        """Set the given properties and emit one event for those that changed."""
         names = {name for name, value in values.items() if getattr(self, name) != value}
         for name in names:
             setattr(self, name, values[name])
@@ -163,12 +158,12 @@ class AccountState:
             self._out.wake("account")
 
     def known(self, info: AccountInfo) -> None:
-        """The answer of `me` (account §5); who it is does not become unknown by an answer that does not say."""
+        """Apply the response of `me`; fields it omits keep their values."""
         said = {"username": info.username, "wallet_address": info.wallet_address}
         self.change(email=info.current_email, **{name: value for name, value in said.items() if value is not None})
 
     def reset(self) -> None:
-        """Nobody is signed in any more."""
+        """Clear the account after signing out."""
         self.change(
             network_status="disconnected",
             network=None,
@@ -183,25 +178,25 @@ class AccountState:
         self.ordering.reset()
 
     def subscribed(self, snapshot: Subscription, asked_at: int) -> Subscription | None:
-        """The answer of REST, asked for when the socket had written `asked_at` times; returns what counts now."""
+        """Apply a REST response requested at socket write `asked_at`; return the subscription now in effect."""
         if self.ordering.accepts(snapshot, asked_at=asked_at):
             self.change(subscription=snapshot)
         return self.subscription
 
     def entitled(self, entitlement: dict[str, Any], now: float) -> None:
-        """An entitlement of the socket (account §13.5)."""
+        """Apply an entitlement from the socket."""
         snapshot = snapshot_of(entitlement, now)
         if self.ordering.accepts(snapshot, asked_at=None):
             self.change(subscription=snapshot)
 
     def spark_lock(self, frame: dict[str, Any]) -> None:
-        """Whether free Spark can be spent, when a frame says so (account §14)."""
+        """Apply whether free Spark can be spent, if the frame says so."""
         locked, path = frame.get("freeSparkLocked"), frame.get("freeSparkUnlockPath")
         if isinstance(locked, bool):
             self.change(free_spark_locked=locked, free_spark_unlock_path=path if isinstance(path, str) else None)
 
     def snapshot(self) -> dict[str, Any]:
-        """The account at this moment, JSON-ready; what is not known is left out."""
+        """Return the account as JSON-ready values; unknown ones are omitted."""
         known = {
             "networkStatus": self.network_status,
             "network": self.network,

@@ -1,6 +1,7 @@
-"""Amounts of money: decides which ones are exact, and how they are sent (account §8).
+"""Withdrawals, deposits and approvals of tokens, and the exact form of their amounts (account §8 to §11).
 
-Called by the flows that move tokens. No float takes part: one that is given counts as its shortest text.
+A request that moves tokens is sent once. Only a deposit rejected for lack of an allowance, which moved nothing, is
+repeated. Amounts are never computed as floats.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _MOST_DIGITS = 96
 
 
 def smallest_units(amount: Any, *, positive: bool = False) -> str:
-    """The 18-decimal integer of an amount, as text. ValidationError for what is none, or not above 0 if `positive`."""
+    """Return an amount as an 18-decimal integer string. Raises `ValidationError` if it is invalid."""
     text = _text_of(amount)
     if not _PLAIN.fullmatch(text) or len(text) > _MOST_DIGITS:
         raise _refused("must be a plain decimal number such as '1.5'", amount)
     whole, _, decimals = text.partition(".")
     if decimals[DECIMALS:].strip("0"):
-        raise _refused(f"has more than {DECIMALS} decimals", amount)
+        raise _refused(f"must have at most {DECIMALS} decimals", amount)
     units = int(whole.lstrip("-") + decimals[:DECIMALS].ljust(DECIMALS, "0"))
     if text.startswith("-"):
         units = -units
@@ -51,39 +52,36 @@ def _text_of(amount: Any) -> str:
 
 
 def _endless(amount: Any) -> bool:
-    """Whether an integer has more digits than any amount; Python itself refuses to write some of those."""
+    """Whether an integer has more digits than any amount; Python refuses to format some of those."""
     return isinstance(amount, int) and abs(amount) >= 10**_MOST_DIGITS
 
 
 def _refused(why: str, amount: Any) -> ValidationError:
-    # Any other text may be the password, with the arguments the wrong way round.
+    # Any other string may be the password, passed in the wrong position.
     secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
     if isinstance(amount, str) and not secret:
         amount = str(amount)
     endless = _endless(amount)
     return ValidationError(
-        f"amount {why}, not {'a text of another kind' if secret else 'one that long' if endless else repr(amount)}",
+        f"amount {why}, got {'another string' if secret else 'a longer number' if endless else repr(amount)}",
         field="amount",
         value=None if secret or endless else amount,
-        allowed="a decimal number as text or Decimal",
+        allowed="a decimal number as a string or Decimal",
     )
 
 
-# Moving tokens: decides the order of permits and signatures, and what is sent again (account §9 to §11).
-#
-# Called by `client.account`. A request that moves money is sent once; only a deposit that was refused for want of an
-# allowance, and so moved nothing, is asked for again.
+# Transfers
 
 
 SPENDERS = ("account", "staker")
 INSUFFICIENT_ALLOWANCE = 149
 DEPOSIT_TRIES = 4
 DEPOSIT_PAUSE = 10.0
-"""Seconds until an approval has reached the chain (account §11)."""
+"""Seconds until an approval has reached the blockchain."""
 
 
 def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
-    """Take tokens out of the account into its wallet."""
+    """Withdraw tokens from the account to its wallet."""
     units = smallest_units(amount, positive=True)
     wallet = yield from _own_wallet(password)
     asked = {"walletAddress": wallet.address, "amount": units, "provider": provider}
@@ -93,9 +91,9 @@ def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
 
 
 def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
-    """Bring tokens from the wallet into the account; approves it first when the service asks for that."""
+    """Deposit tokens from the wallet into the account, approving it first if the service requires that."""
     if not all((yield from _known())):
-        # A wrong password comes first (account §11), but nobody is asked who it is for an amount that is none.
+        # The password is checked before the amount (account §11), but an invalid amount sends no request.
         smallest_units(amount)
     wallet = yield from _own_wallet(password)
     body = {"walletAddress": wallet.address, "amount": smallest_units(amount), "provider": provider}
@@ -106,7 +104,7 @@ def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
             yield from request_once(post("/v3/account/token/deposit", body))
             return
         except ApiError as error:
-            # Compared as a number: a text is another code (account §19).
+            # Only the number means this; the same code as a string is another error (account §19).
             lacking = type(error.error_code) is int and error.error_code == INSUFFICIENT_ALLOWANCE
             if not lacking or attempt == DEPOSIT_TRIES:
                 raise
@@ -116,9 +114,9 @@ def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
 
 
 def approve_token_usage(password: str, spender: str, provider: str) -> Flow[None]:
-    """Let a contract of the service spend tokens of the wallet."""
+    """Allow a contract of the service to spend the wallet's tokens."""
     if spender not in SPENDERS:
-        # What was given may be the password, with the arguments the wrong way round.
+        # The value may be the password, passed in the wrong position, so it is not quoted.
         raise ValidationError("spender must be 'account' or 'staker'", field="spender", allowed=SPENDERS)
     wallet = yield from wallet_of((yield from _identity())[0], password)
     yield from _approve(wallet, spender, provider)
@@ -130,7 +128,7 @@ def _approve(wallet: Wallet, spender: str, provider: str) -> Flow[None]:
     signature = yield from compute("sign an approval", lambda: sign_permit(wallet, permit))
     message = permit["message"]
     if "deadline" not in message:
-        raise ProtocolError("the permit names no deadline")
+        raise ProtocolError("the permit has no deadline")
     body = {**asked, "deadline": message["deadline"], "approveSignature": signature}
     yield from request_once(post("/v1/contract/token/approve", body))
 
@@ -140,19 +138,19 @@ def _known() -> Flow[tuple[str | None, str | None]]:
 
 
 def _identity() -> Flow[tuple[str, str]]:
-    """User name and wallet address; asked for when they are not known yet."""
+    """Return user name and wallet address; fetched if unknown."""
     known = yield from _known()
     if not all(known):
         info = yield from fetch_account()
         known = (info.username, info.wallet_address)
     username, address = known
     if not username or not address:
-        raise ProtocolError("the service does not say whose account this is")
+        raise ProtocolError("the response has no user name or wallet address")
     return username, address
 
 
 def _own_wallet(password: str) -> Flow[Wallet]:
-    """The wallet of the account, if the password is the right one: nothing is sent otherwise (account §9)."""
+    """Return the account's wallet if the password is correct; otherwise nothing is sent."""
     check_text("password", password)
     username, address = yield from _identity()
     wallet = yield from wallet_of(username, password)

@@ -1,7 +1,7 @@
-"""Wallets and signatures: decides how a wallet follows from a password, and what is signed with it (account §2, §3).
+"""Wallets and signatures: derive a wallet from a password and sign with it (account §2, §3).
 
-Called by the flows through the shells, which compute off the event loop. The arithmetic is that of `eth-account`,
-imported only here and only when a signature is needed.
+The front ends run these functions off the event loop. `eth-account` does the cryptography; it is imported only here,
+when a signature is needed.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ _SIGNUP = (
 
 
 def signing_library() -> Any:
-    """The part of `eth-account` that signs; importing it takes noticeable time. ImportError names the extra."""
+    """Return the signing part of `eth-account`; the import takes a while. ImportError names the missing extra."""
     from sogni.core.account.ethereum import Account
 
     return Account
 
 
 def check_text(name: str, value: Any) -> str:
-    """A text that is not empty. ValidationError, which never shows the value: it may be a password."""
+    """Check a non-empty string. Errors never show the value: it may be a password."""
     if not isinstance(value, str) or not value:
-        what = "empty" if isinstance(value, str) else f"of type {type(value).__name__}"
-        raise ValidationError(f"{name} must be a text; this one is {what}", field=name, allowed="a text")
+        what = "an empty one" if isinstance(value, str) else type(value).__name__
+        allowed = "a non-empty string"
+        raise ValidationError(f"{name} must be {allowed}, got {what}", field=name, allowed=allowed)
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValidationError(f"{name} holds a character that cannot be sent", field=name) from None
+        raise ValidationError(f"{name} contains a character that cannot be encoded", field=name) from None
     return value
 
 
 def derive(username: str, password: str) -> Wallet:
-    """The wallet of an account (account §2); takes noticeable time. ImportError names the extra."""
+    """Derive the wallet of an account; takes a while. ImportError names the missing extra."""
     accounts = signing_library()
     seed = (username.lower() + password).encode()
     key = Secret("0x" + hashlib.pbkdf2_hmac("sha256", seed, SALT, ITERATIONS, 32).hex())
@@ -57,7 +58,7 @@ def derive(username: str, password: str) -> Wallet:
 
 
 def domain_of(testnet: bool) -> dict[str, Any]:
-    """The domain that signing in is for (account §3)."""
+    """Return the EIP-712 domain for signing in."""
     return {
         "name": "Sogni-testnet" if testnet else "Sogni AI",
         "version": "1",
@@ -67,25 +68,25 @@ def domain_of(testnet: bool) -> dict[str, Any]:
 
 
 def sign_authentication(wallet: Wallet, nonce: str, *, testnet: bool) -> str:
-    """The signature of a sign-in."""
+    """Sign a sign-in."""
     message = {"walletAddress": wallet.address, "nonce": nonce}
     return _sign(wallet, domain_of(testnet), {"Authentication": _fields(_AUTHENTICATION)}, message)
 
 
 def sign_signup(wallet: Wallet, values: Mapping[str, Any], nonce: str, *, testnet: bool) -> str:
-    """The signature of a new account; `values` may hold more than is signed."""
+    """Sign a new account; `values` may contain more than is signed."""
     known = {**values, "walletAddress": wallet.address, "nonce": nonce}
     message = {name: known[name] for name, _ in _SIGNUP}
     return _sign(wallet, domain_of(testnet), {"Signup": _fields(_SIGNUP)}, message)
 
 
 def sign_permit(wallet: Wallet, permit: Any) -> str:
-    """The signature of what the service asks to be permitted, unchanged (account §3). ProtocolError."""
+    """Sign a permit from the service unchanged. Raises `ProtocolError` if it is malformed."""
     given = permit if isinstance(permit, Mapping) else {}
     domain, types, message = (given.get(name) for name in ("domain", "types", "message"))
     if not (isinstance(domain, Mapping) and isinstance(types, Mapping) and isinstance(message, Mapping)):
-        raise ProtocolError("the answer holds no permit that can be signed")
-    # The domain follows from its own fields; named among the types it would be a second primary type.
+        raise ProtocolError("the response contains no valid permit")
+    # The domain type follows from the domain's fields; in `types` it would count as a second primary type.
     return _sign(wallet, domain, {name: fields for name, fields in types.items() if name != "EIP712Domain"}, message)
 
 
@@ -96,12 +97,12 @@ def _fields(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
 def _sign(wallet: Wallet, domain: Mapping[str, Any], types: Mapping[str, Any], message: Mapping[str, Any]) -> str:
     accounts = signing_library()
     try:
-        # Services also write the chain's number as text.
+        # Some services send the chain id as a string.
         numbers = {name: int(value, 0) for name, value in domain.items() if name == "chainId" and type(value) is str}
         signed = accounts.sign_typed_data(wallet.private_key, {**domain, **numbers}, dict(types), dict(message))
         return Secret("0x" + signed.signature.hex().removeprefix("0x"))
     except Exception as error:
         kind = type(error).__name__
-    # Outside the handler: the library's own words may quote the message, and its frames hold the key. What cannot be
+    # Outside the handler: the library's error may quote the message, and its frames hold the key. Data that cannot be
     # signed came from the service.
-    raise ProtocolError(f"the service asks for a signature that cannot be made ({kind})")
+    raise ProtocolError(f"the service requested a signature that cannot be created ({kind})")

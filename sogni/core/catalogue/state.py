@@ -170,7 +170,7 @@ def _not_listed(field: str, name: str, allowed: list[Any]) -> ValidationError:
     alias = sampler_alias(scheduler_alias(name))
     hint = f"; did you mean {alias!r}?" if alias in allowed else did_you_mean(name, map(str, allowed), 1)
     listed = ", ".join(map(repr, allowed))
-    return invalid_value(field, name, tuple(allowed), f"{field} must be one of {listed}, not {short_repr(name)}{hint}")
+    return invalid_value(field, name, tuple(allowed), f"{field} must be one of {listed}, got {short_repr(name)}{hint}")
 
 
 # Model options: projects-4.2 §9.1, projects-5x §5.

@@ -1,6 +1,6 @@
-"""The history of a conversation: decides what of it goes along with a question, and what is kept of an answer.
+"""The history of a conversation: which messages go with a question, and when an answer becomes part of it.
 
-One per `Conversation`, changed under the shell's state lock. It sends nothing.
+One `History` per `Conversation`, changed under the state lock. A failed answer leaves the history unchanged.
 """
 
 from __future__ import annotations
@@ -22,32 +22,34 @@ from sogni.models.chat import ChatCompletionResult, ChatMessage, ConversationRec
 from sogni.models.converter import from_dict, to_dict
 
 SMALLEST_CONTEXT = 8192
-"""Tokens that every model takes; with more than these it matters how long the context of a model is."""
+"""Tokens that every model accepts; beyond them, the model's context length matters."""
 
 
 class History:
-    """What was said so far; `messages` holds all of it, without the system message."""
+    """The messages of a conversation; `messages` excludes the system message."""
 
     def __init__(self, model: str, system: str | None) -> None:
         self.model: str = model
         self.system = system
         self.messages: list[ChatMessage] = []
 
-    # -- asking ----------------------------------------------------------------
+    # -- requests --------------------------------------------------------------
 
     def may_be_long(self, question: ChatMessage | None) -> bool:
-        """Whether the context of the model may be too short for all of it."""
+        """Whether the conversation may exceed the model's context."""
         return text_length(self._all(question)) > SMALLEST_CONTEXT * CHARACTERS_PER_TOKEN / 2
 
     def request(
         self, question: ChatMessage | None, info: LLMModelInfo | None, options: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """The messages to send: as many of the last turns as fit, and the system message.
+        """Return the messages to send: the system message and as many of the last turns as fit.
 
-        A turn is a question with all that belongs to its answer, so that calls of tools keep their results.
+        A turn is a question with everything that belongs to its answer, so that tool calls keep their results.
         """
         if question is None and not self.messages:
-            raise ValidationError("there is nothing to ask yet", field="text", value=None, allowed="a text")
+            raise ValidationError(
+                "text is required for the first message", field="text", value=None, allowed="a string"
+            )
         groups = _turns(self._all(question))
         room = _room(info, options)
         lengths = [sum(text_length(message) + 1 for message in turn) for turn in groups]
@@ -63,35 +65,37 @@ class History:
         asked = [question] if question is not None else []
         return [to_dict(message) for message in (*system, *self.messages, *asked)]
 
-    # -- what is kept ----------------------------------------------------------
+    # -- changes ---------------------------------------------------------------
 
     def keep(self, question: ChatMessage | None, result: ChatCompletionResult) -> None:
-        """A question was answered: both belong to the history, with the calls of tools in between."""
+        """Add a question and its answer, with the tool calls in between."""
         asked = [question] if question is not None else []
         self.messages += [*asked, *_rounds(result), _answer(result)]
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
-        """A message from elsewhere: the result of a tool, an earlier turn."""
+        """Add a message from elsewhere: the result of a tool or an earlier turn."""
         self.messages.append(message if isinstance(message, ChatMessage) else from_dict(ChatMessage, message))
 
     def clear(self) -> None:
-        """Forget what was said, not the system message."""
+        """Discard all messages except the system message."""
         self.messages.clear()
 
     def record(self) -> ConversationRecord:
-        """All of it, as data."""
+        """Return the conversation as data."""
         return ConversationRecord(model=self.model, system=self.system, messages=list(self.messages))
 
     def restore(self, data: Any) -> None:
-        """Become what was saved. ProtocolError when it does not fit."""
+        """Restore a saved conversation. Raises `ProtocolError` if it is malformed."""
         record = data if isinstance(data, ConversationRecord) else from_dict(ConversationRecord, data)
         self.model, self.system, self.messages = record.model, record.system, list(record.messages)
 
 
 def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
-    """What the user says; None when there is nothing new. ValidationError."""
+    """Return the user's message, None if there is nothing new. Raises `ValidationError`."""
     if text is not None and not isinstance(text, str):
-        raise ValidationError("text must be a text", field="text", value=type(text).__name__, allowed="a text or None")
+        raise ValidationError(
+            "text must be a string or None", field="text", value=type(text).__name__, allowed="a string or None"
+        )
     if not images:
         return None if text is None else ChatMessage(role="user", content=text)
     parts = [*([TextPart(text=text)] if text is not None else []), *images]
@@ -99,7 +103,7 @@ def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
 
 
 def _room(info: LLMModelInfo | None, options: Mapping[str, Any]) -> float:
-    """Characters that fit into the context of a model beside its answer; no limit for one that nobody knows."""
+    """Return how many characters the model's context leaves for the request; infinite for an unknown model."""
     if info is None or info.max_context_length is None:
         return math.inf
     context = info.max_context_length
@@ -119,13 +123,13 @@ def _turns(messages: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _answer(result: ChatCompletionResult) -> ChatMessage:
-    """An answer as it goes along with the next question: what was thought is not repeated to the model."""
+    """Return an answer as part of the next request: the model's reasoning is not sent back."""
     text = without_thinking(result.content)
     return attrs.evolve(result.message, content=None if not text and result.tool_calls else text)
 
 
 def _rounds(result: ChatCompletionResult) -> list[ChatMessage]:
-    """The calls that were executed on the way to an answer, each round with its results (chat §10)."""
+    """Return the tool calls executed on the way to an answer, each round with its results."""
     made: list[ChatMessage] = []
     for one in result.tool_history or ():
         made.append(ChatMessage(role="assistant", tool_calls=list(one.tool_calls)))
@@ -136,19 +140,17 @@ def _rounds(result: ChatCompletionResult) -> list[ChatMessage]:
     return made
 
 
-# Asking within a conversation: decides what is sent along, and when an answer becomes part of the history.
-#
-# Called by `Conversation` before and after a completion. An answer that does not come leaves the history as it was.
+# Flows
 
 
 MODELS_SECONDS = 2.0
-"""How long a long conversation waits for the list that tells the length of contexts; a client may get none."""
+"""How many seconds a long conversation waits for the model list, which may never arrive."""
 
 
 def request_of(
     history: History, question: ChatMessage | None, options: Mapping[str, Any]
 ) -> Flow[list[dict[str, Any]]]:
-    """The messages to send with a question. ValidationError, connection errors."""
+    """Return the messages to send with a question. Raises `ValidationError` or connection errors."""
     info = yield from change(lambda state, _: state.chat_models.get(history.model))
     if info is None and (yield from change(lambda *_: history.may_be_long(question))):
         info = yield from _looked_up(history.model)
@@ -167,12 +169,12 @@ def _looked_up(model: str) -> Flow[LLMModelInfo | None]:
 
 
 def keep(history: History, question: ChatMessage | None, result: ChatCompletionResult) -> Flow[None]:
-    """A question was answered."""
+    """Add a question and its answer to the history."""
     yield from change(lambda *_: history.keep(question, result))
 
 
 def keep_when_done(history: History, question: ChatMessage | None, chat: ChatState | ToolRounds) -> Flow[None]:
-    """The answer becomes part of the history when it is whole; never one that fails or that nobody reads to its end."""
+    """Add the answer once it is complete; never one that fails or is not read to its end."""
 
     def follow(_: State, __: float) -> None:
         def done(result: ChatCompletionResult) -> None:

@@ -1,6 +1,7 @@
-"""Chat completions over the socket: decides the order of checking, sending and reading (chat §2, §5).
+"""Chat completions over the socket, and hosted chats and tools over REST (chat §2, §5, §11, §14.5).
 
-Called by `client.chat`. A completion is registered before its frame is written, so that no token is lost.
+A completion is registered before its frame is written, so that no token is lost. Hosted requests are never retried,
+because a second answer would be charged.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ R = TypeVar("R")
 
 
 def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
-    """The language models as soon as there are any. SogniTimeoutError."""
+    """Wait for language models. Raises `SogniTimeoutError`."""
     timeout = check_seconds("timeout", timeout)
     yield from change(lambda state, _: state.check_may_connect())
     yield from connect()
@@ -77,8 +78,8 @@ def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
 def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatState]:
     """Send a completion request; returns its state once the frame is written.
 
-    TypeError for an unknown keyword, ValidationError for what cannot be sent, ChatError `transport_lost` when the
-    frame could not be written, the error of the credentials when the service refuses them.
+    Raises `TypeError` for an unknown keyword, `ValidationError` for invalid values, `ChatError` `transport_lost` if the
+    frame could not be written, and the credentials' error if the service rejects them.
     """
     check_names(options, FIELDS)
     form = answer_format(options.get("response_format"))
@@ -100,7 +101,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     try:
         yield from _send(chat, payload)
     except BaseException:
-        # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
+        # Direct access: this also runs when the wait was interrupted, where a flow must not yield.
         chats.pop(job_id, None)
         raise
     finally:
@@ -110,7 +111,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
 
 def _send(chat: ChatState, payload: dict[str, Any]) -> Flow[None]:
     def sending(state: State, _: float) -> None:
-        # What was lost before concerns no request that had not been sent.
+        # A connection lost before sending does not concern this request.
         chat.lost_at = None
 
     try:
@@ -122,27 +123,27 @@ def _send(chat: ChatState, payload: dict[str, Any]) -> Flow[None]:
 
 
 def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
-    """All chunks that have arrived, waiting for the first; empty at the end. ChatError after the last."""
+    """Return all chunks that have arrived, waiting for the first; empty at the end. Errors follow the last chunk."""
 
     def found(_: State) -> list[ChatCompletionChunk] | None:
         if chat.chunks:
             return chat.take()
         return [] if chat.done else None
 
-    chunks = yield from until((chat,), found, timeout=timeout, phase="run", waiting_for=f"an answer (job {chat.id})")
+    chunks = yield from until((chat,), found, timeout=timeout, phase="run", waiting_for=f"a response (job {chat.id})")
     if not chunks:
         _raise_failure(chat)
     return chunks
 
 
 def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
-    """The finished answer. ChatError; SogniTimeoutError, after which it can be waited for again."""
+    """Return the complete answer. Raises `ChatError`, or `SogniTimeoutError`, after which it can be called again."""
     yield from until(
         (chat,),
         lambda _: True if chat.done else None,
         timeout=timeout,
         phase="run",
-        waiting_for=f"the answer of chat job {chat.id}",
+        waiting_for=f"the response to chat job {chat.id}",
     )
     _raise_failure(chat)
     result = chat.final_result
@@ -151,7 +152,7 @@ def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionR
 
 
 def forgotten_when_late(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
-    """Wait; a job whose answer does not come in time is forgotten here, as nobody can ask for it (chat §5)."""
+    """Wait; drop the job after a timeout, because no caller can reach it any more."""
     try:
         return (yield from waiting)
     except SogniTimeoutError as error:
@@ -168,7 +169,7 @@ def _raise_failure(chat: ChatState) -> None:
 def complete(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
 ) -> Flow[ChatCompletionResult]:
-    """Send a request and wait for the whole answer; `timeout` is for everything, connecting included."""
+    """Send a request and wait for the complete answer; `timeout` includes connecting."""
     return (yield from limited(_complete(model, messages, options), timeout))
 
 
@@ -186,7 +187,7 @@ def estimate_completion(
     think: bool | None,
     task_profile: str | None,
 ) -> Flow[LLMCostEstimation]:
-    """What a completion would cost."""
+    """Estimate the cost of a completion."""
     counted = input_tokens((yield from prepared(messages)))
     yield from catch_up()
     info = yield from change(lambda state, _: state.chat_models.get(model))
@@ -194,18 +195,16 @@ def estimate_completion(
     return read_chat_estimate((yield from get_json(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
 
 
-# Hosted chats and tools over REST: decides the order of checking, asking and reading (chat §11, §14.5).
-#
-# Called by `client.chat.hosted`. Nothing is asked twice by itself: a second answer would be billed.
+# Hosted chats and tools
 
 
-_STREAM = "stream is not possible with hosted chats; completions.create(stream=True) streams"
+_STREAM = "stream is not available for hosted chats; use completions.create(stream=True)"
 
 
 def hosted_completion(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], stream: Any, timeout: float | None
 ) -> Flow[HostedChatCompletionResult]:
-    """Ask and read the whole answer. TypeError, ValidationError, ApiError (also ChatError), connection errors."""
+    """Send a hosted chat and return the complete answer. Raises an `ApiError` that is also a `ChatError`."""
     check_names(options, HOSTED_FIELDS)
     if stream:
         raise invalid_value("stream", stream, (False, None), _STREAM)
@@ -227,7 +226,7 @@ def _completion(
     body = json_of(call, reply)
     wrapped = body.get("data") if isinstance(body, Mapping) and "choices" not in body else None
     found = read(HostedChatCompletionResult, wrapped if wrapped is not None else body, "the hosted answer")
-    # Odd facts beside an answer are kept in `extra`; an answer that cannot be read is none.
+    # Malformed extra fields are kept in `extra`; malformed choices raise an error.
     read(list[HostedChatChoice], found.extra.get("choices", []), "the choices of the hosted answer")
     return attrs.evolve(found, answer_type=form.kind)
 
@@ -235,7 +234,7 @@ def _completion(
 def run_hosted_tool(
     tool: str, arguments: Mapping[str, Any], timeout: float | None, app_source: str | None, **options: Any
 ) -> Flow[HostedToolExecution]:
-    """Have the service run one tool. ValidationError, ApiError, connection errors."""
+    """Run one tool in the service."""
     timeout = check_seconds("timeout", timeout)
     source = app_source or (yield from change(lambda state, _: state.settings.app_source))
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)

@@ -1,6 +1,6 @@
-"""Images in messages: decides which are sent, as what, and which are refused (chat §9).
+"""Images in messages: which are allowed, and how they are sent (chat §9).
 
-Called by the chat flows for every message that is sent or priced. It fetches nothing.
+Everything that can be checked locally is checked before any image is fetched.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MOST_IMAGES = 20
 MOST_BYTES = 10 * 1024 * 1024
 LONGEST_SIDE = 1024
 FETCH_SECONDS = 20.0
-_ADDRESSES = "a data: URI of a PNG or JPEG, or an https address of the service's own stores"
+_ADDRESSES = "a data: URI of a PNG or JPEG, or an https URL of the service's own storage"
 
 
 @frozen
 class Image:
-    """An image of a message: where it stands, and what its part holds."""
+    """An image of a message: its position, and the content of its part."""
 
     message: int
     part: int
@@ -35,12 +35,12 @@ class Image:
 
     @property
     def where(self) -> str:
-        """How errors name it."""
+        """Its name in errors."""
         return f"messages[{self.message}].content[{self.part}]"
 
 
 def images_of(messages: Sequence[Any]) -> list[Image]:
-    """All images of a request. ValidationError when there are too many, or one has no address."""
+    """Return all images of a request. Raises `ValidationError` for too many images or one without a URL."""
     found = [
         _image(place, at, part)
         for place, message in enumerate(messages)
@@ -66,14 +66,14 @@ def _image(message: int, part: int, given: Mapping[str, Any]) -> Image:
 
 
 def check_inline(images: Sequence[Image]) -> None:
-    """Look at every image that the request brings along. ValidationError."""
+    """Check every inline image. Raises `ValidationError`."""
     for image in images:
         if is_data_uri(image.url):
             decoded(image.where, image.url, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
 
 
 def fetch_call(image: Image) -> HttpCall:
-    """The request for an image that stands elsewhere (chat §9.5)."""
+    """Return the request for an image at a URL."""
     return HttpCall(
         method="GET",
         path=image.url,
@@ -86,15 +86,15 @@ def fetch_call(image: Image) -> HttpCall:
 
 
 def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
-    """The data URI of a fetched image. ApiError, ValidationError."""
+    """Return the data URI of a fetched image. Raises `ApiError` or `ValidationError`."""
     if 300 <= reply.status < 400:
-        raise invalid_value(image.where, f"HTTP {reply.status}", "an address that does not redirect")
+        raise invalid_value(image.where, f"HTTP {reply.status}", "a URL that does not redirect")
     if not reply.ok:
         error = error_of(call, reply)
         error.add_note(f"while fetching {image.where}")
         raise error
     if told_too_long(call, reply.headers.get("content-length")):
-        raise invalid_value(image.where, "a longer one", f"an image of at most {MOST_BYTES} bytes")
+        raise invalid_value(image.where, "a larger one", f"an image of at most {MOST_BYTES} bytes")
     kind = type_of("image", reply.headers.get("content-type", ""), reply.body)
     if kind is None:
         raise invalid_value(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
@@ -103,7 +103,7 @@ def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
 
 
 def with_images(messages: Sequence[Any], urls: Mapping[Image, str]) -> list[Any]:
-    """The messages as they travel: every image part rebuilt of what was checked, nothing else (chat §9.1)."""
+    """Return the messages in wire form; image parts contain only what was checked."""
     made = list(messages)
     for image, url in urls.items():
         message = made[image.message]
@@ -114,16 +114,11 @@ def with_images(messages: Sequence[Any], urls: Mapping[Image, str]) -> list[Any]
     return made
 
 
-# Messages on their way: decides the order in which they are checked and their images fetched (chat §9).
-#
-# Called by every chat flow that sends messages or prices them, before anything else is sent.
+# Flows
 
 
 def prepared(messages: Sequence[Any]) -> Flow[list[Any]]:
-    """The messages as they travel, each image a data URI. ValidationError; ApiError and connection errors.
-
-    Everything that can be looked at here is looked at before anything is fetched.
-    """
+    """Return the messages in wire form, each image as a data URI."""
     plain = checked_messages(messages)
     images = images_of(plain)
     if not images:

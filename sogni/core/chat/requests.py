@@ -1,6 +1,6 @@
-"""Chat requests: decides what an `llmJobRequest` holds (chat §2).
+"""Requests and responses of chat: messages, response formats, hosted calls, estimates and errors (chat §2, §8, §11).
 
-Called by the chat flows. Roles, ranges and models are left to the service, which knows them.
+Roles, ranges and models are checked by the service.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _RENAMED = {
     "safe_content_filter": "safeContentFilter",
 }
 FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
-"""Keywords of a completion; those of `ToolFields` are for the loop that executes tools, and never sent."""
+"""Keywords of a completion; those of `ToolFields` control local tool execution and are never sent."""
 
 
 def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
-    """TypeError for a keyword nobody knows, with the one that may have been meant."""
+    """Raise TypeError for an unknown keyword, suggesting the closest known one."""
     for name in options:
         if name not in known:
             raise TypeError(f"no parameter {name!r}{did_you_mean(name, sorted(known))}")
@@ -50,7 +50,7 @@ def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
 def chat_request(
     job_id: str, model: str, messages: list[Any], options: Mapping[str, Any], app_source: str | None
 ) -> dict[str, Any]:
-    """The payload of `llmJobRequest`; what is None is left out. Messages and `response_format` are in wire form."""
+    """Return the payload of `llmJobRequest`, omitting None; messages and `response_format` are in wire form."""
     given = {name: value for name, value in options.items() if value is not None}
     payload: dict[str, Any] = {"jobID": job_id, "type": "llm", "model": model, "messages": messages}
     source = given.get("app_source") or app_source
@@ -68,16 +68,16 @@ def chat_request(
 
 
 def tool_family(value: Any) -> Any:
-    """`rich` is the old name of `creative-tools` (chat §2.7)."""
+    """Return the current name of a tool family: `rich` is the old name of `creative-tools`."""
     rich = isinstance(value, str) and value.strip().lower() == "rich"
     return "creative-tools" if rich else value
 
 
 def checked_messages(messages: Sequence[Any]) -> list[Any]:
-    """Messages as they travel. ValidationError names the message that cannot."""
+    """Return messages in wire form. Raises `ValidationError` with the position of an invalid one."""
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
         raise ValidationError(
-            f"messages must be a list of messages, not {type(messages).__name__}",
+            f"messages must be a list of messages, got {type(messages).__name__}",
             field="messages",
             value=type(messages).__name__,
             allowed="a list of dicts with role and content",
@@ -95,7 +95,7 @@ def _message(where: str, message: Any) -> Any:
 
 
 def carried(where: str, value: Any) -> Any:
-    """A value in wire form. ValidationError when JSON cannot carry it; `where` names it."""
+    """Return a value in wire form. Raises `ValidationError` if JSON cannot represent it; `where` names it."""
     try:
         plain = to_dict(value)
         json.dumps(plain, allow_nan=False)
@@ -109,9 +109,7 @@ def carried(where: str, value: Any) -> Any:
     return without_gaps(where, plain)
 
 
-# The form of an answer: decides what `response_format` travels as, and what the answer is read as (chat §2.5).
-#
-# Called by the chat flows before anything is sent.
+# Response formats (chat §2.5)
 
 
 _OPENAI = frozenset({"text", "json_object", "json_schema"})
@@ -122,14 +120,14 @@ _ALLOWED = "an attrs class, a dataclass, a JSON schema, or a response format of 
 
 @frozen
 class AnswerFormat:
-    """`wire`: what is sent, None for nothing. `kind`: what the JSON of the answer becomes, None when it has none."""
+    """A response format: `wire` is sent (or None), `kind` is the type the answer is parsed as (or None)."""
 
     wire: Any = field(repr=False)
     kind: Any
 
 
 def answer_format(given: Any) -> AnswerFormat:
-    """The form of an answer. ValidationError for a class without a schema, and for what is no format at all."""
+    """Return the response format for a type, schema or dict. Raises `ValidationError` if it is none of these."""
     if not given:
         return AnswerFormat(None, None)
     if isinstance(given, type) or get_origin(given) is not None:
@@ -162,20 +160,18 @@ def _named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_schema(given: Mapping[str, Any]) -> bool:
-    """A bare JSON schema; anything else is sent untouched, and the service decides (chat §2.5)."""
+    """Whether a dict is a bare JSON schema; other dicts are sent unchanged and checked by the service."""
     kind = given.get("type")
     if isinstance(kind, list):
         return True
     return kind in _SCHEMA_TYPES if kind is not None else not _SCHEMA_KEYS.isdisjoint(given)
 
 
-# Hosted chats over REST: decides what is asked of them (chat §11.1, §14.5).
-#
-# Called by the flows of `client.chat.hosted`. Values are left to the service, which knows its models.
+# Hosted chats (chat §11.1, §14.5)
 
 
 FOR_EVER = 10_000_000.0
-"""Seconds that no socket refuses as too many, and nobody waits."""
+"""Seconds that stand for "no time limit" and that every socket accepts."""
 HOSTED_FIELDS = frozenset(HostedFields.__annotations__)
 _HOSTED_AS_GIVEN = (
     "max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty",
@@ -187,7 +183,7 @@ _HOSTED_AS_GIVEN = (
 def hosted_chat_call(
     model: str, messages: list[Any], options: Mapping[str, Any], app_source: str | None, timeout: float | None
 ) -> HttpCall:
-    """The request for an answer; messages and `response_format` are in wire form already."""
+    """Return the request for a hosted chat; messages and `response_format` are in wire form."""
     given = {name: value for name, value in options.items() if value is not None}
     source = given.get("app_source") or app_source
     body: dict[str, Any] = {"model": model, "messages": messages}
@@ -212,7 +208,7 @@ def hosted_tool_call(
     app_source: str | None,
     timeout: float | None,
 ) -> HttpCall:
-    """The request to run one tool. ValidationError."""
+    """Return the request to run one tool. Raises `ValidationError`."""
     if not isinstance(tool, str) or not tool.strip():
         raise invalid_value("tool", tool, "the name of a hosted tool")
     if not isinstance(arguments, Mapping):
@@ -225,14 +221,13 @@ def hosted_tool_call(
 
 
 def _limit(timeout: float | None) -> float:
-    """Seconds for the whole call; None in a call would mean those of any other request."""
+    """Return the time limit of the call in seconds; None means no limit, unlike in other calls."""
     return FOR_EVER if timeout is None else timeout
 
 
-# What a completion would cost: decides how many tokens are asked about (chat §8).
+# Estimates (chat §8)
 #
-# Called by the estimate of `client.chat`. Input tokens are a formula over the text of the messages, so that
-# every client asks the same; it is no tokenizer.
+# Input tokens are a formula over the messages, the same in every client, rather than the result of a tokenizer.
 
 
 USUAL_OUTPUT = 4096
@@ -242,12 +237,12 @@ _PATH_SAFE = "-_.!~*'()"
 
 
 def input_tokens(messages: list[Any]) -> int:
-    """A quarter of the UTF-16 length of the messages' compact JSON, addresses of images left out."""
+    """Return a quarter of the UTF-16 length of the messages' compact JSON, without image URLs."""
     return math.ceil(text_length(messages) / CHARACTERS_PER_TOKEN)
 
 
 def text_length(value: Any) -> int:
-    """The UTF-16 length of the compact JSON of messages, or of one of them, addresses of images left out."""
+    """Return the UTF-16 length of the compact JSON of one or all messages, without image URLs."""
     text = json.dumps(_counted(value), ensure_ascii=False, separators=(",", ":"))
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
@@ -269,7 +264,7 @@ def _counted(value: Any) -> Any:
 def output_tokens(
     max_tokens: float | None, info: LLMModelInfo | None, *, think: bool | None, task_profile: str | None
 ) -> float:
-    """The limit that was given as a finite number, else the model's own, else the service's."""
+    """Return `max_tokens` if finite, otherwise the model's limit, otherwise the service's."""
     if isinstance(max_tokens, Real) and not isinstance(max_tokens, bool) and math.isfinite(max_tokens):
         return max_tokens
     limits = info.max_output_tokens if info is not None else None
@@ -281,27 +276,25 @@ def output_tokens(
 
 
 def chat_estimate_call(model: str, tokens_in: int, tokens_out: float, token_type: str) -> HttpCall:
-    """The call that asks for the price."""
+    """Return the estimate request."""
     segments = [token_type, model, str(tokens_in), number_text(tokens_out)]
     path = "/".join(quote(segment, safe=_PATH_SAFE, errors="surrogatepass") for segment in segments)
     return get(f"/api/v1/job-llm/estimate/{path}", host="socket")
 
 
 def read_chat_estimate(data: Any) -> LLMCostEstimation:
-    """The price in an answer. ProtocolError for any other."""
+    """Return the estimate in a response. Raises `ProtocolError` if it is malformed."""
     quoted = data.get("quote") if isinstance(data, Mapping) else None
     if not isinstance(quoted, Mapping):
-        raise ProtocolError("the estimate holds no quote")
+        raise ProtocolError("the estimate contains no quote")
     return read(LLMCostEstimation, quoted, "the estimate")
 
 
-# Refusals of chats over REST: decides which of them say what a failed chat job says (chat §14.4).
-#
-# Called by the flows of hosted chats and of durable runs.
+# Errors of chats over REST (chat §14.4)
 
 
 def as_chat_error(error: SogniError) -> SogniError:
-    """The same error as a `ChatError` as well when its body is one of the two known; else the error as it is."""
+    """Return the error as a `ChatError` too if its body has one of the two known forms; otherwise unchanged."""
     found = _said(error.payload) if isinstance(error, ApiError) and isinstance(error.payload, Mapping) else None
     if found is None or not isinstance(error, ApiError):
         return error

@@ -1,7 +1,6 @@
-"""One chat completion: decides how deltas become an answer (chat §3, §4).
+"""State of chat completions: how frames become an answer, and what a lost connection means for it (chat §3 to §7).
 
-Fed by the client state with the frames of this job, in order; read by `ChatStream`. Chunks that arrived
-before an error are still delivered; the error comes after them.
+Frames are applied in order. Chunks that arrived before an error are still delivered; the error comes after them.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _OF_TOKENS = frozenset({"jobID", "content", "role", "finishReason", "usage", "to
 _OF_RESULT = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
 _OF_PLAN = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
 _OF_ERROR = _OF_PLAN | {"jobID", "error", "error_message", "error_code", "workerName"}
-"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
+"""The declared fields of each frame; all others are kept in `extra`."""
 
 
 class _CallInPieces:
-    """A tool call as it arrives; joined when it is asked for, so that a piece costs the same at any length."""
+    """A tool call that arrives in pieces, joined on demand so that the cost of a piece does not grow."""
 
     def __init__(self) -> None:
         self.id = ""
@@ -45,15 +44,15 @@ class _CallInPieces:
 
 
 class ChatState:
-    """What is known about a completion; `done` once it ended, one way or the other."""
+    """The state of one completion; `done` is true once it has ended, successfully or not."""
 
     def __init__(self, job_id: str, out: Outbox, answer_type: Any = None) -> None:
         self.id = job_id
         self.out = out
         self.answer_type = answer_type
-        """What the JSON of the answer is read as, None for text."""
+        """Type the JSON of the answer is parsed as, None for text."""
         self.chunks: list[ChatCompletionChunk] = []
-        """Chunks nobody has read yet."""
+        """Unread chunks."""
         self.role: str = "assistant"
         self.finish_reason: str | None = None
         self.usage: TokenUsage | None = None
@@ -61,28 +60,28 @@ class ChatState:
         self.worker_name: str | None = None
         self.cost: ChatCost | None = None
         self.extra: Mapping[str, Any] = {}
-        """What the service said beside the answer."""
+        """Further fields of the response."""
         self.failure: ChatFailure | None = None
         self.failure_payload: Mapping[str, Any] | None = None
         self.done: bool = False
         self.when_done: Callable[[ChatCompletionResult], None] | None = None
-        """What is told of the whole answer, in the same breath as it is there."""
+        """Called with the complete answer, in the same state change that completes it."""
         self.acknowledged: bool = False
         self.being_sent = False
-        """Whether a flow has the request in hand and will send it on the next connection."""
+        """Whether a flow will send the request on the next connection."""
         self.lost_at: float | None = None
-        """When the connection was lost that this job was under way on; None once it is heard of again."""
+        """When the job lost its connection; None once there is news of it again."""
         self._pieces: list[str] = []
         self._calls: dict[int, _CallInPieces] = {}
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls collected so far, in the order of their index."""
+        """The tool calls collected so far, by index."""
         return [self._calls[index].whole() for index in sorted(self._calls)]
 
     @property
     def final_result(self) -> ChatCompletionResult | None:
-        """The whole answer; None while it runs and after a failure."""
+        """The complete answer; None while it runs and after a failure."""
         if not self.done or self.failure is not None:
             return None
         return ChatCompletionResult(
@@ -100,7 +99,7 @@ class ChatState:
         )
 
     def text(self) -> str:
-        """All text so far; joined when it is asked for, so that a token costs the same at any length."""
+        """All text so far, joined on demand so that the cost of a token does not grow."""
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
@@ -124,18 +123,18 @@ class ChatState:
         )
 
     def take(self) -> list[ChatCompletionChunk]:
-        """All unread chunks at once."""
+        """Return and remove all unread chunks."""
         chunks, self.chunks = self.chunks, []
         return chunks
 
     # -- frames ----------------------------------------------------------------
 
     def tokens(self, payload: Mapping[str, Any]) -> ChatCompletionChunk | None:
-        """`jobTokens`: the next piece; None when the job is done already.
+        """Apply `jobTokens`; returns the chunk, or None if the job is done already.
 
-        ProtocolError for numbers nobody can read; the text has been taken before.
+        Raises `ProtocolError` for malformed numbers; the text has been taken by then.
         """
-        self._on_listener_added()
+        self._note_news()
         if self.done:
             return None
         deltas = payload.get("tool_calls")
@@ -164,7 +163,7 @@ class ChatState:
         return chunk
 
     def _merge(self, delta: Mapping[str, Any]) -> None:
-        """Ids and names replace, arguments are appended (chat §4)."""
+        """Merge a delta: ids and names replace, arguments are appended."""
         index = delta.get("index")
         index = index if isinstance(index, int) else 0
         call = self._calls.setdefault(index, _CallInPieces())
@@ -174,19 +173,19 @@ class ChatState:
         call.name = _text(named.get("name")) or call.name
         call.arguments.append(_text(named.get("arguments")))
 
-    def _on_listener_added(self) -> None:
-        """A frame for the job means that it is under way, also after a drop (transport §13.3)."""
+    def _note_news(self) -> None:
+        """Record news of the job, which may have survived a lost connection."""
         self.acknowledged = True
         self.lost_at = None
 
     def worker(self, name: Any) -> None:
-        """A frame named the worker."""
-        self._on_listener_added()
+        """Record the worker's name."""
+        self._note_news()
         if isinstance(name, str) and name:
             self.worker_name = name
 
     def completed(self, payload: Mapping[str, Any]) -> None:
-        """`llmJobResult`: the answer is whole."""
+        """Apply `llmJobResult`: the answer is complete."""
         self.worker(payload.get("workerName"))
         first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
         self.extra = beyond(payload, _OF_RESULT)
@@ -208,7 +207,7 @@ class ChatState:
             self.when_done(result)
 
     def failed(self, failure: ChatFailure, payload: Mapping[str, Any] | None = None) -> None:
-        """`llmJobError` with its payload, or the end of the connection: no answer."""
+        """Fail the job, by `llmJobError` with its payload or by the end of the connection."""
         self.worker(failure.worker_name)
         if self.done:
             return
@@ -218,14 +217,14 @@ class ChatState:
         self.out.wake(self)
 
     def leave(self) -> None:
-        """The reader stops: the service goes on and bills, but nothing is kept for it any more."""
+        """Stop reading: the service continues and charges, but nothing more is stored."""
         self.done = True
         self.chunks.clear()
         self.out.wake(self)
 
 
 def _usage_of(payload: Mapping[str, Any]) -> tuple[TokenUsage | None, ProtocolError | None]:
-    """The tokens counted so far, or why they cannot be read."""
+    """Return the tokens counted so far, or the error for a malformed usage."""
     usage = payload.get("usage")
     try:
         return (read(TokenUsage, usage, "the usage of a jobTokens frame") if usage else None), None
@@ -238,7 +237,7 @@ def _text(value: Any) -> str:
 
 
 def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
-    """The failure in an `llmJobError` frame (chat §6)."""
+    """Return the failure in an `llmJobError` frame."""
     tag = payload.get("error")
     text = tag if isinstance(tag, str) else "" if tag is None else str(tag)
     message, code, worker = payload.get("error_message"), payload.get("error_code"), payload.get("workerName")
@@ -254,7 +253,7 @@ def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
 
 
 def subscription_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What a refusal says about the plan that is missing; other types than these count as absent (chat §14.4)."""
+    """Return what an error says about the missing subscription; values of other types count as absent."""
     plans, feature, limitation = payload.get("requiredPlans"), payload.get("feature"), payload.get("limitation")
     return {
         "subscription_limit": payload.get("subscriptionLimit") is True,
@@ -268,33 +267,31 @@ TRANSPORT_LOST = "transport_lost"
 
 
 def lost(job_id: str, why: str) -> ChatFailure:
-    """The failure of a job whose connection is gone (transport §13.3)."""
+    """Return the failure of a job whose connection was lost."""
     return ChatFailure(job_id=job_id, error=TRANSPORT_LOST, message=why)
 
 
-# Frames about chats: decides which completion a frame reaches, and what a drop means for the open ones.
-#
-# The part of the client state that knows language models; `client_state` mixes it in (chat §3, §6, §7).
+# Frames
 
 
 CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
 CHAT_MODELS = "chat models"
 SURVIVES_DROP = 35.0
-"""Seconds an open completion waits for news after a drop (transport §13.3)."""
+"""Seconds an open completion waits for news after a lost connection."""
 
 
 class ChatFrames:
-    """Open completions, the list of language models, and the frames that change them."""
+    """The part of `ClientState` that handles open completions and the list of language models."""
 
     out: Outbox
     chats: dict[str, ChatState]
     chat_listeners: Listeners
     chat_models: dict[str, LLMModelInfo]
     _ending_chats = False
-    """Whether somebody looks after the completions that a drop has left without news."""
+    """Whether a background task watches the completions without news."""
 
     def _swarm_llm_models(self, payload: Any, now: float) -> None:
-        """An entry is a number of workers or an object (transport §9); no other is a model."""
+        """Apply the model list: an entry is a number of workers or an object; others are ignored."""
         entries = payload if isinstance(payload, dict) else {}
         objects = {
             name: entry if isinstance(entry, dict) else {"workers": entry}
@@ -321,7 +318,7 @@ class ChatFrames:
         try:
             chat.completed(payload)
         finally:
-            # Whatever of the frame cannot be read, the answer is at its end.
+            # The answer has ended, even if part of the frame is malformed.
             del self.chats[chat.id]
             self.out.tell(self.chat_listeners, "completed", chat.final_result)
 
@@ -331,7 +328,7 @@ class ChatFrames:
             self._end_chat(chat, failure_of(chat.id, payload), payload)
 
     def chat_job_state(self, payload: Any) -> bool:
-        """A `jobState` frame; False when it is about no open completion."""
+        """Apply a `jobState` frame; False if it does not belong to an open completion."""
         chat = self._chat(payload)
         if chat is None:
             return False
@@ -346,7 +343,7 @@ class ChatFrames:
         self.out.tell(self.chat_listeners, "error", failure)
 
     def chats_after_drop(self, now: float) -> None:
-        """The connection is gone for a while; what is open waits for the next one, but not for ever."""
+        """Handle a lost connection: open completions wait for the next one, for a limited time."""
         for chat in self.chats.values():
             if chat.lost_at is None:
                 chat.lost_at = now
@@ -355,7 +352,7 @@ class ChatFrames:
             self.out.begin(EndLostChats())
 
     def chats_after_return(self, alive: Any) -> None:
-        """`authenticated` names the jobs that survived; the others end now. Without a list they go on waiting."""
+        """End the jobs that `authenticated` does not list as active; without a list they keep waiting."""
         if not isinstance(alive, list):
             return
         ids = {str(job_id).upper() for job_id in alive}
@@ -363,32 +360,32 @@ class ChatFrames:
             if chat.id in ids:
                 chat.lost_at = None
             else:
-                self._end_chat(chat, lost(chat.id, "the connection was lost and the answer with it"))
+                self._end_chat(chat, lost(chat.id, "the connection was lost and the job did not survive"))
 
     def end_lost_chats(self, now: float) -> float | None:
-        """Those nobody has spoken of since the drop for too long; returns the seconds until the next one is due."""
+        """End completions without news for too long; returns the seconds until the next one is due."""
         left: list[float] = []
         for chat in self._lost_chats():
             due = (chat.lost_at or now) + SURVIVES_DROP
             if now < due:
                 left.append(due - now)
                 continue
-            why = "the connection was lost and the service did not speak of the answer again"
+            why = "the connection was lost and there has been no news of the job since"
             self._end_chat(chat, lost(chat.id, why))
         self._ending_chats = bool(left)
         return min(left, default=None)
 
     def lost_chats_unwatched(self, why: str) -> None:
-        """Nobody looks after the completions without news any more: they end now."""
+        """End the completions without news, because nothing watches them any more."""
         self._ending_chats = False
         for chat in self._lost_chats():
             self._end_chat(chat, lost(chat.id, why))
 
     def _lost_chats(self) -> list[ChatState]:
-        """The completions nobody has spoken of since a drop, without those that are yet to be sent."""
+        """Return the completions without news since a lost connection, except those not sent yet."""
         return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]
 
     def end_chats(self, why: str) -> None:
-        """Every completion that waits for an answer fails; one that is yet to be sent is its sender's (chat §14.2)."""
+        """Fail every completion that waits for an answer; its sender handles one that is not sent yet."""
         for chat in [chat for chat in self.chats.values() if not chat.being_sent]:
             self._end_chat(chat, lost(chat.id, why))

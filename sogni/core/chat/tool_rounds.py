@@ -1,7 +1,6 @@
-"""Completions that execute tools: decides when a conversation goes on by itself and when it ends (chat §10).
+"""Completions that execute tools: run the model's tool calls and send their results, round after round (chat §10).
 
-Called by `chat.completions` with `auto_execute_tools`, whole and streamed. Each round is a job of its own; what tools
-did is told to the model in the next one. Calls that fail are told, too; only the limits raise.
+Each round is a separate job. Failed calls are reported to the model; only the limits raise an error.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ USUAL_ROUNDS = 5
 
 
 class ToolRounds:
-    """The rounds of one completion; `state` is the job of the round under way."""
+    """The rounds of one completion; `state` is the job of the current round."""
 
     def __init__(self, model: str, options: Mapping[str, Any], tooling: Mapping[str, Any]) -> None:
         travelling, functions = tools_given(options.get("tools"))
@@ -53,23 +52,23 @@ class ToolRounds:
         self.history: list[ToolRound] = []
         self.final_result: ChatCompletionResult | None = None
         self.when_done: Callable[[ChatCompletionResult], None] | None = None
-        """Called once, under the state lock, with the answer after the last round."""
+        """Called once, under the state lock, with the answer of the last round."""
         self.state: ChatState
         self._unread: deque[ChatState] = deque()
-        """The jobs whose chunks have not all been read, in their order."""
+        """The jobs with unread chunks, in order."""
         self.left = False
         self._at_work = False
         """Whether a reader executes the tools of a round; others wait for it."""
 
     def begin(self, messages: Sequence[Any]) -> Flow[ToolRounds]:
-        """Send the first request. What `begin_completion` raises."""
+        """Send the first request; raises like `begin_completion`."""
         self._messages = yield from prepared(messages)
         self._execution = evolve(self._execution, made=made_in(self._messages, self._execution.made))
         yield from self._ask()
         return self
 
     def next_chunks(self, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
-        """All chunks that have arrived, of whichever round; between rounds the tools run. Empty at the end."""
+        """Return all chunks that have arrived, of any round; tools run between rounds. Empty at the end."""
         while (state := (yield from self._to_read(timeout))) is not None:
             chunks = yield from self._kept(next_chunks(state, timeout))
             if chunks or self.left:
@@ -81,7 +80,7 @@ class ToolRounds:
         return []
 
     def whole_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
-        """The answer of the last round; `timeout` is for the answer of each. ChatError, SogniTimeoutError."""
+        """Return the answer of the last round; `timeout` applies to each answer."""
         while self.final_result is None:
             state = yield from self._under_way(timeout)
             answer = yield from self._kept(whole_answer(state, timeout))
@@ -91,7 +90,7 @@ class ToolRounds:
         return self.final_result
 
     def _to_read(self, timeout: float | None) -> Flow[ChatState | None]:
-        """The job whose chunks come next, also when another reader has gone on from it; None after the last."""
+        """Return the job whose chunks come next, also if another reader started it; None after the last."""
 
         def found(_: State) -> tuple[ChatState | None] | None:
             if self._unread or self.left:
@@ -109,7 +108,7 @@ class ToolRounds:
             self._unread.popleft()
 
     def _under_way(self, timeout: float | None) -> Flow[ChatState]:
-        """The job of the round under way, once nobody else executes tools. What has stopped the rounds."""
+        """Return the job of the current round, once no other reader executes tools; raises what stopped the rounds."""
         yield from until(
             (self,),
             lambda _: True if self.left or not self._at_work else None,
@@ -125,7 +124,7 @@ class ToolRounds:
             raise self._error(*self._stopped)
 
     def _error(self, kind: type[ChatError], words: str) -> ChatError:
-        """A new error for one reader."""
+        """Return a new error for one reader."""
         error = kind(words, job_id=self.state.id)
         error.tool_history = list(self.history)
         return error
@@ -143,7 +142,7 @@ class ToolRounds:
         self._unread.append(self.state)
 
     def _kept(self, flow: Flow[T]) -> Flow[T]:
-        """A flow whose ChatError tells what tools did before: that was paid for."""
+        """Run a flow; its ChatError carries the tool history, which has been paid for."""
         try:
             return (yield from flow)
         except ChatError as error:
@@ -151,7 +150,7 @@ class ToolRounds:
             raise
 
     def _follow(self, state: ChatState, answer: ChatCompletionResult) -> Flow[None]:
-        """Go on from an answer, once, however many read it."""
+        """Continue after an answer, once, no matter how many readers wait."""
         if not (yield from change(lambda _, __: self._begins(state))):
             return
         failure: Exception | None = None
@@ -160,7 +159,7 @@ class ToolRounds:
         except Exception as error:
             failure = error
         except BaseException:
-            self._ends(state)  # not through a step: the flow is ending
+            self._ends(state)  # direct access: the flow is ending
             raise
         yield from change(lambda _, __: self._ends(state))
         if failure is not None:
@@ -177,13 +176,13 @@ class ToolRounds:
         state.out.wake(self)
 
     def _go_on(self, answer: ChatCompletionResult) -> Flow[None]:
-        """Execute what an answer calls for and ask again; or end with it."""
+        """Execute the tool calls of an answer and send the next request, or finish."""
         if not wants_tools(answer):
             yield from change(lambda _, __: self._finish(self._final(answer)))
             return
         calls = answer.tool_calls or []
-        # Until the next request is out: who reads on after an interruption does not have the tools run again.
-        self._stopped = (ChatError, "the tools of this round were interrupted; they are not executed twice")
+        # Until the next request is sent: reading on after an interruption must not run the tools again.
+        self._stopped = (ChatError, "the tools of this round were interrupted and are not executed again")
         try:
             results = yield from execute_calls(calls, self._execution)
         except ValidationError as error:
@@ -196,7 +195,7 @@ class ToolRounds:
             raise self._error(*self._stopped)
         self._messages = [*self._messages, *turns_of(answer, results)]
         if self._options.get("tool_choice") not in ("none", "auto"):
-            # A choice that forces a call has been followed; kept, it would force one in every round.
+            # A choice that forces a call applies once; otherwise every round would call again.
             self._options["tool_choice"] = None
         if not self.left:
             yield from self._ask()
@@ -206,7 +205,7 @@ class ToolRounds:
 def begin_answer(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None = None
 ) -> Flow[tuple[ChatState, ToolRounds | None]]:
-    """Send the first request of a streamed completion; with its rounds when it executes tools."""
+    """Send the first request of a streamed completion, with its rounds if it executes tools."""
     tooling, wanted = _parted(options)
     if tooling is None:
         return (yield from limited(begin_completion(model, messages, wanted), timeout)), None
@@ -217,9 +216,9 @@ def begin_answer(
 def answer_whole(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
 ) -> Flow[ChatCompletionResult]:
-    """The whole answer, after all rounds when tools are executed; `timeout` is for the answer of each.
+    """Return the answer, after all rounds if tools are executed; `timeout` applies to each answer.
 
-    What `begin_completion` raises; ChatError, ToolLimitError, SogniTimeoutError.
+    Raises like `begin_completion`, and `ChatError`, `ToolLimitError` or `SogniTimeoutError`.
     """
     tooling, wanted = _parted(options)
     if tooling is None:
@@ -230,9 +229,9 @@ def answer_whole(
 
 
 def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """What says how tools are executed, None when they are not, and what is asked of the model.
+    """Split the keywords into those for tool execution (None if tools are not executed) and those to send.
 
-    ValidationError for what has an effect only when tools are executed, unless it says that they are not to be.
+    Raises `ValidationError` for options that have no effect without tool execution, unless it is explicitly off.
     """
     check_names(options, FIELDS)
     tooling = {name: options.get(name) for name in ToolFields.__annotations__}

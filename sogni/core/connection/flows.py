@@ -1,6 +1,6 @@
-"""Sending frames: decides when a frame may go out and what happens when the socket breaks under it.
+"""Open the socket and send frames over it.
 
-Every frame waits for the service's `authenticated`; what it sends before that is dropped (transport §6.1).
+Every frame waits for the service's `authenticated`, because the service drops whatever arrives before it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Sending = Callable[[State, float], None]
 
 
 def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[None]:
-    """Write a frame once the socket is ready; on the next connection when this one breaks.
+    """Write a frame once the socket is ready; if the connection breaks, write it on the next one.
 
-    `sending` runs under the state lock just before the frame is written. A frame that could not be
-    written whole was not taken, so that writing it again does no harm. SogniTimeoutError (phase
-    `ready`), SogniConnectionError, AuthenticationError.
+    `sending` runs under the state lock just before the frame is written. The service ignores a partly written frame, so
+    writing it again does no harm. Raises `SogniTimeoutError` (phase `ready`), `SogniConnectionError` or
+    `AuthenticationError`.
     """
     broken = 0
 
@@ -40,7 +40,7 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
         if not at_once:
             yield from connect()
             left = deadline - (yield from clock())
-            # A socket that broke may not have been found out yet: it is not tried again.
+            # The broken socket may still look open; wait for a newer one.
             yield from ready(max(0.0, left), beyond=broken)
         try:
             yield from write_frame(kind, payload, begins)
@@ -56,7 +56,7 @@ def _is_ready(state: State, beyond: int) -> bool:
 
 
 def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> Flow[None]:
-    """Wait until the service takes frames, on a socket after number `beyond`. Raises why there is no connection."""
+    """Wait until the service accepts frames, on a socket after number `beyond`. Raises why there is no connection."""
 
     def found(state: State) -> bool | None:
         if _is_ready(state, beyond):
@@ -71,7 +71,7 @@ def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> 
         closed = yield from change(lambda state, _: state.connection.closed)
         if closed is None or closed.cause is None:
             raise error
-        # The limit that applied may be that of the whole call.
+        # The limit that ran out may be that of the whole call.
         raise SogniTimeoutError(
             f"not connected within {error.timeout:g} seconds; the last attempt failed: {closed.cause}",
             phase=phase,
@@ -80,7 +80,7 @@ def ready(timeout: float | None, phase: Phase = "ready", *, beyond: int = 0) -> 
 
 
 def open_connection(timeout: float | None) -> Flow[None]:
-    """Open the socket and wait until the service takes frames, also after it refused this client before."""
+    """Open the socket and wait until the service accepts frames, even after an earlier rejection."""
     yield from change(lambda state, _: state.check_may_connect(again=True))
     yield from connect()
     if timeout is None:

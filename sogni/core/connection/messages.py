@@ -1,7 +1,4 @@
-"""The frame envelope: decides how a message looks on the socket (transport §7).
-
-Called by both shells for every frame. It never decides what a frame means.
-"""
+"""The frame envelope and the payload of socket event subscriptions."""
 
 from __future__ import annotations
 
@@ -41,24 +38,24 @@ FrameType = Literal[
     "toastMessage",
 ]
 FRAME_TYPES: frozenset[str] = frozenset(get_args(FrameType))
-"""What the service sends (transport §9)."""
+"""Frame types that the service sends."""
 
 
 def encode_frame(kind: str, payload: Any) -> str:
-    """The text of a frame: a type and the payload as base64 of its JSON."""
+    """Return a frame as a string: a type and the payload as base64 of its JSON."""
     try:
         text = _write(payload).encode()
     except UnicodeEncodeError:
-        # Half a surrogate pair has no UTF-8; escaped, as JavaScript does it, it travels.
+        # A lone surrogate has no UTF-8 form; it is escaped, as in JavaScript.
         text = dumps(payload, separators=(",", ":")).encode()
     data = b64encode(text).decode()
     return f'{{"type":{dumps(kind)},"data":"{data}"}}'
 
 
 def decode_frame(message: bytes | str) -> tuple[str, Any]:
-    """Type and payload of a frame, text or binary; a missing payload is None.
+    """Return type and payload of a text or binary frame; a missing payload is None.
 
-    `jobID` and `imgID` at the top level are upper-cased (transport §7). ProtocolError for what is no frame.
+    `jobID` and `imgID` at the top level are upper-cased. Raises `ProtocolError` for a malformed frame.
     """
     try:
         envelope = _json(message if isinstance(message, str) else message.decode("utf-8", "surrogatepass"))
@@ -68,7 +65,7 @@ def decode_frame(message: bytes | str) -> tuple[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError, Base64Error, RecursionError) as error:
         raise ProtocolError(f"not a frame: {type(error).__name__}") from error
     if type(kind) is not str:
-        raise ProtocolError("a frame without a type")
+        raise ProtocolError("not a frame: the type is missing")
     if type(payload) is dict:
         for name in ("jobID", "imgID"):
             value = payload.get(name)
@@ -78,7 +75,7 @@ def decode_frame(message: bytes | str) -> tuple[str, Any]:
 
 
 def _json(text: str) -> Any:
-    """What `json.loads` returns, at a third of its price: it guesses encodings and looks for white space around."""
+    """Parse JSON like `json.loads` in a third of the time: no detection of encodings or surrounding whitespace."""
     try:
         value, end = _read(text)
     except ValueError:
@@ -86,9 +83,7 @@ def _json(text: str) -> Any:
     return value if end == len(text) else loads(text)
 
 
-# Socket event subscriptions: decides what an update looks like and what the server's answer changes.
-#
-# Called by the flow behind `set_socket_event_subscriptions` and by the client state (transport §11).
+# Socket event subscriptions (transport §11)
 
 
 UPDATE_KEYS = frozenset({"subscriptions", "subscribe", "unsubscribe", "reset", "event", "enabled"})
@@ -96,14 +91,13 @@ _FIELD = "socket_event_subscriptions"
 
 
 def subscription_update(update: Any) -> dict[str, Any]:
-    """The payload of `setSocketEventSubscriptions` for what a caller gave (transport §11).
+    """Return the payload of `setSocketEventSubscriptions` for an update.
 
-    A mapping with any of the keys of an update is one; any other mapping is a map of flags.
-    ValidationError for what is no mapping and for a flag that is no boolean.
+    A mapping without any key of an update is taken as a map of flags. Raises `ValidationError` for anything else.
     """
     if not isinstance(update, Mapping):
         raise ValidationError(
-            f"{_FIELD} must be a mapping, not {update!r}", field=_FIELD, value=update, allowed="a mapping"
+            f"{_FIELD} must be a mapping, got {update!r}", field=_FIELD, value=update, allowed="a mapping"
         )
     payload = dict(update) if UPDATE_KEYS & update.keys() else {"subscriptions": dict(update)}
     if "subscriptions" in payload:
@@ -118,7 +112,7 @@ def _flags(flags: Any) -> dict[str, bool]:
     wrong = flags if not isinstance(flags, Mapping) else {k: v for k, v in flags.items() if not isinstance(v, bool)}
     if wrong or not isinstance(flags, Mapping):
         raise ValidationError(
-            f"{_FIELD}: flags must map names to True or False, not {wrong!r}",
+            f"{_FIELD}: flags must map names to True or False, got {wrong!r}",
             field=_FIELD,
             value=flags,
             allowed="True or False",
@@ -132,7 +126,7 @@ def _check_names(payload: Mapping[str, Any]) -> None:
         listed = [names] if isinstance(names, str) else names
         if listed is not None and not (isinstance(listed, list | tuple) and all(isinstance(n, str) for n in listed)):
             raise ValidationError(
-                f"{_FIELD}: {key} must be a name or a list of names, not {names!r}",
+                f"{_FIELD}: {key} must be a name or a list of names, got {names!r}",
                 field=_FIELD,
                 value=names,
                 allowed="a name or a list of names",
@@ -140,7 +134,7 @@ def _check_names(payload: Mapping[str, Any]) -> None:
     for key in ("reset", "enabled"):
         if not isinstance(payload.get(key, False), bool):
             raise ValidationError(
-                f"{_FIELD}: {key} must be True or False, not {payload[key]!r}",
+                f"{_FIELD}: {key} must be True or False, got {payload[key]!r}",
                 field=_FIELD,
                 value=payload[key],
                 allowed="True or False",
@@ -148,7 +142,7 @@ def _check_names(payload: Mapping[str, Any]) -> None:
 
 
 def acknowledged(payload: Any) -> dict[str, bool] | None:
-    """The full map a server acknowledges, booleans only; None when the frame holds none."""
+    """Return the complete map of flags that the server acknowledges; None if the frame has none."""
     flags = payload.get("socketEventSubscriptions") if isinstance(payload, dict) else None
     if not isinstance(flags, dict):
         return None

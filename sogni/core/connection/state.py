@@ -1,7 +1,7 @@
-"""The life of the socket: decides when to connect, to ping, to give up and to come back (transport §6, §10).
+"""The connection state machine: when to connect, ping, give up and reconnect; and the handshake URL.
 
-Fed by the shells with what happened and the time; asked by them what to do next. It opens nothing,
-draws no random number and reads no clock.
+The front ends report events with the time and ask for the next action. It does no I/O, draws no random number and
+reads no clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PING_EVERY = 15.0
 PONG_WITHIN = 15.0
 AUTHENTICATED_WITHIN = 10.0
 SNAPSHOT_WITHIN = 1.5
-"""Seconds after which the snapshot is asked for, when `authenticated` has not brought it (transport §13.2)."""
+"""Seconds to wait for the snapshot in `authenticated` before requesting one."""
 FIRST_DELAY, LONGEST_DELAY = 1.0, 15.0
 NORMAL, ABNORMAL, DISPLACED = 1000, 1006, 4015
 OWN_REASON = "Client disconnected"
@@ -33,7 +33,7 @@ OWN_REASON = "Client disconnected"
 
 @frozen
 class Closed:
-    """How a connection ended: WebSocket close code and reason, and the error behind it when there was one."""
+    """How a connection ended: WebSocket close code, reason, and the underlying error, if any."""
 
     code: int
     reason: str = ""
@@ -41,11 +41,11 @@ class Closed:
 
 
 class Connection:
-    """One client's connection over all its sockets.
+    """One client's connection across all its sockets.
 
-    `generation` counts the sockets that were opened. The shell calls `connect_wanted`, then does
-    what `phase` says: in `connecting` it opens a socket, in `waiting` it waits until `retry_at`, in
-    `open` and `ready` it reads and calls `due` at the latest at `deadline`.
+    `generation` counts the opened sockets. The front end calls `connect_wanted`, then acts on `phase`: in `connecting`
+    it opens a socket, in `waiting` it waits until `retry_at`, in `open` and `ready` it reads and calls `due` no later
+    than `deadline`.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether a socket is open and its server has answered within the last two pings."""
+        """Whether a socket is open and the server has answered one of the last two pings."""
         return self.phase in ("open", "ready")
 
     def connect_wanted(self) -> bool:
-        """Someone needs the socket; True when the shell must now begin to connect."""
+        """Request the socket; True if the front end must start to connect."""
         if self.phase not in ("idle", "ended"):
             return False
         self.phase = "connecting"
@@ -75,7 +75,7 @@ class Connection:
         return True
 
     def opened(self, now: float) -> None:
-        """The upgrade succeeded; the server has yet to say `authenticated`."""
+        """Handle a successful upgrade; `authenticated` is still missing."""
         self.phase = "open"
         self.generation += 1
         self._opened_at = now
@@ -84,21 +84,21 @@ class Connection:
         self._pong_by = None
 
     def authenticated(self) -> None:
-        """The server takes frames from now on (transport §6.1)."""
+        """Handle `authenticated`: the server accepts frames from now on."""
         if self.phase == "open":
             self.phase = "ready"
         self.attempt = 0
 
     def synced(self) -> None:
-        """The snapshot of this connection has arrived."""
+        """Record that the snapshot of this connection has arrived."""
         self._sync_at = None
 
     def heard(self) -> None:
-        """A pong arrived."""
+        """Record a pong."""
         self._pong_by = None
 
     def deadline(self) -> float:
-        """When `due` must be asked again, in the shell's monotonic seconds."""
+        """Return when `due` must be called again, in monotonic seconds."""
         if self.phase == "waiting":
             return self.retry_at
         deadline = self._ping_at if self._pong_by is None else min(self._ping_at, self._pong_by)
@@ -107,9 +107,9 @@ class Connection:
         return deadline if self._sync_at is None else min(deadline, self._sync_at)
 
     def due(self, now: float) -> Move | None:
-        """What the time asks for; None: nothing yet.
+        """Return the next action, None if there is nothing to do yet.
 
-        A ping, sending without `authenticated`, asking for the snapshot, dropping a silent server, a new try.
+        Ping, send without `authenticated`, request the snapshot, drop a silent server, or reconnect.
         """
         if self.phase == "waiting":
             if now < self.retry_at:
@@ -133,7 +133,7 @@ class Connection:
         return None
 
     def next_move(self, now: float) -> tuple[ReaderMove, float]:
-        """What a reader does now, and until when: only to `read` it keeps the socket it has."""
+        """Return the reader's next action and its deadline; only `read` keeps the current socket."""
         if self.is_open:
             return "read", self.deadline()
         if self.phase == "waiting" and self.due(now) is None:
@@ -141,9 +141,9 @@ class Connection:
         return ("connect" if self.phase == "connecting" else "end"), 0.0
 
     def lost(self, closed: Closed, *, now: float, jitter: float, signed_in: bool) -> Literal["ended", "waiting"]:
-        """A socket closed or an attempt failed; decides whether to come back (transport §10).
+        """Handle a closed socket or a failed attempt; returns whether to reconnect.
 
-        `jitter` is a random number from 0.8 to 1.2, `signed_in` whether there are credentials.
+        `jitter` is a random number from 0.8 to 1.2; `signed_in` says whether there are credentials.
         """
         self.closed = closed
         if not signed_in or not is_recoverable(closed.code):
@@ -155,23 +155,23 @@ class Connection:
         return "waiting"
 
     def stopped(self) -> None:
-        """This side closes for good."""
+        """Close permanently from this side."""
         self.phase = "ended"
         self.closed = Closed(NORMAL, OWN_REASON)
 
 
 def is_recoverable(code: int | None) -> bool:
-    """Whether a close is answered by a new connection: not for 1000, 0 and 4000 to 4999."""
+    """Whether to reconnect after a close code: not for 1000, 0 and 4000 to 4999."""
     return bool(code) and code != NORMAL and not 4000 <= (code or 0) <= 4999
 
 
 def clears_credentials(code: int | None) -> bool:
-    """Whether a close means that the credentials are no good: refusals, save being displaced."""
+    """Whether a close code means that the credentials are invalid: all rejections except being displaced."""
     return not is_recoverable(code) and code not in (NORMAL, DISPLACED)
 
 
 def error_of(closed: Closed | None, *, app_id: str, host: str) -> SogniError:
-    """A new error that says why there is no connection, chained from its cause."""
+    """Return a new error that explains why there is no connection, chained from its cause."""
     error = _error_of(closed or Closed(ABNORMAL), app_id, host)
     if closed is not None and closed.cause is not None:
         error.__cause__ = closed.cause
@@ -182,17 +182,17 @@ def _error_of(closed: Closed, app_id: str, host: str) -> SogniError:
     said = f": {closed.reason}" if closed.reason else ""
     if closed.code == DISPLACED:
         return ConnectionRejectedError(
-            f"another connection took the app id {app_id!r} (close code 4015). Two clients with one app id "
-            "displace each other: give each its own app_id, or none for one that is chosen for you",
+            f"another connection uses the app id {app_id!r} (close code 4015). Two clients with the same app id "
+            "displace each other: give each client its own app_id, or omit it to have one chosen",
             close_code=closed.code,
         )
     if isinstance(closed.cause, AuthenticationError):
         return AuthenticationError(str(closed.cause.message), status=401, error_code=closed.cause.error_code)
     if closed.code == 4021:
-        return AuthenticationError(f"{host} does not accept the credentials (close code 4021){said}", status=401)
+        return AuthenticationError(f"{host} rejected the credentials (close code 4021){said}", status=401)
     if not is_recoverable(closed.code) and closed.code != NORMAL:
         return ConnectionRejectedError(
-            f"{host} refused the connection (close code {closed.code}){said}", close_code=closed.code
+            f"{host} rejected the connection (close code {closed.code}){said}", close_code=closed.code
         )
     if isinstance(closed.cause, SogniConnectionError):
         return SogniConnectionError(closed.cause.message, code=closed.code)
@@ -201,16 +201,14 @@ def _error_of(closed: Closed, app_id: str, host: str) -> SogniError:
     )
 
 
-# The WebSocket handshake: decides address and headers of the upgrade (transport §5, §6).
-#
-# Called by both shells when they connect. It never opens anything.
+# The handshake (transport §5, §6)
 
 
 CLIENT_NAME = f"Sogni/{PROTOCOL_VERSION} (sogni-python) {VERSION}"
 
 
 def handshake_url(settings: Settings, *, app_id: str, network: Network | str, subscriptions: Mapping[str, bool]) -> str:
-    """The socket address with its parameters, form-encoded, in the order of the sheet (transport §6)."""
+    """Return the socket URL with its form-encoded parameters, in the order the protocol specifies."""
     parameters = [("appId", app_id)]
     if settings.app_source:
         parameters.append(("appSource", settings.app_source))

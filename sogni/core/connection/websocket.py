@@ -1,8 +1,7 @@
-"""Turn the bytes of a WebSocket connection into whole messages (RFC 6455, server to client only).
+"""Split the bytes of a WebSocket connection into messages (RFC 6455, server to client only).
 
-Decides where a frame ends, which fragments belong together and what a server may not send. Called by the
-blocking transport with whatever one `recv` returned. Never reads a socket, never decodes text (the JSON
-reader does, and a second pass over large messages would be paid twice), never answers a ping.
+The blocking transport feeds it the result of each `recv`. It does not decode text, because the JSON parser does, and
+a second pass over large messages would be wasted; nor does it answer pings.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ PONG: Final = 0xA
 NO_STATUS: Final = 1005
 
 Message = tuple[int, bytes]
-"""`(opcode, payload)`; a plain tuple, because a class costs as much to make as the frame to decode."""
+"""`(opcode, payload)`; a plain tuple, because creating an object costs as much as decoding the frame."""
 
 _FINAL = 0x80
 _RESERVED = 0x70
@@ -41,31 +40,29 @@ _NAMES = {
 
 
 class FrameDecoder:
-    """Decode one connection's incoming bytes, in order.
+    """Decodes the incoming bytes of one connection, in order.
 
-    `max_message_size` limits a message in bytes, all its fragments together. After a close frame
-    everything that follows is ignored (RFC 6455 §5.5.1).
+    `max_message_size` limits a message in bytes, including all its fragments. Everything after a close frame is ignored
+    (RFC 6455 §5.5.1).
     """
 
     def __init__(self, max_message_size: int) -> None:
         self.max_message_size = max_message_size
         self.error: ProtocolError | None = None
-        """What made the stream unreadable. Messages before it are returned first, so it can be set
-        although `feed` has not raised it yet."""
+        """Why decoding stopped. It may be set before `feed` raises it, because earlier messages are returned first."""
         self._ended = False
         self._rest = b""
-        # A large frame arrives in hundreds of pieces; joining them once instead of at each feed keeps
-        # its cost proportional to its size.
+        # A large frame arrives in hundreds of pieces; joining them once keeps its cost proportional to its size.
         self._pieces: list[bytes] = []
         self._missing = 0
-        # One buffer and no list: a peer may cut a message into single bytes, and each would cost 34.
+        # A single buffer: a peer may split a message into single bytes, and as list items each would take 34 bytes.
         self._fragments = bytearray()
         self._fragments_opcode = 0
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Message]:
-        """Take the next bytes and return the messages they complete, in order of arrival.
+        """Process the next bytes and return the messages they complete, in order.
 
-        Raises `ProtocolError` when the stream cannot be read on; again at each later call.
+        Raises `ProtocolError` if the stream is malformed, again at each later call.
         """
         if self._ended:
             if self.error is not None:
@@ -124,7 +121,7 @@ class FrameDecoder:
                     return
                 messages.append((first & 0x0F, data[start:stop]))
             else:
-                # Checked before the payload is there: an unacceptable frame is refused, not collected.
+                # Check before the payload arrives, so that an invalid frame is not buffered.
                 self._check(first, size)
                 if stop > end:
                     self._await(data, position, stop)
@@ -143,9 +140,9 @@ class FrameDecoder:
     def _check(self, first: int, size: int) -> None:
         opcode = first & 0x0F
         if first & _RESERVED:
-            raise ProtocolError("the server sent a frame with reserved bits, though no extension was agreed")
+            raise ProtocolError("the server sent a frame with reserved bits, but no extension was negotiated")
         if opcode not in _NAMES:
-            raise ProtocolError(f"the server sent a frame of the unknown kind {opcode}")
+            raise ProtocolError(f"the server sent a frame with the unknown opcode {opcode}")
         if opcode & _CONTROL:
             if size > _MAX_CONTROL_PAYLOAD:
                 raise ProtocolError(f"the server sent a {_NAMES[opcode]} frame of {size} bytes (limit 125)")
@@ -155,9 +152,9 @@ class FrameDecoder:
                 raise ProtocolError("the server sent a close frame with half a status code")
             return
         if opcode == CONTINUATION and not self._fragments_opcode:
-            raise ProtocolError("the server continued a message that it had not begun")
+            raise ProtocolError("the server sent a continuation frame outside a message")
         if opcode != CONTINUATION and self._fragments_opcode:
-            raise ProtocolError("the server began a message inside another one")
+            raise ProtocolError("the server began a message before the previous one ended")
         total = len(self._fragments) + size
         if total > self.max_message_size:
             limit = self.max_message_size
@@ -179,9 +176,9 @@ class FrameDecoder:
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:
-    """Return code and reason of a close frame; `(1005, "")` when it carries none.
+    """Return code and reason of a close frame; `(1005, "")` if it is empty.
 
-    The reason is for people: bytes that are no UTF-8 are replaced, never an error.
+    The reason is informational: invalid UTF-8 is replaced and never an error.
     """
     if not payload:
         return NO_STATUS, ""

@@ -101,7 +101,7 @@ def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams
     if fields:
         raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
-        raise TypeError(f"the params must be {_classes()}, not {short_repr(given)}")
+        raise TypeError(f"the params must be {_classes()}, got {short_repr(given)}")
     return _with_nested(given)
 
 

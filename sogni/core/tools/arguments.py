@@ -1,7 +1,8 @@
-"""Rules that span several arguments of a tool, or that no schema can say (tools §2.2).
+"""Validation of the arguments of hosted tools (tools §2.2, §3).
 
-Called by `tool_arguments` once every single argument fits. Contradictions are errors; what merely has no effect is a
-warning. It knows the tools' sheet and nothing of media.
+Checks each argument against the tool's schema, then the rules that span several arguments or that no schema can
+express. Contradictions are errors; options without effect are warnings. Media and models are checked where they are
+used.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LONGEST_SINGLE_CLIP = 20
 
 
 def conditions_of(tool_name: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Errors and warnings about arguments that fit the schema of the tool."""
+    """Return errors and warnings for arguments that fit the schema of the tool."""
     given = {name: value for name, value in arguments.items() if not is_missing(value)}
     rule = _RULES.get(tool_name)
     found = list(rule(given)) if rule else []
@@ -51,7 +52,7 @@ def conditions_of(tool_name: str, arguments: Mapping[str, Any]) -> tuple[list[st
 
 def _outside(given: Mapping[str, Any], name: str, low: float, high: float) -> _Found:
     if name in given and not low <= given[name] <= high:
-        yield _Error(f"{name} must be from {low:g} to {high:g}, not {given[name]!r}")
+        yield _Error(f"{name} must be from {low:g} to {high:g}, got {given[name]!r}")
 
 
 def _generate_image(given: Mapping[str, Any]) -> _Found:
@@ -70,12 +71,12 @@ def _animate_photo(given: Mapping[str, Any]) -> _Found:
     if several is not None:
         for name in ("sourceImageIndex", "numberOfVariations"):
             if name in given:
-                yield _Error(f"{name} does not go together with sourceImageIndices")
+                yield _Error(f"{name} cannot be combined with sourceImageIndices")
         if given.get("frameRole") == "end":
-            yield _Error("frameRole must not be 'end' together with sourceImageIndices")
+            yield _Error("frameRole must not be 'end' if sourceImageIndices is given")
     for name in ("prompts", "endImageIndices"):
         if name in given and (several is None or len(given[name]) != len(several)):
-            yield _Error(f"{name} must have one entry for each of sourceImageIndices")
+            yield _Error(f"{name} must have one entry per entry of sourceImageIndices")
     if given.get("frameRole") == "both" and "endImageIndex" not in given and "endImageIndices" not in given:
         yield _Error("endImageIndex or endImageIndices is required when frameRole is 'both'")
 
@@ -84,19 +85,19 @@ def _change_angle(given: Mapping[str, Any]) -> _Found:
     yield from _outside(given, "loraStrength", 0.1, 1)
     if given["description"] not in _ANGLES:
         yield _Error(
-            "description must be a direction, a height and a distance with single spaces between, "
-            f"such as 'front view eye-level shot medium shot', not {given['description']!r}"
+            "description must be a direction, a height and a distance, separated by single spaces, "
+            f"such as 'front view eye-level shot medium shot', got {given['description']!r}"
         )
 
 
 def _stitch_video(given: Mapping[str, Any]) -> _Found:
     if len(given["videoIndices"]) == 1:
-        yield _Error("videoIndices must have at least 2 entries, not 1")
+        yield _Error("videoIndices must have at least 2 entries, got 1")
 
 
 def _dance_montage(given: Mapping[str, Any]) -> _Found:
     if given.get("singleClip") and given.get("duration", 0) > _LONGEST_SINGLE_CLIP:
-        yield _Error(f"duration must be at most {_LONGEST_SINGLE_CLIP} with singleClip, not {given['duration']!r}")
+        yield _Error(f"duration must be at most {_LONGEST_SINGLE_CLIP} with singleClip, got {given['duration']!r}")
 
 
 def _replace_video_segment(given: Mapping[str, Any]) -> _Found:
@@ -104,9 +105,9 @@ def _replace_video_segment(given: Mapping[str, Any]) -> _Found:
     splices = "replacementVideoIndex" in given
     for name in ("startSeconds", "endSeconds"):
         if given[name] < 0 and given[name] != -1:
-            yield _Error(f"{name} must be 0 or more, or -1 for the end, not {given[name]!r}")
+            yield _Error(f"{name} must be 0 or more, or -1 for the end, got {given[name]!r}")
     if end != -1 and (begin == -1 or begin > end or (begin == end and not splices)):
-        yield _Error(f"endSeconds must be after startSeconds ({begin!r}), not {end!r}")
+        yield _Error(f"endSeconds must be after startSeconds ({begin!r}), got {end!r}")
     for name in ("replacementStartSeconds", "replacementEndSeconds"):
         if name in given and not splices:
             yield _Warning(f"{name} has no effect without replacementVideoIndex")
@@ -121,9 +122,9 @@ def _overlay_video(given: Mapping[str, Any]) -> _Found:
 
 def _add_subtitles(given: Mapping[str, Any]) -> _Found:
     if given.get("auto_transcribe"):
-        yield _Error("auto_transcribe is not available yet; give cues or srt")
+        yield _Error("auto_transcribe is not available yet; use cues or srt")
     elif ("cues" in given) == ("srt" in given):
-        yield _Error("srt or cues is required, and only one of them")
+        yield _Error("srt or cues is required, but not both")
 
 
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], _Found]] = {
@@ -138,10 +139,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], _Found]] = {
 }
 
 
-# Arguments of a hosted tool: decides whether they fit, and which spelling stands for which argument (tools §3).
-#
-# Called before a tool is executed here and for the steps of a plan. It never raises: what is wrong is told, each
-# sentence beginning with the path of the argument. Media and models are checked where they are used.
+# Validation against the schema (tools §3)
 
 
 _READ_ITS_OWN_WAY = frozenset(
@@ -150,7 +148,7 @@ _READ_ITS_OWN_WAY = frozenset(
         "control_mode", "audio_start",
     }
 )  # fmt: skip
-"""Spellings whose values the executor makes fit instead of refusing them (tools §4.4, §4.5)."""
+"""Arguments whose values the executor adjusts instead of rejecting them."""
 
 
 def validate_tool_arguments(
@@ -161,19 +159,28 @@ def validate_tool_arguments(
     coerce_primitives: bool = False,
     strip_unknown_properties: bool = False,
 ) -> ToolArguments:
-    """Check the arguments of a hosted tool; returns them cleaned, with what is wrong and what is odd.
+    """Check the arguments of a hosted tool.
 
-    Argument names may be written in snake_case or camelCase; the result has the names of the tool's definition.
-    `skip_enum_properties` names arguments that may have values beyond those listed, `coerce_primitives` takes
-    the text "3" for a number where one is wanted, `strip_unknown_properties` leaves out what the tool does not
-    know. Nothing is raised: `ok` is False and `errors` say why, each beginning with the path of the argument
-    (`overlays[0].text`). Missing, empty texts and empty lists are the same for a required argument (tools §3).
+    Argument names may be written in snake_case or camelCase; the result uses the names of the tool's definition.
+    Nothing is raised for invalid arguments. For a required argument, null, an empty string and an
+    empty list count as missing.
+
+    Args:
+        tool_name: Name of the tool.
+        arguments: The arguments, a JSON object.
+        skip_enum_properties: Arguments that may have values beyond those listed in the definition.
+        coerce_primitives: Whether to accept the string "3" where a number is required.
+        strip_unknown_properties: Whether to remove arguments that the tool does not define.
+
+    Returns:
+        The cleaned arguments, with `ok`, `errors` and `warnings`; each error starts with the path of its argument
+        (`overlays[0].text`).
     """
     if not isinstance(arguments, Mapping):
-        return _refused({}, f"arguments must be a JSON object, not {type(arguments).__name__}")
+        return _refused({}, f"arguments must be a JSON object, got {type(arguments).__name__}")
     given = {str(name): value for name, value in arguments.items()}
     if tool_name not in tool_names():
-        return _refused(given, f"{tool_name!r} is no Sogni tool{did_you_mean(tool_name, tool_names())}")
+        return _refused(given, f"{tool_name!r} is not a Sogni tool{did_you_mean(tool_name, tool_names())}")
     schema = accepted_by(tool_name)
     check = SchemaCheck(skip_enum_properties, coerce_primitives, strip_unknown_properties)
     known = schema["properties"]
@@ -194,9 +201,9 @@ def _refused(arguments: dict[str, Any], why: str) -> ToolArguments:
 def _with_known_names(
     given: Mapping[str, Any], known: Mapping[str, Any], warnings: list[str]
 ) -> tuple[dict[str, Any], set[str]]:
-    """Arguments under the names of the definition, and those whose values are not checked.
+    """Return the arguments under their defined names, and the names whose values are not checked.
 
-    Where both spellings are given, the other one wins (tools §3.1: `gpt_image_quality`, then `gptImageQuality`).
+    If both spellings are given, the snake_case one is used (tools §3.1).
     """
     spelled = {snake(name): name for name in known}
     named = {name: value for name, value in given.items() if name in known or snake(name) not in spelled}

@@ -1,8 +1,7 @@
-"""Executing tool calls here, through projects: decides the order of things and what counts as failure (tools §4).
+"""Execute tool calls locally, by creating projects (tools §4).
 
-Called by `chat.tools` and by completions that execute tools. A call that fails gives a result that says so; only a
-call that is for nobody here, or too many at once, raises. A call that runs out of time, or is interrupted, has its
-project canceled.
+A failed call returns a result with the error, for the model. Only a call of an unknown tool, or too many calls at
+once, raise. A call that times out or is interrupted cancels its project.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionRes
 from sogni.settings import Settings
 
 MOST_DIRECT = 8
-"""Calls of the tools that run here in one list (tools §4.2)."""
+"""Maximum number of calls of the local tools in one list."""
 USUAL_SECONDS = 5400.0
 _MODELS_SECONDS = 10.0
 _CANCEL_SECONDS = 10.0
 _WRONG = (SogniError, OSError, TypeError, ValueError)
-"""What a call fails with; an interrupt is none of these."""
+"""The exceptions that count as a failed call; interrupts are not among them."""
 
 
 @frozen(kw_only=True)
 class ToolOptions:
-    """How calls are executed: what pays, where, how many results, how long, who is told, what indices stand for."""
+    """How to execute calls: token type, network, number of results, time limit, callbacks and available media."""
 
     token_type: str | None = None
     network: str | None = None
@@ -60,17 +59,19 @@ class ToolOptions:
 
 
 def execute_call(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
-    """Execute a call of one of the hosted tools. ValidationError when the name is none of theirs."""
+    """Execute a call of a hosted tool. Raises `ValidationError` for any other name."""
     if call.function.name not in tool_names():
-        raise invalid_value("tool_call", call.function.name, tool_names(), f"{call.function.name!r} is no Sogni tool")
+        raise invalid_value(
+            "tool_call", call.function.name, tool_names(), f"{call.function.name!r} is not a Sogni tool"
+        )
     return (yield from _hosted(call, options))
 
 
 def execute_calls(calls: Sequence[ToolCall], options: ToolOptions) -> Flow[list[ToolExecutionResult]]:
-    """Execute calls one after the other; results in the same order. ValidationError for too many direct ones."""
+    """Execute calls one after the other; results in the same order. Raises `ValidationError` for too many calls."""
     direct = sum(call.function.name in DIRECT for call in calls)
     if direct > MOST_DIRECT:
-        sentence = f"tool_calls: at most {MOST_DIRECT} media tools are executed at once, not {direct}"
+        sentence = f"tool_calls: at most {MOST_DIRECT} media tools can be executed at once, got {direct}"
         raise invalid_value("tool_calls", direct, f"at most {MOST_DIRECT}", sentence)
     results: list[ToolExecutionResult] = []
     for call in calls:
@@ -86,7 +87,7 @@ def _one(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
     if name in tool_names():
         return (yield from _hosted(call, options))
     if options.on_tool_call is None:
-        return failed(call, f"there is no tool {name!r} here, and no on_tool_call that could answer")
+        return failed(call, f"there is no tool {name!r}, and no on_tool_call to handle it")
     try:
         value = yield from user_code("on_tool_call", options.on_tool_call, call)
         return succeeded(call, value_text(value))
@@ -95,7 +96,7 @@ def _one(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
 
 
 def _function(call: ToolCall, function: FunctionTool) -> Flow[ToolExecutionResult]:
-    """Call a function of the user; whatever it raises is told to the model."""
+    """Call a function of the user; its exceptions are reported to the model."""
     try:
         arguments = function.arguments(call)
         value = yield from user_code(f"the tool {function.name}", function.function, **arguments)
@@ -107,7 +108,7 @@ def _function(call: ToolCall, function: FunctionTool) -> Flow[ToolExecutionResul
 def _hosted(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
     name = call.function.name
     if name not in DIRECT:
-        return failed(call, f"{name} runs in the service only: use chat.hosted.create or chat.runs with sogni_tools")
+        return failed(call, f"{name} runs only in the service: use chat.hosted.create or chat.runs with sogni_tools")
     try:
         return (yield from _through_a_project(call, options))
     except _WRONG as error:
@@ -140,9 +141,9 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
         yield from tell("failed", 0)
         raise error
     except (GeneratorExit, SystemExit):
-        raise  # a process that is terminated cancels nothing
+        raise  # a terminating process cancels nothing
     except BaseException:
-        # Interrupted: nobody has the project in hand. The frame is all there is time for.
+        # Interrupted: no caller has the project. There is only time to send the frame.
         if not project.ended:
             yield from write_frame("jobError", cancel_frame(project.id))
         raise
@@ -157,12 +158,12 @@ Teller = Callable[..., Flow[None]]
 
 
 def _checked(call: ToolCall) -> dict[str, Any]:
-    """The arguments under their usual names. ValidationError with everything that is wrong."""
+    """Return the arguments under their defined names. Raises `ValidationError` with everything that is wrong."""
     try:
         given = json.loads(call.function.arguments or "{}")
     except (ValueError, RecursionError) as error:
         raise ValidationError(
-            f"{call.function.name}: arguments are no valid JSON ({error})", field="arguments"
+            f"{call.function.name}: arguments are not valid JSON ({error})", field="arguments"
         ) from error
     checked = validate_tool_arguments(call.function.name, given)
     if not checked.ok:
@@ -172,7 +173,7 @@ def _checked(call: ToolCall) -> dict[str, Any]:
 
 
 def _teller(call: ToolCall, options: ToolOptions) -> Teller:
-    """Tells whoever wants to know; a failing callback is logged and stops nothing."""
+    """Return a function that reports progress; a failing callback is logged and ignored."""
 
     def tell(status: str, percent: float, urls: list[str] | None = None) -> Flow[None]:
         progress = ToolExecutionProgress(status=status, percent=percent, result_urls=urls)
@@ -182,13 +183,13 @@ def _teller(call: ToolCall, options: ToolOptions) -> Teller:
             elif options.on_progress is not None:
                 yield from user_code("on_progress", options.on_progress, progress)
         except Exception:
-            return  # logged where it was called
+            return  # already logged
 
     return tell
 
 
 def _watch(project: ProjectState, timeout: float | None, began: float, tell: Teller) -> Flow[None]:
-    """Tell of progress until the project is settled. SogniTimeoutError, connection errors."""
+    """Report progress until the project is settled. Raises `SogniTimeoutError` or connection errors."""
     feed = yield from change(lambda state, now: project.subscribe())
     shown = 0
     try:
@@ -219,12 +220,12 @@ def _share(project: ProjectState) -> int:
 
 
 def _urls(project: ProjectState) -> list[str]:
-    """The results. ProjectError when there is none."""
+    """Return the result URLs. Raises `ProjectError` if there are none."""
     urls = project.result_urls
     if urls and project.status == "completed":
         return urls
     error = project.error
-    words = (error.message if error else "") or f"the project is {project.status} without a result"
+    words = (error.message if error else "") or f"the project ended as {project.status} without a result"
     if project.status == "completed" and any(job.withheld for job in project.job_list()):
         words = "the result was withheld by the content filter"
     raise project_error(
@@ -233,17 +234,17 @@ def _urls(project: ProjectState) -> list[str]:
 
 
 def _give_up(project: ProjectState) -> Flow[None]:
-    """Cancel what still runs; a service that does not answer is not waited for long."""
+    """Cancel the rest of the project, with a short time limit."""
     if project.ended:
         return
     try:
         yield from cancel_project(project.id, _CANCEL_SECONDS)
     except FAILURES:
-        return  # the failure that led here is what counts
+        return  # the original failure is raised
 
 
 def made_from(context: MediaContext | Mapping[str, Any] | None) -> Made | None:
-    """What indices stand for, from a `MediaContext` or a dict of its fields. TypeError for an unknown key."""
+    """Return the media that indices refer to, from a `MediaContext` or a dict. TypeError for an unknown key."""
     if context is None:
         return None
     given = context if isinstance(context, Mapping) else {name: getattr(context, name) for name in _CONTEXT}

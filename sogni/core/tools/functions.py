@@ -95,7 +95,7 @@ class FunctionTool:
             if given[name] is None and name not in self.required and not _takes_none(kind):
                 continue  # models write null for an omitted argument
             try:
-                made[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} does not fit")
+                made[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} is invalid")
             except ProtocolError as error:
                 raise invalid_value(name, short_repr(given[name]), str(kind), str(error)) from error
         return made
@@ -119,7 +119,7 @@ def function_tool(function: Callable[..., Any]) -> FunctionTool:
     target = function.func if isinstance(function, functools.partial) else function
     name = getattr(target, "__name__", type(target).__name__)
     if not _NAME.fullmatch(name):
-        sentence = f"tools: a tool needs a name of letters, digits, _ and -, not {name!r}; give it one with def"
+        sentence = f"tools: a tool name must consist of letters, digits, _ and -, got {name!r}; define it with def"
         raise invalid_value("tools", name, "a named function", sentence)
     hints = resolved_hints(target if inspect.isroutine(target) else type(target).__call__, name)
     docs = read_docstring(getattr(target, "__doc__", None))
@@ -144,7 +144,7 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
         raise invalid_value("tools", name, "a function with a signature", f"tools: {name} has no signature") from error
     for parameter in parameters:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            sentence = f"tools: {name} takes {parameter}, which a model cannot name; declare each argument by name"
+            sentence = f"tools: {name} has the parameter {parameter}, which a model cannot pass; use named parameters"
             raise invalid_value("tools", str(parameter), "arguments with names", sentence)
     return parameters
 
@@ -154,7 +154,7 @@ def _member(name: str, parameter: inspect.Parameter, hints: Mapping[str, Any], d
     if not can_be_read(kind):
         where = f"{name}.{parameter.name}"
         raise invalid_value(
-            "tools", where, "types that JSON can represent", f"{where}: {kind} cannot be read from JSON"
+            "tools", where, "types that JSON can represent", f"{where}: {kind} cannot be parsed from JSON"
         )
     required = parameter.default is parameter.empty
     default = None if required else parameter.default
@@ -188,7 +188,7 @@ def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
             raise invalid_value(f"tools[{place}]", short_repr(tool), _TOOL)
         name = _name_in(definition)
         if name in names and (function is not None or name in functions):
-            raise ValidationError(f"tools[{place}]: there are two tools named {name!r}", field="tools", value=name)
+            raise ValidationError(f"tools[{place}]: duplicate tool name {name!r}", field="tools", value=name)
         if function is not None:
             functions[function.name] = function
         names.add(name)

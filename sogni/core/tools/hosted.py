@@ -1,7 +1,6 @@
-"""The hosted tools: decides which there are, and what a model is told of them (tools §1).
+"""The hosted tools: their definitions, and how calls of them are recognized (tools §1).
 
-Called by `SogniTools`, by validation and by the executor. The definitions are in `data/tools.json`, read when they
-are first needed; whoever gets one gets a copy. It executes nothing.
+The definitions are in `data/tools.json`, loaded on first use; callers get copies.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from sogni.models.tools import ToolCall
 DIRECT = (
     "generate_image", "edit_image", "generate_video", "sound_to_video", "video_to_video", "generate_music",
 )  # fmt: skip
-"""The tools that run here, through projects (tools §1.2); all others run in the service."""
+"""The tools that run locally, through projects; all others run in the service."""
 
 
 @cache
@@ -32,19 +31,19 @@ def _manifest() -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def tool_names() -> tuple[str, ...]:
-    """The names of the tools, in the order of the sheet."""
+    """Return the names of the tools, in the order of the service."""
     return tuple(_manifest())
 
 
 def parameters_of(name: str) -> Mapping[str, Any]:
-    """The schema of a tool's arguments; not to be changed."""
+    """Return the schema of a tool's arguments; do not modify it."""
     parameters: Mapping[str, Any] = _manifest()[name]["parameters"]
     return parameters
 
 
 @cache
 def accepted_by(name: str) -> Mapping[str, Any]:
-    """The schema arguments are checked against: a newer service takes more than is offered (tools §2.2)."""
+    """Return the schema for validation: the service may accept more than its definition offers (tools §2.2)."""
     parameters = parameters_of(name)
     known: Mapping[str, Any] = parameters["properties"]
     wider = {prop: _wider(known[prop], more) for prop, more in table("tools-later").get(name, {}).items()}
@@ -56,13 +55,11 @@ def _wider(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
 
 
 def definition_of(name: str) -> dict[str, Any]:
-    """A tool as a chat request takes it; a copy of its own."""
+    """Return a copy of a tool's definition for a chat request."""
     return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}
 
 
-# Tools as a chat request takes them: decides what `SogniTools` offers and which calls are ours (tools §1.3, §1.4).
-#
-# Called by users, and by the loop that executes tools. Whoever asks gets copies. It executes nothing.
+# `SogniTools` (tools §1.3, §1.4)
 
 
 Tool = dict[str, Any]
@@ -108,12 +105,12 @@ class SogniToolSet:
 
     @property
     def all(self) -> list[Tool]:
-        """The definitions of all 24 tools, in the order of the service."""
+        """The definitions of all tools, in the order of the service."""
         return [definition_of(name) for name in tool_names()]
 
     @property
     def direct(self) -> list[Tool]:
-        """The definitions of the six tools that run here, through projects."""
+        """The definitions of the six tools that run locally, through projects."""
         return [definition_of(name) for name in DIRECT]
 
     def __getattr__(self, name: str) -> Tool:
@@ -138,10 +135,14 @@ _VIDEO_WORKFLOWS = {
 
 
 def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | None = None) -> list[Tool]:
-    """The definitions of all tools, with the ids of models as the choices of `model` in the six that run here.
+    """Return the definitions of all tools, with available models as the choices of `model`.
 
-    `models` are those of `projects.available_models`, or dicts with `id` and `media`. A tool that none of them
-    can run stays as in `SogniTools.all`, as do all without models (tools §1.4).
+    Args:
+        models: Models of `projects.available_models`, or dicts with `id` and `media`. A local tool that none of them
+            can run keeps its definition, as do all tools without models.
+
+    Returns:
+        The definitions, as copies.
     """
     known = [(_of(model, "id"), _of(model, "media")) for model in without_gaps("models", list(models or ()))]
     tools = SogniTools.all
@@ -169,12 +170,12 @@ def _runs(tool: str, model_id: str, media: str) -> bool:
 
 
 def as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:
-    """A tool call from its class or the same as a dict. ProtocolError for what is none."""
+    """Return a tool call from its class or a dict. Raises `ProtocolError` if it is malformed."""
     return call if isinstance(call, ToolCall) else read(ToolCall, call, "the tool call")
 
 
 def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
-    """Whether a call is for one of the 24 hosted tools, also one that does not run here (tools §1.4)."""
+    """Whether a call is for one of the hosted tools, including those that only run in the service."""
     try:
         return as_tool_call(call).function.name in tool_names()
     except ProtocolError:
@@ -182,7 +183,7 @@ def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
 
 
 def parse_tool_call_arguments(call: ToolCall | Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a tool call as a dict; empty when they are no JSON object (tools §1.4)."""
+    """Return the arguments of a tool call as a dict; empty if they are not a JSON object."""
     try:
         arguments = json_or_text(as_tool_call(call).function.arguments)
     except ProtocolError:

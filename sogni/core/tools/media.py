@@ -1,7 +1,7 @@
-"""Media a tool call refers to: decides what a data URI or an index stands for, and what may be uploaded (tools §4.7).
+"""Media in tool calls: resolve data URIs and indices, and check what may be uploaded (tools §4.7).
 
-Called by the executor before a model is chosen. Arguments come from a language model, so that they may hold data URIs
-and indices, never addresses or paths; what an index stands for comes from the caller. It fetches nothing.
+Arguments come from a language model, so they may contain data URIs and indices, but never URLs or paths. What an index
+refers to comes from the caller. Nothing is fetched here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sogni.core.media import MOST_BYTES, InlineKind, Remote, decoded, is_data_ur
 from sogni.core.projects.job import JobState
 from sogni.errors import ValidationError
 
-"""Limits of media that tool calls carry (tools §4.8)."""
+"""Limits of media in tool calls."""
 _LISTS: Mapping[InlineKind, tuple[str, str]] = {
     "image": ("images", "uploaded_images"),
     "video": ("videos", "uploaded_videos"),
@@ -39,7 +39,7 @@ _INLINE: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
         "reference_audio_identity_url": ("reference_audio_identity", "audio"),
     },
 }
-"""The data URI arguments of each tool, the media they become and their kind (tools §4.5)."""
+"""The data URI arguments of each tool, the project parameters they become, and their kind."""
 _SOURCES: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
     "sound_to_video": {
         "audioSourceIndex": ("reference_audio", "audio"),
@@ -50,7 +50,7 @@ _SOURCES: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
         "sourceImageIndex": ("reference_image", "image"),
     },
 }
-"""Indices that count uploads from 0 (tools §2.1)."""
+"""Indices that count uploads from 0."""
 _REFERENCES: Mapping[str, InlineKind] = {
     "referenceImageIndices": "image",
     "referenceVideoIndices": "video",
@@ -60,9 +60,9 @@ _REFERENCES: Mapping[str, InlineKind] = {
 
 @define
 class Made:
-    """What a conversation has made and what was uploaded to it, newest last; entries of one kind count from 0.
+    """What a conversation has created and uploaded, newest last; entries of one kind count from 0.
 
-    Entries are data URIs, trusted addresses, or results: anything a project takes as a media input.
+    Entries are data URIs, trusted URLs or results: anything a project accepts as a media input.
     """
 
     images: list[Any] = field(factory=list)
@@ -72,14 +72,14 @@ class Made:
     uploaded_videos: list[Any] = field(factory=list)
     uploaded_audio: list[Any] = field(factory=list)
     origins: tuple[str, ...] = ()
-    """Where this client's own results come from, beside the stores of the service."""
+    """Origins of this client's own results, in addition to the service's storage."""
 
     def add(self, kind: InlineKind, entries: Iterable[Any]) -> None:
-        """Something was made."""
+        """Add results."""
         getattr(self, _LISTS[kind][0]).extend(entries)
 
     def usable(self, entry: Any, kind: InlineKind, where: str) -> Any:
-        """An entry as a media input: bytes, a result, or `Remote`. ValidationError."""
+        """Return an entry as a media input: bytes, a result, or `Remote`. Raises `ValidationError`."""
         if not isinstance(entry, str):
             return entry
         if is_data_uri(entry):
@@ -87,21 +87,21 @@ class Made:
         url = entry.strip()
         if is_trusted_address(url) or any(url.startswith(f"{origin}/") for origin in self.origins):
             return Remote(url, kind, where)
-        raise invalid_value(where, url.partition("?")[0][:80], "a data URI or an address of the service's own stores")
+        raise invalid_value(where, url.partition("?")[0][:80], "a data URI or a URL of the service's own storage")
 
     def at(self, kind: InlineKind, index: Any, where: str) -> Any:
-        """What an index stands for: results from 0, uploads from -1 backwards. ValidationError."""
+        """Return the entry of an index: results from 0, uploads from -1 backwards. Raises `ValidationError`."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
         entry = _entry(made if _whole(index, where) >= 0 else uploaded, index, where, kind)
         return self.usable(entry, kind, where)
 
     def source(self, kind: InlineKind, index: Any, where: str) -> Any:
-        """What an index of a source stands for: uploads from 0 or from -1; results when nothing was uploaded."""
+        """Return the entry of a source index: uploads from 0 or -1, or results if nothing was uploaded."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
         return self.usable(_entry(uploaded or made, _whole(index, where), where, kind), kind, where)
 
     def newest(self, kind: InlineKind) -> Any:
-        """The newest result, else the first upload; None when there is neither. ValidationError."""
+        """Return the newest result, otherwise the first upload, otherwise None. Raises `ValidationError`."""
         made, uploaded = (getattr(self, name) for name in _LISTS[kind])
         entry = made[-1] if made else uploaded[0] if uploaded else None
         return self.usable(entry, kind, f"the newest {kind}")
@@ -109,22 +109,22 @@ class Made:
 
 def _whole(index: Any, where: str) -> int:
     if isinstance(index, bool) or not isinstance(index, int | float) or index != int(index):
-        raise invalid_value(where, index, "a whole number")
+        raise invalid_value(where, index, "an integer")
     return int(index)
 
 
 def _entry(entries: Sequence[Any], index: Any, where: str, kind: InlineKind) -> Any:
     place = int(index) if index >= 0 else -int(index) - 1
     if place >= len(entries):
-        many = f"there are {len(entries)}" if entries else "there is none"
+        count = f"there are {len(entries)}" if entries else "there are none"
         what = f"{'uploaded' if index < 0 else 'known'} {kind}"
-        raise ValidationError(f"{where}: no {what} has the index {index:g}; {many}", field=where, value=index)
+        raise ValidationError(f"{where}: no {what} has the index {index:g}; {count}", field=where, value=index)
     return entries[place]
 
 
 @define
 class ToolMedia:
-    """The media of one call: by the name of the project parameter, and references that depend on the model."""
+    """The media of one call: by project parameter, and references that depend on the model."""
 
     fields: dict[str, Any] = field(factory=dict)
     context_images: list[Any] = field(factory=list)
@@ -132,13 +132,13 @@ class ToolMedia:
 
     @property
     def images(self) -> int:
-        """How many images a video is to begin with or to follow."""
+        """The number of images for a video to start with or follow."""
         frames = sum(1 for name in ("reference_image", "reference_image_end") if name in self.fields)
         return frames + len(self.references.get("image", ()))
 
 
 def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> ToolMedia:
-    """The media that checked arguments refer to. ValidationError names the argument."""
+    """Return the media that checked arguments refer to. Raises `ValidationError` with the argument."""
     media = ToolMedia()
     for name, (target, kind) in _INLINE.get(tool, {}).items():
         if arguments.get(name):
@@ -160,7 +160,7 @@ def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> Tool
 
 def _known(made: Made | None, where: str) -> Made:
     if made is None:
-        raise ValidationError(f"{where}: nothing is known that it could stand for", field=where)
+        raise ValidationError(f"{where}: there are no media it could refer to", field=where)
     return made
 
 
@@ -175,13 +175,13 @@ def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedi
         raise invalid_value(
             "referenceImageIndices",
             arguments["referenceImageIndices"],
-            "no index beside reference_image_url",
-            "referenceImageIndices does not go together with reference_image_url or reference_image_end_url",
+            "no index if reference_image_url is given",
+            "referenceImageIndices cannot be combined with reference_image_url or reference_image_end_url",
         )
 
 
 def _edited(arguments: Mapping[str, Any], made: Made | None) -> list[Any]:
-    """The pictures to edit: data URIs, else the one that is named, else the newest (tools §2.2)."""
+    """Return the images to edit: data URIs, otherwise the one at the given index, otherwise the newest."""
     urls = [("source_image_url", arguments.get("source_image_url"))]
     more = arguments.get("reference_image_urls")
     more = [more] if isinstance(more, str) else more if isinstance(more, list | tuple) else []
@@ -216,15 +216,15 @@ def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, me
 
 
 def inline(where: str, value: Any, kind: InlineKind) -> bytes:
-    """The bytes of a data URI in the arguments; nothing else is accepted there (tools §4.8). ValidationError."""
+    """Return the content of a data URI in the arguments; nothing else is accepted there."""
     if not isinstance(value, str) or not is_data_uri(value):
-        # What follows the question mark may sign an address.
+        # The query may contain a signature.
         told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
         raise invalid_value(where, told, f"a data URI with {kind} data")
     return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
 
 
 def address_of(value: Any) -> str | None:
-    """The https address at which others can read a media input; None when it has none."""
+    """Return the https URL of a media input for other services, None if it has none."""
     url = value.url if isinstance(value, Remote) else value.result_url if isinstance(value, JobState) else None
     return url if url is not None and url.startswith("https://") else None

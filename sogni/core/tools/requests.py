@@ -1,7 +1,7 @@
-"""Which model runs a tool here: decides what a selector means and what is taken when it is not there (tools §5).
+"""Turn a tool call into a project: choose the model, the size and the parameters (tools §4.5, §4.7, §5).
 
-Called by the executor and by `build_sogni_tools`. Selectors and preferences are tables, in `data/tool-models.json`.
-A requested model that has no worker is no error: another of its kind does the work.
+Selectors and preferences are tables in `data/tool-models.json`. If a requested model has no worker, another one of its
+kind is used. Values and limits are checked when the project is created.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from sogni.errors import ValidationError
 from sogni.models.catalogue import AvailableModel
 
 _EXTERNAL = ("seedance-2", "happyhorse-", "wan3.0-")
-"""Prefixes of models that others run: they take references by address, and no negative prompt (tools §4.7)."""
+"""Prefixes of models run by other providers: they take references by URL, and no negative prompt."""
 _SEVERAL: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("wan3.0-", ("t2v", "i2v", "flf2v", "r2v", "a2v", "ia2v")),
     ("seedance-2-5", ("t2v", "i2v", "flf2v", "r2v", "ia2v", "v2v")),
     ("seedance-2-0", ("t2v", "i2v", "ia2v", "v2v")),
 )
-"""Workflows of models whose id names none (tools §5.4)."""
+"""Workflows of models whose id names none."""
 _SIZES: tuple[tuple[str, tuple[int, int, int]], ...] = (
     (r"wan_v2\.2.*_(s2v|animate-move|animate-replace)", (832, 480, 16)),
     (r"seedance-2-0-(fast|mini)", (1280, 720, 24)),
@@ -40,14 +40,14 @@ _SIZES: tuple[tuple[str, tuple[int, int, int]], ...] = (
     (r"minimax-h3", (1344, 768, 24)),
     (r"", (848, 480, 16)),
 )
-"""Width, height and frames per second where the call says nothing (tools §5.5); the first row that fits counts."""
+"""Default width, height and frames per second; the first matching row applies."""
 _MEDIA = {"image": ("generate_image", "edit_image"), "audio": ("generate_music",)}
 _WITH_IMAGES = " with images"
 
 
 @frozen
 class Wanted:
-    """What a call asks of a model: its workflows (none: any), whether it must edit, the order of preference."""
+    """What a call requires of a model: its workflows (any if empty), editing, and the order of preference."""
 
     media: InlineKind
     workflows: Collection[str] = ()
@@ -56,14 +56,14 @@ class Wanted:
     requested: str | None = None
 
     def fits(self, model: AvailableModel) -> bool:
-        """Whether a model can do it."""
+        """Whether a model meets the requirements."""
         if (model.media or "image") != self.media or (self.edits and not can_edit(model.id)):
             return False
         return not self.workflows or not workflows_of(model.id).isdisjoint(self.workflows)
 
 
 def wanted_for(tool: str, requested: Any, *, images: int = 0, mode: str | None = None) -> Wanted:
-    """What a tool asks of a model, given the number of images and, for `video_to_video`, the mode.
+    """Return the requirements of a tool, given the number of images and the mode of `video_to_video`.
 
     `requested` is the selector or id from the arguments.
     """
@@ -97,7 +97,7 @@ def _preferred(name: str) -> Sequence[str]:
 
 
 def selected(tool: str, requested: Any, *, with_images: bool = False) -> str | None:
-    """The model id a selector stands for; one that is in no table is an id itself; None without a request."""
+    """Return the model id for a selector; an unknown selector is an id itself; None without a request."""
     if not isinstance(requested, str) or not requested.strip():
         return None
     tables: Mapping[str, Mapping[str, str]] = table("tool-models")["selectors"]
@@ -107,24 +107,24 @@ def selected(tool: str, requested: Any, *, with_images: bool = False) -> str | N
 
 
 def pick_model(models: Sequence[AvailableModel], wanted: Wanted) -> str:
-    """The model that does it (tools §5.2). ValidationError when none with a worker can."""
+    """Return the model to use (tools §5.2). Raises `ValidationError` if no suitable one has a worker."""
     able = [model for model in models if wanted.fits(model)]
     if not able:
         what = f"{wanted.media} model"
         if wanted.edits:
-            what = "image model that edits"
+            what = "image model with editing"
         elif wanted.workflows:
             what = f"video model for {' or '.join(wanted.workflows)}"
-        raise ValidationError(f"no {what} has a worker now", field="model", value=wanted.requested)
+        raise ValidationError(f"no {what} has a worker right now", field="model", value=wanted.requested)
     ids = {model.id for model in able}
     for model_id in (wanted.requested, *wanted.preferred):
         if model_id in ids:
             return model_id
-    return max(able, key=lambda model: model.worker_count or 0).id  # the first of equals
+    return max(able, key=lambda model: model.worker_count or 0).id  # the first of several maxima
 
 
 def can_edit(model_id: str) -> bool:
-    """Whether an image model changes a picture by instruction (tools §5.3)."""
+    """Whether an image model edits an image by instruction."""
     return model_id in _EDITORS or model_id.startswith(("qwen_image_edit_", "flux2_")) or "kontext" in model_id
 
 
@@ -137,7 +137,7 @@ _EDITORS = frozenset(
 
 
 def workflows_of(model_id: str) -> frozenset[str]:
-    """The workflows a video model supports (tools §5.4); none for any other id."""
+    """Return the workflows that a video model supports; empty for any other id."""
     for prefix, workflows in _SEVERAL:
         if model_id.startswith(prefix):
             return frozenset(workflows)
@@ -146,35 +146,31 @@ def workflows_of(model_id: str) -> frozenset[str]:
 
 
 def is_external(model_id: str) -> bool:
-    """Whether a video model is run by others."""
+    """Whether a video model is run by another provider."""
     return model_id.startswith(_EXTERNAL)
 
 
 def usual_size(model_id: str) -> tuple[int, int, int]:
-    """Width and height in pixels and frames per second of a video model when nothing is said."""
+    """Return the default width and height in pixels and frames per second of a video model."""
     return next(size for pattern, size in _SIZES if re.match(pattern, model_id))
 
 
-# How large a result of a tool call is: decides width and height from sizes, ratios and resolutions (tools §2.1,
-# §5.5).
-#
-# Called when a call becomes a project. A model's own limits are checked with every project; this only says what was
-# meant.
+# Sizes (tools §2.1, §5.5)
 
 
 _PIXELS = re.compile(r"\s*(\d{2,5})\s*[xX×]\s*(\d{2,5})\s*")
 _RATIO = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*:\s*(\d{1,3}(?:\.\d+)?)\s*")
 _AREA = 1024 * 1024
-"""Pixels of an image whose shape is given, but not its size."""
+"""Area in pixels of an image for which only a ratio is given."""
 _STEP = 64
-"""Sides that follow from a shape are multiples of this, which every model takes."""
+"""Sides computed from a ratio are multiples of this, which every model accepts."""
 _ALLOWED = "a ratio such as '16:9', or pixels as 'WIDTHxHEIGHT'"
 
 Size = tuple[Any, Any]
 
 
 def image_size(arguments: Mapping[str, Any]) -> Size:
-    """Width and height of an image; None and None leave them to the model."""
+    """Return width and height of an image; None and None select the model's default."""
     width, height = arguments.get("width"), arguments.get("height")
     if width and height:
         return width, height
@@ -182,7 +178,7 @@ def image_size(arguments: Mapping[str, Any]) -> Size:
 
 
 def video_size(arguments: Mapping[str, Any], model: str) -> Size:
-    """Width and height of a video; what is not said is the model's usual size."""
+    """Return width and height of a video, by default the model's."""
     width, height, _ = usual_size(model)
     if arguments.get("width") or arguments.get("height"):
         return arguments.get("width") or width, arguments.get("height") or height
@@ -196,7 +192,7 @@ def video_size(arguments: Mapping[str, Any], model: str) -> Size:
 
 
 def _of_shape(shape: Any, area: int) -> tuple[int, int] | None:
-    """Exact pixels as they are; a ratio as sides with that area. None for no shape. ValidationError."""
+    """Return width and height for exact pixels, or for a ratio and an area; None if neither. ValidationError."""
     if not isinstance(shape, str) or not shape.strip():
         return None
     if exact := _PIXELS.fullmatch(shape):
@@ -212,10 +208,8 @@ def _snapped(pixels: float) -> int:
     return max(_STEP, round(pixels / _STEP) * _STEP)
 
 
-# From a tool call to a project: decides which project parameters checked arguments become (tools §4.5, §4.7).
-#
-# Called by the executor once the model is chosen. Arguments it does not know are ignored; values are checked where
-# every project is. Both spellings are read: the definitions say camelCase, older callers snake_case.
+# Project parameters (tools §4.5, §4.7). Unknown arguments are ignored. Both spellings are read: the definitions use
+# camelCase, older callers snake_case.
 
 
 MOST_MEDIA = 16
@@ -223,14 +217,14 @@ _MODES = ("animate-replace", "seedance-v2v", "canny", "pose", "depth", "detailer
 _IMAGE_FORMATS = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 _USUAL_SECONDS = 5
 _FAST_AUDIO = "minimax-h3-fastvideo"
-"""Models that make video to sound in whole steps of frames (tools §4.7)."""
+"""Models whose videos to sound have whole steps of frames."""
 _FAST_RATE, _FAST_FRAMES, _FAST_STEP, _FAST_MOST = 24, 124, 17, 362
 
 Arguments = Mapping[str, Any]
 
 
 def number_of_media(arguments: Arguments, fallback: Any) -> int:
-    """How many results to make: the argument, else the option; rounded, 1 to 16 (tools §4.4)."""
+    """Return the number of results: the argument, otherwise the option; rounded, from 1 to 16."""
     wanted = _either(arguments, "numberOfVariations", "number_of_variations")
     value = fallback if wanted is None else wanted
     number = _number(value)
@@ -238,13 +232,13 @@ def number_of_media(arguments: Arguments, fallback: Any) -> int:
 
 
 def requested_model(tool: str, arguments: Arguments) -> Any:
-    """The selector or id of the model that is asked for; None for none."""
+    """Return the requested selector or model id, None if there is none."""
     names = ("videoModel", "video_model", "model") if tool.endswith("_video") else ("model",)
     return next((arguments[name] for name in names if arguments.get(name)), None)
 
 
 def mode_of(tool: str, arguments: Arguments) -> str | None:
-    """The mode of `video_to_video`; None for other tools (tools §4.5)."""
+    """Return the mode of `video_to_video`; None for other tools."""
     if tool != "video_to_video":
         return None
     wanted = _either(arguments, "controlMode", "control_mode")
@@ -252,7 +246,7 @@ def mode_of(tool: str, arguments: Arguments) -> str | None:
 
 
 def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia, count: int) -> dict[str, Any]:
-    """The keywords of `projects.create` for a call. ValidationError names the argument."""
+    """Return the keywords of `projects.create` for a call. Raises `ValidationError` with the argument."""
     kind = "image" if tool.endswith("_image") else "audio" if tool == "generate_music" else "video"
     fields: dict[str, Any] = {
         "type": kind,
@@ -279,12 +273,12 @@ def _number(value: Any) -> float | None:
 
 
 def _seed(arguments: Arguments) -> Any:
-    """-1 means any (tools §2.1)."""
+    """Return the seed; -1 means random."""
     seed = arguments.get("seed")
     return None if seed == -1 else seed
 
 
-# -- images --------------------------------------------------------------------
+# Images
 
 
 def _image(arguments: Arguments, model: str) -> dict[str, Any]:
@@ -298,7 +292,7 @@ def _image(arguments: Arguments, model: str) -> dict[str, Any]:
         "guidance": _number(arguments.get("guidance")),
         "width": width,
         "height": height,
-        # "auto" leaves it to the service, which is what nothing does.
+        # "auto" is the service's default.
         "gpt_image_quality": quality if quality != "auto" else None,
         "gpt_image_background": background.lower() if isinstance(background, str) else None,
         "gpt_image_output_compression": _either(arguments, "gptImageOutputCompression", "gpt_image_output_compression"),
@@ -318,12 +312,12 @@ def _generate_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[
 def _edit_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
     most = 6 if model.startswith("flux2_") else image_model(model).context_images
     if len(media.context_images) > most:
-        sentence = f"reference_image_urls: {model} takes {most} images, not {len(media.context_images)}"
+        sentence = f"reference_image_urls: {model} accepts at most {most} images, got {len(media.context_images)}"
         raise invalid_value("reference_image_urls", len(media.context_images), f"at most {most}", sentence)
     return {**_image(arguments, model), "context_images": media.context_images}
 
 
-# -- videos --------------------------------------------------------------------
+# Videos
 
 
 def _video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
@@ -354,14 +348,14 @@ def _generate_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
 
 
 def _references_by_address(media: ToolMedia) -> dict[str, Any]:
-    """References of models that others run: addresses as they are, at most one upload of each kind (tools §4.7)."""
+    """Return references as URLs, for models of other providers; at most one upload of each kind."""
     fields: dict[str, Any] = {}
     for kind, values in media.references.items():
         addresses = [url for url in map(address_of, values) if url is not None]
         uploads = [value for value in values if address_of(value) is None]
         if len(uploads) > 1:
             name = f"reference{kind.capitalize()}Indices"
-            sentence = f"{name}: at most one {kind} without an address of its own can be used, not {len(uploads)}"
+            sentence = f"{name}: at most one {kind} without a URL can be used, got {len(uploads)}"
             raise invalid_value(name, len(uploads), "at most one", sentence)
         fields[f"reference_{kind}_urls"] = addresses or None
         fields |= {f"reference_{kind}": value for value in uploads}
@@ -369,15 +363,15 @@ def _references_by_address(media: ToolMedia) -> dict[str, Any]:
 
 
 def _frames(model: str, media: ToolMedia) -> dict[str, Any]:
-    """References of models that run in the network: a first frame, for some an end frame, too (tools §4.7)."""
+    """Return references as first and, for some models, last frame."""
     for kind in ("video", "audio"):
         if media.references.get(kind):
             name = f"reference{kind.capitalize()}Indices"
-            raise invalid_value(name, model, "a Seedance model", f"{name}: {model} takes no {kind} as a reference")
+            raise invalid_value(name, model, "a Seedance model", f"{name}: {model} does not accept {kind} references")
     images = media.references.get("image", [])
     most = 2 if workflow_of(model) == "flf2v" else 1
     if len(images) > most:
-        sentence = f"referenceImageIndices: {model} takes {most} of them, not {len(images)}; Seedance takes more"
+        sentence = f"referenceImageIndices: {model} accepts at most {most}, got {len(images)}; Seedance accepts more"
         raise invalid_value("referenceImageIndices", len(images), f"at most {most}", sentence)
     return dict(zip(("reference_image", "reference_image_end"), images, strict=False))
 
@@ -392,8 +386,8 @@ def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
     if not model.startswith(_FAST_AUDIO):
         return {**fields, "duration": seconds, "audio_duration": seconds}
     if fields["generate_audio"] is False:
-        sentence = f"generateAudio: {model} cannot make a silent video"
-        raise invalid_value("generateAudio", False, "true, or nothing", sentence)
+        sentence = f"generateAudio: {model} cannot create a silent video"
+        raise invalid_value("generateAudio", False, "true or omitted", sentence)
     steps = math.ceil((seconds * _FAST_RATE - _FAST_FRAMES) / _FAST_STEP)
     frames = min(_FAST_FRAMES + max(steps, 0) * _FAST_STEP, _FAST_MOST)
     width, height, _ = usual_size(model)
@@ -420,7 +414,7 @@ def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
     return fields
 
 
-# -- music ---------------------------------------------------------------------
+# Music
 
 
 def _generate_music(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:

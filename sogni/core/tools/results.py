@@ -1,6 +1,6 @@
-"""What a model is told of a tool call: the text of a result, of a failure, of a function's value (tools §4.3).
+"""Results of tool calls, as a model reads them and as media of a conversation (tools §4.3, chat §10).
 
-Called by the executor and by the loop. Texts are compact JSON, as the service's own clients write them.
+Content is compact JSON, as written by the service's own clients.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sogni.models.tools import ToolCall, ToolExecutionResult
 
 
 def succeeded(call: ToolCall, content: str, urls: list[str] | None = None) -> ToolExecutionResult:
-    """The result of a call that did what it should."""
+    """Return the result of a successful call."""
     return ToolExecutionResult(
         tool_call_id=call.id, tool_name=call.function.name, success=True, result_urls=urls or [], content=content
     )
 
 
 def failed(call: ToolCall, error: str) -> ToolExecutionResult:
-    """The result of a call that did not; the model reads the reason."""
+    """Return the result of a failed call; the model reads the error."""
     return ToolExecutionResult(
         tool_call_id=call.id,
         tool_name=call.function.name,
@@ -44,18 +44,18 @@ def failed(call: ToolCall, error: str) -> ToolExecutionResult:
 def media_content(
     kind: str, urls: list[str], model: str, prompt: str, last_frame_urls: Sequence[str | None] = ()
 ) -> str:
-    """What a model reads about media that were made; the keys in the order of tools §4.3.
+    """Return what a model reads about created media, with keys in the order of tools §4.3.
 
-    `last_frame_urls`: one for each job, None where it has none; not told when there is none at all.
+    `last_frame_urls` has one entry per job, None where there is none; omitted if all are None.
     """
     frames = {"lastFrameUrls": list(last_frame_urls)} if any(last_frame_urls) else {}
     return json_text({"success": True, "media_type": kind, "urls": urls, **frames, "model": model, "prompt": prompt})
 
 
 def value_text(value: Any) -> str:
-    """What a function returned as a text: a text as it is, anything else as JSON.
+    """Return a function's value as a string: strings unchanged, anything else as JSON.
 
-    ValidationError for a value that JSON cannot carry.
+    Raises `ValidationError` for a value that JSON cannot represent.
     """
     if isinstance(value, str):
         return value
@@ -63,12 +63,14 @@ def value_text(value: Any) -> str:
         return json_text(_plain(value))
     except (TypeError, ValueError) as error:
         raise ValidationError(
-            f"what a tool returned cannot be written as JSON: {error}", field="content", value=type(value).__name__
+            f"the return value of a tool cannot be written as JSON: {error}",
+            field="content",
+            value=type(value).__name__,
         ) from error
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; classes of the user keep the names of their fields."""
+    """Return a value in JSON types; data classes keep their field names."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -86,30 +88,28 @@ def _plain(value: Any) -> Any:
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong in words, or at least its kind."""
+    """Return the message of an error, or its class if it has none."""
     return str(error).strip() or type(error).__name__
 
 
 def json_text(value: Any) -> str:
-    """Compact JSON, other letters than ASCII as they are."""
+    """Return compact JSON without ASCII escapes."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-# What tools did in a conversation: decides which media it has made and what its messages say next (chat §10).
-#
-# Called by the loop that executes tools. It executes and sends nothing.
+# Results in a conversation (chat §10)
 
 
 _KINDS = ("image", "video", "audio")
 
 
 def wants_tools(result: ChatCompletionResult) -> bool:
-    """Whether an answer is to be followed by the results of its calls."""
+    """Whether an answer requires the results of its tool calls."""
     return result.finish_reason == "tool_calls" and bool(result.tool_calls)
 
 
 def turns_of(result: ChatCompletionResult, results: Sequence[ToolExecutionResult]) -> list[dict[str, Any]]:
-    """The messages that tell the model of its calls and of what came of them."""
+    """Return the messages with the model's calls and their results."""
     calls = {"role": "assistant", "content": result.content or None, "tool_calls": to_dict(result.tool_calls)}
     answers = [
         {"role": "tool", "content": one.content, "tool_call_id": one.tool_call_id, "name": one.tool_name}
@@ -119,7 +119,7 @@ def turns_of(result: ChatCompletionResult, results: Sequence[ToolExecutionResult
 
 
 def results_of(outcome: Any) -> list[ToolExecutionResult]:
-    """The results of tools in one of them, in a list, or in the answer of a completion. ValidationError."""
+    """Return tool results as a list, from one result, a list, or a completion. Raises `ValidationError`."""
     if isinstance(outcome, ToolExecutionResult):
         return [outcome]
     if isinstance(outcome, ChatCompletionResult):
@@ -132,7 +132,7 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
 
 
 def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[list[str], list[str]]:
-    """Addresses of all media and the file names they get, without suffix: the tool, and a number from `first`."""
+    """Return the URLs of all media and their file names without suffix: the tool, and a number from `first`."""
     urls: list[str] = []
     names: list[str] = []
     for one in results:
@@ -143,9 +143,9 @@ def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[li
 
 
 def made_in(messages: Iterable[Any], made: Made | None = None) -> Made:
-    """What a conversation has made and what was uploaded to it so far: images of the user, results of tools.
+    """Return what a conversation has created and uploaded: the user's images and the results of tools.
 
-    With `made`, what a caller says outranks that.
+    What the caller passes as `made` takes precedence.
     """
     found = made or Made()
     known = {name for name in ("images", "videos", "audio", "uploaded_images") if getattr(found, name)}
@@ -162,7 +162,7 @@ def made_in(messages: Iterable[Any], made: Made | None = None) -> Made:
 
 
 def _media(content: Any) -> tuple[Any, list[str]]:
-    """Kind and addresses in the result of a tool that made media (tools §4.3)."""
+    """Return kind and URLs in the result of a tool that created media."""
     try:
         told = json.loads(content) if isinstance(content, str) else None
     except (ValueError, RecursionError):

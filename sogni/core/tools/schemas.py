@@ -292,7 +292,7 @@ class SchemaCheck:
         if self.coerce and isinstance(value, str) and value.strip() and not _fits_any(value, types):
             value = self._coerced(value, types, path)
         if not _fits_any(value, types):
-            self._wrong(path, f"must be {' or '.join(map(_called, types))}, not {short_repr(value)}")
+            self._wrong(path, f"must be {' or '.join(map(_called, types))}, got {short_repr(value)}")
             return value
         self._allowed(value, schema, path)
         if isinstance(value, bool):
@@ -320,7 +320,7 @@ class SchemaCheck:
             if not trial.errors:
                 fitting.append((cleaned, trial.warnings))
         if not fitting or (exactly and len(fitting) > 1):
-            self._wrong(path, f"must fit {'exactly one' if exactly else 'one'} of the forms allowed here")
+            self._wrong(path, f"must match {'exactly one' if exactly else 'one'} of the allowed forms")
             return False, value
         cleaned, warnings = fitting[0]
         self.warnings += warnings
@@ -335,11 +335,11 @@ class SchemaCheck:
 
     def _allowed(self, value: Any, schema: SchemaMapping, path: str) -> None:
         if "const" in schema and not _same(value, schema["const"]):
-            self._wrong(path, f"must be {json.dumps(schema['const'])}, not {short_repr(value)}")
+            self._wrong(path, f"must be {json.dumps(schema['const'])}, got {short_repr(value)}")
         allowed = schema.get("enum")
         skipped = path in self.skip_enums or path.rpartition(".")[2] in self.skip_enums
         if allowed is not None and not skipped and not any(_same(value, one) for one in allowed):
-            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, not {short_repr(value)}")
+            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, got {short_repr(value)}")
 
     def _number(self, value: float, schema: SchemaMapping, path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -355,13 +355,13 @@ class SchemaCheck:
         ]
         for bound, holds, words in bounds:
             if isinstance(bound, int | float) and not isinstance(bound, bool) and not holds(value, bound):
-                self._wrong(path, f"must be {words} {bound}, not {short_repr(value)}")
+                self._wrong(path, f"must be {words} {bound}, got {short_repr(value)}")
 
     def _string(self, value: str, schema: SchemaMapping, path: str) -> None:
         if len(value) < schema.get("minLength", 0):
-            self._wrong(path, f"must have at least {schema['minLength']} characters, not {len(value)}")
+            self._wrong(path, f"must have at least {schema['minLength']} characters, got {len(value)}")
         if len(value) > schema.get("maxLength", math.inf):
-            self._wrong(path, f"must have at most {schema['maxLength']} characters, not {len(value)}")
+            self._wrong(path, f"must have at most {schema['maxLength']} characters, got {len(value)}")
         pattern = schema.get("pattern")
         if pattern is not None:
             try:
@@ -370,13 +370,13 @@ class SchemaCheck:
                 self._wrong(path, f"cannot be checked: its pattern {pattern!r} is invalid ({error})")
             else:
                 if not matches:
-                    self._wrong(path, f"must match {pattern!r}, not {short_repr(value)}")
+                    self._wrong(path, f"must match {pattern!r}, got {short_repr(value)}")
 
     def _array(self, value: Sequence[Any], schema: SchemaMapping, path: str) -> list[Any]:
         if len(value) < schema.get("minItems", 0):
-            self._wrong(path, f"must have at least {schema['minItems']} entries, not {len(value)}")
+            self._wrong(path, f"must have at least {schema['minItems']} entries, got {len(value)}")
         if len(value) > schema.get("maxItems", math.inf):
-            self._wrong(path, f"must have at most {schema['maxItems']} entries, not {len(value)}")
+            self._wrong(path, f"must have at most {schema['maxItems']} entries, got {len(value)}")
         items = schema.get("items")
         if isinstance(items, Mapping):
             return [self.value(one, items, f"{path}[{place}]") for place, one in enumerate(value)]
@@ -439,7 +439,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, Mapping),
 }
 _CALLED = {
-    "null": "null", "boolean": "true or false", "number": "a number", "integer": "a whole number",
+    "null": "null", "boolean": "true or false", "number": "a number", "integer": "an integer",
     "string": "a string", "array": "a list", "object": "an object",
 }  # fmt: skip
 

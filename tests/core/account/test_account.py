@@ -11,7 +11,7 @@ from sogni.core.outbox import CONNECTION, NETWORK
 from sogni.errors import AuthenticationError, ProtocolError, SogniTimeoutError, ValidationError
 from tests.core.play import TIMEOUT, Stage, ok
 
-ANSWER = "until the answer to changeNetwork (request, 30 s)"
+ANSWER = "until the response to changeNetwork (request, 30 s)"
 BALANCE = ok({"spark": {"net": "7"}, "sogni": {"net": "1.5"}})
 
 

@@ -405,7 +405,7 @@ def test_a_token_that_was_lent_to_a_child_is_not_exchanged() -> None:
     before.auth_listeners = heard
     child.state.go_on_from(before, forked=True)
     error = child.fail(AuthenticationError, request(get("/v1/thing")))
-    assert ("forked from" in error.message, child.state.signed_in, child.state.auth_listeners is heard) == (
+    assert ("after a fork" in error.message, child.state.signed_in, child.state.auth_listeners is heard) == (
         *(True, False, False),
     )
     later = stage_of()

@@ -122,7 +122,7 @@ def test_ids_that_only_look_alike_are_images(model_id: str) -> None:
 @pytest.mark.parametrize("check", [is_video_id, is_audio_id, workflow_of])
 @pytest.mark.parametrize("model_id", [None, 3])
 def test_an_id_is_a_text(check: Any, model_id: Any) -> None:
-    with pytest.raises(ValidationError, match="model_id must be a text"):
+    with pytest.raises(ValidationError, match="model_id must be a string"):
         check(model_id)
 
 

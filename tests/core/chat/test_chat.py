@@ -30,8 +30,8 @@ from tests.core.play import STOP, TIMEOUT, Stage, bare
 HELLO = [{"role": "user", "content": "hello"}]
 SENT = ("frame llmJobRequest", None)
 READY = "until the socket (ready, 30 s)"
-ANSWER = "until the answer of chat job ID-1 (run, 9 s)"
-CHUNK = "until an answer (job ID-1) (run, for ever)"
+ANSWER = "until the response to chat job ID-1 (run, 9 s)"
+CHUNK = "until a response (job ID-1) (run, for ever)"
 
 
 @pytest.fixture

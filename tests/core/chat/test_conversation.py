@@ -121,7 +121,7 @@ def test_what_was_thought_is_not_told_again() -> None:
 
 
 def test_there_must_be_something_to_ask() -> None:
-    with pytest.raises(ValidationError, match="nothing to ask yet"):
+    with pytest.raises(ValidationError, match="text is required"):
         told(0).request(None, None, {})
 
 

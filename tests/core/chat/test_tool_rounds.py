@@ -32,7 +32,7 @@ def stage() -> Stage:
 
 def answer(number: int, *frames: dict[str, Any], seconds: str = "9 s") -> tuple[str, Any]:
     """The job of a round answers, while its whole answer is waited for."""
-    return f"until the answer of chat job ID-{number} (run, {seconds})", tells(number, *frames)
+    return f"until the response to chat job ID-{number} (run, {seconds})", tells(number, *frames)
 
 
 def tells(number: int, *frames: dict[str, Any], ends: bool = True) -> Any:
@@ -171,7 +171,7 @@ def test_a_failed_round_is_an_error(stage: Stage) -> None:
         SENT,
         answer(1, calls("mine", "{}")),
         SENT,
-        ("until the answer of chat job ID-2 (run, 9 s)", fails),
+        ("until the response to chat job ID-2 (run, 9 s)", fails),
     )
     assert error.message == "no"
     assert [one.tool_results[0].content for one in error.tool_history] == ["x"]
@@ -190,7 +190,7 @@ def test_indices_stand_for_what_the_messages_tell(stage: Stage) -> None:
 
 
 def chunk(number: int, *frames: dict[str, Any], ends: bool = True) -> tuple[str, Any]:
-    return f"until an answer (job ID-{number}) (run, for ever)", tells(number, *frames, ends=ends)
+    return f"until a response (job ID-{number}) (run, for ever)", tells(number, *frames, ends=ends)
 
 
 def test_chunks_of_all_rounds_follow_each_other(stage: Stage) -> None:
@@ -269,7 +269,7 @@ def test_two_readers_have_the_tools_run_once_and_get_the_same_answer(stage: Stag
         script = (answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
         assert stage.play_inside(rounds.whole_answer(9), *script).content == "done"
 
-    result = stage.play(rounds.whole_answer(8), ("until the answer of chat job ID-1 (run, 8 s)", another_is_faster))
+    result = stage.play(rounds.whole_answer(8), ("until the response to chat job ID-1 (run, 8 s)", another_is_faster))
     assert (result.content, asked, len(kept)) == ("done", ["c0"], 1)
 
 
@@ -339,7 +339,7 @@ def test_of_two_who_have_read_a_round_to_its_end_one_goes_on(stage: Stage) -> No
 
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}), SENT)
     assert rounds is not None
-    last = ("until an answer (job ID-2) (run, 9 s)", tells(2, says("done")))
-    waits = ("until an answer (job ID-1) (run, 8 s)", ends_and_is_read)
+    last = ("until a response (job ID-2) (run, 9 s)", tells(2, says("done")))
+    waits = ("until a response (job ID-1) (run, 8 s)", ends_and_is_read)
     assert stage.play(rounds.next_chunks(8), waits) == []
     assert rounds.final_result is not None

@@ -51,7 +51,7 @@ def test_what_is_no_address_of_an_image_is_refused_by_its_place(given: Any, valu
 
 def test_twenty_images_are_the_most() -> None:
     assert len(images_of([user(*[part()] * 10)] * 2)) == 20
-    with pytest.raises(ValidationError, match="at most 20 images, not '21 images'"):
+    with pytest.raises(ValidationError, match="at most 20 images, got '21 images'"):
         images_of([user(*[part()] * 10), user(*[part()] * 11)])
 
 
@@ -100,12 +100,12 @@ def test_a_fetched_image_becomes_a_data_uri() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ({"status": 302}, "does not redirect, not 'HTTP 302'"),
+        ({"status": 302}, "does not redirect, got 'HTTP 302'"),
         ({"content_length": str(MOST_BYTES + 1), "body": b""}, f"at most {MOST_BYTES} bytes"),
         ({"body": png(4, 4) + b"x" * MOST_BYTES}, f"at most {MOST_BYTES} bytes"),
         ({"body": b"<html>", "content_type": "text/html"}, "a PNG or JPEG image"),
         ({"body": png(1025, 1)}, "1024 pixels"),
-        ({"content_type": "image/jpeg"}, "holds no JPEG"),
+        ({"content_type": "image/jpeg"}, "contains no JPEG"),
     ],
 )
 def test_what_was_fetched_is_checked_too(answer: dict[str, Any], message: str) -> None:

@@ -14,7 +14,7 @@ from sogni.errors import AuthenticationError, ConnectionRejectedError, ProtocolE
 
 HOST = "socket.sogni.ai"
 CLOSED = f"the connection to {HOST} is closed"
-REFUSED = f"{HOST} refused the connection"
+REFUSED = f"{HOST} rejected the connection"
 
 
 def opened(at: float = 100.0) -> Connection:
@@ -271,7 +271,7 @@ ERRORS: list[tuple[Closed | None, type[SogniError], str, int | None]] = [
     (
         Closed(4021, "bad key"),
         AuthenticationError,
-        f"{HOST} does not accept the credentials (close code 4021): bad key",
+        f"{HOST} rejected the credentials (close code 4021): bad key",
         None,
     ),
 ]
@@ -290,7 +290,7 @@ def test_the_error_of_a_displaced_client_names_the_app_id_and_the_cure() -> None
     assert isinstance(error, ConnectionRejectedError)
     assert error.close_code == 4015
     assert "'ACME-DESK'" in error.message
-    assert "give each its own app_id" in error.message
+    assert "give each client its own app_id" in error.message
 
 
 def test_each_error_is_a_new_one_with_the_cause_behind_it() -> None:

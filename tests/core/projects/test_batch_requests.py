@@ -61,7 +61,7 @@ def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
     said = [str(it) for it in error.findings]
     assert said[0].startswith("line 2: image projects have no keyword 'prompt'")
     assert said[1].startswith("line 3: not a JSON object: ")
-    assert said[2].startswith("line 4: steps must be an integer, not 'many'")
+    assert said[2].startswith("line 4: steps must be an integer, got 'many'")
     assert "'poem'" in said[3]
 
 

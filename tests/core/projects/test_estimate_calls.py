@@ -82,23 +82,23 @@ def test_a_text_cannot_leave_its_segment() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"model": ""}, "model must be a text that is not empty, not ''"),
-    ({"token_type": "usd"}, "token_type must be one of 'sogni', 'spark', not 'usd'"),
-    ({"network": "slow"}, "network must be one of 'fast', 'relaxed', not 'slow'"),
-    ({"image_count": 0}, "image_count must be an integer of 1 or more, not 0"),
-    ({"step_count": "4"}, "step_count must be an integer, not '4'"),
-    ({"preview_count": -1}, "preview_count must be an integer of 0 or more, not -1"),
-    ({"cn_enabled": 1}, "cn_enabled must be True or False, not 1"),
-    ({"starting_image_strength": "0.5"}, "starting_image_strength must be a number, not '0.5'"),
-    ({"width": "512", "height": 512}, "width must be a number, not '512'"),
-    ({"width": 512, "height": True}, "height must be a number, not True"),
-    ({"guidance": float("nan")}, "guidance must be a finite number, not nan"),
-    ({"context_images": 1.5}, "context_images must be an integer of 0 or more, not 1.5"),
-    ({"sampler": ""}, "sampler must be a text that is not empty, not ''"),
-    ({"sampler": "ddim", "options": OPTIONS}, "sampler must be one of 'euler', not 'ddim'"),
-    ({"gpt_image_quality": 1}, "gpt_image_quality must be a text, not 1"),
-    ({"output_format": 1}, "output_format must be a text, not 1"),
-    ({"billing_mode": ""}, "billing_mode must be one of 'auto', 'subscription', 'tokens', not ''"),
+    ({"model": ""}, "model must be a non-empty string, got ''"),
+    ({"token_type": "usd"}, "token_type must be one of 'sogni', 'spark', got 'usd'"),
+    ({"network": "slow"}, "network must be one of 'fast', 'relaxed', got 'slow'"),
+    ({"image_count": 0}, "image_count must be an integer of 1 or more, got 0"),
+    ({"step_count": "4"}, "step_count must be an integer, got '4'"),
+    ({"preview_count": -1}, "preview_count must be an integer of 0 or more, got -1"),
+    ({"cn_enabled": 1}, "cn_enabled must be True or False, got 1"),
+    ({"starting_image_strength": "0.5"}, "starting_image_strength must be a number, got '0.5'"),
+    ({"width": "512", "height": 512}, "width must be a number, got '512'"),
+    ({"width": 512, "height": True}, "height must be a number, got True"),
+    ({"guidance": float("nan")}, "guidance must be a finite number, got nan"),
+    ({"context_images": 1.5}, "context_images must be an integer of 0 or more, got 1.5"),
+    ({"sampler": ""}, "sampler must be a non-empty string, got ''"),
+    ({"sampler": "ddim", "options": OPTIONS}, "sampler must be one of 'euler', got 'ddim'"),
+    ({"gpt_image_quality": 1}, "gpt_image_quality must be a string, got 1"),
+    ({"output_format": 1}, "output_format must be a string, got 1"),
+    ({"billing_mode": ""}, "billing_mode must be one of 'auto', 'subscription', 'tokens', got ''"),
 ]
 
 
@@ -117,7 +117,7 @@ def test_which_preset_must_be_looked_up(size_preset: str | None, expected: str |
 
 
 def test_a_preset_is_a_text() -> None:
-    with pytest.raises(ValidationError, match="size_preset must be a text"):
+    with pytest.raises(ValidationError, match="size_preset must be a string"):
         wanted_preset(3)
 
 

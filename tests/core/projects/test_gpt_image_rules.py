@@ -39,18 +39,18 @@ ALLOWED: list[tuple[str, dict[str, Any]]] = [
 
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (OLD, {"gpt_image_quality": "auto"}, "gpt_image_quality",
-     "gpt_image_quality must be one of 'low', 'medium', 'high', 'standard', 'hd', not 'auto'"),
+     "gpt_image_quality must be one of 'low', 'medium', 'high', 'standard', 'hd', got 'auto'"),
     (OLD, {"gpt_image_quality": "max"}, "gpt_image_quality",
-     "gpt_image_quality must be one of 'low', 'medium', 'high', 'standard', 'hd', not 'max'"),
+     "gpt_image_quality must be one of 'low', 'medium', 'high', 'standard', 'hd', got 'max'"),
     (NEW, {"gpt_image_quality": "auto"}, "gpt_image_quality",
      "gpt_image_quality must be one of 'low', 'medium', 'high', 'standard', 'hd', 'xhigh', 'max', "
-     "not 'auto'"),
+     "got 'auto'"),
     (OLD, {"gpt_image_background": "transparent"}, "gpt_image_background",
-     "gpt_image_background must be one of 'opaque', 'auto', not 'transparent'"),
+     "gpt_image_background must be one of 'opaque', 'auto', got 'transparent'"),
     (NEW, {"gpt_image_background": "transparent", "output_format": "jpg"}, "gpt_image_background",
      "gpt_image_background: 'transparent' needs output_format 'png' or 'webp', not 'jpg'"),
     (OLD, {"gpt_image_output_compression": 101, "output_format": "jpg"}, "gpt_image_output_compression",
-     "gpt_image_output_compression must be an integer from 0 to 100, not 101"),
+     "gpt_image_output_compression must be an integer from 0 to 100, got 101"),
     (OLD, {"gpt_image_output_compression": 50}, "gpt_image_output_compression",
      "gpt_image_output_compression needs output_format 'jpg' or 'webp', not 'png'"),
     (OLD, {"gpt_image_mask": b"x"}, "gpt_image_mask",
@@ -64,13 +64,13 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (OTHER, {"gpt_image_mask_url": MASK_URL, **FIRST}, "gpt_image_mask_url",
      f"gpt_image_mask_url: {OTHER} takes no mask; only GPT Image models do"),
     (OLD, {"gpt_image_mask_url": "data:image/jpeg;base64,AA==", **FIRST}, "gpt_image_mask_url",
-     "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/jpeg;base64,AA=='"),
+     "gpt_image_mask_url must be data:image/png;base64,…, got 'data:image/jpeg;base64,AA=='"),
     (OLD, {"gpt_image_mask_url": "data:image/png;base64,A!", **FIRST}, "gpt_image_mask_url",
-     "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/png;base64,A!'"),
+     "gpt_image_mask_url must be data:image/png;base64,…, got 'data:image/png;base64,A!'"),
     (OLD, {"gpt_image_mask_url": "data:image/png;base64,AQ!ID", **FIRST}, "gpt_image_mask_url",
-     "gpt_image_mask_url must be data:image/png;base64,…, not 'data:image/png;base64,AQ!ID'"),
+     "gpt_image_mask_url must be data:image/png;base64,…, got 'data:image/png;base64,AQ!ID'"),
     (NEWEST, {"gpt_image_output_compression": -1, "output_format": "webp"}, "gpt_image_output_compression",
-     "gpt_image_output_compression must be an integer from 0 to 100, not -1"),
+     "gpt_image_output_compression must be an integer from 0 to 100, got -1"),
 ]  # fmt: skip
 
 

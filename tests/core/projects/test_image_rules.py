@@ -107,7 +107,7 @@ NUMBERS = ("guidance", "width", "height", "starting_image_strength")
 @pytest.mark.parametrize("field", TEXTS)
 def test_texts_are_texts(field: str, value: Any) -> None:
     error = refused(**{field: value})
-    assert (field, f"{field} must be a text, not {value!r}") == (error.field, error.message)
+    assert (field, f"{field} must be a string, got {value!r}") == (error.field, error.message)
 
 
 @pytest.mark.parametrize("value", ["4", 1.5, True, NAN, INFINITY, [4]], ids=repr)
@@ -128,63 +128,63 @@ def test_a_flag_is_a_boolean(value: Any) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"model_id": " "}, "model_id", "model_id must be a text that is not empty, not ' '"),
-    ({"number_of_media": 0}, "number_of_media", "number_of_media must be an integer of 1 or more, not 0"),
-    ({"number_of_media": -2}, "number_of_media", "number_of_media must be an integer of 1 or more, not -2"),
+    ({"model_id": " "}, "model_id", "model_id must be a non-empty string, got ' '"),
+    ({"number_of_media": 0}, "number_of_media", "number_of_media must be an integer of 1 or more, got 0"),
+    ({"number_of_media": -2}, "number_of_media", "number_of_media must be an integer of 1 or more, got -2"),
     (
         {"number_of_previews": -1},
         "number_of_previews",
-        "number_of_previews must be an integer of 0 or more, not -1",
+        "number_of_previews must be an integer of 0 or more, got -1",
     ),
-    ({"network": "slow"}, "network", "network must be one of 'fast', 'relaxed', not 'slow'"),
-    ({"token_type": "usd"}, "token_type", "token_type must be one of 'sogni', 'spark', not 'usd'"),
+    ({"network": "slow"}, "network", "network must be one of 'fast', 'relaxed', got 'slow'"),
+    ({"token_type": "usd"}, "token_type", "token_type must be one of 'sogni', 'spark', got 'usd'"),
     (
         {"billing_mode": "free"},
         "billing_mode",
-        "billing_mode must be one of 'auto', 'subscription', 'tokens', not 'free'",
+        "billing_mode must be one of 'auto', 'subscription', 'tokens', got 'free'",
     ),
-    ({"loras": "a"}, "loras", "loras must be a list, not 'a'"),
-    ({"loras": ["a", 3]}, "loras[1]", "loras[1] must be a text, not 3"),
+    ({"loras": "a"}, "loras", "loras must be a list, got 'a'"),
+    ({"loras": ["a", 3]}, "loras[1]", "loras[1] must be a string, got 3"),
     ({"loras": list("abcdefghi")}, "loras", "loras: at most 8 can be used at once, not 9"),
-    ({"lora_strengths": 1}, "lora_strengths", "lora_strengths must be a list, not 1"),
-    ({"lora_strengths": ["1"]}, "lora_strengths[0]", "lora_strengths[0] must be a number, not '1'"),
-    ({"context_images": b"one"}, "context_images", "context_images must be a list, not b'one'"),
+    ({"lora_strengths": 1}, "lora_strengths", "lora_strengths must be a list, got 1"),
+    ({"lora_strengths": ["1"]}, "lora_strengths[0]", "lora_strengths[0] must be a number, got '1'"),
+    ({"context_images": b"one"}, "context_images", "context_images must be a list, got b'one'"),
     ({"control_net": "canny"}, "control_net",
-     "control_net must be ControlNetParams or a mapping with its fields, not 'canny'"),
+     "control_net must be ControlNetParams or a mapping with its fields, got 'canny'"),
     ({"control_net": {"name": ""}}, "control_net.name",
-     "control_net.name must be a text that is not empty, not ''"),
+     "control_net.name must be a non-empty string, got ''"),
     *(
         (
             {"control_net": {"name": "canny", field: value}},
             f"control_net.{field}",
-            f"control_net.{field} must be a number from 0 to 1, not {value!r}",
+            f"control_net.{field} must be a number from 0 to 1, got {value!r}",
         )
         for field in ("strength", "guidance_start", "guidance_end")
         for value in (1.01, -0.01, "soon", True)
     ),
     ({"control_net": {"name": "canny", "strength": NAN}}, "control_net.strength",
-     "control_net.strength must be a finite number from 0 to 1, not nan"),
+     "control_net.strength must be a finite number from 0 to 1, got nan"),
     *(
         (
             {"control_net": {"name": "canny", "mode": mode}},
             "control_net.mode",
             "control_net.mode must be one of 'balanced', 'prompt_priority', 'cn_priority', "
-            f"not {mode!r}",
+            f"got {mode!r}",
         )
         for mode in ("random", 0)
     ),
-    ({"width": 255, "height": 512}, "width", "width must be a number from 256 to 2048, not 255"),
-    ({"width": 2049, "height": 512}, "width", "width must be a number from 256 to 2048, not 2049"),
-    ({"width": 512, "height": 2048.5}, "height", "height must be a number from 256 to 2048, not 2048.5"),
+    ({"width": 255, "height": 512}, "width", "width must be a number from 256 to 2048, got 255"),
+    ({"width": 2049, "height": 512}, "width", "width must be a number from 256 to 2048, got 2049"),
+    ({"width": 512, "height": 2048.5}, "height", "height must be a number from 256 to 2048, got 2048.5"),
     (
         {"size_preset": "custom", "width": 3000, "height": 512},
         "width",
-        "width must be a number from 256 to 2048, not 3000",
+        "width must be a number from 256 to 2048, got 3000",
     ),
     (
         {"model_id": "krea2_identity_edit_v1_2", "width": 511, "height": 512},
         "width",
-        "width must be a number from 512 to 2048, not 511",
+        "width must be a number from 512 to 2048, got 511",
     ),
     (
         {"model_id": "seedream-5-0-pro-uncensored", "width": 512, "height": 512},

@@ -47,7 +47,7 @@ TYPE_ERRORS: list[tuple[str, Any, dict[str, Any], str]] = [
         "an object of another class",
         {"type": "image"},
         {},
-        "the params must be ImageProjectParams or VideoProjectParams or AudioProjectParams, not {'type': 'image'}",
+        "the params must be ImageProjectParams or VideoProjectParams or AudioProjectParams, got {'type': 'image'}",
     ),
     (
         "no type",

@@ -157,12 +157,12 @@ def test_arguments_are_an_object(arguments: Any) -> None:
 def test_an_unknown_tool_is_named_with_the_nearest() -> None:
     checked = validate_tool_arguments("generate_images", {"a": 1})
     assert (checked.ok, checked.arguments) == (False, {"a": 1})
-    assert checked.errors[0].startswith("'generate_images' is no Sogni tool; did you mean 'generate_image'")
+    assert checked.errors[0].startswith("'generate_images' is not a Sogni tool; did you mean 'generate_image'")
 
 
 def test_a_spelling_that_is_none_of_the_lenient_ones_is_checked() -> None:
     checked = validate_tool_arguments("stitch_video", {"video_indices": [0, "x"]})
-    assert checked.errors == ["videoIndices[1] must be a number, not 'x'"]
+    assert checked.errors == ["videoIndices[1] must be a number, got 'x'"]
 
 
 @pytest.mark.parametrize(

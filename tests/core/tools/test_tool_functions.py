@@ -93,9 +93,9 @@ def test_a_text_is_no_list_of_its_letters_and_a_union_is_the_first_that_fits() -
     def paint(colours: list[str], size: int | Place | None = None) -> None: ...
 
     tool = function_tool(paint)
-    with pytest.raises(ValidationError, match="the argument 'colours' does not fit: expected a list, got 'red'"):
+    with pytest.raises(ValidationError, match="the argument 'colours' is invalid: expected a list, got 'red'"):
         tool.arguments(call('{"colours": "red"}'))
-    with pytest.raises(ValidationError, match="'size' does not fit: expected one of int, Place, got 'big'"):
+    with pytest.raises(ValidationError, match="'size' is invalid: expected one of int, Place, got 'big'"):
         tool.arguments(call('{"colours": [], "size": "big"}'))
     assert tool.arguments(call('{"colours": ["red"], "size": {"city": "Oslo"}}'))["size"] == Place("Oslo")
 
@@ -115,10 +115,10 @@ def test_null_stands_for_what_is_not_given() -> None:
         ("[1]", "get_weather: the arguments are not a JSON object"),
         ("", "get_weather: the argument 'place' is required"),
         ('{"plac": 1}', "get_weather has no argument 'plac'; did you mean 'place'"),
-        ('{"place": {}}', r"get_weather: the argument 'place' does not fit: required field 'city' is missing"),
-        ('{"place": {"city": "Oslo"}, "exact": "yes"}', "the argument 'exact' does not fit: expected true or false"),
-        ('{"place": {"city": "Oslo"}, "day": "tomorrow"}', "the argument 'day' does not fit"),
-        ('{"place": null}', "the argument 'place' does not fit"),
+        ('{"place": {}}', r"get_weather: the argument 'place' is invalid: required field 'city' is missing"),
+        ('{"place": {"city": "Oslo"}, "exact": "yes"}', "the argument 'exact' is invalid: expected true or false"),
+        ('{"place": {"city": "Oslo"}, "day": "tomorrow"}', "the argument 'day' is invalid"),
+        ('{"place": null}', "the argument 'place' is invalid"),
     ],
 )
 def test_what_does_not_fit_is_told_with_the_name_of_the_argument(arguments: str, words: str) -> None:
@@ -166,12 +166,12 @@ def called(back: Callable[[int], str]) -> None: ...
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda place: place, "a tool needs a name"),
-        (starred, "takes \\*places"),
-        (positional, "takes place"),
-        (keywords, "takes \\*\\*places"),
+        (lambda place: place, "a tool name must"),
+        (starred, "has the parameter \\*places"),
+        (positional, "has the parameter place"),
+        (keywords, "has the parameter \\*\\*places"),
         (odd, "odd.thing"),
-        (called, "called.back: .* cannot be read from JSON"),
+        (called, "called.back: .* cannot be parsed from JSON"),
         (unresolved, "annotations of unresolved"),
         (type, "no signature|annotations|tool"),
     ],
@@ -207,7 +207,7 @@ def test_what_is_no_tool_is_refused(tools: Any) -> None:
 
 @pytest.mark.parametrize("first", [get_weather, {"type": "function", "function": {"name": "get_weather"}}])
 def test_two_tools_of_one_name_are_refused(first: Any) -> None:
-    with pytest.raises(ValidationError, match="two tools named 'get_weather'"):
+    with pytest.raises(ValidationError, match="duplicate tool name 'get_weather'"):
         tools_given([first, get_weather])
 
 

@@ -100,12 +100,12 @@ def test_references_by_index() -> None:
 @pytest.mark.parametrize(
     ("made", "index", "words"),
     [
-        (None, 0, r"referenceImageIndices: nothing is known"),
-        (Made(), 0, r"referenceImageIndices\[0\]: no known image has the index 0; there is none"),
+        (None, 0, r"referenceImageIndices: there are no media"),
+        (Made(), 0, r"referenceImageIndices\[0\]: no known image has the index 0; there are none"),
         (Made(images=[b""]), 1, r"no known image has the index 1; there are 1"),
-        (Made(images=[b""]), -1, r"no uploaded image has the index -1; there is none"),
-        (Made(images=[b""]), 0.5, r"must be a whole number"),
-        (Made(images=[b""]), True, r"must be a whole number"),
+        (Made(images=[b""]), -1, r"no uploaded image has the index -1; there are none"),
+        (Made(images=[b""]), 0.5, r"must be an integer"),
+        (Made(images=[b""]), True, r"must be an integer"),
     ],
 )
 def test_an_index_of_nothing_is_an_error(made: Made | None, index: Any, words: str) -> None:
@@ -114,7 +114,7 @@ def test_an_index_of_nothing_is_an_error(made: Made | None, index: Any, words: s
 
 
 def test_indices_and_data_uris_do_not_mix() -> None:
-    with pytest.raises(ValidationError, match="does not go together"):
+    with pytest.raises(ValidationError, match="cannot be combined"):
         got("generate_video", Made(images=[b"0"]), referenceImageIndices=[0], reference_image_end_url=IMAGE)
 
 
@@ -146,7 +146,7 @@ def test_entries_of_a_context() -> None:
     assert [made.usable(entry, "image", "it") for entry in entries] == [b"x", PNG, remote]
     assert made.usable("http://127.0.0.1:1/x", "image", "it").url == "http://127.0.0.1:1/x"
     assert "sig" not in repr(remote)
-    with pytest.raises(ValidationError, match="address of the service") as caught:
+    with pytest.raises(ValidationError, match="URL of the service") as caught:
         made.usable("https://example.com/a.png?sig=1", "image", "it")
     assert "sig" not in str(caught.value)
 

@@ -102,7 +102,7 @@ def test_an_edit_takes_as_many_images_as_the_model(model: str, most: int) -> Non
     images = [b"x"] * most
     made = fields("edit_image", model, ToolMedia(context_images=images), steps=4)
     assert made == {"context_images": images}
-    with pytest.raises(ValidationError, match=f"takes {most} images, not {most + 1}"):
+    with pytest.raises(ValidationError, match=f"accepts at most {most} images, got {most + 1}"):
         fields("edit_image", model, ToolMedia(context_images=[*images, b"x"]))
 
 
@@ -134,9 +134,9 @@ def test_a_first_frame_and_an_end_frame() -> None:
 @pytest.mark.parametrize(
     ("references", "words"),
     [
-        ({"image": [b"1", b"2"]}, "referenceImageIndices: .* takes 1 of them, not 2"),
-        ({"video": [b"1"]}, "referenceVideoIndices: .* takes no video"),
-        ({"audio": [b"1"]}, "referenceAudioIndices: .* takes no audio"),
+        ({"image": [b"1", b"2"]}, "referenceImageIndices: .* accepts at most 1, got 2"),
+        ({"video": [b"1"]}, "referenceVideoIndices: .* does not accept video"),
+        ({"audio": [b"1"]}, "referenceAudioIndices: .* does not accept audio"),
     ],
 )
 def test_other_references_are_for_models_of_others(references: Any, words: str) -> None:

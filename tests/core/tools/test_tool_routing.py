@@ -123,7 +123,7 @@ def test_the_requested_one_then_the_preferred_then_the_busiest(wanted: Wanted, e
     ("wanted", "words"),
     [
         (Wanted("video"), "no video model has a worker"),
-        (Wanted("image", edits=True), "no image model that edits has a worker"),
+        (Wanted("image", edits=True), "no image model with editing has a worker"),
         (Wanted("video", ("ia2v", "s2v")), "no video model for ia2v or s2v has a worker"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_canceled_project_is_a_failure() -> None:
         stage.state.projects["ID-1"].cancel(stage.now)
 
     result = stage().play(execute_call(call(), ToolOptions()), SENT, (EVENT, canceled))
-    assert result.error == "the project is canceled without a result"
+    assert result.error == "the project ended as canceled without a result"
 
 
 CONFIRMED = "until the confirmation that project ID-1 is canceled (request, 10 s)"
@@ -233,10 +233,10 @@ def test_no_model_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("{oops", "generate_image: arguments are no valid JSON"),
+        ("{oops", "generate_image: arguments are not valid JSON"),
         ("", "generate_image: prompt is required"),
-        ("[]", "generate_image: arguments must be a JSON object, not list"),
-        ('{"prompt": "x", "seed": 1.5}', "generate_image: seed must be a whole number, not 1.5"),
+        ("[]", "generate_image: arguments must be a JSON object, got list"),
+        ('{"prompt": "x", "seed": 1.5}', "generate_image: seed must be an integer, got 1.5"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_asked(arguments: str, words: str) -> None:
@@ -249,7 +249,7 @@ def test_arguments_are_checked_before_anything_is_asked(arguments: str, words: s
 def test_a_tool_of_the_service_is_a_failure() -> None:
     result = Stage().play(execute_call(call("orbit_video"), ToolOptions()))
     assert (result.success, result.tool_name) == (False, "orbit_video")
-    assert "runs in the service only" in (result.error or "")
+    assert "runs only in the service" in (result.error or "")
 
 
 def test_a_tool_of_nobody_raises() -> None:

@@ -112,7 +112,7 @@ def test_findings_go_step_by_step() -> None:
 def test_a_plan_says_itself_what_there_is_to_say() -> None:
     plan = WorkflowInput(steps=[WorkflowStep(id="a", tool_name="generate_image", arguments={"prompt": 5})])
     (finding,) = plan.check()
-    assert str(finding) == "step 'a': arguments.prompt must be a string, not 5"
+    assert str(finding) == "step 'a': arguments.prompt must be a string, got 5"
     assert finding.severity == "error"
 
 
