@@ -133,3 +133,9 @@ def test_a_plan_that_was_pickled_elsewhere_checks_itself() -> None:
         [sys.executable, "-c", code], input=pickle.dumps(PLAN), capture_output=True, timeout=60, check=True
     )
     assert done.stdout.strip() == b"%d" % len(PLAN.check())
+
+
+def test_a_plan_of_the_models_alone_says_where_to_import_it_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sogni.models.workflows._provided", [])
+    with pytest.raises(RuntimeError, match="from sogni or sogni_async"):
+        PLAN.check()

@@ -234,7 +234,7 @@ async def test_either_token_alone_continues_a_session(sdk: Any, supernet: LocalS
 async def test_tokens_that_continue_no_session_say_why(sdk: Any, supernet: LocalSupernet) -> None:
     stale = (await expired_pair(sdk, supernet)).token
     async with client_of(sdk, supernet) as client:
-        with pytest.raises(sdk.AuthenticationError, match="expired, and there is no refresh token"):
+        with pytest.raises(sdk.AuthenticationError, match="has expired and there is no refresh token"):
             await sdk.call(client.set_tokens, token=stale)
         for given in ({}, {"token": None}, {"token": "", "refresh_token": None}):
             with pytest.raises(sdk.ValidationError):

@@ -87,7 +87,7 @@ async def test_an_answer_that_grows_beyond_the_limit_when_decompressed(
 ) -> None:
     answer = saying(encoded(bomb(encoding), encoding))
     async with answering(answer) as rest, sdk.client(supernet, rest_endpoint=rest) as client:
-        with pytest.raises(sdk.ProtocolError, match="the answer must be at most 67108864 bytes once decompressed"):
+        with pytest.raises(sdk.ProtocolError, match="the response must be at most 67108864 bytes once decompressed"):
             await sdk.call(client.account.me)
 
 

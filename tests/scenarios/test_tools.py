@@ -114,7 +114,7 @@ async def test_a_cancelled_task_cancels_the_project() -> None:
 
 async def test_what_raises_before_anything_is_sent(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
     tools = client.chat.tools
-    with pytest.raises(sdk.ValidationError, match="no Sogni tool"):
+    with pytest.raises(sdk.ValidationError, match="is not a Sogni tool"):
         await sdk.call(tools.execute, call("mine"))
     with pytest.raises(sdk.ValidationError, match="at most 8"):
         await sdk.call(tools.execute_all, [call("generate_image")] * 9)
