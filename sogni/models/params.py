@@ -1,6 +1,6 @@
 """What may be given where a file is expected.
 
-Named by the params of every project. Nothing here is opened or read; `protocol.media_types` decides what a file is.
+Named by the params of every project. Nothing here is opened or read; `sogni.core.media` recognizes what a file is.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sogni.core import flow as steps
 from sogni.core.background import flow_of
@@ -74,20 +74,10 @@ EXIT_SECONDS = 1.5
 """For all clients together."""
 
 
-class ForkAware(Protocol):
-    """What the hooks need of a client's engine."""
-
-    def close(self, timeout: float) -> None:
-        """End everything within some seconds."""
-
-    def renew_after_fork(self) -> None:
-        """Become as if newly constructed."""
+_ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
-_ENGINES: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-
-
-def register(engine: ForkAware) -> None:
+def register(engine: Engine) -> None:
     """Have an engine looked after until it is collected."""
     _ENGINES.add(engine)
 

@@ -17,7 +17,7 @@ import uuid
 import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sogni.core import flow as steps
 from sogni.core.background import flow_of
@@ -126,20 +126,10 @@ async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
 # connections are only closed.
 
 
-class ForkAware(Protocol):
-    """What the hooks need of a client's engine."""
-
-    def let_go(self) -> None:
-        """Close what is open at the end of the process."""
-
-    def renew_after_fork(self) -> None:
-        """Become as if newly constructed."""
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
-_engines: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-
-
-def register(engine: ForkAware) -> None:
+def register(engine: Engine) -> None:
     """Have an engine looked after until it is collected."""
     _engines.add(engine)
 

@@ -1,7 +1,6 @@
-"""Durable workflows: decides how they are started, watched and waited for, and how their files come and go.
+"""Starting, watching and waiting for durable workflows, and saving their files.
 
-Called by `client.workflows` (workflows §2 to §6). Needs no socket. A workflow goes on whether or not anybody
-watches it.
+None of it needs the WebSocket. A workflow continues whether or not a client watches it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Where in a plan something is: decides how findings name a step, and which parts of a step can be read.
+"""Checks of a workflow plan: its structure, the relations of its steps, and the arguments of their tools.
 
-Called by every check of a plan. It takes the wire form, whatever is in it, and judges nothing.
+They take the wire form, whatever it contains. What no service could run is always refused; what a newer service may
+know (a tool, an argument) only in strict mode.
 """
 
 from __future__ import annotations

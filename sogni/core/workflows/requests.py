@@ -1,6 +1,6 @@
-"""Calls of durable workflows: decides what is sent and how answers are read (workflows §2, §3, §5, §8).
+"""REST calls of durable workflows, their responses, and the names of saved artifacts.
 
-Called by the workflow flows. It sends nothing; the structure of a plan is judged by `plan_check`.
+Nothing is sent here. The structure of a plan is checked in `plans`.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def read_reseed(call: HttpCall, data: Mapping[str, Any]) -> WorkflowReseed:
     )
 
 
-# Names of saved artifacts: decides what a file a workflow made is called.
+# Names of saved artifacts.
 
 
 def artifact_paths(

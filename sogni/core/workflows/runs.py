@@ -1,7 +1,4 @@
-"""Calls of durable chat runs: decides what is sent and how answers are read (chat §12, §14.6, §14.8).
-
-Called by the run flows. It sends nothing.
-"""
+"""Durable chat runs: their REST calls, and starting, watching and waiting for them."""
 
 from __future__ import annotations
 
@@ -136,7 +133,7 @@ def read_run(call: HttpCall, reply: HttpReply) -> ChatRunRecord:
     return read(ChatRunRecord, data["run"], f"the answer to {call.method} {call.path}")
 
 
-# Durable chat runs: decides how they are started, watched and waited for (chat §12).
+# Starting, watching and waiting for runs (chat §12).
 #
 # Called by `client.chat.runs`. Needs no socket. A run goes on whether or not anybody watches it.
 

@@ -1,7 +1,4 @@
-"""Calls of workflow templates: decides what is sent and how answers of either envelope are read (workflows §7).
-
-Called by the template flows. It sends nothing.
-"""
+"""Workflow templates: their REST calls, whose responses come in either of two envelopes."""
 
 from __future__ import annotations
 

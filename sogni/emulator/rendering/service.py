@@ -1,4 +1,4 @@
-"""Project requests: decides whether the service accepts a project, charges for it and queues it; cancellations."""
+"""Project requests: accept or refuse a project, charge for it, queue it, and cancel it."""
 
 from __future__ import annotations
 
