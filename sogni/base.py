@@ -504,7 +504,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
         before, known = self._state, self._engine
         self._state, self._engine = state, engine
         if before is not state:
-            state.listeners.go_on_from(before.listeners)
+            state.listeners.take_over(before.listeners)
             if before.listening:
                 note_listener(state)
         if state.handle is None:

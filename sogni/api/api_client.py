@@ -108,7 +108,7 @@ class AuthState(EventEmitter[OnAuthEvent]):
         self._engine = engine
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.auth_listeners
+        return self._engine.state.session.listeners
 
     @property
     def is_authenticated(self) -> bool:
@@ -121,7 +121,7 @@ class AuthState(EventEmitter[OnAuthEvent]):
         Secret: store it where only its owner reads. A refresh replaces both tokens, so take a new backup at every
         `updated`; `TokenStore.follow` does. Raises `ValidationError` for cookies.
         """
-        return self._engine.state.credentials.backup()
+        return self._engine.state.session.credentials.backup()
 
     def authenticate(self, credentials: str | TokenPair | Mapping[str, str] | None = None) -> None:
         """Go on with what `backup` gave: a key, a `TokenPair` or its stored form; nothing for cookies.

@@ -345,7 +345,7 @@ class Chat(EventEmitter[OnChatEvent]):
         self.tools: ChatTools = ChatTools(engine)
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.chat_listeners
+        return self._engine.state.chats.listeners
 
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
@@ -379,7 +379,7 @@ class Chat(EventEmitter[OnChatEvent]):
     @property
     def models(self) -> dict[str, LLMModelInfo]:
         """Language models with workers now, by id, as last announced; empty before the socket has connected."""
-        return dict(self._engine.state.chat_models)
+        return dict(self._engine.state.chats.models)
 
     def estimate_cost(
         self,

@@ -134,7 +134,7 @@ class ChatStream(Live):
 
     def _ipython_display_(self) -> None:
         self._engine.state.listen()
-        live_text_in_notebook(self, self._engine.state.chat_listeners)
+        live_text_in_notebook(self, self._engine.state.chats.listeners)
 
     def _repr_html_(self) -> str:
         return stream_html(self)

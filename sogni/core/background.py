@@ -33,7 +33,7 @@ from sogni.errors import SogniConnectionError
 
 def end_lost_chats() -> Flow[None]:
     """End completions that stay without news, one after the other, until none is waiting."""
-    while (left := (yield from change(lambda state, now: state.end_lost_chats(now)))) is not None:
+    while (left := (yield from change(lambda state, now: state.chats.end_lost(now)))) is not None:
         yield from pause(left)
 
 
@@ -80,7 +80,7 @@ def _failing_unsigned(project_id: str) -> Settle:
     """Fail the results whose URLs were being requested; the rest of the project continues."""
 
     def settle(error: Exception, state: State, now: float) -> None:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is not None:
             project.signing_died(death("getting the URL of the result", error), now)
 
@@ -89,7 +89,7 @@ def _failing_unsigned(project_id: str) -> Settle:
 
 def _ending_chats(error: Exception, state: State, now: float) -> None:
     """End the completions, because nothing watches over them any more."""
-    state.lost_chats_unwatched(death("waiting for the connection", error).message)
+    state.chats.end_unwatched(death("waiting for the connection", error).message)
 
 
 def _unnamed(chore: chores.NameModels, error: Exception, state: State, now: float) -> None:
@@ -100,7 +100,7 @@ def _unnamed(chore: chores.NameModels, error: Exception, state: State, now: floa
 def _unrefreshed(refresh: Refresh, error: Exception, state: State, now: float) -> None:
     """Fail the refresh, so that waiters raise the cause."""
     cause = SogniConnectionError(death("refreshing the access token", error).message)
-    state.refresh_failed(refresh, cause, clears=False)
+    state.session.refresh_failed(refresh, cause, clears=False)
 
 
 def _quietly(flow: Flow[object]) -> Flow[None]:

@@ -232,7 +232,7 @@ class Credentials:
             self.lost = lost
         return there_were
 
-    def go_on_from(self, before: Credentials, *, forked: bool) -> None:
+    def take_over(self, before: Credentials, *, forked: bool) -> None:
         """Take over the credentials of the same client from a closed event loop or the parent process.
 
         A key discarded there is restored from the settings. No lock is needed, and none is taken.

@@ -51,7 +51,7 @@ def failing_project(project_id: str, what: str) -> Settle:
     """Return a `Settle` that fails a project and its unfinished jobs."""
 
     def settle(error: Exception, state: State, now: float) -> None:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is not None:
             project.abort(death(what, error), now)
 

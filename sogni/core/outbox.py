@@ -187,7 +187,7 @@ class Listeners:
                 self._remove(event, entry)
                 return
 
-    def go_on_from(self, before: Listeners) -> None:
+    def take_over(self, before: Listeners) -> None:
         """Take over the registrations of another emitter."""
         for event, entries in list(before._by_event.items()):
             for entry in entries:
@@ -270,6 +270,10 @@ class Outbox:
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
         self.begun: list[Chore] = []
+
+    def wall(self, now: float) -> float:
+        """Return the time of day at `now` of the monotonic clock, in seconds since 1970."""
+        return now + self.epoch
 
     def wake(self, topic: Hashable) -> None:
         """Wake all waiters on `topic`."""

@@ -356,7 +356,7 @@ def write_record(record: Any) -> Flow[ReplayWriteResult]:
 
 def write_run(record: RunRecord) -> Flow[ReplayWriteResult]:
     """Store a recorded run without secrets, especially those of this client."""
-    secrets = yield from change(lambda state, _: state.credentials.secrets)
+    secrets = yield from change(lambda state, _: state.session.credentials.secrets)
     return (yield from write_record(redact_run_record(record, secrets=secrets)))
 
 

@@ -33,11 +33,13 @@ def have_fresh() -> Flow[int]:
     A new pair is used as is: by a local clock that is fast, every token is expired, and the exchange would never end.
     """
     while True:
-        turn, refresh = yield from change(lambda state, now: (state.credentials.turn, state.fresh(now)))
+        turn, refresh = yield from change(
+            lambda state, now: (state.session.credentials.turn, state.session.begin_refresh(now))
+        )
         if refresh is None:
             return turn
         yield from _await(refresh)
-        turn = yield from change(lambda state, _: state.credentials.turn)
+        turn = yield from change(lambda state, _: state.session.credentials.turn)
         if turn <= refresh.turn + 1:
             return turn
         # Another sign-in happened in the meantime.
@@ -61,15 +63,15 @@ def timed(call: HttpCall) -> Flow[HttpReply]:
     """Send a request and set the service clock, by which tokens expire, from the reply."""
     reply = yield from http(call)
     date = date_of(reply.headers)
-    yield from change(lambda state, now: state.service_said(date, now))
+    yield from change(lambda state, now: state.session.set_service_date(date, now))
     return reply
 
 
 def exchange(refresh: Refresh) -> Flow[None]:
     """Exchange the refresh token and notify all waiters of the outcome."""
-    if (yield from change(lambda state, now: state.credentials.refresh_expired(state.service_time_at_least(now)))):
+    if (yield from change(lambda state, now: state.session.refresh_expired(now))):
         error = AuthenticationError(REFRESH_OVER, status=401)
-        yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=True))
+        yield from change(lambda state, _: state.session.refresh_failed(refresh, error, clears=True))
         return
     call = post("/v1/account/refresh-token", {"refreshToken": refresh.refresh_token}, anonymous=True)
     try:
@@ -86,11 +88,11 @@ def exchange(refresh: Refresh) -> Flow[None]:
     except SogniError as failure:
         yield from _failed(refresh, failure, clears=True)
         return
-    yield from change(lambda state, now: state.refreshed(refresh, token, refresh_token, now))
+    yield from change(lambda state, now: state.session.refreshed(refresh, token, refresh_token, now))
 
 
 def _failed(refresh: Refresh, error: SogniError, *, clears: bool) -> Flow[None]:
-    yield from change(lambda state, _: state.refresh_failed(refresh, error, clears=clears))
+    yield from change(lambda state, _: state.session.refresh_failed(refresh, error, clears=clears))
 
 
 # Requests and retries
@@ -151,8 +153,8 @@ def looked_at(reply: HttpReply, turn: int, *, keeps_credentials: bool) -> Flow[H
 
     def noted(state: State, _: float) -> tuple[str, ...]:
         if reply.status == 401 and not keeps_credentials:
-            state.unauthorized(turn)
-        return state.credentials.secrets
+            state.session.unauthorized(turn)
+        return state.session.credentials.secrets
 
     return reply.without((yield from change(noted)))
 

@@ -39,7 +39,7 @@ class Recording:
     @property
     def record(self) -> RunRecord:
         """The record so far, without secrets."""
-        return redact_run_record(self._noted(), secrets=self._engine.state.credentials.secrets)
+        return redact_run_record(self._noted(), secrets=self._engine.state.session.credentials.secrets)
 
     def _noted(self) -> RunRecord:
         return self._notes.record()

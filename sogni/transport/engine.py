@@ -167,7 +167,7 @@ class Engine(Live):
 
             install_filter()
             with self._connecting:
-                self._http = self._http or Http(self.settings, self.state.auth_headers, self.cookies)
+                self._http = self._http or Http(self.settings, self.state.session.auth_headers, self.cookies)
         return self._http
 
     # -- running flows ---------------------------------------------------------
@@ -455,7 +455,7 @@ class Engine(Live):
         state, cookies = self.state, self.cookies
         self._slots = []
         self._begin()
-        self.state.go_on_from(state, forked=True)
+        self.state.session.take_over(state.session, forked=True)
         self.cookies.copy_from(cookies)
         self._closing = self.state.closed = closed
         if socket is not None:

@@ -109,7 +109,7 @@ class _Handshake:
         self.url = handshake_url(
             settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
         )
-        self.headers = {**state.auth_headers(), **engine.cookies.header_for(self.url)}
+        self.headers = {**state.session.auth_headers(), **engine.cookies.header_for(self.url)}
         self.timeout = settings.timeouts.connect
         self.proxy = proxy_for(self.url, settings.proxy, os.environ)
         self.ca_bundle = ca_bundle_for(settings.ca_bundle, os.environ)

@@ -200,7 +200,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         self._engine = engine
 
     def _listeners(self) -> Listeners:
-        return self._engine.state.projects_listeners
+        return self._engine.state.projects.listeners
 
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
@@ -349,7 +349,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     @property
     def tracked_projects(self) -> list[Project]:
         """Unfinished projects and those finished within the last half minute."""
-        return [self._project(state) for state in self._engine.state.tracked()]
+        return [self._project(state) for state in self._engine.state.projects.tracked()]
 
     # -- models ----------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class Engine(Live):
         """Begin as if newly constructed, but with who was signed in."""
         state, cookies = self._state, self.cookies
         self._begin()
-        self._state.go_on_from(state, forked=forked)
+        self._state.session.take_over(state.session, forked=forked)
         self.cookies.copy_from(cookies)
 
     @property
@@ -479,7 +479,7 @@ def _performer(reference: weakref.ref[Engine]) -> Perform | None:
 
 def _auth_headers(reference: weakref.ref[Engine]) -> dict[str, str]:
     engine = reference()
-    return {} if engine is None else engine.state.auth_headers()
+    return {} if engine is None else engine.state.session.auth_headers()
 
 
 def _jittered(step: Pause) -> float:

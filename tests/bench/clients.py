@@ -40,7 +40,7 @@ def tracked(state: ClientState, index: int) -> ProjectState:
     prompt = f"a lighthouse at dawn, number {index}, oil on canvas"
     params = ImageProjectParams(model_id=MODEL, positive_prompt=prompt, width=1024, height=1024)
     project = ProjectState(project_id(index), params, state.out, now=now, kind="image", listening=state.listening)
-    state.track(project, now)
+    state.projects.track(project, now)
     ids = {"jobID": project.id, "imgID": job_id(index)}
     state.receive("jobState", {**ids, "type": "jobStarted", "jobIndex": 0, "workerName": f"worker-{index}"}, now)
     state.receive("jobProgress", {**ids, "hasImage": False, "step": 1, "stepCount": STEPS}, now)
@@ -116,7 +116,7 @@ class Measured(ABC):
         """Track so many projects instead of those before; `listener` hears the progress of the first."""
 
         def begin(state: ClientState, _: float) -> list[ProjectState]:
-            state.projects.clear()
+            state.projects.by_id.clear()
             state.listening.clear()
             return [tracked(state, index) for index in range(count)]
 
@@ -126,11 +126,11 @@ class Measured(ABC):
 
     def steps(self) -> list[int]:
         """The step of every project."""
-        return [job.step for project in self.state.projects.values() for job in project.jobs.values()]
+        return [job.step for project in self.state.projects.by_id.values() for job in project.jobs.values()]
 
     def _answer(self) -> ChatState:
         chat = ChatState(CHAT, self.state.out)
-        self.state.chats[CHAT] = chat
+        self.state.chats.by_id[CHAT] = chat
         return chat
 
     def seconds_of(self, work: Callable[[], Any]) -> float:

@@ -48,7 +48,7 @@ def test_a_tracked_project_with_a_job(package: Any, figures: Figures) -> None:
         state.out.begun.clear()
 
     def feed(state: Any, now: float) -> None:
-        for project in state.projects.values():
+        for project in state.projects.by_id.values():
             for kind, payload in frames:
                 state.receive(kind, {**payload, "jobID": project.id, "imgID": next(iter(project.jobs))}, now)
             state.out.woken.clear()

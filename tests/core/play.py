@@ -182,7 +182,7 @@ class Stage:
             made.request = {"jobID": project_id}
             made.sent_generation = state.connection.generation
         if tracked:
-            state.track(made, self.now)
+            state.projects.track(made, self.now)
         return made
 
     def finished_job(self, project: ProjectState | None = None, job_id: str = JOB, **changes: Any) -> JobState:

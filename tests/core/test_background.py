@@ -126,7 +126,7 @@ def test_a_chore_that_dies_after_its_project_is_gone_concerns_nobody() -> None:
     signing(stage)
 
     def gone(stage: Stage) -> Any:
-        stage.state.projects.clear()
+        stage.state.projects.by_id.clear()
         return URL
 
     stage.play(flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", gone))
@@ -172,7 +172,7 @@ def test_requesting_urls_may_die_after_the_project_is_gone(monkeypatch: pytest.M
     signing(stage)
     stage.on_the_way.append(("jobState", 7))
     monkeypatch.setattr(stage.state, "receive", lambda *_: (_ for _ in ()).throw(DIES))
-    gone = (SIGN + "complete", lambda stage: stage.state.projects.clear() or URL)
+    gone = (SIGN + "complete", lambda stage: stage.state.projects.by_id.clear() or URL)
     stage.fail(RuntimeError, flow_of(chores.SignResults(PROJECT)), gone)
 
 
@@ -266,11 +266,11 @@ def test_models_are_listed_although_naming_them_dies() -> None:
 
 def test_chats_without_news_end_although_nobody_watches_over_them() -> None:
     stage = Stage().connects()
-    stage.state.chats["C1"] = chat = ChatState("C1", stage.state.out)
+    stage.state.chats.by_id["C1"] = chat = ChatState("C1", stage.state.out)
     stage.drops()
     stage.fail(RuntimeError, flow_of(chores.EndLostChats()), ("pause 35", DIES))
     assert chat.failure is not None
     assert chat.failure.message == "waiting for the connection failed: RuntimeError: of a mistake"
     stage.connects()
-    stage.state.chats["C2"] = ChatState("C2", stage.state.out)
+    stage.state.chats.by_id["C2"] = ChatState("C2", stage.state.out)
     assert chores.EndLostChats() in stage.drops().begun

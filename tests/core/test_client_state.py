@@ -62,7 +62,7 @@ def told(state: ClientState) -> list[tuple[str, Any]]:
 def tracked(state: ClientState, project_id: str = "P", media: int = 2, now: float = 0.0, **fields: Any) -> ProjectState:
     params = ImageProjectParams(model_id="m", number_of_media=media, **fields)
     project = ProjectState(project_id, params, state.out, now=now, kind="image", listening=state.listening)
-    state.track(project, now)
+    state.projects.track(project, now)
     return project
 
 
@@ -74,8 +74,8 @@ def lost(state: ClientState, code: int, cause: BaseException | None = None) -> N
 
 
 def test_a_key_is_sent_as_a_header() -> None:
-    assert (state_of().auth_headers(), state_of().signed_in) == ({"api-key": "k"}, True)
-    assert (state_of(api_key=None).auth_headers(), state_of(api_key=None).signed_in) == ({}, False)
+    assert (state_of().session.auth_headers(), state_of().session.signed_in) == ({"api-key": "k"}, True)
+    assert (state_of(api_key=None).session.auth_headers(), state_of(api_key=None).session.signed_in) == ({}, False)
 
 
 def test_without_a_key_nothing_connects() -> None:
@@ -103,9 +103,9 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     project = tracked(state)
     state.account.known(AccountInfo(username="ada"))
     clear(state)
-    state.unauthorized()
+    state.session.unauthorized()
     assert (
-        state.signed_in,
+        state.session.signed_in,
         state.connection.phase,
         state.account.username,
         state.account.network_status,
@@ -120,7 +120,7 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
 
 def test_a_401_of_somebody_who_is_not_signed_in_only_raises() -> None:
     state = state_of(api_key=None)
-    state.unauthorized()
+    state.session.unauthorized()
     assert told(state) == []
 
 
@@ -153,7 +153,7 @@ def test_a_drop_fails_nothing() -> None:
     assert (
         project.status,
         project.heard_at,
-        state.signed_in,
+        state.session.signed_in,
         state.account.network_status,
     ) == ("pending", 2.0, True, "connecting")
     assert ("reconnecting", Reconnecting(network="fast")) == told(state)[-1]
@@ -168,7 +168,7 @@ def test_a_refusal_clears_the_credentials_first_and_then_disconnects(code: int) 
     project = tracked(state)
     clear(state)
     lost(state, code)
-    assert (state.signed_in, state.account.username) == (False, None)
+    assert (state.session.signed_in, state.account.username) == (False, None)
     names = [(name, value) for name, value in told(state) if name != "updated" or value is False]
     assert [("updated", False), ("disconnected", Disconnected(code=code, reason="why"))] == names
     assert {project, CONNECTION} <= set(state.out.woken)
@@ -177,7 +177,7 @@ def test_a_refusal_clears_the_credentials_first_and_then_disconnects(code: int) 
 def test_a_displaced_client_keeps_its_credentials_and_is_told_the_cure() -> None:
     state = connected()
     lost(state, 4015)
-    assert (state.signed_in, state.connection.phase) == (True, "ended")
+    assert (state.session.signed_in, state.connection.phase) == (True, "ended")
     with pytest.raises(ConnectionRejectedError, match=r"'APP'.*own app_id"):
         state.check_may_connect()
     state.check_may_connect(again=True)
@@ -186,19 +186,19 @@ def test_a_displaced_client_keeps_its_credentials_and_is_told_the_cure() -> None
 def test_a_normal_close_keeps_the_credentials_and_may_be_followed_by_another() -> None:
     state = connected()
     lost(state, 1000)
-    assert state.signed_in
+    assert state.session.signed_in
     state.check_may_connect()
 
 
 def test_a_refused_upgrade_makes_rest_say_whether_the_key_is_good() -> None:
     state = connected()
     lost(state, 1006, AuthenticationError("refused"))
-    assert (True, [chores.FetchAccount()]) == (state.signed_in, state.out.begun)
+    assert (True, [chores.FetchAccount()]) == (state.session.signed_in, state.out.begun)
 
 
 def test_a_client_that_lost_its_credentials_does_not_come_back() -> None:
     state = connected()
-    state.credentials.clear()
+    state.session.credentials.clear()
     lost(state, 1006)
     assert ("ended", ("disconnected", Disconnected(code=1006, reason="why"))) == (
         state.connection.phase,
@@ -227,7 +227,7 @@ def test_why_there_is_no_connection() -> None:
     state = connected(socket_endpoint="wss://u:secret@socket.sogni.ai:443/x")
     lost(state, 1006)
     assert str(state.why_closed()) == "the connection to socket.sogni.ai:443 is closed (close code 1006): why"
-    state.unauthorized()
+    state.session.unauthorized()
     assert isinstance(state.why_closed(), AuthenticationError)
     state.closed = True
     assert isinstance(state.why_closed(), ClientClosedError)
@@ -238,8 +238,8 @@ def test_why_there_is_no_connection() -> None:
 
 def test_the_time_of_day_follows_the_clock_and_deadlines_do_not() -> None:
     state = state_of()
-    assert (state.at(5.0, 1005.0), state.wall(7.0)) == (5.0, 1007.0)
-    assert (state.at(6.0, 9006.0), state.wall(7.0)) == (6.0, 9007.0)
+    assert (state.at(5.0, 1005.0), state.out.wall(7.0)) == (5.0, 1007.0)
+    assert (state.at(6.0, 9006.0), state.out.wall(7.0)) == (6.0, 9007.0)
 
 
 def test_a_lost_connection_has_two_names() -> None:
@@ -326,7 +326,7 @@ def test_a_job_is_allowed_twelve_hours_at_most() -> None:
     state.receive("jobProgress", {"jobID": "P", "imgID": "A"}, 0.0)
     job = project.jobs["A"]
     allowed = []
-    while state.allow_longer("P", "A", job.runs_until):
+    while state.projects.allow_longer("P", "A", job.runs_until):
         allowed.append(job.runs_until)
     assert allowed == [36000.0, 43200.0]
 
@@ -342,9 +342,9 @@ def test_a_project_that_is_gone_or_over_needs_no_more_time() -> None:
     state = connected()
     project = tracked(state)
     state.receive("jobError", {"jobID": "P", "imgID": "A", "error": 1}, 0.0)
-    assert state.allow_longer("P", "A", 5.0)
-    assert state.allow_longer("P", "B", 5.0)
-    assert state.allow_longer("Q", "A", 5.0)
+    assert state.projects.allow_longer("P", "A", 5.0)
+    assert state.projects.allow_longer("P", "B", 5.0)
+    assert state.projects.allow_longer("Q", "A", 5.0)
     assert project.jobs["A"].runs_until is None
 
 
@@ -366,13 +366,13 @@ def test_finished_projects_are_let_go_after_a_while() -> None:
     held.recovered = True
     held.fail(ErrorData(code=1), 100.0)
     never.abandon()
-    assert [project.id for project in state.tracked()] == ["RUN", "END", "HELD"]
+    assert [project.id for project in state.projects.tracked()] == ["RUN", "END", "HELD"]
     state.tick(129.0)
-    assert list(state.projects) == ["RUN", "END", "HELD"]
+    assert list(state.projects.by_id) == ["RUN", "END", "HELD"]
     state.tick(131.0)
-    assert list(state.projects) == ["RUN", "HELD"]
+    assert list(state.projects.by_id) == ["RUN", "HELD"]
     tracked(state, "NEXT", now=3700.0)
-    assert [running, state.projects["NEXT"]] == list(state.projects.values())
+    assert [running, state.projects.by_id["NEXT"]] == list(state.projects.by_id.values())
 
 
 def test_not_every_frame_looks_at_every_project() -> None:
@@ -381,9 +381,9 @@ def test_not_every_frame_looks_at_every_project() -> None:
     ended.fail(ErrorData(code=1), 0.0)
     state.tick(29.5)
     state.tick(30.2)
-    assert list(state.projects) == ["P"]
+    assert list(state.projects.by_id) == ["P"]
     state.tick(30.6)
-    assert list(state.projects) == []
+    assert list(state.projects.by_id) == []
 
 
 # --- frames about the client
@@ -479,7 +479,7 @@ def test_an_older_server_is_asked_for_the_subscription_of_whom_is_signed_in() ->
     assert chores.FetchSubscription() in state.out.begun
 
     nobody = authenticating()
-    nobody.credentials.clear()
+    nobody.session.credentials.clear()
     nobody.receive("authenticated", {}, 0.0)
     assert chores.FetchSubscription() not in nobody.out.begun
 
@@ -500,7 +500,7 @@ def test_a_changed_entitlement_changes_the_subscription() -> None:
 
 def test_who_signed_out_meanwhile_stays_nobody() -> None:
     state = authenticating()
-    state.credentials.clear()
+    state.session.credentials.clear()
     state.receive("authenticated", {"username": "ada"}, 0.0)
     assert state.account.username is None
 
@@ -516,7 +516,7 @@ def test_reconciliations_never_overlap_and_only_the_newest_waits() -> None:
         assert isinstance(chore, chores.Reconcile)
         seen.append(chore.snapshot.active_projects[0].id)
         state.out.begun.clear()
-        state.reconciled()
+        state.projects.reconciled()
     assert seen == ["A", "C"]
 
 
@@ -613,7 +613,7 @@ def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
 def test_when_the_reader_breaks_down_everything_that_waits_for_it_ends() -> None:
     state = connected()
     project = tracked(state)
-    state.chats["C"] = chat = ChatState("C", state.out)
+    state.chats.by_id["C"] = chat = ChatState("C", state.out)
     clear(state)
     error = RuntimeError("broken")
     state.crashed(error)
@@ -633,10 +633,10 @@ JOB_FRAMES = ["jobState", "jobProgress", "jobETA", "jobResult", "jobError", "job
 def test_frames_of_unknown_projects_are_ignored(kind: str, payload: Any) -> None:
     state = connected()
     tracked(state)
-    state.projects_listeners.add("project", print)
-    state.projects_listeners.add("job", print)
+    state.projects.listeners.add("project", print)
+    state.projects.listeners.add("job", print)
     state.receive(kind, payload, 5.0)
-    assert (state.projects["P"].heard_at, state.out.deliveries, state.out.begun) == (0.0, [], [])
+    assert (state.projects.by_id["P"].heard_at, state.out.deliveries, state.out.begun) == (0.0, [], [])
 
 
 def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[Any]:
@@ -644,10 +644,10 @@ def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[
     state = connected()
     tracked(state, media=media)
     for event in ("project", "job"):
-        state.projects_listeners.add(event, print)
+        state.projects.listeners.add(event, print)
     for kind, payload in frames:
         state.receive(kind, {"jobID": "P", **payload}, 1.0)
-    return [it.value for it in state.out.deliveries if it.listeners is state.projects_listeners]
+    return [it.value for it in state.out.deliveries if it.listeners is state.projects.listeners]
 
 
 TIMED_OUT = ErrorData(code=5003, message="m", original_code="jobTimedOut")
@@ -810,13 +810,13 @@ def test_nobody_is_told_who_does_not_listen() -> None:
     tracked(state)
     for kind, payload, _ in EVENTS:
         state.receive(kind, {"jobID": "P", **payload}, 1.0)
-    state.tell_result(state.projects["P"], {"imgID": "nobody"})
+    state.projects.tell_result(state.projects.by_id["P"], {"imgID": "nobody"})
     assert state.out.deliveries == []
 
 
 def test_a_preview_is_told() -> None:
     state = connected()
-    state.tell_preview(tracked(state), "A", "https://p")
+    state.projects.tell_preview(tracked(state), "A", "https://p")
     assert [("job", JobEvent(type="preview", project_id="P", job_id="A", url="https://p"))] == told(state)
 
 
@@ -862,33 +862,33 @@ def test_a_restart_does_not_repeat_what_the_service_has_taken() -> None:
 def test_the_answer_to_a_cancellation(payload: dict[str, Any], answer: tuple[bool, str]) -> None:
     """projects-5x §10."""
     state = connected()
-    state.cancellations["P"] = None
+    state.projects.cancellations["P"] = None
     state.receive("artistCancelConfirmation", {"jobID": "P", **payload}, 0.0)
-    assert (answer, [("cancel", "P")]) == (state.cancellations["P"], state.out.woken)
+    assert (answer, [("cancel", "P")]) == (state.projects.cancellations["P"], state.out.woken)
 
 
 def test_a_cancellation_that_nobody_waits_for_any_more_counts() -> None:
     state = connected()
     project = tracked(state)
     state.receive("artistCancelConfirmation", {"jobID": "P", "didCancel": False}, 0.0)
-    assert (project.status, state.cancellations) == ("pending", {})
+    assert (project.status, state.projects.cancellations) == ("pending", {})
     state.receive("artistCancelConfirmation", {"jobID": "P", "didCancel": True}, 0.0)
-    assert (project.status, state.cancellations, state.projects) == ("canceled", {"P": (True, "")}, {})
+    assert (project.status, state.projects.cancellations, state.projects.by_id) == ("canceled", {"P": (True, "")}, {})
 
 
 def test_a_state_of_a_chat_is_no_state_of_a_project() -> None:
     """transport §9: both layers share the frame, each looks for its own ids."""
     state = connected()
     project = tracked(state)
-    state.chats["C"] = ChatState("C", state.out)
+    state.chats.by_id["C"] = ChatState("C", state.out)
     state.receive("jobState", {"jobID": "C", "type": "jobStarted", "workerName": "w", "imgID": "A"}, 5.0)
-    assert (state.chats["C"].worker_name, project.jobs, project.heard_at) == ("w", {}, 0.0)
+    assert (state.chats.by_id["C"].worker_name, project.jobs, project.heard_at) == ("w", {}, 0.0)
 
 
 def test_the_kind_of_a_model_is_that_of_the_list() -> None:
     state = state_of()
     state.catalogue.kinds = {"wan": "video"}
-    assert [state.kind_of("wan"), state.kind_of("other")] == ["video", "image"]
+    assert [state.catalogue.kind_of("wan"), state.catalogue.kind_of("other")] == ["video", "image"]
 
 
 def test_a_socket_nobody_wants_any_more_is_refused_and_its_end_is_no_news() -> None:

@@ -112,8 +112,8 @@ def test_another_loop_goes_on_with_everything_and_a_forked_child_without_the_ref
     before = Credentials("token")
     before.use_tokens(token(), token(NOW + 9))
     here, child = Credentials("token"), Credentials("token")
-    here.go_on_from(before, forked=False)
-    child.go_on_from(before, forked=True)
+    here.take_over(before, forked=False)
+    child.take_over(before, forked=True)
     assert (here.backup(), child.backup()) == (before.backup(), None)
     assert child.headers() == before.headers()
     assert [child.present, child.authenticated(NOW), child.wants_refresh(NOW), child.lent_is_over(NOW)] == [
@@ -130,9 +130,9 @@ def test_another_loop_goes_on_with_everything_and_a_forked_child_without_the_ref
 def test_a_key_goes_on_and_comes_back() -> None:
     before, after, refused = Credentials("api_key", "k"), Credentials("api_key", "k"), Credentials("api_key", "k")
     before.use_key("other")
-    after.go_on_from(before, forked=True)
+    after.take_over(before, forked=True)
     before.clear(lost=True)
-    refused.go_on_from(before, forked=False)
+    refused.take_over(before, forked=False)
     assert (after.headers(), refused.headers()) == ({"api-key": "other"}, {"api-key": "k"})
 
 

@@ -100,5 +100,5 @@ def test_listeners_can_be_taken_over() -> None:
     listeners.add("a", first)
     before.add("a", second, once=True)
     before.add("b", second)
-    listeners.go_on_from(before)
+    listeners.take_over(before)
     assert [listeners.take("a"), listeners.take("a"), listeners.take("b")] == [[first, second], [first], [second]]

@@ -99,14 +99,18 @@ def test_a_retry_after_beyond_the_longest_is_raised_at_once() -> None:
 def test_a_401_clears_the_credentials_and_is_not_sent_again() -> None:
     stage = Stage().connects()
     assert stage.play(request(THING), (READ, refused(401))).status == 401
-    assert (stage.state.signed_in, stage.state.connection.phase, stage.told("updated")[-1]) == (False, "ended", False)
+    assert (stage.state.session.signed_in, stage.state.connection.phase, stage.told("updated")[-1]) == (
+        False,
+        "ended",
+        False,
+    )
 
 
 def test_a_401_of_a_store_says_nothing_about_our_credentials() -> None:
     stage = Stage()
     call = HttpCall(method="GET", path="https://store/a", host="storage", repeatable=True)
     assert stage.play(request(call), ("GET https://store/a", refused(401))).status == 401
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
 
 
 def test_answers_are_read_bare_or_from_their_envelope() -> None:
@@ -135,7 +139,7 @@ def test_a_refusal_shows_no_key_that_was_given_up_meanwhile() -> None:
     stage, key = Stage(api_key="the key of ada"), "the key of ada"
 
     def given_up(stage: Stage) -> HttpReply:
-        stage.state.sign_out()
+        stage.state.session.sign_out()
         return HttpReply(status=401, body=key.encode())
 
     error = stage.fail(ApiError, request_done(post("/v1/thing")), ("POST rest/v1/thing", given_up))

@@ -54,7 +54,7 @@ async def expired(sdk: Any, supernet: LocalSupernet, client: Any) -> Any:
     """Leave a client with an access token that is over by now, and return the pair."""
     pair = await expired_pair(sdk, supernet)
     # As if time had passed: signing in would begin to use the tokens at once.
-    client._engine.changed(lambda state, _: state.credentials.use_tokens(pair.token, pair.refresh_token))
+    client._engine.changed(lambda state, _: state.session.credentials.use_tokens(pair.token, pair.refresh_token))
     return pair
 
 
@@ -401,7 +401,7 @@ async def test_no_secret_is_shown(
         await sdk.call(client.connect, timeout=SOON)
         pair = client.api_client.auth.backup()
         shown += [client, client.api_client.auth, client.account, client.current_account, session, wallet, pair]
-        shown.append(client._engine.state.credentials)
+        shown.append(client._engine.state.session.credentials)
         supernet.faults.http("/v2/account/token/withdraw", disconnect=True)
         supernet.faults.http(REFRESH, status=403, body=json.dumps({"message": f"{old.refresh_token} is no good"}))
         for call, given in (

@@ -109,7 +109,7 @@ FORK = """
         call(client.account.login, "ada", given)
     else:
         pair = given["token"], given["refreshToken"]
-        client._engine.changed(lambda state, _: state.credentials.use_tokens(*pair))
+        client._engine.changed(lambda state, _: state.session.credentials.use_tokens(*pair))
     told = []
     client.api_client.auth.on("updated", told.append)
     read, write = os.pipe()

@@ -67,12 +67,12 @@ def account_of_credentials() -> Flow[AccountInfo]:
 
 
 def _session() -> Flow[int]:
-    return (yield from change(lambda state, _: state.session))
+    return (yield from change(lambda state, _: state.session.generation))
 
 
 def _keep(session: int, apply: Callable[[State], None]) -> Flow[None]:
     """Apply a response, unless another user has signed in since the request."""
-    yield from change(lambda state, _: apply(state) if state.session == session else None)
+    yield from change(lambda state, _: apply(state) if state.session.generation == session else None)
 
 
 def account_balance() -> Flow[Balances]:

@@ -112,15 +112,15 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
     name = answered if isinstance(answered, str) and answered else username
 
     def keep(state: State, now: float) -> bool:
-        credentials = state.credentials
+        credentials = state.session.credentials
         if credentials.kind == "api_key":
             return True
         if credentials.kind == "cookies":
-            state.cookies_are_good(wallet.address)
+            state.session.accept_cookies(wallet.address)
         elif tokens is None:
             return False
-        elif state.use_issued(tokens.token, tokens.refresh_token, now):
-            state.signed_in_as()
+        elif state.session.use_issued(tokens.token, tokens.refresh_token, now):
+            state.session.signed_in_as()
         state.account.change(username=name, wallet_address=wallet.address)
         return True
 
@@ -131,11 +131,11 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
 
 def logout() -> Flow[None]:
     """Sign out. A session that the service no longer knows counts as signed out; other errors are raised."""
-    session = yield from change(lambda state, _: state.session)
+    session = yield from change(lambda state, _: state.session.generation)
     with suppress(AuthenticationError):
         yield from request_done(post("/v1/account/logout"))
     # Another sign-in may have happened in the meantime.
-    yield from change(lambda state, _: state.sign_out() if state.session == session else None)
+    yield from change(lambda state, _: state.session.sign_out() if state.session.generation == session else None)
 
 
 def set_tokens(token: str | None, refresh_token: str | None) -> Flow[None]:
@@ -150,21 +150,21 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
 
     def keep(state: State, now: float) -> bool:
         """Store the pair; True if it must still be exchanged."""
-        fresh = is_fresh(token, state.service_time(now))
+        fresh = is_fresh(token, state.session.service_time(now))
         if not fresh and refresh_token is None:
             raise AuthenticationError(LENT_OVER, status=401)
-        if not fresh and not is_fresh(refresh_token, state.service_time_at_least(now)):
+        if not fresh and not is_fresh(refresh_token, state.session.service_time_at_least(now)):
             # Expired tokens change nothing.
             raise AuthenticationError(REFRESH_OVER, status=401)
-        new = state.credentials.use_tokens(token, refresh_token)
+        new = state.session.credentials.use_tokens(token, refresh_token)
         if new and fresh:
-            state.signed_in_as(fetch=fetch)
+            state.session.signed_in_as(fetch=fetch)
         elif new:
             # The exchange notifies the listeners.
-            state.changed_hands()
-            if state.credentials.address is None and state.account.wallet_address is not None:
+            state.session.credentials_changed()
+            if state.session.credentials.address is None and state.account.wallet_address is not None:
                 # A refresh token does not tell whose it is, so until it is exchanged it may be another account's.
-                state.leave_account()
+                state.session.leave_account()
         return not fresh
 
     exchanged = yield from change(keep)
@@ -175,19 +175,19 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
 
 def authenticate(value: Any) -> Flow[None]:
     """Restore a session from a `backup`: a key, a pair, or None if the session is in cookies."""
-    kind = yield from change(lambda state, _: state.credentials.kind)
+    kind = yield from change(lambda state, _: state.session.credentials.kind)
     if kind == "token":
         yield from restore_tokens(*read_pair(value), fetch=True)
         return
     key = read_key(value) if kind == "api_key" else None
 
     def keep(state: State, _: float) -> None:
-        replaces = key is not None and state.signed_in
-        if state.credentials.use_cookies() if key is None else state.credentials.use_key(key):
+        replaces = key is not None and state.session.signed_in
+        if state.session.credentials.use_cookies() if key is None else state.session.credentials.use_key(key):
             if replaces:
                 # A key does not tell whose it is: the socket and the account may be another user's.
-                state.leave_account()
-            state.signed_in_as()
+                state.session.leave_account()
+            state.session.signed_in_as()
 
     yield from change(keep)
 
@@ -195,17 +195,17 @@ def authenticate(value: Any) -> Flow[None]:
 def check_auth() -> Flow[bool]:
     """Check whether the cookies are valid, and sign in with them if so (account §4.5)."""
     yield from _only_for("cookies", "check_auth()")
-    session = yield from change(lambda state, _: state.session)
+    session = yield from change(lambda state, _: state.session.generation)
     try:
         info = yield from account_of_credentials()
     except FAILURES:
         return False
 
     def keep(state: State, _: float) -> bool:
-        if state.session != session:
+        if state.session.generation != session:
             # A sign-in or sign-out happened in the meantime: the response is about cookies that are gone.
-            return state.signed_in
-        state.cookies_are_good(info.wallet_address, fetch=False)
+            return state.session.signed_in
+        state.session.accept_cookies(info.wallet_address, fetch=False)
         state.account.known(info)
         return True
 
@@ -213,7 +213,7 @@ def check_auth() -> Flow[bool]:
 
 
 def _only_for(kind: str, what: str) -> Flow[None]:
-    actual = yield from change(lambda state, _: state.credentials.kind)
+    actual = yield from change(lambda state, _: state.session.credentials.kind)
     if actual != kind:
         raise ValidationError(
             f"{what} needs a client made with auth_type={kind!r}; this one has {actual!r}",

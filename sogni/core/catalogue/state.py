@@ -65,6 +65,10 @@ class CatalogueState:
         self._options.clear()
         self.kinds = {model.id: model.media for model in models}
 
+    def kind_of(self, model_id: str) -> str:
+        """Return the media kind of a model: "image" unless the list says otherwise."""
+        return self.kinds.get(model_id, "image")
+
     def tiers(self, now: float) -> Mapping[str, Any] | None:
         """The tiers, unless they are too old."""
         return _fresh(self._tiers, now, LIST_LIFETIME)

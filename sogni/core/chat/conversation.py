@@ -151,7 +151,7 @@ def request_of(
     history: History, question: ChatMessage | None, options: Mapping[str, Any]
 ) -> Flow[list[dict[str, Any]]]:
     """Return the messages to send with a question. Raises `ValidationError` or connection errors."""
-    info = yield from change(lambda state, _: state.chat_models.get(history.model))
+    info = yield from change(lambda state, _: state.chats.models.get(history.model))
     if info is None and (yield from change(lambda *_: history.may_be_long(question))):
         info = yield from _looked_up(history.model)
 

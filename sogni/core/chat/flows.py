@@ -60,9 +60,9 @@ def wait_for_models(timeout: float | None) -> Flow[dict[str, LLMModelInfo]]:
     yield from connect()
 
     def found(state: State) -> dict[str, LLMModelInfo] | None:
-        if not state.chat_models and state.connection.phase == "ended":
+        if not state.chats.models and state.connection.phase == "ended":
             raise state.why_closed()
-        return dict(state.chat_models) or None
+        return dict(state.chats.models) or None
 
     return (
         yield from until(
@@ -94,8 +94,8 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
         payload |= workload(state.settings.attribution, None, job_id)
         chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True
-        state.chats[job_id] = chat
-        return state.chats, chat, payload
+        state.chats.by_id[job_id] = chat
+        return state.chats.by_id, chat, payload
 
     chats, chat, payload = yield from change(register)
     try:
@@ -156,7 +156,7 @@ def forgotten_when_late(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
     try:
         return (yield from waiting)
     except SogniTimeoutError as error:
-        yield from change(lambda state, _: state.chats.pop(job_id(), None))
+        yield from change(lambda state, _: state.chats.by_id.pop(job_id(), None))
         raise error
 
 
@@ -190,7 +190,7 @@ def estimate_completion(
     """Estimate the cost of a completion."""
     counted = input_tokens((yield from prepared(messages)))
     yield from catch_up()
-    info = yield from change(lambda state, _: state.chat_models.get(model))
+    info = yield from change(lambda state, _: state.chats.models.get(model))
     wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
     return read_chat_estimate((yield from get_json(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
 

@@ -280,17 +280,28 @@ SURVIVES_DROP = 35.0
 """Seconds an open completion waits for news after a lost connection."""
 
 
-class ChatFrames:
-    """The part of `ClientState` that handles open completions and the list of language models."""
+class ChatRegistry:
+    """The open completions and the list of language models."""
 
-    out: Outbox
-    chats: dict[str, ChatState]
-    chat_listeners: Listeners
-    chat_models: dict[str, LLMModelInfo]
-    _ending_chats = False
-    """Whether a background task watches the completions without news."""
+    def __init__(self, out: Outbox) -> None:
+        self._out = out
+        self.by_id: dict[str, ChatState] = {}
+        self.listeners: Listeners = Listeners()
+        self.models: dict[str, LLMModelInfo] = {}
+        self._watching = False
+        """Whether a background task watches the completions without news."""
 
-    def _swarm_llm_models(self, payload: Any, now: float) -> None:
+    @property
+    def frame_handlers(self) -> dict[str, Callable[[Any, float], None]]:
+        """Handlers by frame type."""
+        return {
+            "swarmLLMModels": self._models_frame,
+            "jobTokens": self._tokens,
+            "llmJobResult": self._result,
+            "llmJobError": self._error,
+        }
+
+    def _models_frame(self, payload: Any, now: float) -> None:
         """Apply the model list: an entry is a number of workers or an object; others are ignored."""
         entries = payload if isinstance(payload, dict) else {}
         objects = {
@@ -298,20 +309,20 @@ class ChatFrames:
             for name, entry in entries.items()
             if isinstance(entry, dict | int | float)
         }
-        self.chat_models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
-        self.out.tell(self.chat_listeners, "models_updated", dict(self.chat_models))
-        self.out.wake(CHAT_MODELS)
+        self.models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
+        self._out.tell(self.listeners, "models_updated", dict(self.models))
+        self._out.wake(CHAT_MODELS)
 
     def _chat(self, payload: Any) -> ChatState | None:
-        return self.chats.get(payload.get("jobID", "")) if type(payload) is dict else None
+        return self.by_id.get(payload.get("jobID", "")) if type(payload) is dict else None
 
-    def _job_tokens(self, payload: Any, now: float) -> None:
+    def _tokens(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
         chunk = chat.tokens(payload) if chat is not None else None
-        if chunk is not None and self.chat_listeners.has("token"):
-            self.out.tell(self.chat_listeners, "token", chunk)
+        if chunk is not None and self.listeners.has("token"):
+            self._out.tell(self.listeners, "token", chunk)
 
-    def _llm_result(self, payload: Any, now: float) -> None:
+    def _result(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
         if chat is None:
             return
@@ -319,73 +330,73 @@ class ChatFrames:
             chat.completed(payload)
         finally:
             # The answer has ended, even if part of the frame is malformed.
-            del self.chats[chat.id]
-            self.out.tell(self.chat_listeners, "completed", chat.final_result)
+            del self.by_id[chat.id]
+            self._out.tell(self.listeners, "completed", chat.final_result)
 
-    def _llm_error(self, payload: Any, now: float) -> None:
+    def _error(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
         if chat is not None:
-            self._end_chat(chat, failure_of(chat.id, payload), payload)
+            self._end(chat, failure_of(chat.id, payload), payload)
 
-    def chat_job_state(self, payload: Any) -> bool:
+    def job_state(self, payload: Any) -> bool:
         """Apply a `jobState` frame; False if it does not belong to an open completion."""
         chat = self._chat(payload)
         if chat is None:
             return False
         chat.worker(payload.get("workerName"))
-        if self.chat_listeners.has("job_state"):
-            self.out.tell(self.chat_listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
+        if self.listeners.has("job_state"):
+            self._out.tell(self.listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
         return True
 
-    def _end_chat(self, chat: ChatState, failure: ChatFailure, payload: Any = None) -> None:
+    def _end(self, chat: ChatState, failure: ChatFailure, payload: Any = None) -> None:
         chat.failed(failure, payload)
-        self.chats.pop(chat.id, None)
-        self.out.tell(self.chat_listeners, "error", failure)
+        self.by_id.pop(chat.id, None)
+        self._out.tell(self.listeners, "error", failure)
 
-    def chats_after_drop(self, now: float) -> None:
+    def connection_lost(self, now: float) -> None:
         """Handle a lost connection: open completions wait for the next one, for a limited time."""
-        for chat in self.chats.values():
+        for chat in self.by_id.values():
             if chat.lost_at is None:
                 chat.lost_at = now
-        if self.chats and not self._ending_chats:
-            self._ending_chats = True
-            self.out.begin(EndLostChats())
+        if self.by_id and not self._watching:
+            self._watching = True
+            self._out.begin(EndLostChats())
 
-    def chats_after_return(self, alive: Any) -> None:
+    def connection_restored(self, alive: Any) -> None:
         """End the jobs that `authenticated` does not list as active; without a list they keep waiting."""
         if not isinstance(alive, list):
             return
         ids = {str(job_id).upper() for job_id in alive}
-        for chat in self._lost_chats():
+        for chat in self._lost():
             if chat.id in ids:
                 chat.lost_at = None
             else:
-                self._end_chat(chat, lost(chat.id, "the connection was lost and the job did not survive"))
+                self._end(chat, lost(chat.id, "the connection was lost and the job did not survive"))
 
-    def end_lost_chats(self, now: float) -> float | None:
+    def end_lost(self, now: float) -> float | None:
         """End completions without news for too long; returns the seconds until the next one is due."""
         left: list[float] = []
-        for chat in self._lost_chats():
+        for chat in self._lost():
             due = (chat.lost_at or now) + SURVIVES_DROP
             if now < due:
                 left.append(due - now)
                 continue
             why = "the connection was lost and there has been no news of the job since"
-            self._end_chat(chat, lost(chat.id, why))
-        self._ending_chats = bool(left)
+            self._end(chat, lost(chat.id, why))
+        self._watching = bool(left)
         return min(left, default=None)
 
-    def lost_chats_unwatched(self, why: str) -> None:
+    def end_unwatched(self, why: str) -> None:
         """End the completions without news, because nothing watches them any more."""
-        self._ending_chats = False
-        for chat in self._lost_chats():
-            self._end_chat(chat, lost(chat.id, why))
+        self._watching = False
+        for chat in self._lost():
+            self._end(chat, lost(chat.id, why))
 
-    def _lost_chats(self) -> list[ChatState]:
+    def _lost(self) -> list[ChatState]:
         """Return the completions without news since a lost connection, except those not sent yet."""
-        return [chat for chat in self.chats.values() if chat.lost_at is not None and not chat.being_sent]
+        return [chat for chat in self.by_id.values() if chat.lost_at is not None and not chat.being_sent]
 
-    def end_chats(self, why: str) -> None:
+    def end_all(self, why: str) -> None:
         """Fail every completion that waits for an answer; its sender handles one that is not sent yet."""
-        for chat in [chat for chat in self.chats.values() if not chat.being_sent]:
-            self._end_chat(chat, lost(chat.id, why))
+        for chat in [chat for chat in self.by_id.values() if not chat.being_sent]:
+            self._end(chat, lost(chat.id, why))

@@ -46,20 +46,20 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
             did_cancel, message = yield from _answered(project_id, timeout)
             timeout = max(0.0, timeout - ((yield from clock()) - began))
     if not did_cancel:
-        tracked = yield from change(lambda state, _: project_id in state.projects)
+        tracked = yield from change(lambda state, _: project_id in state.projects.by_id)
         if not tracked and (yield from _is_over(project_id)):
             return
         raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
 
 
 def _begin(state: State, project_id: str) -> Literal["over", "shared", "mine"]:
-    project = state.projects.get(project_id)
-    answer = state.cancellations.get(project_id, (False, ""))
+    project = state.projects.by_id.get(project_id)
+    answer = state.projects.cancellations.get(project_id, (False, ""))
     if (project is not None and project.ended) or (answer is not None and answer[0]):
         return "over"
     if answer is None:
         return "shared"
-    state.cancellations[project_id] = None
+    state.projects.cancellations[project_id] = None
     return "mine"
 
 
@@ -86,7 +86,7 @@ def _asked(project_id: str, timeout: float, state: State) -> Flow[Answer]:
     except BaseException:
         # Not through a step: this also runs when the wait was interrupted, where a flow must not yield.
         # Whoever shares the request sends another.
-        state.cancellations.pop(project_id, None)
+        state.projects.cancellations.pop(project_id, None)
         state.waiter_registry.wake(_topic(project_id))
         raise
     yield from change(lambda state, _: _tell_others(state, project_id, answer))
@@ -97,10 +97,10 @@ def _answered(project_id: str, timeout: float, sent_on: int | None = None) -> Fl
     """The answer of the service, or of the project itself."""
 
     def found(state: State) -> Answer | None:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is not None and project.ended:
             return OVER
-        answer = state.cancellations.get(project_id, AGAIN)
+        answer = state.projects.cancellations.get(project_id, AGAIN)
         if answer is None and state.connection.phase == "ended":
             raise state.why_closed()
         if answer is None and sent_on is not None:
@@ -108,7 +108,7 @@ def _answered(project_id: str, timeout: float, sent_on: int | None = None) -> Fl
             return AGAIN if phase == "ready" and generation > sent_on else None
         return answer
 
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     topics: tuple[Hashable, ...] = (_topic(project_id), CONNECTION, project)
     return (
         yield from until(
@@ -128,13 +128,13 @@ def _is_over(project_id: str) -> Flow[bool]:
     except FAILURES:
         return False
     if record.status == "canceled":
-        yield from change(lambda state, now: state.canceled(project_id, now))
+        yield from change(lambda state, now: state.projects.canceled(project_id, now))
     return record.status in ("completed", "failed", "canceled")
 
 
 def _tell_others(state: State, project_id: str, answer: Answer) -> None:
-    if state.cancellations.get(project_id) is None:
-        state.cancellations[project_id] = (bool(answer[0]), answer[1])
+    if state.projects.cancellations.get(project_id) is None:
+        state.projects.cancellations[project_id] = (bool(answer[0]), answer[1])
         state.out.wake(_topic(project_id))
 
 

@@ -207,12 +207,12 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
             params,
             state.out,
             now=now,
-            kind=state.kind_of(params.model_id),
+            kind=state.catalogue.kind_of(params.model_id),
             listening=state.listening,
         )
         project.request = payload
         project.being_sent = True
-        state.track(project, now)
+        state.projects.track(project, now)
         return project
 
     def sending(state: State, now: float) -> None:

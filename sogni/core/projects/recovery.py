@@ -55,9 +55,9 @@ def reconcile(snapshot: Snapshot | None) -> Flow[None]:
     except Exception:
         # Nothing is known of any project, and the next reconciliation must not wait forever.
         yield from change(lambda state, now: _begin_lookups(state, frozenset(), now))
-        yield from change(lambda state, _: state.reconciled())
+        yield from change(lambda state, _: state.projects.reconciled())
         raise
-    yield from change(lambda state, _: state.reconciled())
+    yield from change(lambda state, _: state.projects.reconciled())
 
 
 def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
@@ -88,9 +88,9 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
 
 def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], asked_at: float) -> None:
     """What somebody may wait for comes first: an hour's results of an earlier process may be many."""
-    others = tuple(record for project_id, record in ended.items() if project_id not in state.projects)
+    others = tuple(record for project_id, record in ended.items() if project_id not in state.projects.by_id)
     for project_id, record in ended.items():
-        if project_id in state.projects:
+        if project_id in state.projects.by_id:
             state.out.begin(chores.ApplyRecord(record))
     _begin_lookups(state, seen, asked_at)
     if others:
@@ -99,7 +99,7 @@ def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: Abstract
 
 def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> None:
     """Look up what the snapshot does not mention: at once, or later what may have been too new for it."""
-    turn = state.new_lookups()
+    turn = state.projects.new_lookups()
     missing = _missing(state, seen)
     old = tuple(project.id for project in missing if project.sent_at <= asked_at - TOO_NEW)
     if old:
@@ -141,7 +141,7 @@ def look_up(chore: chores.LookUp) -> Flow[None]:
 
 
 def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
-    projects = [state.projects[project_id] for project_id in project_ids if project_id in state.projects]
+    projects = [state.projects.by_id[project_id] for project_id in project_ids if project_id in state.projects.by_id]
     return [project.id for project in projects if project.heard_at <= since]
 
 
@@ -153,19 +153,19 @@ def _replay_active(record: ProjectRecord, state: State, now: float) -> None:
 
 def _track_recovered(record: ProjectRecord, state: State, now: float) -> ProjectState:
     project_id = record.id.upper()
-    project = state.projects.get(project_id)
+    project = state.projects.by_id.get(project_id)
     if project is None:
         project = restored_project(state, record, now)
         # The snapshot is that of our own app id.
         project.app_id = project.app_id or state.app_id
-        state.track(project, now)
+        state.projects.track(project, now)
     return project
 
 
 def _missing(state: State, seen: AbstractSet[str]) -> list[ProjectState]:
     return [
         project
-        for project in state.projects.values()
+        for project in state.projects.by_id.values()
         if not (project.settled or project.polled or project.abandoned or project.being_sent) and project.id not in seen
     ]
 
@@ -181,7 +181,7 @@ def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
     for attempt in range(LOOKUPS):
         if attempt and left:
             yield from pause(LOOKUP_PAUSE, 0.2)
-        if (yield from change(lambda state, _: state.lookups != turn)):
+        if (yield from change(lambda state, _: state.projects.lookups != turn)):
             return
         unknown = []
         for project_id in left:
@@ -203,7 +203,7 @@ def _lost_unless_alive(project_id: str) -> Flow[None]:
 
 def _looked_up(project_id: str) -> Flow[bool]:
     """Whether there is nothing more to look up: what is known of the project was applied, or cannot be had now."""
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None or project.settled:
         return True
     if (yield from _may_resend(project)):
@@ -259,14 +259,14 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
 
 
 def _alive(state: State, project_id: str, now: float) -> None:
-    project = state.projects.get(project_id)
+    project = state.projects.by_id.get(project_id)
     if project is not None:
         project.alive(now)
 
 
 def lost(project_id: str, state: State, now: float) -> None:
     """Fail a project that the service does not know."""
-    project = state.projects.get(project_id)
+    project = state.projects.by_id.get(project_id)
     if project is not None and not project.settled:
         project.fail(
             ErrorData(code=0, original_code=LOST, message="the service does not know this project any more"), now
@@ -277,7 +277,7 @@ def resend(project_id: str) -> Flow[None]:
     """Send the same request again, once, on a connection newer than the one it was sent on."""
 
     def claim(state: State, _: float) -> ProjectState | None:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is None or project.request is None or project.resent or project.settled:
             return None
         project.resent = project.being_sent = True
@@ -315,7 +315,7 @@ def check_liveness(project_id: str) -> Flow[None]:
         return
 
     def strike(state: State, _: float) -> bool:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is None or project.settled:
             return False
         project.strikes += 1
@@ -331,7 +331,9 @@ def check_overrun(project_id: str, job_id: str) -> Flow[None]:
     A service that cannot say is asked again later. After half a day it is not asked any more.
     """
     alive = yield from _known_alive(project_id)
-    if alive is False or not (yield from change(lambda state, now: state.allow_longer(project_id, job_id, now))):
+    if alive is not False:
+        alive = yield from change(lambda state, now: state.projects.allow_longer(project_id, job_id, now))
+    if not alive:
         yield from give_up(project_id, "the job ran longer than it may")
 
 
@@ -339,7 +341,7 @@ def give_up(project_id: str, message: str) -> Flow[None]:
     """Cancel a project and fail it here, jobs included, with code 0."""
 
     def failed(state: State, now: float) -> None:
-        project = state.projects.get(project_id)
+        project = state.projects.by_id.get(project_id)
         if project is None or project.settled:
             return
         error = ErrorData(code=0, message=message)
@@ -367,7 +369,7 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
     """
     path_segment("project_id", project_id)
     project_id = project_id.upper()
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None and restored is not None and restored.settled:
         project = restored
         yield from change(lambda state, _: restored.join(state.out, state.listening))
@@ -388,7 +390,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
             record = (yield from _listed(project_id)) or record
 
     def track(state: State, now: float) -> tuple[ProjectState, bool]:
-        tracked = state.projects.get(project_id)
+        tracked = state.projects.by_id.get(project_id)
         if tracked is not None:
             # A snapshot named it while it was looked up, or it is attached twice at once.
             return tracked, False
@@ -396,7 +398,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
         project.join(state.out, state.listening)
         project.app_id = project.app_id or record.app_id
         project.polled = own is None or project.app_id != own
-        state.track(project, now)
+        state.projects.track(project, now)
         replay_jobs(project, record, state, now)
         return project, True
 
@@ -421,7 +423,7 @@ def poll(project_id: str) -> Flow[None]:
     wait = POLL_FIRST
     while True:
         yield from pause(wait, 0.2)
-        project = yield from change(lambda state, _: state.projects.get(project_id))
+        project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
         if project is None or project.settled:
             return
         wait = min(wait * 1.5, POLL_LONGEST)

@@ -1,14 +1,12 @@
-"""The tracked projects of a client, and which of them each frame reaches; part of the client state."""
+"""The tracked projects of a client, and which of them each frame reaches."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sogni.core import outbox as chores
-from sogni.core.account.state import AccountState
-from sogni.core.catalogue.state import CatalogueState
 from sogni.core.checks import beyond
-from sogni.core.outbox import Listeners, Outbox
+from sogni.core.outbox import CheckLiveness, CheckOverrun, Listeners, Outbox, Reconcile, Resend
 from sogni.core.projects.job import PROVENANCE_FIELDS, RESTARTING, error_data
 from sogni.core.projects.project import ProjectState
 from sogni.models.projects import JobEvent, ProjectEvent
@@ -21,7 +19,7 @@ KEEP_RECOVERED = 3600.0
 """The service itself holds unclaimed results this long (transport §13)."""
 INACTIVITY = 120.0
 """Seconds without a frame before a project is asked after (projects-5x §11)."""
-LOOK_EVERY = 1.0
+CHECK_INTERVAL = 1.0
 LONGEST_RUN = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
@@ -45,79 +43,106 @@ _OF_RESULT = (
 """The fields of each frame that have a name of their own; all others are kept in `extra`."""
 
 
-class ProjectFrames:
-    """Tracked projects, and the frames that change them."""
+class ProjectRegistry:
+    """The tracked projects, and the frames that change them; `network` returns the client's current network."""
 
-    out: Outbox
-    account: AccountState
-    catalogue: CatalogueState
-    network: str
-    network_answer: str | None
-    projects: dict[str, ProjectState]
-    projects_listeners: Listeners
-    listening: list[bool]
-    cancellations: dict[str, tuple[bool, str] | None]
-    _looked_at: float
+    def __init__(self, out: Outbox, network: Callable[[], str]) -> None:
+        self._out = out
+        self._network = network
+        self.by_id: dict[str, ProjectState] = {}
+        self.listeners: Listeners = Listeners()
+        self.cancellations: dict[str, tuple[bool, str] | None] = {}
+        """Pending cancellations and their outcomes: whether the job was canceled, and the service's message."""
+        self.lookups: int = 0
+        """Number of snapshots for which projects were looked up."""
+        self._checked_at = 0.0
+        self._reconciling = False
+        self._reconcile_next: Reconcile | None = None
+
+    @property
+    def frame_handlers(self) -> dict[str, Callable[[Any, float], None]]:
+        """Handlers by frame type."""
+        return {
+            "jobState": self.job_state,
+            "jobProgress": self._job_progress,
+            "jobETA": self._job_eta,
+            "jobResult": self._job_result,
+            "jobError": self._job_error,
+            "jobRetry": self._job_retry,
+            "artistCancelConfirmation": self._cancel_answered,
+        }
 
     def track(self, project: ProjectState, now: float) -> None:
         """Follow a project from now on."""
-        if self._time_to_look(now):
+        if self._check_due(now):
             self.forget_finished(now)
-        self.projects[project.id] = project
-        project.group = self.projects_listeners
-
-    def listen(self) -> None:
-        """Somebody listens: from now on events are worth telling."""
-        if not self.listening:
-            self.listening.append(True)
+        self.by_id[project.id] = project
+        project.group = self.listeners
 
     def tracked(self) -> list[ProjectState]:
         """The projects that are followed."""
-        return [project for project in list(self.projects.values()) if not project.abandoned]
+        return [project for project in list(self.by_id.values()) if not project.abandoned]
 
     def forget_finished(self, now: float) -> None:
         """Let go of projects that finished a while ago."""
         old = [
             project.id
-            for project in self.projects.values()
+            for project in self.by_id.values()
             if project.abandoned
             or (
                 project.settled and now - project.settled_at >= (KEEP_RECOVERED if project.recovered else KEEP_FINISHED)
             )
         ]
         for project_id in old:
-            del self.projects[project_id]
+            del self.by_id[project_id]
 
-    def kind_of(self, model_id: str) -> str:
-        """The media kind of a model, as far as the list is known."""
-        return self.catalogue.kinds.get(model_id, "image")
-
-    def _time_to_look(self, now: float) -> bool:
+    def _check_due(self, now: float) -> bool:
         """Whether all projects are looked at again: once a second, so that no frame costs more with more of them."""
-        if 0 <= now - self._looked_at < LOOK_EVERY:
+        if 0 <= now - self._checked_at < CHECK_INTERVAL:
             return False
-        self._looked_at = now
+        self._checked_at = now
         return True
 
-    def _look_after(self, now: float) -> None:
-        if not self._time_to_look(now):
+    def check(self, now: float) -> None:
+        """Release finished projects and check on silent ones, at most once per `CHECK_INTERVAL`."""
+        if not self._check_due(now):
             return
         self.forget_finished(now)
-        for project in self.projects.values():
+        for project in self.by_id.values():
             if project.settled:
                 continue
             overrun = next((j for j in project.tally.working if j.runs_until and now >= j.runs_until), None)
             if overrun is not None:
                 overrun.runs_until = None
-                self.out.begin(chores.CheckOverrun(project.id, overrun.id))
+                self._out.begin(CheckOverrun(project.id, overrun.id))
             elif now - project.heard_at >= INACTIVITY:
                 project.heard_at = now
-                self.out.begin(chores.CheckLiveness(project.id))
+                self._out.begin(CheckLiveness(project.id))
+
+    def reconcile(self, task: Reconcile) -> None:
+        """Start a reconciliation. They never overlap: while one runs, only the newest is queued."""
+        if self._reconciling:
+            self._reconcile_next = task
+        else:
+            self._reconciling = True
+            self._out.begin(task)
+
+    def reconciled(self) -> None:
+        """Finish a reconciliation and start the queued one."""
+        task, self._reconcile_next = self._reconcile_next, None
+        self._reconciling = False
+        if task is not None:
+            self.reconcile(task)
+
+    def new_lookups(self) -> int:
+        """Count a new snapshot; lookups for earlier ones end."""
+        self.lookups += 1
+        return self.lookups
 
     def _project(self, payload: Any) -> ProjectState | None:
-        return self.projects.get(payload.get("jobID", "")) if type(payload) is dict else None
+        return self.by_id.get(payload.get("jobID", "")) if type(payload) is dict else None
 
-    def _job_state(self, payload: Any, now: float) -> None:
+    def job_state(self, payload: Any, now: float) -> None:
         project = self._project(payload)
         if project is None:
             return
@@ -142,7 +167,7 @@ class ProjectFrames:
         if project is not None:
             project.job_progressed(payload, now)
             self._limit_run(project, payload, now)
-            if self.projects_listeners.has("job"):
+            if self.listeners.has("job"):
                 self._tell_job("progress", project, payload)
 
     def _job_eta(self, payload: Any, now: float) -> None:
@@ -167,7 +192,7 @@ class ProjectFrames:
         if payload.get("imgID"):
             project.job_failed(payload, now)
         elif error.code == RESTARTING and project.request is not None and not project.resent:
-            self.out.begin(chores.Resend(project.id))
+            self._out.begin(Resend(project.id))
         else:
             project.fail(error, now, sync=True)
 
@@ -181,18 +206,34 @@ class ProjectFrames:
             return
         project_id, did_cancel = payload.get("jobID", ""), payload.get("didCancel") is True
         asked = self.cancellations.get(project_id, (False, "")) is None
-        if not asked and not (did_cancel and project_id in self.projects):
+        if not asked and not (did_cancel and project_id in self.by_id):
             return
         # Also when whoever asked for it was interrupted: nothing else tells of the end.
         message = payload.get("error_message")
         self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
-        self.out.wake(("cancel", project_id))
+        self._out.wake(("cancel", project_id))
         if did_cancel:
             self.canceled(project_id, now)
 
+    def wake_all(self) -> None:
+        """Wake the waiters of all projects."""
+        for project in self.by_id.values():
+            self._out.wake(project)
+
+    def connection_lost(self, now: float) -> None:
+        """Handle a lost connection: silence does not count until the next one."""
+        for project in self.by_id.values():
+            project.heard_at = now
+
+    def connection_ended(self) -> None:
+        """Wake the waiters of unfinished projects: there will be no other connection."""
+        for project in self.by_id.values():
+            if not project.settled:
+                self._out.wake(project)
+
     def canceled(self, project_id: str, now: float) -> None:
         """The service has canceled a project, which is not tracked any longer."""
-        project = self.projects.pop(project_id, None)
+        project = self.by_id.pop(project_id, None)
         if project is not None:
             project.cancel(now)
 
@@ -200,14 +241,14 @@ class ProjectFrames:
         """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
         job = project.jobs.get(payload.get("imgID") or "")
         if job is not None and job.runs_until is None and not job.ended:
-            network = getattr(project.params, "network", None) or self.network_answer or self.network
+            network = getattr(project.params, "network", None) or self._network()
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
             project.tally.working[job] = None
             job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
 
     def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:
         """Give a job as much time again, because the service works on it; False when it has had all there is."""
-        project = self.projects.get(project_id)
+        project = self.by_id.get(project_id)
         job = project.jobs.get(job_id) if project is not None else None
         if job is None or job.ended:
             return True
@@ -219,7 +260,7 @@ class ProjectFrames:
     # -- events of the projects group ------------------------------------------
 
     def _tell_queued(self, project: ProjectState, payload: dict[str, Any]) -> None:
-        if project.ended or project.queued_as == payload or not self.projects_listeners.has("project"):
+        if project.ended or project.queued_as == payload or not self.listeners.has("project"):
             return
         project.queued_as = payload
         event = ProjectEvent(
@@ -230,12 +271,12 @@ class ProjectFrames:
             queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
             extra=beyond(payload, _OF_QUEUE),
         )
-        self.out.tell(self.projects_listeners, "project", event)
+        self._out.tell(self.listeners, "project", event)
 
     def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
         """Tell the listeners of the projects group of a job under way; the same frame again is no news."""
         job = project.jobs.get(payload.get("imgID") or "")
-        if job is None or job.ended or job.told_as == payload or not self.projects_listeners.has("job"):
+        if job is None or job.ended or job.told_as == payload or not self.listeners.has("job"):
             return
         job.told_as = payload
         event = JobEvent(
@@ -254,12 +295,12 @@ class ProjectFrames:
             eta_max=_number(payload.get("etaMax")),
             extra=beyond(payload, _OF_JOB),
         )
-        self.out.tell(self.projects_listeners, "job", event)
+        self._out.tell(self.listeners, "job", event)
 
     def tell_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
         """Tell the listeners of the projects group that a job ended with a result."""
         job = project.jobs.get(payload.get("imgID") or "")
-        if job is None or not self.projects_listeners.has("job"):
+        if job is None or not self.listeners.has("job"):
             return
         event = JobEvent(
             type="completed",
@@ -277,12 +318,12 @@ class ProjectFrames:
             job_index=job.job_index,
             extra=beyond(payload, _OF_RESULT),
         )
-        self.out.tell(self.projects_listeners, "job", event)
+        self._out.tell(self.listeners, "job", event)
 
     def tell_preview(self, project: ProjectState, job_id: str, url: str) -> None:
         """Tell the listeners of the projects group of a preview."""
         event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
-        self.out.tell(self.projects_listeners, "job", event)
+        self._out.tell(self.listeners, "job", event)
 
 
 def _result_of(project: ProjectState, payload: dict[str, Any]) -> tuple[str, str | None]:

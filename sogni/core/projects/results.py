@@ -34,7 +34,7 @@ def restored_project(state: State, record: ProjectRecord, now: float) -> Project
     """A project this client has not started itself, made from what the service holds."""
     params = params_from_record(record)
     listed = record_type(record)
-    kind = listed if listed != "image" else state.kind_of(params.model_id)
+    kind = listed if listed != "image" else state.catalogue.kind_of(params.model_id)
     project = ProjectState(record.id.upper(), params, state.out, now=now, kind=kind, listening=state.listening)
     project.app_id = record.app_id
     project.recovered = True
@@ -155,7 +155,7 @@ def sign_results(project_id: str) -> Flow[None]:
     the result frame that it was requested for.
     """
     died: list[Exception] = []
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     while project is not None:
         waiting = yield from change(lambda _, now: project.unsigned(now))
         if not waiting:
@@ -229,12 +229,12 @@ def _done(
     news = not job.ended
     project.job_done(job, payload, outcome, now)
     if news:
-        state.tell_result(project, payload)
+        state.projects.tell_result(project, payload)
 
 
 def sign_preview(project_id: str, job_id: str) -> Flow[None]:
     """Give a running job the URL of its preview; a preview that cannot be had is no loss."""
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None:
         return
     try:
@@ -246,7 +246,7 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
         job = project.jobs.get(job_id)
         if job is not None and not job.ended:
             project.previewed(job, url, now)
-            state.tell_preview(project, job_id, str(url))
+            state.projects.tell_preview(project, job_id, str(url))
 
     yield from change(shown)
 
@@ -278,7 +278,7 @@ def sync_project(project_id: str) -> Flow[None]:
     """
     for attempt in range(RECORD_TRIES):
         if attempt:
-            project = yield from change(lambda state, _: state.projects.get(project_id))
+            project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
             if project is None or project.settled:
                 return
             yield from pause(RECORD_PAUSE, 0.2)
@@ -293,7 +293,7 @@ def sync_project(project_id: str) -> Flow[None]:
 
 def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
     """Bring a tracked project in line with its record, URLs included."""
-    project = yield from change(lambda state, _: state.projects.get(project_id))
+    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None:
         return
     missing = yield from change(lambda state, now: _merge(project, record, now))
@@ -391,6 +391,6 @@ def recorded_error(record: ProjectRecord) -> ErrorData:
 
 
 def _settle(state: State, project_id: str, now: float) -> None:
-    project = state.projects.get(project_id)
+    project = state.projects.by_id.get(project_id)
     if project is not None and project.ended:
         project.settle_anyway(now)

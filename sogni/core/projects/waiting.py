@@ -49,8 +49,8 @@ def have_connection(project: ProjectState) -> Flow[None]:
 
 def check_news(project: ProjectState, state: State) -> None:
     """Raise why nothing more will be heard of a project that is not settled."""
-    if project.polled and not state.signed_in:
-        raise state.signed_out_error()
+    if project.polled and not state.session.signed_in:
+        raise state.session.signed_out_error()
     if state.connection.phase == "ended" and not project.polled:
         raise state.why_closed()
 

@@ -69,7 +69,7 @@ def test_an_earlier_answer_is_none_to_a_new_switch() -> None:
 
 def test_who_is_signed_out_does_not_wait_for_another_network() -> None:
     stage = Stage().connects()
-    script = (("frame changeNetwork", None), (ANSWER, lambda stage: stage.state.sign_out(lost=True)))
+    script = (("frame changeNetwork", None), (ANSWER, lambda stage: stage.state.session.sign_out(lost=True)))
     stage.fail(AuthenticationError, switch_network("fast"), *script)
     assert stage.topics == [NETWORK, CONNECTION]
 

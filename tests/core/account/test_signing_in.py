@@ -44,7 +44,7 @@ def stage_of(kind: str = "token", **settings: Any) -> Stage:
 
 def signed_in(access: str | None = FRESH) -> Stage:
     stage = stage_of()
-    stage.state.credentials.use_tokens(access, LASTING)
+    stage.state.session.credentials.use_tokens(access, LASTING)
     return stage
 
 
@@ -83,16 +83,16 @@ def test_signing_in_keeps_tokens_and_says_so() -> None:
 def test_under_a_key_nothing_is_kept() -> None:
     stage = Stage()
     assert sign(stage, ok(PAIR)).tokens is not None
-    assert (stage.state.credentials.backup(), stage.state.account.username) == ("key", None)
+    assert (stage.state.session.credentials.backup(), stage.state.account.username) == ("key", None)
 
 
 def test_cookies_need_no_tokens_and_tokens_do() -> None:
     stage = stage_of("cookies")
-    assert (sign(stage, ok({})).tokens, stage.state.signed_in) == (None, True)
+    assert (sign(stage, ok({})).tokens, stage.state.session.signed_in) == (None, True)
     stage = stage_of()
     answer = (LOGIN, ok("text"))
     stage.fail(ProtocolError, login("Ada", "pw", remember_me=True, app_source=None), NONCE, answer)
-    assert not stage.state.signed_in
+    assert not stage.state.session.signed_in
 
 
 def test_somebody_else_gets_another_socket() -> None:
@@ -116,25 +116,25 @@ def test_a_wrong_password_says_nothing_of_who_is_signed_in(kind: str) -> None:
     stage.fail(
         AuthenticationError, login("Ada", "pw", remember_me=False, app_source=None), NONCE, (LOGIN, refused(401))
     )
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
 
 
 def test_signing_in_fails_when_nobody_can_be_reached() -> None:
     stage = signed_in(STALE)
     flow = login("Ada", "pw", remember_me=False, app_source=None)
     stage.fail(SogniConnectionError, flow, exchanged(SogniConnectionError("gone")))
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
 
 
 @pytest.mark.parametrize("access", [token(NOW - 1, addr="0xNew"), None])
 def test_a_pair_of_somebody_else_gets_another_socket_even_when_it_is_to_be_exchanged(access: str | None) -> None:
     stage = signed_in().connects()
     stage.state.account.change(wallet_address="0xother", username="bob")
-    session = stage.state.session
+    session = stage.state.session.generation
     new = {"token": token(NOW + 60, addr="0xNew"), "refreshToken": LASTING}
     stage.play(authenticate({"token": access, "refreshToken": token(NOW + 99)}), exchanged(ok(new)))
     assert (stage.state.connection.phase, stage.state.account.username) == ("ended", None)
-    assert (stage.state.session > session, stage.begun) == (True, [chores.FetchAccount()])
+    assert (stage.state.session.generation > session, stage.begun) == (True, [chores.FetchAccount()])
 
 
 def test_a_pair_whose_exchange_failed_can_be_given_again() -> None:
@@ -190,11 +190,11 @@ def test_an_answer_about_who_was_signed_in_before_is_not_kept() -> None:
     stage = signed_in()
 
     def signed_out(stage: Stage) -> Any:
-        stage.state.sign_out()
+        stage.state.session.sign_out()
         return ok({"username": "ada", "spark": {"net": "5"}})
 
     assert stage.play(fetch_account(), ("GET rest/v1/account/me", signed_out)).username == "ada"
-    stage.state.credentials.use_tokens(FRESH, LASTING)
+    stage.state.session.credentials.use_tokens(FRESH, LASTING)
     stage.play(refresh_balance(), ("GET rest/v4/account/balance", signed_out))
     assert (stage.state.account.username, stage.state.account.balance.spark.net) == (None, 0)
 
@@ -203,12 +203,12 @@ def test_signing_out_does_not_end_the_session_of_whom_comes_meanwhile() -> None:
     stage = signed_in()
 
     def another(stage: Stage) -> Any:
-        stage.state.credentials.use_tokens(FRESH, token(NOW + 77))
-        stage.state.signed_in_as()
+        stage.state.session.credentials.use_tokens(FRESH, token(NOW + 77))
+        stage.state.session.signed_in_as()
         return ok()
 
     stage.play(logout(), ("POST rest/v1/account/logout", another))
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
 
 
 def test_what_cannot_sign_in_is_refused_before_anything_is_sent() -> None:
@@ -237,7 +237,7 @@ def test_an_account_is_made_and_signed_in(referral: str | None, source: str | No
         app_source=source,
     )
     assert stage.play(flow, NONCE, ("POST rest/v1/account/create", ok(PAIR))).username == "Ada"
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
 
 
 @pytest.mark.parametrize(("answer", "gone"), [(ok(), True), (refused(401), True), (refused(500), False)])
@@ -248,7 +248,7 @@ def test_signing_out_is_over_unless_the_service_could_not_be_told(answer: Any, g
         stage.play(logout(), script)
     else:
         stage.fail(ServerError, logout(), script)
-    assert stage.state.signed_in is not gone
+    assert stage.state.session.signed_in is not gone
 
 
 def test_tokens_are_taken_as_they_are_while_the_access_token_lasts() -> None:
@@ -256,7 +256,7 @@ def test_tokens_are_taken_as_they_are_while_the_access_token_lasts() -> None:
     stage.play(set_tokens(FRESH, LASTING), ME)
     assert (stage.state.account.username, stage.told("updated")[0]) == ("ada", True)
     stage.fail(AuthenticationError, set_tokens(STALE, token(NOW - 1)))
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in
     stage.fail(ValidationError, set_tokens("abc", "def"))
     Stage().fail(ValidationError, set_tokens(FRESH, LASTING))
 
@@ -265,7 +265,7 @@ def test_tokens_are_taken_as_they_are_while_the_access_token_lasts() -> None:
 def test_an_expired_access_token_is_exchanged_at_once(access: str | None) -> None:
     stage = stage_of()
     stage.play(set_tokens(access, LASTING), exchanged(ok(PAIR)), ME)
-    assert stage.state.credentials.backup() == TokenPair(token=FRESH, refresh_token=LASTING)
+    assert stage.state.session.credentials.backup() == TokenPair(token=FRESH, refresh_token=LASTING)
 
 
 def test_each_kind_restores_its_own() -> None:
@@ -274,7 +274,7 @@ def test_each_kind_restores_its_own() -> None:
     key.play(authenticate("other"))
     key.play(authenticate("other"))
     cookies.play(authenticate(None))
-    assert [it.state.signed_in for it in (tokens, key, cookies)] == [True] * 3
+    assert [it.state.session.signed_in for it in (tokens, key, cookies)] == [True] * 3
     assert key.told("updated").count(True) == 1
 
 
@@ -289,16 +289,16 @@ def test_cookies_are_good_when_the_service_knows_them() -> None:
 @pytest.mark.parametrize("again", [False, True])
 def test_cookies_that_were_given_up_while_they_were_asked_after_are_not_good(again: bool) -> None:
     stage = stage_of("cookies")
-    stage.state.credentials.use_cookies()
+    stage.state.session.credentials.use_cookies()
 
     def signed_out(stage: Stage) -> Any:
-        stage.state.sign_out()
+        stage.state.session.sign_out()
         if again:
-            stage.state.cookies_are_good(None)
+            stage.state.session.accept_cookies(None)
         return ok({"username": "ada", "walletAddress": "0x1"})
 
     assert stage.play(check_auth(), ("GET rest/v1/account/me", signed_out)) is again
-    assert (stage.state.signed_in, stage.state.account.username) == (again, None)
+    assert (stage.state.session.signed_in, stage.state.account.username) == (again, None)
 
 
 # -- refreshing ----------------------------------------------------------------
@@ -306,23 +306,23 @@ def test_cookies_that_were_given_up_while_they_were_asked_after_are_not_good(aga
 
 def test_everybody_waits_for_one_exchange() -> None:
     stage = signed_in(STALE)
-    one, two = (stage.state.fresh(NOW) for _ in range(2))
+    one, two = (stage.state.session.begin_refresh(NOW) for _ in range(2))
     assert (one is two, len(stage.begun)) == (True, 1)
     assert one is not None
     stage.play(flow_of(chores.RefreshTokens(one)), (REFRESH, ok(PAIR)))
-    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
 
 
 def test_a_new_token_that_seems_to_be_over_is_used_all_the_same() -> None:
     """The clock of this machine may be ahead."""
     stage = signed_in(STALE)
     another = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
-    assert stage.play(have_fresh(), another) == stage.state.credentials.turn
+    assert stage.play(have_fresh(), another) == stage.state.session.credentials.turn
     # Nor is it exchanged before the next request.
-    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
     stage.passes(61)
     same = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
-    assert stage.play(have_fresh(), same) == stage.state.credentials.turn
+    assert stage.play(have_fresh(), same) == stage.state.session.credentials.turn
 
 
 DAY = 24 * 3600.0
@@ -332,26 +332,26 @@ DAY = 24 * 3600.0
 def test_expiry_is_judged_by_the_date_of_an_answer(wrong: float) -> None:
     """The client's clock says `NOW`; the service says something else."""
     stage = stage_of()
-    stage.state.credentials.use_tokens(token(NOW + wrong + 100), token(NOW + 2 * DAY))
-    stage.state.service_said(NOW + wrong, stage.now)
-    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    stage.state.session.credentials.use_tokens(token(NOW + wrong + 100), token(NOW + 2 * DAY))
+    stage.state.session.set_service_date(NOW + wrong, stage.now)
+    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
     stage.passes(101)
-    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.credentials.turn
+    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
 
 
 def test_every_answer_says_what_time_it_is() -> None:
     stage = signed_in(token(NOW - DAY + 100))
     dated = HttpReply(status=200, headers={"date": format_datetime(datetime.fromtimestamp(NOW - DAY, UTC))})
     stage.play(request(HttpCall(method="GET", path="/v1/free", anonymous=True)), ("GET rest/v1/free", dated))
-    assert stage.play(have_fresh()) == stage.state.credentials.turn
+    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
 
 
 def test_a_session_is_over_only_when_every_clock_says_so() -> None:
     stage = signed_in(STALE)
-    stage.state.service_said(stage.now, stage.now)
+    stage.state.session.set_service_date(stage.now, stage.now)
     stage.state.out.epoch += 400 * DAY  # the clock was set
     assert stage.state.authenticated(stage.now, stage.now + 400 * DAY)
-    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.credentials.turn
+    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
 
 
 def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
@@ -359,12 +359,12 @@ def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
 
     def another(stage: Stage) -> None:
         (chore,) = stage.begun
-        stage.state.credentials.clear()
-        stage.state.credentials.use_tokens(STALE, token(NOW + 88))
+        stage.state.session.credentials.clear()
+        stage.state.session.credentials.use_tokens(STALE, token(NOW + 88))
         stage.play_inside(flow_of(chore), (REFRESH, ok(PAIR)))
 
-    assert stage.play(have_fresh(), (WAIT, another), exchanged(ok(PAIR))) == stage.state.credentials.turn
-    assert stage.state.credentials.headers() == {"Authorization": FRESH}
+    assert stage.play(have_fresh(), (WAIT, another), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
+    assert stage.state.session.credentials.headers() == {"Authorization": FRESH}
 
 
 @pytest.mark.parametrize(
@@ -382,52 +382,52 @@ def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
 def test_what_an_exchange_that_fails_leaves(answer: Any, kind: type[Exception], kept: bool) -> None:
     stage = signed_in(STALE)
     error = stage.fail(kind, have_fresh(), exchanged(answer))
-    assert stage.state.signed_in is kept
+    assert stage.state.session.signed_in is kept
     assert error.__cause__ == error
     assert stage.told("updated") == ([] if kept else [{"network"}, False])
 
 
 def test_a_refresh_token_that_is_over_is_not_sent() -> None:
     stage = stage_of()
-    stage.state.credentials.use_tokens(STALE, token(NOW - 1))
+    stage.state.session.credentials.use_tokens(STALE, token(NOW - 1))
 
     def run(stage: Stage) -> None:
         (chore,) = stage.begun
         stage.play_inside(flow_of(chore))
 
     stage.fail(AuthenticationError, have_fresh(), (WAIT, run))
-    assert not stage.state.signed_in
+    assert not stage.state.session.signed_in
 
 
 def test_a_token_that_was_lent_to_a_child_is_not_exchanged() -> None:
     child, heard = stage_of(), Listeners()
     before = signed_in(STALE).state
-    before.auth_listeners = heard
-    child.state.go_on_from(before, forked=True)
+    before.session.listeners = heard
+    child.state.session.take_over(before.session, forked=True)
     error = child.fail(AuthenticationError, request(get("/v1/thing")))
-    assert ("after a fork" in error.message, child.state.signed_in, child.state.auth_listeners is heard) == (
+    assert ("after a fork" in error.message, child.state.session.signed_in, child.state.session.listeners is heard) == (
         *(True, False, False),
     )
     later = stage_of()
-    later.state.go_on_from(before, forked=False)
-    assert (later.state.credentials.wants_refresh(NOW), later.state.auth_listeners is heard) == (True, True)
+    later.state.session.take_over(before.session, forked=False)
+    assert (later.state.session.credentials.wants_refresh(NOW), later.state.session.listeners is heard) == (True, True)
 
 
 def test_a_pair_that_comes_after_signing_out_is_dropped() -> None:
     stage = signed_in(STALE)
-    refresh = stage.state.fresh(NOW)
+    refresh = stage.state.session.begin_refresh(NOW)
     assert refresh is not None
-    stage.state.sign_out()
+    stage.state.session.sign_out()
     stage.play(flow_of(chores.RefreshTokens(refresh)), (REFRESH, ok(PAIR)))
-    assert not stage.state.signed_in
+    assert not stage.state.session.signed_in
 
 
 def test_a_401_to_older_credentials_says_nothing_of_the_present_ones() -> None:
     stage = signed_in()
 
     def meanwhile(stage: Stage) -> Any:
-        stage.state.credentials.use_tokens(FRESH, token(NOW + 77))
+        stage.state.session.credentials.use_tokens(FRESH, token(NOW + 77))
         return refused(401)
 
     stage.play(request(get("/v1/thing")), ("GET rest/v1/thing", meanwhile))
-    assert stage.state.signed_in
+    assert stage.state.session.signed_in

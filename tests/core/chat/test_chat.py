@@ -58,7 +58,7 @@ def test_a_completion_is_the_whole_answer(stage: Stage) -> None:
         ends(stage)
 
     result = stage.play(complete("qwen", HELLO, {"temperature": 0.5}, 9), SENT, (ANSWER, answers))
-    assert (result.content, result.time_taken, stage.state.chats) == ("hi there", 2, {})
+    assert (result.content, result.time_taken, stage.state.chats.by_id) == ("hi there", 2, {})
     payload = stage.frames[0][1]
     assert (payload["jobID"], payload["model"], payload["messages"], payload["temperature"]) == (
         "ID-1", "qwen", HELLO, 0.5,
@@ -87,7 +87,7 @@ def test_what_was_said_before_a_failure_is_read_first(stage: Stage) -> None:
 
 def test_an_answer_that_takes_too_long_is_forgotten(stage: Stage) -> None:
     stage.fail(SogniTimeoutError, complete("qwen", HELLO, {}, 9), SENT, (ANSWER, TIMEOUT))
-    assert stage.state.chats == {}
+    assert stage.state.chats.by_id == {}
 
 
 def test_a_stream_that_takes_too_long_can_be_waited_for_again(stage: Stage) -> None:
@@ -108,7 +108,7 @@ def test_a_request_that_was_not_written_leaves_nothing(end: Any) -> None:
         stage.play(begin_completion("qwen", HELLO, {}), (READY, end))
     except SogniTimeoutError:
         assert end is TIMEOUT
-    assert stage.state.chats == {}
+    assert stage.state.chats.by_id == {}
 
 
 def test_a_request_that_was_not_sent_is_a_chat_that_may_be_tried_again() -> None:
@@ -177,7 +177,7 @@ def test_an_answer_whose_numbers_cannot_be_read_ends_all_the_same(stage: Stage) 
             stage.receives("llmJobResult", {"jobID": "ID-1", "timeTaken": 2, "cost": 5})
 
     result = stage.play(complete("qwen", HELLO, {}, 9), SENT, (ANSWER, ends_oddly))
-    assert (result.cost, result.time_taken, stage.state.chats) == (None, 2, {})
+    assert (result.cost, result.time_taken, stage.state.chats.by_id) == (None, 2, {})
     assert stage.told("completed") == [result]
 
 
@@ -189,7 +189,7 @@ MODELS = "until a language model with workers (ready, 10 s)"
 def test_models_are_waited_for_until_there_are_some(stage: Stage) -> None:
     def come(stage: Stage) -> None:
         stage.receives("swarmLLMModels", {})
-        assert stage.state.chat_models == {}
+        assert stage.state.chats.models == {}
         stage.receives("swarmLLMModels", {"qwen": 2})
 
     assert stage.play(wait_for_models(10), (MODELS, come)) == {"qwen": LLMModelInfo(workers=2)}

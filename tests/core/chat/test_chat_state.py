@@ -51,8 +51,8 @@ def tries_in_vain(state: ClientState, now: float) -> None:
 
 
 def opened(state: ClientState, job_id: str = "J") -> ChatState:
-    state.chats[job_id] = ChatState(job_id, state.out)
-    return state.chats[job_id]
+    state.chats.by_id[job_id] = ChatState(job_id, state.out)
+    return state.chats.by_id[job_id]
 
 
 def frame(state: ClientState, kind: str, now: float = 1.0, **payload: Any) -> None:
@@ -61,12 +61,12 @@ def frame(state: ClientState, kind: str, now: float = 1.0, **payload: Any) -> No
 
 def listening(state: ClientState) -> ClientState:
     for event in CHAT_EVENTS:
-        state.chat_listeners.add(event, print)
+        state.chats.listeners.add(event, print)
     return state
 
 
 def told(state: ClientState) -> list[tuple[str, Any]]:
-    return [(it.event, it.value) for it in state.out.deliveries if it.listeners is state.chat_listeners]
+    return [(it.event, it.value) for it in state.out.deliveries if it.listeners is state.chats.listeners]
 
 
 def answer_of(*chunks: dict[str, Any], **result: Any) -> ChatCompletionResult:
@@ -177,7 +177,7 @@ def test_an_end_that_cannot_be_read_is_an_end() -> None:
     chat = opened(state)
     with pytest.raises(ProtocolError):
         frame(state, "llmJobResult", usage="much", timeTaken=2)
-    assert (chat.done, chat.time_taken, state.chats) == (True, 2, {})
+    assert (chat.done, chat.time_taken, state.chats.by_id) == (True, 2, {})
     assert [event for event, _ in told(state)] == ["completed"]
 
 
@@ -241,7 +241,7 @@ def test_a_failure_says_what_the_service_said(payload: dict[str, Any], failure: 
     error = chat.error()
     assert isinstance(error, ChatError)
     assert (chat.failure, error.error_type, error.job_id) == (failure, failure.error, "J")
-    assert (chat.final_result, chat.text(), chat.tool_calls, state.chats) == (None, "so far", [], {})
+    assert (chat.final_result, chat.text(), chat.tool_calls, state.chats.by_id) == (None, "so far", [], {})
     assert told(state) == [("error", failure)]
 
 
@@ -290,9 +290,9 @@ def test_each_list_of_models_replaces_the_last_one() -> None:
         "a": LLMModelInfo(workers=4),
         "b": LLMModelInfo(workers=2, max_output_tokens=LLMRange(min=1, max=9000, default=3000)),
     }
-    assert (state.chat_models, state.out.woken) == (first, [CHAT_MODELS])
+    assert (state.chats.models, state.out.woken) == (first, [CHAT_MODELS])
     state.receive("swarmLLMModels", {}, 2.0)
-    assert state.chat_models == {}
+    assert state.chats.models == {}
     assert told(state) == [("models_updated", first), ("models_updated", {})]
 
 
@@ -300,7 +300,7 @@ def test_an_odd_entry_does_not_hide_the_other_models() -> None:
     state = online()
     odd = {"a": 4.0, "b": None, "c": "x", "d": {"workers": 2, "maxContextLength": "many"}}
     state.receive("swarmLLMModels", odd, 1.0)
-    assert state.chat_models == {
+    assert state.chats.models == {
         "a": LLMModelInfo(workers=4),
         "d": LLMModelInfo(workers=2, extra={"maxContextLength": "many"}),
     }
@@ -308,9 +308,9 @@ def test_an_odd_entry_does_not_hide_the_other_models() -> None:
 
 def test_a_list_of_models_that_is_none_empties_it() -> None:
     state = online()
-    state.chat_models = {"a": LLMModelInfo(workers=1)}
+    state.chats.models = {"a": LLMModelInfo(workers=1)}
     state.receive("swarmLLMModels", None, 1.0)
-    assert state.chat_models == {}
+    assert state.chats.models == {}
 
 
 # --- drops (transport §13.3)
@@ -321,9 +321,9 @@ def test_an_answer_survives_a_drop_when_the_service_says_so() -> None:
     kept, gone = opened(state, "A"), opened(state, "B")
     drops(state, 10.0)
     comes_back(state, 12.0, activeLLMJobIDs=["a"])
-    assert state.end_lost_chats(100.0) is None
+    assert state.chats.end_lost(100.0) is None
     assert (kept.done, kept.lost_at) == (False, None)
-    assert (gone.failure.error if gone.failure else None, state.chats) == ("transport_lost", {"A": kept})
+    assert (gone.failure.error if gone.failure else None, state.chats.by_id) == ("transport_lost", {"A": kept})
 
 
 @pytest.mark.parametrize("kind", ["jobTokens", "jobState"])
@@ -333,7 +333,7 @@ def test_an_answer_that_is_heard_of_has_survived(kind: str) -> None:
     drops(state, 10.0)
     comes_back(state, 12.0)
     frame(state, kind, 13.0, type="jobStarted", content="x")
-    assert state.end_lost_chats(100.0) is None
+    assert state.chats.end_lost(100.0) is None
     assert not chat.done
 
 
@@ -342,9 +342,9 @@ def test_an_answer_nobody_speaks_of_is_given_up() -> None:
     chat = opened(state)
     drops(state, 10.0)
     comes_back(state, 12.0)
-    assert state.end_lost_chats(10.0 + SURVIVES_DROP - 0.5) == 0.5
+    assert state.chats.end_lost(10.0 + SURVIVES_DROP - 0.5) == 0.5
     assert not chat.done
-    assert state.end_lost_chats(10.0 + SURVIVES_DROP) is None
+    assert state.chats.end_lost(10.0 + SURVIVES_DROP) is None
     assert chat.failure is not None
     assert chat.failure.error == "transport_lost"
 
@@ -361,7 +361,7 @@ def test_somebody_looks_after_answers_that_a_drop_left_whether_or_not_a_connecti
     drops(state, 10.0, code)
     tries_in_vain(state, 20.0)
     assert watched(state) == 1
-    assert state.end_lost_chats(10.0 + SURVIVES_DROP) is None
+    assert state.chats.end_lost(10.0 + SURVIVES_DROP) is None
     assert chat.done
     opened(state, "NEXT")
     tries_in_vain(state, 60.0)
@@ -374,7 +374,7 @@ def test_what_began_after_a_drop_is_not_given_up_with_what_was_lost() -> None:
     drops(state, 10.0)
     comes_back(state, 12.0)
     new = opened(state, "NEW")
-    assert state.end_lost_chats(60.0) is None
+    assert state.chats.end_lost(60.0) is None
     assert (old.done, new.done) == (True, False)
 
 
@@ -424,7 +424,7 @@ def test_a_connection_that_ends_for_good_ends_its_answers_unless_it_was_displace
 
 def test_what_has_no_field_of_its_own_is_kept_as_sent() -> None:
     state = online()
-    chat = state.chats["C"] = ChatState("C", state.out)
+    chat = state.chats.by_id["C"] = ChatState("C", state.out)
     state.receive("jobTokens", {"jobID": "C", "content": "a", "role": "assistant", "logprobs": [1]}, 1.0)
     state.receive("llmJobResult", {"jobID": "C", "timeTaken": 1, "fairUse": {"limit": 5}}, 1.0)
     (chunk,) = chat.take()
@@ -432,7 +432,7 @@ def test_what_has_no_field_of_its_own_is_kept_as_sent() -> None:
         {"logprobs": [1]},
         {"fairUse": {"limit": 5}},
     )
-    failed = state.chats["D"] = ChatState("D", state.out)
+    failed = state.chats.by_id["D"] = ChatState("D", state.out)
     fair_use = {"fairUse": {"limit": 5}}
     state.receive("llmJobError", {"jobID": "D", "error": "e", "feature": "f", **fair_use}, 1.0)
     assert failed.failure == ChatFailure(job_id="D", error="e", message="e", feature="f", extra=fair_use)

@@ -158,7 +158,7 @@ def test_what_is_no_answer_is_told(body: bytes) -> None:
 def test_credentials_that_are_no_good_are_cleared() -> None:
     stage = Stage()
     stage.fail(AuthenticationError, hosted_completion("qwen", HELLO, {}, None, 9), (POST, refused(401)))
-    assert not stage.state.signed_in
+    assert not stage.state.session.signed_in
 
 
 # --- tools (chat §14.5)

@@ -36,7 +36,7 @@ def test_an_unpickled_project_goes_on_where_it_is_now(stage: Stage) -> None:
     job = {"imgID": JOB.lower(), "status": "jobStarted", "worker": {"username": "ann"}}
     project = stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing", workerJobs=[job])))
     assert (project is restored, project.polled, project.jobs[JOB].worker_name) == (True, False, "ann")
-    assert (stage.state.projects[PROJECT] is project, stage.begun) == (True, [])
+    assert (stage.state.projects.by_id[PROJECT] is project, stage.begun) == (True, [])
     stage.state.listen()
     project.jobs[JOB].listeners.add("updated", str)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
@@ -48,7 +48,7 @@ def test_an_unpickled_project_moves_to_the_clock_of_its_client(stage: Stage) -> 
     for job_id in (JOB, "ANOTHER"):
         stage.receives("jobProgress", {"jobID": PROJECT, "imgID": job_id, "step": 1})
     stage.receives("jobETA", {"jobID": PROJECT, "imgID": JOB, "etaSeconds": 30})
-    restored = restored_state(stage.state.projects.pop(PROJECT).snapshot({"type": "image", "modelId": MODEL}))
+    restored = restored_state(stage.state.projects.by_id.pop(PROJECT).snapshot({"type": "image", "modelId": MODEL}))
     before = restored.snapshot({})
     stage.state.out.epoch, stage.now = NOW - 100.0, 100.0
     project = stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing")))
@@ -113,7 +113,7 @@ def test_our_own_project_cannot_be_followed_while_another_client_has_the_app_id(
     stage = Stage().connects().drops(4015)
     stage.fail(ConnectionRejectedError, attach(PROJECT, None), unknown(), (live(), known("processing", appId="app-1")))
     stage.fail(ConnectionRejectedError, attach(PROJECT, None))
-    assert [project.id for project in stage.state.tracked()] == [PROJECT]
+    assert [project.id for project in stage.state.projects.tracked()] == [PROJECT]
 
 
 def test_a_project_that_a_snapshot_names_meanwhile_is_that_one(stage: Stage) -> None:
@@ -136,14 +136,14 @@ def test_a_finished_project_of_another_app_id_is_not_asked_after(stage: Stage) -
     assert (project.status, stage.begun) == ("canceled", [])
     restored = unpickled(stage, app_id="app-2")
     job = {"imgID": JOB, "status": "jobError", "reason": "genfailure"}
-    stage.state.projects.clear()
+    stage.state.projects.by_id.clear()
     project = stage.play(attach(PROJECT, restored), (record_of(), known("errored", completedWorkerJobs=[job])))
     assert (project.status, stage.begun) == ("failed", [])
 
 
 def test_a_project_nobody_knows_cannot_be_attached(stage: Stage) -> None:
     stage.fail(NotFoundError, attach(PROJECT, None), unknown(), (live(), refused(404)))
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_other_failures_to_look_it_up_are_raised(stage: Stage) -> None:

@@ -37,7 +37,7 @@ def test_a_confirmed_cancellation_ends_the_project_and_its_jobs() -> None:
     stage.play(cancel_project(PROJECT.lower()), SENT, (ANSWER, answers(True)))
     assert stage.frames == [("jobError", FRAME)]
     assert (project.status, project.jobs[JOB].status, project.settled) == ("canceled", "canceled", True)
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_nothing_is_sent_when_the_service_has_said_already_that_the_project_is_over() -> None:
@@ -83,7 +83,7 @@ def test_without_an_answer_the_project_goes_on() -> None:
     stage = Stage().connects()
     project = stage.project()
     stage.fail(SogniTimeoutError, cancel_project(PROJECT), SENT, (ANSWER, TIMEOUT))
-    assert (project.ended, stage.state.cancellations) == (False, {})
+    assert (project.ended, stage.state.projects.cancellations) == (False, {})
 
 
 def test_nothing_is_sent_for_a_finished_project() -> None:
@@ -167,7 +167,7 @@ def test_a_connection_that_is_gone_for_good_ends_the_wait() -> None:
     stage.fail(
         ConnectionRejectedError, cancel_project(PROJECT), SENT, (ANSWER, lambda stage: stage.drops(4015) and None)
     )
-    assert stage.state.cancellations == {}
+    assert stage.state.projects.cancellations == {}
 
 
 def test_a_drop_does_not_end_the_wait() -> None:
@@ -218,7 +218,7 @@ def test_a_confirmation_counts_when_nobody_waits_for_it_any_more() -> None:
     stage = Stage().connects()
     project = stage.project()
     answers(True)(stage)
-    assert (project.settled, project.status, stage.state.tracked()) == (True, "canceled", [])
+    assert (project.settled, project.status, stage.state.projects.tracked()) == (True, "canceled", [])
     stage.play(cancel_project(PROJECT))
     answers(False)(stage)
     stage.receives("artistCancelConfirmation", None)

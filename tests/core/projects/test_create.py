@@ -70,7 +70,7 @@ def test_a_project_is_sent_once_its_model_is_known() -> None:
         "shop",
     )
     assert (project.id, project.number_of_media, project.kind, project.app_id) == ("ID-1", 2, "image", "app-1")
-    assert stage.state.tracked() == [project]
+    assert stage.state.projects.tracked() == [project]
 
 
 def test_params_may_be_one_object() -> None:
@@ -144,7 +144,7 @@ def test_a_refused_upload_names_its_field_and_nothing_is_sent() -> None:
         ("PUT the bytes given as starting_image to https://store/startingImage", refused(400, "too big")),
     )
     assert (error.message, error.__notes__) == ("too big", ["while uploading starting_image"])
-    assert (stage.frames, stage.state.projects, stage.sources[0].closed) == ([], {}, True)
+    assert (stage.frames, stage.state.projects.by_id, stage.sources[0].closed) == ([], {}, True)
 
 
 def test_uploading_is_given_up_after_the_tries_of_the_policy() -> None:
@@ -207,13 +207,13 @@ def test_an_upload_address_the_service_refuses_is_its_error() -> None:
     """projects-4.2 §8, rule 13."""
     stage = Stage().connects().knows_models()
     error = stage.fail(ApiError, create(starting_image=PNG), (place("startingImage", 2), refused(403, "not yours")))
-    assert (error.status, error.message, stage.frames, stage.state.tracked()) == (403, "not yours", [], [])
+    assert (error.status, error.message, stage.frames, stage.state.projects.tracked()) == (403, "not yours", [], [])
 
 
 def test_an_answer_without_an_upload_address_ends_the_creation() -> None:
     stage = Stage().connects().knows_models()
     stage.fail(ProtocolError, create(starting_image=PNG), (place("startingImage", 2), ok({"downloadUrl": "x"})))
-    assert (stage.frames, stage.state.tracked(), stage.sources[0].closed) == ([], [], True)
+    assert (stage.frames, stage.state.projects.tracked(), stage.sources[0].closed) == ([], [], True)
 
 
 def test_an_interrupted_upload_closes_its_sources() -> None:
@@ -238,20 +238,20 @@ def test_without_socket_credentials_or_app_id_nothing_is_looked_at() -> None:
 def test_a_request_that_could_not_be_written_leaves_nothing_tracked() -> None:
     stage = Stage().knows_models()
     stage.fail(SogniTimeoutError, create(), (READY, TIMEOUT))
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_an_interrupted_request_leaves_nothing_tracked() -> None:
     stage = Stage().knows_models()
     stage.play(create(), (READY, STOP))
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_a_request_whose_frame_may_be_out_stays_tracked_when_it_is_interrupted() -> None:
     """transport §13.2: the next reconciliation tells whether the service has it."""
     stage = Stage().connects().knows_models()
     stage.play(create(), ("frame jobRequest", STOP))
-    project = stage.state.projects["ID-1"]
+    project = stage.state.projects.by_id["ID-1"]
     assert (project.being_sent, project.ended, project.sent_generation) == (False, False, 1)
 
 
@@ -259,7 +259,7 @@ def test_a_request_waiting_for_a_socket_is_in_the_hands_of_its_flow() -> None:
     stage = Stage().knows_models()
 
     def look(stage: Stage) -> None:
-        assert stage.state.projects["ID-1"].being_sent
+        assert stage.state.projects.by_id["ID-1"].being_sent
         stage.connects()
 
     assert stage.play(create(), (READY, look), SENT).being_sent is False
@@ -360,7 +360,7 @@ def test_what_cannot_be_announced_is_not_sent() -> None:
 
     stage = Stage().connects().knows_models()
     stage.fail(OSError, create_project(None, {"type": "image", "model_id": MODEL}, announce=full))
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_the_files_of_a_project_can_be_looked_at_without_creating_it() -> None:

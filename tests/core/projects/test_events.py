@@ -58,7 +58,7 @@ def test_an_iteration_opens_the_connection_that_brings_the_news() -> None:
 
 def test_an_iteration_without_a_connection_needs_credentials() -> None:
     stage = Stage()
-    stage.state.sign_out()
+    stage.state.session.sign_out()
     project = stage.project()
     stage.fail(AuthenticationError, step(project, project.subscribe()))
 
@@ -74,5 +74,5 @@ def test_an_iteration_over_a_polled_project_ends_with_the_session() -> None:
     stage = Stage()
     project = stage.project()
     project.polled = True
-    ended = (WAIT, lambda stage: stage.state.sign_out(lost=True))
+    ended = (WAIT, lambda stage: stage.state.session.sign_out(lost=True))
     stage.fail(AuthenticationError, step(project, project.subscribe()), ended)

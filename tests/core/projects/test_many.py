@@ -27,7 +27,7 @@ def project_of(media: int = 10**6) -> ProjectState:
     state = ClientState(Settings(api_key="k", auth_type="api_key"), "APP")
     params = ImageProjectParams(model_id="m", number_of_media=media)
     project = ProjectState("P", params, state.out, now=0.0, kind="image", listening=state.listening)
-    state.track(project, 0.0)
+    state.projects.track(project, 0.0)
     project.tally  # the machine under test
     states[project] = state
     return project

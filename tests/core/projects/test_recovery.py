@@ -112,7 +112,7 @@ def test_projects_nobody_tracked_here_are_recovered(stage: Stage) -> None:
         ],
     )
     stage.play(reconciled(stage, snapshot))
-    first, second = stage.state.tracked()
+    first, second = stage.state.projects.tracked()
     assert (first.id, first.recovered, first.number_of_media, first.settled) == (PROJECT, True, 3, False)
     assert (second.id, second.recovered, second.result_urls, second.settled) == (OTHER, True, ["u"], True)
 
@@ -151,7 +151,7 @@ def test_chats_are_no_projects(stage: Stage) -> None:
         unclaimed_completed_projects=[running(OTHER, model=RecordModel(type="llm"))],
     )
     stage.play(reconciled(stage, snapshot))
-    assert stage.state.tracked() == []
+    assert stage.state.projects.tracked() == []
 
 
 def test_without_a_snapshot_one_is_asked_for_this_app_id(stage: Stage) -> None:
@@ -235,7 +235,7 @@ def test_of_many_records_and_lookups_each_one_may_die(stage: Stage) -> None:
     stage.play(reconcile(held(running(THIRD, completed_worker_jobs=[7]), running("D4", status="completed"))))
     (recover,) = stage.begun
     stage.fail(AttributeError, flow_of(recover))
-    assert [stage.state.projects[project_id].status for project_id in (THIRD, "D4")] == ["failed", "completed"]
+    assert [stage.state.projects.by_id[project_id].status for project_id in (THIRD, "D4")] == ["failed", "completed"]
 
 
 # -- projects the snapshot does not mention ----------------------------------------
@@ -291,7 +291,7 @@ def test_results_somebody_may_wait_for_come_before_those_of_an_earlier_process(s
         (record_of(OTHER), known(project_id=OTHER)),
         (address(THIRD, JOB), url),
     )
-    assert [project.settled for project in (mine, missing, stage.state.projects[THIRD])] == [True] * 3
+    assert [project.settled for project in (mine, missing, stage.state.projects.by_id[THIRD])] == [True] * 3
 
 
 def test_a_project_unknown_to_every_source_is_lost(stage: Stage) -> None:
@@ -351,7 +351,7 @@ def test_a_project_that_ends_meanwhile_is_not_looked_up_again(stage: Stage, gone
     def meanwhile(stage: Stage) -> None:
         project.cancel(stage.now)
         if gone:
-            stage.state.projects.clear()
+            stage.state.projects.by_id.clear()
 
     stage.play(reconciled(stage, Snapshot()), unknown(), ("pause 2.5 ±20%", meanwhile))
     assert project.status == "canceled"
@@ -372,7 +372,7 @@ def test_a_project_forgotten_by_the_end_of_the_lookup_is_alive_for_nobody(stage:
     old_project(stage)
 
     def meanwhile(stage: Stage) -> Any:
-        stage.state.projects.clear()
+        stage.state.projects.by_id.clear()
         return known("processing")
 
     stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, NOBODY, (live(), meanwhile))

@@ -26,7 +26,7 @@ def replayed(project: ProjectState | None = None, state: ClientState | None = No
     state = state or state_of()
     record = record_of(**fields)
     project = project or restored_project(state, record, 1.0)
-    state.track(project, 1.0)
+    state.projects.track(project, 1.0)
     replay(project, record, state, 5.0)
     return project
 

@@ -67,7 +67,7 @@ def test_a_job_completes_once_its_address_is_known(stage: Stage) -> None:
 
 def test_results_complete_in_the_order_of_their_frames_whichever_address_comes_first(stage: Stage) -> None:
     project = stage.project(number_of_media=3)
-    stage.state.projects_listeners.add("job", print)
+    stage.state.projects.listeners.add("job", print)
     stage.receives("jobResult", result()).receives("jobResult", result(OTHER))
 
     def a_third_arrives(stage: Stage) -> Any:
@@ -81,8 +81,8 @@ def test_results_complete_in_the_order_of_their_frames_whichever_address_comes_f
 
 def test_what_the_service_said_before_it_gave_an_address_comes_before_the_end_of_the_job(stage: Stage) -> None:
     project = stage.project()
-    stage.state.projects_listeners.add("job", print)
-    stage.state.projects_listeners.add("project", print)
+    stage.state.projects.listeners.add("job", print)
+    stage.state.projects.listeners.add("project", print)
     stage.receives("jobResult", result())
 
     def the_project_ends(stage: Stage) -> Any:
@@ -134,7 +134,7 @@ def test_the_end_of_the_client_is_no_verdict_about_a_result(stage: Stage) -> Non
 
 def test_a_job_that_ended_while_its_address_was_asked_for_stays_as_it_is(stage: Stage) -> None:
     project = stage.project(number_of_media=2)
-    stage.state.projects_listeners.add("job", print)
+    stage.state.projects.listeners.add("job", print)
     stage.receives("jobResult", result()).receives("jobResult", result(OTHER))
 
     def both_end(stage: Stage) -> Any:
@@ -161,7 +161,7 @@ PREVIEW = f"GET rest/v1/image/downloadUrl?jobId={PROJECT}&imageId={JOB}&type=pre
 
 def test_a_running_job_shows_its_preview(stage: Stage) -> None:
     project = stage.project()
-    stage.state.projects_listeners.add("job", print)
+    stage.state.projects.listeners.add("job", print)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "hasImage": True})
     assert stage.begun == [chores.SignPreview(PROJECT, JOB)]
     stage.play(sign_preview(PROJECT, JOB), (PREVIEW, url()))
@@ -194,7 +194,7 @@ def completes(stage: Stage, **params: Any) -> Any:
 
 def test_the_record_brings_jobs_that_were_never_heard_of(stage: Stage) -> None:
     project = completes(stage)
-    stage.state.projects_listeners.add("job", print)
+    stage.state.projects.listeners.add("job", print)
     assert not project.settled
     stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(done())})), (address(), url()))
     job = project.jobs[JOB]
@@ -215,10 +215,10 @@ def test_an_end_that_only_the_record_tells_is_announced_once(
 ) -> None:
     stage.project()
     for event in ("project", "job"):
-        stage.state.projects_listeners.add(event, print)
+        stage.state.projects.listeners.add(event, print)
     for _ in range(2):
         stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(job, status=status)})))
-    told = [it for it in stage.state.out.deliveries if it.listeners is stage.state.projects_listeners]
+    told = [it for it in stage.state.out.deliveries if it.listeners is stage.state.projects.listeners]
     assert sorted(f"{it.event} {it.value.type}" for it in told) == expected
 
 
@@ -362,7 +362,7 @@ def test_a_missing_record_waits_for_addresses_too(stage: Stage) -> None:
 
 def test_a_job_that_ends_while_the_record_is_applied_is_told_of_once(stage: Stage) -> None:
     project = stage.project()
-    stage.state.projects_listeners.add("job", print)
+    stage.state.projects.listeners.add("job", print)
 
     def the_frame_comes(stage: Stage) -> Any:
         stage.receives("jobResult", result(resultUrl="https://frame"))

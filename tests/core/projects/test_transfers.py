@@ -63,7 +63,7 @@ def test_a_refused_address_is_asked_for_again(fetch: Any, step: str, answer: Any
     stage = Stage()
     job = stage.finished_job()
     got = stage.play(fetch(job), (step.format(OLD), refused(status)), FRESH, (step.format(NEW), answer))
-    assert (got, job.result_url, stage.state.signed_in) == (outcome, NEW, True)
+    assert (got, job.result_url, stage.state.session.signed_in) == (outcome, NEW, True)
 
 
 @each_way

@@ -119,7 +119,7 @@ def test_a_connection_that_was_closed_normally_is_opened_again() -> None:
 def test_without_credentials_nobody_can_bring_the_news() -> None:
     stage = Stage().connects()
     project = stage.project()
-    stage.state.unauthorized()
+    stage.state.session.unauthorized()
     stage.fail(AuthenticationError, wait(project))
 
 
@@ -144,7 +144,7 @@ def test_a_polled_project_cannot_be_followed_without_credentials() -> None:
     stage = Stage(disable_socket=True)
     project = stage.project()
     project.polled = True
-    stage.fail(AuthenticationError, wait(project), (FOR_EVER, lambda stage: stage.state.unauthorized()))
+    stage.fail(AuthenticationError, wait(project), (FOR_EVER, lambda stage: stage.state.session.unauthorized()))
 
 
 def test_a_failed_project_raises_what_the_service_said() -> None:

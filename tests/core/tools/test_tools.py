@@ -132,7 +132,7 @@ def test_a_withheld_result_is_a_failure() -> None:
 
 def test_a_canceled_project_is_a_failure() -> None:
     def canceled(stage: Stage) -> None:
-        stage.state.projects["ID-1"].cancel(stage.now)
+        stage.state.projects.by_id["ID-1"].cancel(stage.now)
 
     result = stage().play(execute_call(call(), ToolOptions()), SENT, (EVENT, canceled))
     assert result.error == "the project ended as canceled without a result"
@@ -171,13 +171,13 @@ def test_the_time_counts_from_the_call() -> None:
 def test_an_interrupted_call_asks_for_the_cancellation_of_its_project() -> None:
     played = stage()
     played.play(execute_call(call(), ToolOptions()), SENT, (EVENT, STOP), ("frame jobError", cancels))
-    assert (played.frames[-1][1]["jobID"], played.state.projects) == ("ID-1", {})
+    assert (played.frames[-1][1]["jobID"], played.state.projects.by_id) == ("ID-1", {})
 
 
 def test_a_call_interrupted_while_its_project_is_sent_asks_for_the_cancellation_as_well() -> None:
     played = stage()
     played.play(execute_call(call(), ToolOptions()), (SENT[0], STOP), ("frame jobError", cancels))
-    assert (played.frames[-1][1]["jobID"], played.state.projects) == ("ID-1", {})
+    assert (played.frames[-1][1]["jobID"], played.state.projects.by_id) == ("ID-1", {})
 
 
 def test_an_interrupted_call_whose_project_has_ended_asks_for_nothing() -> None:
@@ -208,7 +208,7 @@ def test_a_wait_that_fails_listens_no_more() -> None:
     result = played.play(
         execute_call(call(), ToolOptions()), SENT, (EVENT, lost), ("frame jobError", None), (CONFIRMED, TIMEOUT)
     )
-    (feed,) = played.state.projects["ID-1"]._feeds
+    (feed,) = played.state.projects.by_id["ID-1"]._feeds
     assert (result.error, feed.closed) == ("gone", True)
 
 

@@ -177,7 +177,7 @@ def test_answers_are_read() -> None:
 def test_only_a_run_leaves_credentials_that_are_refused(flow: Any, place: str, kept: bool) -> None:
     stage = Stage()
     stage.fail(AuthenticationError, flow(), (place, refused(401)))
-    assert stage.state.credentials.authenticated(stage.now) is kept
+    assert stage.state.session.credentials.authenticated(stage.now) is kept
 
 
 # -- waiting -------------------------------------------------------------------

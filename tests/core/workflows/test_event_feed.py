@@ -196,7 +196,7 @@ def test_a_refusal_ends_the_stream() -> None:
 def test_credentials_are_cleared_by_a_workflow_but_not_by_a_run(reader: Any, kept: bool) -> None:
     stage, feed = Stage(), EventFeed(reader, ended)
     stage.fail(AuthenticationError, all_of(feed), (f"events {reader.call().target}", refused(401)))
-    assert stage.state.credentials.authenticated(stage.now) is kept
+    assert stage.state.session.credentials.authenticated(stage.now) is kept
 
 
 def test_an_answer_without_content_is_the_end() -> None:
