@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/account.py by tools/unasync.py. Do not edit.
-"""`client.account` and `client.current_account`: signing in, who it is, what they have and do with it."""
+"""Authentication, balances, transactions, rewards and subscriptions: `client.account` and `client.current_account`."""
 
 from __future__ import annotations
 
@@ -53,9 +53,15 @@ class OnAccountEvent(Protocol):
 
 
 class CurrentAccount(EventEmitter[OnAccountEvent]):
-    """The live account, fed by REST and socket; reading never blocks.
+    """The signed-in account, kept up to date by REST responses and the socket. Reading it never blocks.
 
     Event: `updated` (set of changed names).
+
+    Example:
+        >>> client.account.refresh_balance()
+        Balances(...)
+        >>> client.current_account.balance.spark.net > 0
+        True
     """
 
     _events = ACCOUNT_EVENTS
@@ -71,27 +77,27 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
 
     @property
     def username(self) -> str | None:
-        """The user name, once it is known."""
+        """User name; None until it is known."""
         return self._engine.state.account.username
 
     @property
     def email(self) -> str | None:
-        """The e-mail address, once it is known."""
+        """Email address; None until it is known."""
         return self._engine.state.account.email
 
     @property
     def wallet_address(self) -> str | None:
-        """The address of the wallet, once it is known."""
+        """Address of the account's wallet; None until it is known."""
         return self._engine.state.account.wallet_address
 
     @property
     def balance(self) -> Balances:
-        """The balance as last announced; `.spark.net` and `.sogni.net` are what can be spent."""
+        """Last known balance. `.spark.net` and `.sogni.net` can be spent. All amounts are 0 until it is known."""
         return self._engine.state.account.balance
 
     @property
     def network(self) -> str | None:
-        """The network in use; None while disconnected or switching."""
+        """Network of the connection; None while disconnected or switching."""
         return self._engine.state.account.network
 
     @property
@@ -101,32 +107,36 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether the wallet's address is known, so that somebody is signed in; False once the client is closed."""
+        """True if the wallet address is known, so that a user is signed in. False once the client is closed."""
         return not self._engine.closed and self._engine.state.account.wallet_address is not None
 
     @property
     def subscription(self) -> Subscription | None:
-        """The subscription as last told, None before that; its `active` alone decides (account §13.2)."""
+        """Last known subscription; None until it is known. Only its `active` decides about benefits."""
         return self._engine.state.account.subscription
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether a subscription is active on one of the unlimited tiers; False before any was told."""
+        """True if a subscription to an unlimited tier is active. False until the subscription is known."""
         subscription = self.subscription
         return subscription is not None and subscription.is_unlimited
 
     @property
     def free_spark_locked(self) -> bool | None:
-        """Whether free Spark cannot be spent; None until the service says so (account §14)."""
+        """True if free Spark cannot be spent; None until it is known."""
         return self._engine.state.account.free_spark_locked
 
     @property
     def free_spark_unlock_path(self) -> str | None:
-        """What unlocks free Spark: `trial` or `purchase`."""
+        """What unlocks free Spark: `trial` or `purchase`; None if unknown."""
         return self._engine.state.account.free_spark_unlock_path
 
     def to_dict(self) -> dict[str, Any]:
-        """The account at this moment, JSON-ready."""
+        """Return a snapshot of the account.
+
+        Returns:
+            The account as JSON-ready data, with the keys of the wire format.
+        """
         made: dict[str, Any] = self._engine.state.account.snapshot()
         return made
 
@@ -135,7 +145,7 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
 
 
 class Account:
-    """Account calls of one client."""
+    """Authentication, balances, transactions, rewards and subscriptions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -143,10 +153,30 @@ class Account:
     # -- signing in ------------------------------------------------------------
 
     def login(self, username: str, password: str, remember_me: bool = False, app_source: str | None = None) -> Session:
-        """Sign in with user name and password, and stay signed in: tokens are renewed by themselves.
+        """Sign in with user name and password. Tokens are refreshed automatically.
 
-        `remember_me` matters for cookies only. Under an API key nothing is kept, only returned. Needs the extra
-        `sogni[wallet]` (ImportError). Raises `AuthenticationError` for a wrong password, else an `ApiError`.
+        A client with an API key returns the session without using it.
+
+        Args:
+            username: User name.
+            password: Password.
+            remember_me: Keep the session after the browser is closed; for cookies only. Default False.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+
+        Returns:
+            The session. Its `tokens` are None if the service keeps them in cookies.
+
+        Raises:
+            AuthenticationError: The user name or the password is wrong.
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused the request.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     session = client.account.login("ada", "correct horse battery")
+            ...     session.username, client.is_authenticated
+            ('ada', True)
         """
         password = secret(password)
         flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
@@ -163,9 +193,36 @@ class Account:
         remember_me: bool = False,
         app_source: str | None = None,
     ) -> Session:
-        """Make an account and sign in to it. `subscribe` is for the newsletter, `turnstile_token` the captcha's.
+        """Create an account and sign in to it.
 
-        Needs the extra `sogni[wallet]` (ImportError). Raises `ConflictError` for a name that is taken.
+        A client with an API key returns the session without using it.
+
+        Args:
+            username: User name of the new account; see `validate_username`.
+            email: Email address.
+            password: Password. The wallet is derived from it, so it cannot be recovered.
+            turnstile_token: Result of the captcha; the service may require one. Default: none.
+            subscribe: Subscribe to the newsletter. Default False.
+            referral_code: Code of the user who referred the account. Default: none.
+            remember_me: Keep the session after the browser is closed; for cookies only. Default False.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+
+        Returns:
+            The session. Its `tokens` are None if the service keeps them in cookies.
+
+        Raises:
+            ConflictError: The user name or the email address is taken.
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused the request.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     session = client.account.create(
+            ...         "grace", "grace@example.com", "correct horse battery", turnstile_token="from-the-captcha"
+            ...     )
+            ...     session.username
+            'grace'
         """
         password = secret(password)
         flow = signing_in.create_account(
@@ -181,44 +238,148 @@ class Account:
         return self._engine.run(flow)
 
     def logout(self) -> None:
-        """Sign out: the service forgets the session, this client its credentials, and the socket closes.
+        """Sign out: end the session at the service, discard the credentials and close the socket.
 
-        When the service cannot be told, the credentials are kept and the error is raised.
+        If the service cannot be reached, the credentials are kept.
+
+        Raises:
+            ApiError: The service refused the request.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     client.account.logout()
+            ...     client.is_authenticated
+            False
         """
         self._engine.run(signing_in.logout())
 
     def get_wallet(self, username: str, password: str) -> Wallet:
-        """The wallet that follows from user name and password; asks nobody. Needs the extra `sogni[wallet]`."""
+        """Derive the wallet of an account from user name and password. Sends nothing.
+
+        Args:
+            username: User name, in any case.
+            password: Password. A wrong one results in another wallet.
+
+        Returns:
+            The wallet, with its address and its private key.
+
+        Raises:
+            ValidationError: An argument is empty or not a string.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> client.account.get_wallet("ada", "correct horse battery").address
+            '0x...'
+        """
         password = secret(password)
         return self._engine.run(signing_in.wallet_of(username, password))
 
     def validate_username(self, name: str) -> UsernameValidation:
-        """Whether a user name can be had (`.available`); a taken one is a result, a malformed one an `ApiError`."""
+        """Check whether a user name is available.
+
+        Args:
+            name: User name.
+
+        Returns:
+            The result, in `.available`. A taken name is a result, not an error.
+
+        Raises:
+            ApiError: The name is malformed.
+
+        Example:
+            >>> client.account.validate_username("nobody-yet").available
+            True
+        """
         return self._engine.run(account.validate_username(name))
 
     # -- who and what ----------------------------------------------------------
 
     def me(self) -> AccountInfo:
-        """Who the credentials belong to. AuthenticationError when they are refused."""
+        """Fetch the account of the credentials and update `current_account`.
+
+        Returns:
+            The account.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> client.account.me().username == client.current_account.username
+            True
+        """
         return self._engine.run(account.fetch_account())
 
     def account_balance(self) -> Balances:
-        """The balance in both tokens, asked for now; `current_account` is not changed."""
+        """Fetch the balance without updating `current_account`.
+
+        Returns:
+            The balance in both tokens.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> client.account.account_balance().spark.net > 0
+            True
+        """
         return self._engine.run(account.account_balance())
 
     def refresh_balance(self) -> Balances:
-        """The balance in both tokens, asked for now and kept in `current_account`."""
+        """Fetch the balance and update `current_account`.
+
+        Returns:
+            The balance in both tokens.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> client.account.refresh_balance() == client.current_account.balance
+            True
+        """
         return self._engine.run(account.refresh_balance())
 
     def switch_network(self, network: Network) -> str:
-        """Move to another network, `fast` or `relaxed`; returns the one the service chose.
+        """Switch the connection to another network. Connects if necessary.
 
-        Raises `SogniTimeoutError` when it does not answer (transport §12).
+        Args:
+            network: `"fast"` or `"relaxed"`.
+
+        Returns:
+            The network that the service selected, which may be another one.
+
+        Raises:
+            ValidationError: There is no such network.
+            SogniTimeoutError: The service did not answer within 30 seconds.
+            SogniConnectionError: The service cannot be reached.
+
+        Example:
+            >>> client.account.switch_network("relaxed")
+            'relaxed'
         """
         return self._engine.run(account.switch_network(network))
 
     def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
-        """What a wallet holds outside of the account, on `base` or `etherlink`."""
+        """Fetch what a wallet holds outside of the account.
+
+        Args:
+            address: Address of the wallet.
+            provider: Blockchain: `"base"` (default) or `"etherlink"`.
+
+        Returns:
+            The amounts in Sogni, Spark and Ether.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> me = client.account.me()
+            >>> client.account.wallet_balance(me.wallet_address)
+            WalletBalance(...)
+        """
         return self._engine.run(account.wallet_balance(address, provider))
 
     def transaction_history(
@@ -229,9 +390,27 @@ class Account:
         offset: int | None = None,
         provider: str | None = None,
     ) -> TransactionHistory:
-        """A page of transactions in `.entries`; `.next` has the keywords of the page after it.
+        """Fetch a page of transactions. `transactions` iterates over all of them.
 
-        `address` is a wallet's; None: the current account's. Amounts are exact. Raises `ValidationError`.
+        Args:
+            status: Status of the transactions. Default `"completed"`.
+            address: Address of the wallet. Default: that of the current account.
+            limit: Number of transactions per page. Default 20.
+            offset: Where the page begins. Default: with the newest transaction.
+            provider: Blockchain. Default: that of the service.
+
+        Returns:
+            The page. Its transactions are in `.entries`, with exact amounts; `.next` holds the arguments of the next
+            page.
+
+        Raises:
+            ValidationError: An argument is invalid, or the account has no known wallet address.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> page = client.account.transaction_history(limit=5)
+            >>> len(page.entries) <= 5
+            True
         """
         query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
         return self._engine.run(account.transaction_history(query))
@@ -243,7 +422,24 @@ class Account:
         limit: int = 100,
         provider: str | None = None,
     ) -> Iterator[Transaction]:
-        """All transactions, page by page of `limit` each, as far as they are asked for."""
+        """Iterate over all transactions, newest first. Pages are fetched as needed.
+
+        Args:
+            status: Status of the transactions. Default `"completed"`.
+            address: Address of the wallet. Default: that of the current account.
+            limit: Number of transactions per page. Default 100.
+            provider: Blockchain. Default: that of the service.
+
+        Yields:
+            The transactions.
+
+        Raises:
+            ValidationError: An argument is invalid, or the account has no known wallet address.
+            ApiError: The service refused a request.
+
+        Example:
+            >>> amounts = [it.amount for it in client.account.transactions()]
+        """
         query = TransactionQuery(status=status, address=address, limit=limit, provider=provider)
         while True:
             page = self._engine.run(account.transaction_history(query))
@@ -253,49 +449,150 @@ class Account:
             query = page.next
 
     def rewards(self, provider: str | None = None) -> list[Reward]:
-        """What can be claimed, and what was."""
+        """Fetch the rewards of the account, claimed ones included.
+
+        Args:
+            provider: Blockchain. Default: that of the service.
+
+        Returns:
+            The rewards. `.can_claim` is True for those that can be claimed now.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> [reward.id for reward in client.account.rewards() if reward.can_claim]
+            [...]
+        """
         return self._engine.run(account.rewards(provider))
 
     def claim_rewards(
         self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
     ) -> None:
-        """Claim rewards by their ids. Never sent twice."""
+        """Claim rewards. The request is not repeated automatically.
+
+        Args:
+            ids: Ids of the rewards.
+            turnstile_token: Result of the captcha. Default: none.
+            provider: Blockchain. Default `"base"`.
+
+        Raises:
+            ValidationError: `ids` is not a list of strings. Nothing has been sent.
+            ApiError: A reward does not exist or cannot be claimed.
+
+        Example:
+            >>> rewards = client.account.rewards()
+            >>> client.account.claim_rewards([it.id for it in rewards if it.can_claim])
+        """
         self._engine.run(account.claim_rewards(ids, turnstile_token, provider))
 
     # -- money -----------------------------------------------------------------
 
     def withdraw(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
-        """Take tokens out of the account into its wallet; never sent twice.
+        """Withdraw tokens from the account to its wallet. The request is not repeated automatically.
 
-        `amount` is exact: text, `Decimal` or int; a float counts as its shortest text. A wrong password and an
-        amount of 0 or below are a `ValidationError` before anything is sent. Needs a signed-in session (not an
-        API key) and the extra `sogni[wallet]`. Raises `InsufficientBalanceError`.
+        Requires a signed-in session; an API key is not enough.
+
+        Args:
+            password: Password of the account.
+            amount: Amount, above 0, with at most 18 decimals. It is exact; a float counts as its shortest
+                representation.
+            provider: Blockchain: `"base"` (default) or `"etherlink"`.
+
+        Raises:
+            ValidationError: The amount is invalid or the password is wrong. Nothing has been withdrawn.
+            InsufficientBalanceError: The balance is too low.
+            ApiError: The service refused the request.
+            SogniConnectionError: The response was lost; the message says that the outcome is unknown.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     client.account.withdraw("correct horse battery", "1.5")
         """
         password, amount = secret(password), secret(amount)
         self._engine.run(money.withdraw(password, amount, provider))
 
     def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
-        """Bring tokens from the wallet into the account, as `withdraw` takes them out.
+        """Deposit tokens from the wallet into the account.
 
-        When the service says that its contract may not spend them, the spending is approved once and the deposit
-        asked for again, up to three times, 10 seconds apart.
+        If the service lacks permission to spend the tokens, it is given once, and the deposit is repeated up to three
+        times, 10 seconds apart.
+
+        Args:
+            password: Password of the account.
+            amount: Amount, with at most 18 decimals. It is exact; a float counts as its shortest representation.
+            provider: Blockchain: `"base"` (default) or `"etherlink"`.
+
+        Raises:
+            ValidationError: The amount is invalid or the password is wrong. Nothing has been deposited.
+            InsufficientBalanceError: The wallet holds too little.
+            ApiError: The service refused the request.
+            SogniConnectionError: The response was lost; the message says that the outcome is unknown.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     client.account.withdraw("correct horse battery", 2)
+            ...     client.account.approve_token_usage("correct horse battery", "account")
+            ...     client.account.deposit("correct horse battery", 2)
         """
         password, amount = secret(password), secret(amount)
         self._engine.run(money.deposit(password, amount, provider))
 
     def approve_token_usage(self, password: str, spender: Literal["account", "staker"], provider: str = "base") -> None:
-        """Let a contract of the service spend tokens of the wallet. The password is not checked here (account §10)."""
+        """Allow a contract of the service to spend the tokens of the wallet.
+
+        Args:
+            password: Password of the account. It is not checked: a wrong one signs with the wrong wallet.
+            spender: The contract: `"account"` for deposits, or `"staker"`.
+            provider: Blockchain: `"base"` (default) or `"etherlink"`.
+
+        Raises:
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused the request.
+            ImportError: The extra `sogni[wallet]` is not installed.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     client.account.approve_token_usage("correct horse battery", "account")
+        """
         password = secret(password)
         self._engine.run(money.approve_token_usage(password, spender, provider))
 
     # -- subscriptions ---------------------------------------------------------
 
     def get_subscription_plans(self) -> list[SubscriptionPlan]:
-        """What can be subscribed to."""
+        """Fetch the available subscription plans.
+
+        Returns:
+            One entry per plan and term.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> {plan.tier for plan in client.account.get_subscription_plans()} >= {"unlimited"}
+            True
+        """
         return self._engine.run(subscriptions.subscription_plans())
 
     def refresh_subscription(self) -> Subscription:
-        """The subscription, asked for now and kept in `current_account`."""
+        """Fetch the subscription and update `current_account`.
+
+        Returns:
+            The subscription, or a newer one that the socket delivered in the meantime.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> client.account.refresh_subscription().active
+            False
+        """
         return self._engine.run(subscriptions.refresh_subscription())
 
     def create_subscription_checkout(
@@ -308,7 +605,34 @@ class Account:
         start_trial: bool | None = None,
         device_id: str | None = None,
     ) -> SubscriptionPage:
-        """The page (`.url`) where a subscription is paid for; needs a signed-in session, not an API key."""
+        """Start the checkout of a subscription. Nothing is charged until the user completes it in the browser.
+
+        Requires a signed-in session; an API key is not enough.
+
+        Args:
+            tier: `"unlimited"` or `"unlimited_pro"`.
+            term: `"monthly"` or `"annual"`.
+            redirect_type: Where the browser returns to: `"web"` (default), `"app"`, `"dashboard"`, `"photobooth"` or
+                `"chat"`.
+            app_source: Name of the application, as the service records it. Default: none.
+            start_trial: Ask for a trial. The service decides whether there is one. Default: not sent.
+            device_id: Id of the device. Default: not sent.
+
+        Returns:
+            The page for the user to open, in `.url`.
+
+        Raises:
+            ValidationError: There is no such plan, term or redirect type. Nothing has been sent.
+            PermissionDeniedError: The client uses an API key.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     page = client.account.create_subscription_checkout("unlimited", "monthly")
+            ...     page.url.startswith("http")
+            True
+        """
         flow = subscriptions.subscription_checkout(
             tier,
             term,
@@ -320,11 +644,27 @@ class Account:
         return self._engine.run(flow)
 
     def create_subscription_portal_session(self) -> SubscriptionPage:
-        """The page (`.url`) where a subscription is managed; needs a signed-in session, not an API key."""
+        """Create a page on which the user manages the subscription.
+
+        Requires a signed-in session; an API key is not enough.
+
+        Returns:
+            The page for the user to open, in `.url`.
+
+        Raises:
+            PermissionDeniedError: The client uses an API key.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     _ = client.account.login("ada", "correct horse battery")
+            ...     client.account.create_subscription_portal_session().url.startswith("http")
+            True
+        """
         return self._engine.run(subscriptions.subscription_portal())
 
 
-# `client.stats`: who did how much.
+# Statistics: `client.stats`
 
 
 class Stats:
@@ -345,7 +685,29 @@ class Stats:
         date: int | None = None,
         address: str | None = None,
     ) -> list[LeaderboardEntry]:
-        """The best of a kind, in a day or of all times; needs no account. Raises `ValidationError`."""
+        """Fetch a leaderboard. Requires no account.
+
+        Args:
+            type: What is counted, for example `"jobCompleteArtist"` or `"tokenVolume"`; see `LeaderboardType`.
+            period: `"day"` or `"lifetime"`.
+            username: Only this user.
+            network: `"fast"`, `"relaxed"` or `"all"`. Default: that of the service.
+            page: Number of the page. Default: the first.
+            limit: Number of entries per page. Default: that of the service.
+            date: The day, as the service counts time. Default: today.
+            address: Only this wallet.
+
+        Returns:
+            The entries, best first.
+
+        Raises:
+            ValidationError: There is no such type, period or network. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> [entry.rank for entry in client.stats.leaderboard("jobCompleteArtist", "lifetime", limit=3)]
+            [...]
+        """
         filters = {
             "username": username,
             "network": network,

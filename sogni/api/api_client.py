@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/api_client.py by tools/unasync.py. Do not edit.
-"""`client.api_client`: the escape hatch to what has no method of its own."""
+"""Direct access to REST, socket and credentials: `client.api_client`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sogni.transport.engine import Engine
 
 
 class RestClient:
-    """REST calls with this client's credentials, retries and errors."""
+    """REST requests with the credentials, retries and errors of the client."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -31,11 +31,50 @@ class RestClient:
     def get(
         self, path: str, params: Mapping[str, Any] | None = None, *, host: Literal["rest", "socket"] = "rest"
     ) -> Any:
-        """The JSON of a GET, None for an empty answer. Raises `ApiError`."""
+        """Send a GET request.
+
+        Args:
+            path: Path of the request, for example `"/v1/account/me"`.
+            params: Query parameters; those that are None are omitted.
+            host: `"rest"` (default) or `"socket"`, the HTTP endpoint of the socket host.
+
+        Returns:
+            The decoded JSON body; None if it is empty.
+
+        Raises:
+            ApiError: The service refused the request.
+            ProtocolError: The body is not JSON.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> client.api_client.rest.get("/v1/account/me")["status"]
+            'success'
+        """
         return self.request("GET", path, params=params, host=host)
 
     def post(self, path: str, body: Any = None, *, host: Literal["rest", "socket"] = "rest") -> Any:
-        """The JSON of a POST; the body is `{}` when None. Raises `ApiError`; is never sent twice."""
+        """Send a POST request. It is not repeated automatically.
+
+        Args:
+            path: Path of the request.
+            body: JSON-ready body. Default `{}`.
+            host: `"rest"` (default) or `"socket"`, the HTTP endpoint of the socket host.
+
+        Returns:
+            The decoded JSON body; None if it is empty.
+
+        Raises:
+            ApiError: The service refused the request.
+            ProtocolError: The body of the response is not JSON.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> answer = client.api_client.rest.post("/v1/account/username/validate", {"username": "hopper"})
+            >>> answer["status"]
+            'success'
+        """
         return self.request("POST", path, body={} if body is None else body, host=host)
 
     def request(
@@ -49,7 +88,31 @@ class RestClient:
         host: Literal["rest", "socket"] = "rest",
         timeout: float | None = None,
     ) -> Any:
-        """The JSON of any request, None for an empty answer. Only a GET is sent again after a failure."""
+        """Send a request with any method. Only GET requests are repeated after a failure.
+
+        Args:
+            method: HTTP method, in any case.
+            path: Path of the request.
+            params: Query parameters; those that are None are omitted.
+            body: JSON-ready body. Default: none.
+            headers: Additional headers.
+            host: `"rest"` (default) or `"socket"`, the HTTP endpoint of the socket host.
+            timeout: Seconds for the whole call, retries included. Default: the `request` timeout of the client, per
+                attempt.
+
+        Returns:
+            The decoded JSON body; None if it is empty.
+
+        Raises:
+            ApiError: The service refused the request.
+            ProtocolError: The body of the response is not JSON.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> client.api_client.rest.request("GET", "/v1/account/me", timeout=10)["status"]
+            'success'
+        """
         call = HttpCall(
             method=method.upper(),
             path=path,
@@ -64,25 +127,69 @@ class RestClient:
 
 
 class SocketClient:
-    """Frames to the service, and from it."""
+    """Frames to and from the service."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def send(self, type: str, data: Any) -> None:
-        """Write a frame once the socket is ready; connects when needed."""
+        """Send a frame as soon as the socket is ready. Connects if necessary.
+
+        Args:
+            type: Type of the frame.
+            data: JSON-ready payload.
+
+        Raises:
+            ValidationError: JSON cannot represent the payload.
+            SogniConnectionError: The service cannot be reached.
+            SogniTimeoutError: The socket was not ready in time.
+
+        Example:
+            >>> client.api_client.socket.send("changeNetwork", "fast")
+        """
         self._engine.run(send_frame(type, data))
 
     def on(self, type: str, function: Callable[[Any], Any]) -> Remover:
-        """Call `function` with the payload of every frame of a type, known or not; returns what removes it again."""
+        """Call a function with every frame of a type, which need not be known to this version.
+
+        Args:
+            type: Type of the frames.
+            function: Receives the payload.
+
+        Returns:
+            A function that removes the registration again.
+
+        Example:
+            >>> remove = client.api_client.socket.on("balanceUpdate", print)
+            >>> remove()
+        """
         return self._frames.add(type, function)
 
     def once(self, type: str, function: Callable[[Any], Any]) -> Remover:
-        """Call `function` with the payload of the next frame of a type only; returns what removes it."""
+        """Call a function with the next frame of a type only.
+
+        Args:
+            type: Type of the frame.
+            function: Receives the payload.
+
+        Returns:
+            A function that removes the registration again.
+
+        Example:
+            >>> remove = client.api_client.socket.once("balanceUpdate", print)
+        """
         return self._frames.add(type, function, once=True)
 
     def off(self, type: str, function: Callable[[Any], Any]) -> None:
-        """Stop calling `function`; nothing happens when it was not registered."""
+        """Stop calling a function. Does nothing if it is not registered.
+
+        Args:
+            type: Type of the frames.
+            function: The function that was given to `on` or `once`.
+
+        Example:
+            >>> client.api_client.socket.off("balanceUpdate", print)
+        """
         self._frames.remove(type, function)
 
     @property
@@ -100,7 +207,10 @@ class OnAuthEvent(Protocol):
 
 
 class AuthState(EventEmitter[OnAuthEvent]):
-    """The credentials of this client. Event: `updated` (bool): signed in, with new tokens too, or signed out."""
+    """The credentials of the client.
+
+    Event: `updated` (bool): True after signing in or receiving new tokens, False after signing out.
+    """
 
     _events = frozenset({"updated"})
 
@@ -112,22 +222,41 @@ class AuthState(EventEmitter[OnAuthEvent]):
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether there are credentials that the service has not refused; False once the client is closed."""
+        """True if there are credentials that the service has not rejected. False once the client is closed."""
         return bool(self._engine.state.authenticated(time.monotonic(), time.time()))
 
     def backup(self) -> str | TokenPair | None:
-        """The credentials, to go on with later or elsewhere: the API key, a `TokenPair`, or None.
+        """Return the credentials, to be restored by `authenticate`.
 
-        Secret: store it where only its owner reads. A refresh replaces both tokens, so take a new backup at every
-        `updated`; `TokenStore.follow` does. Raises `ValidationError` for cookies.
+        They are secret: store them where only their owner can read them. Every refresh replaces both tokens, so take a
+        new backup at each `updated` event, or use `TokenStore.follow`.
+
+        Returns:
+            The API key, or a `TokenPair`; None if there are no credentials.
+
+        Raises:
+            ValidationError: The session is kept in cookies, which cannot be exported.
+
+        Example:
+            >>> client.api_client.auth.backup() is not None
+            True
         """
         return self._engine.state.session.credentials.backup()
 
     def authenticate(self, credentials: str | TokenPair | Mapping[str, str] | None = None) -> None:
-        """Go on with what `backup` gave: a key, a `TokenPair` or its stored form; nothing for cookies.
+        """Restore the credentials of an earlier session.
 
-        A pair whose access token has expired is exchanged at once. Raises `AuthenticationError` when that is refused,
-        `ValidationError` for what are no credentials of this client's kind.
+        If the access token of a pair has expired, it is refreshed at once.
+
+        Args:
+            credentials: The result of `backup`, or a `TokenPair` as a mapping. None if the session is kept in cookies.
+
+        Raises:
+            ValidationError: The credentials are malformed or of another kind than those of the client.
+            AuthenticationError: The tokens have expired or been revoked.
+
+        Example:
+            >>> client.api_client.auth.authenticate(client.api_client.auth.backup())
         """
         self._engine.run(authenticate(credentials))
 
@@ -156,10 +285,10 @@ class OnConnectionEvent(Protocol):
 
 
 class ApiClient(EventEmitter[OnConnectionEvent]):
-    """`.rest`, `.socket` and `.auth`, and the events of the connection.
+    """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`), for what has no method of its own.
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is
-    known to send, with the payload of the frame; `.socket.on` takes any type.
+    known to send, with the payload of the frame. `.socket.on` takes any type.
     """
 
     _events = CONNECTION_EVENTS | FRAME_TYPES

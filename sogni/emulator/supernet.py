@@ -96,7 +96,8 @@ class LocalSupernet(Live):
 
     Example:
         >>> with LocalSupernet(step_time=0) as supernet, supernet.client() as client:
-        ...     client.projects.create(type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse")
+        ...     client.account.me().username == supernet.account.username
+        True
     """
 
     def __init__(

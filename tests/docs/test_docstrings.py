@@ -2,8 +2,9 @@
 
 Examples are `>>>` prompts, whose output is compared as doctest does (with ELLIPSIS and
 NORMALIZE_WHITESPACE), or ```python fences, which only have to run. `await`, `async with` and `async for`
-may stand at the top level. An example finds the public names of its package, and `client`, `project` (one
-finished image) and `job` where it uses them without making them.
+may stand at the top level. An example finds the public names of its module and its package, the account `ada`
+with the password "correct horse battery", and `supernet`, `client`, `project` (one finished image) and `job` where it
+uses them without making them.
 """
 
 from __future__ import annotations
@@ -19,63 +20,28 @@ import re
 import sys
 import textwrap
 import traceback
-import types
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-PACKAGES = ("sogni", "sogni_async")
+from tests.docs.public_members import MODULES, public_members
+
 MODEL = "flux1-schnell-fp8"
-GIVEN = ("client", "project", "job")
+GIVEN = ("supernet", "client", "project", "job")
+PASSWORD = "correct horse battery"
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def documented(package: types.ModuleType) -> Iterator[tuple[str, object]]:
-    """The package, its public names and their public members."""
-    yield package.__name__, package
-    for name in package.__all__:
-        value = getattr(package, name)
-        if not (inspect.isclass(value) or inspect.isfunction(value)):
-            continue
-        yield f"{package.__name__}.{name}", value
-        if inspect.isclass(value):
-            for member in (it for it in dir(value) if not it.startswith("_")):
-                yield f"{package.__name__}.{name}.{member}", inspect.getattr_static(value, member)
-                # The namespaces of the client are annotated properties, not exported names.
-                yield from namespace_members(f"{package.__name__}.{name}.{member}", value, member)
-
-
-def namespace_members(path: str, owner: type, member: str) -> Iterator[tuple[str, object]]:
-    """The methods behind `client.projects` and its like."""
-    getter = getattr(inspect.getattr_static(owner, member), "fget", None)
-    if getter is None:
-        return
-    try:
-        result = inspect.signature(getter, eval_str=True).return_annotation
-    except NameError:  # a name imported for type checking only
-        return
-    if inspect.isclass(result) and ".api." in result.__module__:
-        yield path, result
-        for name, value in vars(result).items():
-            if not name.startswith("_"):
-                yield f"{path}.{name}", value
-
-
 def examples() -> list[tuple[str, str, str]]:
-    """Package, place and docstring of everything that shows an example; shared classes once."""
+    """Module, place and docstring of everything that shows an example; equal docstrings once."""
     found: dict[str, tuple[str, str, str]] = {}
-    for package_name in PACKAGES:
-        try:
-            package = importlib.import_module(package_name)
-            places = list(documented(package))
-        except (ImportError, AttributeError):  # another test says so
-            continue
-        for place, value in places:
-            text = inspect.getdoc(value) or ""
-            if ">>> " in text or "```python" in text:
-                found.setdefault(text, (package_name, place, text))
+    modules = [(name, name, importlib.import_module(name)) for name in MODULES]
+    for module, place, value in (*modules, *public_members()):
+        text = inspect.getdoc(value) or ""
+        if ">>> " in text or "```python" in text:
+            found.setdefault(text, (module, place, text))
     return list(found.values())
 
 
@@ -90,17 +56,27 @@ def supernet() -> Iterator[Any]:
         yield running
 
 
-@pytest.mark.parametrize(("package", "place", "text"), EXAMPLES, ids=[place for _, place, _ in EXAMPLES])
-def test_examples_run(package, place, text, supernet, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("module", "place", "text"), EXAMPLES, ids=[place for _, place, _ in EXAMPLES])
+def test_examples_run(module, place, text, supernet, monkeypatch, tmp_path):
     monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
     monkeypatch.setenv("SOGNI_REST_ENDPOINT", supernet.rest_endpoint)
     monkeypatch.setenv("SOGNI_SOCKET_ENDPOINT", supernet.socket_endpoint)
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(package)
-    namespace = {"__name__": "__main__", package: module}
-    namespace |= {name: getattr(module, name) for name in module.__all__}
+    supernet.reset()
+    if PASSWORD in text:
+        supernet.add_account("ada", PASSWORD)
+    namespace = names_for(module)
     with asyncio.Runner() as runner:
         runner.run(play(place, text, namespace, supernet))
+
+
+def names_for(module: str) -> dict[str, Any]:
+    """What an example of a module finds without importing it."""
+    package = importlib.import_module(module.partition(".")[0])
+    namespace = {"__name__": "__main__", package.__name__: package}
+    for home in (package, importlib.import_module(module)):
+        namespace |= {name: getattr(home, name) for name in getattr(home, "__all__", ())}
+    return namespace
 
 
 async def play(place: str, text: str, namespace: dict[str, Any], supernet: Any) -> None:
@@ -144,20 +120,22 @@ def used_but_not_made(source: str) -> set[str]:
 async def given(
     stack: contextlib.AsyncExitStack, wanted: set[str], supernet: Any, *, asynchronous: bool
 ) -> dict[str, Any]:
-    """A client on the emulator, and a finished project of it with its job, if they are wanted."""
+    """The emulator, a client of it, and a finished project with its job, if they are wanted."""
+    if wanted == {"supernet"}:
+        return {"supernet": supernet}
     if asynchronous:
         client = await stack.enter_async_context(supernet.async_client())
     else:
         client = stack.enter_context(supernet.client())
-    if wanted == {"client"}:
-        return {"client": client}
+    if not wanted & {"project", "job"}:
+        return {"supernet": supernet, "client": client}
     project = client.projects.create(type="image", model_id=MODEL, positive_prompt="a lighthouse")
     if asynchronous:
         project = await project
         await project.wait()
     else:
         project.wait()
-    return {"client": client, "project": project, "job": project.jobs[0]}
+    return {"supernet": supernet, "client": client, "project": project, "job": project.jobs[0]}
 
 
 async def run(step: Step, place: str, namespace: dict[str, Any]) -> str:
