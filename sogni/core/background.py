@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import assert_never
 
-from sogni.core import outbox as chores
+from sogni.core import outbox
 from sogni.core.account.flows import fetch_account, refresh_subscription
 from sogni.core.catalogue.flows import name_models
 from sogni.core.catalogue.state import named_models
@@ -37,43 +37,43 @@ def end_lost_chats() -> Flow[None]:
         yield from pause(left)
 
 
-def flow_of(chore: chores.Chore) -> Flow[None]:
+def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
     """Return the flow that runs a background task."""
-    match chore:
-        case chores.SignResults(project_id):
+    match task:
+        case outbox.SignResults(project_id):
             return guarded(sign_results(project_id), _failing_unsigned(project_id))
-        case chores.SignPreview(project_id, job_id):
+        case outbox.SignPreview(project_id, job_id):
             return sign_preview(project_id, job_id)  # no caller waits for a preview
-        case chores.SyncProject(project_id):
+        case outbox.SyncProject(project_id):
             return guarded(sync_project(project_id), failing_project(project_id, "reading the record of the project"))
-        case chores.Reconcile(snapshot):
+        case outbox.Reconcile(snapshot):
             return reconcile(snapshot)
-        case chores.ApplyRecord(record):
+        case outbox.ApplyRecord(record):
             return guarded(apply_held(record), failing_project(record.id.upper(), "applying the record of the project"))
-        case chores.Recover(records):
+        case outbox.Recover(records):
             return recover(records)
-        case chores.LookUp():
-            return look_up(chore)
-        case chores.Resend(project_id):
+        case outbox.LookUp():
+            return look_up(task)
+        case outbox.Resend(project_id):
             return guarded(resend(project_id), failing_project(project_id, "sending the project again"))
-        case chores.CheckLiveness(project_id):
+        case outbox.CheckLiveness(project_id):
             return guarded(check_liveness(project_id), failing_project(project_id, "looking up the silent project"))
-        case chores.CheckOverrun(project_id, job_id):
+        case outbox.CheckOverrun(project_id, job_id):
             return guarded(check_overrun(project_id, job_id), failing_project(project_id, "checking the overdue job"))
-        case chores.Poll(project_id):
+        case outbox.Poll(project_id):
             return guarded(poll(project_id), failing_project(project_id, "polling the project"))
-        case chores.EndLostChats():
+        case outbox.EndLostChats():
             return guarded(end_lost_chats(), _ending_chats)
-        case chores.NameModels(workers, turn):
-            return guarded(name_models(workers, turn), partial(_unnamed, chore))
-        case chores.FetchAccount():
+        case outbox.NameModels(workers, turn):
+            return guarded(name_models(workers, turn), partial(_unnamed, task))
+        case outbox.FetchAccount():
             return _quietly(fetch_account())
-        case chores.FetchSubscription():
+        case outbox.FetchSubscription():
             return _quietly(refresh_subscription())
-        case chores.RefreshTokens(refresh):
+        case outbox.RefreshTokens(refresh):
             return guarded(exchange(refresh), partial(_unrefreshed, refresh))
         case _:
-            assert_never(chore)
+            assert_never(task)
 
 
 def _failing_unsigned(project_id: str) -> Settle:
@@ -92,9 +92,9 @@ def _ending_chats(error: Exception, state: State, now: float) -> None:
     state.chats.end_unwatched(death("waiting for the connection", error).message)
 
 
-def _unnamed(chore: chores.NameModels, error: Exception, state: State, now: float) -> None:
+def _unnamed(task: outbox.NameModels, error: Exception, state: State, now: float) -> None:
     """Use the ids as names."""
-    state.models_named(named_models(chore.workers, []), chore.turn)
+    state.models_named(named_models(task.workers, []), task.turn)
 
 
 def _unrefreshed(refresh: Refresh, error: Exception, state: State, now: float) -> None:

@@ -127,10 +127,10 @@ class ClientState:
             return False
         self.connection.opened(now)
         self.account.change(network_status="connected", network=self.network)
-        self.out.tell(self.listeners, "connected", Connected(network=self.network))
+        self.out.notify(self.listeners, "connected", Connected(network=self.network))
         self.out.wake(CONNECTION)
         if self.connection.generation == 1:
-            self.out.begin(FetchAccount())
+            self.out.start(FetchAccount())
         return True
 
     def lost(self, closed: Closed, *, now: float, jitter: float) -> None:
@@ -142,12 +142,12 @@ class ClientState:
         self.chats.connection_lost(now)
         if isinstance(closed.cause, AuthenticationError):
             # A rejected upgrade may be temporary; REST tells for certain whether the key is valid.
-            self.out.begin(FetchAccount())
+            self.out.start(FetchAccount())
         if outcome == "waiting":
             self.account.change(network_status="connecting", network=self.network)
-            self.out.tell(self.listeners, "reconnecting", Reconnecting(network=self.network))
+            self.out.notify(self.listeners, "reconnecting", Reconnecting(network=self.network))
             if self.listeners.has("connecting"):  # the name in the service's documentation
-                self.out.tell(self.listeners, "connecting", Reconnecting(network=self.network))
+                self.out.notify(self.listeners, "connecting", Reconnecting(network=self.network))
         else:
             if connection.clears_credentials(closed.code):
                 self.session.rejected_by_socket()
@@ -168,7 +168,7 @@ class ClientState:
         self._no_models()
         if closed.code != connection.DISPLACED:
             self.chats.end_all(f"the connection was closed (code {closed.code})")
-        self.out.tell(self.listeners, "disconnected", Disconnected(code=closed.code, reason=closed.reason))
+        self.out.notify(self.listeners, "disconnected", Disconnected(code=closed.code, reason=closed.reason))
         self.projects.connection_ended()
 
     def crashed(self, error: Exception) -> None:
@@ -216,7 +216,7 @@ class ClientState:
         if not models and not self.catalogue.available:
             return
         self.catalogue.available = models
-        self.out.tell(self.projects.listeners, "available_models", list(models))
+        self.out.notify(self.projects.listeners, "available_models", list(models))
         self.out.wake(MODELS)
 
     # -- frames ----------------------------------------------------------------
@@ -224,7 +224,7 @@ class ClientState:
     def receive(self, kind: str, payload: Any, now: float) -> None:
         """Apply one frame; unknown types are ignored."""
         if self.frame_listeners.has(kind):
-            self.out.tell(self.frame_listeners, kind, payload)
+            self.out.notify(self.frame_listeners, kind, payload)
         handler = self._frames.get(kind)
         if handler is not None:
             handler(payload, now)
@@ -264,7 +264,7 @@ class ClientState:
                 self.account.entitled(entitlement, self.session.service_time(now))
                 return
         if self.session.signed_in:
-            self.out.begin(FetchSubscription())
+            self.out.start(FetchSubscription())
 
     def _entitled(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
@@ -288,7 +288,7 @@ class ClientState:
             name: int(count) for name, count in payload.items() if type(count) in (int, float) and 0 <= count < 1e9
         }
         self._models_turn += 1
-        self.out.begin(NameModels(workers, self._models_turn))
+        self.out.start(NameModels(workers, self._models_turn))
 
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)
@@ -296,4 +296,4 @@ class ClientState:
             self.subscriptions = flags
 
     def _toast(self, payload: Any, now: float) -> None:
-        self.out.tell(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))
+        self.out.notify(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))

@@ -1,4 +1,4 @@
-"""What a state change asks of the front end: background tasks, listeners, deliveries and waiters.
+"""What a state change leaves to the front end: background tasks, deliveries and waiters to wake.
 
 State machines fill the `Outbox` under the state lock; the front end empties it after each change, so that events are
 delivered in the order they happened. Nothing here performs I/O or calls a listener. Background tasks refer to
@@ -120,7 +120,7 @@ class RefreshTokens(NamedTuple):
         return True
 
 
-Chore = (
+BackgroundTask = (
     SignResults
     | SignPreview
     | SyncProject
@@ -260,16 +260,16 @@ class Delivery(NamedTuple):
 class Outbox:
     """Waiters to wake, events to deliver and background tasks to start, in order."""
 
-    __slots__ = ("begun", "deliveries", "epoch", "told", "woken")
+    __slots__ = ("deliveries", "epoch", "last_delivery", "tasks", "woken")
 
     def __init__(self) -> None:
         self.epoch: float = 0.0
         """Wall-clock time, in seconds since 1970, at 0 of the monotonic clock; kept current by the front end."""
-        self.told: int = 0
+        self.last_delivery: int = 0
         """Number of the last delivery."""
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
-        self.begun: list[Chore] = []
+        self.tasks: list[BackgroundTask] = []
 
     def wall(self, now: float) -> float:
         """Return the time of day at `now` of the monotonic clock, in seconds since 1970."""
@@ -279,14 +279,14 @@ class Outbox:
         """Wake all waiters on `topic`."""
         self.woken.append(topic)
 
-    def tell(self, listeners: Listeners | LateListener, event: str, value: Any = None, coalesce: Any = None) -> None:
+    def notify(self, listeners: Listeners | LateListener, event: str, value: Any = None, coalesce: Any = None) -> None:
         """Queue an event for its listeners."""
-        self.told += 1
-        self.deliveries.append(Delivery(listeners, event, value, coalesce, self.told))
+        self.last_delivery += 1
+        self.deliveries.append(Delivery(listeners, event, value, coalesce, self.last_delivery))
 
-    def begin(self, chore: Chore) -> None:
+    def start(self, task: BackgroundTask) -> None:
         """Queue a background task."""
-        self.begun.append(chore)
+        self.tasks.append(task)
 
 
 class WaiterRegistry:

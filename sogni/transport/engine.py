@@ -27,7 +27,7 @@ from sogni.core.connection.state import Closed, ReaderMove
 from sogni.core.failures import with_resources_named
 from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, topics_of
 from sogni.core.http import HttpCall
-from sogni.core.outbox import CLOSED, SOCKET, Chore
+from sogni.core.outbox import CLOSED, SOCKET, BackgroundTask
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
 from sogni.live import Live
 from sogni.local.app_ids import AppSlot, acquire_app_id
@@ -104,7 +104,7 @@ def pause(engine: Engine, step: Pause) -> None:
     with engine.lock:
         engine.state.waiter_registry.add(CLOSED, signal)
         if engine.closed:
-            # Closed since the step was begun: everybody who waited then has been woken already.
+            # Closed since the step began: all waiters have been woken already.
             signal.set()
     try:
         deadline = Deadline(jittered(step))
@@ -145,7 +145,7 @@ class Engine(Live):
         self.state: ClientState = ClientState(self.settings, self.settings.app_id or "")
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
-        self._chores = BackgroundTasks(lambda: _performer(reference), jittered)
+        self._background = BackgroundTasks(lambda: _performer(reference), jittered)
         self.cookies: Cookies = Cookies(self.settings.auth_type == "cookies")
         self._http: Http | None = None
         self._connections = ConnectionLimit(self.settings)
@@ -155,7 +155,7 @@ class Engine(Live):
         self._reader: threading.Thread | None = None
         self._socket: SerialSocket | None = None
         self._closing = False
-        parts = (self._chores, self._dispatcher, self._writer, self._waker, self._slots)
+        parts = (self._background, self._dispatcher, self._writer, self._waker, self._slots)
         self._finalizer = weakref.finalize(self, _let_go, *parts)
         self._finalizer.atexit = False
 
@@ -189,25 +189,25 @@ class Engine(Live):
                 return function(self.state, self.state.at(time.monotonic(), time.time()))
             finally:
                 self._retry_threads()
-                begun = self._flush()
-                if begun:
-                    self._begin_chores(begun)
+                tasks = self._flush()
+                if tasks:
+                    self._start_tasks(tasks)
                 if self._stuck:
                     self._waker.set()
 
     @property
     def _stuck(self) -> bool:
         """Whether callbacks or background work wait for a thread that could not be started."""
-        return self._chores.stuck or self._dispatcher.stuck
+        return self._background.stuck or self._dispatcher.stuck
 
     def _retry_threads(self) -> None:
         """Start the threads that could not be started, the lock held."""
-        if self._chores.stuck:
-            self._chores.retry()
+        if self._background.stuck:
+            self._background.retry()
         if self._dispatcher.stuck:
             self._dispatcher.retry()
 
-    def _flush(self) -> list[Chore]:
+    def _flush(self) -> list[BackgroundTask]:
         """Wake and queue what the outbox holds, the lock held; returns the work to begin."""
         out = self.state.out
         if out.woken:
@@ -218,16 +218,16 @@ class Engine(Live):
             for delivery in out.deliveries:
                 self._dispatcher.put(delivery)
             out.deliveries.clear()
-        if not out.begun:
+        if not out.tasks:
             return []
-        begun = list(out.begun)
-        out.begun.clear()
-        return begun
+        tasks = list(out.tasks)
+        out.tasks.clear()
+        return tasks
 
-    def _begin_chores(self, begun: list[Chore]) -> None:
+    def _start_tasks(self, tasks: list[BackgroundTask]) -> None:
         load_libraries()
-        for chore in begun:
-            self._chores.begin(flow_of(chore), urgent=getattr(chore, "urgent", False))
+        for task in tasks:
+            self._background.begin(flow_of(task), urgent=getattr(task, "urgent", False))
 
     # -- steps -----------------------------------------------------------------
 
@@ -381,9 +381,9 @@ class Engine(Live):
                     # One frame that nobody foresaw must not end the connection for all others.
                     logger.exception("a %s frame was ignored", kind)
             move = state.tick(now)
-            begun = self._flush()
-        if begun:
-            self._begin_chores(begun)
+            tasks = self._flush()
+        if tasks:
+            self._start_tasks(tasks)
         return move
 
     def socket_lost(self, closed: Closed) -> None:
@@ -425,7 +425,7 @@ class Engine(Live):
                 self.state.waiter_registry.wake_all()
         if self._http is not None:
             self._http.end_streams()
-        self._chores.end()
+        self._background.end()
         self._writer.end()
         if reader is not None and reader is not threading.current_thread():
             self._waker.set()
@@ -433,11 +433,11 @@ class Engine(Live):
             connecting = self._waker.socket is None
             reader.join(min(CONNECTING_SECONDS, deadline.left() or 0.0) if connecting else deadline.left())
         # What must not be lost half done has its time; everything else ends now, whichever thread waits for it.
-        self._chores.join_urgent(deadline.left() or 0.0)
+        self._background.join_urgent(deadline.left() or 0.0)
         self._connections.end()
         if self._http is not None:
             self._http.end_requests()
-        self._chores.join(deadline.left() or 0.0)
+        self._background.join(deadline.left() or 0.0)
         self._writer.join(deadline.left() or 0.0)
         with self.lock:
             self._retry_threads()
@@ -491,10 +491,10 @@ def _release(slots: list[AppSlot]) -> None:
 
 
 def _let_go(
-    chores: BackgroundTasks, dispatcher: Dispatcher, writer: Writer, waker: ReaderWakeup, slots: list[AppSlot]
+    background: BackgroundTasks, dispatcher: Dispatcher, writer: Writer, waker: ReaderWakeup, slots: list[AppSlot]
 ) -> None:
     """End the threads of a client that was dropped without `close`."""
-    chores.end()
+    background.end()
     dispatcher.end()
     writer.end()
     waker.set()

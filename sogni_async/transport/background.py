@@ -23,7 +23,7 @@ from sogni_async.transport.driver import Perform, drive, drive_together
 logger: logging.Logger = logging.getLogger("sogni")
 
 MOST_AT_ONCE = 8
-"""Requests under way for chores."""
+"""Requests of background tasks that may run at once."""
 
 
 class BackgroundTasks:

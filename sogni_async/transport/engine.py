@@ -47,10 +47,10 @@ logger: logging.Logger = logging.getLogger("sogni")
 class LoopResources:
     """The belongings of one client in one loop; `loop` is None until something is awaited."""
 
-    def __init__(self, chores: BackgroundTasks, dispatcher: Dispatcher, http: Http) -> None:
+    def __init__(self, background: BackgroundTasks, dispatcher: Dispatcher, http: Http) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.waker: ReaderWakeup = ReaderWakeup()
-        self.chores = chores
+        self.background = background
         self.dispatcher = dispatcher
         self.http = http
         self.slot: AppSlot | None = None
@@ -76,7 +76,7 @@ class LoopResources:
         if not self.orphaned:
             self._end_tasks()
         self.http.end()
-        for task in (*(() if self.reader is None else (self.reader,)), *self.chores.tasks):
+        for task in (*(() if self.reader is None else (self.reader,)), *self.background.tasks):
             end_task(task)
 
     def abandon_after_fork(self) -> None:
@@ -93,7 +93,7 @@ class LoopResources:
             self._end_tasks()
             if self.reader is not None:
                 await _ended(self.reader, deadline)
-            await self.chores.join(deadline.left())
+            await self.background.join(deadline.left())
             self.dispatcher.end()
             if not await self.dispatcher.join(deadline.left()):
                 logger.warning("a callback is still running; the client was closed without waiting for it")
@@ -102,7 +102,7 @@ class LoopResources:
             self._release_slot()
 
     def _end_tasks(self) -> None:
-        self.chores.end()
+        self.background.end()
         self.waker.set()
 
     def _release_slot(self) -> None:
@@ -174,11 +174,11 @@ class Engine(Live):
         self._state.closed = self._closing
         reference = weakref.ref(self)
         dispatcher = Dispatcher(lambda value: _presented(reference, value))
-        chores = BackgroundTasks(lambda: _performer(reference), _jittered)
+        background = BackgroundTasks(lambda: _performer(reference), _jittered)
         # Through the reference: what is held must not keep the client, or it could never be dropped.
         self.cookies: Cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
-        self._held = LoopResources(chores, dispatcher, http)
+        self._held = LoopResources(background, dispatcher, http)
         self._state.waiter_registry.add(SOCKET, self._held.waker)
         self._socket: Socket | None = None
         self._finalizer = weakref.finalize(self, self._held.let_go)
@@ -270,11 +270,11 @@ class Engine(Live):
                 for delivery in out.deliveries:
                     self._held.dispatcher.put(delivery, loop)
             out.deliveries.clear()
-        if out.begun:
+        if out.tasks:
             if loop is not None:
-                for chore in out.begun:
-                    self._held.chores.begin(flow_of(chore), loop, urgent=getattr(chore, "urgent", False))
-            out.begun.clear()
+                for task in out.tasks:
+                    self._held.background.begin(flow_of(task), loop, urgent=getattr(task, "urgent", False))
+            out.tasks.clear()
 
     # -- steps -----------------------------------------------------------------
 
@@ -366,7 +366,7 @@ class Engine(Live):
         except Exception as error:
             logger.warning("a %s frame was ignored: %s", kind, error)
         out = state.out
-        if out.woken or out.deliveries or out.begun:
+        if out.woken or out.deliveries or out.tasks:
             self._flush()
 
     def tick(self) -> str | None:

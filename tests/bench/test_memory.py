@@ -45,14 +45,14 @@ def test_a_tracked_project_with_a_job(package: Any, figures: Figures) -> None:
             handle = engine.present(project)
             held.append((handle, handle.jobs[0]))
         state.out.woken.clear()
-        state.out.begun.clear()
+        state.out.tasks.clear()
 
     def feed(state: Any, now: float) -> None:
         for project in state.projects.by_id.values():
             for kind, payload in frames:
                 state.receive(kind, {**payload, "jobID": project.id, "imgID": next(iter(project.jobs))}, now)
             state.out.woken.clear()
-            state.out.begun.clear()
+            state.out.tasks.clear()
 
     gc.collect()
     tracemalloc.start()

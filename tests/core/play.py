@@ -135,7 +135,7 @@ class Stage:
         self.state.connection.phase = "connecting"
         self.state.opened(self.seconds)
         self.receives("authenticated", {"clientType": "artist"})
-        self.state.out.begun.clear()
+        self.state.out.tasks.clear()
         return self
 
     def drops(self, code: int = 1006) -> Stage:
@@ -195,8 +195,8 @@ class Stage:
     @property
     def begun(self) -> list[Any]:
         """The work that was asked for in the background, taken out."""
-        begun = list(self.state.out.begun)
-        self.state.out.begun.clear()
+        begun = list(self.state.out.tasks)
+        self.state.out.tasks.clear()
         return begun
 
     def told(self, event: str) -> list[Any]:

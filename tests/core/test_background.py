@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.background import flow_of
 from sogni.core.chat.state import ChatState
 from sogni.errors import ClientClosedError, SogniConnectionError
@@ -27,46 +27,46 @@ def signing(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chore", "script"),
+    ("task", "script"),
     [
-        (chores.SignResults(PROJECT), [(SIGN + "complete", URL)]),
-        (chores.SignPreview(PROJECT, JOB), [(SIGN + "preview", URL)]),
-        (chores.SyncProject(PROJECT), [(RECORD, ok({"project": {"id": PROJECT}}))]),
-        (chores.Reconcile(Snapshot()), []),
-        (chores.ApplyRecord(ProjectRecord(id=PROJECT, status="completed")), []),
-        (chores.Recover((ProjectRecord(id=OTHER, status="completed"),)), []),
-        (chores.LookUp((PROJECT,), 0), [(RECORD, refused(403))]),
-        (chores.Reconcile(None), [("GET socket/api/v1/artist/projects/sync?appId=app-1", refused(403))]),
-        (chores.Resend(PROJECT), []),
-        (chores.CheckLiveness(PROJECT), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
-        (chores.CheckOverrun(PROJECT, JOB), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
-        (chores.Poll(PROJECT), [("pause 0.5 ±20%", None), (LIVE, refused(404))]),
-        (chores.EndLostChats(), []),
-        (chores.NameModels({MODEL: 1}, 0), [MODELS]),
-        (chores.FetchAccount(), [("GET rest/v1/account/me", ok({}))]),
+        (outbox.SignResults(PROJECT), [(SIGN + "complete", URL)]),
+        (outbox.SignPreview(PROJECT, JOB), [(SIGN + "preview", URL)]),
+        (outbox.SyncProject(PROJECT), [(RECORD, ok({"project": {"id": PROJECT}}))]),
+        (outbox.Reconcile(Snapshot()), []),
+        (outbox.ApplyRecord(ProjectRecord(id=PROJECT, status="completed")), []),
+        (outbox.Recover((ProjectRecord(id=OTHER, status="completed"),)), []),
+        (outbox.LookUp((PROJECT,), 0), [(RECORD, refused(403))]),
+        (outbox.Reconcile(None), [("GET socket/api/v1/artist/projects/sync?appId=app-1", refused(403))]),
+        (outbox.Resend(PROJECT), []),
+        (outbox.CheckLiveness(PROJECT), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
+        (outbox.CheckOverrun(PROJECT, JOB), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
+        (outbox.Poll(PROJECT), [("pause 0.5 ±20%", None), (LIVE, refused(404))]),
+        (outbox.EndLostChats(), []),
+        (outbox.NameModels({MODEL: 1}, 0), [MODELS]),
+        (outbox.FetchAccount(), [("GET rest/v1/account/me", ok({}))]),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_every_chore_has_its_flow(chore: Any, script: list[Any]) -> None:
+def test_every_task_has_its_flow(task: Any, script: list[Any]) -> None:
     stage = Stage().connects()
     stage.project().request = None
     signing(stage)
-    stage.passes(6).play(flow_of(chore), *script)
+    stage.passes(6).play(flow_of(task), *script)
 
 
 def test_an_account_that_cannot_be_read_is_no_news() -> None:
     stage = Stage(retry=RetryPolicy(attempts=1))
-    stage.play(flow_of(chores.FetchAccount()), ("GET rest/v1/account/me", SogniConnectionError("gone")))
+    stage.play(flow_of(outbox.FetchAccount()), ("GET rest/v1/account/me", SogniConnectionError("gone")))
 
 
-def test_the_end_of_the_client_ends_its_chores() -> None:
+def test_the_end_of_the_client_ends_its_tasks() -> None:
     closed = ClientClosedError("closed")
     stage = Stage().connects()
     project = stage.project()
     signing(stage)
-    stage.fail(ClientClosedError, flow_of(chores.FetchAccount()), ("GET rest/v1/account/me", closed))
-    stage.fail(ClientClosedError, flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", closed))
-    stage.fail(ClientClosedError, flow_of(chores.LookUp((PROJECT,), 0)), (RECORD, closed))
+    stage.fail(ClientClosedError, flow_of(outbox.FetchAccount()), ("GET rest/v1/account/me", closed))
+    stage.fail(ClientClosedError, flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", closed))
+    stage.fail(ClientClosedError, flow_of(outbox.LookUp((PROJECT,), 0)), (RECORD, closed))
     assert (project.status, project.jobs[JOB].status) == ("pending", "pending")
 
 
@@ -75,20 +75,20 @@ def test_the_end_of_the_client_ends_its_chores() -> None:
 DIES = RuntimeError("of a mistake")
 POLLED = [("pause 0.5 ±20%", None), (LIVE, DIES)]
 DYING = [
-    (chores.SyncProject(PROJECT), [(RECORD, DIES)]),
-    (chores.ApplyRecord(ProjectRecord(id=PROJECT, completed_worker_jobs=[DIES])), []),  # type: ignore[list-item]
-    (chores.LookUp((PROJECT,), 0), [(RECORD, DIES)]),
-    (chores.Resend(PROJECT), [("until the next connection (connect, 60 s)", DIES)]),
-    (chores.CheckLiveness(PROJECT), [(ACTIVE, DIES)]),
-    (chores.CheckOverrun(PROJECT, JOB), [(ACTIVE, DIES)]),
-    (chores.Poll(PROJECT), POLLED),
+    (outbox.SyncProject(PROJECT), [(RECORD, DIES)]),
+    (outbox.ApplyRecord(ProjectRecord(id=PROJECT, completed_worker_jobs=[DIES])), []),  # type: ignore[list-item]
+    (outbox.LookUp((PROJECT,), 0), [(RECORD, DIES)]),
+    (outbox.Resend(PROJECT), [("until the next connection (connect, 60 s)", DIES)]),
+    (outbox.CheckLiveness(PROJECT), [(ACTIVE, DIES)]),
+    (outbox.CheckOverrun(PROJECT, JOB), [(ACTIVE, DIES)]),
+    (outbox.Poll(PROJECT), POLLED),
 ]
 
 
-@pytest.mark.parametrize(("chore", "script"), DYING, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("task", "script"), DYING, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("with_result", [False, True])
 def test_a_project_whose_background_flow_dies_fails_with_the_cause(
-    chore: Any, script: list[Any], with_result: bool
+    task: Any, script: list[Any], with_result: bool
 ) -> None:
     stage = Stage().connects()
     project = stage.project(number_of_media=3)
@@ -97,7 +97,7 @@ def test_a_project_whose_background_flow_dies_fails_with_the_cause(
     signing(stage)
     if with_result:
         stage.receives("jobResult", {"jobID": PROJECT, "imgID": "B3", "resultUrl": "https://store/3"})
-    error = stage.fail(Exception, flow_of(chore), *script)
+    error = stage.fail(Exception, flow_of(task), *script)
     assert (project.settled, project.status, project.signing) == (True, "failed", False)
     assert [job.status for job in project.failed_jobs()] == ["failed", "failed"]
     assert project.error is not None
@@ -110,7 +110,7 @@ def test_an_ended_project_whose_background_flow_dies_keeps_its_results() -> None
     stage.receives("jobResult", {"jobID": PROJECT, "imgID": JOB, "resultUrl": "https://store/1"})
     stage.receives("jobState", {"jobID": PROJECT, "type": "jobCompleted"})
     stage.receives("jobState", {"jobID": PROJECT, "type": "jobStarted", "imgID": "B2"})
-    stage.fail(RuntimeError, flow_of(chores.SyncProject(PROJECT)), (RECORD, DIES))
+    stage.fail(RuntimeError, flow_of(outbox.SyncProject(PROJECT)), (RECORD, DIES))
     assert (project.settled, project.status, project.result_urls) == (True, "completed", ["https://store/1"])
     assert [job.error.message for job in project.failed_jobs()] == [
         "reading the record of the project failed: RuntimeError: of a mistake"
@@ -119,9 +119,9 @@ def test_an_ended_project_whose_background_flow_dies_keeps_its_results() -> None
     assert project.status == "completed"
 
 
-def test_a_chore_that_dies_after_its_project_is_gone_concerns_nobody() -> None:
+def test_a_task_that_dies_after_its_project_is_gone_concerns_nobody() -> None:
     stage = Stage().connects()
-    stage.fail(RuntimeError, flow_of(chores.SyncProject(PROJECT)), (RECORD, DIES))
+    stage.fail(RuntimeError, flow_of(outbox.SyncProject(PROJECT)), (RECORD, DIES))
     stage.project()
     signing(stage)
 
@@ -129,7 +129,7 @@ def test_a_chore_that_dies_after_its_project_is_gone_concerns_nobody() -> None:
         stage.state.projects.by_id.clear()
         return URL
 
-    stage.play(flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", gone))
+    stage.play(flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", gone))
 
 
 @pytest.mark.parametrize("over", [False, True])
@@ -143,7 +143,7 @@ def test_an_url_whose_request_dies_fails_its_job_with_the_cause(over: bool) -> N
         stage.receives("jobState", {"jobID": PROJECT, "type": "jobCompleted"})
         project.settle_anyway(stage.now)
     second = SIGN.replace(JOB, "B2") + "complete"
-    stage.fail(RuntimeError, flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", DIES), (second, URL))
+    stage.fail(RuntimeError, flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", DIES), (second, URL))
     first, other = project.job_list()
     assert (first.status, other.status, project.signing) == ("failed", "completed", False)
     assert first.error.message == "getting the URL of the result failed: RuntimeError: of a mistake"
@@ -162,7 +162,7 @@ def test_requesting_urls_may_die_as_a_whole(over: bool, monkeypatch: pytest.Monk
         project.settle_anyway(stage.now)
     stage.on_the_way.append(("jobState", 7))
     monkeypatch.setattr(stage.state, "receive", lambda *_: (_ for _ in ()).throw(DIES))
-    stage.fail(RuntimeError, flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", URL))
+    stage.fail(RuntimeError, flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", URL))
     assert (project.jobs[JOB].status, project.signing, project.settled) == ("failed", False, over)
 
 
@@ -173,7 +173,7 @@ def test_requesting_urls_may_die_after_the_project_is_gone(monkeypatch: pytest.M
     stage.on_the_way.append(("jobState", 7))
     monkeypatch.setattr(stage.state, "receive", lambda *_: (_ for _ in ()).throw(DIES))
     gone = (SIGN + "complete", lambda stage: stage.state.projects.by_id.clear() or URL)
-    stage.fail(RuntimeError, flow_of(chores.SignResults(PROJECT)), gone)
+    stage.fail(RuntimeError, flow_of(outbox.SignResults(PROJECT)), gone)
 
 
 def test_a_result_whose_id_is_half_a_surrogate_pair_is_signed() -> None:
@@ -181,7 +181,7 @@ def test_a_result_whose_id_is_half_a_surrogate_pair_is_signed() -> None:
     project = stage.project()
     stage.receives("jobResult", {"jobID": PROJECT, "imgID": "\ud800"})
     sign = SIGN.replace(f"imageId={JOB}", "imageId=%ED%A0%80") + "complete"
-    stage.play(flow_of(chores.SignResults(PROJECT)), (sign, URL))
+    stage.play(flow_of(outbox.SignResults(PROJECT)), (sign, URL))
     assert [(job.id, job.result_url) for job in project.job_list()] == [("\ud800", "https://store/1")]
     assert type(project.job_list()[0].result_url) is str
 
@@ -201,7 +201,7 @@ def test_an_url_only_counts_for_the_result_it_was_requested_for(late: str) -> No
 
     second = (SIGN.replace(JOB, "B2") + "complete", ok({"downloadUrl": "https://store/2"}))
     script = [second] if late == "jobResult" else []
-    stage.play(flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", again), *script)
+    stage.play(flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", again), *script)
     (job,) = project.job_list()
     assert (job.id, job.result_url, project.signing) == ("B2", "https://store/2" if script else None, False)
 
@@ -216,7 +216,7 @@ def test_a_record_only_completes_the_attempt_it_is_about() -> None:
         return URL
 
     record = ProjectRecord(id=PROJECT, completed_worker_jobs=[JobRecord(img_id=JOB, status="jobCompleted")])
-    stage.play(flow_of(chores.ApplyRecord(record)), (SIGN + "complete", again))
+    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN + "complete", again))
     assert [(job.id, job.status, job.result_url) for job in project.job_list()] == [("B2", "processing", None)]
 
 
@@ -226,7 +226,7 @@ def test_a_recorded_result_whose_url_cannot_be_requested_fails_with_the_cause() 
     record = ProjectRecord(
         id=PROJECT, status="completed", completed_worker_jobs=[JobRecord(img_id=JOB, status="jobCompleted")]
     )
-    stage.play(flow_of(chores.ApplyRecord(record)), (SIGN + "complete", DIES))
+    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN + "complete", DIES))
     assert project.settled
     assert project.error is not None
     assert project.error.message == "getting the URL of the result failed: RuntimeError: of a mistake"
@@ -238,7 +238,7 @@ def test_a_recorded_result_whose_url_cannot_be_requested_fails_with_the_cause() 
         other.end_job(other.jobs[JOB], "canceled", None, stage.now)
         raise DIES
 
-    stage.play(flow_of(chores.ApplyRecord(record)), (SIGN.replace(PROJECT, OTHER) + "complete", ends))
+    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN.replace(PROJECT, OTHER) + "complete", ends))
     assert other.jobs[JOB].status == "canceled"
 
 
@@ -254,13 +254,13 @@ def test_a_project_that_is_over_is_settled_although_its_last_url_is_not_needed_a
         stage.receives(frame, {"jobID": PROJECT, "imgID": JOB, "error": "genfailure"})
         return URL
 
-    stage.play(flow_of(chores.SignResults(PROJECT)), (SIGN + "complete", not_needed))
+    stage.play(flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", not_needed))
     assert (project.settled, project.jobs[JOB].status) == (True, "failed")
 
 
 def test_models_are_listed_although_naming_them_dies() -> None:
     stage = Stage().connects()
-    stage.fail(RuntimeError, flow_of(chores.NameModels({"a-b": 1}, 0)), (MODELS[0], DIES))
+    stage.fail(RuntimeError, flow_of(outbox.NameModels({"a-b": 1}, 0)), (MODELS[0], DIES))
     assert [(model.id, model.name) for model in stage.state.catalogue.available] == [("a-b", "a b")]
 
 
@@ -268,9 +268,9 @@ def test_chats_without_news_end_although_nobody_watches_over_them() -> None:
     stage = Stage().connects()
     stage.state.chats.by_id["C1"] = chat = ChatState("C1", stage.state.out)
     stage.drops()
-    stage.fail(RuntimeError, flow_of(chores.EndLostChats()), ("pause 35", DIES))
+    stage.fail(RuntimeError, flow_of(outbox.EndLostChats()), ("pause 35", DIES))
     assert chat.failure is not None
     assert chat.failure.message == "waiting for the connection failed: RuntimeError: of a mistake"
     stage.connects()
     stage.state.chats.by_id["C2"] = ChatState("C2", stage.state.out)
-    assert chores.EndLostChats() in stage.drops().begun
+    assert outbox.EndLostChats() in stage.drops().begun

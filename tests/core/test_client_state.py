@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.chat.state import ChatState
 from sogni.core.client_state import ClientState
 from sogni.core.connection.state import Closed
@@ -44,13 +44,13 @@ def connected(**settings: Any) -> ClientState:
 
 
 def clear(state: ClientState) -> None:
-    for part in (state.out.deliveries, state.out.woken, state.out.begun):
+    for part in (state.out.deliveries, state.out.woken, state.out.tasks):
         part.clear()
 
 
 def work(state: ClientState) -> list[Any]:
     """What was begun, less the question for the subscription, which comes with every connection."""
-    return [chore for chore in state.out.begun if chore != chores.FetchSubscription()]
+    return [task for task in state.out.tasks if task != outbox.FetchSubscription()]
 
 
 def told(state: ClientState) -> list[tuple[str, Any]]:
@@ -134,7 +134,7 @@ def test_an_open_socket_is_a_connected_account() -> None:
     state.opened(0.0)
     assert (state.account.network_status, state.account.network) == ("connected", "relaxed")
     assert ("connected", Connected(network="relaxed")) in told(state)
-    assert ([chores.FetchAccount()], True) == (state.out.begun, CONNECTION in state.out.woken)
+    assert ([outbox.FetchAccount()], True) == (state.out.tasks, CONNECTION in state.out.woken)
 
 
 def test_who_is_signed_in_is_asked_once() -> None:
@@ -142,7 +142,7 @@ def test_who_is_signed_in_is_asked_once() -> None:
     lost(state, 1006)
     state.connection.due(100.0)
     state.opened(101.0)
-    assert state.out.begun == []
+    assert state.out.tasks == []
 
 
 def test_a_drop_fails_nothing() -> None:
@@ -193,7 +193,7 @@ def test_a_normal_close_keeps_the_credentials_and_may_be_followed_by_another() -
 def test_a_refused_upgrade_makes_rest_say_whether_the_key_is_good() -> None:
     state = connected()
     lost(state, 1006, AuthenticationError("refused"))
-    assert (True, [chores.FetchAccount()]) == (state.session.signed_in, state.out.begun)
+    assert (True, [outbox.FetchAccount()]) == (state.session.signed_in, state.out.tasks)
 
 
 def test_a_client_that_lost_its_credentials_does_not_come_back() -> None:
@@ -256,7 +256,7 @@ def test_time_on_a_connection_that_says_nothing() -> None:
     state.opened(0.0)
     clear(state)
     assert [state.tick(at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
-    assert ([chores.Reconcile(None)], [CONNECTION]) == (state.out.begun, state.out.woken)
+    assert ([outbox.Reconcile(None)], [CONNECTION]) == (state.out.tasks, state.out.woken)
 
 
 def test_a_silent_project_is_asked_after() -> None:
@@ -264,10 +264,10 @@ def test_a_silent_project_is_asked_after() -> None:
     state = connected()
     tracked(state, now=0.0)
     state.tick(119.0)
-    assert state.out.begun == []
+    assert state.out.tasks == []
     state.tick(121.0)
     state.tick(123.0)
-    assert [chores.CheckLiveness("P")] == state.out.begun
+    assert [outbox.CheckLiveness("P")] == state.out.tasks
 
 
 def test_while_there_is_no_connection_nobody_is_asked_after() -> None:
@@ -276,7 +276,7 @@ def test_while_there_is_no_connection_nobody_is_asked_after() -> None:
     lost(state, 1006)
     clear(state)
     state.tick(1000.0)
-    assert state.out.begun == []
+    assert state.out.tasks == []
 
 
 RUNS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, float]] = [
@@ -313,10 +313,10 @@ def test_a_job_that_runs_too_long_is_asked_about(
     state.receive("jobProgress", {**ids, "step": 1}, 100.0 + limit - 1)
     clear(state)
     state.tick(100.0 + limit - 0.5)
-    assert state.out.begun == []
+    assert state.out.tasks == []
     state.tick(100.0 + limit + 1)
     state.tick(100.0 + limit + 3)
-    assert [chores.CheckOverrun("P", "A")] == state.out.begun
+    assert [outbox.CheckOverrun("P", "A")] == state.out.tasks
 
 
 def test_a_job_is_allowed_twelve_hours_at_most() -> None:
@@ -392,7 +392,7 @@ def test_not_every_frame_looks_at_every_project() -> None:
 def test_types_nobody_knows_are_ignored() -> None:
     state = connected()
     state.receive("brandNew", {"a": 1}, 0.0)
-    assert (state.out.deliveries, state.out.woken, state.out.begun) == ([], [], [])
+    assert (state.out.deliveries, state.out.woken, state.out.tasks) == ([], [], [])
 
 
 def test_raw_frames_reach_those_who_ask_for_them() -> None:
@@ -432,10 +432,10 @@ def test_authenticated_counts_even_when_it_says_nothing(payload: Any) -> None:
 def test_authenticated_brings_the_snapshot() -> None:
     state = authenticating()
     state.receive("authenticated", {"activeProjects": [{"id": "P"}]}, 0.0)
-    (chore,) = work(state)
-    assert isinstance(chore, chores.Reconcile)
-    assert isinstance(chore.snapshot, Snapshot)
-    assert [record.id for record in chore.snapshot.active_projects] == ["P"]
+    (task,) = work(state)
+    assert isinstance(task, outbox.Reconcile)
+    assert isinstance(task.snapshot, Snapshot)
+    assert [record.id for record in task.snapshot.active_projects] == ["P"]
 
 
 @pytest.mark.parametrize("payload", [{"unclaimedCompletedProjects": [{"id": "P"}]}, {}])
@@ -468,7 +468,7 @@ def test_authenticated_tells_the_subscription_so_that_nobody_asks() -> None:
     """account §13.5."""
     state = authenticating()
     state.receive("authenticated", {"subscriptionEntitlement": SUBSCRIBED, "freeSparkLocked": True}, 0.0)
-    assert chores.FetchSubscription() not in state.out.begun
+    assert outbox.FetchSubscription() not in state.out.tasks
     assert state.account.subscription is not None
     assert (state.account.subscription.is_unlimited, state.account.free_spark_locked) == (True, True)
 
@@ -476,19 +476,19 @@ def test_authenticated_tells_the_subscription_so_that_nobody_asks() -> None:
 def test_an_older_server_is_asked_for_the_subscription_of_whom_is_signed_in() -> None:
     state = authenticating()
     state.receive("authenticated", {}, 0.0)
-    assert chores.FetchSubscription() in state.out.begun
+    assert outbox.FetchSubscription() in state.out.tasks
 
     nobody = authenticating()
     nobody.session.credentials.clear()
     nobody.receive("authenticated", {}, 0.0)
-    assert chores.FetchSubscription() not in nobody.out.begun
+    assert outbox.FetchSubscription() not in nobody.out.tasks
 
 
 def test_an_entitlement_nobody_can_read_keeps_nothing_else_from_being_applied() -> None:
     state = authenticating()
     unreadable = {"active": True, "subscription": {"status": ["active"]}}
     state.receive("authenticated", {"subscriptionEntitlement": unreadable, "activeProjects": [{"id": "P"}]}, 0.0)
-    assert {type(it) for it in state.out.begun} >= {chores.FetchSubscription, chores.Reconcile}
+    assert {type(it) for it in state.out.tasks} >= {outbox.FetchSubscription, outbox.Reconcile}
 
 
 def test_a_changed_entitlement_changes_the_subscription() -> None:
@@ -512,10 +512,10 @@ def test_reconciliations_never_overlap_and_only_the_newest_waits() -> None:
         state.receive("authenticated", {"activeProjects": [{"id": name}]}, 0.0)
     seen = []
     while work(state):
-        (chore,) = work(state)
-        assert isinstance(chore, chores.Reconcile)
-        seen.append(chore.snapshot.active_projects[0].id)
-        state.out.begun.clear()
+        (task,) = work(state)
+        assert isinstance(task, outbox.Reconcile)
+        seen.append(task.snapshot.active_projects[0].id)
+        state.out.tasks.clear()
         state.projects.reconciled()
     assert seen == ["A", "C"]
 
@@ -547,10 +547,10 @@ def test_live_models_are_named_before_they_are_shown() -> None:
     state = connected()
     payload = {"a": 3, "b": 2.0, "c": "x", "d": True, "e": float("nan"), "f": float("-inf"), "g": None}
     state.receive("swarmModels", payload, 0.0)
-    (chore,) = state.out.begun
-    assert isinstance(chore, chores.NameModels)
-    assert chore.workers == {"a": 3, "b": 2}
-    state.models_named([MODEL], chore.turn)
+    (task,) = state.out.tasks
+    assert isinstance(task, outbox.NameModels)
+    assert task.workers == {"a": 3, "b": 2}
+    state.models_named([MODEL], task.turn)
     assert (state.catalogue.available, told(state)[-1]) == ([MODEL], ("available_models", [MODEL]))
 
 
@@ -558,13 +558,13 @@ def test_live_models_are_named_before_they_are_shown() -> None:
 def test_an_older_list_is_not_shown(newer: str) -> None:
     state = connected()
     state.receive("swarmModels", {"a": 3}, 0.0)
-    (chore,) = state.out.begun
-    assert isinstance(chore, chores.NameModels)
+    (task,) = state.out.tasks
+    assert isinstance(task, outbox.NameModels)
     if newer == "a newer list":
         state.receive("swarmModels", {"a": 4}, 0.0)
     else:
         lost(state, 1000)
-    state.models_named([MODEL], chore.turn)
+    state.models_named([MODEL], task.turn)
     assert state.catalogue.available == []
 
 
@@ -607,7 +607,7 @@ def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
     with pytest.raises(ProtocolError):
         state.receive(kind, payload, 0.0)
     assert before == (state.account.snapshot(), state.catalogue.available, state.network_answer)
-    assert (state.out.deliveries, state.out.woken, state.out.begun) == ([], [], [])
+    assert (state.out.deliveries, state.out.woken, state.out.tasks) == ([], [], [])
 
 
 def test_when_the_reader_breaks_down_everything_that_waits_for_it_ends() -> None:
@@ -636,7 +636,7 @@ def test_frames_of_unknown_projects_are_ignored(kind: str, payload: Any) -> None
     state.projects.listeners.add("project", print)
     state.projects.listeners.add("job", print)
     state.receive(kind, payload, 5.0)
-    assert (state.projects.by_id["P"].heard_at, state.out.deliveries, state.out.begun) == (0.0, [], [])
+    assert (state.projects.by_id["P"].heard_at, state.out.deliveries, state.out.tasks) == (0.0, [], [])
 
 
 def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[Any]:
@@ -836,7 +836,7 @@ def test_a_request_refused_by_a_restart_is_sent_again_once(code: Any) -> None:
     project.request = {"jobID": "P"}
     refusal = {"jobID": "P", "error": code, "error_message": "restarting"}
     state.receive("jobError", refusal, 1.0)
-    assert ([chores.Resend("P")], "pending") == (state.out.begun, project.status)
+    assert ([outbox.Resend("P")], "pending") == (state.out.tasks, project.status)
     project.resent = True
     state.receive("jobError", refusal, 2.0)
     assert (project.status, project.error.code if project.error else None) == ("failed", 1001)
@@ -848,7 +848,7 @@ def test_a_restart_does_not_repeat_what_the_service_has_taken() -> None:
     project.request = {"jobID": "P"}
     state.receive("jobState", {"jobID": "P", "type": "queued"}, 1.0)
     state.receive("jobError", {"jobID": "P", "error": 1001}, 2.0)
-    assert (project.status, state.out.begun) == ("failed", [chores.SyncProject("P")])
+    assert (project.status, state.out.tasks) == ("failed", [outbox.SyncProject("P")])
 
 
 @pytest.mark.parametrize(

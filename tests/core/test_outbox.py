@@ -11,14 +11,14 @@ def test_everything_is_kept_in_order() -> None:
     out, listeners = Outbox(), Listeners()
     out.wake("a")
     out.wake("b")
-    out.tell(listeners, "updated", {"x"})
-    out.tell(listeners, "progress", 5, "job")
-    out.begin(SignResults("P"))
-    out.begin(FetchAccount())
+    out.notify(listeners, "updated", {"x"})
+    out.notify(listeners, "progress", 5, "job")
+    out.start(SignResults("P"))
+    out.start(FetchAccount())
     assert out.woken == ["a", "b"]
     expected = [Delivery(listeners, "updated", {"x"}, None, 1), Delivery(listeners, "progress", 5, "job", 2)]
     assert expected == out.deliveries
-    assert [SignResults("P"), FetchAccount()] == out.begun
+    assert [SignResults("P"), FetchAccount()] == out.tasks
 
 
 def test_a_wake_up_reaches_all_who_wait_for_its_topic() -> None:

@@ -356,7 +356,7 @@ def test_a_client_whose_callback_refers_to_it_can_be_dropped(supernet: LocalSupe
     called = threading.Event()
     hears = partial(lambda owner, _: called.set(), engine)
     engine.state.listeners.add("updated", hears)
-    engine.changed(lambda state, _: state.out.tell(state.listeners, "updated", 1))
+    engine.changed(lambda state, _: state.out.notify(state.listeners, "updated", 1))
     assert called.wait(SOON)
     reference = weakref.ref(engine)
     del engine, hears

@@ -102,9 +102,9 @@ class Session:
     def signed_in_as(self, *, fetch: bool = True) -> None:
         """Handle new credentials; `fetch`: find out in the background whose they are."""
         self.credentials_changed()
-        self._out.tell(self.listeners, "updated", True)
+        self._out.notify(self.listeners, "updated", True)
         if fetch:
-            self._out.begin(FetchAccount())
+            self._out.start(FetchAccount())
 
     def credentials_changed(self) -> None:
         """Count a change of credentials; replies to requests with earlier ones are ignored."""
@@ -119,7 +119,7 @@ class Session:
         self.leave_account()
         self._wake_projects()
         self._out.wake(CONNECTION)
-        self._out.tell(self.listeners, "updated", False)
+        self._out.notify(self.listeners, "updated", False)
 
     def unauthorized(self, turn: int | None = None) -> None:
         """Handle a 401: the credentials it was sent with are invalid.
@@ -134,7 +134,7 @@ class Session:
         if self.credentials.clear(lost=True):
             self.generation += 1
             self._account.reset()
-            self._out.tell(self.listeners, "updated", False)
+            self._out.notify(self.listeners, "updated", False)
 
     def leave_account(self) -> None:
         """Drop the socket and the account; the next call that needs a socket opens another."""
@@ -174,7 +174,7 @@ class Session:
             return None
         refresh, new = self.credentials.begin_refresh()
         if new:
-            self._out.begin(RefreshTokens(refresh))
+            self._out.start(RefreshTokens(refresh))
         return refresh
 
     def refresh_expired(self, now: float) -> bool:
@@ -186,7 +186,7 @@ class Session:
         refresh.finished = True
         self._out.wake(refresh)
         if refresh.turn == self.credentials.turn and self.use_issued(token, refresh_token, now):
-            self._out.tell(self.listeners, "updated", True)
+            self._out.notify(self.listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:
         """Record a failed refresh; `clears`: the service rejected the refresh token, so discard it."""

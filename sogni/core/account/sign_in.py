@@ -170,7 +170,7 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
     exchanged = yield from change(keep)
     yield from have_fresh()
     if exchanged and fetch:
-        yield from change(lambda state, _: state.out.begin(FetchAccount()))
+        yield from change(lambda state, _: state.out.start(FetchAccount()))
 
 
 def authenticate(value: Any) -> Flow[None]:

@@ -154,7 +154,7 @@ class AccountState:
         for name in names:
             setattr(self, name, values[name])
         if names:
-            self._out.tell(self.listeners, "updated", names)
+            self._out.notify(self.listeners, "updated", names)
             self._out.wake("account")
 
     def known(self, info: AccountInfo) -> None:

@@ -310,7 +310,7 @@ class ChatRegistry:
             if isinstance(entry, dict | int | float)
         }
         self.models = read(dict[str, LLMModelInfo], objects, "the swarmLLMModels frame")
-        self._out.tell(self.listeners, "models_updated", dict(self.models))
+        self._out.notify(self.listeners, "models_updated", dict(self.models))
         self._out.wake(CHAT_MODELS)
 
     def _chat(self, payload: Any) -> ChatState | None:
@@ -320,7 +320,7 @@ class ChatRegistry:
         chat = self._chat(payload)
         chunk = chat.tokens(payload) if chat is not None else None
         if chunk is not None and self.listeners.has("token"):
-            self._out.tell(self.listeners, "token", chunk)
+            self._out.notify(self.listeners, "token", chunk)
 
     def _result(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
@@ -331,7 +331,7 @@ class ChatRegistry:
         finally:
             # The answer has ended, even if part of the frame is malformed.
             del self.by_id[chat.id]
-            self._out.tell(self.listeners, "completed", chat.final_result)
+            self._out.notify(self.listeners, "completed", chat.final_result)
 
     def _error(self, payload: Any, now: float) -> None:
         chat = self._chat(payload)
@@ -345,13 +345,13 @@ class ChatRegistry:
             return False
         chat.worker(payload.get("workerName"))
         if self.listeners.has("job_state"):
-            self._out.tell(self.listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
+            self._out.notify(self.listeners, "job_state", read(ChatJobState, payload, "the jobState frame"))
         return True
 
     def _end(self, chat: ChatState, failure: ChatFailure, payload: Any = None) -> None:
         chat.failed(failure, payload)
         self.by_id.pop(chat.id, None)
-        self._out.tell(self.listeners, "error", failure)
+        self._out.notify(self.listeners, "error", failure)
 
     def connection_lost(self, now: float) -> None:
         """Handle a lost connection: open completions wait for the next one, for a limited time."""
@@ -360,7 +360,7 @@ class ChatRegistry:
                 chat.lost_at = now
         if self.by_id and not self._watching:
             self._watching = True
-            self._out.begin(EndLostChats())
+            self._out.start(EndLostChats())
 
     def connection_restored(self, alive: Any) -> None:
         """End the jobs that `authenticated` does not list as active; without a list they keep waiting."""

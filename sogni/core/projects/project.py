@@ -16,7 +16,7 @@ from weakref import ref
 
 from attrs import evolve
 
-from sogni.core import outbox as chores
+from sogni.core import outbox
 from sogni.core.outbox import Feed, Listeners, Outbox
 from sogni.core.projects.job import ENDED, JobState, error_data, percent, read_number, read_provenance
 from sogni.core.projects.params import params_from_snapshot
@@ -153,7 +153,7 @@ _PASSING = ("progress", "updated")
 """Events of the moment, which come with almost every frame: told only to who listens when they happen."""
 
 
-class ProjectFacts:
+class ProjectState:
     """What is known about a project. Times are seconds of the monotonic clock; `started_at` is a time of day.
 
     `status` is the word of the service; `settled` is what waiters wait for: the project has ended,
@@ -347,9 +347,9 @@ class ProjectFacts:
     def _listen(self, listeners: Listeners, event: str, function: Any, past: list[Any], once: bool) -> Any:
         if self.settled or not past:
             return listeners.add(event, function, once=once)
-        remove, late = listeners.add_late(event, function, once=once, since=self.out.told)
+        remove, late = listeners.add_late(event, function, once=once, since=self.out.last_delivery)
         for value in past:
-            self.out.tell(late, event, value)
+            self.out.notify(late, event, value)
         return remove
 
     def snapshot(self, params: Mapping[str, Any]) -> ProjectSnapshot:
@@ -372,7 +372,7 @@ class ProjectFacts:
     def enhancing(self, job: JobState, now: float) -> None:
         """The enhanced version of a job changed; told as a change of the job, however long it has ended."""
         if self.listening:
-            self.out.tell(job.listeners, "updated", {"enhanced_image"})
+            self.out.notify(job.listeners, "updated", {"enhanced_image"})
         self._updated({"jobs"}, now)
 
     def announce_end(self, kind: str, error: ErrorData | None = None, extra: Mapping[str, Any] | None = None) -> None:
@@ -382,13 +382,13 @@ class ProjectFacts:
         self.announced = kind
         if self.group is not None and self.group.has("project"):
             event = ProjectEvent(type=kind, project_id=self.id, error=error, extra=extra or {})
-            self.out.tell(self.group, "project", event)
+            self.out.notify(self.group, "project", event)
 
     def _announce_failure(self, job: JobState) -> None:
         """Notify the listeners of all projects that a job failed."""
         if self.group is not None and self.group.has("job"):
             event = JobEvent(type="error", project_id=self.id, job_id=job.id, error=job.error)
-            self.out.tell(self.group, "job", event)
+            self.out.notify(self.group, "job", event)
 
     def _job_changed(self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None) -> None:
         """Tell of a change of a job, in the order of projects-4.2 §12.3."""
@@ -403,13 +403,13 @@ class ProjectFacts:
             anyway = self._is_heard("job_started")
             moved = progress != shown and (names & _PROGRESS_NAMES or progress == 100)
             if moved and (anyway or job.has_listener("progress")):
-                self.out.tell(job.listeners, "progress", progress, job)
+                self.out.notify(job.listeners, "progress", progress, job)
             if "status" in names and job.status == "completed":
-                self.out.tell(job.listeners, "completed", job.result_url)
+                self.out.notify(job.listeners, "completed", job.result_url)
             if "status" in names and job.status == "failed":
-                self.out.tell(job.listeners, "failed", job.error)
+                self.out.notify(job.listeners, "failed", job.error)
             if names and (anyway or job.has_listener("updated")):
-                self.out.tell(job.listeners, "updated", _public(names))
+                self.out.notify(job.listeners, "updated", _public(names))
         if "status" in names and job.status in ("completed", "failed"):
             self._emit(f"job_{job.status}", job)
         self._updated({"jobs", *(project_names or ())}, now)
@@ -460,39 +460,12 @@ class ProjectFacts:
                 feed.push(Event(name, value))
             self.out.wake(self)
         if heard and self.listening:
-            self.out.tell(self.listeners, name, value, self if name == "progress" else None)
+            self.out.notify(self.listeners, name, value, self if name == "progress" else None)
 
     def _is_heard(self, event: str) -> bool:
         """Whether anybody hears an event of the moment now, or may begin to when a job is announced."""
         listeners = self._listeners
         return listeners is not None and listeners.has_either(event, "job_started")
-
-
-def _place(job: JobState) -> int:
-    return job.place
-
-
-_PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
-
-
-def _public(names: set[str]) -> set[str]:
-    return {_PUBLIC_NAMES.get(name, name) for name in names}
-
-
-class ProjectState(ProjectFacts):
-    """A project and the frames that change it."""
-
-    __slots__ = ()
-
-    # Declared again, because they are also set here.
-    heard_at: float
-    listening: Any
-    out: Outbox
-    params: ProjectParams
-    sent_at: float
-    settled_at: float
-    signing: bool
-    status: ProjectStatus
 
     # -- frames ----------------------------------------------------------------
 
@@ -516,7 +489,7 @@ class ProjectState(ProjectFacts):
     def abandon(self) -> None:
         """The request was never written: nobody is to hear of this project."""
         self.abandoned = True
-        self.request: dict[str, Any] | None = None
+        self.request = None
 
     def alive(self, now: float) -> None:
         """The service spoke of this project without saying anything new."""
@@ -548,7 +521,7 @@ class ProjectState(ProjectFacts):
         self.status = "completed"
         self._updated({"status"}, now)
         if sync:
-            self.out.begin(chores.SyncProject(self.id))
+            self.out.start(outbox.SyncProject(self.id))
         self.announce_end("completed", extra=extra)
 
     def overrule(self, status: ProjectStatus, error: ErrorData, now: float) -> None:
@@ -606,7 +579,7 @@ class ProjectState(ProjectFacts):
             self.status, self.error = "failed", error
             self._updated({"status", "error"}, now)
             if sync:
-                self.out.begin(chores.SyncProject(self.id))
+                self.out.start(outbox.SyncProject(self.id))
         if self.status == "failed":
             self.announce_end("error", error)
 
@@ -660,7 +633,7 @@ class ProjectState(ProjectFacts):
         else:
             self._job_changed(job, names, now)
         if payload.get("hasImage") is True:
-            self.out.begin(chores.SignPreview(self.id, job.id))
+            self.out.start(outbox.SignPreview(self.id, job.id))
 
     def job_eta(self, payload: Mapping[str, Any], now: float) -> None:
         """`jobETA`: seconds left; one without a job keeps the project alive and says no more."""
@@ -705,7 +678,7 @@ class ProjectState(ProjectFacts):
             self.tally.unsigned[job] = None
             if not self.signing:
                 self.signing = True
-                self.out.begin(chores.SignResults(self.id))
+                self.out.start(outbox.SignResults(self.id))
 
     def unsigned(self, now: float) -> list[tuple[JobState, dict[str, Any]]]:
         """The jobs that wait for the URL of their result, in the order of their frames, each with its frame.
@@ -826,7 +799,7 @@ class ProjectState(ProjectFacts):
             return
         names = job.change(preview_url=url)
         if self.listening:
-            self.out.tell(job.listeners, "preview", url)
+            self.out.notify(job.listeners, "preview", url)
         self._job_changed(job, names, now)
 
     def cancel(self, now: float) -> None:
@@ -919,6 +892,17 @@ def _whole(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         number = read_number(value) if isinstance(value, str) else None
         return int(number) if number is not None and number.is_integer() else None
+
+
+def _place(job: JobState) -> int:
+    return job.place
+
+
+_PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
+
+
+def _public(names: set[str]) -> set[str]:
+    return {_PUBLIC_NAMES.get(name, name) for name in names}
 
 
 # Restoring a project from its snapshot.

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 
-from sogni.core import outbox as chores
+from sogni.core import outbox
 from sogni.core.checks import path_segment
 from sogni.core.connection.flows import send_frame
 from sogni.core.failsafe import failing_project, surviving
@@ -91,10 +91,10 @@ def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: Abstract
     others = tuple(record for project_id, record in ended.items() if project_id not in state.projects.by_id)
     for project_id, record in ended.items():
         if project_id in state.projects.by_id:
-            state.out.begin(chores.ApplyRecord(record))
+            state.out.start(outbox.ApplyRecord(record))
     _begin_lookups(state, seen, asked_at)
     if others:
-        state.out.begin(chores.Recover(others))
+        state.out.start(outbox.Recover(others))
 
 
 def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> None:
@@ -103,11 +103,11 @@ def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> Non
     missing = _missing(state, seen)
     old = tuple(project.id for project in missing if project.sent_at <= asked_at - TOO_NEW)
     if old:
-        state.out.begin(chores.LookUp(old, turn))
+        state.out.start(outbox.LookUp(old, turn))
     young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
     if young:
         not_before = max(project.sent_at for project in young) + TOO_NEW
-        state.out.begin(chores.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
+        state.out.start(outbox.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
 
 
 def apply_held(record: ProjectRecord) -> Flow[None]:
@@ -129,15 +129,15 @@ def _recovered(record: ProjectRecord) -> Flow[None]:
     yield from apply_record(record.id.upper(), record)
 
 
-def look_up(chore: chores.LookUp) -> Flow[None]:
+def look_up(task: outbox.LookUp) -> Flow[None]:
     """Find out about projects that a snapshot does not mention, when the time has come."""
-    project_ids = list(chore.project_ids)
-    if chore.not_before is not None:
+    project_ids = list(task.project_ids)
+    if task.not_before is not None:
         now = yield from change(lambda _, now: now)
-        yield from pause(max(0.0, chore.not_before - now) + RECHECK)
+        yield from pause(max(0.0, task.not_before - now) + RECHECK)
         # Nothing is to be found out about one that was mentioned meanwhile.
-        project_ids = yield from change(lambda state, _: _silent(state, project_ids, chore.asked_at))
-    yield from resolve_missing(project_ids, chore.turn)
+        project_ids = yield from change(lambda state, _: _silent(state, project_ids, task.asked_at))
+    yield from resolve_missing(project_ids, task.turn)
 
 
 def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
@@ -405,7 +405,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
     project, new = yield from change(track)
     yield from apply_record(project_id, record)
     if new and project.polled:
-        yield from change(lambda state, _: None if project.settled else state.out.begin(chores.Poll(project_id)))
+        yield from change(lambda state, _: None if project.settled else state.out.start(outbox.Poll(project_id)))
     return project
 
 

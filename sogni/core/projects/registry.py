@@ -114,10 +114,10 @@ class ProjectRegistry:
             overrun = next((j for j in project.tally.working if j.runs_until and now >= j.runs_until), None)
             if overrun is not None:
                 overrun.runs_until = None
-                self._out.begin(CheckOverrun(project.id, overrun.id))
+                self._out.start(CheckOverrun(project.id, overrun.id))
             elif now - project.heard_at >= INACTIVITY:
                 project.heard_at = now
-                self._out.begin(CheckLiveness(project.id))
+                self._out.start(CheckLiveness(project.id))
 
     def reconcile(self, task: Reconcile) -> None:
         """Start a reconciliation. They never overlap: while one runs, only the newest is queued."""
@@ -125,7 +125,7 @@ class ProjectRegistry:
             self._reconcile_next = task
         else:
             self._reconciling = True
-            self._out.begin(task)
+            self._out.start(task)
 
     def reconciled(self) -> None:
         """Finish a reconciliation and start the queued one."""
@@ -192,7 +192,7 @@ class ProjectRegistry:
         if payload.get("imgID"):
             project.job_failed(payload, now)
         elif error.code == RESTARTING and project.request is not None and not project.resent:
-            self._out.begin(Resend(project.id))
+            self._out.start(Resend(project.id))
         else:
             project.fail(error, now, sync=True)
 
@@ -271,7 +271,7 @@ class ProjectRegistry:
             queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
             extra=beyond(payload, _OF_QUEUE),
         )
-        self._out.tell(self.listeners, "project", event)
+        self._out.notify(self.listeners, "project", event)
 
     def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
         """Tell the listeners of the projects group of a job under way; the same frame again is no news."""
@@ -295,7 +295,7 @@ class ProjectRegistry:
             eta_max=_number(payload.get("etaMax")),
             extra=beyond(payload, _OF_JOB),
         )
-        self._out.tell(self.listeners, "job", event)
+        self._out.notify(self.listeners, "job", event)
 
     def tell_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
         """Tell the listeners of the projects group that a job ended with a result."""
@@ -318,12 +318,12 @@ class ProjectRegistry:
             job_index=job.job_index,
             extra=beyond(payload, _OF_RESULT),
         )
-        self._out.tell(self.listeners, "job", event)
+        self._out.notify(self.listeners, "job", event)
 
     def tell_preview(self, project: ProjectState, job_id: str, url: str) -> None:
         """Tell the listeners of the projects group of a preview."""
         event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
-        self._out.tell(self.listeners, "job", event)
+        self._out.notify(self.listeners, "job", event)
 
 
 def _result_of(project: ProjectState, payload: dict[str, Any]) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.account.flows import (
     claim_rewards,
     leaderboard,
@@ -238,7 +238,7 @@ def test_subscriptions() -> None:
         stage.fail(ProtocolError, refresh_subscription(), (status, wrong))
     assert stage.state.account.snapshot()["subscription"]["tier"] == "unlimited"
     assert not stage.play(refresh_subscription(), (status, ok({"subscription": None}))).active
-    stage.play(flow_of(chores.FetchSubscription()), (status, refused(404)))
+    stage.play(flow_of(outbox.FetchSubscription()), (status, refused(404)))
 
 
 def test_a_subscription_is_paid_on_a_page() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.account.flows import fetch_account, refresh_balance
 from sogni.core.account.sign_in import authenticate, check_auth, create_account, login, logout, set_tokens, wallet_of
 from sogni.core.account.wallet import derive
@@ -49,13 +49,13 @@ def signed_in(access: str | None = FRESH) -> Stage:
 
 
 def exchanged(answer: Any) -> tuple[str, Any]:
-    """What happens while somebody waits for a new token: the chore that was begun runs."""
+    """What happens while somebody waits for a new token: the task that was begun runs."""
 
     def run(stage: Stage) -> None:
-        (chore,) = [it for it in stage.begun if isinstance(it, chores.RefreshTokens)]
-        assert chore.urgent
+        (task,) = [it for it in stage.begun if isinstance(it, outbox.RefreshTokens)]
+        assert task.urgent
         try:
-            stage.play_inside(flow_of(chore), (REFRESH, answer))
+            stage.play_inside(flow_of(task), (REFRESH, answer))
         except RuntimeError:
             return
 
@@ -75,7 +75,7 @@ def test_signing_in_keeps_tokens_and_says_so() -> None:
         WALLET.address,
         TokenPair(token=FRESH, refresh_token=LASTING),
     )
-    assert (stage.told("updated")[0], stage.begun) == (True, [chores.FetchAccount()])
+    assert (stage.told("updated")[0], stage.begun) == (True, [outbox.FetchAccount()])
     sign(stage, ok(PAIR))
     assert (stage.state.account.username, stage.begun) == ("Ada", [])
 
@@ -134,14 +134,14 @@ def test_a_pair_of_somebody_else_gets_another_socket_even_when_it_is_to_be_excha
     new = {"token": token(NOW + 60, addr="0xNew"), "refreshToken": LASTING}
     stage.play(authenticate({"token": access, "refreshToken": token(NOW + 99)}), exchanged(ok(new)))
     assert (stage.state.connection.phase, stage.state.account.username) == ("ended", None)
-    assert (stage.state.session.generation > session, stage.begun) == (True, [chores.FetchAccount()])
+    assert (stage.state.session.generation > session, stage.begun) == (True, [outbox.FetchAccount()])
 
 
 def test_a_pair_whose_exchange_failed_can_be_given_again() -> None:
     stage, stored = stage_of(), {"token": STALE, "refreshToken": LASTING}
     stage.fail(SogniConnectionError, authenticate(stored), exchanged(SogniConnectionError("gone")))
     stage.play(authenticate(stored), exchanged(ok(PAIR)))
-    assert (stage.told("updated"), stage.begun) == ([True], [chores.FetchAccount()])
+    assert (stage.told("updated"), stage.begun) == ([True], [outbox.FetchAccount()])
     stage.play(authenticate(PAIR))
     assert (stage.told("updated"), stage.begun) == ([True], [])
 
@@ -309,7 +309,7 @@ def test_everybody_waits_for_one_exchange() -> None:
     one, two = (stage.state.session.begin_refresh(NOW) for _ in range(2))
     assert (one is two, len(stage.begun)) == (True, 1)
     assert one is not None
-    stage.play(flow_of(chores.RefreshTokens(one)), (REFRESH, ok(PAIR)))
+    stage.play(flow_of(outbox.RefreshTokens(one)), (REFRESH, ok(PAIR)))
     assert stage.play(have_fresh()) == stage.state.session.credentials.turn
 
 
@@ -358,10 +358,10 @@ def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
     stage = signed_in(STALE)
 
     def another(stage: Stage) -> None:
-        (chore,) = stage.begun
+        (task,) = stage.begun
         stage.state.session.credentials.clear()
         stage.state.session.credentials.use_tokens(STALE, token(NOW + 88))
-        stage.play_inside(flow_of(chore), (REFRESH, ok(PAIR)))
+        stage.play_inside(flow_of(task), (REFRESH, ok(PAIR)))
 
     assert stage.play(have_fresh(), (WAIT, another), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
     assert stage.state.session.credentials.headers() == {"Authorization": FRESH}
@@ -392,8 +392,8 @@ def test_a_refresh_token_that_is_over_is_not_sent() -> None:
     stage.state.session.credentials.use_tokens(STALE, token(NOW - 1))
 
     def run(stage: Stage) -> None:
-        (chore,) = stage.begun
-        stage.play_inside(flow_of(chore))
+        (task,) = stage.begun
+        stage.play_inside(flow_of(task))
 
     stage.fail(AuthenticationError, have_fresh(), (WAIT, run))
     assert not stage.state.session.signed_in
@@ -418,7 +418,7 @@ def test_a_pair_that_comes_after_signing_out_is_dropped() -> None:
     refresh = stage.state.session.begin_refresh(NOW)
     assert refresh is not None
     stage.state.session.sign_out()
-    stage.play(flow_of(chores.RefreshTokens(refresh)), (REFRESH, ok(PAIR)))
+    stage.play(flow_of(outbox.RefreshTokens(refresh)), (REFRESH, ok(PAIR)))
     assert not stage.state.session.signed_in
 
 

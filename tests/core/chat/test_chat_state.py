@@ -350,7 +350,7 @@ def test_an_answer_nobody_speaks_of_is_given_up() -> None:
 
 
 def watched(state: ClientState) -> int:
-    return sum(isinstance(chore, EndLostChats) for chore in state.out.begun)
+    return sum(isinstance(task, EndLostChats) for task in state.out.tasks)
 
 
 @pytest.mark.parametrize("code", [1006, 4015])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.projects.project import restored_state
 from sogni.core.projects.recovery import attach, poll
 from sogni.errors import AuthenticationError, ConnectionRejectedError, NotFoundError, ValidationError
@@ -72,7 +72,7 @@ def test_a_project_is_made_from_its_record(stage: Stage) -> None:
 def test_a_project_of_another_app_id_is_asked_after(stage: Stage, told: str | None, kept: str | None) -> None:
     restored = unpickled(stage, app_id=kept) if kept else None
     project = stage.play(attach(PROJECT, restored), unknown(), (live(), known("processing", appId=told)))
-    assert (project.polled, project.app_id, stage.begun) == (True, "app-2", [chores.Poll(PROJECT)])
+    assert (project.polled, project.app_id, stage.begun) == (True, "app-2", [outbox.Poll(PROJECT)])
 
 
 LISTED = "GET socket/api/v1/artist/projects/sync"
@@ -94,13 +94,13 @@ def test_the_list_says_which_app_id_it_is_of_when_the_record_does_not(
     assert (project.polled, project.app_id) == (asked_after, app_id)
     assert (project is restored) is kept
     assert kept or (project.params.model_id, project.number_of_media) == (MODEL, 3)
-    assert stage.begun == ([chores.Poll(PROJECT)] if asked_after else [])
+    assert stage.begun == ([outbox.Poll(PROJECT)] if asked_after else [])
 
 
 @pytest.mark.parametrize("answer", [refused(403), bare({"activeProjects": []}), bare([])])
 def test_a_project_of_nobody_knows_which_app_id_is_asked_after(stage: Stage, answer: Any) -> None:
     project = stage.play(attach(PROJECT, None), unknown(), (live(), known("processing")), (LISTED, answer))
-    assert (project.polled, stage.begun) == (True, [chores.Poll(PROJECT)])
+    assert (project.polled, stage.begun) == (True, [outbox.Poll(PROJECT)])
 
 
 def test_our_own_project_is_heard_of_over_a_socket_that_is_opened_for_it() -> None:
@@ -128,7 +128,7 @@ def test_a_project_that_a_snapshot_names_meanwhile_is_that_one(stage: Stage) -> 
 def test_a_client_without_socket_asks_after_its_own_projects_too() -> None:
     stage = Stage(disable_socket=True)
     project = stage.play(attach(PROJECT, None), unknown(), (live(), known("processing", appId="app-1")))
-    assert (project.polled, stage.begun) == (True, [chores.Poll(PROJECT)])
+    assert (project.polled, stage.begun) == (True, [outbox.Poll(PROJECT)])
 
 
 def test_a_finished_project_of_another_app_id_is_not_asked_after(stage: Stage) -> None:
@@ -201,7 +201,7 @@ def test_attached_twice_at_once_it_is_asked_after_once(stage: Stage) -> None:
         return other
 
     second = stage.play(attach(PROJECT, None), unknown(), (live(), meanwhile))
-    assert (first, stage.begun) == ([second], [chores.Poll(PROJECT)])
+    assert (first, stage.begun) == ([second], [outbox.Poll(PROJECT)])
 
 
 @pytest.mark.parametrize("bad", ["", None, 5])

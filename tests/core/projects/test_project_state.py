@@ -128,7 +128,7 @@ def test_completed_reads_the_record_and_waits_for_the_jobs() -> None:
     result(project, "A")
     project.completed(3)
     assert (project.status, project.settled, project.progress(3)) == ("completed", False, 100)
-    assert [SyncProject("P")] == project.out.begun
+    assert [SyncProject("P")] == project.out.tasks
     result(project, "B", 4)
     assert (project.settled, project.settled_at, project.result_urls) == (True, 4, [URL, URL])
 
@@ -145,7 +145,7 @@ def test_the_order_of_results_and_completed_does_not_matter() -> None:
 def test_completed_without_reading_the_record() -> None:
     project = project_of()
     project.completed(1, sync=False)
-    assert project.out.begun == []
+    assert project.out.tasks == []
 
 
 def test_a_project_that_failed() -> None:
@@ -158,7 +158,7 @@ def test_a_project_that_failed() -> None:
         project.settled,
         project.jobs["A"].status,
     ) == ("failed", GONE, True, "processing")
-    assert [SyncProject("P")] == project.out.begun
+    assert [SyncProject("P")] == project.out.tasks
     assert events(project)[-1] == ("failed", GONE)
 
 
@@ -305,7 +305,7 @@ def test_the_interval_of_an_estimate(fields: dict[str, Any], expected: Any) -> N
 def test_a_preview_is_asked_for_and_told() -> None:
     project = project_of()
     project.job_progressed({"imgID": "A", "hasImage": True}, 1)
-    assert [SignPreview("P", "A")] == project.out.begun
+    assert [SignPreview("P", "A")] == project.out.tasks
     told(project)
     project.previewed(project.jobs["A"], "https://p", 2)
     assert [("A.preview", "https://p"), ("A.updated", {"preview_url"}), ("P.updated", {"jobs"})] == told(project)
@@ -316,7 +316,7 @@ def test_no_preview_without_a_plain_yes(value: Any) -> None:
     """projects-4.2 §11.1: `hasImage === true`."""
     project = project_of()
     project.job_progressed({"imgID": "A", "hasImage": value}, 1)
-    assert project.out.begun == []
+    assert project.out.tasks == []
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(12.6, 13), (12.4, 12), (0.5, 1), (-5, -5)])
@@ -425,7 +425,7 @@ def test_a_result_without_an_address_waits_for_one() -> None:
     project.job_result({"imgID": "B"}, 1)
     project.job_result({"imgID": "A", "lastSeed": "8"}, 1)
     project.completed(2)
-    assert [SignResults("P"), SyncProject("P")] == project.out.begun
+    assert [SignResults("P"), SyncProject("P")] == project.out.tasks
     waiting = project.unsigned(3)
     assert ([job.id for job, _ in waiting], project.signing, project.settled) == (["A", "B"], True, False)
     for job, payload in waiting:
@@ -454,7 +454,7 @@ WITHHELD: list[tuple[dict[str, Any], bool, bool]] = [
 def test_no_address_is_asked_for_a_withheld_result(fields: dict[str, Any], disabled: bool, withheld: bool) -> None:
     project = project_of(disable_nsfw_filter=disabled)
     project.job_result({"imgID": "A", **fields}, 1)
-    assert (withheld, [] if withheld else [SignResults("P")]) == (project.jobs["A"].ended, project.out.begun)
+    assert (withheld, [] if withheld else [SignResults("P")]) == (project.jobs["A"].ended, project.out.tasks)
     assert project.failed_jobs() == ([project.jobs["A"]] if withheld else [])
 
 
@@ -469,7 +469,7 @@ def test_a_result_of_a_canceled_job_needs_no_address() -> None:
     project = project_of(2)
     project.job_result({"imgID": "A", "userCanceled": True}, 1)
     job = project.jobs["A"]
-    assert (job.status, job.result_url, job.user_canceled, project.out.begun) == ("canceled", None, True, [])
+    assert (job.status, job.result_url, job.user_canceled, project.out.tasks) == ("canceled", None, True, [])
 
 
 def test_a_repeated_result_brings_a_newer_address() -> None:

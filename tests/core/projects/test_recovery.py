@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.background import flow_of
 from sogni.core.flow import Flow
 from sogni.core.projects.recovery import check_liveness, check_overrun, give_up, reconcile, resend, resolve_missing
@@ -55,8 +55,8 @@ def running(project_id: str = PROJECT, **fields: Any) -> ProjectRecord:
 def reconciled(stage: Stage, snapshot: Snapshot | None) -> Flow[None]:
     """A reconciliation and the work that it begins, one after the other."""
     yield from reconcile(snapshot)
-    for chore in stage.begun:
-        yield from flow_of(chore)
+    for task in stage.begun:
+        yield from flow_of(task)
 
 
 LOST_TRIES = [unknown(), PAUSE, unknown(), PAUSE, unknown(), PAUSE, unknown()]
@@ -175,10 +175,10 @@ def test_the_next_reconciliation_begins_when_one_is_over(stage: Stage) -> None:
     stage.project()
     for _ in range(3):
         stage.receives("authenticated", {})
-    first, *more = [chore for chore in stage.begun if chore != chores.FetchSubscription()]
-    assert (first, more) == (chores.Reconcile(Snapshot()), [])
+    first, *more = [task for task in stage.begun if task != outbox.FetchSubscription()]
+    assert (first, more) == (outbox.Reconcile(Snapshot()), [])
     stage.play(reconcile(active(running())))
-    assert stage.begun == [chores.Reconcile(Snapshot())]
+    assert stage.begun == [outbox.Reconcile(Snapshot())]
     stage.play(reconcile(active(running())))
     assert stage.begun == []
 
@@ -188,7 +188,7 @@ def test_a_reconciliation_that_fails_lets_the_next_one_begin(stage: Stage) -> No
     stage.receives("authenticated", {}).receives("authenticated", {})
     stage.begun
     stage.fail(ValueError, reconcile(None), (SYNC, ValueError("a mistake of ours")))
-    assert stage.begun == [chores.LookUp((PROJECT,), 1), chores.Reconcile(Snapshot())]
+    assert stage.begun == [outbox.LookUp((PROJECT,), 1), outbox.Reconcile(Snapshot())]
 
 
 def test_the_next_snapshot_does_not_wait_for_a_young_project(stage: Stage) -> None:
@@ -199,9 +199,9 @@ def test_the_next_snapshot_does_not_wait_for_a_young_project(stage: Stage) -> No
     stage.begun
     stage.play(reconcile(Snapshot()))
     assert stage.begun == [
-        chores.LookUp((PROJECT,), 1),
-        chores.LookUp((OTHER,), 1, stage.now + 5, stage.now),
-        chores.Reconcile(Snapshot()),
+        outbox.LookUp((PROJECT,), 1),
+        outbox.LookUp((OTHER,), 1, stage.now + 5, stage.now),
+        outbox.Reconcile(Snapshot()),
     ]
 
 
@@ -499,7 +499,7 @@ def refuses(stage: Stage, project_id: str = PROJECT) -> None:
 def test_a_request_refused_by_a_restart_is_sent_again_on_the_next_connection(stage: Stage) -> None:
     project = stage.project()
     refuses(stage)
-    assert (stage.begun, project.ended) == ([chores.Resend(PROJECT)], False)
+    assert (stage.begun, project.ended) == ([outbox.Resend(PROJECT)], False)
 
     def comes_back(stage: Stage) -> None:
         assert project.being_sent
@@ -586,7 +586,7 @@ def overrun(stage: Stage) -> Any:
     project = old_project(stage)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "step": 1})
     stage.passes(1801).state.tick(stage.now)
-    assert chores.CheckOverrun(PROJECT, JOB) in stage.begun
+    assert outbox.CheckOverrun(PROJECT, JOB) in stage.begun
     return project
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import sogni.core.outbox as chores
+from sogni.core import outbox
 from sogni.core.projects.results import apply_record, recorded_error, sign_preview, sign_results, sync_project
 from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError
 from sogni.models.projects import JobRecord, ProjectRecord
@@ -57,7 +57,7 @@ def stage() -> Stage:
 def test_a_job_completes_once_its_address_is_known(stage: Stage) -> None:
     project = stage.project()
     stage.receives("jobResult", result())
-    assert stage.begun == [chores.SignResults(PROJECT)]
+    assert stage.begun == [outbox.SignResults(PROJECT)]
     assert project.jobs[JOB].status == "pending"
     stage.play(sign_results(PROJECT), (address(), url()))
     job = project.jobs[JOB]
@@ -163,7 +163,7 @@ def test_a_running_job_shows_its_preview(stage: Stage) -> None:
     project = stage.project()
     stage.state.projects.listeners.add("job", print)
     stage.receives("jobProgress", {"jobID": PROJECT, "imgID": JOB, "hasImage": True})
-    assert stage.begun == [chores.SignPreview(PROJECT, JOB)]
+    assert stage.begun == [outbox.SignPreview(PROJECT, JOB)]
     stage.play(sign_preview(PROJECT, JOB), (PREVIEW, url()))
     assert project.jobs[JOB].preview_url == "https://store/1"
     assert [(it.type, it.url) for it in stage.told("job")][-1] == ("preview", "https://store/1")
@@ -188,7 +188,7 @@ def test_a_preview_that_comes_after_the_end_is_not_shown(stage: Stage) -> None:
 def completes(stage: Stage, **params: Any) -> Any:
     project = stage.project(**params)
     stage.receives("jobState", {"jobID": PROJECT, "type": "jobCompleted"})
-    assert stage.begun == [chores.SyncProject(PROJECT)]
+    assert stage.begun == [outbox.SyncProject(PROJECT)]
     return project
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import sogni.transport.background as chores
 from sogni.core.flow import Change, Flow, Step, change, pause
 from sogni.errors import ClientClosedError, SogniConnectionError
+from sogni.transport import background
 from sogni.transport.background import BackgroundTasks
 from tests.transport.peers import SOON
 
@@ -22,7 +22,7 @@ class Work:
 
     def __init__(self, perform: Callable[[Step], Any] | None) -> None:
         self.perform = perform
-        self.chores = BackgroundTasks(lambda: self.perform, lambda step: step.seconds)
+        self.tasks = BackgroundTasks(lambda: self.perform, lambda step: step.seconds)
         self.events = {name: threading.Event() for name in ("begun", "done", "closed")}
 
     def one(self, *, first: Flow[Any] | None = None, last: Flow[Any] | None = None) -> Flow[None]:
@@ -45,8 +45,8 @@ class Work:
 def work() -> Iterator[Work]:
     made = Work(lambda step: None)
     yield made
-    made.chores.end()
-    assert made.chores.join(SOON)
+    made.tasks.end()
+    assert made.tasks.join(SOON)
 
 
 def threads() -> list[threading.Thread]:
@@ -58,18 +58,18 @@ def nothing() -> Flow[Any]:
 
 
 def test_work_is_done_in_the_background(work: Work) -> None:
-    work.chores.begin(work.one(first=nothing()))
+    work.tasks.begin(work.one(first=nothing()))
     assert work.happened("done")
 
 
 def test_any_number_of_pauses_holds_one_thread_at_most(work: Work) -> None:
     begun = [Work(None) for _ in range(30)]
     for one in begun:
-        work.chores.begin(one.one(first=pause(60)))
+        work.tasks.begin(one.one(first=pause(60)))
     assert all(one.happened("begun") for one in begun)
-    work.chores.begin(work.one(first=nothing()))
+    work.tasks.begin(work.one(first=nothing()))
     assert work.happened("done")
-    assert len(threads()) <= chores.MOST_THREADS
+    assert len(threads()) <= background.MOST_THREADS
     assert not any(one.events["closed"].is_set() for one in begun)
 
 
@@ -84,19 +84,19 @@ def test_paused_work_goes_on_in_the_order_it_is_due(work: Work) -> None:
             over.set()
 
     for name, seconds in (("third", 0.12), ("first", 0.04), ("second", 0.08)):
-        work.chores.begin(one(name, seconds))
+        work.tasks.begin(one(name, seconds))
     assert over.wait(SOON)
     assert order == ["first", "second", "third"]
 
 
 def test_threads_end_when_there_is_no_work(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chores, "IDLE_SECONDS", 0.01)
-    work.chores.begin(work.one(first=pause(0.05)))
+    monkeypatch.setattr(background, "IDLE_SECONDS", 0.01)
+    work.tasks.begin(work.one(first=pause(0.05)))
     assert work.happened("done")
-    assert work.chores.join(SOON)
+    assert work.tasks.join(SOON)
     assert threads() == []
     work.events["done"].clear()
-    work.chores.begin(work.one(first=nothing()))
+    work.tasks.begin(work.one(first=nothing()))
     assert work.happened("done")
 
 
@@ -104,7 +104,7 @@ def test_a_free_thread_takes_the_next_work(work: Work) -> None:
     used: set[int] = set()
     for _ in range(3):
         work.events["done"].clear()
-        work.chores.begin(work.one(first=nothing()))
+        work.tasks.begin(work.one(first=nothing()))
         assert work.happened("done")
         used.update(thread.ident or 0 for thread in threads())
     assert len(used) <= 3
@@ -129,12 +129,12 @@ def test_what_fails_is_logged_and_the_next_work_is_done(
 
     work.perform = fails
     with caplog.at_level(logging.WARNING, "sogni"):
-        work.chores.begin(failing.one(first=nothing()))
+        work.tasks.begin(failing.one(first=nothing()))
         assert failing.happened("closed")
-        work.chores.begin(work.one(first=nothing()))
+        work.tasks.begin(work.one(first=nothing()))
         assert work.happened("done")
-        work.chores.end()
-        assert work.chores.join(SOON)
+        work.tasks.end()
+        assert work.tasks.join(SOON)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == logged
 
 
@@ -147,18 +147,18 @@ def test_a_flow_may_handle_the_failure_of_its_step(work: Work) -> None:
             yield from nothing()
 
     work.perform = fails
-    work.chores.begin(work.one(first=handles()))
+    work.tasks.begin(work.one(first=handles()))
     assert work.happened("done")
 
 
 def test_the_end_drops_what_has_not_begun_and_what_is_paused(work: Work) -> None:
-    work.chores.begin(work.one(first=pause(60)))
+    work.tasks.begin(work.one(first=pause(60)))
     assert work.happened("begun")
-    work.chores.end()
+    work.tasks.end()
     assert work.happened("closed")
-    assert work.chores.join(SOON)
+    assert work.tasks.join(SOON)
     late = Work(None)
-    work.chores.begin(late.one())
+    work.tasks.begin(late.one())
     assert not late.events["begun"].is_set()
     assert not work.events["done"].is_set()
 
@@ -171,10 +171,10 @@ def test_work_that_would_pause_after_the_end_is_dropped(work: Work) -> None:
         assert ended.wait(SOON)
 
     work.perform = waits
-    work.chores.begin(work.one(first=nothing(), last=pause(60)))
+    work.tasks.begin(work.one(first=nothing(), last=pause(60)))
     assert reached.wait(SOON)
-    assert not work.chores.join(0.01)
-    work.chores.end()
+    assert not work.tasks.join(0.01)
+    work.tasks.end()
     ended.set()
     assert work.happened("closed")
     assert not work.events["done"].is_set()
@@ -182,7 +182,7 @@ def test_work_that_would_pause_after_the_end_is_dropped(work: Work) -> None:
 
 def test_work_of_a_client_that_is_gone_is_dropped(work: Work) -> None:
     work.perform = None
-    work.chores.begin(work.one(first=nothing()))
+    work.tasks.begin(work.one(first=nothing()))
     assert work.happened("closed")
     assert not work.events["done"].is_set()
 
@@ -196,18 +196,18 @@ def test_more_work_than_threads_is_done_in_turn(work: Work) -> None:
         assert release.wait(SOON)
 
     work.perform = waits
-    all_of_it = [Work(None) for _ in range(chores.MOST_THREADS + 3)]
+    all_of_it = [Work(None) for _ in range(background.MOST_THREADS + 3)]
     for one in all_of_it:
-        work.chores.begin(one.one(first=nothing()))
+        work.tasks.begin(one.one(first=nothing()))
     release.set()
     assert all(one.happened("done") for one in all_of_it)
-    assert max(most) <= chores.MOST_THREADS
+    assert max(most) <= background.MOST_THREADS
     gc.collect()
 
 
 def test_paused_work_goes_on_while_other_work_takes_its_time(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is at work cannot look at the clock, and threads without work end."""
-    monkeypatch.setattr(chores, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(background, "IDLE_SECONDS", 0.02)
     free, begun = threading.Event(), threading.Event()
 
     def perform(step: Step) -> None:
@@ -217,8 +217,8 @@ def test_paused_work_goes_on_while_other_work_takes_its_time(work: Work, monkeyp
 
     work.perform = perform
     slow = Work(None)
-    work.chores.begin(slow.one(first=pause(0.05), last=nothing()))
-    work.chores.begin(work.one(first=pause(0.3)))
+    work.tasks.begin(slow.one(first=pause(0.05), last=nothing()))
+    work.tasks.begin(work.one(first=pause(0.3)))
     assert begun.wait(SOON)
     assert work.happened("done")
     assert not slow.events["done"].is_set()
@@ -234,18 +234,18 @@ def test_what_is_urgent_is_waited_for_and_nothing_else(work: Work) -> None:
         free.wait(SOON)
 
     work.perform = perform
-    assert work.chores.join_urgent(0)
-    work.chores.begin(work.one(first=nothing()))
-    assert work.chores.join_urgent(0)
+    assert work.tasks.join_urgent(0)
+    work.tasks.begin(work.one(first=nothing()))
+    assert work.tasks.join_urgent(0)
     urgent, dropped = Work(None), Work(None)
-    work.chores.begin(urgent.one(first=nothing()), urgent=True)
+    work.tasks.begin(urgent.one(first=nothing()), urgent=True)
     for _ in range(2):
         assert begun.acquire(timeout=SOON)
-    work.chores.begin(dropped.one(first=pause(60)), urgent=True)
+    work.tasks.begin(dropped.one(first=pause(60)), urgent=True)
     assert dropped.happened("begun")
-    work.chores.end()
+    work.tasks.end()
     assert dropped.happened("closed")
-    assert not work.chores.join_urgent(0.01)
+    assert not work.tasks.join_urgent(0.01)
     free.set()
-    assert work.chores.join_urgent(SOON)
+    assert work.tasks.join_urgent(SOON)
     assert urgent.happened("done")

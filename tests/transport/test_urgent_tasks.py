@@ -26,11 +26,11 @@ def test_urgent_work_finds_a_thread_when_all_are_taken() -> None:
         taken.release()
         assert waited_for.wait(SOON)
 
-    chores = BackgroundTasks(lambda: perform, lambda step: step.seconds)
+    tasks = BackgroundTasks(lambda: perform, lambda step: step.seconds)
     for _ in range(MOST_THREADS + 3):
-        chores.begin(waits())
+        tasks.begin(waits())
     assert all(taken.acquire(timeout=SOON) for _ in range(MOST_THREADS))
-    chores.begin(urgent(), urgent=True)
+    tasks.begin(urgent(), urgent=True)
     assert waited_for.wait(SOON)
-    chores.end()
-    assert chores.join(SOON)
+    tasks.end()
+    assert tasks.join(SOON)
