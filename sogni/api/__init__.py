@@ -1,4 +1,4 @@
 # Generated from sogni_async/api/__init__.py by tools/unasync.py. Do not edit.
-"""The namespaces and handles of the blocking client: one-line methods over the flows."""
+"""Namespaces and objects of the blocking client. Their methods run the flows of `sogni.core`."""
 
 from __future__ import annotations

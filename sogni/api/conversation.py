@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/conversation.py by tools/unasync.py. Do not edit.
-"""`Conversation`: questions and answers that remember what was said."""
+"""Conversations with a language model: questions, answers and their history."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sogni.transport.engine import Engine
 class Conversation:
     """A conversation with a language model; made by `client.chat.conversation`.
 
-    Each question goes along with all that was said before, as far as it fits into the model's context: the oldest
-    turns are left out first, the system message never. What the model thought is not sent again.
+    Each question is sent with the previous messages, as far as they fit into the context of the model. The oldest turns
+    are omitted first, the system message never. The reasoning of the model is not sent back.
     """
 
     def __init__(self, engine: Engine, completions: Any, history: History, options: Mapping[str, Any]) -> None:
@@ -34,17 +34,17 @@ class Conversation:
 
     @property
     def model(self) -> str:
-        """The model that is asked."""
+        """Id of the model."""
         return self._history.model
 
     @property
     def system(self) -> str | None:
-        """The system message."""
+        """The system message; None if there is none."""
         return self._history.system
 
     @property
     def messages(self) -> list[ChatMessage]:
-        """All that was said, the oldest first, without the system message."""
+        """All messages, oldest first, without the system message."""
         return list(self._history.messages)
 
     @overload
@@ -77,12 +77,32 @@ class Conversation:
         timeout: float | None = 300,
         **options: Unpack[CompletionFields],
     ) -> ChatCompletionResult | ChatStream:
-        """Ask the next question; returns the answer, or a `ChatStream` with `stream=True`.
+        """Ask the next question.
 
-        `images` is one image or a list of them, in every form that `sogni.image_part` takes. Without a text the model
-        goes on from what was added last. Options outrank those of the conversation. Question and answer become part
-        of the history together, when the answer is whole; one that fails, or that nobody listens to to its end,
-        leaves the history as it was. Raises what `completions.create` raises.
+        Question and answer are added to the history together, once the answer is complete. If it fails, or its stream
+        is left early, the history does not change.
+
+        Args:
+            text: The question. If None, the model continues from the last message.
+            images: An image or a list of images, in any form that `sogni.image_part` accepts.
+            stream: Return a `ChatStream` instead of the complete answer.
+            timeout: Seconds, as in `completions.create`; None for no limit. Default 300.
+            **options: Options of `completions.create`. They take precedence over those of the conversation.
+
+        Returns:
+            The complete answer, or a `ChatStream` if `stream` is true.
+
+        Raises:
+            TypeError: There is no such option.
+            ValidationError: An argument is invalid, or an image does not meet the requirements.
+            ChatError: The service declined, or the request could not be sent.
+            SogniTimeoutError: The answer did not arrive in time.
+            ToolLimitError: The model would continue to call tools after the last round.
+
+        Example:
+            >>> conversation = client.chat.conversation()
+            >>> conversation.ask("What is 6 times 7?").content
+            '6 * 7 = 42'
         """
         parts = self._engine.run(compute("the images of a question", lambda: image_parts(images)))
         question = question_of(text, parts)
@@ -98,30 +118,96 @@ class Conversation:
         return answer
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
-        """Add a message from elsewhere: what a tool gave, or an earlier turn."""
+        """Add a message from elsewhere, such as the result of a tool or an earlier turn.
+
+        Args:
+            message: A `ChatMessage`, or a dict in the OpenAI form.
+
+        Raises:
+            ProtocolError: The message is malformed.
+
+        Example:
+            >>> conversation = client.chat.conversation()
+            >>> conversation.add({"role": "user", "content": "My name is Ada."})
+            >>> len(conversation.messages)
+            1
+        """
         self._engine.changed(lambda *_: self._history.add(message))
 
     def clear(self) -> None:
-        """Forget all that was said, not the system message."""
+        """Remove all messages except the system message."""
         self._engine.changed(lambda *_: self._history.clear())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return model, system message and all messages, JSON-ready; images are in it."""
+        """Return the model, the system message and all messages, images included.
+
+        Returns:
+            JSON-ready data for `from_dict`.
+
+        Example:
+            >>> client.chat.conversation(system="Be brief.").to_dict()["system"]
+            'Be brief.'
+        """
         record: dict[str, Any] = to_dict(self._engine.changed(lambda *_: self._history.record()))
         return record
 
     def from_dict(self, data: Mapping[str, Any]) -> Conversation:
-        """Become what `to_dict` gave, here or elsewhere. Raises `ProtocolError` when it does not fit."""
+        """Replace the content of this conversation.
+
+        Args:
+            data: The result of `to_dict`.
+
+        Returns:
+            The conversation itself.
+
+        Raises:
+            ProtocolError: The data is malformed.
+
+        Example:
+            >>> saved = client.chat.conversation(system="Be brief.").to_dict()
+            >>> client.chat.conversation().from_dict(saved).system
+            'Be brief.'
+        """
         self._engine.changed(lambda *_: self._history.restore(data))
         return self
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write all that was said to a JSON file, which is replaced when it is there."""
+        """Save the conversation as a JSON file, replacing an existing one.
+
+        Args:
+            path: Path of the file.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: The file cannot be written.
+
+        Example:
+            >>> client.chat.conversation(system="Be brief.").save("conversation.json")
+            PosixPath('conversation.json')
+        """
         data = self.to_dict()
         return self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))
 
     def load(self, path: str | os.PathLike[str]) -> Conversation:
-        """Become what was saved in a file; returns the conversation itself. Raises `ValidationError`."""
+        """Replace the content of this conversation by that of a saved one.
+
+        Args:
+            path: Path of the file.
+
+        Returns:
+            The conversation itself.
+
+        Raises:
+            ValidationError: The file cannot be read or is not JSON.
+            ProtocolError: The file does not contain a conversation.
+
+        Example:
+            >>> _ = client.chat.conversation(system="Be brief.").save("conversation.json")
+            >>> client.chat.conversation().load("conversation.json").system
+            'Be brief.'
+        """
         return self.from_dict(self._engine.run(compute("a conversation", lambda: read_conversation(path))))
 
     def __repr__(self) -> str:

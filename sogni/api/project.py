@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/project.py by tools/unasync.py. Do not edit.
-"""`Project` and `Job`: one request, and its results."""
+"""Projects and their jobs: waiting, events, cancellation and results."""
 
 from __future__ import annotations
 

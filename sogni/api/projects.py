@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/projects.py by tools/unasync.py. Do not edit.
-"""`client.projects`: creating, following and pricing projects, and waiting for many at once."""
+"""Creating, tracking and estimating projects, and waiting for several: `client.projects`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/replay.py by tools/unasync.py. Do not edit.
-"""`client.replay.record(...)`: a run record that makes itself from the chats inside a `with` block."""
+"""Replay records of chats: `client.replay`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from sogni.transport.engine import Engine
 
 
 class RunRecorder(Recording):
-    """Notes what is asked of language models inside its `with` block, and writes the record at the end.
+    """Records the chats inside an `with` block and stores the record at its end; made by `client.replay.record`.
 
-    Noted are `completions.create`, streams and rounds of tools included, and `hosted.create`, of this client and in
-    this thread or task; `add` notes any other answer. `record` is the record as it is now, `written` what the service
-    says about the stored one.
+    Recorded are `completions.create`, with streams and rounds of tools, and `hosted.create`, if they are called on this
+    client and in this thread or task. `add` records other responses. `record` is the current record, `written` the
+    response of the service once it is stored.
     """
 
     def __enter__(self) -> RunRecorder:
-        """Begin. RuntimeError the second time."""
+        """Start recording. Raises RuntimeError if the recorder has been used before."""
         self._begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the record, also when the block raised: that error is noted, and raised as if nothing had been written.
+        """Store the record, also if the block raised an error, which is part of the record.
 
-        Raises what `replay.write` raises; beside an error of the block that is a note on it.
+        Raises what `replay.write` raises, unless the block raised an error; then the failure is a note on that error.
         """
         self._end(error)
         try:
@@ -42,9 +42,6 @@ class RunRecorder(Recording):
             unwritten(self.run_id, error, failure)
 
 
-# `client.replay`: records of what happened in a turn, written by producers and read by viewers.
-
-
 class Replay:
     """Replay records of the account. They need no socket."""
 
@@ -52,33 +49,84 @@ class Replay:
         self._engine = engine
 
     def write(self, record: RunRecord | Mapping[str, Any]) -> ReplayWriteResult:
-        """Keep a record; further keys travel unchanged. `.redacted` tells whether the service took something out.
+        """Store a record.
 
-        Raises `ValidationError` for what JSON cannot carry.
+        Args:
+            record: A `RunRecord`, or a mapping with at least `run_id`. Unknown keys are sent unchanged.
+
+        Returns:
+            The response. `.redacted` is True if the service removed something from the record.
+
+        Raises:
+            ValidationError: JSON cannot represent the record. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> client.replay.write({"run_id": "run_1", "user_request": "a kite"}).run_id
+            'run_1'
         """
         return self._engine.run(replay.write_record(record))
 
     def list(self, limit: int | None = None) -> ReplayRecords:
-        """Summaries of the records in `.records`; without `limit` as many as the service likes."""
+        """Fetch summaries of the records.
+
+        Args:
+            limit: Number of records. Default, also if 0 or less: that of the service.
+
+        Returns:
+            The summaries, in `.records`.
+
+        Raises:
+            ValidationError: `limit` is not an integer. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> _ = client.replay.write({"run_id": "run_1"})
+            >>> [summary.run_id for summary in client.replay.list().records]
+            ['run_1']
+        """
         return self._engine.run(replay.list_records(limit))
 
     def get(self, run_id: str) -> ReplayRecord:
-        """A whole record: `.record` and `.create_time`. NotFoundError."""
+        """Fetch a record.
+
+        Args:
+            run_id: Id of the record.
+
+        Returns:
+            The record, in `.record`, and when it was created.
+
+        Raises:
+            NotFoundError: There is no such record.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> _ = client.replay.write({"run_id": "run_1", "user_request": "a kite"})
+            >>> client.replay.get("run_1").record.user_request
+            'a kite'
+        """
         return self._engine.run(replay.get_record(run_id))
 
     def record(
         self, *, session_id: str | None = None, run_id: str | None = None, account_id: str | None = None
     ) -> RunRecorder:
-        """Make a run record of the chats inside a `with` block, and write it, without secrets, at its end.
+        """Record the chats inside an `with` block and store the record, without secrets, at its end.
 
-        `run_id` is a new id when None. The record has what the user asked, every round with its tools, the final
-        response, and the error the block ended with (replay §2).
+        The record contains the user's request, every round with its tools, the final response, and the error that ended
+        the block, if any.
 
-        >>> from sogni import SogniClient
-        >>> with SogniClient.local() as client:
-        ...     with client.replay.record(session_id="s1") as run:
-        ...         _ = client.chat.completions.create(messages=[{"role": "user", "content": "A kite?"}])
-        ...     client.replay.get(run.run_id).record.user_request
-        'A kite?'
+        Args:
+            session_id: Id of the session that the record belongs to.
+            run_id: Id of the record. Default: a new one.
+            account_id: Id of the account that the record is about.
+
+        Returns:
+            The recorder.
+
+        Example:
+            >>> with client.replay.record(session_id="s1") as run:
+            ...     _ = client.chat.completions.create(messages=[{"role": "user", "content": "A kite?"}])
+            >>> client.replay.get(run.run_id).record.user_request
+            'A kite?'
         """
         return RunRecorder(self._engine, run_id=run_id, session_id=session_id, account_id=account_id)

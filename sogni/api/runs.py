@@ -1,5 +1,5 @@
 # Generated from sogni_async/api/runs.py by tools/unasync.py. Do not edit.
-"""`client.chat.runs`: chats that the service carries on, whether or not anybody listens."""
+"""Durable chat runs, which the service continues without a connected client: `client.chat.runs`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from sogni.transport.engine import Engine
 class ChatRuns:
     """Durable chat runs: the service runs the model and its tools. They need no socket.
 
-    >>> from sogni import SogniClient
-    >>> with SogniClient.local() as client:
-    ...     run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
-    ...     run = client.chat.runs.wait(run.run_id, timeout=30)
-    >>> run.status
-    'completed'
+    Example:
+        >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+        >>> run = client.chat.runs.wait(run.run_id, timeout=30)
+        >>> run.status
+        'completed'
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -52,22 +51,82 @@ class ChatRuns:
         app_source: str | None = None,
         idempotency_key: str | None = None,
     ) -> ChatRunRecord:
-        """Start a run; returns its record while it runs.
+        """Start a run and return while it is in progress.
 
-        `messages` and `tools` are dicts in the OpenAI form; temperature and its like go into `sampling`. Every
-        medium is given by an http or https address (`workflows.upload` makes one). Repeated starts with the same
-        `idempotency_key` are one run; without one a key is made for this call and kept when it has to be repeated
-        (chat §12.1). Raises `ValidationError` before anything is sent, else an `ApiError`.
+        Args:
+            messages: Dicts in the OpenAI form, or `ChatMessage` objects.
+            tools: Tool definitions in the OpenAI form. Default: those of the service.
+            tool_choice: Which tool the model must call, in the OpenAI form. Default: the model decides.
+            model: Id of the model. Default: that of the service.
+            sampling: Sampling options, for example `{"temperature": 0.5}`.
+            media_references: Media for the tools, by http or https URL; see `workflows.upload`.
+            media_context: Media that the tools can refer to by index: a `MediaContext`, or a mapping with its fields.
+                All entries are http or https URLs.
+            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: no limit.
+            confirm_cost: Accept the cost in advance. Default: that of the service.
+            session_id: Id of the conversation that the run belongs to.
+            client_message_id: Id of the message, chosen by the caller.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+            runtime_config: Further options: a `RunRuntimeConfig`, or a mapping with its fields.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+            idempotency_key: Starts with the same key are one run. By default, each call has a new key, so that it can
+                be repeated safely after a lost connection.
+
+        Returns:
+            The record of the run.
+
+        Raises:
+            ValidationError: An argument is invalid, or the service cannot reach a URL. Nothing has been sent.
+            ApiError: The service refused the request. It is also a `ChatError` if the service gives a reason.
+
+        Example:
+            >>> run = client.chat.runs.create(
+            ...     messages=[{"role": "user", "content": "Say one word"}], sampling={"temperature": 0}
+            ... )
+            >>> client.chat.runs.wait(run.run_id, timeout=30).status
+            'completed'
         """
         given = {name: value for name, value in locals().items() if name != "self"}
         return self._engine.run(runs.create_run(given))
 
     def get(self, run_id: str) -> ChatRunRecord:
-        """The record of a run. NotFoundError."""
+        """Fetch the record of a run.
+
+        Args:
+            run_id: Id of the run.
+
+        Returns:
+            The record.
+
+        Raises:
+            NotFoundError: There is no such run.
+
+        Example:
+            >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+            >>> client.chat.runs.get(run.run_id).run_id == run.run_id
+            True
+        """
         return self._engine.run(runs.get_run(run_id))
 
     def cancel(self, run_id: str, reason: str | None = None) -> ChatRunRecord:
-        """End a run."""
+        """Cancel a run.
+
+        Args:
+            run_id: Id of the run.
+            reason: Reason, for the record. Default: none.
+
+        Returns:
+            The record.
+
+        Raises:
+            NotFoundError: There is no such run.
+            ApiError: The service refused the request. It is also a `ChatError` if the service gives a reason.
+
+        Example:
+            >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Count to 1000"}])
+            >>> run = client.chat.runs.cancel(run.run_id, reason="no longer needed")
+        """
         return self._engine.run(runs.cancel_run(run_id, reason))
 
     @naming_the_nearest
@@ -82,26 +141,85 @@ class ChatRuns:
         reason: str | None = None,
         idempotency_key: str | None = None,
     ) -> ChatRunRecord:
-        """Decide about the cost of a run that waits for its user (`run.waiting.details`).
+        """Approve or reject the cost of a run that waits for its user; see `run.waiting.details`.
 
-        To confirm, give back the `cost_approval_preview` the user has seen. Raises `ConflictError` when that is no
-        longer valid: get the run anew and ask again (chat §14.6).
+        Args:
+            run_id: Id of the run.
+            tool_call_id: The call that waits: `details.tool_call_id`.
+            decision: `"confirm"` or `"cancel"`.
+            accepted_cost_preview: The preview that the user has seen: `details.cost_approval_preview`, unchanged.
+                Required to confirm.
+            overrides: Changed arguments of the call.
+            reason: Reason, for the record. Default: none.
+            idempotency_key: Calls with the same key count once. By default, each call has a new key, so that it can be
+                repeated safely after a lost connection.
+
+        Returns:
+            The record.
+
+        Raises:
+            ValidationError: An argument is invalid, or the preview is missing. Nothing has been sent.
+            ConflictError: The preview is no longer valid. Fetch the run and ask the user again.
+            ApiError: The service refused the request. It is also a `ChatError` if the service gives a reason.
+
+        Example:
+            >>> run = client.chat.runs.create(
+            ...     messages=[{"role": "user", "content": "Draw a red kite"}],
+            ...     runtime_config={"require_job_confirmation": True},
+            ... )
+            >>> run = client.chat.runs.wait(run.run_id, timeout=30)
+            >>> details = run.waiting.details
+            >>> run = client.chat.runs.confirm_cost(
+            ...     run.run_id,
+            ...     tool_call_id=details.tool_call_id,
+            ...     decision="confirm",
+            ...     accepted_cost_preview=details.cost_approval_preview,
+            ... )
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "run_id")}
         return self._engine.run(runs.confirm_cost(run_id, given))
 
     def stream_events(self, run_id: str, last_event_id: int | str | None = None) -> EventStream[ChatRunEvent]:
-        """Iterate over the events of a run, those that were and those to come, until it has ended.
+        """Iterate over the events of a run, past and future ones, until it ends.
 
-        `last_event_id` is the `sequence` of the last event that is known already. A lost connection is opened
-        again, and every event comes once. The iterator can be closed.
+        Lost connections are re-established, and every event is delivered once. The iterator can be closed.
+
+        Args:
+            run_id: Id of the run.
+            last_event_id: Start after the event with this `sequence`.
+
+        Returns:
+            The stream. Iterating raises an `ApiError` if the service refuses it, and `SogniConnectionError` if the
+            service cannot be reached for a long time.
+
+        Raises:
+            ValidationError: An argument is invalid.
+
+        Example:
+            >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+            >>> [event.type for event in client.chat.runs.stream_events(run.run_id)][-1]
+            'run_completed'
         """
         return EventStream(self._engine, runs.run_feed(run_id, last_event_id))
 
     def wait(self, run_id: str, timeout: float | None = None) -> ChatRunRecord:
-        """The record of a run once it has ended or is `waiting_for_user`, whatever its status.
+        """Wait until a run ends or waits for its user (`waiting_for_user`).
 
-        Raises `SogniTimeoutError` after `timeout` seconds; the run goes on.
+        Args:
+            run_id: Id of the run.
+            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+
+        Returns:
+            The record, whatever its status.
+
+        Raises:
+            NotFoundError: There is no such run.
+            SogniTimeoutError: The run was still in progress after `timeout`.
+
+        Example:
+            >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+            >>> client.chat.runs.wait(run.run_id, timeout=30).final_response.finish_reason
+            'stop'
         """
         seconds = check_seconds("timeout", timeout)
         return self._engine.run(runs.wait_for_run(run_id, seconds))

@@ -1,3 +1,3 @@
-"""The namespaces and handles of the asyncio client: one-line methods over the flows."""
+"""Namespaces and objects of the asyncio client. Their methods run the flows of `sogni.core`."""
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class Account:
             The session. Its `tokens` are None if the service keeps them in cookies.
 
         Raises:
-            ConflictError: The user name or the email address is taken.
+            ConflictError: The user name is taken.
             ValidationError: An argument is invalid. Nothing has been sent.
             ApiError: The service refused the request.
             ImportError: The extra `sogni[wallet]` is not installed.

@@ -1,4 +1,4 @@
-"""`client.chat`: completions, hosted chats, and executing the tool calls of a language model."""
+"""Completions, hosted chats and local execution of tool calls: `client.chat`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ from sogni_async.transport.engine import Engine
 
 
 class ChatTools:
-    """Tool calls of a language model, executed here through `client.projects`.
+    """Local execution of tool calls of a language model, through `client.projects`.
 
-    Six of the hosted tools run here: `generate_image`, `edit_image`, `generate_video`, `sound_to_video`,
+    Six of the hosted tools run locally: `generate_image`, `edit_image`, `generate_video`, `sound_to_video`,
     `video_to_video` and `generate_music` (`SogniTools.direct`).
     """
 
@@ -68,18 +68,32 @@ class ChatTools:
         number_of_media: int = 1,
         media_context: MediaContext | Mapping[str, Any] | None = None,
     ) -> ToolExecutionResult:
-        """Execute a call of a hosted tool and wait for its result; a failure is a result, too (tools §4).
+        """Execute a call of a hosted tool and wait for its result. A failure is a result, too.
 
-        `on_progress` gets a `ToolExecutionProgress`. `timeout` is for everything, in seconds, None for ever;
-        when it runs out, or the call is interrupted, the project is canceled. `number_of_media` counts when the call
-        names no number.
-        `media_context` says what indices in the arguments stand for: a `MediaContext`, or a dict of its
-        fields whose entries may be finished jobs as well. A model without workers is replaced by another.
-        Raises `ValidationError` only for a tool that is none of Sogni's.
+        If the time limit is exceeded or the call is interrupted, the project is canceled. If the requested model has no
+        workers, another one is used.
 
-        >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
-        >>> (await client.chat.tools.execute(call)).success
-        True
+        Args:
+            tool_call: The call, as in `ChatCompletionResult.tool_calls`: a `ToolCall`, or a dict in the OpenAI form.
+            on_progress: Receives a `ToolExecutionProgress`.
+            timeout: Seconds for the whole execution; None for no limit. Default 5400.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: as in `projects.create`.
+            network: `"fast"` or `"relaxed"`. Default: that of the client.
+            number_of_media: Number of results if the call does not specify one. Default 1.
+            media_context: What indices in the arguments refer to: a `MediaContext`, or a mapping with its fields, whose
+                entries may also be finished jobs.
+
+        Returns:
+            The result. If `.success` is False, `.error` is the reason.
+
+        Raises:
+            ValidationError: This is not a Sogni tool.
+            TypeError: `media_context` has an unknown field, or a callback cannot be called.
+
+        Example:
+            >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
+            >>> (await client.chat.tools.execute(call)).success
+            True
         """
         check_callbacks(on_progress=on_progress)
         options = tools.ToolOptions(
@@ -105,12 +119,32 @@ class ChatTools:
         number_of_media: int = 1,
         media_context: MediaContext | Mapping[str, Any] | None = None,
     ) -> list[ToolExecutionResult]:
-        """Execute calls one after the other; one result for each, in the same order (tools §4.2).
+        """Execute tool calls one after the other.
 
-        Calls of tools that are none of Sogni's go to `on_tool_call(call)`, whose text is the result; without
-        it, and when it raises, the result is a failure. Progress goes to `on_tool_progress(call, progress)`,
-        else to `on_progress(progress)`. `timeout` is for each call; the other options are those of `execute`.
-        Raises `ValidationError` for more than 8 calls of tools that run here, before anything is executed.
+        Args:
+            tool_calls: The calls, as in `ChatCompletionResult.tool_calls`.
+            on_tool_call: Executes calls of tools other than Sogni's: receives the call and returns its result, as a
+                string or a JSON-ready value. Without it, or if it raises an error, the result is a failure.
+            on_tool_progress: Receives the call and a `ToolExecutionProgress`.
+            on_progress: Receives a `ToolExecutionProgress`. Used only without `on_tool_progress`.
+            timeout: Seconds for each call; None for no limit. Default 5400.
+            token_type: As in `execute`.
+            network: As in `execute`.
+            number_of_media: As in `execute`.
+            media_context: As in `execute`. Results of earlier calls are added to it.
+
+        Returns:
+            One result per call, in the same order.
+
+        Raises:
+            ValidationError: There are more than 8 calls of tools that run locally. Nothing has been executed.
+            TypeError: `media_context` has an unknown field, or a callback cannot be called.
+
+        Example:
+            >>> call = {"id": "1", "function": {"name": "lookup", "arguments": '{"word": "kite"}'}}
+            >>> results = await client.chat.tools.execute_all([call], on_tool_call=lambda call: "a bird")
+            >>> [result.content for result in results]
+            ['a bird']
         """
         check_callbacks(on_tool_call=on_tool_call, on_tool_progress=on_tool_progress, on_progress=on_progress)
         options = tools.ToolOptions(
@@ -131,12 +165,29 @@ class ChatTools:
         results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
         directory: str | PathLike[str],
     ) -> list[Path]:
-        """Download the media of tools into a directory and return the paths, in the order they were made.
+        """Download the media of tool results to a directory.
 
-        `results` are those of `execute` and `execute_all`, or an answer with `tool_history`. Files are called after
-        their tool, `generate_image-0.png`, numbers go on where those in the directory end, and files are there only
-        when complete. Addresses are valid for an hour or so;
-        later ones raise `ApiError`. Raises `SogniConnectionError` and `OSError`, too.
+        Files are named after their tool (`generate_image-0.png`), numbered from the highest number in the directory,
+        and appear only when they are complete. URLs are valid for about an hour.
+
+        Args:
+            results: A result or results of `execute` and `execute_all`, or an answer with `tool_history`.
+            directory: The directory; it is created if necessary.
+
+        Returns:
+            The paths of the saved files, in the order of the results.
+
+        Raises:
+            ValidationError: `results` is something else.
+            ApiError: The service refused a download, for example because its URL has expired.
+            SogniConnectionError: The service cannot be reached.
+            OSError: A file cannot be written.
+
+        Example:
+            >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
+            >>> result = await client.chat.tools.execute(call)
+            >>> [path.name for path in await client.chat.tools.save(result, "kites")]
+            ['generate_image-0.png']
         """
         made = results_of(results)
         first = await self._engine.run(compute("the names of files", lambda: next_number(directory)))
@@ -149,7 +200,7 @@ class ChatTools:
 
 
 class HostedChat:
-    """Chats that the service answers over REST, running its own tools if asked to; never streaming."""
+    """Chats over REST, with tools that run in the service. They are never streamed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -200,10 +251,29 @@ class HostedChat:
         app_source: str | None = None,
         timeout: float | None = 300,
     ) -> HostedToolExecution:
-        """Have the service run one tool without a language model (chat §14.5).
+        """Run a tool in the service, without a language model. The request is not repeated automatically.
 
-        Known are `enhance_prompt`, `compose_script`, `compose_lyrics`, `compose_instrumental`, `compose_workflow`
-        and `compose_workflow_template`. What it gave is `data.result`. Raises `ValidationError`, `ApiError`.
+        Args:
+            tool: `"enhance_prompt"`, `"compose_script"`, `"compose_lyrics"`, `"compose_instrumental"`,
+                `"compose_workflow"` or `"compose_workflow_template"`.
+            arguments: Arguments of the tool.
+            token_type: Token that pays, `"sogni"`, `"spark"` or `"auto"`. Default: that of the service.
+            safe_content_filter: Filter sensitive content. Default: that of the service.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+            timeout: Seconds for the whole call; None for no limit. Default 300.
+
+        Returns:
+            The response. The result of the tool is `.data.result`.
+
+        Raises:
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused the request.
+            SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> outcome = await client.chat.hosted.execute_tool("enhance_prompt", {"prompt": "a red kite"})
+            >>> outcome.data.result["enhanced_prompt"].startswith("a red kite")
+            True
         """
         flow = run_hosted_tool(
             tool,
@@ -328,10 +398,10 @@ class OnChatEvent(Protocol):
 
 
 class Chat(EventEmitter[OnChatEvent]):
-    """Language models and completions.
+    """Language models: completions, conversations, durable runs and tools.
 
-    Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`),
-    `job_state` (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by id).
+    Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`), `job_state`
+    (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by id).
     """
 
     _events = CHAT_EVENTS
@@ -377,7 +447,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:
-        """Language models with workers now, by id, as last announced; empty before the socket has connected."""
+        """Language models that have workers now, by id; empty until the socket has connected."""
         return dict(self._engine.state.chats.models)
 
     async def estimate_cost(

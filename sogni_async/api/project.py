@@ -1,4 +1,4 @@
-"""`Project` and `Job`: one request, and its results."""
+"""Projects and their jobs: waiting, events, cancellation and results."""
 
 from __future__ import annotations
 

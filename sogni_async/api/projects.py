@@ -1,4 +1,4 @@
-"""`client.projects`: creating, following and pricing projects, and waiting for many at once."""
+"""Creating, tracking and estimating projects, and waiting for several: `client.projects`."""
 
 from __future__ import annotations
 

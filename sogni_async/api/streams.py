@@ -1,4 +1,4 @@
-"""`ChatStream`: an answer read while it arrives."""
+"""Streams: the chunks of an answer, and the events of a run or a workflow."""
 
 from __future__ import annotations
 
@@ -22,11 +22,21 @@ from sogni_async.transport.waiting import Lock
 
 
 class ChatStream(Live):
-    """An answer that arrives in chunks; iterate over it, once.
+    """An answer that arrives in chunks. It can be iterated once.
 
-    A context manager: leaving it early stops listening, while the service finishes and bills. Chunks
-    that arrived before an error are delivered before it is raised. With `auto_execute_tools` the chunks of every
-    round follow each other; between two rounds the tools run, and the properties are those of the round under way.
+    It is a context manager; leaving it early stops receiving chunks, while the service finishes the answer and charges
+    for it. Chunks that arrived before an error are delivered before it is raised. With `auto_execute_tools`, the chunks
+    of all rounds follow each other. The tools run between two rounds, and the properties are those of the current
+    round.
+
+    Iterating raises `ChatError` if the request failed, and `SogniTimeoutError` if no chunk arrives in time.
+
+    Example:
+        >>> stream = await client.chat.completions.create(
+        ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
+        ... )
+        >>> "".join([chunk.content async for chunk in stream])
+        '6 * 7 = 42'
     """
 
     def __init__(
@@ -42,7 +52,7 @@ class ChatStream(Live):
         return self
 
     async def __anext__(self) -> ChatCompletionChunk:
-        """The next chunk. ChatError when the job failed, SogniTimeoutError when nothing comes for too long."""
+        """Return the next chunk."""
         while not self._taken:
             chunks = await self._host().run(self._chunks())
             if not chunks:
@@ -75,12 +85,12 @@ class ChatStream(Live):
 
     @property
     def job_id(self) -> str:
-        """The id of the chat job."""
+        """Id of the request."""
         return self._state.id
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more comes: the answer is whole, has failed, or was left."""
+        """True once no more chunks will arrive: the answer is complete or has failed, or the stream is closed."""
         rounds = self._rounds
         if rounds is None:
             return self._only.done
@@ -88,35 +98,53 @@ class ChatStream(Live):
 
     @property
     def content(self) -> str:
-        """All text so far."""
+        """The text received so far."""
         return self._state.text()
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The tool calls collected so far."""
+        """The tool calls received so far."""
         return self._state.tool_calls
 
     @property
     def worker_name(self) -> str | None:
-        """The worker that answers."""
+        """Name of the worker that answers; None until it is known."""
         return self._state.worker_name
 
     @property
     def cost(self) -> ChatCost | None:
-        """What the answer cost, once it is known."""
+        """Cost of the answer; None until it is known."""
         return self._state.cost
 
     @property
     def final_result(self) -> ChatCompletionResult | None:
-        """The whole answer; None while it arrives and after a failure."""
+        """The complete answer; None until it has arrived, and after an error."""
         return self._state.final_result if self._rounds is None else self._rounds.final_result
 
     async def result(self, timeout: float | None = None) -> ChatCompletionResult:
-        """Wait for the whole answer. Raises `ChatError`, or `SogniTimeoutError` after `timeout` seconds."""
+        """Wait for the complete answer. Chunks can still be iterated afterwards.
+
+        Args:
+            timeout: Seconds to wait; None for no limit.
+
+        Returns:
+            The complete answer.
+
+        Raises:
+            ChatError: The request failed.
+            SogniTimeoutError: The answer did not arrive in time.
+
+        Example:
+            >>> stream = await client.chat.completions.create(
+            ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
+            ... )
+            >>> (await stream.result(timeout=30)).content
+            '6 * 7 = 42'
+        """
         return await self._host().run(self._whole(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
-        """Stop listening; the service finishes and bills."""
+        """Stop receiving chunks. The service finishes the answer and charges for it."""
         self._taken.clear()
         if self._rounds is not None:
             self._rounds.left = True
@@ -142,19 +170,24 @@ class ChatStream(Live):
         return f"<ChatStream {self._state.id} {'done' if self._state.done else 'running'}>"
 
 
-# `EventStream`: what happens to a run or a workflow, read while it happens.
-
-
 T = TypeVar("T")
 
 
 class EventStream(Live, Generic[T]):
-    """An iterator over events; leave it early by `close`, or by using it in `async with`.
+    """The events of a run or a workflow, as an iterator. Use `close` or `async with` to leave it early.
 
-    The connection is opened with the first event that is asked for, and again, where it broke off, whenever it is
-    lost: every event comes once. Leaving, or dropping, the iterator closes the connection; what the service does
-    goes on. Raises an `ApiError` when the service refuses, `SogniConnectionError` when it cannot be reached for a
-    long time.
+    The connection is opened when the first event is requested. Lost connections are re-established, and every event is
+    delivered once. Closing or dropping the iterator closes the connection, but does not affect the run.
+
+    Iterating raises an `ApiError` if the service refuses the stream, and `SogniConnectionError` if the service cannot
+    be reached for a long time.
+
+    Example:
+        >>> run = await client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+        >>> async with client.chat.runs.stream_events(run.run_id) as events:
+        ...     types = [event.type async for event in events]
+        >>> types[-1]
+        'run_completed'
     """
 
     def __init__(self, engine: Engine, feed: EventFeed[T]) -> None:
@@ -168,7 +201,7 @@ class EventStream(Live, Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """The next event."""
+        """Return the next event."""
         self._own()
         async with self._turn:
             flow = next_event(self._feed)
@@ -187,16 +220,16 @@ class EventStream(Live, Generic[T]):
 
     @property
     def last_event_id(self) -> str | None:
-        """The `last_event_id` with which another stream begins behind the last event that came; None before any."""
+        """The `last_event_id` that makes another stream start after the last delivered event; None before the first."""
         return self._feed.position
 
     @property
     def closed(self) -> bool:
-        """Whether no more is read; events that had arrived before the end can still be taken."""
+        """True once nothing more is received. Events that have already arrived can still be iterated."""
         return self._feed.over
 
     async def close(self) -> None:
-        """Close the connection, also while somebody waits for an event; repeatable."""
+        """Close the connection, also while another thread or task waits for an event. May be called repeatedly."""
         self._feed.ready.clear()
         self._feed.close()
 

@@ -1,4 +1,4 @@
-"""`client.workflows.templates`: workflows that are saved and started with inputs."""
+"""Durable workflows and their templates: `client.workflows`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sogni_async.transport.engine import Engine
 
 
 class Templates:
-    """Saved workflows: `workflows.start(workflow_id=template.id, inputs=…)` runs one."""
+    """Saved workflows. `workflows.start(workflow_id=template.id, inputs=…)` runs one."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -38,14 +38,43 @@ class Templates:
     async def list(
         self, visibility: Listing | None = None, offset: int | None = None, limit: int | None = None
     ) -> TemplatePage:
-        """A page of templates in `.templates`; `.next_cursor` is the `offset` of the page after it.
+        """Fetch a page of templates. `iterate` returns all of them.
 
-        `visibility` is `own`, `public` or `all`, `limit` at most 200 (workflows §7.2).
+        Args:
+            visibility: `"own"`, `"public"`, `"all"`, `"private"` or `"team"`. Default: that of the service.
+            offset: Number of templates to skip. Default 0.
+            limit: Number of templates per page, at most 200. Default: that of the service.
+
+        Returns:
+            The page. Its templates are in `.templates`; `.next_cursor` is the `offset` of the next page, or None.
+
+        Raises:
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> [template.id for template in (await client.workflows.templates.list("public")).templates]
+            ['sys-teaser', ...]
         """
         return await self._engine.run(templates.list_templates(visibility, offset, limit))
 
     async def iterate(self, visibility: Listing | None = None, limit: int = 100) -> AsyncIterator[WorkflowTemplate]:
-        """All templates, page by page of `limit` each, as far as they are asked for."""
+        """Iterate over all templates. Pages are fetched as needed.
+
+        Args:
+            visibility: As in `list`.
+            limit: Number of templates per page, at most 200. Default 100.
+
+        Yields:
+            The templates.
+
+        Raises:
+            ValidationError: An argument is invalid. Nothing has been sent.
+            ApiError: The service refused a request.
+
+        Example:
+            >>> names = [template.name async for template in client.workflows.templates.iterate("public")]
+        """
         offset: int | None = None
         while True:
             page = await self._engine.run(templates.list_templates(visibility, offset, limit))
@@ -56,39 +85,114 @@ class Templates:
             offset = page.next_cursor
 
     async def get(self, template_id: str) -> WorkflowTemplate:
-        """A template. NotFoundError."""
+        """Fetch a template.
+
+        Args:
+            template_id: Id of the template.
+
+        Returns:
+            The template.
+
+        Raises:
+            NotFoundError: There is no such template.
+
+        Example:
+            >>> [it.name for it in (await client.workflows.templates.get("sys-teaser")).inputs]
+            ['brief', 'aspect_ratio', 'seconds']
+        """
         return await self._engine.run(templates.get_template(template_id))
 
     async def create(self, template: WorkflowTemplate | Mapping[str, Any]) -> WorkflowTemplate:
-        """Save a template; returns it as the service keeps it. Keys that are not known here travel unchanged."""
+        """Save a template.
+
+        Args:
+            template: A `WorkflowTemplate`, or a mapping with its fields or its keys in the wire format. Stages have the
+                keys of the wire format. Unknown keys are sent unchanged.
+
+        Returns:
+            The template as saved by the service.
+
+        Raises:
+            ValidationError: JSON cannot represent the template, or the service rejects it.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> stage = {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "a red kite"}}
+            >>> template = await client.workflows.templates.create({"name": "Kites", "stages": [stage]})
+            >>> template.name
+            'Kites'
+        """
         return await self._engine.run(templates.create_template(template))
 
     async def update(self, template_id: str, changes: WorkflowTemplate | Mapping[str, Any]) -> WorkflowTemplate:
-        """Change the fields given in `changes`; in a mapping, None clears one."""
+        """Change some fields of a template.
+
+        Args:
+            template_id: Id of the template.
+            changes: The new values. In a mapping, None clears a field; in a `WorkflowTemplate`, None leaves it
+                unchanged.
+
+        Returns:
+            The changed template.
+
+        Raises:
+            NotFoundError: There is no such template.
+            ValidationError: JSON cannot represent the changes, or the service rejects them.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> template = await client.workflows.templates.fork("sys-teaser")
+            >>> (await client.workflows.templates.update(template.id, {"name": "Trailer"})).name
+            'Trailer'
+        """
         return await self._engine.run(templates.update_template(template_id, changes))
 
     async def delete(self, template_id: str) -> None:
-        """Delete a template. NotFoundError."""
+        """Delete a template.
+
+        Args:
+            template_id: Id of the template.
+
+        Raises:
+            NotFoundError: There is no such template.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> template = await client.workflows.templates.fork("sys-teaser")
+            >>> await client.workflows.templates.delete(template.id)
+        """
         await self._engine.run(templates.delete_template(template_id))
 
     async def fork(self, template_id: str, new_name: str | None = None) -> WorkflowTemplate:
-        """Copy a template, also one of others that is public; returns the copy."""
+        """Copy a template, for example a public one of another user.
+
+        Args:
+            template_id: Id of the template.
+            new_name: Name of the copy. Default: chosen by the service.
+
+        Returns:
+            The copy.
+
+        Raises:
+            NotFoundError: There is no such template.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.workflows.templates.fork("sys-teaser", new_name="My teaser")).name
+            'My teaser'
+        """
         return await self._engine.run(templates.fork_template(template_id, new_name))
 
 
-# `client.workflows`: plans of several steps that the service carries out, whether or not anybody watches.
-
-
 class Workflows:
-    """Durable workflows, and the templates they are saved as. They need no socket.
+    """Durable workflows: the service runs their steps, whether or not a client is connected. They need no socket.
 
-    >>> from sogni_async import SogniClient
-    >>> step = {"tool_name": "generate_image", "arguments": {"prompt": "a red kite", "width": 256, "height": 256}}
-    >>> async with SogniClient.local() as client:
-    ...     workflow = await client.workflows.start(input={"title": "Kites", "steps": [step]})
-    ...     workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
-    >>> workflow.status
-    'completed'
+    Example:
+        >>> step = {"tool_name": "generate_image", "arguments": {"prompt": "a red kite"}}
+        >>> workflow = await client.workflows.start(input={"title": "Kites", "steps": [step]})
+        >>> workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+        >>> workflow.status
+        'completed'
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -117,46 +221,154 @@ class Workflows:
         idempotency_key: str | None = None,
         strict: bool = False,
     ) -> WorkflowRecord:
-        """Start a workflow; returns its record while it runs.
+        """Start a workflow and return while it runs.
 
-        Either `input`, a plan, or `workflow_id`, the id of a template, with its `inputs`. The structure of a plan
-        is checked before anything is sent, with `strict` also the names and arguments of its tools. Media are given
-        by http or https addresses (`upload` makes one). Repeated starts with the same `idempotency_key` are one
-        workflow; without one a key is made for this call and kept when it has to be repeated (workflows §2, §8).
-        Raises `ValidationError` before anything is sent, `ConflictError` while too many workflows run, else an
-        `ApiError`.
+        The workflow is either a plan (`input`) or a template (`workflow_id`, `inputs`). The structure of a plan is
+        checked before anything is sent.
+
+        Args:
+            input: The plan: a `WorkflowInput`, or a mapping with its fields or its keys in the wire format.
+            workflow_id: Id of the template to run.
+            inputs: Values for the inputs of the template. Only with `workflow_id`.
+            media_references: Media for the steps, by http or https URL; see `upload`. Steps use them through a
+                dependency on `$input_media`.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+            confirm_cost: Accept the cost in advance. Default: that of the service.
+            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: no limit.
+            safe_content_filter: Filter sensitive content. The default of the service is True.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+            idempotency_key: Starts with the same key are one workflow. By default, each call has a new key, so that it
+                can be repeated safely after a lost connection.
+            strict: Check also the names and arguments of the tools. Default False.
+
+        Returns:
+            The record of the workflow.
+
+        Raises:
+            ValidationError: An argument or the plan is invalid. Nothing has been sent.
+            ConflictError: Too many workflows are running.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> workflow = await client.workflows.start(
+            ...     input={"steps": [{"tool_name": "finalize_response", "arguments": {"message": "Done."}}]}
+            ... )
+            >>> (await client.workflows.wait(workflow.workflow_id, timeout=30)).status
+            'completed'
         """
         given = {name: value for name, value in locals().items() if name != "self"}
         return await self._engine.run(workflows.start_workflow(given))
 
     async def list(self, limit: int | None = None, offset: int | None = None) -> list[WorkflowRecord]:
-        """The workflows of the account, `limit` of them after the first `offset`."""
+        """Fetch workflows of the account.
+
+        Args:
+            limit: Number of workflows. Default: that of the service.
+            offset: Number of workflows to skip. Default 0.
+
+        Returns:
+            The records, without a cursor.
+
+        Raises:
+            ValidationError: An argument is not an integer. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> [workflow.status for workflow in await client.workflows.list(limit=10)]
+            [...]
+        """
         return await self._engine.run(workflows.list_workflows(limit, offset))
 
     async def get(self, workflow_id: str) -> WorkflowRecord:
-        """The record of a workflow, with its `.artifacts`. NotFoundError."""
+        """Fetch the record of a workflow.
+
+        Args:
+            workflow_id: Id of the workflow.
+
+        Returns:
+            The record, with its `.artifacts`.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+
+        Example:
+            >>> step = {"tool_name": "finalize_response", "arguments": {"message": "Done."}}
+            >>> workflow = await client.workflows.start(input={"title": "Empty", "steps": [step]})
+            >>> (await client.workflows.get(workflow.workflow_id)).title
+            'Empty'
+        """
         return await self._engine.run(workflows.get_workflow(workflow_id))
 
     async def events(self, workflow_id: str) -> Sequence[WorkflowEvent]:
-        """What happened in a workflow so far."""
+        """Fetch the events of a workflow so far.
+
+        Args:
+            workflow_id: Id of the workflow.
+
+        Returns:
+            The events, oldest first.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+
+        Example:
+            >>> step = {"tool_name": "finalize_response", "arguments": {"message": "Done."}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> len(await client.workflows.events(workflow.workflow_id)) > 0
+            True
+        """
         return await self._engine.run(workflows.workflow_events(workflow_id))
 
     def stream_events(
         self, workflow_id: str, after: int | str | None = None, last_event_id: int | str | None = None
     ) -> EventStream[WorkflowSseEvent]:
-        """Iterate over the events of a workflow, those that were and those to come.
+        """Iterate over the events of a workflow, past and future ones, until it ends.
 
-        It ends at `completed`, `failed` or `cancelled`, or where the service ends it after `partial_failure`.
-        `last_event_id` is the `.id` of the last event that is known already; `after` says the same without telling
-        the service that it is a resumption (workflows §6). A lost connection is opened again, and every event comes
-        once. The iterator can be closed.
+        The stream ends with the status `completed`, `failed` or `cancelled`, or when the service closes it after
+        `partial_failure`. Lost connections are re-established, and every event is delivered once. The iterator can be
+        closed.
+
+        Args:
+            workflow_id: Id of the workflow.
+            after: Start after the event with this `.id`.
+            last_event_id: The same, and tell the service that the stream is resumed.
+
+        Returns:
+            The stream. Iterating raises an `ApiError` if the service refuses it, and `SogniConnectionError` if the
+            service cannot be reached for a long time.
+
+        Raises:
+            ValidationError: An argument is invalid.
+
+        Example:
+            >>> step = {"tool_name": "finalize_response", "arguments": {"message": "Done."}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> statuses = [event.status async for event in client.workflows.stream_events(workflow.workflow_id)]
+            >>> statuses[-1]
+            'completed'
         """
         return EventStream(self._engine, workflows.workflow_feed(workflow_id, after, last_event_id))
 
     async def wait(self, workflow_id: str, timeout: float | None = None) -> WorkflowRecord:
-        """The record of a workflow once it has ended or is `waiting_for_user`, whatever its status.
+        """Wait until a workflow ends or waits for its user (`waiting_for_user`).
 
-        Raises `SogniTimeoutError` after `timeout` seconds; the workflow goes on.
+        Args:
+            workflow_id: Id of the workflow.
+            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+
+        Returns:
+            The record, whatever its status.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+            SogniTimeoutError: The workflow was still running after `timeout`.
+
+        Example:
+            >>> step = {"tool_name": "ask_clarifying_question", "arguments": {"question": "Which color?"}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> (await client.workflows.wait(workflow.workflow_id, timeout=30)).status
+            'waiting_for_user'
         """
         seconds = check_seconds("timeout", timeout)
         return await self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))
@@ -170,7 +382,28 @@ class Workflows:
         billing_mode: BillingMode | None = None,
         app_source: str | None = None,
     ) -> WorkflowResumption:
-        """Let a workflow go on that is `waiting_for_user`; `.resumed` tells whether it does because of this call."""
+        """Resume a workflow that waits for its user (`waiting_for_user`).
+
+        Args:
+            workflow_id: Id of the workflow.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+
+        Returns:
+            The record in `.workflow`; `.resumed` is True if this call resumed it.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> step = {"tool_name": "ask_clarifying_question", "arguments": {"question": "Which color?"}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+            >>> (await client.workflows.resume(workflow.workflow_id)).resumed
+            True
+        """
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return await self._engine.run(workflows.resume_workflow(workflow_id, given))
 
@@ -185,34 +418,107 @@ class Workflows:
         app_source: str | None = None,
         idempotency_key: str | None = None,
     ) -> WorkflowReseed:
-        """Start another take of a workflow that has ended; `.workflow` is the new one.
+        """Start another run of a workflow that has completed or failed in part, with other seeds.
 
-        `seed_overrides` maps ids of steps to seeds, the other steps get new ones. Repeated calls with the same
-        `idempotency_key` are one take; without one every call is another (workflows §5).
+        Args:
+            workflow_id: Id of the workflow.
+            seed_overrides: Seeds by step id. The other steps get new random seeds.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+            app_source: Name of the application, as the service records it. Default: that of the client.
+            idempotency_key: Calls with the same key are one run. By default, every call is a run of its own.
+
+        Returns:
+            The record of the new run in `.workflow`.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+            ConflictError: Too many workflows are running.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> step = {"id": "still", "tool_name": "generate_image", "arguments": {"prompt": "a red kite"}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+            >>> again = await client.workflows.reseed(workflow.workflow_id, seed_overrides={"still": 7})
+            >>> again.cloned_from_run_id == workflow.workflow_id
+            True
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return await self._engine.run(workflows.reseed_workflow(workflow_id, given))
 
     async def cancel(self, workflow_id: str) -> WorkflowRecord:
-        """End a workflow; steps under way stop when they can."""
+        """Cancel a workflow. Running steps stop as soon as they can.
+
+        Args:
+            workflow_id: Id of the workflow.
+
+        Returns:
+            The record.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> step = {"tool_name": "ask_clarifying_question", "arguments": {"question": "Which color?"}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+            >>> (await client.workflows.cancel(workflow.workflow_id)).status
+            'cancelled'
+        """
         return await self._engine.run(workflows.cancel_workflow(workflow_id))
 
     async def save_artifacts(
         self, workflow_id: str, directory: str | PathLike[str], *, overwrite: bool = False
     ) -> Sequence[Path]:
-        """Download everything a workflow made into a directory; returns the paths in the order of its artifacts.
+        """Download all artifacts of a workflow to a directory.
 
-        A file is named by workflow, place and id of the artifact, its suffix by its content; it appears under its
-        name only when it is complete. An existing file with other content is kept: the new one gets a number,
-        unless `overwrite` is true.
+        Downloads are streamed, and files appear only when they are complete. File names contain the ids of workflow and
+        artifact and the position of the artifact; the suffix fits the content.
+
+        Args:
+            workflow_id: Id of the workflow.
+            directory: The directory; it is created if necessary.
+            overwrite: Replace existing files that hold something else. By default the new files get numbers.
+
+        Returns:
+            The paths of the saved files, in the order of the artifacts.
+
+        Raises:
+            NotFoundError: There is no such workflow.
+            ApiError: The service refused a download.
+            SogniConnectionError: The service cannot be reached.
+            OSError: A file cannot be written.
+
+        Example:
+            >>> step = {"tool_name": "generate_image", "arguments": {"prompt": "a red kite"}}
+            >>> workflow = await client.workflows.start(input={"steps": [step]})
+            >>> workflow = await client.workflows.wait(workflow.workflow_id, timeout=30)
+            >>> len(await client.workflows.save_artifacts(workflow.workflow_id, "kites"))
+            1
         """
         flow = workflows.save_artifacts(workflow_id, artifact_paths(directory, workflow_id), overwrite=overwrite)
         return await self._engine.run(flow)
 
     async def upload(self, media: Any) -> MediaReference:
-        """Upload an image, audio or video and return a reference to it, for `media_references`.
+        """Upload an image, audio or video file for `media_references`.
 
-        `media` is a path, bytes, a binary file, a PIL image or a finished `Job`. Its address is valid for a limited
-        time. Bind it in a plan with a dependency on `$input_media` (workflows §4). Raises `ValidationError`.
+        Args:
+            media: A path, bytes, a binary file object, a PIL image or a finished `Job`.
+
+        Returns:
+            A reference to the file. Its URL is valid for a limited time.
+
+        Raises:
+            ValidationError: The media cannot be read, or its format is not accepted.
+            ApiError: The service refused the upload.
+            SogniConnectionError: The service cannot be reached.
+
+        Example:
+            >>> from PIL import Image
+            >>> reference = await client.workflows.upload(Image.new("RGB", (64, 64), "teal"))
+            >>> reference.media_type
+            'image'
         """
         return await self._engine.run(workflows.upload_reference(media))
