@@ -30,6 +30,8 @@ html_title = f"sogni {release}"
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# As fields, not as targets of links: many classes have an attribute `type`.
+napoleon_use_ivar = True
 
 myst_heading_anchors = 3
 

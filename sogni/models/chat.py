@@ -1,4 +1,6 @@
-"""Language models, their limits, and what they answer (chat §3, §4, §7; transport §9.3)."""
+"""Chat data: language models, messages, completions, hosted chats and saved conversations."""
+
+# The wire format: chat §2 to §11, §14.5; transport §9.3.
 
 from __future__ import annotations
 
@@ -20,7 +22,16 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class LLMRange(LooseModel):
-    """Allowed values of a sampling parameter."""
+    """The allowed range of a parameter of a language model.
+
+    Attributes:
+        min: Smallest allowed value.
+        max: Largest allowed value.
+        decimals: Number of decimal places.
+        default: Value the service uses if the parameter is omitted.
+        thinking_complex_default: Default when the model thinks about a task with the profile ``"coding"`` or
+            ``"reasoning"``.
+    """
 
     min: float | None = None
     max: float | None = None
@@ -31,7 +42,16 @@ class LLMRange(LooseModel):
 
 @frozen(kw_only=True)
 class LLMPreset(LooseModel):
-    """Sampling parameters that suit one way of using a model."""
+    """Sampling parameters recommended for one way of using a model; parameters of the request override them.
+
+    Attributes:
+        temperature: Sampling temperature.
+        top_p: Probability mass that is sampled from.
+        top_k: Number of most likely tokens that are sampled from.
+        min_p: Smallest probability of a token, relative to the most likely one.
+        repetition_penalty: Penalty for repeated tokens.
+        presence_penalty: Penalty for tokens that have appeared before.
+    """
 
     temperature: float | None = None
     top_p: float | None = field(default=None, metadata=wire("top_p"))
@@ -43,7 +63,25 @@ class LLMPreset(LooseModel):
 
 @frozen(kw_only=True)
 class LLMModelInfo(LooseModel):
-    """A language model with workers now: how many, its context length in tokens, its limits and presets."""
+    """A language model that is available now, with its limits and presets.
+
+    Attributes:
+        workers: Number of workers that serve the model.
+        max_context_length: Context length in tokens.
+        max_output_tokens: Range of `max_tokens`.
+        temperature: Range of `temperature`.
+        top_p: Range of `top_p`.
+        top_k: Range of `top_k`.
+        min_p: Range of `min_p`.
+        repetition_penalty: Range of `repetition_penalty`.
+        frequency_penalty: Range of `frequency_penalty`.
+        presence_penalty: Range of `presence_penalty`.
+        defaults_thinking: Preset for general thinking (``think=True``).
+        defaults_thinking_coding: Preset for precise coding (``think=True, task_profile="coding"``).
+        defaults_non_thinking: Preset for direct answers (``think=False``).
+        defaults_non_thinking_reasoning: Preset for analytical answers without thinking
+            (``think=False, task_profile="reasoning"``).
+    """
 
     workers: int = 0
     max_context_length: int | None = None
@@ -63,7 +101,13 @@ class LLMModelInfo(LooseModel):
 
 @frozen(kw_only=True)
 class TokenUsage(LooseModel):
-    """Tokens counted by the service."""
+    """The number of tokens of a completion, as counted by the service.
+
+    Attributes:
+        prompt_tokens: Tokens of the request.
+        completion_tokens: Tokens of the answer.
+        total_tokens: Tokens of both.
+    """
 
     prompt_tokens: int = field(default=0, metadata=wire("prompt_tokens"))
     completion_tokens: int = field(default=0, metadata=wire("completion_tokens"))
@@ -72,7 +116,16 @@ class TokenUsage(LooseModel):
 
 @frozen(kw_only=True)
 class ChatCost(LooseModel):
-    """What a completion cost (chat §3)."""
+    """The cost of a completion.
+
+    Attributes:
+        cost_in_usd: Cost in US dollars.
+        cost_in_token: Cost in the token that paid.
+        cost_in_sogni: Cost in SOGNI tokens.
+        cost_in_spark: Cost in Spark tokens.
+        input_tokens: Number of tokens of the request.
+        output_tokens: Number of tokens of the answer.
+    """
 
     cost_in_usd: Decimal | None = field(default=None, metadata=wire("costInUSD"))
     cost_in_token: Decimal | None = None
@@ -84,7 +137,12 @@ class ChatCost(LooseModel):
 
 @frozen(kw_only=True)
 class TextPart(Model):
-    """A piece of text in a message."""
+    """Text in a message whose content is a list of parts.
+
+    Attributes:
+        text: The text.
+        type: Always ``"text"``.
+    """
 
     text: str
     type: str = "text"
@@ -92,7 +150,13 @@ class TextPart(Model):
 
 @frozen(kw_only=True)
 class ImageAddress(Model):
-    """The image of an `ImagePart`: a `data:` URI or an address of the service's stores."""
+    """The URL of the image of an `ImagePart`.
+
+    Attributes:
+        url: A `data:` URI of a PNG or JPEG, or an https URL of the service's own storage. At most 10 MiB, and 1024
+            pixels on the longest side.
+        detail: How closely the model looks at the image: ``"auto"``, ``"low"`` or ``"high"``.
+    """
 
     url: str = field(repr=lambda url: repr(url[:48] + "…" if len(url) > 48 else url.partition("?")[0]))
     detail: Literal["auto", "low", "high"] | str | None = None
@@ -100,7 +164,12 @@ class ImageAddress(Model):
 
 @frozen(kw_only=True)
 class ImagePart(Model):
-    """An image in a message; `sogni.image_part` makes one of a file (chat §9)."""
+    """An image in a message. `sogni.image_part` creates one from a file.
+
+    Attributes:
+        image_url: The URL of the image.
+        type: Always ``"image_url"``.
+    """
 
     image_url: ImageAddress = field(metadata=wire("image_url"))
     type: str = "image_url"
@@ -108,9 +177,14 @@ class ImagePart(Model):
 
 @frozen(kw_only=True)
 class ChatMessage(Model):
-    """A message of a conversation; dicts in the OpenAI form do as well (chat §2.8).
+    """A message of a conversation. Dicts in the OpenAI format are accepted wherever messages are.
 
-    `role` is `system`, `user`, `assistant` or `tool`; `content` a text, a list of parts, or None beside `tool_calls`.
+    Attributes:
+        role: ``"system"``, ``"user"``, ``"assistant"`` or ``"tool"``.
+        content: A string, a list of `TextPart` and `ImagePart`, or None in a message with `tool_calls`.
+        tool_calls: Tools that the model calls, in a message of the assistant.
+        tool_call_id: Id of the tool call that this message answers, in a message of a tool.
+        name: Name of the tool, in a message of a tool.
     """
 
     role: Literal["system", "user", "assistant", "tool"] | str
@@ -120,7 +194,8 @@ class ChatMessage(Model):
     name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the wire form; `content` is there also when it is None (chat §2.3)."""
+        """Return the message as JSON data. `content` is always included."""
+        # A null content must survive: chat §2.3.
         optional = {"tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id, "name": self.name}
         given = {key: to_dict(value) for key, value in optional.items() if value is not None}
         return {"role": self.role, "content": to_dict(self.content), **given, **self.extra}
@@ -128,9 +203,15 @@ class ChatMessage(Model):
 
 @frozen(kw_only=True)
 class ChatCompletionChunk(Model):
-    """A piece of an answer as it arrived; `content` is never None (chat §3).
+    """A part of an answer, in the order of arrival.
 
-    `tool_calls` are the deltas of this piece, as sent.
+    Attributes:
+        job_id: Id of the completion's job.
+        content: Text of this chunk, empty if it has none.
+        role: Role of the message, if the chunk has it.
+        finish_reason: Why the model stopped, for example ``"stop"``, ``"length"`` or ``"tool_calls"``; None before.
+        usage: Number of tokens so far, if the chunk has it.
+        tool_calls: Deltas of tool calls, as sent by the service. `ChatCompletionResult.tool_calls` has them complete.
     """
 
     job_id: str = field(metadata=wire("jobID"))
@@ -143,9 +224,21 @@ class ChatCompletionChunk(Model):
 
 @frozen(kw_only=True)
 class ChatCompletionResult(Model):
-    """A whole answer (chat §4). `time_taken` is in seconds; `tool_calls` is None when there were none.
+    """A complete answer.
 
-    `content` is the text as it came, thinking included. `parsed` is what it holds when JSON was asked for.
+    Attributes:
+        job_id: Id of the completion's job.
+        content: Text of the answer, including the thinking between ``<think>`` and ``</think>``; see
+            `without_thinking`.
+        role: Role of the message.
+        finish_reason: Why the model stopped, for example ``"stop"``, ``"length"`` or ``"tool_calls"``.
+        usage: Number of tokens.
+        time_taken: Duration in seconds.
+        worker_name: Name of the worker.
+        cost: Cost of the completion, if known.
+        tool_calls: Tools that the model calls; None if there are none.
+        tool_history: The rounds of executed tools, with ``auto_execute_tools=True``; None if there were none.
+        answer_type: What `parsed` returns: the class given as `response_format`, `Any` for other JSON, None for text.
     """
 
     job_id: str = field(metadata=wire("jobID"))
@@ -159,21 +252,31 @@ class ChatCompletionResult(Model):
     tool_calls: list[ToolCall] | None = field(default=None, metadata=wire("tool_calls"))
     tool_history: list[ToolRound] | None = None
     answer_type: Any = field(default=None, metadata=local(), repr=False)
-    """What `parsed` is to be: the class given as `response_format`, `Any` for any JSON, None for none."""
 
     @property
     def parsed(self) -> Any:
-        """What the JSON of the answer holds: an instance of the class given as `response_format`.
+        """The JSON of the answer, as an instance of the class given as `response_format`.
 
-        Plain JSON values when the format was a schema or `json_object`, None when no JSON was asked for. Thinking
-        is left out. Raises `ProtocolError` with the path of what does not fit (`$.steps[0].minutes`).
+        Plain JSON values if the format is a schema or `json_object`; None if no JSON was requested. Thinking is
+        ignored.
+
+        Raises:
+            ProtocolError: The answer is not JSON, or does not fit the class; the message has the path
+                (``$.steps[0].minutes``).
         """
         return None if self.answer_type is None else self.parsed_as(self.answer_type)
 
     def parsed_as(self, kind: type[T]) -> T:
-        """Return what the JSON of the answer holds as an instance of `kind`, whatever was asked for; typed.
+        """Return the JSON of the answer as an instance of a class, independent of `response_format`.
 
-        Raises `ProtocolError` with the path of what does not fit.
+        Args:
+            kind: An attrs class, a dataclass, or another type that JSON can represent.
+
+        Returns:
+            The instance, typed.
+
+        Raises:
+            ProtocolError: The answer is not JSON, or does not fit the class; the message has the path.
         """
         try:
             return read_answer(kind, self.content)
@@ -184,13 +287,23 @@ class ChatCompletionResult(Model):
 
     @property
     def message(self) -> ChatMessage:
-        """The answer as a message of the conversation, for the next request."""
+        """The answer as a message, for the next request."""
         return ChatMessage(role=self.role, content=self.content or None, tool_calls=self.tool_calls)
 
 
 @frozen(kw_only=True)
 class ChatJobState(LooseModel):
-    """A change of a chat job: `pending`, `queued`, `assigned`, `initiatingModel`, `jobStarted` (chat §3)."""
+    """A change of state of a chat job.
+
+    Attributes:
+        job_id: Id of the completion's job.
+        type: The new state: ``"pending"``, ``"queued"``, ``"assigned"``, ``"initiatingModel"`` (the worker loads the
+            model) or ``"jobStarted"``.
+        worker_name: Name of the worker, once assigned.
+        queue_position: Position in the queue.
+        model_id: Id of the model.
+        estimated_cost: Estimated cost in the token that pays.
+    """
 
     job_id: str = field(metadata=wire("jobID"))
     type: str
@@ -202,7 +315,20 @@ class ChatJobState(LooseModel):
 
 @frozen(kw_only=True)
 class ChatFailure(Model):
-    """Why a chat job failed: `error` is the service's tag (chat §6)."""
+    """Why a chat job failed.
+
+    Attributes:
+        job_id: Id of the completion's job.
+        error: Kind of error, for example ``"insufficient_balance"``, ``"model_unavailable"`` or
+            ``"transport_lost"``.
+        message: Description of the error.
+        worker_name: Name of the worker, if one was assigned.
+        error_code: Error code of the service, for example ``"4080"``.
+        subscription_limit: Whether the subscription does not cover the request.
+        required_plans: Subscription plans that cover it.
+        feature: Key of the feature that the plan lacks.
+        limitation: Description of the limitation, for users.
+    """
 
     job_id: str = field(metadata=wire("jobID"))
     error: str
@@ -217,7 +343,16 @@ class ChatFailure(Model):
 
 @frozen(kw_only=True)
 class LLMCostEstimation(Model):
-    """What a completion would cost, in each currency, and the tokens it was asked for (chat §8)."""
+    """The estimated cost of a completion.
+
+    Attributes:
+        cost_in_usd: Cost in US dollars.
+        cost_in_token: Cost in the requested token.
+        cost_in_sogni: Cost in SOGNI tokens.
+        cost_in_spark: Cost in Spark tokens.
+        input_tokens: Number of tokens of the request that the estimate assumes.
+        output_tokens: Number of tokens of the answer that the estimate assumes.
+    """
 
     cost_in_usd: Decimal | None = field(default=None, metadata=wire("costInUSD"))
     cost_in_token: Decimal | None = None
@@ -229,7 +364,18 @@ class LLMCostEstimation(Model):
 
 @frozen(kw_only=True)
 class MediaContext(Model):
-    """Media a run may refer to by position; every entry is an http or https address (chat §12.1)."""
+    """Media that tool calls refer to by index.
+
+    Chat runs accept http and https URLs only, because the service downloads them.
+
+    Attributes:
+        images: URLs of images that have been created.
+        videos: URLs of videos that have been created.
+        audio: URLs of audio that has been created.
+        uploaded_images: URLs of images that the user has uploaded.
+        uploaded_videos: URLs of videos that the user has uploaded.
+        uploaded_audio: URLs of audio that the user has uploaded.
+    """
 
     images: list[str] = field(factory=list, repr=shown)
     videos: list[str] = field(factory=list, repr=shown)
@@ -239,9 +385,7 @@ class MediaContext(Model):
     uploaded_audio: list[str] | None = field(default=None, repr=shown)
 
 
-# What may be asked of a chat completion: the keywords of `create`, typed (chat §2.2, §2.9).
-#
-# Values are left to the service, which knows its models; only names are checked here.
+# Keywords of completions: chat §2.2, §2.9, §10, §11.1. Values are checked by the service, which knows its models.
 
 
 TaskProfile = Literal["general", "coding", "reasoning"]
@@ -250,7 +394,7 @@ ToolChoice = Literal["auto", "none", "required"] | Mapping[str, Any]
 
 
 class SamplingFields(TypedDict, total=False):
-    """What every kind of completion takes."""
+    """Keywords of all completions."""
 
     max_tokens: int | None
     temperature: float | None
@@ -275,7 +419,7 @@ class SamplingFields(TypedDict, total=False):
 
 
 class ToolFields(TypedDict, total=False):
-    """What says how tools are executed here (chat §10)."""
+    """Keywords that control how tools are executed locally."""
 
     auto_execute_tools: bool | None
     on_tool_call: Callable[[ToolCall], Any] | None
@@ -289,19 +433,25 @@ class CompletionFields(SamplingFields, ToolFields, total=False):
 
 
 class HostedFields(SamplingFields, total=False):
-    """Keywords of `client.chat.hosted.create` (chat §11.1)."""
+    """Keywords of `client.chat.hosted.create`."""
 
     media_references: Sequence[Any] | None
     api_media_references: Sequence[Any] | None
     chat_template_kwargs: Mapping[str, Any] | None
 
 
-# What hosted chats and hosted tools answer, in the OpenAI form (chat §11.2, §14.5).
+# Hosted chats and tools: chat §11.2, §14.5.
 
 
 @frozen(kw_only=True)
 class HostedChatChoice(LooseModel):
-    """One answer; `finish_reason` is `stop`, `length`, `tool_calls`, …"""
+    """One answer of a hosted chat.
+
+    Attributes:
+        index: Position among the answers, from 0.
+        message: The answer.
+        finish_reason: Why the model stopped, for example ``"stop"``, ``"length"`` or ``"tool_calls"``.
+    """
 
     index: int = 0
     message: ChatMessage
@@ -310,7 +460,15 @@ class HostedChatChoice(LooseModel):
 
 @frozen(kw_only=True)
 class HostedWorkflow(LooseModel):
-    """A workflow that the service started; addresses may be relative to the REST endpoint."""
+    """A workflow that a hosted chat has started. URLs may be relative to the REST endpoint.
+
+    Attributes:
+        workflow_id: Id of the workflow, for `client.workflows`.
+        status: Status of the workflow.
+        url: URL of its record.
+        events_url: URL of its events.
+        stream_url: URL of its event stream.
+    """
 
     workflow_id: str | None = None
     status: str | None = None
@@ -321,9 +479,18 @@ class HostedWorkflow(LooseModel):
 
 @frozen(kw_only=True)
 class HostedChatCompletionResult(LooseModel):
-    """A whole answer of `client.chat.hosted.create`, in the OpenAI form.
+    """The response of `client.chat.hosted.create`, in the OpenAI format.
 
-    `created` is in seconds since 1970. `sogni_tool_results` are what tools run by the service gave, as sent.
+    Attributes:
+        id: Id of the completion.
+        object: Always ``"chat.completion"``.
+        created: Time of creation, in seconds since 1970; see `created_at`.
+        model: Id of the model.
+        choices: The answers.
+        usage: Number of tokens.
+        creative_workflows: Workflows that the service has started.
+        sogni_tool_results: Results of the tools that the service has run, as sent.
+        answer_type: What `parsed` returns, as in `ChatCompletionResult`.
     """
 
     id: str | None = None
@@ -335,33 +502,39 @@ class HostedChatCompletionResult(LooseModel):
     creative_workflows: list[HostedWorkflow] | None = field(default=None, metadata=wire("creative_workflows"))
     sogni_tool_results: list[Any] | None = field(default=None, metadata=wire("sogni_tool_results"))
     answer_type: Any = field(default=None, metadata=local(), repr=False)
-    """What `parsed` is to be, as in `ChatCompletionResult`."""
 
     @property
     def message(self) -> ChatMessage | None:
-        """The first answer as a message, for the next request; None when there is none."""
+        """The first answer as a message, for the next request; None if there is none."""
         return self.choices[0].message if self.choices else None
 
     @property
     def content(self) -> str:
-        """The text of the first answer; empty when there is none."""
+        """The text of the first answer; empty if there is none."""
         content = self.message.content if self.message is not None else None
         return content if isinstance(content, str) else ""
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was made."""
+        """The time of creation, in UTC."""
         return None if self.created is None else datetime.fromtimestamp(self.created, UTC)
 
     @property
     def parsed(self) -> Any:
-        """What the JSON of the first answer holds, as `ChatCompletionResult.parsed`."""
+        """The JSON of the first answer, as in `ChatCompletionResult.parsed`."""
         return None if self.answer_type is None else read_answer(self.answer_type, self.content)
 
 
 @frozen(kw_only=True)
 class HostedToolOutcome(LooseModel):
-    """What a hosted tool gave; the keys of `result` depend on the tool."""
+    """The outcome of a hosted tool.
+
+    Attributes:
+        tool_call_id: Id of the tool call.
+        tool: Name of the tool.
+        result: The result; its keys depend on the tool.
+        message: Message of the tool, if any.
+    """
 
     tool_call_id: str | None = None
     tool: str | None = None
@@ -371,18 +544,26 @@ class HostedToolOutcome(LooseModel):
 
 @frozen(kw_only=True)
 class HostedToolExecution(Model):
-    """The answer of `client.chat.hosted.execute_tool`."""
+    """The response of `client.chat.hosted.execute_tool`.
+
+    Attributes:
+        status: ``"success"``.
+        data: The outcome.
+    """
 
     status: str | None = None
     data: HostedToolOutcome = field(factory=HostedToolOutcome)
 
 
-# A conversation as data: what is saved, and loaded again.
-
-
 @frozen(kw_only=True)
 class ConversationRecord(Model):
-    """All that was said, without the options it was asked with."""
+    """A conversation as data, for saving and loading. The options of its requests are not included.
+
+    Attributes:
+        model: Id of the model.
+        system: System message, None without one.
+        messages: All other messages, oldest first.
+    """
 
     model: str
     system: str | None = None

@@ -1,4 +1,6 @@
-"""Replay records: what a producer writes of a turn, and what a viewer reads (replay §2, §3)."""
+"""Replay records: recorded turns of a conversation, and the responses of `client.replay`."""
+
+# The wire format: replay §2, §3.
 
 from __future__ import annotations
 
@@ -12,10 +14,17 @@ from sogni.models.base import EPOCH, LooseModel, Model, shown, wire
 
 @frozen(kw_only=True)
 class RunRecord(LooseModel):
-    """One turn: what was asked, what happened, what came of it.
+    """The record of one turn of a conversation. Further keys are kept in `extra` and sent unchanged.
 
-    Only `run_id` is required; `rounds` is a list of whatever the producer notes. Further keys are kept in
-    `extra` and travel unchanged.
+    Attributes:
+        run_id: Id of the record.
+        schema_version: Version of the record's format.
+        session_id: Id of the conversation.
+        account_id: Id of the account.
+        model_id: Id of the language model.
+        rounds: What happened, in any format.
+        user_request: What the user asked.
+        final_response: The final response, in any format.
     """
 
     run_id: str = field(metadata=wire("run_id"))
@@ -30,7 +39,15 @@ class RunRecord(LooseModel):
 
 @frozen(kw_only=True)
 class ReplayWriteResult(Model):
-    """What was stored; `redacted` tells whether the service took something out."""
+    """The response of `client.replay.write`.
+
+    Attributes:
+        run_id: Id of the record.
+        schema_version: Version of the record's format.
+        redacted: Whether the service has redacted something.
+        create_time: Time of creation.
+        update_time: Time of the last change.
+    """
 
     run_id: str
     schema_version: int | str = 0
@@ -41,7 +58,18 @@ class ReplayWriteResult(Model):
 
 @frozen(kw_only=True)
 class ReplayRecordSummary(LooseModel):
-    """A record in a list; `rounds` is their number here."""
+    """The summary of a record.
+
+    Attributes:
+        run_id: Id of the record, for `client.replay.get`.
+        schema_version: Version of the record's format.
+        create_time: Time of creation.
+        update_time: Time of the last change.
+        user_request: What the user asked.
+        final_response: The final response.
+        model_id: Id of the language model.
+        rounds: Number of rounds; in `RunRecord` it is the rounds themselves.
+    """
 
     run_id: str = ""
     schema_version: int | str | None = None
@@ -55,14 +83,23 @@ class ReplayRecordSummary(LooseModel):
 
 @frozen(kw_only=True)
 class ReplayRecords(Model):
-    """Records of the account, without what happened in them."""
+    """The response of `client.replay.list`.
+
+    Attributes:
+        records: Summaries of the account's records.
+    """
 
     records: list[ReplayRecordSummary] = field(factory=list)
 
 
 @frozen(kw_only=True)
 class ReplayRecord(Model):
-    """A whole record."""
+    """The response of `client.replay.get`.
+
+    Attributes:
+        record: The record.
+        create_time: Time of creation.
+    """
 
     record: RunRecord
     create_time: datetime | None = field(default=None, metadata=EPOCH)

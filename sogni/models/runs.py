@@ -1,4 +1,6 @@
-"""Durable chat runs and what happens in them (chat §12, §14.6, §14.7)."""
+"""Durable chat runs: their records, events and cost approvals."""
+
+# The wire format: chat §12, §14.6, §14.7.
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "parti
 
 @frozen(kw_only=True)
 class ChatRunEvent(LooseModel):
-    """Something that happened in a run; `sequence` counts from its beginning."""
+    """An event of a run.
+
+    Attributes:
+        sequence: Number of the event within the run; `last_event_id` of `runs.stream_events` accepts it.
+        type: Type of the event. The last event of a run is ``"run_completed"``, ``"run_partial_failure"``,
+            ``"run_failed"`` or ``"run_cancelled"``.
+        at: Time of the event.
+        payload: Data of the event; its keys depend on the type.
+    """
 
     sequence: int | None = None
     type: str = ""
@@ -28,7 +38,13 @@ class ChatRunEvent(LooseModel):
 
 @frozen(kw_only=True)
 class ToolCost(LooseModel):
-    """What one tool call would take."""
+    """The estimated cost of one tool call.
+
+    Attributes:
+        tool_call_id: Id of the tool call.
+        tool_name: Name of the tool.
+        capacity_units: Estimated cost in capacity units.
+    """
 
     tool_call_id: str | None = None
     tool_name: str | None = None
@@ -37,11 +53,17 @@ class ToolCost(LooseModel):
 
 @frozen(kw_only=True)
 class CostApprovalPreview(LooseModel):
-    """What a paused run wants to spend; hand it to `runs.confirm_cost` as it is.
+    """The estimated cost of a paused run; pass it to `runs.confirm_cost` unchanged.
 
-    `validity_until` is the text the service sent, because it must come back unchanged.
+    Attributes:
+        total_estimated_capacity_units: Estimated cost in capacity units.
+        token_type: Token that pays, ``"sogni"`` or ``"spark"``.
+        validity_until: ISO 8601 time until which the preview can be confirmed. A string, because it must be sent
+            back unchanged.
+        per_tool_breakdown: Estimated cost of each tool call.
     """
 
+    # Sent back unchanged: chat §14.6.
     total_estimated_capacity_units: float | None = None
     token_type: TokenType | str | None = None
     validity_until: str | None = None
@@ -50,7 +72,13 @@ class CostApprovalPreview(LooseModel):
 
 @frozen(kw_only=True)
 class RunWaitingDetails(LooseModel):
-    """What the user is asked; one decision covers every call in `pending_tool_call_ids`."""
+    """What a paused run needs from its user.
+
+    Attributes:
+        tool_call_id: Id of the tool call to confirm or cancel.
+        pending_tool_call_ids: Ids of all tool calls that wait; one decision covers them all.
+        cost_approval_preview: The estimated cost. None if the run can only be cancelled, because credit is exhausted.
+    """
 
     tool_call_id: str | None = None
     pending_tool_call_ids: list[str] = field(factory=list)
@@ -59,7 +87,13 @@ class RunWaitingDetails(LooseModel):
 
 @frozen(kw_only=True)
 class RunWaiting(LooseModel):
-    """Why a run waits for its user."""
+    """Why a run waits for its user.
+
+    Attributes:
+        reason: Reason, for example ``"cost_approval_required"``.
+        message: Description for users.
+        details: What to decide, for `runs.confirm_cost`.
+    """
 
     reason: str | None = None
     message: str | None = None
@@ -68,7 +102,13 @@ class RunWaiting(LooseModel):
 
 @frozen(kw_only=True)
 class RunScope(LooseModel):
-    """Whose run it is."""
+    """The owner of a run.
+
+    Attributes:
+        owner_wallet_address: Wallet address of the account.
+        token_type: Token that pays, ``"sogni"`` or ``"spark"``.
+        app_source: Application that started the run.
+    """
 
     owner_wallet_address: str | None = None
     token_type: TokenType | str | None = None
@@ -77,7 +117,14 @@ class RunScope(LooseModel):
 
 @frozen(kw_only=True)
 class RunRequest(LooseModel):
-    """What the run was asked."""
+    """The request of a run.
+
+    Attributes:
+        session_id: Session id that the caller has given.
+        client_message_id: Message id that the caller has given.
+        model: Id of the language model.
+        messages: Messages in the OpenAI format.
+    """
 
     session_id: str | None = None
     client_message_id: str | None = None
@@ -87,7 +134,15 @@ class RunRequest(LooseModel):
 
 @frozen(kw_only=True)
 class RunRuntimeConfig(Model):
-    """How a run is to work; `require_job_confirmation` has it ask before it spends (chat §14.7)."""
+    """Options of a run.
+
+    Attributes:
+        quality_tier: ``"fast"``, ``"hq"`` or ``"pro"``.
+        safe_content_filter: Whether to filter sensitive content.
+        persona_names: Names of personas.
+        require_job_confirmation: Whether the run pauses for approval before it spends; see `runs.confirm_cost`.
+        job_confirmation_threshold_usd: Estimated cost in US dollars up to which the run does not pause.
+    """
 
     quality_tier: Literal["fast", "hq", "pro"] | str | None = None
     safe_content_filter: bool | None = None
@@ -98,7 +153,14 @@ class RunRuntimeConfig(Model):
 
 @frozen(kw_only=True)
 class RunToolResult(LooseModel):
-    """What a tool call of a run came to; its result is in `extra`, in the words of the tool."""
+    """The outcome of a tool call in a run. Fields that depend on the tool are in `extra`.
+
+    Attributes:
+        tool_call_id: Id of the tool call.
+        tool_name: Name of the tool.
+        success: Whether the call succeeded.
+        error: Why it failed.
+    """
 
     tool_call_id: str | None = None
     tool_name: str | None = None
@@ -108,7 +170,12 @@ class RunToolResult(LooseModel):
 
 @frozen(kw_only=True)
 class RunFinalResponse(LooseModel):
-    """The answer of a run."""
+    """The answer of a run.
+
+    Attributes:
+        content: Text of the answer.
+        finish_reason: Why the model stopped, for example ``"stop"``.
+    """
 
     content: str | None = field(default=None, repr=shown)
     finish_reason: str | None = None
@@ -116,7 +183,13 @@ class RunFinalResponse(LooseModel):
 
 @frozen(kw_only=True)
 class RunTimestamps(LooseModel):
-    """When a run began, changed and ended."""
+    """The times of a run.
+
+    Attributes:
+        created_at: Time of creation.
+        updated_at: Time of the last change.
+        completed_at: Time at which it ended.
+    """
 
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -125,7 +198,29 @@ class RunTimestamps(LooseModel):
 
 @frozen(kw_only=True)
 class ChatRunRecord(LooseModel):
-    """A durable run as the service keeps it; `messages` are dicts in the OpenAI form."""
+    """The state of a durable run.
+
+    Attributes:
+        run_id: Id of the run.
+        status: ``"queued"``, ``"running"``, ``"waiting_for_user"``, ``"completed"``, ``"partial_failure"``,
+            ``"failed"`` or ``"cancelled"``.
+        schema_version: Version of the record.
+        scope: Owner of the run.
+        request: The original request.
+        messages: All messages so far, in the OpenAI format.
+        tool_calls: Tools that the model has called.
+        tool_results: Outcomes of these calls.
+        artifacts: Files that the run has created.
+        media_context: Media that tool calls refer to by index.
+        events: Events so far.
+        final_response: The answer, once there is one; see `content`.
+        waiting: What the run needs from its user, if it is ``"waiting_for_user"``.
+        billing_preview: Billing data, as sent.
+        billing_previews: Billing data, as sent.
+        failure_reason: Why the run failed.
+        cancellation_reason: Why the run was cancelled.
+        timestamps: When the run was created, changed and completed.
+    """
 
     run_id: str
     status: RunStatus | str = "queued"
@@ -148,15 +243,15 @@ class ChatRunRecord(LooseModel):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing happens to it any more."""
+        """Whether the run has ended, successfully or not."""
         return self.status in RUN_ENDS
 
     @property
     def content(self) -> str:
-        """The text of the answer; empty before there is one."""
+        """The text of the answer; empty until there is one."""
         response = self.final_response
         return "" if response is None else response.content or ""
 
 
 RUN_ENDS = frozenset({"completed", "partial_failure", "failed", "cancelled"})
-"""Statuses after which nothing comes (chat §12.3)."""
+"""Final statuses."""  # chat §12.3

@@ -1,4 +1,6 @@
-"""Tools in a conversation: calls, checked arguments, executions and what came of them (chat §2.6; tools §3, §4)."""
+"""Tool calls in a conversation: their arguments, progress and results."""
+
+# The wire format: chat §2.6, §10; tools §3, §4.
 
 from __future__ import annotations
 
@@ -11,13 +13,18 @@ from sogni.redaction import redact
 
 
 def _unsigned(urls: list[str] | None) -> str:
-    """Addresses without what signs them."""
+    """Return the `repr` of URLs without their signatures."""
     return repr(urls and [redact(url) for url in urls])
 
 
 @frozen(kw_only=True)
 class ToolCallFunction(Model):
-    """The function a tool call names; `arguments` is a JSON text, as the model wrote it."""
+    """The function of a tool call.
+
+    Attributes:
+        name: Name of the tool.
+        arguments: The arguments as JSON, as written by the model; see `parse_tool_call_arguments`.
+    """
 
     name: str = ""
     arguments: str = ""
@@ -25,7 +32,13 @@ class ToolCallFunction(Model):
 
 @frozen(kw_only=True)
 class ToolCall(Model):
-    """A call of a tool, in the OpenAI form."""
+    """A tool call, in the OpenAI format.
+
+    Attributes:
+        id: Id of the call; its result refers to it.
+        type: Always ``"function"``.
+        function: Name and arguments.
+    """
 
     id: str = ""
     type: str = "function"
@@ -34,9 +47,13 @@ class ToolCall(Model):
 
 @frozen(kw_only=True)
 class ToolArguments:
-    """Arguments of a tool after checking: usable when `ok`; `errors` and `warnings` are sentences.
+    """The checked arguments of a tool; see `validate_tool_arguments`.
 
-    Each error begins with the path of the argument it is about (`overlays[0].text`).
+    Attributes:
+        ok: Whether the arguments are valid.
+        arguments: The arguments under the names of the tool's definition.
+        errors: What is invalid; each error starts with the path of its argument (``overlays[0].text``).
+        warnings: What was changed or has no effect.
     """
 
     ok: bool
@@ -47,7 +64,14 @@ class ToolArguments:
 
 @frozen(kw_only=True)
 class ToolExecutionProgress(Model):
-    """How far an execution is; `percent` goes from 0 to 100, `result_urls` come with `completed` (tools §4.4)."""
+    """The progress of a tool call.
+
+    Attributes:
+        status: ``"creating"``, ``"queued"``, ``"processing"``, ``"completed"`` or ``"failed"``.
+        percent: Progress from 0 to 100.
+        result_urls: URLs of the results, with the status ``"completed"``.
+        eta: Estimated remaining time in seconds, if known.
+    """
 
     status: Literal["creating", "queued", "processing", "completed", "failed"] | str
     percent: float = 0
@@ -57,10 +81,16 @@ class ToolExecutionProgress(Model):
 
 @frozen(kw_only=True)
 class ToolExecutionResult(Model):
-    """What became of a tool call, failures too (tools §4.3).
+    """The result of a tool call; failed calls have one too.
 
-    `content` is the text for the model: JSON with `success`, and the URLs or the error; for a function of the user
-    what it returned.
+    Attributes:
+        tool_call_id: Id of the tool call.
+        tool_name: Name of the tool.
+        success: Whether the call succeeded.
+        result_urls: URLs of the created media.
+        content: What the model reads: JSON with ``success`` and the URLs or the error, or the return value of a
+            Python function.
+        error: Why the call failed.
     """
 
     tool_call_id: str = ""
@@ -73,7 +103,13 @@ class ToolExecutionResult(Model):
 
 @frozen(kw_only=True)
 class ToolRound(Model):
-    """One round of calls in a completion that executes tools; `round` counts from 0 (chat §10)."""
+    """One round of tool calls in a completion with ``auto_execute_tools=True``.
+
+    Attributes:
+        round: Number of the round, from 0.
+        tool_calls: Tools that the model has called.
+        tool_results: Their results, in the same order.
+    """
 
     round: int = 0
     tool_calls: list[ToolCall] = field(factory=list)
