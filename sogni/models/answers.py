@@ -1,9 +1,9 @@
-"""What the text of an answer holds: decides where the thinking ends, and what JSON of a model becomes.
+"""Parsing the output of language models: removing thinking, and converting JSON to Python types.
 
-Called by `ChatCompletionResult.parsed`, for the arguments of Python functions that a model calls, and where thinking is
-not to be shown. The service wraps thinking in
-`<think>…</think>` inside the content and nothing strips it (chat §2.4). It changes no answer.
+Used for `ChatCompletionResult.parsed` and for the arguments of Python functions that a model calls.
 """
+
+# The service leaves thinking in the content, between `<think>` and `</think>`: chat §2.4.
 
 from __future__ import annotations
 
@@ -27,66 +27,87 @@ from sogni.models.converter import CONVERTER, findings
 T = TypeVar("T")
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_THOUGHT = re.compile(rf"{_OPEN}.*?(?:{_CLOSE}\s*|\Z)", re.DOTALL)
+_THINKING = re.compile(rf"{_OPEN}.*?(?:{_CLOSE}\s*|\Z)", re.DOTALL)
 _FENCED = re.compile(r"\A```[a-z]*\n(.*?)\n?```\Z", re.DOTALL)
 
 
 def without_thinking(text: str) -> str:
-    """Return an answer without its thinking, also when it was cut off while thinking.
+    """Remove the thinking from an answer, also if the answer was cut off while thinking.
 
-    >>> sogni.without_thinking("<think>Hm, 6 times 7.</think>42")
-    '42'
+    Args:
+        text: Text of an answer.
+
+    Returns:
+        The text without thinking.
+
+    Example:
+        >>> sogni.without_thinking("<think>Hm, 6 times 7.</think>42")
+        '42'
     """
-    return _THOUGHT.sub("", text)
+    return _THINKING.sub("", text)
 
 
 class ThinkingFilter:
-    """Takes the thinking out of a text that arrives in pieces; a tag may be split over several."""
+    """Removes the thinking from text that arrives in chunks; a tag may be split between them.
+
+    Example:
+        >>> from sogni import ThinkingFilter
+        >>> thinking = ThinkingFilter()
+        >>> [thinking.feed(chunk) for chunk in ("<think>Hm, 6 ti", "mes 7.</th", "ink>4", "2")] + [thinking.end()]
+        ['', '', '4', '2', '']
+    """
 
     def __init__(self) -> None:
-        self._held = ""
+        self._buffer = ""
         self._thinking = False
-        self._fresh = False
-        """Whether nothing but thinking came so far: the blanks after it belong to it."""
+        self._after_thinking = False
+        """Whether the whitespace that follows belongs to the thinking before it."""
 
     def feed(self, piece: str) -> str:
-        """What can be shown now of all that has come."""
-        self._held += piece
-        shown = ""
-        while self._held:
+        """Add a chunk.
+
+        Args:
+            piece: The chunk.
+
+        Returns:
+            The text that can be displayed now. The start of a possible tag is held back.
+        """
+        self._buffer += piece
+        text = ""
+        while self._buffer:
             tag = _CLOSE if self._thinking else _OPEN
-            before, found, after = self._held.partition(tag)
+            before, found, after = self._buffer.partition(tag)
             if not found:
-                keep = _begun(tag, before)
-                self._held = before[len(before) - keep :]
-                shown += self._visible(before[: len(before) - keep])
+                end = len(before) - _partial_tag(tag, before)
+                self._buffer = before[end:]
+                text += self._visible(before[:end])
                 break
-            shown += self._visible(before)
-            self._held, self._thinking = after, not self._thinking
-            self._fresh = not self._thinking
-        return shown
+            text += self._visible(before)
+            self._buffer, self._thinking = after, not self._thinking
+            self._after_thinking = not self._thinking
+        return text
 
     def end(self) -> str:
-        """What is left when nothing more comes."""
-        held, self._held = self._held, ""
-        return self._visible(held)
+        """Return the text that was held back, at the end of the stream."""
+        rest, self._buffer = self._buffer, ""
+        return self._visible(rest)
 
     def _visible(self, text: str) -> str:
         if self._thinking:
             return ""
-        if self._fresh:
+        if self._after_thinking:
             text = text.lstrip()
-            self._fresh = not text
+            self._after_thinking = not text
         return text
 
 
-def _begun(tag: str, text: str) -> int:
-    """How many characters at the end of a text may be the beginning of a tag."""
+def _partial_tag(tag: str, text: str) -> int:
+    """Return how many characters at the end of a string may be the start of a tag."""
     return next((size for size in range(len(tag) - 1, 0, -1) if text.endswith(tag[:size])), 0)
 
 
 def read_answer(kind: type[T], text: str) -> T:
-    """The JSON of an answer as an instance of a class; ProtocolError names what does not fit and where."""
+    """Return the JSON of an answer as an instance of a class. Raises `ProtocolError` with the path of a mismatch."""
     plain = without_thinking(text).strip()
     fenced = _FENCED.match(plain)
     try:
@@ -97,38 +118,38 @@ def read_answer(kind: type[T], text: str) -> T:
     return answer
 
 
-def read_value(kind: Any, data: Any, otherwise: str) -> Any:
-    """JSON of a model as an instance of a type; ProtocolError names what does not fit and where, after `otherwise`."""
+def read_value(kind: Any, data: Any, message: str) -> Any:
+    """Return JSON data as an instance of a type. Raises `ProtocolError` with `message` and the path of a mismatch."""
     try:
         return _ANSWERS.structure(data, kind)
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
-        raise ProtocolError(f"{otherwise}: {'; '.join(findings(error))}") from error
+        raise ProtocolError(f"{message}: {'; '.join(findings(error))}") from error
 
 
 def can_be_read(kind: Any) -> bool:
-    """Whether JSON can become an instance of a type."""
+    """Whether `read_value` supports a type."""
     try:
         _ANSWERS.get_structure_hook(kind)
-    except Exception:  # cattrs raises what it likes for a type it has no hook for
+    except Exception:  # cattrs documents no exception for a type without a hook
         return False
     return True
 
 
-def _parsed(kind: Any, parse: Any) -> None:
-    def structured(value: Any, _: Any) -> Any:
+def _register_parser(kind: Any, parse: Any) -> None:
+    def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, str):
             raise TypeError(f"expected a {kind.__name__}, got {value!r}")
         return parse(value)
 
-    _ANSWERS.register_structure_hook(kind, structured)
+    _ANSWERS.register_structure_hook(kind, structure)
 
 
 def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)
 
 
-def _one_of(value: Any, kind: Any) -> Any:
-    """The first member of a union that fits."""
+def _structure_union(value: Any, kind: Any) -> Any:
+    """Return a value as the first member of a union that fits."""
     members = [member for member in get_args(kind) if member is not type(None)]
     if value is None and len(members) < len(get_args(kind)):
         return None
@@ -152,53 +173,53 @@ def _is_iterable(kind: Any) -> bool:
     return origin in _ITERABLES if isinstance(origin, type) else False
 
 
-def _items(value: Any, kind: Any) -> Any:
-    """Not the converter's own way, which takes a text for a list of its letters."""
+def _structure_items(value: Any, kind: Any) -> Any:
+    # cattrs would read a string as a list of its characters.
     if not isinstance(value, list):
         raise TypeError(f"expected a list, got {value!r}")
-    item = (get_args(kind) or (Any,))[0]
-    made: list[Any] = []
-    failed: list[Exception] = []
-    for place, it in enumerate(value):
+    item_type = (get_args(kind) or (Any,))[0]
+    items: list[Any] = []
+    errors: list[Exception] = []
+    for index, item in enumerate(value):
         try:
-            made.append(_ANSWERS.structure(it, item))
+            items.append(_ANSWERS.structure(item, item_type))
         except Exception as error:
-            error.add_note(IterableValidationNote(f"item {place}", place, item))
-            failed.append(error)
-    if failed:
-        raise IterableValidationError("some items do not fit", failed, kind)
-    return _ITERABLES[get_origin(kind) or kind](made)
+            error.add_note(IterableValidationNote(f"item {index}", index, item_type))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("some items do not fit", errors, kind)
+    return _ITERABLES[get_origin(kind) or kind](items)
 
 
-def _is_own_class(kind: Any) -> bool:
-    """An attrs class or a dataclass of the user."""
-    own = isinstance(kind, type) and not issubclass(kind, Model)
-    return own and (attrs.has(kind) or dataclasses.is_dataclass(kind))
+def _is_user_class(kind: Any) -> bool:
+    """Whether a type is an attrs class or a dataclass of the user."""
+    foreign = isinstance(kind, type) and not issubclass(kind, Model)
+    return foreign and (attrs.has(kind) or dataclasses.is_dataclass(kind))
 
 
-def _object_of(kind: Any) -> Any:
-    """What reads a class of the user; names in its annotations, its own too, become types first."""
+def _user_class_hook(kind: Any) -> Any:
+    """Return the hook for a class of the user, after resolving the names in its annotations."""
     if attrs.has(kind):
         attrs.resolve_types(kind, include_extras=True)
     else:
         hints = get_type_hints(kind, include_extras=True)
         for member in dataclasses.fields(kind):
             member.type = hints[member.name]
-    structured = make_dict_structure_fn(kind, _ANSWERS)
+    structure_fields = make_dict_structure_fn(kind, _ANSWERS)
 
-    def read_object(value: Any, _: Any) -> Any:
+    def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
             raise TypeError(f"expected an object, got {value!r}")
-        return structured(value, kind)
+        return structure_fields(value, kind)
 
-    return read_object
+    return structure
 
 
 _ANSWERS = CONVERTER.copy()
-_ANSWERS.register_structure_hook_factory(_is_own_class, _object_of)
-_ANSWERS.register_structure_hook_func(_is_iterable, _items)
-_ANSWERS.register_structure_hook_func(_is_union, _one_of)
-_parsed(datetime, datetime.fromisoformat)
-_parsed(date, date.fromisoformat)
-_parsed(time, time.fromisoformat)
-_parsed(UUID, UUID)
+_ANSWERS.register_structure_hook_factory(_is_user_class, _user_class_hook)
+_ANSWERS.register_structure_hook_func(_is_iterable, _structure_items)
+_ANSWERS.register_structure_hook_func(_is_union, _structure_union)
+_register_parser(datetime, datetime.fromisoformat)
+_register_parser(date, date.fromisoformat)
+_register_parser(time, time.fromisoformat)
+_register_parser(UUID, UUID)
