@@ -1,39 +1,28 @@
-"""Checking, loading and saving plans: what `WorkflowInput` needs from the core and from the file system."""
+"""Plans that can be checked, loaded and saved: `WorkflowInput`, together with the functions that it needs."""
 
 from __future__ import annotations
 
 import copyreg
-import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from attrs import asdict
 
 from sogni.core.workflows.plans import plan_findings
 from sogni.local.plan_files import load_plan, save_plan
-from sogni.models.workflows import PlanFinding, WorkflowInput, provide_plan_functions
+from sogni.models.workflows import PlanFunctions, WorkflowInput
 
 __all__ = ["WorkflowInput"]
 
-
-class _PlanFunctions:
-    def findings(self, plan: WorkflowInput, media_references: Sequence[Any] | None) -> list[PlanFinding]:
-        return plan_findings(plan, media_references=media_references)
-
-    def load(self, path: str | os.PathLike[str]) -> WorkflowInput:
-        return load_plan(path)
-
-    def save(self, plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
-        return save_plan(plan, path)
-
-
-provide_plan_functions(_PlanFunctions())
+WorkflowInput._functions = PlanFunctions(
+    check=lambda plan, media_references: plan_findings(plan, media_references=media_references),
+    load=load_plan,
+    save=save_plan,
+)
 
 
 def _rebuild(fields: dict[str, Any]) -> WorkflowInput:
     return WorkflowInput(**fields)
 
 
-# A plan is unpickled by a function of this module, so that it can be checked and saved in another process, too.
+# Plans are unpickled by a function of this module, so that another process imports it too.
 copyreg.pickle(WorkflowInput, lambda plan: (_rebuild, (asdict(plan, recurse=False),)))

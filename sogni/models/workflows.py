@@ -1,18 +1,19 @@
-"""The plan of a durable workflow: its steps, their arguments, and what they take from one another (workflows §2.1).
+"""Durable workflows: plans and their diagrams, records, events, artifacts, and templates.
 
-Plain data in the caller's words. The arguments of a step belong to its tool and travel exactly as given.
-Checking, files and drawing are elsewhere, and imported when a plan is asked for them.
+Checking plans, and reading and writing them as files, need more than the models. `sogni.plans` provides it.
 """
+
+# The wire format: workflows §2 to §7.
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
@@ -20,7 +21,7 @@ from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, shown, wire
 from sogni.models.converter import wire_form
 
 INPUT_MEDIA = "$input_media"
-"""In place of a step's id: the media references of the request."""
+"""The `source_step_id` that stands for the media references of the request."""
 
 StepTool = (
     Literal[
@@ -33,7 +34,7 @@ StepTool = (
     ]
     | str
 )  # fmt: skip
-"""What a step may call (workflows §2.2); the service may know more."""
+"""The tools of a step; the service may know others."""  # workflows §2.2
 
 StepTransform = (
     Literal[
@@ -42,19 +43,24 @@ StepTransform = (
     ]
     | str
 )  # fmt: skip
-"""What becomes of an artifact on its way into an argument (workflows §2.1)."""
+"""How an artifact becomes the value of an argument."""
 
 StepMedia = Literal["image", "video", "audio"] | str
 
 
 @frozen(kw_only=True)
 class WorkflowDependency(Model):
-    """What an argument of a step takes from an earlier step (workflows §2.1).
+    """An argument of a step that is filled with an artifact of an earlier step.
 
-    `source_step_id` is the id of an earlier step, or `$input_media` for the request's media references; of its
-    artifacts `source_artifact_index` (from 0) or `source_artifact_id` picks one, `media_type` those of a kind.
-    `transform` says in which form `target_argument` gets it. A step whose `required` dependency yields nothing
-    does not run.
+    Attributes:
+        source_step_id: Id of the earlier step, or ``"$input_media"`` for the media references of the request.
+        target_argument: Name of the argument to fill.
+        transform: How the artifact becomes the value of the argument, for example ``"image_index"`` or
+            ``"video_url"``.
+        source_artifact_id: Id of the artifact to use.
+        source_artifact_index: Index of the artifact to use, from 0.
+        media_type: Kind of artifacts to use: ``"image"``, ``"video"`` or ``"audio"``.
+        required: Whether the step is skipped if there is no such artifact.
     """
 
     source_step_id: str
@@ -68,10 +74,13 @@ class WorkflowDependency(Model):
 
 @frozen(kw_only=True)
 class WorkflowStep(Model):
-    """One call of a tool (workflows §2.1).
+    """One step of a plan: a call of a tool.
 
-    `arguments` have the names of the tool's schema (`sourceImageIndex`) and travel exactly as given. `id` is what
-    later steps refer to; a step nothing depends on needs none.
+    Attributes:
+        tool_name: Name of the tool.
+        arguments: Arguments under the names of the tool's definition (``sourceImageIndex``), sent unchanged.
+        id: Id that later steps refer to; not needed otherwise.
+        depends_on: Arguments that are filled with artifacts of earlier steps.
     """
 
     tool_name: StepTool
@@ -80,106 +89,123 @@ class WorkflowStep(Model):
     depends_on: list[WorkflowDependency] | None = None
 
 
-class PlanFunctions(Protocol):
-    """What the methods of `WorkflowInput` need from outside the models; `sogni.plans` provides it."""
+@frozen
+class PlanFunctions:
+    """What `WorkflowInput` needs from outside of the models; `sogni.plans` sets it."""
 
-    def findings(self, plan: WorkflowInput, media_references: Sequence[Any] | None) -> list[PlanFinding]:
-        """Check a plan."""
-
-    def load(self, path: str | os.PathLike[str]) -> WorkflowInput:
-        """Read a plan from a file."""
-
-    def save(self, plan: WorkflowInput, path: str | os.PathLike[str]) -> Path:
-        """Write a plan to a file."""
-
-
-_provided: list[PlanFunctions] = []
-
-
-def provide_plan_functions(functions: PlanFunctions) -> None:
-    """Set what `check`, `load` and `save` call."""
-    _provided[:] = [functions]
-
-
-def _plan_functions() -> PlanFunctions:
-    if not _provided:
-        raise RuntimeError("import WorkflowInput from sogni or sogni_async, not from sogni.models")
-    return _provided[0]
+    check: Callable[[WorkflowInput, Sequence[Any] | None], list[PlanFinding]]
+    load: Callable[[str | os.PathLike[str]], WorkflowInput]
+    save: Callable[[WorkflowInput, str | os.PathLike[str]], Path]
 
 
 @frozen(kw_only=True)
 class WorkflowInput(Model):
-    """The plan of a workflow: a title, and steps in an order in which they can run (workflows §2.1).
+    """The plan of a workflow. Dicts with the same fields, in snake_case or camelCase, are accepted wherever plans are.
 
-    Wherever a plan is taken, so is the same as dicts, with the names of these classes or those of the wire.
+    Attributes:
+        steps: The steps, in an order in which they can run.
+        title: Title of the workflow.
 
-    >>> from sogni import WorkflowDependency, WorkflowInput, WorkflowStep
-    >>> plan = WorkflowInput(
-    ...     title="Kite teaser",
-    ...     steps=[
-    ...         WorkflowStep(id="still", tool_name="generate_image", arguments={"prompt": "a red kite over dunes"}),
-    ...         WorkflowStep(
-    ...             id="clip",
-    ...             tool_name="animate_photo",
-    ...             arguments={"prompt": "the kite dips in the wind", "duration": 6},
-    ...             depends_on=[
-    ...                 WorkflowDependency(
-    ...                     source_step_id="still", target_argument="sourceImageIndex", transform="image_index"
-    ...                 )
-    ...             ],
-    ...         ),
-    ...     ],
-    ... )
-    >>> [step.tool_name for step in plan.steps]
-    ['generate_image', 'animate_photo']
+    Example:
+        >>> from sogni import WorkflowDependency, WorkflowInput, WorkflowStep
+        >>> plan = WorkflowInput(
+        ...     title="Kite teaser",
+        ...     steps=[
+        ...         WorkflowStep(id="still", tool_name="generate_image", arguments={"prompt": "a red kite over dunes"}),
+        ...         WorkflowStep(
+        ...             id="clip",
+        ...             tool_name="animate_photo",
+        ...             arguments={"prompt": "the kite dips in the wind", "duration": 6},
+        ...             depends_on=[
+        ...                 WorkflowDependency(
+        ...                     source_step_id="still", target_argument="sourceImageIndex", transform="image_index"
+        ...                 )
+        ...             ],
+        ...         ),
+        ...     ],
+        ... )
+        >>> [step.tool_name for step in plan.steps]
+        ['generate_image', 'animate_photo']
     """
+
+    _functions: ClassVar[PlanFunctions | None] = None
 
     steps: list[WorkflowStep]
     title: str | None = None
 
+    @classmethod
+    def _provided(cls) -> PlanFunctions:
+        if cls._functions is None:
+            raise RuntimeError("import WorkflowInput from sogni or sogni_async, not from sogni.models")
+        return cls._functions
+
     def check(self, *, media_references: Sequence[Any] | None = None) -> list[PlanFinding]:
-        """Everything there is to say about the plan, step by step; nothing is raised, nothing sent.
+        """Check the plan, including what only newer versions of the service may accept.
 
-        Goes beyond what `workflows.start` refuses: tools that this version does not know (workflows §2.2), and
-        arguments that do not fit the definitions of the tools. `media_references` as they will be given to
-        `start`; None says nothing about them. `workflows.start(..., strict=True)` refuses whatever is an error here.
+        `workflows.start` always rejects plans that no service can run. This method also reports unknown tools and
+        arguments that do not fit the definitions of their tools; `workflows.start(..., strict=True)` rejects the
+        errors among them. Nothing is raised or sent.
 
-        >>> from sogni import WorkflowInput, WorkflowStep
-        >>> plan = WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_imge")])
-        >>> [finding.message for finding in plan.check()]
-        ["step 'still': tool_name is no known tool: 'generate_imge'; did you mean 'generate_image'?"]
+        Args:
+            media_references: The media references that will be passed to `workflows.start`. By default it is not
+                checked whether there are any.
+
+        Returns:
+            The findings, in the order of the steps; an empty list if there are none.
+
+        Example:
+            >>> from sogni import WorkflowInput, WorkflowStep
+            >>> plan = WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_imge")])
+            >>> [finding.message for finding in plan.check()]
+            ["step 'still': tool_name must be a known tool, got 'generate_imge'; did you mean 'generate_image'?"]
         """
-        return _plan_functions().findings(self, media_references)
+        return self._provided().check(self, media_references)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WorkflowInput:
-        """Read a plan from a file in YAML or JSON, which its suffix tells.
+        """Load a plan from a YAML or JSON file, with keys in snake_case or camelCase.
 
-        Keys as in these classes or as on the wire. Raises `ValidationError` with file, line and step of everything
-        that is wrong, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
+        Args:
+            path: The file. Its suffix is ``.yaml``, ``.yml`` or ``.json``.
+
+        Returns:
+            The plan.
+
+        Raises:
+            ValidationError: The plan is invalid; the message has file, line and step of each error.
+            OSError: The file cannot be read.
+            ImportError: The file is YAML, and the extra ``sogni[yaml]`` is not installed.
         """
-        return _plan_functions().load(path)
+        return cls._provided().load(path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the plan to a file in YAML or JSON, which its suffix tells, with the keys of the wire.
+        """Save the plan to a YAML or JSON file, with keys in camelCase. An existing file is replaced.
 
-        An existing file is replaced. Raises `ValidationError` for another suffix or for arguments that JSON cannot
-        carry, `OSError`, and `ImportError` for YAML without the extra `sogni[yaml]`.
+        Args:
+            path: The file. Its suffix is ``.yaml``, ``.yml`` or ``.json``.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            ValidationError: The suffix is unknown, or an argument cannot be written as JSON.
+            OSError: The file cannot be written.
+            ImportError: The file is YAML, and the extra ``sogni[yaml]`` is not installed.
         """
-        return _plan_functions().save(self, path)
+        return self._provided().save(self, path)
 
     def to_mermaid(self) -> str:
-        """The steps and what they need of one another, as a Mermaid flowchart.
+        """Return the steps and their dependencies as a Mermaid flowchart; the plan may be invalid.
 
-        >>> from sogni import WorkflowInput, WorkflowStep
-        >>> print(WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_image")]).to_mermaid())
-        flowchart TD
-            s0["still<br/>generate_image"]
+        Example:
+            >>> from sogni import WorkflowInput, WorkflowStep
+            >>> print(WorkflowInput(steps=[WorkflowStep(id="still", tool_name="generate_image")]).to_mermaid())
+            flowchart TD
+                s0["still<br/>generate_image"]
         """
         return mermaid(self)
 
     def _repr_markdown_(self) -> str:
-        """What Jupyter shows."""
         return f"```mermaid\n{self.to_mermaid()}\n```\n"
 
 
@@ -188,16 +214,21 @@ PlanRule = Literal[
     "unique", "reserved", "unknown-step", "order", "cycle", "media",
     "tool", "argument",
 ]  # fmt: skip
-"""The rule a finding is about. In the first line single values; in the second what steps say of one another; the
-third is found by `check()` and `strict=True` only, because the service may know more tools than we do."""
+"""The rules of a plan: for single values, for the relations of steps, and for tools and their arguments. The last are
+checked by `check()` and `strict=True` only, because the service may know more tools than this version."""
 
 
 @frozen(kw_only=True)
 class PlanFinding:
-    """Something about a plan that is wrong, or with `severity="warning"` suspicious.
+    """An error in a plan, or a warning.
 
-    `step` is the id of the step and `index` its place from 0; both are None for the plan as a whole, and `step` for
-    a step without an id. `field` is the way to it within the step (`depends_on[0].transform`).
+    Attributes:
+        message: Description, with step and field.
+        rule: The rule that is broken, for example ``"required"`` or ``"cycle"``.
+        field: Path of the field within the step (``depends_on[0].transform``).
+        step: Id of the step; None if it has none, or if the finding is about the whole plan.
+        index: Index of the step, from 0; None if the finding is about the whole plan.
+        severity: ``"error"`` or ``"warning"``.
     """
 
     message: str
@@ -211,17 +242,25 @@ class PlanFinding:
         return self.message
 
 
-# Durable workflows: their records, their events, and the frames of their event stream (workflows §3, §5, §6).
-
-
 WorkflowStatus = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
 WORKFLOW_ENDS = frozenset({"completed", "partial_failure", "failed", "cancelled"})
-"""Statuses after which nothing comes, `partial_failure` by its meaning (workflows §3)."""
+"""Final statuses."""  # workflows §3
 
 
 @frozen(kw_only=True)
 class WorkflowArtifact(LooseModel):
-    """A file a workflow made; `duration` is in seconds, sizes in pixels."""
+    """A file that a workflow has created.
+
+    Attributes:
+        id: Id of the artifact.
+        url: URL of the file. It is signed and expires; `workflows.get` returns a new one.
+        type: Type of the artifact.
+        media_type: ``"image"``, ``"video"``, ``"audio"`` or ``"model"``.
+        mime_type: MIME type of the file.
+        width: Width in pixels.
+        height: Height in pixels.
+        duration: Duration in seconds.
+    """
 
     id: str | None = None
     url: str | None = field(default=None, repr=shown)
@@ -235,7 +274,17 @@ class WorkflowArtifact(LooseModel):
 
 @frozen(kw_only=True)
 class WorkflowEvent(LooseModel):
-    """Something that happened in a workflow."""
+    """An event of a workflow.
+
+    Attributes:
+        id: Id of the event.
+        event: Name of the event.
+        type: Type of the event.
+        status: Status of the workflow, if it changed.
+        message: Description.
+        timestamp: Time of the event.
+        data: Data of the event.
+    """
 
     id: int | str | None = None
     event: str | None = None
@@ -248,7 +297,14 @@ class WorkflowEvent(LooseModel):
 
 @frozen(kw_only=True)
 class WorkflowSseEvent(Model):
-    """A frame of an event stream: `data` is its JSON value, else its text, None without any; `raw` is all of it."""
+    """A frame of the event stream of a workflow.
+
+    Attributes:
+        event: Name of the event.
+        data: JSON value of the data, a string if it is not JSON, None without data.
+        raw: The whole frame as received.
+        id: Id of the frame; `last_event_id` of `workflows.stream_events` accepts it.
+    """
 
     event: str = "message"
     data: Any = field(default=None, repr=shown)
@@ -257,14 +313,19 @@ class WorkflowSseEvent(Model):
 
     @property
     def status(self) -> str | None:
-        """The status of the workflow, when the frame tells it."""
+        """The status of the workflow; None if the frame does not contain it."""
         status = self.data.get("status") if isinstance(self.data, Mapping) else None
         return status if isinstance(status, str) else None
 
 
 @frozen(kw_only=True)
 class WorkflowError(LooseModel):
-    """What went wrong in a workflow."""
+    """Why a workflow or a step failed.
+
+    Attributes:
+        message: Description of the error.
+        code: Error code of the service.
+    """
 
     message: str | None = None
     code: int | str | None = None
@@ -272,7 +333,19 @@ class WorkflowError(LooseModel):
 
 @frozen(kw_only=True)
 class WorkflowStepRecord(LooseModel):
-    """Where a step of a workflow stands, and what it made."""
+    """The state of a step of a workflow.
+
+    Attributes:
+        id: Id of the step.
+        index: Index of the step, from 0.
+        tool_name: Name of the tool.
+        status: Status of the step.
+        arguments: Arguments of the tool.
+        depends_on: Arguments that are filled with artifacts of earlier steps.
+        seed: Seed of the step.
+        artifacts: Files that the step has created.
+        error: Why the step failed.
+    """
 
     id: str | None = None
     index: int | None = None
@@ -287,10 +360,29 @@ class WorkflowStepRecord(LooseModel):
 
 @frozen(kw_only=True)
 class WorkflowRecord(LooseModel):
-    """A workflow as the service keeps it; `workflow_id` alone is always there.
+    """The state of a workflow. Only `workflow_id` is always present.
 
-    `waiting_reason` tells what a `waiting_for_user` waits for; `awaiting_cost_approval` is True only when
-    approving the cost is what lets it go on.
+    Attributes:
+        workflow_id: Id of the workflow.
+        title: Title of the workflow.
+        status: ``"queued"``, ``"running"``, ``"waiting_for_user"``, ``"completed"``, ``"partial_failure"``,
+            ``"failed"`` or ``"cancelled"``.
+        input: The plan.
+        plan: Plan of the service, as sent.
+        steps: States of the steps.
+        events: Events so far.
+        artifacts: Files that the workflow has created.
+        billing_preview: Billing data, as sent.
+        billing_previews: Billing data, as sent.
+        create_time: Time of creation, sent as a number.
+        update_time: Time of the last change, sent as a number.
+        created_at: Time of creation, sent as a string.
+        updated_at: Time of the last change, sent as a string.
+        error: Why the workflow failed.
+        safe_content_filter: Whether sensitive content is filtered.
+        waiting_reason: What a workflow that is ``"waiting_for_user"`` waits for, for example
+            ``"cost_approval_required"`` or ``"insufficient_credit"``.
+        awaiting_cost_approval: Whether approving the cost lets the workflow continue.
     """
 
     workflow_id: str
@@ -314,13 +406,18 @@ class WorkflowRecord(LooseModel):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing happens to it any more."""
+        """Whether the workflow has ended, successfully or not."""
         return self.status in WORKFLOW_ENDS
 
 
 @frozen(kw_only=True)
 class WorkflowResumption(Model):
-    """What resuming gave: the workflow, and whether it goes on because of this call."""
+    """The response of `workflows.resume`.
+
+    Attributes:
+        workflow: The workflow.
+        resumed: Whether this call resumed it.
+    """
 
     workflow: WorkflowRecord
     resumed: bool = False
@@ -328,7 +425,14 @@ class WorkflowResumption(Model):
 
 @frozen(kw_only=True)
 class WorkflowReseed(Model):
-    """Another take: `workflow` is the new run. `idempotent` says that it had been started by an earlier call."""
+    """The response of `workflows.reseed`.
+
+    Attributes:
+        workflow: The new workflow.
+        cloned_from_run_id: Id of the original workflow.
+        steps: Steps of the new workflow, as sent.
+        idempotent: Whether an earlier call with the same key had already started it.
+    """
 
     workflow: WorkflowRecord
     cloned_from_run_id: str = ""
@@ -338,14 +442,20 @@ class WorkflowReseed(Model):
 
 @frozen(kw_only=True)
 class MediaReference(Model):
-    """Media for a workflow or a run, by an address the service can reach (workflows §4)."""
+    """A media file for a workflow or a chat run. `workflows.upload` creates one from a file.
+
+    Attributes:
+        url: http or https URL that the service can download.
+        media_type: ``"image"``, ``"video"`` or ``"audio"``.
+        mime_type: MIME type of the file.
+    """
 
     url: str = field(repr=shown)
     media_type: MediaKind | None = None
     mime_type: str | None = None
 
 
-# Saved workflows that are started with inputs (workflows §7).
+# Templates: workflows §7.
 
 
 Visibility = Literal["private", "public", "team"]
@@ -354,7 +464,12 @@ Listing = Literal["own", "public", "all", "private", "team"]
 
 @frozen(kw_only=True)
 class TemplateAuthor(LooseModel):
-    """Who made a template."""
+    """The author of a template.
+
+    Attributes:
+        user_id: Id of the user.
+        display_name: Name of the user.
+    """
 
     user_id: str | None = None
     display_name: str | None = None
@@ -362,7 +477,12 @@ class TemplateAuthor(LooseModel):
 
 @frozen(kw_only=True)
 class TemplateOption(LooseModel):
-    """One choice of a `select` input."""
+    """A choice of a template input of the type ``"select"``.
+
+    Attributes:
+        value: Value of the choice.
+        label: Text to display.
+    """
 
     value: Any = None
     label: str | None = None
@@ -370,7 +490,12 @@ class TemplateOption(LooseModel):
 
 @frozen(kw_only=True)
 class TemplateMultiple(LooseModel):
-    """How many values an input takes."""
+    """How many values a template input accepts.
+
+    Attributes:
+        min: Minimum number of values, 0 or more.
+        max: Maximum number of values, 1 or more.
+    """
 
     min: int | None = None
     max: int | None = None
@@ -378,10 +503,17 @@ class TemplateMultiple(LooseModel):
 
 @frozen(kw_only=True)
 class TemplateInput(LooseModel):
-    """An input a template declares; stages refer to it as `$inputs.<name>`.
+    """An input that a template declares. Its stages refer to it as ``$inputs.<name>``.
 
-    `type` is `image`, `audio`, `video`, `text`, `number`, `select` or `boolean`. An `internal` one is chosen by
-    the service when a run begins.
+    Attributes:
+        name: Name of the input, 1 to 64 characters.
+        type: ``"image"``, ``"audio"``, ``"video"``, ``"text"``, ``"number"``, ``"select"`` or ``"boolean"``.
+        required: Whether a value must be given; by default not.
+        description: Description for users.
+        default: Value used if none is given.
+        options: Choices of a ``"select"`` input.
+        multiple: How many values the input accepts, if several.
+        internal: Whether the service sets the value when a workflow starts. Such inputs are hidden from users.
     """
 
     name: str
@@ -396,7 +528,12 @@ class TemplateInput(LooseModel):
 
 @frozen(kw_only=True)
 class AmountRange(LooseModel):
-    """From, to."""
+    """A range of amounts.
+
+    Attributes:
+        min: Smallest amount.
+        max: Largest amount.
+    """
 
     min: float | None = None
     max: float | None = None
@@ -404,7 +541,27 @@ class AmountRange(LooseModel):
 
 @frozen(kw_only=True)
 class WorkflowTemplate(LooseModel):
-    """A saved workflow. `author` is `system` for those of the service. What else it holds is in `extra`."""
+    """A saved workflow that is started with inputs. Further fields are in `extra`.
+
+    Attributes:
+        id: Id of the template; `workflows.start` accepts it as `workflow_id`.
+        name: Name of the template, 1 to 200 characters.
+        version: Version of the template.
+        description: Description for users.
+        category: Category, for example ``"portrait"``, ``"music"`` or ``"custom"``.
+        stability: ``"experimental"``, ``"beta"`` or ``"production"``.
+        author: The author; ``"system"`` for templates of the service.
+        visibility: ``"private"``, ``"public"`` or ``"team"``.
+        inputs: Inputs that the template declares, at most 16.
+        stages: Stages of the workflow, as sent.
+        expose_to_llm: Whether language models may use the template.
+        llm_priority: Priority for language models.
+        estimated_credits: Estimated cost in credits.
+        estimated_capacity_units: Estimated cost in capacity units.
+        tags: Tags.
+        created_at: Time of creation.
+        updated_at: Time of the last change.
+    """
 
     id: str | None = None
     name: str
@@ -427,26 +584,27 @@ class WorkflowTemplate(LooseModel):
 
 @frozen(kw_only=True)
 class TemplatePage(Model):
-    """A page of templates; `next_cursor` is the `offset` of the page after it, None after the last."""
+    """A page of templates.
+
+    Attributes:
+        templates: The templates.
+        next_cursor: The `offset` of the next page; None after the last one.
+    """
 
     templates: list[WorkflowTemplate] = field(factory=list)
     next_cursor: int | None = None
 
 
-# A plan as a Mermaid flowchart: decides how steps and dependencies are drawn, and that no text breaks the drawing.
-#
-# Called by `WorkflowInput.to_mermaid`. It draws any plan, also one that may not be started; a step that is not there
-# is
-# drawn as missing.
+# Diagrams
 
 
-_LONGEST = 60
-_TOLD_BY_CODE = re.compile(r"[^\w \-/,$:()+]")
-"""Everything else means something to Mermaid, Markdown or HTML somewhere."""
+_MAX_LABEL = 60
+_SPECIAL = re.compile(r"[^\w \-/,$:()+]")
+"""Characters that may have a meaning in Mermaid, Markdown or HTML."""
 
 
 def mermaid(plan: WorkflowInput) -> str:
-    """The text of the flowchart."""
+    """Return a plan as a Mermaid flowchart; dependencies on unknown steps are drawn as missing."""
     wire = wire_form(WorkflowInput, plan)
     title = _text(wire, "title")
     head = ["---", f"title: {json.dumps(_shortened(title))}", "---"] if title else []
@@ -472,7 +630,6 @@ def _lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    """What can be drawn of a list."""
     return [it for it in value if isinstance(it, Mapping)] if isinstance(value, list) else []
 
 
@@ -488,9 +645,9 @@ def _label(step: Mapping[str, Any]) -> str:
 
 def _shortened(text: str) -> str:
     plain = " ".join(text.split())
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    return plain if len(plain) <= _MAX_LABEL else plain[: _MAX_LABEL - 1] + "…"
 
 
 def _escaped(text: str) -> str:
-    """A text for a quoted label, on one line, with the characters that mean something as their codes."""
-    return _TOLD_BY_CODE.sub(lambda found: f"#{ord(found[0])};", _shortened(text))
+    """Return a string for a quoted label, with special characters as Mermaid entities."""
+    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", _shortened(text))

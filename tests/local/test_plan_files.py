@@ -131,7 +131,7 @@ def test_saving_replaces_and_leaves_nothing_when_it_cannot(tmp_path: Path) -> No
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_no_file_can_hold_is_not_written(tmp_path: Path, suffix: str) -> None:
     step = WorkflowStep(id="a", tool_name="t", arguments={"image": b"png"})
-    with pytest.raises(ValidationError, match=r"step 'a': arguments\.image cannot travel as JSON"):
+    with pytest.raises(ValidationError, match=r"step 'a': arguments\.image cannot be written as JSON"):
         WorkflowInput(steps=[step]).save(tmp_path / f"plan{suffix}")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +140,7 @@ def test_a_plan_that_may_not_be_started_can_be_saved(tmp_path: Path) -> None:
     """Work in progress is not lost; loading it tells what is wrong."""
     plan = WorkflowInput(steps=[WorkflowStep(id="a", tool_name="t"), WorkflowStep(id="a", tool_name="t")])
     plan.save(tmp_path / "plan.json")
-    assert refused(tmp_path / "plan.json").endswith("step 'a': id is that of step 1, too")
+    assert refused(tmp_path / "plan.json").endswith("step 'a': id must be unique, but step 1 has it too")
 
 
 @pytest.mark.parametrize("name", ["plan", "plan.txt", "plan.yaml.bak"])
@@ -163,8 +163,8 @@ def test_every_mistake_has_its_line_and_step(tmp_path: Path) -> None:
     path = written(tmp_path / "plan.yaml", text)
     assert refused(path) == (
         "the plan has 2 errors:\n"
-        f"  - {path}:4: step 'still': tool_name is missing\n"
-        f"  - {path}:8: step 'clip': depends_on[0].source_step_id names no step: 'stil'; did you mean 'still'?"
+        f"  - {path}:4: step 'still': tool_name is required\n"
+        f"  - {path}:8: step 'clip': depends_on[0].source_step_id must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?"
     )
 
 
@@ -182,7 +182,7 @@ def test_every_mistake_in_json_has_its_line(tmp_path: Path, indent: int | None) 
         if indent is None
         else next(number for number, it in enumerate(text.split("\n"), 1) if '"id": "b"' in it) - 1
     )
-    assert f"{path}:{line}: step 'b': tool_name is missing" in refused(path)
+    assert f"{path}:{line}: step 'b': tool_name is required" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -190,15 +190,15 @@ def test_every_mistake_in_json_has_its_line(tmp_path: Path, indent: int | None) 
     [
         ("plan.json", '{"steps": [\n  {"id": "a",,}]}', ":2: is not valid JSON: "),
         ("plan.json", '{"steps": [],\n "steps": []}', ": has the key 'steps' twice in one object"),
-        ("plan.json", "[]", ": the plan: input must be a WorkflowInput or a dict, not []"),
-        ("plan.json", "{}", ": the plan: steps is missing"),
-        ("plan.json", '{"steps": {}}', ": the plan: steps must be a list, not {}"),
+        ("plan.json", "[]", ": the plan: input must be a WorkflowInput or a dict, got []"),
+        ("plan.json", "{}", ": the plan: steps is required"),
+        ("plan.json", '{"steps": {}}', ": the plan: steps must be a list, got {}"),
         ("plan.yaml", "steps: []\n}\n", ":2: is not valid YAML: "),
         ("plan.yaml", "steps: []\nsteps: []\n", ":2: has the key 'steps' twice in one object"),
         ("plan.yaml", "steps: []\n---\nsteps: []\n", ":2: is not valid YAML: "),
-        ("plan.yaml", "", ": the plan: input must be a WorkflowInput or a dict, not None"),
-        ("plan.yaml", "- a\n", ": the plan: input must be a WorkflowInput or a dict, not ['a']"),
-        ("plan.yaml", "steps: a\n", ": the plan: steps must be a list, not 'a'"),
+        ("plan.yaml", "", ": the plan: input must be a WorkflowInput or a dict, got None"),
+        ("plan.yaml", "- a\n", ": the plan: input must be a WorkflowInput or a dict, got ['a']"),
+        ("plan.yaml", "steps: a\n", ": the plan: steps must be a list, got 'a'"),
         ("plan.yaml", "title: x\nsteps: &a\n  - *a\n", ":2: is a value that contains itself"),
         ("plan.yaml", "steps: !!python/object/apply:os.getcwd []\n", ":1: is not valid YAML: "),
         ("plan.yaml", "steps: []\na: {[1, 2]: 3}\n", ":2: is not valid YAML: "),

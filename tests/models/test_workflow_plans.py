@@ -136,6 +136,6 @@ def test_a_plan_that_was_pickled_elsewhere_checks_itself() -> None:
 
 
 def test_a_plan_of_the_models_alone_says_where_to_import_it_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sogni.models.workflows._provided", [])
+    monkeypatch.setattr(WorkflowInput, "_functions", None)
     with pytest.raises(RuntimeError, match="from sogni or sogni_async"):
         PLAN.check()

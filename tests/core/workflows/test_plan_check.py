@@ -143,7 +143,7 @@ def test_a_dependency_needs_its_step() -> None:
     (finding,) = plan_findings({"steps": [step("still"), step("clip", "stil")]})
     assert (finding.step, finding.index, finding.rule) == ("clip", 1, "unknown-step")
     assert finding.message == str(finding)
-    assert finding.message == ("step 'clip': depends_on[0].source_step_id names no step: 'stil'; did you mean 'still'?")
+    assert finding.message == ("step 'clip': depends_on[0].source_step_id must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?")
 
 
 def test_a_dependency_needs_an_earlier_step() -> None:
@@ -153,13 +153,13 @@ def test_a_dependency_needs_an_earlier_step() -> None:
 def test_a_step_that_needs_itself() -> None:
     (finding,) = plan_findings({"steps": [step("a", "a")]}, whole=False)
     assert (finding.field, finding.rule) == ("depends_on", "cycle")
-    assert finding.message == "step 'a': depends_on is a cycle: 'a' needs itself"
+    assert finding.message == "step 'a': depends_on must not contain a cycle: 'a' needs itself"
 
 
 def test_a_cycle_is_told_once_with_all_its_steps() -> None:
     plan = {"steps": [step("x"), step("a", "c"), step("b", "x", "a"), step("c", "b", "x")]}
     (finding,) = plan_findings(plan)
-    assert finding.message == "step 'a': depends_on is a cycle: 'a' needs 'c' needs 'b' needs 'a'"
+    assert finding.message == "step 'a': depends_on must not contain a cycle: 'a' needs 'c' needs 'b' needs 'a'"
 
 
 def test_every_cycle_is_told_and_no_order_within_one() -> None:
@@ -197,8 +197,8 @@ def test_one_error_has_all_that_is_wrong() -> None:
     error = caught.value
     assert str(error) == (
         "the plan has 2 errors:\n"
-        "  - step 'a': depends_on[1].source_step_id names no step: 'nobody'\n"
-        "  - step 'a': depends_on is a cycle: 'a' needs 'b' needs 'a'"
+        "  - step 'a': depends_on[1].source_step_id must be the id of an earlier step or $input_media, got 'nobody'\n"
+        "  - step 'a': depends_on must not contain a cycle: 'a' needs 'b' needs 'a'"
     )
     assert [it.rule for it in error.findings] == ["unknown-step", "cycle"]
     assert error.field == "input.steps[0].depends_on[1].source_step_id"
@@ -206,7 +206,7 @@ def test_one_error_has_all_that_is_wrong() -> None:
 
 
 def test_one_mistake_is_one_line() -> None:
-    with pytest.raises(ValidationError, match=r"^step 1 \(without an id\): tool_name is missing$") as caught:
+    with pytest.raises(ValidationError, match=r"^step 1 \(without an id\): tool_name is required$") as caught:
         checked_plan({"steps": [{"arguments": {}}]})
     assert caught.value.field == "input.steps[0].tool_name"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.workflows.plans import flow_findings, plan_findings
+from sogni.core.workflows.plans import dependency_findings, plan_findings
 from sogni.models.workflows import PlanFinding
 
 PROMPT = {"prompt": "x"}
@@ -21,7 +21,7 @@ def found(source: str, tool: str, target: str, transform: Any, arguments: Any = 
             {"id": "b", "toolName": tool, "arguments": PROMPT, "dependsOn": [given]},
         ]
     }
-    findings = list(flow_findings(plan))
+    findings = list(dependency_findings(plan))
     assert {(it.step, it.severity) for it in findings} <= {("b", "warning")}
     return [it.message.removeprefix("step 'b': depends_on[0].") for it in findings]
 
@@ -45,10 +45,10 @@ def test_what_fits(source: str, tool: str, target: str, transform: str) -> None:
 
 def test_a_source_that_makes_something_else() -> None:
     assert found("generate_music", "animate_photo", "sourceImageIndex", "image_index") == [
-        "source_step_id gives audios, but images are taken"
+        "source_step_id creates audio, but an image is expected"
     ]
     assert found("generate_image", "stitch_video", "videoIndices", "asset_ref", mediaType="video") == [
-        "source_step_id gives images, but videos are taken"
+        "source_step_id creates an image, but a video is expected"
     ]
 
 
@@ -60,16 +60,16 @@ def test_a_video_may_give_its_last_frame() -> None:
 
 def test_a_transform_that_takes_another_kind_than_is_said() -> None:
     assert found("a_tool", "animate_photo", "sourceImageIndex", "image_index", mediaType="video") == [
-        "media_type is 'video', but transform takes images"
+        "media_type is 'video', but transform expects an image"
     ]
 
 
 @pytest.mark.parametrize(
     ("tool", "target", "transform", "words"),
     [
-        ("animate_photo", "sourceImageIndex", "image_url", "gives an address, which is no value for sourceImageIndex"),
-        ("animate_photo", "prompt", "image_index", "gives a number, which is no value for prompt"),
-        ("stitch_video", "videoIndices", "artifact_data_uri", "gives a text, which is no value for videoIndices"),
+        ("animate_photo", "sourceImageIndex", "image_url", "yields a URL, which is not valid for sourceImageIndex"),
+        ("animate_photo", "prompt", "image_index", "yields a number, which is not valid for prompt"),
+        ("stitch_video", "videoIndices", "artifact_data_uri", "yields a data URI, which is not valid for videoIndices"),
     ],
 )
 def test_a_form_the_argument_does_not_take(tool: str, target: str, transform: str, words: str) -> None:
@@ -78,8 +78,8 @@ def test_a_form_the_argument_does_not_take(tool: str, target: str, transform: st
 
 @pytest.mark.parametrize("steps", [5, [5], [{"dependsOn": [5]}], [{"dependsOn": [{"sourceStepId": []}]}]])
 def test_what_cannot_be_read_is_left_to_the_structure(steps: Any) -> None:
-    assert list(flow_findings({"steps": steps})) == []
-    assert list(flow_findings(steps)) == []
+    assert list(dependency_findings({"steps": steps})) == []
+    assert list(dependency_findings(steps)) == []
 
 
 def test_they_are_among_all_there_is_to_say_and_never_refused() -> None:
