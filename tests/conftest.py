@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -56,6 +57,9 @@ _start = threading.Thread.start
 # While a test runs: what fixtures of a wider scope made during it.
 _excused: set[Held] | None = None
 
+# The number of loaded modules when what they hold was last taken out of collections.
+_modules_frozen = 0
+
 
 def _start_and_remember(thread: threading.Thread) -> None:
     """Remember who starts a thread: the workers of a session's emulator belong to it, not to a test."""
@@ -89,13 +93,6 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_collections() -> None:
-    """Take what is loaded by now out of later collections, so that one after every test is affordable."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def _leaves_nothing(request: pytest.FixtureRequest, _own_environment: None) -> Iterator[None]:
     """Fail a test that leaves a thread, a descriptor or a temporary file."""
@@ -105,14 +102,30 @@ def _leaves_nothing(request: pytest.FixtureRequest, _own_environment: None) -> I
     excused, _excused = _excused, None
     # Also makes an unclosed socket or file say so (ResourceWarning) in the test that made it.
     gc.collect()
-    if request.node.get_closest_marker("keeps_resources") is not None:
-        return
+    if request.node.get_closest_marker("keeps_resources") is None:
+        fail_if_left(before, excused)
+    freeze_modules()
+
+
+def fail_if_left(before: set[Held], excused: set[Held]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (left := left_over(before, excused)) and time.monotonic() < deadline:
         time.sleep(0.005)
         gc.collect()
     if left:
         pytest.fail("the test leaves behind:\n  " + "\n  ".join(sorted(map(str, left))), pytrace=False)
+
+
+def freeze_modules() -> None:
+    """Take what has been imported since the last time out of later collections.
+
+    A collection after every test is only affordable if it does not visit every function of every module. What a test
+    holds when this freezes it is never freed, so most tests must not.
+    """
+    global _modules_frozen
+    if len(sys.modules) != _modules_frozen:
+        gc.freeze()
+        _modules_frozen = len(sys.modules)
 
 
 @pytest.hookimpl(wrapper=True)

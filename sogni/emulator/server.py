@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, web, web_app
 from aiohttp.http_exceptions import HttpProcessingError
 from attrs import define, frozen
 
@@ -221,6 +221,7 @@ class Server:
             if store is not None:
                 store.close()
             archive.close()
+            _clear_handler_cache()
 
     def _build(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
         """Create the services, with the data saved by an earlier emulator."""
@@ -322,6 +323,14 @@ class Server:
             raise
         name = f"[{host}]" if family == socket.AF_INET6 else host
         return _Listener(runner, f"{name}:{listening.getsockname()[1]}")
+
+
+def _clear_handler_cache() -> None:
+    """Release the routes of a closed server, and with them its whole state."""
+    # aiohttp caches the handlers of the last 1,024 routes of the process; the cache has no public name.
+    cached = getattr(web_app, "_cached_build_middleware", None)
+    if cached is not None:
+        cached.cache_clear()
 
 
 def _next_seed(seed: int | None, archive: Archive) -> int | None:
