@@ -310,7 +310,8 @@ def test_every_mistake_is_a_line_with_step_field_and_rule(sogni: Run, supernet: 
     result = sogni("workflow", "start", "plan.yaml")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [
-        "sogni: plan.yaml:1: step 'a': depends_on[1].source_step_id must be the id of an earlier step or $input_media, got 'gone' (unknown-step)",
+        "sogni: plan.yaml:1: step 'a': depends_on[1].source_step_id "
+        "must be the id of an earlier step or $input_media, got 'gone' (unknown-step)",
         "sogni: plan.yaml:1: step 'a': depends_on must not contain a cycle: 'a' needs 'b' needs 'a' (cycle)",
     ]
     assert supernet.requests == []

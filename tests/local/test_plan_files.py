@@ -164,7 +164,8 @@ def test_every_mistake_has_its_line_and_step(tmp_path: Path) -> None:
     assert refused(path) == (
         "the plan has 2 errors:\n"
         f"  - {path}:4: step 'still': tool_name is required\n"
-        f"  - {path}:8: step 'clip': depends_on[0].source_step_id must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?"
+        f"  - {path}:8: step 'clip': depends_on[0].source_step_id "
+        f"must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?"
     )
 
 

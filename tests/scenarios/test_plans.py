@@ -57,7 +57,8 @@ async def test_a_cycle_and_a_missing_dependency_are_both_named_and_nothing_is_se
     assert str(caught.value) == (
         "the plan has 2 errors:\n"
         "  - step 'one': depends_on must not contain a cycle: 'one' needs 'two' needs 'one'\n"
-        "  - step 'three': depends_on[0].source_step_id must be the id of an earlier step or $input_media, got 'gone'; did you mean 'one'?"
+        "  - step 'three': depends_on[0].source_step_id "
+        "must be the id of an earlier step or $input_media, got 'gone'; did you mean 'one'?"
     )
     assert [(it.step, it.rule) for it in caught.value.findings] == [("one", "cycle"), ("three", "unknown-step")]
     assert [(it.step, it.field, it.rule) for it in strict.value.findings] == [

@@ -143,7 +143,10 @@ def test_a_dependency_needs_its_step() -> None:
     (finding,) = plan_findings({"steps": [step("still"), step("clip", "stil")]})
     assert (finding.step, finding.index, finding.rule) == ("clip", 1, "unknown-step")
     assert finding.message == str(finding)
-    assert finding.message == ("step 'clip': depends_on[0].source_step_id must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?")
+    assert finding.message == (
+        "step 'clip': depends_on[0].source_step_id "
+        "must be the id of an earlier step or $input_media, got 'stil'; did you mean 'still'?"
+    )
 
 
 def test_a_dependency_needs_an_earlier_step() -> None:
