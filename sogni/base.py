@@ -46,7 +46,7 @@ Remover = Callable[[], None]
 
 
 class Decorator(Protocol[V]):
-    """Registers the function below it, and returns it as it is."""
+    """Registers the decorated function and returns it unchanged."""
 
     def __call__(self, function: Callable[[V], R], /) -> Callable[[V], R]: ...
 
@@ -110,12 +110,12 @@ _REQUIRED = _Required()
 
 
 class EventEmitter(ABC, Generic[On]):
-    """`on`, `once` and `off`, the same for everything that emits events.
+    """Callbacks for events: `on`, `once` and `off`.
 
     `On` is the type of `on` and `once`: a protocol whose overloads give each event the type of its callback.
 
-    Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they
-    may be coroutine functions). Their errors are logged and stop nothing.
+    Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they may be coroutine
+    functions). Their errors are logged.
     """
 
     __slots__ = ()
@@ -134,7 +134,7 @@ class EventEmitter(ABC, Generic[On]):
         return self._listeners_of(event).add(event, function, once=once)
 
     def _on_listener_added(self) -> None:
-        """Note that somebody listens to something of this client."""
+        """Note that there is a listener for something of this client."""
 
     if TYPE_CHECKING:
         on: On
@@ -153,6 +153,12 @@ class EventEmitter(ABC, Generic[On]):
 
             Raises:
                 ValueError: There is no such event. The message lists those that exist.
+
+            Example:
+                >>> remove = client.on("connected", lambda event: print(event.network))
+                >>> @client.on("disconnected")
+                ... def report(event):
+                ...     print(event.reason)
             """
             return self._register(event, function, once=False)
 
@@ -168,6 +174,9 @@ class EventEmitter(ABC, Generic[On]):
 
             Raises:
                 ValueError: There is no such event. The message lists those that exist.
+
+            Example:
+                >>> remove = client.once("connected", lambda event: print(event.network))
             """
             return self._register(event, function, once=True)
 
@@ -180,6 +189,9 @@ class EventEmitter(ABC, Generic[On]):
 
         Raises:
             ValueError: There is no such event. The message lists those that exist.
+
+        Example:
+            >>> client.off("connected", print)
         """
         check_event(event, self._events, type(self).__name__)
         self._listeners_of(event).remove(event, function)
@@ -198,18 +210,18 @@ class EventEmitter(ABC, Generic[On]):
 
 
 def moment(at: float | None, project: ProjectState) -> datetime | None:
-    """A time of a project's clock in UTC; None stays None."""
+    """Return a time of a project's clock in UTC; None stays None."""
     return None if at is None else read_time((at + project.out.epoch) * 1000)
 
 
 def note_listener(project: ProjectState) -> None:
-    """Somebody listens to a project or one of its jobs."""
+    """Note that there is a listener for a project or one of its jobs."""
     if not project.listening:
         project.listening.append(True)
 
 
 def register(engine: Any, project: ProjectState, listen: Callable[[], Remover]) -> Remover:
-    """Register a listener, at one moment of the life of its project if a client follows it."""
+    """Register a listener, under the lock of the client that tracks the project, if there is one."""
     if engine is None or engine.closed or engine.state.out is not project.out:
         return listen()
     remove: Remover = engine.changed(lambda *_: listen())
@@ -244,8 +256,8 @@ class OnJobEvent(Protocol):
 class BaseJob(EventEmitter[OnJobEvent]):
     """One result of a project.
 
-    Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or
-    None), `failed` (`ErrorData` or None).
+    Events: `progress` (int), `preview` (URL), `updated` (set of changed names), `completed` (URL or None), `failed`
+    (`ErrorData` or None).
     """
 
     __slots__ = ("__weakref__", "_engine", "_state")
@@ -267,12 +279,12 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def id(self) -> str:
-        """The id of the result, chosen by the service."""
+        """Id of the job, chosen by the service."""
         return self._state.id
 
     @property
     def project_id(self) -> str:
-        """The id of the project."""
+        """Id of the project."""
         return str(self._state.project.id)
 
     @property
@@ -282,102 +294,102 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def finished(self) -> bool:
-        """Whether the status is final."""
+        """True once the status is final."""
         return self._state.ended
 
     @property
     def progress(self) -> int:
-        """Percent done, 0 to 100; by time where the service counts no steps."""
+        """Progress in percent, 0 to 100. It is estimated from the time where the service reports no steps."""
         return self._state.progress(time.time() - self._state.project.out.epoch)
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Number of completed steps."""
         return self._state.step
 
     @property
     def step_count(self) -> int:
-        """Steps to do; 0 when unknown."""
+        """Total number of steps; 0 if unknown."""
         return self._state.step_count
 
     @property
     def seed(self) -> int | None:
-        """The seed of this result, once it is known."""
+        """Seed of the result; None until it is known."""
         return self._state.seed
 
     @property
     def preview_url(self) -> str | None:
-        """Where the newest preview is; short-lived."""
+        """URL of the latest preview, valid for a limited time; None if there is none."""
         return self._state.preview_url
 
     @property
     def result_url(self) -> str | None:
-        """Where the result is; short-lived, `get_result_url` asks for it when it is not known."""
+        """URL of the result, valid for a limited time; None until it is known. `get_result_url` fetches it."""
         return self._state.result_url
 
     @property
     def last_frame_url(self) -> str | None:
-        """Where the last frame of a video is, as an image, when it was asked for (`return_last_frame`)."""
+        """URL of the last frame of a video, as an image; None unless the project has `return_last_frame=True`."""
         return self._state.last_frame_url
 
     @property
     def provenance(self) -> Provenance | None:
-        """What the service proves of the result: hashes, and what SAM 3 found (projects-5x §14)."""
+        """Provenance of the result: hashes, and what SAM 3 detected. None if the service sent none."""
         return self._state.provenance
 
     @property
     def image_url(self) -> str | None:
-        """The result, or the preview while there is none."""
+        """URL of the result, or of the preview until there is a result."""
         return self._state.result_url or self._state.preview_url
 
     @property
     def has_result_media(self) -> bool:
-        """Whether the job is completed and its result is not withheld."""
+        """True if the job is completed and its result is not withheld."""
         return self._state.has_result_media
 
     @property
     def is_nsfw(self) -> bool:
-        """Whether the content filter objected."""
+        """True if the content filter was triggered."""
         return self._state.is_nsfw
 
     @property
     def nsfw_detected(self) -> bool:
-        """Whether sensitive media was delivered with a label, the filter being off (projects-5x §13)."""
+        """True if the result is labeled as sensitive, but was delivered because the filter is off."""
         return self._state.nsfw_detected
 
     @property
     def nsfw_sources(self) -> tuple[str, ...]:
-        """What the content filter objected to: `prompt`, `image`."""
+        """What triggered the content filter: `prompt`, `image`."""
         return self._state.nsfw_sources
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the content filter keeps the result back."""
+        """True if the content filter withholds the result."""
         return self._state.withheld
 
     @property
     def user_canceled(self) -> bool:
-        """Whether the job ended early because the project was canceled."""
+        """True if the job ended early because the project was canceled."""
         return self._state.user_canceled
 
     @property
     def worker_name(self) -> str | None:
-        """The worker that has the job."""
+        """Name of the worker that processes the job; None until it is known."""
         return self._state.worker_name
 
     @property
     def eta(self) -> datetime | None:
-        """When the job should be done, in UTC."""
+        """Estimated time of completion, in UTC; None if unknown."""
         return moment(self._state.eta_at, self._state.project)
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds left at the last estimate; it does not count down."""
+        """Remaining seconds at the time of the latest estimate. It does not count down."""
         return self._state.eta_seconds
 
     @property
     def eta_range(self) -> EtaRange | None:
-        """The interval of the estimate, in seconds."""
+        """Range of the latest estimate, in seconds."""
         return self._state.eta_range
 
     @property
@@ -387,26 +399,34 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def error(self) -> ErrorData | None:
-        """Why the job failed."""
+        """Why the job failed; None if it did not."""
         return self._state.error
 
     @property
     def positive_prompt(self) -> str | None:
-        """This job's own prompt, when a dynamic prompt made several (projects-4.2 §11.1)."""
+        """The prompt of this job, if a dynamic prompt has several variants."""
         return self._state.positive_prompt
 
     @property
     def negative_prompt(self) -> str | None:
-        """This job's own negative prompt, when a dynamic prompt made several."""
+        """The negative prompt of this job, if a dynamic prompt has several variants."""
         return self._state.negative_prompt
 
     @property
     def job_index(self) -> int | None:
-        """The place among the results, from 0, when the service gave one."""
+        """Position among the results, from 0; None if the service sent none."""
         return self._state.job_index
 
     def to_dict(self) -> dict[str, Any]:
-        """The job at this moment, JSON-ready, with the keys of the wire."""
+        """Return a snapshot of the job.
+
+        Returns:
+            The job as JSON-ready data, with the keys of the wire format.
+
+        Example:
+            >>> job.to_dict()["status"]
+            'completed'
+        """
         made: dict[str, Any] = to_dict(self._state.snapshot())
         return {**made, "progress": self.progress, "type": self.type}
 
@@ -434,13 +454,13 @@ def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -
 
 
 class Host(Protocol):
-    """What a handle needs of its client's engine to be read."""
+    """What a project or job needs of its client's engine to be read."""
 
     def own(self, state: Any, cure: str = ...) -> None:
-        """ClientClosedError when a state is not of this process."""
+        """Raise `ClientClosedError` if a state does not belong to this process."""
 
     def present(self, value: Any) -> Any:
-        """The handle of a state."""
+        """Return the public object of a state."""
 
 
 class OnProjectEvent(Protocol[J]):
@@ -477,8 +497,8 @@ class OnProjectEvent(Protocol[J]):
 class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     """A media project.
 
-    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
-    `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and `job_failed` (`Job`),
+    `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
     """
 
     __slots__ = ("__weakref__", "_engine", "_state")
@@ -500,7 +520,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
         return register(self._engine, project, lambda: project.listen(event, function, once=once))
 
     def _attached(self, engine: Any, state: ProjectState) -> None:
-        """The project of this handle is tracked by a client from now on, maybe under a state it had already."""
+        """Note that a client tracks this project from now on, possibly under a state that it already had."""
         before, known = self._state, self._engine
         self._state, self._engine = state, engine
         if before is not state:
@@ -515,12 +535,12 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def id(self) -> str:
-        """The project's id, an upper-case UUID."""
+        """Id of the project, an upper-case UUID."""
         return self._state.id
 
     @property
     def params(self) -> ProjectParams:
-        """What was asked for; after the end with the counts of the service's record."""
+        """Parameters of the project. Once it is finished, the counts are those of the service's record."""
         return self._state.params
 
     @property
@@ -535,56 +555,75 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def finished(self) -> bool:
-        """Whether the project has ended and every result is there, as far as it can be had."""
+        """True once the project has ended and all available results have been retrieved."""
         return self._state.settled
 
     @property
     def error(self) -> ErrorData | None:
-        """Why the project failed."""
+        """Why the project failed; None if it did not."""
         return self._state.error
 
     @property
     def progress(self) -> int:
-        """Percent done, 0 to 100, over all jobs."""
+        """Progress of all jobs together in percent, 0 to 100."""
         return self._state.progress(time.time() - self._state.out.epoch)
 
     @property
     def queue_position(self) -> int:
-        """The place in the queue; -1 until it is known."""
+        """Position in the queue; -1 until it is known."""
         return self._state.queue_position
 
     @property
     def eta(self) -> datetime | None:
-        """When the last job should be done, in UTC."""
+        """Estimated time of completion of the last job, in UTC; None if unknown."""
         return moment(self._state.eta_at, self._state)
 
     @property
     def started_at(self) -> datetime:
-        """When the project was created, in UTC."""
+        """Time of creation, in UTC."""
         return read_time(self._state.started_at * 1000)
 
     @property
     def jobs(self) -> list[J]:
-        """The jobs known so far, in order; each is the same handle every time."""
+        """The jobs known so far, in order. A job is always the same object."""
         return [self._present(job) for job in self._state.job_list()]
 
     @property
     def failed_jobs(self) -> list[J]:
-        """Jobs that ended without a result: failed, canceled or withheld."""
+        """The jobs that ended without a result: failed, canceled or withheld."""
         return [self._present(job) for job in self._state.failed_jobs()]
 
     @property
     def result_urls(self) -> list[str]:
-        """The URLs of the results there are, in job order."""
+        """URLs of the results, in the order of the jobs. They are valid for a limited time."""
         return self._state.result_urls
 
     def job(self, job_id: str) -> J | None:
-        """The job with an id, in any case; None when there is none."""
+        """Return a job by its id.
+
+        Args:
+            job_id: Id of the job, in any case.
+
+        Returns:
+            The job; None if the project has no such job.
+
+        Example:
+            >>> project.job(job.id) is job
+            True
+        """
         state = self._state.jobs.get(job_id.upper()) or self._state.jobs.get(job_id)
         return None if state is None else self._present(state)
 
     def to_dict(self) -> dict[str, Any]:
-        """The project and its jobs at this moment, JSON-ready, with the keys of the wire."""
+        """Return a snapshot of the project and its jobs.
+
+        Returns:
+            The project as JSON-ready data, with the keys of the wire format.
+
+        Example:
+            >>> project.to_dict()["status"]
+            'completed'
+        """
         made: dict[str, Any] = to_dict(self._state.snapshot(params_snapshot(self._state.params)))
         jobs = [job.to_dict() for job in self.jobs]
         return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
@@ -609,9 +648,10 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
 
 def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
-    """The id and the state that a client goes on with. ValidationError for what is no project.
+    """Return the id and the state that a client continues with. Raises `ValidationError` for anything but a project.
 
-    One that another open client follows stays with that: it is changed under its lock. This one begins with a copy.
+    A project that another open client tracks stays with that client, which changes it under its own lock. This client
+    starts with a copy.
     """
     if isinstance(project, str):
         return project, None
@@ -624,7 +664,7 @@ def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
 
 
 def host_of(engine: E | None, state: ProjectState) -> E:
-    """The engine of a handle. ClientClosedError when it has none in this process."""
+    """Return the engine of a public object. Raises `ClientClosedError` if it has none in this process."""
     if engine is None:
         raise ClientClosedError(
             f"project {state.id} is detached, as after unpickling; projects.attach(project) tracks it again"

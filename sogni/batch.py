@@ -115,6 +115,9 @@ class Batch:
         Args:
             timeout: Time limit in seconds. Default: no limit.
 
+        Yields:
+            The outcomes.
+
         Raises:
             ValidationError: Media of a request are unusable. Nothing has been sent.
             SogniTimeoutError: The time limit was exceeded. Running projects continue.

@@ -63,13 +63,14 @@ class OnClientEvent(Protocol):
 class SogniClient(Live, EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
-    Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
-    which `connecting` is another name of, `toast_message`.
+    Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
+    an alias), `toast_message`.
 
-    >>> from sogni import SogniClient
-    >>> with SogniClient.local() as client:
-    ...     client.is_connected
-    False
+    Example:
+        >>> from sogni import SogniClient
+        >>> with SogniClient.local() as client:
+        ...     client.is_connected
+        False
     """
 
     _events = CLIENT_EVENTS
@@ -185,7 +186,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
-    # -- life ------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------
 
     def connect(self, timeout: float | None = None) -> None:
         """Open the socket and wait until the service accepts requests.
@@ -193,13 +194,18 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         Not required: the first call that needs the socket opens it.
 
         Args:
-            timeout: Seconds to wait; 30 if None.
+            timeout: Seconds to wait. Default: the `ready` timeout of the client, 30.
 
         Raises:
             SogniTimeoutError: The service was not ready in time.
             SogniConnectionError: The service cannot be reached.
             AuthenticationError: The service does not accept the credentials.
             ConnectionRejectedError: The service refuses the connection for another reason.
+
+        Example:
+            >>> client.connect()
+            >>> client.is_connected
+            True
         """
         self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
 
@@ -212,6 +218,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
         Returns:
             The result of each check.
+
+        Example:
+            >>> report = client.check(timeout=30)
+            >>> [(check.name, check.ok) for check in report.checks]
+            [('credentials', True), ('balance', True), ('socket', True)]
         """
         return self._engine.run(health.check_health(check_seconds("timeout", timeout)))
 
@@ -219,6 +230,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         """Release threads, sockets and files. May be called repeatedly.
 
         Queued callbacks run first, within a limit. Running projects are not canceled; they can be attached to later.
+
+        Example:
+            >>> client.close()
+            >>> client.closed
+            True
         """
         self._engine.close()
         if self._supernet is not None:
@@ -230,45 +246,62 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @property
     def closed(self) -> bool:
-        """Whether the client is closed."""
+        """True once the client is closed."""
         return self._engine.closed
 
     @property
     def is_connected(self) -> bool:
-        """Whether the socket is open and its server has proved alive."""
+        """True while the socket is open and the service answers on it."""
         return self._engine.state.connection.is_open
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether there are credentials that the service has not refused; False once the client is closed."""
+        """True if there are credentials that the service has not rejected. False once the client is closed."""
         return self._engine.state.authenticated(time.monotonic(), time.time())
 
     def set_tokens(self, token: str | None = None, refresh_token: str | None = None) -> None:
-        """Continue with the tokens of an earlier session; for clients made with `auth_type="token"`.
+        """Continue a session with its tokens; for clients with `auth_type="token"`.
 
         Args:
             token: The access token. If it is missing or has expired, the refresh token is exchanged for new tokens at
                 once.
-            refresh_token: Without it, the client is signed in for as long as the access token lasts.
+            refresh_token: Without it, the client is signed in for as long as the access token is valid.
 
         Raises:
-            ValidationError: Both are missing, or one is malformed.
+            ValidationError: Both are missing, one is malformed, or the client has another `auth_type`.
             AuthenticationError: They have expired or been revoked.
+
+        Example:
+            >>> with SogniClient(auth_type="token") as client:
+            ...     session = client.account.login("ada", "correct horse battery")
+            >>> with SogniClient(auth_type="token") as client:
+            ...     client.set_tokens(session.tokens.token, session.tokens.refresh_token)
+            ...     client.current_account.username
+            'ada'
         """
         token, refresh_token = secret(token), secret(refresh_token)
         self._engine.run(signing_in.set_tokens(token, refresh_token))
 
     def check_auth(self) -> bool:
-        """Check whether the stored cookies are valid, so that this client is signed in; for `auth_type="cookies"`.
+        """Check whether the stored cookies are valid and, if so, sign in with them; for clients with
+        `auth_type="cookies"`.
 
         Returns:
             True if the client is signed in.
+
+        Raises:
+            ValidationError: The client has another `auth_type`.
+
+        Example:
+            >>> with SogniClient(auth_type="cookies") as client:
+            ...     client.check_auth()
+            False
         """
         return self._engine.run(signing_in.check_auth())
 
     @property
     def app_id(self) -> str | None:
-        """The app id of the connection; None before a default one was needed."""
+        """App id of the connection; None until one is chosen."""
         return self._engine.state.app_id or None
 
     def __enter__(self) -> SogniClient:
@@ -279,23 +312,23 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     ) -> None:
         self.close()
 
-    # -- what it offers --------------------------------------------------------
+    # -- namespaces ------------------------------------------------------------
 
     @property
     def projects(self) -> Projects:
-        """Media projects."""
+        """Media projects: creating, tracking and estimating them."""
         return self._projects
 
     @cached_property
     def chat(self) -> Chat:
-        """Language models."""
+        """Language models: completions, conversations, durable runs and tools."""
         from sogni.api.chat import Chat
 
         return Chat(self._engine)
 
     @property
     def account(self) -> Account:
-        """Account calls."""
+        """Authentication, balances, transactions, rewards and subscriptions."""
         return self._account
 
     @cached_property
@@ -307,7 +340,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @cached_property
     def replay(self) -> Replay:
-        """Replay records."""
+        """Replay records of chats."""
         from sogni.api.replay import Replay
 
         return Replay(self._engine)
@@ -319,23 +352,26 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @property
     def current_account(self) -> CurrentAccount:
-        """The live account."""
+        """The signed-in account, kept up to date."""
         return self._current_account
 
     @property
     def api_client(self) -> ApiClient:
-        """The escape hatch: `.rest`, `.socket`, `.auth`, `.on`."""
+        """Direct access to REST, socket and credentials, for what has no method of its own."""
         return self._api_client
 
     def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
         """Change which events the service sends. Returns as soon as the request is written.
 
         Args:
-            update: Names mapped to booleans, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,
+            update: Booleans by event name, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,
                 `event` and `enabled`.
 
         Raises:
             ValidationError: The update is malformed.
+
+        Example:
+            >>> client.set_socket_event_subscriptions({"subscriptionLimitNotice": True})
         """
         self._engine.run(account.subscribe(update))
 
@@ -348,7 +384,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
 
 def _handle_of(engine: Engine, value: Any) -> Any:
-    """What users see of a state: the one handle it has."""
+    """Return the public object of a state, which is always the same."""
     if isinstance(value, ProjectState):
         project = value.handle
         if project is None:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sogni_supernet() -> Iterator[LocalSupernet]:
-    """A local Supernet without simulated delays, with fresh state for every test."""
+    """A local Supernet without simulated delays, with fresh state for every test.
+
+    Yields:
+        The running emulator.
+    """
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet(step_time=0) as supernet:
@@ -31,7 +35,14 @@ def sogni_supernet() -> Iterator[LocalSupernet]:
 
 @pytest.fixture
 def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
-    """A blocking client connected to `sogni_supernet`."""
+    """A blocking client connected to `sogni_supernet`.
+
+    Args:
+        sogni_supernet: The emulator.
+
+    Yields:
+        The client.
+    """
     with sogni_supernet.client() as client:
         yield client
 
@@ -43,6 +54,13 @@ def sogni_async_client(
     """An asyncio client for `sogni_supernet`, not yet connected. It is closed at the end of the test, in its loop.
 
     Works with every plugin that runs coroutine functions as tests, in all modes.
+
+    Args:
+        sogni_supernet: The emulator.
+        request: The request of pytest.
+
+    Yields:
+        The client.
     """
     client = sogni_supernet.async_client()
     _close_after(request.node, client)

@@ -62,13 +62,14 @@ class OnClientEvent(Protocol):
 class SogniClient(Live, EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
-    Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`),
-    which `connecting` is another name of, `toast_message`.
+    Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
+    an alias), `toast_message`.
 
-    >>> from sogni_async import SogniClient
-    >>> async with SogniClient.local() as client:
-    ...     client.is_connected
-    False
+    Example:
+        >>> from sogni_async import SogniClient
+        >>> async with SogniClient.local() as client:
+        ...     client.is_connected
+        False
     """
 
     _events = CLIENT_EVENTS
@@ -184,7 +185,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     def _on_listener_added(self) -> None:
         self._engine.state.listen()
 
-    # -- life ------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------
 
     async def connect(self, timeout: float | None = None) -> None:
         """Open the socket and wait until the service accepts requests.
@@ -192,13 +193,18 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         Not required: the first call that needs the socket opens it.
 
         Args:
-            timeout: Seconds to wait; 30 if None.
+            timeout: Seconds to wait. Default: the `ready` timeout of the client, 30.
 
         Raises:
             SogniTimeoutError: The service was not ready in time.
             SogniConnectionError: The service cannot be reached.
             AuthenticationError: The service does not accept the credentials.
             ConnectionRejectedError: The service refuses the connection for another reason.
+
+        Example:
+            >>> await client.connect()
+            >>> client.is_connected
+            True
         """
         await self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
 
@@ -211,6 +217,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
         Returns:
             The result of each check.
+
+        Example:
+            >>> report = await client.check(timeout=30)
+            >>> [(check.name, check.ok) for check in report.checks]
+            [('credentials', True), ('balance', True), ('socket', True)]
         """
         return await self._engine.run(health.check_health(check_seconds("timeout", timeout)))
 
@@ -218,6 +229,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         """Release threads, sockets and files. May be called repeatedly.
 
         Queued callbacks run first, within a limit. Running projects are not canceled; they can be attached to later.
+
+        Example:
+            >>> await client.close()
+            >>> client.closed
+            True
         """
         await self._engine.close()
         if self._supernet is not None:
@@ -229,45 +245,62 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @property
     def closed(self) -> bool:
-        """Whether the client is closed."""
+        """True once the client is closed."""
         return self._engine.closed
 
     @property
     def is_connected(self) -> bool:
-        """Whether the socket is open and its server has proved alive."""
+        """True while the socket is open and the service answers on it."""
         return self._engine.state.connection.is_open
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether there are credentials that the service has not refused; False once the client is closed."""
+        """True if there are credentials that the service has not rejected. False once the client is closed."""
         return self._engine.state.authenticated(time.monotonic(), time.time())
 
     async def set_tokens(self, token: str | None = None, refresh_token: str | None = None) -> None:
-        """Continue with the tokens of an earlier session; for clients made with `auth_type="token"`.
+        """Continue a session with its tokens; for clients with `auth_type="token"`.
 
         Args:
             token: The access token. If it is missing or has expired, the refresh token is exchanged for new tokens at
                 once.
-            refresh_token: Without it, the client is signed in for as long as the access token lasts.
+            refresh_token: Without it, the client is signed in for as long as the access token is valid.
 
         Raises:
-            ValidationError: Both are missing, or one is malformed.
+            ValidationError: Both are missing, one is malformed, or the client has another `auth_type`.
             AuthenticationError: They have expired or been revoked.
+
+        Example:
+            >>> async with SogniClient(auth_type="token") as client:
+            ...     session = await client.account.login("ada", "correct horse battery")
+            >>> async with SogniClient(auth_type="token") as client:
+            ...     await client.set_tokens(session.tokens.token, session.tokens.refresh_token)
+            ...     client.current_account.username
+            'ada'
         """
         token, refresh_token = secret(token), secret(refresh_token)
         await self._engine.run(signing_in.set_tokens(token, refresh_token))
 
     async def check_auth(self) -> bool:
-        """Check whether the stored cookies are valid, so that this client is signed in; for `auth_type="cookies"`.
+        """Check whether the stored cookies are valid and, if so, sign in with them; for clients with
+        `auth_type="cookies"`.
 
         Returns:
             True if the client is signed in.
+
+        Raises:
+            ValidationError: The client has another `auth_type`.
+
+        Example:
+            >>> async with SogniClient(auth_type="cookies") as client:
+            ...     await client.check_auth()
+            False
         """
         return await self._engine.run(signing_in.check_auth())
 
     @property
     def app_id(self) -> str | None:
-        """The app id of the connection; None before a default one was needed."""
+        """App id of the connection; None until one is chosen."""
         return self._engine.state.app_id or None
 
     async def __aenter__(self) -> SogniClient:
@@ -278,23 +311,23 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     ) -> None:
         await self.close()
 
-    # -- what it offers --------------------------------------------------------
+    # -- namespaces ------------------------------------------------------------
 
     @property
     def projects(self) -> Projects:
-        """Media projects."""
+        """Media projects: creating, tracking and estimating them."""
         return self._projects
 
     @cached_property
     def chat(self) -> Chat:
-        """Language models."""
+        """Language models: completions, conversations, durable runs and tools."""
         from sogni_async.api.chat import Chat
 
         return Chat(self._engine)
 
     @property
     def account(self) -> Account:
-        """Account calls."""
+        """Authentication, balances, transactions, rewards and subscriptions."""
         return self._account
 
     @cached_property
@@ -306,7 +339,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @cached_property
     def replay(self) -> Replay:
-        """Replay records."""
+        """Replay records of chats."""
         from sogni_async.api.replay import Replay
 
         return Replay(self._engine)
@@ -318,23 +351,26 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
     @property
     def current_account(self) -> CurrentAccount:
-        """The live account."""
+        """The signed-in account, kept up to date."""
         return self._current_account
 
     @property
     def api_client(self) -> ApiClient:
-        """The escape hatch: `.rest`, `.socket`, `.auth`, `.on`."""
+        """Direct access to REST, socket and credentials, for what has no method of its own."""
         return self._api_client
 
     async def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
         """Change which events the service sends. Returns as soon as the request is written.
 
         Args:
-            update: Names mapped to booleans, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,
+            update: Booleans by event name, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,
                 `event` and `enabled`.
 
         Raises:
             ValidationError: The update is malformed.
+
+        Example:
+            >>> await client.set_socket_event_subscriptions({"subscriptionLimitNotice": True})
         """
         await self._engine.run(account.subscribe(update))
 
@@ -347,7 +383,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
 
 def _handle_of(engine: Engine, value: Any) -> Any:
-    """What users see of a state: the one handle it has."""
+    """Return the public object of a state, which is always the same."""
     if isinstance(value, ProjectState):
         project = value.handle
         if project is None:

@@ -448,7 +448,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:
-        """Language models that have workers now, by id; empty until the socket has connected."""
+        """Language models that the service has announced, by id; empty until the socket has connected."""
         return dict(self._engine.state.chats.models)
 
     def estimate_cost(

@@ -24,7 +24,7 @@ from sogni.transport.waiting import Deadline
 
 
 class EnhancedImage:
-    """The enhanced version of an image, made by `Job.enhance`."""
+    """The enhanced version of an image; made by `Job.enhance`."""
 
     def __init__(self, engine: Engine | None, state: ProjectState) -> None:
         self._engine = engine
@@ -32,32 +32,38 @@ class EnhancedImage:
 
     @property
     def status(self) -> str:
-        """The status of the project that enhances the image."""
+        """Status of the project that enhances the image, as `Project.status`."""
         return self._state.status
 
     @property
     def progress(self) -> int:
-        """Percent done."""
+        """Progress in percent, 0 to 100."""
         return self._state.progress(time.time())
 
     @property
     def result(self) -> str | None:
-        """The URL of the enhanced image, once it is there."""
+        """URL of the enhanced image; None until there is one."""
         return next(iter(self._state.result_urls), None)
 
     @property
     def error(self) -> ErrorData | None:
-        """Why enhancing failed."""
+        """Why the enhancement failed; None if it did not."""
         return self._state.error
 
     def get_result_url(self) -> str:
         """Get the URL of the enhanced image, from the service if it is not known yet.
 
         Returns:
-            The URL.
+            The URL, which is valid for a limited time.
 
         Raises:
             JobError: There is no enhanced image.
+
+        Example:
+            >>> job.enhance("light")
+            'http...'
+            >>> job.enhanced_image.get_result_url()
+            'http...'
         """
         return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))
 
@@ -81,18 +87,22 @@ class Job(BaseJob):
 
     @property
     def enhanced_image(self) -> EnhancedImage | None:
-        """The enhanced version, None before `enhance` was called."""
+        """The enhanced version of the image; None before `enhance` is called."""
         state = self._state.enhancement
         return None if state is None else EnhancedImage(self._engine, state)
 
     def get_result_url(self) -> str:
-        """Get the URL of the result, from the service if it is not known yet. URLs of the service are short-lived.
+        """Get the URL of the result, from the service if it is not known yet.
 
         Returns:
-            The URL.
+            The URL, which is valid for a limited time.
 
         Raises:
             JobError: The job is not completed, or its result is withheld.
+
+        Example:
+            >>> job.get_result_url()
+            'http...'
         """
         return self._host().run(transfers.result_url(self._state))
 
@@ -102,11 +112,16 @@ class Job(BaseJob):
         The service has one if the project was created with `return_last_frame=True`.
 
         Returns:
-            The URL.
+            The URL, which is valid for a limited time.
 
         Raises:
             JobError: The job is not a completed video.
             NotFoundError: The service has no last frame.
+
+        Example:
+            >>> job.get_last_frame_url()
+            Traceback (most recent call last):
+            JobError: ...
         """
         return self._host().run(transfers.last_frame_url(self._state))
 
@@ -120,6 +135,10 @@ class Job(BaseJob):
             JobError: There is no result.
             ApiError: The service refused the download.
             SogniConnectionError: The service cannot be reached.
+
+        Example:
+            >>> job.get_result_data()[:4]
+            b'\\x89PNG'
         """
         return self._host().run(transfers.result_data(self._state))
 
@@ -157,6 +176,11 @@ class Job(BaseJob):
             JobError: There is no result.
             ApiError: The service refused the download.
             SogniConnectionError: The service cannot be reached.
+
+        Example:
+            >>> with job.open() as file:
+            ...     file.read(4)[1:]
+            b'PNG'
         """
         file: BinaryIO = self._host().run(transfers.open_result(self._state))
         return file
@@ -178,9 +202,9 @@ class Job(BaseJob):
 
         Args:
             strength: `"light"`, `"medium"` or `"heavy"`.
-            positive_prompt: Prompt; that of the project if None.
-            style_prompt: Style; that of the project if None.
-            token_type: Token that pays, `"sogni"` or `"spark"`; that of the project if None.
+            positive_prompt: Prompt. Default: that of the project.
+            style_prompt: Style. Default: that of the project.
+            token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the project.
 
         Returns:
             The URL of the enhanced image.
@@ -189,6 +213,10 @@ class Job(BaseJob):
             JobError: The job has no image to enhance.
             ProjectFailedError: The enhancement failed.
             ApiError: The service refused the request.
+
+        Example:
+            >>> job.enhance("light", positive_prompt="a lighthouse at dawn")
+            'http...'
         """
         return self._host().run(
             enhance.enhance(
@@ -205,15 +233,16 @@ class Job(BaseJob):
 class Project(BaseProject[Job]):
     """A media project.
 
-    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and
-    `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and `job_failed` (`Job`),
+    `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
 
-    >>> project = client.projects.create(
-    ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
-    ... )
-    >>> urls = project.wait_for_completion(timeout=60)
-    >>> len(urls)
-    1
+    Example:
+        >>> project = client.projects.create(
+        ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+        ... )
+        >>> urls = project.wait_for_completion(timeout=60)
+        >>> len(urls)
+        1
     """
 
     __slots__ = ()
@@ -221,7 +250,7 @@ class Project(BaseProject[Job]):
     _engine: Engine | None
 
     def _host(self) -> Engine:
-        """The engine. `ClientClosedError` if the project belongs to no open client of this process."""
+        """Return the engine. Raises `ClientClosedError` if the project belongs to no open client of this process."""
         return host_of(self._engine, self._state)
 
     def wait(
@@ -238,9 +267,9 @@ class Project(BaseProject[Job]):
         Args:
             timeout: Seconds to wait; None for no limit. Running out cancels nothing.
             queue_timeout: Seconds to wait until a worker starts; None for no limit.
-            check: Raise an error if the project failed or was canceled.
-            strict: Raise an error also if only some jobs failed.
-            progress: Show a progress bar.
+            check: Raise an error if the project failed or was canceled. Default True.
+            strict: Raise an error also if only some jobs failed. Default False.
+            progress: Show a progress bar. Default False.
 
         Returns:
             The project.
@@ -251,6 +280,10 @@ class Project(BaseProject[Job]):
             PartialFailureError: Some jobs failed, and `strict` is true.
             SogniTimeoutError: The project is not finished in time.
             SogniConnectionError: The connection is lost for good.
+
+        Example:
+            >>> project.wait(timeout=60).status
+            'completed'
         """
         if not self._state.settled:
             self._host()
@@ -285,8 +318,8 @@ class Project(BaseProject[Job]):
         Args:
             timeout: Seconds to wait; None for no limit. Running out cancels nothing.
             queue_timeout: Seconds to wait until a worker starts; None for no limit.
-            strict: Raise an error if only some jobs failed.
-            progress: Show a progress bar.
+            strict: Raise an error if only some jobs failed. Default False.
+            progress: Show a progress bar. Default False.
 
         Returns:
             The result URLs, in the order of the jobs.
@@ -297,6 +330,10 @@ class Project(BaseProject[Job]):
             PartialFailureError: Some jobs failed, and `strict` is true.
             SogniTimeoutError: The project is not finished in time.
             SogniConnectionError: The connection is lost for good.
+
+        Example:
+            >>> project.wait_for_completion(timeout=60)
+            ['http...']
         """
         self.wait(timeout, queue_timeout=queue_timeout, strict=strict, progress=progress)
         waiting.warn_of_shortfall(self._state, stacklevel=2)
@@ -338,6 +375,12 @@ class Project(BaseProject[Job]):
         Raises:
             ConflictError: The service declined.
             SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> project = client.projects.create(
+            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ... )
+            >>> project.cancel()
         """
         self._host().run(cancel.cancel_project(self._state.id))
 
@@ -371,6 +414,10 @@ class Project(BaseProject[Job]):
             SogniConnectionError: The service cannot be reached.
             ValidationError: The pattern is invalid.
             OSError: A file cannot be written.
+
+        Example:
+            >>> [path.name for path in project.save("pictures", name="lighthouse-{index}")]
+            ['lighthouse-0.png']
         """
         jobs = self._state.job_list()
         return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))

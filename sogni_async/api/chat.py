@@ -447,7 +447,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:
-        """Language models that have workers now, by id; empty until the socket has connected."""
+        """Language models that the service has announced, by id; empty until the socket has connected."""
         return dict(self._engine.state.chats.models)
 
     async def estimate_cost(

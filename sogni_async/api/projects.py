@@ -51,13 +51,19 @@ async def wait(
     Args:
         projects: Projects, also of different clients.
         timeout: Seconds to wait; None for no limit. When it runs out, the unfinished projects are returned.
-        return_when: `"ALL_COMPLETED"`, `"FIRST_COMPLETED"` or `"FIRST_EXCEPTION"`.
+        return_when: `"ALL_COMPLETED"` (default), `"FIRST_COMPLETED"` or `"FIRST_EXCEPTION"`.
 
     Returns:
         Two sets: the projects that are done, and those that are not.
 
     Raises:
+        ValidationError: An argument is invalid.
         SogniConnectionError: The connection of an unfinished project is lost for good.
+
+    Example:
+        >>> done, not_done = await wait([project], timeout=60)
+        >>> len(done), len(not_done)
+        (1, 0)
     """
     if return_when not in RETURN_WHEN:
         raise ValidationError(
@@ -91,8 +97,17 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
         projects: Projects, also of different clients.
         timeout: Seconds for all projects together; None for no limit.
 
+    Returns:
+        An iterator over the projects. It can be closed.
+
     Raises:
+        ValidationError: An argument is invalid.
         SogniTimeoutError: Not all projects finished in time.
+        SogniConnectionError: The connection of an unfinished project is lost for good.
+
+    Example:
+        >>> [it.status async for it in as_completed([project], timeout=60)]
+        ['completed']
     """
     wanted = set(without_gaps("projects", list(projects)))
     return _as_completed(wanted, check_seconds("timeout", timeout))
@@ -272,6 +287,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Raises:
             NotFoundError: There is no such project, or it is not finished yet.
+
+        Example:
+            >>> (await client.projects.get(project.id)).id == project.id
+            True
         """
         return await self._engine.run(results.project_record(project_id))
 
@@ -284,6 +303,9 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Raises:
             ConflictError: The service declined.
             SogniTimeoutError: The service did not answer in time.
+
+        Example:
+            >>> await client.projects.cancel(project.id)
         """
         await self._engine.run(cancel.cancel_project(project_id))
 
@@ -301,6 +323,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Raises:
             NotFoundError: The service does not know the project.
+
+        Example:
+            >>> (await client.projects.attach(project.id)).status
+            'completed'
         """
         project_id, given = to_attach(self._engine, project)
         state = await self._engine.run(attaching.attach(project_id, given))
@@ -318,8 +344,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Args:
             requests: Params objects, or mappings of their fields.
-            concurrency: Projects that run at the same time, at least 1.
-            max_cost: Limit for all projects together, in the token that pays. No limit if None.
+            concurrency: Projects that run at the same time, at least 1. Default 8.
+            max_cost: Limit for all projects together, in the token that pays. Default: no limit.
 
         Yields:
             The request and its project.
@@ -327,6 +353,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Raises:
             ValidationError: An argument or a request is invalid.
             CostLimitError: The estimates exceed `max_cost`, or no estimate is available.
+
+        Example:
+            >>> request = {"type": "image", "model_id": "flux1-schnell-fp8", "positive_prompt": "a lighthouse"}
+            >>> [done.status async for _, done in client.projects.map([request])]
+            ['completed']
         """
         plan = mapping.Plan(requests, concurrency, max_cost)
         running: dict[Project, Request] = {}
@@ -348,38 +379,50 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
     @property
     def tracked_projects(self) -> list[Project]:
-        """Unfinished projects and those finished within the last half minute."""
+        """The unfinished projects and those finished within the last 30 seconds."""
         return [self._project(state) for state in self._engine.state.projects.tracked()]
 
     # -- models ----------------------------------------------------------------
 
     @property
     def available_models(self) -> list[AvailableModel]:
-        """Models with workers now, as last announced; empty before the socket has connected."""
+        """Models that the network has announced, each with its `worker_count`; empty until the socket has connected."""
         return list(self._engine.state.catalogue.available)
 
     async def wait_for_models(self, timeout: float | None = 10) -> list[AvailableModel]:
         """Wait until the available models are known. Connects if necessary.
 
         Args:
-            timeout: Seconds to wait; None for no limit.
+            timeout: Seconds to wait; None for no limit. Default 10.
 
         Returns:
-            The models that have workers now.
+            The announced models. Those without workers have a `worker_count` of 0.
 
         Raises:
             SogniTimeoutError: The models were not announced in time.
+
+        Example:
+            >>> "flux1-schnell-fp8" in [model.id for model in await client.projects.wait_for_models()]
+            True
         """
         return await self._engine.run(catalogue.wait_for_models(timeout))
 
     async def get_available_models(self, network: Network) -> list[AvailableModel]:
-        """Get the models that have workers on a network now. Needs no socket.
+        """Get the models of a network and the number of workers that serve each now. Needs no socket.
 
         Args:
             network: `"fast"` or `"relaxed"`.
 
         Returns:
-            The models.
+            The models. Those without workers have a `worker_count` of 0.
+
+        Raises:
+            ValidationError: There is no such network.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> any(model.worker_count > 0 for model in await client.projects.get_available_models("fast"))
+            True
         """
         return await self._engine.run(catalogue.available_models(network))
 
@@ -387,10 +430,17 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get all models of the service, with or without workers.
 
         Args:
-            force_refresh: Fetch the list even if the one at hand is less than 24 hours old.
+            force_refresh: Fetch the list even if the one at hand is less than 24 hours old. Default False.
 
         Returns:
             The models.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> {model.media for model in await client.projects.get_supported_models()} >= {"image", "video", "audio"}
+            True
         """
         return await self._engine.run(catalogue.supported_models(force_refresh))
 
@@ -405,6 +455,12 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Raises:
             ValidationError: There is no such model.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> options = await client.projects.get_model_options("flux1-schnell-fp8")
+            >>> options.steps.min <= options.steps.default <= options.steps.max
+            True
         """
         return await self._engine.run(catalogue.model_options(model_id))
 
@@ -414,10 +470,19 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Args:
             network: `"fast"` or `"relaxed"`.
             model_id: Id of the model.
-            force_refresh: Fetch the list even if the one at hand is less than 10 minutes old.
+            force_refresh: Fetch the list even if the one at hand is less than 10 minutes old. Default False.
 
         Returns:
             The presets, for `size_preset`.
+
+        Raises:
+            ValidationError: There is no such network.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> presets = await client.projects.get_size_presets("fast", "flux1-schnell-fp8")
+            >>> presets[0].width > 0
+            True
         """
         return await self._engine.run(catalogue.size_presets(network, model_id, force_refresh))
 
@@ -432,16 +497,42 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Raises:
             ValidationError: This is not a video model.
+
+        Example:
+            >>> client.projects.get_video_asset_config("wan_v2.2-14b-fp8_s2v").assets.reference_audio
+            'required'
         """
         return asset_config(model_id)
 
     def is_video_model_id(self, model_id: str) -> bool:
-        """Whether an id is that of a video model: as listed, else by its name; asks nobody."""
+        """Check whether an id is that of a video model. Sends nothing.
+
+        Args:
+            model_id: Id of the model.
+
+        Returns:
+            True according to the list of models, or to the name if the list has not been fetched.
+
+        Example:
+            >>> client.projects.is_video_model_id("ltx2-19b-fp8_i2v")
+            True
+        """
         listed = self._engine.state.catalogue.kinds.get(model_id)
         return listed == "video" if listed is not None else is_video_id(model_id)
 
     def is_audio_model_id(self, model_id: str) -> bool:
-        """Whether an id is that of an audio model: as listed, else by its name; asks nobody."""
+        """Check whether an id is that of an audio model. Sends nothing.
+
+        Args:
+            model_id: Id of the model.
+
+        Returns:
+            True according to the list of models, or to the name if the list has not been fetched.
+
+        Example:
+            >>> client.projects.is_audio_model_id("ace_step_1.5_turbo")
+            True
+        """
         listed = self._engine.state.catalogue.kinds.get(model_id)
         return listed == "audio" if listed is not None else is_audio_id(model_id)
 
@@ -469,6 +560,14 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Raises:
             ValidationError: An argument is invalid.
             TypeError: There is no such keyword argument.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> estimate = await client.projects.estimate(
+            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ... )
+            >>> estimate.usd > 0
+            True
         """
         return await self._engine.run(estimates.estimate_project(params, fields))
 
@@ -493,9 +592,39 @@ class Projects(EventEmitter[OnProjectsEvent]):
         output_format: str | None = None,
         billing_mode: BillingMode | None = None,
     ) -> CostEstimation:
-        """What images of a model would cost (projects-4.2 §16.1).
+        """Estimate what images would cost. `estimate` takes the parameters of a project instead.
 
-        The token is `spark` and the network `fast` when None; `context_images` is a count.
+        Args:
+            model: Id of the model.
+            image_count: Number of images, at least 1. Default 1.
+            step_count: Number of inference steps. Default: that of the model.
+            preview_count: Number of previews. Default 0.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            network: `"fast"` (default) or `"relaxed"`.
+            cn_enabled: There is a control net. Default False.
+            starting_image_strength: Strength of the starting image, 0 to 1. Default: there is none.
+            width: Width in pixels. Used only with `height`. Default: that of the model.
+            height: Height in pixels. Used only with `width`. Default: that of the model.
+            size_preset: Id of a size preset; takes precedence over `width` and `height`.
+            guidance: Guidance scale. Used only with `sampler` or `context_images`.
+            sampler: Name of the sampler.
+            context_images: Number of context images.
+            gpt_image_quality: Quality, for models that have one.
+            output_format: Format of the images. Default: that of the service.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+
+        Returns:
+            The estimate. An amount is None if the service gave none.
+
+        Raises:
+            ValidationError: An argument is invalid, or there is no such model, sampler or size preset.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> one = await client.projects.estimate_cost("flux1-schnell-fp8")
+            >>> four = await client.projects.estimate_cost("flux1-schnell-fp8", image_count=4)
+            >>> four.usd > one.usd
+            True
         """
         flow = estimates.estimate_image(
             model,
@@ -542,10 +671,40 @@ class Projects(EventEmitter[OnProjectsEvent]):
         source_height: float | None = None,
         keyframe_count: int | None = None,
     ) -> CostEstimation:
-        """What videos of a model would cost (projects-4.2 §16.2, projects-5x §16).
+        """Estimate what videos would cost. `estimate` takes the parameters of a project instead.
 
-        `frames` outranks `duration` (seconds). What is None is the model's usual value; the token is
-        `spark` and the number one when None. A reference video or its URLs only say that there is one.
+        Args:
+            model: Id of the model.
+            width: Width in pixels. Default: that of the model.
+            height: Height in pixels. Default: that of the model.
+            fps: Frames per second. Default: that of the model.
+            duration: Duration in seconds. Default: that of the model.
+            frames: Number of frames; takes precedence over `duration`.
+            steps: Number of inference steps. Default: that of the model.
+            number_of_media: Number of videos, at least 1. Default 1.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            network: `"fast"` or `"relaxed"`. Default: that of the connection.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+            has_video_input: There is an input video. Default: True with `reference_video` or `reference_video_urls`.
+            reference_video: The input video. It is not read or sent.
+            reference_video_urls: URLs of the input videos. They are not fetched or sent.
+            reference_image_count: Number of reference images.
+            reference_video_count: Number of reference videos.
+            reference_video_duration_seconds: Duration of all reference videos together, in seconds.
+            source_width: Width of the source in pixels. Used only with `source_height`.
+            source_height: Height of the source in pixels. Used only with `source_width`.
+            keyframe_count: Number of keyframes.
+
+        Returns:
+            The estimate. An amount is None if the service gave none.
+
+        Raises:
+            ValidationError: An argument is invalid, or missing and not known from the model.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.projects.estimate_video_cost("ltx2-19b-fp8_t2v", duration=5)).usd > 0
+            True
         """
         flow = estimates.estimate_video(
             model,
@@ -582,9 +741,27 @@ class Projects(EventEmitter[OnProjectsEvent]):
         network: Network | None = None,
         billing_mode: BillingMode | None = None,
     ) -> CostEstimation:
-        """What music or speech of a model would cost; `duration` in seconds (projects-4.2 §16.3).
+        """Estimate what music or speech would cost. `estimate` takes the parameters of a project instead.
 
-        What is None is the model's usual value; the token is `spark` and the number one when None.
+        Args:
+            model: Id of the model.
+            duration: Duration in seconds. Default: that of the model.
+            steps: Number of inference steps. Default: that of the model.
+            number_of_media: Number of results, at least 1. Default 1.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            network: `"fast"` or `"relaxed"`. Default: that of the connection.
+            billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
+
+        Returns:
+            The estimate. An amount is None if the service gave none.
+
+        Raises:
+            ValidationError: An argument is invalid, or missing and not known from the model.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.projects.estimate_audio_cost("ace_step_1.5_turbo", duration=30)).usd > 0
+            True
         """
         flow = estimates.estimate_audio(
             model,
@@ -600,19 +777,72 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def estimate_enhancement_cost(
         self, strength: EnhancementStrength, token_type: TokenType = "spark"
     ) -> CostEstimation:
-        """What `Job.enhance` would cost: `light`, `medium` or `heavy` (projects-4.2 §16.4)."""
+        """Estimate what `Job.enhance` would cost.
+
+        Args:
+            strength: `"light"`, `"medium"` or `"heavy"`.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+
+        Returns:
+            The estimate.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.projects.estimate_enhancement_cost("light")).usd > 0
+            True
+        """
         return await self._engine.run(estimates.estimate_enhancement(strength, token_type))
 
-    # -- addresses -------------------------------------------------------------
+    # -- signed URLs -----------------------------------------------------------
 
     async def upload_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
-        """A signed address to PUT an image to; `job_id` is the project's id (projects-4.2 §10.1)."""
+        """Get a signed URL to upload an image to, with PUT. `create` uploads media by itself.
+
+        Args:
+            image_id: Id of the image, chosen by the caller; usually a new upper-case UUID.
+            job_id: Id of the project.
+            type: What the image is for, for example `"startingImage"`, `"cnImage"`, `"contextImage1"` or
+                `"referenceImage"`.
+            content_type: MIME type of the image. Default: none.
+
+        Returns:
+            The URL, which is valid for a limited time.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> image_id, project_id = "3B6E1F0C-7C1B-4A53-9B5E-2D6B8C0E4A17", "4F1C7F52-6E1D-4E0B-8B0B-7A3E5F6A7B8C"
+            >>> await client.projects.upload_url(image_id=image_id, job_id=project_id, type="startingImage")
+            'http...'
+        """
         return await self._sign(
             "image", "uploadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type
         )
 
     async def download_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
-        """A signed address to GET an image from; `type` is `complete` or `preview`."""
+        """Get a signed URL of an image. `Job.get_result_url` gets that of a result.
+
+        Args:
+            image_id: Id of the image; that of a result is the id of its job.
+            job_id: Id of the project.
+            type: `"complete"` for a result or `"preview"`, or what the image was uploaded as.
+            content_type: MIME type of the image. Default: PNG.
+
+        Returns:
+            The URL, which is valid for a limited time.
+
+        Raises:
+            NotFoundError: There is no such image.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> await client.projects.download_url(image_id=job.id, job_id=project.id, type="complete")
+            'http...'
+        """
         return await self._sign(
             "image", "downloadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type
         )
@@ -620,13 +850,53 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def media_upload_url(
         self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
     ) -> str:
-        """A signed address to PUT audio or video to (projects-4.2 §10.1)."""
+        """Get a signed URL to upload audio or video to, with PUT. `create` uploads media by itself.
+
+        Args:
+            job_id: Id of the project.
+            type: What the file is for: `"referenceAudio"` or `"referenceVideo"`.
+            id: Id of the file. Default: none.
+            content_type: MIME type of the file. Default: none.
+
+        Returns:
+            The URL, which is valid for a limited time.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> project_id = "4F1C7F52-6E1D-4E0B-8B0B-7A3E5F6A7B8C"
+            >>> await client.projects.media_upload_url(job_id=project_id, type="referenceAudio")
+            'http...'
+        """
         return await self._sign("media", "uploadUrl", id=id, job_id=job_id, type=type, content_type=content_type)
 
     async def media_download_url(
         self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
     ) -> str:
-        """A signed address to GET audio or video from."""
+        """Get a signed URL of audio or video. `Job.get_result_url` gets that of a result.
+
+        Args:
+            job_id: Id of the project.
+            type: `"complete"` for a result or `"preview"`, or what the file was uploaded as.
+            id: Id of the file; that of a result is the id of its job.
+            content_type: MIME type of the file. Default: none.
+
+        Returns:
+            The URL, which is valid for a limited time.
+
+        Raises:
+            NotFoundError: There is no such file.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> audio = await client.projects.create(
+            ...     type="audio", model_id="ace_step_1.5_turbo", positive_prompt="calm piano", duration=10
+            ... )
+            >>> audio = await audio.wait(timeout=60)
+            >>> await client.projects.media_download_url(job_id=audio.id, id=audio.jobs[0].id, type="complete")
+            'http...'
+        """
         return await self._sign("media", "downloadUrl", id=id, job_id=job_id, type=type, content_type=content_type)
 
     async def _sign(
