@@ -24,7 +24,7 @@ class Engine:
     """Carries out the one thing a recorder asks for, or fails to."""
 
     def __init__(self, failure: Exception | None = None) -> None:
-        self.state = SimpleNamespace(credentials=SimpleNamespace(secrets=("a-secret",)))
+        self.state = SimpleNamespace(session=SimpleNamespace(credentials=SimpleNamespace(secrets=("a-secret",))))
         self.failure = failure
         self.writes = 0
 
