@@ -449,7 +449,7 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
 def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -> BaseJob:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled job")).jobs[job_id]
-    job = state.handle = kind(None, state)
+    job = state.user_object = kind(None, state)
     return job
 
 
@@ -527,11 +527,11 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
             state.listeners.take_over(before.listeners)
             if before.listening:
                 note_listener(state)
-        if state.handle is None:
-            state.handle = self
+        if state.user_object is None:
+            state.user_object = self
         if known is not engine:
             for job in before.job_list():
-                job.handle = None
+                job.user_object = None
 
     @property
     def id(self) -> str:
@@ -629,9 +629,9 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
         return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
 
     def _present(self, state: JobState) -> J:
-        job: J | None = state.handle
+        job: J | None = state.user_object
         if job is None:
-            job = state.handle = self._job_class(self._engine, state)
+            job = state.user_object = self._job_class(self._engine, state)
         return job
 
     def __repr__(self) -> str:
@@ -675,5 +675,5 @@ def host_of(engine: E | None, state: ProjectState) -> E:
 
 def _unpickled_project(kind: type[BaseProject[Any]], snapshot: dict[str, Any]) -> BaseProject[Any]:
     state = restored_state(read(ProjectSnapshot, snapshot, "the pickled project"))
-    project = state.handle = kind(None, state)
+    project = state.user_object = kind(None, state)
     return project

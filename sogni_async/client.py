@@ -385,9 +385,9 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 def _handle_of(engine: Engine, value: Any) -> Any:
     """Return the public object of a state, which is always the same."""
     if isinstance(value, ProjectState):
-        project = value.handle
+        project = value.user_object
         if project is None:
-            project = value.handle = Project(engine, value)
+            project = value.user_object = Project(engine, value)
         return project
     if isinstance(value, JobState):
         return engine.present(value.project)._present(value)

@@ -168,7 +168,7 @@ def test_what_does_not_change_any_more_is_shown_once(monkeypatch: pytest.MonkeyP
     if updates:
         project._state.fail(ErrorData(code=0), 1)
     live_in_notebook(project)
-    project._state.alive(2)
+    project._state.touch(2)
     project._state.queued({"queuePosition": 3}, 2)
     told(project)
     assert len(place.contents) == 1

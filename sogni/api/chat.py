@@ -21,7 +21,7 @@ from sogni.core.chat.state import CHAT_EVENTS
 from sogni.core.checks import without_gaps
 from sogni.core.flow import compute
 from sogni.core.outbox import Listeners
-from sogni.core.projects.transfers import save_addresses
+from sogni.core.projects.transfers import save_urls
 from sogni.core.tools import flows as tools
 from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
@@ -197,7 +197,7 @@ class ChatTools:
         def path_for(place: int) -> Callable[[str], Path]:
             return lambda suffix: Path(directory) / (names[place] + suffix)
 
-        return self._engine.run(save_addresses(urls, path_for))
+        return self._engine.run(save_urls(urls, path_for))
 
 
 class HostedChat:

@@ -82,7 +82,7 @@ def _failing_unsigned(project_id: str) -> Settle:
     def settle(error: Exception, state: State, now: float) -> None:
         project = state.projects.by_id.get(project_id)
         if project is not None:
-            project.signing_died(death("getting the URL of the result", error), now)
+            project.signing_failed(death("getting the URL of the result", error), now)
 
     return settle
 

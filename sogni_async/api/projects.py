@@ -359,7 +359,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> [done.status async for _, done in client.projects.map([request])]
             ['completed']
         """
-        plan = mapping.Plan(requests, concurrency, max_cost)
+        plan = mapping.RequestQueue(requests, concurrency, max_cost)
         running: dict[Project, Request] = {}
         while True:
             while len(running) < plan.concurrency and plan.more():
@@ -902,4 +902,4 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def _sign(
         self, endpoint: Literal["image", "media"], direction: Literal["uploadUrl", "downloadUrl"], **fields: Any
     ) -> str:
-        return await self._engine.run(signing.signed_address(endpoint, direction, **fields))
+        return await self._engine.run(signing.request_signed_url(endpoint, direction, **fields))

@@ -292,7 +292,7 @@ def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> Non
         (("none.txt",), "none.txt"),
         (("list.txt", "--name", "{index}"), "--name must contain {project_id} or {job_id}"),
         (("list.txt", "--concurrency", "0"), "--concurrency"),
-        (("list.txt", "--max-cost", "much"), "--max-cost must be an amount"),
+        (("list.txt", "--max-cost", "much"), "--max-cost must be a number"),
         (("latin.txt",), "latin.txt is not UTF-8 text"),
     ],
 )
@@ -312,7 +312,7 @@ def test_what_cannot_be_meant_is_refused(
         (
             "list.csv",
             "a fox\n",
-            "FILE must hold a prompt or a JSON object (JSON Lines) on each line, got a file",
+            "FILE must contain a prompt or a JSON object (JSON Lines) on each line, got a file",
         ),
         ("list.txt", '["a fox", "an owl"]\n', "looks like JSON"),
         ("list.txt", "prompt,steps\na fox,4\n", "looks like CSV"),

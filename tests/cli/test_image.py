@@ -114,10 +114,18 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
             "sogni: --control-image: cannot read none.png",
         ),
         (("--lora", "one:much"), "sogni: --lora one:much: the strength must be a number, got 'much'"),
-        (("--name", "../{index}"), "sogni: --name '../{index}' cannot be used"),
-        (("--name", "{nobody}"), "sogni: --name '{nobody}' cannot be used: it has no 'nobody'"),
+        (
+            ("--name", "../{index}"),
+            "sogni: --name must be a file name with fields from "
+            "{project_id}, {index}, {job_id}, {seed}, got '../{index}'",
+        ),
+        (
+            ("--name", "{nobody}"),
+            "sogni: --name must be a file name with fields from "
+            "{project_id}, {index}, {job_id}, {seed}, got '{nobody}'",
+        ),
         (("--timeout", "-1"), "sogni: --timeout must be a number of seconds"),
-        (("--max-cost", "cheap"), "sogni: --max-cost must be an amount of 0 or more, not 'cheap'"),
+        (("--max-cost", "cheap"), "sogni: --max-cost must be a number of 0 or more, got 'cheap'"),
         (("--widht", "3"), "sogni: No such option"),
         (("--token", "dollar"), "sogni: Invalid value for '--token'"),
         (("--steps", "few"), "sogni: Invalid value for '--steps'"),
@@ -208,7 +216,7 @@ def test_after_a_failure_what_cannot_be_saved_is_no_second_error(sogni: Run, sup
 def test_a_cost_limit_refuses(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("image", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1
-    assert "above max_cost=0.01" in result.stderr
+    assert "exceeds max_cost=0.01" in result.stderr
     assert requested(supernet) == []
 
 

@@ -189,7 +189,7 @@ class Stage:
         """A completed job with a result address."""
         job = JobState(project or self.project(), job_id, 4)
         job.change(**{"status": "completed", "result_url": "https://store/result?sig=1", **changes})
-        job.project.adopt(job)
+        job.project.add_restored(job)
         return job
 
     @property

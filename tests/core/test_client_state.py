@@ -152,7 +152,7 @@ def test_a_drop_fails_nothing() -> None:
     lost(state, 1001)
     assert (
         project.status,
-        project.heard_at,
+        project.last_frame_at,
         state.session.signed_in,
         state.account.network_status,
     ) == ("pending", 2.0, True, "connecting")
@@ -636,7 +636,7 @@ def test_frames_of_unknown_projects_are_ignored(kind: str, payload: Any) -> None
     state.projects.listeners.add("project", print)
     state.projects.listeners.add("job", print)
     state.receive(kind, payload, 5.0)
-    assert (state.projects.by_id["P"].heard_at, state.out.deliveries, state.out.tasks) == (0.0, [], [])
+    assert (state.projects.by_id["P"].last_frame_at, state.out.deliveries, state.out.tasks) == (0.0, [], [])
 
 
 def project_events(*frames: tuple[str, dict[str, Any]], media: int = 2) -> list[Any]:
@@ -802,7 +802,7 @@ def test_every_frame_keeps_its_project_alive() -> None:
         state = connected()
         project = tracked(state)
         state.receive(kind, {"jobID": "P"}, 5.0)
-        assert project.heard_at == 5.0
+        assert project.last_frame_at == 5.0
 
 
 def test_nobody_is_told_who_does_not_listen() -> None:
@@ -810,13 +810,13 @@ def test_nobody_is_told_who_does_not_listen() -> None:
     tracked(state)
     for kind, payload, _ in EVENTS:
         state.receive(kind, {"jobID": "P", **payload}, 1.0)
-    state.projects.tell_result(state.projects.by_id["P"], {"imgID": "nobody"})
+    state.projects.notify_result(state.projects.by_id["P"], {"imgID": "nobody"})
     assert state.out.deliveries == []
 
 
 def test_a_preview_is_told() -> None:
     state = connected()
-    state.projects.tell_preview(tracked(state), "A", "https://p")
+    state.projects.notify_preview(tracked(state), "A", "https://p")
     assert [("job", JobEvent(type="preview", project_id="P", job_id="A", url="https://p"))] == told(state)
 
 
@@ -882,7 +882,7 @@ def test_a_state_of_a_chat_is_no_state_of_a_project() -> None:
     project = tracked(state)
     state.chats.by_id["C"] = ChatState("C", state.out)
     state.receive("jobState", {"jobID": "C", "type": "jobStarted", "workerName": "w", "imgID": "A"}, 5.0)
-    assert (state.chats.by_id["C"].worker_name, project.jobs, project.heard_at) == ("w", {}, 0.0)
+    assert (state.chats.by_id["C"].worker_name, project.jobs, project.last_frame_at) == ("w", {}, 0.0)
 
 
 def test_the_kind_of_a_model_is_that_of_the_list() -> None:

@@ -20,8 +20,8 @@ def judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import sogni.core.connection.state as connection
     import sogni.core.projects.recovery as recovery
 
-    monkeypatch.setattr(recovery, "TOO_NEW", 0.05)
-    monkeypatch.setattr(recovery, "RECHECK", 0.01)
+    monkeypatch.setattr(recovery, "SNAPSHOT_DELAY", 0.05)
+    monkeypatch.setattr(recovery, "RECHECK_DELAY", 0.01)
     monkeypatch.setattr(recovery, "LOOKUP_PAUSE", 0.05)
     monkeypatch.setattr(connection, "FIRST_DELAY", 0.02)
 
@@ -227,7 +227,7 @@ async def test_a_young_project_does_not_delay_the_results_of_others(
 ) -> None:
     import sogni.core.projects.recovery as recovery
 
-    monkeypatch.setattr(recovery, "TOO_NEW", 2 * SOON)
+    monkeypatch.setattr(recovery, "SNAPSHOT_DELAY", 2 * SOON)
     async with sdk.client(supernet) as client:
         await sdk.call(client.connect, timeout=SOON)
         supernet.faults.lose_request(drop=True)

@@ -1,7 +1,7 @@
-"""The lines of a batch file: a prompt each, or a JSON object with the fields of a project.
+"""The lines of a batch file: each is a prompt, or a JSON object with the fields of a project.
 
-Files in other formats (CSV, YAML, JSON documents) are refused by suffix and by shape: taken line by line, such a file
-would be a list of odd prompts, each of which would be paid for. When in doubt, a line is a prompt. No file is opened.
+Files in other formats (CSV, YAML, JSON documents) are rejected by suffix and by content, because each of their lines
+would be taken for a prompt and paid for. In doubt, a line is a prompt. No file is opened here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sogni.models.params import ProjectParams
 
 _BY_SUFFIX = {".csv": "CSV", ".tsv": "CSV", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON"}
 _ARRAY = re.compile(r"""\[\s*(?:$|["{\]])|\{\s*$""")
-"""How a JSON document begins; `[[fox]]` and `[fox:0.5]` are prompts."""
+"""The start of a JSON document; `[[fox]]` and `[fox:0.5]` are prompts."""
 _ITEM = re.compile(r"-(?:\s|$)")
 _SECTION = re.compile(r"[A-Za-z_][\w-]*:\s*$")
 _PROMPT_KEY = re.compile(r"(?:positive_?)?prompts?\s*:", re.IGNORECASE)
@@ -34,7 +34,7 @@ _SEPARATORS = ",;\t|"
 
 
 def refuse_other_formats(name: str, lines: Sequence[str]) -> None:
-    """Raise `ValidationError` unless the lines of a file can each be a request of its own."""
+    """Raise `ValidationError` if a file seems to be in another format."""
     suffix = PurePath(name).suffix.lower()
     kind = _BY_SUFFIX.get(suffix)
     if kind is not None:
@@ -46,7 +46,7 @@ def refuse_other_formats(name: str, lines: Sequence[str]) -> None:
         found = f"what looks like {kind}: {content[0][:60]!r}" if kind else ""
     if kind is not None:
         allowed = "a prompt or a JSON object (JSON Lines) on each line"
-        raise ValidationError(f"file must hold {allowed}, got {found}", field="file", value=name, allowed=allowed)
+        raise ValidationError(f"file must contain {allowed}, got {found}", field="file", value=name, allowed=allowed)
 
 
 def _shape(content: Sequence[str]) -> str | None:
@@ -73,7 +73,7 @@ def _is_csv(first: str, content: Sequence[str]) -> bool:
 
 
 def _is_table(content: Sequence[str], separator: str) -> bool:
-    """Whether all lines have as many cells, and the first names the prompt's, or no prompt would look like that."""
+    """Whether all lines have the same number of cells, and they are unlikely to be prompts."""
     try:
         rows = list(csv.reader(content, delimiter=separator, skipinitialspace=True))
     except csv.Error:  # a cell that is too long
@@ -93,7 +93,7 @@ COMMENT = "#"
 
 @frozen(kw_only=True)
 class BatchRequest:
-    """One project of a batch: the line it stands in, its fields, and its `key` in the journal."""
+    """One project of a batch: its line number, its fields, and its `key` in the journal."""
 
     line: int
     key: str
@@ -103,7 +103,7 @@ class BatchRequest:
 
 @frozen(kw_only=True)
 class LineFinding:
-    """What is wrong with a line of a batch file."""
+    """An error in a line of a batch file."""
 
     line: int
     message: str
@@ -115,10 +115,10 @@ class LineFinding:
 def batch_requests(
     lines: Iterable[str], defaults: Mapping[str, Any], *, common: Mapping[str, Any]
 ) -> list[BatchRequest]:
-    """The projects that lines ask for; empty lines and those that begin with `#` are none.
+    """Return the projects in lines; empty lines and those that begin with `#` are skipped.
 
-    `common` are fields of every line, `defaults` those of lines of the same `type`, which is also the type of lines
-    that name none; what a line says outranks both. ValidationError with all the mistakes as `findings`.
+    `common` are fields of every line. `defaults` are fields of lines of the same `type`, which is also the default
+    type. The fields of a line outrank both. Raises `ValidationError` with all errors as `findings`.
     """
     requests: list[BatchRequest] = []
     findings: list[LineFinding] = []
@@ -142,10 +142,10 @@ def batch_requests(
 
 
 def refuse_lines(findings: Sequence[LineFinding]) -> None:
-    """ValidationError when there are findings, naming all of them."""
+    """Raise `ValidationError` with all findings, if there are any."""
     if findings:
-        words = "; ".join(map(str, findings))
-        raise ValidationError(words, field=f"line {findings[0].line}", findings=tuple(findings))
+        message = "; ".join(map(str, findings))
+        raise ValidationError(message, field=f"line {findings[0].line}", findings=tuple(findings))
 
 
 def _fields(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,5 +160,5 @@ def _fields(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _key(known: str, occurrence: int) -> str:
-    """The same for the same request wherever it stands, so that lines may be added and moved."""
+    """Return a key that does not depend on the line number, so that lines can be added and moved."""
     return hashlib.sha256(f"{occurrence} {known}".encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import shared_options, size_presets
-from sogni.core.checks import invalid_value, without_gaps
+from sogni.core.checks import invalid_value, short_repr, without_gaps
 from sogni.core.connection.flows import send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
@@ -22,14 +22,14 @@ from sogni.core.projects.estimates import (
     image_estimate_call,
     needs_options,
     read_estimate,
+    requested_preset,
     video_estimate_call,
-    wanted_preset,
 )
 from sogni.core.projects.image_requests import enhancement_params, enhancement_refusal, enhancement_strength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.kinds import Checked, checked_params, kind_of, wanted_size
 from sogni.core.projects.project import ProjectState
-from sogni.core.projects.transfers import fetch_address, result_url, spool_result, upload_media
+from sogni.core.projects.transfers import fetch_url, result_url, spool_result, upload_media
 from sogni.core.projects.uploads import UploadItem
 from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
 from sogni.core.requests import FAILURES, get_json
@@ -41,11 +41,11 @@ from sogni.models.projects import CostEstimation
 from sogni.settings import NETWORKS, Settings
 
 DEFAULT_TOKEN: TokenType = "sogni"
-"""The token that pays for a project when none is named (projects-4.2 §3.1)."""
+"""The token that pays for a project by default (projects-4.2 §3.1)."""
 
 
 def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
-    """What the project with these params would cost."""
+    """Estimate the cost of the project with these params."""
     params = checked.params
     options = yield from shared_options(params.model_id)
     token = params.token_type or DEFAULT_TOKEN
@@ -56,53 +56,53 @@ def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
 
 
 def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
-    """What the project would cost that `create` makes of the same arguments."""
+    """Estimate the cost of the project that `create` makes of the same arguments."""
     return (yield from estimate_params(checked_params(given, fields)))
 
 
-def estimate_image(model: str, **wanted: Any) -> Flow[CostEstimation]:
-    """What images of a model would cost."""
-    size_preset = wanted.pop("size_preset", None)
+def estimate_image(model: str, **given: Any) -> Flow[CostEstimation]:
+    """Estimate the cost of images of a model."""
+    size_preset = given.pop("size_preset", None)
     options = yield from shared_options(model)
-    preset = yield from _preset(size_preset, wanted.get("network") or "fast", model)
-    call = image_estimate_call(model, **wanted, preset=preset, options=options)
+    preset = yield from _preset(size_preset, given.get("network") or "fast", model)
+    call = image_estimate_call(model, **given, preset=preset, options=options)
     return read_estimate((yield from get_json(call)))
 
 
-def estimate_video(model: str, **wanted: Any) -> Flow[CostEstimation]:
-    """What videos of a model would cost; the model is looked up only for what is not said."""
-    return (yield from _estimate_media(video_estimate_call, model, wanted))
+def estimate_video(model: str, **given: Any) -> Flow[CostEstimation]:
+    """Estimate the cost of videos of a model; its options are only fetched for missing arguments."""
+    return (yield from _estimate_media(video_estimate_call, model, given))
 
 
-def estimate_audio(model: str, **wanted: Any) -> Flow[CostEstimation]:
-    """What music or speech of a model would cost; the model is looked up only for what is not said."""
-    return (yield from _estimate_media(audio_estimate_call, model, wanted))
+def estimate_audio(model: str, **given: Any) -> Flow[CostEstimation]:
+    """Estimate the cost of music or speech of a model; its options are only fetched for missing arguments."""
+    return (yield from _estimate_media(audio_estimate_call, model, given))
 
 
-def _estimate_media(call_for: Callable[..., HttpCall], model: str, wanted: dict[str, Any]) -> Flow[CostEstimation]:
-    options = (yield from shared_options(model)) if needs_options(call_for, wanted) else None
+def _estimate_media(call_for: Callable[..., HttpCall], model: str, given: dict[str, Any]) -> Flow[CostEstimation]:
+    options = (yield from shared_options(model)) if needs_options(call_for, given) else None
     announced = yield from change(lambda state, _: state.network_answer)
-    # A network this version does not know is nobody's mistake here: the service then takes its own.
-    usual = announced if announced in NETWORKS else None
-    network = wanted.pop("network", None) or usual
-    return read_estimate((yield from get_json(call_for(model, **wanted, network=network, options=options))))
+    # The service may announce a network that this version does not know; it then uses its default.
+    known = announced if announced in NETWORKS else None
+    network = given.pop("network", None) or known
+    return read_estimate((yield from get_json(call_for(model, **given, network=network, options=options))))
 
 
 def estimate_enhancement(strength: str, token_type: str | None) -> Flow[CostEstimation]:
-    """What enhancing an image would cost."""
+    """Estimate the cost of enhancing an image."""
     call = enhancement_estimate_call(strength, token_type)
     return read_estimate((yield from get_json(call)))
 
 
 def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePreset | None]:
-    wanted = wanted_preset(size_preset)
-    if wanted is None:
+    preset_id = requested_preset(size_preset)
+    if preset_id is None:
         return None
-    return find_preset((yield from size_presets(network, model_id)), wanted)
+    return find_preset((yield from size_presets(network, model_id)), preset_id)
 
 
-# Creating (projects-4.2 §4.6): whatever can be refused here is refused before anything is uploaded; the project is
-# tracked before its frame is written, so that no reply is lost.
+# Creating (projects-4.2 §4.6): all checks come before the first upload, and the project is tracked before its frame is
+# written, so that no reply is lost.
 
 
 Sources = list[list[tuple[UploadItem, Any]]]
@@ -116,11 +116,10 @@ def create_project(
     *,
     unattended: bool = False,
 ) -> Flow[ProjectState]:
-    """Check, upload and send a project; returns it once its request was written.
+    """Check, upload and send a project; returns it once its request has been written.
 
-    `announce` is called with the project's id before anything of it is sent. ValidationError, TypeError,
-    CostLimitError come before that, too; then ApiError, connection errors. An `unattended` one is in nobody's
-    hands but the caller's: interrupted while it is sent, it is canceled.
+    `announce` is called with the project's id before anything is sent. If an `unattended` project is interrupted while
+    its request is sent, it is canceled, because no caller gets to know its id.
     """
     limit = cost_limit(max_cost)
     checked = checked_params(given, fields)
@@ -154,7 +153,7 @@ def _settings_to_connect(state: State, _: float) -> Settings:
 
 
 def check_media(params: ProjectParams) -> Flow[None]:
-    """Look at every file of a project that is created later. ValidationError, OSError."""
+    """Check all media files of a project that is created later."""
     sources: Sources = []
     try:
         yield from _open_sources(kind_of(params).uploads(params), sources)
@@ -169,7 +168,7 @@ def _close(sources: Sources) -> None:
 
 
 def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None]:
-    """Look at every file before anything is sent, so that a bad one costs nothing."""
+    """Open and check all media files before anything is sent."""
     for group in groups:
         opened: list[tuple[UploadItem, Any]] = []
         sources.append(opened)
@@ -180,14 +179,14 @@ def _open_sources(groups: list[list[UploadItem]], sources: Sources) -> Flow[None
 
 
 def open_source(name: str, media: Any) -> Flow[Any]:
-    """A media source for any input; a finished job stands for its result, a trusted address for what is there."""
+    """Return a media source for any input: a finished job stands for its result, a trusted URL for its content."""
     if isinstance(media, Remote):
-        return (yield from fetch_address(media))
+        return (yield from fetch_url(media))
     state = media if isinstance(media, JobState) else getattr(media, "_state", None)
     if state is not None and hasattr(state, "has_result_media"):
         if not state.has_result_media:
             raise ValidationError(
-                f"{name}: job {state.id} is {state.status} and has no result to use",
+                f"{name} must be a completed job with a result, got job {state.id}, which is {state.status}",
                 field=name,
                 value=state.id,
                 allowed="a completed job",
@@ -197,7 +196,7 @@ def open_source(name: str, media: Any) -> Flow[Any]:
 
 
 def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False) -> Flow[ProjectState]:
-    """Track a project and write its request; a request that was not written leaves nothing behind."""
+    """Track a project and write its request; if that fails, it is no longer tracked."""
 
     perhaps_sent = False
 
@@ -229,8 +228,7 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
         project.abandon()
         raise
     except BaseException as interruption:
-        # Nobody knows whether the frame went out. If it may have, the project is not forgotten: it is tracked,
-        # and the next reconciliation tells what became of it.
+        # The frame may have been sent. If so, the project stays tracked, and the next reconciliation finds out.
         if not perhaps_sent:
             project.abandon()
         elif unattended and not isinstance(interruption, GeneratorExit | SystemExit):
@@ -242,7 +240,7 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
 
 
 def cost_limit(max_cost: Any) -> Decimal | None:
-    """A cost limit as an exact amount. ValidationError for what is none."""
+    """Return a cost limit as an exact amount."""
     if max_cost is None:
         return None
     try:
@@ -251,7 +249,7 @@ def cost_limit(max_cost: Any) -> Decimal | None:
         amount = None
     if amount is None or not amount.is_finite() or amount < 0:
         raise ValidationError(
-            f"max_cost must be an amount of 0 or more, not {max_cost!r}",
+            f"max_cost must be a number of 0 or more, got {short_repr(max_cost)}",
             field="max_cost",
             value=max_cost,
             allowed="0 or more",
@@ -260,20 +258,26 @@ def cost_limit(max_cost: Any) -> Decimal | None:
 
 
 def affordable(checked: Checked[Any], limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
-    """What the project with these params costs. CostLimitError above the limit, or when that is not to be had.
+    """Return the estimated cost. Raises `CostLimitError` if it exceeds the limit or is unavailable.
 
-    `left` is what remains of the limit when it is for several projects.
+    `left` is what remains of the limit if it is for several projects.
     """
-    bound, shown = (limit, f"max_cost={limit}") if left is None else (left, f"what is left of max_cost={limit}: {left}")
+    bound = limit if left is None else left
     try:
         estimate = yield from estimate_params(checked)
     except FAILURES as error:
-        raise CostLimitError(f"no estimate to hold against max_cost={limit}: {error}", max_cost=limit) from error
+        raise CostLimitError(
+            f"max_cost={limit} needs an estimate, which is unavailable: {error}", max_cost=limit
+        ) from error
     cost = estimate.token
     if cost is None or cost > bound:
-        token = checked.params.token_type or DEFAULT_TOKEN
+        message = f"max_cost={limit} needs an estimate, which the service did not give"
+        if cost is not None:
+            remaining = "" if left is None else f", of which {left} is left"
+            token = checked.params.token_type or DEFAULT_TOKEN
+            message = f"the estimated cost of {cost} {token} exceeds max_cost={limit}{remaining}"
         raise CostLimitError(
-            f"the estimate is {'unknown' if cost is None else f'{cost} {token}'}, above {shown}",
+            message,
             estimate=estimate,
             max_cost=limit,
         )
@@ -283,19 +287,19 @@ def affordable(checked: Checked[Any], limit: Decimal, left: Decimal | None = Non
 # Enhancing: projects-4.2 §15.
 
 
-def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow[str]:
-    """Make an enhanced version of a finished image; returns its URL. JobError when it cannot be."""
+def enhance(job: JobState, user_object: Any, strength: str, **overrides: Any) -> Flow[str]:
+    """Make an enhanced version of a finished image; returns its URL."""
     enhancement_strength(strength)
     project = job.project
-    invalid_value = enhancement_refusal(
+    refusal = enhancement_refusal(
         kind=project.kind,
         status=job.status,
         withheld=job.withheld,
         model_id=getattr(project.params, "model_id", ""),
     )
-    if invalid_value is not None:
-        raise JobError(f"job {job.id}: {invalid_value}", job=handle)
-    params = enhancement_params(project.params, image=handle, strength=strength, seed=job.seed, **overrides)
+    if refusal is not None:
+        raise JobError(f"job {job.id}: {refusal}", job=user_object)
+    params = enhancement_params(project.params, image=user_object, strength=strength, seed=job.seed, **overrides)
     enhancement = yield from create_project(params, {})
     yield from change(lambda state, now: _begun(state, job, enhancement, now))
     yield from wait_for_project(enhancement, timeout=None, queue_timeout=None)
@@ -304,7 +308,7 @@ def enhance(job: JobState, handle: Any, strength: str, **overrides: Any) -> Flow
 
 
 def enhanced_url(project: ProjectState) -> Flow[str]:
-    """The URL of what enhancing made. JobError while there is nothing."""
+    """Return the URL of the enhanced image. Raises `JobError` until there is one."""
     for job in project.job_list():
         return (yield from result_url(job))
     raise JobError(f"the enhanced image is {project.status}; only a completed one has a result")
@@ -314,31 +318,30 @@ def _begun(state: State, job: JobState, enhancement: ProjectState, now: float) -
     if job.enhancement is not None:
         job.enhancement.enhances = None
     job.enhancement = enhancement
-    job.project.enhancing(job, now)
+    job.project.enhancement_changed(job, now)
     if not enhancement.settled:
         enhancement.enhances = job
 
 
-class Plan:
-    """The requests still to come, what they may cost, and the first error."""
+class RequestQueue:
+    """Requests that are created one by one, within a common cost limit; stops at the first error."""
 
     def __init__(self, requests: Iterable[Any], concurrency: Any, max_cost: Any) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise ValidationError(
-                f"concurrency must be an integer of 1 or more, not {concurrency!r}",
+                f"concurrency must be an integer of 1 or more, got {short_repr(concurrency)}",
                 field="concurrency",
                 value=concurrency,
                 allowed="1 or more",
             )
         self.concurrency = concurrency
-        # Of an iterator nothing is known before it is asked.
         self._requests = enumerate(without_gaps("requests", requests))
         self._next: list[Any] = []
         self._budget = Budget(max_cost)
         self._error: Exception | None = None
 
     def more(self) -> bool:
-        """Whether another project is to begin."""
+        """Whether there is another project to create."""
         if self._error is not None:
             return False
         if not self._next:
@@ -350,22 +353,22 @@ class Plan:
             except StopIteration:
                 return False
             except Exception as error:
-                # The caller's own: what runs is paid for and yielded first.
+                # Raised by the caller's iterable: projects in progress are paid for, and yielded first.
                 self.failed(error)
                 return False
         return True
 
     def take(self) -> tuple[Any, Flow[ProjectState]]:
-        """The next request and the flow that creates its project."""
+        """Return the next request and the flow that creates its project."""
         request = self._next.pop()
         return request, self._create(request)
 
     def failed(self, error: Exception) -> None:
-        """A request could not begin; nothing after it does."""
+        """Record that a request could not be started; later ones are not started either."""
         self._error = error
 
     def finish(self) -> None:
-        """Raise what kept a request from beginning."""
+        """Raise the error that kept a request from being started."""
         if self._error is not None:
             raise self._error
 
@@ -378,12 +381,12 @@ class Plan:
 
 
 class Budget:
-    """One cost limit for several projects, and what is left of it."""
+    """A cost limit for several projects, and what is left of it."""
 
     def __init__(self, max_cost: Any) -> None:
         self._limit = self._left = cost_limit(max_cost)
 
     def spend(self, given: ProjectParams | Checked[Any]) -> Flow[None]:
-        """Take the estimate of a project from what is left; nothing without a limit. CostLimitError."""
+        """Subtract the estimate of a project from what is left. Raises `CostLimitError` if it exceeds that."""
         if self._limit is not None and self._left is not None:
             self._left -= yield from affordable(checked_params(given, {}), self._limit, self._left)

@@ -1,4 +1,4 @@
-"""The calls that estimate the cost of a project, and their replies.
+"""Requests for cost estimates of projects, and their responses.
 
 Nothing is fetched here: model options and size presets are arguments, None if unknown.
 """
@@ -35,7 +35,7 @@ from sogni.settings import NETWORKS
 
 _NO_SAMPLER = "_"
 _PATH_SAFE = "!$&'()*+,;=:@"
-"""The service takes segments as they are; only what would end one is escaped."""
+"""Characters not escaped in a path segment: the service reads segments as they are."""
 
 
 def image_estimate_call(
@@ -59,12 +59,12 @@ def image_estimate_call(
     preset: SizePreset | None = None,
     options: ModelOptions | None = None,
 ) -> HttpCall:
-    """The call that asks what images cost (projects-4.2 §16.1).
+    """Return the request for the cost of images.
 
-    Defaults: `token_type` spark, `network` fast, one image, the model's usual steps. `preset` outranks width
-    and height. `options` are those of the model: they check the sampler and say the usual steps.
-    ValidationError names the field that is wrong.
+    Defaults: `token_type` spark, `network` fast, one image, the model's default steps. `preset` outranks `width` and
+    `height`. The model's `options` are used to check the sampler and for the default steps.
     """
+    # projects-4.2 §16.1
     segments = [
         optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark",
         optional(one_of, "network", network, allowed=NETWORKS) or "fast",
@@ -82,7 +82,7 @@ def image_estimate_call(
 
 
 def _further_segments(guidance: Any, sampler: Any, context_images: Any, options: ModelOptions | None) -> list[Any]:
-    """What only v3 knows; a sampler or a number of context images, even 0, asks for it."""
+    """Return the segments of the v3 path, which is used if a sampler or a number of context images is given."""
     scale = optional(number, "guidance", guidance)
     contexts = optional(integer, "context_images", context_images, low=0)
     if sampler is None and contexts is None:
@@ -105,12 +105,12 @@ def _segment(value: Any) -> str:
 def _steps(step_count: Any, options: ModelOptions | None) -> float:
     if step_count is not None:
         return integer("step_count", step_count)
-    usual = options.steps.default if options is not None and options.steps is not None else None
-    return usual or 0
+    default = options.steps.default if options is not None and options.steps is not None else None
+    return default or 0
 
 
-def _denoise(kept: Any) -> float:
-    strength = optional(number, "starting_image_strength", kept)
+def _denoise(starting_image_strength: Any) -> float:
+    strength = optional(number, "starting_image_strength", starting_image_strength)
     return 0 if strength is None else denoise(strength)
 
 
@@ -126,22 +126,24 @@ def _sampler(sampler: str | None, options: ModelOptions | None) -> str:
         return _NO_SAMPLER
     if options is None:
         return text("sampler", sampler, empty=False)
-    # A model without samplers leaves the segment empty, and the service takes it so.
+    # The segment is empty for a model without samplers, which the service accepts.
     return check_choice("sampler", sampler, options.sampler) or ""
 
 
-def wanted_preset(size_preset: Any) -> str | None:
-    """Return the id of the preset that must be looked up, None when the size needs no looking up."""
+def requested_preset(size_preset: Any) -> str | None:
+    """Return the id of the preset to look up, None if there is none."""
     name = optional(text, "size_preset", size_preset)
     return None if name in (None, "", "custom") else name
 
 
 def find_preset(presets: Sequence[SizePreset], preset_id: str) -> SizePreset:
-    """Return a size preset by its id; ValidationError names the nearest ones."""
+    """Return a size preset by its id."""
     by_id = {preset.id: preset for preset in presets}
     if preset_id not in by_id:
-        sentence = f"size_preset: the model has no preset {short_repr(preset_id)}{did_you_mean(preset_id, by_id)}"
-        raise ValidationError(sentence, field="size_preset", value=preset_id, allowed=tuple(by_id))
+        message = (
+            f"size_preset must be a preset of the model, got {short_repr(preset_id)}{did_you_mean(preset_id, by_id)}"
+        )
+        raise ValidationError(message, field="size_preset", value=preset_id, allowed=tuple(by_id))
     return by_id[preset_id]
 
 
@@ -153,10 +155,10 @@ def estimate_for(
     network: str | None = None,
     token_type: str | None = None,
 ) -> HttpCall:
-    """The call that asks what the project with these params costs.
+    """Return the request for the cost of the image project with these params, which have been checked.
 
-    `preset` is what `params.size_preset` names (see `wanted_preset`); `network` and `token_type` count where
-    the params, which have been checked, have none.
+    `preset` is that of `params.size_preset` (see `requested_preset`). `network` and `token_type` are used if the params
+    have none.
     """
     contexts = [media for media in params.context_images or () if is_supplied(media)]
     custom = has_custom_size(params)
@@ -168,7 +170,7 @@ def estimate_for(
         step_count=params.steps,
         preview_count=params.number_of_previews,
         cn_enabled=params.control_net is not None,
-        starting_image_strength=_kept(params),
+        starting_image_strength=_strength(params),
         width=params.width if custom else None,
         height=params.height if custom else None,
         guidance=_guidance(params, options),
@@ -182,7 +184,7 @@ def estimate_for(
     )
 
 
-def _kept(params: ImageProjectParams) -> float | None:
+def _strength(params: ImageProjectParams) -> float | None:
     if not is_supplied(params.starting_image):
         return None
     return DEFAULT_STRENGTH if params.starting_image_strength is None else params.starting_image_strength
@@ -195,7 +197,8 @@ def _guidance(params: ImageProjectParams, options: ModelOptions | None) -> float
 
 
 def enhancement_estimate_call(strength: str, token_type: str | None = None) -> HttpCall:
-    """The call that asks what `Job.enhance` costs; `token_type` is spark when None (projects-4.2 §16.4)."""
+    """Return the request for the cost of `Job.enhance`; `token_type` is spark by default."""
+    # projects-4.2 §16.4
     return image_estimate_call(
         ENHANCEMENT_MODEL,
         token_type=token_type,
@@ -205,10 +208,8 @@ def enhancement_estimate_call(strength: str, token_type: str | None = None) -> H
 
 
 def read_estimate(data: Any) -> CostEstimation:
-    """Return the estimate of an answer (projects-4.2 §16.5, projects-5x §16); ProtocolError for any other.
-
-    Serves the estimates of every type of project.
-    """
+    """Return the estimate in a response, for any type of project."""
+    # projects-4.2 §16.5, projects-5x §16
     project = _object(_object(data).get("quote")).get("project")
     if not isinstance(project, Mapping):
         raise ProtocolError("the estimate has no quote.project")
@@ -233,7 +234,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 _MEDIA_PATH_SAFE = "!~*'()"
-"""What stays in a segment beside letters, digits and `-_.` (projects-4.2 §16.2)."""
+"""Characters not escaped in a segment, in addition to letters, digits and `-_.` (projects-4.2 §16.2)."""
 
 
 def video_estimate_call(
@@ -260,18 +261,19 @@ def video_estimate_call(
     keyframe_count: int | None = None,
     options: ModelOptions | None = None,
 ) -> HttpCall:
-    """The call that asks what a video costs (projects-4.2 §16.2).
+    """Return the request for the cost of a video.
 
-    `frames` outranks `duration`. What is not given is the model's usual value, as `options` say it; without
-    one it is a ValidationError that names the field. `token_type` is spark and `number_of_media` one when None.
+    `frames` outranks `duration`. Missing arguments get the default in the model's `options`; without one they are
+    invalid. `token_type` is spark and `number_of_media` is 1 by default.
     """
+    # projects-4.2 §16.2
     timing = _timing(text("model", model, empty=False))
     rate = _rate(fps, timing, options)
     segments: list[Any] = [
         _token(token_type),
         model,
-        _usual("width", optional(number, "width", width), options),
-        _usual("height", optional(number, "height", height), options),
+        _or_default("width", optional(number, "width", width), options),
+        _or_default("height", optional(number, "height", height), options),
         _frames(frames, duration, rate, timing, options),
         rate,
         *_steps_and_count(steps, number_of_media),
@@ -302,43 +304,44 @@ def audio_estimate_call(
     billing_mode: str | None = None,
     options: ModelOptions | None = None,
 ) -> HttpCall:
-    """The call that asks what music or speech costs (projects-4.2 §16.3).
+    """Return the request for the cost of music or speech.
 
-    What is not given is the model's usual value, as `options` say it; without one it is a ValidationError that
-    names the field. `token_type` is spark and `number_of_media` one when None.
+    Missing arguments get the default in the model's `options`; without one they are invalid. `token_type` is spark and
+    `number_of_media` is 1 by default.
     """
+    # projects-4.2 §16.3
     segments = [
         _token(token_type),
         text("model", model, empty=False),
-        _usual("duration", optional(number, "duration", duration), options),
-        _usual("steps", optional(integer, "steps", steps), options),
+        _or_default("duration", optional(number, "duration", duration), options),
+        _or_default("steps", optional(integer, "steps", steps), options),
         _count(number_of_media),
     ]
     return _call("audio", segments, **_payer(network, billing_mode))
 
 
-_SAID: Mapping[Any, tuple[tuple[str, ...], ...]] = {
+_DEFAULTED: Mapping[Any, tuple[tuple[str, ...], ...]] = {
     video_estimate_call: (("width",), ("height",), ("fps",), ("duration", "frames")),
     audio_estimate_call: (("duration",), ("steps",)),
 }
 
 
-def needs_options(call_for: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether the model's options are needed for a call, because something is not said that they may say."""
-    return not all(any(_is_said(name, wanted.get(name)) for name in names) for names in _SAID[call_for])
+def needs_options(call_for: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a call needs the model's options, because arguments with a default are missing."""
+    return not all(any(_is_given(name, given.get(name)) for name in names) for names in _DEFAULTED[call_for])
 
 
-def _is_said(name: str, value: Any) -> bool:
-    """Zero is a number like any other, except of frames (projects-4.2 §16.2)."""
+def _is_given(name: str, value: Any) -> bool:
+    # 0 frames count as not given (projects-4.2 §16.2).
     return bool(value) if name == "frames" else value is not None
 
 
 def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
-    texts = [
+    escaped = [
         quote(it, safe=_MEDIA_PATH_SAFE, errors="surrogatepass") if isinstance(it, str) else number_text(it)
         for it in segments
     ]
-    return get("/".join([f"/api/v1/job-{kind}/estimate", *texts]), host="socket", **query)
+    return get("/".join([f"/api/v1/job-{kind}/estimate", *escaped]), host="socket", **query)
 
 
 def _token(token_type: Any) -> str:
@@ -346,7 +349,8 @@ def _token(token_type: Any) -> str:
 
 
 def _source_size(width: Any, height: Any) -> dict[str, Any]:
-    """The size of the source is sent only as a pair (projects-5x §16)."""
+    """Return the size of the source, which is only sent if both sides are given."""
+    # projects-5x §16
     across, down = optional(number, "source_width", width), optional(number, "source_height", height)
     return {"sourceWidth": across, "sourceHeight": down} if across and down else {}
 
@@ -363,7 +367,8 @@ def _count(number_of_media: Any) -> int:
 
 
 def _steps_and_count(steps: Any, number_of_media: Any) -> list[int]:
-    """Sent only where they say something; 0 steps stand for the usual number (projects-4.2 §16.2)."""
+    """Return the segments for steps and count, which are omitted if both are the default."""
+    # 0 steps stand for the default (projects-4.2 §16.2).
     count = _count(number_of_media)
     if steps is not None:
         return [integer("steps", steps), count]
@@ -376,16 +381,16 @@ def _whole(field: str, value: Any) -> int | None:
 
 
 def _timing(model_id: str) -> Timing:
-    """Models of no known family count as the sheet's "any other" (projects-4.2 §6.5)."""
+    # Models of unknown families get the default timing (projects-4.2 §6.5).
     row = video_model(model_id)
     return Timing() if row is None else row.timing
 
 
 def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: ModelOptions | None) -> int | float:
-    """Zero frames count as not said (projects-4.2 §16.2)."""
-    said = optional(integer, "frames", frames, low=0)
-    if said:
-        return said
+    # 0 frames count as not given (projects-4.2 §16.2).
+    count = optional(integer, "frames", frames, low=0)
+    if count:
+        return count
     seconds = optional(number, "duration", duration, low=0)
     if seconds is not None:
         return timing.frames(seconds, fps)
@@ -393,18 +398,18 @@ def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: Mod
 
 
 def _rate(fps: Any, timing: Timing, options: ModelOptions | None) -> float:
-    said = optional(number, "fps", fps)
-    usual = _default(options.fps) if options is not None else None
-    return _needed("fps", (timing.sent_fps or usual or timing.usual_fps) if said is None else said)
+    given = optional(number, "fps", fps)
+    default = _default(options.fps) if options is not None else None
+    return _needed("fps", (timing.sent_fps or default or timing.usual_fps) if given is None else given)
 
 
-def _usual(field: str, said: float | None, options: ModelOptions | None) -> float:
-    """What was said, else the model's usual value."""
-    return _needed(field, _default(getattr(options, field, None)) if said is None else said)
+def _or_default(field: str, given: float | None, options: ModelOptions | None) -> float:
+    """Return the given value, else the model's default."""
+    return _needed(field, _default(getattr(options, field, None)) if given is None else given)
 
 
 def _default(range_: Any) -> float | None:
-    """The default of a range, which may be one the options hold as the service sent it."""
+    """Return the default of a range, which may be in wire form (in `ModelOptions.extra`)."""
     value = range_.default if isinstance(range_, NumberRange) else None
     value = range_.get("default") if isinstance(range_, Mapping) else value
     return value if isinstance(value, int | float) else None
@@ -412,8 +417,8 @@ def _default(range_: Any) -> float | None:
 
 def _needed(field: str, value: float | None) -> float:
     if value is None:
-        sentence = f"{field}: an estimate needs one, because the model's usual one is not known"
-        raise ValidationError(sentence, field=field, value=None, allowed="a number")
+        message = f"{field} must be a number, got None: the model's default is unknown"
+        raise ValidationError(message, field=field, value=None, allowed="a number")
     return value
 
 
@@ -424,12 +429,12 @@ def estimate_for_video(
     network: str | None = None,
     token_type: str | None = None,
 ) -> HttpCall:
-    """The call that asks what the video project with these params costs.
+    """Return the request for the cost of the video project with these params, which have been checked.
 
-    `network` and `token_type` count where the params, which have been checked, have none.
+    `network` and `token_type` are used if the params have none.
     """
     model = video_row(params.model_id)
-    # A half of a size is not sent, so that the service takes its own.
+    # With only one side, none is sent, so that the service uses its default.
     sized = params.width and params.height
     return video_estimate_call(
         params.model_id,
@@ -449,7 +454,7 @@ def estimate_for_video(
 
 
 def _reference_counts(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
-    """What is known of the references: whether there is a video, and for models that count them, how many."""
+    """Return whether there is a reference video and, for models that limit them, the number of references."""
     video = is_supplied(params.reference_video) or bool(params.reference_video_urls or params.reference_videos)
     known: dict[str, Any] = {"has_video_input": video}
     if model.references is not None:
@@ -466,7 +471,7 @@ def estimate_for_audio(
     network: str | None = None,
     token_type: str | None = None,
 ) -> HttpCall:
-    """The call that asks what the audio project with these params costs; see `estimate_for_video`."""
+    """Return the request for the cost of the audio project with these params; see `estimate_for_video`."""
     return audio_estimate_call(
         params.model_id,
         duration=params.duration,

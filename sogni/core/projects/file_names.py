@@ -1,7 +1,7 @@
-"""Names of saved results: the templates of `Project.save(name=…)`.
+"""File names of saved results: the templates of `Project.save(name=…)`.
 
-Ids and other names come from the service, workers and models. In a file name they never lead out of the directory, on
-any platform: only letters, digits, `.`, `_` and `-` of them are used, and the device names of Windows are avoided.
+Ids and names come from the service and must not escape the directory on any platform: only their letters, digits, `.`,
+`_` and `-` are used, and the device names of Windows are avoided.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sogni.errors import ValidationError
 FIELDS = ("project_id", "index", "job_id", "seed")
 DEFAULT = "{project_id}-{index}"
 LONGEST = 200
-"""Bytes of a name without its suffix; file systems take 255 with suffix and number."""
+"""Maximum bytes of a name without its suffix; file systems allow 255 with suffix and number."""
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
@@ -26,60 +26,63 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³
 
 
 def plain(text: str) -> str:
-    """A name of the service as part of a file name."""
+    """Return a name from the service as part of a file name."""
     return _UNUSUAL.sub("_", text)[:100].strip(".") or "_"
 
 
 def portable(stem: str) -> str:
-    """A file name without suffix that is one on every platform."""
+    """Return a file name without suffix that is valid on every platform."""
     stem = shortened(_FORBIDDEN.sub("_", stem), LONGEST) or "_"
     return f"_{stem}" if _DEVICE.match(stem) else stem
 
 
 def shortened(text: str, longest: int) -> str:
-    """The beginning of a text that takes at most so many bytes in UTF-8."""
+    """Return the beginning of a string, at most `longest` bytes in UTF-8."""
     encoded = text.encode("utf-8", "surrogateescape")
     return text if len(encoded) <= longest else encoded[:longest].decode("utf-8", "ignore")
 
 
 def check_name(name: str) -> str:
-    """Return a name pattern; ValidationError for one that cannot be filled or leaves the directory."""
+    """Return a valid name template. Raises `ValidationError` if it cannot be filled or leaves the directory."""
     try:
         used = [field for _, field, _, _ in Formatter().parse(name) if field is not None]
     except ValueError as error:
-        raise _wrong(name, str(error)) from error
+        raise _invalid(name, str(error)) from error
     unknown = [field for field in used if field not in FIELDS]
     if unknown:
-        raise _wrong(name, f"it has no {unknown[0]!r}")
+        raise _invalid(name, f"there is no field {unknown[0]!r}")
     try:
         filled = name.format(project_id="x", index=0, job_id="x", seed=0)
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise _wrong(name, f"{type(error).__name__}: {error}") from error
+        raise _invalid(name, f"{type(error).__name__}: {error}") from error
     if not name or "/" in name or "\\" in name or name in (".", ".."):
-        raise _wrong(name, "it must be a file name without a directory")
+        raise _invalid(name, "it is not a file name without a directory")
     if any(_FORBIDDEN.search(literal) for literal, *_ in Formatter().parse(name)):
-        raise _wrong(name, 'a file name has no control characters and none of < > : " | ? *')
+        raise _invalid(name, 'it has a control character or one of < > : " | ? *')
     if _DEVICE.match(filled):
-        raise _wrong(name, "Windows keeps it for a device")
+        raise _invalid(name, "it is a device name on Windows")
     if len(filled.encode("utf-8", "replace")) > LONGEST:
-        raise _wrong(name, f"it is longer than {LONGEST} bytes")
+        raise _invalid(name, f"it is longer than {LONGEST} bytes")
     return name
 
 
 def tells_projects_apart(name: str) -> bool:
-    """Whether results of two projects never get the same name from a pattern."""
+    """Whether a template gives the results of two projects different names."""
     return any(field in ("project_id", "job_id") for _, field, _, _ in Formatter().parse(name))
 
 
-def _wrong(name: str, why: str) -> ValidationError:
+def _invalid(name: str, why: str) -> ValidationError:
     allowed = ", ".join(f"{{{field}}}" for field in FIELDS)
     return ValidationError(
-        f"name {name!r} cannot be used: {why}; it may hold {allowed}", field="name", value=name, allowed=allowed
+        f"name must be a file name with fields from {allowed}, got {name!r}: {why}",
+        field="name",
+        value=name,
+        allowed=allowed,
     )
 
 
 def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobState], Callable[[str], Path]]:
-    """For each job the path for a suffix; a pattern that is the same for two results gets the index added."""
+    """Return a function that gives the path of each job's result; the index is added to a name that is taken."""
     check_name(name)
     varies = any(field in ("index", "job_id", "seed") for _, field, _, _ in Formatter().parse(name))
     owners: dict[str, int] = {}
@@ -88,9 +91,9 @@ def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobSta
         seed = 0 if job.seed is None else job.seed
         filled = name.format(project_id=plain(job.project.id), index=index, job_id=plain(job.id), seed=seed)
         stem = portable(filled)
-        # Two results may have the same seed: neither may replace the other.
+        # Two results may have the same seed.
         alone = varies or index == 0
-        key = stem.casefold()  # one file on many a platform
+        key = stem.casefold()  # the same file on case-insensitive file systems
         stem = stem if alone and owners.setdefault(key, index) == index else f"{stem}-{index}"
         return lambda suffix: Path(directory) / (stem + suffix)
 
@@ -98,10 +101,10 @@ def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobSta
 
 
 def exact_path(path: str | PathLike[str]) -> Callable[[str], Path]:
-    """The path itself; the suffix of the content is added only when it has none. ValidationError for a directory."""
+    """Return the path itself, with the suffix of the content only if it has none."""
     given = Path(path)
     if given.name in ("", "..") or "\0" in str(given):
         raise ValidationError(
-            f"path must be that of a file, got {str(given)!r}", field="path", value=str(given), allowed="a file"
+            f"path must be a file, got {str(given)!r}", field="path", value=str(given), allowed="a file"
         )
     return lambda suffix: given if given.suffix else given.with_name(given.name + suffix)

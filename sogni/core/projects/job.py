@@ -1,6 +1,6 @@
 """The state of one job: its status, progress, error and provenance.
 
-Only its project changes it. It notifies nobody; `change` returns what became different.
+Only its project changes it and queues its events; `change` returns the names of the changed attributes.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ JOB_EVENTS: frozenset[str] = frozenset(get_args(JobEventName))
 
 
 def percent(value: float, low: int = 0, high: int = 100) -> int:
-    """A percentage within bounds, rounded half up, as the service's own clients round."""
+    """Return a percentage within bounds, rounded half up, as the service's own clients round."""
     whole = math.floor(value + 0.5)
     return low if whole < low else high if whole > high else whole
 
 
 class JobState:
-    """What is known about a job. Times are seconds of the monotonic clock."""
+    """The state of a job. Times are in seconds of the monotonic clock."""
 
     __slots__ = (
         "__weakref__",
-        "_handle",
         "_listeners",
+        "_user_object",
         "allowed",
-        "counted",
         "enhancement",
         "error",
         "eta_at",
@@ -47,6 +46,7 @@ class JobState:
         "id",
         "is_nsfw",
         "job_index",
+        "last_event_payload",
         "last_frame_url",
         "last_progress",
         "negative_prompt",
@@ -66,7 +66,7 @@ class JobState:
         "status",
         "step",
         "step_count",
-        "told_as",
+        "tallied_progress",
         "user_canceled",
         "worker_name",
     )  # fmt: skip
@@ -97,47 +97,47 @@ class JobState:
         self.eta_started_at: float | None = None
         self.eta_range: EtaRange | None = None
         self.last_progress: int = 0
-        self.counted: int = 0
-        """What of its progress is part of that of its project."""
+        self.tallied_progress: int = 0
+        """The progress counted in the total of its project."""
         self.place: int = 0
-        """Its place in the order of appearance."""
+        """Position in the order of appearance."""
         self.retrying: bool = False
         self.signing: dict[str, Any] | None = None
         """The result frame whose URL is being fetched."""
         self.runs_until: float | None = None
         self.run_limit: float = 0.0
-        """Seconds it may work before the service is asked about it."""
+        """Seconds it may run before the client checks with the service."""
         self.allowed: float = 0.0
-        """Seconds it has been given in all."""
+        """Seconds it has been allowed in total."""
         self.enhancement: Any = None
-        self.told_as: Any = None
-        """The last frame that the listeners of all projects were notified of; the same again is no news."""
-        self._handle: ref[Any] | None = None
+        self.last_event_payload: Any = None
+        """The last frame that the listeners of all projects were notified of; repeated ones are ignored."""
+        self._user_object: ref[Any] | None = None
         self._listeners: Listeners | None = None
 
     @property
-    def handle(self) -> Any:
-        """What users hold of this; None when nobody does. Kept weakly: a state must not keep a client alive."""
-        return None if self._handle is None else self._handle()
+    def user_object(self) -> Any:
+        """The public `Job`, None if there is none. A weak reference: a state must not keep a client alive."""
+        return None if self._user_object is None else self._user_object()
 
-    @handle.setter
-    def handle(self, handle: Any) -> None:
-        self._handle = None if handle is None else ref(handle)
+    @user_object.setter
+    def user_object(self, user_object: Any) -> None:
+        self._user_object = None if user_object is None else ref(user_object)
 
     @property
     def listeners(self) -> Listeners:
-        """Who listens to this job."""
+        """The listeners of this job."""
         if self._listeners is None:
             self._listeners = Listeners()
         return self._listeners
 
     @property
     def has_listeners(self) -> bool:
-        """Whether anybody ever listened to this job."""
+        """Whether a listener was ever registered for this job."""
         return self._listeners is not None
 
     def has_listener(self, event: str) -> bool:
-        """Whether anybody listens to an event of this job now."""
+        """Whether an event of this job has a listener."""
         return self._listeners is not None and self._listeners.has(event)
 
     @property
@@ -147,22 +147,23 @@ class JobState:
 
     @property
     def withheld(self) -> bool:
-        """Whether the filter keeps the result back (projects-5x §13)."""
+        """Whether the content filter withholds the result."""
+        # projects-5x §13
         return self.is_nsfw and not self.nsfw_detected
 
     @property
     def has_result_media(self) -> bool:
-        """Whether there is something to fetch."""
+        """Whether there is a result to download."""
         return self.status == "completed" and not self.withheld
 
     @property
-    def by_time(self) -> bool:
-        """Whether the progress follows the clock, for want of anything better."""
-        counted = self.step_count > 0 or self.external_progress is not None
-        return self.eta_at is not None and not counted and self.status != "completed"
+    def progress_by_time(self) -> bool:
+        """Whether the progress is estimated from the time, because there are no steps."""
+        has_steps = self.step_count > 0 or self.external_progress is not None
+        return self.eta_at is not None and not has_steps and self.status != "completed"
 
     def change(self, **values: Any) -> set[str]:
-        """Set attributes; returns the names of those that are different now."""
+        """Set attributes; returns the names of those that changed."""
         changed = set()
         for name, value in values.items():
             if isinstance(value, SecretUrl):
@@ -173,7 +174,8 @@ class JobState:
         return changed
 
     def progress(self, now: float) -> int:
-        """Percent done (projects-4.2 §13.2); by time when there are no steps."""
+        """Return the percentage done; estimated from the time if there are no steps."""
+        # projects-4.2 §13.2
         if self.status == "completed":
             return 100
         external = self.external_progress
@@ -188,24 +190,25 @@ class JobState:
         return 0
 
     def allow(self, seconds: float, now: float) -> None:
-        """Let it work for some seconds from now on."""
+        """Allow it some more seconds, from now on."""
         self.runs_until = now + seconds
         self.run_limit = self.run_limit or seconds
         self.allowed += seconds
 
     def end_signing(self) -> None:
-        """The URL of its result is known, or not requested any more."""
+        """Stop waiting for the URL of its result."""
         if self.signing is not None:
             self.signing = None
             self.project.out.wake(self)
 
     def stop_clock(self) -> None:
-        """It does not work any more, or not yet; the next attempt has all the time."""
+        """Stop the time limit; the next attempt has all the time."""
         self.runs_until = None
         self.run_limit = self.allowed = 0.0
 
-    def begin_again(self, job_id: str | None = None) -> set[str]:
-        """Forget an abandoned attempt: the job runs again, under another id (projects-5x §12)."""
+    def restart(self, job_id: str | None = None) -> set[str]:
+        """Reset the job for another attempt, which may have another id."""
+        # projects-5x §12
         self.end_signing()
         self.stop_clock()
         changed = self.change(
@@ -225,7 +228,7 @@ class JobState:
         return changed
 
     def snapshot(self) -> JobSnapshot:
-        """The job at this moment."""
+        """Return a snapshot of the job."""
         epoch = self.project.out.epoch
         return JobSnapshot(
             id=self.id,
@@ -255,7 +258,7 @@ class JobState:
 
     @classmethod
     def restored(cls, project: Any, snapshot: JobSnapshot) -> JobState:
-        """The job of a snapshot."""
+        """Return the job of a snapshot."""
         job = cls(project, snapshot.id, snapshot.step_count)
         for name in (
             "status", "step", "worker_name", "seed", "is_nsfw", "nsfw_detected", "user_canceled", "preview_url",
@@ -292,13 +295,13 @@ _DETAILS = {
 }
 
 DETAILS = (*_DETAILS, "fairUse", "vendorFailureCategory", "consentRequired")
-"""What the service may say beside an error (additions-5x §4)."""
+"""Fields that may accompany an error (additions-5x §4)."""
 
 
 def error_data(payload: Mapping[str, Any]) -> ErrorData:
-    """The error of a `jobError` frame: numbers stay, symbols get their code and are kept beside it.
+    """Return the error of a `jobError` frame. Symbols are mapped to codes and kept in `original_code`.
 
-    Details without a field of their own (`consentRequired`, `fairUse`, …) are in `extra`.
+    Undeclared details (`consentRequired`, `fairUse`, …) are in `extra`.
     """
     message = payload.get("error_message")
     found = {key for key, (_, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)}
@@ -321,7 +324,7 @@ def _number(error: Any) -> int | None:
 
 
 def read_number(text: str) -> float | None:
-    """The number in a text, as JavaScript reads it: blank is 0, `1e3` and `0x1f` count, `1_000` is none."""
+    """Return the number in a string as JavaScript parses it: "" is 0, `1e3` and `0x1f` are valid, `1_000` is not."""
     text = text.strip()
     if re.fullmatch(r"0x[0-9a-f]{1,200}", text, re.IGNORECASE | re.ASCII):
         return float(int(text, 16))
@@ -331,17 +334,17 @@ def read_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# Provenance (projects-5x §14): malformed parts are omitted, as in the service's own clients; none of them is an error.
+# Provenance (projects-5x §14): malformed parts are omitted, as in the service's own clients.
 
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
-_MOST = 2**53 - 1
-"""The largest number JSON carries exactly."""
+_MAX_INTEGER = 2**53 - 1
+"""The largest integer JSON transfers exactly."""
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,79}")
 
 
 def read_provenance(payload: Mapping[str, Any]) -> Provenance | None:
-    """The provenance in a result; None when there is nothing of it."""
+    """Return the provenance in a result, None if there is none."""
     found = {key: check(payload[key]) for key, check in _CHECKS.items() if key in payload}
     values: dict[str, Any] = {snake(key): value for key, value in found.items() if value is not None}
     return Provenance(**values) if values else None
@@ -357,7 +360,7 @@ def _version(value: Any) -> str | None:
 
 def _whole(value: Any, low: int) -> int | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if number and low <= value <= _MOST and value == int(value) else None
+    return int(value) if number and low <= value <= _MAX_INTEGER and value == int(value) else None
 
 
 def _side(value: Any) -> int | None:
@@ -416,4 +419,4 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 PROVENANCE_FIELDS = frozenset(_CHECKS)
-"""The fields of a result that are read here."""
+"""The fields of a result that make up its provenance."""

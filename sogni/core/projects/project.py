@@ -1,8 +1,7 @@
 """The state of a project: its jobs, its events and its snapshot.
 
-Fed with the frames of the project in the order of arrival, it puts what follows into the outbox and performs nothing
-itself. The first end counts: nothing reopens a finished project or job. A frame about one job costs the same however
-many jobs there are, so nothing on its way goes through all jobs.
+Frames are applied in the order of arrival; deliveries and background tasks are left in the outbox. Nothing reopens a
+finished project or job. The cost of a frame does not grow with the number of jobs: no frame handler loops over all.
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ from sogni.models.projects import (
     ProjectStatus,
 )
 
-MOST_RECOUNTED = 16
-"""Jobs whose progress follows the clock that are looked at again with one frame."""
+MAX_RECOUNTED = 16
+"""Maximum number of jobs per frame whose time-based progress is updated."""
 
 
 class JobTally:
-    """The jobs of a project: how many ended, how far they are, which one has an index, which wait for a URL."""
+    """Totals and indexes over the jobs of a project, updated incrementally."""
 
     __slots__ = (
         "_by_index",
         "_by_time",
+        "_eta_limit",
         "_etas",
         "_order",
         "_progress",
         "_retrying",
-        "_room",
         "ended",
         "failed",
         "unsigned",
@@ -58,58 +57,58 @@ class JobTally:
         self.ended: int = 0
         self.failed: int = 0
         self.unsigned: dict[JobState, None] = {}
-        """Jobs whose result lacks its URL, in the order of their results."""
+        """Jobs whose result has no URL yet, in the order of their results."""
         self.working: dict[JobState, None] = {}
-        """Jobs whose time to run is limited."""
+        """Jobs with a time limit that is running."""
         self._progress = 0
         self._by_time: dict[JobState, None] = {}
         self._by_index: dict[Any, list[JobState]] = {}
         self._retrying: list[JobState] = []
         self._etas: list[tuple[float, int, JobState]] = []
-        self._room = 64
-        """How many estimates are kept before outdated ones are removed."""
+        self._eta_limit = 64
+        """Number of estimates to keep before removing outdated ones."""
         self._order = 0
 
-    def adopt(self, job: JobState) -> None:
-        """Count a job that was not followed from its beginning."""
+    def add_restored(self, job: JobState) -> None:
+        """Count a job that was not tracked from its start."""
         if job.ended:
             self.end(job)
-        self.moved(job, job.progress(0.0))
-        self.indexed(job)
+        self.set_progress(job, job.progress(0.0))
+        self.add_index(job)
         if job.eta_at is not None:
-            self.latest(job)
+            self.update_eta(job)
 
     def end(self, job: JobState) -> None:
-        """A job has ended."""
+        """Count a job as ended."""
         self.ended += 1
         self.failed += job.status == "failed"
         self.unsigned.pop(job, None)
         self.working.pop(job, None)
 
-    def moved(self, job: JobState, progress: int) -> None:
-        """A job has changed."""
-        self._progress += progress - job.counted
-        job.counted = progress
-        if job.eta_at is not None and job.by_time:
+    def set_progress(self, job: JobState, progress: int) -> None:
+        """Set the progress of a job, in percent."""
+        self._progress += progress - job.tallied_progress
+        job.tallied_progress = progress
+        if job.eta_at is not None and job.progress_by_time:
             self._by_time[job] = None
 
     def progress(self, now: float) -> int:
-        """The percents of all jobs together. With very many that follow the clock, some lag behind a little."""
+        """Return the sum of the percentages of all jobs; with very many time-based ones, some lag slightly."""
         if self._by_time:
-            for job in list(islice(self._by_time, MOST_RECOUNTED)):
+            for job in list(islice(self._by_time, MAX_RECOUNTED)):
                 del self._by_time[job]
-                self.moved(job, job.progress(now))
+                self.set_progress(job, job.progress(now))
         return self._progress
 
-    def indexed(self, job: JobState) -> None:
-        """A job may have got an index."""
+    def add_index(self, job: JobState) -> None:
+        """Add a job to the index, if it has one."""
         if job.job_index is not None:
             jobs = self._by_index.setdefault(job.job_index, [])
             if not jobs or jobs[-1] is not job:
                 jobs.append(job)
 
     def at_index(self, index: Any) -> JobState | None:
-        """The unfinished job with an index."""
+        """Return the unfinished job with an index."""
         jobs = self._by_index.get(index) if isinstance(index, int | float) else None
         while jobs:
             if jobs[-1].job_index == index and not jobs[-1].ended:
@@ -117,14 +116,14 @@ class JobTally:
             jobs.pop()
         return None
 
-    def retries(self, job: JobState) -> None:
-        """A job was announced as running again."""
+    def will_retry(self, job: JobState) -> None:
+        """Note that the service announced a retry of a job."""
         self._retrying.append(job)
 
     def only_retrying(self) -> JobState | None:
-        """The job that waits to run again without an index, if it is the only one.
+        """Return the job that waits for its retry without an index, if it is the only one.
 
-        One that went on under its own id waits no longer.
+        A job that continued under its own id no longer waits.
         """
         waiting: list[JobState] = []
         while self._retrying and len(waiting) < 2:
@@ -134,14 +133,14 @@ class JobTally:
         self._retrying.extend(waiting)
         return waiting[0] if len(waiting) == 1 else None
 
-    def latest(self, job: JobState) -> float:
-        """When the last of all jobs should be done, after the estimate of one has changed."""
+    def update_eta(self, job: JobState) -> float:
+        """Apply the new estimate of a job; return when the last of all jobs should be done."""
         self._order += 1
         heappush(self._etas, (-(job.eta_at or 0.0), self._order, job))
-        if len(self._etas) > self._room:
+        if len(self._etas) > self._eta_limit:
             self._etas = [entry for entry in self._etas if entry[2].eta_at == -entry[0]]
             heapify(self._etas)
-            self._room = max(self._room, 2 * len(self._etas))
+            self._eta_limit = max(self._eta_limit, 2 * len(self._etas))
         while self._etas[0][2].eta_at != -self._etas[0][0]:
             heappop(self._etas)
         return -self._etas[0][0]
@@ -149,25 +148,25 @@ class JobTally:
 
 PROJECT_EVENTS: frozenset[str] = frozenset(get_args(ProjectEventName))
 _PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
-_PASSING = ("progress", "updated")
-"""Events of the moment, which come with almost every frame: told only to who listens when they happen."""
+_TRANSIENT = ("progress", "updated")
+"""Events of almost every frame, which are not replayed to listeners registered later."""
 
 
 class ProjectState:
-    """What is known about a project. Times are seconds of the monotonic clock; `started_at` is a time of day.
+    """A project and the frames that change it.
 
-    `status` is the word of the service; `settled` is what waiters wait for: the project has ended,
-    every job is settled and every result URL is known, as far as they can be had.
+    Times are in seconds of the monotonic clock; `started_at` is a time of day. `status` is what the service reported.
+    `settled` is what waiters wait for: the project has ended and all available results have been retrieved.
     """
 
     __slots__ = (
         "__weakref__",
         "_feeds",
-        "_handle",
         "_history",
+        "_last_progress",
         "_listeners",
         "_reordered",
-        "_shown_progress",
+        "_user_object",
         "abandoned",
         "acknowledged",
         "announced",
@@ -178,17 +177,18 @@ class ProjectState:
         "error",
         "eta_at",
         "group",
-        "heard_at",
         "id",
         "jobs",
         "kind",
+        "last_frame_at",
+        "last_queue_payload",
         "listening",
+        "missed_checks",
         "number_of_media",
         "out",
         "params",
         "polled",
         "queue_position",
-        "queued_as",
         "recovered",
         "request",
         "resent",
@@ -200,26 +200,27 @@ class ProjectState:
         "started_at",
         "status",
         "steps",
-        "strikes",
         "tally",
         "work_began",
     )  # fmt: skip
 
-    def __init__(self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: Any) -> None:
+    def __init__(
+        self, project_id: str, params: Any, out: Outbox, *, now: float, kind: str, listening: list[bool]
+    ) -> None:
         self.id: str = project_id
         self.params: ProjectParams = params
         self.out: Outbox = out
         self.kind: str = kind
-        self.listening: Any = listening
-        """A list that is not empty as soon as anybody listens to anything of this client."""
+        self.listening: list[bool] = listening
+        """Shared by all projects of a client: empty until the first listener is registered."""
         self.group: Listeners | None = None
-        """Who listens to all projects of the client; None until it is tracked by one."""
+        """The listeners of all projects of the client; None until a client tracks it."""
         self.announced: str = ""
-        """The end that the listeners of all projects were last notified of: `completed` or `error`."""
-        self.queued_as: Mapping[str, Any] | None = None
-        """The last frame about the place in the queue that the listeners of all projects were notified of."""
+        """The end that was last announced to the listeners of all projects: `completed` or `error`."""
+        self.last_queue_payload: Mapping[str, Any] | None = None
+        """The last queue frame that the listeners of all projects were notified of."""
         self.started_at: float = now + out.epoch
-        self.heard_at: float = now
+        self.last_frame_at: float = now
         self.status: ProjectStatus = "pending"
         self.queue_position: int = -1
         self.eta_at: float | None = None
@@ -232,40 +233,42 @@ class ProjectState:
         self.app_id: str | None = None
         self.recovered: bool = False
         self.polled: bool = False
-        """Asked after in intervals, because its frames go to another app id."""
+        """Whether it is polled, because its frames go to another app id."""
         self.request: dict[str, Any] | None = None
-        """The payload as sent, kept until the service has shown that it knows it (transport §13.2)."""
+        # transport §13.2
+        """The payload as sent, kept until the service acknowledges the project."""
         self.acknowledged: bool = False
         self.abandoned: bool = False
         self.being_sent: bool = False
-        """Whether a flow has its request in hand and will send it on the next connection."""
+        """Whether a flow will send its request on the next connection."""
         self.resent: bool = False
         self.sent_at: float = now
         self.sent_generation: int = 0
         self.work_began: bool = False
-        self.strikes: int = 0
+        self.missed_checks: int = 0
         self.enhances: JobState | None = None
         """The job this project makes an enhanced version of."""
         self.concluded: bool = False
-        """Whether nothing more will come than the addresses that are being asked for."""
+        """Whether nothing more is expected except result URLs that are being requested."""
         self.settled: bool = False
         self.settled_at: float = 0.0
         self.signing: bool = False
-        """Whether addresses of results are being asked for."""
-        self._handle: ref[Any] | None = None
-        self._shown_progress = -1
+        """Whether result URLs are being requested."""
+        self._user_object: ref[Any] | None = None
+        self._last_progress = -1
         self._history: list[Event[Any]] = []
         self._feeds: list[Feed] = []
         self._listeners: Listeners | None = None
 
-    def adopt(self, job: JobState) -> None:
-        """Add a job that was not followed from its beginning, without announcing it."""
+    def add_restored(self, job: JobState) -> None:
+        """Add a job that was not tracked from its start, without announcing it."""
         job.place = len(self.jobs)
         self.jobs[job.id] = job
-        self.tally.adopt(job)
+        self.tally.add_restored(job)
 
     def renamed(self, job: JobState, before: str) -> None:
-        """A job has another id now; it keeps its place. Never are its project's jobs without it."""
+        """Apply a job's new id; it keeps its place."""
+        # Added before it is removed: other threads read `jobs` without the lock.
         self.jobs[job.id] = job
         del self.jobs[before]
         self._reordered = True
@@ -273,54 +276,55 @@ class ProjectState:
     # -- reading ---------------------------------------------------------------
 
     @property
-    def handle(self) -> Any:
-        """What users hold of this; None when nobody does. Kept weakly: a state must not keep a client alive."""
-        return None if self._handle is None else self._handle()
+    def user_object(self) -> Any:
+        """The public `Project`, None if there is none. A weak reference: a state must not keep a client alive."""
+        return None if self._user_object is None else self._user_object()
 
-    @handle.setter
-    def handle(self, handle: Any) -> None:
-        self._handle = None if handle is None else ref(handle)
+    @user_object.setter
+    def user_object(self, user_object: Any) -> None:
+        self._user_object = None if user_object is None else ref(user_object)
 
     @property
     def listeners(self) -> Listeners:
-        """Who listens to this project."""
+        """The listeners of this project."""
         if self._listeners is None:
             self._listeners = Listeners()
         return self._listeners
 
     @property
     def ended(self) -> bool:
-        """Whether the service has ended the project."""
+        """Whether the status is final."""
         return self.status in ENDED
 
     @property
     def result_urls(self) -> list[str]:
-        """URLs of the results there are, in job order."""
+        """URLs of the results so far, in job order."""
         return [job.result_url for job in self.job_list() if job.result_url]
 
     def job_list(self) -> list[JobState]:
-        """The jobs in the order of their appearance."""
-        # A copy: users ask in their own thread, while the reader's adds jobs.
+        """Return the jobs in the order of their appearance."""
+        # A copy: users read it in their own threads, while the reader adds jobs.
         jobs = list(self.jobs.values())
         return sorted(dict.fromkeys(jobs), key=_place) if self._reordered else jobs
 
     def failed_jobs(self) -> list[JobState]:
-        """Jobs that ended without a result: failed, canceled or withheld."""
+        """Return the jobs that ended without a result: failed, canceled or withheld."""
         return [job for job in self.job_list() if job.ended and not job.result_url]
 
     def progress(self, now: float) -> int:
-        """Percent done (projects-4.2 §12.2)."""
+        """Return the percentage done."""
+        # projects-4.2 §12.2
         if self.status == "completed":
             return 100
         total = sum(job.progress(now) for job in self.job_list())
         return percent(total / max(1, self.number_of_media))
 
     def subscribe(self) -> Feed:
-        """A feed of all events, those that already happened first, less outdated progress."""
+        """Return a feed of all events, past ones first; of past progress only the latest."""
         past = list(self._history)
-        if self._shown_progress > 0:
+        if self._last_progress > 0:
             end = len(past) - (1 if self.settled and past else 0)
-            past.insert(end, Event("progress", self._shown_progress))
+            past.insert(end, Event("progress", self._last_progress))
         feed = Feed(past)
         self._feeds = [other for other in self._feeds if not other.closed]
         if not self.settled:
@@ -328,15 +332,15 @@ class ProjectState:
         return feed
 
     def listen(self, event: str, function: Any, *, once: bool) -> Any:
-        """Register a listener; while the project is unfinished it receives what happened before, too.
+        """Register a listener; while the project is unfinished, past events are replayed to it.
 
-        Of the events of the moment it receives those to come.
+        `progress` and `updated` events are not replayed.
         """
         past = [it.value for it in self._history if it.name == event]
         return self._listen(self.listeners, event, function, past, once)
 
     def listen_to_job(self, job: JobState, event: str, function: Any, *, once: bool) -> Any:
-        """Register a listener of a job; while the project is unfinished it receives how the job ended, too."""
+        """Register a listener of a job; while the project is unfinished, the job's end is replayed to it."""
         past: list[Any] = []
         if event == "preview" and job.preview_url is not None:
             past = [job.preview_url]
@@ -353,7 +357,7 @@ class ProjectState:
         return remove
 
     def snapshot(self, params: Mapping[str, Any]) -> ProjectSnapshot:
-        """The project at this moment; `params` in wire form, without media."""
+        """Return a snapshot of the project; `params` in wire form, without media."""
         return ProjectSnapshot(
             id=self.id,
             started_at=read_time(self.started_at * 1000),
@@ -367,16 +371,16 @@ class ProjectState:
             jobs=[job.snapshot() for job in self.job_list()],
         )
 
-    # -- telling ---------------------------------------------------------------
+    # -- notifying -------------------------------------------------------------
 
-    def enhancing(self, job: JobState, now: float) -> None:
-        """The enhanced version of a job changed; told as a change of the job, however long it has ended."""
+    def enhancement_changed(self, job: JobState, now: float) -> None:
+        """Handle a change of the enhanced version of a job, which may have ended long ago."""
         if self.listening:
             self.out.notify(job.listeners, "updated", {"enhanced_image"})
         self._updated({"jobs"}, now)
 
     def announce_end(self, kind: str, error: ErrorData | None = None, extra: Mapping[str, Any] | None = None) -> None:
-        """Notify the listeners of all projects of the end, however it became known, and once."""
+        """Notify the listeners of all projects of the end, once."""
         if self.announced == kind:
             return
         self.announced = kind
@@ -391,16 +395,17 @@ class ProjectState:
             self.out.notify(self.group, "job", event)
 
     def _job_changed(self, job: JobState, names: set[str], now: float, project_names: set[str] | None = None) -> None:
-        """Tell of a change of a job, in the order of projects-4.2 §12.3."""
+        """Queue the events of a change of a job."""
+        # The order of events: projects-4.2 §12.3.
         if not names and not project_names:
             return
         progress = job.progress(now)
         shown = job.last_progress
         job.last_progress = progress
-        self.tally.moved(job, progress)
+        self.tally.set_progress(job, progress)
         if self.listening and ("status" in names or self._listeners is not None or job.has_listeners):
-            # Whoever is told of a job may begin to listen to it, and then hears what was queued meanwhile.
-            anyway = self._is_heard("job_started")
+            # A `job_started` listener may register for events of the job, and then receives those queued meanwhile.
+            anyway = self._has_listener("job_started")
             moved = progress != shown and (names & _PROGRESS_NAMES or progress == 100)
             if moved and (anyway or job.has_listener("progress")):
                 self.out.notify(job.listeners, "progress", progress, job)
@@ -419,16 +424,16 @@ class ProjectState:
             return
         done = self.tally.progress(now) / max(1, self.number_of_media)
         progress = 100 if self.status == "completed" else percent(done)
-        if progress != self._shown_progress:
-            self._shown_progress = progress
+        if progress != self._last_progress:
+            self._last_progress = progress
             self._emit("progress", progress)
         self.check_settled(now)
         self._emit("updated", names)
         if self.enhances is not None:
-            self.enhances.project.enhancing(self.enhances, now)
+            self.enhances.project.enhancement_changed(self.enhances, now)
 
     def check_settled(self, now: float, *, anyway: bool = False) -> None:
-        """Settle when nothing is missing; `anyway`: when nothing more will come."""
+        """Settle if nothing is missing; `anyway`: even so, because nothing more will arrive."""
         if self.settled or not self.ended:
             return
         every = len(self.jobs) >= self.number_of_media and self.tally.ended == len(self.jobs)
@@ -446,12 +451,12 @@ class ProjectState:
         self.out.wake(self)
 
     def _emit(self, name: str, value: Any) -> None:
-        if name in _PASSING:
-            heard = self._is_heard(name)
-            if not heard and not self._feeds:
+        if name in _TRANSIENT:
+            deliver = self._has_listener(name)
+            if not deliver and not self._feeds:
                 return
         else:
-            heard = True
+            deliver = True
             # The end is the last event a late subscriber sees.
             if not self.settled:
                 self._history.append(Event(name, value))
@@ -459,26 +464,26 @@ class ProjectState:
             for feed in self._feeds:
                 feed.push(Event(name, value))
             self.out.wake(self)
-        if heard and self.listening:
+        if deliver and self.listening:
             self.out.notify(self.listeners, name, value, self if name == "progress" else None)
 
-    def _is_heard(self, event: str) -> bool:
-        """Whether anybody hears an event of the moment now, or may begin to when a job is announced."""
+    def _has_listener(self, event: str) -> bool:
+        """Whether a transient event has a listener, or may get one in a `job_started` callback."""
         listeners = self._listeners
         return listeners is not None and listeners.has_either(event, "job_started")
 
     # -- frames ----------------------------------------------------------------
 
-    def join(self, out: Outbox, listening: Any) -> None:
-        """Become part of a client: a restored project had none. Who listens to it already is heard from now on."""
+    def join(self, out: Outbox, listening: list[bool]) -> None:
+        """Make a restored project part of a client; its listeners receive events from now on."""
         if self.listening and not listening:
             listening.append(True)
         self._shift(self.out.epoch - out.epoch)
         self.out, self.listening = out, listening
 
     def _shift(self, seconds: float) -> None:
-        """Move to another clock: what stood at 0 there stands at `seconds` here."""
-        self.heard_at += seconds
+        """Convert all times to another clock, which shows `seconds` more."""
+        self.last_frame_at += seconds
         self.sent_at += seconds
         self.settled_at += seconds
         self.eta_at = None if self.eta_at is None else self.eta_at + seconds
@@ -487,19 +492,19 @@ class ProjectState:
                 job.eta_at, job.eta_started_at = job.eta_at + seconds, job.eta_started_at + seconds
 
     def abandon(self) -> None:
-        """The request was never written: nobody is to hear of this project."""
+        """Drop a project whose request was never sent."""
         self.abandoned = True
         self.request = None
 
-    def alive(self, now: float) -> None:
-        """The service spoke of this project without saying anything new."""
-        self._hear(now)
+    def touch(self, now: float) -> None:
+        """Record that the service mentioned this project."""
+        self._note_frame(now)
 
     def queued(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobState` `queued`: the place in the queue."""
-        self._hear(now)
+        """Apply `jobState` `queued`: the position in the queue."""
+        self._note_frame(now)
         for job in self.tally.working:
-            job.stop_clock()  # time in the queue is no time of work (projects-5x §11)
+            job.stop_clock()  # time in the queue does not count (projects-5x §11)
         self.tally.working.clear()
         if self.ended or self.status == "processing":
             return
@@ -514,8 +519,8 @@ class ProjectState:
         self._updated(names, now)
 
     def completed(self, now: float, *, sync: bool = True, extra: Mapping[str, Any] | None = None) -> None:
-        """`jobState` `jobCompleted`: the service is done with the project; its record is read after it."""
-        self._hear(now)
+        """Apply `jobState` `jobCompleted`; `sync`: read the project's record next."""
+        self._note_frame(now)
         if self.ended:
             return
         self.status = "completed"
@@ -525,13 +530,17 @@ class ProjectState:
         self.announce_end("completed", extra=extra)
 
     def overrule(self, status: ProjectStatus, error: ErrorData, now: float) -> None:
-        """The record says otherwise before anybody was told of the end; running jobs share it (projects-5x §8)."""
+        """Apply the end in the record, which outranks a different one that has not been announced yet.
+
+        Running jobs end with it.
+        """
+        # projects-5x §8
         if self.settled:
             if self.status == status:
                 self._fail_jobs(self.error or error, now)
                 self.announce_end("error", self.error)
             return
-        self.status = "processing"  # not "completed" any more, or the last of its jobs would settle it as that
+        self.status = "processing"  # while it is "completed", the end of its last job would settle it as such
         self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error
@@ -539,9 +548,9 @@ class ProjectState:
         self.announce_end("error", self.error)
 
     def settle_anyway(self, now: float) -> None:
-        """Nothing more will come: jobs without an end have failed, and the project is what it is.
+        """Settle with the results there are, because nothing more will arrive; unfinished jobs fail.
 
-        As long as addresses of results are being asked for, it waits for the last of them.
+        Result URLs that are being requested are waited for.
         """
         self.concluded = True
         if self.tally.unsigned:
@@ -550,21 +559,22 @@ class ProjectState:
         self.check_settled(now, anyway=True)
 
     def _fail_jobs(self, error: ErrorData, now: float) -> None:
-        """Fail every job without an end, save those whose result only lacks its address."""
+        """Fail all unfinished jobs, except those whose result only lacks its URL."""
         for job in list(self.jobs.values()):
             if not job.ended and job.signing is None:
                 self.end_job(job, "failed", error, now)
 
-    def counted(self, images: int | None, steps: int | None, previews: int | None) -> None:
-        """The record's counts outrank those that were asked for (projects-4.2 §14.3)."""
+    def apply_counts(self, images: int | None, steps: int | None, previews: int | None) -> None:
+        """Apply the counts in the record, which outrank the requested ones."""
+        # projects-4.2 §14.3
         counts: dict[str, Any] = {"number_of_media": images, "steps": steps, "number_of_previews": previews}
         known = {name for name in counts if hasattr(self.params, name)}
         self.params = evolve(self.params, **{name: counts[name] for name in known if counts[name] is not None})
         if images and not self.settled:
             self.number_of_media = images
 
-    def recorded(self, job: JobState, found: Any, now: float) -> None:
-        """Facts of a record that a frame did not bring; an end once reached stays."""
+    def apply_job_record(self, job: JobState, found: Any, now: float) -> None:
+        """Apply the fields of a job's record; its status does not change."""
         names = job.change(
             step=job.step if found.performed_steps is None else found.performed_steps,
             worker_name=(found.worker.name if found.worker else None) or job.worker_name,
@@ -573,8 +583,8 @@ class ProjectState:
         self._job_changed(job, names, now)
 
     def fail(self, error: ErrorData, now: float, *, sync: bool = False) -> None:
-        """The project failed as a whole; that may be said after its last job failed, and is news then."""
-        self._hear(now)
+        """Fail the project. It may have failed with its last job already; the error is announced in any case."""
+        self._note_frame(now)
         if not self.ended:
             self.status, self.error = "failed", error
             self._updated({"status", "error"}, now)
@@ -584,8 +594,8 @@ class ProjectState:
             self.announce_end("error", error)
 
     def job_begins(self, payload: Mapping[str, Any], now: float, *, started: bool) -> None:
-        """`initiatingModel` or `jobStarted`: a worker has the job."""
-        self._hear(now)
+        """Apply `initiatingModel` or `jobStarted`: a worker has the job."""
+        self._note_frame(now)
         job = self._unfinished(payload, now)
         if job is None:
             return
@@ -598,14 +608,14 @@ class ProjectState:
             job_index=index if type(index) is int else job.job_index,
         )
         if "job_index" in names:
-            self.tally.indexed(job)
+            self.tally.add_index(job)
         if started:
             self._begin_work()
         self._job_changed(job, names, now)
 
     def job_progressed(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobProgress`: steps, a fraction, an estimate, a preview."""
-        self._hear(now)
+        """Apply `jobProgress`: steps, a fraction, an estimate, a preview."""
+        self._note_frame(now)
         job = self._unfinished(payload, now)
         if job is None:
             return
@@ -614,10 +624,10 @@ class ProjectState:
         if job.status != "processing":
             job.status = "processing"
             names.add("status")
-        if type(step) is int and job.step < step <= _MOST:
+        if type(step) is int and job.step < step <= _MAX_INTEGER:
             job.step = step
             names.add("step")
-        if type(count) is int and job.step_count != count <= _MOST:
+        if type(count) is int and job.step_count != count <= _MAX_INTEGER:
             job.step_count = count
             names.add("step_count")
         if _is_number(fraction) and fraction != job.external_progress:
@@ -636,8 +646,8 @@ class ProjectState:
             self.out.start(outbox.SignPreview(self.id, job.id))
 
     def job_eta(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobETA`: seconds left; one without a job keeps the project alive and says no more."""
-        self._hear(now)
+        """Apply `jobETA`: seconds left; without a job it only shows that the project is alive."""
+        self._note_frame(now)
         seconds = payload.get("etaSeconds")
         if not _is_number(seconds):
             return
@@ -646,14 +656,15 @@ class ProjectState:
             return
         job.eta_started_at = now if job.eta_started_at is None else job.eta_started_at
         job.eta_at, job.eta_seconds = now + seconds, math.floor(seconds + 0.5)
-        latest = self.tally.latest(job)
+        latest = self.tally.update_eta(job)
         extra = {"eta"} if latest != self.eta_at else set()
         self.eta_at = latest
         self._job_changed(job, {"eta", "eta_seconds"}, now, extra)
 
     def job_result(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobResult`: the job is done; without an address one is asked for first (projects-4.2 §11.4)."""
-        self._hear(now)
+        """Apply `jobResult`: the job is done; a missing URL is requested first."""
+        # projects-4.2 §11.4
+        self._note_frame(now)
         known = self.jobs.get(payload.get("imgID") or "")
         if self.settled or (known is not None and known.status in ("failed", "canceled")):
             self._late_result(known, payload, now)
@@ -669,7 +680,7 @@ class ProjectState:
         if getattr(self.params, "disable_nsfw_filter", False):
             withheld = False
         if job.ended:
-            # A repeated result: its address is the newer one, the end stays what it was.
+            # A repeated result: only its URL is newer.
             self._job_changed(job, job.change(result_url=url or job.result_url), now)
         elif url or withheld or payload.get("userCanceled"):
             self.job_done(job, payload, url, now)
@@ -681,9 +692,9 @@ class ProjectState:
                 self.out.start(outbox.SignResults(self.id))
 
     def unsigned(self, now: float) -> list[tuple[JobState, dict[str, Any]]]:
-        """The jobs that wait for the URL of their result, in the order of their frames, each with its frame.
+        """Return the jobs that wait for the URL of their result, each with its frame, in the order of the frames.
 
-        If there is none any more, nothing keeps a project that is over from being settled.
+        If there are none left, an ended project is settled.
         """
         waiting = [(job, job.signing) for job in self.tally.unsigned if job.signing is not None]
         self.signing = bool(waiting)
@@ -691,8 +702,8 @@ class ProjectState:
             self.settle_anyway(now)
         return waiting
 
-    def signing_died(self, error: ErrorData, now: float) -> None:
-        """Nobody requests URLs any more: the jobs that wait for one fail."""
+    def signing_failed(self, error: ErrorData, now: float) -> None:
+        """Fail the jobs that wait for a URL, because requesting them failed."""
         self.signing = False
         for job in list(self.tally.unsigned):
             self.end_job(job, "failed", error, now)
@@ -700,7 +711,7 @@ class ProjectState:
             self._end_with(error, now)
 
     def abort(self, error: ErrorData, now: float) -> None:
-        """Work for this project died: every unfinished job fails, and the project too unless it has results."""
+        """Fail all unfinished jobs after an internal error, and the project unless it has results."""
         self.signing = False
         for job in self.tally.unsigned:
             job.end_signing()
@@ -715,13 +726,13 @@ class ProjectState:
             self.overrule("failed", error, now)
 
     def _late_result(self, job: JobState | None, payload: Mapping[str, Any], now: float) -> None:
-        """A result after the end: the steps count, the end does not change."""
+        """Apply a result that arrives after the end: only its steps count."""
         step = _count(payload.get("performedStepCount"))
         if job is not None and job.status == "failed" and step is not None:
             self._job_changed(job, job.change(step=step), now)
 
     def job_done(self, job: JobState, payload: Mapping[str, Any], url: str | None, now: float) -> None:
-        """Apply a result, its address known or given up."""
+        """Apply a result; `url` is None if it is unavailable."""
         job.end_signing()
         job.stop_clock()
         if job.ended:
@@ -747,15 +758,16 @@ class ProjectState:
             self.settle_anyway(now)
 
     def job_failed(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobError` with a job: it failed, and the project with it when it was the last (projects-4.2 §11.5)."""
-        self._hear(now)
+        """Apply `jobError` of a job; if it was the last, the project fails too."""
+        # projects-4.2 §11.5
+        self._note_frame(now)
         job = self._unfinished(payload, now)
         if job is not None:
             self._begin_work()
             self.end_job(job, "failed", error_data(payload), now)
 
     def end_job(self, job: JobState, status: str, error: ErrorData | None, now: float) -> None:
-        """End a job without a result."""
+        """End a job that has no result."""
         job.end_signing()
         job.stop_clock()
         names = job.change(status=status, error=error)
@@ -770,14 +782,15 @@ class ProjectState:
             self._announce_failure(job)
 
     def job_canceled(self, job_id: str, now: float) -> None:
-        """A job was canceled, which fails nothing."""
+        """Apply the cancellation of a job."""
         job = self._unfinished({"imgID": job_id}, now)
         if job is not None:
             self.end_job(job, "canceled", None, now)
 
     def job_retried(self, payload: Mapping[str, Any], now: float) -> None:
-        """`jobRetry`: the render was queued again, which is no failure (projects-5x §12)."""
-        self._hear(now)
+        """Apply `jobRetry`: the job was queued again."""
+        # projects-5x §12
+        self._note_frame(now)
         index = payload.get("jobIndex")
         job = self.jobs.get(payload.get("imgID") or "")
         if job is None and index is not None:
@@ -785,16 +798,16 @@ class ProjectState:
         if job is None or job.ended or self.settled:
             return
         job.retrying = True
-        names = job.begin_again()
-        self._begins_again(job)
-        self.tally.retries(job)
+        names = job.restart()
+        self._restarted(job)
+        self.tally.will_retry(job)
         if type(index) is int:
             names |= job.change(job_index=index)
-            self.tally.indexed(job)
+            self.tally.add_index(job)
         self._job_changed(job, names, now)
 
     def previewed(self, job: JobState, url: str, now: float) -> None:
-        """The address of a preview is known."""
+        """Set the URL of a preview."""
         if job.ended:
             return
         names = job.change(preview_url=url)
@@ -803,7 +816,7 @@ class ProjectState:
         self._job_changed(job, names, now)
 
     def cancel(self, now: float) -> None:
-        """The service confirmed a cancellation."""
+        """Apply a confirmed cancellation."""
         if self.ended:
             return
         for job in list(self.jobs.values()):
@@ -812,11 +825,11 @@ class ProjectState:
         self.status = "canceled"
         self._updated({"status"}, now)
 
-    # -- what follows from a change --------------------------------------------
+    # -- consequences of a change ----------------------------------------------
 
-    def _hear(self, now: float) -> None:
-        self.heard_at = now
-        self.strikes = 0
+    def _note_frame(self, now: float) -> None:
+        self.last_frame_at = now
+        self.missed_checks = 0
         if not self.acknowledged:
             self.acknowledged = True
             self.request = None
@@ -827,14 +840,14 @@ class ProjectState:
             self.out.wake(self)
 
     def _unfinished(self, payload: Mapping[str, Any], now: float) -> JobState | None:
-        """The job a frame may still change; None when it names none, and after an end: nothing is announced then."""
+        """Return the job that a frame may still change; None without a job id, or if the job has ended."""
         if self.settled or not payload.get("imgID"):
             return None
         job = self._job(payload, now)
         return None if job.ended else job
 
     def _job(self, payload: Mapping[str, Any], now: float) -> JobState:
-        """The job a frame is about; one that runs again is recognised, a new one is announced."""
+        """Return the job of a frame; a retried one is recognized, a new one is announced."""
         job_id = payload["imgID"]
         job = self.jobs.get(job_id)
         if job is not None:
@@ -842,14 +855,14 @@ class ProjectState:
         again = self._retried_as(payload.get("jobIndex"))
         if again is not None:
             before = again.id
-            names = again.begin_again(job_id)
+            names = again.restart(job_id)
             self.renamed(again, before)
-            self._begins_again(again)
+            self._restarted(again)
             self._job_changed(again, names, now)
             return again
         return self.add_job(JobState(self, job_id, self.steps), now)
 
-    def _begins_again(self, job: JobState) -> None:
+    def _restarted(self, job: JobState) -> None:
         self.tally.unsigned.pop(job, None)
         self.tally.working.pop(job, None)
 
@@ -865,18 +878,18 @@ class ProjectState:
         return job
 
 
-_MOST = 2**53 - 1
-"""The largest number JSON carries exactly; what is above it is nobody's count."""
-_FAR = 1e9
-"""Seconds or percent beyond which a number means nothing, and dates end."""
+_MAX_INTEGER = 2**53 - 1
+"""The largest integer JSON transfers exactly."""
+_MAX_NUMBER = 1e9
+"""Limit for seconds and percentages; larger ones are ignored."""
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float) and -_FAR <= value <= _FAR
+    return type(value) in (int, float) and -_MAX_NUMBER <= value <= _MAX_NUMBER
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= _MOST else None
+    return value if type(value) is int and 0 <= value <= _MAX_INTEGER else None
 
 
 def _text(value: Any) -> str | None:
@@ -884,7 +897,7 @@ def _text(value: Any) -> str | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A seed, also one sent as text; kept exact where a double would lose digits."""
+    """Return a seed, which may be sent as a string; exact where a double would lose digits."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -909,7 +922,7 @@ def _public(names: set[str]) -> set[str]:
 
 
 def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
-    """The state of a project from its snapshot, belonging to no client."""
+    """Return the state of a project from its snapshot, without a client."""
     params = params_from_snapshot(snapshot.params)
     kind = getattr(params, "type", "image")
     project = ProjectState(snapshot.id, params, Outbox(), now=snapshot.started_at.timestamp(), kind=kind, listening=[])
@@ -921,7 +934,7 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     project.acknowledged = True
     project.eta_at = snapshot.eta.timestamp() if snapshot.eta else None
     for job in snapshot.jobs:
-        project.adopt(JobState.restored(project, job))
-    # A completed project whose results are still on their way is not settled; attaching it brings them.
+        project.add_restored(JobState.restored(project, job))
+    # A completed project without all results is not settled; attaching it retrieves them.
     project.settled = project.ended and (project.status != "completed" or all(job.ended for job in project.job_list()))
     return project

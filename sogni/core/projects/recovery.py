@@ -1,7 +1,7 @@
-"""Recovery of tracked projects after a reconnect, and following projects that were started elsewhere.
+"""Recovery of tracked projects after a reconnect, and attaching to projects that were started elsewhere.
 
-Every `authenticated` frame begins it. A request is never replayed blindly: only if the service has never known it, on a
-newer connection than the one it was sent on, and once.
+Every `authenticated` frame starts a reconciliation. A request is never resent blindly: only if the service does not
+know it, on a newer connection than the one it was sent on, and once.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from sogni.core.requests import FAILURES, get_json, get_unwrapped_json
 from sogni.errors import NotFoundError
 from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
 
-TOO_NEW = 5.0
-"""Seconds before a snapshot within which a request may not be in it yet (transport §13.2)."""
-RECHECK = 0.25
+SNAPSHOT_DELAY = 5.0
+"""A request sent less than this many seconds before a snapshot may be missing from it (transport §13.2)."""
+RECHECK_DELAY = 0.25
 LOOKUPS, LOOKUP_PAUSE = 4, 2.5
-RESEND_WITHIN = 60.0
-STRIKES = 3
+RESEND_TIMEOUT = 60.0
+MAX_MISSED_CHECKS = 3
 
 
 def reconcile(snapshot: Snapshot | None) -> Flow[None]:
-    """Bring all tracked projects in line with what the service holds for this app id.
+    """Synchronize all tracked projects with the service's snapshot for this app id.
 
-    This only reads the snapshot. Whatever takes time (lookups with their pauses, URLs of results) is begun as work of
-    its own, because the next snapshot waits until this one has been read, and may hold finished results.
+    This only reads the snapshot. What takes time (lookups with their pauses, URLs of results) runs in tasks of its
+    own, because the next snapshot, which may contain finished results, waits until this one has been read.
     """
     try:
         yield from _reconcile(snapshot)
     except Exception:
-        # Nothing is known of any project, and the next reconciliation must not wait forever.
+        # Look up all projects, and let the next reconciliation start.
         yield from change(lambda state, now: _begin_lookups(state, frozenset(), now))
         yield from change(lambda state, _: state.projects.reconciled())
         raise
@@ -87,7 +87,7 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
 
 
 def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], asked_at: float) -> None:
-    """What somebody may wait for comes first: an hour's results of an earlier process may be many."""
+    """Start tasks for ended projects: tracked ones first, because results of an earlier process may be many."""
     others = tuple(record for project_id, record in ended.items() if project_id not in state.projects.by_id)
     for project_id, record in ended.items():
         if project_id in state.projects.by_id:
@@ -98,20 +98,20 @@ def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: Abstract
 
 
 def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> None:
-    """Look up what the snapshot does not mention: at once, or later what may have been too new for it."""
+    """Look up projects that the snapshot does not mention; those that may be too new for it later."""
     turn = state.projects.new_lookups()
     missing = _missing(state, seen)
-    old = tuple(project.id for project in missing if project.sent_at <= asked_at - TOO_NEW)
+    old = tuple(project.id for project in missing if project.sent_at <= asked_at - SNAPSHOT_DELAY)
     if old:
         state.out.start(outbox.LookUp(old, turn))
-    young = [project for project in missing if project.sent_at > asked_at - TOO_NEW]
+    young = [project for project in missing if project.sent_at > asked_at - SNAPSHOT_DELAY]
     if young:
-        not_before = max(project.sent_at for project in young) + TOO_NEW
+        not_before = max(project.sent_at for project in young) + SNAPSHOT_DELAY
         state.out.start(outbox.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
 
 
 def apply_held(record: ProjectRecord) -> Flow[None]:
-    """Bring a project in line with the record that the service holds of it."""
+    """Apply the service's record to a tracked project."""
     yield from apply_record(record.id.upper(), record)
 
 
@@ -130,19 +130,19 @@ def _recovered(record: ProjectRecord) -> Flow[None]:
 
 
 def look_up(task: outbox.LookUp) -> Flow[None]:
-    """Find out about projects that a snapshot does not mention, when the time has come."""
+    """Look up projects that a snapshot does not mention, not before the time given."""
     project_ids = list(task.project_ids)
     if task.not_before is not None:
         now = yield from change(lambda _, now: now)
-        yield from pause(max(0.0, task.not_before - now) + RECHECK)
-        # Nothing is to be found out about one that was mentioned meanwhile.
+        yield from pause(max(0.0, task.not_before - now) + RECHECK_DELAY)
+        # Projects with newer frames need no lookup.
         project_ids = yield from change(lambda state, _: _silent(state, project_ids, task.asked_at))
     yield from resolve_missing(project_ids, task.turn)
 
 
 def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
     projects = [state.projects.by_id[project_id] for project_id in project_ids if project_id in state.projects.by_id]
-    return [project.id for project in projects if project.heard_at <= since]
+    return [project.id for project in projects if project.last_frame_at <= since]
 
 
 def _replay_active(record: ProjectRecord, state: State, now: float) -> None:
@@ -156,7 +156,7 @@ def _track_recovered(record: ProjectRecord, state: State, now: float) -> Project
     project = state.projects.by_id.get(project_id)
     if project is None:
         project = restored_project(state, record, now)
-        # The snapshot is that of our own app id.
+        # The snapshot is for the client's own app id.
         project.app_id = project.app_id or state.app_id
         state.projects.track(project, now)
     return project
@@ -171,11 +171,12 @@ def _missing(state: State, seen: AbstractSet[str]) -> list[ProjectState]:
 
 
 def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
-    """Find out about projects that the snapshot does not mention (transport §13.2, projects-5x §9.5).
+    """Look up projects that the snapshot does not mention, and fail those that the service does not know.
 
-    All are looked up in the same rounds, or whoever waits for the last of many would wait for all pauses. A newer
-    snapshot ends this: what it does not mention is looked up for it.
+    All are looked up in the same rounds, so that the last one does not wait for the pauses of all others. A newer
+    snapshot, which starts its own lookups, ends this.
     """
+    # transport §13.2, projects-5x §9.5
     died: list[Exception] = []
     left = list(project_ids)
     for attempt in range(LOOKUPS):
@@ -186,7 +187,7 @@ def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
         unknown = []
         for project_id in left:
             settle = failing_project(project_id, "looking up the project")
-            if (yield from surviving(_looked_up(project_id), settle, died)) is False:
+            if (yield from surviving(_look_up_project(project_id), settle, died)) is False:
                 unknown.append(project_id)
         left = unknown
     for project_id in left:
@@ -201,13 +202,13 @@ def _lost_unless_alive(project_id: str) -> Flow[None]:
         yield from change(partial(lost, project_id))
 
 
-def _looked_up(project_id: str) -> Flow[bool]:
-    """Whether there is nothing more to look up: what is known of the project was applied, or cannot be had now."""
+def _look_up_project(project_id: str) -> Flow[bool]:
+    """Look up a project; False if the service has no record of it."""
     project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None or project.settled:
         return True
     if (yield from _may_resend(project)):
-        # Nobody has named the id since it went out on a connection that broke: a record cannot exist yet.
+        # The service has not mentioned it since it was sent on a connection that broke: there is no record yet.
         if (yield from _known_alive(project_id)) is False:
             yield from resend(project_id)
         return True
@@ -234,7 +235,7 @@ def _may_resend(project: ProjectState) -> Flow[bool]:
 
 
 def _known_alive(project_id: str) -> Flow[bool | None]:
-    """Whether the service knows a project that is not over; None: it could not say."""
+    """Whether the service knows a project as unfinished; None if that is unknown."""
     try:
         listed = yield from get_json(get("/api/v1/artist/projects/active", host="socket"))
     except FAILURES:
@@ -261,16 +262,14 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
 def _alive(state: State, project_id: str, now: float) -> None:
     project = state.projects.by_id.get(project_id)
     if project is not None:
-        project.alive(now)
+        project.touch(now)
 
 
 def lost(project_id: str, state: State, now: float) -> None:
     """Fail a project that the service does not know."""
     project = state.projects.by_id.get(project_id)
     if project is not None and not project.settled:
-        project.fail(
-            ErrorData(code=0, original_code=LOST, message="the service does not know this project any more"), now
-        )
+        project.fail(ErrorData(code=0, original_code=LOST, message="the service no longer knows this project"), now)
 
 
 def resend(project_id: str) -> Flow[None]:
@@ -296,7 +295,7 @@ def resend(project_id: str) -> Flow[None]:
         yield from until(
             (CONNECTION,),
             lambda state: True if state.connection.generation > generation else None,
-            timeout=RESEND_WITHIN,
+            timeout=RESEND_TIMEOUT,
             phase="connect",
             waiting_for="the next connection",
         )
@@ -309,7 +308,8 @@ def resend(project_id: str) -> Flow[None]:
 
 
 def check_liveness(project_id: str) -> Flow[None]:
-    """Ask after a silent project; three times unknown and it is given up (projects-5x §11)."""
+    """Look up a silent project; give it up after it was unknown several times."""
+    # projects-5x §11
     alive = yield from _known_alive(project_id)
     if alive is not False:
         return
@@ -318,27 +318,28 @@ def check_liveness(project_id: str) -> Flow[None]:
         project = state.projects.by_id.get(project_id)
         if project is None or project.settled:
             return False
-        project.strikes += 1
-        return project.strikes >= STRIKES
+        project.missed_checks += 1
+        return project.missed_checks >= MAX_MISSED_CHECKS
 
     if (yield from change(strike)):
-        yield from give_up(project_id, "the service stopped speaking of this project")
+        yield from give_up(project_id, "the service stopped reporting on this project")
 
 
 def check_overrun(project_id: str, job_id: str) -> Flow[None]:
-    """Ask about a job that ran past its limit; it is given up unless the service works on it (projects-5x §11).
+    """Look up a job that exceeded its time limit; give it up unless the service is processing it.
 
-    A service that cannot say is asked again later. After half a day it is not asked any more.
+    If that is unknown, it is looked up again later, up to the longest time a job may run.
     """
+    # projects-5x §11
     alive = yield from _known_alive(project_id)
     if alive is not False:
         alive = yield from change(lambda state, now: state.projects.allow_longer(project_id, job_id, now))
     if not alive:
-        yield from give_up(project_id, "the job ran longer than it may")
+        yield from give_up(project_id, "the job exceeded its time limit")
 
 
 def give_up(project_id: str, message: str) -> Flow[None]:
-    """Cancel a project and fail it here, jobs included, with code 0."""
+    """Cancel a project, and fail it and its jobs locally with code 0."""
 
     def failed(state: State, now: float) -> None:
         project = state.projects.by_id.get(project_id)
@@ -355,17 +356,17 @@ def give_up(project_id: str, message: str) -> Flow[None]:
     yield from change(failed)
 
 
-# Projects of other app ids (transport §13.1, projects-5x §9): the socket reports only those of its own, so these are
-# polled.
+# Attaching (transport §13.1, projects-5x §9): projects of other app ids are polled, because the socket does not report
+# on them.
 
 
-POLL_FIRST, POLL_LONGEST = 0.5, 10.0
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.5, 10.0
 
 
 def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
-    """Track a project again: one that is known here, restored from a snapshot, or known to the service.
+    """Track a project that is known here, was restored from a snapshot, or is known to the service.
 
-    NotFoundError when neither this client nor the service knows it.
+    Raises `NotFoundError` if neither this client nor the service knows it.
     """
     path_segment("project_id", project_id)
     project_id = project_id.upper()
@@ -392,7 +393,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
     def track(state: State, now: float) -> tuple[ProjectState, bool]:
         tracked = state.projects.by_id.get(project_id)
         if tracked is not None:
-            # A snapshot named it while it was looked up, or it is attached twice at once.
+            # A snapshot mentioned it during the lookup, or it is being attached concurrently.
             return tracked, False
         project = restored or restored_project(state, record, now)
         project.join(state.out, state.listening)
@@ -410,7 +411,7 @@ def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectSta
 
 
 def _listed(project_id: str) -> Flow[ProjectRecord | None]:
-    """The record in the list over all app ids, which names the one of each; None when it is not there."""
+    """Return the record in the list of all app ids, which includes the app id; None if it is not listed."""
     try:
         snapshot = yield from get_unwrapped_json(Snapshot, get("/api/v1/artist/projects/sync", host="socket"))
     except FAILURES:
@@ -419,14 +420,14 @@ def _listed(project_id: str) -> Flow[ProjectRecord | None]:
 
 
 def poll(project_id: str) -> Flow[None]:
-    """Ask after a project whose frames go to another app id, until it is settled."""
-    wait = POLL_FIRST
+    """Poll a project whose frames go to another app id, until it is settled."""
+    wait = MIN_POLL_INTERVAL
     while True:
         yield from pause(wait, 0.2)
         project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
         if project is None or project.settled:
             return
-        wait = min(wait * 1.5, POLL_LONGEST)
+        wait = min(wait * 1.5, MAX_POLL_INTERVAL)
         try:
             record = as_recorded((yield from live_record(project_id)))
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""The tracked projects of a client, and which of them each frame reaches."""
+"""The tracked projects of a client: dispatches frames to them, and checks for silence and exceeded time limits."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sogni.models.projects import JobEvent, ProjectEvent
 PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
 
 KEEP_FINISHED = 30.0
-"""Seconds a finished project stays tracked (projects-4.2 §11.2)."""
+"""Seconds that a finished project stays tracked (projects-4.2 §11.2)."""
 KEEP_RECOVERED = 3600.0
-"""The service itself holds unclaimed results this long (transport §13)."""
+"""Seconds that a recovered project stays tracked; the service keeps unclaimed results as long (transport §13)."""
 INACTIVITY = 120.0
-"""Seconds without a frame before a project is asked after (projects-5x §11)."""
+"""Seconds without a frame after which to look up a project (projects-5x §11)."""
 CHECK_INTERVAL = 1.0
 LONGEST_RUN = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
 QUEUE_STATUSES = ("waiting", "no-workers")
-"""Any other is ignored (transport §9.2)."""
+"""Known values; others are ignored (transport §9.2)."""
 
 _OF_PROJECT = frozenset({"jobID", "type"})
 _OF_QUEUE = _OF_PROJECT | {"queuePosition", "estimatedStartSeconds", "queueStatus"}
@@ -40,7 +40,7 @@ _OF_RESULT = (
         "videoUrl", "videoFile", "nsfwDetected", "nsfwSources", "lastFrameUrl",
     }
 )  # fmt: skip
-"""The fields of each frame that have a name of their own; all others are kept in `extra`."""
+"""The declared fields of each frame; all others are kept in `extra`."""
 
 
 class ProjectRegistry:
@@ -73,18 +73,18 @@ class ProjectRegistry:
         }
 
     def track(self, project: ProjectState, now: float) -> None:
-        """Follow a project from now on."""
+        """Track a project."""
         if self._check_due(now):
             self.forget_finished(now)
         self.by_id[project.id] = project
         project.group = self.listeners
 
     def tracked(self) -> list[ProjectState]:
-        """The projects that are followed."""
+        """Return the tracked projects."""
         return [project for project in list(self.by_id.values()) if not project.abandoned]
 
     def forget_finished(self, now: float) -> None:
-        """Let go of projects that finished a while ago."""
+        """Release projects that finished a while ago."""
         old = [
             project.id
             for project in self.by_id.values()
@@ -97,7 +97,7 @@ class ProjectRegistry:
             del self.by_id[project_id]
 
     def _check_due(self, now: float) -> bool:
-        """Whether all projects are looked at again: once a second, so that no frame costs more with more of them."""
+        """Whether it is time to check all projects; rarely, so that the cost of a frame does not grow with them."""
         if 0 <= now - self._checked_at < CHECK_INTERVAL:
             return False
         self._checked_at = now
@@ -115,8 +115,8 @@ class ProjectRegistry:
             if overrun is not None:
                 overrun.runs_until = None
                 self._out.start(CheckOverrun(project.id, overrun.id))
-            elif now - project.heard_at >= INACTIVITY:
-                project.heard_at = now
+            elif now - project.last_frame_at >= INACTIVITY:
+                project.last_frame_at = now
                 self._out.start(CheckLiveness(project.id))
 
     def reconcile(self, task: Reconcile) -> None:
@@ -149,18 +149,18 @@ class ProjectRegistry:
         kind = payload.get("type")
         if kind == "queued":
             project.queued(payload, now)
-            self._tell_queued(project, payload)
+            self._notify_queued(project, payload)
         elif kind == "jobCompleted":
             project.completed(now, extra=beyond(payload, _OF_PROJECT))
         elif kind in ("initiatingModel", "jobStarted") and payload.get("imgID"):
             started = kind == "jobStarted"
-            project.queued_as = None
+            project.last_queue_payload = None
             project.job_begins(payload, now, started=started)
             if started:
                 self._limit_run(project, payload, now)
-            self._tell_job("started" if started else "initiating", project, payload)
+            self._notify_job("started" if started else "initiating", project, payload)
         else:
-            project.alive(now)
+            project.touch(now)
 
     def _job_progress(self, payload: Any, now: float) -> None:
         project = self._project(payload)
@@ -168,13 +168,13 @@ class ProjectRegistry:
             project.job_progressed(payload, now)
             self._limit_run(project, payload, now)
             if self.listeners.has("job"):
-                self._tell_job("progress", project, payload)
+                self._notify_job("progress", project, payload)
 
     def _job_eta(self, payload: Any, now: float) -> None:
         project = self._project(payload)
         if project is not None:
             project.job_eta(payload, now)
-            self._tell_job("jobETA", project, payload)
+            self._notify_job("jobETA", project, payload)
 
     def _job_result(self, payload: Any, now: float) -> None:
         project = self._project(payload)
@@ -182,7 +182,7 @@ class ProjectRegistry:
             before = _result_of(project, payload)
             project.job_result(payload, now)
             if before != _result_of(project, payload) and before[0] != "failed":
-                self.tell_result(project, payload)
+                self.notify_result(project, payload)
 
     def _job_error(self, payload: Any, now: float) -> None:
         project = self._project(payload)
@@ -208,7 +208,7 @@ class ProjectRegistry:
         asked = self.cancellations.get(project_id, (False, "")) is None
         if not asked and not (did_cancel and project_id in self.by_id):
             return
-        # Also when whoever asked for it was interrupted: nothing else tells of the end.
+        # Even if the caller that requested it was interrupted: there is no other frame about the end.
         message = payload.get("error_message")
         self.cancellations[project_id] = (did_cancel, message if isinstance(message, str) else "")
         self._out.wake(("cancel", project_id))
@@ -223,7 +223,7 @@ class ProjectRegistry:
     def connection_lost(self, now: float) -> None:
         """Handle a lost connection: silence does not count until the next one."""
         for project in self.by_id.values():
-            project.heard_at = now
+            project.last_frame_at = now
 
     def connection_ended(self) -> None:
         """Wake the waiters of unfinished projects: there will be no other connection."""
@@ -232,13 +232,14 @@ class ProjectRegistry:
                 self._out.wake(project)
 
     def canceled(self, project_id: str, now: float) -> None:
-        """The service has canceled a project, which is not tracked any longer."""
+        """Apply a confirmed cancellation and stop tracking the project."""
         project = self.by_id.pop(project_id, None)
         if project is not None:
             project.cancel(now)
 
     def _limit_run(self, project: ProjectState, payload: Any, now: float) -> None:
-        """Time runs from the first sign of work; no progress extends it (projects-5x §11)."""
+        """Start the time limit of a job at its first sign of work; progress does not extend it."""
+        # projects-5x §11
         job = project.jobs.get(payload.get("imgID") or "")
         if job is not None and job.runs_until is None and not job.ended:
             network = getattr(project.params, "network", None) or self._network()
@@ -247,7 +248,7 @@ class ProjectRegistry:
             job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
 
     def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:
-        """Give a job as much time again, because the service works on it; False when it has had all there is."""
+        """Allow a job as much time again, because it is being processed; False if it has reached the maximum."""
         project = self.by_id.get(project_id)
         job = project.jobs.get(job_id) if project is not None else None
         if job is None or job.ended:
@@ -257,12 +258,12 @@ class ProjectRegistry:
         job.allow(min(LONGEST_RUN - job.allowed, job.run_limit), now)
         return True
 
-    # -- events of the projects group ------------------------------------------
+    # -- events for the listeners of all projects ------------------------------------------
 
-    def _tell_queued(self, project: ProjectState, payload: dict[str, Any]) -> None:
-        if project.ended or project.queued_as == payload or not self.listeners.has("project"):
+    def _notify_queued(self, project: ProjectState, payload: dict[str, Any]) -> None:
+        if project.ended or project.last_queue_payload == payload or not self.listeners.has("project"):
             return
-        project.queued_as = payload
+        project.last_queue_payload = payload
         event = ProjectEvent(
             type="queued",
             project_id=project.id,
@@ -273,12 +274,12 @@ class ProjectRegistry:
         )
         self._out.notify(self.listeners, "project", event)
 
-    def _tell_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
-        """Tell the listeners of the projects group of a job under way; the same frame again is no news."""
+    def _notify_job(self, kind: str, project: ProjectState, payload: dict[str, Any]) -> None:
+        """Notify the listeners of all projects of an unfinished job; repeated frames are ignored."""
         job = project.jobs.get(payload.get("imgID") or "")
-        if job is None or job.ended or job.told_as == payload or not self.listeners.has("job"):
+        if job is None or job.ended or job.last_event_payload == payload or not self.listeners.has("job"):
             return
-        job.told_as = payload
+        job.last_event_payload = payload
         event = JobEvent(
             type=kind,
             project_id=project.id,
@@ -297,8 +298,8 @@ class ProjectRegistry:
         )
         self._out.notify(self.listeners, "job", event)
 
-    def tell_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
-        """Tell the listeners of the projects group that a job ended with a result."""
+    def notify_result(self, project: ProjectState, payload: dict[str, Any]) -> None:
+        """Notify the listeners of all projects that a job ended with a result."""
         job = project.jobs.get(payload.get("imgID") or "")
         if job is None or not self.listeners.has("job"):
             return
@@ -320,20 +321,20 @@ class ProjectRegistry:
         )
         self._out.notify(self.listeners, "job", event)
 
-    def tell_preview(self, project: ProjectState, job_id: str, url: str) -> None:
-        """Tell the listeners of the projects group of a preview."""
+    def notify_preview(self, project: ProjectState, job_id: str, url: str) -> None:
+        """Notify the listeners of all projects of a preview."""
         event = JobEvent(type="preview", project_id=project.id, job_id=job_id, url=url)
         self._out.notify(self.listeners, "job", event)
 
 
 def _result_of(project: ProjectState, payload: dict[str, Any]) -> tuple[str, str | None]:
-    """How the job of a result has ended so far, and its URL."""
+    """Return the status and URL of the job of a result, ("", None) if it has not ended."""
     job = project.jobs.get(payload.get("imgID") or "")
     return (job.status, job.result_url) if job is not None and job.ended else ("", None)
 
 
 def _number(value: Any) -> float | None:
-    """What an event tells as a number: each only if it is one (projects-4.2 §11.1)."""
+    # Fields of the wrong type count as absent (projects-4.2 §11.1).
     return value if type(value) in (int, float) else None
 
 

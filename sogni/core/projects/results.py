@@ -1,6 +1,6 @@
-"""Result URLs and records: applies records of the service to tracked projects, and requests URLs of results.
+"""Application of the service's records to tracked projects, and requests for the URLs of results.
 
-Nothing is downgraded: a job that has ended here stays ended.
+A job that has ended stays ended.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from sogni.models.converter import read
 from sogni.models.projects import ErrorData, JobRecord, ProjectRecord
 
 ARTIST_CANCELED = "artistCanceled"
-"""The reason of a record's job that was canceled by its owner (projects-5x §9.4)."""
+"""The reason in a record of a job that was canceled by its owner (projects-5x §9.4)."""
 _QUEUED = frozenset({"queued", "active"})
 
 
 def restored_project(state: State, record: ProjectRecord, now: float) -> ProjectState:
-    """A project this client has not started itself, made from what the service holds."""
+    """Return a project that this client did not start, from the service's record."""
     params = params_from_record(record)
     listed = record_type(record)
     kind = listed if listed != "image" else state.catalogue.kind_of(params.model_id)
@@ -46,7 +46,7 @@ def restored_project(state: State, record: ProjectRecord, now: float) -> Project
 
 def replay(project: ProjectState, record: ProjectRecord, state: State, now: float) -> None:
     """Apply a record of a running project through the handlers of ordinary frames."""
-    project.alive(now)
+    project.touch(now)
     replay_jobs(project, record, state, now)
     if record.status in _QUEUED and project.status == "pending":
         state.receive("jobState", {"type": "queued", "jobID": project.id}, now)
@@ -74,7 +74,7 @@ def replay_jobs(project: ProjectState, record: ProjectRecord, state: State, now:
             continue
         seen.add(job_id)
         if job.status == "jobError" and job.reason == ARTIST_CANCELED:
-            # Not as a frame, which would fail the job, and with it a project of one.
+            # As a frame it would fail the job, and with it a project of one job.
             project.job_canceled(job_id, now)
             continue
         for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record, known):
@@ -108,19 +108,19 @@ def _frames(
 
 
 def failure_of(job: JobRecord) -> dict[str, Any]:
-    """Why a recorded job failed, as a frame says it."""
+    """Return the failure of a job in a record, as the fields of a frame."""
     reason = job.reason or "genfailure"
     return {"error": reason, "error_message": reason, **{key: job.extra[key] for key in DETAILS if key in job.extra}}
 
 
 def beside_result(job: JobRecord) -> dict[str, Any]:
-    """What a record says beside the result, as a frame says it."""
-    told = job.result if isinstance(job.result, Mapping) else {}
-    return {**told, "lastFrameUrl": job.last_frame_url}
+    """Return the other fields of a result in a record, as the fields of a frame."""
+    result = job.result if isinstance(job.result, Mapping) else {}
+    return {**result, "lastFrameUrl": job.last_frame_url}
 
 
 def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:
-    """A frame of a job that a worker has; the prompts no record holds stay as they are."""
+    """Return a frame of a job in progress, with the known prompts, because records contain none."""
     worker = (job.worker.username or job.worker.name) if job.worker else None
     prompts = {"positivePrompt": known.positive_prompt, "negativePrompt": known.negative_prompt} if known else {}
     return {**ids, "type": kind, "workerName": worker, **prompts}
@@ -130,9 +130,9 @@ def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | Non
 
 
 SIGNING_TRIES, SIGNING_PAUSE = 3, 2.0
-"""Rounds of tries for a result address; each round already repeats passing failures."""
+"""Number of rounds to request a result URL in; each round already retries temporary failures."""
 RECORD_TRIES, RECORD_PAUSE = 4, 2.5
-"""The record of a project is asked for this often (transport §13.2)."""
+"""Number of requests for the record of a project (transport §13.2)."""
 
 PROJECT_STATUS = {
     "completed": "completed", "errored": "failed", "failed": "failed", "cancelled": "canceled", "canceled": "canceled",
@@ -140,7 +140,7 @@ PROJECT_STATUS = {
 
 
 def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> Flow[str]:
-    """Ask for the download URL of a result. ProtocolError when the answer has none."""
+    """Request the download URL of a result."""
     output_format = getattr(project.params, "output_format", None)
     call = download_url_call(
         project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
@@ -149,10 +149,10 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
 
 
 def sign_results(project_id: str) -> Flow[None]:
-    """Give finished jobs their URLs, then complete them in the order in which they finished.
+    """Request the URLs of finished jobs, then complete them in the order in which they finished.
 
-    A job may be given up and begin again, even under another id, while its URL is requested: a URL only counts for
-    the result frame that it was requested for.
+    A job may be retried, even under another id, while its URL is requested: a URL only counts for the result frame
+    that it was requested for.
     """
     died: list[Exception] = []
     project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
@@ -173,7 +173,7 @@ def sign_results(project_id: str) -> Flow[None]:
 def _signed_together(
     project: ProjectState, job_ids: list[str], *, recorded: bool = False
 ) -> Flow[list[str | Exception | None]]:
-    """The URLs of several results, in the order of the jobs, requested side by side."""
+    """Request the URLs of several results concurrently; in the order of the jobs."""
     flows = [_signed_in_time(project, job_id, recorded) for job_id in job_ids]
     if len(flows) == 1:
         return [(yield from flows[0])]
@@ -181,10 +181,10 @@ def _signed_together(
 
 
 def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | Exception | None]:
-    """The URL of a result after as many tries as it takes.
+    """Request the URL of a result, with retries; None if the service does not have it.
 
-    None if the service does not give it. What is `recorded` is not still on its way: a refusal of that is final. An
-    error that no service causes is returned, so that it only concerns this one result.
+    A `recorded` result already exists, so a refusal is final. Internal errors are returned, so that they only affect
+    this result.
     """
     for attempt in range(SIGNING_TRIES):
         if attempt:
@@ -226,14 +226,14 @@ def _done(
         if not job.ended:
             project.end_job(job, "failed", death("getting the URL of the result", outcome), now)
         return
-    news = not job.ended
+    completes = not job.ended
     project.job_done(job, payload, outcome, now)
-    if news:
-        state.projects.tell_result(project, payload)
+    if completes:
+        state.projects.notify_result(project, payload)
 
 
 def sign_preview(project_id: str, job_id: str) -> Flow[None]:
-    """Give a running job the URL of its preview; a preview that cannot be had is no loss."""
+    """Request the URL of a running job's preview; failures are ignored."""
     project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None:
         return
@@ -242,39 +242,40 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
     except FAILURES:
         return
 
-    def shown(state: State, now: float) -> None:
+    def set_preview(state: State, now: float) -> None:
         job = project.jobs.get(job_id)
         if job is not None and not job.ended:
             project.previewed(job, url, now)
-            state.projects.tell_preview(project, job_id, str(url))
+            state.projects.notify_preview(project, job_id, str(url))
 
-    yield from change(shown)
+    yield from change(set_preview)
 
 
 def project_record(project_id: str) -> Flow[ProjectRecord]:
-    """The record of a finished project. NotFoundError until it is finished."""
+    """Request the record of a finished project. Raises `NotFoundError` until it is finished."""
     call = get(f"/v1/projects/{path_segment('project_id', project_id)}")
     data = yield from ask_data(call)
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
 
 
 def live_record(project_id: str) -> Flow[ProjectRecord]:
-    """The owner's live view of a project (projects-5x §9.7). NotFoundError for unknown or foreign ids."""
+    """Request the live record of an own project. Raises `NotFoundError` for other ids."""
+    # projects-5x §9.7
     call = get(f"/v2/projects/{path_segment('project_id', project_id)}")
     data = yield from ask_data(call)
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
 
 
 def as_recorded(record: ProjectRecord) -> ProjectRecord:
-    """A live record in the words of a finished one."""
-    words = {"failed": "errored", "canceled": "cancelled"}
-    return evolve(record, status=words.get(record.status or "", record.status))
+    """Return a live record with the status names of finished ones."""
+    names = {"failed": "errored", "canceled": "cancelled"}
+    return evolve(record, status=names.get(record.status or "", record.status))
 
 
 def sync_project(project_id: str) -> Flow[None]:
-    """Complete an ended project from its record: jobs it never heard of, seeds, steps, missing URLs.
+    """Complete an ended project from its record: unknown jobs, seeds, steps, missing URLs.
 
-    Without a record after several tries the project is settled with what there is.
+    If there is still no record after several requests, the project is settled with the results there are.
     """
     for attempt in range(RECORD_TRIES):
         if attempt:
@@ -292,7 +293,7 @@ def sync_project(project_id: str) -> Flow[None]:
 
 
 def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
-    """Bring a tracked project in line with its record, URLs included."""
+    """Apply a record to a tracked project, and request missing URLs."""
     project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     if project is None:
         return
@@ -308,13 +309,14 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
 
 
 def _withheld(project: ProjectState, found: JobRecord) -> bool:
-    """Whether there is no result to ask for (projects-5x §13)."""
+    """Whether the content filter withholds the result."""
+    # projects-5x §13
     filtered = not getattr(project.params, "disable_nsfw_filter", False)
     return bool(filtered and found.triggered_nsfw_filter and not found.nsfw_detected)
 
 
 def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tuple[JobState, JobRecord]]:
-    """Update what is known of each job; returns completed ones that still lack their end."""
+    """Apply the jobs of a record; returns those that are completed in the record only."""
     missing = []
     for found in record.completed_worker_jobs:
         job_id = _id_of(found)
@@ -325,7 +327,7 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
             if project.settled:
                 continue
             job = project.add_job(JobState(project, job_id, project.steps), now)
-        project.recorded(job, found, now)
+        project.apply_job_record(job, found, now)
         if job.ended or job.signing is not None:
             continue
         if found.status == "jobCompleted":
@@ -334,7 +336,7 @@ def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tup
             canceled = found.reason == "artistCanceled"
             error = None if canceled else error_data(failure_of(found))
             project.end_job(job, "canceled" if canceled else "failed", error, now)
-    project.counted(record.image_count, record.step_count, record.preview_count)
+    project.apply_counts(record.image_count, record.step_count, record.preview_count)
     return missing
 
 
@@ -345,7 +347,7 @@ def _id_of(found: JobRecord) -> str:
 def _completion(
     project: ProjectState, job: JobState, found: JobRecord, outcome: str | Exception | None
 ) -> Callable[[State, float], None]:
-    """The change that completes a job from its record, unless it began again, under another id, meanwhile."""
+    """Return the change that completes a job from its record, unless it was retried under another id meanwhile."""
     job_id = _id_of(found)
     payload = {
         "imgID": job_id,
@@ -365,7 +367,7 @@ def _completion(
 
 
 def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
-    """The record says how the project ended."""
+    """Apply the end of a project from its record."""
     status = PROJECT_STATUS[record.status or ""]
     if status == "failed":
         _fail(project, record, now)
@@ -377,14 +379,15 @@ def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
 
 
 def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
-    """The record says that the project failed; nobody is told so of one that completed with results."""
+    """Fail a project as its record says, unless it completed with results."""
     if project.status == "completed" and project.result_urls:
         return
     project.overrule("failed", project.error or recorded_error(record), now)
 
 
 def recorded_error(record: ProjectRecord) -> ErrorData:
-    """The error of a record (projects-5x §8): a reason of digits is its code."""
+    """Return the error in a record; a numeric reason is its code."""
+    # projects-5x §8
     reason = "" if record.reason in (None, "allJobsCompleted") else record.reason
     code = int(reason) if re.fullmatch(r"\d{1,9}", reason) else 0
     return ErrorData(code=code, message=reason or "the project failed")

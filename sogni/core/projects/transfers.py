@@ -33,11 +33,11 @@ from sogni.models.converter import camel
 T = TypeVar("T")
 
 EXPIRED = frozenset({400, 401, 403, 404, 410})
-"""How storage refuses a signed address that is too old."""
+"""Status codes with which storage rejects an expired URL."""
 
 
 def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) -> Flow[None]:
-    """Send every source to its place, group after group; those of one group side by side."""
+    """Upload all sources, group by group; those of one group concurrently."""
     for group in groups:
         flows = [_upload_one(project_id, item, source) for item, source in group]
         if len(flows) == 1:
@@ -54,7 +54,7 @@ def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
 
 
 def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
-    """Send one source, again after a passing failure: a PUT to a signed address can be repeated."""
+    """Upload one source, with retries, because a PUT to a signed URL can be repeated."""
     reply = yield from repeated(call, lambda: upload(call, source))
     if not reply.ok:
         error = error_of(call, reply)
@@ -63,7 +63,7 @@ def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
 
 
 def _signed(job: JobState) -> Flow[None]:
-    """Wait while the URL of a result that has arrived is requested in the background."""
+    """Wait while the URL of the result is requested in the background."""
     if job.signing is not None:
         yield from until(
             (job,),
@@ -75,43 +75,43 @@ def _signed(job: JobState) -> Flow[None]:
 
 
 def result_url(job: JobState) -> Flow[str]:
-    """The result URL of a job, asked for when it is not known. JobError without a result."""
+    """Return the result URL of a job, requested if unknown. Raises `JobError` if there is no result."""
     yield from _signed(job)
     if job.result_url:
         return job.result_url
     if job.status != "completed":
-        raise JobError(f"job {job.id} is {job.status}; only a completed one has a result", job=job.handle)
+        raise JobError(f"job {job.id} is {job.status}; only a completed one has a result", job=job.user_object)
     if job.withheld:
-        raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.handle)
+        raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.user_object)
     url = yield from signed_url(job.project, job.id)
     yield from change(lambda state, _: job.change(result_url=str(url)))
     return str(url)
 
 
 def last_frame_url(job: JobState) -> Flow[str]:
-    """The address of the last frame of a video, asked for when it is not known. JobError where there can be none."""
+    """Return the URL of the last frame of a video, requested if unknown. Raises `JobError` if there is none."""
     yield from _signed(job)
     if job.last_frame_url:
         return job.last_frame_url
     if not job.has_result_media or job.project.kind != "video":
         why = "withheld by the content filter" if job.withheld else f"a {job.status} {job.project.kind}"
-        raise JobError(f"job {job.id} has no last frame: it is {why}", job=job.handle)
+        raise JobError(f"job {job.id} has no last frame: it is {why}", job=job.user_object)
     url = read_signed_url((yield from ask_data(last_frame_call(job.project.id, job.id))), "downloadUrl")
     yield from change(lambda state, _: job.change(last_frame_url=str(url)))
     return str(url)
 
 
 def with_media(job: JobState) -> Flow[str]:
-    """The result URL of a job that has media to fetch. JobError for any other."""
+    """Return the result URL of a job. Raises `JobError` if there is no result or it is withheld."""
     yield from _signed(job)
     if not job.has_result_media:
-        why = "withheld by the content filter" if job.withheld else f"not there: the job is {job.status}"
-        raise JobError(f"the result of job {job.id} is {why}", job=job.handle)
+        why = "withheld by the content filter" if job.withheld else f"unavailable: the job is {job.status}"
+        raise JobError(f"the result of job {job.id} is {why}", job=job.user_object)
     return (yield from result_url(job))
 
 
 def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
-    """A fresh address after a refusal of the old one; None when it was refused for another reason."""
+    """Return a new URL for an expired one; None if it was rejected for another reason."""
     if reply.status not in EXPIRED:
         return None
     try:
@@ -123,7 +123,7 @@ def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
 
 
 def _fetched(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
-    """What `fetch` makes of the result; a refused address is asked for again, once."""
+    """Call `fetch` with the request for the result; if its URL has expired, again with a new one."""
     call = storage_call((yield from with_media(job)))
     outcome = yield from repeated(call, partial(fetch, call))
     if isinstance(outcome, HttpReply):
@@ -137,7 +137,7 @@ def _fetched(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) ->
 
 
 def result_data(job: JobState) -> Flow[bytes]:
-    """The bytes of a result. JobError, ApiError, SogniConnectionError."""
+    """Return the bytes of a result."""
     return (yield from _fetched(job, _body))
 
 
@@ -147,24 +147,24 @@ def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
 
 
 def save_result(job: JobState, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path]:
-    """Write a result to a file. JobError, ApiError, SogniConnectionError, OSError."""
+    """Write a result to a file."""
     return (yield from _fetched(job, lambda call: download(call, path_for, overwrite=overwrite)))
 
 
 def open_result(job: JobState) -> Flow[Any]:
-    """A file object over a result, streamed. JobError, ApiError, SogniConnectionError."""
+    """Return a file object that streams a result."""
     return (yield from _fetched(job, open_stream))
 
 
 def storage_call(url: str) -> HttpCall:
-    """The GET of a signed address, without our credentials."""
+    """Return the GET of a signed URL, without credentials."""
     return HttpCall(method="GET", path=url, host="storage", repeatable=True)
 
 
 def save_project(
     jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]], *, overwrite: bool = False
 ) -> Flow[list[Path]]:
-    """Write every result there is, several at once, in job order."""
+    """Write all results to files, concurrently; returns the paths in job order."""
     for job in jobs:
         yield from _signed(job)
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
@@ -172,12 +172,12 @@ def save_project(
     return (yield from together(flows))
 
 
-def save_addresses(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:
-    """Write what stands at result addresses, several at once, in their order. ApiError, connection errors, OSError."""
-    return (yield from together([_save_address(url, path_for(place)) for place, url in enumerate(urls)]))
+def save_urls(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:
+    """Download URLs to files, concurrently; returns the paths in the order of the URLs."""
+    return (yield from together([_save_url(url, path_for(place)) for place, url in enumerate(urls)]))
 
 
-def _save_address(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+def _save_url(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
     call = storage_call(url)
     outcome = yield from repeated(call, lambda: download(call, path_for))
     if isinstance(outcome, HttpReply):
@@ -186,34 +186,34 @@ def _save_address(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
 
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:
-    """The result of a job as a media source, kept in a temporary file while it is on its way up."""
+    """Return the result of a job as a media source, in a temporary file."""
     return (yield from _fetched(job, lambda call: spool(call, name)))
 
 
-def fetch_address(media: Remote) -> Flow[Any]:
-    """What stands at a trusted address as a media source, in a temporary file. ValidationError when it is too large."""
-    most = MOST_BYTES[media.kind]
-    call = evolve(storage_call(media.url), redirects=False, most_bytes=most)
+def fetch_url(media: Remote) -> Flow[Any]:
+    """Download a trusted URL as a media source, in a temporary file. Raises `ValidationError` if it is too large."""
+    limit = MOST_BYTES[media.kind]
+    call = evolve(storage_call(media.url), redirects=False, most_bytes=limit)
     source = yield from repeated(call, lambda: spool(call, media.where))
     if isinstance(source, HttpReply) and 300 <= source.status < 400:
-        raise invalid_value(media.where, f"HTTP {source.status}", "an address that does not redirect")
+        raise invalid_value(media.where, f"HTTP {source.status}", "a URL that does not redirect")
     if isinstance(source, HttpReply):
         error = error_of(call, source)
         error.add_note(f"while fetching {media.where}")
         raise error
-    if source.size > most:
+    if source.size > limit:
         source.close()
-        raise invalid_value(media.where, f"{source.size} bytes", f"media of at most {most} bytes")
+        raise invalid_value(media.where, f"{source.size} bytes", f"media of at most {limit} bytes")
     return source
 
 
 # Signed URLs on request: projects-4.2 §10.1.
 
 
-def signed_address(
+def request_signed_url(
     endpoint: Literal["image", "media"], direction: Literal["uploadUrl", "downloadUrl"], **fields: Any
 ) -> Flow[str]:
-    """A signed address; fields that are None are left out. ProtocolError when the answer has none."""
+    """Request a signed URL; fields that are None are omitted."""
     query = {camel(name): value for name, value in fields.items() if value is not None}
     data = yield from ask_data(signed_url_call(endpoint, direction, **query))
     return str(read_signed_url(data, direction))

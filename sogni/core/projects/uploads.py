@@ -1,6 +1,6 @@
-"""What a project uploads, in which order and role, and the URLs of uploads and results.
+"""The uploads of a project with their order and roles, and requests for the URLs of uploads and results.
 
-No file is read or moved here: content types, sizes and ids are arguments.
+No file is read or sent here: content types, sizes and ids are arguments.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Endpoint = Literal["image", "media"]
 Direction = Literal["uploadUrl", "downloadUrl"]
 
 MASK_TYPE = "image/png"
-"""The only type of a GPT Image mask (projects-5x §4.10)."""
+"""The only content type of a GPT Image mask (projects-5x §4.10)."""
 
 
 @attrs.frozen(kw_only=True)
 class UploadItem:
-    """One file to upload: its role on the wire, the field it was given in, what it must be.
+    """One file to upload: its role on the wire, the field it was given in, and the allowed content types.
 
-    `id` tells the places of a role apart that has several. `flag` is the key of the key frame that says the
-    file is there, `content_type_keys` are those that say what it is.
+    `id` distinguishes several files of the same role. In the job request, the key `flag` announces the file, and
+    `content_type_keys` contain its type.
     """
 
     role: str
@@ -44,21 +44,21 @@ class UploadItem:
     content_type_keys: tuple[str, ...] = ()
 
     def check(self, name: str, content_type: str | None) -> str:
-        """Return the content type if this role takes it; ValidationError otherwise."""
+        """Return the content type if the role allows it. Raises `ValidationError` otherwise."""
         return check_slot(self.field, name, content_type, self.slot, self.allowed)
 
 
 def is_supplied(media: Any) -> bool:
-    """Whether a media input was given at all; an empty one was, and is refused when it is read."""
+    """Whether a media input was given; an empty one was, and is rejected when it is read."""
     return media is not None and media is not False
 
 
 def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
-    """Return what an image project uploads: groups in order, the items of a group in any order.
+    """Return the uploads of an image project: groups in order, the items of a group in any order.
 
-    `True` (already uploaded) needs none; context images keep their position (projects-4.2 §10.2,
-    projects-5x §6).
+    `True` (already uploaded) needs no upload; context images keep their position.
     """
+    # projects-4.2 §10.2, projects-5x §6
     control_net = control_net_params(params.control_net)
     groups = [
         _items("referenceMask", "gpt_image_mask", params.gpt_image_mask, allowed=(MASK_TYPE,)),
@@ -79,7 +79,7 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
 
 
 def _items(role: str, field: str, media: Any, allowed: tuple[str, ...] | None = None) -> list[UploadItem]:
-    """The upload of a media input, if it needs one."""
+    """Return the upload of a media input, if it needs one."""
     if not is_supplied(media) or media is True:
         return []
     return [UploadItem(role=role, field=field, media=media, allowed=allowed)]
@@ -90,26 +90,28 @@ def _needs_upload(item: UploadItem) -> bool:
 
 
 def video_uploads(params: VideoProjectParams) -> list[list[UploadItem]]:
-    """Return what a video project uploads: groups in order, the items of a group in any order.
+    """Return the uploads of a video project: groups in order, the items of a group in any order.
 
-    projects-4.2 §10.2, projects-5x §6. ValidationError for a model that makes no video.
+    Raises `ValidationError` for a model that makes no video.
     """
+    # projects-4.2 §10.2, projects-5x §6
     groups = ([item for item in group if _needs_upload(item)] for group in video_media(params))
     return [group for group in groups if group]
 
 
 def audio_uploads(params: AudioProjectParams) -> list[list[UploadItem]]:
-    """Return what an audio project uploads: the voice to imitate (projects-5x §4.11)."""
+    """Return the uploads of an audio project: the voice to imitate."""
+    # projects-5x §4.11
     item = audio_media(params)
     return [[item]] if _needs_upload(item) else []
 
 
 def video_media(params: VideoProjectParams) -> list[list[UploadItem]]:
-    """Return every media input of a video project, also those already uploaded, in the order of the uploads.
+    """Return all media inputs of a video project, including those already uploaded, in the order of the uploads.
 
-    The voice clip goes where the audio does: a model takes one or the other, and where it takes both the
-    clip is the one that counts (projects-4.2 §10.2).
+    The voice clip has the same role as the audio: a model takes one or the other, or else only the clip counts.
     """
+    # projects-4.2 §10.2
     numbered = video_row(params.model_id).numbered
     groups = [
         [_image("referenceImage", "reference_image", params.reference_image)],
@@ -128,7 +130,7 @@ def video_media(params: VideoProjectParams) -> list[list[UploadItem]]:
             [_video("reference_video", params.reference_video)],
         ]
     control_net = video_control_net_params(params.control_net)
-    # Only inpainting looks at a mask; others would leave it lying (projects-5x §4.2).
+    # Only inpainting uses a mask (projects-5x §4.2).
     if control_net is not None and control_net.name == "inpaint":
         groups.append([_image("referenceMask", "reference_mask", params.reference_mask)])
     supplied = ([item for item in group if is_supplied(item.media)] for group in groups)
@@ -170,7 +172,8 @@ def _video(name: str, media: Any) -> UploadItem:
 
 
 def _context_images(params: VideoProjectParams) -> list[UploadItem]:
-    """Numbered behind the reference image, whose number is the first (projects-5x §4.6)."""
+    """Return the context images, numbered from 2 if there is a reference image, which counts as the first."""
+    # projects-5x §4.6
     first = 2 if is_supplied(params.reference_image) else 1
     return [
         attrs.evolve(_image(f"contextImage{first + index}", f"context_images[{index}]", media), content_type_keys=())
@@ -188,7 +191,8 @@ def _keyframe_images(params: VideoProjectParams) -> list[UploadItem]:
 
 
 def _numbered(params: VideoProjectParams) -> list[UploadItem]:
-    """Audio 1, audio 2 and so on, then the videos alike: the single one first (projects-5x §4.6)."""
+    """Return the numbered audio files, then the videos; the single one of each kind comes first."""
+    # projects-5x §4.6
     audios = [_audio("reference_audio", params.reference_audio)]
     audios += [_audio(f"reference_audios[{index}]", it) for index, it in enumerate(params.reference_audios or ())]
     videos = [_video("reference_video", params.reference_video)]
@@ -206,20 +210,21 @@ def _numbered(params: VideoProjectParams) -> list[UploadItem]:
 
 
 def signed_url_call(endpoint: Endpoint, direction: Direction, **fields: Any) -> HttpCall:
-    """The call for a signed address; `fields` are the wire names of its query (projects-4.2 §10.1)."""
+    """Return the request for a signed URL; `fields` are its query, by wire name."""
+    # projects-4.2 §10.1
     return get(f"/v1/{endpoint}/{direction}", **fields)
 
 
 def read_signed_url(data: Any, direction: Direction) -> str:
-    """Return the address in the `data` of an answer; ProtocolError when there is none."""
+    """Return the URL in the `data` of a response. Raises `ProtocolError` if there is none."""
     url = data.get(direction) if isinstance(data, dict) else None
     if not isinstance(url, str) or not url:
-        raise ProtocolError(f"the answer has no {direction}")
+        raise ProtocolError(f"the response has no {direction}")
     return SecretUrl(url)
 
 
 def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content_type: str | None) -> HttpCall:
-    """The call for the address to upload an item to; `image_id` is a fresh id, for images only."""
+    """Return the request for the URL to upload an item to; `image_id` is a new id, used for images only."""
     own = {"imageId": image_id} if item.endpoint == "image" else {"id": item.id}
     return signed_url_call(
         item.endpoint, "uploadUrl", **own, jobId=project_id, type=item.role, contentType=content_type
@@ -227,7 +232,8 @@ def upload_url_call(item: UploadItem, *, project_id: str, image_id: str, content
 
 
 def put_call(url: str, content_type: str | None, size: int | None) -> HttpCall:
-    """The upload itself: the bytes are the sender's matter, no credentials go along (projects-4.2 §10.2)."""
+    """Return the upload request, without credentials; the front end supplies the body."""
+    # projects-4.2 §10.2
     headers = {"Content-Type": content_type, "Content-Length": None if size is None else str(size)}
     return HttpCall(
         method="PUT",
@@ -241,11 +247,12 @@ def put_call(url: str, content_type: str | None, size: int | None) -> HttpCall:
 def download_url_call(
     kind: str, *, project_id: str, job_id: str, output_format: str | None = None, preview: bool = False
 ) -> HttpCall:
-    """The call for the address of a result, or of its preview (projects-4.2 §10.4, projects-5x §8).
+    """Return the request for the URL of a result, or of its preview.
 
-    `kind` is what the model makes (`image`, `video`, `audio`, `model`), `output_format` that of the caller's
-    params: without one the service takes images to be PNG.
+    `kind` is what the model makes (`image`, `video`, `audio`, `model`). Without `output_format` the service assumes PNG
+    for images.
     """
+    # projects-4.2 §10.4, projects-5x §8
     if preview:
         return signed_url_call("image", "downloadUrl", jobId=project_id, imageId=job_id, type="preview")
     if kind in ("video", "audio", "model"):
@@ -269,7 +276,8 @@ def download_url_call(
 
 
 def last_frame_call(project_id: str, job_id: str) -> HttpCall:
-    """The call for the address of a video's last frame (projects-5x §8)."""
+    """Return the request for the URL of a video's last frame."""
+    # projects-5x §8
     return signed_url_call("media", "downloadUrl", jobId=project_id, id=job_id, type="complete", artifact="lastFrame")
 
 

@@ -1,6 +1,6 @@
-"""Waiting for projects, and iterating over their events.
+"""Waits for projects and their events.
 
-A wait never cancels anything. Each of several waiters gets an exception of its own.
+A wait never cancels a project. Each of several waiters gets an exception of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sogni.settings import check_seconds
 
 
 def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
-    """Wait until a project is settled. SogniTimeoutError (phase `queue` or `run`), connection errors."""
+    """Wait until a project is settled. Raises `SogniTimeoutError` with phase `queue` or `run`."""
     timeout, queue_timeout = check_seconds("timeout", timeout), check_seconds("queue_timeout", queue_timeout)
     yield from have_connection(project)
     if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
@@ -32,7 +32,7 @@ def wait_for_project(project: ProjectState, *, timeout: float | None, queue_time
 
 
 def have_connection(project: ProjectState) -> Flow[None]:
-    """Open the socket for a project whose news it brings, unless the service closed it on purpose: then raise why."""
+    """Open the socket if the project needs it. Raises the reason if the service closed it permanently."""
 
     def check(state: State, _: float) -> bool:
         if project.settled or project.polled or state.settings.disable_socket:
@@ -48,7 +48,7 @@ def have_connection(project: ProjectState) -> Flow[None]:
 
 
 def check_news(project: ProjectState, state: State) -> None:
-    """Raise why nothing more will be heard of a project that is not settled."""
+    """Raise the reason if no more news of an unfinished project can arrive."""
     if project.polled and not state.session.signed_in:
         raise state.session.signed_out_error()
     if state.connection.phase == "ended" and not project.polled:
@@ -74,65 +74,65 @@ def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued:
     except SogniTimeoutError as error:
         what = "no worker started" if queued else "not finished"
         raise SogniTimeoutError(
-            f"project {project.id}: {what} within {timeout:g} seconds; it goes on and can be waited for again",
+            f"project {project.id}: {what} within {timeout:g} seconds; it continues, and you can wait for it again",
             phase="queue" if queued else "run",
             timeout=timeout,
         ) from error
 
 
 def raise_for_outcome(project: ProjectState, *, strict: bool) -> None:
-    """Raise a new error when a settled project did not end well."""
+    """Raise a new error if a settled project did not succeed; `strict`: also if results are missing."""
     error = project.error
     if project.status == "failed":
         raise project_error(
             (error.message if error else "") or "the project failed",
             code=error.code if error else None,
             original_code=error.original_code if error else None,
-            project=project.handle,
+            project=project.user_object,
         )
     if project.status == "canceled":
         raise ProjectCanceledError(
-            f"project {project.id} was canceled", code=error.code if error else None, project=project.handle
+            f"project {project.id} was canceled", code=error.code if error else None, project=project.user_object
         )
     if strict:
         missing = shortfall(project)
         if missing:
-            raise PartialFailureError(missing, project=project.handle)
+            raise PartialFailureError(missing, project=project.user_object)
 
 
 def shortfall(project: ProjectState) -> str | None:
-    """What is missing of the results of a completed project; None: nothing."""
-    wanted, there = project.number_of_media, len(project.result_urls)
-    if there >= wanted:
+    """Describe what is missing of the results of a completed project; None if nothing is."""
+    requested, available = project.number_of_media, len(project.result_urls)
+    if available >= requested:
         return None
     withheld = sum(1 for job in project.jobs.values() if job.withheld)
     reasons = f", {withheld} withheld by the content filter" if withheld else ""
-    return f"project {project.id} has {there} of {wanted} results{reasons}; see failed_jobs"
+    return f"project {project.id} has {available} of {requested} results{reasons}; see failed_jobs"
 
 
 def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
-    """Warn `PartialResultWarning` when results are missing."""
+    """Issue a `PartialResultWarning` if results are missing."""
     missing = shortfall(project)
     if missing:
         warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
 
 
 def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event[Any] | None]:
-    """The next event of a feed, None after the last. SogniTimeoutError, connection errors."""
+    """Wait for the next event of a feed, None after the last; `left`: seconds to wait."""
 
-    def at_hand() -> tuple[Event[Any] | None] | None:
+    def available() -> tuple[Event[Any] | None] | None:
         event = feed.pop()
         return (event,) if event is not None or project.settled else None
 
     def found(state: State) -> tuple[Event[Any] | None] | None:
-        there = at_hand()
-        if there is None:
+        item = available()
+        if item is None:
             check_news(project, state)
-        return there
+        return item
 
-    there = yield from change(lambda *_: at_hand())
-    if there is not None:
-        return there[0]
+    item = yield from change(lambda *_: available())
+    if item is not None:
+        return item[0]
     yield from have_connection(project)
     (event,) = yield from until(
         (project, CONNECTION),

@@ -13,7 +13,7 @@ from sogni.core.projects.estimates import (
     find_preset,
     image_estimate_call,
     read_estimate,
-    wanted_preset,
+    requested_preset,
 )
 from sogni.core.projects.image_requests import check_image_params
 from sogni.errors import ProtocolError, ValidationError
@@ -113,12 +113,12 @@ def test_what_cannot_be_asked_is_named(given: dict[str, Any], expected: str) -> 
     ("size_preset", "expected"), [(None, None), ("", None), ("custom", None), ("square", "square")]
 )
 def test_which_preset_must_be_looked_up(size_preset: str | None, expected: str | None) -> None:
-    assert expected == wanted_preset(size_preset)
+    assert expected == requested_preset(size_preset)
 
 
 def test_a_preset_is_a_text() -> None:
     with pytest.raises(ValidationError, match="size_preset must be a string"):
-        wanted_preset(3)
+        requested_preset(3)
 
 
 def test_a_preset_is_found_by_its_id() -> None:
@@ -128,7 +128,7 @@ def test_a_preset_is_found_by_its_id() -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValidationError) as caught:
         find_preset([SQUARE, WIDE], "squre")
-    expected = "size_preset: the model has no preset 'squre'; did you mean 'square'?"
+    expected = "size_preset must be a preset of the model, got 'squre'; did you mean 'square'?"
     assert (expected, "size_preset", ("square", "landscape_7_4")) == (
         caught.value.message,
         caught.value.field,

@@ -93,7 +93,7 @@ def test_a_new_attempt_forgets_the_old_one() -> None:
     job = job_with(status="processing", step=3, step_count=4, worker_name="w", preview_url="u", job_index=1, seed=5)
     job.runs_until = 9.0
     job.signing = {}
-    assert {"status", "step", "worker_name", "preview_url"} == job.begin_again()
+    assert {"status", "step", "worker_name", "preview_url"} == job.restart()
     assert (
         job.status,
         job.step,
@@ -103,7 +103,7 @@ def test_a_new_attempt_forgets_the_old_one() -> None:
         job.signing,
     ) == ("pending", 0, None, None, None, None)
     assert (job.job_index, job.step_count, job.seed) == (1, 4, 5)
-    assert {"id"} == job.begin_again("K")
+    assert {"id"} == job.restart("K")
     assert job.id == "K"
 
 

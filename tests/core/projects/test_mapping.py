@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.projects.create import Plan
+from sogni.core.projects.create import RequestQueue
 from sogni.errors import ApiError, CostLimitError, ValidationError
 from sogni.models.params import ImageProjectParams
 from tests.core.play import MODEL, Stage, estimate, refused
@@ -24,13 +24,13 @@ def stage() -> Stage:
 @pytest.mark.parametrize("concurrency", [0, -1, True, 1.5, "8", None])
 def test_concurrency_is_a_number_of_projects(concurrency: Any) -> None:
     with pytest.raises(ValidationError) as caught:
-        Plan([], concurrency, None)
+        RequestQueue([], concurrency, None)
     assert caught.value.field == "concurrency"
 
 
 def test_a_wrong_limit_is_refused_before_anything_begins() -> None:
     with pytest.raises(ValidationError) as caught:
-        Plan([], 8, "much")
+        RequestQueue([], 8, "much")
     assert caught.value.field == "max_cost"
 
 
@@ -42,7 +42,7 @@ def test_requests_are_taken_one_by_one_as_they_are_needed(stage: Stage) -> None:
             read.append(len(read))
             yield request
 
-    plan = Plan(requests(), 8, None)
+    plan = RequestQueue(requests(), 8, None)
     assert (plan.concurrency, plan.more(), plan.more(), read) == (8, True, True, [0])
     for expected in (FIELDS, ImageProjectParams(model_id=MODEL)):
         assert plan.more()
@@ -53,26 +53,26 @@ def test_requests_are_taken_one_by_one_as_they_are_needed(stage: Stage) -> None:
 
 
 def test_the_limit_is_for_all_together(stage: Stage) -> None:
-    plan = Plan([FIELDS, FIELDS, FIELDS], 8, 5)
+    plan = RequestQueue([FIELDS, FIELDS, FIELDS], 8, 5)
     for _ in range(2):
         assert plan.more()
         stage.play(plan.take()[1], (ASKED, estimate("2.4")), SENT)
     assert plan.more()
     error = stage.fail(CostLimitError, plan.take()[1], (ASKED, estimate("2.4")))
-    assert error.message == "the estimate is 2.4 sogni, above what is left of max_cost=5: 0.2"
+    assert error.message == "the estimated cost of 2.4 sogni exceeds max_cost=5, of which 0.2 is left"
     assert (error.max_cost, error.estimate.token) == (5, error.estimate.token)
     assert len(stage.frames) == 2
 
 
 @pytest.mark.parametrize("answer", [estimate(None), refused(404)])
 def test_without_an_estimate_the_limit_cannot_be_kept(stage: Stage, answer: Any) -> None:
-    plan = Plan([FIELDS], 8, 5)
+    plan = RequestQueue([FIELDS], 8, 5)
     assert plan.more()
     stage.fail(CostLimitError, plan.take()[1], (ASKED, answer))
 
 
 def test_after_an_error_nothing_begins_and_it_is_raised_in_the_end(stage: Stage) -> None:
-    plan = Plan([FIELDS, FIELDS], 8, None)
+    plan = RequestQueue([FIELDS, FIELDS], 8, None)
     assert plan.more()
     error = stage.fail(ApiError, plan.take()[1], ("frame jobRequest", ApiError("no")))
     plan.failed(error)
@@ -83,7 +83,7 @@ def test_after_an_error_nothing_begins_and_it_is_raised_in_the_end(stage: Stage)
 
 
 def test_what_is_no_request_is_refused_when_its_turn_comes(stage: Stage) -> None:
-    plan = Plan([{"type": "image"}], 8, 5)
+    plan = RequestQueue([{"type": "image"}], 8, 5)
     assert plan.more()
     stage.fail(TypeError, plan.take()[1])
 
@@ -93,7 +93,7 @@ def test_an_error_of_the_requests_themselves_is_kept_until_what_runs_is_over() -
         yield FIELDS
         raise LookupError("mine")
 
-    plan = Plan(requests(), 8, None)
+    plan = RequestQueue(requests(), 8, None)
     assert plan.more()
     plan.take()[1].close()
     assert (plan.more(), plan.more()) == (False, False)

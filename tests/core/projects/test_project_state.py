@@ -369,7 +369,7 @@ def test_a_frame_without_a_job_makes_none(image: dict[str, Any]) -> None:
     project.job_failed({"error": 1, **image}, 4)
     project.job_begins(image, 5, started=True)
     project.job_retried(image, 6)
-    assert (project.jobs, project.heard_at, project.status) == ({}, 6, "pending")
+    assert (project.jobs, project.last_frame_at, project.status) == ({}, 6, "pending")
 
 
 # --- results (§11.4)
@@ -767,26 +767,28 @@ def record(**fields: Any) -> JobRecord:
 def test_a_record_adds_what_frames_did_not_bring() -> None:
     project = project_of(2)
     start(project)
-    project.recorded(project.jobs["A"], record(performed_steps=8, seed_used="7", worker=RecordWorker(name="x")), 2)
+    project.apply_job_record(
+        project.jobs["A"], record(performed_steps=8, seed_used="7", worker=RecordWorker(name="x")), 2
+    )
     job = project.jobs["A"]
     assert (job.step, job.seed, job.worker_name, job.status) == (8, 7, "x", "processing")
-    project.recorded(job, record(), 3)
+    project.apply_job_record(job, record(), 3)
     assert (job.step, job.seed, job.worker_name) == (8, 7, "x")
 
 
 def test_the_counts_of_the_record_outrank_what_was_asked_for() -> None:
     project = project_of(2, steps=4)
-    project.counted(3, 20, 1)
+    project.apply_counts(3, 20, 1)
     assert (
         project.params.number_of_media,
         project.params.steps,
         project.params.number_of_previews,
         project.number_of_media,
     ) == (3, 20, 1, 3)
-    project.counted(None, None, None)
+    project.apply_counts(None, None, None)
     assert (project.params.number_of_media, project.params.steps) == (3, 20)
     project.fail(GONE, 1)
-    project.counted(5, None, None)
+    project.apply_counts(5, None, None)
     assert (project.params.number_of_media, project.number_of_media) == (5, 3)
 
 
@@ -878,9 +880,9 @@ def test_a_failure_without_a_reason_gets_one() -> None:
 
 def test_every_frame_proves_that_the_service_knows_the_project() -> None:
     project = project_of()
-    project.request, project.strikes = {"jobID": "P"}, 2
-    project.alive(7)
-    assert (project.acknowledged, project.request, project.heard_at, project.strikes) == (True, None, 7, 0)
+    project.request, project.missed_checks = {"jobID": "P"}, 2
+    project.touch(7)
+    assert (project.acknowledged, project.request, project.last_frame_at, project.missed_checks) == (True, None, 7, 0)
 
 
 def test_a_request_never_written_is_nobodys_project() -> None:

@@ -70,7 +70,7 @@ def stage() -> Stage:
 def old_project(stage: Stage, project_id: str = PROJECT, **params: Any) -> Any:
     """A project that was acknowledged a while ago."""
     project = stage.project(project_id, **params)
-    project.alive(stage.now)
+    project.touch(stage.now)
     stage.passes(60)
     return project
 
@@ -311,7 +311,7 @@ def test_a_project_that_is_alive_goes_on(stage: Stage, end: list[Any]) -> None:
     project = old_project(stage)
     stage.passes(10)
     stage.play(reconciled(stage, Snapshot()), *LOST_TRIES, *end)
-    assert (project.ended, project.heard_at) == (False, stage.now)
+    assert (project.ended, project.last_frame_at) == (False, stage.now)
 
 
 @pytest.mark.parametrize(("status", "expected"), [("failed", "failed"), ("canceled", "canceled")])
@@ -555,7 +555,7 @@ def test_a_silent_project_is_given_up_when_it_is_unknown_three_times(stage: Stag
     nobody = [NOBODY, (live(), refused(404))]
     for strikes in (1, 2):
         stage.play(check_liveness(PROJECT), *nobody)
-        assert (project.strikes, project.ended) == (strikes, False)
+        assert (project.missed_checks, project.ended) == (strikes, False)
     stage.play(check_liveness(PROJECT), *nobody, ("frame jobError", None))
     assert stage.frames[0][1]["error"] == "artistCanceled"
     assert (project.status, project.error.code) == ("failed", 0)
@@ -564,15 +564,15 @@ def test_a_silent_project_is_given_up_when_it_is_unknown_three_times(stage: Stag
 
 def test_a_sign_of_life_forgives_the_strikes(stage: Stage) -> None:
     project = old_project(stage)
-    project.strikes = 2
+    project.missed_checks = 2
     stage.play(check_liveness(PROJECT), (ACTIVE, bare({"projects": [{"id": PROJECT}]})))
-    assert project.strikes == 0
+    assert project.missed_checks == 0
 
 
 def test_silence_of_the_service_is_no_strike(stage: Stage) -> None:
     project = old_project(stage)
     stage.play(check_liveness(PROJECT), (ACTIVE, refused(403)))
-    assert project.strikes == 0
+    assert project.missed_checks == 0
 
 
 def test_a_project_that_is_gone_gets_no_strike(stage: Stage) -> None:
@@ -607,7 +607,7 @@ def test_a_job_the_service_works_on_may_go_on(stage: Stage, answers: list[Any]) 
 def test_a_job_the_service_does_not_know_is_given_up(stage: Stage) -> None:
     project = overrun(stage)
     stage.play(check_overrun(PROJECT, JOB), NOBODY, (live(), refused(404)), ("frame jobError", None))
-    assert (project.status, project.error.message) == ("failed", "the job ran longer than it may")
+    assert (project.status, project.error.message) == ("failed", "the job exceeded its time limit")
 
 
 @pytest.mark.parametrize(
@@ -657,4 +657,4 @@ def test_a_broken_connection_to_the_list_is_no_verdict(stage: Stage) -> None:
     gone = (ACTIVE, SogniConnectionError("gone"))
     again = [(f"pause {wait} ±20%", None) for wait in ("0.25", "0.5", "1")]
     stage.play(check_liveness(PROJECT), gone, again[0], gone, again[1], gone, again[2], gone)
-    assert project.strikes == 0
+    assert project.missed_checks == 0

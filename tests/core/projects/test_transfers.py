@@ -13,9 +13,9 @@ from sogni.core.projects.transfers import (
     open_result,
     result_data,
     result_url,
-    save_addresses,
     save_project,
     save_result,
+    save_urls,
     spool_result,
     upload_media,
 )
@@ -144,7 +144,7 @@ def test_the_end_of_the_client_is_no_refusal(fetch: Any, step: str, answer: Any,
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"status": "failed", "result_url": None}, "not there: the job is failed"),
+        ({"status": "failed", "result_url": None}, "unavailable: the job is failed"),
         ({"is_nsfw": True}, "withheld by the content filter"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_job_without_result_has_nothing_to_fetch(
 ) -> None:
     stage = Stage()
     job = stage.finished_job(**changes)
-    handle = job.handle = Stage()
+    handle = job.user_object = Stage()
     error = stage.fail(JobError, fetch(job))
     assert (error.message, error.job) == (f"the result of job {JOB} is {why}", handle)
 
@@ -215,10 +215,10 @@ def test_addresses_are_written_in_their_order() -> None:
         asked.append(place)
         return path_for
 
-    flow = save_addresses([OLD, NEW], path_of)
+    flow = save_urls([OLD, NEW], path_of)
     assert Stage().play(flow, (f"save {OLD}", FILE), (f"save {NEW}", FILE)) == [FILE, FILE]
     assert asked == [0, 1]
-    Stage().fail(NotFoundError, save_addresses([OLD], path_of), (f"save {OLD}", refused(404)))
+    Stage().fail(NotFoundError, save_urls([OLD], path_of), (f"save {OLD}", refused(404)))
 
 
 # -- the last frame of a video -----------------------------------------------------

@@ -183,5 +183,5 @@ def test_the_address_is_in_the_answer() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"downloadUrl": ""}, {"downloadUrl": 3}, {"uploadUrl": "x"}, None, []])
 def test_an_answer_without_the_address_is_a_protocol_error(data: Any) -> None:
-    with pytest.raises(ProtocolError, match="the answer has no downloadUrl"):
+    with pytest.raises(ProtocolError, match="the response has no downloadUrl"):
         read_signed_url(data, "downloadUrl")

@@ -119,7 +119,7 @@ def test_an_attached_project_makes_new_handles_of_its_jobs() -> None:
     before = project.jobs[0]
     engine = object()
     project._attached(engine, project._state)
-    assert (engine, project) == (project._engine, project._state.handle)
+    assert (engine, project) == (project._engine, project._state.user_object)
     after = project.jobs[0]
     assert after is not before
     assert after == before
@@ -134,7 +134,7 @@ def test_a_project_that_is_tracked_already_goes_on_under_that_state(listening: b
     if listening:
         copy.on("completed", heard.append)
     copy._attached(tracked._engine, tracked._state)
-    assert (copy._state is tracked._state, tracked._state.handle) == (True, tracked)
+    assert (copy._state is tracked._state, tracked._state.user_object) == (True, tracked)
     assert tracked._state.listeners.take("completed") == ([heard.append] if listening else [])
     assert bool(tracked._state.listening) is listening
 
@@ -191,7 +191,7 @@ def test_a_project_pickles_to_a_detached_equal_one(protocol: int) -> None:
     project = at_work()
     copy = pickle.loads(pickle.dumps(project, protocol))
     assert (project, project.to_dict()) == (copy, copy.to_dict())
-    assert copy is copy._state.handle
+    assert copy is copy._state.user_object
     with pytest.raises(ClientClosedError, match=r"project P is detached.*projects\.attach"):
         host_of(copy._engine, copy._state)
 

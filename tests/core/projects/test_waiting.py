@@ -64,7 +64,7 @@ def test_the_timeout_cancels_nothing() -> None:
     error = stage.fail(SogniTimeoutError, wait(project, 5), (f"until project {PROJECT} (run, 5 s)", TIMEOUT))
     assert (error.phase, error.timeout, project.ended, stage.frames) == ("run", 5, False, [])
     assert error.message == (
-        f"project {PROJECT}: not finished within 5 seconds; it goes on and can be waited for again"
+        f"project {PROJECT}: not finished within 5 seconds; it continues, and you can wait for it again"
     )
 
 
@@ -150,7 +150,7 @@ def test_a_polled_project_cannot_be_followed_without_credentials() -> None:
 def test_a_failed_project_raises_what_the_service_said() -> None:
     project = Stage().project()
     project.fail(ErrorData(code=5000, original_code="genfailure", message="no luck"), 0)
-    handle = project.handle = Stage()
+    handle = project.user_object = Stage()
     with pytest.raises(ProjectFailedError) as caught:
         raise_for_outcome(project, strict=False)
     error = caught.value
