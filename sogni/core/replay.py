@@ -15,7 +15,7 @@ from sogni.core.checks import beyond, json_object, path_segment
 from sogni.core.flow import Flow, change
 from sogni.core.http import HttpCall, HttpReply, get, post
 from sogni.core.requests import request
-from sogni.core.workflows.templates import members_of, no_such_part
+from sogni.core.workflows.templates import members_of, missing_member
 from sogni.models.base import Model
 from sogni.models.chat import ChatCompletionResult
 from sogni.models.converter import read, read_time, snake, to_dict, wire_form
@@ -53,7 +53,7 @@ def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
     found = members_of(call, reply)
     run_id, version = found.get("runId"), found.get("schemaVersion")
     if not isinstance(run_id, str):
-        raise no_such_part(call, "runId")
+        raise missing_member(call, "runId")
     return ReplayWriteResult(
         run_id=run_id,
         schema_version=_version(version),
@@ -80,7 +80,7 @@ def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
     found = members_of(call, reply)
     record = found.get("record")
     if not isinstance(record, Mapping):
-        raise no_such_part(call, "record")
+        raise missing_member(call, "record")
     whole = record if isinstance(record.get("run_id"), str) else {**record, "run_id": run_id}
     source = f"the response to {call.method} {call.path}"
     return ReplayRecord(

@@ -212,7 +212,7 @@ class EventStream(Live, Generic[T]):
 
     def _own(self) -> None:
         """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""
-        if self._feed.over:
+        if self._feed.closed:
             return
         if self._state is None:
             self._state = self._engine.state
@@ -226,7 +226,7 @@ class EventStream(Live, Generic[T]):
     @property
     def closed(self) -> bool:
         """True once nothing more is received. Events that have already arrived can still be iterated."""
-        return self._feed.over
+        return self._feed.closed
 
     async def close(self) -> None:
         """Close the connection, also while another thread or task waits for an event. May be called repeatedly."""

@@ -112,7 +112,7 @@ async def test_who_waits_no_time_at_all_is_told_how_it_is(sdk: Sdk) -> None:
     with LocalSupernet(step_time=60, token_rate=0) as supernet:
         async with sdk.client(supernet) as client:
             record = await sdk.call(client.workflows.start, input={"steps": [image]})
-            with pytest.raises(sdk.SogniTimeoutError, match="is still under way"):
+            with pytest.raises(sdk.SogniTimeoutError, match="has not finished in time"):
                 await sdk.call(client.workflows.wait, record.workflow_id, timeout=0)
             await sdk.call(client.workflows.cancel, record.workflow_id)
             ended = await sdk.call(client.workflows.wait, record.workflow_id, timeout=0)

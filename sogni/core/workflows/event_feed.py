@@ -1,7 +1,7 @@
-"""Event streams that outlive their connections: decides when one is opened again, and when that is given up.
+"""Event streams that survive lost connections, and waiting for durable work.
 
-Called by the iterators of `stream_events` and by waits for runs and workflows. Every event is given once: a stream
-is asked for again with the last event that was read, and repetitions are dropped by its reader.
+`EventFeed` reconnects after the last event that was read, and delivers every event once. `wait_for_record` waits for
+a run or workflow: events tell that its record may have changed, but only the record decides.
 """
 
 from __future__ import annotations
@@ -19,108 +19,111 @@ from sogni.errors import ApiError, SogniConnectionError, SogniError, SogniTimeou
 from sogni.settings import RetryPolicy
 
 T = TypeVar("T")
-Ended = Callable[[], Flow[bool]]
 
-MOST_REOPENED = 10
-"""A stream that was open before is asked for this often while the service cannot be reached."""
-LASTING_SECONDS = 3.0
-"""A connection that lasted so long was a good one, although nothing happened on it."""
-ENDS_BEFORE_ASKING = 3
-"""Orderly ends without anything new, after which the record is asked whether there is anything to come."""
-LONGEST_WAIT = 120.0
-"""Seconds that the service may ask for before a stream is opened again."""
+MAX_RECONNECTS = 10
+"""Attempts to reconnect a stream that was open before, while the service cannot be reached."""
+STABLE_SECONDS = 3.0
+"""A connection that lasted this long resets the count of failures, even if it delivered nothing."""
+ENDS_BEFORE_CHECK = 3
+"""Clean ends without a new event after which the record is checked for the end."""
+MAX_RETRY_AFTER = 120.0
+"""Longest `Retry-After` in seconds that is waited for before a stream is reconnected."""
 
 
 class EventFeed(Generic[T]):
-    """A stream under way: its reader, the events read ahead, and how often it broke.
+    """An event stream: its reader, the events read ahead, and the failures of its connections.
 
-    `position` is that of the last event that was given: events may have been read ahead of it.
+    `position` is that of the last delivered event. `has_ended` returns whether the run or workflow has ended.
     """
 
-    def __init__(self, reader: EventReader[T], ended: Ended) -> None:
+    def __init__(self, reader: EventReader[T], has_ended: Callable[[], Flow[bool]]) -> None:
         self.reader = reader
-        self.ended = ended
+        self.has_ended = has_ended
         self.ready: deque[tuple[T, str | None]] = deque()
-        """Events that were read and not given yet, each with the position behind it."""
+        """Events that have been read and not delivered yet, each with the position after it."""
         self.position = reader.position
-        self.over: bool = False
+        self.closed: bool = False
         self.body: EventBody | None = None
         self.failures: int = 0
-        self.broken: int = 0
-        self.orderly_ends: int = 0
-        self.opened_before: bool = False
+        self.drops: int = 0
+        """Connections that broke off, instead of ending cleanly."""
+        self.clean_ends: int = 0
+        self.was_open: bool = False
         self.opened_at: float = 0.0
         self._decoder = SseDecoder()
 
     def opened(self, body: EventBody, now: float) -> None:
-        """Begin with a new body; nothing of the last one is left over."""
+        """Continue with a new connection."""
         self._decoder = SseDecoder()
-        self.reader.begins()
-        self.body, self.opened_before, self.opened_at = body, True, now
-        if self.over:
-            # Closed by another thread while it was opened.
+        self.reader.begin_connection()
+        self.body, self.was_open, self.opened_at = body, True, now
+        if self.closed:
+            # By another thread, while the connection was opened.
             body.close()
 
-    def take(self, piece: bytes) -> None:
-        """Read some bytes. What comes behind the last event is not read (workflows §6.2)."""
-        for block in self._decoder.feed(piece):
-            self._note(self.reader.read(block))
-            if self.over:
+    def read(self, data: bytes) -> None:
+        """Read bytes of the body. What follows the final event is ignored."""
+        for block in self._decoder.feed(data):
+            self._add(self.reader.read(block))
+            if self.closed:
                 return
 
-    def take_rest(self) -> None:
-        """Read what is left of a body that ended in order."""
+    def read_end(self) -> None:
+        """Read the rest of a body that ended cleanly."""
         for block in self._decoder.end():
-            self._note(self.reader.read_rest(block))
+            self._add(self.reader.read_rest(block))
         if self.reader.may_finish:
             self.close()
 
-    def _note(self, event: T | None) -> None:
+    def _add(self, event: T | None) -> None:
         if event is not None:
             self.ready.append((event, self.reader.position))
-            self.failures = self.broken = self.orderly_ends = 0
+            self.failures = self.drops = self.clean_ends = 0
         if self.reader.finished:
             self.close()
 
-    def give(self) -> T | None:
-        """The next event that was read; from then on another stream may begin behind it."""
+    def pop(self) -> T | None:
+        """Return and remove the next event that has been read; another stream can now continue after it."""
         if not self.ready:
             return None
         event, self.position = self.ready.popleft()
         return event
 
-    def drop_body(self) -> None:
-        """Let go of the connection; there may be another."""
+    def disconnect(self) -> None:
+        """Close the connection; another one may follow."""
         body, self.body = self.body, None
         if body is not None:
             body.close()
 
     def close(self) -> None:
-        """End it, in any thread: what was read can still be taken."""
-        self.over = True
-        self.drop_body()
+        """Close the stream, in any thread; events that have been read can still be delivered."""
+        self.closed = True
+        self.disconnect()
 
-    def most_failures(self, policy: RetryPolicy) -> int:
-        """Tries without anything new after which it is given up; with one try for everything, one for this, too."""
-        return max(policy.attempts, MOST_REOPENED) if self.opened_before and policy.attempts > 1 else policy.attempts
+    def max_failures(self, policy: RetryPolicy) -> int:
+        """Return how many failures without a new event are tolerated; a policy without retries applies here too."""
+        return max(policy.attempts, MAX_RECONNECTS) if self.was_open and policy.attempts > 1 else policy.attempts
 
 
 def next_event(feed: EventFeed[T]) -> Flow[T | None]:
-    """The next event, None after the last. ApiError, SogniConnectionError, ProtocolError end the stream."""
+    """Return the next event, None after the last.
+
+    Raises `ApiError`, `SogniConnectionError` or `ProtocolError`, each of which closes the stream.
+    """
     yield from advance(feed, None)
-    return feed.give()
+    return feed.pop()
 
 
 def advance(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
-    """Read until there is an event to take or the stream is over; False when the deadline came first."""
+    """Read until there is an event to deliver or the stream is closed; returns False at the deadline."""
     try:
-        while not feed.ready and not feed.over:
+        while not feed.ready and not feed.closed:
             body = feed.body
             if body is None:
-                more = yield from _open(feed, deadline)
+                in_time = yield from _connect(feed, deadline)
             else:
-                more = yield from _read(feed, body, deadline)
-            if not more:
+                in_time = yield from _read(feed, body, deadline)
+            if not in_time:
                 return False
     except SogniError:
         feed.close()
@@ -138,52 +141,52 @@ def _read(feed: EventFeed[T], body: EventBody, deadline: float | None) -> Flow[b
     idle = yield from change(lambda state, _: state.settings.timeouts.idle)
     left = yield from _left(deadline)
     try:
-        piece = yield from read_piece(body, idle if left is None else min(idle, left))
+        data = yield from read_piece(body, idle if left is None else min(idle, left))
     except SogniTimeoutError as error:
         if left is not None and left <= idle:
             return False
-        yield from _broke(feed, error)
+        yield from _failed(feed, error)
     except SogniConnectionError as error:
-        yield from _broke(feed, error)
+        yield from _failed(feed, error)
     else:
-        if piece:
-            feed.take(piece)
-        elif not feed.over:
+        if data:
+            feed.read(data)
+        elif not feed.closed:
             yield from _ended(feed)
     return True
 
 
-def _broke(feed: EventFeed[T], error: SogniError, *, orderly: bool = False) -> Flow[None]:
-    """Count a connection that broke, and give up when it was one too many."""
+def _failed(feed: EventFeed[T], error: SogniError, *, clean: bool = False) -> Flow[None]:
+    """Count a failure. Raises `error` if there have been too many."""
     now = yield from clock()
     policy = yield from change(lambda state, _: state.settings.retry)
     if feed.body is not None:
-        if now - feed.opened_at >= LASTING_SECONDS:
-            feed.failures = feed.broken = 0
-        feed.broken += not orderly
-    feed.drop_body()
+        if now - feed.opened_at >= STABLE_SECONDS:
+            feed.failures = feed.drops = 0
+        feed.drops += not clean
+    feed.disconnect()
     feed.failures += 1
-    # One that breaks as soon as it is open, again and again, will not do better.
-    hopeless = feed.failures >= feed.most_failures(policy) or feed.broken > policy.attempts
-    if hopeless and not feed.over:
+    # Connections that always break off right after they were opened are given up earlier.
+    give_up = feed.failures >= feed.max_failures(policy) or feed.drops > policy.attempts
+    if give_up and not feed.closed:
         raise error
 
 
 def _ended(feed: EventFeed[T]) -> Flow[None]:
-    """A body that ended in order, although the last event was none: it is the end only when the record says so."""
-    feed.take_rest()
-    if feed.over:
+    """Handle a clean end without a final event: the stream is closed only if the record says that all is over."""
+    feed.read_end()
+    if feed.closed:
         return
-    feed.orderly_ends += 1
-    if feed.orderly_ends % ENDS_BEFORE_ASKING == 0 and (yield from feed.ended()):
+    feed.clean_ends += 1
+    if feed.clean_ends % ENDS_BEFORE_CHECK == 0 and (yield from feed.has_ended()):
         feed.close()
         return
-    error = SogniConnectionError(f"{feed.reader.what} ended again and again without anything new")
-    yield from _broke(feed, error, orderly=True)
+    error = SogniConnectionError(f"{feed.reader.what}: the stream ended repeatedly without a new event")
+    yield from _failed(feed, error, clean=True)
 
 
-def _open(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
-    """Open the stream where it broke off; False when the deadline comes first."""
+def _connect(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
+    """Open the stream after the last event; returns False at the deadline."""
     policy = yield from change(lambda state, _: state.settings.retry)
     wait, jitter = pause_before(policy, feed.failures) if feed.failures else 0.0, JITTER
     while True:
@@ -194,25 +197,25 @@ def _open(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
                 return False
             yield from pause(wait, jitter)
         try:
-            outcome = yield from _asked(feed, deadline)
+            outcome = yield from _request(feed, deadline)
         except (SogniConnectionError, SogniTimeoutError) as error:
-            yield from _broke(feed, error)
+            yield from _failed(feed, error)
             wait, jitter = pause_before(policy, feed.failures), JITTER
         else:
             if not isinstance(outcome, HttpReply):
                 feed.opened(outcome, (yield from clock()))
                 return True
             if outcome.status == NO_CONTENT:
-                # What an event stream says that is not to be asked for again.
+                # By the standard of event streams: do not reconnect.
                 feed.close()
                 return True
-            asked = _refused(feed, outcome, policy)
-            wait, jitter = (pause_before(policy, feed.failures), JITTER) if asked is None else (asked, 0.0)
-        if feed.over:
+            retry_after = _rejected(feed, outcome, policy)
+            wait, jitter = (pause_before(policy, feed.failures), JITTER) if retry_after is None else (retry_after, 0.0)
+        if feed.closed:
             return True
 
 
-def _asked(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpReply]:
+def _request(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpReply]:
     turn = yield from have_fresh()
     left = yield from _left(deadline)
     outcome = yield from open_events((yield from within(feed.reader.call(), left)))
@@ -221,87 +224,84 @@ def _asked(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpR
     return (yield from looked_at(outcome, turn, keeps_credentials=feed.reader.keeps_credentials))
 
 
-def _refused(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> float | None:
-    """Count a refusal, and return the pause the service asks for. Raises one that will not pass."""
+def _rejected(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> float | None:
+    """Count an error reply and return its `Retry-After`. Raises its error if a retry is useless or was the last."""
     feed.failures += 1
-    asked = asked_to_wait(reply)
-    longest = LONGEST_WAIT if feed.opened_before else policy.longest
-    last = feed.failures >= feed.most_failures(policy) or (asked or 0) > longest
+    retry_after = asked_to_wait(reply)
+    longest = MAX_RETRY_AFTER if feed.was_open else policy.longest
+    last = feed.failures >= feed.max_failures(policy) or (retry_after or 0) > longest
     if reply.status not in PASSING or last:
         raise error_of(feed.reader.call(), reply)
-    return asked
+    return retry_after
 
 
-# Waiting for durable work: decides when its record is looked at again.
-#
-# Called by the waits for runs and workflows. The events tell when there may be something new; the record is what
-# counts, and is asked for now and then even if no event comes.
+# Waiting for a record
 
 
 R = TypeVar("R")
 
-LOOK_SECONDS = 15.0
-"""The record is asked for at least this often."""
+REFRESH_SECONDS = 15.0
+"""The record is requested at least this often, even without an event."""
 POLL_SECONDS = (0.5, 1.0, 2.0, 5.0)
-"""The same, where there is no event stream to be had: first soon, as the record may only be behind the events."""
-LEAST_SECONDS = 1.0
-"""What a look at the record may take, however little time there is: who waits no time at all still wants to know."""
+"""The same if there is no event stream; short at first, because the record may only lag behind the events."""
+MIN_REQUEST_SECONDS = 1.0
+"""Time limit of a request for the record at least, so that a wait with `timeout=0` gets an answer too."""
 
 
-def wait_until(
-    ask: Callable[[float | None], Flow[R]],
-    settled: Callable[[R], bool],
-    feed_of: Callable[[R], EventFeed[Any]],
+def wait_for_record(
+    get: Callable[[float | None], Flow[R]],
+    is_settled: Callable[[R], bool],
+    open_feed: Callable[[R], EventFeed[Any]],
     timeout: float | None,
     what: str,
 ) -> Flow[R]:
-    """Return the record as soon as it is settled. SogniTimeoutError; ApiError when it cannot be had.
+    """Return the record as soon as it is settled; `get` receives the seconds left.
 
-    `ask` is told how many seconds are left.
+    Raises `SogniTimeoutError` naming `what`, and the errors of `get`.
     """
     begin = yield from clock()
     deadline = None if timeout is None else begin + timeout
-    record = yield from _requested(ask, timeout)
-    feed = None if settled(record) else feed_of(record)
+    record = yield from _get(get, timeout)
+    feed = None if is_settled(record) else open_feed(record)
     polls = 0
     try:
-        while not settled(record):
+        while not is_settled(record):
             now = yield from clock()
             if deadline is not None and now >= deadline:
-                raise SogniTimeoutError(f"{what} is still under way", phase="run", timeout=timeout)
+                raise SogniTimeoutError(f"{what} has not finished in time", phase="run", timeout=timeout)
             if feed is None:
-                yield from pause(_within(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)], now, deadline))
+                yield from pause(_capped(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)], now, deadline))
                 polls += 1
             else:
-                feed = yield from _news(feed, now, deadline)
+                feed = yield from _wait_for_change(feed, now, deadline)
             now = yield from clock()
-            record = yield from _requested(ask, None if deadline is None else deadline - now)
+            record = yield from _get(get, None if deadline is None else deadline - now)
     finally:
         if feed is not None:
             feed.close()
     return record
 
 
-def _requested(ask: Callable[[float | None], Flow[R]], left: float | None) -> Flow[R]:
-    """Look at the record, retries included, in the time that is left."""
-    granted = None if left is None else max(LEAST_SECONDS, left)
-    return (yield from limited(ask(granted), granted))
+def _get(get: Callable[[float | None], Flow[R]], left: float | None) -> Flow[R]:
+    """Request the record, including retries, in the time left."""
+    limit = None if left is None else max(MIN_REQUEST_SECONDS, left)
+    return (yield from limited(get(limit), limit))
 
 
-def _news(feed: EventFeed[Any], now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
-    """Wait for a reason to look at the record; the feed as long as it is of use."""
-    look = now + _within(LOOK_SECONDS, now, deadline)
+def _wait_for_change(feed: EventFeed[Any], now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
+    """Wait until the record may have changed; returns the feed, or None once it is of no use."""
+    until = now + _capped(REFRESH_SECONDS, now, deadline)
     before = feed.reader.status
     try:
-        more = yield from advance(feed, look)
-        while more and not feed.over and feed.reader.status == before:
+        in_time = yield from advance(feed, until)
+        while in_time and not feed.closed and feed.reader.status == before:
             feed.ready.clear()
-            more = yield from advance(feed, look)
+            in_time = yield from advance(feed, until)
     except (ApiError, SogniConnectionError, SogniTimeoutError):
         return None
     feed.ready.clear()
-    return None if feed.over else feed
+    return None if feed.closed else feed
 
 
-def _within(seconds: float, now: float, deadline: float | None) -> float:
+def _capped(seconds: float, now: float, deadline: float | None) -> float:
     return seconds if deadline is None else max(0.0, min(seconds, deadline - now))

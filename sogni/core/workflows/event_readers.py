@@ -1,8 +1,10 @@
-"""Server-sent events: decides where a block begins and ends, and what its lines say.
+"""Decoding of server-sent events, and the readers of the event streams of runs and workflows.
 
-Called by the readers of run events and workflow frames, and by whoever feeds them bytes. The same bytes give the
-same blocks however they are split. It knows no event of the service and opens nothing.
+A reader turns blocks into events, drops repetitions, and notices the end. It also builds the request that continues
+the stream after the last event.
 """
+
+# Run events: chat §12.4. Workflow frames: workflows §3, §6.
 
 from __future__ import annotations
 
@@ -24,22 +26,25 @@ from sogni.models.workflows import WORKFLOW_ENDS, WorkflowSseEvent
 from sogni.settings import MAX_MESSAGE_SIZE
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
-"""The end of one line and an empty one after it; a carriage return and its line feed are never taken apart."""
+"""The end of a line and an empty line. Atomic groups keep a carriage return and its line feed together."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_LONGEST_BLANK = 4
-"""Bytes of `_BLANK_LINE` at most."""
+_MAX_BLANK_LINE = 4
+"""Maximum length of a match of `_BLANK_LINE` in bytes."""
 
 
 class SseDecoder:
-    """Cuts the bytes of an event stream into blocks, each a text without the empty lines around it."""
+    """Splits the bytes of an event stream into blocks; the result does not depend on how the bytes were split.
 
-    def __init__(self, most: int = MAX_MESSAGE_SIZE) -> None:
-        self._most = most
+    Blocks are strings without surrounding whitespace.
+    """
+
+    def __init__(self, max_size: int = MAX_MESSAGE_SIZE) -> None:
+        self._max_size = max_size
         self._rest = bytearray()
         self._searched = 0
 
     def feed(self, data: bytes) -> list[str]:
-        """The blocks that these bytes complete. ProtocolError when one grows beyond every measure."""
+        """Return the blocks that these bytes complete. Raises `ProtocolError` if a block is too long."""
         rest = self._rest
         rest += data
         begin, blocks = 0, []
@@ -48,33 +53,33 @@ class SseDecoder:
             begin = end.end()
         if begin:
             del rest[:begin]
-        if len(rest) > self._most:
+        if len(rest) > self._max_size:
             self._rest = bytearray()
-            raise ProtocolError(f"an event of more than {self._most} bytes")
-        self._searched = max(0, len(rest) - _LONGEST_BLANK)
-        return _texts(blocks)
+            raise ProtocolError(f"an event must have at most {self._max_size} bytes, got {len(rest)}")
+        self._searched = max(0, len(rest) - _MAX_BLANK_LINE)
+        return _decoded(blocks)
 
     def end(self) -> list[str]:
-        """What is left when the stream has ended: at most one block."""
+        """Return the rest at the end of the stream, at most one block."""
         rest, self._rest, self._searched = self._rest, bytearray(), 0
-        return _texts([rest])
+        return _decoded([rest])
 
 
-def _texts(blocks: list[bytearray]) -> list[str]:
-    # Decoded block by block: a character of several bytes is never split by the end of a block.
-    texts = (block.decode("utf-8", "replace").strip("\ufeff \t\r\n") for block in blocks)
-    return [text for text in texts if text]
+def _decoded(blocks: list[bytearray]) -> list[str]:
+    # By block, because the end of a block never splits a character.
+    decoded = (block.decode("utf-8", "replace").strip("\ufeff \t\r\n") for block in blocks)
+    return [block for block in decoded if block]
 
 
 def blocks_of(text: str) -> list[str]:
-    """The blocks of a whole text."""
-    decoder = SseDecoder(most=4 * len(text))
+    """Return the blocks of a complete stream."""
+    decoder = SseDecoder(max_size=4 * len(text))
     return decoder.feed(text.encode("utf-8", "surrogatepass")) + decoder.end()
 
 
 @frozen
 class Fields:
-    """What the lines of a block say; `id` is None when none says it."""
+    """The fields of a block; `id` is None if the block has none."""
 
     event: str
     data: str
@@ -82,12 +87,12 @@ class Fields:
 
 
 def fields_of(block: str) -> Fields | None:
-    """Read the lines of a block; None when all of them are comments (keep-alives)."""
-    event, data, last_id, said = "", [], None, False
+    """Return the fields of a block; None if it consists of comments (keep-alives)."""
+    event, data, last_id, only_comments = "", [], None, True
     for line in _LINE_END.split(block):
         if line.startswith(":"):
             continue
-        said = True
+        only_comments = False
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "event":
@@ -96,35 +101,33 @@ def fields_of(block: str) -> Fields | None:
             data.append(value)
         elif name == "id":
             last_id = value
-    return Fields(event, "\n".join(data), last_id) if said else None
+    return None if only_comments else Fields(event, "\n".join(data), last_id)
 
 
-# The two event streams of the service: decides what a block means, which are repetitions, and when it is over.
-#
-# Fed block by block by `flows.event_feed`, which opens a stream again with `call` where it broke off. Run events:
-# chat §12.4; workflow frames: workflows §6. It opens nothing.
+# Readers
 
 
 T = TypeVar("T")
 
 STREAM_HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
-"""Compressed, an event might wait in a buffer for the next one."""
-_MOST_REMEMBERED = 10_000
-"""Ids of events that are known, so that repetitions are noticed."""
-_LONGEST_NUMBER = 18
+"""Uncompressed, because a compressed event might wait in a buffer for the next one."""
+_MAX_KNOWN = 10_000
+"""How many ids of events are remembered to recognize repetitions."""
+_MAX_DIGITS = 18
 _RUN_END = re.compile(r"run_(completed|partial_failure|failed|cancell?ed)")
 _WORKFLOW_ENDS = frozenset({"completed", "failed", "cancelled"})
-"""What ends the iteration; `partial_failure` only lets the service end it (workflows §3)."""
+"""Statuses that end a stream. After `partial_failure`, the service ends it."""
 
 
 class EventReader(ABC, Generic[T]):
-    """What was read of one stream.
+    """The state of an event stream.
 
-    `finished`: the last event was the end. `may_finish`: it may be, so that a stream which ends now has ended.
-    `status` is the last one told.
+    `position` is the id of the last event, `status` the last status of the run or workflow. `finished` is true after
+    the final event.
     """
 
     what: str
+    """Name of the stream in messages."""
     keeps_credentials = False
 
     def __init__(self, position: str | None) -> None:
@@ -132,30 +135,30 @@ class EventReader(ABC, Generic[T]):
         self.status: str | None = None
         self.finished = False
         self._known: OrderedDict[str, set[int]] = OrderedDict({position: set()} if position else {})
-        """Ids that were read, each with the hashes of the blocks that had it on this connection."""
-        self._read_before = -math.inf if (number := _number(position)) is None else number
+        """Ids that have been read, each with the hashes of its blocks on the current connection."""
+        self._start = -math.inf if (number := _number(position)) is None else number
 
     @property
     @abstractmethod
     def may_finish(self) -> bool:
-        """Whether nothing more is to be expected."""
+        """Whether a stream that ends now is complete."""
 
-    def begins(self) -> None:
-        """A connection begins; what has a known id now is a repetition."""
+    def begin_connection(self) -> None:
+        """Treat all events with a known id as repetitions from now on."""
         for blocks in self._known.values():
             blocks.clear()
 
     @abstractmethod
     def call(self) -> HttpCall:
-        """The request for what comes after the last event that was read."""
+        """Return the request that continues after the last event."""
 
     def read(self, block: str) -> T | None:
-        """The event in a block; None for what is none, and for one that is known."""
+        """Return the event in a block; None if there is none, or if it is a repetition."""
         fields = fields_of(block)
         return None if fields is None else self._event(block, fields)
 
     def read_rest(self, block: str) -> T | None:
-        """The event in what a stream ended with, unless it was cut off in the middle: then it comes again."""
+        """Return the event in the rest of a stream; None if the block was cut off, because it will be repeated."""
         fields = fields_of(block)
         if fields is None or not fields.data.strip() or _is_cut(fields.data):
             return None
@@ -165,29 +168,29 @@ class EventReader(ABC, Generic[T]):
     def _event(self, block: str, fields: Fields) -> T | None: ...
 
     def _is_new(self, event: str | None, block: str) -> bool:
-        """Whether an event was not read before; from now on it was.
+        """Whether an event has not been read before; its id is remembered.
 
-        On one connection several blocks may have one id, as long as they do not say the same.
+        Within a connection, different blocks with the same id are different events.
         """
         if not event:
             return True
-        number, words = _number(event), hash(block)
-        if number is not None and number <= self._read_before:
+        number, content = _number(event), hash(block)
+        if number is not None and number <= self._start:
             return False
         if (blocks := self._known.get(event)) is not None:
-            another = bool(blocks) and words not in blocks
-            if another:
-                blocks.add(words)
-            return another
+            different = bool(blocks) and content not in blocks
+            if different:
+                blocks.add(content)
+            return different
         self.position = event
-        self._known[event] = {words}
-        if len(self._known) > _MOST_REMEMBERED:
+        self._known[event] = {content}
+        if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
         return True
 
 
 def _number(event: str | None) -> int | None:
-    return int(event) if event and len(event) <= _LONGEST_NUMBER and event.isascii() and event.isdecimal() else None
+    return int(event) if event and len(event) <= _MAX_DIGITS and event.isascii() and event.isdecimal() else None
 
 
 def _is_cut(data: str) -> bool:
@@ -195,7 +198,7 @@ def _is_cut(data: str) -> bool:
 
 
 class RunEventReader(EventReader[ChatRunEvent]):
-    """Reads the events of a durable chat run; known by their `sequence`."""
+    """Reads the events of a chat run, which are identified by their `sequence`."""
 
     keeps_credentials = True
 
@@ -206,13 +209,13 @@ class RunEventReader(EventReader[ChatRunEvent]):
 
     @property
     def may_finish(self) -> bool:
-        """Whether the run has ended, by its last snapshot."""
+        """Whether the run has ended, by its last status."""
         return self.status in RUN_ENDS
 
     def call(self) -> HttpCall:
-        """Ask for the events after the last one (chat §12.4)."""
-        resumed = {} if self.position is None else {"Last-Event-ID": self.position}
-        return HttpCall(method="GET", path=self._path, headers={**STREAM_HEADERS, **resumed}, repeatable=True)
+        """Return the request that continues after the last event."""
+        last = {} if self.position is None else {"Last-Event-ID": self.position}
+        return HttpCall(method="GET", path=self._path, headers={**STREAM_HEADERS, **last}, repeatable=True)
 
     def _event(self, block: str, fields: Fields) -> ChatRunEvent | None:
         data = json_or_text(fields.data)
@@ -225,42 +228,42 @@ class RunEventReader(EventReader[ChatRunEvent]):
         by_id = event.sequence is None
         if not self._is_new(fields.id if by_id else str(event.sequence), block if by_id else ""):
             return None
-        ending = _RUN_END.fullmatch(event.type)
-        self.status = _told(event) or self.status
-        self.finished: bool = ending is not None
+        self.status = _status_of(event) or self.status
+        self.finished: bool = _RUN_END.fullmatch(event.type) is not None
         return event
 
 
-def _told(event: ChatRunEvent) -> str | None:
-    """The status an event tells of, by its type (chat §12.4)."""
+def _status_of(event: ChatRunEvent) -> str | None:
+    """Return the status of a run that the type of an event implies."""
     if event.type in ("run_waiting_for_user", "run_awaiting_cost_confirmation"):
         return "waiting_for_user"
-    ending = _RUN_END.fullmatch(event.type)
-    if ending is None:
+    end = _RUN_END.fullmatch(event.type)
+    if end is None:
         return None
-    return "cancelled" if ending[1] == "canceled" else ending[1]
+    return "cancelled" if end[1] == "canceled" else end[1]
 
 
 class WorkflowFrameReader(EventReader[WorkflowSseEvent]):
-    """Reads the frames of a workflow; known by their `id`."""
+    """Reads the frames of a workflow, which are identified by their `id`."""
 
     def __init__(self, workflow_id: Any, after: Any = None, last_event_id: Any = None) -> None:
         self._after = event_id("after", after)
         last = event_id("last_event_id", last_event_id)
         super().__init__(self._after if last is None else last)
-        self._begun_with = last
+        self._last_event_id = last
         self._path = f"/v1/creative-agent/workflows/{path_segment('workflow_id', workflow_id)}/events/stream"
         self.what: str = f"the events of workflow {workflow_id}"
         self._progressed = False
 
     @property
     def may_finish(self) -> bool:
-        """Whether the last status is an end, `partial_failure` included."""
+        """Whether the workflow has ended, by its last status."""
         return self.status in WORKFLOW_ENDS
 
     def call(self) -> HttpCall:
-        """Ask for the frames after the last one: in the query, and once there was one in the header, too (§6)."""
-        last = self.position if self._progressed else self._begun_with
+        """Return the request that continues after the last frame."""
+        # `last_event_id` is sent in the header and in the query, `after` in the query only: workflows §6.
+        last = self.position if self._progressed else self._last_event_id
         after = self.position if self._progressed or self._after is None else self._after
         headers = STREAM_HEADERS if last is None else {**STREAM_HEADERS, "Last-Event-ID": last}
         query = () if after is None else (("after", after),)
@@ -287,15 +290,26 @@ def _frame(block: str, fields: Fields) -> WorkflowSseEvent:
 
 
 def parse_creative_workflow_sse_chunk(chunk: str) -> list[WorkflowSseEvent]:
-    """Read the frames in a text of an event stream (workflows §6.1).
+    """Parse the frames in a part of the event stream of a workflow.
 
-    A block of comments (a keep-alive) is a frame, too, with the event `message` and no data.
+    A keep-alive, a block of comments, is a frame with the event ``"message"`` and no data.
 
-    >>> from sogni import parse_creative_workflow_sse_chunk
-    >>> text = 'id: 12\\nevent: workflow_status\\ndata: {"status":"running"}\\n\\n'
-    >>> [frame] = parse_creative_workflow_sse_chunk(text)
-    >>> frame.id, frame.event, frame.data
-    ('12', 'workflow_status', {'status': 'running'})
+    Args:
+        chunk: Complete frames.
+
+    Returns:
+        The frames, in order.
+
+    Raises:
+        ValidationError: `chunk` is not a string.
+
+    Example:
+        >>> from sogni import parse_creative_workflow_sse_chunk
+        >>> text = 'id: 12\\nevent: workflow_status\\ndata: {"status":"running"}\\n\\n'
+        >>> [frame] = parse_creative_workflow_sse_chunk(text)
+        >>> frame.id, frame.event, frame.data
+        ('12', 'workflow_status', {'status': 'running'})
     """
+    # Keep-alives: workflows §6.1.
     blocks = blocks_of(text("chunk", chunk))
     return [_frame(block, fields_of(block) or Fields("", "", None)) for block in blocks]

@@ -1,7 +1,9 @@
-"""Media of durable work: decides that it is given by addresses the service can reach (chat §12.1, workflows §4).
+"""Media for runs and workflows: checking that the service can download it, and uploading files.
 
-Called by the calls of runs and workflows, which must find everything wrong at once. It opens no address.
+Nothing is downloaded here.
 """
+
+# Media references: chat §12.1, workflows §4. Uploads: projects-4.2 §10.1.
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from sogni.core.projects.uploads import signed_url_call
 from sogni.errors import ValidationError
 
 CONTEXT_LISTS = ("images", "videos", "audio", "uploadedImages", "uploadedVideos", "uploadedAudio")
-"""The lists of a media context, as on the wire."""
+"""The lists of a media context in wire form."""
 _CONTEXT_NAMES = {
     "uploadedImages": "uploaded_images",
     "uploadedVideos": "uploaded_videos",
@@ -25,21 +27,21 @@ _CONTEXT_NAMES = {
 }
 
 
-def refuse_unreachable(offences: Iterable[str]) -> None:
-    """ValidationError that names every place where there is no http or https address."""
-    places = list(offences)
-    if places:
+def reject_unreachable(paths: Iterable[str]) -> None:
+    """Raise `ValidationError` if there are paths of media that the service cannot download; it lists all of them."""
+    unreachable = list(paths)
+    if unreachable:
         raise ValidationError(
-            "media of durable work is given by http or https addresses, which the service reads itself; "
-            f"there is none in {', '.join(places)}",
-            field=places[0],
-            value=tuple(places),
-            allowed="an http or https address",
+            f"{', '.join(unreachable)} must be an http or https URL, which the service can download; "
+            "use workflows.upload for files",
+            field=unreachable[0],
+            value=tuple(unreachable),
+            allowed="an http or https URL",
         )
 
 
-def in_references(references: Any) -> Iterable[str]:
-    """The places in media references that hold something else; what is no object is left to the service."""
+def unreachable_references(references: Any) -> Iterable[str]:
+    """Yield the paths of media references without a URL; entries of other types are left to the service."""
     for place, entry in enumerate(references if isinstance(references, list) else ()):
         if not isinstance(entry, Mapping):
             continue
@@ -50,8 +52,8 @@ def in_references(references: Any) -> Iterable[str]:
                 yield f"media_references[{place}].{name}"
 
 
-def in_messages(messages: Any) -> Iterable[str]:
-    """The image parts of messages that hold something else."""
+def unreachable_in_messages(messages: Any) -> Iterable[str]:
+    """Yield the paths of image parts without a URL."""
     for place, message in enumerate(messages):
         content = message.get("content") if isinstance(message, Mapping) else None
         for part_place, part in enumerate(content if isinstance(content, list) else ()):
@@ -60,8 +62,8 @@ def in_messages(messages: Any) -> Iterable[str]:
                 yield f"messages[{place}].content[{part_place}].image_url.url"
 
 
-def in_context(context: Any) -> Iterable[str]:
-    """The entries of a media context that are something else."""
+def unreachable_in_context(context: Any) -> Iterable[str]:
+    """Yield the paths of entries of a media context that are not URLs."""
     for name in CONTEXT_LISTS if isinstance(context, Mapping) else ():
         entries = context.get(name)
         for place, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -77,18 +79,16 @@ def _is_unreachable(value: Any) -> bool:
     return _is_given(value) and not value.strip().lower().startswith(("http://", "https://"))
 
 
-# A file for durable work: decides where it goes up and at which address it is read (projects-4.2 §10.1).
-#
-# Called by `workflows.upload`. It is uploaded in the role that takes its kind, under ids of its own. It moves no
-# byte.
+# Uploads
 
 
 _ROLES: dict[MediaSlot, str] = {"image": "startingImage", "audio": "referenceAudio", "video": "referenceVideo"}
+"""The role in which a file is uploaded, as if it belonged to a project."""
 
 
 @frozen(kw_only=True)
 class ReferenceUpload:
-    """One file on its way."""
+    """The upload of one file, under ids of its own."""
 
     kind: MediaSlot
     content_type: str
@@ -96,11 +96,11 @@ class ReferenceUpload:
     image_id: str
 
     def upload_call(self) -> HttpCall:
-        """The call for the address to put it to."""
+        """Return the request for the URL to upload to."""
         return self._call("uploadUrl")
 
     def download_call(self) -> HttpCall:
-        """The call for the address to read it from."""
+        """Return the request for the URL to download from."""
         return self._call("downloadUrl")
 
     def _call(self, direction: Literal["uploadUrl", "downloadUrl"]) -> HttpCall:
@@ -112,11 +112,11 @@ class ReferenceUpload:
 
 
 def reference_upload(name: str, head: bytes, job_id: str, image_id: str) -> ReferenceUpload:
-    """The upload of a file that begins with `head`. ValidationError for what is no image, audio or video."""
+    """Return the upload of a file that begins with `head`. Raises `ValidationError` for other kinds of files."""
     content_type = sniff(head, "image")
     kind = None if content_type is None else _kind(canonical(content_type))
     if content_type is None or kind is None:
-        sentence = f"media: {name} is {content_type or 'none of the files known here'}; no image, audio or video"
+        sentence = f"media must be an image, audio or video file, got {name} ({content_type or 'unknown type'})"
         raise invalid_value("media", name, tuple(sorted({it for kinds in ALLOWED.values() for it in kinds})), sentence)
     return ReferenceUpload(kind=kind, content_type=content_type, job_id=job_id, image_id=image_id)
 

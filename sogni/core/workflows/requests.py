@@ -1,7 +1,9 @@
 """REST calls of durable workflows, their responses, and the names of saved artifacts.
 
-Nothing is sent here. The structure of a plan is checked in `plans`.
+Plans are checked in `plans`.
 """
+
+# Workflows: workflows §2, §4, §5, §8.
 
 from __future__ import annotations
 
@@ -9,86 +11,65 @@ import json
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import evolve
 
 from sogni.core import checks
-from sogni.core.attribution import app_source_headers
-from sogni.core.checks import header_text, json_list, json_object, path_segment
+from sogni.core.checks import json_list, json_object, path_segment
 from sogni.core.http import HttpCall, HttpReply, data_of, error_of, get, post
 from sogni.core.projects.file_names import plain, portable
 from sogni.core.workflows.plans import checked_plan
-from sogni.core.workflows.reference_media import in_references, refuse_unreachable
-from sogni.core.workflows.runs import billing_mode
+from sogni.core.workflows.reference_media import reject_unreachable, unreachable_references
+from sogni.core.workflows.runs import billing_mode, durable_post, optional_field, optional_string
 from sogni.errors import ProtocolError, SogniError
 from sogni.models.converter import read
 from sogni.models.workflows import WorkflowArtifact, WorkflowEvent, WorkflowRecord, WorkflowReseed, WorkflowResumption
-
-T = TypeVar("T")
 
 WORKFLOWS = "/v1/creative-agent/workflows"
 
 
 def start_call(given: Mapping[str, Any], app_source: str | None, key: str) -> HttpCall:
-    """The start of a workflow; `key` makes it safe to repeat. ValidationError for what cannot be started."""
-    references = given.get("media_references")
-    listed = None if references is None else json_list("media_references", references)
-    refuse_unreachable(in_references(listed))
+    """Return the request that starts a workflow; `key` makes it repeatable. Raises `ValidationError`."""
+    references = optional_field(json_list, "media_references", given)
+    reject_unreachable(unreachable_references(references))
     plan, template = given.get("input"), given.get("workflow_id")
     if bool(plan) == bool(template):
         raise checks.invalid_value(
             "input",
             None if plan is None else type(plan).__name__,
             "one of input and workflow_id",
-            "start takes either input, a plan, or workflow_id, the id of a template",
+            "exactly one of input (a plan) and workflow_id (the id of a template) is required",
         )
     if given.get("inputs") is not None and not template:
         raise checks.invalid_value(
-            "inputs", None, "None beside input", "inputs belong to a template: give its id as workflow_id"
+            "inputs", None, "None without workflow_id", "inputs requires workflow_id, the id of a template"
         )
     source = given.get("app_source") or app_source
     body = {
-        "input": _plan(plan, listed, given.get("strict", False)) if plan else None,
+        "input": _plan(plan, references, given.get("strict", False)) if plan else None,
         "workflow_id": checks.text("workflow_id", template) if template else None,
-        "inputs": checks.optional(json_object, "inputs", given.get("inputs")),
-        "token_type": _word("token_type", given.get("token_type")),
-        "app_source": _word("app_source", source),
-        "max_estimated_capacity_units": checks.optional(
-            checks.number, "max_estimated_capacity_units", given.get("max_estimated_capacity_units")
-        ),
-        "confirm_cost": checks.optional(checks.flag, "confirm_cost", given.get("confirm_cost")),
-        "media_references": listed,
-        "billing_mode": billing_mode(given.get("billing_mode")),
-        "safe_content_filter": checks.optional(checks.flag, "safe_content_filter", given.get("safe_content_filter")),
+        "inputs": optional_field(json_object, "inputs", given),
+        "max_estimated_capacity_units": optional_field(checks.number, "max_estimated_capacity_units", given),
+        "confirm_cost": optional_field(checks.flag, "confirm_cost", given),
+        "media_references": references,
+        "safe_content_filter": optional_field(checks.flag, "safe_content_filter", given),
+        **_payment(given, source),
     }
-    return _keyed(WORKFLOWS, body, source, key)
+    return durable_post(WORKFLOWS, body, source, key, operation="")
 
 
 def _plan(plan: Any, references: list[Any] | None, strict: bool) -> dict[str, Any]:
     return json_object("input", checked_plan(plan, media_references=references, strict=strict))
 
 
-def _word(name: str, value: Any) -> str | None:
-    return checks.optional(checks.text, name, value) or None
-
-
-def _keyed(path: str, body: Mapping[str, Any], source: str | None, key: str | None) -> HttpCall:
-    """A POST, without what is None; one with a key may be sent again."""
-    headers = app_source_headers(source)
-    if key is not None:
-        headers["Idempotency-Key"] = header_text("idempotency_key", key)
-    sent = {name: value for name, value in body.items() if value is not None}
-    return post(path, sent, headers=headers, repeatable=key is not None, operation="")
-
-
 def workflow_path(workflow_id: Any) -> str:
-    """The address of one workflow."""
+    """Return the path of a workflow."""
     return f"{WORKFLOWS}/{path_segment('workflow_id', workflow_id)}"
 
 
 def list_call(limit: Any, offset: Any) -> HttpCall:
-    """A page of workflows; 0 is sent, too (workflows §5)."""
+    """Return the request for a page of workflows; 0 is sent too."""
     return get(
         WORKFLOWS,
         limit=checks.optional(checks.integer, "limit", limit),
@@ -97,62 +78,61 @@ def list_call(limit: Any, offset: Any) -> HttpCall:
 
 
 def get_call(workflow_id: Any) -> HttpCall:
-    """Ask for a workflow."""
+    """Return the request for a workflow."""
     return get(workflow_path(workflow_id))
 
 
 def events_call(workflow_id: Any) -> HttpCall:
-    """What happened in a workflow so far."""
+    """Return the request for the events of a workflow so far."""
     return get(f"{workflow_path(workflow_id)}/events")
 
 
 def cancel_call(workflow_id: Any) -> HttpCall:
-    """End a workflow; its steps stop when they can. Without a body (workflows §5)."""
+    """Return the request that cancels a workflow, which has no body."""
     return evolve(post(f"{workflow_path(workflow_id)}/cancel"), body=None)
 
 
 def resume_call(workflow_id: Any, given: Mapping[str, Any], app_source: str | None) -> HttpCall:
-    """Let a workflow go on that waited for its user."""
+    """Return the request that resumes a workflow that waits for its user."""
     source = given.get("app_source") or app_source
-    return _keyed(f"{workflow_path(workflow_id)}/resume", _again(given, source), source, None)
+    return durable_post(f"{workflow_path(workflow_id)}/resume", _payment(given, source), source, key=None, operation="")
 
 
 def reseed_call(workflow_id: Any, given: Mapping[str, Any], app_source: str | None, key: str) -> HttpCall:
-    """Another take of a workflow, with other seeds."""
+    """Return the request that runs a workflow again with other seeds; `key` makes it repeatable."""
     source = given.get("app_source") or app_source
-    seeds = given.get("seed_overrides")
-    body = {"seed_overrides": None if seeds is None else _seeds(seeds), **_again(given, source)}
-    return _keyed(f"{workflow_path(workflow_id)}/reseed", body, source, key)
+    body = {"seed_overrides": optional_field(_seeds, "seed_overrides", given), **_payment(given, source)}
+    return durable_post(f"{workflow_path(workflow_id)}/reseed", body, source, key, operation="")
 
 
-def _again(given: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+def _payment(given: Mapping[str, Any], source: str | None) -> dict[str, Any]:
+    """Return the fields that tell who pays, and the app source."""
     return {
-        "token_type": _word("token_type", given.get("token_type")),
-        "app_source": _word("app_source", source),
-        "billing_mode": billing_mode(given.get("billing_mode")),
+        "token_type": optional_string("token_type", given),
+        "app_source": checks.optional(checks.text, "app_source", source or None),
+        "billing_mode": billing_mode(given),
     }
 
 
-def _seeds(seeds: Any) -> dict[str, Any]:
-    plain = json_object("seed_overrides", seeds)
-    return {step: checks.integer(f"seed_overrides[{step!r}]", seed) for step, seed in plain.items()}
+def _seeds(field: str, seeds: Any) -> dict[str, Any]:
+    return {step: checks.integer(f"{field}[{step!r}]", seed) for step, seed in json_object(field, seeds).items()}
 
 
-# -- answers -------------------------------------------------------------------
+# Responses
 
 
 def data_in(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
-    """The `data` of an answer. ApiError, ProtocolError."""
+    """Return the `data` of a response. Raises `ApiError` or `ProtocolError`."""
     if not reply.ok:
         raise workflow_error(call, reply)
     data = data_of(call, reply)
     if not isinstance(data, Mapping):
-        raise ProtocolError(f"{call.method} {call.path}: the answer has no data")
+        raise ProtocolError(f"{call.method} {call.path}: the response has no data")
     return data
 
 
 def workflow_error(call: HttpCall, reply: HttpReply) -> SogniError:
-    """The error of a refusal; some hide what went wrong in their `data` (workflows §8)."""
+    """Return the error of an error response, which may be nested in `data`."""
     try:
         body = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -164,36 +144,36 @@ def workflow_error(call: HttpCall, reply: HttpReply) -> SogniError:
 
 
 def read_workflow(call: HttpCall, data: Mapping[str, Any]) -> WorkflowRecord:
-    """The workflow in the data of an answer. ProtocolError."""
-    return read(WorkflowRecord, _member("workflow", call, data), f"the answer to {call.method} {call.path}")
+    """Return the workflow in the data of a response. Raises `ProtocolError`."""
+    return read(WorkflowRecord, _member("workflow", call, data), f"the response to {call.method} {call.path}")
 
 
 def read_workflows(call: HttpCall, data: Mapping[str, Any]) -> list[WorkflowRecord]:
-    """The workflows in a list. ProtocolError."""
-    return read(list[WorkflowRecord], _member("workflows", call, data), f"the answer to {call.method} {call.path}")
+    """Return the workflows in the data of a response. Raises `ProtocolError`."""
+    return read(list[WorkflowRecord], _member("workflows", call, data), f"the response to {call.method} {call.path}")
 
 
 def read_events(call: HttpCall, data: Mapping[str, Any]) -> list[WorkflowEvent]:
-    """The events in an answer. ProtocolError."""
-    return read(list[WorkflowEvent], _member("events", call, data), f"the answer to {call.method} {call.path}")
+    """Return the events in the data of a response. Raises `ProtocolError`."""
+    return read(list[WorkflowEvent], _member("events", call, data), f"the response to {call.method} {call.path}")
 
 
 def _member(name: str, call: HttpCall, data: Mapping[str, Any]) -> Any:
     if data.get(name) is None:
-        raise ProtocolError(f"{call.method} {call.path}: the answer has no data.{name}")
+        raise ProtocolError(f"{call.method} {call.path}: the response has no data.{name}")
     return data[name]
 
 
 def read_resumption(call: HttpCall, data: Mapping[str, Any]) -> WorkflowResumption:
-    """What resuming gave (workflows §5)."""
+    """Return the outcome of resuming a workflow."""
     return WorkflowResumption(workflow=read_workflow(call, data), resumed=data.get("resumed") is True)
 
 
 def read_reseed(call: HttpCall, data: Mapping[str, Any]) -> WorkflowReseed:
-    """What another take is (workflows §5)."""
-    told = data.get("reseed")
-    reseed = told if isinstance(told, Mapping) else {}
-    cloned, steps = reseed.get("cloned_from_run_id"), reseed.get("steps")
+    """Return the outcome of running a workflow again."""
+    reseed = data.get("reseed")
+    fields = reseed if isinstance(reseed, Mapping) else {}
+    cloned, steps = fields.get("cloned_from_run_id"), fields.get("steps")
     return WorkflowReseed(
         workflow=read_workflow(call, data),
         cloned_from_run_id=cloned if isinstance(cloned, str) else "",
@@ -202,17 +182,20 @@ def read_reseed(call: HttpCall, data: Mapping[str, Any]) -> WorkflowReseed:
     )
 
 
-# Names of saved artifacts.
+# Names of saved artifacts
 
 
 def artifact_paths(
     directory: str | PathLike[str], workflow_id: str
 ) -> Callable[[int, WorkflowArtifact], Callable[[str], Path]]:
-    """For each artifact the path for a suffix: workflow, place and, when it has one, its id."""
+    """Return a function from index and artifact to a function from suffix to path.
 
-    def for_artifact(place: int, artifact: WorkflowArtifact) -> Callable[[str], Path]:
-        parts = [plain(workflow_id), str(place), *([plain(artifact.id)] if artifact.id else [])]
+    The file is named by workflow, index and, if there is one, the id of the artifact.
+    """
+
+    def path_for(index: int, artifact: WorkflowArtifact) -> Callable[[str], Path]:
+        parts = [plain(workflow_id), str(index), *([plain(artifact.id)] if artifact.id else [])]
         stem = portable("-".join(parts))
         return lambda suffix: Path(directory) / (stem + suffix)
 
-    return for_artifact
+    return path_for

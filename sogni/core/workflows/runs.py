@@ -1,11 +1,14 @@
-"""Durable chat runs: their REST calls, and starting, watching and waiting for them."""
+"""Durable chat runs: starting, watching and waiting for them, over REST.
+
+A run continues whether or not a client watches it.
+"""
+
+# Runs: chat §12, §14.6, §14.7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from attrs import evolve
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, get_args
 
 from sogni.core import checks
 from sogni.core.attribution import app_source_headers
@@ -14,154 +17,173 @@ from sogni.core.checks import header_text, json_list, json_object, json_ready, p
 from sogni.core.flow import Flow, change, new_id
 from sogni.core.http import HttpCall, HttpReply, data_of, error_of, get, post
 from sogni.core.requests import request, within
-from sogni.core.workflows.event_feed import EventFeed, wait_until
+from sogni.core.workflows.event_feed import EventFeed, wait_for_record
 from sogni.core.workflows.event_readers import RunEventReader
-from sogni.core.workflows.reference_media import in_context, in_messages, in_references, refuse_unreachable
+from sogni.core.workflows.reference_media import (
+    reject_unreachable,
+    unreachable_in_context,
+    unreachable_in_messages,
+    unreachable_references,
+)
 from sogni.errors import ProtocolError
+from sogni.models.base import BillingMode
 from sogni.models.chat import MediaContext
 from sogni.models.converter import read, wire_form
 from sogni.models.runs import RUN_ENDS, ChatRunEvent, ChatRunRecord, RunRuntimeConfig
 
+T = TypeVar("T")
+
 _RUNS = "/v1/chat/runs"
-BILLING_MODES = ("auto", "subscription", "tokens")
+BILLING_MODES: tuple[str, ...] = get_args(BillingMode)
 DECISIONS = ("confirm", "cancel")
 
 
 def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) -> HttpCall:
-    """The start of a run; `key` makes it safe to repeat. ValidationError, also for media nobody can reach."""
+    """Return the request that starts a run; `key` makes it repeatable. Raises `ValidationError`."""
     source = given.get("app_source") or app_source
-    body = {name: value for name, value in _run_fields({**given, "app_source": source}) if value is not None}
-    refuse_unreachable(
+    body = dict(_run_fields({**given, "app_source": source}))
+    reject_unreachable(
         [
-            *in_messages(body["messages"]),
-            *in_references(body.get("media_references")),
-            *in_context(body.get("media_context")),
+            *unreachable_in_messages(body["messages"]),
+            *unreachable_references(body["media_references"]),
+            *unreachable_in_context(body["media_context"]),
         ]
     )
-    return evolve(keyed(_RUNS, body, key, source), operation=key)
+    return durable_post(_RUNS, body, source, key, operation=key)
 
 
-def _run_fields(given: Mapping[str, Any]) -> Any:
-    """The keys of the body, in order; an empty text is none, an empty list or object is one (chat §12.1)."""
+def _run_fields(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    # In the order of chat §12.1. Empty strings are omitted; empty lists and objects are sent.
     yield "messages", checked_messages(json_list("messages", given["messages"]))
-    yield "tools", _kept("tools", given, json_list)
+    yield "tools", optional_field(json_list, "tools", given)
     yield "tool_choice", json_ready("tool_choice", given.get("tool_choice"))
-    yield "model", _word("model", given)
-    yield "sampling", _kept("sampling", given, json_object)
-    yield "media_references", _kept("media_references", given, json_list)
-    yield "media_context", _kept("media_context", given, _form(MediaContext))
-    yield "max_estimated_capacity_units", _kept("max_estimated_capacity_units", given, checks.number)
-    yield "confirm_cost", _kept("confirm_cost", given, checks.flag)
-    yield "session_id", _word("session_id", given)
-    yield "client_message_id", _word("client_message_id", given)
-    yield "token_type", _word("token_type", given)
-    yield "app_source", _word("app_source", given)
-    yield "billing_mode", billing_mode(given.get("billing_mode"))
-    yield "runtime_config", _kept("runtime_config", given, _form(RunRuntimeConfig))
+    yield "model", optional_string("model", given)
+    yield "sampling", optional_field(json_object, "sampling", given)
+    yield "media_references", optional_field(json_list, "media_references", given)
+    yield "media_context", optional_field(_data_class(MediaContext), "media_context", given)
+    yield "max_estimated_capacity_units", optional_field(checks.number, "max_estimated_capacity_units", given)
+    yield "confirm_cost", optional_field(checks.flag, "confirm_cost", given)
+    yield "session_id", optional_string("session_id", given)
+    yield "client_message_id", optional_string("client_message_id", given)
+    yield "token_type", optional_string("token_type", given)
+    yield "app_source", optional_string("app_source", given)
+    yield "billing_mode", billing_mode(given)
+    yield "runtime_config", optional_field(_data_class(RunRuntimeConfig), "runtime_config", given)
 
 
-def _form(cls: Any) -> Any:
-    def checked(name: str, value: Any) -> dict[str, Any]:
-        made = json_object(name, wire_form(cls, value))
-        for key, item in made.items():
+def _data_class(cls: Any) -> Callable[[str, Any], dict[str, Any]]:
+    """Return a check for objects of a class, or dicts with its fields."""
+
+    def check(name: str, value: Any) -> dict[str, Any]:
+        plain = json_object(name, wire_form(cls, value))
+        for key, item in plain.items():
             checks.without_gaps(f"{name}.{key}", item)
-        return made
+        return plain
 
-    return checked
+    return check
 
 
-def billing_mode(value: Any) -> str | None:
-    """What pays; None for nothing, and for an empty text."""
+def optional_field(check: Callable[[str, Any], T], name: str, given: Mapping[str, Any]) -> T | None:
+    """Return a checked argument, None if it is omitted."""
+    return checks.optional(check, name, given.get(name))
+
+
+def optional_string(name: str, given: Mapping[str, Any]) -> str | None:
+    """Return a string argument, None if it is omitted or empty."""
+    return optional_field(checks.text, name, given) or None
+
+
+def billing_mode(given: Mapping[str, Any]) -> str | None:
+    """Return the billing mode, None if it is omitted or empty."""
+    value = given.get("billing_mode")
     return None if value in (None, "") else checks.one_of("billing_mode", value, BILLING_MODES)
 
 
-def _word(name: str, given: Mapping[str, Any]) -> str | None:
-    return checks.optional(checks.text, name, given.get(name)) or None
-
-
-def _kept(name: str, given: Mapping[str, Any], check: Any) -> Any:
-    value = given.get(name)
-    return None if value is None else check(name, value)
-
-
-def keyed(path: str, body: Any, key: str, source: str | None) -> HttpCall:
-    """A POST that may be sent again, because the service knows it by its key."""
-    headers = {"Idempotency-Key": header_text("idempotency_key", key), **app_source_headers(source)}
-    return post(path, body, headers=headers, repeatable=True)
+def durable_post(
+    path: str, body: Mapping[str, Any], source: str | None, key: str | None, *, operation: str | None = None
+) -> HttpCall:
+    """Return a POST request without the fields that are None; a key makes it repeatable."""
+    headers = app_source_headers(source)
+    if key is not None:
+        headers["Idempotency-Key"] = header_text("idempotency_key", key)
+    fields = {name: value for name, value in body.items() if value is not None}
+    return post(path, fields, headers=headers, repeatable=key is not None, operation=operation)
 
 
 def get_run_call(run_id: Any) -> HttpCall:
-    """Ask for a run."""
-    return get(f"{_RUNS}/{path_segment('run_id', run_id)}")
+    """Return the request for a run."""
+    return get(_run_path(run_id))
 
 
 def cancel_run_call(run_id: Any, reason: Any) -> HttpCall:
-    """End a run."""
+    """Return the request that cancels a run."""
     reason = checks.optional(checks.text, "reason", reason)
-    return post(f"{_RUNS}/{path_segment('run_id', run_id)}/cancel", {"reason": reason} if reason else {})
+    return post(f"{_run_path(run_id)}/cancel", {"reason": reason} if reason else {})
 
 
 def confirm_cost_call(run_id: Any, given: Mapping[str, Any], key: str) -> HttpCall:
-    """The decision about the cost of a paused run (chat §14.6)."""
+    """Return the request that confirms or cancels the cost of a paused run."""
+    # The preview must come from the caller: chat §14.6.
     decision = checks.one_of("decision", given["decision"], DECISIONS)
-    preview = given.get("accepted_cost_preview")
-    if decision == "confirm" and preview is None:
+    if decision == "confirm" and given.get("accepted_cost_preview") is None:
         raise checks.invalid_value(
             "accepted_cost_preview",
             None,
-            "the preview that the user accepted",
-            "a cost is confirmed with the preview the user has seen: run.waiting.details.cost_approval_preview",
+            "the preview that the user has accepted",
+            "accepted_cost_preview is required to confirm a cost; use the preview that the user has seen, "
+            "run.waiting.details.cost_approval_preview",
         )
     body = {
         "tool_call_id": checks.text("tool_call_id", given["tool_call_id"], empty=False),
         "decision": decision,
-        "acceptedCostPreview": None if preview is None else json_object("accepted_cost_preview", preview),
-        "overrides": None if given.get("overrides") is None else json_object("overrides", given["overrides"]),
-        "reason": checks.optional(checks.text, "reason", given.get("reason")) or None,
+        "acceptedCostPreview": optional_field(json_object, "accepted_cost_preview", given),
+        "overrides": optional_field(json_object, "overrides", given),
+        "reason": optional_string("reason", given),
     }
-    path = f"{_RUNS}/{path_segment('run_id', run_id)}/confirm-cost"
-    return keyed(path, {name: value for name, value in body.items() if value is not None}, key, None)
+    return durable_post(f"{_run_path(run_id)}/confirm-cost", body, None, key)
+
+
+def _run_path(run_id: Any) -> str:
+    return f"{_RUNS}/{path_segment('run_id', run_id)}"
 
 
 def read_run(call: HttpCall, reply: HttpReply) -> ChatRunRecord:
-    """The run in an answer. ApiError, which may be a ChatError as well; ProtocolError when there is none."""
+    """Return the run in a response. Raises `ApiError`, which may be a `ChatError` too, or `ProtocolError`."""
     if not reply.ok:
         raise as_chat_error(error_of(call, reply))
     data = data_of(call, reply)
     if not isinstance(data, Mapping) or data.get("run") is None:
-        raise ProtocolError(f"{call.method} {call.path}: the answer holds no run")
-    return read(ChatRunRecord, data["run"], f"the answer to {call.method} {call.path}")
+        raise ProtocolError(f"{call.method} {call.path}: the response has no run")
+    return read(ChatRunRecord, data["run"], f"the response to {call.method} {call.path}")
 
 
-# Starting, watching and waiting for runs (chat §12).
-#
-# Called by `client.chat.runs`. Needs no socket. A run goes on whether or not anybody watches it.
+# Flows
 
 
 RUN_PAUSES = RUN_ENDS | {"waiting_for_user"}
-"""Statuses in which a run does nothing by itself."""
+"""Statuses in which a run does not continue by itself."""
 
 
 def create_run(given: Mapping[str, Any]) -> Flow[ChatRunRecord]:
-    """Start a run, once, however often it must be asked for."""
+    """Start a run, once, even if the request has to be repeated."""
     source = yield from change(lambda state, _: state.settings.app_source)
     key = given.get("idempotency_key") or (yield from new_id())
     return (yield from _run(create_run_call(given, source, key)))
 
 
 def get_run(run_id: str, left: float | None = None) -> Flow[ChatRunRecord]:
-    """Ask for a run; there may be only some seconds `left` for it."""
+    """Return a run, within the seconds left."""
     call = get_run_call(run_id)
     return (yield from _run((yield from within(call, left))))
 
 
 def cancel_run(run_id: str, reason: str | None) -> Flow[ChatRunRecord]:
-    """End a run."""
+    """Cancel a run."""
     return (yield from _run(cancel_run_call(run_id, reason)))
 
 
 def confirm_cost(run_id: str, given: Mapping[str, Any]) -> Flow[ChatRunRecord]:
-    """Tell a paused run what was decided about its cost."""
+    """Confirm or cancel the cost of a paused run."""
     key = given.get("idempotency_key") or (yield from new_id())
     return (yield from _run(confirm_cost_call(run_id, given, key)))
 
@@ -172,18 +194,18 @@ def _run(call: HttpCall) -> Flow[ChatRunRecord]:
 
 
 def run_feed(run_id: str, last_event_id: Any = None) -> EventFeed[ChatRunEvent]:
-    """The events of a run, those that were, and those to come. ValidationError."""
-    return EventFeed(RunEventReader(run_id, last_event_id), lambda: _ended(run_id))
+    """Return the stream of all events of a run, or of those after `last_event_id`. Raises `ValidationError`."""
+    return EventFeed(RunEventReader(run_id, last_event_id), lambda: _has_ended(run_id))
 
 
-def _ended(run_id: str) -> Flow[bool]:
+def _has_ended(run_id: str) -> Flow[bool]:
     return (yield from get_run(run_id)).ended
 
 
 def wait_for_run(run_id: str, timeout: float | None) -> Flow[ChatRunRecord]:
-    """The record of a run once it has ended or waits for its user. SogniTimeoutError."""
+    """Return a run once it has ended or waits for its user. Raises `SogniTimeoutError`."""
     return (
-        yield from wait_until(
+        yield from wait_for_record(
             lambda left: get_run(run_id, left),
             lambda run: run.status in RUN_PAUSES,
             lambda run: run_feed(run_id, max((event.sequence or 0 for event in run.events), default=None)),

@@ -1,4 +1,6 @@
-"""Workflow templates: their REST calls, whose responses come in either of two envelopes."""
+"""Workflow templates: their REST calls, whose responses come with or without an envelope."""
+
+# Templates: workflows §7.
 
 from __future__ import annotations
 
@@ -20,19 +22,19 @@ from sogni.models.workflows import Listing, TemplatePage, WorkflowTemplate
 
 TEMPLATES = f"{WORKFLOWS}/templates"
 LISTINGS: tuple[str, ...] = get_args(Listing)
-"""Whose templates are listed, or of which visibility (workflows §7.1, §7.2)."""
-_LARGEST_PAGE = 200
+"""Allowed values of `visibility`."""
+_MAX_LIMIT = 200
 _LISTS = ("inputs", "stages", "tags")
 _NULL = object()
 
 
 def template_path(template_id: Any) -> str:
-    """The address of one template."""
+    """Return the path of a template."""
     return f"{TEMPLATES}/{path_segment('template_id', template_id)}"
 
 
 def list_call(visibility: Any, offset: Any, limit: Any) -> HttpCall:
-    """A page of templates, 1 to 200 of them (workflows §7.2)."""
+    """Return the request for a page of 1 to 200 templates."""
     visibility = None if visibility in (None, "") else checks.one_of("visibility", visibility, LISTINGS)
     offset = checks.optional(checks.integer, "offset", offset)
     limit = checks.optional(checks.integer, "limit", limit)
@@ -40,70 +42,71 @@ def list_call(visibility: Any, offset: Any, limit: Any) -> HttpCall:
         TEMPLATES,
         visibility=visibility,
         offset=offset if offset is not None and offset >= 0 else None,
-        limit=min(limit, _LARGEST_PAGE) if limit is not None and limit > 0 else None,
+        limit=min(limit, _MAX_LIMIT) if limit is not None and limit > 0 else None,
     )
 
 
 def get_call(template_id: Any) -> HttpCall:
-    """Ask for a template."""
+    """Return the request for a template."""
     return get(template_path(template_id))
 
 
 def create_call(template: Any) -> HttpCall:
-    """Save a template; further keys travel unchanged."""
+    """Return the request that saves a template; further keys are sent unchanged."""
     return post(TEMPLATES, template_form("template", template))
 
 
 def update_call(template_id: Any, changes: Any) -> HttpCall:
-    """Change some fields of a template."""
+    """Return the request that changes some fields of a template."""
     return HttpCall(method="PATCH", path=template_path(template_id), body=template_form("changes", changes))
 
 
 def delete_call(template_id: Any) -> HttpCall:
-    """Delete a template."""
+    """Return the request that deletes a template."""
     return HttpCall(method="DELETE", path=template_path(template_id))
 
 
 def fork_call(template_id: Any, new_name: Any) -> HttpCall:
-    """Copy a template."""
+    """Return the request that copies a template."""
     name = checks.optional(checks.text, "new_name", new_name)
     return post(f"{template_path(template_id)}/fork", {"newName": name} if name else {})
 
 
 def template_form(field: str, template: Any) -> dict[str, Any]:
-    """A template, or a part of one, as it travels. What a mapping says is None is sent so: it clears a field."""
+    """Return a template, or a part of one, in wire form. None in a mapping is sent: it clears a field."""
     try:
-        made = _swapped(wire_form(WorkflowTemplate, _swapped(template, None, _NULL)), _NULL, None)
+        # `wire_form` omits None.
+        wire = _replaced(wire_form(WorkflowTemplate, _replaced(template, None, _NULL)), _NULL, None)
     except RecursionError as error:
         raise checks.invalid_value(field, type(template).__name__, "JSON values") from error
-    plain = json_object(field, made)
+    plain = json_object(field, wire)
     for name in _LISTS:
         checks.without_gaps(f"{field}.{name}", plain.get(name))
     return plain
 
 
-def _swapped(value: Any, old: Any, new: Any) -> Any:
-    """The same value with `new` wherever mappings and lists within it hold `old`."""
+def _replaced(value: Any, old: Any, new: Any) -> Any:
+    """Return a value with `new` in place of every `old` in its mappings and lists."""
     if isinstance(value, Mapping):
-        return {key: _swapped(item, old, new) for key, item in value.items()}
+        return {key: _replaced(item, old, new) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_swapped(item, old, new) for item in value]
+        return [_replaced(item, old, new) for item in value]
     return new if value is old else value
 
 
-_OF_PAGE = frozenset({"status", "templates", "next", "nextCursor"})
+_PAGE_FIELDS = frozenset({"status", "templates", "next", "nextCursor"})
 
 
 def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
-    """The page in an answer; what is no template is left out. ApiError."""
-    found = unwrapped(call, reply)
-    listed = found.get("templates")
-    kept = [entry for entry in listed if _is_template(entry)] if isinstance(listed, list) else []
-    cursors = [cursor for key in ("next", "nextCursor") if (cursor := _cursor(found.get(key))) is not None]
+    """Return the page in a response, without invalid entries. Raises `ApiError`."""
+    page = unwrapped(call, reply)
+    listed = page.get("templates")
+    templates = [entry for entry in listed if _is_template(entry)] if isinstance(listed, list) else []
+    cursors = [cursor for key in ("next", "nextCursor") if (cursor := _cursor(page.get(key))) is not None]
     return TemplatePage(
-        templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in kept],
+        templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in templates],
         next_cursor=next(iter(cursors), None),
-        extra=beyond(found, _OF_PAGE),
+        extra=beyond(page, _PAGE_FIELDS),
     )
 
 
@@ -113,11 +116,11 @@ def _cursor(value: Any) -> int | None:
 
 
 def read_template(call: HttpCall, reply: HttpReply) -> WorkflowTemplate:
-    """The template in an answer; without one it is an ApiError with status 500 (workflows §7.3)."""
-    found = unwrapped(call, reply).get("template")
-    if not _is_template(found):
-        raise no_such_part(call, "template")
-    return read(WorkflowTemplate, found, f"the answer to {call.method} {call.path}")
+    """Return the template in a response. Raises `ApiError`, with the status 500 if there is none."""
+    template = unwrapped(call, reply).get("template")
+    if not _is_template(template):
+        raise missing_member(call, "template")
+    return read(WorkflowTemplate, template, f"the response to {call.method} {call.path}")
 
 
 def _is_template(entry: Any) -> bool:
@@ -125,14 +128,15 @@ def _is_template(entry: Any) -> bool:
 
 
 def unwrapped(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
-    """The members of an answer, enveloped or not; none of one that is no object (workflows §7.4). ApiError."""
+    """Return the members of a response, with or without envelope. Raises `ApiError`."""
+    # Both exist: workflows §7.4.
     body = members_of(call, reply)
     data = body.get("data")
     return data if body.get("status") == "success" and isinstance(data, Mapping) else body
 
 
 def members_of(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
-    """The members of a flat answer; none of one that is no object. ApiError."""
+    """Return the members of a response without envelope; empty if it is not an object. Raises `ApiError`."""
     if not reply.ok:
         raise error_of(call, reply)
     try:
@@ -142,26 +146,24 @@ def members_of(call: HttpCall, reply: HttpReply) -> Mapping[str, Any]:
     return body if isinstance(body, Mapping) else {}
 
 
-def no_such_part(call: HttpCall, part: str) -> ApiError:
-    """The error of a success without what was asked for."""
-    message = f"{call.method} {call.path}: the answer holds no {part}"
+def missing_member(call: HttpCall, name: str) -> ApiError:
+    """Return the error for a successful response without the requested member."""
+    message = f"{call.method} {call.path}: the response has no {name}"
     payload = {"status": "error", "message": message, "errorCode": 0}
     return api_error(500, message, error_code=0, payload=payload, retry_after=None, method=call.method, url=call.path)
 
 
-# Workflow templates: asking for them, saving, changing and copying them (workflows §7).
-#
-# Called by `client.workflows.templates`. Needs no socket.
+# Flows
 
 
 def list_templates(visibility: str | None, offset: int | None, limit: int | None) -> Flow[TemplatePage]:
-    """A page of templates."""
+    """Return a page of templates."""
     call = list_call(visibility, offset, limit)
     return read_page(call, (yield from request(call)))
 
 
 def get_template(template_id: str) -> Flow[WorkflowTemplate]:
-    """Ask for a template."""
+    """Return a template."""
     return (yield from _template(get_call(template_id)))
 
 

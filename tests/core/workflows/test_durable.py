@@ -282,9 +282,9 @@ def test_waiting_for_what_is_not_there_fails() -> None:
 
 @pytest.mark.parametrize("status", ["completed", "running"])
 def test_a_stream_that_ends_without_an_end_asks_the_record(status: str) -> None:
-    assert Stage().play(runs.run_feed("r").ended(), (RUN, run(status))) is (status == "completed")
+    assert Stage().play(runs.run_feed("r").has_ended(), (RUN, run(status))) is (status == "completed")
     feed = workflows.workflow_feed("w")
-    assert Stage().play(feed.ended(), (WORKFLOW, workflow(status))) is (status == "completed")
+    assert Stage().play(feed.has_ended(), (WORKFLOW, workflow(status))) is (status == "completed")
 
 
 # -- files ---------------------------------------------------------------------

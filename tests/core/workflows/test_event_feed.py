@@ -34,8 +34,8 @@ def ended(answer: bool = False) -> Flow[bool]:
     return (yield from change(lambda state, now: answer))
 
 
-def run_feed(last: Any = None, over: bool = False) -> EventFeed[Any]:
-    return EventFeed(RunEventReader("r", last), lambda: ended(over))
+def run_feed(last: Any = None, has_ended: bool = False) -> EventFeed[Any]:
+    return EventFeed(RunEventReader("r", last), lambda: ended(has_ended))
 
 
 def event(sequence: int, type: str = "tick") -> bytes:
@@ -118,14 +118,14 @@ def test_an_orderly_end_after_the_snapshot_of_an_end_is_the_end() -> None:
 def test_the_record_tells_the_end_of_a_stream_that_ends_without_one() -> None:
     script: list[Any] = [opened(5), (PIECE, b""), ("pause 0.25 ±20%", None)]
     script += [opened(5), (PIECE, b""), ("pause 0.5 ±20%", None), opened(5), (PIECE, b"")]
-    assert Stage().play(all_of(run_feed(5, over=True)), *script) == []
+    assert Stage().play(all_of(run_feed(5, has_ended=True)), *script) == []
 
 
 def test_a_stream_that_ends_again_and_again_while_the_run_goes_on_is_given_up_at_last() -> None:
     script: list[Any] = [opened(), (PIECE, b"")]
     for wait in (0.25, 0.5, 1, 2, 4, 8, 8, 8, 8):
         script += [(f"pause {wait:g} ±20%", None), opened(), (PIECE, b"")]
-    assert "ended again and again" in str(Stage().fail(SogniConnectionError, all_of(run_feed()), *script))
+    assert "ended repeatedly" in str(Stage().fail(SogniConnectionError, all_of(run_feed()), *script))
 
 
 def test_a_stream_that_breaks_as_soon_as_it_is_open_is_given_up_soon() -> None:
@@ -188,7 +188,7 @@ def test_passing_refusals_are_tried_again_a_few_times() -> None:
 def test_a_refusal_ends_the_stream() -> None:
     feed = run_feed()
     Stage().fail(NotFoundError, all_of(feed), (f"events {RUN}", refused(404)))
-    assert feed.over
+    assert feed.closed
     assert Stage().play(all_of(feed)) == []
 
 
@@ -205,7 +205,7 @@ def test_an_answer_without_content_is_the_end() -> None:
 
 def test_an_event_beyond_every_measure_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     body = Body()
-    monkeypatch.setattr("sogni.core.workflows.event_feed.SseDecoder", lambda: SseDecoder(most=5))
+    monkeypatch.setattr("sogni.core.workflows.event_feed.SseDecoder", lambda: SseDecoder(max_size=5))
     Stage().fail(ProtocolError, all_of(run_feed()), opened(body=body), (PIECE, b"data: 1234567"))
     assert body.closed
 

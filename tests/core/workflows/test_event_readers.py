@@ -96,7 +96,7 @@ def test_a_run_stream_is_asked_for_after_the_last_event() -> None:
 
 
 def test_only_so_many_events_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sogni.core.workflows.event_readers._MOST_REMEMBERED", 2)
+    monkeypatch.setattr("sogni.core.workflows.event_readers._MAX_KNOWN", 2)
     reader = RunEventReader("r")
     seen = [reader.read(run_block(sequence=it)) is not None for it in (1, 2, 3, 3, 2, 1)]
     assert seen == [True, True, True, False, False, True]
@@ -167,9 +167,9 @@ def test_a_frame_is_known_by_its_id_and_one_without_is_always_new() -> None:
 def test_frames_of_one_id_that_differ_are_all_read_but_none_comes_again_on_the_next_connection() -> None:
     reader = WorkflowFrameReader("w")
     blocks = ["id: 1\ndata: 1", "id: 1\ndata: 2", "id: 1\ndata: 1", "id: 1\ndata: 2"]
-    reader.begins()
+    reader.begin_connection()
     assert [reader.read(block) is not None for block in blocks] == [True, True, False, False]
-    reader.begins()
+    reader.begin_connection()
     assert [reader.read(block) is not None for block in [*blocks, "id: 1\ndata: 3", "id: 2\ndata: 3"]] == [
         *(False,) * 5,
         True,

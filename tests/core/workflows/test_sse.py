@@ -61,9 +61,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
 
 
 def test_a_block_that_never_ends_is_an_error() -> None:
-    decoder = SseDecoder(most=10)
+    decoder = SseDecoder(max_size=10)
     assert decoder.feed(b"data: 1234") == []
-    with pytest.raises(ProtocolError, match="more than 10 bytes"):
+    with pytest.raises(ProtocolError, match="at most 10 bytes"):
         decoder.feed(b"5")
 
 
