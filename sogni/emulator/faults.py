@@ -9,9 +9,11 @@ import json
 import math
 import threading
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 from attrs import define, field
+
+from sogni.emulator.fields import Json
 
 Stage = Literal[
     "request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed", "canceled"
@@ -27,6 +29,7 @@ class Rule:
 
     @property
     def spent(self) -> bool:
+        """True once the rule has been used ``times`` times."""
         return self.fired >= self.times
 
 
@@ -43,6 +46,8 @@ class SocketDrop(Rule):
 
 @define(eq=False)
 class RefusedUpgrade(Rule):
+    """A WebSocket upgrade that is refused."""
+
     status: int = 503
     message: str = "Service temporarily unavailable"
     delay: float = 0.0
@@ -113,7 +118,7 @@ class ToolFault(Rule):
 
 @define(eq=False)
 class JobFault(Rule):
-    """A fault of the image with an index (from 0; None: any) of a project."""
+    """A fault of the job at a position of its project (from 0; None: any)."""
 
     index: int | None = None
     error: int | str | None = None
@@ -125,12 +130,16 @@ class JobFault(Rule):
 
 @define(eq=False)
 class ProjectRefusal(Rule):
+    """A project that is refused before the service knows it."""
+
     error: int | str = 1001
     message: str = "The server is restarting"
 
 
 @define(eq=False)
 class CancelDenial(Rule):
+    """A cancellation that is denied."""
+
     message: str = "The project can no longer be canceled"
 
 
@@ -154,7 +163,7 @@ def _check_header(name: str, value: object) -> None:
         raise ValueError(f"{name} must be printable ASCII, got {value!r}")
 
 
-def _encoded(value: Any) -> str | bytes | None:
+def _encoded(value: bytes | Json) -> str | bytes | None:
     """Return strings and bytes unchanged and anything else as JSON; None means no body."""
     if isinstance(value, str):
         value.encode()  # raises UnicodeEncodeError, a ValueError, here instead of in the server
@@ -164,7 +173,14 @@ def _encoded(value: Any) -> str | bytes | None:
 class Faults:
     """A scriptable, thread-safe fault plan.
 
-    Every method returns its rule, whose ``fired`` counts how often it applied.
+    Every method returns its rule, whose ``fired`` counts how often it applied. A rule is used up after ``times`` uses.
+
+    Example:
+        >>> rule = supernet.faults.http("/v1/account/me", status=503)
+        >>> client.account.me().username  # repeated after the error
+        'local-artist'
+        >>> rule.fired
+        1
     """
 
     def __init__(self) -> None:
@@ -200,7 +216,16 @@ class Faults:
             after_frames: Cut after this many frames of one connection; the first is ``authenticated``.
             after_tokens: Cut after this many ``jobTokens`` frames of one connection.
             code: Close code to send; without it, the TCP connection is cut.
-            times: Number of uses.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: The stage or the code is invalid, or there is not exactly one condition.
+
+        Example:
+            >>> rule = supernet.faults.drop_socket(at="started")
         """
         if code is not None and code not in _CLOSE_CODES:
             raise ValueError(f"code must be valid in a close frame, got {code!r}")
@@ -230,32 +255,111 @@ class Faults:
         delay: float = 0.0,
         hang: bool = False,
     ) -> RefusedUpgrade:
-        """Answer WebSocket upgrades with an HTTP status and a message, after a delay, or never (``hang``)."""
+        """Answer WebSocket upgrades with an HTTP error.
+
+        Args:
+            times: Number of uses. Default 1.
+            status: HTTP status, 200 to 599. Default 503.
+            message: Body of the response.
+            delay: Seconds to wait before the response. Default 0.
+            hang: Never respond. Default False.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: The status or the delay is invalid.
+
+        Example:
+            >>> rule = supernet.faults.refuse_upgrade(status=503)
+        """
         _check_status(status)
         _check_seconds("delay", delay)
         return self._add(RefusedUpgrade(times=times, status=status, message=message, delay=delay, hang=hang))
 
     def lose_request(self, *, times: int = 1, drop: bool = True) -> LostRequest:
-        """Ignore a ``jobRequest`` or ``llmJobRequest`` as if it had never arrived and, with ``drop``, cut its
-        connection.
+        """Lose a ``jobRequest`` or ``llmJobRequest``, as if it had never arrived.
+
+        Args:
+            times: Number of uses. Default 1.
+            drop: Also cut the connection. Default True.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.lose_request()
         """
         return self._add(LostRequest(times=times, drop=drop))
 
     def delay_frames(self, type: str | None = None, *, seconds: float, times: int = 1) -> FrameFault:
-        """Delay a frame, and with it all later frames on the connection."""
+        """Delay a frame, and with it all later frames on the connection.
+
+        Args:
+            type: Type of the frame; None means any.
+            seconds: Seconds to wait.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: ``seconds`` is negative or not a number.
+
+        Example:
+            >>> rule = supernet.faults.delay_frames("jobProgress", seconds=0.1)
+        """
         _check_seconds("seconds", seconds)
         return self._add(FrameFault(times=times, type=type, delay=seconds))
 
     def duplicate_frames(self, type: str | None = None, *, copies: int = 2, times: int = 1) -> FrameFault:
-        """Write a frame several times."""
+        """Write a frame several times.
+
+        Args:
+            type: Type of the frame; None means any.
+            copies: How often it is written. Default 2.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.duplicate_frames("jobResult")
+        """
         return self._add(FrameFault(times=times, type=type, copies=copies))
 
     def reorder_frames(self, type: str | None = None, *, times: int = 1) -> FrameFault:
-        """Write a frame after the one that follows it on the connection."""
+        """Write a frame after the one that follows it on the connection.
+
+        Args:
+            type: Type of the frame; None means any.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.reorder_frames("jobResult")
+        """
         return self._add(FrameFault(times=times, type=type, hold=True))
 
-    def malform_frame(self, type: str | None = None, *, raw: Any = "{not json", times: int = 1) -> FrameFault:
-        """Write ``raw`` just before a frame: a string, bytes, or any JSON value."""
+    def malform_frame(self, type: str | None = None, *, raw: bytes | Json = "{not json", times: int = 1) -> FrameFault:
+        """Write something else just before a frame.
+
+        Args:
+            type: Type of the frame; None means any.
+            raw: What to write: a string, bytes, or any JSON value. Default ``"{not json"``.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: ``raw`` cannot be encoded.
+
+        Example:
+            >>> rule = supernet.faults.malform_frame("jobProgress", raw=[1, 2])
+        """
         return self._add(FrameFault(times=times, type=type, raw=_encoded(raw)))
 
     def http(
@@ -268,7 +372,7 @@ class Faults:
         retry_after: float | str | None = None,
         message: str = "Injected fault",
         error_code: int = 0,
-        body: Any = None,
+        body: bytes | Json = None,
         content_type: str = "application/json",
         delay: float = 0.0,
         truncate: bool = False,
@@ -278,19 +382,28 @@ class Faults:
         """Answer requests of both hosts, storage URLs included, with a fault.
 
         Args:
-            path: Glob that the path of the request must match.
+            path: Glob that the path of the request must match. Default: any path.
             method: HTTP method; None means any.
-            times: Number of uses.
-            status: Respond with this status and the error envelope, or with ``body``.
+            times: Number of uses. Default 1.
+            status: Respond with this status, 200 to 599, and the error envelope, or with ``body``.
             retry_after: Value of the ``Retry-After`` header.
             message: Message of the error envelope.
-            error_code: Error code of the error envelope.
+            error_code: Error code of the error envelope. Default 0.
             body: Response body: a string, bytes, or any JSON value.
-            content_type: Content type of ``body``.
+            content_type: Content type of ``body``. Default ``"application/json"``.
             delay: Seconds to wait; on its own, it only delays the regular response.
-            truncate: Send half of what ``Content-Length`` announces.
-            hang: Never respond.
-            disconnect: Cut the connection.
+            truncate: Send half of what ``Content-Length`` announces. Default False.
+            hang: Never respond. Default False.
+            disconnect: Cut the connection. Default False.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: The status, the delay or a header is invalid.
+
+        Example:
+            >>> rule = supernet.faults.http("/v1/account/*", method="GET", status=429, retry_after=1)
         """
         _check_status(status)
         _check_seconds("delay", delay)
@@ -317,27 +430,89 @@ class Faults:
     def cut_stream(
         self, path: str = "*", *, after_events: int = 0, truncate: bool = False, times: int = 1
     ) -> StreamFault:
-        """Cut an event stream once this many events have been sent on its connection.
+        """Cut an event stream.
 
-        ``path`` is a glob. With ``truncate``, the next event is cut in the middle.
+        Args:
+            path: Glob that the path of the stream must match. Default: any path.
+            after_events: Cut once this many events have been sent on the connection. Default 0.
+            truncate: Cut in the middle of the next event. Default False.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.cut_stream("*/events/stream", after_events=2)
         """
         return self._add(StreamFault(path=path, after_events=after_events, cut=True, truncate=truncate, times=times))
 
     def delay_stream(self, path: str = "*", *, seconds: float, after_events: int = 0, times: int = 1) -> StreamFault:
-        """Delay the next event, and with it all later ones."""
+        """Delay an event of a stream, and with it all later ones.
+
+        Args:
+            path: Glob that the path of the stream must match. Default: any path.
+            seconds: Seconds to wait.
+            after_events: Delay once this many events have been sent on the connection. Default 0.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: ``seconds`` is negative or not a number.
+
+        Example:
+            >>> rule = supernet.faults.delay_stream(seconds=0.1)
+        """
         _check_seconds("seconds", seconds)
         return self._add(StreamFault(path=path, after_events=after_events, delay=seconds, times=times))
 
     def hang_stream(self, path: str = "*", *, after_events: int = 0, times: int = 1) -> StreamFault:
-        """Let a stream fall silent without ending."""
+        """Let an event stream fall silent without ending.
+
+        Args:
+            path: Glob that the path of the stream must match. Default: any path.
+            after_events: Fall silent once this many events have been sent on the connection. Default 0.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.hang_stream(after_events=1)
+        """
         return self._add(StreamFault(path=path, after_events=after_events, hang=True, times=times))
 
     def comment_stream(self, path: str = "*", *, after_events: int = 0, times: int = 1) -> StreamFault:
-        """Send a keep-alive comment before the next event."""
+        """Send a keep-alive comment in an event stream.
+
+        Args:
+            path: Glob that the path of the stream must match. Default: any path.
+            after_events: Send it once this many events have been sent on the connection. Default 0.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.comment_stream()
+        """
         return self._add(StreamFault(path=path, after_events=after_events, comment=True, times=times))
 
     def repeat_events(self, path: str = "*", *, count: int = 1, times: int = 1) -> StreamFault:
-        """When a reader resumes, repeat the last ``count`` events before its starting point."""
+        """When a reader resumes an event stream, repeat the last events before its starting point.
+
+        Args:
+            path: Glob that the path of the stream must match. Default: any path.
+            count: Number of events to repeat. Default 1.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.repeat_events(count=3)
+        """
         return self._add(StreamFault(path=path, repeat=count, times=times))
 
     def fail_job(
@@ -349,7 +524,21 @@ class Faults:
         is_from_worker: bool = True,
         times: int = 1,
     ) -> JobFault:
-        """Let the image with an index fail after its first step; ``error`` may be a number or a string."""
+        """Let a job fail after its first step.
+
+        Args:
+            index: Position of the job in its project, from 0; None means any.
+            error: Error code, a number or a string. Default ``"genfailure"``.
+            message: Error message.
+            is_from_worker: Report the error as one of the worker. Default True.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.fail_job(index=1)
+        """
         return self._add(
             JobFault(index=index, error=error, message=message, is_from_worker=is_from_worker, times=times)
         )
@@ -362,7 +551,20 @@ class Faults:
         message: str = "The tool failed",
         times: int = 1,
     ) -> ToolFault:
-        """Let a hosted tool fail, in a workflow or a chat, before it has produced or cost anything."""
+        """Let a hosted tool fail, in a workflow or a chat, before it has produced or cost anything.
+
+        Args:
+            name: Name of the tool; None means any.
+            code: Error code. Default ``"TOOL_FAILED"``.
+            message: Error message.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.fail_tool("generate_image")
+        """
         return self._add(ToolFault(name=name, code=code, message=message, times=times))
 
     def retry_job(
@@ -373,21 +575,68 @@ class Faults:
         message: str = "The worker went away",
         times: int = 1,
     ) -> JobFault:
-        """Abandon an attempt after its first step and render again under a new image ID (``jobRetry``)."""
+        """Abandon a job after its first step and render it again under a new image ID (``jobRetry``).
+
+        Args:
+            index: Position of the job in its project, from 0; None means any.
+            error: Error code, a number or a string. Default ``"workerDisconnected"``.
+            message: Error message.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.retry_job()
+        """
         return self._add(JobFault(index=index, error=error, message=message, retry=True, times=times))
 
     def flag_nsfw(self, index: int | None = None, *, times: int = 1) -> JobFault:
-        """Trigger the safety filter: the result is withheld, or only labeled if the filter is off."""
+        """Trigger the content filter: the result is withheld, or only labeled if the filter is off.
+
+        Args:
+            index: Position of the job in its project, from 0; None means any.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.flag_nsfw()
+        """
         return self._add(JobFault(index=index, nsfw=True, times=times))
 
     def refuse_project(
         self, *, error: int | str = 1001, message: str = "The server is restarting", times: int = 1
     ) -> ProjectRefusal:
-        """Refuse a project before the service knows it."""
+        """Refuse a project before the service knows it.
+
+        Args:
+            error: Error code, a number or a string. Default 1001.
+            message: Error message.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.refuse_project()
+        """
         return self._add(ProjectRefusal(error=error, message=message, times=times))
 
     def deny_cancel(self, *, message: str = "The project can no longer be canceled", times: int = 1) -> CancelDenial:
-        """Answer a cancellation with ``didCancel: false``."""
+        """Answer a cancellation with ``didCancel: false``.
+
+        Args:
+            message: Reason.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.deny_cancel()
+        """
         return self._add(CancelDenial(message=message, times=times))
 
     def _add(self, rule: R) -> R:
@@ -402,7 +651,14 @@ class Faults:
     # Used by the server; each call uses a rule up once.
 
     def take(self, kind: type[R]) -> R | None:
-        """Use the first rule of a kind that has no conditions of its own."""
+        """Use the first rule of a kind that has no conditions of its own.
+
+        Args:
+            kind: Class of the rule.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(kind):
                 rule.fired += 1
@@ -410,7 +666,16 @@ class Faults:
         return None
 
     def take_drop(self, stage: Stage | None, frames: int, tokens: int = 0) -> SocketDrop | None:
-        """Return the fault that ends a connection with frame ``frames``, after ``tokens`` ``jobTokens`` frames."""
+        """Use the fault that ends a connection with a frame.
+
+        Args:
+            stage: Stage that the frame reports, if any.
+            frames: Number of frames of the connection, this one included.
+            tokens: Number of ``jobTokens`` frames of the connection.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(SocketDrop):
                 reached = rule.after_frames is not None and frames >= rule.after_frames
@@ -421,7 +686,14 @@ class Faults:
         return None
 
     def take_frame(self, type: str) -> list[FrameFault]:
-        """Return every fault for an outgoing frame."""
+        """Use every fault that applies to an outgoing frame.
+
+        Args:
+            type: Type of the frame.
+
+        Returns:
+            The rules.
+        """
         with self._lock:
             found = [rule for rule in self._live(FrameFault) if rule.type in (None, type)]
             for rule in found:
@@ -429,6 +701,15 @@ class Faults:
             return found
 
     def take_http(self, method: str, path: str) -> HttpFault | None:
+        """Use the fault of an HTTP request.
+
+        Args:
+            method: HTTP method.
+            path: Path of the request.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(HttpFault):
                 if rule.method in (None, method) and fnmatchcase(path, rule.path):
@@ -437,7 +718,15 @@ class Faults:
         return None
 
     def take_stream(self, path: str, *, resumed: bool) -> StreamFault | None:
-        """Return the fault for a new stream; ``resumed`` if its reader has received events before."""
+        """Use the fault of a new event stream.
+
+        Args:
+            path: Path of the stream.
+            resumed: Whether its reader has received events before.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(StreamFault):
                 if fnmatchcase(path, rule.path) and (resumed or not rule.repeat):
@@ -446,6 +735,14 @@ class Faults:
         return None
 
     def take_tool(self, name: str) -> ToolFault | None:
+        """Use the fault of a hosted tool.
+
+        Args:
+            name: Name of the tool.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(ToolFault):
                 if rule.name in (None, name):
@@ -454,7 +751,16 @@ class Faults:
         return None
 
     def take_job(self, index: int, *, retry: bool = False, nsfw: bool = False) -> JobFault | None:
-        """Return a failure, a retry or a safety flag for an image."""
+        """Use a failure, a retry or a content filter rule for a job.
+
+        Args:
+            index: Position of the job in its project, from 0.
+            retry: Look for a retry. Default False.
+            nsfw: Look for a content filter rule. Default False.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             for rule in self._live(JobFault):
                 if rule.index in (None, index) and rule.retry == retry and rule.nsfw == nsfw:

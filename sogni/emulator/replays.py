@@ -12,7 +12,7 @@ from attrs import define, field
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.persistence import Archive
-from sogni.emulator.responses import NOT_FOUND, RefusalError
+from sogni.emulator.responses import NOT_FOUND, RefusedError
 
 KIND = "replay"
 HIDDEN = "[redacted]"
@@ -61,7 +61,7 @@ class Replays:
         # Protocol notes: replay §3.
         run_id = record.get("run_id")
         if not isinstance(run_id, str) or not run_id or not run_id.isprintable():
-            raise RefusalError(400, "run_id must be a string")
+            raise RefusedError(400, "run_id must be a string")
         clean = redacted(record)
         hidden = json.dumps(clean, sort_keys=True) != json.dumps(record, sort_keys=True)
         key, now = (account.wallet_address, run_id), round(self.clock() * 1000)
@@ -90,7 +90,7 @@ class Replays:
     def get(self, account: Account, run_id: str) -> dict[str, Any]:
         stored = self._all.get((account.wallet_address, run_id))
         if stored is None:
-            raise RefusalError(404, "Replay record not found", NOT_FOUND)
+            raise RefusedError(404, "Replay record not found", NOT_FOUND)
         return {"record": stored.record, "createTime": stored.created}
 
 

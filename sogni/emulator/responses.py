@@ -50,7 +50,7 @@ def storage_error(status: int, code: str, message: str) -> web.Response:
     return web.Response(status=status, text=body, content_type="application/xml")
 
 
-class RefusalError(Exception):
+class RefusedError(Exception):
     """A refused request, raised by the services and converted to a response by the routes."""
 
     # Protocol notes: workflows §8; chat §14.9.

@@ -167,6 +167,10 @@ class LocalSupernet(Live):
         Raises:
             RuntimeError: The emulator has already been started; it can only be started once.
             OSError: A port is in use.
+
+        Example:
+            >>> supernet = LocalSupernet(step_time=0).start()
+            >>> supernet.close()
         """
         if self._finalizer is not None:
             raise RuntimeError("the emulator has already been started")
@@ -194,6 +198,10 @@ class LocalSupernet(Live):
 
         Returns:
             True once it is closed, False after `timeout`.
+
+        Example:
+            >>> supernet.wait_closed(timeout=0)
+            False
         """
         return self._running is None or self._running.server.join(timeout)
 
@@ -267,31 +275,38 @@ class LocalSupernet(Live):
         """The number of open WebSockets."""
         return len(self._now.state.connections)
 
-    def client(self, **options: Any) -> SogniClient:
-        """Create a client for this emulator.
+    if TYPE_CHECKING:
+        # Type checkers see the parameters of the constructors.
+        client: type[SogniClient]
+        async_client: type[sogni_async.SogniClient]
+    else:
 
-        Args:
-            **options: Arguments of `sogni.SogniClient`; they override the key and the endpoints of the emulator.
+        def client(self, **options: Any) -> SogniClient:
+            """Create a client for this emulator.
 
-        Returns:
-            The client. Close it when done.
-        """
-        made: SogniClient = importlib.import_module("sogni").SogniClient(**(self._connection_options() | options))
-        return made
+            Args:
+                **options: Arguments of `sogni.SogniClient`; they override the key and the endpoints of the emulator.
 
-    def async_client(self, **options: Any) -> sogni_async.SogniClient:
-        """Create an asyncio client for this emulator.
+            Returns:
+                The client. Close it when done.
+            """
+            made: SogniClient = importlib.import_module("sogni").SogniClient(**(self._connection_options() | options))
+            return made
 
-        Args:
-            **options: Arguments of `sogni_async.SogniClient`; they override the key and the endpoints of the emulator.
+        def async_client(self, **options: Any) -> sogni_async.SogniClient:
+            """Create an asyncio client for this emulator.
 
-        Returns:
-            The client. Close it when done.
-        """
-        made: sogni_async.SogniClient = importlib.import_module("sogni_async").SogniClient(
-            **(self._connection_options() | options)
-        )
-        return made
+            Args:
+                **options: Arguments of `sogni_async.SogniClient`; they override the key and the endpoints of the
+                    emulator.
+
+            Returns:
+                The client. Close it when done.
+            """
+            made: sogni_async.SogniClient = importlib.import_module("sogni_async").SogniClient(
+                **(self._connection_options() | options)
+            )
+            return made
 
     def add_account(
         self,
@@ -310,14 +325,18 @@ class LocalSupernet(Live):
             password: Password; the wallet of the account is derived from both.
             email: Email address; derived from the user name by default.
             api_key: An API key for the account; none by default.
-            spark: Initial balance in Spark.
-            sogni: Initial balance in Sogni.
+            spark: Initial balance in Spark. Default 10,000.
+            sogni: Initial balance in Sogni. Default 10,000.
 
         Returns:
             The account.
 
         Raises:
             NotFreeError: Another account has the user name, the email address, the wallet or the key.
+
+        Example:
+            >>> supernet.add_account("grace", "a good password", spark=50).balance.spark
+            Decimal('50')
         """
         return self._accounts.create(
             username=username,
@@ -347,6 +366,9 @@ class LocalSupernet(Live):
         Args:
             access: Seconds an access token is valid; unchanged if None.
             refresh: Seconds a refresh token is valid; unchanged if None.
+
+        Example:
+            >>> supernet.set_token_lifetimes(access=60)
         """
 
         def change(_: State) -> None:
@@ -371,6 +393,11 @@ class LocalSupernet(Live):
             account: The account; by default that of the API key.
             free_spark_locked: Whether free Spark is locked; unchanged, and not sent, if None.
             free_spark_unlock_path: How free Spark can be unlocked. Used only with `free_spark_locked`.
+
+        Example:
+            >>> supernet.set_subscription(Membership(tier="unlimited_pro"))
+            >>> client.account.refresh_subscription().is_unlimited
+            True
         """
         owner = account or self._account
 
@@ -387,7 +414,10 @@ class LocalSupernet(Live):
 
         Args:
             code: Close code; None cuts the TCP connection without a close frame.
-            reason: Reason of the close frame.
+            reason: Reason of the close frame. Default: none.
+
+        Example:
+            >>> supernet.drop_connections(code=4001, reason="maintenance")
         """
         state = self._now.state
         self._now.server.call(lambda: state.connections.end_all(code, reason))
@@ -447,13 +477,18 @@ class LocalSupernet(Live):
 
         Args:
             predicate: Called in this thread, at once and whenever something arrives or a project changes.
-            timeout: Seconds to wait.
+            timeout: Seconds to wait. Default 10.
 
         Returns:
             The value of the predicate.
 
         Raises:
             TimeoutError: The predicate was not true within `timeout`.
+
+        Example:
+            >>> client.connect()
+            >>> supernet.wait_for(lambda: supernet.connection_count)
+            1
         """
         deadline = time.monotonic() + timeout
         while True:

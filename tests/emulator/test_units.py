@@ -16,7 +16,7 @@ from sogni.emulator.faults import Faults
 from sogni.emulator.projects.estimates import performed_steps
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project, Projects
-from sogni.emulator.projects.storage import SIGNATURE, Key, RefusedError, Signer, Store
+from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Signer, Store
 from sogni.emulator.recorder import RecordedFrame, Recorder
 from sogni.emulator.state import IdSource
 
@@ -95,14 +95,14 @@ def test_a_signature_grants_one_verb_for_one_file_until_it_expires() -> None:
     key = Key("P", "I", "complete")
     signature = signer.sign("GET", key, lifetime=60)[SIGNATURE]
     assert signer.check("GET", signature, None) == key
-    with pytest.raises(RefusedError):
+    with pytest.raises(AccessDeniedError):
         signer.check("PUT", signature, None)
     now[0] = 60
-    with pytest.raises(RefusedError, match="expired"):
+    with pytest.raises(AccessDeniedError, match="expired"):
         signer.check("GET", signature, None)
     now[0] = 10_000
     signer.sign("GET", key, lifetime=60)
-    with pytest.raises(RefusedError, match="signature"):
+    with pytest.raises(AccessDeniedError, match="signature"):
         signer.check("GET", signature, None)
 
 

@@ -254,13 +254,24 @@ class Account:
 
     @property
     def balance(self) -> Balance:
+        """The spendable amounts."""
         with self._lock:
             return Balance(self._token_balances["spark"].net, self._token_balances["sogni"].net)
 
     def set_balance(
         self, *, spark: Decimal | int | str | None = None, sogni: Decimal | int | str | None = None
     ) -> None:
-        """Replace the spendable amounts; an omitted token keeps its amount. Clients receive a ``balanceUpdate``."""
+        """Replace the spendable amounts. Clients receive a ``balanceUpdate``.
+
+        Args:
+            spark: Amount in Spark; unchanged if None.
+            sogni: Amount in Sogni; unchanged if None.
+
+        Example:
+            >>> supernet.account.set_balance(spark=1)
+            >>> client.account.account_balance().spark.net
+            Decimal('1')
+        """
         amounts: dict[Token, Decimal | int | str | None] = {"spark": spark, "sogni": sogni}
         with self._lock:
             for token, amount in amounts.items():
@@ -270,12 +281,24 @@ class Account:
         self._changed()
 
     def settled(self) -> dict[str, str]:
-        """Return the amounts owned, reservations included: what remains when the service restarts."""
+        """Return the amounts owned, reservations included: what remains when the service restarts.
+
+        Returns:
+            Decimal strings by token.
+        """
         with self._lock:
             return {token: decimal_text(token_balance.settled) for token, token_balance in self._token_balances.items()}
 
     def reserve(self, token: Token, amount: Decimal) -> None:
-        """Reserve an amount for a project, or raise ``InsufficientFundsError``."""
+        """Reserve an amount for a project.
+
+        Args:
+            token: "spark" or "sogni".
+            amount: The amount.
+
+        Raises:
+            InsufficientFundsError: The balance is too low.
+        """
         with self._lock:
             token_balance = self._token_balances[token]
             if token_balance.net < amount:
@@ -289,7 +312,15 @@ class Account:
     def settle(
         self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "", description: str = "Render"
     ) -> None:
-        """End the reservation for a project: deduct what was spent and free the rest."""
+        """End the reservation for a project: deduct what was spent and free the rest.
+
+        Args:
+            token: "spark" or "sogni".
+            reserved: The reserved amount.
+            spent: The amount to deduct.
+            source_sid: Number of the project, for the transaction history. Default: none.
+            description: Description, for the transaction history. Default "Render".
+        """
         with self._lock:
             token_balance = self._token_balances[token]
             token_balance.debit -= reserved
@@ -299,7 +330,17 @@ class Account:
         self._changed()
 
     def move(self, token: Token, amount: Decimal, *, description: str, source: str) -> None:
-        """Add an amount, or subtract a negative one, or raise ``InsufficientFundsError``."""
+        """Add an amount to the balance, or subtract a negative one.
+
+        Args:
+            token: "spark" or "sogni".
+            amount: The amount.
+            description: Description, for the transaction history.
+            source: Source, for the transaction history.
+
+        Raises:
+            InsufficientFundsError: The balance is too low.
+        """
         with self._lock:
             token_balance = self._token_balances[token]
             if token_balance.net + amount < 0:
@@ -319,29 +360,50 @@ class Account:
         self.membership, self.free_spark_lock, self.device_id = None, None, None
 
     def on_balance_change(self, listener: Callable[[Account], None]) -> None:
+        """Set the function that is called after every change of the balance.
+
+        Args:
+            listener: Receives the account. It replaces the previous one.
+        """
         self._listener = listener
 
     def balance_frame(self) -> dict[str, dict[str, str]]:
-        """Return the payload of ``balanceUpdate``."""
+        """Return the balance in the form of the socket.
+
+        Returns:
+            The payload of ``balanceUpdate``.
+        """
         # Protocol notes: transport §9.
         with self._lock:
             sogni, spark = self._token_balances["sogni"].wire(), self._token_balances["spark"].wire()
         return {"sogni": sogni, "spark": {**spark, "premiumCredit": "0"}}
 
     def balance_record(self) -> dict[str, dict[str, str]]:
-        """Return the data of ``GET /v4/account/balance``: the frame's fields and two unclaimed amounts."""
+        """Return the balance in the form of the REST API: the fields of the frame and two unclaimed amounts.
+
+        Returns:
+            The data of ``GET /v4/account/balance``.
+        """
         # Protocol notes: account §6.1.
         unclaimed = {"relaxedUnclaimed": "0", "fastUnclaimed": "0"}
         return {token: {**amounts, **unclaimed} for token, amounts in self.balance_frame().items()}
 
     def tokens(self) -> dict[str, dict[str, str]]:
-        """Return the ``tokens`` of the ``authenticated`` frame."""
+        """Return the balance as it is sent when a client connects.
+
+        Returns:
+            The ``tokens`` of the ``authenticated`` frame.
+        """
         # Protocol notes: transport §9.1.
         with self._lock:
             return {"sogni": self._token_balances["sogni"].wire(), "spark": self._token_balances["spark"].wire()}
 
     def me(self) -> dict[str, str | bool]:
-        """Return the data of ``GET /v1/account/me``."""
+        """Return the account in the form of the REST API.
+
+        Returns:
+            The data of ``GET /v1/account/me``.
+        """
         # Protocol notes: account §5.
         return {
             "currentEmail": self.email,
@@ -355,18 +417,31 @@ class Account:
             "walletAddress": self.wallet_address,
         }
 
-    def subscription_record(self) -> dict[str, Any]:
-        """Return the subscription in the form of ``GET /v1/subscriptions/status``."""
+    def subscription_record(self) -> dict[str, object]:
+        """Return the subscription in the form of the REST API.
+
+        Returns:
+            The subscription of ``GET /v1/subscriptions/status``.
+        """
         # Protocol notes: account §13.2.
         return dict(NO_SNAPSHOT) if self.membership is None else self.membership.snapshot()
 
-    def entitlement_frame(self) -> dict[str, Any]:
-        """Return the payload of ``subscriptionEntitlementUpdated``."""
+    def entitlement_frame(self) -> dict[str, object]:
+        """Return the subscription in the form of the socket.
+
+        Returns:
+            The payload of ``subscriptionEntitlementUpdated``.
+        """
         # Protocol notes: account §13.5, §14.
         entitlement = dict(NO_MEMBERSHIP) if self.membership is None else self.membership.entitlement()
         return {**entitlement, **self.free_spark_fields()}
 
-    def free_spark_fields(self) -> dict[str, Any]:
+    def free_spark_fields(self) -> dict[str, object]:
+        """Return whether free Spark is locked, in the form of the socket.
+
+        Returns:
+            The fields; empty if the lock is unset.
+        """
         if self.free_spark_lock is None:
             return {}
         locked, path = self.free_spark_lock

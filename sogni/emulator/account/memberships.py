@@ -6,9 +6,9 @@ A membership is a value: it is replaced as a whole, from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Required, TypedDict, get_args
 
 from attrs import field, frozen
 
@@ -68,6 +68,19 @@ def _check_tier(_: object, __: object, value: str) -> None:
         raise ValueError(f"unknown tier {value!r}; the tiers are {', '.join(TIERS)}")
 
 
+class FairUse(TypedDict, total=False):
+    """The monthly limit, with the names of the REST API. ``resetAt`` is in epoch seconds."""
+
+    limited: bool
+    usageSpark: float
+    usageUsd: float
+    planPriceUsd: float
+    resetAt: Required[float]
+    fastRenderingPaused: bool
+    relaxedUnrestricted: bool
+    upgradeAvailable: bool
+
+
 @frozen(kw_only=True)
 class Membership:
     """A subscription. Times are epoch seconds, 0 means unset; ``status`` is the value used on the socket.
@@ -90,15 +103,19 @@ class Membership:
     scheduled_term: Term | None = None
     scheduled_at: float = 0.0
     payment_pending: bool = False
-    fair_use: Mapping[str, Any] | None = None
-    """The monthly limit while it applies, with the REST field names; ``resetAt`` is in epoch seconds."""
+    fair_use: FairUse | None = None
+    """The monthly limit; None while it does not apply."""
 
     @active.default
     def _entitled(self) -> bool:
         return self.status in _ENTITLED
 
-    def entitlement(self) -> dict[str, Any]:
-        """Return the payload of ``subscriptionEntitlementUpdated``; times are in epoch milliseconds."""
+    def entitlement(self) -> dict[str, object]:
+        """Return the subscription in the form of the socket. Times are in epoch milliseconds.
+
+        Returns:
+            The payload of ``subscriptionEntitlementUpdated``.
+        """
         subscription: dict[str, Any] = {
             "provider": self.provider,
             "tier": self.tier,
@@ -122,8 +139,12 @@ class Membership:
             "subscription": subscription,
         }
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the data of ``GET /v1/subscriptions/status``; times are in ISO format, unset fields are omitted."""
+    def snapshot(self) -> dict[str, object]:
+        """Return the subscription in the form of the REST API. Times are in ISO format, unset fields are omitted.
+
+        Returns:
+            The data of ``GET /v1/subscriptions/status``.
+        """
         end = self.grace_ends if self.status == "grace" and self.grace_ends else self.ends
         record: dict[str, Any] = {
             "active": self.active,
@@ -154,7 +175,7 @@ class Membership:
         pending = {"paymentPending": True} if self.payment_pending else {}
         return {"capabilities": {"unlimited": True} if self.active else {}, **pending}
 
-    def _change(self, moment: Any) -> dict[str, Any]:
+    def _change(self, moment: Callable[[float], float | str]) -> dict[str, Any]:
         change = {
             "scheduledTier": self.scheduled_tier,
             "scheduledTerm": self.scheduled_term,

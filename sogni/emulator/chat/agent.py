@@ -23,7 +23,7 @@ from sogni.emulator.chat.messages import images_of
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 from sogni.emulator.chat.script import Completion
 from sogni.emulator.chat.tool_choice import ToolChoice
-from sogni.emulator.responses import RefusalError
+from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.runner import ToolCall, ToolRunner
@@ -151,7 +151,8 @@ def kind_of(tool: str) -> str:
 
 
 MAX_ROUNDS = 12
-Called = dict[str, Any]
+CallDict = dict[str, Any]
+"""A tool call in the OpenAI form."""
 
 
 class Watcher(Protocol):
@@ -160,41 +161,41 @@ class Watcher(Protocol):
     def on_delta(self, piece: Mapping[str, Any]) -> None:
         """Called for each piece of the model's output."""
 
-    def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+    def on_answer(self, turn: Turn, message: Mapping[str, Any]) -> None:
         """Called when the model has answered."""
 
-    async def approve(self, calls: list[Called]) -> None:
+    async def approve(self, calls: list[CallDict]) -> None:
         """Called before tools run. May wait, change arguments, or raise."""
 
-    def began(self, call: Called) -> None:
+    def on_tool_start(self, call: CallDict) -> None:
         """Called when a tool starts."""
 
-    def paid(self, token: Token, amount: Decimal) -> None:
+    def on_tool_charge(self, token: Token, amount: Decimal) -> None:
         """Called when an amount has been charged for the running tool."""
 
-    def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+    def on_tool_end(self, call: CallDict, result: Mapping[str, Any], media: list[Media]) -> None:
         """Called when a tool has finished or failed."""
 
 
-class Unwatched:
+class NullWatcher:
     """A watcher that does nothing."""
 
     def on_delta(self, piece: Mapping[str, Any]) -> None:
         return
 
-    def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+    def on_answer(self, turn: Turn, message: Mapping[str, Any]) -> None:
         return
 
-    async def approve(self, calls: list[Called]) -> None:
+    async def approve(self, calls: list[CallDict]) -> None:
         return
 
-    def began(self, call: Called) -> None:
+    def on_tool_start(self, call: CallDict) -> None:
         return
 
-    def paid(self, token: Token, amount: Decimal) -> None:
+    def on_tool_charge(self, token: Token, amount: Decimal) -> None:
         return
 
-    def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+    def on_tool_end(self, call: CallDict, result: Mapping[str, Any], media: list[Media]) -> None:
         return
 
 
@@ -206,7 +207,7 @@ class Session:
     chat_request: ChatRequest
     id: str
     library: MediaLibrary = field(factory=MediaLibrary)
-    watcher: Watcher = field(factory=Unwatched)
+    watcher: Watcher = field(factory=NullWatcher)
     messages: list[Mapping[str, Any]] = field(init=False)
     results: list[dict[str, Any]] = field(factory=list)
     workflows: list[dict[str, Any]] = field(factory=list)
@@ -251,7 +252,7 @@ class Agent:
                 turn.settle()
                 session.count(turn)
                 session.messages.append(message)
-                session.watcher.turned(turn, message)
+                session.watcher.on_answer(turn, message)
             calls = turn.completion.calls
             if turn.completion.finish_reason != "tool_calls" or not self.runs(session.chat_request, calls):
                 return turn.completion
@@ -260,7 +261,7 @@ class Agent:
             await self._run_tools(session, calls)
         return Completion(content=["I stop here: too many rounds."], deltas=[], finish_reason="length", output_tokens=0)
 
-    async def _run_tools(self, session: Session, calls: list[Called]) -> None:
+    async def _run_tools(self, session: Session, calls: list[CallDict]) -> None:
         if calls:
             await session.watcher.approve(calls)
         for call in calls:
@@ -277,7 +278,7 @@ class Agent:
         try:
             async with self.workflow_service.turn:
                 run = await self.workflow_service.start(session.account, StartRequest(plan=plan, body=body))
-        except RefusalError as refused:
+        except RefusedError as refused:
             tag = "insufficient_balance" if refused.status == 402 else "invalid_request"
             raise DeclinedError(tag, refused.message) from refused
         path = f"/v1/creative-agent/workflows/{run.id}"
@@ -294,15 +295,15 @@ class Agent:
         session.messages[-1] = {"role": "assistant", "content": answer}
         return Completion(content=[answer], deltas=[], finish_reason="stop", output_tokens=0)
 
-    def runs(self, chat_request: ChatRequest, calls: list[Called]) -> bool:
+    def runs(self, chat_request: ChatRequest, calls: list[CallDict]) -> bool:
         """Return whether all calls are hosted tools; a caller's own function ends the loop."""
         # Protocol notes: chat §2.7.
         if not chat_request.execute_tools or chat_request.sogni_tools is None or not calls:
             return False
         return all(call["function"]["name"] in tool_names() for call in calls)
 
-    async def _call(self, session: Session, call: Called) -> None:
-        session.watcher.began(call)
+    async def _call(self, session: Session, call: CallDict) -> None:
+        session.watcher.on_tool_start(call)
         name: str = call["function"]["name"]
         media: list[Media] = []
         try:
@@ -321,9 +322,9 @@ class Agent:
                 "content": json.dumps(result, ensure_ascii=False),
             }
         )
-        session.watcher.ended(call, reported, media)
+        session.watcher.on_tool_end(call, reported, media)
 
-    async def _outcome(self, session: Session, call: Called) -> tuple[dict[str, Any], list[Media]]:
+    async def _outcome(self, session: Session, call: CallDict) -> tuple[dict[str, Any], list[Media]]:
         name = call["function"]["name"]
         arguments = arguments_of(call)
         if name in text_tools.TOOLS:
@@ -331,7 +332,7 @@ class Agent:
         outcome = await self.tools.run(self.tool_call(session, call))
         return outcome.wire(self.tools.url), [*outcome.media]
 
-    def tool_call(self, session: Session, call: Called) -> ToolCall:
+    def tool_call(self, session: Session, call: CallDict) -> ToolCall:
         """Convert a call to the form of the tool runner."""
         return ToolCall(
             name=call["function"]["name"],
@@ -342,11 +343,11 @@ class Agent:
             seed=text_tools.number_of(f"{call['function']['name']} {call['function']['arguments']}"),
             app_source=session.chat_request.app_source,
             safe=session.chat_request.safe,
-            on_paid=session.watcher.paid,
+            on_paid=session.watcher.on_tool_charge,
         )
 
 
-def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[Called]:
+def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[CallDict]:
     """Return the tool calls at the end of a conversation that have no result yet."""
     answered = set()
     for message in reversed(messages):
@@ -365,7 +366,7 @@ def message_of(completion: Completion) -> dict[str, Any]:
     return {**message, "content": completion.text}
 
 
-def arguments_of(call: Called) -> dict[str, Any]:
+def arguments_of(call: CallDict) -> dict[str, Any]:
     """Return the arguments of a call; raise ``ToolError`` unless they are a JSON object."""
     try:
         value = json.loads(call["function"]["arguments"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from attrs import evolve, field, frozen
 
@@ -268,18 +268,24 @@ _STATUSES = {
 }
 
 
+class PlanLimits(TypedDict, total=False):
+    """What a subscription lacks for a request."""
+
+    requiredPlans: Sequence[str]
+    feature: str
+    limitation: str
+
+
 @frozen
 class DeclinedError(Exception):
-    """A declined completion: error tag, message, and if any the service's error code and the missing subscription
-    features.
-    """
+    """A declined completion: error tag, message, the service's error code, and what the subscription lacks."""
 
     # Protocol notes: chat §3, §14.4.
 
     error: str
     message: str
     code: str | None = None
-    subscription: Mapping[str, Any] = {}
+    subscription: PlanLimits = field(factory=PlanLimits)
 
     def __str__(self) -> str:
         return f"{self.error}: {self.message}"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from attrs import define, evolve, field
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.chat.agent import Agent, Called, Session, arguments_of, library_of, with_pictures
+from sogni.emulator.chat.agent import Agent, CallDict, Session, arguments_of, library_of, with_pictures
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
@@ -25,7 +25,7 @@ from sogni.emulator.fields import Fields
 from sogni.emulator.persistence import Archive, Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
 from sogni.emulator.recorder import Recorder
-from sogni.emulator.responses import RefusalError
+from sogni.emulator.responses import RefusedError
 from sogni.emulator.state import State
 from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import Media, ToolError, restored
@@ -45,12 +45,12 @@ _CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "vide
 
 
 def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
-    """Return the completion request of a run's body, or raise ``RefusalError`` or ``DeclinedError``."""
+    """Return the completion request of a run's body, or raise ``RefusedError`` or ``DeclinedError``."""
     # Protocol notes: chat §12.1.
     _check_shapes(body)
     inline_paths = inline_media(body)
     if inline_paths:
-        raise RefusalError(400, f"Media must be given as http(s) URLs: {', '.join(inline_paths)}")
+        raise RefusedError(400, f"Media must be given as http(s) URLs: {', '.join(inline_paths)}")
     sampling = body.get("sampling") or {}
     asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
     asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
@@ -88,16 +88,16 @@ def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
 def _check_shapes(body: Mapping[str, Any]) -> None:
     most = body.get("max_estimated_capacity_units")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
-        raise RefusalError(400, "$.max_estimated_capacity_units must be a number of at least 0")
+        raise RefusedError(400, "$.max_estimated_capacity_units must be a number of at least 0")
     for key in _OBJECTS:
         if not isinstance(body.get(key), Mapping | None):
-            raise RefusalError(400, f"$.{key} must be an object")
+            raise RefusedError(400, f"$.{key} must be an object")
     context = body.get("media_context") or {}
     lists = {"media_references": body.get("media_references")}
     lists |= {f"media_context.{key}": context.get(key) for key in _CONTEXT}
     for key, value in lists.items():
         if not isinstance(value, list | None):
-            raise RefusalError(400, f"$.{key} must be a list")
+            raise RefusedError(400, f"$.{key} must be a list")
 
 
 def inline_media(body: Mapping[str, Any]) -> list[str]:
@@ -142,7 +142,7 @@ SCHEMA_VERSION = "1"
 class Approval:
     """A pending decision of the user. Without a ``preview``, the run can only be canceled."""
 
-    calls: list[Called]
+    calls: list[CallDict]
     reason: str
     message: str
     preview: Mapping[str, Any] | None
@@ -212,7 +212,7 @@ class ChatRun:
         self.updated = self.log.clock()
         self.log.append(type, payload, ends=ends)
 
-    def keep(self, call: Called, media: list[Media], urls: list[str]) -> None:
+    def keep(self, call: CallDict, media: list[Media], urls: list[str]) -> None:
         """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
@@ -368,7 +368,7 @@ class ChatRuns:
         log, now = EventLog(self.state.clock), self.state.clock()
         run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
         run.updated = now
-        session.watcher = _Follower(self, run)
+        session.watcher = _RunWatcher(self, run)
         return run
 
     def _add(self, run: ChatRun) -> None:
@@ -415,7 +415,7 @@ class ChatRuns:
         """Return an account's run; a run of another account is not found."""
         run = self._runs.get(run_id)
         if run is None or run.account is not account:
-            raise RefusalError(404, "Run not found", 102)
+            raise RefusedError(404, "Run not found", 102)
         return run
 
     def cancel(self, run: ChatRun, reason: str | None) -> None:
@@ -438,24 +438,24 @@ class ChatRuns:
     def _decide(self, run: ChatRun, body: Mapping[str, Any]) -> None:
         approval = run.approval
         if run.status != "waiting_for_user" or approval is None:
-            raise RefusalError(400, "The run is not waiting for approval")
+            raise RefusedError(400, "The run is not waiting for approval")
         decision, named = body.get("decision"), body.get("tool_call_id")
         if decision not in ("confirm", "cancel"):
-            raise RefusalError(400, "decision must be confirm or cancel")
+            raise RefusedError(400, "decision must be confirm or cancel")
         if (approval.ids or named is not None) and named not in approval.ids:
-            raise RefusalError(400, "tool_call_id is not the ID of a pending tool call")
+            raise RefusedError(400, "tool_call_id is not the ID of a pending tool call")
         if decision == "cancel":
             reason = body.get("reason")
             self.cancel(run, reason if isinstance(reason, str) and reason else "cost_rejected")
             return
         if approval.preview is None:
-            raise RefusalError(400, "There is nothing to confirm: the run can only be canceled")
+            raise RefusedError(400, "There is nothing to confirm: the run can only be canceled")
         accepted = body.get("acceptedCostPreview")
         if not isinstance(accepted, Mapping):
-            raise RefusalError(400, "acceptedCostPreview is missing")
+            raise RefusedError(400, "acceptedCostPreview is missing")
         if accepted != approval.preview or self.state.clock() > approval.valid_until:
             self._renew(run, approval)
-            raise RefusalError(409, "The preview has expired; retry with the new one")
+            raise RefusedError(409, "The preview has expired; retry with the new one")
         overrides = body.get("overrides")
         if isinstance(overrides, Mapping):
             for call in approval.calls:
@@ -498,7 +498,7 @@ class ChatRuns:
                 await self._out_of_credit(run, refused.message)
             else:
                 self._end_failed(run, str(refused))
-        except (ToolError, RefusalError) as refused:
+        except (ToolError, RefusedError) as refused:
             self._end_failed(run, refused.message)
         except Exception as failed:
             _log.exception("the emulator could not continue the run %s", run.id)
@@ -551,7 +551,7 @@ class ChatRuns:
 
     # Approval
 
-    async def approve(self, run: ChatRun, calls: list[Called]) -> None:
+    async def approve(self, run: ChatRun, calls: list[CallDict]) -> None:
         """Pause a run until its user approves the cost of its tools, if approval is required."""
         costs = await self._costs(run, calls)
         units = [capacity_units(cost) for cost in costs]
@@ -566,15 +566,15 @@ class ChatRuns:
         # The user may have changed the arguments, but not the budget.
         await self._costs(run, calls)
 
-    async def _costs(self, run: ChatRun, calls: list[Called]) -> list[Decimal]:
+    async def _costs(self, run: ChatRun, calls: list[CallDict]) -> list[Decimal]:
         """Return the cost of tool calls; refuse calls that exceed the budget of the run."""
         costs = [await self._cost(run, call) for call in calls]
         units, limit = sum(map(capacity_units, costs)), run.body.get("max_estimated_capacity_units")
         if isinstance(limit, int | float) and units > limit:
-            raise RefusalError(400, f"The tools would take {units} capacity units, {limit} are allowed")
+            raise RefusedError(400, f"The tools would take {units} capacity units, {limit} are allowed")
         return costs
 
-    async def _cost(self, run: ChatRun, call: Called) -> Decimal:
+    async def _cost(self, run: ChatRun, call: CallDict) -> Decimal:
         """Return the cost of a tool call; an invalid call costs nothing and fails later."""
         if call["function"]["name"] in text_tools.TOOLS:
             return Decimal(0)
@@ -583,7 +583,7 @@ class ChatRuns:
         except ToolError:
             return Decimal(0)
 
-    def _preview(self, run: ChatRun, paid: list[tuple[Called, int]]) -> dict[str, Any]:
+    def _preview(self, run: ChatRun, paid: list[tuple[CallDict, int]]) -> dict[str, Any]:
         return {
             "totalEstimatedCapacityUnits": sum(units for _, units in paid),
             "tokenType": run.session.chat_request.token,
@@ -603,7 +603,7 @@ class ChatRuns:
             run.happened("run_waiting_for_user", approval.waiting())
 
     async def _pause(
-        self, run: ChatRun, calls: list[Called], reason: str, preview: Mapping[str, Any] | None, message: str = ""
+        self, run: ChatRun, calls: list[CallDict], reason: str, preview: Mapping[str, Any] | None, message: str = ""
     ) -> None:
         decision: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         approval_message = message or f"{len(calls)} tool calls require payment"
@@ -624,7 +624,7 @@ class ChatRuns:
 
 
 @define(eq=False)
-class _Follower:
+class _RunWatcher:
     """Records the events of a session in its run."""
 
     runs: ChatRuns
@@ -645,7 +645,7 @@ class _Follower:
             self.run.happened("assistant_delta", {"content": self._pending})
             self._pending = ""
 
-    def turned(self, turn: Turn, message: Mapping[str, Any]) -> None:
+    def on_answer(self, turn: Turn, message: Mapping[str, Any]) -> None:
         self._publish()
         fields = {
             "content": message["content"],
@@ -654,20 +654,20 @@ class _Follower:
         }
         self.run.happened("assistant_message", {**fields, "toolCalls": message.get("tool_calls", [])})
 
-    async def approve(self, calls: list[Called]) -> None:
+    async def approve(self, calls: list[CallDict]) -> None:
         await self.runs.approve(self.run, calls)
 
-    def began(self, call: Called) -> None:
+    def on_tool_start(self, call: CallDict) -> None:
         fields = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
         arguments = call["function"]["arguments"]
         self.run.tool_calls.append({**call, "toolCallId": call["id"], "status": "running"})
         self.run.happened("tool_call_started", {**fields, "arguments": arguments})
 
-    def paid(self, token: Token, amount: Decimal) -> None:
+    def on_tool_charge(self, token: Token, amount: Decimal) -> None:
         self.run.paid.add(token, amount)
         self.runs.keep(self.run)
 
-    def ended(self, call: Called, result: Mapping[str, Any], media: list[Media]) -> None:
+    def on_tool_end(self, call: CallDict, result: Mapping[str, Any], media: list[Media]) -> None:
         self.run.paid = Payments()
         status = "completed" if result["success"] else "failed"
         self.run.tool_calls[-1]["status"] = status

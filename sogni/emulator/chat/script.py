@@ -17,10 +17,11 @@ from attrs import define, field, frozen
 
 from sogni.emulator.chat import messages as tokens
 from sogni.emulator.chat.messages import Conversation
-from sogni.emulator.chat.requests import ChatRequest, DeclinedError
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError, PlanLimits
+from sogni.emulator.fields import Json
 
 
-def _written(given: Any) -> str:
+def _written(given: Json) -> str:
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
@@ -53,6 +54,7 @@ class Completion:
 
     @property
     def text(self) -> str:
+        """The whole content."""
         return "".join(self.content)
 
     @property
@@ -136,9 +138,11 @@ class ChatRule:
 
     @property
     def spent(self) -> bool:
+        """True once the rule has been used ``times`` times."""
         return self.times is not None and self.fired >= self.times
 
     def fits(self, chat_request: ChatRequest) -> bool:
+        """Return whether the rule applies to a request."""
         if self.model is not None and not fnmatchcase(chat_request.model.id, self.model):
             return False
         return self.when is None or self.when.lower() in Conversation(chat_request.messages).question.lower()
@@ -159,7 +163,7 @@ class ChatFailure(ChatRule):
     message: str
     code: str | None = None
     after_tokens: int | None = None
-    subscription: Mapping[str, Any] = field(factory=dict)
+    subscription: PlanLimits = field(factory=PlanLimits)
 
     def to_error(self) -> DeclinedError:
         return DeclinedError(self.error, self.message, self.code, self.subscription)
@@ -182,6 +186,11 @@ class ChatScript:
 
     Attributes:
         kept_seconds: Seconds a completion outlives the connection of its client.
+
+    Example:
+        >>> rule = supernet.chat.reply("Forty-two.", when="answer")
+        >>> client.chat.completions.create(messages=[{"role": "user", "content": "The answer?"}]).content
+        'Forty-two.'
     """
 
     # Protocol notes: chat §14.2.
@@ -207,7 +216,7 @@ class ChatScript:
         self,
         answer: Reply | Replier | None = None,
         *,
-        tool_calls: Iterable[tuple[str, Any]] = (),
+        tool_calls: Iterable[tuple[str, Json]] = (),
         thought: str = "",
         finish_reason: str | None = None,
         model: str | None = None,
@@ -225,7 +234,17 @@ class ChatScript:
             finish_reason: The finish reason; by default "stop", or "tool_calls" after tool calls.
             model: Glob of model IDs; None means any.
             when: Case-insensitive substring of the last user message; None means any.
-            times: Number of uses; None means unlimited.
+            times: Number of uses; None means unlimited. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: ``tool_calls``, ``thought`` or ``finish_reason`` are combined with an answer that is not a
+                string.
+
+        Example:
+            >>> rule = supernet.chat.reply(tool_calls=[("generate_image", {"prompt": "a red kite"})])
         """
         calls = tuple(Call(name, arguments) for name, arguments in tool_calls)
         if calls or thought or finish_reason or answer is None:
@@ -243,7 +262,7 @@ class ChatScript:
         *,
         code: str | None = None,
         after_tokens: int | None = None,
-        subscription: Mapping[str, Any] | None = None,
+        subscription: PlanLimits | None = None,
         model: str | None = None,
         when: str | None = None,
         times: int | None = 1,
@@ -258,17 +277,35 @@ class ChatScript:
             subscription: ``requiredPlans``, ``feature`` and ``limitation`` of an insufficient plan.
             model: Glob of model IDs; None means any.
             when: Case-insensitive substring of the last user message; None means any.
-            times: Number of uses; None means unlimited.
+            times: Number of uses; None means unlimited. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.chat.fail("server_restarting", after_tokens=3)
         """
         # Protocol notes: chat §14.4.
         return self._add(
-            ChatFailure(
-                error, message, code, after_tokens, dict(subscription or {}), model=model, when=when, times=times
-            )
+            ChatFailure(error, message, code, after_tokens, subscription or {}, model=model, when=when, times=times)
         )
 
     def rate(self, tokens_per_second: float, *, model: str | None = None) -> ChatRate:
-        """Set the rate of answers; 0 is as fast as possible. The latest rate applies."""
+        """Set the rate of answers. The latest rate applies.
+
+        Args:
+            tokens_per_second: Tokens per second; 0 is as fast as possible.
+            model: Glob of model IDs; None means any.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: The rate is negative.
+
+        Example:
+            >>> rule = supernet.chat.rate(20)
+        """
         if tokens_per_second < 0:
             raise ValueError("tokens_per_second must not be negative")
         return self._add(ChatRate(tokens_per_second, model=model, times=None))
@@ -281,7 +318,15 @@ class ChatScript:
     # Used by the server
 
     def take(self, kind: type[R], chat_request: ChatRequest) -> R | None:
-        """Use the first rule of a kind that applies to a request."""
+        """Use the first rule of a kind that applies to a request.
+
+        Args:
+            kind: Class of the rule.
+            chat_request: The request.
+
+        Returns:
+            The rule; None if there is none.
+        """
         with self._lock:
             self._rules = [rule for rule in self._rules if not rule.spent]
             for rule in self._rules:
@@ -291,7 +336,14 @@ class ChatScript:
         return None
 
     def rate_of(self, chat_request: ChatRequest) -> float | None:
-        """Return the latest rate set for a model."""
+        """Return the rate that applies to a request.
+
+        Args:
+            chat_request: The request.
+
+        Returns:
+            Tokens per second; None if no rate is set.
+        """
         with self._lock:
             rates = [rule for rule in self._rules if isinstance(rule, ChatRate) and rule.fits(chat_request)]
         return rates[-1].tokens_per_second if rates else None

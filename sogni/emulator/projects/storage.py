@@ -176,7 +176,7 @@ SIGNATURE = "X-Amz-Signature"
 MISMATCH = "The request signature does not match the signature provided."
 
 
-class RefusedError(Exception):
+class AccessDeniedError(Exception):
     """A signed URL that grants no access; ``code`` and message are those of the storage service's XML."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -232,14 +232,14 @@ class Signer:
         return {EXPIRES: str(lifetime), SIGNATURE: self._given[key]}
 
     def check(self, verb: str, signature: str, content_type: str | None) -> Key:
-        """Return the file a signature grants access to, or raise ``RefusedError``."""
+        """Return the file a signature grants access to, or raise ``AccessDeniedError``."""
         grant = self._grants.get(signature)
         if grant is None or grant.verb != verb:
-            raise RefusedError("SignatureDoesNotMatch", MISMATCH)
+            raise AccessDeniedError("SignatureDoesNotMatch", MISMATCH)
         if self.clock() >= grant.until:
-            raise RefusedError("AccessDenied", "Request has expired")
+            raise AccessDeniedError("AccessDenied", "Request has expired")
         if grant.content_type is not None and content_type != grant.content_type:
-            raise RefusedError(
+            raise AccessDeniedError(
                 "SignatureDoesNotMatch",
                 f"The URL was signed for Content-Type {grant.content_type}, got {content_type}.",
             )

@@ -15,13 +15,12 @@ from sogni.emulator.account.accounts import NETWORKS, PERIODS, TYPES, Account, W
 from sogni.emulator.account.memberships import TERM_SECONDS, TERMS, TIERS, Membership, Term, Tier, plans
 from sogni.emulator.account.rewards import NotClaimableError, UnknownRewardError
 from sogni.emulator.account.sessions import Accounts
-from sogni.emulator.responses import NOT_FOUND, success
+from sogni.emulator.responses import NOT_FOUND, RefusedError, success
 from sogni.emulator.routes.account_requests import (
     ADDRESS,
     USERNAME_INVALID,
     USERNAME_TAKEN,
     Body,
-    RefusedError,
     answering,
     for_account,
     for_account_body,

@@ -13,7 +13,7 @@ from sogni.emulator.account.wallets import WalletSupportMissingError
 from sogni.emulator.fields import Fields
 from sogni.emulator.middleware import Handler
 from sogni.emulator.recorder import Recorder
-from sogni.emulator.responses import error
+from sogni.emulator.responses import RefusedError, error
 from sogni.emulator.state import State
 
 UNAUTHORIZED = 101
@@ -32,15 +32,6 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 BodyHandler = Callable[[web.Request, "Body"], Awaitable[web.StreamResponse]]
 AccountBodyHandler = Callable[[web.Request, "Body", Account], Awaitable[web.StreamResponse]]
 AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
-
-
-class RefusedError(Exception):
-    """A refused request: HTTP status, message, and the service's error code."""
-
-    def __init__(self, status: int, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 @define(kw_only=True)
@@ -84,7 +75,7 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except RefusedError as refused:
-            return error(refused.status, str(refused), refused.code)
+            return error(refused.status, refused.message, refused.code)
         except WalletSupportMissingError as missing:
             return error(501, str(missing))
 

@@ -28,7 +28,7 @@ from sogni.emulator.projects.estimates import (
 )
 from sogni.emulator.projects.projects import Project, finished_record, live_record
 from sogni.emulator.projects.request_checks import check_project_id
-from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, Key, RefusedError
+from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, AccessDeniedError, Key
 from sogni.emulator.responses import NOT_FOUND, error, storage_error, success, text_error
 from sogni.emulator.routes.account_requests import UNSET
 from sogni.emulator.socket import sync_record
@@ -157,15 +157,15 @@ def add_storage_routes(app: web.Application, state: State) -> None:
     async def write(request: web.Request) -> web.StreamResponse:
         try:
             key = _granted(state, request)
-        except RefusedError as refused:
-            return storage_error(403, refused.code, str(refused))
+        except AccessDeniedError as denied:
+            return storage_error(403, denied.code, str(denied))
         return await _store(state, key, request)
 
     async def read(request: web.Request) -> web.StreamResponse:
         try:
             key = _granted(state, request)
-        except RefusedError as refused:
-            return storage_error(403, refused.code, str(refused))
+        except AccessDeniedError as denied:
+            return storage_error(403, denied.code, str(denied))
         return await _serve(state, key, request)
 
     app.router.add_put("/storage/{key:.+}", write)
@@ -177,7 +177,7 @@ def _granted(state: State, request: web.Request) -> Key:
     key = state.signer.check(request.method, request.query.get(SIGNATURE, ""), given)
     named = [part for part in (key.project_id, key.item_id, key.role) if part]
     if request.match_info["key"].split("/") != named:
-        raise RefusedError("SignatureDoesNotMatch", MISMATCH)
+        raise AccessDeniedError("SignatureDoesNotMatch", MISMATCH)
     return key
 
 

@@ -18,7 +18,7 @@ from attrs import define
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, NotFreeError, decimal_text
 from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, Nonces
 from sogni.emulator.account.wallets import Key, Permits, Spender, message, signer_of
-from sogni.emulator.responses import success
+from sogni.emulator.responses import RefusedError, success
 from sogni.emulator.routes.account import check_username
 from sogni.emulator.routes.account_requests import (
     INSUFFICIENT_ALLOWANCE,
@@ -26,7 +26,6 @@ from sogni.emulator.routes.account_requests import (
     INVALID_LOGIN,
     INVALID_REFRESH,
     Body,
-    RefusedError,
     for_account_body,
     public_route,
 )

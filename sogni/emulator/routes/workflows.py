@@ -15,7 +15,7 @@ from sogni.emulator.account.accounts import Account
 from sogni.emulator.middleware import AccountHandler, Handler, authorized
 from sogni.emulator.persistence import Event
 from sogni.emulator.replays import Replays
-from sogni.emulator.responses import RefusalError, detailed_error, success
+from sogni.emulator.responses import RefusedError, detailed_error, success
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
@@ -27,12 +27,12 @@ ROOT = "/v1/creative-agent/workflows"
 
 
 def account_route(state: State, handler: AccountHandler) -> Handler:
-    """Wrap a route that needs an account and may raise ``RefusalError``."""
+    """Wrap a route that needs an account and may raise ``RefusedError``."""
 
     async def answered(request: web.Request, account: Account) -> web.StreamResponse:
         try:
             return await handler(request, account)
-        except RefusalError as refusal:
+        except RefusedError as refusal:
             return detailed_error(refusal.status, refusal.message, refusal.code, refusal.details, refusal.retry_after)
 
     return authorized(state, "rest", answered)
@@ -43,9 +43,9 @@ async def json_object(request: web.Request) -> Mapping[str, Any]:
     try:
         body = json.loads(await request.read() or b"{}")
     except (ValueError, RecursionError):
-        raise RefusalError(400, "The body is not JSON") from None
+        raise RefusedError(400, "The body is not JSON") from None
     if not isinstance(body, dict):
-        raise RefusalError(400, "The body must be a JSON object")
+        raise RefusedError(400, "The body must be a JSON object")
     return body
 
 
@@ -55,7 +55,7 @@ def whole(request: web.Request, name: str, default: int | None) -> int | None:
     if given is None:
         return default
     if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise RefusalError(400, f"{name} must be a non-negative integer, got {given[:40]!r}")
+        raise RefusedError(400, f"{name} must be a non-negative integer, got {given[:40]!r}")
     return int(given)
 
 
@@ -103,7 +103,7 @@ class _Routes:
             return success({"workflow": self._record(known), "idempotent": True})
         plan, template_id = body.get("input"), body.get("workflow_id")
         if (plan is None) == (template_id is None):
-            raise RefusalError(400, "Exactly one of input and workflow_id is required")
+            raise RefusedError(400, "Exactly one of input and workflow_id is required")
         if template_id is None:
             requested = StartRequest(plan=plan or {}, body=body, key=key)
         else:
@@ -178,7 +178,7 @@ def add_template_routes(app: web.Application, state: State, templates: Templates
     async def listed(request: web.Request, account: Account) -> web.Response:
         visibility = request.query.get("visibility", "all")
         if visibility not in ("own", "public", "all", "private", "team"):
-            raise RefusalError(400, f"visibility must be own, public, all, private or team, got {visibility!r}")
+            raise RefusedError(400, f"visibility must be own, public, all, private or team, got {visibility!r}")
         limit, offset = whole(request, "limit", _USUAL) or _USUAL, whole(request, "offset", 0) or 0
         page, following = templates.list(account, visibility, min(limit, _MOST), offset)
         return success({"templates": page, "next": following})

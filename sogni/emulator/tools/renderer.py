@@ -26,7 +26,7 @@ from sogni.emulator.catalogue.models import Model
 from sogni.emulator.projects.orders import AudioOrder, ImageOrder, Order, VideoOrder
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
-from sogni.emulator.projects.storage import SIGNATURE, Key, Producer, RefusedError, StoredFile
+from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
 from sogni.emulator.rendering.service import result_seed
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
@@ -141,8 +141,8 @@ class Fetcher:
         signature = parse_qs(parts.query).get(SIGNATURE, [""])[0]
         try:
             return self.state.signer.check("GET", signature, None)
-        except RefusedError as refused:
-            raise ToolError("MEDIA_NOT_FOUND", f"The storage refused the URL: {refused}") from None
+        except AccessDeniedError as denied:
+            raise ToolError("MEDIA_NOT_FOUND", f"The storage refused the URL: {denied}") from None
 
     async def _data(self, url: str) -> Key:
         head, _, body = url.partition(",")

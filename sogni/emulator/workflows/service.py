@@ -1,6 +1,6 @@
 """Workflow requests: starting, listing, resuming, reseeding, canceling and approving runs.
 
-Knows no HTTP beyond the status of a ``RefusalError``.
+Knows no HTTP beyond the status of a ``RefusedError``.
 """
 # Protocol notes: workflows §2, §5.
 
@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.persistence import iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
-from sogni.emulator.responses import NOT_FOUND, RefusalError
+from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.tools.runner import capacity_units
 from sogni.emulator.workflows.engine import Engine
 from sogni.emulator.workflows.plans import estimate_plan, inline_data, plan_problems, reference_problems
@@ -65,7 +65,7 @@ class WorkflowService:
     def find(self, id: str, account: Account) -> Run:
         run = self.engine.runs.get(id)
         if run is None or run.owner != account.wallet_address:
-            raise RefusalError(404, "Workflow not found", NOT_FOUND)
+            raise RefusedError(404, "Workflow not found", NOT_FOUND)
         return run
 
     def of(self, account: Account, limit: int | None, offset: int) -> list[Run]:
@@ -83,7 +83,7 @@ class WorkflowService:
         return run
 
     async def start(self, account: Account, request: StartRequest) -> Run:
-        """Start a workflow, or raise ``RefusalError``."""
+        """Start a workflow, or raise ``RefusedError``."""
         body = request.body
         references = [*(body.get("media_references") or ()), *request.references]
         problems = [*_body_problems(body), *reference_problems(body.get("media_references"))]
@@ -100,7 +100,7 @@ class WorkflowService:
     async def reseed(self, account: Account, source: Run, body: Mapping[str, Any], key: str | None) -> Run:
         """Start another take of a run that has delivered something."""
         if source.status not in ("completed", "partial_failure"):
-            raise RefusalError(CONFLICT, f"A workflow that is {source.status} cannot be reseeded")
+            raise RefusedError(CONFLICT, f"A workflow that is {source.status} cannot be reseeded")
         overrides = body.get("seed_overrides") or {}
         _refuse([*_body_problems(body), *_override_problems(overrides, source)])
         request = StartRequest(
@@ -144,9 +144,9 @@ class WorkflowService:
         # Protocol notes: workflows §1; chat §14.6.
         decision = body.get("decision")
         if decision not in ("confirm", "cancel"):
-            raise RefusalError(400, "decision must be confirm or cancel")
+            raise RefusedError(400, "decision must be confirm or cancel")
         if run.status != "waiting_for_user" or (run.waiting or {}).get("reason") != "cost_approval_required":
-            raise RefusalError(CONFLICT, "The workflow is not waiting for approval of its cost")
+            raise RefusedError(CONFLICT, "The workflow is not waiting for approval of its cost")
         if decision == "cancel":
             await self.engine.cancel(run)
         else:
@@ -204,11 +204,11 @@ class WorkflowService:
         if isinstance(most, int | float) and units > most:
             details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": most}
             message = f"The workflow is estimated at {units} capacity units; the limit is {most}"
-            raise RefusalError(400, message, details=details)
+            raise RefusedError(400, message, details=details)
         owned = account.balance.spark if run.token == "spark" else account.balance.sogni
         if total > owned:
             details = {"required": str(total), "available": str(owned), "tokenType": run.token}
-            raise RefusalError(402, "Insufficient balance for the workflow", INSUFFICIENT_BALANCE, details=details)
+            raise RefusedError(402, "Insufficient balance for the workflow", INSUFFICIENT_BALANCE, details=details)
 
     def _preview(self, run: Run, total: Decimal) -> dict[str, Any]:
         state = self.engine.tools.state
@@ -230,7 +230,7 @@ class WorkflowService:
         if active >= self.limit:
             details = {"activeWorkflows": active, "activeWorkflowLimit": self.limit}
             message = f"The limit of {self.limit} active workflows is reached; wait for one to end"
-            raise RefusalError(CONFLICT, message, details=details)
+            raise RefusedError(CONFLICT, message, details=details)
 
 
 def fingerprint(body: Any) -> str:
@@ -242,7 +242,7 @@ def _refuse(problems: list[str]) -> None:
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         text = "; ".join(problems[:5]) + more
-        raise RefusalError(400, f"Invalid workflow request: {text}", details={"problems": problems})
+        raise RefusedError(400, f"Invalid workflow request: {text}", details={"problems": problems})
 
 
 def _body_problems(body: Mapping[str, Any]) -> list[str]:

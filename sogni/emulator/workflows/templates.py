@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.persistence import Archive
-from sogni.emulator.responses import NOT_FOUND, RefusalError
+from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
 from sogni.emulator.workflows.plans import STEP_TOOLS
 
@@ -171,9 +171,9 @@ class Filled:
 
 
 def fill_template(template: Mapping[str, Any], given: Any) -> Filled:
-    """Return the plan of a template, or raise ``RefusalError`` with all invalid inputs."""
+    """Return the plan of a template, or raise ``RefusedError`` with all invalid inputs."""
     if not isinstance(given, Mapping | None):
-        raise RefusalError(400, "inputs must be an object")
+        raise RefusedError(400, "inputs must be an object")
     values, declared = dict(given or {}), list(template.get("inputs") or ())
     names = [entry["name"] for entry in declared]
     problems = [f"inputs.{name} is not declared by the template" for name in values if name not in names]
@@ -187,7 +187,7 @@ def fill_template(template: Mapping[str, Any], given: Any) -> Filled:
             continue
         problems += _input_problems(entry, values[name])
     if problems:
-        raise RefusalError(400, f"Invalid inputs: {'; '.join(problems)}", details={"problems": problems})
+        raise RefusedError(400, f"Invalid inputs: {'; '.join(problems)}", details={"problems": problems})
     filling = _Filling(values, {entry["name"]: str(entry.get("type")) for entry in declared})
     steps = [filling.step(stage) for stage in template.get("stages") or ()]
     return Filled({"title": template["name"], "steps": steps}, values, filling.references())
@@ -326,7 +326,7 @@ class Templates:
         """Return a template visible to the account; those of others are not found."""
         found = self._all.get(id)
         if found is None or (found.template.get("visibility") != "public" and found.owner != account.wallet_address):
-            raise RefusalError(404, "Template not found", NOT_FOUND)
+            raise RefusedError(404, "Template not found", NOT_FOUND)
         return found.template
 
     def create(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -349,7 +349,7 @@ class Templates:
     def fork(self, id: str, account: Account, name: Any) -> dict[str, Any]:
         """Copy a template to the account, as private."""
         if not isinstance(name, str | None):
-            raise RefusalError(400, "newName must be a string")
+            raise RefusedError(400, "newName must be a string")
         source = self.get(id, account)
         copy = {**source, "name": name or f"{source['name']} (copy)", "visibility": "private", "forkedFrom": id}
         _check(copy)
@@ -363,7 +363,7 @@ class Templates:
         self.get(id, account)
         found = self._all[id]
         if found.owner != account.wallet_address:
-            raise RefusalError(403, "Only the owner of a template can change it", 103)
+            raise RefusedError(403, "Only the owner of a template can change it", 103)
         return found
 
     def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -414,7 +414,7 @@ def _check(template: Mapping[str, Any]) -> None:
         )
         problems += _stages_problems(stages, known)
     if problems:
-        raise RefusalError(400, f"Invalid template: {'; '.join(problems)}", details={"problems": problems})
+        raise RefusedError(400, f"Invalid template: {'; '.join(problems)}", details={"problems": problems})
 
 
 def _inputs_problems(inputs: list[Any]) -> list[str]:
