@@ -25,7 +25,7 @@ AudioFormat = Literal["mp3", "wav", "flac"]
 _EXACT = {"fflags": "+bitexact"}
 # x264's lookahead over B-frames is not deterministic, even in one thread. With both disabled, it is.
 _REPEATABLE = "bframes=0:mbtree=0:weightp=0"
-_VIDEO_SETTINGS = {"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": _REPEATABLE}
+_VIDEO_SETTINGS = {"preset": "ultrafast", "crf": "20", "threads": "1", "x264-params": _REPEATABLE}
 _AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
     "mp3": ("libmp3lame", "fltp"),
     "wav": ("pcm_s16le", "s16"),
@@ -34,20 +34,32 @@ _AUDIO_CODECS: dict[AudioFormat, tuple[str, str]] = {
 
 
 def write_video(
-    path: Path, pictures: Iterable[Image.Image], fps: Fraction, sound: Iterable[Samples] | None, format: str
+    path: Path,
+    pictures: Iterable[Image.Image],
+    fps: Fraction,
+    sound: Iterable[Samples] | None,
+    format: str,
+    size: tuple[int, int] | None = None,
 ) -> None:
-    """Write frames of one size (even in both dimensions) and their sound."""
+    """Write frames of one size and their sound.
+
+    The frames are scaled to ``size``, by default that of the first; both sides must be even.
+    """
     frames = iter(pictures)
     first = next(frames)
+    width, height = size or first.size
+    # Not PyAV's scaler: see `video_frames`.
+    scaler = VideoReformatter()
     settings = {**_EXACT, "movflags": "+faststart"}
     with av.open(str(path), "w", format=format, container_options=settings) as container:
         video = container.add_stream("libx264", rate=fps, options=_VIDEO_SETTINGS)
-        video.width, video.height, video.pix_fmt = first.width, first.height, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.thread_count = 1
         audio = None if sound is None else _AudioTrack(container, "aac", "fltp", 128_000)
         blocks: Iterator[Samples] = iter(()) if sound is None else iter(sound)
         for index, picture in enumerate(_chain(first, frames)):
-            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            drawn = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            frame = scaler.reformat(drawn, width, height, "yuv420p", interpolation="FAST_BILINEAR")
             frame.pts = index
             container.mux(video.encode(frame))
             if audio is not None:

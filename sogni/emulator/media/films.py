@@ -25,6 +25,8 @@ from sogni.emulator.media.pictures import Color, Picture, cover, draw, palette, 
 from sogni.emulator.projects.orders import VideoOrder
 from sogni.emulator.projects.storage import Producer
 
+_CANVAS = 960
+"""The longest side at which frames are drawn; the encoder scales them up."""
 _ZOOM = 0.12
 _LIGHTS = 4
 
@@ -36,14 +38,14 @@ image on its subject.
 
 @frozen(kw_only=True)
 class Film:
-    """The description of a video.
+    """The description of a video, drawn at the size of its picture.
 
     Attributes:
         first: The image the video starts with.
         last: The image it ends with.
         guide: The reference video, used from ``guide_start`` seconds.
         hold: How much of the reference video remains, 0 to 1.
-        subjects: Points on the reference video's subject.
+        subjects: Points on the reference video's subject, as shares of the image.
         mask: An image that is white where the reference video is replaced.
     """
 
@@ -213,12 +215,11 @@ def _replaced(film: Film, guide: Iterator[Image.Image]) -> Iterator[Image.Image]
 
 
 def _subject_mask(size: tuple[int, int], subjects: Sequence[tuple[float, float]]) -> Image.Image:
-    """Return soft ovals around points given as shares of the image or in pixels."""
+    """Return soft ovals around points given as shares of the image."""
     mask = Image.new("L", size, 0)
     pen, wide, high = ImageDraw.Draw(mask), size[0] * 0.2, size[1] * 0.32
-    in_pixels = any(part > 1 for point in subjects for part in point)
     for x, y in subjects:
-        left, top = (x, y) if in_pixels else (x * size[0], y * size[1])
+        left, top = x * size[0], y * size[1]
         pen.ellipse((left - wide, top - high, left + wide, top + high), fill=255)
     return mask.filter(ImageFilter.BoxBlur(max(1, min(size) // 40)))
 
@@ -234,22 +235,24 @@ def make_video(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Prod
 
 def make_last_frame(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
     """Return a function that writes the last frame to a path, as PNG."""
-    return partial(_write_last_frame, film_of(order, seed, inputs))
+    return partial(_write_last_frame, film_of(order, seed, inputs), (order.width, order.height))
 
 
 def _write(film: Film, order: VideoOrder, seed: int, audio: Path | None, path: Path) -> None:
-    write_video(path, shots(film), order.fps, _sound(order, seed, audio), order.output_format)
+    sound = _sound(order, seed, audio)
+    write_video(path, shots(film), order.fps, sound, order.output_format, (order.width, order.height))
 
 
-def _write_last_frame(film: Film, path: Path) -> None:
-    last_shot(film).save(path, "PNG")
+def _write_last_frame(film: Film, size: tuple[int, int], path: Path) -> None:
+    last_shot(film).resize(size, Image.Resampling.BILINEAR).save(path, "PNG", compress_level=1)
 
 
 def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
     """Return the description of a video."""
+    scale = min(1.0, _CANVAS / max(order.width, order.height))
     picture = Picture(
-        width=order.width,
-        height=order.height,
+        width=round(order.width * scale),
+        height=round(order.height * scale),
         seed=seed,
         model=order.model.id,
         prompt=order.prompt,
@@ -266,9 +269,16 @@ def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
         guide=inputs.get("referenceVideo"),
         guide_start=order.video_start,
         hold=0.6 if order.control is None else 0.4 + 0.5 * order.control.strength,
-        subjects=order.subjects,
+        subjects=_shares(order.subjects, (order.width, order.height)),
         mask=inputs.get("referenceMask"),
     )
+
+
+def _shares(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+    """Return points given in pixels or as shares of the image as shares."""
+    if not any(part > 1 for point in points for part in point):
+        return tuple(points)
+    return tuple((x / size[0], y / size[1]) for x, y in points)
 
 
 def _sound(order: VideoOrder, seed: int, audio: Path | None) -> Iterator[Samples] | None:
