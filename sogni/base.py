@@ -1,27 +1,26 @@
-"""Base classes of the public objects of both packages: event emitters, jobs and projects.
+"""Base classes of the jobs and projects of both packages, and the signatures of methods that take many keywords.
 
-They hold what never waits: registering listeners, and reading the state of jobs and projects. Reading never blocks,
-because values are replaced, not changed, by the thread that writes them. Subclasses in `api/` add what waits or does
-I/O. Listeners are called by the dispatchers of `transport/`.
+The classes hold what never waits: registering listeners, and reading the state. Reading never blocks: values are
+replaced, not changed, by the thread that writes them. Subclasses in `api/` add what waits or does I/O.
 """
 
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 import attrs
 
 from sogni.core.checks import invalid_value
-from sogni.core.outbox import Listeners, check_event
+from sogni.core.outbox import Listeners
 from sogni.core.projects.job import JOB_EVENTS, JobState
 from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.project import PROJECT_EVENTS, ProjectState, restored_state
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError
 from sogni.models.converter import read, read_time, to_dict
 from sogni.models.params import ProjectParams
@@ -38,17 +37,7 @@ from sogni.models.projects import (
 E = TypeVar("E", bound="Host")
 F = TypeVar("F", bound=Callable[..., Any])
 J = TypeVar("J", bound="BaseJob")
-On = TypeVar("On")
 R = TypeVar("R")
-V = TypeVar("V")
-
-Remover = Callable[[], None]
-
-
-class Decorator(Protocol[V]):
-    """Registers the decorated function and returns it unchanged."""
-
-    def __call__(self, function: Callable[[V], R], /) -> Callable[[V], R]: ...
 
 
 class _Required:
@@ -107,106 +96,6 @@ def _fields_of(kind: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 _REQUIRED = _Required()
-
-
-class EventEmitter(ABC, Generic[On]):
-    """Callbacks for events: `on`, `once` and `off`.
-
-    `On` is the type of `on` and `once`: a protocol whose overloads give each event the type of its callback.
-
-    Callbacks run in order, one at a time, on the client's own thread (asyncio: in the loop, where they may be coroutine
-    functions). Their errors are logged.
-    """
-
-    __slots__ = ()
-    _events: frozenset[str] = frozenset()
-
-    @abstractmethod
-    def _listeners(self) -> Listeners:
-        """The registry behind this emitter."""
-
-    def _listeners_of(self, event: str) -> Listeners:
-        """The registry of one event, where an emitter has several."""
-        return self._listeners()
-
-    def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
-        """Register a listener."""
-        return self._listeners_of(event).add(event, function, once=once)
-
-    def _on_listener_added(self) -> None:
-        """Note that there is a listener for something of this client."""
-
-    if TYPE_CHECKING:
-        on: On
-        once: On
-    else:
-
-        def on(self, event, function=None):
-            """Call a function at every occurrence of an event.
-
-            Args:
-                event: Name of the event.
-                function: Receives the value of the event. Without it, `on` is a decorator.
-
-            Returns:
-                A function that removes the registration again.
-
-            Raises:
-                ValueError: There is no such event. The message lists those that exist.
-
-            Example:
-                >>> remove = client.on("connected", lambda event: print(event.network))
-                >>> @client.on("disconnected")
-                ... def report(event):
-                ...     print(event.reason)
-            """
-            return self._register(event, function, once=False)
-
-        def once(self, event, function=None):
-            """Call a function at the next occurrence of an event only.
-
-            Args:
-                event: Name of the event.
-                function: Receives the value of the event. Without it, `once` is a decorator.
-
-            Returns:
-                A function that removes the registration again.
-
-            Raises:
-                ValueError: There is no such event. The message lists those that exist.
-
-            Example:
-                >>> remove = client.once("connected", lambda event: print(event.network))
-            """
-            return self._register(event, function, once=True)
-
-    def off(self, event: str, function: Callable[..., Any]) -> None:
-        """Stop calling a function at an event. Does nothing if it is not registered.
-
-        Args:
-            event: Name of the event.
-            function: The function that was given to `on` or `once`.
-
-        Raises:
-            ValueError: There is no such event. The message lists those that exist.
-
-        Example:
-            >>> client.off("connected", print)
-        """
-        check_event(event, self._events, type(self).__name__)
-        self._listeners_of(event).remove(event, function)
-
-    def _register(self, event: str, function: Callable[..., Any] | None, *, once: bool) -> Any:
-        check_event(event, self._events, type(self).__name__)
-        if function is not None:
-            self._on_listener_added()
-            return self._add(event, function, once=once)
-
-        def decorate(decorated: Callable[..., Any]) -> Callable[..., Any]:
-            self._register(event, decorated, once=once)
-            return decorated
-
-        return decorate
 
 
 def moment(at: float | None, project: ProjectState) -> datetime | None:

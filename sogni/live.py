@@ -1,8 +1,20 @@
-"""Base class of objects that hold connections or threads and therefore cannot be copied."""
+"""What objects that hold connections or threads have in common: they cannot be copied, and load what they need late."""
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import ClassVar, NoReturn, SupportsIndex
+
+importing = threading.RLock()
+"""Held while what a client needs is imported for the first time.
+
+A process that forks while another thread imports leaves the child with half a module, and with an import lock that
+nobody there releases. So a fork by another thread waits for this lock.
+"""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=importing.acquire, after_in_parent=importing.release, after_in_child=importing.release)
 
 
 class Live:

@@ -5,35 +5,27 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-from sogni.base import Decorator, EventEmitter, Remover
-from sogni.core.account import flows as account
-from sogni.core.account import flows as health
-from sogni.core.account import sign_in as signing_in
-from sogni.core.attribution import check_attribution
-from sogni.core.client_state import CLIENT_EVENTS
-from sogni.core.connection import flows as sending
-from sogni.core.outbox import Listeners
-from sogni.core.projects.job import JobState
-from sogni.core.projects.project import ProjectState
-from sogni.live import Live
-from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
+import sogni_async.transport  # noqa: F401  reports a missing library at once
+from sogni.core.outbox import CLIENT_EVENTS, Listeners
+from sogni.emitter import Decorator, EventEmitter, Remover
+from sogni.live import Live, importing
 from sogni.redaction import Environment, redact, secret, secret_url
-from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Timeouts, check_seconds, resolve
-from sogni_async.api.account import Account, CurrentAccount, Stats
-from sogni_async.api.api_client import ApiClient
-from sogni_async.api.project import Project
-from sogni_async.api.projects import Projects
-from sogni_async.transport.driver import in_thread
-from sogni_async.transport.engine import Engine
+from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Settings, Timeouts, check_seconds, resolve
 
 if TYPE_CHECKING:
+    from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
+    from sogni_async.api.account import Account, CurrentAccount, Stats
+    from sogni_async.api.api_client import ApiClient
     from sogni_async.api.chat import Chat
+    from sogni_async.api.projects import Projects
     from sogni_async.api.replay import Replay
     from sogni_async.api.workflows import Workflows
+    from sogni_async.transport.engine import Engine
+
+N = TypeVar("N")
 
 
 class OnClientEvent(Protocol):
@@ -121,7 +113,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             ValidationError: A setting is invalid.
         """
         api_key, proxy = secret(api_key), secret_url(proxy)
-        settings = resolve(
+        if attribution is not None:
+            from sogni.core.attribution import check_attribution
+
+            attribution = check_attribution(attribution)
+        self._settings: Settings = resolve(
             Environment(os.environ),
             api_key=api_key,
             app_id=app_id,
@@ -137,16 +133,28 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             retry=retry,
             proxy=proxy,
             ca_bundle=ca_bundle,
-            attribution=check_attribution(attribution),
+            attribution=attribution,
             max_connections=max_connections,
         )
-        self._engine = Engine(settings, _handle_of)
+        self._started: Engine | None = None
+        self._namespaces: dict[Any, Any] = {}
         self._supernet: Any = None
-        self._projects = Projects(self._engine)
-        self._account = Account(self._engine)
-        self._stats = Stats(self._engine)
-        self._current_account = CurrentAccount(self._engine)
-        self._api_client = ApiClient(self._engine)
+
+    @property
+    def _engine(self) -> Engine:
+        """The engine. It and what it imports are loaded with the first use of the client, not with its construction."""
+        if self._started is None:
+            with importing:
+                from sogni_async.api.project import handle_of
+                from sogni_async.transport.engine import Engine
+
+                self._started = self._started or Engine(self._settings, handle_of)
+        return self._started
+
+    def _namespace(self, kind: Callable[[Engine], N]) -> N:
+        """The one object of a class, made on first use."""
+        found: N | None = self._namespaces.get(kind)
+        return found or self._namespaces.setdefault(kind, kind(self._engine))
 
     @classmethod
     def local(cls, **emulator_options: Any) -> SogniClient:
@@ -206,7 +214,9 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             >>> client.is_connected
             True
         """
-        await self._engine.run(sending.open_connection(check_seconds("timeout", timeout)))
+        from sogni.core.connection.flows import open_connection
+
+        await self._engine.run(open_connection(check_seconds("timeout", timeout)))
 
     async def check(self, timeout: float | None = None) -> HealthReport:
         """Check key, REST host, socket and balance without spending anything. Failures are part of the report.
@@ -223,7 +233,9 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             >>> [(check.name, check.ok) for check in report.checks]
             [('credentials', True), ('balance', True), ('socket', True)]
         """
-        return await self._engine.run(health.check_health(check_seconds("timeout", timeout)))
+        from sogni.core.account.flows import check_health
+
+        return await self._engine.run(check_health(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
         """Release threads, sockets and files. May be called repeatedly.
@@ -235,6 +247,8 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             >>> client.closed
             True
         """
+        from sogni_async.transport.driver import in_thread
+
         await self._engine.close()
         if self._supernet is not None:
             await in_thread(self._supernet.close)
@@ -246,12 +260,12 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     @property
     def closed(self) -> bool:
         """True once the client is closed."""
-        return self._engine.closed
+        return self._started is not None and self._started.closed
 
     @property
     def is_connected(self) -> bool:
         """True while the socket is open and the service answers on it."""
-        return self._engine.state.connection.is_open
+        return self._started is not None and self._started.state.connection.is_open
 
     @property
     def is_authenticated(self) -> bool:
@@ -278,8 +292,10 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             ...     client.current_account.username
             'ada'
         """
+        from sogni.core.account.sign_in import set_tokens
+
         token, refresh_token = secret(token), secret(refresh_token)
-        await self._engine.run(signing_in.set_tokens(token, refresh_token))
+        await self._engine.run(set_tokens(token, refresh_token))
 
     async def check_auth(self) -> bool:
         """Check whether the stored cookies are valid and, if so, sign in with them; for clients with
@@ -296,7 +312,9 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             ...     await client.check_auth()
             False
         """
-        return await self._engine.run(signing_in.check_auth())
+        from sogni.core.account.sign_in import check_auth
+
+        return await self._engine.run(check_auth())
 
     @property
     def app_id(self) -> str | None:
@@ -316,48 +334,58 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     @property
     def projects(self) -> Projects:
         """Media projects: creating, tracking and estimating them."""
-        return self._projects
+        from sogni_async.api.projects import Projects
 
-    @cached_property
+        return self._namespace(Projects)
+
+    @property
     def chat(self) -> Chat:
         """Language models: completions, conversations, durable runs and tools."""
         from sogni_async.api.chat import Chat
 
-        return Chat(self._engine)
+        return self._namespace(Chat)
 
     @property
     def account(self) -> Account:
         """Authentication, balances, transactions, rewards and subscriptions."""
-        return self._account
+        from sogni_async.api.account import Account
 
-    @cached_property
+        return self._namespace(Account)
+
+    @property
     def workflows(self) -> Workflows:
         """Durable workflows and their templates."""
         from sogni_async.api.workflows import Workflows
 
-        return Workflows(self._engine)
+        return self._namespace(Workflows)
 
-    @cached_property
+    @property
     def replay(self) -> Replay:
         """Replay records of chats."""
         from sogni_async.api.replay import Replay
 
-        return Replay(self._engine)
+        return self._namespace(Replay)
 
     @property
     def stats(self) -> Stats:
         """Statistics of the service."""
-        return self._stats
+        from sogni_async.api.account import Stats
+
+        return self._namespace(Stats)
 
     @property
     def current_account(self) -> CurrentAccount:
         """The signed-in account, kept up to date."""
-        return self._current_account
+        from sogni_async.api.account import CurrentAccount
+
+        return self._namespace(CurrentAccount)
 
     @property
     def api_client(self) -> ApiClient:
         """Direct access to REST, socket and credentials, for what has no method of its own."""
-        return self._api_client
+        from sogni_async.api.api_client import ApiClient
+
+        return self._namespace(ApiClient)
 
     async def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
         """Change which events the service sends. Returns as soon as the request is written.
@@ -372,23 +400,13 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         Example:
             >>> await client.set_socket_event_subscriptions({"subscriptionLimitNotice": True})
         """
-        await self._engine.run(account.subscribe(update))
+        from sogni.core.account.flows import subscribe
+
+        await self._engine.run(subscribe(update))
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_engine"):
+        if not hasattr(self, "_settings"):
             # An error tracker shows the `self` of a constructor that has refused its arguments.
             return "<SogniClient without valid settings>"
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
-        return f"<SogniClient {redact(self._engine.settings.rest_endpoint)} {state}>"
-
-
-def _handle_of(engine: Engine, value: Any) -> Any:
-    """Return the public object of a state, which is always the same."""
-    if isinstance(value, ProjectState):
-        project = value.user_object
-        if project is None:
-            project = value.user_object = Project(engine, value)
-        return project
-    if isinstance(value, JobState):
-        return engine.present(value.project)._present(value)
-    return value
+        return f"<SogniClient {redact(self._settings.rest_endpoint)} {state}>"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, overload
 
-from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.account import flows as account
 from sogni.core.account import flows as stats
 from sogni.core.account import flows as subscriptions
@@ -15,6 +14,7 @@ from sogni.core.account import sign_in as signing_in
 from sogni.core.account import token_transfers as money
 from sogni.core.account.state import ACCOUNT_EVENTS
 from sogni.core.outbox import Listeners
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.models.account import (
     AccountInfo,
     Balances,

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, overload
 
-from sogni.base import Decorator, EventEmitter, Remover
 from sogni.core.account.sign_in import authenticate
-from sogni.core.client_state import CONNECTION_EVENTS
 from sogni.core.connection.flows import send_frame
 from sogni.core.connection.messages import FRAME_TYPES, FrameType
 from sogni.core.http import HttpCall, query
-from sogni.core.outbox import Listeners
+from sogni.core.outbox import CONNECTION_EVENTS, Listeners
 from sogni.core.requests import get_json
 from sogni.core.time_limit import limited
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.models.account import TokenPair
 from sogni.models.connection import Connected, Disconnected, Reconnecting
 from sogni.settings import check_seconds

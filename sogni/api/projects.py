@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from sogni.api.project import Project
-from sogni.base import Decorator, EventEmitter, Remover, overloaded_with_fields, to_attach
+from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
@@ -22,6 +22,7 @@ from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
 from sogni.core.projects.waiting import check_news, have_connection
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig

@@ -39,10 +39,6 @@ from sogni.models.converter import read
 from sogni.models.projects import Snapshot
 from sogni.settings import Settings
 
-CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "connecting"})
-CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
-"""Events that can be waited for, in addition to `CONNECTION`."""
-
 
 class ClientState:
     """The state of one client; `app_id` identifies its connection."""

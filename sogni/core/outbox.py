@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sogni.models.projects import Event
+if TYPE_CHECKING:
+    from sogni.models.projects import Event
 
 
 class SignResults(NamedTuple):
@@ -356,7 +357,7 @@ class Feed:
             place = -2 if between else -1
             if len(events) >= -place and events[place].name == event.name:
                 if event.name == "updated":
-                    event = Event("updated", events[place].value | event.value)
+                    event = event._replace(value=events[place].value | event.value)
                 del events[place]
         events.append(event)
 
@@ -365,6 +366,9 @@ class Feed:
         return self._events.popleft() if self._events else None
 
 
-CONNECTION = "connection"
+CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "connecting"})
+CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
 
-MODELS, NETWORK, SOCKET, CLOSED = "models", "network", "socket", "closed"
+# Topics that waiters wait on, in addition to projects, chats and other objects
+
+CONNECTION, MODELS, NETWORK, SOCKET, CLOSED = "connection", "models", "network", "socket", "closed"

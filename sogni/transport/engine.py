@@ -29,7 +29,7 @@ from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, top
 from sogni.core.http import HttpCall
 from sogni.core.outbox import CLOSED, SOCKET, BackgroundTask
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
-from sogni.live import Live
+from sogni.live import Live, importing
 from sogni.local.app_ids import AppSlot, acquire_app_id
 from sogni.local.cookies import Cookies
 from sogni.local.media import open_source
@@ -46,22 +46,13 @@ if TYPE_CHECKING:
     from sogni.transport.http import Http
     from sogni.transport.websocket import SerialSocket
 
-_importing = threading.RLock()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
-    )
-
 
 def load_libraries() -> None:
     """Import what the reader, transfers and background tasks need; quick once that is done.
 
-    A process that forks while another thread imports leaves the child with half a module, and with an import lock that
-    nobody there releases. So nothing is imported for the first time on a background thread, and a fork by another
-    thread waits for what is being imported here.
+    Nothing is imported for the first time on a background thread: the process may fork at any time.
     """
-    with _importing:
+    with importing:
         import encodings.idna  # noqa: F401  looking a host name up needs it
 
         from sogni.transport import http, reader  # noqa: F401

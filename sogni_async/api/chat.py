@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Protocol, Unpack, overload
 
-from sogni.base import Decorator, EventEmitter, Remover, with_fields
+from sogni.base import with_fields
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -21,6 +21,7 @@ from sogni.core.projects.transfers import save_urls
 from sogni.core.tools import flows as tools
 from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.local.files import next_number
 from sogni.local.recording import asking
 from sogni.models.base import TokenType

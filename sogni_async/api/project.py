@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from sogni.base import BaseJob, BaseProject, host_of
 from sogni.core.projects import cancel, transfers, waiting
@@ -13,6 +14,7 @@ from sogni.core.projects import create as enhance
 from sogni.core.projects import waiting as events
 from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
+from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.models.base import TokenType
 from sogni.models.projects import AnyProjectEvent, ErrorData, project_event
@@ -420,3 +422,15 @@ class Project(BaseProject[Job]):
         """
         jobs = self._state.job_list()
         return await self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))
+
+
+def handle_of(engine: Engine, value: Any) -> Any:
+    """Return the public object of a state, which is always the same."""
+    if isinstance(value, ProjectState):
+        project = value.user_object
+        if project is None:
+            project = value.user_object = Project(engine, value)
+        return project
+    if isinstance(value, JobState):
+        return engine.present(value.project)._present(value)
+    return value

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
-from sogni.base import Decorator, EventEmitter, Remover, overloaded_with_fields, to_attach
+from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import without_gaps
@@ -20,6 +20,7 @@ from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
 from sogni.core.projects.waiting import check_news, have_connection
+from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig

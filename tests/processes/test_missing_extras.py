@@ -89,7 +89,8 @@ def test_the_command_line_prints_that_sentence_alone(
 
 def test_a_library_that_is_missing_another_is_not_called_missing(tmp_path: Path) -> None:
     assert (
-        "No module named 'yarl'" in run(tmp_path, "yarl", "from sogni_async import SogniClient").stderr.splitlines()[-1]
+        "No module named 'yarl'"
+        in run(tmp_path, "yarl", "from sogni_async import as_completed").stderr.splitlines()[-1]
     )
 
 

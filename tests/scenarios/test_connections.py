@@ -158,6 +158,7 @@ import asyncio, inspect, os, resource, sys
 package = __import__(sys.argv[1])
 async def main():
     client = package.SogniClient(retry=package.RetryPolicy(attempts=1))
+    client.account, client.projects  # which loads their modules
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, 4096))
         for call in (client.account.me, lambda: client.projects.wait_for_models(0.5), lambda: client.projects.create(

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from sogni.base import BaseJob, BaseProject, EventEmitter, host_of
+from sogni.base import BaseJob, BaseProject, host_of
 from sogni.core.outbox import Listeners, Outbox
 from sogni.core.projects.project import ProjectState
+from sogni.emitter import EventEmitter
 from sogni.errors import ClientClosedError
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.models.projects import ErrorData, EtaRange
