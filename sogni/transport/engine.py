@@ -249,7 +249,7 @@ class Engine(Live):
                     waiter_registry.remove(topic, signal)
 
     def _write_frame(self, step: steps.WriteFrame) -> None:
-        frame = encode_frame(step.kind, step.payload)
+        text = encode_frame(step.kind, step.payload)
 
         def socket_for(state: ClientState, now: float) -> SerialSocket:
             if self._socket is None or state.connection.phase != "ready":
@@ -259,7 +259,12 @@ class Engine(Live):
             return self._socket
 
         socket = self.changed(socket_for)
-        self._writer.uninterrupted(lambda: socket.send_text(frame, self.settings.timeouts.request))
+        frame = socket.text_frame(text)
+        # Nothing may overtake what an interrupted call has left to the writer.
+        sent = socket.send_at_once(frame) if self._writer.idle else 0
+        if sent < len(frame):
+            timeout = self.settings.timeouts.request
+            self._writer.uninterrupted(lambda: socket.send_frame(frame, timeout, begun=sent > 0))
 
     def _connect(self, _: steps.Connect) -> None:
         load_libraries()

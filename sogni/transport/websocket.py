@@ -406,8 +406,7 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 class SerialSocket:
     """A WebSocket connection; open one with `connect`.
 
-    One thread calls `receive`. `send_text`, `send_ping`, `send_close`, `wake` and `shutdown` may be called
-    from any thread, at any time.
+    One thread calls `receive`. What sends, `wake` and `shutdown` may be called from any thread, at any time.
     """
 
     def __init__(self, sock: socket.socket, host: str, max_message_size: int) -> None:
@@ -551,20 +550,65 @@ class SerialSocket:
         Raises SogniTimeoutError (phase "transfer") after `timeout` seconds, and ConnectionLost if the connection has
         ended. A message that was cut off ends the connection; one that was not begun does not.
         """
-        frame = _frame(TEXT, text.encode() if isinstance(text, str) else text)
+        self.send_frame(self.text_frame(text), timeout)
+
+    @staticmethod
+    def text_frame(text: str | bytes) -> bytes:
+        """Return the masked frame of a text message."""
+        return _frame(TEXT, text.encode() if isinstance(text, str) else text)
+
+    def send_frame(self, frame: bytes, timeout: float, *, begun: bool = False) -> None:
+        """Send a frame like `send_text`; `begun`: wait for the rest of what `send_at_once` has begun."""
         deadline = monotonic() + timeout
         self._enter()
         try:
             if not self._send_lock.acquire(timeout=max(0.0, min(timeout, LONGEST))):
                 raise _too_slow(self.host, timeout)
             try:
-                self._write_all(memoryview(frame), deadline, timeout)
+                self._write_all(memoryview(b"" if begun else frame), deadline, timeout)
             finally:
                 self._send_lock.release()
                 # Threads that could not wait for this frame have left theirs in `_controls`.
                 self._offer_or_poke()
+        except SogniTimeoutError:
+            if begun:
+                self._break("a message was cut off")
+            raise
         finally:
             self._leave()
+
+    def send_at_once(self, frame: bytes) -> int:
+        """Send what the system takes of a frame without waiting, and return the number of bytes.
+
+        It is 0 if something else is being sent, if the connection has ended, and with TLS. After a part of the frame,
+        the rest is sent before anything else; `send_frame` waits for it. An exception of a signal handler, such as
+        Ctrl-C, ends neither the frame nor the connection.
+        """
+        # Such an exception can be raised between any two instructions, but not inside a call into C. So one call takes
+        # the lock and notes that, and another sends and notes how much.
+        taken: list[bool] = []
+        sent: list[int] = []
+        with self._gate:  # excludes `shutdown`, in place of `_enter`
+            try:
+                taken.extend(map(self._send_lock.acquire, (False,)))
+                if taken[0] and self._free_to_send:
+                    sent.extend(map(self._stream.sock.send, (frame,)))
+            except OSError:
+                return 0  # `send_frame` meets it again, and says what it is
+            finally:
+                if taken and taken[0]:
+                    if sent and sent[0] < len(frame):
+                        self._unsent = memoryview(frame)[sent[0] :]
+                    self._send_lock.release()
+                    if self._controls or self._unsent:
+                        self._poke()
+        return sent[0] if sent else 0
+
+    @property
+    def _free_to_send(self) -> bool:
+        """Whether the next byte may be that of a frame, sent by a single call into C."""
+        ended = self._closed or self._close_sent or self._lost is not None
+        return not (ended or self._unsent or self._controls or self._stream.secure)
 
     def send_ping(self) -> None:
         """Send a ping; never waits. Raises ConnectionLost if the connection has ended."""
@@ -680,9 +724,10 @@ class SerialSocket:
         """Make the reader check its state, without returning."""
         with self._gate:
             if not self._poked:
-                self._poked = True
                 with suppress(OSError):
                     self._wake_w.send(b"\0")
+                # Last: interrupted by Ctrl-C before it, the next one pokes again.
+                self._poked = True
 
     def shutdown(self) -> None:
         """End the connection without a close frame; never blocks, repeatable.

@@ -1,9 +1,11 @@
-"""The thread that writes the frames of the main thread.
+"""The thread that writes frames of the main thread which cannot be sent at once.
 
 Python raises KeyboardInterrupt in the main thread between any two of its instructions, also between the system's
 taking a frame and our knowing so. An interrupted write would leave a frame cut in two, which costs the connection, or a
-lock that nobody releases. So one long-lived thread per client, started by its first frame, writes what the main thread
-sends; other threads, which no interruption reaches, write their frames themselves.
+lock that nobody releases. A frame that the system takes whole, without waiting, is sent by a single call into C, which
+no interruption cuts (`SerialSocket.send_at_once`). For all others one long-lived thread per client, started by the
+first of them, writes what the main thread sends; other threads, which no interruption reaches, write their frames
+themselves.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ class Writer:
         self._thread: DaemonThread | None = None
         self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._ended = False
+        self._last: _Call[Any] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether every call has ended; one may go on after its caller was interrupted."""
+        return self._last is None or self._last.done
 
     def uninterrupted(self, function: Callable[[], R]) -> R:
         """Call a function and return its result; the main thread has the writer do so and waits for it.
@@ -40,6 +48,7 @@ class Writer:
         call = _Call(function)
         with self._lock:
             if queued := not self._ended and self._running():
+                self._last = call
                 self._calls.put(call)
         if not queued:
             return function()
@@ -78,9 +87,10 @@ class Writer:
 class _Call(Generic[R]):
     """A call and what came of it."""
 
-    __slots__ = ("_error", "_function", "_result", "ended")
+    __slots__ = ("_error", "_function", "_result", "done", "ended")
 
     def __init__(self, function: Callable[[], R]) -> None:
+        self.done = False
         self.ended = threading.Lock()
         self.ended.acquire()
         self._function = function
@@ -92,6 +102,8 @@ class _Call(Generic[R]):
         except BaseException as error:
             self._error = error
         finally:
+            del self._function  # it may hold a long frame
+            self.done = True
             self.ended.release()
 
     def outcome(self) -> R:

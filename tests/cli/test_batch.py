@@ -106,20 +106,20 @@ def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_
 ) -> None:
     write("a fox", "an owl")
     supernet.pause_workers()
-    send = SerialSocket.send_text
+    send = SerialSocket.send_at_once
 
-    def interrupted(self: SerialSocket, text: str, timeout: float) -> None:
-        send(self, text, timeout)
-        sent.append(text)
+    def interrupted(self: SerialSocket, frame: bytes) -> int:
+        sent.append(send(self, frame))
         if len(sent) == 2:
             raise KeyboardInterrupt
+        return sent[-1]
 
-    sent: list[str] = []
-    monkeypatch.setattr(SerialSocket, "send_text", interrupted)
+    sent: list[int] = []
+    monkeypatch.setattr(SerialSocket, "send_at_once", interrupted)
     result = sogni("batch", "list.txt", *MODEL)
     assert result.exit_code == 130
     assert result.stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
-    monkeypatch.setattr(SerialSocket, "send_text", send)
+    monkeypatch.setattr(SerialSocket, "send_at_once", send)
     supernet.resume_workers()
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0
     assert sorted(prompts(supernet)) == ["a fox", "an owl"]

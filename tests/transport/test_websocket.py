@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import select
+import signal
 import socket
 import ssl
 import threading
@@ -331,6 +332,107 @@ def test_ctrl_c_inside_a_frame_ends_the_connection(
             client.send_text("after an unknown part of a frame", GUARD)
         with pytest.raises(ConnectionLost):
             client.receive(GUARD)
+
+
+def test_a_frame_is_sent_at_once_when_the_system_takes_it() -> None:
+    found: list[tuple[int, bytes]] = []
+
+    def handle(peer: Connection) -> None:
+        found.extend(peer.receive() for _ in range(2))
+        peer.send(b"seen")
+
+    frame = SerialSocket.text_frame("grüße")
+    with connected(handle) as client:
+        assert [client.send_at_once(frame) for _ in range(2)] == [len(frame)] * 2
+        assert client.receive(GUARD) == [(TEXT, b"seen")]
+    assert found == [(TEXT, "grüße".encode())] * 2
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+def test_the_rest_of_a_frame_begun_at_once_comes_before_all_else(waited_for: bool) -> None:
+    go_on = threading.Event()
+    found: list[tuple[int, bytes]] = []
+
+    def handle(peer: Connection) -> None:
+        assert go_on.wait(GUARD)
+        found.extend(peer.receive() for _ in range(3))
+        peer.send(b"seen")
+
+    large = SerialSocket.text_frame(b"z" * (1 << 25))
+    small = SerialSocket.text_frame("small")
+    with connected(handle) as client:
+        assert 0 < client.send_at_once(large) < len(large)
+        assert client.send_at_once(small) == 0
+        client.send_ping()
+        go_on.set()
+        if waited_for:
+            client.send_frame(large, GUARD, begun=True)
+        with in_thread(lambda: client.receive(GUARD)) as received:
+            client.send_frame(small, GUARD)
+            assert received.result() == [(TEXT, b"seen")]
+    assert found == [(TEXT, b"z" * (1 << 25)), (PING, b""), (TEXT, b"small")]
+
+
+def test_a_frame_begun_at_once_whose_rest_is_not_taken_in_time_ends_the_connection() -> None:
+    held = threading.Event()
+    large = SerialSocket.text_frame(b"z" * (1 << 26))
+    with connected(lambda peer: assert_set(held)) as client:
+        assert 0 < client.send_at_once(large) < len(large)
+        with pytest.raises(SogniTimeoutError):
+            client.send_frame(large, 0.05, begun=True)
+        with pytest.raises(ConnectionLost):
+            client.send_text("after half a frame", GUARD)
+        held.set()
+
+
+def test_nothing_is_sent_at_once_when_that_would_wait_or_fail() -> None:
+    frame = SerialSocket.text_frame("x")
+    held = threading.Event()
+    with connected(lambda peer: assert_set(held)) as client:
+        with client._send_lock:
+            assert client.send_at_once(frame) == 0
+        fill_buffers(client)
+        assert client.send_at_once(frame) == 0
+        client._stream.stop(socket.SHUT_RDWR)
+        assert client.send_at_once(frame) == 0
+        client.shutdown()
+        assert client.send_at_once(frame) == 0
+        with pytest.raises(ConnectionLost):
+            client.send_frame(frame, GUARD)
+        held.set()
+
+
+def test_no_interruption_cuts_a_frame_that_is_sent_at_once() -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    found: list[int] = []
+    text = b"x" * 5000
+
+    def handle(peer: Connection) -> None:
+        while (message := peer.receive()) != (TEXT, b"last"):
+            assert message == (TEXT, text)
+            found.append(1)
+        peer.send(b"seen")
+
+    frame = SerialSocket.text_frame(text)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with connected(handle) as client:
+            for number in range(2000):
+                with suppress(Interrupted):
+                    signal.setitimer(signal.ITIMER_REAL, 0.00001 * (1 + number % 40))
+                    while True:
+                        client.send_at_once(frame)
+            with in_thread(lambda: client.send_text("last", GUARD)) as last:
+                last.result()
+            assert client.receive(GUARD) == [(TEXT, b"seen")]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert found
 
 
 def test_a_sender_waits_no_longer_than_its_deadline_for_another_sender() -> None:

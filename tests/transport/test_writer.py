@@ -55,10 +55,14 @@ def test_an_interruption_leaves_and_the_call_goes_on_to_its_end(
         assert left.wait(SOON)
         ended.set()
 
+    assert writer.idle
     with pytest.raises(KeyboardInterrupt):
         writer.uninterrupted(interrupted)
+    assert not writer.idle
     left.set()
     assert ended.wait(SOON)
+    writer.uninterrupted(int)
+    assert writer.idle
 
 
 def test_whoever_is_interrupted_leaves_after_a_call_that_is_about_to_end(
