@@ -298,8 +298,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         await self._engine.run(set_tokens(token, refresh_token))
 
     async def check_auth(self) -> bool:
-        """Check whether the stored cookies are valid and, if so, sign in with them; for clients with
-        `auth_type="cookies"`.
+        """Check whether the stored cookies are valid and, if so, sign in; for clients with `auth_type="cookies"`.
 
         Returns:
             True if the client is signed in.

@@ -56,7 +56,15 @@ class TokenStore:
         return f"TokenStore({str(self.path)!r})"
 
     def load(self) -> TokenPair | None:
-        """Return the pair that was saved last, or None if there is none that can be read."""
+        """Load the pair that was saved last.
+
+        Returns:
+            The pair; None if there is none that can be read.
+
+        Example:
+            >>> sogni.TokenStore("session.json").load() is None
+            True
+        """
         try:
             token, refresh_token = read_pair(json.loads(self.path.read_text("utf-8-sig")))
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -67,7 +75,7 @@ class TokenStore:
         """Save a pair in place of the previous one; a crash leaves one of the two.
 
         Args:
-            pair: The pair, as `client.account.backup()` or a tokens event returns it.
+            pair: A `TokenPair`, or its stored form.
 
         Raises:
             ValidationError: This is not a pair of tokens, for example an API key.
@@ -120,10 +128,18 @@ class TokenStore:
         task of a loop at a time wait.
 
         Args:
-            timeout: Seconds to wait for the lock.
+            timeout: Seconds to wait for the lock. Default 60.
+
+        Yields:
+            Nothing.
 
         Raises:
             SogniTimeoutError: Another program held the lock for `timeout` seconds.
+
+        Example:
+            >>> store = sogni.TokenStore("session.json")
+            >>> with store.locked():
+            ...     pair = store.load()
         """
         path = self._file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -139,6 +155,12 @@ class TokenStore:
         """Save the pair of a client whenever it changes, and clear the store when the client signs out.
 
         A pair that another program has saved in the meantime is kept.
+
+        Args:
+            client: The client, of either package, made with `auth_type="token"`.
+
+        Raises:
+            OSError: The file cannot be written.
         """
         auth = client.api_client.auth
         kept = [auth.backup() or self.load()]

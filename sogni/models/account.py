@@ -128,7 +128,11 @@ class Wallet(Secret):
     private_key: str = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The address; the key is never part of a document."""
+        """Return the address. The private key is never part of a document.
+
+        Returns:
+            JSON-ready data.
+        """
         return {"address": self.address}
 
 

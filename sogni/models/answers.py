@@ -88,7 +88,11 @@ class ThinkingFilter:
         return text
 
     def end(self) -> str:
-        """Return the text that was held back, at the end of the stream."""
+        """End the stream.
+
+        Returns:
+            The text that was held back.
+        """
         rest, self._buffer = self._buffer, ""
         return self._visible(rest)
 

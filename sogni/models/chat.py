@@ -194,7 +194,11 @@ class ChatMessage(Model):
     name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the message as JSON data. `content` is always included."""
+        """Return the message in the OpenAI form. `content` is always included.
+
+        Returns:
+            JSON-ready data.
+        """
         # A null content must survive: chat §2.3.
         optional = {"tool_calls": self.tool_calls, "tool_call_id": self.tool_call_id, "name": self.name}
         given = {key: to_dict(value) for key, value in optional.items() if value is not None}

@@ -257,8 +257,18 @@ def _reason(error: BaseException, _: Any) -> str:
 def to_dict(value: Any) -> Any:
     """Return the JSON-ready wire form of any value of this library.
 
-    Data classes become dicts with the keys of the wire, times ISO 8601 texts, amounts texts;
-    `Project` and `Job` become their snapshots. Plain values stay as they are.
+    Data classes become dicts with the keys of the wire format, times ISO 8601 strings and amounts decimal strings;
+    projects and jobs become their snapshots. Plain values are returned unchanged.
+
+    Args:
+        value: A data class, project or job, or a list or mapping of them.
+
+    Returns:
+        JSON-ready data.
+
+    Example:
+        >>> sogni.to_dict(sogni.WorkflowStep(id="still", tool_name="generate_image", arguments={"prompt": "a kite"}))
+        {'toolName': 'generate_image', 'arguments': {'prompt': 'a kite'}, 'id': 'still'}
     """
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -338,5 +348,20 @@ def _model_in(kind: Any) -> type[Model] | None:
 
 
 def from_dict(cls: type[T], data: Any) -> T:
-    """Make an instance of a data class from its wire form; `ProtocolError` when it does not fit."""
+    """Make an instance of a data class from its wire form.
+
+    Args:
+        cls: The class.
+        data: The result of `to_dict`, or data of the service.
+
+    Returns:
+        The instance.
+
+    Raises:
+        ProtocolError: The data does not fit the class.
+
+    Example:
+        >>> sogni.from_dict(sogni.SizePreset, {"id": "square", "width": 512, "height": 512}).width
+        512
+    """
     return read(cls, data, f"data for {getattr(cls, '__name__', cls)}")

@@ -317,7 +317,7 @@ class ProjectRecord(Model):
 
     @property
     def is_chat(self) -> bool:
-        """Whether this is an LLM job, which is no project (transport §13.1)."""
+        """True for a language model job, which is not a project."""  # transport §13.1
         return self.job_type == "llm" or (self.model is not None and self.model.type == "llm")
 
 

@@ -195,7 +195,10 @@ class WorkflowInput(Model):
         return self._provided().save(self, path)
 
     def to_mermaid(self) -> str:
-        """Return the steps and their dependencies as a Mermaid flowchart; the plan may be invalid.
+        """Draw the steps and their dependencies as a Mermaid flowchart; the plan may be invalid.
+
+        Returns:
+            The text of the flowchart.
 
         Example:
             >>> from sogni import WorkflowInput, WorkflowStep

@@ -175,7 +175,18 @@ def as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:
 
 
 def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
-    """Whether a call is for one of the hosted tools, including those that only run in the service."""
+    """Return whether a call is for one of the hosted tools, including those that only run in the service.
+
+    Args:
+        call: A `ToolCall`, or a dict in the OpenAI form.
+
+    Returns:
+        True for a hosted tool; False also if the call is malformed.
+
+    Example:
+        >>> sogni.is_sogni_tool_call({"id": "1", "function": {"name": "generate_image", "arguments": "{}"}})
+        True
+    """
     try:
         return as_tool_call(call).function.name in tool_names()
     except ProtocolError:
@@ -183,7 +194,19 @@ def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
 
 
 def parse_tool_call_arguments(call: ToolCall | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a tool call as a dict; empty if they are not a JSON object."""
+    """Return the arguments of a tool call.
+
+    Args:
+        call: A `ToolCall`, or a dict in the OpenAI form.
+
+    Returns:
+        The arguments; an empty dict if they are not a JSON object.
+
+    Example:
+        >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
+        >>> sogni.parse_tool_call_arguments(call)
+        {'prompt': 'a red kite'}
+    """
     try:
         arguments = json_or_text(as_tool_call(call).function.arguments)
     except ProtocolError:
