@@ -41,6 +41,8 @@ def _members_of_module(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
         home = str(getattr(value, "__module__", ""))
         if not callable(value) or getattr(value, "_is_protocol", False) or not home.startswith("sogni"):
             continue
+        if ".api." in module.__name__ and not inspect.isclass(value):
+            continue  # a helper of the package
         if listed or home == module.__name__:
             yield name, value
             if inspect.isclass(value):
