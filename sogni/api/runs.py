@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sogni.api.streams import EventStream
-from sogni.core.checks import naming_the_nearest
+from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import runs
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.chat import ChatMessage, MediaContext
@@ -30,7 +30,7 @@ class ChatRuns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     def create(
         self,
         *,
@@ -129,7 +129,7 @@ class ChatRuns:
         """
         return self._engine.run(runs.cancel_run(run_id, reason))
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     def confirm_cost(
         self,
         run_id: str,

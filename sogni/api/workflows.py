@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sogni.api.streams import EventStream
-from sogni.core.checks import naming_the_nearest
+from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import flows as workflows
 from sogni.core.workflows import templates
 from sogni.core.workflows.requests import artifact_paths
@@ -204,7 +204,7 @@ class Workflows:
         """Saved workflows."""
         return self._templates
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     def start(
         self,
         *,
@@ -373,7 +373,7 @@ class Workflows:
         seconds = check_seconds("timeout", timeout)
         return self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     def resume(
         self,
         workflow_id: str,
@@ -407,7 +407,7 @@ class Workflows:
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return self._engine.run(workflows.resume_workflow(workflow_id, given))
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     def reseed(
         self,
         workflow_id: str,

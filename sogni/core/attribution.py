@@ -23,7 +23,7 @@ CONNECTION_FIELDS = (
 WORKLOAD_FIELDS = tuple(it.name for it in attrs.fields(Attribution) if it.name != "interaction_kind")
 MEDIATED = "agent_mediated"
 
-_WORDS: Mapping[str, tuple[str, ...]] = {
+_CHOICES: Mapping[str, tuple[str, ...]] = {
     "interaction_kind": get_args(InteractionKind),
     "workload_kind": get_args(WorkloadKind),
     "operation_scope": get_args(OperationScope),
@@ -60,13 +60,13 @@ def check_attribution(given: Any) -> Attribution | None:
 
 def _checked(name: str, value: Any) -> str:
     field = f"attribution.{name}"
-    if name in _WORDS:
-        return one_of(field, value, _WORDS[name])
-    form, words = _FORMS[name]
+    if name in _CHOICES:
+        return one_of(field, value, _CHOICES[name])
+    form, description = _FORMS[name]
     if name == "agent_framework" and isinstance(value, str):
         value = value.strip()
     if not isinstance(value, str) or not form.fullmatch(value):
-        raise invalid_value(field, value, words)
+        raise invalid_value(field, value, description)
     return value
 
 
@@ -81,31 +81,31 @@ def workload(default: Attribution | None, given: Any, own_id: str) -> dict[str, 
     `own_id` is the id of the requested object, and the default operation id. Empty if there is no attribution.
     """
     override = check_attribution(given)
-    told = _merged(default, override)
-    if told.get("workload_kind", MEDIATED) != MEDIATED:
-        told.pop("agent_framework", None)
-        told.pop("agent_framework_version", None)
-    if not told:
+    fields = _merged(default, override)
+    if fields.get("workload_kind", MEDIATED) != MEDIATED:
+        fields.pop("agent_framework", None)
+        fields.pop("agent_framework_version", None)
+    if not fields:
         return {}
-    operation = told.setdefault("operation_id", own_id)
-    root, parent = told.get("root_operation_id"), told.get("parent_operation_id")
-    scope = told.setdefault("operation_scope", "child" if parent or (root or operation) != operation else "top_level")
+    operation = fields.setdefault("operation_id", own_id)
+    root, parent = fields.get("root_operation_id"), fields.get("parent_operation_id")
+    scope = fields.setdefault("operation_scope", "child" if parent or (root or operation) != operation else "top_level")
     if scope == "child" and root and not parent:
-        told["parent_operation_id"] = root
+        fields["parent_operation_id"] = root
     elif scope == "top_level":
-        told["root_operation_id"] = operation
-        told.pop("parent_operation_id", None)
-    return {camel(name): told[name] for name in WORKLOAD_FIELDS if name in told}
+        fields["root_operation_id"] = operation
+        fields.pop("parent_operation_id", None)
+    return {camel(name): fields[name] for name in WORKLOAD_FIELDS if name in fields}
 
 
 def _merged(default: Attribution | None, override: Attribution | None) -> dict[str, str]:
     """Merge field by field; a version stays with the framework or surface it belongs to."""
-    told = _values(default)
+    fields = _values(default)
     new = _values(override)
     for name in ("agent_framework", "agent_surface"):
-        if name in new and new[name] != told.get(name):
-            told.pop(f"{name}_version", None)
-    return told | new
+        if name in new and new[name] != fields.get(name):
+            fields.pop(f"{name}_version", None)
+    return fields | new
 
 
 def _values(given: Attribution | None) -> dict[str, str]:
@@ -114,10 +114,10 @@ def _values(given: Attribution | None) -> dict[str, str]:
 
 def attribution_headers(default: Attribution | None, own_id: str) -> dict[str, str]:
     """Return the attribution headers; values that a header cannot carry are omitted."""
-    told = workload(default, None, own_id)
+    fields = workload(default, None, own_id)
     kind = default.interaction_kind if default is not None else None
-    told |= {"interactionKind": kind} if kind is not None else {}
-    return {f"X-Sogni-{_dashed(key)}": value for key, value in told.items() if value.isascii()}
+    fields |= {"interactionKind": kind} if kind is not None else {}
+    return {f"X-Sogni-{_dashed(key)}": value for key, value in fields.items() if value.isascii()}
 
 
 def _dashed(key: str) -> str:
@@ -127,10 +127,10 @@ def _dashed(key: str) -> str:
 # The application name (chat §14.8)
 
 
-MOST_CHARACTERS = 128
+MAX_SOURCE_LENGTH = 128
 
 
 def app_source_headers(source: str | None) -> dict[str, str]:
     """Return the `X-App-Source` header; empty without a source or if a header cannot carry it."""
-    fits = source is not None and 0 < len(source) <= MOST_CHARACTERS and source.isascii() and source.isprintable()
+    fits = source is not None and 0 < len(source) <= MAX_SOURCE_LENGTH and source.isascii() and source.isprintable()
     return {"X-App-Source": source} if source is not None and fits else {}

@@ -64,8 +64,8 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
             return guarded(poll(project_id), failing_project(project_id, "polling the project"))
         case outbox.EndLostChats():
             return guarded(end_lost_chats(), _ending_chats)
-        case outbox.NameModels(workers, turn):
-            return guarded(name_models(workers, turn), partial(_unnamed, task))
+        case outbox.NameModels(workers, number):
+            return guarded(name_models(workers, number), partial(_unnamed, task))
         case outbox.FetchAccount():
             return _quietly(fetch_account())
         case outbox.FetchSubscription():
@@ -94,7 +94,7 @@ def _ending_chats(error: Exception, state: State, now: float) -> None:
 
 def _unnamed(task: outbox.NameModels, error: Exception, state: State, now: float) -> None:
     """Use the ids as names."""
-    state.models_named(named_models(task.workers, []), task.turn)
+    state.models_named(named_models(task.workers, []), task.number)
 
 
 def _unrefreshed(refresh: Refresh, error: Exception, state: State, now: float) -> None:

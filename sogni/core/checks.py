@@ -40,8 +40,8 @@ def short_repr(value: Any) -> str:
 
 def invalid_value(field: str, value: Any, allowed: Any, sentence: str | None = None) -> ValidationError:
     """Return the error for a value that is not allowed; `sentence` replaces the default message."""
-    words = sentence or f"{field} must be {_listed(allowed)}, got {short_repr(value)}"
-    return ValidationError(words, field=field, value=value, allowed=allowed)
+    message = sentence or f"{field} must be {_listed(allowed)}, got {short_repr(value)}"
+    return ValidationError(message, field=field, value=value, allowed=allowed)
 
 
 def _listed(allowed: Any) -> str:
@@ -59,6 +59,19 @@ def text(field: str, value: Any, *, empty: bool = True) -> str:
         raise invalid_value(field, value, "a string")
     if not empty and not value.strip():
         raise invalid_value(field, value, "a non-empty string")
+    return value
+
+
+def private_text(field: str, value: Any) -> str:
+    """Check a non-empty string that may be a password, so that errors never show it."""
+    allowed = "a non-empty string"
+    if not isinstance(value, str) or not value:
+        given = "an empty one" if isinstance(value, str) else type(value).__name__
+        raise ValidationError(f"{field} must be {allowed}, got {given}", field=field, allowed=allowed)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValidationError(f"{field} contains a character that cannot be encoded", field=field) from None
     return value
 
 
@@ -134,16 +147,16 @@ def items(field: str, value: Any, *, item: Callable[[str, Any], T]) -> list[T]:
 # Suggestions for misspelled names
 
 
-_MOST = 3
-_LIKENESS = 0.6
+_MAX_SUGGESTIONS = 3
+_MIN_SIMILARITY = 0.6
 
 
-def nearest(name: Any, known: Iterable[str], most: int = _MOST) -> list[str]:
+def nearest(name: Any, known: Iterable[str], most: int = _MAX_SUGGESTIONS) -> list[str]:
     """Return the known names closest to `name`, best first; an empty list if `name` is not a string."""
-    return get_close_matches(name, list(known), n=most, cutoff=_LIKENESS) if isinstance(name, str) else []
+    return get_close_matches(name, list(known), n=most, cutoff=_MIN_SIMILARITY) if isinstance(name, str) else []
 
 
-def did_you_mean(name: Any, known: Iterable[str], most: int = _MOST) -> str:
+def did_you_mean(name: Any, known: Iterable[str], most: int = _MAX_SUGGESTIONS) -> str:
     """Return `; did you mean 'x' or 'y'?`, or an empty string if no known name is close."""
     close = nearest(name, known, most)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -153,7 +166,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def naming_the_nearest(function: Callable[P, R]) -> Callable[P, R]:
+def reject_unknown_keywords(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function reject unknown keywords with a `TypeError` that suggests the closest known one."""
     known = tuple(inspect.signature(function).parameters)[1:]
 
@@ -171,7 +184,7 @@ def naming_the_nearest(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def json_ready(field: str, value: Any) -> Any:
-    """Return the JSON form of a value or data class; ValidationError if JSON cannot represent it (NaN included)."""
+    """Return the JSON form of a value or data class; `ValidationError` if JSON cannot represent it, as with NaN."""
     try:
         plain = to_dict(value)
         json.dumps(plain, allow_nan=False)
@@ -194,8 +207,8 @@ def json_list(field: str, value: Any) -> list[Any]:
     """Like `json_ready`, but the result must be a list without None."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(json_ready(field, value), list):
         raise invalid_value(field, value, "a list")
-    made: list[Any] = json_ready(field, value)
-    return without_gaps(field, made)
+    plain: list[Any] = json_ready(field, value)
+    return without_gaps(field, plain)
 
 
 def beyond(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class ClientState:
         )
         self.closed = False
         self.crash: BaseException | None = None
-        self._models_turn = 0
+        self._models_number = 0
         self._frames: dict[str, Callable[[Any, float], None]] = {
             **self.projects.frame_handlers,
             **self.chats.frame_handlers,
@@ -110,9 +110,9 @@ class ClientState:
             refused = closed is not None and connection.clears_credentials(closed.code)
             raise self.why_closed() if refused else self.session.signed_out_error()
 
-    def connect_wanted(self) -> bool:
+    def request_connection(self) -> bool:
         """Request the socket; True if the front end must start to connect."""
-        wanted = self.connection.connect_wanted()
+        wanted = self.connection.request_connection()
         if wanted:
             self.account.change(network_status="connecting", network=self.network)
         return wanted
@@ -198,14 +198,14 @@ class ClientState:
 
     # -- models ----------------------------------------------------------------
 
-    def models_named(self, models: list[AvailableModel], turn: int) -> None:
+    def models_named(self, models: list[AvailableModel], number: int) -> None:
         """Set the named model list, unless a newer one, or the end of the connection, came meanwhile."""
-        if turn == self._models_turn:
+        if number == self._models_number:
             self._set_available(models)
 
     def _no_models(self) -> None:
         """Clear the model list after a network change or a lost connection."""
-        self._models_turn += 1
+        self._models_number += 1
         self._set_available([])
 
     def _set_available(self, models: list[AvailableModel]) -> None:
@@ -283,8 +283,8 @@ class ClientState:
         workers = {
             name: int(count) for name, count in payload.items() if type(count) in (int, float) and 0 <= count < 1e9
         }
-        self._models_turn += 1
-        self.out.start(NameModels(workers, self._models_turn))
+        self._models_number += 1
+        self.out.start(NameModels(workers, self._models_number))
 
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)

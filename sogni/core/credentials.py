@@ -127,11 +127,11 @@ def date_of(headers: Mapping[str, str]) -> float | None:
 
 # Credentials
 #
-# `turn` counts the changes of identity, so that a reply to an older one is recognized.
+# `generation` counts the changes of credentials, so that a reply to an older one is recognized.
 
 
-REFRESH_OVER = "the session is over: its refresh token has expired; sign in again"
-LENT_OVER = (
+SESSION_EXPIRED = "the session is over: its refresh token has expired; sign in again"
+ACCESS_TOKEN_EXPIRED = (
     "the access token has expired and there is no refresh token; sign in again (after a fork, the refresh token stays "
     "with the parent process)"
 )
@@ -142,7 +142,7 @@ class Refresh:
     """One exchange of a refresh token, shared by all calls that need the new pair; also the topic they wait on."""
 
     refresh_token: str = field(repr=False)
-    turn: int
+    generation: int
     finished: bool = False
     error: SogniError | None = None
 
@@ -152,7 +152,7 @@ class Credentials:
 
     def __init__(self, kind: AuthType, key: str | None = None) -> None:
         self.kind = kind
-        self.turn: int = 0
+        self.generation: int = 0
         self.lost: bool = False
         """Whether previous credentials were rejected or expired."""
         self.refresh: Refresh | None = None
@@ -170,10 +170,10 @@ class Credentials:
     @property
     def present(self) -> bool:
         """Whether there are credentials that the service has not rejected."""
-        return self._key is not None or self._refresh_token is not None or self._lent or self._cookies
+        return self._key is not None or self._refresh_token is not None or self._access_only or self._cookies
 
     @property
-    def _lent(self) -> bool:
+    def _access_only(self) -> bool:
         """Whether there is only an access token: inherited by a forked process, or supplied by the user."""
         return self._token is not None and self._refresh_token is None
 
@@ -181,11 +181,11 @@ class Credentials:
         """Whether the credentials are valid at `now`; tokens are valid while the refresh token is."""
         if self._refresh_token is not None:
             return is_fresh(self._refresh_token, now)
-        return self.present and not self.lent_is_over(now)
+        return self.present and not self.access_token_expired(now)
 
-    def lent_is_over(self, now: float) -> bool:
+    def access_token_expired(self, now: float) -> bool:
         """Whether there is only an access token and it has expired."""
-        return self._lent and not is_fresh(self._token, now)
+        return self._access_only and not is_fresh(self._token, now)
 
     @property
     def address(self) -> str | None:
@@ -257,14 +257,14 @@ class Credentials:
         self._former = tuple(it for it in (self._key, self._token, self._refresh_token) if it)
         self._key, self._token, self._refresh_token, self._cookies = new
         self.issue_clock = None
-        self.turn += 1
+        self.generation += 1
         if self.present:
             self.lost = False
         return True
 
     # -- refreshing ------------------------------------------------------------
 
-    def wants_refresh(self, now: float) -> bool:
+    def needs_refresh(self, now: float) -> bool:
         """Whether the access token has expired and can be refreshed."""
         return self._refresh_token is not None and not is_fresh(self._token, now)
 
@@ -275,10 +275,10 @@ class Credentials:
     def begin_refresh(self) -> tuple[Refresh, bool]:
         """Return the refresh in progress, and whether it is new and must be performed."""
         under_way = self.refresh
-        if under_way is not None and not under_way.finished and under_way.turn == self.turn:
+        if under_way is not None and not under_way.finished and under_way.generation == self.generation:
             return under_way, False
         assert self._refresh_token is not None
-        self.refresh = Refresh(self._refresh_token, self.turn)
+        self.refresh = Refresh(self._refresh_token, self.generation)
         return self.refresh, True
 
     # -- export ----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""HTTP calls and replies as values: decoding bodies, reading answers, redirects, limits and errors.
+"""HTTP calls and replies as values: decoding and parsing of bodies, redirects, limits and errors.
 
 Both front ends receive bodies as they were sent and decode them here, in pieces of bounded size. The HTTP libraries
 would decode a whole chunk at once, and a few megabytes can expand to gigabytes that way. Redirects are followed by
@@ -68,11 +68,11 @@ class ContentDecoder:
             return
         while data:
             if self._inflater is None:
-                self._inflater = self._begun(data)
+                self._inflater = self._new_inflater(data)
             elif self._inflater.eof:
                 if not self._gzip or data[0] != _GZIP_MAGIC:
                     return  # padding
-                self._inflater = self._begun(data)  # a gzip body may have several members
+                self._inflater = self._new_inflater(data)  # a gzip body may have several members
             piece = self._inflater.decompress(data, TRANSFER_CHUNK)
             if piece:
                 yield piece
@@ -83,7 +83,7 @@ class ContentDecoder:
         if self._inflater is not None and not self._inflater.eof:
             raise zlib.error("incomplete")
 
-    def _begun(self, data: bytes) -> zlib._Decompress:
+    def _new_inflater(self, data: bytes) -> zlib._Decompress:
         if self._gzip:
             return zlib.decompressobj(_GZIP_WINDOW)
         # Some hosts send deflate with the required zlib header, others without.
@@ -121,7 +121,7 @@ class HttpCall:
     timeout: float | None = None
     redirects: bool = True
     """Whether redirects are followed; otherwise the redirect itself is the reply."""
-    most_bytes: int | None = None
+    max_bytes: int | None = None
     """Maximum length of the body in bytes; the rest of a longer body is not read."""
     operation: str | None = None
     """Id of the operation this call begins, empty if it has none; attribution headers are sent with it."""
@@ -220,7 +220,7 @@ def read_data(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
     return read(cls, data_of(call, reply), f"the response to {call.method} {call.path}")
 
 
-def read_bare(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
+def read_unwrapped(cls: type[T], call: HttpCall, reply: HttpReply) -> T:
     """Return the JSON of a reply without an envelope as a data class."""
     return read(cls, json_of(call, reply), f"the response to {call.method} {call.path}")
 
@@ -261,10 +261,10 @@ def _payload(reply: HttpReply) -> dict[str, Any]:
         body = None
     if isinstance(body, dict):
         return body
-    return {"status": "error", "errorCode": reply.status, "message": _sentence(text, reply.status)}
+    return {"status": "error", "errorCode": reply.status, "message": _message(text, reply.status)}
 
 
-def _sentence(text: str, status: int) -> str:
+def _message(text: str, status: int) -> str:
     """Return the message of an error body that is not a JSON object."""
     reason = responses.get(status) or f"HTTP {status}"
     text = " ".join(text.split())
@@ -304,12 +304,12 @@ def retry_after(payload: Mapping[str, Any], headers: Mapping[str, str], now: dat
 _AT_ONCE = 0.01
 """Waits shorter than this many seconds are ignored, so that messages show the limit as it was given."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 PROXY_LOGIN = 407
 _SHOWN = 100
 """Maximum number of characters of an invalid URL quoted in its error."""
 
-_KEPT = "!#$%&'()*+,/:;=?@[]~"
+_UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
 """Characters that are kept in a URL; all others except letters and digits are percent-encoded."""
 
 
@@ -322,7 +322,7 @@ class Route:
     def __init__(self, call: HttpCall, settings: Settings) -> None:
         self._call = call
         self.method: str = call.method
-        self.url: SecretUrl = SecretUrl(_quoted(_checked(_address(call, settings))))
+        self.url: SecretUrl = SecretUrl(_percent_encoded(_checked(_url(call, settings))))
         self._home = _origin(self.url)
         self._hops = 0
 
@@ -343,8 +343,8 @@ class Route:
         """
         if status not in REDIRECTS or not location or not self._call.redirects:
             return False
-        if self._hops == MOST_REDIRECTS:
-            raise SogniConnectionError(f"{self.host} redirected more than {MOST_REDIRECTS} times")
+        if self._hops == MAX_REDIRECTS:
+            raise SogniConnectionError(f"{self.host} redirected more than {MAX_REDIRECTS} times")
         try:
             target = _checked(urljoin(self.url, location))
             origin = _origin(target)
@@ -355,16 +355,16 @@ class Route:
         self._hops += 1
         if status == 303:
             self.method = "GET"
-        self.url = SecretUrl(_quoted(target))
+        self.url = SecretUrl(_percent_encoded(target))
         return True
 
 
-def _quoted(url: str) -> str:
+def _percent_encoded(url: str) -> str:
     # A lone surrogate is not a valid character in a URL; it is encoded so that the service can reject it.
-    return quote(url, safe=_KEPT, errors="surrogatepass")
+    return quote(url, safe=_UNQUOTED, errors="surrogatepass")
 
 
-def _address(call: HttpCall, settings: Settings) -> str:
+def _url(call: HttpCall, settings: Settings) -> str:
     if call.host == "storage":
         return call.path
     base = settings.rest_endpoint if call.host == "rest" else settings.socket_http
@@ -395,15 +395,15 @@ def shown_host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def told_too_long(call: HttpCall, length: str | None) -> bool:
+def announced_too_long(call: HttpCall, length: str | None) -> bool:
     """Whether the announced length exceeds the limit, so that the body is not read."""
-    return call.most_bytes is not None and length is not None and length.isdecimal() and int(length) > call.most_bytes
+    return call.max_bytes is not None and length is not None and length.isdecimal() and int(length) > call.max_bytes
 
 
-def most_bytes_of(call: HttpCall, *, encoded: bool) -> int | None:
+def max_bytes_of(call: HttpCall, *, encoded: bool) -> int | None:
     """Return the maximum decoded length of a body kept in memory; None for media sent unencoded."""
-    if call.most_bytes is not None:
-        return call.most_bytes
+    if call.max_bytes is not None:
+        return call.max_bytes
     return None if call.host == "storage" and not encoded else MAX_REPLY_SIZE
 
 
@@ -427,7 +427,7 @@ def phase_of(call: HttpCall) -> Phase:
     return "transfer" if call.host == "storage" else "request"
 
 
-def no_answer(call: HttpCall, url: str, limit: float, via: str = "") -> SogniTimeoutError:
+def no_response(call: HttpCall, url: str, limit: float, via: str = "") -> SogniTimeoutError:
     """Return the error for a call without a reply in time; `via` names the proxy."""
     return SogniTimeoutError(
         f"{call.method} {shown_host(url)}{urlsplit(url).path}{via}: no response within {limit:g} seconds",
@@ -475,7 +475,7 @@ def unreachable(url: str, via: str, cause: str) -> SogniConnectionError:
     return SogniConnectionError(f"cannot reach {shown_host(url)}{via}: {cause}")
 
 
-def check_proxy_answer(url: str, via: str, status: int) -> None:
+def check_proxy_reply(url: str, via: str, status: int) -> None:
     """Raise SogniConnectionError if a reply is a proxy's request for authentication."""
     if via and status == PROXY_LOGIN:
         raise unreachable(url, via, f"the proxy answered with HTTP {status}")

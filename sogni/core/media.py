@@ -285,11 +285,11 @@ def data_uri(content_type: str, content: bytes) -> str:
 
 
 def decoded(
-    where: str, text: str, kind: InlineKind, *, most_bytes: int | None = None, longest_side: int | None = None
+    where: str, text: str, kind: InlineKind, *, max_bytes: int | None = None, longest_side: int | None = None
 ) -> InlineMedia:
     """Return the content of a data URI; `where` names it in errors.
 
-    `most_bytes` and `longest_side` (pixels of an image) are inclusive. Raises `ValidationError`.
+    `max_bytes` and `longest_side` (pixels of an image) are inclusive. Raises `ValidationError`.
     """
     head, comma, body = text.strip().partition(",")
     lowered = head.lower()
@@ -299,7 +299,7 @@ def decoded(
     if ";" in content_type:
         raise invalid_value(where, head[:80], "a data URI without parameters between its type and ;base64")
     content = _bytes_of(where, body)
-    return checked(where, content_type, content, kind, most_bytes=most_bytes, longest_side=longest_side)
+    return checked(where, content_type, content, kind, max_bytes=max_bytes, longest_side=longest_side)
 
 
 def checked(
@@ -308,12 +308,12 @@ def checked(
     content: bytes,
     kind: InlineKind,
     *,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
     longest_side: int | None = None,
 ) -> InlineMedia:
     """Check content against its declared type, like that of a data URI. Raises `ValidationError`."""
-    if most_bytes is not None and len(content) > most_bytes:
-        raise invalid_value(where, f"{len(content)} bytes", f"media of at most {most_bytes} bytes")
+    if max_bytes is not None and len(content) > max_bytes:
+        raise invalid_value(where, f"{len(content)} bytes", f"media of at most {max_bytes} bytes")
     form = _FORMAT_OF[kind].get(content_type)
     if form is None:
         raise invalid_value(where, content_type, tuple(_FORMAT_OF[kind]))
@@ -421,7 +421,7 @@ def _jpeg_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-MOST_BYTES: Mapping[InlineKind, int] = {
+MAX_BYTES: Mapping[InlineKind, int] = {
     "image": 20 * 1024 * 1024,
     "audio": 50 * 1024 * 1024,
     "video": 100 * 1024 * 1024,

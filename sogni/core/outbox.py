@@ -57,11 +57,11 @@ class LookUp(NamedTuple):
     """Look up projects that a snapshot does not mention."""
 
     project_ids: tuple[str, ...]
-    turn: int
+    number: int
     """Number of the snapshot; lookups for an older snapshot end."""
     not_before: float | None = None
     """When to begin, in seconds since 1970, for projects newer than the snapshot."""
-    asked_at: float = 0.0
+    requested_at: float = 0.0
     """When the snapshot was taken; a project with later events needs no lookup."""
 
 
@@ -98,7 +98,7 @@ class NameModels(NamedTuple):
     """Look up the names of the models in a `swarmModels` frame."""
 
     workers: dict[str, int]
-    turn: int
+    number: int
     """Number of the list; an older list than the newest is dropped."""
 
 

@@ -1,4 +1,6 @@
-"""Replay records: their requests, recording a run, and removing secrets (replay §1 to §3)."""
+"""Replay records: their requests, recording of runs, and redaction."""
+
+# Replay §1 to §3
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ _OF_RECORD = frozenset({"status", "record", "createTime"})
 
 
 def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
-    """Return what was stored; an ApiError with status 500 if the response does not say."""
+    """Return what was stored; raises `ApiError` with status 500 if the response does not contain it."""
     found = members_of(call, reply)
     run_id, version = found.get("runId"), found.get("schemaVersion")
     if not isinstance(run_id, str):
@@ -76,7 +78,7 @@ def read_list(call: HttpCall, reply: HttpReply) -> ReplayRecords:
 
 
 def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
-    """Return a record; an ApiError with status 500 if there is none."""
+    """Return a record; raises `ApiError` with status 500 if there is none."""
     found = members_of(call, reply)
     record = found.get("record")
     if not isinstance(record, Mapping):
@@ -122,7 +124,7 @@ class Turn:
 
     def fail(self, error: BaseException) -> None:
         """Record the error."""
-        self.error = told(error)
+        self.error = error_record(error)
         self.executed = getattr(error, "tool_history", ())
 
     @property
@@ -151,7 +153,7 @@ class RunNotes:
 
     def fail(self, error: BaseException) -> None:
         """Record that the whole run ended with an error."""
-        self.error = told(error)
+        self.error = error_record(error)
 
     def record(self) -> RunRecord:
         """Return the current record, including secrets."""
@@ -171,15 +173,15 @@ class RunNotes:
         )
 
 
-def told(error: BaseException) -> dict[str, str]:
+def error_record(error: BaseException) -> dict[str, str]:
     """Return an error as recorded."""
     return {"type": type(error).__name__, "message": redact(str(error))}
 
 
 def _request(messages: Sequence[Any]) -> str | None:
     """Return the text of the user's last message."""
-    asked = [it.get("content") for it in messages if isinstance(it, Mapping) and it.get("role") == "user"]
-    content = asked[-1] if asked else None
+    contents = [it.get("content") for it in messages if isinstance(it, Mapping) and it.get("role") == "user"]
+    content = contents[-1] if contents else None
     if isinstance(content, list | tuple):
         content = "\n".join(part["text"] for part in content if isinstance(part, Mapping) and "text" in part)
     return content if isinstance(content, str) else None
@@ -187,13 +189,13 @@ def _request(messages: Sequence[Any]) -> str | None:
 
 def _rounds(turn: Turn) -> Iterator[dict[str, Any]]:
     """Yield the rounds of tool calls, then the answer; the first one includes the request."""
-    asked: dict[str, Any] = {"messages": list(turn.messages)} if turn.messages else {}
+    request: dict[str, Any] = {"messages": list(turn.messages)} if turn.messages else {}
     named = {} if turn.model_id is None else {"model_id": turn.model_id}
     for entry in getattr(turn.result, "tool_history", None) or turn.executed:
-        yield {**named, **asked, **_tools(entry)}
-        asked = {}
+        yield {**named, **request, **_tools(entry)}
+        request = {}
     outcome = {"error": turn.error} if turn.error is not None else _answer(turn.result)
-    yield {**named, **asked, **outcome}
+    yield {**named, **request, **outcome}
 
 
 def _tools(entry: Any) -> dict[str, Any]:
@@ -234,11 +236,11 @@ def _response(result: Any) -> dict[str, Any]:
 
 R = TypeVar("R", RunRecord, Mapping[str, Any])
 
-DEEPEST = 60
-"""Maximum nesting; deeper values are removed, because they were not inspected."""
+MAX_DEPTH = 60
+"""Maximum nesting; deeper values are removed, because they are not inspected."""
 
-MOST_PASSES = 20
-"""More passes than any string needs, so that none can block the program."""
+MAX_PASSES = 20
+"""More passes than any string needs; a limit, so that none can block the program."""
 
 _SECRET_NAME = re.compile(
     r"(?!(?:time|key)_signature$)(?:.*_)?(?:api_?keys?|authorization|auth|bearer|(?:access|refresh|id|auth|api|session|security|csrf|bot|device)_token"
@@ -300,7 +302,7 @@ def _clean(value: Any, secrets: list[str], depth: int) -> Any:
         return _text(value, secrets, depth)
     if value is None or isinstance(value, bool | int | float):
         return value
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return HIDDEN
     if isinstance(value, Mapping):
         shown = [(_plain(key, secrets) if isinstance(key, str) else key, item) for key, item in value.items()]
@@ -322,7 +324,7 @@ def _named(key: Any, value: Any, secrets: list[str], depth: int) -> Any:
 
 def _text(text: str, secrets: list[str], depth: int) -> str:
     stripped = text.strip()
-    if stripped[:1] in ("{", "[") and depth <= DEEPEST:
+    if stripped[:1] in ("{", "[") and depth <= MAX_DEPTH:
         try:
             value = json.loads(stripped)
         except (ValueError, RecursionError):
@@ -332,7 +334,7 @@ def _text(text: str, secrets: list[str], depth: int) -> str:
     return _plain(text, secrets)
 
 
-def _plain(text: str, secrets: list[str], passes: int = MOST_PASSES) -> str:
+def _plain(text: str, secrets: list[str], passes: int = MAX_PASSES) -> str:
     """Redact a string until nothing changes, because one rule can expose a match of another."""
     cleaned = _once(text, secrets)
     return cleaned if cleaned == text or passes == 1 else _plain(cleaned, secrets, passes - 1)

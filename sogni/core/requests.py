@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from sogni.core.attribution import attribution_headers
-from sogni.core.credentials import REFRESH_OVER, Refresh, date_of, is_token
+from sogni.core.credentials import SESSION_EXPIRED, Refresh, date_of, is_token
 from sogni.core.flow import Flow, State, change, http, new_id, pause, until
-from sogni.core.http import HttpCall, HttpReply, data_of, error_of, json_of, post, read_bare, read_data
+from sogni.core.http import HttpCall, HttpReply, data_of, error_of, json_of, post, read_data, read_unwrapped
 from sogni.errors import (
     ApiError,
     AuthenticationError,
@@ -27,21 +27,21 @@ from sogni.errors import (
 from sogni.settings import RetryPolicy
 
 
-def have_fresh() -> Flow[int]:
-    """Ensure usable credentials and return their turn. Raises the reason if there are none.
+def ensure_fresh_credentials() -> Flow[int]:
+    """Ensure usable credentials and return their generation. Raises the reason if there are none.
 
     A new pair is used as is: by a local clock that is fast, every token is expired, and the exchange would never end.
     """
     while True:
-        turn, refresh = yield from change(
-            lambda state, now: (state.session.credentials.turn, state.session.begin_refresh(now))
+        generation, refresh = yield from change(
+            lambda state, now: (state.session.credentials.generation, state.session.begin_refresh(now))
         )
         if refresh is None:
-            return turn
+            return generation
         yield from _await(refresh)
-        turn = yield from change(lambda state, _: state.session.credentials.turn)
-        if turn <= refresh.turn + 1:
-            return turn
+        generation = yield from change(lambda state, _: state.session.credentials.generation)
+        if generation <= refresh.generation + 1:
+            return generation
         # Another sign-in happened in the meantime.
 
 
@@ -70,7 +70,7 @@ def timed(call: HttpCall) -> Flow[HttpReply]:
 def exchange(refresh: Refresh) -> Flow[None]:
     """Exchange the refresh token and notify all waiters of the outcome."""
     if (yield from change(lambda state, now: state.session.refresh_expired(now))):
-        error = AuthenticationError(REFRESH_OVER, status=401)
+        error = AuthenticationError(SESSION_EXPIRED, status=401)
         yield from change(lambda state, _: state.session.refresh_failed(refresh, error, clears=True))
         return
     call = post("/v1/account/refresh-token", {"refreshToken": refresh.refresh_token}, anonymous=True)
@@ -100,7 +100,7 @@ def _failed(refresh: Refresh, error: SogniError, *, clears: bool) -> Flow[None]:
 
 T = TypeVar("T")
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be temporary."""
 JITTER = 0.2
 
@@ -113,8 +113,8 @@ def request(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[HttpRepl
 
     An expired access token is exchanged first. A 401 clears the credentials that were used, unless `keeps_credentials`.
     """
-    told = yield from _attributed(call)
-    return (yield from repeated(call, lambda: _sent(told, keeps_credentials)))
+    attributed = yield from _attributed(call)
+    return (yield from repeated(call, lambda: _sent(attributed, keeps_credentials)))
 
 
 def _attributed(call: HttpCall) -> Flow[HttpCall]:
@@ -141,19 +141,19 @@ def _sent(call: HttpCall, keeps_credentials: bool) -> Flow[HttpReply]:
         return (yield from http(call))
     if call.anonymous:
         return (yield from timed(call))
-    turn = yield from have_fresh()
+    generation = yield from ensure_fresh_credentials()
     reply = yield from timed(call)
-    return (yield from looked_at(reply, turn, keeps_credentials=keeps_credentials))
+    return (yield from process_reply(reply, generation, keeps_credentials=keeps_credentials))
 
 
-def looked_at(reply: HttpReply, turn: int, *, keeps_credentials: bool) -> Flow[HttpReply]:
-    """Process a reply to credentials of `turn`: a 401 clears them, and error replies are redacted."""
+def process_reply(reply: HttpReply, generation: int, *, keeps_credentials: bool) -> Flow[HttpReply]:
+    """Process a reply to credentials of that generation: a 401 clears them, and error replies are redacted."""
     if reply.ok:
         return reply
 
     def noted(state: State, _: float) -> tuple[str, ...]:
         if reply.status == 401 and not keeps_credentials:
-            state.session.unauthorized(turn)
+            state.session.unauthorized(generation)
         return state.session.credentials.secrets
 
     return reply.without((yield from change(noted)))
@@ -174,14 +174,14 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
             if not call.repeatable or attempt >= policy.attempts:
                 raise
         else:
-            if not isinstance(outcome, HttpReply) or outcome.status not in PASSING:
+            if not isinstance(outcome, HttpReply) or outcome.status not in TEMPORARY_STATUSES:
                 return outcome
-            asked = asked_to_wait(outcome)
-            if not call.repeatable or attempt >= policy.attempts or (asked or 0) > policy.longest:
+            requested = requested_wait(outcome)
+            if not call.repeatable or attempt >= policy.attempts or (requested or 0) > policy.longest:
                 return outcome
-            if asked is not None:
+            if requested is not None:
                 # Never retry earlier than the service requests.
-                wait, jitter = asked, 0.0
+                wait, jitter = requested, 0.0
         yield from pause(wait, jitter)
         attempt += 1
 
@@ -191,7 +191,7 @@ def pause_before(policy: RetryPolicy, attempt: int) -> float:
     return min(policy.cap, policy.base * 2.0 ** (attempt - 1))
 
 
-def asked_to_wait(reply: HttpReply) -> float | None:
+def requested_wait(reply: HttpReply) -> float | None:
     """Return the service's `Retry-After` in seconds, if any."""
     error = error_of(HttpCall(method="GET", path=""), reply)
     given: float | None = getattr(error, "retry_after", None)
@@ -215,7 +215,7 @@ UNKNOWN = "the request may have been carried out and is not sent again: check th
 def request_once(call: HttpCall) -> Flow[None]:
     """Send a request that moves tokens once; if the reply is lost, the error says that the outcome is unknown."""
     # Refresh first, so that a failure below is the request's own.
-    yield from have_fresh()
+    yield from ensure_fresh_credentials()
     try:
         yield from request_done(call)
     except SogniTimeoutError as error:
@@ -228,13 +228,13 @@ def request_once(call: HttpCall) -> Flow[None]:
         raise ProtocolError(f"{error.message}; {UNKNOWN}") from error
 
 
-def ask_data(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[Any]:
+def request_data(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[Any]:
     """Send a request and return the `data` of its enveloped reply."""
     reply = yield from request(call, keeps_credentials=keeps_credentials)
     return data_of(call, reply)
 
 
-def ask_for(cls: type[T], call: HttpCall) -> Flow[T]:
+def request_model(cls: type[T], call: HttpCall) -> Flow[T]:
     """Send a request and return its enveloped reply as a data class."""
     reply = yield from request(call)
     return read_data(cls, call, reply)
@@ -243,4 +243,4 @@ def ask_for(cls: type[T], call: HttpCall) -> Flow[T]:
 def get_unwrapped_json(cls: type[T], call: HttpCall) -> Flow[T]:
     """Send a request and return its reply, which has no envelope, as a data class."""
     reply = yield from request(call)
-    return read_bare(cls, call, reply)
+    return read_unwrapped(cls, call, reply)

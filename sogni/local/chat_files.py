@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from sogni.core.chat.images import LONGEST_SIDE, MOST_BYTES
+from sogni.core.chat.images import LONGEST_SIDE, MAX_BYTES
 from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
 from sogni.errors import ValidationError
@@ -50,7 +50,7 @@ def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = No
         given = decoded(_NAME, image, "image")
         content, declared = given.content, given.content_type
     else:
-        content, declared = _content(image, None if resize else MOST_BYTES), ""
+        content, declared = _content(image, None if resize else MAX_BYTES), ""
     if resize:
         content = _resized(content)
     kind = type_of("image", declared, content)
@@ -58,7 +58,7 @@ def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = No
         found = sniff(content[:HEAD_SIZE]) or "another format"
         raise invalid_value(_NAME, found, "a PNG or JPEG; use resize=True for other formats")
     try:
-        checked(_NAME, kind, content, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+        checked(_NAME, kind, content, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
     except ValidationError as error:
         error.add_note("use resize=True to convert it")
         raise
@@ -79,7 +79,7 @@ def _content(image: Any, most: int | None) -> bytes:
 def _resized(content: bytes) -> bytes:
     """Return an image as a PNG or JPEG within the limits, unchanged if it meets them."""
     try:
-        checked(_NAME, type_of("image", "", content) or "", content, "image", most_bytes=MOST_BYTES, longest_side=1024)
+        checked(_NAME, type_of("image", "", content) or "", content, "image", max_bytes=MAX_BYTES, longest_side=1024)
     except ValidationError:
         pass
     else:

@@ -271,7 +271,7 @@ class Engine(Live):
         self._have_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
-            return state.connect_wanted()
+            return state.request_connection()
 
         def unattended() -> bool:
             return self._reader is None and self.state.connection.phase == "connecting"
@@ -367,7 +367,7 @@ class Engine(Live):
         with self.lock:
             state, now = self.state, self.state.at(time.monotonic(), time.time())
             if heard:
-                state.connection.heard()
+                state.connection.pong_received()
             for kind, payload in frames:
                 try:
                     state.receive(kind, payload, now)

@@ -38,13 +38,13 @@ from sogni.core.http import (
     HttpCall,
     HttpReply,
     Route,
-    check_proxy_answer,
+    announced_too_long,
+    check_proxy_reply,
     limit_of,
-    most_bytes_of,
-    no_answer,
+    max_bytes_of,
     no_connection,
+    no_response,
     shown_host,
-    told_too_long,
     too_long,
     unreachable,
 )
@@ -380,7 +380,7 @@ def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -
     if isinstance(error, requests.ConnectTimeout) or proxy_timed_out:
         return no_connection(url, min(settings.timeouts.connect, limit_of(call, settings.timeouts)), via)
     if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
-        return no_answer(call, url, limit_of(call, settings.timeouts), via)
+        return no_response(call, url, limit_of(call, settings.timeouts), via)
     if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
         return unreachable(url, via, "the URL is invalid")
     return unreachable(url, via, cause_of(cause))
@@ -587,14 +587,14 @@ class Http:
         ):
             if not response.ok:
                 return _reply(response, self._error_body(response))
-            if told_too_long(call, response.headers.get("content-length")):
+            if announced_too_long(call, response.headers.get("content-length")):
                 return _reply(response, b"")
-            most = most_bytes_of(call, encoded="content-encoding" in response.headers)
+            most = max_bytes_of(call, encoded="content-encoding" in response.headers)
             body = bytearray()
             for piece in self._pieces(response, _chunks_as_they_arrive):
                 body += piece
                 if most is not None and len(body) > most:
-                    if call.most_bytes is None:
+                    if call.max_bytes is None:
                         raise too_long(call, response.url)
                     break
             return _reply(response, bytes(body))
@@ -785,7 +785,7 @@ class Http:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._failed(call, url, error) from None
         try:
-            check_proxy_answer(url, through(url, self._settings.proxy, os.environ), response.status_code)
+            check_proxy_reply(url, through(url, self._settings.proxy, os.environ), response.status_code)
         except SogniConnectionError:
             response.close()
             raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sogni.core.connection.messages import decode_frame
 from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed, handshake_url
 from sogni.core.connection.websocket import CLOSE, parse_close
-from sogni.core.requests import have_fresh
+from sogni.core.requests import ensure_fresh_credentials
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
 from sogni.local.proxies import ca_bundle_for, proxy_for
 from sogni.settings import MAX_MESSAGE_SIZE
@@ -94,7 +94,7 @@ def _drop(waker: ReaderWakeup, socket: SerialSocket) -> None:
 def _without_fresh(engine: Engine) -> Closed | None:
     """Have an access token that can be used; why there is none, otherwise (transport §5.1)."""
     try:
-        engine.run(have_fresh())
+        engine.run(ensure_fresh_credentials())
     except SogniError as error:
         return Closed(ABNORMAL, "", error)
     return None

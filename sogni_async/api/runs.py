@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sogni.core.checks import naming_the_nearest
+from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import runs
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.chat import ChatMessage, MediaContext
@@ -29,7 +29,7 @@ class ChatRuns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     async def create(
         self,
         *,
@@ -128,7 +128,7 @@ class ChatRuns:
         """
         return await self._engine.run(runs.cancel_run(run_id, reason))
 
-    @naming_the_nearest
+    @reject_unknown_keywords
     async def confirm_cost(
         self,
         run_id: str,

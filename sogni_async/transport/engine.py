@@ -298,7 +298,7 @@ class Engine(Live):
         self._have_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
-            return state.connect_wanted()
+            return state.request_connection()
 
         if self.changed(wanted):
             self._start_reader()
@@ -353,14 +353,14 @@ class Engine(Live):
 
         return self.changed(opened)
 
-    def heard(self) -> None:
+    def pong_received(self) -> None:
         """The server has given a sign of life."""
-        self._state.connection.heard()
+        self._state.connection.pong_received()
 
     def received(self, kind: str, payload: Any) -> None:
         """Apply one frame."""
         state = self._state
-        state.connection.heard()
+        state.connection.pong_received()
         try:
             state.receive(kind, payload, state.at(time.monotonic(), time.time()))
         except Exception as error:

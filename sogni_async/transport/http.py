@@ -34,13 +34,13 @@ from sogni.core.http import (
     HttpCall,
     HttpReply,
     Route,
-    check_proxy_answer,
+    announced_too_long,
+    check_proxy_reply,
     limit_of,
-    most_bytes_of,
-    no_answer,
+    max_bytes_of,
     no_connection,
+    no_response,
     shown_host,
-    told_too_long,
     too_long,
     unreachable,
 )
@@ -538,7 +538,7 @@ class Http:
         except TimeoutError:
             if not whole.expired():
                 raise
-        raise no_answer(call, route.url, limit, self._routing.through(route.url))
+        raise no_response(call, route.url, limit, self._routing.through(route.url))
 
     async def upload(self, call: HttpCall, source: MediaSource) -> HttpReply:
         """Stream a source as the body of a call. Raises OSError if the source cannot be read completely."""
@@ -636,7 +636,7 @@ class Http:
                 raise
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(call, route, error) from None
-        raise no_answer(call, route.url, limit, self._routing.through(route.url))
+        raise no_response(call, route.url, limit, self._routing.through(route.url))
 
     # -- one exchange ----------------------------------------------------------
 
@@ -666,7 +666,7 @@ class Http:
         while True:
             response = await self._exchange(session, call, route, timeout, body)
             try:
-                check_proxy_answer(route.url, self._routing.through(route.url), response.status)
+                check_proxy_reply(route.url, self._routing.through(route.url), response.status)
             except SogniConnectionError:
                 response.close()
                 raise
@@ -713,7 +713,7 @@ class Http:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return no_connection(route.url, self._settings.timeouts.connect, via)
         if isinstance(error, TimeoutError):
-            return no_answer(call, route.url, limit_of(call, self._settings.timeouts), via)
+            return no_response(call, route.url, limit_of(call, self._settings.timeouts), via)
         return unreachable(route.url, via, cause_of(error))
 
 
@@ -747,14 +747,14 @@ async def _whole(call: HttpCall, route: Route, response: aiohttp.ClientResponse)
     """Return the body of a response, or as much of it as proves that it is too long."""
     if not response.ok:
         return await _error_body(route, response)
-    if told_too_long(call, response.headers.get("Content-Length")):
+    if announced_too_long(call, response.headers.get("Content-Length")):
         return b""
-    most = most_bytes_of(call, encoded="Content-Encoding" in response.headers)
+    most = max_bytes_of(call, encoded="Content-Encoding" in response.headers)
     body = bytearray()
     async for piece in _DecodedChunks(route, response):
         body += piece
         if most is not None and len(body) > most:
-            if call.most_bytes is None:
+            if call.max_bytes is None:
                 raise too_long(call, route.url)
             break
     return bytes(body)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sogni.core.connection.messages import decode_frame
 from sogni.core.connection.state import ABNORMAL, NORMAL, Closed, handshake_url
 from sogni.core.failures import with_resources_named
-from sogni.core.requests import have_fresh
+from sogni.core.requests import ensure_fresh_credentials
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
 from sogni_async.transport.waiting import ReaderWakeup
 from sogni_async.transport.websocket import Socket
@@ -90,7 +90,7 @@ async def _have_fresh(reference: weakref.ref[Engine], waker: ReaderWakeup) -> bo
     async def prepare() -> bool:
         engine = reference()
         if engine is not None:
-            await engine.run(have_fresh())
+            await engine.run(ensure_fresh_credentials())
         return True
 
     try:
@@ -180,13 +180,13 @@ async def _listen(reference: weakref.ref[Engine], socket: Socket) -> Closed | No
         if engine is None:
             return None
         if message is None:
-            engine.heard()
+            engine.pong_received()
         else:
             try:
                 kind, payload = decode_frame(message)
             except ProtocolError as error:
                 logger.warning("a frame was ignored: %s", error)
-                engine.heard()
+                engine.pong_received()
             else:
                 engine.received(kind, payload)
         del engine

@@ -131,7 +131,7 @@ class Stage:
 
     def connects(self) -> Stage:
         """A socket is opened, and the service takes frames on it."""
-        self.state.connection.connect_wanted()
+        self.state.connection.request_connection()
         self.state.connection.phase = "connecting"
         self.state.opened(self.seconds)
         self.receives("authenticated", {"clientType": "artist"})
@@ -282,7 +282,7 @@ class Stage:
             case steps.UserCode():
                 return step.function(*step.arguments, **step.named)
             case steps.Connect():
-                return self.state.connect_wanted() and None
+                return self.state.request_connection() and None
             case steps.OpenMedia(name, value):
                 return self._opened(name, value)
             case steps.Together(flows):

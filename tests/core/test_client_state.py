@@ -36,7 +36,7 @@ def state_of(**settings: Any) -> ClientState:
 
 def connected(**settings: Any) -> ClientState:
     state = state_of(**settings)
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     state.opened(0.0)
     state.receive("authenticated", {"clientType": "artist"}, 0.0)
     clear(state)
@@ -91,7 +91,7 @@ def test_a_client_without_a_socket_opens_none() -> None:
 def test_an_account_is_connecting_until_it_is_connected() -> None:
     """account §15."""
     state, seen = state_of(), []
-    for step in (state.connect_wanted, state.connect_wanted, lambda: state.opened(0.0), state.stop_connection):
+    for step in (state.request_connection, state.request_connection, lambda: state.opened(0.0), state.stop_connection):
         step()
         seen.append((state.account.network_status, state.account.network))
     assert seen == [("connecting", "fast")] * 2 + [("connected", "fast"), ("disconnected", None)]
@@ -101,7 +101,7 @@ def test_a_401_clears_the_credentials_and_ends_the_connection() -> None:
     """transport §4.4."""
     state = connected()
     project = tracked(state)
-    state.account.known(AccountInfo(username="ada"))
+    state.account.set_identity(AccountInfo(username="ada"))
     clear(state)
     state.session.unauthorized()
     assert (
@@ -130,7 +130,7 @@ def test_a_401_of_somebody_who_is_not_signed_in_only_raises() -> None:
 def test_an_open_socket_is_a_connected_account() -> None:
     """transport §6.1: before the server has authenticated it."""
     state = state_of(network="relaxed")
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     state.opened(0.0)
     assert (state.account.network_status, state.account.network) == ("connected", "relaxed")
     assert ("connected", Connected(network="relaxed")) in told(state)
@@ -252,7 +252,7 @@ def test_a_lost_connection_has_two_names() -> None:
 
 def test_time_on_a_connection_that_says_nothing() -> None:
     state = state_of()
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     state.opened(0.0)
     clear(state)
     assert [state.tick(at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
@@ -404,7 +404,7 @@ def test_raw_frames_reach_those_who_ask_for_them() -> None:
 
 def authenticating() -> ClientState:
     state = state_of()
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     state.opened(0.0)
     clear(state)
     return state
@@ -550,7 +550,7 @@ def test_live_models_are_named_before_they_are_shown() -> None:
     (task,) = state.out.tasks
     assert isinstance(task, outbox.NameModels)
     assert task.workers == {"a": 3, "b": 2}
-    state.models_named([MODEL], task.turn)
+    state.models_named([MODEL], task.number)
     assert (state.catalogue.available, told(state)[-1]) == ([MODEL], ("available_models", [MODEL]))
 
 
@@ -564,7 +564,7 @@ def test_an_older_list_is_not_shown(newer: str) -> None:
         state.receive("swarmModels", {"a": 4}, 0.0)
     else:
         lost(state, 1000)
-    state.models_named([MODEL], task.turn)
+    state.models_named([MODEL], task.number)
     assert state.catalogue.available == []
 
 
@@ -896,6 +896,6 @@ def test_a_socket_nobody_wants_any_more_is_refused_and_its_end_is_no_news() -> N
     assert not state.opened(0.0)
     state.lost(Closed(1006), now=0.0, jitter=1.0)
     assert state.connection.phase == "idle"
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     state.closed = True
     assert not state.opened(0.0)

@@ -66,8 +66,8 @@ def test_each_kind_has_its_header() -> None:
 def test_only_another_identity_is_a_change_and_a_new_turn() -> None:
     found = Credentials("token")
     pair = (token(), token(NOW + 9))
-    assert [found.use_tokens(*pair), found.use_tokens(*pair), found.turn] == [True, False, 1]
-    assert [found.clear(lost=True), found.clear(lost=True), found.lost, found.turn] == [True, False, True, 2]
+    assert [found.use_tokens(*pair), found.use_tokens(*pair), found.generation] == [True, False, 1]
+    assert [found.clear(lost=True), found.clear(lost=True), found.lost, found.generation] == [True, False, True, 2]
     assert (found.use_tokens(*pair), found.lost) == (True, False)
     assert Credentials("cookies").use_cookies()
     assert Credentials("api_key", "k").use_key("other")
@@ -77,9 +77,9 @@ def test_tokens_sign_in_as_long_as_the_refresh_token_lasts() -> None:
     found = Credentials("token")
     found.use_tokens(token(NOW - 1), token(NOW + 1))
     assert [found.authenticated(NOW), found.authenticated(NOW + 2)] == [True, False]
-    assert [found.wants_refresh(NOW), found.refresh_expired(NOW), found.refresh_expired(NOW + 2)] == [True, False, True]
+    assert [found.needs_refresh(NOW), found.refresh_expired(NOW), found.refresh_expired(NOW + 2)] == [True, False, True]
     assert Credentials("api_key", "k").authenticated(NOW)
-    assert not Credentials("api_key", "k").wants_refresh(NOW)
+    assert not Credentials("api_key", "k").needs_refresh(NOW)
 
 
 def test_one_refresh_is_shared_until_it_is_over_or_another_signs_in() -> None:
@@ -116,13 +116,13 @@ def test_another_loop_goes_on_with_everything_and_a_forked_child_without_the_ref
     child.take_over(before, forked=True)
     assert (here.backup(), child.backup()) == (before.backup(), None)
     assert child.headers() == before.headers()
-    assert [child.present, child.authenticated(NOW), child.wants_refresh(NOW), child.lent_is_over(NOW)] == [
+    assert [child.present, child.authenticated(NOW), child.needs_refresh(NOW), child.access_token_expired(NOW)] == [
         *(True, True, False, False)
     ]
-    assert [child.authenticated(NOW + 2), child.wants_refresh(NOW + 2), child.lent_is_over(NOW + 2)] == [
+    assert [child.authenticated(NOW + 2), child.needs_refresh(NOW + 2), child.access_token_expired(NOW + 2)] == [
         *(False, False, True)
     ]
-    assert [here.authenticated(NOW + 2), here.lent_is_over(NOW + 2)] == [True, False]
+    assert [here.authenticated(NOW + 2), here.access_token_expired(NOW + 2)] == [True, False]
     assert child.use_tokens(token(), token())
     assert child.backup() is not None
 

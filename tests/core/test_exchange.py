@@ -9,19 +9,19 @@ import pytest
 from sogni.core.http import (
     HttpCall,
     Route,
-    check_proxy_answer,
+    announced_too_long,
+    check_proxy_reply,
     get,
     is_transfer,
     limit_of,
+    max_bytes_of,
     max_transfers,
-    most_bytes_of,
-    no_answer,
     no_connection,
     no_free_connection,
+    no_response,
     phase_of,
     post,
     shown_host,
-    told_too_long,
     too_long,
     with_time_left,
 )
@@ -136,10 +136,10 @@ def test_a_url_that_cannot_be_fetched_is_an_error_of_the_protocol(url: str) -> N
 
 
 def test_a_proxy_that_wants_a_login_is_no_answer_of_the_service() -> None:
-    check_proxy_answer("https://rest.test/x", "", 407)
-    check_proxy_answer("https://rest.test/x", " through the proxy p:1", 401)
+    check_proxy_reply("https://rest.test/x", "", 407)
+    check_proxy_reply("https://rest.test/x", " through the proxy p:1", 401)
     with pytest.raises(SogniConnectionError) as caught:
-        check_proxy_answer("https://rest.test/x", " through the proxy p:1", 407)
+        check_proxy_reply("https://rest.test/x", " through the proxy p:1", 407)
     assert str(caught.value) == "cannot reach rest.test through the proxy p:1: the proxy answered with HTTP 407"
 
 
@@ -153,8 +153,8 @@ def test_a_call_that_wants_no_redirect_has_it_as_its_answer() -> None:
     [(10, "10", False), (10, "11", True), (10, "x", False), (10, None, False), (None, "99", False)],
 )
 def test_a_body_may_have_a_limit(most: int | None, length: str | None, told: bool) -> None:
-    call = HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=most)
-    assert told_too_long(call, length) is told
+    call = HttpCall(method="GET", path=SIGNED, host="storage", max_bytes=most)
+    assert announced_too_long(call, length) is told
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_body_may_have_a_limit(most: int | None, length: str | None, told: boo
         (get("/x"), True, MAX_REPLY_SIZE),
         (stored(), False, None),
         (stored(), True, MAX_REPLY_SIZE),
-        (HttpCall(method="GET", path=SIGNED, host="storage", most_bytes=10), True, 10),
+        (HttpCall(method="GET", path=SIGNED, host="storage", max_bytes=10), True, 10),
     ],
 )
 def test_every_body_in_memory_has_a_limit_save_media_as_it_is(call: HttpCall, encoded: bool, most: int | None) -> None:
-    assert most_bytes_of(call, encoded=encoded) == most
+    assert max_bytes_of(call, encoded=encoded) == most
 
 
 def test_an_answer_that_is_too_long_says_so() -> None:
@@ -193,7 +193,7 @@ def test_a_call_may_take_its_own_time_else_that_of_its_kind(call: HttpCall, limi
 
 
 def test_errors_of_time_name_what_was_waited_for_and_nothing_secret() -> None:
-    late, apart = no_answer(stored(), SIGNED, 3), no_connection(SIGNED, 1)
+    late, apart = no_response(stored(), SIGNED, 3), no_connection(SIGNED, 1)
     assert [late.phase, late.timeout, str(late)] == [
         "transfer", 3, "GET store.test/a%2Fb%7Ec d: no response within 3 seconds",
     ]  # fmt: skip

@@ -21,8 +21,8 @@ from sogni.core.http import (
     number_text,
     post,
     query,
-    read_bare,
     read_data,
+    read_unwrapped,
     retry_after,
 )
 from sogni.errors import (
@@ -136,7 +136,7 @@ def test_an_envelope_without_data_cannot_be_read(body: Any) -> None:
 def test_answers_as_data_classes() -> None:
     model = {"id": "m", "SID": 3}
     assert SupportedModel(id="m", sid=3) == read_data(SupportedModel, CALL, reply(200, {"data": model}))
-    assert [SupportedModel(id="m", sid=3)] == read_bare(list[SupportedModel], CALL, reply(200, [model]))
+    assert [SupportedModel(id="m", sid=3)] == read_unwrapped(list[SupportedModel], CALL, reply(200, [model]))
     with pytest.raises(ProtocolError, match=r"^the response to GET /v1/x does not fit: .* at \$\.id$"):
         read_data(SupportedModel, CALL, reply(200, {"data": {}}))
 

@@ -80,9 +80,9 @@ def test_what_is_no_good_data_uri_is_refused(text: str, message: str) -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    assert decoded("url", TEXT, "image", most_bytes=len(PNG), longest_side=8).size == (8, 8)
+    assert decoded("url", TEXT, "image", max_bytes=len(PNG), longest_side=8).size == (8, 8)
     with pytest.raises(ValidationError, match=f"at most {len(PNG) - 1} bytes, got '{len(PNG)} bytes'"):
-        decoded("url", TEXT, "image", most_bytes=len(PNG) - 1)
+        decoded("url", TEXT, "image", max_bytes=len(PNG) - 1)
     with pytest.raises(ValidationError, match="at most 8 pixels on its longest side, got '8×9'"):
         checked("url", "image/png", png(8, 9), "image", longest_side=8)
 

@@ -9,11 +9,11 @@ import pytest
 
 import sogni
 import sogni_async
-from sogni.core.checks import naming_the_nearest
+from sogni.core.checks import reject_unknown_keywords
 
 
 class Calls:
-    @naming_the_nearest
+    @reject_unknown_keywords
     def start(self, first: int, *, confirm_cost: bool = False) -> tuple[int, bool]:
         """Start."""
         return first, confirm_cost

@@ -6,14 +6,14 @@ import pytest
 
 from sogni.core.http import HttpCall, HttpReply, get, post
 from sogni.core.requests import (
-    PASSING,
-    ask_data,
-    ask_for,
+    TEMPORARY_STATUSES,
     get_json,
     get_unwrapped_json,
     pause_before,
     request,
+    request_data,
     request_done,
+    request_model,
 )
 from sogni.errors import (
     ApiError,
@@ -33,7 +33,7 @@ READ = "GET rest/v1/thing"
 THING = get("/v1/thing")
 
 
-@pytest.mark.parametrize("status", sorted(PASSING))
+@pytest.mark.parametrize("status", sorted(TEMPORARY_STATUSES))
 def test_a_read_is_sent_again_after_a_status_that_passes(status: int) -> None:
     reply = Stage().play(request(THING), (READ, refused(status)), ("pause 0.25 ±20%", None), (READ, ok({"a": 1})))
     assert reply.status == 200
@@ -47,7 +47,7 @@ def test_a_read_is_sent_again_after_a_broken_connection(error: Exception) -> Non
 def test_pauses_double_until_the_tries_are_over_and_the_last_answer_counts() -> None:
     error = Stage().fail(
         ServerError,
-        ask_data(THING),
+        request_data(THING),
         (READ, refused(503)),
         ("pause 0.25 ±20%", None),
         (READ, refused(503)),
@@ -77,8 +77,8 @@ def test_pauses_are_capped() -> None:
 
 
 def test_what_could_be_done_twice_is_sent_once() -> None:
-    Stage().fail(ServerError, ask_data(post("/v1/thing")), ("POST rest/v1/thing", refused(503)))
-    Stage().fail(SogniConnectionError, ask_data(post("/v1/thing")), ("POST rest/v1/thing", SogniConnectionError()))
+    Stage().fail(ServerError, request_data(post("/v1/thing")), ("POST rest/v1/thing", refused(503)))
+    Stage().fail(SogniConnectionError, request_data(post("/v1/thing")), ("POST rest/v1/thing", SogniConnectionError()))
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
@@ -92,7 +92,7 @@ def test_retry_after_outranks_our_pauses_and_is_never_cut_short() -> None:
 
 
 def test_a_retry_after_beyond_the_longest_is_raised_at_once() -> None:
-    error = Stage().fail(RateLimitError, ask_data(THING), (READ, refused(429, retry_after="11")))
+    error = Stage().fail(RateLimitError, request_data(THING), (READ, refused(429, retry_after="11")))
     assert error.retry_after == 11
 
 
@@ -116,14 +116,14 @@ def test_a_401_of_a_store_says_nothing_about_our_credentials() -> None:
 def test_answers_are_read_bare_or_from_their_envelope() -> None:
     stage = Stage()
     assert stage.play(get_json(THING), (READ, bare([1]))) == [1]
-    assert stage.play(ask_data(THING), (READ, ok({"a": 1}))) == {"a": 1}
-    assert stage.play(ask_for(AccountInfo, THING), (READ, ok({"username": "ann"}))).username == "ann"
+    assert stage.play(request_data(THING), (READ, ok({"a": 1}))) == {"a": 1}
+    assert stage.play(request_model(AccountInfo, THING), (READ, ok({"username": "ann"}))).username == "ann"
     preset = {"id": "square", "width": 512, "height": 256}
     assert stage.play(get_unwrapped_json(SizePreset, THING), (READ, bare(preset))).height == 256
 
 
 def test_an_answer_nobody_can_read_is_a_protocol_error() -> None:
-    Stage().fail(ProtocolError, ask_data(THING), (READ, bare({"status": "success"})))
+    Stage().fail(ProtocolError, request_data(THING), (READ, bare({"status": "success"})))
     Stage().fail(NotFoundError, get_json(THING), (READ, refused(404)))
 
 

@@ -46,8 +46,8 @@ def sdk(request: pytest.FixtureRequest) -> Sdk:
 @pytest.fixture(autouse=True)
 def _nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Errors that are only logged are failures, too; reconnecting takes no time."""
-    monkeypatch.setattr(connection, "FIRST_DELAY", 0.001)
-    monkeypatch.setattr(connection, "LONGEST_DELAY", 0.01)
+    monkeypatch.setattr(connection, "MIN_DELAY", 0.001)
+    monkeypatch.setattr(connection, "MAX_DELAY", 0.01)
     # A record for each refused frame would fill the memory, and cost most of the time.
     broken: list[str] = []
     handler = _Errors(broken)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sogni.core.chat.images import MOST_BYTES
+from sogni.core.chat.images import MAX_BYTES
 from sogni.core.media import InlineMedia, data_uri, decoded
 from sogni.errors import ValidationError
 from sogni.local.chat_files import image_part
@@ -57,7 +57,7 @@ def test_a_part_has_the_form_of_the_wire() -> None:
         (b"text", "a PNG or JPEG; use resize=True"),
         (drawn(2, 2, "GIF"), "a PNG or JPEG; use resize=True"),
         (drawn(1025, 1), "at most 1024 pixels"),
-        (drawn(1, 1) + b"x" * MOST_BYTES, f"at most {MOST_BYTES} bytes"),
+        (drawn(1, 1) + b"x" * MAX_BYTES, f"at most {MAX_BYTES} bytes"),
         ("nowhere.png", "cannot read nowhere.png"),
         ("https://cdn.sogni.ai/a.png", "got a URL"),
         ("data:image/png;base64,AAAA", "contains no PNG"),

@@ -23,7 +23,7 @@ def judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "SNAPSHOT_DELAY", 0.05)
     monkeypatch.setattr(recovery, "RECHECK_DELAY", 0.01)
     monkeypatch.setattr(recovery, "LOOKUP_PAUSE", 0.05)
-    monkeypatch.setattr(connection, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(connection, "MIN_DELAY", 0.02)
 
 
 def requests_for(supernet: LocalSupernet, project_id: str) -> int:

@@ -98,7 +98,7 @@ def test_nothing_is_opened_before_it_is_needed(engine: Engine, supernet: LocalSu
 def test_a_socket_that_is_lost_comes_back(
     engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(connection, "MIN_DELAY", 0.01)
     connect(engine)
     supernet.drop_connections()
     engine.run(sending.ready(SOON, beyond=1))
@@ -108,9 +108,9 @@ def test_a_socket_that_is_lost_comes_back(
 def test_a_server_that_falls_silent_is_left(
     engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PING_EVERY", 0.02)
-    monkeypatch.setattr(connection, "PONG_WITHIN", 0.05)
-    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.02)
+    monkeypatch.setattr(connection, "PONG_TIMEOUT", 0.05)
+    monkeypatch.setattr(connection, "MIN_DELAY", 0.01)
     connect(engine)
     supernet.freeze_connections()
     engine.run(sending.ready(SOON, beyond=1))
@@ -120,7 +120,7 @@ def test_a_server_that_falls_silent_is_left(
 def test_a_server_that_answers_pings_is_kept(
     engine: Engine, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PING_EVERY", 0.01)
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.01)
     pings: list[float] = []
     due = connection.Connection.due
 
@@ -209,7 +209,7 @@ def test_a_client_that_comes_back_at_once_takes_leave_of_its_old_socket(
 
     def again(state: ClientState, _: float) -> None:
         state.stop_connection()
-        state.connection.connect_wanted()
+        state.connection.request_connection()
 
     engine.run(change(again))
     engine.run(sending.ready(SOON, beyond=1))
@@ -375,7 +375,9 @@ def test_flows_run_side_by_side_and_the_first_error_is_raised(engine: Engine) ->
 
 def test_a_wait_runs_out_of_time(engine: Engine) -> None:
     with pytest.raises(SogniTimeoutError) as caught:
-        engine.run(sending.ready(0.0) if engine.run(change(lambda s, _: s.connection.connect_wanted())) else pause(0))
+        engine.run(
+            sending.ready(0.0) if engine.run(change(lambda s, _: s.connection.request_connection())) else pause(0)
+        )
     assert (caught.value.phase, caught.value.timeout) == ("ready", 0.0)
 
 

@@ -84,7 +84,7 @@ def test_of_a_body_that_is_too_long_the_rest_is_not_read(told: bool) -> None:
                 peer.sock.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
 
     with answering(handle) as rest, talking(rest) as http:
-        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", most_bytes=3000)
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", max_bytes=3000)
         size = len(http.send(call).body)
     assert size == 0 if told else 3000 < size < 1_000_000
 

@@ -57,7 +57,7 @@ def closes(peer: Connection) -> list[tuple[int, str]]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is lost comes back soon, and nobody takes long leave."""
-    monkeypatch.setattr(connection, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(connection, "MIN_DELAY", 0.01)
     monkeypatch.setattr(reader, "GOODBYE_SECONDS", 0.05)
 
 
@@ -214,7 +214,7 @@ def test_a_socket_that_opens_when_nobody_wants_it_any_more_is_dropped() -> None:
 
 @pytest.mark.usefixtures("soon")
 def test_a_ping_that_cannot_be_sent_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "PING_EVERY", 0.01)
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.01)
     gone: list[Any] = []
 
     def handle(peer: Connection) -> None:

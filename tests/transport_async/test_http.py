@@ -62,7 +62,7 @@ async def test_of_a_body_that_is_too_long_the_rest_is_not_read(told: bool) -> No
         return response
 
     async with serving(long) as rest, talking(rest) as http:
-        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", most_bytes=3000)
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", max_bytes=3000)
         size = len((await http.send(call)).body)
     assert size == 0 if told else 3000 < size < 1_000_000
 
@@ -72,7 +72,7 @@ async def test_a_redirect_can_be_the_answer() -> None:
         return web.Response(status=302, headers={"Location": "/b"})
 
     async with serving(home) as rest, talking(rest) as http:
-        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", redirects=False, most_bytes=9)
+        call = HttpCall(method="GET", path=f"{rest}/a", host="storage", redirects=False, max_bytes=9)
         assert (await http.send(call)).status == 302
 
 

@@ -1,4 +1,6 @@
-"""Account, balances, transactions, subscriptions, leaderboard and health check (account §5 to §7, §12, §13)."""
+"""Account, balances, transactions, subscriptions, leaderboard and health check."""
+
+# account §5 to §7, §12, §13
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ from typing import Any, TypeVar, get_args
 from attrs import evolve
 
 from sogni.core.account.requests import (
-    check_choice,
     checkout_call,
     claim_call,
     history_call,
@@ -18,12 +19,13 @@ from sogni.core.account.requests import (
     read_validation,
 )
 from sogni.core.account.state import read_amounts
+from sogni.core.checks import one_of
 from sogni.core.connection.flows import open_connection, send_frame
 from sogni.core.connection.messages import subscription_update
 from sogni.core.flow import Flow, State, change, clock, until
 from sogni.core.http import HttpCall, get, post
 from sogni.core.outbox import CONNECTION, NETWORK
-from sogni.core.requests import ask_data, ask_for, request, request_once
+from sogni.core.requests import request, request_data, request_model, request_once
 from sogni.core.time_limit import limited
 from sogni.errors import ProtocolError, SogniError, ValidationError
 from sogni.models.account import (
@@ -48,7 +50,7 @@ from sogni.settings import check_network
 
 T = TypeVar("T")
 
-SWITCH_WITHIN = 30.0
+SWITCH_TIMEOUT = 30.0
 """Time limit in seconds for the response to a network switch."""
 
 
@@ -56,7 +58,7 @@ def fetch_account() -> Flow[AccountInfo]:
     """Fetch the account of the credentials and store it."""
     session = yield from _session()
     info = yield from account_of_credentials()
-    yield from _keep(session, lambda state: state.account.known(info))
+    yield from _apply(session, lambda state: state.account.set_identity(info))
     return info
 
 
@@ -70,7 +72,7 @@ def _session() -> Flow[int]:
     return (yield from change(lambda state, _: state.session.generation))
 
 
-def _keep(session: int, apply: Callable[[State], None]) -> Flow[None]:
+def _apply(session: int, apply: Callable[[State], None]) -> Flow[None]:
     """Apply a response, unless another user has signed in since the request."""
     yield from change(lambda state, _: apply(state) if state.session.generation == session else None)
 
@@ -81,14 +83,14 @@ def account_balance() -> Flow[Balances]:
 
 
 def _amounts(cls: type[T], call: HttpCall) -> Flow[T]:
-    return read_amounts(cls, (yield from ask_data(call)), f"the response to {call.method} {call.path}")
+    return read_amounts(cls, (yield from request_data(call)), f"the response to {call.method} {call.path}")
 
 
 def refresh_balance() -> Flow[Balances]:
     """Fetch the balance and store it."""
     session = yield from _session()
     balance = yield from account_balance()
-    yield from _keep(session, lambda state: state.account.change(balance=balance))
+    yield from _apply(session, lambda state: state.account.change(balance=balance))
     return balance
 
 
@@ -145,7 +147,7 @@ def switch_network(network: str) -> Flow[str]:
     answer = yield from until(
         (NETWORK, CONNECTION),
         answered,
-        timeout=SWITCH_WITHIN,
+        timeout=SWITCH_TIMEOUT,
         phase="request",
         waiting_for="the response to changeNetwork",
     )
@@ -163,7 +165,7 @@ def subscribe(update: Any) -> Flow[None]:
 
 def subscription_plans() -> Flow[list[SubscriptionPlan]]:
     """Fetch the available plans."""
-    data = yield from ask_data(get("/v1/subscriptions/plans"))
+    data = yield from request_data(get("/v1/subscriptions/plans"))
     listed = data.get("plans") if isinstance(data, dict) else None
     if not isinstance(listed, list):
         raise ProtocolError("the response to GET /v1/subscriptions/plans contains no plans")
@@ -172,24 +174,24 @@ def subscription_plans() -> Flow[list[SubscriptionPlan]]:
 
 def refresh_subscription() -> Flow[Subscription]:
     """Fetch the subscription and store it, unless the socket has delivered a newer one meanwhile."""
-    asked_at = yield from change(lambda state, _: state.account.ordering.socket_writes)
-    data = yield from ask_data(get("/v1/subscriptions/status"))
+    requested_at = yield from change(lambda state, _: state.account.ordering.socket_writes)
+    data = yield from request_data(get("/v1/subscriptions/status"))
     if not isinstance(data, dict) or "subscription" not in data:
         raise ProtocolError("the response to GET /v1/subscriptions/status contains no subscription")
     given = data["subscription"]
     snapshot = read(Subscription, {} if given is None else given, "the response to GET /v1/subscriptions/status")
-    kept = yield from change(lambda state, _: state.account.subscribed(snapshot, asked_at))
-    return kept or snapshot
+    current = yield from change(lambda state, _: state.account.subscribed(snapshot, requested_at))
+    return current or snapshot
 
 
 def subscription_checkout(tier: Any, term: Any, **options: Any) -> Flow[SubscriptionPage]:
     """Start a checkout; nothing is charged before the user completes the page."""
-    return (yield from ask_for(SubscriptionPage, checkout_call(tier, term, **options)))
+    return (yield from request_model(SubscriptionPage, checkout_call(tier, term, **options)))
 
 
 def subscription_portal() -> Flow[SubscriptionPage]:
     """Return the page for managing the subscription."""
-    return (yield from ask_for(SubscriptionPage, post("/v1/subscriptions/stripe/portal")))
+    return (yield from request_model(SubscriptionPage, post("/v1/subscriptions/stripe/portal")))
 
 
 # Leaderboard (account §12.4)
@@ -197,11 +199,11 @@ def subscription_portal() -> Flow[SubscriptionPage]:
 
 def leaderboard(type: Any, period: Any, **filters: Any) -> Flow[list[LeaderboardEntry]]:
     """Fetch the leaderboard. Raises `ValidationError` for an unknown type, period or network."""
-    check_choice("type", type, get_args(LeaderboardType))
-    check_choice("period", period, get_args(LeaderboardPeriod))
+    one_of("type", type, get_args(LeaderboardType))
+    one_of("period", period, get_args(LeaderboardPeriod))
     if filters.get("network") is not None:
-        check_choice("network", filters["network"], get_args(LeaderboardNetwork))
-    data = yield from ask_data(get("/v1/leaderboard/", type=type, period=period, **filters))
+        one_of("network", filters["network"], get_args(LeaderboardNetwork))
+    data = yield from request_data(get("/v1/leaderboard/", type=type, period=period, **filters))
     if not isinstance(data, list):
         raise ProtocolError("the response to GET /v1/leaderboard/ is not a list")
     return read(list[LeaderboardEntry], data, "the response to GET /v1/leaderboard/")
@@ -215,14 +217,14 @@ def check_health(timeout: float | None) -> Flow[HealthReport]:
     checks: list[HealthCheck] = []
     end = None if timeout is None else (yield from clock()) + timeout
 
-    def proved(name: str, flow: Flow[T], said: Callable[[T], str]) -> Flow[T | None]:
+    def checked(name: str, flow: Flow[T], describe: Callable[[T], str]) -> Flow[T | None]:
         left = None if end is None else max(0.0, end - (yield from clock()))
-        return (yield from _proved(checks, name, limited(flow, left), said))
+        return (yield from _check(checks, name, limited(flow, left), describe))
 
-    info = yield from proved("credentials", fetch_account(), lambda i: f"signed in as {i.username}")
-    balance = yield from proved("balance", refresh_balance(), lambda b: f"{b.spark.net} Spark, {b.sogni.net} Sogni")
+    info = yield from checked("credentials", fetch_account(), lambda i: f"signed in as {i.username}")
+    balance = yield from checked("balance", refresh_balance(), lambda b: f"{b.spark.net} Spark, {b.sogni.net} Sogni")
     if not (yield from change(lambda state, _: state.settings.disable_socket)):
-        yield from proved("socket", open_connection(None), lambda _: "connected and authenticated")
+        yield from checked("socket", open_connection(None), lambda _: "connected and authenticated")
     return HealthReport(
         ok=all(check.ok for check in checks),
         checks=checks,
@@ -231,7 +233,7 @@ def check_health(timeout: float | None) -> Flow[HealthReport]:
     )
 
 
-def _proved(checks: list[HealthCheck], name: str, flow: Flow[T], said: Callable[[T], str]) -> Flow[T | None]:
+def _check(checks: list[HealthCheck], name: str, flow: Flow[T], describe: Callable[[T], str]) -> Flow[T | None]:
     began = yield from clock()
     try:
         outcome = yield from flow
@@ -240,5 +242,5 @@ def _proved(checks: list[HealthCheck], name: str, flow: Flow[T], said: Callable[
         checks.append(HealthCheck(name=name, ok=False, detail=str(error), error=type(error).__name__, seconds=seconds))
         return None
     seconds = (yield from clock()) - began
-    checks.append(HealthCheck(name=name, ok=True, detail=said(outcome), seconds=seconds))
+    checks.append(HealthCheck(name=name, ok=True, detail=describe(outcome), seconds=seconds))
     return outcome

@@ -1,17 +1,19 @@
-"""Requests and responses of the account endpoints (account §6, §7, §12, §13)."""
+"""Requests and responses of the account endpoints."""
+
+# account §6, §7, §12, §13
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, get_args
 
 from attrs import evolve
 
-from sogni.core.checks import beyond, without_gaps
+from sogni.core.checks import beyond, integer, one_of, optional, without_gaps
 from sogni.core.http import HttpCall, HttpReply, data_of, get, json_of, post
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.account import (
@@ -33,27 +35,6 @@ _NEVER = 1e11
 _DROPPED = ("_id", "SID", "clientSID", "addressSID", "sourceSID")
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raise ValidationError unless the value is an integer; its range is checked by the service."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValidationError(
-            f"{name} must be an integer, got {value!r}", field=name, value=value, allowed="an integer"
-        )
-
-
-def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """Raise ValidationError unless the value is one of `allowed`."""
-    known = tuple(allowed)
-    if value not in known:
-        raise ValidationError(
-            f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}",
-            field=name,
-            value=value,
-            allowed=known,
-        )
-    return str(value)
-
-
 # Account
 
 
@@ -73,15 +54,14 @@ def read_account(call: HttpCall, reply: HttpReply) -> AccountInfo:
 
 def history_call(query: TransactionQuery) -> HttpCall:
     """Return the request for a page of transactions; offset 0 is omitted."""
-    check_count("limit", query.limit)
-    if query.offset is not None:
-        check_count("offset", query.offset)
+    limit = integer("limit", query.limit)
+    offset = optional(integer, "offset", query.offset)
     return get(
         "/v1/transactions/list",
         status=query.status,
         address=query.address,
-        limit=query.limit,
-        offset=query.offset or None,
+        limit=limit,
+        offset=offset or None,
         provider=query.provider or None,
     )
 
@@ -202,11 +182,11 @@ def checkout_call(
     device_id: str | None,
 ) -> HttpCall:
     """Return the checkout request. Raises `ValidationError` for an unknown plan."""
-    optional = {"appSource": app_source, "startTrial": start_trial, "deviceId": device_id}
+    given = {"appSource": app_source, "startTrial": start_trial, "deviceId": device_id}
     body = {
-        "planId": check_choice("tier", tier, get_args(Tier)),
-        "term": check_choice("term", term, get_args(Term)),
-        "redirectType": check_choice("redirect_type", redirect_type or "web", get_args(RedirectType)),
-        **{name: value for name, value in optional.items() if value is not None},
+        "planId": one_of("tier", tier, get_args(Tier)),
+        "term": one_of("term", term, get_args(Term)),
+        "redirectType": one_of("redirect_type", redirect_type or "web", get_args(RedirectType)),
+        **{name: value for name, value in given.items() if value is not None},
     }
     return post("/v1/iap/stripe/subscribe", body)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sogni.core.account.state import AccountState
 from sogni.core.credentials import (
-    LENT_OVER,
+    ACCESS_TOKEN_EXPIRED,
     Credentials,
     Refresh,
     ServiceClock,
@@ -121,12 +121,12 @@ class Session:
         self._out.wake(CONNECTION)
         self._out.notify(self.listeners, "updated", False)
 
-    def unauthorized(self, turn: int | None = None) -> None:
+    def unauthorized(self, generation: int | None = None) -> None:
         """Handle a 401: the credentials it was sent with are invalid.
 
-        `turn` identifies those credentials; if it is not the current one, they have been replaced since.
+        `generation` is that of those credentials; if it is not the current one, they have been replaced since.
         """
-        if turn is None or turn == self.credentials.turn:
+        if generation is None or generation == self.credentials.generation:
             self.sign_out(lost=True)
 
     def rejected_by_socket(self) -> None:
@@ -167,10 +167,10 @@ class Session:
 
         Raises `AuthenticationError` if there is only an access token and it has expired.
         """
-        if self.credentials.lent_is_over(self.service_time_at_least(now)):
+        if self.credentials.access_token_expired(self.service_time_at_least(now)):
             self.sign_out(lost=True)
-            raise AuthenticationError(LENT_OVER, status=401)
-        if not self.credentials.wants_refresh(self.service_time(now)):
+            raise AuthenticationError(ACCESS_TOKEN_EXPIRED, status=401)
+        if not self.credentials.needs_refresh(self.service_time(now)):
             return None
         refresh, new = self.credentials.begin_refresh()
         if new:
@@ -185,7 +185,7 @@ class Session:
         """Store the new pair, unless another user has signed in meanwhile."""
         refresh.finished = True
         self._out.wake(refresh)
-        if refresh.turn == self.credentials.turn and self.use_issued(token, refresh_token, now):
+        if refresh.generation == self.credentials.generation and self.use_issued(token, refresh_token, now):
             self._out.notify(self.listeners, "updated", True)
 
     def refresh_failed(self, refresh: Refresh, error: SogniError, *, clears: bool) -> None:
@@ -193,4 +193,4 @@ class Session:
         refresh.finished, refresh.error = True, error
         self._out.wake(refresh)
         if clears:
-            self.unauthorized(refresh.turn)
+            self.unauthorized(refresh.generation)

@@ -1,4 +1,4 @@
-"""Sign in, sign up, sign out, and restore sessions from tokens, keys or cookies (account §4).
+"""Sign in, sign up, sign out, and restore sessions from tokens, keys or cookies.
 
 The client's credentials change only after the service has accepted the new ones.
 """
@@ -9,20 +9,29 @@ from contextlib import suppress
 from typing import Any
 
 from sogni.core.account.flows import account_of_credentials, fetch_account
-from sogni.core.account.wallet import check_text, derive, sign_authentication, sign_signup, signing_library
-from sogni.core.credentials import LENT_OVER, REFRESH_OVER, check_pair, is_fresh, is_token, read_key, read_pair
+from sogni.core.account.wallet import derive, sign_authentication, sign_signup, signing_library
+from sogni.core.checks import private_text
+from sogni.core.credentials import (
+    ACCESS_TOKEN_EXPIRED,
+    SESSION_EXPIRED,
+    check_pair,
+    is_fresh,
+    is_token,
+    read_key,
+    read_pair,
+)
 from sogni.core.flow import Flow, State, app_id, change, compute
 from sogni.core.http import HttpCall, post
 from sogni.core.outbox import FetchAccount
-from sogni.core.requests import FAILURES, ask_data, have_fresh, request_done
+from sogni.core.requests import FAILURES, ensure_fresh_credentials, request_data, request_done
 from sogni.errors import ApiError, AuthenticationError, ProtocolError, ValidationError
 from sogni.models.account import Session, TokenPair, Wallet
 
 
 def wallet_of(username: str, password: str) -> Flow[Wallet]:
     """Derive the wallet of an account. Raises `ImportError` naming the missing extra."""
-    check_text("username", username)
-    check_text("password", password)
+    private_text("username", username)
+    private_text("password", password)
     # Import here: `compute` may use a thread, and modules are never first imported on a background thread.
     signing_library()
     return (yield from compute("derive a wallet", lambda: derive(username, password)))
@@ -30,9 +39,9 @@ def wallet_of(username: str, password: str) -> Flow[Wallet]:
 
 def login(username: str, password: str, *, remember_me: bool, app_source: str | None) -> Flow[Session]:
     """Sign in with user name and password."""
-    source, testnet = yield from _surroundings(app_source)
+    source, testnet = yield from _environment(app_source)
     wallet = yield from wallet_of(username, password)
-    yield from _end_what_is_over()
+    yield from _end_expired_session()
     nonce = yield from _nonce(wallet)
     signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
     body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
@@ -51,10 +60,10 @@ def create_account(
     app_source: str | None,
 ) -> Flow[Session]:
     """Create an account and sign in to it."""
-    source, testnet = yield from _surroundings(app_source)
-    check_text("email", email)
+    source, testnet = yield from _environment(app_source)
+    private_text("email", email)
     wallet = yield from wallet_of(username, password)
-    yield from _end_what_is_over()
+    yield from _end_expired_session()
     nonce = yield from _nonce(wallet)
     values = {
         "appid": (yield from app_id()),
@@ -75,7 +84,7 @@ def create_account(
     return (yield from _begin(post("/v1/account/create", body), username, wallet))
 
 
-def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
+def _environment(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
     """Return the application's parameters, and whether signatures are for the test network."""
     settings = yield from change(lambda state, _: state.settings)
     if app_source is not None and not isinstance(app_source, str):
@@ -84,14 +93,14 @@ def _surroundings(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
     return {"appSource": source} if source else {}, settings.testnet
 
 
-def _end_what_is_over() -> Flow[None]:
+def _end_expired_session() -> Flow[None]:
     """Discard an expired session, so that it cannot make another sign-in fail."""
     with suppress(ApiError, ProtocolError):
-        yield from have_fresh()
+        yield from ensure_fresh_credentials()
 
 
 def _nonce(wallet: Wallet) -> Flow[str]:
-    data = yield from ask_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
+    data = yield from request_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
     nonce = data.get("nonce") if isinstance(data, dict) else None
     if not isinstance(nonce, str):
         raise ProtocolError("the response to POST /v1/account/nonce contains no nonce")
@@ -99,19 +108,20 @@ def _nonce(wallet: Wallet) -> Flow[str]:
 
 
 def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
-    """Sign in and store the session; a client with an API key only returns it (account §4.3).
+    """Sign in and store the session; a client with an API key only returns it.
 
     A 401 refers to the password and leaves the current session alone.
     """
-    data = yield from ask_data(call, keeps_credentials=True)
+    # account §4.3
+    data = yield from request_data(call, keeps_credentials=True)
     given = data if isinstance(data, dict) else {}
     token, refresh_token = given.get("token"), given.get("refreshToken")
-    readable = is_token(token) and is_token(refresh_token)
-    tokens = TokenPair(token=str(token), refresh_token=str(refresh_token)) if readable else None
-    answered = given.get("username")
-    name = answered if isinstance(answered, str) and answered else username
+    valid = is_token(token) and is_token(refresh_token)
+    tokens = TokenPair(token=str(token), refresh_token=str(refresh_token)) if valid else None
+    returned = given.get("username")
+    name = returned if isinstance(returned, str) and returned else username
 
-    def keep(state: State, now: float) -> bool:
+    def store(state: State, now: float) -> bool:
         credentials = state.session.credentials
         if credentials.kind == "api_key":
             return True
@@ -124,7 +134,7 @@ def _begin(call: HttpCall, username: str, wallet: Wallet) -> Flow[Session]:
         state.account.change(username=name, wallet_address=wallet.address)
         return True
 
-    if not (yield from change(keep)):
+    if not (yield from change(store)):
         raise ProtocolError("the response to the sign-in contains no valid tokens")
     return Session(username=name, wallet_address=wallet.address, tokens=tokens)
 
@@ -148,14 +158,14 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
     """Store tokens; without a fresh access token, exchange the refresh token at once."""
     yield from _only_for("token", "a session with tokens")
 
-    def keep(state: State, now: float) -> bool:
+    def store(state: State, now: float) -> bool:
         """Store the pair; True if it must still be exchanged."""
         fresh = is_fresh(token, state.session.service_time(now))
         if not fresh and refresh_token is None:
-            raise AuthenticationError(LENT_OVER, status=401)
+            raise AuthenticationError(ACCESS_TOKEN_EXPIRED, status=401)
         if not fresh and not is_fresh(refresh_token, state.session.service_time_at_least(now)):
             # Expired tokens change nothing.
-            raise AuthenticationError(REFRESH_OVER, status=401)
+            raise AuthenticationError(SESSION_EXPIRED, status=401)
         new = state.session.credentials.use_tokens(token, refresh_token)
         if new and fresh:
             state.session.signed_in_as(fetch=fetch)
@@ -167,8 +177,8 @@ def restore_tokens(token: str | None, refresh_token: str | None, *, fetch: bool)
                 state.session.leave_account()
         return not fresh
 
-    exchanged = yield from change(keep)
-    yield from have_fresh()
+    exchanged = yield from change(store)
+    yield from ensure_fresh_credentials()
     if exchanged and fetch:
         yield from change(lambda state, _: state.out.start(FetchAccount()))
 
@@ -181,7 +191,7 @@ def authenticate(value: Any) -> Flow[None]:
         return
     key = read_key(value) if kind == "api_key" else None
 
-    def keep(state: State, _: float) -> None:
+    def store(state: State, _: float) -> None:
         replaces = key is not None and state.session.signed_in
         if state.session.credentials.use_cookies() if key is None else state.session.credentials.use_key(key):
             if replaces:
@@ -189,11 +199,12 @@ def authenticate(value: Any) -> Flow[None]:
                 state.session.leave_account()
             state.session.signed_in_as()
 
-    yield from change(keep)
+    yield from change(store)
 
 
 def check_auth() -> Flow[bool]:
-    """Check whether the cookies are valid, and sign in with them if so (account §4.5)."""
+    """Check whether the cookies are valid, and sign in with them if so."""
+    # account §4.5
     yield from _only_for("cookies", "check_auth()")
     session = yield from change(lambda state, _: state.session.generation)
     try:
@@ -201,22 +212,22 @@ def check_auth() -> Flow[bool]:
     except FAILURES:
         return False
 
-    def keep(state: State, _: float) -> bool:
+    def store(state: State, _: float) -> bool:
         if state.session.generation != session:
             # A sign-in or sign-out happened in the meantime: the response is about cookies that are gone.
             return state.session.signed_in
         state.session.accept_cookies(info.wallet_address, fetch=False)
-        state.account.known(info)
+        state.account.set_identity(info)
         return True
 
-    return (yield from change(keep))
+    return (yield from change(store))
 
 
 def _only_for(kind: str, what: str) -> Flow[None]:
     actual = yield from change(lambda state, _: state.session.credentials.kind)
     if actual != kind:
         raise ValidationError(
-            f"{what} needs a client made with auth_type={kind!r}; this one has {actual!r}",
+            f"{what} needs a client with auth_type={kind!r}, got {actual!r}",
             field="auth_type",
             value=actual,
             allowed=kind,

@@ -1,4 +1,6 @@
-"""The live account: identity, balance and subscription, updated from frames and responses (account §13.5, §15)."""
+"""The live account: identity, balance and subscription, updated from frames and responses."""
+
+# account §13.5, §15
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def snapshot_of(entitlement: Mapping[str, Any], now: float) -> Subscription:
         raise ProtocolError("the status of the subscription entitlement is not a string")
     active = entitlement.get("active") is True
     grace = given["status"] == "grace" and given.get("graceEnd")
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "active": active,
         "status": _status(given["status"], active),
         **{name: given[name] for name in _COPIED if given.get(name)},
@@ -48,7 +50,7 @@ def snapshot_of(entitlement: Mapping[str, Any], now: float) -> Subscription:
         "capabilities": _capabilities(given, active),
         "version": given.get("version"),
     }
-    return read(Subscription, made, "the subscription entitlement")
+    return read(Subscription, fields, "the subscription entitlement")
 
 
 def _status(status: Any, active: bool) -> str:
@@ -97,16 +99,16 @@ class Ordering:
         self.socket_writes: int = 0
         self._highest: float | None = None
 
-    def accepts(self, snapshot: Subscription, *, asked_at: int | None) -> bool:
-        """Whether to apply a snapshot; `asked_at`: socket writes when REST was asked, None for the socket."""
+    def accepts(self, snapshot: Subscription, *, requested_at: int | None) -> bool:
+        """Whether to apply a snapshot; `requested_at`: socket writes at the REST request, None for the socket."""
         version = version_of(snapshot.version)
         if version is not None and self._highest is not None and version < self._highest:
             return False
-        if version is None and asked_at is not None and self.socket_writes > asked_at:
+        if version is None and requested_at is not None and self.socket_writes > requested_at:
             return False
         if version is not None:
             self._highest = version
-        if asked_at is None:
+        if requested_at is None:
             self.socket_writes += 1
         return True
 
@@ -157,10 +159,10 @@ class AccountState:
             self._out.notify(self.listeners, "updated", names)
             self._out.wake("account")
 
-    def known(self, info: AccountInfo) -> None:
+    def set_identity(self, info: AccountInfo) -> None:
         """Apply the response of `me`; fields it omits keep their values."""
-        said = {"username": info.username, "wallet_address": info.wallet_address}
-        self.change(email=info.current_email, **{name: value for name, value in said.items() if value is not None})
+        identity = {"username": info.username, "wallet_address": info.wallet_address}
+        self.change(email=info.current_email, **{name: value for name, value in identity.items() if value is not None})
 
     def reset(self) -> None:
         """Clear the account after signing out."""
@@ -177,16 +179,16 @@ class AccountState:
         )
         self.ordering.reset()
 
-    def subscribed(self, snapshot: Subscription, asked_at: int) -> Subscription | None:
-        """Apply a REST response requested at socket write `asked_at`; return the subscription now in effect."""
-        if self.ordering.accepts(snapshot, asked_at=asked_at):
+    def subscribed(self, snapshot: Subscription, requested_at: int) -> Subscription | None:
+        """Apply a REST response requested at socket write `requested_at`; return the subscription now in effect."""
+        if self.ordering.accepts(snapshot, requested_at=requested_at):
             self.change(subscription=snapshot)
         return self.subscription
 
     def entitled(self, entitlement: dict[str, Any], now: float) -> None:
         """Apply an entitlement from the socket."""
         snapshot = snapshot_of(entitlement, now)
-        if self.ordering.accepts(snapshot, asked_at=None):
+        if self.ordering.accepts(snapshot, requested_at=None):
             self.change(subscription=snapshot)
 
     def spark_lock(self, frame: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Withdrawals, deposits and approvals of tokens, and the exact form of their amounts (account §8 to §11).
+"""Withdrawals, deposits and approvals of tokens, and the exact form of their amounts.
 
 A request that moves tokens is sent once. Only a deposit rejected for lack of an allowance, which moved nothing, is
 repeated. Amounts are never computed as floats.
@@ -12,60 +12,62 @@ from typing import Any
 
 from sogni.core.account.flows import fetch_account
 from sogni.core.account.sign_in import wallet_of
-from sogni.core.account.wallet import check_text, sign_permit
+from sogni.core.account.wallet import sign_permit
+from sogni.core.checks import private_text
 from sogni.core.flow import Flow, change, compute, pause
 from sogni.core.http import number_text, post
-from sogni.core.requests import ask_data, request_once
+from sogni.core.requests import request_data, request_once
 from sogni.errors import ApiError, ProtocolError, ValidationError
 from sogni.models.account import Wallet
 
+# account §8 to §11
 DECIMALS = 18
 _PLAIN = re.compile(r"-?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 _LIKE_A_NUMBER = re.compile(r"[\d.,eE+\- ]{0,40}", re.ASCII)
-_MOST_DIGITS = 96
+_MAX_DIGITS = 96
 
 
 def smallest_units(amount: Any, *, positive: bool = False) -> str:
     """Return an amount as an 18-decimal integer string. Raises `ValidationError` if it is invalid."""
     text = _text_of(amount)
-    if not _PLAIN.fullmatch(text) or len(text) > _MOST_DIGITS:
-        raise _refused("must be a plain decimal number such as '1.5'", amount)
+    if not _PLAIN.fullmatch(text) or len(text) > _MAX_DIGITS:
+        raise _invalid("must be a plain decimal number such as '1.5'", amount)
     whole, _, decimals = text.partition(".")
     if decimals[DECIMALS:].strip("0"):
-        raise _refused(f"must have at most {DECIMALS} decimals", amount)
+        raise _invalid(f"must have at most {DECIMALS} decimals", amount)
     units = int(whole.lstrip("-") + decimals[:DECIMALS].ljust(DECIMALS, "0"))
     if text.startswith("-"):
         units = -units
     if positive and units <= 0:
-        raise _refused("must be above 0", amount)
+        raise _invalid("must be above 0", amount)
     return str(units)
 
 
 def _text_of(amount: Any) -> str:
     if isinstance(amount, str):
         return amount
-    if isinstance(amount, Decimal) and amount.is_finite() and -_MOST_DIGITS < amount.adjusted() < _MOST_DIGITS:
+    if isinstance(amount, Decimal) and amount.is_finite() and -_MAX_DIGITS < amount.adjusted() < _MAX_DIGITS:
         return format(amount, "f")
     if isinstance(amount, float):
         return number_text(amount)
-    return str(amount) if isinstance(amount, int) and not isinstance(amount, bool) and not _endless(amount) else ""
+    return str(amount) if isinstance(amount, int) and not isinstance(amount, bool) and not _too_long(amount) else ""
 
 
-def _endless(amount: Any) -> bool:
+def _too_long(amount: Any) -> bool:
     """Whether an integer has more digits than any amount; Python refuses to format some of those."""
-    return isinstance(amount, int) and abs(amount) >= 10**_MOST_DIGITS
+    return isinstance(amount, int) and abs(amount) >= 10**_MAX_DIGITS
 
 
-def _refused(why: str, amount: Any) -> ValidationError:
+def _invalid(rule: str, amount: Any) -> ValidationError:
     # Any other string may be the password, passed in the wrong position.
     secret = isinstance(amount, str) and not _LIKE_A_NUMBER.fullmatch(amount)
     if isinstance(amount, str) and not secret:
         amount = str(amount)
-    endless = _endless(amount)
+    long = _too_long(amount)
     return ValidationError(
-        f"amount {why}, got {'another string' if secret else 'a longer number' if endless else repr(amount)}",
+        f"amount {rule}, got {'another string' if secret else 'a longer number' if long else repr(amount)}",
         field="amount",
-        value=None if secret or endless else amount,
+        value=None if secret or long else amount,
         allowed="a decimal number as a string or Decimal",
     )
 
@@ -85,7 +87,7 @@ def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
     units = smallest_units(amount, positive=True)
     wallet = yield from _own_wallet(password)
     asked = {"walletAddress": wallet.address, "amount": units, "provider": provider}
-    permit = yield from ask_data(post("/v1/account/token/withdraw/permit", asked))
+    permit = yield from request_data(post("/v1/account/token/withdraw/permit", asked))
     signature = yield from compute("sign a withdrawal", lambda: sign_permit(wallet, permit))
     yield from request_once(post("/v2/account/token/withdraw", {**asked, "signature": signature}))
 
@@ -124,7 +126,7 @@ def approve_token_usage(password: str, spender: str, provider: str) -> Flow[None
 
 def _approve(wallet: Wallet, spender: str, provider: str) -> Flow[None]:
     asked = {"walletAddress": wallet.address, "spender": spender, "provider": provider}
-    permit = yield from ask_data(post("/v1/contract/token/approve/permit", asked))
+    permit = yield from request_data(post("/v1/contract/token/approve/permit", asked))
     signature = yield from compute("sign an approval", lambda: sign_permit(wallet, permit))
     message = permit["message"]
     if "deadline" not in message:
@@ -151,7 +153,7 @@ def _identity() -> Flow[tuple[str, str]]:
 
 def _own_wallet(password: str) -> Flow[Wallet]:
     """Return the account's wallet if the password is correct; otherwise nothing is sent."""
-    check_text("password", password)
+    private_text("password", password)
     username, address = yield from _identity()
     wallet = yield from wallet_of(username, password)
     if wallet.address.casefold() != address.casefold():

@@ -1,4 +1,4 @@
-"""Wallets and signatures: derive a wallet from a password and sign with it (account §2, §3).
+"""Wallets and signatures: derive a wallet from a password and sign with it.
 
 The front ends run these functions off the event loop. `eth-account` does the cryptography; it is imported only here,
 when a signature is needed.
@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from sogni.errors import ProtocolError, ValidationError
+from sogni.errors import ProtocolError
 from sogni.models.account import Wallet
 from sogni.redaction import Secret
 
+# account §2, §3
 SALT = b"sogni-salt-value"
 ITERATIONS = 10_000
 _VERIFIER = "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC"
@@ -29,27 +30,14 @@ _SIGNUP = (
 
 
 def signing_library() -> Any:
-    """Return the signing part of `eth-account`; the import takes a while. ImportError names the missing extra."""
+    """Return the signing part of `eth-account`, which takes a while. Raises `ImportError` if the extra is missing."""
     from sogni.core.account.ethereum import Account
 
     return Account
 
 
-def check_text(name: str, value: Any) -> str:
-    """Check a non-empty string. Errors never show the value: it may be a password."""
-    if not isinstance(value, str) or not value:
-        what = "an empty one" if isinstance(value, str) else type(value).__name__
-        allowed = "a non-empty string"
-        raise ValidationError(f"{name} must be {allowed}, got {what}", field=name, allowed=allowed)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValidationError(f"{name} contains a character that cannot be encoded", field=name) from None
-    return value
-
-
 def derive(username: str, password: str) -> Wallet:
-    """Derive the wallet of an account; takes a while. ImportError names the missing extra."""
+    """Derive the wallet of an account; takes a while. Raises `ImportError` if the extra is missing."""
     accounts = signing_library()
     seed = (username.lower() + password).encode()
     key = Secret("0x" + hashlib.pbkdf2_hmac("sha256", seed, SALT, ITERATIONS, 32).hex())

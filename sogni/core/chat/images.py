@@ -13,12 +13,12 @@ from attrs import field, frozen
 from sogni.core.chat.requests import checked_messages
 from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, compute, http, together
-from sogni.core.http import HttpCall, HttpReply, error_of, told_too_long
+from sogni.core.http import HttpCall, HttpReply, announced_too_long, error_of
 from sogni.core.media import checked, data_uri, decoded, is_data_uri, is_trusted_address, type_of
 from sogni.core.requests import repeated
 
 MOST_IMAGES = 20
-MOST_BYTES = 10 * 1024 * 1024
+MAX_BYTES = 10 * 1024 * 1024
 LONGEST_SIDE = 1024
 FETCH_SECONDS = 20.0
 _ADDRESSES = "a data: URI of a PNG or JPEG, or an https URL of the service's own storage"
@@ -69,7 +69,7 @@ def check_inline(images: Sequence[Image]) -> None:
     """Check every inline image. Raises `ValidationError`."""
     for image in images:
         if is_data_uri(image.url):
-            decoded(image.where, image.url, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+            decoded(image.where, image.url, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
 
 
 def fetch_call(image: Image) -> HttpCall:
@@ -81,7 +81,7 @@ def fetch_call(image: Image) -> HttpCall:
         repeatable=True,
         timeout=FETCH_SECONDS,
         redirects=False,
-        most_bytes=MOST_BYTES,
+        max_bytes=MAX_BYTES,
     )
 
 
@@ -93,12 +93,12 @@ def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
         error = error_of(call, reply)
         error.add_note(f"while fetching {image.where}")
         raise error
-    if told_too_long(call, reply.headers.get("content-length")):
-        raise invalid_value(image.where, "a larger one", f"an image of at most {MOST_BYTES} bytes")
+    if announced_too_long(call, reply.headers.get("content-length")):
+        raise invalid_value(image.where, "a larger one", f"an image of at most {MAX_BYTES} bytes")
     kind = type_of("image", reply.headers.get("content-type", ""), reply.body)
     if kind is None:
         raise invalid_value(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
-    checked(image.where, kind, reply.body, "image", most_bytes=MOST_BYTES, longest_side=LONGEST_SIDE)
+    checked(image.where, kind, reply.body, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
     return data_uri(kind, reply.body)
 
 

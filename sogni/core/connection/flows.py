@@ -24,31 +24,31 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
     """
     broken = 0
 
-    def begins(state: State, now: float) -> None:
+    def before_write(state: State, now: float) -> None:
         nonlocal broken
         broken = state.connection.generation
         if sending is not None:
             sending(state, now)
 
-    def prepares(state: State, _: float) -> tuple[float, bool]:
+    def prepare(state: State, _: float) -> tuple[float, bool]:
         state.check_may_connect()
         return state.settings.timeouts.ready, _is_ready(state, broken)
 
-    timeout, at_once = yield from change(prepares)
+    timeout, is_ready = yield from change(prepare)
     deadline = (yield from clock()) + timeout
     while True:
-        if not at_once:
+        if not is_ready:
             yield from connect()
             left = deadline - (yield from clock())
             # The broken socket may still look open; wait for a newer one.
             yield from ready(max(0.0, left), beyond=broken)
         try:
-            yield from write_frame(kind, payload, begins)
+            yield from write_frame(kind, payload, before_write)
             return
         except SogniConnectionError:
             if (yield from clock()) >= deadline:
                 raise
-        _, at_once = yield from change(prepares)
+        _, is_ready = yield from change(prepare)
 
 
 def _is_ready(state: State, beyond: int) -> bool:

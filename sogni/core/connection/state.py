@@ -21,12 +21,12 @@ Phase = Literal["idle", "connecting", "open", "ready", "waiting", "ended"]
 Move = Literal["ping", "ready", "sync", "dead", "connect"]
 ReaderMove = Literal["connect", "wait", "read", "end"]
 
-PING_EVERY = 15.0
-PONG_WITHIN = 15.0
-AUTHENTICATED_WITHIN = 10.0
-SNAPSHOT_WITHIN = 1.5
+PING_INTERVAL = 15.0
+PONG_TIMEOUT = 15.0
+AUTHENTICATED_TIMEOUT = 10.0
+SNAPSHOT_TIMEOUT = 1.5
 """Seconds to wait for the snapshot in `authenticated` before requesting one."""
-FIRST_DELAY, LONGEST_DELAY = 1.0, 15.0
+MIN_DELAY, MAX_DELAY = 1.0, 15.0
 NORMAL, ABNORMAL, DISPLACED = 1000, 1006, 4015
 OWN_REASON = "Client disconnected"
 
@@ -43,9 +43,9 @@ class Closed:
 class Connection:
     """One client's connection across all its sockets.
 
-    `generation` counts the opened sockets. The front end calls `connect_wanted`, then acts on `phase`: in `connecting`
-    it opens a socket, in `waiting` it waits until `retry_at`, in `open` and `ready` it reads and calls `due` no later
-    than `deadline`.
+    `generation` counts the opened sockets. The front end calls `request_connection`, then acts on `phase`: in
+    `connecting` it opens a socket, in `waiting` it waits until `retry_at`, in `open` and `ready` it reads and calls
+    `due` no later than `deadline`.
     """
 
     def __init__(self) -> None:
@@ -58,14 +58,14 @@ class Connection:
         self._opened_at = 0.0
         self._ping_at = 0.0
         self._sync_at: float | None = None
-        self._pong_by: float | None = None
+        self._pong_deadline: float | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether a socket is open and the server has answered one of the last two pings."""
         return self.phase in ("open", "ready")
 
-    def connect_wanted(self) -> bool:
+    def request_connection(self) -> bool:
         """Request the socket; True if the front end must start to connect."""
         if self.phase not in ("idle", "ended"):
             return False
@@ -79,9 +79,9 @@ class Connection:
         self.phase = "open"
         self.generation += 1
         self._opened_at = now
-        self._ping_at = now + PING_EVERY
-        self._sync_at = now + SNAPSHOT_WITHIN
-        self._pong_by = None
+        self._ping_at = now + PING_INTERVAL
+        self._sync_at = now + SNAPSHOT_TIMEOUT
+        self._pong_deadline = None
 
     def authenticated(self) -> None:
         """Handle `authenticated`: the server accepts frames from now on."""
@@ -93,17 +93,17 @@ class Connection:
         """Record that the snapshot of this connection has arrived."""
         self._sync_at = None
 
-    def heard(self) -> None:
+    def pong_received(self) -> None:
         """Record a pong."""
-        self._pong_by = None
+        self._pong_deadline = None
 
     def deadline(self) -> float:
         """Return when `due` must be called again, in monotonic seconds."""
         if self.phase == "waiting":
             return self.retry_at
-        deadline = self._ping_at if self._pong_by is None else min(self._ping_at, self._pong_by)
+        deadline = self._ping_at if self._pong_deadline is None else min(self._ping_at, self._pong_deadline)
         if self.phase == "open":
-            deadline = min(deadline, self._opened_at + AUTHENTICATED_WITHIN)
+            deadline = min(deadline, self._opened_at + AUTHENTICATED_TIMEOUT)
         return deadline if self._sync_at is None else min(deadline, self._sync_at)
 
     def due(self, now: float) -> Move | None:
@@ -118,17 +118,17 @@ class Connection:
             return "connect"
         if not self.is_open:
             return None
-        if self._pong_by is not None and now >= self._pong_by:
+        if self._pong_deadline is not None and now >= self._pong_deadline:
             return "dead"
-        if self.phase == "open" and now >= self._opened_at + AUTHENTICATED_WITHIN:
+        if self.phase == "open" and now >= self._opened_at + AUTHENTICATED_TIMEOUT:
             self.phase = "ready"
             return "ready"
         if self._sync_at is not None and now >= self._sync_at:
             self._sync_at = None
             return "sync"
         if now >= self._ping_at:
-            self._ping_at = now + PING_EVERY
-            self._pong_by = self._pong_by or now + PONG_WITHIN
+            self._ping_at = now + PING_INTERVAL
+            self._pong_deadline = self._pong_deadline or now + PONG_TIMEOUT
             return "ping"
         return None
 
@@ -150,7 +150,7 @@ class Connection:
             self.phase = "ended"
             return "ended"
         self.phase = "waiting"
-        self.retry_at = now + min(FIRST_DELAY * 2**self.attempt, LONGEST_DELAY) * jitter
+        self.retry_at = now + min(MIN_DELAY * 2**self.attempt, MAX_DELAY) * jitter
         self.attempt = min(self.attempt + 1, 10)
         return "waiting"
 
@@ -179,7 +179,7 @@ def error_of(closed: Closed | None, *, app_id: str, host: str) -> SogniError:
 
 
 def _error_of(closed: Closed, app_id: str, host: str) -> SogniError:
-    said = f": {closed.reason}" if closed.reason else ""
+    reason = f": {closed.reason}" if closed.reason else ""
     if closed.code == DISPLACED:
         return ConnectionRejectedError(
             f"another connection uses the app id {app_id!r} (close code 4015). Two clients with the same app id "
@@ -189,15 +189,15 @@ def _error_of(closed: Closed, app_id: str, host: str) -> SogniError:
     if isinstance(closed.cause, AuthenticationError):
         return AuthenticationError(str(closed.cause.message), status=401, error_code=closed.cause.error_code)
     if closed.code == 4021:
-        return AuthenticationError(f"{host} rejected the credentials (close code 4021){said}", status=401)
+        return AuthenticationError(f"{host} rejected the credentials (close code 4021){reason}", status=401)
     if not is_recoverable(closed.code) and closed.code != NORMAL:
         return ConnectionRejectedError(
-            f"{host} rejected the connection (close code {closed.code}){said}", close_code=closed.code
+            f"{host} rejected the connection (close code {closed.code}){reason}", close_code=closed.code
         )
     if isinstance(closed.cause, SogniConnectionError):
         return SogniConnectionError(closed.cause.message, code=closed.code)
     return SogniConnectionError(
-        f"the connection to {host} is closed (close code {closed.code}){said}", code=closed.code
+        f"the connection to {host} is closed (close code {closed.code}){reason}", code=closed.code
     )
 
 

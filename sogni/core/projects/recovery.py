@@ -61,7 +61,7 @@ def reconcile(snapshot: Snapshot | None) -> Flow[None]:
 
 
 def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
-    asked_at = yield from change(lambda _, now: now)
+    requested_at = yield from change(lambda _, now: now)
     if snapshot is None:
         app_id = yield from change(lambda state, _: state.app_id)
         call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
@@ -81,33 +81,33 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
             change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), died
         )
     seen = active.keys() | ended.keys()
-    yield from change(lambda state, _: _begin_work(state, ended, seen, asked_at))
+    yield from change(lambda state, _: _begin_work(state, ended, seen, requested_at))
     if died:
         raise died[0]
 
 
-def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], asked_at: float) -> None:
+def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], requested_at: float) -> None:
     """Start tasks for ended projects: tracked ones first, because results of an earlier process may be many."""
     others = tuple(record for project_id, record in ended.items() if project_id not in state.projects.by_id)
     for project_id, record in ended.items():
         if project_id in state.projects.by_id:
             state.out.start(outbox.ApplyRecord(record))
-    _begin_lookups(state, seen, asked_at)
+    _begin_lookups(state, seen, requested_at)
     if others:
         state.out.start(outbox.Recover(others))
 
 
-def _begin_lookups(state: State, seen: AbstractSet[str], asked_at: float) -> None:
+def _begin_lookups(state: State, seen: AbstractSet[str], requested_at: float) -> None:
     """Look up projects that the snapshot does not mention; those that may be too new for it later."""
-    turn = state.projects.new_lookups()
+    number = state.projects.new_lookups()
     missing = _missing(state, seen)
-    old = tuple(project.id for project in missing if project.sent_at <= asked_at - SNAPSHOT_DELAY)
+    old = tuple(project.id for project in missing if project.sent_at <= requested_at - SNAPSHOT_DELAY)
     if old:
-        state.out.start(outbox.LookUp(old, turn))
-    young = [project for project in missing if project.sent_at > asked_at - SNAPSHOT_DELAY]
+        state.out.start(outbox.LookUp(old, number))
+    young = [project for project in missing if project.sent_at > requested_at - SNAPSHOT_DELAY]
     if young:
         not_before = max(project.sent_at for project in young) + SNAPSHOT_DELAY
-        state.out.start(outbox.LookUp(tuple(project.id for project in young), turn, not_before, asked_at))
+        state.out.start(outbox.LookUp(tuple(project.id for project in young), number, not_before, requested_at))
 
 
 def apply_held(record: ProjectRecord) -> Flow[None]:
@@ -136,8 +136,8 @@ def look_up(task: outbox.LookUp) -> Flow[None]:
         now = yield from change(lambda _, now: now)
         yield from pause(max(0.0, task.not_before - now) + RECHECK_DELAY)
         # Projects with newer frames need no lookup.
-        project_ids = yield from change(lambda state, _: _silent(state, project_ids, task.asked_at))
-    yield from resolve_missing(project_ids, task.turn)
+        project_ids = yield from change(lambda state, _: _silent(state, project_ids, task.requested_at))
+    yield from resolve_missing(project_ids, task.number)
 
 
 def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
@@ -170,7 +170,7 @@ def _missing(state: State, seen: AbstractSet[str]) -> list[ProjectState]:
     ]
 
 
-def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
+def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
     """Look up projects that the snapshot does not mention, and fail those that the service does not know.
 
     All are looked up in the same rounds, so that the last one does not wait for the pauses of all others. A newer
@@ -182,7 +182,7 @@ def resolve_missing(project_ids: Sequence[str], turn: int) -> Flow[None]:
     for attempt in range(LOOKUPS):
         if attempt and left:
             yield from pause(LOOKUP_PAUSE, 0.2)
-        if (yield from change(lambda state, _: state.projects.lookups != turn)):
+        if (yield from change(lambda state, _: state.projects.lookups != number)):
             return
         unknown = []
         for project_id in left:

@@ -20,7 +20,7 @@ KEEP_RECOVERED = 3600.0
 INACTIVITY = 120.0
 """Seconds without a frame after which to look up a project (projects-5x §11)."""
 CHECK_INTERVAL = 1.0
-LONGEST_RUN = 12 * 3600.0
+MAX_RUN_TIME = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
 QUEUE_STATUSES = ("waiting", "no-workers")
@@ -245,7 +245,7 @@ class ProjectRegistry:
             network = getattr(project.params, "network", None) or self._network()
             floor = RUN_FLOOR.get((network, project.kind), RUN_FLOOR_OTHERWISE[project.kind == "video"])
             project.tally.working[job] = None
-            job.allow(min(LONGEST_RUN, max(floor, 6 * (job.eta_seconds or 0))), now)
+            job.allow(min(MAX_RUN_TIME, max(floor, 6 * (job.eta_seconds or 0))), now)
 
     def allow_longer(self, project_id: str, job_id: str, now: float) -> bool:
         """Allow a job as much time again, because it is being processed; False if it has reached the maximum."""
@@ -253,9 +253,9 @@ class ProjectRegistry:
         job = project.jobs.get(job_id) if project is not None else None
         if job is None or job.ended:
             return True
-        if job.allowed >= LONGEST_RUN:
+        if job.allowed >= MAX_RUN_TIME:
             return False
-        job.allow(min(LONGEST_RUN - job.allowed, job.run_limit), now)
+        job.allow(min(MAX_RUN_TIME - job.allowed, job.run_limit), now)
         return True
 
     # -- events for the listeners of all projects ------------------------------------------

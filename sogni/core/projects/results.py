@@ -20,7 +20,7 @@ from sogni.core.projects.job import DETAILS, JobState, error_data
 from sogni.core.projects.params import params_from_record, record_type
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.uploads import download_url_call, read_signed_url
-from sogni.core.requests import FAILURES, PASSING, ask_data
+from sogni.core.requests import FAILURES, TEMPORARY_STATUSES, request_data
 from sogni.errors import ApiError, ClientClosedError
 from sogni.models.converter import read
 from sogni.models.projects import ErrorData, JobRecord, ProjectRecord
@@ -145,7 +145,7 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
     call = download_url_call(
         project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
     )
-    return read_signed_url((yield from ask_data(call)), "downloadUrl")
+    return read_signed_url((yield from request_data(call)), "downloadUrl")
 
 
 def sign_results(project_id: str) -> Flow[None]:
@@ -192,7 +192,7 @@ def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[
         try:
             return (yield from signed_url(project, job_id))
         except FAILURES as error:
-            if recorded and isinstance(error, ApiError) and error.status not in PASSING:
+            if recorded and isinstance(error, ApiError) and error.status not in TEMPORARY_STATUSES:
                 return None
         except ClientClosedError:
             raise
@@ -254,7 +254,7 @@ def sign_preview(project_id: str, job_id: str) -> Flow[None]:
 def project_record(project_id: str) -> Flow[ProjectRecord]:
     """Request the record of a finished project. Raises `NotFoundError` until it is finished."""
     call = get(f"/v1/projects/{path_segment('project_id', project_id)}")
-    data = yield from ask_data(call)
+    data = yield from request_data(call)
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
 
 
@@ -262,7 +262,7 @@ def live_record(project_id: str) -> Flow[ProjectRecord]:
     """Request the live record of an own project. Raises `NotFoundError` for other ids."""
     # projects-5x §9.7
     call = get(f"/v2/projects/{path_segment('project_id', project_id)}")
-    data = yield from ask_data(call)
+    data = yield from request_data(call)
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
 
 

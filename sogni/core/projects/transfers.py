@@ -15,7 +15,7 @@ from attrs import evolve
 from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, change, download, http, new_id, open_stream, spool, together, until, upload
 from sogni.core.http import HttpCall, HttpReply, error_of
-from sogni.core.media import MOST_BYTES, Remote
+from sogni.core.media import MAX_BYTES, Remote
 from sogni.core.projects.job import JobState
 from sogni.core.projects.results import signed_url
 from sogni.core.projects.uploads import (
@@ -26,7 +26,7 @@ from sogni.core.projects.uploads import (
     signed_url_call,
     upload_url_call,
 )
-from sogni.core.requests import FAILURES, ask_data, repeated
+from sogni.core.requests import FAILURES, repeated, request_data
 from sogni.errors import JobError
 from sogni.models.converter import camel
 
@@ -49,7 +49,7 @@ def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) ->
 def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
     image_id = yield from new_id()
     call = upload_url_call(item, project_id=project_id, image_id=image_id, content_type=source.content_type)
-    url = read_signed_url((yield from ask_data(call)), "uploadUrl")
+    url = read_signed_url((yield from request_data(call)), "uploadUrl")
     yield from put_source(put_call(url, source.content_type, source.size), source, item.field)
 
 
@@ -96,7 +96,7 @@ def last_frame_url(job: JobState) -> Flow[str]:
     if not job.has_result_media or job.project.kind != "video":
         why = "withheld by the content filter" if job.withheld else f"a {job.status} {job.project.kind}"
         raise JobError(f"job {job.id} has no last frame: it is {why}", job=job.user_object)
-    url = read_signed_url((yield from ask_data(last_frame_call(job.project.id, job.id))), "downloadUrl")
+    url = read_signed_url((yield from request_data(last_frame_call(job.project.id, job.id))), "downloadUrl")
     yield from change(lambda state, _: job.change(last_frame_url=str(url)))
     return str(url)
 
@@ -192,8 +192,8 @@ def spool_result(job: JobState, name: str) -> Flow[Any]:
 
 def fetch_url(media: Remote) -> Flow[Any]:
     """Download a trusted URL as a media source, in a temporary file. Raises `ValidationError` if it is too large."""
-    limit = MOST_BYTES[media.kind]
-    call = evolve(storage_call(media.url), redirects=False, most_bytes=limit)
+    limit = MAX_BYTES[media.kind]
+    call = evolve(storage_call(media.url), redirects=False, max_bytes=limit)
     source = yield from repeated(call, lambda: spool(call, media.where))
     if isinstance(source, HttpReply) and 300 <= source.status < 400:
         raise invalid_value(media.where, f"HTTP {source.status}", "a URL that does not redirect")
@@ -215,5 +215,5 @@ def request_signed_url(
 ) -> Flow[str]:
     """Request a signed URL; fields that are None are omitted."""
     query = {camel(name): value for name, value in fields.items() if value is not None}
-    data = yield from ask_data(signed_url_call(endpoint, direction, **query))
+    data = yield from request_data(signed_url_call(endpoint, direction, **query))
     return str(read_signed_url(data, direction))

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from sogni.core.checks import invalid_value
-from sogni.core.media import MOST_BYTES, InlineKind, Remote, decoded, is_data_uri, is_trusted_address
+from sogni.core.media import MAX_BYTES, InlineKind, Remote, decoded, is_data_uri, is_trusted_address
 from sogni.core.projects.job import JobState
 from sogni.errors import ValidationError
 
@@ -221,7 +221,7 @@ def inline(where: str, value: Any, kind: InlineKind) -> bytes:
         # The query may contain a signature.
         told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
         raise invalid_value(where, told, f"a data URI with {kind} data")
-    return decoded(where, value, kind, most_bytes=MOST_BYTES[kind]).content
+    return decoded(where, value, kind, max_bytes=MAX_BYTES[kind]).content
 
 
 def address_of(value: Any) -> str | None:

@@ -12,7 +12,15 @@ from typing import Any, Generic, TypeVar
 
 from sogni.core.flow import EventBody, Flow, change, clock, open_events, pause, read_piece
 from sogni.core.http import NO_CONTENT, HttpReply, error_of
-from sogni.core.requests import JITTER, PASSING, asked_to_wait, have_fresh, looked_at, pause_before, within
+from sogni.core.requests import (
+    JITTER,
+    TEMPORARY_STATUSES,
+    ensure_fresh_credentials,
+    pause_before,
+    process_reply,
+    requested_wait,
+    within,
+)
 from sogni.core.time_limit import limited
 from sogni.core.workflows.event_readers import EventReader, SseDecoder
 from sogni.errors import ApiError, SogniConnectionError, SogniError, SogniTimeoutError
@@ -216,21 +224,21 @@ def _connect(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
 
 
 def _request(feed: EventFeed[T], deadline: float | None) -> Flow[EventBody | HttpReply]:
-    turn = yield from have_fresh()
+    turn = yield from ensure_fresh_credentials()
     left = yield from _left(deadline)
     outcome = yield from open_events((yield from within(feed.reader.call(), left)))
     if not isinstance(outcome, HttpReply):
         return outcome
-    return (yield from looked_at(outcome, turn, keeps_credentials=feed.reader.keeps_credentials))
+    return (yield from process_reply(outcome, turn, keeps_credentials=feed.reader.keeps_credentials))
 
 
 def _rejected(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> float | None:
     """Count an error reply and return its `Retry-After`. Raises its error if a retry is useless or was the last."""
     feed.failures += 1
-    retry_after = asked_to_wait(reply)
+    retry_after = requested_wait(reply)
     longest = MAX_RETRY_AFTER if feed.was_open else policy.longest
     last = feed.failures >= feed.max_failures(policy) or (retry_after or 0) > longest
-    if reply.status not in PASSING or last:
+    if reply.status not in TEMPORARY_STATUSES or last:
         raise error_of(feed.reader.call(), reply)
     return retry_after
 

@@ -15,7 +15,7 @@ from sogni.core.http import HttpCall, HttpReply, error_of
 from sogni.core.projects.create import open_source
 from sogni.core.projects.transfers import EXPIRED, put_source, storage_call
 from sogni.core.projects.uploads import put_call, read_signed_url
-from sogni.core.requests import ask_data, repeated, request, within
+from sogni.core.requests import repeated, request, request_data, within
 from sogni.core.workflows import requests as calls
 from sogni.core.workflows.event_feed import EventFeed, wait_for_record
 from sogni.core.workflows.event_readers import WorkflowFrameReader
@@ -162,7 +162,7 @@ def upload_reference(media: Any) -> Flow[MediaReference]:
 
 
 def _upload(upload: ReferenceUpload, source: Any) -> Flow[MediaReference]:
-    upload_url = read_signed_url((yield from ask_data(upload.upload_call())), "uploadUrl")
+    upload_url = read_signed_url((yield from request_data(upload.upload_call())), "uploadUrl")
     yield from put_source(put_call(upload_url, upload.content_type, source.size), source, "media")
-    url = read_signed_url((yield from ask_data(upload.download_call())), "downloadUrl")
+    url = read_signed_url((yield from request_data(upload.download_call())), "downloadUrl")
     return MediaReference(url=str(url), media_type=upload.kind, mime_type=upload.content_type)

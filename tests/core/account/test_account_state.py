@@ -29,13 +29,13 @@ def test_what_stays_the_same_is_not_told() -> None:
 
 def test_the_answer_of_me_says_who_it_is() -> None:
     account = AccountState(Outbox(), "fast")
-    account.known(AccountInfo(username="ada", wallet_address="0x1", current_email="a@b.c"))
+    account.set_identity(AccountInfo(username="ada", wallet_address="0x1", current_email="a@b.c"))
     assert (account.username, account.wallet_address, account.email) == ("ada", "0x1", "a@b.c")
 
 
 def test_a_reset_leaves_nothing_of_anybody() -> None:
     account = AccountState(Outbox(), "fast")
-    account.known(AccountInfo(username="ada", wallet_address="0x1", current_email="a@b.c"))
+    account.set_identity(AccountInfo(username="ada", wallet_address="0x1", current_email="a@b.c"))
     account.change(
         network_status="connected", balance=Balances(spark=TokenBalance(net=Decimal(5))), subscription={"tier": "x"}
     )

@@ -94,18 +94,18 @@ def test_versions(value: Any, version: float | None) -> None:
 
 def test_an_older_version_is_discarded() -> None:
     order = Ordering()
-    assert order.accepts(Subscription(version="5"), asked_at=None)
-    assert not order.accepts(Subscription(version=4), asked_at=None)
-    assert order.accepts(Subscription(version=5), asked_at=0)
+    assert order.accepts(Subscription(version="5"), requested_at=None)
+    assert not order.accepts(Subscription(version=4), requested_at=None)
+    assert order.accepts(Subscription(version=5), requested_at=0)
     order.reset()
-    assert order.accepts(Subscription(version=1), asked_at=None)
+    assert order.accepts(Subscription(version=1), requested_at=None)
 
 
 def test_the_socket_is_not_undone_by_a_slower_answer() -> None:
     account = AccountState(Outbox(), "fast")
-    asked_at = account.ordering.socket_writes
+    requested_at = account.ordering.socket_writes
     account.entitled({"active": True, "subscription": {"status": "active", "tier": "unlimited"}}, NOW)
-    kept = account.subscribed(Subscription(), asked_at)
+    kept = account.subscribed(Subscription(), requested_at)
     assert kept is not None
     assert kept.is_unlimited
     assert account.subscribed(Subscription(), account.ordering.socket_writes) == Subscription()

@@ -15,7 +15,7 @@ from sogni.core.account.wallet import derive
 from sogni.core.background import flow_of
 from sogni.core.http import HttpCall, HttpReply, get
 from sogni.core.outbox import Listeners
-from sogni.core.requests import have_fresh, request
+from sogni.core.requests import ensure_fresh_credentials, request
 from sogni.errors import (
     AuthenticationError,
     ProtocolError,
@@ -166,7 +166,10 @@ def test_a_refresh_of_ones_own_pair_leaves_its_socket_alone() -> None:
     """Whatever the service writes there: it was the same before."""
     stage = signed_in(token(NOW - 1, addr="0xa contract")).connects()
     stage.state.account.change(wallet_address="0xada")
-    stage.play(have_fresh(), exchanged(ok({"token": token(NOW + 60, addr="0xa contract"), "refreshToken": LASTING})))
+    stage.play(
+        ensure_fresh_credentials(),
+        exchanged(ok({"token": token(NOW + 60, addr="0xa contract"), "refreshToken": LASTING})),
+    )
     assert stage.state.connection.phase == "ready"
 
 
@@ -310,19 +313,19 @@ def test_everybody_waits_for_one_exchange() -> None:
     assert (one is two, len(stage.begun)) == (True, 1)
     assert one is not None
     stage.play(flow_of(outbox.RefreshTokens(one)), (REFRESH, ok(PAIR)))
-    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials()) == stage.state.session.credentials.generation
 
 
 def test_a_new_token_that_seems_to_be_over_is_used_all_the_same() -> None:
     """The clock of this machine may be ahead."""
     stage = signed_in(STALE)
     another = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
-    assert stage.play(have_fresh(), another) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials(), another) == stage.state.session.credentials.generation
     # Nor is it exchanged before the next request.
-    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials()) == stage.state.session.credentials.generation
     stage.passes(61)
     same = exchanged(ok({"token": STALE, "refreshToken": token(NOW + 77)}))
-    assert stage.play(have_fresh(), same) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials(), same) == stage.state.session.credentials.generation
 
 
 DAY = 24 * 3600.0
@@ -334,16 +337,16 @@ def test_expiry_is_judged_by_the_date_of_an_answer(wrong: float) -> None:
     stage = stage_of()
     stage.state.session.credentials.use_tokens(token(NOW + wrong + 100), token(NOW + 2 * DAY))
     stage.state.session.set_service_date(NOW + wrong, stage.now)
-    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials()) == stage.state.session.credentials.generation
     stage.passes(101)
-    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials(), exchanged(ok(PAIR))) == stage.state.session.credentials.generation
 
 
 def test_every_answer_says_what_time_it_is() -> None:
     stage = signed_in(token(NOW - DAY + 100))
     dated = HttpReply(status=200, headers={"date": format_datetime(datetime.fromtimestamp(NOW - DAY, UTC))})
     stage.play(request(HttpCall(method="GET", path="/v1/free", anonymous=True)), ("GET rest/v1/free", dated))
-    assert stage.play(have_fresh()) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials()) == stage.state.session.credentials.generation
 
 
 def test_a_session_is_over_only_when_every_clock_says_so() -> None:
@@ -351,7 +354,7 @@ def test_a_session_is_over_only_when_every_clock_says_so() -> None:
     stage.state.session.set_service_date(stage.now, stage.now)
     stage.state.out.epoch += 400 * DAY  # the clock was set
     assert stage.state.authenticated(stage.now, stage.now + 400 * DAY)
-    assert stage.play(have_fresh(), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
+    assert stage.play(ensure_fresh_credentials(), exchanged(ok(PAIR))) == stage.state.session.credentials.generation
 
 
 def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
@@ -363,7 +366,10 @@ def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
         stage.state.session.credentials.use_tokens(STALE, token(NOW + 88))
         stage.play_inside(flow_of(task), (REFRESH, ok(PAIR)))
 
-    assert stage.play(have_fresh(), (WAIT, another), exchanged(ok(PAIR))) == stage.state.session.credentials.turn
+    assert (
+        stage.play(ensure_fresh_credentials(), (WAIT, another), exchanged(ok(PAIR)))
+        == stage.state.session.credentials.generation
+    )
     assert stage.state.session.credentials.headers() == {"Authorization": FRESH}
 
 
@@ -381,7 +387,7 @@ def test_who_signs_in_during_an_exchange_needs_one_of_their_own() -> None:
 )
 def test_what_an_exchange_that_fails_leaves(answer: Any, kind: type[Exception], kept: bool) -> None:
     stage = signed_in(STALE)
-    error = stage.fail(kind, have_fresh(), exchanged(answer))
+    error = stage.fail(kind, ensure_fresh_credentials(), exchanged(answer))
     assert stage.state.session.signed_in is kept
     assert error.__cause__ == error
     assert stage.told("updated") == ([] if kept else [{"network"}, False])
@@ -395,7 +401,7 @@ def test_a_refresh_token_that_is_over_is_not_sent() -> None:
         (task,) = stage.begun
         stage.play_inside(flow_of(task))
 
-    stage.fail(AuthenticationError, have_fresh(), (WAIT, run))
+    stage.fail(AuthenticationError, ensure_fresh_credentials(), (WAIT, run))
     assert not stage.state.session.signed_in
 
 
@@ -410,7 +416,7 @@ def test_a_token_that_was_lent_to_a_child_is_not_exchanged() -> None:
     )
     later = stage_of()
     later.state.session.take_over(before.session, forked=False)
-    assert (later.state.session.credentials.wants_refresh(NOW), later.state.session.listeners is heard) == (True, True)
+    assert (later.state.session.credentials.needs_refresh(NOW), later.state.session.listeners is heard) == (True, True)
 
 
 def test_a_pair_that_comes_after_signing_out_is_dropped() -> None:

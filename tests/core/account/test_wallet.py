@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sogni.core.account.token_transfers import smallest_units
-from sogni.core.account.wallet import check_text, derive, domain_of, sign_authentication, sign_permit, sign_signup
+from sogni.core.account.wallet import derive, domain_of, sign_authentication, sign_permit, sign_signup
+from sogni.core.checks import private_text
 from sogni.errors import ProtocolError, ValidationError
 
 NONCE = "nonce-abc-123"
@@ -117,9 +118,9 @@ def test_the_library_leaves_the_recursion_limit_as_it_was() -> None:
 @pytest.mark.parametrize("value", ["", None, 5, b"x", "\ud800"])
 def test_what_is_no_text_is_refused_without_being_shown(value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
-        check_text("password", value)
+        private_text("password", value)
     assert (caught.value.field, caught.value.value) == ("password", None)
-    assert check_text("password", "ok") == "ok"
+    assert private_text("password", "ok") == "ok"
 
 
 class NumpyLike(float):

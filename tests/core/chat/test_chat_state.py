@@ -30,7 +30,7 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 def online() -> ClientState:
     state = ClientState(Settings(api_key="k", auth_type="api_key"), "APP")
-    state.connection.connect_wanted()
+    state.connection.request_connection()
     return comes_back(state, 0.0)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.chat.images import MOST_BYTES, Image, check_inline, fetch_call, fetched, images_of, with_images
+from sogni.core.chat.images import MAX_BYTES, Image, check_inline, fetch_call, fetched, images_of, with_images
 from sogni.core.http import HttpReply
 from sogni.core.media import data_uri
 from sogni.errors import NotFoundError, ValidationError
@@ -86,8 +86,8 @@ def got(body: bytes = png(4, 4), status: int = 200, **headers: str) -> str:
 
 def test_a_fetch_is_limited() -> None:
     call = fetch_call(IMAGE)
-    assert (call.path, call.host, call.timeout, call.redirects, call.most_bytes) == (
-        REMOTE, "storage", 20, False, MOST_BYTES,
+    assert (call.path, call.host, call.timeout, call.redirects, call.max_bytes) == (
+        REMOTE, "storage", 20, False, MAX_BYTES,
     )  # fmt: skip
 
 
@@ -101,8 +101,8 @@ def test_a_fetched_image_becomes_a_data_uri() -> None:
     ("answer", "message"),
     [
         ({"status": 302}, "does not redirect, got 'HTTP 302'"),
-        ({"content_length": str(MOST_BYTES + 1), "body": b""}, f"at most {MOST_BYTES} bytes"),
-        ({"body": png(4, 4) + b"x" * MOST_BYTES}, f"at most {MOST_BYTES} bytes"),
+        ({"content_length": str(MAX_BYTES + 1), "body": b""}, f"at most {MAX_BYTES} bytes"),
+        ({"body": png(4, 4) + b"x" * MAX_BYTES}, f"at most {MAX_BYTES} bytes"),
         ({"body": b"<html>", "content_type": "text/html"}, "a PNG or JPEG image"),
         ({"body": png(1025, 1)}, "1024 pixels"),
         ({"content_type": "image/jpeg"}, "contains no JPEG"),

@@ -19,7 +19,7 @@ REFUSED = f"{HOST} rejected the connection"
 
 def opened(at: float = 100.0) -> Connection:
     connection = Connection()
-    connection.connect_wanted()
+    connection.request_connection()
     connection.opened(at)
     return connection
 
@@ -47,7 +47,7 @@ def test_a_new_connection_is_idle() -> None:
 
 def test_the_first_who_wants_it_begins_to_connect() -> None:
     connection = Connection()
-    assert [connection.connect_wanted(), connection.connect_wanted()] == [True, False]
+    assert [connection.request_connection(), connection.request_connection()] == [True, False]
     assert connection.phase == "connecting"
 
 
@@ -55,20 +55,20 @@ def test_the_first_who_wants_it_begins_to_connect() -> None:
 def test_one_that_is_under_way_is_not_begun_again(step: str) -> None:
     """transport §6.1: a send waits for a pending reconnect instead of racing it."""
     connection = Connection()
-    connection.connect_wanted()
+    connection.request_connection()
     if step != "connecting":
         connection.opened(0)
     if step == "ready":
         connection.authenticated()
     if step == "waiting":
         lost(connection)
-    assert (step, False) == (connection.phase, connection.connect_wanted())
+    assert (step, False) == (connection.phase, connection.request_connection())
 
 
 def test_one_that_ended_can_be_begun_again() -> None:
     connection = ready()
     connection.stopped()
-    assert connection.connect_wanted()
+    assert connection.request_connection()
     assert (connection.phase, connection.closed) == ("connecting", None)
 
 
@@ -133,14 +133,14 @@ def test_a_server_that_answers_is_pinged_every_15_seconds() -> None:
     for now in range(101, 161):
         if (move := connection.due(now)) is not None:
             found.append((now, move))
-            connection.heard()
+            connection.pong_received()
     assert found == [(115, "ping"), (130, "ping"), (145, "ping"), (160, "ping")]
 
 
 def test_an_answer_to_a_later_ping_counts() -> None:
     connection = ready(100.0)
     connection.due(115.0)
-    connection.heard()
+    connection.pong_received()
     assert connection.due(129.9) is None
     assert connection.due(130.0) == "ping"
 
@@ -211,7 +211,7 @@ def test_nobody_who_is_not_signed_in_comes_back(code: int) -> None:
 def test_pauses_double_up_to_15_seconds_and_never_end() -> None:
     """transport §10, 5.x: min(1000 · 2^n, 15000) ms, unlimited."""
     connection = Connection()
-    connection.connect_wanted()
+    connection.request_connection()
     pauses = []
     for _ in range(40):
         lost(connection, now=100.0)
@@ -224,7 +224,7 @@ def test_pauses_double_up_to_15_seconds_and_never_end() -> None:
 @given(st.floats(0.8, 1.2), st.integers(0, 20))
 def test_jitter_scales_every_pause(jitter: float, attempts: int) -> None:
     connection = Connection()
-    connection.connect_wanted()
+    connection.request_connection()
     for _ in range(attempts + 1):
         lost(connection, now=0.0, jitter=jitter)
         connection.phase = "connecting"
@@ -304,7 +304,7 @@ def test_each_error_is_a_new_one_with_the_cause_behind_it() -> None:
 def test_what_a_reader_does_follows_from_the_phase_and_the_time() -> None:
     connection = Connection()
     assert connection.next_move(0.0) == ("end", 0.0)
-    connection.connect_wanted()
+    connection.request_connection()
     assert connection.next_move(0.0) == ("connect", 0.0)
     lost(connection, now=10.0)
     assert [connection.next_move(10.5), connection.next_move(11.0)] == [("wait", 11.0), ("connect", 0.0)]

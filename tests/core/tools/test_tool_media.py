@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.media import MOST_BYTES, Remote
+from sogni.core.media import MAX_BYTES, Remote
 from sogni.core.projects.job import JobState
 from sogni.core.tools.media import Made, ToolMedia, address_of, inline, media_of
 from sogni.errors import ValidationError
@@ -48,7 +48,7 @@ def test_arguments_hold_data_uris_only(value: Any) -> None:
 
 
 def test_limits_are_those_of_tools() -> None:
-    assert MOST_BYTES == {"image": 20 * 2**20, "audio": 50 * 2**20, "video": 100 * 2**20}
+    assert MAX_BYTES == {"image": 20 * 2**20, "audio": 50 * 2**20, "video": 100 * 2**20}
     assert inline("x", IMAGE, "image") == PNG
 
 
