@@ -1,10 +1,10 @@
-"""What a flow may ask of the shell that drives it.
+"""Flows: multi-step operations as generators, and the steps that they yield.
 
-A flow is a generator that yields steps and receives their outcomes; the shells perform each step
-with their own libraries and throw I/O errors into the flow where it asked. The functions below yield
-one step each and give its outcome its type, so flows need no casts. Flows hold no locks, never yield
-in `finally`, and read no clock and no random number but through steps. An interruption (Ctrl-C, a cancelled
-task) is thrown into a flow, too; it may answer that with `Change`s, and then with one `WriteFrame`.
+A driver performs each step, blocking or on an event loop, and sends its outcome into the flow; I/O errors are thrown
+where the step was yielded. The functions below yield one step each and type its outcome, so that flows need no casts.
+
+Flows hold no locks, never yield in `finally`, and read clocks and random numbers only through steps. An interruption
+(Ctrl-C, a canceled task) is thrown into the flow too; it may then yield `Change` steps and one `WriteFrame`.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ R = TypeVar("R")
 
 
 class EventBody(Protocol):
-    """What the shells make of an answer without an end."""
+    """The body of a response that has no end."""
 
     def close(self) -> None:
-        """Close its connection, in any thread; repeatable. Who reads it finds its end."""
+        """Close the connection, in any thread, also repeatedly. A pending read then returns the end of the body."""
 
 
 @frozen
 class Http:
-    """Send a request and read the whole answer. SogniConnectionError, SogniTimeoutError."""
+    """Send a request and read the whole response. Raises `SogniConnectionError` or `SogniTimeoutError`."""
 
     call: HttpCall
 
 
 @frozen
 class WriteFrame:
-    """Write a frame to the open socket; `sending` runs under the state lock just before.
+    """Write a frame to the open socket. `sending` runs under the state lock immediately before.
 
-    SogniConnectionError when the socket broke before the frame was out.
+    Raises `SogniConnectionError` if the connection was lost before the frame was written.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class WriteFrame:
 
 @frozen
 class Upload:
-    """Send the content of a media source as the body of `call`, streamed."""
+    """Stream the content of a media source as the body of `call`."""
 
     call: HttpCall
     source: Any
@@ -64,30 +64,30 @@ class Upload:
 
 @frozen
 class Download:
-    """Write the body of an answer to a file that appears under its name only when it is complete.
+    """Write the body of a response to a file, which gets its name once it is complete.
 
-    The outcome is the path, or the reply when its status is no success.
+    The outcome is the path, or the reply if it is an error.
     """
 
     call: HttpCall
     path_for: Callable[[str], Path]
-    """The path for a file suffix (with its dot) that fits the content."""
+    """Returns the path for the file suffix (with its dot) that fits the content."""
     overwrite: bool = False
-    """Whether the file takes the place of another one with its name, instead of getting a number."""
+    """Whether an existing file is replaced; otherwise the new file gets a number."""
 
 
 @frozen
 class OpenStream:
-    """Begin to read the body of an answer; the outcome is a file object, or the reply of a refusal."""
+    """Open the body of a response for reading. The outcome is a file object, or the reply if it is an error."""
 
     call: HttpCall
 
 
 @frozen
 class OpenEvents:
-    """Begin to read an answer that goes on for as long as the service likes; the outcome is an `EventBody`.
+    """Open a response that has no end. The outcome is an `EventBody`, or the reply if it is an error.
 
-    Or the reply, when it is a refusal. SogniConnectionError, SogniTimeoutError.
+    Raises `SogniConnectionError` or `SogniTimeoutError`.
     """
 
     call: HttpCall
@@ -97,7 +97,7 @@ class OpenEvents:
 class ReadPiece:
     """Wait for the next bytes of a body; empty at its end.
 
-    SogniTimeoutError when none came in time, after which it can be read on; SogniConnectionError when it broke off.
+    Raises `SogniTimeoutError`, after which reading can continue, or `SogniConnectionError`.
     """
 
     body: EventBody
@@ -106,7 +106,7 @@ class ReadPiece:
 
 @frozen
 class OpenMedia:
-    """Look at a media input: size, first bytes, how to read it. ValidationError names `name`."""
+    """Open a media input. The outcome is a media source with its size and first bytes. Raises `ValidationError`."""
 
     name: str
     value: Any = field(repr=False)
@@ -114,7 +114,7 @@ class OpenMedia:
 
 @frozen
 class Spool:
-    """Keep the body of an answer in a temporary file; the outcome is a media source, or the reply of a refusal."""
+    """Save the body of a response to a temporary file. The outcome is a media source, or the reply of an error."""
 
     call: HttpCall
     name: str
@@ -122,7 +122,7 @@ class Spool:
 
 @frozen
 class Pause:
-    """Wait for some seconds, up to `jitter` of them more or less."""
+    """Wait for some seconds, randomly varied by a share of up to `jitter`."""
 
     seconds: float
     jitter: float = 0.0
@@ -130,16 +130,16 @@ class Pause:
 
 @frozen
 class Change:
-    """Read or change the client state under the state lock; `now` is in seconds of a clock that never goes back."""
+    """Read or change the client state under the state lock; `function` receives the state and the monotonic time."""
 
     function: Callable[[State, float], Any]
 
 
 @frozen
 class Until:
-    """Wait until `found` gives something that is not None; it is asked again whenever a topic is woken.
+    """Wait until `found` returns something other than None; it is called again whenever a topic is woken.
 
-    `found` runs under the state lock and may raise to end the wait.
+    `found` runs under the state lock, and may raise to end the wait.
     """
 
     topics: Sequence[Hashable]
@@ -151,36 +151,35 @@ class Until:
 
 @frozen
 class Connect:
-    """Have the socket opened, when it is not; does not wait for it."""
+    """Start to open the socket, unless it is open; does not wait for it."""
 
 
 @frozen
 class CatchUp:
-    """Have the frames applied that the socket has received by now.
+    """Wait until the frames that the socket has received so far are applied, for a limited time.
 
-    What the service said before it gave an answer comes before what the answer brings about. Bounded in time: a
-    socket that is busy or lost is not waited for.
+    So that frames sent before an HTTP response are applied before the response.
     """
 
 
 @frozen
 class NewId:
-    """A new upper-case UUID (transport §7)."""
+    """Generate an upper-case UUID."""
 
 
 @frozen
 class Clock:
-    """Seconds of a clock that never goes back."""
+    """Read the monotonic clock, in seconds."""
 
 
 @frozen
 class AppId:
-    """The app id of this client, chosen when there is none yet (transport §1)."""
+    """Return the app id of this client, which is chosen on first use."""
 
 
 @frozen
 class Compute:
-    """Call a function that takes its time and touches nothing; asyncio does it off the event loop."""
+    """Call a slow function without side effects, outside of the event loop."""
 
     what: str
     function: Callable[[], Any] = field(repr=False)
@@ -188,9 +187,9 @@ class Compute:
 
 @frozen
 class UserCode:
-    """Call a function of the user; the outcome is what it returns, awaited by asyncio when it can be.
+    """Call a function of the user; asyncio awaits its result if it is awaitable.
 
-    What it raises is logged as an error of `what`, then thrown into the flow.
+    An exception is logged as an error of `what`, then thrown into the flow.
     """
 
     what: str
@@ -201,7 +200,7 @@ class UserCode:
 
 @frozen
 class Together:
-    """Run flows side by side; the outcome is the list of their results, the first error is raised."""
+    """Run flows concurrently. The outcome is the list of their results; the first error is raised."""
 
     flows: Sequence[Generator[Any, Any, Any]]
 
@@ -231,6 +230,9 @@ Step = (
 Flow = Generator[Step, Any, R]
 
 
+# Each of these functions yields the step of its name.
+
+
 def http(call: HttpCall) -> Flow[HttpReply]:
     """Send a request once."""
     reply: HttpReply = yield Http(call)
@@ -238,54 +240,54 @@ def http(call: HttpCall) -> Flow[HttpReply]:
 
 
 def write_frame(kind: str, payload: Any, sending: Callable[[State, float], None] | None = None) -> Flow[None]:
-    """Write a frame."""
+    """Write a frame to the socket."""
     yield WriteFrame(kind, payload, sending)
 
 
 def upload(call: HttpCall, source: Any) -> Flow[HttpReply]:
-    """Send a media source."""
+    """Upload a media source."""
     reply: HttpReply = yield Upload(call, source)
     return reply
 
 
 def download(call: HttpCall, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path | HttpReply]:
-    """Write an answer to a file."""
+    """Download a response to a file."""
     outcome: Path | HttpReply = yield Download(call, path_for, overwrite)
     return outcome
 
 
 def open_stream(call: HttpCall) -> Flow[Any]:
-    """Begin to read an answer."""
+    """Open the body of a response as a file object."""
     stream: Any = yield OpenStream(call)
     return stream
 
 
 def open_events(call: HttpCall) -> Flow[EventBody | HttpReply]:
-    """Begin to read an answer without an end."""
+    """Open a response that has no end."""
     outcome: EventBody | HttpReply = yield OpenEvents(call)
     return outcome
 
 
 def read_piece(body: EventBody, timeout: float | None) -> Flow[bytes]:
-    """The next bytes."""
+    """Return the next bytes of a body; empty at its end."""
     piece: bytes = yield ReadPiece(body, timeout)
     return piece
 
 
 def open_media(name: str, value: Any) -> Flow[Any]:
-    """Look at a media input."""
+    """Open a media input."""
     source: Any = yield OpenMedia(name, value)
     return source
 
 
 def spool(call: HttpCall, name: str) -> Flow[Any]:
-    """Keep an answer in a temporary file."""
+    """Save a response to a temporary file."""
     source: Any = yield Spool(call, name)
     return source
 
 
 def pause(seconds: float, jitter: float = 0.0) -> Flow[None]:
-    """Wait."""
+    """Wait for some seconds."""
     yield Pause(seconds, jitter)
 
 
@@ -303,41 +305,41 @@ def until(
     phase: Phase,
     waiting_for: str,
 ) -> Flow[T]:
-    """Wait for something in the client state. SogniTimeoutError with `phase`."""
+    """Wait for something in the client state. Raises `SogniTimeoutError` with `phase`."""
     outcome: T = yield Until(topics, found, timeout, phase, waiting_for)
     return outcome
 
 
 def connect() -> Flow[None]:
-    """Have the socket opened."""
+    """Start to open the socket."""
     yield Connect()
 
 
 def catch_up() -> Flow[None]:
-    """Apply what has been received."""
+    """Wait until the frames received so far are applied."""
     yield CatchUp()
 
 
 def new_id() -> Flow[str]:
-    """A new id."""
-    made: str = yield NewId()
-    return made
+    """Return a new id."""
+    uuid: str = yield NewId()
+    return uuid
 
 
 def clock() -> Flow[float]:
-    """Monotonic seconds."""
+    """Return the monotonic time in seconds."""
     seconds: float = yield Clock()
     return seconds
 
 
 def app_id() -> Flow[str]:
-    """What the connection is known by."""
-    known: str = yield AppId()
-    return known
+    """Return the app id of this client."""
+    value: str = yield AppId()
+    return value
 
 
 def compute(what: str, function: Callable[[], T]) -> Flow[T]:
-    """Do arithmetic that takes its time."""
+    """Call a slow function without side effects."""
     outcome: T = yield Compute(what, function)
     return outcome
 
@@ -349,31 +351,29 @@ def user_code(what: str, function: Callable[..., Any], *arguments: Any, **named:
 
 
 def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
-    """Run flows side by side."""
+    """Run flows concurrently."""
     outcomes: list[T] = yield Together(flows)
     return outcomes
 
 
-# One look at what a wait waits for: decides whether it is over, and what its error says.
-#
-# Called by the shells for every `Until`, with the state in their hands; how to sleep in between is theirs.
+# For drivers, which decide how to sleep between two evaluations.
 
 
 def evaluate(step: Until, state: State) -> Any:
-    """Ask once: the outcome, or None to go on waiting. ClientClosedError when nothing can come any more."""
+    """Return the outcome of a wait, None to continue waiting. Raises `ClientClosedError` if the client is closed."""
     found = step.found(state)
     if found is None and state.closed:
         raise ClientClosedError(f"the client was closed while waiting for {step.waiting_for}")
     return found
 
 
-def out_of_time(step: Until) -> SogniTimeoutError:
-    """The error of a wait that ended without what it waited for."""
+def timeout_error(step: Until) -> SogniTimeoutError:
+    """Return the error of a wait that timed out."""
     return SogniTimeoutError(
         f"waited {step.timeout:g} seconds for {step.waiting_for}", phase=step.phase, timeout=step.timeout
     )
 
 
 def topics_of(step: Until) -> list[Hashable]:
-    """What wakes a wait: its topics, and the end of the client."""
+    """Return the topics that wake a wait, including the end of the client."""
     return [*step.topics, CLOSED]

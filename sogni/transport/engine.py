@@ -25,7 +25,7 @@ from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
 from sogni.core.failures import with_resources_named
-from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, topics_of
+from sogni.core.flow import Flow, Pause, Step, Until, evaluate, timeout_error, topics_of
 from sogni.core.http import HttpCall
 from sogni.core.outbox import CLOSED, SOCKET, BackgroundTask
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
@@ -238,7 +238,7 @@ class Engine(Live):
                 if found is not None:
                     return found
                 if deadline.over:
-                    raise out_of_time(step)
+                    raise timeout_error(step)
                 left = deadline.left()
                 if self._stuck:
                     left = RETRY_SECONDS if left is None else min(left, RETRY_SECONDS)

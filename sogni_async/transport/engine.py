@@ -24,7 +24,7 @@ from sogni.core.background import flow_of
 from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
-from sogni.core.flow import Flow, Pause, Step, Until, evaluate, out_of_time, topics_of
+from sogni.core.flow import Flow, Pause, Step, Until, evaluate, timeout_error, topics_of
 from sogni.core.outbox import CLOSED, SOCKET, WaiterRegistry
 from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.live import Live
@@ -455,7 +455,7 @@ async def _wait_until(reference: weakref.ref[Engine], waiter_registry: WaiterReg
             if found is not None:
                 return found
             if deadline.over:
-                raise out_of_time(step)
+                raise timeout_error(step)
             await sleep_until_set(signal, deadline.left())
     finally:
         for topic in topics:

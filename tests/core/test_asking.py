@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.flow import Until, evaluate, out_of_time, topics_of
+from sogni.core.flow import Until, evaluate, timeout_error, topics_of
 from sogni.errors import ClientClosedError
 from tests.core.play import Stage
 
@@ -33,5 +33,5 @@ def test_a_wait_is_woken_by_its_topics_and_by_the_end() -> None:
 
 
 def test_a_wait_that_runs_out_says_for_what_and_how_long() -> None:
-    error = out_of_time(wait(None))
+    error = timeout_error(wait(None))
     assert (error.message, error.phase, error.timeout) == ("waited 5 seconds for a model", "ready", 5)
