@@ -64,7 +64,7 @@ class ChatTools:
         tool_call: ToolCall | Mapping[str, Any],
         *,
         on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
-        timeout: float | None = tools.USUAL_SECONDS,
+        timeout: float | None = tools.DEFAULT_SECONDS,
         token_type: TokenType | None = None,
         network: Network | None = None,
         number_of_media: int = 1,
@@ -104,7 +104,7 @@ class ChatTools:
             token_type=token_type,
             network=network,
             number_of_media=number_of_media,
-            made=tools.made_from(media_context),
+            available=tools.available_media(media_context),
         )
         return self._engine.run(tools.execute_call(as_tool_call(tool_call), options))
 
@@ -115,7 +115,7 @@ class ChatTools:
         on_tool_call: Callable[[ToolCall], Any] | None = None,
         on_tool_progress: Callable[[ToolCall, ToolExecutionProgress], Any] | None = None,
         on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
-        timeout: float | None = tools.USUAL_SECONDS,
+        timeout: float | None = tools.DEFAULT_SECONDS,
         token_type: TokenType | None = None,
         network: Network | None = None,
         number_of_media: int = 1,
@@ -157,7 +157,7 @@ class ChatTools:
             token_type=token_type,
             network=network,
             number_of_media=number_of_media,
-            made=tools.made_from(media_context),
+            available=tools.available_media(media_context),
         )
         calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
         return self._engine.run(tools.execute_calls(calls, options))
@@ -368,7 +368,7 @@ class Completions:
                 begun, rounds = self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
                 asked.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
                 return answer
-            asked.answer = result = self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
+            asked.answer = result = self._engine.run(tool_rounds.get_answer(model, messages, given, seconds))
             return result
 
 

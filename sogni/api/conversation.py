@@ -10,8 +10,7 @@ from typing import Any, Literal, Unpack, overload
 
 from sogni.api.streams import ChatStream
 from sogni.base import with_fields
-from sogni.core.chat import conversation as asking
-from sogni.core.chat.conversation import History, question_of
+from sogni.core.chat.conversation import History, add_answer, add_answer_when_done, messages_for, question_of
 from sogni.core.flow import compute
 from sogni.local.chat_files import image_parts, read_conversation, write_conversation
 from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
@@ -107,14 +106,14 @@ class Conversation:
         parts = self._engine.run(compute("the images of a question", lambda: image_parts(images)))
         question = question_of(text, parts)
         given: dict[str, Any] = {**self._options, **options}
-        messages = self._engine.run(asking.request_of(self._history, question, given))
+        messages = self._engine.run(messages_for(self._history, question, given))
         answer: ChatCompletionResult | ChatStream = self._completions.create(
             messages=messages, model=self._history.model, stream=stream, timeout=timeout, **given
         )
         if isinstance(answer, ChatStream):
-            self._engine.run(asking.keep_when_done(self._history, question, answer._answer))
+            self._engine.run(add_answer_when_done(self._history, question, answer._answer))
             return answer
-        self._engine.run(asking.keep(self._history, question, answer))
+        self._engine.run(add_answer(self._history, question, answer))
         return answer
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:

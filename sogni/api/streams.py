@@ -73,7 +73,7 @@ class ChatStream(Live):
 
     def _whole(self, timeout: float | None) -> Flow[ChatCompletionResult]:
         rounds = self._rounds
-        return chat.whole_answer(self._only, timeout) if rounds is None else rounds.whole_answer(timeout)
+        return chat.complete_answer(self._only, timeout) if rounds is None else rounds.complete_answer(timeout)
 
     @property
     def _answer(self) -> ChatState | ToolRounds:
@@ -95,7 +95,7 @@ class ChatStream(Live):
         rounds = self._rounds
         if rounds is None:
             return self._only.done
-        return rounds.left or rounds.final_result is not None or self._state.failure is not None
+        return rounds.abandoned or rounds.final_result is not None or self._state.failure is not None
 
     @property
     def content(self) -> str:
@@ -148,7 +148,7 @@ class ChatStream(Live):
         """Stop receiving chunks. The service finishes the answer and charges for it."""
         self._taken.clear()
         if self._rounds is not None:
-            self._rounds.left = True
+            self._rounds.abandoned = True
         if not self._state.done:
             self._engine.changed(lambda _, now: self._state.leave())
 

@@ -301,5 +301,10 @@ def json_or_text(text: str) -> Any:
         return text
 
 
+def string_or_none(value: Any) -> str | None:
+    """Return a string unchanged, and None for any other value of a response."""
+    return value if isinstance(value, str) else None
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from sogni.core.chat.images import LONGEST_SIDE, MAX_BYTES
+from sogni.core.chat.images import MAX_BYTES, MAX_SIDE
 from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
 from sogni.errors import ValidationError
@@ -58,7 +58,7 @@ def image_part(image: Any, *, detail: Literal["auto", "low", "high"] | None = No
         found = sniff(content[:HEAD_SIZE]) or "another format"
         raise invalid_value(_NAME, found, "a PNG or JPEG; use resize=True for other formats")
     try:
-        checked(_NAME, kind, content, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
+        checked(_NAME, kind, content, "image", max_bytes=MAX_BYTES, longest_side=MAX_SIDE)
     except ValidationError as error:
         error.add_note("use resize=True to convert it")
         raise
@@ -93,7 +93,7 @@ def _converted(content: bytes) -> bytes:
         with pillow.open(io.BytesIO(content)) as opened:
             photo = opened.format in ("JPEG", "MPO")
             picture = normalized(opened).copy()
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        picture.thumbnail((MAX_SIDE, MAX_SIDE))
         buffer = io.BytesIO()
         if photo:
             picture.save(buffer, format="JPEG", quality=90)

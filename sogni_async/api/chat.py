@@ -63,7 +63,7 @@ class ChatTools:
         tool_call: ToolCall | Mapping[str, Any],
         *,
         on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
-        timeout: float | None = tools.USUAL_SECONDS,
+        timeout: float | None = tools.DEFAULT_SECONDS,
         token_type: TokenType | None = None,
         network: Network | None = None,
         number_of_media: int = 1,
@@ -103,7 +103,7 @@ class ChatTools:
             token_type=token_type,
             network=network,
             number_of_media=number_of_media,
-            made=tools.made_from(media_context),
+            available=tools.available_media(media_context),
         )
         return await self._engine.run(tools.execute_call(as_tool_call(tool_call), options))
 
@@ -114,7 +114,7 @@ class ChatTools:
         on_tool_call: Callable[[ToolCall], Any] | None = None,
         on_tool_progress: Callable[[ToolCall, ToolExecutionProgress], Any] | None = None,
         on_progress: Callable[[ToolExecutionProgress], Any] | None = None,
-        timeout: float | None = tools.USUAL_SECONDS,
+        timeout: float | None = tools.DEFAULT_SECONDS,
         token_type: TokenType | None = None,
         network: Network | None = None,
         number_of_media: int = 1,
@@ -156,7 +156,7 @@ class ChatTools:
             token_type=token_type,
             network=network,
             number_of_media=number_of_media,
-            made=tools.made_from(media_context),
+            available=tools.available_media(media_context),
         )
         calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
         return await self._engine.run(tools.execute_calls(calls, options))
@@ -367,7 +367,7 @@ class Completions:
                 begun, rounds = await self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
                 asked.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
                 return answer
-            asked.answer = result = await self._engine.run(tool_rounds.answer_whole(model, messages, given, seconds))
+            asked.answer = result = await self._engine.run(tool_rounds.get_answer(model, messages, given, seconds))
             return result
 
 

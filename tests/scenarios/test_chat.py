@@ -369,7 +369,7 @@ async def test_an_answer_is_not_waited_for_when_another_client_took_over(
     sdk: Sdk, slow_supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """chat §14.2: it is waited for as after any drop, but not for ever."""
-    monkeypatch.setattr("sogni.core.chat.state.SURVIVES_DROP", 0.2)
+    monkeypatch.setattr("sogni.core.chat.state.LOST_SECONDS", 0.2)
     slow_supernet.chat.rate(5)
     async with sdk.client(slow_supernet, app_id="same") as client, sdk.client(slow_supernet, app_id="same") as other:
         stream = await ask(sdk, client, STORY, stream=True)

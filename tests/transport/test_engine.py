@@ -227,7 +227,7 @@ def test_when_the_reader_fails_no_waiter_hangs(
     stream = engine.run(chat.begin_completion(DEFAULT_MODEL, HELLO, {}))
     waits = [
         Called(lambda: engine.run(sending.ready(None, beyond=1))),
-        Called(lambda: engine.run(chat.whole_answer(stream, None))),
+        Called(lambda: engine.run(chat.complete_answer(stream, None))),
         Called(lambda: engine.run(chat.wait_for_models(None))),
     ]
 

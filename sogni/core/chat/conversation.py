@@ -1,4 +1,4 @@
-"""The history of a conversation: which messages go with a question, and when an answer becomes part of it.
+"""The history of a conversation: the messages to send with a question, and adding answers.
 
 One `History` per `Conversation`, changed under the state lock. A failed answer leaves the history unchanged.
 """
@@ -33,8 +33,6 @@ class History:
         self.system = system
         self.messages: list[ChatMessage] = []
 
-    # -- requests --------------------------------------------------------------
-
     def may_be_long(self, question: ChatMessage | None) -> bool:
         """Whether the conversation may exceed the model's context."""
         return text_length(self._all(question)) > SMALLEST_CONTEXT * CHARACTERS_PER_TOKEN / 2
@@ -51,26 +49,24 @@ class History:
                 "text is required for the first message", field="text", value=None, allowed="a string"
             )
         groups = _turns(self._all(question))
-        room = _room(info, options)
+        available = _available_characters(info, options)
         lengths = [sum(text_length(message) + 1 for message in turn) for turn in groups]
-        while len(groups) > 1 and sum(lengths) + 1 > room:
-            kept = [message for message in groups[0] if message["role"] == "system"]
-            groups[1:2] = [kept + groups[1]]
-            lengths[1] += sum(text_length(message) + 1 for message in kept)
+        while len(groups) > 1 and sum(lengths) + 1 > available:
+            system = [message for message in groups[0] if message["role"] == "system"]
+            groups[1:2] = [system + groups[1]]
+            lengths[1] += sum(text_length(message) + 1 for message in system)
             del groups[0], lengths[0]
         return [message for turn in groups for message in turn]
 
     def _all(self, question: ChatMessage | None) -> list[dict[str, Any]]:
         system = [ChatMessage(role="system", content=self.system)] if self.system else []
-        asked = [question] if question is not None else []
-        return [to_dict(message) for message in (*system, *self.messages, *asked)]
+        new = [question] if question is not None else []
+        return [to_dict(message) for message in (*system, *self.messages, *new)]
 
-    # -- changes ---------------------------------------------------------------
-
-    def keep(self, question: ChatMessage | None, result: ChatCompletionResult) -> None:
+    def add_answer(self, question: ChatMessage | None, result: ChatCompletionResult) -> None:
         """Add a question and its answer, with the tool calls in between."""
-        asked = [question] if question is not None else []
-        self.messages += [*asked, *_rounds(result), _answer(result)]
+        new = [question] if question is not None else []
+        self.messages += [*new, *_rounds(result), _answer(result)]
 
     def add(self, message: ChatMessage | Mapping[str, Any]) -> None:
         """Add a message from elsewhere: the result of a tool or an earlier turn."""
@@ -94,7 +90,10 @@ def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
     """Return the user's message, None if there is nothing new. Raises `ValidationError`."""
     if text is not None and not isinstance(text, str):
         raise ValidationError(
-            "text must be a string or None", field="text", value=type(text).__name__, allowed="a string or None"
+            f"text must be a string or None, got {type(text).__name__}",
+            field="text",
+            value=type(text).__name__,
+            allowed="a string or None",
         )
     if not images:
         return None if text is None else ChatMessage(role="user", content=text)
@@ -102,7 +101,7 @@ def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
     return ChatMessage(role="user", content=parts)
 
 
-def _room(info: LLMModelInfo | None, options: Mapping[str, Any]) -> float:
+def _available_characters(info: LLMModelInfo | None, options: Mapping[str, Any]) -> float:
     """Return how many characters the model's context leaves for the request; infinite for an unknown model."""
     if info is None or info.max_context_length is None:
         return math.inf
@@ -130,14 +129,14 @@ def _answer(result: ChatCompletionResult) -> ChatMessage:
 
 def _rounds(result: ChatCompletionResult) -> list[ChatMessage]:
     """Return the tool calls executed on the way to an answer, each round with its results."""
-    made: list[ChatMessage] = []
-    for one in result.tool_history or ():
-        made.append(ChatMessage(role="assistant", tool_calls=list(one.tool_calls)))
-        made += [
+    messages: list[ChatMessage] = []
+    for tool_round in result.tool_history or ():
+        messages.append(ChatMessage(role="assistant", tool_calls=list(tool_round.tool_calls)))
+        messages += [
             ChatMessage(role="tool", content=it.content, tool_call_id=it.tool_call_id, name=it.tool_name)
-            for it in one.tool_results
+            for it in tool_round.tool_results
         ]
-    return made
+    return messages
 
 
 # Flows
@@ -147,38 +146,35 @@ MODELS_SECONDS = 2.0
 """How many seconds a long conversation waits for the model list, which may never arrive."""
 
 
-def request_of(
+def messages_for(
     history: History, question: ChatMessage | None, options: Mapping[str, Any]
 ) -> Flow[list[dict[str, Any]]]:
     """Return the messages to send with a question. Raises `ValidationError` or connection errors."""
     info = yield from change(lambda state, _: state.chats.models.get(history.model))
     if info is None and (yield from change(lambda *_: history.may_be_long(question))):
-        info = yield from _looked_up(history.model)
+        info = yield from _model_info(history.model)
 
-    def made(_: State, __: float) -> list[dict[str, Any]]:
-        return history.request(question, info, options)
-
-    return (yield from change(made))
+    return (yield from change(lambda *_: history.request(question, info, options)))
 
 
-def _looked_up(model: str) -> Flow[LLMModelInfo | None]:
+def _model_info(model: str) -> Flow[LLMModelInfo | None]:
     try:
         return (yield from wait_for_models(MODELS_SECONDS)).get(model)
     except SogniTimeoutError:
         return None
 
 
-def keep(history: History, question: ChatMessage | None, result: ChatCompletionResult) -> Flow[None]:
+def add_answer(history: History, question: ChatMessage | None, result: ChatCompletionResult) -> Flow[None]:
     """Add a question and its answer to the history."""
-    yield from change(lambda *_: history.keep(question, result))
+    yield from change(lambda *_: history.add_answer(question, result))
 
 
-def keep_when_done(history: History, question: ChatMessage | None, chat: ChatState | ToolRounds) -> Flow[None]:
+def add_answer_when_done(history: History, question: ChatMessage | None, chat: ChatState | ToolRounds) -> Flow[None]:
     """Add the answer once it is complete; never one that fails or is not read to its end."""
 
     def follow(_: State, __: float) -> None:
         def done(result: ChatCompletionResult) -> None:
-            history.keep(question, result)
+            history.add_answer(question, result)
 
         if chat.final_result is not None:
             done(chat.final_result)

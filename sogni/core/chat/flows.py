@@ -1,8 +1,10 @@
-"""Chat completions over the socket, and hosted chats and tools over REST (chat §2, §5, §11, §14.5).
+"""Chat completions over the socket, and hosted chats and tools over REST.
 
 A completion is registered before its frame is written, so that no token is lost. Hosted requests are never retried,
 because a second answer would be charged.
 """
+
+# Chat: chat §2, §5, §11, §14.5.
 
 from __future__ import annotations
 
@@ -136,7 +138,7 @@ def next_chunks(chat: ChatState, timeout: float | None = None) -> Flow[list[Chat
     return chunks
 
 
-def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
+def complete_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionResult]:
     """Return the complete answer. Raises `ChatError`, or `SogniTimeoutError`, after which it can be called again."""
     yield from until(
         (chat,),
@@ -151,7 +153,7 @@ def whole_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompletionR
     return result
 
 
-def forgotten_when_late(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
+def forget_on_timeout(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
     """Wait; drop the job after a timeout, because no caller can reach it any more."""
     try:
         return (yield from waiting)
@@ -175,7 +177,7 @@ def complete(
 
 def _complete(model: str, messages: Sequence[Any], options: Mapping[str, Any]) -> Flow[ChatCompletionResult]:
     chat = yield from begin_completion(model, messages, options)
-    return (yield from forgotten_when_late(whole_answer(chat, None), lambda: chat.id))
+    return (yield from forget_on_timeout(complete_answer(chat, None), lambda: chat.id))
 
 
 def estimate_completion(

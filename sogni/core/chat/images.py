@@ -1,7 +1,9 @@
-"""Images in messages: which are allowed, and how they are sent (chat §9).
+"""Images in messages: which are allowed, and how they are sent.
 
 Everything that can be checked locally is checked before any image is fetched.
 """
+
+# Images: chat §9.
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ from sogni.core.http import HttpCall, HttpReply, announced_too_long, error_of
 from sogni.core.media import checked, data_uri, decoded, is_data_uri, is_trusted_address, type_of
 from sogni.core.requests import repeated
 
-MOST_IMAGES = 20
+MAX_IMAGES = 20
 MAX_BYTES = 10 * 1024 * 1024
-LONGEST_SIDE = 1024
+MAX_SIDE = 1024
 FETCH_SECONDS = 20.0
-_ADDRESSES = "a data: URI of a PNG or JPEG, or an https URL of the service's own storage"
+_ALLOWED_URLS = "a data: URI of a PNG or JPEG, or an https URL of the service's own storage"
 
 
 @frozen
@@ -35,7 +37,7 @@ class Image:
 
     @property
     def where(self) -> str:
-        """Its name in errors."""
+        """The path of the part, for error messages."""
         return f"messages[{self.message}].content[{self.part}]"
 
 
@@ -48,28 +50,28 @@ def images_of(messages: Sequence[Any]) -> list[Image]:
         for at, part in enumerate(message["content"])
         if isinstance(part, Mapping) and part.get("type") == "image_url"
     ]
-    if len(found) > MOST_IMAGES:
-        raise invalid_value("messages", f"{len(found)} images", f"messages with at most {MOST_IMAGES} images")
+    if len(found) > MAX_IMAGES:
+        raise invalid_value("messages", f"{len(found)} images", f"messages with at most {MAX_IMAGES} images")
     for image in found:
         if not is_data_uri(image.url) and not is_trusted_address(image.url):
-            raise invalid_value(image.where, image.url.partition("?")[0][:80], _ADDRESSES)
+            raise invalid_value(image.where, image.url.partition("?")[0][:80], _ALLOWED_URLS)
     return found
 
 
 def _image(message: int, part: int, given: Mapping[str, Any]) -> Image:
-    address = given.get("image_url")
-    url = address.get("url") if isinstance(address, Mapping) else None
+    image = given.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else None
     if not isinstance(url, str):
         where = f"messages[{message}].content[{part}]"
-        raise invalid_value(where, type(address).__name__, "an image_url with a url")
-    return Image(message, part, url.strip(), address.get("detail") if isinstance(address, Mapping) else None)
+        raise invalid_value(where, type(image).__name__, "an image_url with a url")
+    return Image(message, part, url.strip(), image.get("detail") if isinstance(image, Mapping) else None)
 
 
 def check_inline(images: Sequence[Image]) -> None:
     """Check every inline image. Raises `ValidationError`."""
     for image in images:
         if is_data_uri(image.url):
-            decoded(image.where, image.url, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
+            decoded(image.where, image.url, "image", max_bytes=MAX_BYTES, longest_side=MAX_SIDE)
 
 
 def fetch_call(image: Image) -> HttpCall:
@@ -94,24 +96,24 @@ def fetched(image: Image, call: HttpCall, reply: HttpReply) -> str:
         error.add_note(f"while fetching {image.where}")
         raise error
     if announced_too_long(call, reply.headers.get("content-length")):
-        raise invalid_value(image.where, "a larger one", f"an image of at most {MAX_BYTES} bytes")
+        raise invalid_value(image.where, "a larger image", f"an image of at most {MAX_BYTES} bytes")
     kind = type_of("image", reply.headers.get("content-type", ""), reply.body)
     if kind is None:
         raise invalid_value(image.where, reply.headers.get("content-type", ""), "a PNG or JPEG image")
-    checked(image.where, kind, reply.body, "image", max_bytes=MAX_BYTES, longest_side=LONGEST_SIDE)
+    checked(image.where, kind, reply.body, "image", max_bytes=MAX_BYTES, longest_side=MAX_SIDE)
     return data_uri(kind, reply.body)
 
 
 def with_images(messages: Sequence[Any], urls: Mapping[Image, str]) -> list[Any]:
     """Return the messages in wire form; image parts contain only what was checked."""
-    made = list(messages)
+    wire = list(messages)
     for image, url in urls.items():
-        message = made[image.message]
+        message = wire[image.message]
         if message is messages[image.message]:
-            message = made[image.message] = {**message, "content": list(message["content"])}
+            message = wire[image.message] = {**message, "content": list(message["content"])}
         detail = {"detail": image.detail} if image.detail else {}
         message["content"][image.part] = {"type": "image_url", "image_url": {"url": url, **detail}}
-    return made
+    return wire
 
 
 # Flows

@@ -1,7 +1,9 @@
-"""Requests and responses of chat: messages, response formats, hosted calls, estimates and errors (chat §2, §8, §11).
+"""Requests and responses of chat: messages, response formats, hosted calls, estimates and errors.
 
 Roles, ranges and models are checked by the service.
 """
+
+# Chat: chat §2, §8, §11, §14.
 
 from __future__ import annotations
 
@@ -17,17 +19,17 @@ from attrs import field, frozen
 
 from sogni.core.attribution import app_source_headers
 from sogni.core.chat.state import subscription_fields
-from sogni.core.checks import did_you_mean, invalid_value, without_gaps
+from sogni.core.checks import invalid_value, json_ready, refuse_unknown, string_or_none, without_gaps
 from sogni.core.failures import chat_api_error
 from sogni.core.http import HttpCall, get, number_text, post
 from sogni.core.tools.schemas import is_data_class, own_docstring, schema_of
-from sogni.errors import ApiError, ChatError, ProtocolError, SogniError, ValidationError
+from sogni.errors import ApiError, ChatError, ProtocolError, SogniError
 from sogni.models.chat import CompletionFields, HostedFields, LLMCostEstimation, LLMModelInfo
 from sogni.models.converter import read, to_dict
 
 DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 
-_AS_GIVEN = (
+_UNCHANGED = (
     "max_tokens", "temperature", "top_p", "top_k", "min_p", "stream", "repetition_penalty",
     "frequency_penalty", "presence_penalty", "stop", "tools", "tool_choice", "sogni_tool_execution", "response_format",
 )  # fmt: skip
@@ -42,9 +44,7 @@ FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
 
 def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise TypeError for an unknown keyword, suggesting the closest known one."""
-    for name in options:
-        if name not in known:
-            raise TypeError(f"no parameter {name!r}{did_you_mean(name, sorted(known))}")
+    refuse_unknown(options, known, "no parameter")
 
 
 def chat_request(
@@ -56,12 +56,12 @@ def chat_request(
     source = given.get("app_source") or app_source
     if source:
         payload["appSource"] = source
-    payload |= {name: carried(name, given[name]) for name in _AS_GIVEN if name in given}
-    payload |= {wire: carried(name, given[name]) for name, wire in _RENAMED.items() if name in given}
+    payload |= {name: _json(name, given[name]) for name in _UNCHANGED if name in given}
+    payload |= {wire: _json(name, given[name]) for name, wire in _RENAMED.items() if name in given}
     if "sogni_tools" in given:
         payload["sogni_tools"] = tool_family(given["sogni_tools"])
     if given.get("billing_mode"):
-        payload["billingMode"] = carried("billing_mode", given["billing_mode"])
+        payload["billingMode"] = _json("billing_mode", given["billing_mode"])
     if "think" in given:
         payload["chat_template_kwargs"] = {"enable_thinking": given["think"]}
     return payload
@@ -76,43 +76,27 @@ def tool_family(value: Any) -> Any:
 def checked_messages(messages: Sequence[Any]) -> list[Any]:
     """Return messages in wire form. Raises `ValidationError` with the position of an invalid one."""
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
-        raise ValidationError(
-            f"messages must be a list of messages, got {type(messages).__name__}",
-            field="messages",
-            value=type(messages).__name__,
-            allowed="a list of dicts with role and content",
-        )
+        raise invalid_value("messages", type(messages).__name__, "a list of messages")
     without_gaps("messages", messages)
     return [_message(f"messages[{place}]", message) for place, message in enumerate(messages)]
 
 
 def _message(where: str, message: Any) -> Any:
-    plain = carried(where, message)
+    plain = _json(where, message)
     if isinstance(plain, Mapping):
         for name in ("content", "tool_calls"):
             without_gaps(f"{where}.{name}", plain.get(name))
     return plain
 
 
-def carried(where: str, value: Any) -> Any:
-    """Return a value in wire form. Raises `ValidationError` if JSON cannot represent it; `where` names it."""
-    try:
-        plain = to_dict(value)
-        json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(
-            f"{where} cannot be written as JSON: {error}",
-            field=where,
-            value=type(value).__name__,
-            allowed="JSON values",
-        ) from error
-    return without_gaps(where, plain)
+def _json(where: str, value: Any) -> Any:
+    """Return the JSON form of a value, which must not be a list with None. Raises `ValidationError`."""
+    return without_gaps(where, json_ready(where, value))
 
 
-# Response formats (chat §2.5)
+# Response formats: chat §2.5
 
 
-_OPENAI = frozenset({"text", "json_object", "json_schema"})
 _SCHEMA_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 _SCHEMA_KEYS = frozenset({"properties", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "$schema"})
 _ALLOWED = "an attrs class, a dataclass, a JSON schema, or a response format of the OpenAI form"
@@ -146,12 +130,12 @@ def answer_format(given: Any) -> AnswerFormat:
 
 
 def _for_type(kind: Any) -> dict[str, Any]:
-    named = is_data_class(kind)
-    made = _named(kind.__name__ if named else "answer", schema_of(kind))
-    told = own_docstring(kind) if named else None
-    if told:
-        made["json_schema"]["description"] = told
-    return made
+    data_class = is_data_class(kind)
+    form = _named(kind.__name__ if data_class else "answer", schema_of(kind))
+    description = own_docstring(kind) if data_class else None
+    if description:
+        form["json_schema"]["description"] = description
+    return form
 
 
 def _named(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -167,13 +151,13 @@ def _is_schema(given: Mapping[str, Any]) -> bool:
     return kind in _SCHEMA_TYPES if kind is not None else not _SCHEMA_KEYS.isdisjoint(given)
 
 
-# Hosted chats (chat §11.1, §14.5)
+# Hosted chats: chat §11.1, §14.5
 
 
-FOR_EVER = 10_000_000.0
-"""Seconds that stand for "no time limit" and that every socket accepts."""
+NO_TIME_LIMIT = 10_000_000.0
+"""Seconds that mean no time limit, and that every socket accepts."""
 HOSTED_FIELDS = frozenset(HostedFields.__annotations__)
-_HOSTED_AS_GIVEN = (
+_HOSTED_UNCHANGED = (
     "max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty",
     "presence_penalty", "stop", "token_type", "tools", "tool_choice", "sogni_tool_execution", "task_profile",
     "media_references", "api_media_references", "chat_template_kwargs", "response_format", "safe_content_filter",
@@ -191,7 +175,7 @@ def hosted_chat_call(
         body["app_source"] = source
     if "think" in given:
         body["chat_template_kwargs"] = {"enable_thinking": given["think"]}
-    body |= {name: carried(name, given[name]) for name in _HOSTED_AS_GIVEN if name in given}
+    body |= {name: _json(name, given[name]) for name in _HOSTED_UNCHANGED if name in given}
     if "sogni_tools" in given:
         body["sogni_tools"] = tool_family(given["sogni_tools"])
     if given.get("billing_mode"):
@@ -213,7 +197,7 @@ def hosted_tool_call(
         raise invalid_value("tool", tool, "the name of a hosted tool")
     if not isinstance(arguments, Mapping):
         raise invalid_value("arguments", type(arguments).__name__, "a dict")
-    body = {"tool": tool, "arguments": carried("arguments", arguments)}
+    body = {"tool": tool, "arguments": _json("arguments", arguments)}
     optional = {"app_source": app_source, "token_type": token_type, "safe_content_filter": safe_content_filter}
     body |= {name: value for name, value in optional.items() if value is not None}
     headers = app_source_headers(app_source)
@@ -222,15 +206,13 @@ def hosted_tool_call(
 
 def _limit(timeout: float | None) -> float:
     """Return the time limit of the call in seconds; None means no limit, unlike in other calls."""
-    return FOR_EVER if timeout is None else timeout
+    return NO_TIME_LIMIT if timeout is None else timeout
 
 
-# Estimates (chat §8)
-#
-# Input tokens are a formula over the messages, the same in every client, rather than the result of a tokenizer.
+# Estimates: chat §8. Input tokens are estimated by a formula that all clients share, not by a tokenizer.
 
 
-USUAL_OUTPUT = 4096
+DEFAULT_OUTPUT_TOKENS = 4096
 CHARACTERS_PER_TOKEN = 4
 COMPLEX_PROFILES = frozenset({"coding", "reasoning"})
 _PATH_SAFE = "-_.!~*'()"
@@ -269,10 +251,10 @@ def output_tokens(
         return max_tokens
     limits = info.max_output_tokens if info is not None else None
     if limits is None:
-        return USUAL_OUTPUT
+        return DEFAULT_OUTPUT_TOKENS
     if think is True and task_profile in COMPLEX_PROFILES and limits.thinking_complex_default is not None:
         return limits.thinking_complex_default
-    return USUAL_OUTPUT if limits.default is None else limits.default
+    return DEFAULT_OUTPUT_TOKENS if limits.default is None else limits.default
 
 
 def chat_estimate_call(model: str, tokens_in: int, tokens_out: float, token_type: str) -> HttpCall:
@@ -290,32 +272,29 @@ def read_chat_estimate(data: Any) -> LLMCostEstimation:
     return read(LLMCostEstimation, quoted, "the estimate")
 
 
-# Errors of chats over REST (chat §14.4)
+# Errors: chat §14.4
 
 
 def as_chat_error(error: SogniError) -> SogniError:
     """Return the error as a `ChatError` too if its body has one of the two known forms; otherwise unchanged."""
-    found = _said(error.payload) if isinstance(error, ApiError) and isinstance(error.payload, Mapping) else None
+    found = _error_fields(error.payload) if isinstance(error, ApiError) and isinstance(error.payload, Mapping) else None
     if found is None or not isinstance(error, ApiError):
         return error
     return chat_api_error(error, ChatError(error.message, **found))
 
 
-def _said(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+def _error_fields(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the fields of a `ChatError` from either form of a body; None if it has neither."""
     inner = payload.get("error")
     if isinstance(inner, Mapping):
         given = inner.get("subscription")
         about = subscription_fields(given if isinstance(given, Mapping) else {})
-        code, tag = _text(inner.get("code")), _text(inner.get("type"))
+        code, tag = string_or_none(inner.get("code")), string_or_none(inner.get("type"))
         known = code is not None or tag is not None
     else:
         about = subscription_fields(payload)
-        code, tag = _text(payload.get("error_code")), _text(inner)
-        known = code is not None or (tag is not None and _text(payload.get("error_message")) is not None)
+        code, tag = string_or_none(payload.get("error_code")), string_or_none(inner)
+        known = code is not None or (tag is not None and string_or_none(payload.get("error_message")) is not None)
     if not known and not about["subscription_limit"]:
         return None
     return {"code": code, "error_type": tag, **about}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

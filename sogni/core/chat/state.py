@@ -1,14 +1,16 @@
-"""State of chat completions: how frames become an answer, and what a lost connection means for it (chat §3 to §7).
+"""State of chat completions: the answer so far, and what happens to it when the connection is lost.
 
 Frames are applied in order. Chunks that arrived before an error are still delivered; the error comes after them.
 """
+
+# Chat: chat §3 to §7, §14.2.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sogni.core.checks import beyond
+from sogni.core.checks import beyond, string_or_none
 from sogni.core.failures import chat_error
 from sogni.core.outbox import EndLostChats, Listeners, Outbox
 from sogni.errors import ChatError, ProtocolError
@@ -24,14 +26,14 @@ from sogni.models.chat import (
 from sogni.models.converter import read
 from sogni.models.tools import ToolCall, ToolCallFunction
 
-_OF_TOKENS = frozenset({"jobID", "content", "role", "finishReason", "usage", "tool_calls"})
-_OF_RESULT = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
-_OF_PLAN = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
-_OF_ERROR = _OF_PLAN | {"jobID", "error", "error_message", "error_code", "workerName"}
+_TOKENS_FIELDS = frozenset({"jobID", "content", "role", "finishReason", "usage", "tool_calls"})
+_RESULT_FIELDS = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
+_PLAN_FIELDS = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
+_ERROR_FIELDS = _PLAN_FIELDS | {"jobID", "error", "error_message", "error_code", "workerName"}
 """The declared fields of each frame; all others are kept in `extra`."""
 
 
-class _CallInPieces:
+class _PartialToolCall:
     """A tool call that arrives in pieces, joined on demand so that the cost of a piece does not grow."""
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ class _CallInPieces:
         self.name = ""
         self.arguments: list[str] = []
 
-    def whole(self) -> ToolCall:
+    def complete(self) -> ToolCall:
         return ToolCall(id=self.id, function=ToolCallFunction(name=self.name, arguments="".join(self.arguments)))
 
 
@@ -72,12 +74,12 @@ class ChatState:
         self.lost_at: float | None = None
         """When the job lost its connection; None once there is news of it again."""
         self._pieces: list[str] = []
-        self._calls: dict[int, _CallInPieces] = {}
+        self._calls: dict[int, _PartialToolCall] = {}
 
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The tool calls collected so far, by index."""
-        return [self._calls[index].whole() for index in sorted(self._calls)]
+        return [self._calls[index].complete() for index in sorted(self._calls)]
 
     @property
     def final_result(self) -> ChatCompletionResult | None:
@@ -134,7 +136,7 @@ class ChatState:
 
         Raises `ProtocolError` for malformed numbers; the text has been taken by then.
         """
-        self._note_news()
+        self._mark_alive()
         if self.done:
             return None
         deltas = payload.get("tool_calls")
@@ -147,7 +149,7 @@ class ChatState:
             finish_reason=payload.get("finishReason"),
             usage=usage,
             tool_calls=[delta for delta in deltas if isinstance(delta, dict)] if isinstance(deltas, list) else None,
-            extra=beyond(payload, _OF_TOKENS),
+            extra=beyond(payload, _TOKENS_FIELDS),
         )
         if chunk.content:
             self._pieces.append(chunk.content)
@@ -166,21 +168,21 @@ class ChatState:
         """Merge a delta: ids and names replace, arguments are appended."""
         index = delta.get("index")
         index = index if isinstance(index, int) else 0
-        call = self._calls.setdefault(index, _CallInPieces())
+        call = self._calls.setdefault(index, _PartialToolCall())
         function = delta.get("function")
         named = function if isinstance(function, Mapping) else {}
-        call.id = _text(delta.get("id")) or call.id
-        call.name = _text(named.get("name")) or call.name
-        call.arguments.append(_text(named.get("arguments")))
+        call.id = string_or_none(delta.get("id")) or call.id
+        call.name = string_or_none(named.get("name")) or call.name
+        call.arguments.append(string_or_none(named.get("arguments")) or "")
 
-    def _note_news(self) -> None:
+    def _mark_alive(self) -> None:
         """Record news of the job, which may have survived a lost connection."""
         self.acknowledged = True
         self.lost_at = None
 
     def worker(self, name: Any) -> None:
         """Record the worker's name."""
-        self._note_news()
+        self._mark_alive()
         if isinstance(name, str) and name:
             self.worker_name = name
 
@@ -188,7 +190,7 @@ class ChatState:
         """Apply `llmJobResult`: the answer is complete."""
         self.worker(payload.get("workerName"))
         first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
-        self.extra = beyond(payload, _OF_RESULT)
+        self.extra = beyond(payload, _RESULT_FIELDS)
         try:
             if (cost := payload.get("cost")) or isinstance(cost, Mapping):
                 self.cost = read(ChatCost, cost, "the cost of a chat job")
@@ -199,9 +201,9 @@ class ChatState:
                 self.time_taken = seconds if isinstance(seconds, int | float) else 0
                 self.done = True
                 self.out.wake(self)
-                self._tell_done()
+                self._notify_done()
 
-    def _tell_done(self) -> None:
+    def _notify_done(self) -> None:
         result = self.final_result
         if self.when_done is not None and result is not None:
             self.when_done(result)
@@ -232,34 +234,29 @@ def _usage_of(payload: Mapping[str, Any]) -> tuple[TokenUsage | None, ProtocolEr
         return None, error
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
     """Return the failure in an `llmJobError` frame."""
-    tag = payload.get("error")
-    text = tag if isinstance(tag, str) else "" if tag is None else str(tag)
-    message, code, worker = payload.get("error_message"), payload.get("error_code"), payload.get("workerName")
+    tag, code = payload.get("error"), payload.get("error_code")
+    error = "" if tag is None else str(tag)
     return ChatFailure(
         job_id=job_id,
-        error=text,
-        message=message if isinstance(message, str) and message else text,
-        worker_name=worker if isinstance(worker, str) else None,
+        error=error,
+        message=string_or_none(payload.get("error_message")) or error,
+        worker_name=string_or_none(payload.get("workerName")),
         error_code=None if code is None else str(code),
         **subscription_fields(payload),
-        extra=beyond(payload, _OF_ERROR),
+        extra=beyond(payload, _ERROR_FIELDS),
     )
 
 
 def subscription_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an error says about the missing subscription; values of other types count as absent."""
-    plans, feature, limitation = payload.get("requiredPlans"), payload.get("feature"), payload.get("limitation")
+    plans = payload.get("requiredPlans")
     return {
         "subscription_limit": payload.get("subscriptionLimit") is True,
         "required_plans": [plan for plan in plans if isinstance(plan, str)] if isinstance(plans, list) else [],
-        "feature": feature if isinstance(feature, str) else None,
-        "limitation": limitation if isinstance(limitation, str) else None,
+        "feature": string_or_none(payload.get("feature")),
+        "limitation": string_or_none(payload.get("limitation")),
     }
 
 
@@ -271,13 +268,13 @@ def lost(job_id: str, why: str) -> ChatFailure:
     return ChatFailure(job_id=job_id, error=TRANSPORT_LOST, message=why)
 
 
-# Frames
+# All completions
 
 
 CHAT_EVENTS = frozenset({"token", "completed", "error", "job_state", "models_updated"})
 CHAT_MODELS = "chat models"
-SURVIVES_DROP = 35.0
-"""Seconds an open completion waits for news after a lost connection."""
+LOST_SECONDS = 35.0
+"""How long an open completion waits for news after a lost connection."""
 
 
 class ChatRegistry:
@@ -371,17 +368,17 @@ class ChatRegistry:
             if chat.id in ids:
                 chat.lost_at = None
             else:
-                self._end(chat, lost(chat.id, "the connection was lost and the job did not survive"))
+                self._end(chat, lost(chat.id, "the connection was lost, and the service has dropped the job"))
 
     def end_lost(self, now: float) -> float | None:
         """End completions without news for too long; returns the seconds until the next one is due."""
         left: list[float] = []
         for chat in self._lost():
-            due = (chat.lost_at or now) + SURVIVES_DROP
+            due = (chat.lost_at or now) + LOST_SECONDS
             if now < due:
                 left.append(due - now)
                 continue
-            why = "the connection was lost and there has been no news of the job since"
+            why = "the connection was lost, and the service has not mentioned the job since"
             self._end(chat, lost(chat.id, why))
         self._watching = bool(left)
         return min(left, default=None)

@@ -1,7 +1,9 @@
-"""Completions that execute tools: run the model's tool calls and send their results, round after round (chat §10).
+"""Completions that execute tools: run the model's tool calls and send their results, round after round.
 
 Each round is a separate job. Failed calls are reported to the model; only the limits raise an error.
 """
+
+# Tool rounds: chat §10.
 
 from __future__ import annotations
 
@@ -12,40 +14,40 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from sogni.core.chat.flows import begin_completion, complete, forgotten_when_late, next_chunks, whole_answer
+from sogni.core.chat.flows import begin_completion, complete, complete_answer, forget_on_timeout, next_chunks
 from sogni.core.chat.images import prepared
 from sogni.core.chat.requests import FIELDS, check_names
 from sogni.core.chat.state import ChatState
-from sogni.core.checks import integer, invalid_value
+from sogni.core.checks import integer, invalid_value, optional
 from sogni.core.flow import Flow, State, change, until
 from sogni.core.time_limit import limited
-from sogni.core.tools.flows import ToolOptions, execute_calls, made_from
+from sogni.core.tools.flows import ToolOptions, available_media, execute_calls
 from sogni.core.tools.functions import tools_given
-from sogni.core.tools.results import made_in, turns_of, wants_tools
+from sogni.core.tools.results import media_in, tool_messages, wants_tools
 from sogni.errors import ChatError, ToolLimitError, ValidationError
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ToolFields
 from sogni.models.tools import ToolRound
 
 T = TypeVar("T")
 
-USUAL_ROUNDS = 5
+DEFAULT_ROUNDS = 5
 
 
 class ToolRounds:
     """The rounds of one completion; `state` is the job of the current round."""
 
     def __init__(self, model: str, options: Mapping[str, Any], tooling: Mapping[str, Any]) -> None:
-        travelling, functions = tools_given(options.get("tools"))
+        definitions, functions = tools_given(options.get("tools"))
         self._model = model
-        self._options = {**options, "tools": travelling}
-        most = tooling.get("max_tool_rounds")
-        self._most = USUAL_ROUNDS if most is None else integer("max_tool_rounds", most, low=0) or USUAL_ROUNDS
+        self._options = {**options, "tools": definitions}
+        # 0 means the default too: chat §10.
+        self._max_rounds = optional(integer, "max_tool_rounds", tooling.get("max_tool_rounds"), low=0) or DEFAULT_ROUNDS
         self._execution = ToolOptions(
             token_type=options.get("token_type"),
             on_tool_call=tooling.get("on_tool_call"),
             on_tool_progress=tooling.get("on_tool_progress"),
             functions=functions,
-            made=made_from(tooling.get("media_context")),
+            available=available_media(tooling.get("media_context")),
         )
         self._messages: list[Any] = []
         self._stopped: tuple[type[ChatError], str] | None = None
@@ -56,62 +58,63 @@ class ToolRounds:
         self.state: ChatState
         self._unread: deque[ChatState] = deque()
         """The jobs with unread chunks, in order."""
-        self.left = False
-        self._at_work = False
+        self.abandoned = False
+        """Whether the caller has stopped reading."""
+        self._executing = False
         """Whether a reader executes the tools of a round; others wait for it."""
 
     def begin(self, messages: Sequence[Any]) -> Flow[ToolRounds]:
         """Send the first request; raises like `begin_completion`."""
         self._messages = yield from prepared(messages)
-        self._execution = evolve(self._execution, made=made_in(self._messages, self._execution.made))
-        yield from self._ask()
+        self._execution = evolve(self._execution, available=media_in(self._messages, self._execution.available))
+        yield from self._send()
         return self
 
     def next_chunks(self, timeout: float | None = None) -> Flow[list[ChatCompletionChunk]]:
         """Return all chunks that have arrived, of any round; tools run between rounds. Empty at the end."""
-        while (state := (yield from self._to_read(timeout))) is not None:
-            chunks = yield from self._kept(next_chunks(state, timeout))
-            if chunks or self.left:
+        while (state := (yield from self._next_unread(timeout))) is not None:
+            chunks = yield from self._with_history(next_chunks(state, timeout))
+            if chunks or self.abandoned:
                 return chunks
             answer = state.final_result
             assert answer is not None  # a failure was raised
-            yield from self._follow(state, answer)
-            yield from change(partial(self._was_read, state))
+            yield from self._continue_after(state, answer)
+            yield from change(partial(self._remove_unread, state))
         return []
 
-    def whole_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
+    def complete_answer(self, timeout: float | None) -> Flow[ChatCompletionResult]:
         """Return the answer of the last round; `timeout` applies to each answer."""
         while self.final_result is None:
-            state = yield from self._under_way(timeout)
-            answer = yield from self._kept(whole_answer(state, timeout))
-            if self.left:
+            state = yield from self._current(timeout)
+            answer = yield from self._with_history(complete_answer(state, timeout))
+            if self.abandoned:
                 return self._final(answer)
-            yield from self._follow(state, answer)
+            yield from self._continue_after(state, answer)
         return self.final_result
 
-    def _to_read(self, timeout: float | None) -> Flow[ChatState | None]:
+    def _next_unread(self, timeout: float | None) -> Flow[ChatState | None]:
         """Return the job whose chunks come next, also if another reader started it; None after the last."""
 
         def found(_: State) -> tuple[ChatState | None] | None:
-            if self._unread or self.left:
+            if self._unread or self.abandoned:
                 return (self._unread[0] if self._unread else self.state,)
             if self.final_result is not None:
                 return (None,)
             self._check_stopped()
             return None
 
-        words = f"the tools that chat job {self.state.id} calls"
-        return (yield from until((self,), found, timeout=timeout, phase="run", waiting_for=words))[0]
+        what = f"the tools that chat job {self.state.id} calls"
+        return (yield from until((self,), found, timeout=timeout, phase="run", waiting_for=what))[0]
 
-    def _was_read(self, state: ChatState, *_: Any) -> None:
+    def _remove_unread(self, state: ChatState, *_: Any) -> None:
         if self._unread and self._unread[0] is state:
             self._unread.popleft()
 
-    def _under_way(self, timeout: float | None) -> Flow[ChatState]:
+    def _current(self, timeout: float | None) -> Flow[ChatState]:
         """Return the job of the current round, once no other reader executes tools; raises what stopped the rounds."""
         yield from until(
             (self,),
-            lambda _: True if self.left or not self._at_work else None,
+            lambda _: True if self.abandoned or not self._executing else None,
             timeout=timeout,
             phase="run",
             waiting_for=f"the tools that chat job {self.state.id} calls",
@@ -120,12 +123,12 @@ class ToolRounds:
         return self.state
 
     def _check_stopped(self) -> None:
-        if self._stopped is not None and not self._at_work:
+        if self._stopped is not None and not self._executing:
             raise self._error(*self._stopped)
 
-    def _error(self, kind: type[ChatError], words: str) -> ChatError:
+    def _error(self, kind: type[ChatError], message: str) -> ChatError:
         """Return a new error for one reader."""
-        error = kind(words, job_id=self.state.id)
+        error = kind(message, job_id=self.state.id)
         error.tool_history = list(self.history)
         return error
 
@@ -137,11 +140,11 @@ class ToolRounds:
     def _final(self, answer: ChatCompletionResult) -> ChatCompletionResult:
         return evolve(answer, tool_history=list(self.history) or None)
 
-    def _ask(self) -> Flow[None]:
-        self.state = yield from self._kept(begin_completion(self._model, self._messages, self._options))
+    def _send(self) -> Flow[None]:
+        self.state = yield from self._with_history(begin_completion(self._model, self._messages, self._options))
         self._unread.append(self.state)
 
-    def _kept(self, flow: Flow[T]) -> Flow[T]:
+    def _with_history(self, flow: Flow[T]) -> Flow[T]:
         """Run a flow; its ChatError carries the tool history, which has been paid for."""
         try:
             return (yield from flow)
@@ -149,33 +152,34 @@ class ToolRounds:
             error.tool_history = list(self.history)
             raise
 
-    def _follow(self, state: ChatState, answer: ChatCompletionResult) -> Flow[None]:
+    def _continue_after(self, state: ChatState, answer: ChatCompletionResult) -> Flow[None]:
         """Continue after an answer, once, no matter how many readers wait."""
-        if not (yield from change(lambda _, __: self._begins(state))):
+        if not (yield from change(lambda _, __: self._claim(state))):
             return
         failure: Exception | None = None
         try:
-            yield from self._go_on(answer)
+            yield from self._continue(answer)
         except Exception as error:
             failure = error
         except BaseException:
-            self._ends(state)  # direct access: the flow is ending
+            self._release(state)  # direct access: the flow is ending
             raise
-        yield from change(lambda _, __: self._ends(state))
+        yield from change(lambda _, __: self._release(state))
         if failure is not None:
             raise failure
 
-    def _begins(self, state: ChatState) -> bool:
+    def _claim(self, state: ChatState) -> bool:
+        """Whether this reader is the one that continues after an answer."""
         self._check_stopped()
-        mine = state is self.state and not self._at_work and self.final_result is None
-        self._at_work = self._at_work or mine
+        mine = state is self.state and not self._executing and self.final_result is None
+        self._executing = self._executing or mine
         return mine
 
-    def _ends(self, state: ChatState) -> None:
-        self._at_work = False
+    def _release(self, state: ChatState) -> None:
+        self._executing = False
         state.out.wake(self)
 
-    def _go_on(self, answer: ChatCompletionResult) -> Flow[None]:
+    def _continue(self, answer: ChatCompletionResult) -> Flow[None]:
         """Execute the tool calls of an answer and send the next request, or finish."""
         if not wants_tools(answer):
             yield from change(lambda _, __: self._finish(self._final(answer)))
@@ -189,16 +193,16 @@ class ToolRounds:
             self._stopped = (ToolLimitError, error.message)
             raise self._error(*self._stopped) from error
         self.history.append(ToolRound(round=len(self.history), tool_calls=calls, tool_results=results))
-        if len(self.history) >= self._most:
-            words = f"the model still calls tools after {self._most} rounds; see tool_history, or raise max_tool_rounds"
-            self._stopped = (ToolLimitError, words)
+        if len(self.history) >= self._max_rounds:
+            reason = f"the model still calls tools after {self._max_rounds} rounds"
+            self._stopped = (ToolLimitError, f"{reason}; see tool_history, or raise max_tool_rounds")
             raise self._error(*self._stopped)
-        self._messages = [*self._messages, *turns_of(answer, results)]
+        self._messages = [*self._messages, *tool_messages(answer, results)]
         if self._options.get("tool_choice") not in ("none", "auto"):
             # A choice that forces a call applies once; otherwise every round would call again.
             self._options["tool_choice"] = None
-        if not self.left:
-            yield from self._ask()
+        if not self.abandoned:
+            yield from self._send()
         self._stopped = None
 
 
@@ -206,41 +210,41 @@ def begin_answer(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None = None
 ) -> Flow[tuple[ChatState, ToolRounds | None]]:
     """Send the first request of a streamed completion, with its rounds if it executes tools."""
-    tooling, wanted = _parted(options)
+    tooling, completion = _split_options(options)
     if tooling is None:
-        return (yield from limited(begin_completion(model, messages, wanted), timeout)), None
-    rounds = yield from limited(ToolRounds(model, wanted, tooling).begin(messages), timeout)
+        return (yield from limited(begin_completion(model, messages, completion), timeout)), None
+    rounds = yield from limited(ToolRounds(model, completion, tooling).begin(messages), timeout)
     return rounds.state, rounds
 
 
-def answer_whole(
+def get_answer(
     model: str, messages: Sequence[Any], options: Mapping[str, Any], timeout: float | None
 ) -> Flow[ChatCompletionResult]:
     """Return the answer, after all rounds if tools are executed; `timeout` applies to each answer.
 
     Raises like `begin_completion`, and `ChatError`, `ToolLimitError` or `SogniTimeoutError`.
     """
-    tooling, wanted = _parted(options)
+    tooling, completion = _split_options(options)
     if tooling is None:
-        return (yield from complete(model, messages, wanted, timeout))
-    begun = ToolRounds(model, {**wanted, "stream": False}, tooling).begin(messages)
+        return (yield from complete(model, messages, completion, timeout))
+    begun = ToolRounds(model, {**completion, "stream": False}, tooling).begin(messages)
     rounds = yield from limited(begun, timeout)
-    return (yield from forgotten_when_late(rounds.whole_answer(timeout), lambda: rounds.state.id))
+    return (yield from forget_on_timeout(rounds.complete_answer(timeout), lambda: rounds.state.id))
 
 
-def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+def _split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Split the keywords into those for tool execution (None if tools are not executed) and those to send.
 
     Raises `ValidationError` for options that have no effect without tool execution, unless it is explicitly off.
     """
     check_names(options, FIELDS)
     tooling = {name: options.get(name) for name in ToolFields.__annotations__}
-    wanted = {name: value for name, value in options.items() if name not in tooling}
+    completion = {name: value for name, value in options.items() if name not in tooling}
     executed = tooling.pop("auto_execute_tools")
     if executed:
-        return tooling, wanted
+        return tooling, completion
     for name, value in tooling.items():
         if value is not None and executed is None:
             sentence = f"{name} has no effect without auto_execute_tools=True"
             raise invalid_value(name, type(value).__name__, "None", sentence)
-    return None, wanted
+    return None, completion

@@ -1,9 +1,11 @@
-"""Validation of the arguments of hosted tools (tools §2.2, §3).
+"""Validation of the arguments of Sogni tools.
 
 Checks each argument against the tool's schema, then the rules that span several arguments or that no schema can
 express. Contradictions are errors; options without effect are warnings. Media and models are checked where they are
 used.
 """
+
+# Arguments: tools §2.2, §3.
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class _Warning:
     text: str
 
 
-_Found = Iterator[_Error | _Warning]
+_Findings = Iterator[_Error | _Warning]
 _AZIMUTHS = (
     "front view", "front-right quarter view", "right side view", "back-right quarter view", "back view",
     "back-left quarter view", "left side view", "front-left quarter view",
@@ -38,50 +40,48 @@ _AZIMUTHS = (
 _ELEVATIONS = ("low-angle shot", "eye-level shot", "elevated shot", "high-angle shot")
 _DISTANCES = ("close-up", "medium shot", "wide shot")
 _ANGLES = frozenset(" ".join(parts) for parts in product(_AZIMUTHS, _ELEVATIONS, _DISTANCES))
-_LONGEST_SINGLE_CLIP = 20
+_MAX_SINGLE_CLIP_SECONDS = 20
 
 
-def conditions_of(tool_name: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def rule_findings(tool_name: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return errors and warnings for arguments that fit the schema of the tool."""
     given = {name: value for name, value in arguments.items() if not is_missing(value)}
     rule = _RULES.get(tool_name)
     found = list(rule(given)) if rule else []
-    errors = [one.text for one in found if isinstance(one, _Error)]
-    return errors, [one.text for one in found if isinstance(one, _Warning)]
+    errors = [it.text for it in found if isinstance(it, _Error)]
+    return errors, [it.text for it in found if isinstance(it, _Warning)]
 
 
-def _outside(given: Mapping[str, Any], name: str, low: float, high: float) -> _Found:
+def _outside(given: Mapping[str, Any], name: str, low: float, high: float) -> _Findings:
     if name in given and not low <= given[name] <= high:
         yield _Error(f"{name} must be from {low:g} to {high:g}, got {given[name]!r}")
 
 
-def _generate_image(given: Mapping[str, Any]) -> _Found:
+def _generate_image(given: Mapping[str, Any]) -> _Findings:
     yield from _outside(given, "starting_image_strength", 0, 1)
-    for one, other in (
-        ("starting_image_strength", "sourceImageIndex"),
-        ("sourceImageIndex", "starting_image_strength"),
-    ):
-        if one in given and other not in given:
-            yield _Warning(f"{one} has no effect without {other}")
+    pair = ("starting_image_strength", "sourceImageIndex")
+    for name, other in (pair, pair[::-1]):
+        if name in given and other not in given:
+            yield _Warning(f"{name} has no effect without {other}")
 
 
-def _animate_photo(given: Mapping[str, Any]) -> _Found:
+def _animate_photo(given: Mapping[str, Any]) -> _Findings:
     yield from _outside(given, "duration", 2, 20)
-    several = given.get("sourceImageIndices")
-    if several is not None:
+    indices = given.get("sourceImageIndices")
+    if indices is not None:
         for name in ("sourceImageIndex", "numberOfVariations"):
             if name in given:
                 yield _Error(f"{name} cannot be combined with sourceImageIndices")
         if given.get("frameRole") == "end":
             yield _Error("frameRole must not be 'end' if sourceImageIndices is given")
     for name in ("prompts", "endImageIndices"):
-        if name in given and (several is None or len(given[name]) != len(several)):
+        if name in given and (indices is None or len(given[name]) != len(indices)):
             yield _Error(f"{name} must have one entry per entry of sourceImageIndices")
     if given.get("frameRole") == "both" and "endImageIndex" not in given and "endImageIndices" not in given:
         yield _Error("endImageIndex or endImageIndices is required when frameRole is 'both'")
 
 
-def _change_angle(given: Mapping[str, Any]) -> _Found:
+def _change_angle(given: Mapping[str, Any]) -> _Findings:
     yield from _outside(given, "loraStrength", 0.1, 1)
     if given["description"] not in _ANGLES:
         yield _Error(
@@ -90,17 +90,17 @@ def _change_angle(given: Mapping[str, Any]) -> _Found:
         )
 
 
-def _stitch_video(given: Mapping[str, Any]) -> _Found:
+def _stitch_video(given: Mapping[str, Any]) -> _Findings:
     if len(given["videoIndices"]) == 1:
         yield _Error("videoIndices must have at least 2 entries, got 1")
 
 
-def _dance_montage(given: Mapping[str, Any]) -> _Found:
-    if given.get("singleClip") and given.get("duration", 0) > _LONGEST_SINGLE_CLIP:
-        yield _Error(f"duration must be at most {_LONGEST_SINGLE_CLIP} with singleClip, got {given['duration']!r}")
+def _dance_montage(given: Mapping[str, Any]) -> _Findings:
+    if given.get("singleClip") and given.get("duration", 0) > _MAX_SINGLE_CLIP_SECONDS:
+        yield _Error(f"duration must be at most {_MAX_SINGLE_CLIP_SECONDS} with singleClip, got {given['duration']!r}")
 
 
-def _replace_video_segment(given: Mapping[str, Any]) -> _Found:
+def _replace_video_segment(given: Mapping[str, Any]) -> _Findings:
     begin, end = given["startSeconds"], given["endSeconds"]
     splices = "replacementVideoIndex" in given
     for name in ("startSeconds", "endSeconds"):
@@ -113,21 +113,21 @@ def _replace_video_segment(given: Mapping[str, Any]) -> _Found:
             yield _Warning(f"{name} has no effect without replacementVideoIndex")
 
 
-def _overlay_video(given: Mapping[str, Any]) -> _Found:
+def _overlay_video(given: Mapping[str, Any]) -> _Findings:
     for place, overlay in enumerate(given["overlays"]):
-        wanted = "text" if overlay["kind"] == "text" else "sourceImageIndex"
-        if is_missing(overlay.get(wanted)):
-            yield _Error(f"overlays[{place}].{wanted} is required for kind {overlay['kind']!r}")
+        required = "text" if overlay["kind"] == "text" else "sourceImageIndex"
+        if is_missing(overlay.get(required)):
+            yield _Error(f"overlays[{place}].{required} is required for kind {overlay['kind']!r}")
 
 
-def _add_subtitles(given: Mapping[str, Any]) -> _Found:
+def _add_subtitles(given: Mapping[str, Any]) -> _Findings:
     if given.get("auto_transcribe"):
         yield _Error("auto_transcribe is not available yet; use cues or srt")
     elif ("cues" in given) == ("srt" in given):
         yield _Error("srt or cues is required, but not both")
 
 
-_RULES: Mapping[str, Callable[[Mapping[str, Any]], _Found]] = {
+_RULES: Mapping[str, Callable[[Mapping[str, Any]], _Findings]] = {
     "generate_image": _generate_image,
     "animate_photo": _animate_photo,
     "change_angle": _change_angle,
@@ -139,10 +139,10 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], _Found]] = {
 }
 
 
-# Validation against the schema (tools §3)
+# Validation against the schema
 
 
-_READ_ITS_OWN_WAY = frozenset(
+_ADJUSTED_BY_EXECUTOR = frozenset(
     {
         "number_of_variations", "negative_prompt", "gpt_image_quality", "output_format", "generate_audio",
         "control_mode", "audio_start",
@@ -177,10 +177,10 @@ def validate_tool_arguments(
         (`overlays[0].text`).
     """
     if not isinstance(arguments, Mapping):
-        return _refused({}, f"arguments must be a JSON object, got {type(arguments).__name__}")
+        return _invalid({}, f"arguments must be a JSON object, got {type(arguments).__name__}")
     given = {str(name): value for name, value in arguments.items()}
     if tool_name not in tool_names():
-        return _refused(given, f"{tool_name!r} is not a Sogni tool{did_you_mean(tool_name, tool_names())}")
+        return _invalid(given, f"{tool_name!r} is not a Sogni tool{did_you_mean(tool_name, tool_names())}")
     schema = accepted_by(tool_name)
     check = SchemaCheck(skip_enum_properties, coerce_primitives, strip_unknown_properties)
     known = schema["properties"]
@@ -188,13 +188,13 @@ def validate_tool_arguments(
     properties = {**known, **{name: {} for name in unchecked}}
     cleaned = check.value(named, {**schema, "properties": properties})
     if not check.errors:
-        errors, warnings = conditions_of(tool_name, cleaned)
+        errors, warnings = rule_findings(tool_name, cleaned)
         check.errors += errors
         check.warnings += warnings
     return ToolArguments(ok=not check.errors, arguments=cleaned, errors=check.errors, warnings=check.warnings)
 
 
-def _refused(arguments: dict[str, Any], why: str) -> ToolArguments:
+def _invalid(arguments: dict[str, Any], why: str) -> ToolArguments:
     return ToolArguments(ok=False, arguments=arguments, errors=[why], warnings=[])
 
 
@@ -203,8 +203,9 @@ def _with_known_names(
 ) -> tuple[dict[str, Any], set[str]]:
     """Return the arguments under their defined names, and the names whose values are not checked.
 
-    If both spellings are given, the snake_case one is used (tools §3.1).
+    If both spellings are given, the snake_case one is used.
     """
+    # tools §3.1
     spelled = {snake(name): name for name in known}
     named = {name: value for name, value in given.items() if name in known or snake(name) not in spelled}
     unchecked = set()
@@ -213,6 +214,6 @@ def _with_known_names(
             meant = spelled[snake(name)]
             named[meant] = value
             warnings.append(f"{name} is read as {meant}")
-            if name in _READ_ITS_OWN_WAY:
+            if name in _ADJUSTED_BY_EXECUTOR:
                 unchecked.add(meant)
     return named, unchecked

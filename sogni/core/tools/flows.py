@@ -1,8 +1,10 @@
-"""Execute tool calls locally, by creating projects (tools §4).
+"""Executing tool calls locally: the media tools through projects, Python functions, and the user's callback.
 
 A failed call returns a result with the error, for the model. Only a call of an unknown tool, or too many calls at
 once, raise. A call that times out or is interrupted cancels its project.
 """
+
+# Execution: tools §4.
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from sogni.core.catalogue.flows import wait_for_models
-from sogni.core.checks import did_you_mean, invalid_value, without_gaps
+from sogni.core.checks import invalid_value, refuse_unknown, without_gaps
 from sogni.core.failures import project_error
 from sogni.core.flow import Flow, change, clock, user_code, write_frame
 from sogni.core.projects.cancel import cancel_frame, cancel_project
@@ -26,119 +28,130 @@ from sogni.core.time_limit import limited
 from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.functions import FunctionTool
 from sogni.core.tools.hosted import DIRECT, tool_names
-from sogni.core.tools.media import Made, media_of
-from sogni.core.tools.requests import mode_of, number_of_media, pick_model, project_fields, requested_model, wanted_for
-from sogni.core.tools.results import failed, media_content, reason_of, succeeded, value_text
+from sogni.core.tools.media import AvailableMedia, media_of
+from sogni.core.tools.requests import (
+    choose_model,
+    mode_of,
+    number_of_media,
+    project_fields,
+    requested_model,
+    requirements_of,
+)
+from sogni.core.tools.results import failed, media_content, message_of, succeeded, value_text
 from sogni.errors import SogniError, SogniTimeoutError, ValidationError
 from sogni.models.chat import MediaContext
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
 from sogni.settings import Settings
 
-MOST_DIRECT = 8
+MAX_DIRECT_CALLS = 8
 """Maximum number of calls of the local tools in one list."""
-USUAL_SECONDS = 5400.0
+DEFAULT_SECONDS = 5400.0
 _MODELS_SECONDS = 10.0
 _CANCEL_SECONDS = 10.0
-_WRONG = (SogniError, OSError, TypeError, ValueError)
+_CALL_ERRORS = (SogniError, OSError, TypeError, ValueError)
 """The exceptions that count as a failed call; interrupts are not among them."""
 
 
 @frozen(kw_only=True)
 class ToolOptions:
-    """How to execute calls: token type, network, number of results, time limit, callbacks and available media."""
+    """How to execute calls; `timeout` is in seconds, `functions` are the Python functions by name.
+
+    `available` is the media that indices in the arguments refer to.
+    """
 
     token_type: str | None = None
     network: str | None = None
     number_of_media: Any = 1
-    timeout: float | None = USUAL_SECONDS
+    timeout: float | None = DEFAULT_SECONDS
     on_progress: Callable[..., Any] | None = None
     on_tool_progress: Callable[..., Any] | None = None
     on_tool_call: Callable[..., Any] | None = None
     functions: Mapping[str, FunctionTool] = field(factory=dict)
-    made: Made | None = None
+    available: AvailableMedia | None = None
 
 
 def execute_call(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
-    """Execute a call of a hosted tool. Raises `ValidationError` for any other name."""
+    """Execute a call of a Sogni tool. Raises `ValidationError` for any other name."""
     if call.function.name not in tool_names():
         raise invalid_value(
             "tool_call", call.function.name, tool_names(), f"{call.function.name!r} is not a Sogni tool"
         )
-    return (yield from _hosted(call, options))
+    return (yield from _execute_hosted(call, options))
 
 
 def execute_calls(calls: Sequence[ToolCall], options: ToolOptions) -> Flow[list[ToolExecutionResult]]:
     """Execute calls one after the other; results in the same order. Raises `ValidationError` for too many calls."""
     direct = sum(call.function.name in DIRECT for call in calls)
-    if direct > MOST_DIRECT:
-        sentence = f"tool_calls: at most {MOST_DIRECT} media tools can be executed at once, got {direct}"
-        raise invalid_value("tool_calls", direct, f"at most {MOST_DIRECT}", sentence)
+    if direct > MAX_DIRECT_CALLS:
+        sentence = f"tool_calls: at most {MAX_DIRECT_CALLS} media tools can be executed at once, got {direct}"
+        raise invalid_value("tool_calls", direct, f"at most {MAX_DIRECT_CALLS}", sentence)
     results: list[ToolExecutionResult] = []
     for call in calls:
-        result = yield from _one(call, options)
+        result = yield from _execute(call, options)
         results.append(result)
     return results
 
 
-def _one(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+def _execute(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
     name = call.function.name
     if name in options.functions:
-        return (yield from _function(call, options.functions[name]))
+        return (yield from _execute_function(call, options.functions[name]))
     if name in tool_names():
-        return (yield from _hosted(call, options))
+        return (yield from _execute_hosted(call, options))
     if options.on_tool_call is None:
         return failed(call, f"there is no tool {name!r}, and no on_tool_call to handle it")
     try:
         value = yield from user_code("on_tool_call", options.on_tool_call, call)
         return succeeded(call, value_text(value))
     except Exception as error:
-        return failed(call, reason_of(error))
+        return failed(call, message_of(error))
 
 
-def _function(call: ToolCall, function: FunctionTool) -> Flow[ToolExecutionResult]:
+def _execute_function(call: ToolCall, function: FunctionTool) -> Flow[ToolExecutionResult]:
     """Call a function of the user; its exceptions are reported to the model."""
     try:
         arguments = function.arguments(call)
         value = yield from user_code(f"the tool {function.name}", function.function, **arguments)
         return succeeded(call, value_text(value))
     except Exception as error:
-        return failed(call, reason_of(error))
+        return failed(call, message_of(error))
 
 
-def _hosted(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+def _execute_hosted(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
     name = call.function.name
     if name not in DIRECT:
         return failed(call, f"{name} runs only in the service: use chat.hosted.create or chat.runs with sogni_tools")
     try:
-        return (yield from _through_a_project(call, options))
-    except _WRONG as error:
-        return failed(call, reason_of(error))
+        return (yield from _run_project(call, options))
+    except _CALL_ERRORS as error:
+        return failed(call, message_of(error))
 
 
-def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
-    name, began = call.function.name, (yield from clock())
-    arguments = _checked(call)
+def _run_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResult]:
+    name, start = call.function.name, (yield from clock())
+    arguments = _checked_arguments(call)
     limit = _MODELS_SECONDS if options.timeout is None else min(_MODELS_SECONDS, options.timeout)
     models = yield from wait_for_models(limit)
-    if options.made is not None:
-        options.made.origins = yield from change(lambda state, _: _own_origins(state.settings))
-    media = media_of(name, arguments, options.made)
-    wanted = wanted_for(name, requested_model(name, arguments), images=media.images, mode=mode_of(name, arguments))
-    model = pick_model(models, wanted)
+    if options.available is not None:
+        options.available.origins = yield from change(lambda state, _: _own_origins(state.settings))
+    media = media_of(name, arguments, options.available)
+    requested, mode = requested_model(name, arguments), mode_of(name, arguments)
+    requirements = requirements_of(name, requested, images=media.images, mode=mode)
+    model = choose_model(models, requirements)
     count = number_of_media(arguments, options.number_of_media)
     fields = project_fields(name, arguments, model, media, count)
     fields |= {"token_type": options.token_type, "network": options.network}
-    tell = _teller(call, options)
-    yield from tell("creating", 0)
-    left = None if options.timeout is None else max(0.0, began + options.timeout - (yield from clock()))
+    report = _progress_reporter(call, options)
+    yield from report("creating", 0)
+    left = None if options.timeout is None else max(0.0, start + options.timeout - (yield from clock()))
     project = yield from limited(create_project(None, fields, unattended=True), left)
     try:
-        yield from tell("queued", 0)
-        yield from _watch(project, options.timeout, began, tell)
-        urls = _urls(project)
-    except _WRONG as error:
-        yield from _give_up(project)
-        yield from tell("failed", 0)
+        yield from report("queued", 0)
+        yield from _report_progress(project, options.timeout, start, report)
+        urls = _result_urls(project)
+    except _CALL_ERRORS as error:
+        yield from _cancel_project(project)
+        yield from report("failed", 0)
         raise error
     except (GeneratorExit, SystemExit):
         raise  # a terminating process cancels nothing
@@ -147,17 +160,17 @@ def _through_a_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecuti
         if not project.ended:
             yield from write_frame("jobError", cancel_frame(project.id))
         raise
-    yield from tell("completed", 100, urls)
-    if options.made is not None:
-        options.made.add(wanted.media, [job for job in project.job_list() if job.result_url])
+    yield from report("completed", 100, urls)
+    if options.available is not None:
+        options.available.add(requirements.media, [job for job in project.job_list() if job.result_url])
     frames = [job.last_frame_url for job in project.job_list()]
-    return succeeded(call, media_content(wanted.media, urls, model, arguments["prompt"], frames), urls)
+    return succeeded(call, media_content(requirements.media, urls, model, arguments["prompt"], frames), urls)
 
 
-Teller = Callable[..., Flow[None]]
+Reporter = Callable[..., Flow[None]]
 
 
-def _checked(call: ToolCall) -> dict[str, Any]:
+def _checked_arguments(call: ToolCall) -> dict[str, Any]:
     """Return the arguments under their defined names. Raises `ValidationError` with everything that is wrong."""
     try:
         given = json.loads(call.function.arguments or "{}")
@@ -167,15 +180,15 @@ def _checked(call: ToolCall) -> dict[str, Any]:
         ) from error
     checked = validate_tool_arguments(call.function.name, given)
     if not checked.ok:
-        words = "; ".join(checked.errors)
-        raise ValidationError(f"{call.function.name}: {words}", field=checked.errors[0].partition(" ")[0])
+        errors = "; ".join(checked.errors)
+        raise ValidationError(f"{call.function.name}: {errors}", field=checked.errors[0].partition(" ")[0])
     return checked.arguments
 
 
-def _teller(call: ToolCall, options: ToolOptions) -> Teller:
+def _progress_reporter(call: ToolCall, options: ToolOptions) -> Reporter:
     """Return a function that reports progress; a failing callback is logged and ignored."""
 
-    def tell(status: str, percent: float, urls: list[str] | None = None) -> Flow[None]:
+    def report(status: str, percent: float, urls: list[str] | None = None) -> Flow[None]:
         progress = ToolExecutionProgress(status=status, percent=percent, result_urls=urls)
         try:
             if options.on_tool_progress is not None:
@@ -185,23 +198,23 @@ def _teller(call: ToolCall, options: ToolOptions) -> Teller:
         except Exception:
             return  # already logged
 
-    return tell
+    return report
 
 
-def _watch(project: ProjectState, timeout: float | None, began: float, tell: Teller) -> Flow[None]:
+def _report_progress(project: ProjectState, timeout: float | None, start: float, report: Reporter) -> Flow[None]:
     """Report progress until the project is settled. Raises `SogniTimeoutError` or connection errors."""
     feed = yield from change(lambda state, now: project.subscribe())
-    shown = 0
+    highest = 0
     try:
         while True:
-            left = None if timeout is None else max(0.0, began + timeout - (yield from clock()))
+            left = None if timeout is None else max(0.0, start + timeout - (yield from clock()))
             event = yield from next_event(project, feed, left=left)
             if event is None:
                 break
             if event.name in ("progress", "job_completed", "job_failed"):
-                share = event.value if event.name == "progress" else _share(project)
-                shown = max(shown, share)
-                yield from tell("processing", shown)
+                done = event.value if event.name == "progress" else _percent_done(project)
+                highest = max(highest, done)
+                yield from report("processing", highest)
     except FAILURES as error:
         if not isinstance(error, SogniTimeoutError):
             raise
@@ -214,26 +227,26 @@ def _watch(project: ProjectState, timeout: float | None, began: float, tell: Tel
         feed.close()
 
 
-def _share(project: ProjectState) -> int:
+def _percent_done(project: ProjectState) -> int:
     ended = sum(1 for job in project.job_list() if job.ended)
     return percent(100 * ended / max(1, project.number_of_media))
 
 
-def _urls(project: ProjectState) -> list[str]:
+def _result_urls(project: ProjectState) -> list[str]:
     """Return the result URLs. Raises `ProjectError` if there are none."""
     urls = project.result_urls
     if urls and project.status == "completed":
         return urls
     error = project.error
-    words = (error.message if error else "") or f"the project ended as {project.status} without a result"
+    message = (error.message if error else "") or f"the project ended as {project.status} without a result"
     if project.status == "completed" and any(job.withheld for job in project.job_list()):
-        words = "the result was withheld by the content filter"
+        message = "the content filter withheld the result"
     raise project_error(
-        words, code=error.code if error else None, original_code=error.original_code if error else None, project=None
+        message, code=error.code if error else None, original_code=error.original_code if error else None, project=None
     )
 
 
-def _give_up(project: ProjectState) -> Flow[None]:
+def _cancel_project(project: ProjectState) -> Flow[None]:
     """Cancel the rest of the project, with a short time limit."""
     if project.ended:
         return
@@ -243,21 +256,19 @@ def _give_up(project: ProjectState) -> Flow[None]:
         return  # the original failure is raised
 
 
-def made_from(context: MediaContext | Mapping[str, Any] | None) -> Made | None:
-    """Return the media that indices refer to, from a `MediaContext` or a dict. TypeError for an unknown key."""
+def available_media(context: MediaContext | Mapping[str, Any] | None) -> AvailableMedia | None:
+    """Return the media that indices refer to, from a `MediaContext` or a dict. Raises `TypeError`."""
     if context is None:
         return None
-    given = context if isinstance(context, Mapping) else {name: getattr(context, name) for name in _CONTEXT}
-    for name in given:
-        if name not in _CONTEXT:
-            raise TypeError(f"a media context has no field {name!r}{did_you_mean(name, _CONTEXT)}")
+    given = context if isinstance(context, Mapping) else {name: getattr(context, name) for name in _CONTEXT_FIELDS}
+    refuse_unknown(given, _CONTEXT_FIELDS, "a media context has no field")
     lists: dict[str, Any] = {
-        name: without_gaps(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT
+        name: without_gaps(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT_FIELDS
     }
-    return Made(**lists)
+    return AvailableMedia(**lists)
 
 
-_CONTEXT = tuple(it.name for it in fields(MediaContext) if it.name != "extra")
+_CONTEXT_FIELDS = tuple(it.name for it in fields(MediaContext) if it.name != "extra")
 
 
 def _own_origins(settings: Settings) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ The annotations and the docstring of a function become the definition that the m
 are converted to the annotated types. Nothing here calls a function.
 """
 
+# Tool definitions: chat §2.6.
+
 from __future__ import annotations
 
 import functools
@@ -16,14 +18,13 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from sogni.core.checks import did_you_mean, invalid_value, short_repr
+from sogni.core.checks import did_you_mean, invalid_value, short_repr, string_or_none
 from sogni.core.tools.schemas import Member, object_schema, resolved_hints
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.answers import can_be_read, read_value
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall
 
-# The format of a tool definition: chat §2.6.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOOL = "a tool in the OpenAI form, or a Python function"
 _KEYWORD_HEADING = re.compile(r"^(?:Keyword Arg(?:ument)?s|Other Parameters):$", re.MULTILINE)
@@ -32,14 +33,14 @@ _KEYWORD_HEADING = re.compile(r"^(?:Keyword Arg(?:ument)?s|Other Parameters):$",
 
 @frozen
 class FunctionDocs:
-    """What a docstring says: the description, and a description of each parameter it names."""
+    """The description in a docstring, and those of the parameters that it mentions."""
 
     description: str = ""
     parameters: Mapping[str, str] = field(factory=dict)
 
 
 def read_docstring(text: str | None) -> FunctionDocs:
-    """Read a docstring in the style of Google, NumPy or reST; what fits none of them is all description."""
+    """Parse a docstring in the style of Google, NumPy or reST; one of another style is all description."""
     # Imported here, because constructing a client imports this module.
     import docstring_parser
 
@@ -86,7 +87,7 @@ class FunctionTool:
             if name not in self.kinds:
                 sentence = f"{self.name} has no argument {name!r}{did_you_mean(name, self.kinds)}"
                 raise invalid_value(name, None, tuple(self.kinds), sentence)
-        made = {}
+        arguments = {}
         for name, kind in self.kinds.items():
             if name not in given:
                 if name in self.required:
@@ -95,10 +96,10 @@ class FunctionTool:
             if given[name] is None and name not in self.required and not _takes_none(kind):
                 continue  # models write null for an omitted argument
             try:
-                made[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} is invalid")
+                arguments[name] = read_value(kind, given[name], f"{self.name}: the argument {name!r} is invalid")
             except ProtocolError as error:
                 raise invalid_value(name, short_repr(given[name]), str(kind), str(error)) from error
-        return made
+        return arguments
 
     def _given(self, call: ToolCall) -> dict[str, Any]:
         try:
@@ -202,5 +203,4 @@ def _is_definition(tool: Any) -> bool:
 
 def _name_in(definition: Mapping[str, Any]) -> str | None:
     function = definition.get("function")
-    name = function.get("name") if isinstance(function, Mapping) else None
-    return name if isinstance(name, str) else None
+    return string_or_none(function.get("name")) if isinstance(function, Mapping) else None

@@ -1,7 +1,9 @@
-"""The hosted tools: their definitions, and how calls of them are recognized (tools §1).
+"""The Sogni tools: their definitions, and recognizing calls of them.
 
 The definitions are in `data/tools.json`, loaded on first use; callers get copies.
 """
+
+# Definitions: tools §1. Wider schemas: tools §2.2.
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def parameters_of(name: str) -> Mapping[str, Any]:
 
 @cache
 def accepted_by(name: str) -> Mapping[str, Any]:
-    """Return the schema for validation: the service may accept more than its definition offers (tools §2.2)."""
+    """Return the schema for validation: the service may accept more than its definition offers."""
     parameters = parameters_of(name)
     known: Mapping[str, Any] = parameters["properties"]
     wider = {prop: _wider(known[prop], more) for prop, more in table("tools-later").get(name, {}).items()}
@@ -59,23 +61,21 @@ def definition_of(name: str) -> dict[str, Any]:
     return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}
 
 
-# `SogniTools` (tools §1.3, §1.4)
-
-
 Tool = dict[str, Any]
 """A tool in the OpenAI form: `{"type": "function", "function": {"name", "description", "parameters"}}`."""
 
 
 class SogniToolSet:
-    """The definitions of the hosted tools, for `tools=`: all of them, or one by its name.
+    """The definitions of the Sogni tools, for the option `tools`: each under its name, and lists of them.
 
-    `all` has the 24 tools, `direct` the six that `chat.tools.execute` runs here; the others run in the service
-    (`chat.hosted.create(sogni_tools=True, sogni_tool_execution=True)`, `chat.runs`).
+    `chat.tools.execute` runs the tools in `direct` locally. The others run in the service, in chat runs and hosted
+    chats with ``sogni_tools=True, sogni_tool_execution=True``.
 
-    >>> sogni.SogniTools.generate_image["function"]["name"]
-    'generate_image'
-    >>> len(sogni.SogniTools.all)
-    24
+    Example:
+        >>> sogni.SogniTools.generate_image["function"]["name"]
+        'generate_image'
+        >>> len(sogni.SogniTools.all)
+        24
     """
 
     generate_image: Tool
@@ -138,13 +138,18 @@ def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | Non
     """Return the definitions of all tools, with available models as the choices of `model`.
 
     Args:
-        models: Models of `projects.available_models`, or dicts with `id` and `media`. A local tool that none of them
-            can run keeps its definition, as do all tools without models.
+        models: Models of `projects.available_models`, or dicts with ``id`` and ``media``. Tools that run locally get
+            those among them that they can use as the choices of `model`.
 
     Returns:
-        The definitions, as copies.
+        Copies of the definitions.
+
+    Example:
+        >>> tools = sogni.build_sogni_tools([{"id": "flux1-schnell-fp8", "media": "image"}])
+        >>> tools[0]["function"]["parameters"]["properties"]["model"]["enum"]
+        ['flux1-schnell-fp8']
     """
-    known = [(_of(model, "id"), _of(model, "media")) for model in without_gaps("models", list(models or ()))]
+    known = [(_field(model, "id"), _field(model, "media")) for model in without_gaps("models", list(models or ()))]
     tools = SogniTools.all
     for tool in tools:
         function = tool["function"]
@@ -156,7 +161,7 @@ def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | Non
     return tools
 
 
-def _of(model: AvailableModel | Mapping[str, Any], name: str) -> str:
+def _field(model: AvailableModel | Mapping[str, Any], name: str) -> str:
     value = model.get(name) if isinstance(model, Mapping) else getattr(model, name)
     return str(value or "")
 
@@ -175,13 +180,13 @@ def as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:
 
 
 def is_sogni_tool_call(call: ToolCall | Mapping[str, Any]) -> bool:
-    """Return whether a call is for one of the hosted tools, including those that only run in the service.
+    """Return whether a call is for one of the Sogni tools, including those that only run in the service.
 
     Args:
         call: A `ToolCall`, or a dict in the OpenAI form.
 
     Returns:
-        True for a hosted tool; False also if the call is malformed.
+        True for a Sogni tool; False also if the call is malformed.
 
     Example:
         >>> sogni.is_sogni_tool_call({"id": "1", "function": {"name": "generate_image", "arguments": "{}"}})

@@ -1,8 +1,10 @@
-"""Media in tool calls: resolve data URIs and indices, and check what may be uploaded (tools §4.7).
+"""Media in tool calls: resolve data URIs and indices, and check what may be uploaded.
 
 Arguments come from a language model, so they may contain data URIs and indices, but never URLs or paths. What an index
 refers to comes from the caller. Nothing is fetched here.
 """
+
+# Media of tools: tools §4.7.
 
 from __future__ import annotations
 
@@ -11,12 +13,11 @@ from typing import Any
 
 from attrs import define, field
 
-from sogni.core.checks import invalid_value
+from sogni.core.checks import integer, invalid_value
 from sogni.core.media import MAX_BYTES, InlineKind, Remote, decoded, is_data_uri, is_trusted_address
 from sogni.core.projects.job import JobState
 from sogni.errors import ValidationError
 
-"""Limits of media in tool calls."""
 _LISTS: Mapping[InlineKind, tuple[str, str]] = {
     "image": ("images", "uploaded_images"),
     "video": ("videos", "uploaded_videos"),
@@ -59,10 +60,10 @@ _REFERENCES: Mapping[str, InlineKind] = {
 
 
 @define
-class Made:
-    """What a conversation has created and uploaded, newest last; entries of one kind count from 0.
+class AvailableMedia:
+    """The media that indices can refer to: what a conversation has created and uploaded, newest last.
 
-    Entries are data URIs, trusted URLs or results: anything a project accepts as a media input.
+    Entries are data URIs, trusted URLs or results: anything that a project accepts as a media input.
     """
 
     images: list[Any] = field(factory=list)
@@ -75,10 +76,10 @@ class Made:
     """Origins of this client's own results, in addition to the service's storage."""
 
     def add(self, kind: InlineKind, entries: Iterable[Any]) -> None:
-        """Add results."""
+        """Add created media."""
         getattr(self, _LISTS[kind][0]).extend(entries)
 
-    def usable(self, entry: Any, kind: InlineKind, where: str) -> Any:
+    def as_input(self, entry: Any, kind: InlineKind, where: str) -> Any:
         """Return an entry as a media input: bytes, a result, or `Remote`. Raises `ValidationError`."""
         if not isinstance(entry, str):
             return entry
@@ -91,26 +92,20 @@ class Made:
 
     def at(self, kind: InlineKind, index: Any, where: str) -> Any:
         """Return the entry of an index: results from 0, uploads from -1 backwards. Raises `ValidationError`."""
-        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        entry = _entry(made if _whole(index, where) >= 0 else uploaded, index, where, kind)
-        return self.usable(entry, kind, where)
+        created, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        entry = _entry(created if integer(where, index) >= 0 else uploaded, index, where, kind)
+        return self.as_input(entry, kind, where)
 
     def source(self, kind: InlineKind, index: Any, where: str) -> Any:
         """Return the entry of a source index: uploads from 0 or -1, or results if nothing was uploaded."""
-        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        return self.usable(_entry(uploaded or made, _whole(index, where), where, kind), kind, where)
+        created, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        return self.as_input(_entry(uploaded or created, integer(where, index), where, kind), kind, where)
 
     def newest(self, kind: InlineKind) -> Any:
         """Return the newest result, otherwise the first upload, otherwise None. Raises `ValidationError`."""
-        made, uploaded = (getattr(self, name) for name in _LISTS[kind])
-        entry = made[-1] if made else uploaded[0] if uploaded else None
-        return self.usable(entry, kind, f"the newest {kind}")
-
-
-def _whole(index: Any, where: str) -> int:
-    if isinstance(index, bool) or not isinstance(index, int | float) or index != int(index):
-        raise invalid_value(where, index, "an integer")
-    return int(index)
+        created, uploaded = (getattr(self, name) for name in _LISTS[kind])
+        entry = created[-1] if created else uploaded[0] if uploaded else None
+        return self.as_input(entry, kind, f"the newest {kind}")
 
 
 def _entry(entries: Sequence[Any], index: Any, where: str, kind: InlineKind) -> Any:
@@ -137,7 +132,7 @@ class ToolMedia:
         return frames + len(self.references.get("image", ()))
 
 
-def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> ToolMedia:
+def media_of(tool: str, arguments: Mapping[str, Any], available: AvailableMedia | None) -> ToolMedia:
     """Return the media that checked arguments refer to. Raises `ValidationError` with the argument."""
     media = ToolMedia()
     for name, (target, kind) in _INLINE.get(tool, {}).items():
@@ -145,32 +140,33 @@ def media_of(tool: str, arguments: Mapping[str, Any], made: Made | None) -> Tool
             media.fields[target] = inline(name, arguments[name], kind)
     for name, (target, kind) in _SOURCES.get(tool, {}).items():
         if target not in media.fields and arguments.get(name) is not None:
-            media.fields[target] = _known(made, name).source(kind, arguments[name], name)
+            media.fields[target] = _require_available(available, name).source(kind, arguments[name], name)
     if tool == "generate_video":
-        _references(arguments, made, media)
+        _references(arguments, available, media)
     elif tool == "edit_image":
-        media.context_images = _edited(arguments, made)
-    elif tool == "generate_image" and arguments.get("starting_image_strength") is not None and made is not None:
+        media.context_images = _images_to_edit(arguments, available)
+    elif tool == "generate_image" and arguments.get("starting_image_strength") is not None and available is not None:
         index = arguments.get("sourceImageIndex")
         if index is not None:
-            media.fields["starting_image"] = made.at("image", index, "sourceImageIndex")
-    _check_needed(tool, arguments, made, media)
+            media.fields["starting_image"] = available.at("image", index, "sourceImageIndex")
+    _add_required(tool, arguments, available, media)
     return media
 
 
-def _known(made: Made | None, where: str) -> Made:
-    if made is None:
+def _require_available(available: AvailableMedia | None, where: str) -> AvailableMedia:
+    if available is None:
         raise ValidationError(f"{where}: there are no media it could refer to", field=where)
-    return made
+    return available
 
 
-def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedia) -> None:
+def _references(arguments: Mapping[str, Any], available: AvailableMedia | None, media: ToolMedia) -> None:
     for name, kind in _REFERENCES.items():
         indices = arguments.get(name) or ()
         if indices:
-            known = _known(made, name)
-            places = [(index, f"{name}[{place}]") for place, index in enumerate(indices)]
-            media.references[kind] = [known.at(kind, index, where) for index, where in places]
+            entries = _require_available(available, name)
+            media.references[kind] = [
+                entries.at(kind, index, f"{name}[{place}]") for place, index in enumerate(indices)
+            ]
     if media.references.get("image") and "reference_image" in {name.removesuffix("_end") for name in media.fields}:
         raise invalid_value(
             "referenceImageIndices",
@@ -180,7 +176,7 @@ def _references(arguments: Mapping[str, Any], made: Made | None, media: ToolMedi
         )
 
 
-def _edited(arguments: Mapping[str, Any], made: Made | None) -> list[Any]:
+def _images_to_edit(arguments: Mapping[str, Any], available: AvailableMedia | None) -> list[Any]:
     """Return the images to edit: data URIs, otherwise the one at the given index, otherwise the newest."""
     urls = [("source_image_url", arguments.get("source_image_url"))]
     more = arguments.get("reference_image_urls")
@@ -188,28 +184,28 @@ def _edited(arguments: Mapping[str, Any], made: Made | None) -> list[Any]:
     urls += [(f"reference_image_urls[{place}]", url) for place, url in enumerate(more)]
     given = [inline(name, url, "image") for name, url in urls if url]
     index = arguments.get("sourceImageIndex")
-    if made is not None and index is not None:
-        given.insert(0, made.at("image", index, "sourceImageIndex"))
-    elif made is not None and not given and (newest := made.newest("image")) is not None:
+    if available is not None and index is not None:
+        given.insert(0, available.at("image", index, "sourceImageIndex"))
+    elif available is not None and not given and (newest := available.newest("image")) is not None:
         given = [newest]
     return given
 
 
-_NEEDED: Mapping[str, tuple[str, InlineKind, str]] = {
+_REQUIRED: Mapping[str, tuple[str, InlineKind, str]] = {
     "sound_to_video": ("reference_audio", "audio", "reference_audio_url"),
     "video_to_video": ("reference_video", "video", "reference_video_url"),
 }
 
 
-def _check_needed(tool: str, arguments: Mapping[str, Any], made: Made | None, media: ToolMedia) -> None:
+def _add_required(tool: str, arguments: Mapping[str, Any], available: AvailableMedia | None, media: ToolMedia) -> None:
     if tool == "edit_image" and not media.context_images:
         raise invalid_value(
             "source_image_url", None, "a data URI", "source_image_url or reference_image_urls is required"
         )
-    if tool not in _NEEDED:
+    if tool not in _REQUIRED:
         return
-    target, kind, name = _NEEDED[tool]
-    if target not in media.fields and made is not None and (newest := made.newest(kind)) is not None:
+    target, kind, name = _REQUIRED[tool]
+    if target not in media.fields and available is not None and (newest := available.newest(kind)) is not None:
         media.fields[target] = newest
     if target not in media.fields:
         raise invalid_value(name, None, "a data URI", f"{name} is required")
@@ -219,12 +215,12 @@ def inline(where: str, value: Any, kind: InlineKind) -> bytes:
     """Return the content of a data URI in the arguments; nothing else is accepted there."""
     if not isinstance(value, str) or not is_data_uri(value):
         # The query may contain a signature.
-        told = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
-        raise invalid_value(where, told, f"a data URI with {kind} data")
+        safe = value.partition("?")[0][:80] if isinstance(value, str) else type(value).__name__
+        raise invalid_value(where, safe, f"a data URI with {kind} data")
     return decoded(where, value, kind, max_bytes=MAX_BYTES[kind]).content
 
 
-def address_of(value: Any) -> str | None:
+def https_url_of(value: Any) -> str | None:
     """Return the https URL of a media input for other services, None if it has none."""
     url = value.url if isinstance(value, Remote) else value.result_url if isinstance(value, JobState) else None
     return url if url is not None and url.startswith("https://") else None

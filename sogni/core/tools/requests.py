@@ -1,8 +1,10 @@
-"""Turn a tool call into a project: choose the model, the size and the parameters (tools §4.5, §4.7, §5).
+"""Turn a tool call into a project: choose the model, the size and the parameters.
 
 Selectors and preferences are tables in `data/tool-models.json`. If a requested model has no worker, another one of its
 kind is used. Values and limits are checked when the project is created.
 """
+
+# Parameters: tools §4.5, §4.7. Models and sizes: tools §2.1, §5.
 
 from __future__ import annotations
 
@@ -18,18 +20,18 @@ from sogni.core.catalogue.model_families import family_of, workflow_of
 from sogni.core.checks import invalid_value
 from sogni.core.data import table
 from sogni.core.media import InlineKind
-from sogni.core.tools.media import ToolMedia, address_of
+from sogni.core.tools.media import ToolMedia, https_url_of
 from sogni.errors import ValidationError
 from sogni.models.catalogue import AvailableModel
 
 _EXTERNAL = ("seedance-2", "happyhorse-", "wan3.0-")
 """Prefixes of models run by other providers: they take references by URL, and no negative prompt."""
-_SEVERAL: tuple[tuple[str, tuple[str, ...]], ...] = (
+_SUPPORTED_WORKFLOWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("wan3.0-", ("t2v", "i2v", "flf2v", "r2v", "a2v", "ia2v")),
     ("seedance-2-5", ("t2v", "i2v", "flf2v", "r2v", "ia2v", "v2v")),
     ("seedance-2-0", ("t2v", "i2v", "ia2v", "v2v")),
 )
-"""Workflows of models whose id names none."""
+"""Workflows of models whose id does not contain one, by prefix."""
 _SIZES: tuple[tuple[str, tuple[int, int, int]], ...] = (
     (r"wan_v2\.2.*_(s2v|animate-move|animate-replace)", (832, 480, 16)),
     (r"seedance-2-0-(fast|mini)", (1280, 720, 24)),
@@ -46,8 +48,8 @@ _WITH_IMAGES = " with images"
 
 
 @frozen
-class Wanted:
-    """What a call requires of a model: its workflows (any if empty), editing, and the order of preference."""
+class ModelRequirements:
+    """What a call requires of a model: its workflows (any if empty), editing, and the preferred models in order."""
 
     media: InlineKind
     workflows: Collection[str] = ()
@@ -55,29 +57,29 @@ class Wanted:
     preferred: Sequence[str] = ()
     requested: str | None = None
 
-    def fits(self, model: AvailableModel) -> bool:
-        """Whether a model meets the requirements."""
+    def met_by(self, model: AvailableModel) -> bool:
+        """Whether a model meets all requirements."""
         if (model.media or "image") != self.media or (self.edits and not can_edit(model.id)):
             return False
         return not self.workflows or not workflows_of(model.id).isdisjoint(self.workflows)
 
 
-def wanted_for(tool: str, requested: Any, *, images: int = 0, mode: str | None = None) -> Wanted:
+def requirements_of(tool: str, requested: Any, *, images: int = 0, mode: str | None = None) -> ModelRequirements:
     """Return the requirements of a tool, given the number of images and the mode of `video_to_video`.
 
     `requested` is the selector or id from the arguments.
     """
-    model = selected(tool, requested, with_images=bool(images))
+    model = resolve_model(tool, requested, with_images=bool(images))
     if tool in _MEDIA["image"]:
-        return Wanted("image", edits=tool == "edit_image", requested=model)
+        return ModelRequirements("image", edits=tool == "edit_image", requested=model)
     if tool in _MEDIA["audio"]:
-        return Wanted("audio", preferred=_preferred(tool), requested=model)
+        return ModelRequirements("audio", preferred=_preferred(tool), requested=model)
     workflows = _workflows_for(tool, model, images, mode)
-    name = f"{tool} {mode if mode in _OWN_PREFERENCE else workflows[0]}"
-    return Wanted("video", workflows, preferred=_preferred(name), requested=model)
+    name = f"{tool} {mode if mode in _MODES_WITH_PREFERENCE else workflows[0]}"
+    return ModelRequirements("video", workflows, preferred=_preferred(name), requested=model)
 
 
-_OWN_PREFERENCE = ("animate-move", "animate-replace", "seedance-v2v")
+_MODES_WITH_PREFERENCE = ("animate-move", "animate-replace", "seedance-v2v")
 
 
 def _workflows_for(tool: str, model: str | None, images: int, mode: str | None) -> tuple[str, ...]:
@@ -96,28 +98,28 @@ def _preferred(name: str) -> Sequence[str]:
     return ids
 
 
-def selected(tool: str, requested: Any, *, with_images: bool = False) -> str | None:
+def resolve_model(tool: str, requested: Any, *, with_images: bool = False) -> str | None:
     """Return the model id for a selector; an unknown selector is an id itself; None without a request."""
     if not isinstance(requested, str) or not requested.strip():
         return None
     tables: Mapping[str, Mapping[str, str]] = table("tool-models")["selectors"]
     names = tables[tool + _WITH_IMAGES if with_images and tool + _WITH_IMAGES in tables else tool]
-    usual = re.sub(r"[_\s]+", "-", requested.strip().lower())
-    return names.get(requested) or names.get(usual) or requested
+    normalized = re.sub(r"[_\s]+", "-", requested.strip().lower())
+    return names.get(requested) or names.get(normalized) or requested
 
 
-def pick_model(models: Sequence[AvailableModel], wanted: Wanted) -> str:
-    """Return the model to use (tools §5.2). Raises `ValidationError` if no suitable one has a worker."""
-    able = [model for model in models if wanted.fits(model)]
+def choose_model(models: Sequence[AvailableModel], requirements: ModelRequirements) -> str:
+    """Return the model to use. Raises `ValidationError` if no suitable one has a worker."""
+    able = [model for model in models if requirements.met_by(model)]
     if not able:
-        what = f"{wanted.media} model"
-        if wanted.edits:
+        what = f"{requirements.media} model"
+        if requirements.edits:
             what = "image model with editing"
-        elif wanted.workflows:
-            what = f"video model for {' or '.join(wanted.workflows)}"
-        raise ValidationError(f"no {what} has a worker right now", field="model", value=wanted.requested)
+        elif requirements.workflows:
+            what = f"video model for {' or '.join(requirements.workflows)}"
+        raise ValidationError(f"no {what} has a worker right now", field="model", value=requirements.requested)
     ids = {model.id for model in able}
-    for model_id in (wanted.requested, *wanted.preferred):
+    for model_id in (requirements.requested, *requirements.preferred):
         if model_id in ids:
             return model_id
     return max(able, key=lambda model: model.worker_count or 0).id  # the first of several maxima
@@ -138,7 +140,7 @@ _EDITORS = frozenset(
 
 def workflows_of(model_id: str) -> frozenset[str]:
     """Return the workflows that a video model supports; empty for any other id."""
-    for prefix, workflows in _SEVERAL:
+    for prefix, workflows in _SUPPORTED_WORKFLOWS:
         if model_id.startswith(prefix):
             return frozenset(workflows)
     named = workflow_of(model_id) if family_of(model_id) else None
@@ -150,19 +152,19 @@ def is_external(model_id: str) -> bool:
     return model_id.startswith(_EXTERNAL)
 
 
-def usual_size(model_id: str) -> tuple[int, int, int]:
+def default_size(model_id: str) -> tuple[int, int, int]:
     """Return the default width and height in pixels and frames per second of a video model."""
     return next(size for pattern, size in _SIZES if re.match(pattern, model_id))
 
 
-# Sizes (tools §2.1, §5.5)
+# Sizes
 
 
 _PIXELS = re.compile(r"\s*(\d{2,5})\s*[xX×]\s*(\d{2,5})\s*")
 _RATIO = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*:\s*(\d{1,3}(?:\.\d+)?)\s*")
-_AREA = 1024 * 1024
+_DEFAULT_AREA = 1024 * 1024
 """Area in pixels of an image for which only a ratio is given."""
-_STEP = 64
+_MULTIPLE = 64
 """Sides computed from a ratio are multiples of this, which every model accepts."""
 _ALLOWED = "a ratio such as '16:9', or pixels as 'WIDTHxHEIGHT'"
 
@@ -174,25 +176,28 @@ def image_size(arguments: Mapping[str, Any]) -> Size:
     width, height = arguments.get("width"), arguments.get("height")
     if width and height:
         return width, height
-    return _of_shape(arguments.get("aspectRatio"), _AREA) or (None, None)
+    return _size_of(arguments.get("aspectRatio"), _DEFAULT_AREA) or (None, None)
 
 
 def video_size(arguments: Mapping[str, Any], model: str) -> Size:
     """Return width and height of a video, by default the model's."""
-    width, height, _ = usual_size(model)
+    width, height, _ = default_size(model)
     if arguments.get("width") or arguments.get("height"):
         return arguments.get("width") or width, arguments.get("height") or height
-    shaped = _of_shape(arguments.get("aspectRatio"), width * height)
+    shaped = _size_of(arguments.get("aspectRatio"), width * height)
     width, height = shaped or (width, height)
     short = arguments.get("targetResolution")
     if short:
         scale = short / min(width, height)
-        width, height = _snapped(width * scale), _snapped(height * scale)
+        width, height = _rounded(width * scale), _rounded(height * scale)
     return width, height
 
 
-def _of_shape(shape: Any, area: int) -> tuple[int, int] | None:
-    """Return width and height for exact pixels, or for a ratio and an area; None if neither. ValidationError."""
+def _size_of(shape: Any, area: int) -> tuple[int, int] | None:
+    """Return width and height for exact pixels, or for a ratio and an area; None if neither.
+
+    Raises `ValidationError`.
+    """
     if not isinstance(shape, str) or not shape.strip():
         return None
     if exact := _PIXELS.fullmatch(shape):
@@ -201,34 +206,34 @@ def _of_shape(shape: Any, area: int) -> tuple[int, int] | None:
     if ratio is None or not float(ratio[1]) or not float(ratio[2]):
         raise invalid_value("aspectRatio", shape, _ALLOWED)
     relation = float(ratio[1]) / float(ratio[2])
-    return _snapped(math.sqrt(area * relation)), _snapped(math.sqrt(area / relation))
+    return _rounded(math.sqrt(area * relation)), _rounded(math.sqrt(area / relation))
 
 
-def _snapped(pixels: float) -> int:
-    return max(_STEP, round(pixels / _STEP) * _STEP)
+def _rounded(pixels: float) -> int:
+    return max(_MULTIPLE, round(pixels / _MULTIPLE) * _MULTIPLE)
 
 
-# Project parameters (tools §4.5, §4.7). Unknown arguments are ignored. Both spellings are read: the definitions use
-# camelCase, older callers snake_case.
+# Project parameters. Unknown arguments are ignored. Both spellings are read: the definitions use camelCase, older
+# callers snake_case.
 
 
-MOST_MEDIA = 16
+MAX_MEDIA = 16
 _MODES = ("animate-replace", "seedance-v2v", "canny", "pose", "depth", "detailer", "outpaint", "inpaint")
 _IMAGE_FORMATS = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
-_USUAL_SECONDS = 5
+_DEFAULT_VIDEO_SECONDS = 5
 _FAST_AUDIO = "minimax-h3-fastvideo"
-"""Models whose videos to sound have whole steps of frames."""
-_FAST_RATE, _FAST_FRAMES, _FAST_STEP, _FAST_MOST = 24, 124, 17, 362
+"""Prefix of models whose videos for sound have a fixed rate and whole steps of frames."""
+_FAST_RATE, _FAST_FRAMES, _FAST_STEP, _FAST_MAX_FRAMES = 24, 124, 17, 362
 
 Arguments = Mapping[str, Any]
 
 
 def number_of_media(arguments: Arguments, fallback: Any) -> int:
     """Return the number of results: the argument, otherwise the option; rounded, from 1 to 16."""
-    wanted = _either(arguments, "numberOfVariations", "number_of_variations")
-    value = fallback if wanted is None else wanted
+    given = _given(arguments, "numberOfVariations", "number_of_variations")
+    value = fallback if given is None else given
     number = _number(value)
-    return 1 if number is None else min(max(math.floor(number + 0.5), 1), MOST_MEDIA)
+    return 1 if number is None else min(max(math.floor(number + 0.5), 1), MAX_MEDIA)
 
 
 def requested_model(tool: str, arguments: Arguments) -> Any:
@@ -241,8 +246,8 @@ def mode_of(tool: str, arguments: Arguments) -> str | None:
     """Return the mode of `video_to_video`; None for other tools."""
     if tool != "video_to_video":
         return None
-    wanted = _either(arguments, "controlMode", "control_mode")
-    return wanted if wanted in _MODES else "animate-move"
+    mode = _given(arguments, "controlMode", "control_mode")
+    return mode if mode in _MODES else "animate-move"
 
 
 def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia, count: int) -> dict[str, Any]:
@@ -254,16 +259,16 @@ def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia
         "positive_prompt": arguments["prompt"],
         "number_of_media": count,
         "seed": _seed(arguments),
-        **_MAKERS[tool](arguments, model, media),
+        **_BUILDERS[tool](arguments, model, media),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _either(arguments: Arguments, *names: str) -> Any:
+def _given(arguments: Arguments, *names: str) -> Any:
     return next((arguments[name] for name in names if arguments.get(name) is not None), None)
 
 
-def _truthy(arguments: Arguments, *names: str) -> Any:
+def _non_empty(arguments: Arguments, *names: str) -> Any:
     return next((arguments[name] for name in names if arguments.get(name)), None)
 
 
@@ -282,20 +287,20 @@ def _seed(arguments: Arguments) -> Any:
 
 
 def _image(arguments: Arguments, model: str) -> dict[str, Any]:
-    quality = _either(arguments, "gptImageQuality", "gpt_image_quality")
+    quality = _given(arguments, "gptImageQuality", "gpt_image_quality")
     quality = quality.strip().lower() if isinstance(quality, str) else None
-    background = _either(arguments, "gptImageBackground", "gpt_image_background")
-    form = _either(arguments, "outputFormat", "output_format")
+    background = _given(arguments, "gptImageBackground", "gpt_image_background")
+    form = _given(arguments, "outputFormat", "output_format")
     width, height = image_size(arguments)
     return {
-        "negative_prompt": _truthy(arguments, "negativePrompt", "negative_prompt"),
+        "negative_prompt": _non_empty(arguments, "negativePrompt", "negative_prompt"),
         "guidance": _number(arguments.get("guidance")),
         "width": width,
         "height": height,
         # "auto" is the service's default.
         "gpt_image_quality": quality if quality != "auto" else None,
         "gpt_image_background": background.lower() if isinstance(background, str) else None,
-        "gpt_image_output_compression": _either(arguments, "gptImageOutputCompression", "gpt_image_output_compression"),
+        "gpt_image_output_compression": _given(arguments, "gptImageOutputCompression", "gpt_image_output_compression"),
         "gpt_image_mask_url": arguments.get("mask_image_url"),
         "output_format": _IMAGE_FORMATS.get(form.lower()) if isinstance(form, str) else None,
     }
@@ -310,10 +315,10 @@ def _generate_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[
 
 
 def _edit_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
-    most = 6 if model.startswith("flux2_") else image_model(model).context_images
-    if len(media.context_images) > most:
-        sentence = f"reference_image_urls: {model} accepts at most {most} images, got {len(media.context_images)}"
-        raise invalid_value("reference_image_urls", len(media.context_images), f"at most {most}", sentence)
+    limit = 6 if model.startswith("flux2_") else image_model(model).context_images
+    if len(media.context_images) > limit:
+        sentence = f"reference_image_urls: {model} accepts at most {limit} images, got {len(media.context_images)}"
+        raise invalid_value("reference_image_urls", len(media.context_images), f"at most {limit}", sentence)
     return {**_image(arguments, model), "context_images": media.context_images}
 
 
@@ -322,14 +327,14 @@ def _edit_image(arguments: Arguments, model: str, media: ToolMedia) -> dict[str,
 
 def _video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
     width, height = video_size(arguments, model)
-    sound = _either(arguments, "generateAudio", "generate_audio")
+    sound = _given(arguments, "generateAudio", "generate_audio")
     return {
         "width": width,
         "height": height,
-        "fps": usual_size(model)[2],
-        "negative_prompt": None if is_external(model) else _truthy(arguments, "negativePrompt", "negative_prompt"),
+        "fps": default_size(model)[2],
+        "negative_prompt": None if is_external(model) else _non_empty(arguments, "negativePrompt", "negative_prompt"),
         "generate_audio": None if sound is None else bool(sound),
-        "output_format": _either(arguments, "outputFormat", "output_format"),
+        "output_format": _given(arguments, "outputFormat", "output_format"),
         "return_last_frame": arguments.get("returnLastFrame"),
         **media.fields,
     }
@@ -338,26 +343,26 @@ def _video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]
 def _generate_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
     return {
         **_video(arguments, model, media),
-        "fps": arguments.get("fps") or usual_size(model)[2],
+        "fps": arguments.get("fps") or default_size(model)[2],
         "duration": arguments.get("duration"),
         "audio_identity_strength": arguments.get("audio_identity_strength"),
         "first_frame_strength": arguments.get("first_frame_strength"),
         "last_frame_strength": arguments.get("last_frame_strength"),
-        **(_references_by_address(media) if is_external(model) else _frames(model, media)),
+        **(_reference_urls(media) if is_external(model) else _frames(model, media)),
     }
 
 
-def _references_by_address(media: ToolMedia) -> dict[str, Any]:
+def _reference_urls(media: ToolMedia) -> dict[str, Any]:
     """Return references as URLs, for models of other providers; at most one upload of each kind."""
     fields: dict[str, Any] = {}
     for kind, values in media.references.items():
-        addresses = [url for url in map(address_of, values) if url is not None]
-        uploads = [value for value in values if address_of(value) is None]
+        urls = [url for url in map(https_url_of, values) if url is not None]
+        uploads = [value for value in values if https_url_of(value) is None]
         if len(uploads) > 1:
             name = f"reference{kind.capitalize()}Indices"
             sentence = f"{name}: at most one {kind} without a URL can be used, got {len(uploads)}"
             raise invalid_value(name, len(uploads), "at most one", sentence)
-        fields[f"reference_{kind}_urls"] = addresses or None
+        fields[f"reference_{kind}_urls"] = urls or None
         fields |= {f"reference_{kind}": value for value in uploads}
     return fields
 
@@ -369,19 +374,19 @@ def _frames(model: str, media: ToolMedia) -> dict[str, Any]:
             name = f"reference{kind.capitalize()}Indices"
             raise invalid_value(name, model, "a Seedance model", f"{name}: {model} does not accept {kind} references")
     images = media.references.get("image", [])
-    most = 2 if workflow_of(model) == "flf2v" else 1
-    if len(images) > most:
-        sentence = f"referenceImageIndices: {model} accepts at most {most}, got {len(images)}; Seedance accepts more"
-        raise invalid_value("referenceImageIndices", len(images), f"at most {most}", sentence)
+    limit = 2 if workflow_of(model) == "flf2v" else 1
+    if len(images) > limit:
+        sentence = f"referenceImageIndices: {model} accepts at most {limit}, got {len(images)}; Seedance accepts more"
+        raise invalid_value("referenceImageIndices", len(images), f"at most {limit}", sentence)
     return dict(zip(("reference_image", "reference_image_end"), images, strict=False))
 
 
 def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
-    seconds = _number(arguments.get("duration")) or _USUAL_SECONDS
+    seconds = _number(arguments.get("duration")) or _DEFAULT_VIDEO_SECONDS
     fields = {
         **_video(arguments, model, media),
         "negative_prompt": None,
-        "audio_start": _either(arguments, "audioStart", "audio_start"),
+        "audio_start": _given(arguments, "audioStart", "audio_start"),
     }
     if not model.startswith(_FAST_AUDIO):
         return {**fields, "duration": seconds, "audio_duration": seconds}
@@ -389,8 +394,8 @@ def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
         sentence = f"generateAudio: {model} cannot create a silent video"
         raise invalid_value("generateAudio", False, "true or omitted", sentence)
     steps = math.ceil((seconds * _FAST_RATE - _FAST_FRAMES) / _FAST_STEP)
-    frames = min(_FAST_FRAMES + max(steps, 0) * _FAST_STEP, _FAST_MOST)
-    width, height, _ = usual_size(model)
+    frames = min(_FAST_FRAMES + max(steps, 0) * _FAST_STEP, _FAST_MAX_FRAMES)
+    width, height, _ = default_size(model)
     return {**fields, "frames": frames, "fps": _FAST_RATE, "width": width, "height": height}
 
 
@@ -403,7 +408,7 @@ def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
         )
     fields = {
         **_video(arguments, model, media),
-        "duration": _number(arguments.get("duration")) or _USUAL_SECONDS,
+        "duration": _number(arguments.get("duration")) or _DEFAULT_VIDEO_SECONDS,
         "video_start": arguments.get("video_start"),
         "audio_identity_strength": arguments.get("audio_identity_strength"),
     }
@@ -422,11 +427,11 @@ def _generate_music(arguments: Arguments, model: str, media: ToolMedia) -> dict[
     return {
         "duration": arguments.get("duration"),
         "bpm": arguments.get("bpm"),
-        "keyscale": _truthy(arguments, "keyscale"),
-        "lyrics": _truthy(arguments, "lyrics"),
-        "language": _truthy(arguments, "language"),
-        "output_format": _truthy(arguments, "outputFormat", "output_format"),
-        "timesignature": _time_signature(_either(arguments, "timesignature", "timesig")),
+        "keyscale": _non_empty(arguments, "keyscale"),
+        "lyrics": _non_empty(arguments, "lyrics"),
+        "language": _non_empty(arguments, "language"),
+        "output_format": _non_empty(arguments, "outputFormat", "output_format"),
+        "timesignature": _time_signature(_given(arguments, "timesignature", "timesig")),
         "composer_mode": composer if isinstance(composer, bool) else None,
         "prompt_strength": _number(arguments.get("prompt_strength")),
         "creativity": _number(arguments.get("creativity")),
@@ -440,7 +445,7 @@ def _time_signature(value: Any) -> str | None:
     return None if number is None else str(math.floor(number + 0.5))
 
 
-_MAKERS: Mapping[str, Callable[[Arguments, str, ToolMedia], dict[str, Any]]] = {
+_BUILDERS: Mapping[str, Callable[[Arguments, str, ToolMedia], dict[str, Any]]] = {
     "generate_image": _generate_image,
     "edit_image": _edit_image,
     "generate_video": _generate_video,

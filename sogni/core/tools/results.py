@@ -1,7 +1,9 @@
-"""Results of tool calls, as a model reads them and as media of a conversation (tools §4.3, chat §10).
+"""Results of tool calls: what the model reads, and the media they add to a conversation.
 
 Content is compact JSON, as written by the service's own clients.
 """
+
+# Results: tools §4.3, chat §10.
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import attrs
 
 from sogni.core.checks import invalid_value, without_gaps
 from sogni.core.projects.file_names import plain, portable
-from sogni.core.tools.media import Made
+from sogni.core.tools.media import AvailableMedia
 from sogni.errors import ValidationError
 from sogni.models.base import Model
 from sogni.models.chat import ChatCompletionResult
@@ -44,7 +46,7 @@ def failed(call: ToolCall, error: str) -> ToolExecutionResult:
 def media_content(
     kind: str, urls: list[str], model: str, prompt: str, last_frame_urls: Sequence[str | None] = ()
 ) -> str:
-    """Return what a model reads about created media, with keys in the order of tools §4.3.
+    """Return what a model reads about created media.
 
     `last_frame_urls` has one entry per job, None where there is none; omitted if all are None.
     """
@@ -87,7 +89,7 @@ def _plain(value: Any) -> Any:
     return to_dict(value)
 
 
-def reason_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return the message of an error, or its class if it has none."""
     return str(error).strip() or type(error).__name__
 
@@ -97,7 +99,7 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-# Results in a conversation (chat §10)
+# Results in a conversation
 
 
 _KINDS = ("image", "video", "audio")
@@ -108,12 +110,11 @@ def wants_tools(result: ChatCompletionResult) -> bool:
     return result.finish_reason == "tool_calls" and bool(result.tool_calls)
 
 
-def turns_of(result: ChatCompletionResult, results: Sequence[ToolExecutionResult]) -> list[dict[str, Any]]:
+def tool_messages(result: ChatCompletionResult, results: Sequence[ToolExecutionResult]) -> list[dict[str, Any]]:
     """Return the messages with the model's calls and their results."""
     calls = {"role": "assistant", "content": result.content or None, "tool_calls": to_dict(result.tool_calls)}
     answers = [
-        {"role": "tool", "content": one.content, "tool_call_id": one.tool_call_id, "name": one.tool_name}
-        for one in results
+        {"role": "tool", "content": it.content, "tool_call_id": it.tool_call_id, "name": it.tool_name} for it in results
     ]
     return [calls, *answers]
 
@@ -123,9 +124,9 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
     if isinstance(outcome, ToolExecutionResult):
         return [outcome]
     if isinstance(outcome, ChatCompletionResult):
-        return [one for turn in outcome.tool_history or () for one in turn.tool_results]
+        return [result for turn in outcome.tool_history or () for result in turn.tool_results]
     if isinstance(outcome, list | tuple):
-        return [one for item in without_gaps("results", outcome) for one in results_of(item)]
+        return [result for item in without_gaps("results", outcome) for result in results_of(item)]
     raise invalid_value(
         "results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult"
     )
@@ -135,19 +136,19 @@ def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[li
     """Return the URLs of all media and their file names without suffix: the tool, and a number from `first`."""
     urls: list[str] = []
     names: list[str] = []
-    for one in results:
-        for url in one.result_urls:
-            names.append(portable(f"{plain(one.tool_name)}-{first + len(urls)}"))
+    for result in results:
+        for url in result.result_urls:
+            names.append(portable(f"{plain(result.tool_name)}-{first + len(urls)}"))
             urls.append(url)
     return urls, names
 
 
-def made_in(messages: Iterable[Any], made: Made | None = None) -> Made:
+def media_in(messages: Iterable[Any], given: AvailableMedia | None = None) -> AvailableMedia:
     """Return what a conversation has created and uploaded: the user's images and the results of tools.
 
-    What the caller passes as `made` takes precedence.
+    Lists that the caller has `given` take precedence.
     """
-    found = made or Made()
+    found = given or AvailableMedia()
     known = {name for name in ("images", "videos", "audio", "uploaded_images") if getattr(found, name)}
     for message in messages:
         if not isinstance(message, Mapping):
@@ -164,17 +165,17 @@ def made_in(messages: Iterable[Any], made: Made | None = None) -> Made:
 def _media(content: Any) -> tuple[Any, list[str]]:
     """Return kind and URLs in the result of a tool that created media."""
     try:
-        told = json.loads(content) if isinstance(content, str) else None
+        result = json.loads(content) if isinstance(content, str) else None
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or told.get("success") is not True or told.get("media_type") not in _KINDS:
+        result = None
+    if not isinstance(result, dict) or result.get("success") is not True or result.get("media_type") not in _KINDS:
         return None, []
-    urls = told.get("urls")
-    return told["media_type"], [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
+    urls = result.get("urls")
+    return result["media_type"], [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 
 def _images(content: Any) -> list[str]:
     parts = content if isinstance(content, list) else []
-    addresses = [part.get("image_url") for part in parts if isinstance(part, Mapping)]
-    urls = [address.get("url") for address in addresses if isinstance(address, Mapping)]
+    images = [part.get("image_url") for part in parts if isinstance(part, Mapping)]
+    urls = [image.get("url") for image in images if isinstance(image, Mapping)]
     return [url for url in urls if isinstance(url, str)]

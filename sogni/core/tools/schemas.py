@@ -80,14 +80,14 @@ def schema_of(kind: Any) -> Schema:
     docstrings, `Annotated[T, "description"]`, and `metadata={"description": ...}` of a field. Nested classes are
     defined in `$defs`. Raises `ValidationError` for a type that JSON cannot represent.
     """
-    made = _Schemas()
-    return made.finished(made.of(kind, _name_of(kind)))
+    schemas = _Schemas()
+    return schemas.finished(schemas.of(kind, _name_of(kind)))
 
 
 def object_schema(name: str, members: Iterable[Member], description: str | None = None) -> Schema:
     """Return the JSON schema of an object with these members; `name` appears in errors. Raises ValidationError."""
-    made = _Schemas()
-    return made.finished(made.object(name, members, description))
+    schemas = _Schemas()
+    return schemas.finished(schemas.object(name, members, description))
 
 
 def is_data_class(kind: Any) -> bool:
@@ -121,7 +121,7 @@ class _Schemas:
             return {"type": "array", "uniqueItems": True}
         if kind in _DICTS:
             return {"type": "object"}
-        raise _refused(where, kind)
+        raise _no_schema(where, kind)
 
     def _compound(self, kind: Any, where: str) -> Schema:
         origin, arguments = get_origin(kind), get_args(kind)
@@ -140,7 +140,7 @@ class _Schemas:
             return self._tuple(arguments, where)
         if origin in _DICTS and arguments[0] is str:
             return {"type": "object", "additionalProperties": self.of(arguments[1], f"{where}[]")}
-        raise _refused(where, kind)
+        raise _no_schema(where, kind)
 
     def _tuple(self, arguments: tuple[Any, ...], where: str) -> Schema:
         if len(arguments) == 2 and arguments[1] is ...:
@@ -194,17 +194,17 @@ def _members(kind: type) -> list[Member]:
             if f.init
             for required in [f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
         ]
-    ours = issubclass(kind, Model)
+    own = issubclass(kind, Model)
     return [
         Member(
-            wire_name(a) if ours else a.name,
+            wire_name(a) if own else a.name,
             hints.get(a.name, Any),
             a.default is attrs.NOTHING,
             a.metadata.get("description"),
             a.default,
         )
         for a in attrs.fields(kind)
-        if a.init and not (ours and is_local(a))
+        if a.init and not (own and is_local(a))
     ]
 
 
@@ -238,7 +238,7 @@ def _allowed(values: list[Any], where: str) -> Schema:
     kinds = {_JSON_TYPES.get(type(value)) for value in values}
     if None in kinds:
         odd = next(value for value in values if type(value) not in _JSON_TYPES)
-        raise _refused(where, type(odd))
+        raise _no_schema(where, type(odd))
     return {"type": kinds.pop(), "enum": values} if len(kinds) == 1 else {"enum": values}
 
 
@@ -250,7 +250,7 @@ def _name_of(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
-def _refused(where: str, kind: Any) -> ValidationError:
+def _no_schema(where: str, kind: Any) -> ValidationError:
     name = _name_of(kind)
     return ValidationError(
         f"{where}: {name} has no JSON schema",
@@ -261,7 +261,7 @@ def _refused(where: str, kind: Any) -> ValidationError:
     )
 
 
-# -- checking values
+# Checking values
 
 SchemaMapping = Mapping[str, Any]
 
@@ -292,7 +292,7 @@ class SchemaCheck:
         if self.coerce and isinstance(value, str) and value.strip() and not _fits_any(value, types):
             value = self._coerced(value, types, path)
         if not _fits_any(value, types):
-            self._wrong(path, f"must be {' or '.join(map(_called, types))}, got {short_repr(value)}")
+            self._add_error(path, f"must be {' or '.join(map(_called, types))}, got {short_repr(value)}")
             return value
         self._allowed(value, schema, path)
         if isinstance(value, bool):
@@ -307,7 +307,7 @@ class SchemaCheck:
             return self._array(value, schema, path)
         return value
 
-    def _wrong(self, path: str, what: str) -> None:
+    def _add_error(self, path: str, what: str) -> None:
         self.errors.append(f"{path or 'arguments'} {what}")
 
     def _alternative(self, value: Any, schema: SchemaMapping, path: str) -> tuple[bool, Any]:
@@ -320,26 +320,26 @@ class SchemaCheck:
             if not trial.errors:
                 fitting.append((cleaned, trial.warnings))
         if not fitting or (exactly and len(fitting) > 1):
-            self._wrong(path, f"must match {'exactly one' if exactly else 'one'} of the allowed forms")
+            self._add_error(path, f"must match {'exactly one' if exactly else 'one'} of the allowed forms")
             return False, value
         cleaned, warnings = fitting[0]
         self.warnings += warnings
         return True, cleaned
 
     def _coerced(self, value: str, types: Sequence[str], path: str) -> Any:
-        made = _from_string(value.strip(), types)
-        if made is not None:
-            self.warnings.append(f"{path} was the string {short_repr(value)} and is read as {json.dumps(made)}")
-            return made
-        return value
+        converted = _from_string(value.strip(), types)
+        if converted is None:
+            return value
+        self.warnings.append(f"{path} was the string {short_repr(value)} and is read as {json.dumps(converted)}")
+        return converted
 
     def _allowed(self, value: Any, schema: SchemaMapping, path: str) -> None:
         if "const" in schema and not _same(value, schema["const"]):
-            self._wrong(path, f"must be {json.dumps(schema['const'])}, got {short_repr(value)}")
+            self._add_error(path, f"must be {json.dumps(schema['const'])}, got {short_repr(value)}")
         allowed = schema.get("enum")
         skipped = path in self.skip_enums or path.rpartition(".")[2] in self.skip_enums
         if allowed is not None and not skipped and not any(_same(value, one) for one in allowed):
-            self._wrong(path, f"must be one of {', '.join(map(json.dumps, allowed))}, got {short_repr(value)}")
+            self._add_error(path, f"must be one of {', '.join(map(json.dumps, allowed))}, got {short_repr(value)}")
 
     def _number(self, value: float, schema: SchemaMapping, path: str) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -355,28 +355,28 @@ class SchemaCheck:
         ]
         for bound, holds, words in bounds:
             if isinstance(bound, int | float) and not isinstance(bound, bool) and not holds(value, bound):
-                self._wrong(path, f"must be {words} {bound}, got {short_repr(value)}")
+                self._add_error(path, f"must be {words} {bound}, got {short_repr(value)}")
 
     def _string(self, value: str, schema: SchemaMapping, path: str) -> None:
         if len(value) < schema.get("minLength", 0):
-            self._wrong(path, f"must have at least {schema['minLength']} characters, got {len(value)}")
+            self._add_error(path, f"must have at least {schema['minLength']} characters, got {len(value)}")
         if len(value) > schema.get("maxLength", math.inf):
-            self._wrong(path, f"must have at most {schema['maxLength']} characters, got {len(value)}")
+            self._add_error(path, f"must have at most {schema['maxLength']} characters, got {len(value)}")
         pattern = schema.get("pattern")
         if pattern is not None:
             try:
                 matches = re.fullmatch(pattern, value) is not None
             except re.error as error:
-                self._wrong(path, f"cannot be checked: its pattern {pattern!r} is invalid ({error})")
+                self._add_error(path, f"cannot be checked: its pattern {pattern!r} is invalid ({error})")
             else:
                 if not matches:
-                    self._wrong(path, f"must match {pattern!r}, got {short_repr(value)}")
+                    self._add_error(path, f"must match {pattern!r}, got {short_repr(value)}")
 
     def _array(self, value: Sequence[Any], schema: SchemaMapping, path: str) -> list[Any]:
         if len(value) < schema.get("minItems", 0):
-            self._wrong(path, f"must have at least {schema['minItems']} entries, got {len(value)}")
+            self._add_error(path, f"must have at least {schema['minItems']} entries, got {len(value)}")
         if len(value) > schema.get("maxItems", math.inf):
-            self._wrong(path, f"must have at most {schema['maxItems']} entries, got {len(value)}")
+            self._add_error(path, f"must have at most {schema['maxItems']} entries, got {len(value)}")
         items = schema.get("items")
         if isinstance(items, Mapping):
             return [self.value(one, items, f"{path}[{place}]") for place, one in enumerate(value)]
@@ -389,7 +389,7 @@ class SchemaCheck:
     def _object(self, value: Mapping[str, Any], schema: SchemaMapping, path: str) -> dict[str, Any]:
         for name in schema.get("required", ()):
             if name not in value or is_missing(value[name]):
-                self._wrong(_joined(path, name), "is required")
+                self._add_error(_joined(path, name), "is required")
         cleaned = {name: self._property(name, one, schema, path) for name, one in value.items()}
         return {name: one for name, one in cleaned.items() if one is not _GONE}
 

@@ -11,10 +11,10 @@ from sogni.core.background import end_lost_chats
 from sogni.core.chat.flows import (
     begin_completion,
     complete,
+    complete_answer,
     estimate_completion,
     next_chunks,
     wait_for_models,
-    whole_answer,
 )
 from sogni.errors import (
     AuthenticationError,
@@ -82,7 +82,7 @@ def test_what_was_said_before_a_failure_is_read_first(stage: Stage) -> None:
     fails(stage)
     assert len(stage.play(next_chunks(chat))) == 1
     assert stage.fail(ChatError, next_chunks(chat)).error_type == "invalid_request"
-    stage.fail(ChatError, whole_answer(chat, 9))
+    stage.fail(ChatError, complete_answer(chat, 9))
 
 
 def test_an_answer_that_takes_too_long_is_forgotten(stage: Stage) -> None:
@@ -92,8 +92,8 @@ def test_an_answer_that_takes_too_long_is_forgotten(stage: Stage) -> None:
 
 def test_a_stream_that_takes_too_long_can_be_waited_for_again(stage: Stage) -> None:
     chat = stage.play(begin_completion("qwen", HELLO, {}), SENT)
-    stage.fail(SogniTimeoutError, whole_answer(chat, 9), (ANSWER, TIMEOUT))
-    assert stage.play(whole_answer(chat, 9), (ANSWER, ends)).finish_reason == "stop"
+    stage.fail(SogniTimeoutError, complete_answer(chat, 9), (ANSWER, TIMEOUT))
+    assert stage.play(complete_answer(chat, 9), (ANSWER, ends)).finish_reason == "stop"
 
 
 def test_mistakes_are_found_before_anything_is_sent(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.chat.state import CHAT_EVENTS, CHAT_MODELS, SURVIVES_DROP, ChatState, subscription_fields
+from sogni.core.chat.state import CHAT_EVENTS, CHAT_MODELS, LOST_SECONDS, ChatState, subscription_fields
 from sogni.core.client_state import ClientState
 from sogni.core.connection.state import Closed
 from sogni.core.outbox import EndLostChats
@@ -342,9 +342,9 @@ def test_an_answer_nobody_speaks_of_is_given_up() -> None:
     chat = opened(state)
     drops(state, 10.0)
     comes_back(state, 12.0)
-    assert state.chats.end_lost(10.0 + SURVIVES_DROP - 0.5) == 0.5
+    assert state.chats.end_lost(10.0 + LOST_SECONDS - 0.5) == 0.5
     assert not chat.done
-    assert state.chats.end_lost(10.0 + SURVIVES_DROP) is None
+    assert state.chats.end_lost(10.0 + LOST_SECONDS) is None
     assert chat.failure is not None
     assert chat.failure.error == "transport_lost"
 
@@ -361,7 +361,7 @@ def test_somebody_looks_after_answers_that_a_drop_left_whether_or_not_a_connecti
     drops(state, 10.0, code)
     tries_in_vain(state, 20.0)
     assert watched(state) == 1
-    assert state.chats.end_lost(10.0 + SURVIVES_DROP) is None
+    assert state.chats.end_lost(10.0 + LOST_SECONDS) is None
     assert chat.done
     opened(state, "NEXT")
     tries_in_vain(state, 60.0)

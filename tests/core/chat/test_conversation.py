@@ -28,7 +28,7 @@ def answered(text: str = TEXT, **fields: Any) -> ChatCompletionResult:
 def told(turns: int, system: str | None = "be brief") -> History:
     history = History("qwen", system)
     for turn in range(turns):
-        history.keep(user(f"{turn} {TEXT}"), answered())
+        history.add_answer(user(f"{turn} {TEXT}"), answered())
     return history
 
 
@@ -82,8 +82,8 @@ def test_calls_of_tools_keep_their_results() -> None:
 
     call = ToolCall(id="c")
     history = History("qwen", None)
-    history.keep(user("0"), answered("done", tool_history=[Round([call], [Outcome("c", "f", "{}")])]))
-    history.keep(user("1"), answered())
+    history.add_answer(user("0"), answered("done", tool_history=[Round([call], [Outcome("c", "f", "{}")])]))
+    history.add_answer(user("1"), answered())
     whole = history.request(user("2"), None, {})
     assert whole[:4] == [
         {"role": "user", "content": "0"},
@@ -101,7 +101,7 @@ def test_calls_of_tools_keep_their_results() -> None:
 def test_messages_added_by_hand_belong_to_the_history() -> None:
     history = told(0)
     history.add({"role": "assistant", "content": "Welcome!"})
-    history.keep(user("0"), answered("", tool_calls=[ToolCall(id="c")]))
+    history.add_answer(user("0"), answered("", tool_calls=[ToolCall(id="c")]))
     history.add(ChatMessage(role="tool", content="5", tool_call_id="c"))
     sent = history.request(None, None, {})
     assert [message["role"] for message in sent] == ["system", "assistant", "user", "assistant", "tool"]
@@ -115,8 +115,8 @@ def test_messages_added_by_hand_belong_to_the_history() -> None:
 
 def test_what_was_thought_is_not_told_again() -> None:
     history = History("qwen", None)
-    history.keep(user("0"), answered("<think>hm</think>yes"))
-    history.keep(None, answered(""))
+    history.add_answer(user("0"), answered("<think>hm</think>yes"))
+    history.add_answer(None, answered(""))
     assert [message.content for message in history.messages] == ["0", "yes", ""]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.chat.conversation import History, keep, keep_when_done, request_of
+from sogni.core.chat.conversation import History, add_answer, add_answer_when_done, messages_for
 from sogni.core.chat.flows import begin_completion
 from sogni.errors import SogniConnectionError
 from sogni.models.chat import ChatCompletionResult, ChatMessage
@@ -20,7 +20,7 @@ MODELS = "until a language model with workers (ready, 2 s)"
 def told(characters: int) -> History:
     history = History("qwen", None)
     for _ in range(2):
-        history.keep(ChatMessage(role="user", content="x" * characters), ChatCompletionResult(job_id="J"))
+        history.add_answer(ChatMessage(role="user", content="x" * characters), ChatCompletionResult(job_id="J"))
     return history
 
 
@@ -33,27 +33,27 @@ def contents(messages: list[Any]) -> list[int]:
 
 
 def test_a_short_history_goes_along_at_once() -> None:
-    assert contents(Stage().play(request_of(told(10), ASKED, {}))) == [10, 10, 4]
+    assert contents(Stage().play(messages_for(told(10), ASKED, {}))) == [10, 10, 4]
 
 
 def test_a_long_history_is_cut_to_the_context_of_the_model() -> None:
     stage = Stage().connects()
-    assert contents(stage.play(request_of(told(16_000), ASKED, {}), (MODELS, known))) == [16_000, 4]
-    assert contents(stage.play(request_of(told(16_000), ASKED, {"max_tokens": 100}))) == [16_000, 16_000, 4]
+    assert contents(stage.play(messages_for(told(16_000), ASKED, {}), (MODELS, known))) == [16_000, 4]
+    assert contents(stage.play(messages_for(told(16_000), ASKED, {"max_tokens": 100}))) == [16_000, 16_000, 4]
 
 
 def test_a_list_that_does_not_come_is_not_waited_for() -> None:
     stage = Stage().connects()
-    assert contents(stage.play(request_of(told(16_000), ASKED, {}), (MODELS, TIMEOUT))) == [16_000, 16_000, 4]
+    assert contents(stage.play(messages_for(told(16_000), ASKED, {}), (MODELS, TIMEOUT))) == [16_000, 16_000, 4]
 
 
 def test_without_a_connection_nothing_is_asked() -> None:
-    Stage(disable_socket=True).fail(SogniConnectionError, request_of(told(16_000), ASKED, {}))
+    Stage(disable_socket=True).fail(SogniConnectionError, messages_for(told(16_000), ASKED, {}))
 
 
 def test_an_answer_is_kept() -> None:
     history = History("qwen", None)
-    Stage().play(keep(history, ASKED, ChatCompletionResult(job_id="J", content="yes")))
+    Stage().play(add_answer(history, ASKED, ChatCompletionResult(job_id="J", content="yes")))
     assert [message.content for message in history.messages] == ["next", "yes"]
 
 
@@ -61,7 +61,7 @@ def test_an_answer_is_kept() -> None:
 def test_a_streamed_answer_is_kept_when_it_is_whole(at_once: bool) -> None:
     history, stage = History("qwen", None), Stage().connects()
     chat = stage.play(begin_completion("qwen", [{"role": "user", "content": "next"}], {}), SENT)
-    following = keep_when_done(history, ASKED, chat)
+    following = add_answer_when_done(history, ASKED, chat)
     if not at_once:
         stage.play(following)
     stage.receives("jobTokens", {"jobID": chat.id, "content": "yes"})
@@ -76,7 +76,7 @@ def test_a_streamed_answer_is_kept_when_it_is_whole(at_once: bool) -> None:
 def test_an_answer_that_does_not_come_leaves_the_history_as_it_was(end: str) -> None:
     history, stage = History("qwen", None), Stage().connects()
     chat = stage.play(begin_completion("qwen", [{"role": "user", "content": "next"}], {}), SENT)
-    stage.play(keep_when_done(history, ASKED, chat))
+    stage.play(add_answer_when_done(history, ASKED, chat))
     stage.receives("jobTokens", {"jobID": chat.id, "content": "yes"})
     if end == "fails":
         stage.receives("llmJobError", {"jobID": chat.id, "error": "invalid_request"})

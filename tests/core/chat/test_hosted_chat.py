@@ -9,8 +9,8 @@ import pytest
 from attrs import frozen
 
 from sogni.core.chat.flows import hosted_completion, run_hosted_tool
-from sogni.core.chat.requests import FOR_EVER
 from sogni.core.chat.requests import HOSTED_FIELDS as FIELDS
+from sogni.core.chat.requests import NO_TIME_LIMIT
 from sogni.core.http import HttpCall, HttpReply
 from sogni.errors import ApiError, AuthenticationError, ChatError, ProtocolError, ValidationError
 from sogni.models.chat import ChatMessage, HostedChatCompletionResult
@@ -125,7 +125,7 @@ def test_the_application_is_named_in_body_and_header() -> None:
 
 
 def test_nothing_is_asked_twice_and_time_has_a_limit() -> None:
-    assert (asked({}).timeout, asked({}, None).timeout, asked({}).repeatable) == (9, FOR_EVER, False)
+    assert (asked({}).timeout, asked({}, None).timeout, asked({}).repeatable) == (9, NO_TIME_LIMIT, False)
 
 
 def test_mistakes_are_found_before_anything_is_sent() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.chat.tool_rounds import answer_whole, begin_answer
+from sogni.core.chat.tool_rounds import begin_answer, get_answer
 from sogni.core.tools.functions import function_tool
 from sogni.errors import ChatError, ToolLimitError, ValidationError
 from sogni.models.chat import ChatCompletionResult
@@ -55,28 +55,28 @@ def says(text: str) -> dict[str, Any]:
 
 
 def test_without_the_option_calls_are_the_answer(stage: Stage) -> None:
-    result = stage.play(answer_whole("m", HELLO, {"tools": [weather]}, 9), SENT, answer(1, calls("weather", "{}")))
+    result = stage.play(get_answer("m", HELLO, {"tools": [weather]}, 9), SENT, answer(1, calls("weather", "{}")))
     assert (result.tool_history, [call.function.name for call in result.tool_calls or ()]) == (None, ["weather"])
     payload = stage.frames[0][1]
     assert (payload["tools"], "stream" in payload) == ([TOOL], False)
 
 
 def test_an_answer_without_calls_is_the_result(stage: Stage) -> None:
-    result = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(1, says("hi")))
+    result = stage.play(get_answer("m", HELLO, AUTO, 9), SENT, answer(1, says("hi")))
     assert (result.content, result.tool_history) == ("hi", None)
     assert stage.frames[0][1]["stream"] is False
 
 
 def test_a_reason_without_calls_and_calls_for_another_reason_end_the_rounds(stage: Stage) -> None:
-    none = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(1, {"finishReason": "tool_calls"}))
-    other = stage.play(answer_whole("m", HELLO, AUTO, 9), SENT, answer(2, calls("weather", "{}", finish="length")))
+    none = stage.play(get_answer("m", HELLO, AUTO, 9), SENT, answer(1, {"finishReason": "tool_calls"}))
+    other = stage.play(get_answer("m", HELLO, AUTO, 9), SENT, answer(2, calls("weather", "{}", finish="length")))
     assert (none.tool_history, other.tool_history) == (None, None)
 
 
 def test_functions_are_called_and_the_model_is_told(stage: Stage) -> None:
     first = {"content": "let me see", **calls("weather", '{"city": "Oslo"}')}
     result = stage.play(
-        answer_whole("m", HELLO, {**AUTO, "tools": [weather], "token_type": "spark"}, 9),
+        get_answer("m", HELLO, {**AUTO, "tools": [weather], "token_type": "spark"}, 9),
         SENT,
         answer(1, first),
         SENT,
@@ -110,7 +110,7 @@ def _wire(name: str, arguments: str) -> dict[str, Any]:
 def test_other_calls_are_for_the_callback(stage: Stage) -> None:
     options = {**AUTO, "on_tool_call": lambda call: f"heard {call.function.name}"}
     result = stage.play(
-        answer_whole("m", HELLO, options, None),
+        get_answer("m", HELLO, options, None),
         SENT,
         answer(1, calls("mine", "{}"), seconds="for ever"),
         SENT,
@@ -123,14 +123,14 @@ def test_other_calls_are_for_the_callback(stage: Stage) -> None:
 def test_too_many_rounds_are_an_error_with_what_was_done(stage: Stage, most: int | None, rounds: int) -> None:
     script = [step for n in range(rounds) for step in (SENT, answer(n + 1, calls("mine", "{}")))]
     options = {**AUTO, "max_tool_rounds": most, "on_tool_call": lambda call: "again"}
-    error = stage.fail(ToolLimitError, answer_whole("m", HELLO, options, 9), *script)
+    error = stage.fail(ToolLimitError, get_answer("m", HELLO, options, 9), *script)
     assert [one.round for one in error.tool_history] == list(range(rounds))
     assert (error.job_id, f"after {rounds} rounds" in error.message) == (f"ID-{rounds}", True)
 
 
 def test_too_many_calls_are_an_error(stage: Stage) -> None:
     script = (SENT, answer(1, calls("generate_image", "{}", times=9)))
-    error = stage.fail(ToolLimitError, answer_whole("m", HELLO, AUTO, 9), *script)
+    error = stage.fail(ToolLimitError, get_answer("m", HELLO, AUTO, 9), *script)
     assert (error.tool_history, "at most 8" in error.message) == ([], True)
 
 
@@ -147,18 +147,18 @@ def test_too_many_calls_are_an_error(stage: Stage) -> None:
     ],
 )
 def test_options_are_checked_before_anything_is_sent(stage: Stage, options: dict[str, Any], field: str) -> None:
-    assert stage.fail(ValidationError, answer_whole("m", HELLO, options, 9)).field == field
+    assert stage.fail(ValidationError, get_answer("m", HELLO, options, 9)).field == field
 
 
 def test_one_flag_turns_tools_off(stage: Stage) -> None:
     said = answer(1, says("hi"))
     options = {"auto_execute_tools": False, "on_tool_call": print, "max_tool_rounds": 3}
-    assert stage.play(answer_whole("m", HELLO, options, 9), SENT, said).tool_history is None
+    assert stage.play(get_answer("m", HELLO, options, 9), SENT, said).tool_history is None
 
 
 @pytest.mark.parametrize("options", [{"auto_execute": True}, {**AUTO, "media_context": {"image": []}}])
 def test_unknown_names_are_a_type_error(stage: Stage, options: dict[str, Any]) -> None:
-    assert "did you mean" in str(stage.fail(TypeError, answer_whole("m", HELLO, options, 9)))
+    assert "did you mean" in str(stage.fail(TypeError, get_answer("m", HELLO, options, 9)))
 
 
 def test_a_failed_round_is_an_error(stage: Stage) -> None:
@@ -167,7 +167,7 @@ def test_a_failed_round_is_an_error(stage: Stage) -> None:
 
     error = stage.fail(
         ChatError,
-        answer_whole("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}, 9),
+        get_answer("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}, 9),
         SENT,
         answer(1, calls("mine", "{}")),
         SENT,
@@ -181,7 +181,7 @@ def test_indices_stand_for_what_the_messages_tell(stage: Stage) -> None:
     messages = [{"role": "tool", "content": '{"success": true, "media_type": "video", "urls": ["v"]}'}]
     rounds = stage.play(begin_answer("m", messages, {**AUTO, "media_context": {"images": [PNG]}}), SENT)[1]
     assert rounds is not None
-    made = rounds._execution.made
+    made = rounds._execution.available
     assert made is not None
     assert (made.images, made.videos) == ([PNG], ["v"])
 
@@ -206,16 +206,16 @@ def test_chunks_of_all_rounds_follow_each_other(stage: Stage) -> None:
     assert done == [rounds.final_result]
     assert rounds.final_result is not None
     assert (rounds.final_result.content, len(rounds.final_result.tool_history or ())) == ("blue", 1)
-    assert stage.play(rounds.whole_answer(None)) is rounds.final_result
+    assert stage.play(rounds.complete_answer(None)) is rounds.final_result
 
 
 def test_a_stream_that_was_left_goes_no_further(stage: Stage) -> None:
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "tools": [weather]}), SENT)
     assert rounds is not None
     stage.play(rounds.next_chunks(), chunk(1, calls("weather", '{"city": "Oslo"}')))
-    rounds.left = True
+    rounds.abandoned = True
     assert stage.play(rounds.next_chunks()) == []
-    assert stage.play(rounds.whole_answer(None)).finish_reason == "tool_calls"
+    assert stage.play(rounds.complete_answer(None)).finish_reason == "tool_calls"
     assert rounds.final_result is None
 
 
@@ -224,7 +224,10 @@ def test_the_limit_is_told_to_every_reader(stage: Stage) -> None:
     _, rounds = stage.play(begin_answer("m", HELLO, options), SENT)
     assert rounds is not None
     stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
-    errors = [stage.fail(ToolLimitError, rounds.next_chunks()), stage.fail(ToolLimitError, rounds.whole_answer(None))]
+    errors = [
+        stage.fail(ToolLimitError, rounds.next_chunks()),
+        stage.fail(ToolLimitError, rounds.complete_answer(None)),
+    ]
     assert [len(error.tool_history) for error in errors] == [1, 1]
     assert errors[0] is not errors[1]
 
@@ -241,19 +244,19 @@ def test_tools_that_were_interrupted_are_not_executed_again(stage: Stage) -> Non
     assert rounds is not None
     stage.play(rounds.next_chunks(), chunk(1, calls("mine", "{}")))
     stage.play(rounds.next_chunks(), ("frame llmJobRequest", STOP))
-    errors = [stage.fail(ChatError, rounds.next_chunks()), stage.fail(ChatError, rounds.whole_answer(None))]
+    errors = [stage.fail(ChatError, rounds.next_chunks()), stage.fail(ChatError, rounds.complete_answer(None))]
     assert [("interrupted" in error.message, len(error.tool_history)) for error in errors] == [(True, 1)] * 2
     assert asked == ["c0"]
 
 
 def test_who_reads_while_another_executes_tools_waits_for_it(stage: Stage) -> None:
     def reads_too(_: Any) -> str:
-        stage.play_inside(rounds.whole_answer(5), ("until the tools that chat job ID-1 calls (run, 5 s)", STOP))
+        stage.play_inside(rounds.complete_answer(5), ("until the tools that chat job ID-1 calls (run, 5 s)", STOP))
         return "x"
 
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": reads_too}), SENT)
     assert rounds is not None
-    result = stage.play(rounds.whole_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
+    result = stage.play(rounds.complete_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
     assert (result.content, len(result.tool_history or ())) == ("done", 1)
 
 
@@ -267,9 +270,11 @@ def test_two_readers_have_the_tools_run_once_and_get_the_same_answer(stage: Stag
 
     def another_is_faster(stage: Stage) -> None:
         script = (answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
-        assert stage.play_inside(rounds.whole_answer(9), *script).content == "done"
+        assert stage.play_inside(rounds.complete_answer(9), *script).content == "done"
 
-    result = stage.play(rounds.whole_answer(8), ("until the response to chat job ID-1 (run, 8 s)", another_is_faster))
+    result = stage.play(
+        rounds.complete_answer(8), ("until the response to chat job ID-1 (run, 8 s)", another_is_faster)
+    )
     assert (result.content, asked, len(kept)) == ("done", ["c0"], 1)
 
 
@@ -284,9 +289,7 @@ def test_two_readers_have_the_tools_run_once_and_get_the_same_answer(stage: Stag
 )
 def test_a_forced_call_is_forced_once(stage: Stage, choice: Any, later: Any) -> None:
     options = {**AUTO, "tool_choice": choice, "on_tool_call": lambda call: "x"}
-    stage.play(
-        answer_whole("m", HELLO, options, 9), SENT, answer(1, calls("mine", "{}")), SENT, answer(2, says("done"))
-    )
+    stage.play(get_answer("m", HELLO, options, 9), SENT, answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
     assert [payload.get("tool_choice") for _, payload in stage.frames] == [choice, later]
     assert options["tool_choice"] == choice
 
@@ -294,7 +297,7 @@ def test_a_forced_call_is_forced_once(stage: Stage, choice: Any, later: Any) -> 
 def test_a_stream_that_is_left_while_tools_run_asks_no_more(stage: Stage) -> None:
     def leaves(_: Any) -> str:
         assert rounds is not None
-        rounds.left = True
+        rounds.abandoned = True
         return "x"
 
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": leaves}), SENT)
@@ -308,7 +311,7 @@ def test_no_chunk_is_lost_when_the_answer_is_read_elsewhere(stage: Stage) -> Non
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": lambda call: "x"}), SENT)
     assert rounds is not None
     first = {"content": "let me see", **calls("mine", "{}")}
-    stage.play(rounds.whole_answer(9), answer(1, first), SENT, answer(2, {"content": "There is "}, says("nothing.")))
+    stage.play(rounds.complete_answer(9), answer(1, first), SENT, answer(2, {"content": "There is "}, says("nothing.")))
     chunks = [stage.play(rounds.next_chunks()) for _ in range(3)]
     assert [[one.content for one in some] for some in chunks] == [["let me see"], ["There is ", "nothing."], []]
 
@@ -324,7 +327,7 @@ def test_who_iterates_while_another_executes_tools_waits_for_the_next_round(stag
 
     _, rounds = stage.play(begin_answer("m", HELLO, {**AUTO, "on_tool_call": reads_too}), SENT)
     assert rounds is not None
-    result = stage.play(rounds.whole_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
+    result = stage.play(rounds.complete_answer(9), answer(1, calls("mine", "{}")), SENT, answer(2, says("done")))
     assert [len(chunks) for chunks in inside] == [1]
     assert [one.content for one in stage.play(rounds.next_chunks())] == ["done"] == [result.content]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sogni.core.tools.media import Made
-from sogni.core.tools.results import failed, made_in, names_of, results_of, turns_of, wants_tools
+from sogni.core.tools.media import AvailableMedia
+from sogni.core.tools.results import failed, media_in, names_of, results_of, tool_messages, wants_tools
 from sogni.errors import ValidationError
 from sogni.models.chat import ChatCompletionResult
 from sogni.models.converter import from_dict, to_dict
@@ -34,7 +34,7 @@ def test_messages_tell_what_was_made_and_uploaded() -> None:
         {"role": "user", "content": [{"image_url": "x"}, 3, {"image_url": {"url": 3}}]},
         "no message",
     ]
-    assert made_in(messages) == Made(images=["a", "b"], audio=["song"], uploaded_images=["up"])
+    assert media_in(messages) == AvailableMedia(images=["a", "b"], audio=["song"], uploaded_images=["up"])
 
 
 def test_what_the_caller_says_outranks_the_messages() -> None:
@@ -44,14 +44,16 @@ def test_what_the_caller_says_outranks_the_messages() -> None:
         result(media_type="audio", urls=["b"]),
         result(media_type="video", urls=["v"]),
     ]
-    given = Made(images=["mine"], audio=["song"], uploaded_images=["own"])
-    assert made_in(messages, given) == Made(images=["mine"], audio=["song"], uploaded_images=["own"], videos=["v"])
+    given = AvailableMedia(images=["mine"], audio=["song"], uploaded_images=["own"])
+    assert media_in(messages, given) == AvailableMedia(
+        images=["mine"], audio=["song"], uploaded_images=["own"], videos=["v"]
+    )
 
 
 def test_turns_tell_calls_and_results() -> None:
     call = ToolCall(id="1")
     answer = ChatCompletionResult(job_id="j", tool_calls=[call])
-    turns = turns_of(answer, [failed(call, "no")])
+    turns = tool_messages(answer, [failed(call, "no")])
     assert turns == [
         {
             "role": "assistant",

@@ -9,7 +9,7 @@ import pytest
 
 from sogni.core.media import MAX_BYTES, Remote
 from sogni.core.projects.job import JobState
-from sogni.core.tools.media import Made, ToolMedia, address_of, inline, media_of
+from sogni.core.tools.media import AvailableMedia, ToolMedia, https_url_of, inline, media_of
 from sogni.errors import ValidationError
 from tests.core.play import Stage
 
@@ -25,7 +25,7 @@ IMAGE, SOUND, FILM = (
 TRUSTED = "https://cdn.sogni.ai/a.png?sig=1"
 
 
-def got(tool: str, made: Made | None = None, **arguments: Any) -> ToolMedia:
+def got(tool: str, made: AvailableMedia | None = None, **arguments: Any) -> ToolMedia:
     return media_of(tool, {"prompt": "x", **arguments}, made)
 
 
@@ -56,22 +56,22 @@ def test_limits_are_those_of_tools() -> None:
     ("tool", "name"), [("sound_to_video", "reference_audio_url"), ("video_to_video", "reference_video_url"),
                        ("edit_image", "source_image_url")],
 )  # fmt: skip
-@pytest.mark.parametrize("made", [None, Made()])
-def test_what_is_needed_is_named(tool: str, name: str, made: Made | None) -> None:
+@pytest.mark.parametrize("made", [None, AvailableMedia()])
+def test_what_is_needed_is_named(tool: str, name: str, made: AvailableMedia | None) -> None:
     with pytest.raises(ValidationError, match=f"^{name} .*is required|^{name} or") as caught:
         got(tool, made)
     assert caught.value.field == name
 
 
 def test_the_newest_is_taken_when_nothing_is_named() -> None:
-    made = Made(images=[b"1", b"2"], audio=[b"song"], uploaded_videos=[b"film", b"other"])
+    made = AvailableMedia(images=[b"1", b"2"], audio=[b"song"], uploaded_videos=[b"film", b"other"])
     assert got("edit_image", made).context_images == [b"2"]
     assert got("sound_to_video", made).fields == {"reference_audio": b"song"}
     assert got("video_to_video", made).fields == {"reference_video": b"film"}
 
 
 def test_pictures_to_edit_in_their_order() -> None:
-    made = Made(images=[b"0"], uploaded_images=[b"up"])
+    made = AvailableMedia(images=[b"0"], uploaded_images=[b"up"])
     media = got("edit_image", made, source_image_url=IMAGE, reference_image_urls=[IMAGE, ""], sourceImageIndex=-1)
     assert media.context_images == [b"up", PNG, PNG]
     assert got("edit_image", reference_image_urls=IMAGE).context_images == [PNG]
@@ -79,7 +79,7 @@ def test_pictures_to_edit_in_their_order() -> None:
 
 
 def test_an_image_to_start_from() -> None:
-    made = Made(images=[b"0", b"1"])
+    made = AvailableMedia(images=[b"0", b"1"])
     assert got("generate_image", made, sourceImageIndex=1, starting_image_strength=0.5).fields == {
         "starting_image": b"1"
     }
@@ -89,7 +89,7 @@ def test_an_image_to_start_from() -> None:
 
 
 def test_references_by_index() -> None:
-    made = Made(images=[b"0", b"1"], uploaded_videos=[b"v"], audio=[b"a"])
+    made = AvailableMedia(images=[b"0", b"1"], uploaded_videos=[b"v"], audio=[b"a"])
     media = got(
         "generate_video", made, referenceImageIndices=[1, 0.0], referenceVideoIndices=[-1], referenceAudioIndices=[0]
     )
@@ -101,39 +101,39 @@ def test_references_by_index() -> None:
     ("made", "index", "words"),
     [
         (None, 0, r"referenceImageIndices: there are no media"),
-        (Made(), 0, r"referenceImageIndices\[0\]: no known image has the index 0; there are none"),
-        (Made(images=[b""]), 1, r"no known image has the index 1; there are 1"),
-        (Made(images=[b""]), -1, r"no uploaded image has the index -1; there are none"),
-        (Made(images=[b""]), 0.5, r"must be an integer"),
-        (Made(images=[b""]), True, r"must be an integer"),
+        (AvailableMedia(), 0, r"referenceImageIndices\[0\]: no known image has the index 0; there are none"),
+        (AvailableMedia(images=[b""]), 1, r"no known image has the index 1; there are 1"),
+        (AvailableMedia(images=[b""]), -1, r"no uploaded image has the index -1; there are none"),
+        (AvailableMedia(images=[b""]), 0.5, r"must be an integer"),
+        (AvailableMedia(images=[b""]), True, r"must be an integer"),
     ],
 )
-def test_an_index_of_nothing_is_an_error(made: Made | None, index: Any, words: str) -> None:
+def test_an_index_of_nothing_is_an_error(made: AvailableMedia | None, index: Any, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         got("generate_video", made, referenceImageIndices=[index])
 
 
 def test_indices_and_data_uris_do_not_mix() -> None:
     with pytest.raises(ValidationError, match="cannot be combined"):
-        got("generate_video", Made(images=[b"0"]), referenceImageIndices=[0], reference_image_end_url=IMAGE)
+        got("generate_video", AvailableMedia(images=[b"0"]), referenceImageIndices=[0], reference_image_end_url=IMAGE)
 
 
 @pytest.mark.parametrize(("index", "expected"), [(0, b"up"), (-1, b"up"), (1, b"up2"), (-2, b"up2")])
 def test_sources_count_uploads_from_0(index: int, expected: bytes) -> None:
-    made = Made(videos=[b"made"], uploaded_videos=[b"up", b"up2"], uploaded_images=[b"face"])
+    made = AvailableMedia(videos=[b"made"], uploaded_videos=[b"up", b"up2"], uploaded_images=[b"face"])
     media = got("video_to_video", made, videoSourceIndex=index, sourceImageIndex=0)
     assert media.fields == {"reference_video": expected, "reference_image": b"face"}
 
 
 def test_sources_are_results_when_nothing_was_uploaded() -> None:
-    made = Made(videos=[b"made"])
+    made = AvailableMedia(videos=[b"made"])
     assert got("video_to_video", made, videoSourceIndex=0).fields == {"reference_video": b"made"}
     media = got("video_to_video", made, videoSourceIndex=0, reference_video_url=FILM)
     assert media.fields == {"reference_video": MP4}
 
 
 def test_what_was_made_counts_from_0() -> None:
-    made = Made()
+    made = AvailableMedia()
     for kind in ("image", "video", "audio"):
         made.add(kind, [kind.encode()])
     assert (made.images, made.videos, made.audio) == ([b"image"], [b"video"], [b"audio"])
@@ -141,13 +141,13 @@ def test_what_was_made_counts_from_0() -> None:
 
 def test_entries_of_a_context() -> None:
     remote = Remote("https://cdn.sogni.ai/a.png?sig=1", "image", "it")
-    made = Made(origins=("http://127.0.0.1:1",))
+    made = AvailableMedia(origins=("http://127.0.0.1:1",))
     entries = (b"x", IMAGE, f" {TRUSTED} ")
-    assert [made.usable(entry, "image", "it") for entry in entries] == [b"x", PNG, remote]
-    assert made.usable("http://127.0.0.1:1/x", "image", "it").url == "http://127.0.0.1:1/x"
+    assert [made.as_input(entry, "image", "it") for entry in entries] == [b"x", PNG, remote]
+    assert made.as_input("http://127.0.0.1:1/x", "image", "it").url == "http://127.0.0.1:1/x"
     assert "sig" not in repr(remote)
     with pytest.raises(ValidationError, match="URL of the service") as caught:
-        made.usable("https://example.com/a.png?sig=1", "image", "it")
+        made.as_input("https://example.com/a.png?sig=1", "image", "it")
     assert "sig" not in str(caught.value)
 
 
@@ -156,4 +156,4 @@ def test_addresses_others_can_read() -> None:
     local = JobState(job.project, "other")
     local.change(result_url="http://127.0.0.1/x")
     values = [Remote(TRUSTED, "image", ""), job, local, b"x"]
-    assert [address_of(value) for value in values] == [TRUSTED, "https://store/result?sig=1", None, None]
+    assert [https_url_of(value) for value in values] == [TRUSTED, "https://store/result?sig=1", None, None]

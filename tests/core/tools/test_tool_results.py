@@ -12,7 +12,7 @@ from uuid import UUID
 import attrs
 import pytest
 
-from sogni.core.tools.results import failed, media_content, reason_of, succeeded, value_text
+from sogni.core.tools.results import failed, media_content, message_of, succeeded, value_text
 from sogni.errors import ValidationError
 from sogni.models.converter import from_dict, to_dict
 from sogni.models.tools import ToolCall, ToolCallFunction, ToolExecutionProgress, ToolExecutionResult
@@ -74,7 +74,7 @@ def test_what_json_cannot_carry(value: Any) -> None:
 
 
 def test_reasons() -> None:
-    assert [reason_of(ValueError("x ")), reason_of(ValueError())] == ["x", "ValueError"]
+    assert [message_of(ValueError("x ")), message_of(ValueError())] == ["x", "ValueError"]
 
 
 def test_no_signature_shows() -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from sogni.core.data import table
 from sogni.core.tools.requests import (
-    Wanted,
+    ModelRequirements,
     can_edit,
+    choose_model,
+    default_size,
     is_external,
-    pick_model,
-    selected,
-    usual_size,
-    wanted_for,
+    requirements_of,
+    resolve_model,
     workflows_of,
 )
 from sogni.errors import ValidationError
@@ -73,7 +73,7 @@ def test_the_tables_are_those_of_the_sheet() -> None:
     ],
 )
 def test_selectors(tool: str, requested: Any, images: bool, expected: str | None) -> None:
-    assert selected(tool, requested, with_images=images) == expected
+    assert resolve_model(tool, requested, with_images=images) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_selectors(tool: str, requested: Any, images: bool, expected: str | None
 def test_what_a_tool_asks_of_a_model(
     tool: str, model: str | None, images: int, mode: str | None, workflows: tuple[str, ...], first: str | None
 ) -> None:
-    wanted = wanted_for(tool, model, images=images, mode=mode)
+    wanted = requirements_of(tool, model, images=images, mode=mode)
     assert (tuple(wanted.workflows), next(iter(wanted.preferred), None)) == (workflows, first)
     assert wanted.edits == (tool == "edit_image")
 
@@ -109,32 +109,32 @@ def models(**workers: int) -> list[AvailableModel]:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted("image", requested="b"), "b"),
-        (Wanted("image", requested="z", preferred=["y", "a"]), "a"),
-        (Wanted("image", requested="z"), "b"),
-        (Wanted("image", edits=True), "flux2_dev"),
+        (ModelRequirements("image", requested="b"), "b"),
+        (ModelRequirements("image", requested="z", preferred=["y", "a"]), "a"),
+        (ModelRequirements("image", requested="z"), "b"),
+        (ModelRequirements("image", edits=True), "flux2_dev"),
     ],
 )
-def test_the_requested_one_then_the_preferred_then_the_busiest(wanted: Wanted, expected: str) -> None:
-    assert pick_model(models(a=1, b=3, c=3, flux2_dev=1), wanted) == expected
+def test_the_requested_one_then_the_preferred_then_the_busiest(wanted: ModelRequirements, expected: str) -> None:
+    assert choose_model(models(a=1, b=3, c=3, flux2_dev=1), wanted) == expected
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Wanted("video"), "no video model has a worker"),
-        (Wanted("image", edits=True), "no image model with editing has a worker"),
-        (Wanted("video", ("ia2v", "s2v")), "no video model for ia2v or s2v has a worker"),
+        (ModelRequirements("video"), "no video model has a worker"),
+        (ModelRequirements("image", edits=True), "no image model with editing has a worker"),
+        (ModelRequirements("video", ("ia2v", "s2v")), "no video model for ia2v or s2v has a worker"),
     ],
 )
-def test_no_model_for_it_is_an_error(wanted: Wanted, words: str) -> None:
+def test_no_model_for_it_is_an_error(wanted: ModelRequirements, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
-        pick_model(models(a=1), wanted)
+        choose_model(models(a=1), wanted)
 
 
 def test_a_video_model_must_have_the_workflow() -> None:
     listed = [AvailableModel(id=name, name=name, worker_count=1, media="video") for name in (T2V, I2V)]
-    assert pick_model(listed, Wanted("video", ("i2v",))) == I2V
+    assert choose_model(listed, ModelRequirements("video", ("i2v",))) == I2V
 
 
 def test_what_edits() -> None:
@@ -160,7 +160,7 @@ def test_what_edits() -> None:
     ],
 )
 def test_what_video_models_can_do(model_id: str, workflows: set[str], size: tuple[int, int, int]) -> None:
-    assert (workflows_of(model_id), usual_size(model_id)) == (workflows, size)
+    assert (workflows_of(model_id), default_size(model_id)) == (workflows, size)
 
 
 def test_models_of_others() -> None:

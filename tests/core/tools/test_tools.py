@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from sogni.core.tools.flows import MOST_DIRECT, ToolOptions, execute_call, execute_calls, made_from
+from sogni.core.tools.flows import MAX_DIRECT_CALLS, ToolOptions, available_media, execute_call, execute_calls
 from sogni.core.tools.functions import function_tool
-from sogni.core.tools.media import Made
+from sogni.core.tools.media import AvailableMedia
 from sogni.errors import SogniConnectionError, ValidationError
 from sogni.models.catalogue import AvailableModel
 from sogni.models.chat import MediaContext
@@ -69,8 +69,8 @@ def steps_of(seen: list[Any]) -> list[tuple[str, float]]:
 
 def test_a_call_becomes_a_project_and_its_results() -> None:
     seen: list[Any] = []
-    made = Made()
-    options = ToolOptions(on_progress=told_to(seen), token_type="spark", network="fast", made=made)
+    made = AvailableMedia()
+    options = ToolOptions(on_progress=told_to(seen), token_type="spark", network="fast", available=made)
     played = stage()
     result = played.play(execute_call(call(), options), SENT, (EVENT, finishes))
     content = f'{{"success":true,"media_type":"image","urls":["{URL}"],"model":"{MODEL}","prompt":"a kite"}}'
@@ -127,7 +127,7 @@ def test_a_withheld_result_is_a_failure() -> None:
         stage.receives("jobState", {"jobID": "ID-1", "type": "jobCompleted"})
 
     result = stage().play(execute_call(call(), ToolOptions()), SENT, (EVENT, withheld))
-    assert result.error == "the result was withheld by the content filter"
+    assert result.error == "the content filter withheld the result"
 
 
 def test_a_canceled_project_is_a_failure() -> None:
@@ -274,7 +274,7 @@ def test_an_earlier_result_becomes_the_image_of_a_video() -> None:
     result = played.play(
         execute_call(
             call("generate_video", referenceImageIndices=[0], duration=2),
-            ToolOptions(made=Made(images=[job]), on_tool_progress=told_to(seen)),
+            ToolOptions(available=AvailableMedia(images=[job]), on_tool_progress=told_to(seen)),
         ),
         ("spool reference_image from https://store/result?sig=1", lambda stage: stage._opened("reference_image", PNG)),
         (
@@ -296,7 +296,7 @@ FETCHED = f"spool sourceImageIndex from {TRUSTED}"
 def edit(played: Stage, *script: Any) -> ToolExecutionResult:
     played.state.catalogue.available = [AvailableModel(id="gpt-image-2", name="g", worker_count=1)]
     played.state.catalogue.keep_models([model(id="gpt-image-2")], played.now)
-    options = ToolOptions(made=Made(uploaded_images=[TRUSTED]))
+    options = ToolOptions(available=AvailableMedia(uploaded_images=[TRUSTED]))
     result: ToolExecutionResult = played.play(execute_call(call("edit_image", sourceImageIndex=-1), options), *script)
     return result
 
@@ -372,7 +372,7 @@ def test_a_call_for_nobody_is_a_failure() -> None:
 
 
 def test_too_many_direct_calls_raise_before_anything_runs() -> None:
-    calls = [call()] * (MOST_DIRECT + 1)
+    calls = [call()] * (MAX_DIRECT_CALLS + 1)
     assert Stage().fail(ValidationError, execute_calls(calls, ToolOptions())).field == "tool_calls"
     hosted = Stage().play(execute_calls([call("orbit_video")] * 9, ToolOptions()))
     assert len(hosted) == 9
@@ -380,14 +380,14 @@ def test_too_many_direct_calls_raise_before_anything_runs() -> None:
 
 def test_what_indices_stand_for() -> None:
     context = MediaContext(images=["a"], uploaded_audio=["b"])
-    assert made_from(None) is None
+    assert available_media(None) is None
     assert (
-        made_from(context)
-        == Made(images=["a"], uploaded_audio=["b"])
-        == made_from({"images": ("a",), "uploaded_audio": ["b"], "videos": None})
+        available_media(context)
+        == AvailableMedia(images=["a"], uploaded_audio=["b"])
+        == available_media({"images": ("a",), "uploaded_audio": ["b"], "videos": None})
     )
     with pytest.raises(TypeError, match="did you mean 'images'"):
-        made_from({"image": []})
+        available_media({"image": []})
 
 
 def test_options_are_a_value() -> None:
