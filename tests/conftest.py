@@ -17,13 +17,15 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import hypothesis
 import pytest
+
+from tests.forkserver import ForkServer, Process
 
 with suppress(ImportError):
     # Before a test file imports the signing library by itself, and raises the recursion limit for all others.
@@ -91,6 +93,28 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("TMPDIR", temporary)
         patch.setattr(tempfile, "tempdir", temporary)
         yield
+
+
+@pytest.fixture(scope="session")
+def forkserver(_own_environment: None) -> Iterator[ForkServer]:
+    """Starts processes that need not import the packages."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def start_process(forkserver: ForkServer) -> Iterator[Callable[..., Process]]:
+    """Run code in a process of its own, which ends with the test at the latest."""
+    started: list[Process] = []
+
+    def start(code: str, *arguments: str, **options: Any) -> Process:
+        started.append(forkserver.start(code, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
 
 
 @pytest.fixture(autouse=True)

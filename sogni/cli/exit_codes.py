@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -49,6 +50,9 @@ def run_to_exit_code(run: Callable[[], Any]) -> int:
         discard_stdout()
         return DONE
     except (Exception, KeyboardInterrupt) as error:
+        # What a failed write has left in the buffer would fail again.
+        with suppress(OSError):
+            flush_stdout()
         for line in error_lines(error):
             print_stderr(line)
         return exit_code_of(error)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sogni.emulator import LocalSupernet
-
-ROOT = Path(__file__).parents[2]
+from tests.forkserver import COMMAND_LINE, Process
 
 
 def requested(supernet: LocalSupernet) -> list[dict[str, Any]]:
@@ -67,27 +64,13 @@ def sogni(reach: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def start(reach: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(reach: Mapping[str, str], tmp_path: Path, start_process: Callable[..., Process]) -> Callable[..., Process]:
     """Start a command in a process of its own, in a directory of its own, against the Supernet."""
-    started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str, env_extra: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[str]:
-        settings: dict[str, object] = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "cwd": tmp_path,
-            "env": {**os.environ, **reach, "PYTHONPATH": str(ROOT), **(env_extra or {})},
-            "text": True,
-        }
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            [sys.executable, "-W", "error", "-m", "sogni", *arguments], **{**settings, **options}
+    def run(*arguments: str, env_extra: Mapping[str, str] | None = None, **options: Any) -> Process:
+        environment = {**reach, **(env_extra or {})}
+        return start_process(
+            COMMAND_LINE, *arguments, **{"cwd": tmp_path, "env": environment, "stdin": DEVNULL, **options}
         )
-        started.append(process)
-        return process  # type: ignore[no-any-return]
 
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from sogni import SogniClient
 from sogni.emulator import LocalSupernet
 from sogni.transport.websocket import SerialSocket
 from tests.cli.conftest import requested
+from tests.forkserver import Process
 
 Sogni = Callable[..., Result]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
 
 
@@ -139,16 +139,16 @@ def test_interrupted_a_batch_counts_its_own_projects_only(start: Start, write: A
     assert stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
 
 
-def limit(size: int) -> Callable[[], None]:
-    """Let writing to a file fail at a size, as on a full disk."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+def file_size(limit: int) -> dict[int, int]:
+    """Let writing to a file fail at a size in bytes, as on a full disk."""
+    return {resource.RLIMIT_FSIZE: limit}
 
 
 def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", "an owl")
-    process = start("batch", "list.txt", *MODEL, "-o", "out", "--concurrency", "1", preexec_fn=limit(2000))
+    process = start("batch", "list.txt", *MODEL, "-o", "out", "--concurrency", "1", limits=file_size(2000))
     stdout, stderr = process.communicate(timeout=30)
     (project,) = supernet.projects
     assert (process.returncode, stdout) == (1, "")
@@ -164,7 +164,7 @@ def test_a_journal_that_cannot_be_written_stops_before_anything_is_paid_for(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", "an owl")
-    process = start("batch", "list.txt", *MODEL, "-o", "out", preexec_fn=limit(100))
+    process = start("batch", "list.txt", *MODEL, "-o", "out", limits=file_size(100))
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, requested(supernet)) == (1, [])
     words = "File too large; run the same command again to continue"

@@ -8,10 +8,10 @@ import os
 import pty
 import select
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 import pytest
@@ -19,9 +19,10 @@ from click.testing import Result
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
+from tests.forkserver import Process
 
 Run = Callable[..., Result]
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Process]
 STORY = "Write 120 words about the sea"
 
 
@@ -212,7 +213,7 @@ def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: St
     # One that comes between the prompt and the waiting for a key is noticed with the next key only.
     while terminal.process.poll() is None:
         terminal.process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
+        with suppress(TimeoutExpired):
             terminal.process.wait(1)
     assert terminal.ends() == 130
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from click.testing import Result
 from sogni.cli.chat import Toolbox
 from sogni.emulator import Call, LocalSupernet
 from sogni.models.tools import ToolCall, ToolCallFunction, ToolExecutionProgress
+from tests.forkserver import Process
 
 Run = Callable[..., Result]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from click.testing import Result
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.cli.conftest import ROOT
+from tests.forkserver import ROOT, Process
 
 Run = Callable[..., Result]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 
 PLAN: dict[str, Any] = {
     "title": "Two boats",
@@ -109,14 +109,12 @@ def test_what_it_made_is_saved(sogni: Run, tmp_path: Path, plan: str) -> None:
 
 
 def test_what_cannot_be_written_is_told_with_where_and_how_to_get_it(start: Start, plan: str, tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
-    process = start("workflow", "start", plan, "--watch", "-o", "out", preexec_fn=limit)
+    limits = {resource.RLIMIT_FSIZE: 2000}
+    process = start("workflow", "start", plan, "--watch", "-o", "out", limits=limits)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
     assert re.search(r"sogni: out: File too large \(save again with 'sogni workflow save wf_[-\w]+'\)\n", stderr)
-    image = start("image", "a fox", "--model", "flux1-schnell-fp8", "-o", "out", preexec_fn=limit)
+    image = start("image", "a fox", "--model", "flux1-schnell-fp8", "-o", "out", limits=limits)
     _, stderr = image.communicate(timeout=30)
     assert re.search(
         r"sogni: out: File too large \(project [-\w]+ has finished, but its results were not saved\)\n", stderr

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.processes.test_exit import run, seconds_after_last_line
+from tests.forkserver import Process
+from tests.processes.test_exit import seconds_after_last_line
+
+Run = Callable[[str], Process]
 
 STREAM = """
     import sys
@@ -35,15 +38,15 @@ ASYNC = """
 """
 
 
-def test_a_script_ends_although_a_stream_is_open(tmp_path: Path) -> None:
-    printed, errors, seconds = seconds_after_last_line(run(STREAM, tmp_path))
+def test_a_script_ends_although_a_stream_is_open(run: Run) -> None:
+    printed, errors, seconds = seconds_after_last_line(run(STREAM))
     assert (printed, errors) == ("1\n", "")
     assert seconds < 3
 
 
 @pytest.mark.parametrize("code", [STREAM + "    for event in events: pass\n", ASYNC], ids=["blocking", "asyncio"])
-def test_ctrl_c_leaves_a_stream_at_once(tmp_path: Path, code: str) -> None:
-    process = run(code, tmp_path)
+def test_ctrl_c_leaves_a_stream_at_once(run: Run, code: str) -> None:
+    process = run(code)
     assert process.stdout is not None
     assert process.stdout.readline() == "1\n"
     time.sleep(0.3)

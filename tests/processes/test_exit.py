@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.forkserver import ROOT, Process
+from tests.processes.conftest import start_python
+
+Run = Callable[[str], Process]
 
 GENERATE = """
     import sys, time
@@ -28,22 +30,7 @@ GENERATE = """
 """
 
 
-def run(code: str, directory: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
-    """A Python process with a script of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(directory / "state")}
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", *(arguments or ("-c", textwrap.dedent(code)))],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,  # type: ignore[call-overload]
-    )
-
-
-def seconds_after_last_line(process: subprocess.Popen[str]) -> tuple[str, str, float]:
+def seconds_after_last_line(process: Process) -> tuple[str, str, float]:
     """What it printed, and how long it lived after its last line."""
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -53,27 +40,27 @@ def seconds_after_last_line(process: subprocess.Popen[str]) -> tuple[str, str, f
 
 
 @pytest.mark.parametrize("ending", ["", "client.close()", "del client, project", "raise SystemExit(0)"])
-def test_a_script_ends_by_itself(tmp_path: Path, ending: str) -> None:
+def test_a_script_ends_by_itself(run: Run, ending: str) -> None:
     code = textwrap.dedent(GENERATE) + ending
-    printed, errors, seconds = seconds_after_last_line(run(code, tmp_path))
+    printed, errors, seconds = seconds_after_last_line(run(code))
     assert (printed, errors) == ("4 4\n", "")
     assert seconds < 2
 
 
-def test_a_script_ends_while_a_project_runs(tmp_path: Path) -> None:
+def test_a_script_ends_while_a_project_runs(run: Run) -> None:
     code = """
         from sogni import SogniClient
         client = SogniClient.local(step_time=60)
         project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x")
         print("created", flush=True)
     """
-    printed, errors, seconds = seconds_after_last_line(run(code, tmp_path))
+    printed, errors, seconds = seconds_after_last_line(run(code))
     assert (printed, errors) == ("created\n", "")
     assert seconds < 2
 
 
 def test_an_interactive_session(tmp_path: Path) -> None:
-    process = run("", tmp_path, "-i", "-q")
+    process = start_python(tmp_path, "-i", "-q")
     typed = (
         textwrap.dedent(GENERATE)
         .strip()
@@ -85,7 +72,7 @@ def test_an_interactive_session(tmp_path: Path) -> None:
     assert "Error" not in errors
 
 
-def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(run: Run) -> None:
     code = """
         import time
         from sogni import SogniClient
@@ -99,7 +86,7 @@ def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(tmp_path: Path) -> 
                     print(repr(time.time()), flush=True)
             print(project.wait(timeout=30).status, flush=True)
     """
-    process = run(code, tmp_path)
+    process = run(code)
     assert process.stdout is not None
     taken = []
     for _ in range(3):
@@ -114,7 +101,7 @@ def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(tmp_path: Path) -> 
     assert min(taken) < 0.1
 
 
-def test_a_dropped_client_is_collected_and_its_threads_end(tmp_path: Path) -> None:
+def test_a_dropped_client_is_collected_and_its_threads_end(run: Run) -> None:
     code = """
         import gc, threading, time, weakref
         from sogni import SogniClient
@@ -131,7 +118,7 @@ def test_a_dropped_client_is_collected_and_its_threads_end(tmp_path: Path) -> No
                 time.sleep(0.02)
             print(engine(), [thread.name for thread in set(threading.enumerate()) - before])
     """
-    printed, errors = run(code, tmp_path).communicate(timeout=60)
+    printed, errors = run(code).communicate(timeout=60)
     assert (printed, errors) == ("None []\n", "")
 
 

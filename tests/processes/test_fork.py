@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from textwrap import dedent
 
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.processes.test_exit import run
+from tests.forkserver import WITHOUT_FORK_WARNINGS, Process
 
+Run = Callable[[str], Process]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 FORK = """
@@ -65,16 +66,14 @@ FORK = """
 """
 
 
-def test_the_child_generates_and_the_parent_completes(tmp_path: Path) -> None:
+def test_the_child_generates_and_the_parent_completes(run: Run) -> None:
     code = FORK.replace("{secure}", "")
-    # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
-    printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
+    printed, errors = run(WITHOUT_FORK_WARNINGS + dedent(code)).communicate(timeout=90)
     assert not errors, errors
     assert printed == "0 3 True\n"
 
 
-def test_workers_forked_before_the_client_is_used(tmp_path: Path) -> None:
+def test_workers_forked_before_the_client_is_used(run: Run) -> None:
     code = """
         import multiprocessing, sys
         from sogni import SogniClient
@@ -91,14 +90,13 @@ def test_workers_forked_before_the_client_is_used(tmp_path: Path) -> None:
                 print(sorted({count for count, _ in done}), len({app for _, app in done}) <= 3, flush=True)
                 client.close()
     """
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
-    printed, errors = run("", tmp_path, *arguments).communicate(timeout=90)
+    printed, errors = run(WITHOUT_FORK_WARNINGS + dedent(code)).communicate(timeout=90)
     assert not errors, errors
     assert printed == "[1] True\n"
     assert sys.platform != "win32"
 
 
-def test_a_fork_beside_an_emulator_that_has_read_a_video(tmp_path: Path) -> None:
+def test_a_fork_beside_an_emulator_that_has_read_a_video(run: Run) -> None:
     """Its workers leave nothing behind that a child would wait for."""
     code = """
         import os
@@ -125,8 +123,7 @@ def test_a_fork_beside_an_emulator_that_has_read_a_video(tmp_path: Path) -> None
         ended.set()
         worker.join()
     """
-    arguments = ("-W", "ignore::DeprecationWarning", "-c", dedent(code))
-    printed, errors = run("", tmp_path, *arguments).communicate(timeout=30)
+    printed, errors = run(WITHOUT_FORK_WARNINGS + dedent(code)).communicate(timeout=30)
     assert not errors, errors
     assert printed == "4\n0\n"
 
@@ -176,7 +173,7 @@ FORKING = """
 
 
 @pytest.mark.parametrize("package", SOON_FORKED)
-def test_a_fork_right_after_connecting(tmp_path: Path, package: str) -> None:
+def test_a_fork_right_after_connecting(run: Run, package: str) -> None:
     with LocalSupernet(step_time=0) as supernet:
         settings = {
             "api_key": supernet.api_key,
@@ -185,8 +182,7 @@ def test_a_fork_right_after_connecting(tmp_path: Path, package: str) -> None:
         }
         given = f"settings, username = {settings!r}, {supernet.account.username!r}\n"
         code = given + dedent(FORKING) + dedent(SOON_FORKED[package])
-        arguments = ("-W", "ignore::DeprecationWarning", "-c", code)
-        printed, errors = run("", tmp_path, *arguments).communicate(timeout=60)
+        printed, errors = run(WITHOUT_FORK_WARNINGS + code).communicate(timeout=60)
     assert (printed, errors) == ("True\n", "")
 
 
@@ -207,7 +203,7 @@ CHAT = """
 """
 
 
-def test_an_answer_that_the_parent_streams_is_not_waited_for_in_the_child(tmp_path: Path) -> None:
+def test_an_answer_that_the_parent_streams_is_not_waited_for_in_the_child(run: Run) -> None:
     with LocalSupernet(step_time=0.02) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,
@@ -215,6 +211,5 @@ def test_an_answer_that_the_parent_streams_is_not_waited_for_in_the_child(tmp_pa
             "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
         }
         code = "import os\nos.environ.update(" + repr(environment) + ")\n" + dedent(CHAT)
-        arguments = ("-W", "ignore::DeprecationWarning", "-c", code)
-        printed, errors = run("", tmp_path, *arguments).communicate(timeout=60)
+        printed, errors = run(WITHOUT_FORK_WARNINGS + code).communicate(timeout=60)
     assert (printed, errors) == ("refused\nTrue\n", "")

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from sogni.emulator import Balance, LocalSupernet
-from tests.processes.test_exit import run
+from tests.processes.conftest import start_python
 
 pytest.importorskip("gunicorn")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -80,7 +80,7 @@ def serving(directory: Path, supernet: LocalSupernet) -> Iterator[Gunicorn]:
     (directory / "app.py").write_text(APPLICATION.format(settings=settings))
     arguments = "-m gunicorn --preload --workers 2 --threads 8 --bind 127.0.0.1:0 --graceful-timeout 20 app"
     # A session of its own, so that no worker outlives a test that fails.
-    process = run("", directory, "-W", "ignore", *arguments.split(), start_new_session=True)
+    process = start_python(directory, "-W", "ignore", *arguments.split(), start_new_session=True)
     assert process.stderr is not None
     log = ""
     try:
@@ -99,7 +99,7 @@ def serving(directory: Path, supernet: LocalSupernet) -> Iterator[Gunicorn]:
 
 
 def test_every_worker_serves_with_an_app_id_of_its_own_and_a_reload_loses_nothing(tmp_path: Path) -> None:
-    requests = 200
+    requests = 64
     with (
         LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet,
         serving(tmp_path, supernet) as gunicorn,

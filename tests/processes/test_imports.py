@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.processes.test_exit import run
+from tests.processes.conftest import start_python
 
 RECORDER = """
     import sys, threading
@@ -91,7 +91,6 @@ def test_background_threads_import_nothing(tmp_path: Path, code: str) -> None:
             "rest_endpoint": supernet.rest_endpoint,
             "socket_endpoint": supernet.socket_endpoint,
         }
-        printed, errors = run(f"{dedent(RECORDER)}\nsettings = {settings!r}\n{dedent(code)}", tmp_path).communicate(
-            timeout=60
-        )
+        script = f"{dedent(RECORDER)}\nsettings = {settings!r}\n{dedent(code)}"
+        printed, errors = start_python(tmp_path, "-c", script).communicate(timeout=60)
     assert (printed, errors) == ("done []\n", "")

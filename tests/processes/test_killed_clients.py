@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from ast import literal_eval
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from sogni import ChatRunEvent, SogniClient
 from sogni.emulator import LocalSupernet
-from tests.processes.test_exit import run
+from tests.forkserver import Process
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
 
@@ -43,11 +42,11 @@ def said(events: Iterable[ChatRunEvent]) -> str:
 
 
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sogni", "sogni_async"])
-def test_another_process_reads_on_where_a_killed_one_was(tmp_path: Path, code: str) -> None:
+def test_another_process_reads_on_where_a_killed_one_was(run: Callable[[str], Process], code: str) -> None:
     with LocalSupernet(step_time=0, token_rate=80) as supernet, supernet.client() as client:
         undisturbed = client.chat.runs.wait(client.chat.runs.create(messages=MESSAGES).run_id, timeout=60)
         place = f"api_key={supernet.api_key!r}, rest_endpoint={supernet.rest_endpoint!r}, disable_socket=True"
-        process = run(code.format(place=place, messages=MESSAGES), tmp_path)
+        process = run(code.format(place=place, messages=MESSAGES))
         assert process.stdout is not None
         run_id, last, before = process.stdout.readline().strip(), 0, ""
         while not before:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.forkserver import ROOT, Process
 
 BLOCKING = """
 def test_an_image(sogni_client, sogni_supernet, tmp_path):
@@ -63,37 +63,45 @@ def asyncio_tests(mark: str | None, head: str = "") -> str:
     return "\n".join(line.replace("@MARK", f"@{mark}") for line in lines if mark or "@MARK" not in line)
 
 
-def run(tmp_path: Path, text: str, *options: str) -> str:
-    """The outcome of a test file in a run of its own, in which warnings are errors."""
-    (tmp_path / "test_it.py").write_text(text)
-    # Whether or not this package is installed here, the plugin is loaded once.
-    arguments = ["-p", "no:sogni", "-p", "sogni.testing", "-p", "no:cacheprovider", "-W", "error", "-q", *options]
-    process = subprocess.run(
-        [sys.executable, "-m", "pytest", "--rootdir", str(tmp_path), *arguments, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=60,
-    )
-    return process.stdout + process.stderr
+@pytest.fixture
+def run(start_process: Callable[..., Process], tmp_path: Path) -> Callable[..., str]:
+    """Run a test file in a process of its own, in which warnings are errors, and return the output."""
+
+    def run(text: str, *options: str) -> str:
+        (tmp_path / "test_it.py").write_text(text)
+        arguments = ["--rootdir", str(tmp_path), "-p", "sogni.testing", "-p", "no:cacheprovider", "-W", "error", "-q"]
+        process = start_process(
+            "import sys, pytest; sys.exit(pytest.main())",
+            *arguments,
+            *options,
+            str(tmp_path),
+            cwd=tmp_path,
+            # Whether or not this package is installed here, the plugin is loaded once, and no other unless requested.
+            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        )
+        return "".join(process.communicate(timeout=60))
+
+    return run
 
 
-def test_blocking_fixtures(tmp_path: Path) -> None:
-    assert "2 passed" in run(tmp_path, BLOCKING, "-p", "no:asyncio")
+Run = Callable[..., str]
+
+
+def test_blocking_fixtures(run: Run) -> None:
+    assert "2 passed" in run(BLOCKING)
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
-def test_the_asyncio_fixture_with_pytest_asyncio(tmp_path: Path, mode: str) -> None:
+def test_the_asyncio_fixture_with_pytest_asyncio(run: Run, mode: str) -> None:
     text = asyncio_tests("pytest.mark.asyncio") if mode == "strict" else asyncio_tests(None)
     options = ["-o", f"asyncio_mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function"]
-    assert "4 passed" in run(tmp_path, text, *options)
+    assert "4 passed" in run(text, "-p", "pytest_asyncio.plugin", *options)
 
 
 @pytest.mark.skipif(not any(it.metadata["Name"] == "anyio" for it in distributions()), reason="anyio is not installed")
-def test_the_asyncio_fixture_with_anyio(tmp_path: Path) -> None:
+def test_the_asyncio_fixture_with_anyio(run: Run) -> None:
     backend = '@pytest.fixture\ndef anyio_backend():\n    return "asyncio"'
-    assert "4 passed" in run(tmp_path, asyncio_tests("pytest.mark.anyio", backend), "-p", "no:asyncio")
+    assert "4 passed" in run(asyncio_tests("pytest.mark.anyio", backend), "-p", "anyio.pytest_plugin")
 
 
 def test_loading_the_plugin_loads_nothing_heavy() -> None:

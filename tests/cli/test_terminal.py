@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,10 @@ from click.testing import Result
 
 import sogni.cli
 from sogni.emulator import LocalSupernet
-from tests.cli.conftest import ROOT
-from tests.cli.screen import Screen, Start
+from tests.cli.terminal import Screen, Start
 from tests.cli.test_progress import Work, drawn
 from tests.cli.test_workflow import PLAN
+from tests.forkserver import Process
 
 Run = Callable[..., Result]
 MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
@@ -141,7 +138,7 @@ def _writes(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("columns", [30, 90])
 def test_the_bar_of_the_library_is_one_line_of_any_terminal(
-    reach: dict[str, str], tmp_path: Path, columns: int
+    reach: dict[str, str], tmp_path: Path, start_process: Start, columns: int
 ) -> None:
     script = (
         "import sogni\n"
@@ -150,11 +147,10 @@ def test_the_bar_of_the_library_is_one_line_of_any_terminal(
         "    project.wait(progress=True)\n"
     )
 
-    def start(*arguments: str, env_extra: dict[str, str], **streams: Any) -> subprocess.Popen[str]:
-        environment = {**os.environ, **reach, **env_extra, "PYTHONPATH": str(ROOT)}
-        return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, cwd=tmp_path, **streams)
+    def start(code: str, env_extra: dict[str, str], **streams: Any) -> Process:
+        return start_process(code, cwd=tmp_path, env={**reach, **env_extra}, **streams)
 
-    screen = Screen(start, "-c", script, columns=columns)
+    screen = Screen(start, script, columns=columns)
     assert screen.end() == 0
     assert screen.lines == [f"{'█' * min(30, columns - 18)} 100% completed"]
 

@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Callable
@@ -15,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.forkserver import Process
+
 pyte = pytest.importorskip("pyte")
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 
 
 class Screen:

@@ -16,7 +16,7 @@ from click.testing import Result
 
 from sogni.emulator import LocalSupernet
 from sogni.local.token_store import TokenStore
-from tests.cli.conftest import ROOT
+from tests.forkserver import ROOT, Process
 
 Run = Callable[..., Result]
 NAME, PASSWORD = "ada", "a good password"
@@ -55,7 +55,7 @@ def test_a_rotated_pair_is_kept_for_the_next_command(sogni: Run, store: TokenSto
 
 
 def test_commands_that_begin_together_renew_the_tokens_once(
-    store: TokenStore, supernet: LocalSupernet, start: Callable[..., subprocess.Popen[str]]
+    store: TokenStore, supernet: LocalSupernet, start: Callable[..., Process]
 ) -> None:
     keep_expired(store, supernet)
     environment = {"XDG_STATE_HOME": str(store.path.parents[1]), "SOGNI_API_KEY": ""}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from click.testing import Result
@@ -15,14 +15,15 @@ from click.testing import Result
 from sogni.emulator import LocalSupernet
 from tests.cli.conftest import requested
 from tests.cli.test_chat import asked
+from tests.forkserver import Process
 
 Run = Callable[..., Result]
-Start = Callable[..., "subprocess.Popen[bytes]"]
+Start = Callable[..., Process]
 MARK = b"\xef\xbb\xbf"
 
 
 def test_a_prompt_does_not_wait_for_a_pipe_that_nobody_writes_to(start: Start, supernet: LocalSupernet) -> None:
-    process = start("chat", "What is 6 times 7?", stdin=subprocess.PIPE)
+    process = start("chat", "What is 6 times 7?", stdin=PIPE)
     assert process.wait(timeout=30) == 0
     stdout, stderr = process.communicate()
     assert "42" in str(stdout)
@@ -46,7 +47,7 @@ def test_a_time_limit_ends_the_wait_for_input(
     start: Start, supernet: LocalSupernet, tmp_path: Path, command: tuple[str, ...], content: bytes
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    process = start(*command, "--timeout", "0.5", stdin=subprocess.PIPE, text=False)
+    process = start(*command, "--timeout", "0.5", stdin=PIPE, text=False)
     assert process.stdin is not None
     process.stdin.write(content)
     process.stdin.flush()
