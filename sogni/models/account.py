@@ -1,4 +1,4 @@
-"""Account data: balances and who is signed in (account §5, §6, §15)."""
+"""Account data: balances, sessions, transactions, rewards, subscriptions and the leaderboard."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ ZERO = Decimal(0)
 
 @frozen(kw_only=True)
 class TokenBalance(Model):
-    """Amounts of one token; `net` is what can be spent.
+    """Amounts of one token.
 
-    `premium_credit` exists for Spark only; the unclaimed earnings only in a REST answer (account §6.1).
+    Attributes:
+        settled: Settled amount.
+        credit: Credits.
+        debit: Debits.
+        net: Amount that can be spent.
+        premium_credit: Premium credit; for Spark only.
+        relaxed_unclaimed: Unclaimed earnings on the relaxed network, from `refresh_balance` only.
+        fast_unclaimed: Unclaimed earnings on the fast network, from `refresh_balance` only.
     """
 
     settled: Decimal = ZERO
@@ -32,7 +39,12 @@ class TokenBalance(Model):
 
 @frozen(kw_only=True)
 class Balances(Model):
-    """The balance in both tokens."""
+    """The balance in both tokens.
+
+    Attributes:
+        sogni: The balance in SOGNI.
+        spark: The balance in Spark.
+    """
 
     sogni: TokenBalance = field(factory=TokenBalance)
     spark: TokenBalance = field(factory=lambda: TokenBalance(premium_credit=ZERO))
@@ -40,7 +52,19 @@ class Balances(Model):
 
 @frozen(kw_only=True)
 class AccountInfo(Model):
-    """Who the credentials belong to (account §5)."""
+    """The account that the credentials belong to.
+
+    Attributes:
+        username: User name.
+        wallet_address: Address of the account's wallet.
+        current_email: Email address.
+        email_verified: Whether the email address is verified.
+        requested_updated_email: New email address that has not been confirmed yet.
+        discord_2fa: Whether two-factor authentication with Discord is enabled.
+        discord_linked: Whether a Discord account is linked.
+        discord_server_member: Whether that account is a member of the Discord server.
+        discord_username: User name on Discord.
+    """
 
     username: str | None = None
     wallet_address: str | None = None
@@ -60,7 +84,13 @@ class AccountInfo(Model):
 
 @frozen(kw_only=True)
 class WalletBalance(Model):
-    """What a wallet holds outside of the account (account §6.2)."""
+    """The balance of a wallet on the blockchain.
+
+    Attributes:
+        sogni: Amount of SOGNI.
+        spark: Amount of Spark.
+        ether: Amount of ether.
+    """
 
     sogni: Decimal = ZERO
     spark: Decimal = ZERO
@@ -69,7 +99,13 @@ class WalletBalance(Model):
 
 @frozen(kw_only=True)
 class UsernameValidation(Model):
-    """What the service says of a user name; a taken one is an answer, too (account §12.2)."""
+    """The result of checking a user name.
+
+    Attributes:
+        status: ``"success"``, or ``"error"`` if the name is taken.
+        message: Message from the service.
+        error_code: Error code of the service if the name is taken.
+    """
 
     status: str = "success"
     message: str | None = None
@@ -77,20 +113,23 @@ class UsernameValidation(Model):
 
     @property
     def available(self) -> bool:
-        """Whether the name can be had."""
+        """Whether the name is available."""
         return self.status != "error" and self.error_code is None
 
 
-# Sessions and wallets: what signing in needs and gives. None of it shows its secrets or lets itself be pickled.
+# Sessions and wallets: their secrets appear in no `repr` and in no pickle (account §2, §5; transport §5.1).
 
 
-class Secret:
-    """A value that no `pickle` carries away; copies are the value itself."""
+class NotPickled:
+    """A value that contains secrets and therefore cannot be pickled; a copy is the value itself."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} holds secrets and is not pickled; store sogni.to_dict(...) on purpose")
+        raise TypeError(
+            f"{type(self).__name__} objects cannot be pickled, because they contain secrets; to store one anyway, "
+            "use sogni.to_dict"
+        )
 
     def __copy__(self) -> Any:
         return self
@@ -100,11 +139,15 @@ class Secret:
 
 
 @frozen(kw_only=True)
-class TokenPair(Secret, Model):
-    """The tokens of a session: `token` for each request, `refresh_token` for the next pair (transport §5.1).
+class TokenPair(NotPickled, Model):
+    """The tokens of a session.
 
-    A refresh replaces both, so keep the newest: the `updated` event of `client.api_client.auth` tells of it.
-    `sogni.to_dict` gives the form to store.
+    A refresh replaces both, so always store the newest pair: listen to the `updated` event of `client.api_client.auth`.
+    `sogni.to_dict` returns the form to store.
+
+    Attributes:
+        token: Access token, which is sent with each request.
+        refresh_token: Token that is exchanged for the next pair; it works once.
     """
 
     token: str = field(repr=False)
@@ -112,8 +155,14 @@ class TokenPair(Secret, Model):
 
 
 @frozen(kw_only=True)
-class Session(Secret, Model):
-    """Who has signed in. `tokens` is None where the service keeps the session in cookies."""
+class Session(NotPickled, Model):
+    """The result of signing in.
+
+    Attributes:
+        username: User name.
+        wallet_address: Address of the account's wallet.
+        tokens: The tokens; None if the service keeps the session in cookies.
+    """
 
     username: str | None = None
     wallet_address: str | None = None
@@ -121,8 +170,13 @@ class Session(Secret, Model):
 
 
 @frozen(kw_only=True)
-class Wallet(Secret):
-    """The wallet of an account, derived from its user name and password (account §2)."""
+class Wallet(NotPickled):
+    """The wallet of an account, derived from its user name and password.
+
+    Attributes:
+        address: Address of the wallet.
+        private_key: Private key, as hexadecimal digits.
+    """
 
     address: str
     private_key: str = field(repr=False)
@@ -141,7 +195,27 @@ class Wallet(Secret):
 
 @frozen(kw_only=True)
 class Transaction(Model):
-    """One movement of tokens; what goes out has a negative `amount`."""
+    """A transaction of an account.
+
+    Attributes:
+        id: Id of the transaction.
+        amount: Amount; negative if tokens were spent.
+        token_type: Token, such as ``"spark"``.
+        type: Type of the transaction, such as ``"debit"``.
+        status: Status of the transaction.
+        role: Role of the account, ``"artist"`` or ``"worker"``.
+        address: Wallet address.
+        description: Description.
+        source: What the transaction was for, such as ``"project"``.
+        create_time: When the transaction was created.
+        update_time: When it was last changed.
+        end_time: When it ended.
+        billing_mode: Requested billing mode.
+        payment_model: What paid, such as ``"subscription"`` or ``"paid_spark"``.
+        subscription_tier: Tier of the subscription that paid.
+        subscription_trialing: Whether the subscription was in its trial period.
+        subscription_throttled: Whether the subscription was throttled.
+    """
 
     id: str
     amount: Decimal = Decimal(0)
@@ -164,7 +238,15 @@ class Transaction(Model):
 
 @frozen(kw_only=True)
 class TransactionQuery(Model):
-    """Which transactions are asked for; the keywords of `transaction_history`."""
+    """The parameters of `transaction_history`.
+
+    Attributes:
+        status: Status of the transactions.
+        address: Wallet address; by default that of the account.
+        limit: Maximum number of transactions.
+        offset: Offset of the first transaction.
+        provider: Blockchain, ``"base"`` or ``"etherlink"``.
+    """
 
     status: str = "completed"
     address: str | None = None
@@ -175,7 +257,12 @@ class TransactionQuery(Model):
 
 @frozen(kw_only=True)
 class TransactionHistory(Model):
-    """A page of transactions, newest first; `next` asks for the page after it."""
+    """A page of transactions, newest first.
+
+    Attributes:
+        entries: The transactions.
+        next: The query for the next page.
+    """
 
     entries: list[Transaction] = field(factory=list)
     next: TransactionQuery = field(factory=TransactionQuery)
@@ -186,10 +273,22 @@ class TransactionHistory(Model):
 
 @frozen(kw_only=True)
 class Reward(Model):
-    """Something an account can claim, once or again and again.
+    """A reward that an account can claim.
 
-    `cant_claim_reason` says why not now: `already_claimed`, `over_free_cap`, `requires_verification`, or another
-    word. `next_claim` is None where nothing is known of a next time.
+    Attributes:
+        id: Id of the reward.
+        type: ``"instant"`` or ``"conditioned"``.
+        title: Title.
+        description: Description.
+        amount: Amount of the reward.
+        token_type: Token of the reward.
+        claimed: Whether the reward has been claimed.
+        can_claim: Whether the reward can be claimed now.
+        cant_claim_reason: Why it cannot be claimed, such as ``"already_claimed"``, ``"over_free_cap"`` or
+            ``"requires_verification"``.
+        last_claim: When the reward was last claimed.
+        next_claim: When it can be claimed again; None if that is unknown.
+        provider: Blockchain, ``"base"`` or ``"etherlink"``.
     """
 
     id: str
@@ -206,7 +305,7 @@ class Reward(Model):
     provider: str = "base"
 
 
-# Subscriptions: plans, the snapshot of one's own, and where to pay (account §13).
+# Subscriptions (account §13).
 
 
 Tier = Literal["unlimited", "unlimited_pro"]
@@ -217,7 +316,18 @@ UNLIMITED_TIERS = ("unlimited", "unlimited_pro")
 
 @frozen(kw_only=True)
 class SubscriptionPlan(Model):
-    """A plan for one term; `price_usd` is the list price."""
+    """A plan for one term.
+
+    Attributes:
+        plan_id: Id of the plan.
+        tier: Tier of the plan.
+        term: Billing term.
+        interval: ``"month"`` or ``"year"``.
+        price_usd: List price in US dollars per interval.
+        display_name: Name for display.
+        google: Product in the Google Play store, if there is one.
+        vendor_discount_bps: Discount on premium vendor models in basis points; 500 is 5 %.
+    """
 
     plan_id: str
     tier: Tier | str | None = None
@@ -231,7 +341,18 @@ class SubscriptionPlan(Model):
 
 @frozen(kw_only=True)
 class FairUse(Model):
-    """The monthly limit that applies at the moment; for display only (account §13.2)."""
+    """The monthly limit that applies at the moment; for display only.
+
+    Attributes:
+        limited: Whether the limit applies.
+        usage_spark: Usage in Spark.
+        usage_usd: Usage in US dollars.
+        plan_price_usd: Price of the plan in US dollars.
+        reset_at: When the limit is reset.
+        fast_rendering_paused: Whether rendering on the fast network is paused.
+        relaxed_unrestricted: Whether the relaxed network is unrestricted.
+        upgrade_available: Whether there is a higher tier.
+    """
 
     limited: bool = False
     usage_spark: Decimal | None = None
@@ -245,7 +366,27 @@ class FairUse(Model):
 
 @frozen(kw_only=True)
 class Subscription(Model):
-    """A subscription at one moment. `active` alone decides what one is entitled to; `status` is for display."""
+    """The state of a subscription.
+
+    Attributes:
+        active: Whether the subscription is active. This alone determines the entitlement.
+        status: Status for display: ``"none"``, ``"trialing"``, ``"active"``, ``"grace_period"``, ``"past_due"``,
+            ``"paused"``, ``"cancel_at_period_end"``, ``"canceled"``, ``"expired"`` or ``"refunded"``.
+        tier: Tier.
+        term: Billing term.
+        provider: Who bills it, such as ``"stripe"``, ``"apple"``, ``"google"`` or ``"manual"``.
+        current_period_start: Start of the billing period.
+        current_period_end: End of the billing period; during a grace period, the end of the grace period.
+        cancel_at_period_end: Whether the subscription ends with the period.
+        scheduled_tier: Tier after the next renewal, if it changes.
+        scheduled_term: Billing term after the next renewal, if it changes.
+        scheduled_change_at: When the change takes effect.
+        capabilities: Capabilities by name.
+        payment_pending: Whether a payment has yet to be confirmed.
+        fair_use: The monthly limit, while it applies.
+        frontier_discount_bps: Discount in basis points, only while the subscription is active.
+        version: Version of this state, which increases.
+    """
 
     active: bool = False
     status: str = "none"
@@ -266,13 +407,18 @@ class Subscription(Model):
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether it is active on one of the unlimited tiers."""
+        """Whether the subscription is active on an unlimited tier."""
         return self.active and self.tier in UNLIMITED_TIERS
 
 
 @frozen(kw_only=True)
 class SubscriptionPage(Model):
-    """Where a person goes on in the browser: `url` is single-use, and opens an account's own pages."""
+    """A web page for checking out or managing a subscription.
+
+    Attributes:
+        url: URL of the page. It can be used once, and gives access to the account: do not share it.
+        message: Message from the service.
+    """
 
     url: str = field(repr=False)
     message: str | None = None
@@ -304,7 +450,16 @@ LeaderboardNetwork = Literal["fast", "relaxed", "all"]
 
 @frozen(kw_only=True)
 class LeaderboardEntry(Model):
-    """One place of a leaderboard."""
+    """An entry of a leaderboard.
+
+    Attributes:
+        rank: Rank, from 1.
+        username: User name.
+        address: Wallet address.
+        country: Country.
+        value: Value of the statistic.
+        role: Role of the account.
+    """
 
     rank: int
     username: str | None = None

@@ -1,7 +1,4 @@
-"""The base of every data class: decides that unknown fields are kept, not lost.
-
-Called by the classes of this package. It converts nothing; see `converter`.
-"""
+"""Base classes of the data classes, and metadata of their fields for `converter`."""
 
 from __future__ import annotations
 
@@ -18,31 +15,35 @@ BillingMode = Literal["auto", "subscription", "tokens"]
 
 
 def shown(value: Any) -> str:
-    """The `repr` of free data, without keys, tokens and signed queries."""
+    """Return the `repr` of unchecked data, without keys, tokens and signed queries."""
     return redact(repr(value))
 
 
 @frozen(kw_only=True)
 class Model:
-    """Data from the service; `extra` holds the fields this version does not know, as sent."""
+    """Data from the service.
+
+    Attributes:
+        extra: Fields that this version does not know, in wire form.
+    """
 
     extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: shown(dict(extra)), eq=True)
 
 
 @frozen(kw_only=True)
 class LooseModel(Model):
-    """Data the service makes few promises about: a field that does not fit is kept in `extra`, as sent."""
+    """Data with a form that the service does not guarantee: values of unexpected types are kept in `extra`."""
 
 
 def wire(name: str) -> dict[str, str]:
-    """Metadata for a field whose wire name is not its camelCase."""
+    """Return metadata for a field whose wire name is not its camelCase form."""
     return {"wire": name}
 
 
 EPOCH = {"epoch": True}
-"""Metadata for a time that travels as milliseconds since 1970."""
+"""Metadata for a time sent as milliseconds since 1970."""
 
 
 def local() -> dict[str, bool]:
-    """Metadata for a field that never travels."""
+    """Return metadata for a field that is not part of the wire form."""
     return {"local": True}

@@ -1,4 +1,6 @@
-"""Catalogue data: models, their options, sizes (projects-4.2 §9, §17)."""
+"""Catalogue data: models, their options, and size presets."""
+
+# projects-4.2 §6.3, §9, §17; projects-5x §3.2, §5
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ Asset = Literal["required", "optional", "forbidden"] | str
 
 @frozen(kw_only=True)
 class SupportedModel(Model):
-    """A model the network knows, whether or not a worker serves it now."""
+    """A model that the network supports, whether or not a worker serves it now.
+
+    Attributes:
+        id: Id of the model.
+        name: Name for display.
+        sid: Numeric id.
+        tier: Tier, which determines the options.
+        media: What the model makes.
+    """
 
     id: str
     name: str = ""
@@ -24,7 +34,14 @@ class SupportedModel(Model):
 
 @frozen(kw_only=True)
 class AvailableModel(Model):
-    """A model and the number of workers that serve it now."""
+    """A model that workers serve now.
+
+    Attributes:
+        id: Id of the model.
+        name: Name for display.
+        worker_count: Number of workers that serve the model.
+        media: What the model makes.
+    """
 
     id: str
     name: str
@@ -34,7 +51,16 @@ class AvailableModel(Model):
 
 @frozen(kw_only=True)
 class SizePreset(Model):
-    """A named size in pixels; `ratio` and `aspect` are texts as sent."""
+    """A named image size.
+
+    Attributes:
+        id: Id of the preset, for `size_preset`.
+        label: Name for display.
+        width: Width in pixels.
+        height: Height in pixels.
+        ratio: Ratio of width to height, as sent by the service.
+        aspect: Aspect ratio, as sent by the service.
+    """
 
     id: str
     label: str = ""
@@ -46,7 +72,14 @@ class SizePreset(Model):
 
 @frozen(kw_only=True)
 class NumberRange(Model):
-    """A range of allowed numbers; `step` is the distance between two of them."""
+    """A range of allowed numbers.
+
+    Attributes:
+        min: Smallest allowed value.
+        max: Largest allowed value.
+        step: Distance between allowed values.
+        default: Value the service uses if the parameter is omitted.
+    """
 
     min: float | None = None
     max: float | None = None
@@ -56,7 +89,12 @@ class NumberRange(Model):
 
 @frozen(kw_only=True)
 class Choice(Model):
-    """Allowed values and the one taken when none is given."""
+    """A list of allowed values.
+
+    Attributes:
+        allowed: The allowed values.
+        default: Value the service uses if the parameter is omitted.
+    """
 
     allowed: list[Any] = field(factory=list)
     default: Any = None
@@ -64,10 +102,37 @@ class Choice(Model):
 
 @frozen(kw_only=True)
 class ModelOptions(Model):
-    """What a model accepts; what it has no say in is None.
+    """The parameters that a model accepts, with their ranges; a parameter the model does not have is None.
 
-    `type` is `image`, `video` or `audio`. Which fields exist depends on the tier (projects-4.2 §9.1,
-    projects-5x §5).
+    Attributes:
+        type: What the model makes.
+        steps: Number of inference steps.
+        guidance: Guidance scale.
+        sampler: Samplers.
+        scheduler: Schedulers.
+        vae: VAEs.
+        fps: Frames per second, in wire form.
+        width: Width in pixels.
+        height: Height in pixels.
+        max_pixels: Maximum number of pixels of a frame.
+        task: Task of the model.
+        output_resolutions: Resolutions of the result, in wire form.
+        preserves_source_timing: Whether the result has the timing of the reference video.
+        requires_reference_video: Whether a reference video is required.
+        duration: Duration in seconds.
+        bpm: Beats per minute.
+        timesignature: Time signatures.
+        language: Languages.
+        keyscale: Keys and scales.
+        composer_mode: Composer modes.
+        prompt_strength: Influence of the prompt.
+        creativity: Creativity.
+        shift: Sampling shift.
+        speaker: Voices.
+        instruct: Limits of the instruction for the voice, in wire form.
+        reference_text: Limits of the transcript of the reference audio, in wire form.
+        accepts_reference_audio: Whether reference audio is accepted.
+        requires_reference_audio: Whether reference audio is required.
     """
 
     type: MediaKind
@@ -102,7 +167,16 @@ class ModelOptions(Model):
 
 @frozen(kw_only=True)
 class VideoAssets(Model):
-    """Which media a video workflow takes (projects-4.2 §6.3, projects-5x §3.2)."""
+    """Which media a video workflow accepts: each is ``"required"``, ``"optional"`` or ``"forbidden"``.
+
+    Attributes:
+        reference_image: First frame.
+        reference_image_end: Last frame.
+        reference_audio: Audio.
+        reference_audio_identity: Voice to imitate.
+        reference_video: Reference video.
+        reference_mask: Mask.
+    """
 
     reference_image: Asset = "forbidden"
     reference_image_end: Asset = "forbidden"
@@ -114,7 +188,12 @@ class VideoAssets(Model):
 
 @frozen(kw_only=True)
 class VideoAssetConfig(Model):
-    """The workflow a video model runs and the media it takes; both None when the id names none."""
+    """The workflow of a video model and the media it accepts.
+
+    Attributes:
+        workflow_type: Name of the workflow; None if the model id does not name one.
+        assets: The media; None if the workflow is unknown.
+    """
 
     workflow_type: str | None = None
     assets: VideoAssets | None = None

@@ -1,4 +1,4 @@
-"""The outcome of `client.check()`."""
+"""Connection events, messages from the service, and the result of `client.check()`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,34 @@ NetworkStatus = Literal["disconnected", "connecting", "connected", "switching"]
 
 @frozen(kw_only=True)
 class Connected(Model):
-    """The socket is open; `network` is the client's own setting."""
+    """The socket has been opened.
+
+    Attributes:
+        network: Network in the client's settings.
+    """
 
     network: str
 
 
 @frozen(kw_only=True)
 class Reconnecting(Model):
-    """The socket was lost and the next attempt is scheduled."""
+    """The connection was lost and will be re-established.
+
+    Attributes:
+        network: Network in the client's settings.
+    """
 
     network: str
 
 
 @frozen(kw_only=True)
 class Disconnected(Model):
-    """The socket is gone for good; `code` is the WebSocket close code."""
+    """The connection has ended and will not be re-established.
+
+    Attributes:
+        code: WebSocket close code.
+        reason: Reason given for the close.
+    """
 
     code: int
     reason: str = ""
@@ -36,7 +49,14 @@ class Disconnected(Model):
 
 @frozen(kw_only=True)
 class ToastMessage(Model):
-    """A short message of the service for the person using the client."""
+    """A short message from the service for the user.
+
+    Attributes:
+        type: Severity.
+        message: The message.
+        auto_close: Milliseconds after which to hide the message.
+        sticky_id: Id of a message that stays visible.
+    """
 
     type: Literal["info", "success", "warning", "error"] | str = "info"
     message: str = ""
@@ -46,9 +66,14 @@ class ToastMessage(Model):
 
 @frozen(kw_only=True)
 class HealthCheck(Model):
-    """One thing that was proved, or why not.
+    """The result of one check.
 
-    `error` is the class of the error when it failed, `seconds` how long the proof took.
+    Attributes:
+        name: Name of the check.
+        ok: Whether the check succeeded.
+        detail: Description of the result.
+        error: Class name of the error, if the check failed.
+        seconds: Duration of the check.
     """
 
     name: str
@@ -60,9 +85,13 @@ class HealthCheck(Model):
 
 @frozen(kw_only=True)
 class HealthReport(Model):
-    """Whether this client can work: credentials, REST host, socket, balance.
+    """The results of checking credentials, REST host, balance and socket. The checks cost nothing.
 
-    `ok` is true when every check is; nothing was spent to find out.
+    Attributes:
+        ok: Whether all checks succeeded.
+        checks: The checks, in order.
+        username: User name of the account.
+        balance: Balance of the account.
     """
 
     ok: bool

@@ -1,7 +1,6 @@
-"""Wire form ↔ data classes: the only place that knows camelCase, wire times and wire numbers.
+"""Conversion between the wire form and data classes: camelCase keys, times and amounts.
 
-Called by `protocol` (`read`), and by users through `sogni.to_dict` and `sogni.from_dict`.
-It never does I/O and never changes a value: what does not fit raises `ProtocolError` with its path.
+Only this module knows the wire form. Values of the wrong type raise `ProtocolError` with their path.
 """
 
 from __future__ import annotations
@@ -33,31 +32,31 @@ _SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def camel(name: str) -> str:
-    """`worker_count` → `workerCount`."""
+    """Convert snake_case to camelCase: `worker_count` → `workerCount`."""
     return _WORD.sub(lambda match: match[1].upper(), name)
 
 
 @lru_cache(maxsize=1024)
 def snake(name: str) -> str:
-    """`workerCount` → `worker_count`, `disableNSFWFilter` → `disable_nsfw_filter`."""
+    """Convert camelCase to snake_case: `disableNSFWFilter` → `disable_nsfw_filter`."""
     return _SNAKE.sub("_", name).lower()
 
 
 def wire_name(attribute: Any) -> str:
-    """The key of an attrs attribute on the wire."""
+    """Return the wire name of an attrs attribute."""
     name: str = attribute.metadata.get("wire") or camel(attribute.name)
     return name
 
 
 def is_local(attribute: Any) -> bool:
-    """Whether an attribute never travels: what is kept beside the wire form, or only here."""
+    """Whether an attribute is not part of the wire form."""
     return attribute.name == "extra" or bool(attribute.metadata.get("local"))
 
 
-def _text(value: Any, _: Any) -> str:
+def _string(value: Any, _: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, got {type(value).__name__}")
-    # An ordinary string, also of a `Secret`: whoever has the object may see it.
+        raise TypeError(f"expected a string, got {type(value).__name__}")
+    # A `Secret` becomes an ordinary string: the object may show it.
     return str(value)
 
 
@@ -92,7 +91,7 @@ def _money(value: Any, _: Any) -> Decimal:
 
 
 def read_time(value: Any) -> datetime:
-    """A wire time (milliseconds since 1970, or ISO 8601) as an aware datetime in UTC."""
+    """Return a wire time (milliseconds since 1970, or ISO 8601) as an aware datetime in UTC."""
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     if isinstance(value, str):
@@ -103,7 +102,7 @@ def read_time(value: Any) -> datetime:
 
 
 def _is_open_enum(kind: Any) -> bool:
-    """`Literal["a", "b"] | str`, and None: known values plus whatever a newer server sends."""
+    """Whether a type is `Literal["a", "b"] | str`, possibly with None: newer servers may send other values."""
     if get_origin(kind) not in (Union, UnionType):
         return False
     parts = get_args(kind)
@@ -111,18 +110,18 @@ def _is_open_enum(kind: Any) -> bool:
     return len(open_parts) > 1 and str in parts and all(it is str or get_origin(it) is Literal for it in open_parts)
 
 
-def _is_number_or_text(kind: Any) -> bool:
-    """`int | str`, and None: what some hosts send as a number and others as a text."""
+def _is_number_or_string(kind: Any) -> bool:
+    """Whether a type is `int | str`, possibly with None: some hosts send a number, others a string."""
     parts = set(get_args(kind)) - {type(None)}
     return get_origin(kind) in (Union, UnionType) and parts in ({int, str}, {float, str})
 
 
-def _number_or_text(value: Any, kind: Any) -> float | str:
+def _number_or_string(value: Any, kind: Any) -> float | str:
     return value if isinstance(value, str) else _number(value, kind)
 
 
-def _is_model_or_text(kind: Any) -> bool:
-    """`SomeModel | str`, and None: an object, or one word that says it all."""
+def _is_model_or_string(kind: Any) -> bool:
+    """Whether a type is `SomeModel | str`, possibly with None."""
     parts = [part for part in get_args(kind) if part is not type(None)]
     return get_origin(kind) in (Union, UnionType) and len(parts) == 2 and str in parts and any(map(_is_model, parts))
 
@@ -142,7 +141,7 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def _made_for_models(converter: cattrs.Converter) -> None:
+def _register_models(converter: cattrs.Converter) -> None:
     def structure(cls: type[Model]) -> Any:
         overrides = _overrides(cls)
         known = frozenset(it.rename for it in overrides.values() if it.rename)
@@ -177,7 +176,7 @@ def _made_for_models(converter: cattrs.Converter) -> None:
 
         return unstructured
 
-    def model_or_text(value: Any, kind: Any) -> Any:
+    def model_or_string(value: Any, kind: Any) -> Any:
         model = next(part for part in get_args(kind) if _is_model(part))
         return value if isinstance(value, str) else converter.structure(value, model)
 
@@ -188,7 +187,7 @@ def _made_for_models(converter: cattrs.Converter) -> None:
             return False
         return True
 
-    converter.register_structure_hook_func(_is_model_or_text, model_or_text)
+    converter.register_structure_hook_func(_is_model_or_string, model_or_string)
     converter.register_structure_hook_factory(_is_model, structure)
     converter.register_unstructure_hook_factory(_is_model, unstructure)
 
@@ -197,22 +196,22 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Model)
 
 
-def _made() -> cattrs.Converter:
+def _new_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, prefer_attrib_converters=False)
-    for kind, hook in ((str, _text), (int, _integer), (float, _number), (bool, _flag), (Decimal, _money)):
+    for kind, hook in ((str, _string), (int, _integer), (float, _number), (bool, _flag), (Decimal, _money)):
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(datetime, lambda value, _: read_time(value))
-    converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value, str)))
-    converter.register_structure_hook(time, lambda value, _: time.fromisoformat(_text(value, str)))
-    converter.register_structure_hook(UUID, lambda value, _: UUID(_text(value, str)))
-    converter.register_structure_hook_func(_is_open_enum, _text)
-    converter.register_structure_hook_func(_is_number_or_text, _number_or_text)
+    converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_string(value, str)))
+    converter.register_structure_hook(time, lambda value, _: time.fromisoformat(_string(value, str)))
+    converter.register_structure_hook(UUID, lambda value, _: UUID(_string(value, str)))
+    converter.register_structure_hook_func(_is_open_enum, _string)
+    converter.register_structure_hook_func(_is_number_or_string, _number_or_string)
     converter.register_unstructure_hook(Decimal, lambda amount: format(amount, "f"))
     converter.register_unstructure_hook(
         datetime, lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     )
     converter.register_structure_hook_factory(_is_list, partial(_list_of, converter))
-    _made_for_models(converter)
+    _register_models(converter)
     return converter
 
 
@@ -224,7 +223,7 @@ def _list_of(converter: cattrs.Converter, kind: Any) -> Any:
     inner = list_structure_factory(kind, converter)
 
     def structured(value: Any, kind: Any) -> Any:
-        # A text and an object can be gone through, too, letter by letter and key by key.
+        # Strings and objects are iterable too.
         if not isinstance(value, list | tuple):
             raise TypeError(f"expected a list, got {type(value).__name__}")
         return inner(value, kind)
@@ -232,19 +231,19 @@ def _list_of(converter: cattrs.Converter, kind: Any) -> Any:
     return structured
 
 
-CONVERTER = _made()
+CONVERTER = _new_converter()
 
 
-def read(cls: type[T], data: Any, source: str = "the answer") -> T:
-    """Structure wire data; `ProtocolError` names what does not fit and where (`$.jobs[3].seed`)."""
+def read(cls: type[T], data: Any, source: str = "the response") -> T:
+    """Convert wire data. Raises `ProtocolError` with the path of what is invalid (`$.jobs[3].seed`)."""
     try:
         return CONVERTER.structure(data, cls)
     except Exception as error:  # cattrs raises groups of whatever the hooks raise
-        raise ProtocolError(f"{source} does not fit: {'; '.join(findings(error))}") from error
+        raise ProtocolError(f"{source} is malformed: {'; '.join(findings(error))}") from error
 
 
 def findings(error: Exception) -> list[str]:
-    """What a structuring error found, each with its path."""
+    """Return the findings of a conversion error, each with its path."""
     return [finding.replace(" @ ", " at ") for finding in cattrs.transform_error(error, format_exception=_reason)]
 
 
@@ -291,7 +290,7 @@ def to_dict(value: Any) -> Any:
 
 
 def _given(params: Any) -> dict[str, Any]:
-    """What a caller gave, without what is unset and without media, which no JSON can carry."""
+    """Return the fields of params that are set, without media, which have no JSON form."""
     values = {wire_name(a): getattr(params, a.name) for a in attrs.fields(type(params))}
     kept = {key: _without_media(value) for key, value in values.items() if value is not None}
     return {key: to_dict(value) for key, value in kept.items() if value is not None}
@@ -306,10 +305,10 @@ def _without_media(value: Any) -> Any:
 
 
 def wire_form(cls: type[Model], data: Any) -> Any:
-    """What a caller gave for a `cls`, with the keys of the wire: a model, or a mapping with either spelling.
+    """Return a model, or a mapping with keys in either spelling, with the keys of the wire, at any depth.
 
-    Goes into the models within. A field that is None is left out; further keys, and what is no model, stay as
-    they are. Nothing is checked: where a mapping has a key in both spellings, ours stays beside that of the wire.
+    Fields that are None are omitted; unknown keys and other values are kept. Nothing is checked: if a mapping has a key
+    in both spellings, both are kept.
     """
     if isinstance(data, cls):
         given = {wire_name(a): getattr(data, a.name) for a in attrs.fields(cls) if a.name != "extra"}
@@ -332,7 +331,7 @@ def _inner_form(cls: type[Model] | None, value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _spellings(cls: type[Model]) -> dict[Any, tuple[str, type[Model] | None]]:
-    """Of every field, by both spellings: its key on the wire, and the model it holds one or many of."""
+    """Return, by both spellings of each field, its wire name and the model it contains, if any."""
     found: dict[Any, tuple[str, type[Model] | None]] = {}
     for a in attrs.fields(attrs.resolve_types(cls)):
         if a.name != "extra":
@@ -358,7 +357,7 @@ def from_dict(cls: type[T], data: Any) -> T:
         The instance.
 
     Raises:
-        ProtocolError: The data does not fit the class.
+        ProtocolError: The data is malformed.
 
     Example:
         >>> sogni.from_dict(sogni.SizePreset, {"id": "square", "width": 512, "height": 512}).width

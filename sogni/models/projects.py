@@ -1,4 +1,6 @@
-"""Where a result comes from: what the service proves of it (projects-5x §14)."""
+"""Projects and jobs as data: events, errors, provenance, records, snapshots and cost estimates."""
+
+# projects-4.2 §11, §14.3, §16; projects-5x §9.2, §14, §16; transport §9, §13.1
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from sogni.models.base import Model, shown, wire
 
 @frozen(kw_only=True)
 class MaskSelection(Model):
-    """One thing that SAM 3 found; `box` is `[x0, y0, x1, y1]`, sides and `coverage` from 0 to 1."""
+    """An object found by SAM 3.
+
+    Attributes:
+        score: Confidence, 0 to 1.
+        box: Bounding box ``[x0, y0, x1, y1]``, each from 0 to 1.
+        coverage: Share of the image that is covered, 0 to 1.
+        included: Whether the object is part of the mask.
+    """
 
     score: float | None = None
     box: list[float] | None = None
@@ -24,9 +33,24 @@ class MaskSelection(Model):
 
 @frozen(kw_only=True)
 class Provenance(Model):
-    """What the service proves of a result; hashes are 64 hexadecimal digits in lower case.
+    """What the service attests about a result. Hashes are SHA-256, as 64 lower-case hexadecimal digits.
 
-    `mask_box` is `[x0, y0, x1, y1]`; its sides and `mask_coverage` lie between 0 and 1.
+    Attributes:
+        sha256: Hash of the result.
+        source_image_sha256: Hash of the source image.
+        sam_prompt_sha256: Hash of the SAM prompt.
+        mask_rle_sha256: Hash of the run-length encoded mask.
+        selection_hash: Hash of the selection.
+        first_frame_sha256: Hash of the first frame.
+        last_frame_sha256: Hash of the last frame.
+        mask_width: Width of the mask in pixels.
+        mask_height: Height of the mask in pixels.
+        sam_version: Version of SAM.
+        mask_box: Bounding box of the mask ``[x0, y0, x1, y1]``, each from 0 to 1.
+        mask_coverage: Share of the image that the mask covers, 0 to 1.
+        mask_detected_count: Number of objects detected.
+        mask_returned_count: Number of objects returned.
+        mask_selections: The objects.
     """
 
     sha256: str | None = None
@@ -46,15 +70,23 @@ class Provenance(Model):
     mask_selections: list[MaskSelection] | None = None
 
 
-# What events carry (projects-4.2 §11, transport §9).
+# Events
 
 
 @frozen(kw_only=True)
 class ErrorData(Model):
-    """Why a project or job failed (projects-4.2 §11.5).
+    """The reason why a project or job failed.
 
-    `code` is a number; a symbolic code of the service is kept in `original_code`. Further details of the service,
-    such as `consentRequired`, `vendorFailureCategory` and `fairUse`, are in `extra`, as sent.
+    Further details from the service, such as `consentRequired`, `vendorFailureCategory` and `fairUse`, are in `extra`.
+
+    Attributes:
+        code: Numeric error code; 0 if there is none.
+        message: Error message.
+        original_code: Symbolic error code, if the service sent one.
+        subscription_limit: Whether a limit of the subscription was reached.
+        required_plans: Plans that allow the request.
+        feature: Feature that the plan does not include.
+        limitation: Limit that was exceeded.
     """
 
     code: int
@@ -68,9 +100,15 @@ class ErrorData(Model):
 
 @frozen(kw_only=True)
 class ProjectEvent(Model):
-    """A change of a project this client started.
+    """A change of a project, for the listeners of all projects.
 
-    `type` is `queued`, `completed` or `error`.
+    Attributes:
+        type: Type of the change.
+        project_id: Id of the project.
+        queue_position: Position in the queue.
+        estimated_start_seconds: Estimated seconds until the start.
+        queue_status: ``"waiting"`` or ``"no-workers"``.
+        error: Why the project failed.
     """
 
     type: Literal["queued", "completed", "error"] | str
@@ -83,10 +121,35 @@ class ProjectEvent(Model):
 
 @frozen(kw_only=True)
 class JobEvent(Model):
-    """A change of a job: one result of a project.
+    """A change of a job, for the listeners of all projects.
 
-    `type` is `initiating`, `started`, `progress`, `preview`, `jobETA`, `completed` or `error`. Further details of the
-    service, such as `preparation` (what a worker is loading), are in `extra`, as sent.
+    Further details from the service, such as `preparation` (what a worker is loading), are in `extra`.
+
+    Attributes:
+        type: Type of the change.
+        project_id: Id of the project.
+        job_id: Id of the job.
+        worker_name: Name of the worker.
+        positive_prompt: Prompt of the job, if it differs from that of the project.
+        negative_prompt: Negative prompt of the job, if it differs from that of the project.
+        job_index: Index of the job in the project.
+        step: Number of finished steps.
+        step_count: Total number of steps.
+        progress: Progress reported by the worker.
+        eta_seconds: Estimated seconds until the end.
+        eta_min: Lower bound of the estimate in seconds.
+        eta_max: Upper bound of the estimate in seconds.
+        url: URL of the preview.
+        steps: Number of steps performed.
+        seed: Seed used.
+        result_url: URL of the result, valid for a limited time.
+        last_frame_url: URL of the last frame of a video.
+        provenance: What the service attests about the result.
+        is_nsfw: Whether the content filter was triggered.
+        nsfw_detected: Whether sensitive content was detected, but the result was delivered.
+        nsfw_sources: Where sensitive content was detected.
+        user_canceled: Whether the job was canceled by its owner.
+        error: Why the job failed.
     """
 
     type: Literal["initiating", "started", "progress", "preview", "jobETA", "completed", "error"] | str
@@ -128,9 +191,13 @@ V = TypeVar("V")
 
 
 class Event(NamedTuple, Generic[V]):
-    """One event of a project: its name, as in `Project.on`, and the value that listeners receive.
+    """An event of a project.
 
-    `Project.events` yields the subclasses, in which the name tells the type of the value.
+    `Project.events` yields instances of its subclasses, in which the name determines the type of the value.
+
+    Attributes:
+        name: Name of the event, as in `Project.on`.
+        value: Value that listeners receive.
     """
 
     name: str
@@ -141,56 +208,56 @@ class Event(NamedTuple, Generic[V]):
 
 
 class ProgressEvent(Event[int]):
-    """The project has progressed; the value is a percentage, 0 to 100."""
+    """The progress of the project changed; the value is a percentage, 0 to 100."""
 
     __slots__ = ()
     name: Literal["progress"]
 
 
 class UpdatedEvent(Event[set[str]]):
-    """Attributes of the project have changed; the value is the set of their names."""
+    """Attributes of the project changed; the value is the set of their names."""
 
     __slots__ = ()
     name: Literal["updated"]
 
 
 class JobStartedEvent(Event[J]):
-    """A worker has started a job; the value is the `Job`."""
+    """A worker started a job; the value is the `Job`."""
 
     __slots__ = ()
     name: Literal["job_started"]
 
 
 class JobCompletedEvent(Event[J]):
-    """A job is completed; the value is the `Job`."""
+    """A job completed; the value is the `Job`."""
 
     __slots__ = ()
     name: Literal["job_completed"]
 
 
 class JobFailedEvent(Event[J]):
-    """A job has failed; the value is the `Job`."""
+    """A job failed; the value is the `Job`."""
 
     __slots__ = ()
     name: Literal["job_failed"]
 
 
 class CompletedEvent(Event[list[str]]):
-    """The project is completed; the value is the list of its result URLs."""
+    """The project completed; the value is the list of its result URLs."""
 
     __slots__ = ()
     name: Literal["completed"]
 
 
 class FailedEvent(Event[ErrorData]):
-    """The project has failed; the value is the reason."""
+    """The project failed; the value is the reason."""
 
     __slots__ = ()
     name: Literal["failed"]
 
 
 class CanceledEvent(Event[None]):
-    """The project has been canceled; the value is None."""
+    """The project was canceled; the value is None."""
 
     __slots__ = ()
     name: Literal["canceled"]
@@ -220,24 +287,36 @@ _EVENT_CLASSES: dict[str, Any] = {
 
 
 def project_event(name: str, value: Any) -> Any:
-    """The event of the class that belongs to its name."""
+    """Return an event of the class that belongs to its name."""
     return _EVENT_CLASSES[name](name, value)
 
 
 @frozen(kw_only=True)
 class EtaRange(Model):
-    """The interval of an estimate, in seconds."""
+    """The range of an estimate.
+
+    Attributes:
+        min: Lower bound in seconds.
+        max: Upper bound in seconds.
+    """
 
     min: float
     max: float
 
 
-# What the service keeps about a project (projects-4.2 §14.3, projects-5x §9.2).
+# Records of the service
 
 
 @frozen(kw_only=True)
 class RecordModel(Model):
-    """The model of a recorded project."""
+    """The model of a recorded project.
+
+    Attributes:
+        id: Id of the model.
+        sid: Numeric id.
+        name: Name for display.
+        type: What the model makes.
+    """
 
     id: str | None = None
     sid: int | None = field(default=None, metadata=wire("SID"))
@@ -247,7 +326,14 @@ class RecordModel(Model):
 
 @frozen(kw_only=True)
 class RecordWorker(Model):
-    """The worker of a recorded job."""
+    """The worker of a recorded job.
+
+    Attributes:
+        id: Id of the worker.
+        name: Name of the worker.
+        username: User name of its owner.
+        address: Wallet address of its owner.
+    """
 
     id: str | None = None
     name: str | None = None
@@ -257,7 +343,30 @@ class RecordWorker(Model):
 
 @frozen(kw_only=True)
 class JobRecord(Model):
-    """A recorded job; `img_id` is its identity, `id` may repeat that of the project."""
+    """A job as recorded by the service.
+
+    Attributes:
+        id: Id in the record, which may be that of the project: use `img_id`.
+        img_id: Id of the job.
+        status: Status of the service, such as ``"jobCompleted"`` or ``"jobError"``.
+        reason: Why the job ended, such as ``"artistCanceled"`` or ``"jobTimedOut"``.
+        worker: The worker.
+        performed_steps: Number of steps performed.
+        seed_used: Seed used.
+        triggered_nsfw_filter: Whether the content filter was triggered.
+        nsfw_detected: Whether sensitive content was detected, but the result was delivered.
+        create_time: When the job was created.
+        start_time: When it was started.
+        update_time: When it was last changed.
+        end_time: When it ended.
+        result_url: URL of the result.
+        last_frame_url: URL of the last frame of a video.
+        result: Further fields of the result, in wire form.
+        image_url: Alternative name of `result_url`.
+        image_file: Alternative name of `result_url`.
+        video_url: Alternative name of `result_url`.
+        video_file: Alternative name of `result_url`.
+    """
 
     id: str | None = None
     img_id: str | None = field(default=None, metadata=wire("imgID"))
@@ -282,13 +391,40 @@ class JobRecord(Model):
 
     @property
     def media_url(self) -> str | None:
-        """The first result URL there is, under any of its names."""
+        """The result URL, under the first of its names that is set; None if there is none."""
         return self.result_url or self.image_url or self.image_file or self.video_url or self.video_file
 
 
 @frozen(kw_only=True)
 class ProjectRecord(Model):
-    """A project as the service remembers it; known by id once it is finished."""
+    """A project as recorded by the service.
+
+    Attributes:
+        id: Id of the project.
+        status: Status of the service, such as ``"active"`` or ``"completed"``.
+        reason: Why the project ended, such as ``"allJobsCompleted"`` or ``"artistCanceled"``.
+        finished: Whether the project has ended.
+        app_id: App id of the client that started it.
+        app_source: Application that started it.
+        job_type: Type of the job; ``"llm"`` for a chat.
+        model_type: What the model makes.
+        model: The model.
+        image_count: Number of results requested.
+        step_count: Number of steps.
+        preview_count: Number of previews.
+        network: Network, ``"fast"`` or ``"relaxed"``.
+        token_type: Token that pays.
+        billing_mode: Requested billing mode.
+        size_preset: Id of the size preset.
+        width: Width in pixels.
+        height: Height in pixels.
+        client_request_data: The original request, as base64 of its JSON.
+        create_time: When the project was created.
+        update_time: When it was last changed.
+        end_time: When it ended.
+        worker_jobs: Jobs in progress.
+        completed_worker_jobs: Jobs that have ended.
+    """
 
     id: str
     status: str | None = None
@@ -323,18 +459,49 @@ class ProjectRecord(Model):
 
 @frozen(kw_only=True)
 class Snapshot(Model):
-    """The projects the service holds for one app id (transport §13.1)."""
+    """The projects of one app id that the service keeps.
+
+    Attributes:
+        active_projects: Unfinished projects.
+        unclaimed_completed_projects: Finished projects whose results have not been retrieved.
+    """
 
     active_projects: list[ProjectRecord] = field(factory=list)
     unclaimed_completed_projects: list[ProjectRecord] = field(factory=list)
 
 
-# Projects and jobs at one moment: what `to_dict` gives and what pickling keeps.
+# Snapshots, which `to_dict` returns and pickles contain
 
 
 @frozen(kw_only=True)
 class JobSnapshot(Model):
-    """A job at one moment, JSON-ready; what a `Job` pickles to."""
+    """The state of a job; a pickled `Job` contains it.
+
+    Attributes:
+        id: Id of the job.
+        project_id: Id of the project.
+        status: Status.
+        step: Number of finished steps.
+        step_count: Total number of steps.
+        worker_name: Name of the worker.
+        seed: Seed used.
+        is_nsfw: Whether the content filter was triggered.
+        nsfw_detected: Whether sensitive content was detected, but the result was delivered.
+        nsfw_sources: Where sensitive content was detected.
+        user_canceled: Whether the job was canceled by its owner.
+        preview_url: URL of the latest preview.
+        result_url: URL of the result, valid for a limited time.
+        last_frame_url: URL of the last frame of a video.
+        provenance: What the service attests about the result.
+        error: Why the job failed.
+        positive_prompt: Prompt of the job, if it differs from that of the project.
+        negative_prompt: Negative prompt of the job, if it differs from that of the project.
+        job_index: Index of the job in the project.
+        external_progress: Progress reported by the worker.
+        eta_seconds: Estimated seconds until the end, when the estimate arrived.
+        eta: Estimated time of the end.
+        eta_started_at: When the first estimate arrived.
+    """
 
     id: str
     project_id: str
@@ -363,7 +530,20 @@ class JobSnapshot(Model):
 
 @frozen(kw_only=True)
 class ProjectSnapshot(Model):
-    """A project at one moment with its jobs, JSON-ready; what a `Project` pickles to."""
+    """The state of a project with its jobs; a pickled `Project` contains it.
+
+    Attributes:
+        id: Id of the project.
+        started_at: When the project was created.
+        params: Parameters in wire form, without media.
+        queue_position: Position in the queue; -1 if unknown.
+        status: Status.
+        eta: Estimated time of the end.
+        error: Why the project failed.
+        recovered: Whether the project was recovered from the service's records.
+        app_id: App id of the client that started it.
+        jobs: The jobs.
+    """
 
     id: str
     started_at: datetime
@@ -377,15 +557,21 @@ class ProjectSnapshot(Model):
     jobs: list[JobSnapshot] = field(factory=list)
 
 
-# Cost estimates (projects-4.2 §16, projects-5x §16).
+# Cost estimates
 
 
 @frozen(kw_only=True)
 class CostEstimation(Model):
-    """What a project would cost.
+    """The estimated cost of a project; amounts are None if the service gave none.
 
-    `token` is the amount in the token asked for, `usd`, `spark` and `sogni` the same in the others;
-    an amount is None when the service gave none. Times are seconds.
+    Attributes:
+        token: Cost in the requested token.
+        usd: Cost in US dollars.
+        spark: Cost in Spark.
+        sogni: Cost in SOGNI.
+        estimated_render_seconds: Estimated rendering time in seconds.
+        estimated_total_seconds: Estimated total time in seconds.
+        daily_fair_use_pct: Share of the daily fair use in percent; for subscribers on the fast network only.
     """
 
     token: Decimal | None = None

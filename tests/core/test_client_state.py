@@ -456,7 +456,7 @@ def test_a_snapshot_for_a_worker_is_none() -> None:
 
 def test_a_snapshot_nobody_can_read_is_asked_for_again() -> None:
     state = authenticating()
-    with pytest.raises(ProtocolError, match="the authenticated frame does not fit"):
+    with pytest.raises(ProtocolError, match="the authenticated frame is malformed"):
         state.receive("authenticated", {"activeProjects": [{"id": 5}]}, 0.0)
     assert (state.connection.phase, state.connection.due(2.0)) == ("ready", "sync")
 

@@ -137,7 +137,7 @@ def test_answers_as_data_classes() -> None:
     model = {"id": "m", "SID": 3}
     assert SupportedModel(id="m", sid=3) == read_data(SupportedModel, CALL, reply(200, {"data": model}))
     assert [SupportedModel(id="m", sid=3)] == read_unwrapped(list[SupportedModel], CALL, reply(200, [model]))
-    with pytest.raises(ProtocolError, match=r"^the response to GET /v1/x does not fit: .* at \$\.id$"):
+    with pytest.raises(ProtocolError, match=r"^the response to GET /v1/x is malformed: .* at \$\.id$"):
         read_data(SupportedModel, CALL, reply(200, {"data": {}}))
 
 

@@ -145,7 +145,7 @@ def test_an_answer_becomes_what_was_asked_for(kind: Any, text: str, value: Any) 
         ("null", "expected an object, got None at \\$"),
         ("[]", "expected an object, got \\[\\] at \\$"),
         ("{}", "required field 'title' is missing at \\$.title"),
-        ('{"title": 5}', "expected a text, got int at \\$.title"),
+        ('{"title": 5}', "expected a string, got int at \\$.title"),
         ('{"title": "x", "steps": "ab"}', "expected a list, got 'ab' at \\$.steps"),
         ('{"title": "x", "steps": [{"text": "a"}, {}]}', "'text' is missing at \\$.steps\\[1\\].text"),
         ('{"title": "x", "steps": [{"text": "a", "minutes": "b"}]}', "'b' at \\$.steps\\[0\\].minutes"),

@@ -163,7 +163,7 @@ def test_values_that_fit(field: str, value: Any, expected: Any) -> None:
 
 
 WRONG: list[tuple[str, Any, str]] = [
-    ("id", 5, "expected a text, got int at $.id"),
+    ("id", 5, "expected a string, got int at $.id"),
     ("count", "3", "expected an integer, got '3' at $.count"),
     ("count", True, "expected an integer, got True at $.count"),
     ("count", 1.5, "expected an integer, got 1.5 at $.count"),
@@ -180,7 +180,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("at", True, "expected a time, got True at $.at"),
     ("at", float("nan"), "expected a time, got nan at $.at"),
     ("at", {}, "expected a time, got {} at $.at"),
-    ("kind", 5, "expected a text, got int at $.kind"),
+    ("kind", 5, "expected a string, got int at $.kind"),
     ("parts", 5, "expected a list, got int at $.parts"),
     ("parts", [{"code": 1}, 5], "expected an object, got int at $.parts[1]"),
     ("parts", [{"code": 1}, {"code": "x"}], "expected an integer, got 'x' at $.parts[1].code"),
@@ -192,7 +192,7 @@ WRONG: list[tuple[str, Any, str]] = [
 def test_what_does_not_fit_is_named_with_its_place(field: str, value: Any, finding: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         read_sample(**{field: value})
-    assert f"the sample does not fit: {finding}" == str(caught.value)
+    assert f"the sample is malformed: {finding}" == str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["abc", {"a": 1}])
@@ -347,7 +347,7 @@ def test_the_public_functions_are_these() -> None:
 
 
 def test_an_error_of_from_dict_names_the_class() -> None:
-    with pytest.raises(ProtocolError, match="data for ErrorData does not fit"):
+    with pytest.raises(ProtocolError, match="data for ErrorData is malformed"):
         from_dict(ErrorData, {})
 
 

@@ -211,7 +211,7 @@ async def test_an_answer_is_an_instance_of_a_class(sdk: Sdk, client: Any) -> Non
 async def test_an_answer_that_does_not_fit_says_where(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
     supernet.chat.reply('{"title": "Soup", "steps": [{"text": "Boil"}, {"text": 5}]}', thought="Hm, {")
     result = await ask(sdk, client, "How do I cook a soup?", response_format=Recipe, think=True)
-    with pytest.raises(sdk.ProtocolError, match=r"expected a text, got int at \$\.steps\[1\]\.text"):
+    with pytest.raises(sdk.ProtocolError, match=r"expected a string, got int at \$\.steps\[1\]\.text"):
         result.parsed
 
 

@@ -236,5 +236,5 @@ def test_an_answer_without_a_quote_is_a_protocol_error(answer: Any) -> None:
 
 
 def test_an_amount_that_is_none_is_a_protocol_error() -> None:
-    with pytest.raises(ProtocolError, match="the estimate does not fit"):
+    with pytest.raises(ProtocolError, match="the estimate is malformed"):
         read_estimate({"quote": {"project": {"costInToken": "much"}}})
