@@ -29,19 +29,19 @@ View = tuple[Any, Row, list[Row]]
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Maximum number of transactions to show with 'history'.",
+    help="Show at most this many transactions with 'history'.",
 )
 @connection_options
-def account(access: ConnectionOptions, what: str | None, limit: int) -> None:
+def account(connection: ConnectionOptions, what: str | None, limit: int) -> None:
     """Show the account and its balance, or one part of it.
 
     WHAT is me, balance, history, rewards or subscription.
 
     Example: sogni account history --limit 50
     """
-    with access.client() as client:
+    with connection.client() as client:
         document, headings, rows = _VIEWS[what](client, limit)
-    if access.as_json:
+    if connection.as_json:
         print_json(document)
     else:
         print_table(headings, rows)
@@ -118,18 +118,23 @@ _VIEWS = {
 
 
 @click.command(cls=Command)
-@click.option("--timeout", type=float, metavar="SECONDS", help="Limit each step to this many seconds.")
+@click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Limit each step to this many seconds. Default: 10 to connect, 30 for a response.",
+)
 @connection_options
-def check(access: ConnectionOptions, timeout: float | None) -> int:
+def check(connection: ConnectionOptions, timeout: float | None) -> int:
     """Check the credentials, the connection and the balance. Nothing is spent.
 
     Exits with code 3 if the credentials are rejected and 1 if another check fails.
 
     Example: sogni check --timeout 10
     """
-    with access.client(timeout) as client:
+    with connection.client(timeout) as client:
         report = client.check(timeout)
-    if access.as_json:
+    if connection.as_json:
         print_json(report)
     else:
         write(str(report))

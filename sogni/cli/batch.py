@@ -70,20 +70,29 @@ class BatchDisplay:
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Journal of the batch. Default: named after FILE, in the output directory.",
+    help="Record the batch in this file. Default: named after FILE, in the output directory.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Maximum number of projects that run at once.",
+    help="Run at most this many projects at once.",
 )
-@click.option("--timeout", type=float, metavar="SECONDS", help="Stop after this many seconds; the next run continues.")
-@click.option("--max-cost", metavar="AMOUNT", help="Spend at most this amount in this run, in the token that pays.")
+@click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Stop after this many seconds; the next run continues. Default: no limit.",
+)
+@click.option(
+    "--max-cost",
+    metavar="AMOUNT",
+    help="Spend at most this amount in this run, in the token that pays. Default: no limit.",
+)
 @connection_options
 def batch(
-    access: ConnectionOptions,
+    connection: ConnectionOptions,
     file: str,
     fields: dict[str, Any],
     target: Target,
@@ -110,9 +119,9 @@ def batch(
         )
     lines = _lines(file, timeout)
     refuse_other_formats(file, lines)
-    requests = batch_requests(lines, fields, common={"network": access.network})
+    requests = batch_requests(lines, fields, common={"network": connection.network})
     path = journal or target.directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
-    with access.client(timeout) as client, BatchJournal(path, service=_service(access, client)) as notes:
+    with connection.client(timeout) as client, BatchJournal(path, service=_service(connection, client)) as notes:
         from sogni.batch import Batch
 
         work = Batch(
@@ -127,10 +136,10 @@ def batch(
         )
         items: list[BatchItem] = []
         try:
-            with _reporting_running_projects(work, local=access.local):
-                _follow(work, items, timeout, as_json=access.as_json)
+            with _reporting_running_projects(work, local=connection.local):
+                _follow(work, items, timeout, as_json=connection.as_json)
         finally:
-            if access.as_json and items:
+            if connection.as_json and items:
                 print_json({"requests": [_document(item) for item in items]})
     return FAILED if any(item.error is not None for item in items) else DONE
 
@@ -142,9 +151,9 @@ def _lines(file: str, timeout: float | None) -> list[str]:
         raise click.UsageError(f"FILE: {file} is not UTF-8 text") from None
 
 
-def _service(access: ConnectionOptions, client: SogniClient) -> str:
+def _service(connection: ConnectionOptions, client: SogniClient) -> str:
     """Return the service of the journal. With `--local` the URL of the emulator differs in every run."""
-    return "local" if access.local else client._engine.settings.rest_endpoint
+    return "local" if connection.local else client._engine.settings.rest_endpoint
 
 
 def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_json: bool) -> None:

@@ -179,7 +179,7 @@ _OPTIONS = (
 @click.command("chat", cls=Command)
 @connection_options
 @chat_options
-def chat(access: ConnectionOptions, prompt: str | None, talk: ChatOptions) -> None:
+def chat(connection: ConnectionOptions, prompt: str | None, talk: ChatOptions) -> None:
     """Ask a language model a question, or start a conversation.
 
     Input from a pipe is appended to PROMPT if it starts within three seconds. Without a prompt and a pipe, a
@@ -190,17 +190,17 @@ def chat(access: ConnectionOptions, prompt: str | None, talk: ChatOptions) -> No
     question = _question(prompt, talk.timeout)
     if question == "":
         raise click.UsageError("PROMPT must not be empty")
-    if question is None and (access.as_json or "response_format" in talk.options):
+    if question is None and (connection.as_json or "response_format" in talk.options):
         raise click.UsageError("--json and --json-schema require a PROMPT or standard input")
     if question is None and not on_terminal(sys.stdin):
         raise click.UsageError("no question: give a PROMPT or pipe one to standard input")
     images = _image_parts(talk.images)
-    with access.client(talk.timeout) as client:
+    with connection.client(talk.timeout) as client:
         conversation = client.chat.conversation(system=talk.system, **talk.options)
         if question is None:
             converse(conversation, images, talk.timeout, _typed_lines(), save=_media_saver(client, talk))
         else:
-            answer(conversation, question, images, talk, as_json=access.as_json, save=_media_saver(client, talk))
+            answer(conversation, question, images, talk, as_json=connection.as_json, save=_media_saver(client, talk))
 
 
 def _media_saver(client: SogniClient, talk: ChatOptions) -> SaveMedia:

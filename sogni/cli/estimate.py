@@ -22,52 +22,55 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def estimate() -> None:
-    """Estimate the cost of a project without creating it."""
+    """Estimate the cost of a project without creating it.
+
+    Example: sogni estimate image --steps 20 --count 4
+    """
 
 
 @estimate.command("image")
 @OPTIONAL_PROMPT
 @image_options
 @connection_options
-def estimate_image(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+def estimate_image(connection: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
     """Estimate the cost of 'sogni image' with the same options.
 
     Example: sogni estimate image --steps 20 --count 4
     """
-    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
+    print_estimate(connection, {**fields, "positive_prompt": positive_prompt})
 
 
 @estimate.command("video")
 @OPTIONAL_PROMPT
 @video_options
 @connection_options
-def estimate_video(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+def estimate_video(connection: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
     """Estimate the cost of 'sogni video' with the same options. Files are not uploaded.
 
     Example: sogni estimate video --duration 10
     """
-    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
+    print_estimate(connection, {**fields, "positive_prompt": positive_prompt})
 
 
 @estimate.command("music")
 @OPTIONAL_PROMPT
 @music_options
 @connection_options
-def estimate_music(access: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
+def estimate_music(connection: ConnectionOptions, positive_prompt: str, fields: dict[str, Any]) -> None:
     """Estimate the cost of 'sogni music' with the same options.
 
     Example: sogni estimate music --duration 60
     """
-    print_estimate(access, {**fields, "positive_prompt": positive_prompt})
+    print_estimate(connection, {**fields, "positive_prompt": positive_prompt})
 
 
-def print_estimate(access: ConnectionOptions, fields: dict[str, Any]) -> None:
+def print_estimate(connection: ConnectionOptions, fields: dict[str, Any]) -> None:
     """Print the estimated cost of a project."""
     from sogni.core.projects.create import DEFAULT_TOKEN
 
-    with access.client() as client:
-        cost = client.projects.estimate(**fields, network=access.network)
-    if access.as_json:
+    with connection.client() as client:
+        cost = client.projects.estimate(**fields, network=connection.network)
+    if connection.as_json:
         print_json(cost)
     else:
         write(format_price(cost, fields.get("token_type", DEFAULT_TOKEN)))
@@ -90,15 +93,15 @@ MEDIA = ("image", "video", "audio", "model")
 @click.option("--media", type=click.Choice(MEDIA), help="List only models for this kind of media. Default: all.")
 @click.option("--all", "everything", is_flag=True, help="Include models that currently have no workers.")
 @connection_options
-def models(access: ConnectionOptions, media: str | None, everything: bool) -> None:
+def models(connection: ConnectionOptions, media: str | None, everything: bool) -> None:
     """List the models that currently have workers.
 
     Example: sogni models --media image
     """
-    with access.client() as client:
-        found = model_rows(client, access.network, everything=everything)
+    with connection.client() as client:
+        found = model_rows(client, connection.network, everything=everything)
     found = [row for row in found if media in (None, row["media"])]
-    if access.as_json:
+    if connection.as_json:
         print_json(found)
         return
     shown = [(row["id"], str(row["workerCount"]), row["media"], row["name"]) for row in found]

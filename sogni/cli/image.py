@@ -51,7 +51,10 @@ _OPTIONS: tuple[Option, ...] = (
     click.option("--style-prompt", metavar="TEXT", callback=check_encodable, help="Describe the style."),
     click.option("--starting-image", metavar="FILE", help="Start from this image."),
     click.option(
-        "--strength", "starting_image_strength", type=float, help="Keep this much of it, 0 to 1. Default: the model's."
+        "--strength",
+        "starting_image_strength",
+        type=float,
+        help="Keep this much of --starting-image, 0 to 1. Default: the model's.",
     ),
     click.option(
         "--context-image",

@@ -15,20 +15,23 @@ from sogni.models.converter import to_dict
 
 @click.group(cls=Group)
 def replay() -> None:
-    """Inspect run records: the request, every round and the response."""
+    """Inspect run records: the request, every round and the response.
+
+    Example: sogni replay list --limit 10
+    """
 
 
 @replay.command("list", cls=Command)
 @click.option("--limit", type=click.IntRange(min=1), help="List at most this many. Default: the service's.")
 @connection_options
-def list_(access: ConnectionOptions, limit: int | None) -> None:
+def list_(connection: ConnectionOptions, limit: int | None) -> None:
     """List the run records of the account.
 
     Example: sogni replay list --limit 10
     """
-    with access.client() as client:
+    with connection.client() as client:
         found = client.replay.list(limit).records
-    if access.as_json:
+    if connection.as_json:
         print_json(to_dict(found))
         return
     rows = [
@@ -47,14 +50,14 @@ def list_(access: ConnectionOptions, limit: int | None) -> None:
 @replay.command(cls=Command)
 @click.argument("run_id", metavar="ID")
 @connection_options
-def get(access: ConnectionOptions, run_id: str) -> None:
+def get(connection: ConnectionOptions, run_id: str) -> None:
     """Show the summary of a run record, or all of it with --json.
 
     Example: sogni replay get run_123 --json
     """
-    with access.client() as client:
+    with connection.client() as client:
         found = client.replay.get(run_id)
-    if access.as_json:
+    if connection.as_json:
         print_json(to_dict(found))
         return
     record = found.record

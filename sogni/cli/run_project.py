@@ -175,17 +175,17 @@ def missing_results(project: Project) -> str:
 class Generation:
     """Options of every command that generates media: connection, output, time limit and cost limit."""
 
-    access: ConnectionOptions
+    connection: ConnectionOptions
     target: Target
     timeout: float | None
     max_cost: str | None
 
     def run(self, fields: Mapping[str, Any]) -> None:
         """Run a project and print the saved files. Raises the errors of `collect`, or why results are missing."""
-        requested = {**fields, "network": self.access.network}
-        with self.access.client(self.timeout) as client:
+        requested = {**fields, "network": self.connection.network}
+        with self.connection.client(self.timeout) as client:
             collected = collect(client, requested, self.target, max_cost=self.max_cost, timeout=self.timeout)
-        if self.access.as_json:
+        if self.connection.as_json:
             print_json({**collected.project.to_dict(), "files": [str(path) for path in collected.files]})
         else:
             print_paths(collected.files)
@@ -198,9 +198,9 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(
-        access: ConnectionOptions, *, target: Target, timeout: float | None, max_cost: str | None, **given: Any
+        connection: ConnectionOptions, *, target: Target, timeout: float | None, max_cost: str | None, **given: Any
     ) -> Any:
-        generation = Generation(access=access, target=target, timeout=timeout, max_cost=max_cost)
+        generation = Generation(connection=connection, target=target, timeout=timeout, max_cost=max_cost)
         return function(generation, **given)
 
     return saving(_TIMEOUT(_MAX_COST(connection_options(command))))

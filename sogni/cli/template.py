@@ -21,7 +21,10 @@ _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False))
 
 @click.group(cls=Group)
 def template() -> None:
-    """Manage saved workflows with inputs. 'sogni workflow start ID --input NAME=VALUE' runs one."""
+    """Manage saved workflows with inputs. 'sogni workflow start ID --input NAME=VALUE' runs one.
+
+    Example: sogni template list --limit 10
+    """
 
 
 @template.command("list", cls=Command)
@@ -32,14 +35,14 @@ def template() -> None:
 )
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="List at most this many.")
 @connection_options
-def list_(access: ConnectionOptions, visibility: Any, limit: int) -> None:
+def list_(connection: ConnectionOptions, visibility: Any, limit: int) -> None:
     """List templates.
 
     Example: sogni template list --limit 10
     """
-    with access.client() as client:
+    with connection.client() as client:
         found = list(islice(client.workflows.templates.iterate(visibility, min(limit, 200)), limit))
-    if access.as_json:
+    if connection.as_json:
         print_json(to_dict(found))
     else:
         print_table(("id", "visibility", "category", "name"), [_row(it) for it in found])
@@ -48,14 +51,14 @@ def list_(access: ConnectionOptions, visibility: Any, limit: int) -> None:
 @template.command(cls=Command)
 @_ID
 @connection_options
-def get(access: ConnectionOptions, template_id: str) -> None:
+def get(connection: ConnectionOptions, template_id: str) -> None:
     """Show a template and its inputs.
 
     Example: sogni template get TEMPLATE
     """
-    with access.client() as client:
+    with connection.client() as client:
         found = client.workflows.templates.get(template_id)
-    if access.as_json:
+    if connection.as_json:
         print_json(to_dict(found))
         return
     facts = [("id", found.id or ""), ("name", found.name), ("version", found.version or "")]
@@ -70,41 +73,41 @@ def get(access: ConnectionOptions, template_id: str) -> None:
 @template.command(cls=Command)
 @_FILE
 @connection_options
-def create(access: ConnectionOptions, file: str) -> None:
+def create(connection: ConnectionOptions, file: str) -> None:
     """Create a template from FILE, in YAML or JSON.
 
     Example: sogni template create teaser.yaml
     """
     given = _object_in(file)
-    with access.client() as client:
-        _print(access, client.workflows.templates.create(given))
+    with connection.client() as client:
+        _print(connection, client.workflows.templates.create(given))
 
 
 @template.command(cls=Command)
 @_ID
 @_FILE
 @connection_options
-def update(access: ConnectionOptions, template_id: str, file: str) -> None:
+def update(connection: ConnectionOptions, template_id: str, file: str) -> None:
     """Update the fields of a template that are in FILE, in YAML or JSON.
 
     Example: sogni template update TEMPLATE changes.yaml
     """
     changes = _object_in(file)
-    with access.client() as client:
-        _print(access, client.workflows.templates.update(template_id, changes))
+    with connection.client() as client:
+        _print(connection, client.workflows.templates.update(template_id, changes))
 
 
 @template.command(cls=Command)
 @_ID
 @connection_options
-def delete(access: ConnectionOptions, template_id: str) -> None:
+def delete(connection: ConnectionOptions, template_id: str) -> None:
     """Delete a template.
 
     Example: sogni template delete TEMPLATE
     """
-    with access.client() as client:
+    with connection.client() as client:
         client.workflows.templates.delete(template_id)
-    if access.as_json:
+    if connection.as_json:
         print_json({"id": template_id, "deleted": True})
 
 
@@ -112,13 +115,13 @@ def delete(access: ConnectionOptions, template_id: str) -> None:
 @_ID
 @click.option("--name", help="Name the copy. Default: the service's.")
 @connection_options
-def fork(access: ConnectionOptions, template_id: str, name: str | None) -> None:
+def fork(connection: ConnectionOptions, template_id: str, name: str | None) -> None:
     """Copy a template, your own or a public one.
 
     Example: sogni template fork TEMPLATE --name "My teaser"
     """
-    with access.client() as client:
-        _print(access, client.workflows.templates.fork(template_id, name))
+    with connection.client() as client:
+        _print(connection, client.workflows.templates.fork(template_id, name))
 
 
 def _object_in(file: str) -> Mapping[str, Any]:
@@ -132,8 +135,8 @@ def _row(found: WorkflowTemplate) -> tuple[str, str, str, str]:
     return found.id or "", found.visibility or "", found.category or "", found.name
 
 
-def _print(access: ConnectionOptions, found: WorkflowTemplate) -> None:
-    if access.as_json:
+def _print(connection: ConnectionOptions, found: WorkflowTemplate) -> None:
+    if connection.as_json:
         print_json(to_dict(found))
     else:
         print_table(("id", "visibility", "category", "name"), [_row(found)])

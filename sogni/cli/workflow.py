@@ -148,7 +148,10 @@ _KEY = click.option(
 
 @click.group(cls=Group)
 def workflow() -> None:
-    """Run plans of several steps on the service, which continue when the command ends."""
+    """Run plans of several steps on the service, which continue when the command ends.
+
+    Example: sogni workflow start teaser.yaml --watch --output-dir out
+    """
 
 
 @workflow.command(cls=Command)
@@ -158,7 +161,10 @@ def workflow() -> None:
 @click.option("--strict", is_flag=True, help="Reject unknown tools and arguments.")
 @click.option("--ask-cost", is_flag=True, help="Wait for approval of the cost before the first step.")
 @click.option(
-    "--max-capacity-units", "max_estimated_capacity_units", type=float, help="Limit the cost. Default: no limit."
+    "--max-capacity-units",
+    "max_estimated_capacity_units",
+    type=float,
+    help="Accept no higher estimate. Default: no limit.",
 )
 @_TOKEN
 @_BILLING
@@ -168,7 +174,7 @@ def workflow() -> None:
 @_OUTPUT
 @connection_options
 def start(
-    access: ConnectionOptions,
+    connection: ConnectionOptions,
     plan: str,
     inputs: tuple[str, ...],
     media: tuple[str, ...],
@@ -186,11 +192,11 @@ def start(
     check_media(media)
     given = plan_or_template(plan, parse_inputs(inputs), media, strict=strict)
     _check_output(output, watching=watching)
-    with access.client(timeout) as client:
+    with connection.client(timeout) as client:
         given["media_references"] = upload_media(client, media) or None
         given["confirm_cost"] = False if ask_cost else None
         record = start_workflow(lambda: client.workflows.start(**given, **options))
-        _watch_or_print(client, access, record, timeout, output, watching=watching)
+        _watch_or_print(client, connection, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
@@ -216,28 +222,28 @@ def check(plan: str, local: bool, as_json: bool) -> None:
 @_TIMEOUT
 @_OUTPUT
 @connection_options
-def follow(access: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None) -> None:
+def follow(connection: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None) -> None:
     """Follow a workflow until it ends or waits for user input.
 
     Example: sogni workflow watch WORKFLOW --output-dir out
     """
     _check_output(output, watching=True)
-    with access.client(timeout) as client:
-        _watch_and_print(client, access, workflow_id, timeout, output)
+    with connection.client(timeout) as client:
+        _watch_and_print(client, connection, workflow_id, timeout, output)
 
 
 @workflow.command("list", cls=Command)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="List at most this many.")
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True, help="Skip this many.")
 @connection_options
-def list_(access: ConnectionOptions, limit: int, offset: int) -> None:
+def list_(connection: ConnectionOptions, limit: int, offset: int) -> None:
     """List the workflows of the account.
 
     Example: sogni workflow list --limit 10
     """
-    with access.client() as client:
+    with connection.client() as client:
         found = client.workflows.list(limit=limit, offset=offset)
-    if access.as_json:
+    if connection.as_json:
         print_json(to_dict(found))
         return
     rows = [
@@ -250,28 +256,28 @@ def list_(access: ConnectionOptions, limit: int, offset: int) -> None:
 @workflow.command(cls=Command)
 @_ID
 @connection_options
-def get(access: ConnectionOptions, workflow_id: str) -> None:
+def get(connection: ConnectionOptions, workflow_id: str) -> None:
     """Show a workflow, its steps and its results.
 
     Example: sogni workflow get WORKFLOW
     """
-    with access.client() as client:
-        _print_record(access, client.workflows.get(workflow_id))
+    with connection.client() as client:
+        _print_record(connection, client.workflows.get(workflow_id))
 
 
 @workflow.command(cls=Command)
 @_ID
 @_output_option(Path(), "Save results here. Default: the current directory.")
 @connection_options
-def save(access: ConnectionOptions, workflow_id: str, output: _Output) -> None:
+def save(connection: ConnectionOptions, workflow_id: str, output: _Output) -> None:
     """Save the results of a workflow and print the paths of the files.
 
     Example: sogni workflow save WORKFLOW --output-dir out
     """
     check_directory(output.directory)
-    with access.client() as client:
+    with connection.client() as client:
         paths = output.save(client, workflow_id)
-    if access.as_json:
+    if connection.as_json:
         print_json({"workflowId": workflow_id, "files": [str(path) for path in paths]})
     else:
         print_paths(paths)
@@ -280,13 +286,13 @@ def save(access: ConnectionOptions, workflow_id: str, output: _Output) -> None:
 @workflow.command(cls=Command)
 @_ID
 @connection_options
-def cancel(access: ConnectionOptions, workflow_id: str) -> None:
+def cancel(connection: ConnectionOptions, workflow_id: str) -> None:
     """Cancel a workflow. Running steps stop as soon as possible.
 
     Example: sogni workflow cancel WORKFLOW
     """
-    with access.client() as client:
-        _print_state(access, client.workflows.cancel(workflow_id))
+    with connection.client() as client:
+        _print_state(connection, client.workflows.cancel(workflow_id))
 
 
 @workflow.command(cls=Command)
@@ -298,7 +304,7 @@ def cancel(access: ConnectionOptions, workflow_id: str) -> None:
 @_OUTPUT
 @connection_options
 def resume(
-    access: ConnectionOptions,
+    connection: ConnectionOptions,
     workflow_id: str,
     watching: bool,
     timeout: float | None,
@@ -310,9 +316,9 @@ def resume(
     Example: sogni workflow resume WORKFLOW --watch
     """
     _check_output(output, watching=watching)
-    with access.client(timeout) as client:
+    with connection.client(timeout) as client:
         record = start_workflow(lambda: client.workflows.resume(workflow_id, **options).workflow)
-        _watch_or_print(client, access, record, timeout, output, watching=watching)
+        _watch_or_print(client, connection, record, timeout, output, watching=watching)
 
 
 @workflow.command(cls=Command)
@@ -326,7 +332,7 @@ def resume(
 @_OUTPUT
 @connection_options
 def reseed(
-    access: ConnectionOptions,
+    connection: ConnectionOptions,
     workflow_id: str,
     seeds: tuple[str, ...],
     watching: bool,
@@ -340,11 +346,11 @@ def reseed(
     """
     overrides = parse_seeds(seeds) or None
     _check_output(output, watching=watching)
-    with access.client(timeout) as client:
+    with connection.client(timeout) as client:
         record = start_workflow(
             lambda: client.workflows.reseed(workflow_id, seed_overrides=overrides, **options).workflow
         )
-        _watch_or_print(client, access, record, timeout, output, watching=watching)
+        _watch_or_print(client, connection, record, timeout, output, watching=watching)
 
 
 def _check_output(output: _Output | None, *, watching: bool) -> None:
@@ -356,7 +362,7 @@ def _check_output(output: _Output | None, *, watching: bool) -> None:
 
 def _watch_or_print(
     client: SogniClient,
-    access: ConnectionOptions,
+    connection: ConnectionOptions,
     record: WorkflowRecord,
     timeout: float | None,
     output: _Output | None,
@@ -364,20 +370,20 @@ def _watch_or_print(
     watching: bool,
 ) -> None:
     if watching:
-        _watch_and_print(client, access, record.workflow_id, timeout, output)
+        _watch_and_print(client, connection, record.workflow_id, timeout, output)
     else:
-        _print_state(access, record)
+        _print_state(connection, record)
 
 
 def _watch_and_print(
-    client: SogniClient, access: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None
+    client: SogniClient, connection: ConnectionOptions, workflow_id: str, timeout: float | None, output: _Output | None
 ) -> None:
     """Follow a workflow and print its results: paths if they are saved, otherwise URLs."""
-    record = watch(client, workflow_id, timeout, quiet=access.as_json)
+    record = watch(client, workflow_id, timeout, quiet=connection.as_json)
     paths: list[Path] = []
     if output is not None and record.ended:
         paths = output.save(client, workflow_id)
-    if access.as_json:
+    if connection.as_json:
         print_json(_document_with_files(record, paths if output is not None else None))
     elif output is not None:
         print_paths(paths)
@@ -391,15 +397,15 @@ def _document_with_files(record: WorkflowRecord, paths: list[Path] | None) -> Ma
     return document if paths is None else {**document, "files": [str(path) for path in paths]}
 
 
-def _print_state(access: ConnectionOptions, record: WorkflowRecord) -> None:
-    if access.as_json:
+def _print_state(connection: ConnectionOptions, record: WorkflowRecord) -> None:
+    if connection.as_json:
         print_json(to_dict(record))
     else:
         print_table(("id", "status", "title"), [(record.workflow_id, record.status or "", record.title or "")])
 
 
-def _print_record(access: ConnectionOptions, record: WorkflowRecord) -> None:
-    if access.as_json:
+def _print_record(connection: ConnectionOptions, record: WorkflowRecord) -> None:
+    if connection.as_json:
         print_json(to_dict(record))
         return
     from sogni.cli.follow import WorkflowProgress

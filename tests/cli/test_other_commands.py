@@ -34,6 +34,7 @@ def test_without_a_command_there_is_help(sogni: Run) -> None:
     "command",
     [
         *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("emulator",)],
+        *[("batch",), ("login",), ("logout",)],
         *[("estimate",), ("estimate", "image"), ("estimate", "video"), ("estimate", "music")],
         *[("workflow", it) for it in ("start", "watch", "list", "get", "save", "cancel", "resume", "reseed", "check")],
         *[("template", it) for it in ("list", "get", "create", "update", "delete", "fork")],
@@ -44,6 +45,7 @@ def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:
     result = sogni(*command, "--help")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(f"Usage: {' '.join(['sogni', *command])} ")
+    assert f"  Example: {' '.join(['sogni', *command])}" in result.stdout
 
 
 @pytest.mark.parametrize(
