@@ -44,10 +44,10 @@ class ChatModel:
 
     def _answer(self, chat_request: ChatRequest, rule: ChatReply | None) -> Answer:
         if rule is not None:
-            given = rule.answer
-            said = given([dict(message) for message in chat_request.messages]) if callable(given) else given
-            if said is not None:
-                return answer_of(said)
+            scripted = rule.answer
+            reply = scripted([dict(message) for message in chat_request.messages]) if callable(scripted) else scripted
+            if reply is not None:
+                return answer_of(reply)
         chat_request = chat_request.saying([as_read(message) for message in chat_request.messages])
         chosen = ToolChoice(chat_request).answer()
         if chosen is None:
@@ -78,12 +78,12 @@ class Bill:
         if chat_request.billing == "subscription":
             _demand_subscription(account)
             return cls(account, chat_request, ZERO, covered=True)
-        most = estimate(chat_request).in_token(chat_request.token)
+        maximum = estimate(chat_request).in_token(chat_request.token)
         try:
-            account.reserve(chat_request.token, most)
+            account.reserve(chat_request.token, maximum)
         except InsufficientFundsError as error:
             raise DeclinedError("insufficient_balance", str(error).replace("the project", "the completion")) from error
-        return cls(account, chat_request, most)
+        return cls(account, chat_request, maximum)
 
     def settle(self, output_tokens: int) -> dict[str, Any]:
         """Charge for what was used and free the rest; return the ``cost`` of a result."""
@@ -184,5 +184,5 @@ class Completer:
 
 def usage_of(chat_request: ChatRequest, completion: Completion) -> dict[str, int]:
     """Return the usage of a completion; the total is the sum."""
-    read, said = chat_request.input_tokens, completion.output_tokens
-    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
+    prompt, generated = chat_request.input_tokens, completion.output_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": generated, "total_tokens": prompt + generated}

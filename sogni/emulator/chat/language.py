@@ -62,10 +62,10 @@ _MAX_LENGTH = 400
 def answer(text: str) -> str | None:
     """Return the answer to an arithmetic question, or None for any other string."""
     lower = _with_digits(text.lower())
-    for ask in (_percent, _root, _list, _sum):
-        told = ask(lower)
-        if told is not None:
-            return told
+    for find in (_percent, _root, _list, _sum):
+        found = find(lower)
+        if found is not None:
+            return found
     return None
 
 
@@ -123,12 +123,12 @@ def _sum(text: str) -> str | None:
         if not re.search(r"\d\s*\)*\s*[-+*/%]+\s*\(*\s*-?\d", expression):
             continue
         try:
-            told = written(_value(ast.parse(expression, mode="eval").body))
+            result = written(_value(ast.parse(expression, mode="eval").body))
         except ZeroDivisionError:
             return f"{_tidy(expression)} has no value: dividing by zero is not defined."
         except (SyntaxError, ValueError):
             continue
-        return f"{_tidy(expression)} = {told}"
+        return f"{_tidy(expression)} = {result}"
     return None
 
 

@@ -248,13 +248,13 @@ class Conversation:
     @property
     def answers(self) -> list[str]:
         """Return the answers of the assistant without their reasoning, oldest first."""
-        said = [text_of(message) for message in self.messages if message.get("role") == "assistant"]
-        return [without_thoughts(text).strip() for text in said if text]
+        texts = [text_of(message) for message in self.messages if message.get("role") == "assistant"]
+        return [without_thoughts(text).strip() for text in texts if text]
 
     @property
     def instructions(self) -> str:
-        said = [text_of(message) for message in self.messages if message.get("role") in ("system", "developer")]
-        return "\n".join(said).strip()
+        texts = [text_of(message) for message in self.messages if message.get("role") in ("system", "developer")]
+        return "\n".join(texts).strip()
 
     @property
     def images(self) -> list[str]:
@@ -355,14 +355,14 @@ def _check_calls(message: Fields, calls: Any) -> None:
 
 def _check_tool_turns(request: Fields, messages: Sequence[Message]) -> None:
     """Check that every tool message answers an earlier call."""
-    asked: set[str] = set()
+    called: set[str] = set()
     for at, message in enumerate(messages):
         calls = message.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict) and isinstance(call.get("id"), str):
-                asked.add(call["id"])
+                called.add(call["id"])
         answered = message.get("tool_call_id")
-        if message.get("role") == "tool" and isinstance(answered, str) and answered not in asked:
+        if message.get("role") == "tool" and isinstance(answered, str) and answered not in called:
             request.refuse("messages", f"[{at}] answers the tool call {answered!r}, which does not exist")
 
 

@@ -151,11 +151,11 @@ def _concluded(request: Fields, name: str | None, chat_request: dict[str, Any]) 
     model = LANGUAGE_MODELS.get(name or "")
     if model is None:
         return Checked(None, findings, "model_unavailable", f"No worker serves the language model {name!r}")
-    made = ChatRequest(model=model, **chat_request)
-    problem = _too_much(made)
+    checked = ChatRequest(model=model, **chat_request)
+    problem = _too_much(checked)
     if problem is not None:
         return Checked(None, findings, "invalid_request", problem)
-    return Checked(made, findings)
+    return Checked(checked, findings)
 
 
 def _too_much(chat_request: ChatRequest) -> str | None:

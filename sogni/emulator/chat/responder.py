@@ -22,17 +22,17 @@ _I_AM = re.compile(r"\b(?:I am|I'm)\s+([A-Z][\w'-]+)\b")
 _FACT = re.compile(
     r"\bmy ([a-z][\w ]{0,40}?) (?:is|are|=) (?:called |named )?(.+?)(?:[.!;,]|\s+and\s+(?:my|I)\s|$)", re.I | re.M
 )
-_KEEP = re.compile(
+_REMEMBER = re.compile(
     r"\b(?:please )?(?:remember|memori[sz]e|note)(?: that)?:? (?:the |this )?(.+?)(?:[.!]\s|[.!]?$)", re.I
 )
 _ASKS_NAME = re.compile(r"(what(?:'s| is| was)|know|remember|tell me|say) my name|who am i\b|what am i called", re.I)
 _ASKS_FACT = re.compile(
     r"\b(?:what|which|who|where|when)(?:'s| is| are| was| were)? my ([a-z][\w ]*?)\s*(?:\?|$|again)", re.I
 )
-_ASKS_OWN_FIRST = re.compile(
+_ASKS_FIRST_QUESTION = re.compile(
     r"\bfirst (?:thing|message|question|sentence)\b|\b(?:say|ask|tell you|write) first\b", re.I
 )
-_ASKS_OWN = re.compile(
+_ASKS_QUESTION = re.compile(
     r"\bwhat (?:did|have) i (?:just |previously |first )?(?:say|said|ask|asked|write|written|wrote|tell|told)"
     r"|\bmy (?:previous|last|earlier|first) (?:message|question|sentence)"
     r"|\brepeat what i said",
@@ -44,10 +44,10 @@ _ASKS_ANSWER = re.compile(
     r"|\byour (?:last|previous) (?:answer|message|reply)",
     re.I,
 )
-_ASKS_KEPT = re.compile(
+_ASKS_REMEMBERED = re.compile(
     r"\b(?:asked|told|ask|tell) you to (?:remember|memori[sz]e|note)|what (?:do|should|did) you remember", re.I
 )
-_ASKS_THING = re.compile(
+_ASKS_NAMED = re.compile(
     r"\bwhat(?:'s| is| was) the (?:secret |magic )?(number|word|code|password|colou?r|key|phrase|animal|city)\b", re.I
 )
 
@@ -55,10 +55,10 @@ _ASKS_THING = re.compile(
 def answer(conversation: Conversation) -> str | None:
     """Answer a question about the conversation itself; return None for any other question."""
     question = conversation.question
-    for ask in (_name, _kept, _own_words, _last_answer, _fact, _name_from_history):
-        told = ask(conversation, question)
-        if told is not None:
-            return told
+    for find in (_name, _remembered, _own_question, _last_answer, _fact, _name_from_history):
+        found = find(conversation, question)
+        if found is not None:
+            return found
     return None
 
 
@@ -85,12 +85,12 @@ def _name_from_history(conversation: Conversation, question: str) -> str | None:
     return f"Nice to meet you, {found[1]}! How can I help you?"
 
 
-def _own_words(conversation: Conversation, question: str) -> str | None:
-    if not _ASKS_OWN.search(question):
+def _own_question(conversation: Conversation, question: str) -> str | None:
+    if not _ASKS_QUESTION.search(question):
         return None
     if not conversation.earlier:
         return "You have not said anything before this."
-    if _ASKS_OWN_FIRST.search(question):
+    if _ASKS_FIRST_QUESTION.search(question):
         return f"The first thing you said was: “{conversation.earlier[0]}”"
     return f"Before this you said: “{conversation.earlier[-1]}”"
 
@@ -101,34 +101,34 @@ def _last_answer(conversation: Conversation, question: str) -> str | None:
     return f"I said: “{conversation.answers[-1]}”" if conversation.answers else "I have not said anything before this."
 
 
-def _kept(conversation: Conversation, question: str) -> str | None:
-    thing = _ASKS_THING.search(question)
-    if _ASKS_KEPT.search(question) or thing is not None:
+def _remembered(conversation: Conversation, question: str) -> str | None:
+    named = _ASKS_NAMED.search(question)
+    if _ASKS_REMEMBERED.search(question) or named is not None:
         for text in reversed(conversation.earlier):
-            for found in reversed(_KEEP.findall(text)):
-                if thing is None or thing[1].lower() in found.lower():
+            for found in reversed(_REMEMBER.findall(text)):
+                if named is None or named[1].lower() in found.lower():
                     return f"You asked me to remember this: {found.strip()}."
-            if thing is not None and (said := re.search(rf"\bthe [\w ]*{thing[1]} is ([^.!?]+)", text, re.I)):
-                return f"The {thing[1]} is {said[1].strip()}."
-        return None if thing else "You have not asked me to remember anything."
-    if _KEEP.match(question):
-        return f"I will remember it: {_KEEP.findall(question)[0].strip()}."
+            if named is not None and (value := re.search(rf"\bthe [\w ]*{named[1]} is ([^.!?]+)", text, re.I)):
+                return f"The {named[1]} is {value[1].strip()}."
+        return None if named else "You have not asked me to remember anything."
+    if _REMEMBER.match(question):
+        return f"I will remember it: {_REMEMBER.findall(question)[0].strip()}."
     return None
 
 
 def _fact(conversation: Conversation, question: str) -> str | None:
-    asked = _ASKS_FACT.search(question)
-    if asked is not None:
-        requested = asked[1].strip().lower()
+    question_match = _ASKS_FACT.search(question)
+    if question_match is not None:
+        requested = question_match[1].strip().lower()
         for text in reversed(conversation.earlier):
-            for thing, value in reversed(_FACT.findall(text)):
-                if thing.strip().lower() == requested:
+            for name, value in reversed(_FACT.findall(text)):
+                if name.strip().lower() == requested:
                     return f"Your {requested} is {value.strip()}."
         return f"You have not told me your {requested} yet."
-    told = None if "?" in question else _FACT.match(question)
-    if told is None or told[1].strip().lower() == "name":
+    stated = None if "?" in question else _FACT.match(question)
+    if stated is None or stated[1].strip().lower() == "name":
         return None
-    return f"I see: your {told[1].strip()} is {told[2].strip()}."
+    return f"I see: your {stated[1].strip()} is {stated[2].strip()}."
 
 
 # Text tasks and general knowledge. Every rule takes the question and returns an answer or None.
@@ -220,65 +220,65 @@ def say(text: str) -> str | None:
     found = _SAY.search(text)
     if found is None or text.rstrip().endswith("?"):
         return None
-    said = found[1].strip()
-    quoted = sentences.quoted(said)
-    if quoted and said[0] in "“\"'`":
+    phrase = found[1].strip()
+    quoted = sentences.quoted(phrase)
+    if quoted and phrase[0] in "“\"'`":
         return quoted[0]
-    said = re.sub(r"(?:,? and nothing else|,? only|,? nothing more|,? please)[.!]*$", "", said, flags=re.I)
-    said = re.sub(r" in (?:one|a single|\d+) words?\b[.!]*$", "", said, flags=re.I)
-    if re.fullmatch(r"(?:one|a single|any) word[.!]*", said, re.I):
+    phrase = re.sub(r"(?:,? and nothing else|,? only|,? nothing more|,? please)[.!]*$", "", phrase, flags=re.I)
+    phrase = re.sub(r" in (?:one|a single|\d+) words?\b[.!]*$", "", phrase, flags=re.I)
+    if re.fullmatch(r"(?:one|a single|any) word[.!]*", phrase, re.I):
         return "Hello"
-    times = re.search(r"^(.+?) (two|three|four|five|six|seven|eight|nine|ten|\d{1,2}) times[.!]*$", said, re.I)
+    times = re.search(r"^(.+?) (two|three|four|five|six|seven|eight|nine|ten|\d{1,2}) times[.!]*$", phrase, re.I)
     if times is not None:
-        return " ".join([times[1]] * (_whole(times[2]) or 1))
-    first = re.split(r"(?<=[a-z0-9])[.!]\s+", said)[0]
-    return first if "!" in first else first.rstrip(".") or said
+        return " ".join([times[1]] * (_number(times[2]) or 1))
+    first = re.split(r"(?<=[a-z0-9])[.!]\s+", phrase)[0]
+    return first if "!" in first else first.rstrip(".") or phrase
 
 
 def count(text: str) -> str | None:
     """ "Count from 1 to 5", "How many words are in …", "How many r's …"."""
     up = re.search(r"\bcount(?: up)?(?: from (\w+))? to (\w+)", text, re.I)
     if up is not None:
-        first, last = _whole(up[1] or "1"), _whole(up[2])
+        first, last = _number(up[1] or "1"), _number(up[2])
         if first is not None and last is not None and abs(last - first) <= 1000:
             step = 1 if last >= first else -1
             return ", ".join(str(n) for n in range(first, last + step, step))
-    asked = re.search(r"how many (words|letters|characters|vowels|([a-z])(?:['’]?s)?)\b", text, re.I)
-    if asked is None:
+    request = re.search(r"how many (words|letters|characters|vowels|([a-z])(?:['’]?s)?)\b", text, re.I)
+    if request is None:
         return None
-    rest = text[asked.end() :]
-    quoted = sentences.quoted(rest)
-    said = quoted[0] if quoted else _counted(rest)
-    if said is None:
+    remainder = text[request.end() :]
+    quoted = sentences.quoted(remainder)
+    counted_text = quoted[0] if quoted else _counted(remainder)
+    if counted_text is None:
         return None
-    counted = _count(said, asked[1].lower(), asked[2])
-    return f"There are {counted} {asked[2] + '’s' if asked[2] else asked[1]} in “{said}”."
+    counted = _count(counted_text, request[1].lower(), request[2])
+    return f"There are {counted} {request[2] + '’s' if request[2] else request[1]} in “{counted_text}”."
 
 
-def _counted(rest: str) -> str | None:
+def _counted(remainder: str) -> str | None:
     found = re.search(
-        r"\bin (?:the (?:words?|sentence|text|phrase|following)\b:?)?\s*(.+?)\s*[?.!]*$", rest, re.I | re.S
+        r"\bin (?:the (?:words?|sentence|text|phrase|following)\b:?)?\s*(.+?)\s*[?.!]*$", remainder, re.I | re.S
     )
     return found[1] if found and sentences.words(found[1]) else None
 
 
-def _count(said: str, what: str, letter: str | None) -> int:
+def _count(text: str, what: str, letter: str | None) -> int:
     if letter is not None:
-        return said.lower().count(letter.lower())
+        return text.lower().count(letter.lower())
     if what == "words":
-        return len(sentences.words(said))
+        return len(sentences.words(text))
     if what == "vowels":
-        return sum(character in "aeiou" for character in said.lower())
-    return sum(c.isalpha() for c in said) if what == "letters" else len(said)
+        return sum(character in "aeiou" for character in text.lower())
+    return sum(c.isalpha() for c in text) if what == "letters" else len(text)
 
 
-def _whole(word: str) -> int | None:
+def _number(word: str) -> int | None:
     return int(word) if word.isdigit() else _WORD_NUMBERS.get(word.lower())
 
 
 def turn(text: str) -> str | None:
     """Upper case, lower case, reversed, sorted: the quoted text or the text after a colon."""
-    said = sentences.quoted(text) or [part.strip() for part in [text.partition(":")[2]] if part.strip()]
+    texts = sentences.quoted(text) or [part.strip() for part in [text.partition(":")[2]] if part.strip()]
     changes: tuple[tuple[str, Callable[[str], str]], ...] = (
         (r"\bupper ?case|\bcapital letters", str.upper),
         (r"\blower ?case", str.lower),
@@ -290,10 +290,10 @@ def turn(text: str) -> str | None:
         found = re.search(pattern, text, re.I)
         if found is None:
             continue
-        if not said and (word := re.search(r"the (?:words?|string|text)\s+([\w-]+)", text, re.I)):
-            said = [word[1]]
-        if said:
-            return change(said[0])
+        if not texts and (word := re.search(r"the (?:words?|string|text)\s+([\w-]+)", text, re.I)):
+            texts = [word[1]]
+        if texts:
+            return change(texts[0])
     return None
 
 
@@ -310,21 +310,21 @@ def fact(text: str) -> str | None:
             if re.match(rf"{country}\b", capital[1].strip(), re.I):
                 return f"The capital of {capital[1].strip()} is {city}."
         return f"I do not know the capital of {capital[1].strip()}."
-    for pattern, told in _FACTS:
+    for pattern, answer_text in _FACTS:
         if re.search(pattern, text, re.I):
-            return told
+            return answer_text
     return None
 
 
 def listing(text: str) -> str | None:
     """ "List three colors", "Name 5 fruits"."""
-    asked = re.search(
+    amount_match = re.search(
         r"\b(?:list|name|give me|tell me)\b\D{0,20}?\b(\d+|one|two|three|four|five|six|seven|eight|nine|ten)\b",
         text,
         re.I,
     )
-    amount = 3 if asked is None else _whole(asked[1]) or 3
-    if asked is None and not re.search(r"\b(?:list|name)\b", text, re.I):
+    amount = 3 if amount_match is None else _number(amount_match[1]) or 3
+    if amount_match is None and not re.search(r"\b(?:list|name)\b", text, re.I):
         return None
     for pattern, entries in _LISTS.items():
         if re.search(rf"\b{pattern}\b", text, re.I):
@@ -415,9 +415,9 @@ class Responder:
             ("it is a greeting", lambda: _polite(conversation)),
         )
         for name, rule in rules:
-            told = rule()
-            if told is not None:
-                return name, told
+            found = rule()
+            if found is not None:
+                return name, found
         return "nothing I know fits, so I say what I understood", _fallback(conversation, chat_request)
 
 
@@ -427,12 +427,12 @@ def _images(conversation: Conversation, chat_request: ChatRequest) -> str | None
         urls = conversation.images
     if not urls:
         return None
-    seen = [look(chat_request.pictures.get(url) or content_of(url)) for url in urls]
-    told = ["an image that I cannot read" if picture is None else str(picture) for picture in seen]
-    if len(told) == 1:
-        return f"I see {told[0]}."
-    listed = " ".join(f"Image {n}: {text}." for n, text in enumerate(told, 1))
-    return f"I see {len(told)} images. {listed}"
+    described = [look(chat_request.pictures.get(url) or content_of(url)) for url in urls]
+    descriptions = ["an image that I cannot read" if picture is None else str(picture) for picture in described]
+    if len(descriptions) == 1:
+        return f"I see {descriptions[0]}."
+    listed = " ".join(f"Image {n}: {text}." for n, text in enumerate(descriptions, 1))
+    return f"I see {len(descriptions)} images. {listed}"
 
 
 def _fixed(conversation: Conversation) -> str | None:
@@ -489,5 +489,5 @@ def _as_instructed(conversation: Conversation, text: str) -> str:
 
 
 def _thought(conversation: Conversation, rule: str) -> str:
-    said = conversation.question[:200] or "nothing"
-    return f"The user says: “{said}”. I look at what is asked: {rule}. So that is what I answer."
+    quoted = conversation.question[:200] or "nothing"
+    return f"The user says: “{quoted}”. I look at what is asked: {rule}. So that is what I answer."

@@ -52,11 +52,11 @@ def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
     if inline_paths:
         raise RefusedError(400, f"Media must be given as http(s) URLs: {', '.join(inline_paths)}")
     sampling = body.get("sampling") or {}
-    asked = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
-    asked |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
-    asked |= {key: sampling[key] for key in _SAMPLING if key in sampling}
+    fields = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
+    fields |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
+    fields |= {key: sampling[key] for key in _SAMPLING if key in sampling}
     checked = check(
-        Fields(asked, "$", []),
+        Fields(fields, "$", []),
         token="token_type",
         profile="task_profile",
         app_source="app_source",
@@ -105,7 +105,7 @@ def inline_media(body: Mapping[str, Any]) -> list[str]:
     # Protocol notes: chat §12.1.
     found = []
 
-    def look(path: str, value: Any) -> None:
+    def check_url(path: str, value: Any) -> None:
         if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
             found.append(path)
 
@@ -113,10 +113,10 @@ def inline_media(body: Mapping[str, Any]) -> list[str]:
         for number, part in enumerate(_list(message.get("content") if isinstance(message, Mapping) else None)):
             image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
             if isinstance(image, Mapping):
-                look(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
+                check_url(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
     for at, reference in enumerate(_list(body.get("media_references"))):
         if isinstance(reference, Mapping):
-            look(f"mediaReferences[{at}].url", reference.get("url"))
+            check_url(f"mediaReferences[{at}].url", reference.get("url"))
             found.extend(
                 f"mediaReferences[{at}].{key}"
                 for key in ("dataUri", "data_uri")
@@ -125,7 +125,7 @@ def inline_media(body: Mapping[str, Any]) -> list[str]:
     context = body.get("media_context")
     for key in _CONTEXT:
         for at, url in enumerate(_list(context.get(key)) if isinstance(context, Mapping) else ()):
-            look(f"mediaContext.{key}[{at}]", url)
+            check_url(f"mediaContext.{key}[{at}]", url)
     return found
 
 
@@ -177,7 +177,7 @@ class ChatRun:
     updated: float = 0.0
     completed: float | None = None
     artifacts: list[dict[str, Any]] = field(factory=list)
-    made: dict[str, list[str]] = field(factory=lambda: {"images": [], "videos": [], "audio": []})
+    results: dict[str, list[str]] = field(factory=lambda: {"images": [], "videos": [], "audio": []})
     tool_calls: list[dict[str, Any]] = field(factory=list)
     previews: list[Mapping[str, Any]] = field(factory=list)
     approval: Approval | None = None
@@ -216,7 +216,7 @@ class ChatRun:
         """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
-            self.made["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
+            self.results["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the data of a ``run_status`` frame: the record without its events."""
@@ -248,9 +248,9 @@ class ChatRun:
         return record | {key: value for key, value in optional.items() if value is not None}
 
     def _scope(self) -> dict[str, Any]:
-        given = {"tokenType": self.session.chat_request.token, "appSource": self.session.chat_request.app_source}
-        known = {key: value for key, value in given.items() if value is not None}
-        return {"ownerWalletAddress": self.account.wallet_address, **known}
+        optional = {"tokenType": self.session.chat_request.token, "appSource": self.session.chat_request.app_source}
+        present = {key: value for key, value in optional.items() if value is not None}
+        return {"ownerWalletAddress": self.account.wallet_address, **present}
 
     def _request(self) -> dict[str, Any]:
         names = {
@@ -267,7 +267,7 @@ class ChatRun:
     def _media_context(self) -> dict[str, Any]:
         given = self.body.get("media_context")
         context = {key: list(urls) for key, urls in given.items()} if isinstance(given, Mapping) else {}
-        return {**context, **{kind: [*context.get(kind, []), *urls] for kind, urls in self.made.items()}}
+        return {**context, **{kind: [*context.get(kind, []), *urls] for kind, urls in self.results.items()}}
 
     def _timestamps(self) -> dict[str, str]:
         times = {"createdAt": iso(self.created), "updatedAt": iso(self.updated)}
@@ -291,7 +291,7 @@ _FIELDS = (
         "completed",
         "status",
         "artifacts",
-        "made",
+        "results",
         "tool_calls",
         "previews",
     ),
@@ -321,7 +321,7 @@ def _saved(run: ChatRun) -> dict[str, Any]:
         "fields": {name: getattr(run, name) for name in _FIELDS},
         "paid": run.paid.saved(),
         "conversation": {name: getattr(run.session, name) for name in _SESSION_FIELDS},
-        "library": {name: [media.saved() for media in getattr(library, name)] for name in ("made", "uploads")},
+        "library": {name: [media.saved() for media in getattr(library, name)] for name in ("results", "uploads")},
     }
 
 
@@ -332,7 +332,7 @@ def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[E
     run.paid = Payments.restored(saved["paid"])
     for name, value in saved["conversation"].items():
         setattr(run.session, name, value)
-    run.session.library.made = [restored(media) for media in saved["library"]["made"]]
+    run.session.library.results = [restored(media) for media in saved["library"]["results"]]
     run.session.library.uploads = [restored(media) for media in saved["library"]["uploads"]]
     for event, ends in events:
         run.log.restore(event, ends)
@@ -387,12 +387,12 @@ class ChatRuns:
 
     def restore(self) -> None:
         """Load the saved runs; they do not resume yet."""
-        for kept in self.state.archive.items_of_kind(KIND):
-            account = self.state.accounts.by_address(kept.owner)
+        for saved_run in self.state.archive.items_of_kind(KIND):
+            account = self.state.accounts.by_address(saved_run.owner)
             if account is None:
                 continue
-            run = self._run(account, kept.body["body"], kept.body["session"])
-            restore_run(run, kept.body, self.state.archive.events(KIND, kept.id))
+            run = self._run(account, saved_run.body["body"], saved_run.body["session"])
+            restore_run(run, saved_run.body, self.state.archive.events(KIND, saved_run.id))
             self._add(run)
             if run.paid.total and not run.ended:
                 # The interrupted tool runs again.
@@ -485,8 +485,8 @@ class ChatRuns:
         run.move("running")
         if not len(run.log):
             run.happened("started", {"runId": run.id, "model": run.session.chat_request.model.id})
-        if (said := self._last_word(run)) is not None:
-            self._end_answered(run, said["content"] or "", said["finishReason"])
+        if (answer := self._last_word(run)) is not None:
+            self._end_answered(run, answer["content"] or "", answer["finishReason"])
             return
         try:
             await self._prepare(run)

@@ -88,15 +88,15 @@ def completion_of(
     if len(pieces) > limit:
         return Completion(content=pieces[:limit], deltas=[], finish_reason="length", output_tokens=limit)
     deltas: list[dict[str, Any]] = []
-    left = limit - len(pieces)
+    remaining = limit - len(pieces)
     for index, call in enumerate(() if stopped else answer.calls):
-        made, used = _deltas(index, call, f"{call_id}-{index}", left)
-        deltas += made
-        left -= used
-        if left < 0:
+        added, used = _deltas(index, call, f"{call_id}-{index}", remaining)
+        deltas += added
+        remaining -= used
+        if remaining < 0:
             return Completion(content=pieces, deltas=deltas, finish_reason="length", output_tokens=limit)
     reason = answer.finish_reason or ("tool_calls" if deltas else "stop")
-    return Completion(content=pieces, deltas=deltas, finish_reason=reason, output_tokens=limit - left)
+    return Completion(content=pieces, deltas=deltas, finish_reason=reason, output_tokens=limit - remaining)
 
 
 def _until_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
@@ -105,13 +105,13 @@ def _until_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(found)], True) if found else (text, False)
 
 
-def _deltas(index: int, call: Call, id: str, left: int) -> tuple[list[dict[str, Any]], int]:
+def _deltas(index: int, call: Call, id: str, remaining: int) -> tuple[list[dict[str, Any]], int]:
     """Return deltas with the name first, then the arguments token by token."""
     used = tokens.count(call.name)
     first = {"index": index, "id": id, "type": "function", "function": {"name": call.name, "arguments": ""}}
     pieces = tokens.split(call.arguments)
-    kept = pieces[: max(0, left - used)]
-    deltas = [first, *({"index": index, "function": {"arguments": piece}} for piece in kept)]
+    sent = pieces[: max(0, remaining - used)]
+    deltas = [first, *({"index": index, "function": {"arguments": piece}} for piece in sent)]
     return deltas, used + len(pieces)
 
 
@@ -358,6 +358,6 @@ def answer_of(reply: Reply) -> Answer:
     if isinstance(reply, Call):
         return Answer(calls=(reply,))
     if isinstance(reply, Mapping):
-        made = [call["function"] for call in reply.get("tool_calls") or ()]
-        return Answer(reply.get("content") or "", tuple(Call(call["name"], call["arguments"]) for call in made))
+        called = [call["function"] for call in reply.get("tool_calls") or ()]
+        return Answer(reply.get("content") or "", tuple(Call(call["name"], call["arguments"]) for call in called))
     return Answer(calls=tuple(reply))

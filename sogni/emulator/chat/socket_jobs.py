@@ -123,9 +123,9 @@ class SocketJobs:
                 "llmJobRequest $.jobID", "must be a string; the refusal cannot be sent without it"
             )
             return
-        wrong = check_project_id(job_id)
-        if wrong is not None:
-            self.state.recorder.violation("llmJobRequest $.jobID", wrong)
+        problem = check_project_id(job_id)
+        if problem is not None:
+            self.state.recorder.violation("llmJobRequest $.jobID", problem)
         if job_id.upper() in self._jobs:
             self.state.recorder.violation("llmJobRequest $.jobID", "is the ID of a running completion")
             return

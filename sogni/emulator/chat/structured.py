@@ -62,7 +62,7 @@ class Filler:
         if kind == "array":
             return self._array(schema, name, depth)
         if kind in ("number", "integer"):
-            return self._number(schema, name, whole=kind == "integer")
+            return self._number(schema, name, integral=kind == "integer")
         if kind == "boolean":
             return not _AFFIRMED.search(self.text)
         return None if kind == "null" else self._string(schema, name)
@@ -73,7 +73,7 @@ class Filler:
         lower = self.text.lower()
         mentioned = any(word in lower for word in _spoken(name))
         if schema.get("enum"):
-            return any(_says(lower, str(value)) for value in schema["enum"])
+            return any(_mentions(lower, str(value)) for value in schema["enum"])
         kind = _kind(schema)
         if kind in ("number", "integer"):
             return self._near(name) is not None
@@ -128,24 +128,24 @@ class Filler:
         if kind == "string" and not self._resolved(items).get("enum"):
             found = [self._fitted(items, entry) for entry in sentences.items(self.text) or self._quoted]
         elif kind in ("number", "integer"):
-            found = [self._bounded(items, n, whole=kind == "integer") for n in sentences.numbers(self.text)]
+            found = [self._bounded(items, n, integral=kind == "integer") for n in sentences.numbers(self.text)]
         if schema.get("uniqueItems"):
             found = list(dict.fromkeys(found))
         while len(found) < max(low, min(1, high)):
             found.append(self.fill(items, name, depth + 1))
         return found[: int(min(high, len(found)))]
 
-    def _number(self, schema: Schema, name: str, *, whole: bool) -> float | int:
+    def _number(self, schema: Schema, name: str, *, integral: bool) -> float | int:
         near = self._near(name)
         if near is None:
             near = self._numbers.pop(0) if self._numbers else schema.get("default", 1)
         elif near in self._numbers:
             self._numbers.remove(near)
-        return self._bounded(schema, near, whole=whole)
+        return self._bounded(schema, near, integral=integral)
 
-    def _bounded(self, schema: Schema, value: float, *, whole: bool) -> float | int:
+    def _bounded(self, schema: Schema, value: float, *, integral: bool) -> float | int:
         low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-        step: float = schema.get("multipleOf", 1 if whole else 0)
+        step: float = schema.get("multipleOf", 1 if integral else 0)
         if isinstance(edge := schema.get("exclusiveMinimum"), int | float) and not isinstance(edge, bool):
             low = max(low, edge + (step or 1e-6))
         if isinstance(edge := schema.get("exclusiveMaximum"), int | float) and not isinstance(edge, bool):
@@ -154,7 +154,7 @@ class Filler:
         if step:
             value = round(value / step) * step
             value = value + step if value < low else value - step if value > high else value
-        return int(value) if whole or float(value).is_integer() else value
+        return int(value) if integral or float(value).is_integer() else value
 
     def _near(self, name: str) -> float | None:
         """Return the number next to the name of a property: "duration of 5", "12 seconds"."""
@@ -174,7 +174,7 @@ class Filler:
     def _choice(self, allowed: Sequence[Any]) -> Any:
         lower = self.text.lower()
         for value in allowed:
-            if isinstance(value, str) and _says(lower, value):
+            if isinstance(value, str) and _mentions(lower, value):
                 return value
         for pattern, word in ((_POSITIVE, "positive"), (_NEGATIVE, "negative")):
             match = next((value for value in allowed if str(value).lower() == word), None)
@@ -208,8 +208,8 @@ class Filler:
     def _by_name(self, name: str) -> str:
         """Return the part of the sentence that fits the name of a property."""
         lower = name.lower()
-        if lower in _ORDINALS and (said := sentences.between(self.text, _ORDINALS[lower])):
-            return said
+        if lower in _ORDINALS and (part := sentences.between(self.text, _ORDINALS[lower])):
+            return part
         for requested, find in (("email", sentences.emails), ("url", sentences.urls), ("date", sentences.dates)):
             if requested in lower and (found := find(self.text)):
                 return found[0]
@@ -219,8 +219,8 @@ class Filler:
             return sum_[0].strip()
         if re.search(r"unit", lower) and (found := sentences.units(self.text)):
             return found[0]
-        if _PLACES.search(lower) and (said := sentences.place(self.text)):
-            return said
+        if _PLACES.search(lower) and (part := sentences.place(self.text)):
+            return part
         if _PEOPLE.search(lower) and self._names:
             return self._names.pop(0)
         if self._quoted:
@@ -252,11 +252,11 @@ class Filler:
 def _matching(pattern: str) -> str:
     """Return a string for a simple pattern: letters, digits, classes and counts."""
     pieces = re.findall(r"(\\d|\\w|\[[^\]]+\]|\\.|[^\\^$])(\{(\d+)(?:,\d*)?\}|[+*?])?", pattern)
-    made = ""
+    example = ""
     for piece, repeat, least in pieces:
-        one = "0" if piece == "\\d" else "a" if piece == "\\w" else piece[1] if piece[0] in "[\\" else piece
-        made += one * (int(least) if least else 0 if repeat in ("*", "?") else 1)
-    return made
+        character = "0" if piece == "\\d" else "a" if piece == "\\w" else piece[1] if piece[0] in "[\\" else piece
+        example += character * (int(least) if least else 0 if repeat in ("*", "?") else 1)
+    return example
 
 
 def _kind(schema: Schema) -> str:
@@ -270,21 +270,21 @@ def _kind(schema: Schema) -> str:
     return "array" if "items" in schema else "string"
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    merged = {**one, **other}
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**first, **second}
     for key, join in (("properties", dict), ("required", list)):
-        if key in one and key in other:
-            merged[key] = {**one[key], **other[key]} if join is dict else [*one[key], *other[key]]
+        if key in first and key in second:
+            merged[key] = {**first[key], **second[key]} if join is dict else [*first[key], *second[key]]
     return merged
 
 
 def _spoken(name: str) -> list[str]:
     """Return the words of a property's name: "max results" for ``maxResults``."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
-    return [re.escape(words)] if words else []
+    phrase = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
+    return [re.escape(phrase)] if phrase else []
 
 
-def _says(lower: str, value: str) -> bool:
+def _mentions(lower: str, value: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(value.lower().replace('_', ' '))}(?!\w)", lower) is not None
 
 
@@ -298,12 +298,12 @@ def answer(format: Mapping[str, Any], text: str, plain: str) -> str:
         return json.dumps(Filler(text, plain, schema).fill(schema), ensure_ascii=False)
     named = _KEYS.search(text)
     keys = [] if named is None else sentences.quoted(named[1]) or sentences.items(named[1]) or named[1].split()[:1]
-    rest = text
+    remainder = text
     for key in keys:
-        rest = re.sub(rf"[“\"'`]?\b{re.escape(key)}\b[”\"'`]?", "", rest)
+        remainder = re.sub(rf"[“\"'`]?\b{re.escape(key)}\b[”\"'`]?", "", remainder)
     if not keys:
         return json.dumps({"answer": plain}, ensure_ascii=False)
-    filler = Filler(rest, plain)
+    filler = Filler(remainder, plain)
     return json.dumps({key.strip(".:,"): filler.fill(_guess(key), key) for key in keys}, ensure_ascii=False)
 
 

@@ -105,9 +105,9 @@ def _read(message: Message, called: str) -> ToolResult:
 
 
 def _media_of(name: str, value: Mapping[str, Any]) -> str | None:
-    told = value.get("media_type") or value.get("mediaType")
-    if isinstance(told, str):
-        return told
+    declared = value.get("media_type") or value.get("mediaType")
+    if isinstance(declared, str):
+        return declared
     if not any(True for _ in _urls(value)):
         return None
     return _KINDS.get(name) or ("video" if _VIDEO.search(name) else None)
@@ -126,10 +126,10 @@ def _urls(value: Any) -> Iterator[str]:
 
 def summary(results: Sequence[ToolResult]) -> str:
     """Summarize tool results, with every URL."""
-    return " ".join(_said(result) for result in results)
+    return " ".join(_summary(result) for result in results)
 
 
-def _said(result: ToolResult) -> str:
+def _summary(result: ToolResult) -> str:
     if result.failed:
         return f"The tool {result.name} failed: {_reason(result.text)}"
     if result.media is not None:
@@ -274,20 +274,20 @@ def refers_back(text: str) -> bool:
 def subject(text: str) -> str | None:
     """Return the subject of an image, a video or a song; None if a step only says "it"."""
     found = _OF.search(text) or _DRAWS.search(text)
-    said = next(part for part in found.groups() if part) if found else _LEADING.sub("", text)
-    while said and (shorter := _TRAILING.sub("", said)) != said:
-        said = shorter
-    return None if _ONLY_BACKWARD.match(said) else said or None
+    found_subject = next(part for part in found.groups() if part) if found else _LEADING.sub("", text)
+    while found_subject and (shorter := _TRAILING.sub("", found_subject)) != found_subject:
+        found_subject = shorter
+    return None if _ONLY_BACKWARD.match(found_subject) else found_subject or None
 
 
 def subjects(steps: Sequence[Step]) -> list[str]:
     """Return the subject of each step; "it" refers to the subject of the step before."""
     about: list[str] = []
     for step in steps:
-        said = subject(step.text)
-        if said is None:
-            said = about[-1] if about else step.text.strip(" .!?")
-        about.append(said)
+        current = subject(step.text)
+        if current is None:
+            current = about[-1] if about else step.text.strip(" .!?")
+        about.append(current)
     return about
 
 
@@ -396,18 +396,18 @@ class ToolChoice:
         mentioned = self._mentioned(step.text)
         if mentioned is not None:
             return mentioned
-        own = self._scored(step.text)
+        function = self._scored(step.text)
         if step.intent is not None:
             if step.intent == "edit_image" and not self._has_image(step):
-                return own
+                return function
             for name in _INSTEAD.get(step.intent, (step.intent,)):
                 if name in self._offered:
                     return name
-        return own
+        return function
 
     def _has_image(self, step: Step) -> bool:
-        shown = bool(self._conversation.images) or any(r.media for r in results_of(self._conversation.messages))
-        return step.backward or shown or refers_back(step.text)
+        has_images = bool(self._conversation.images) or any(r.media for r in results_of(self._conversation.messages))
+        return step.backward or has_images or refers_back(step.text)
 
     def _mentioned(self, text: str) -> str | None:
         return next((name for name in self._offered if re.search(rf"\b{re.escape(name)}\b", text)), None)
@@ -423,12 +423,12 @@ class ToolChoice:
         return self._scored(text) or next(iter(self._offered))
 
     def _score(self, name: str, text: str) -> int:
-        said = {_stem(_SYNONYMS.get(word, word)) for word in _words(text)}
+        stems = {_stem(_SYNONYMS.get(word, word)) for word in _words(text)}
         function = self._offered[name]
         parameters = (function.get("parameters") or {}).get("properties") or {}
-        score = 3 * len(said & _stems(name))
-        score += len(said & _stems(str(function.get("description") or "")))
-        score += sum(bool(said & _stems(parameter)) for parameter in parameters)
+        score = 3 * len(stems & _stems(name))
+        score += len(stems & _stems(str(function.get("description") or "")))
+        score += sum(bool(stems & _stems(parameter)) for parameter in parameters)
         for schema in parameters.values():
             values = schema.get("enum", ()) if isinstance(schema, Mapping) else ()
             score += 2 * any(isinstance(v, str) and re.search(rf"\b{re.escape(v)}\b", text, re.I) for v in values)
@@ -456,41 +456,41 @@ class ToolChoice:
         """Return the arguments of a step; ``about`` is its subject."""
         schema = self._offered[name].get("parameters") or {}
         properties = schema.get("properties") or {}
-        made: dict[str, Any] = {}
+        filled: dict[str, Any] = {}
         text = step.text
         if name in tool_names():
-            made = self._media(name, properties, step, results, about)
+            filled = self._media(name, properties, step, results, about)
         elif step.backward and results:
             text = _with_result(text, results[-1])
         filler = Filler(text, text, schema)
         for key in schema.get("required") or ():
-            if key not in made:
-                made[key] = filler.fill(properties.get(key, {}), key)
+            if key not in filled:
+                filled[key] = filler.fill(properties.get(key, {}), key)
         for key, inner in properties.items():
-            if key not in made and name not in tool_names() and filler.finds(inner, key):
-                made[key] = filler.fill(inner, key)
-        return made
+            if key not in filled and name not in tool_names() and filler.finds(inner, key):
+                filled[key] = filler.fill(inner, key)
+        return filled
 
     def _media(
         self, name: str, properties: Mapping[str, Any], step: Step, results: Sequence[ToolResult], about: str
     ) -> dict[str, Any]:
         """Return the arguments of a hosted tool that are not taken from its schema."""
-        made: dict[str, Any] = {}
+        filled: dict[str, Any] = {}
         if "prompt" in properties:
-            made["prompt"] = _prompt(name, step, about)
+            filled["prompt"] = _prompt(name, step, about)
         media = MadeMedia(results or results_of(self._conversation.messages), len(self._conversation.images))
-        made |= _sources(name, properties, step, media, refers_back(step.text))
+        filled |= _sources(name, properties, step, media, refers_back(step.text))
         size = sentences.size(step.text)
         if size is not None and "width" in properties:
-            made |= {"width": size[0], "height": size[1]}
+            filled |= {"width": size[0], "height": size[1]}
         count = _COUNT.search(step.text)
         if count is not None and "numberOfVariations" in properties:
-            made["numberOfVariations"] = min(16, _COUNTS.get(count[1].lower(), 0) or int(count[1]))
+            filled["numberOfVariations"] = min(16, _COUNTS.get(count[1].lower(), 0) or int(count[1]))
         filler = Filler(step.text)
         for key in _MEDIA_KEYS:
             if key in properties and filler.finds(properties[key], key):
-                made[key] = filler.fill(properties[key], key)
-        return made
+                filled[key] = filler.fill(properties[key], key)
+        return filled
 
 
 def _sources(name: str, properties: Mapping[str, Any], step: Step, media: MadeMedia, backward: bool) -> dict[str, Any]:

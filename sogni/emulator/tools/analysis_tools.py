@@ -63,7 +63,7 @@ async def label_asset(work: ToolContext) -> Artifacts:
 
 
 async def create_asset_manifest(work: ToolContext) -> Artifacts:
-    assets = [_asset(work, media) for media in (*work.library.uploads, *work.library.made)]
+    assets = [_asset(work, media) for media in (*work.library.uploads, *work.library.results)]
     return Artifacts(facts={"manifest": {"count": len(assets), "assets": assets}})
 
 
@@ -124,14 +124,14 @@ def _asset(work: ToolContext, media: Media) -> dict[str, Any]:
     facts = {key: value for key, value in media.wire("").items() if key != "url"}
     return {
         **facts,
-        "index": work.library.index(media) if media in (*work.library.made, *work.library.uploads) else None,
+        "index": work.library.index(media) if media in (*work.library.results, *work.library.uploads) else None,
     }
 
 
 async def _described(work: ToolContext, media: Media) -> Artifacts:
     path, facts = await work.renderer.path(media), await _probe(work, media)
     loop = asyncio.get_running_loop()
-    colors, brightness = await loop.run_in_executor(work.renderer.state.store.executor, _look, path, media)
+    colors, brightness = await loop.run_in_executor(work.renderer.state.store.executor, _colors, path, media)
     metadata = _metadata(media, facts)
     shape = "square" if facts.width == facts.height else "wide" if (facts.width or 0) > (facts.height or 0) else "tall"
     light = "dark" if brightness < 0.35 else "bright" if brightness > 0.65 else "evenly lit"
@@ -166,7 +166,7 @@ def _metadata(media: Media, facts: Facts) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _look(path: Path, media: Media) -> tuple[list[str], float]:
+def _colors(path: Path, media: Media) -> tuple[list[str], float]:
     """Return the names of the most frequent colors, and the brightness from 0 to 1."""
     if media.kind == "video":
         image = picture_at(path, (media.duration or 0) / 2, (160, 160))
@@ -177,6 +177,6 @@ def _look(path: Path, media: Media) -> tuple[list[str], float]:
     shades = np.asarray([shade for _, shade in _SHADES], dtype=np.float32)
     nearest = np.linalg.norm(pixels[:, None] - shades[None], axis=2).argmin(axis=1)
     counts = np.bincount(nearest, minlength=len(_SHADES))
-    order = sorted(range(len(_SHADES)), key=lambda place: -int(counts[place]))
-    names = [_SHADES[place][0] for place in order[:_PALETTE] if counts[place] > len(pixels) * 0.03]
+    order = sorted(range(len(_SHADES)), key=lambda index: -int(counts[index]))
+    names = [_SHADES[index][0] for index in order[:_PALETTE] if counts[index] > len(pixels) * 0.03]
     return names, float(pixels.mean() / 255)

@@ -86,18 +86,18 @@ def picture_at(video: Path, seconds: float, size: tuple[int, int]) -> Image.Imag
 
 def _pictures(film: Film, rate: Fraction, counts: Sequence[int], overlap: int) -> Iterator[Image.Image]:
     tail: list[Image.Image] = []
-    shown = 0
+    number_shown = 0
     for number, (piece, count) in enumerate(zip(film.pieces, counts, strict=True)):
         frames = video_frames(piece.video, film.size, rate, count, piece.start)
-        kept = overlap if number < len(counts) - 1 else 0
+        overlapping = overlap if number < len(counts) - 1 else 0
         waiting: deque[Image.Image] = deque()
         for index, frame in enumerate(frames):
             if index < len(tail):
                 frame = _between(tail[index], frame, (index + 1) / (len(tail) + 1), film.transition or "fade")
             waiting.append(frame)
-            if len(waiting) > kept:
-                yield _with_overlays(film, waiting.popleft(), shown / rate)
-                shown += 1
+            if len(waiting) > overlapping:
+                yield _with_overlays(film, waiting.popleft(), number_shown / rate)
+                number_shown += 1
         tail = list(waiting)
 
 
@@ -135,8 +135,8 @@ def _sound(film: Film, rate: Fraction, counts: Sequence[int], overlap: int, tota
         if tail.shape[1]:
             rise = np.linspace(0, 1, tail.shape[1], dtype=np.float32)
             samples[:, : tail.shape[1]] = samples[:, : tail.shape[1]] * rise + tail * (1 - rise)
-        kept = shared if number < len(counts) - 1 else 0
-        until = samples.shape[1] - kept
+        overlapping = shared if number < len(counts) - 1 else 0
+        until = samples.shape[1] - overlapping
         tail = samples[:, until:].copy()
         for start in range(0, until, SAMPLE_RATE):
             yield samples[:, start : min(until, start + SAMPLE_RATE)]
@@ -199,7 +199,7 @@ class OverlayRenderer:
                 layer = self._layers.get(number)
                 if layer is None:
                     layer = self._layers[number] = _layer(overlay, self.size)
-                frame.paste(layer, _place(overlay, layer.size, self.size), layer)
+                frame.paste(layer, _position(overlay, layer.size, self.size), layer)
         return frame
 
 
@@ -213,7 +213,7 @@ def check_color(value: str, name: str) -> str:
 
 
 def _layer(overlay: Overlay, size: tuple[int, int]) -> Image.Image:
-    layer = _written(overlay, size) if overlay.image is None else _shown(overlay, overlay.image, size)
+    layer = _written(overlay, size) if overlay.image is None else _image_layer(overlay, overlay.image, size)
     if overlay.opacity < 1:
         layer.putalpha(layer.getchannel("A").point([round(level * overlay.opacity) for level in range(256)]))
     return layer
@@ -245,9 +245,9 @@ def _written(overlay: Overlay, size: tuple[int, int]) -> Image.Image:
 
 def _wrapped(text: str, font: Any, width: float) -> str:
     lines = []
-    for given in text.splitlines() or [""]:
+    for paragraph in text.splitlines() or [""]:
         line = ""
-        for word in given.split():
+        for word in paragraph.split():
             longer = f"{line} {word}".strip()
             if line and font.getlength(longer) > width:
                 lines.append(line)
@@ -257,7 +257,7 @@ def _wrapped(text: str, font: Any, width: float) -> str:
     return "\n".join(lines)
 
 
-def _shown(overlay: Overlay, path: Path, size: tuple[int, int]) -> Image.Image:
+def _image_layer(overlay: Overlay, path: Path, size: tuple[int, int]) -> Image.Image:
     width = max(2, round(size[0] * overlay.width / 100))
     with Image.open(path) as opened:
         height = max(2, round(width * opened.height / opened.width))
@@ -266,7 +266,7 @@ def _shown(overlay: Overlay, path: Path, size: tuple[int, int]) -> Image.Image:
         return opened.convert("RGBA").resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _place(overlay: Overlay, layer: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def _position(overlay: Overlay, layer: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Return the upper left corner of a layer; offsets are percentages of the frame."""
     vertical, _, horizontal = overlay.position.partition("-")
     margin = round(min(size) * _MARGIN)
@@ -278,13 +278,13 @@ def _place(overlay: Overlay, layer: tuple[int, int], size: tuple[int, int]) -> t
 def subtitles(cues: Sequence[tuple[float, float, str]], style: Mapping[str, Any]) -> list[Overlay]:
     """Return subtitles as overlays, with the defaults of the service."""
     # Protocol notes: tools §2.2.
-    places = {"top": "top-center", "center": "center"}
+    positions = {"top": "top-center", "center": "center"}
     return [
         Overlay(
             start=start,
             end=end,
             text=text,
-            position=places.get(str(style.get("position")), "bottom-center"),
+            position=positions.get(str(style.get("position")), "bottom-center"),
             font_size=float(style.get("fontSizePct") or 6),
             color=check_color(str(style.get("color") or "#FFFFFF"), "style.color"),
             outline=check_color(str(style.get("outlineColor") or "#000000"), "style.outlineColor"),

@@ -54,7 +54,7 @@ async def joined(
     work: ToolContext, clips: Sequence[Media], *, audio: Media | None = None, style: Any = None, overlap: float = 0.0
 ) -> Media:
     """Return videos played one after the other, in the size of the first."""
-    pieces = [await _whole(work, video) for video in clips]
+    pieces = [await _piece(work, video) for video in clips]
     film = Film(
         pieces=pieces,
         size=_frame(clips[0]),
@@ -87,23 +87,23 @@ async def replace_video_segment(work: ToolContext) -> Artifacts:
     if end < start or (end == start and index is None):
         raise ToolError("INVALID_ARGUMENTS", "endSeconds must be greater than startSeconds")
     if index is None:
-        made, piece = await _new_take(work, base, start, end)
+        replacement, piece = await _new_take(work, base, start, end)
     else:
-        made = work.library.pick("video", int(index))
-        piece = await _slice(work, made)
-    kept = args.flag("keepOriginalAudio")
-    if index is None if kept is None else kept:
+        replacement = work.library.pick("video", int(index))
+        piece = await _slice(work, replacement)
+    keep_audio = args.flag("keepOriginalAudio")
+    if index is None if keep_audio is None else keep_audio:
         piece = _with_sound(piece, await work.renderer.path(base) if base.sound else None, start)
-    before, after = await _whole(work, base, 0.0, start), await _whole(work, base, end, length)
+    before, after = await _piece(work, base, 0.0, start), await _piece(work, base, end, length)
     pieces = [part for part in (before, piece, after) if part.seconds > 0.01]
-    whole = await _filmed(work, Film(pieces=pieces, size=_frame(base)), sound=base.sound or made.sound)
-    return Artifacts([made, whole] if index is None else [whole], parts=[made])
+    result = await _filmed(work, Film(pieces=pieces, size=_frame(base)), sound=base.sound or replacement.sound)
+    return Artifacts([replacement, result] if index is None else [result], parts=[replacement])
 
 
 async def _new_take(work: ToolContext, base: Media, start: float, end: float) -> tuple[Media, Piece]:
     files = {"referenceImage": await _still(work, base, start), "referenceImageEnd": await _still(work, base, end)}
-    made = await _take(work, files, end - start)
-    return made, await _whole(work, made, 0.0, end - start)
+    take = await _take(work, files, end - start)
+    return take, await _piece(work, take, 0.0, end - start)
 
 
 async def _slice(work: ToolContext, video: Media) -> Piece:
@@ -112,7 +112,7 @@ async def _slice(work: ToolContext, video: Media) -> Piece:
     end = min(length, args.number("replacementEndSeconds") or length)
     if not 0 <= start < end:
         raise ToolError("INVALID_ARGUMENTS", "replacementEndSeconds must be greater than replacementStartSeconds")
-    return await _whole(work, video, start, end)
+    return await _piece(work, video, start, end)
 
 
 def _with_sound(piece: Piece, sound: Path | None, start: float) -> Piece:
@@ -131,32 +131,32 @@ async def overlay_video(work: ToolContext) -> Artifacts:
     return await _with_overlays(work, base, overlays)
 
 
-async def _overlay(work: ToolContext, given: Mapping[str, Any], length: float, number: int) -> Overlay:
-    image, text = None, given.get("text")
-    if given.get("kind") == "image":
-        chosen = given.get("sourceImageIndex")
+async def _overlay(work: ToolContext, entry: Mapping[str, Any], length: float, number: int) -> Overlay:
+    image, text = None, entry.get("text")
+    if entry.get("kind") == "image":
+        chosen = entry.get("sourceImageIndex")
         picture = work.library.newest("image") if chosen is None else work.library.pick("image", int(chosen))
         if picture is None:
             raise ToolError("MEDIA_REQUIRED", f"overlays[{number}] has no image")
         image = await work.renderer.path(picture)
     elif not isinstance(text, str) or not text:
         raise ToolError("INVALID_ARGUMENTS", f"overlays[{number}].text must be a string")
-    background = given.get("backgroundColor")
+    background = entry.get("backgroundColor")
     return Overlay(
-        start=_moment(given.get("startSeconds") or 0.0, length, from_end=True),
-        end=float("inf") if given.get("endSeconds") is None else _moment(given["endSeconds"], length, from_end=True),
-        position=str(given.get("position") or "bottom-center"),
-        offset=(float(given.get("offsetX") or 0), float(given.get("offsetY") or 0)),
+        start=_moment(entry.get("startSeconds") or 0.0, length, from_end=True),
+        end=float("inf") if entry.get("endSeconds") is None else _moment(entry["endSeconds"], length, from_end=True),
+        position=str(entry.get("position") or "bottom-center"),
+        offset=(float(entry.get("offsetX") or 0), float(entry.get("offsetY") or 0)),
         text=text,
-        font_size=float(given.get("fontSizePct") or 6),
-        color=check_color(str(given.get("color") or "#FFFFFF"), f"overlays[{number}].color"),
-        outline=check_color(str(given.get("outlineColor") or "#000000"), f"overlays[{number}].outlineColor"),
+        font_size=float(entry.get("fontSizePct") or 6),
+        color=check_color(str(entry.get("color") or "#FFFFFF"), f"overlays[{number}].color"),
+        outline=check_color(str(entry.get("outlineColor") or "#000000"), f"overlays[{number}].outlineColor"),
         background=None if background is None else check_color(str(background), f"overlays[{number}].backgroundColor"),
-        bold=given.get("fontWeight") == "bold",
+        bold=entry.get("fontWeight") == "bold",
         image=image,
-        width=float(given.get("widthPct") or 15),
-        opacity=1.0 if given.get("opacity") is None else float(given["opacity"]),
-        fit=str(given.get("fit") or "contain"),
+        width=float(entry.get("widthPct") or 15),
+        opacity=1.0 if entry.get("opacity") is None else float(entry["opacity"]),
+        fit=str(entry.get("fit") or "contain"),
     )
 
 
@@ -182,7 +182,7 @@ def _cue(cue: Mapping[str, Any], number: int) -> tuple[float, float, str]:
 
 async def _with_overlays(work: ToolContext, base: Media, overlays: Sequence[Overlay]) -> Artifacts:
     size = _frame(base)
-    film = Film(pieces=[await _whole(work, base)], size=size, overlay_renderer=OverlayRenderer.of(overlays, size))
+    film = Film(pieces=[await _piece(work, base)], size=size, overlay_renderer=OverlayRenderer.of(overlays, size))
     return Artifacts([await _filmed(work, film, sound=base.sound)])
 
 
@@ -193,7 +193,7 @@ async def upscale_video(work: ToolContext) -> Artifacts:
     target = work.arguments.number("targetResolution") or (1080 if min(width, height) < 720 else 1440)
     factor = max(1.0, target / min(width, height))
     size = round(width * factor / 2) * 2, round(height * factor / 2) * 2
-    return Artifacts([await _filmed(work, Film(pieces=[await _whole(work, base)], size=size), sound=base.sound)])
+    return Artifacts([await _filmed(work, Film(pieces=[await _piece(work, base)], size=size), sound=base.sound)])
 
 
 async def _base(work: ToolContext, name: str) -> Media:
@@ -208,7 +208,7 @@ async def _base(work: ToolContext, name: str) -> Media:
     return newest
 
 
-async def _whole(work: ToolContext, video: Media, start: float = 0.0, end: float | None = None) -> Piece:
+async def _piece(work: ToolContext, video: Media, start: float = 0.0, end: float | None = None) -> Piece:
     path = await work.renderer.path(video)
     seconds = (video.duration or 0.0) if end is None else end
     sound = path if video.sound else None
@@ -244,9 +244,9 @@ def _frame(video: Media) -> tuple[int, int]:
     return (video.width or 640) // 2 * 2, (video.height or 640) // 2 * 2
 
 
-def _moment(given: Any, length: float, *, from_end: bool = False) -> float:
+def _moment(value: Any, length: float, *, from_end: bool = False) -> float:
     """Read a time: -1 is the end of the base; in overlays, negative times count from the end."""
-    seconds = float(given or 0.0)
+    seconds = float(value or 0.0)
     if seconds >= 0:
         return min(seconds, length) if not from_end else seconds
     return max(0.0, length + seconds) if from_end else length

@@ -19,9 +19,9 @@ from sogni.emulator.tools.tool_context import (
     SOURCE_URLS,
     Size,
     ToolContext,
-    asked_size,
     image_model,
     image_size,
+    parse_size,
     size_of,
 )
 
@@ -33,16 +33,16 @@ async def generate_image(work: ToolContext) -> list[Media]:
     """Text to image, or image to image if a source and ``starting_image_strength`` are given."""
     args = work.arguments
     model = work.model(image_model(work.catalogue, args.text("model")))
-    kept = args.number("starting_image_strength", "startingImageStrength")
+    strength = args.number("starting_image_strength", "startingImageStrength")
     source = None
-    if kept is not None:
+    if strength is not None:
         source = await work.medium("image", "sourceImageIndex", "source_image_index")
-    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
-    details = _strength(1 - kept) if source is not None and kept is not None else {}
+    requested_size = parse_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
+    details = _strength(1 - strength) if source is not None and strength is not None else {}
     guidance = args.number("guidance")
     if guidance is not None:
         details |= {"guidanceScale": guidance}
-    return await _render(work, model, image_size(model, asked, size_of(source)), source, details)
+    return await _render(work, model, image_size(model, requested_size, size_of(source)), source, details)
 
 
 async def edit_image(work: ToolContext) -> list[Media]:
@@ -55,9 +55,9 @@ async def edit_image(work: ToolContext) -> list[Media]:
     ]
     others += [upload for upload in work.library.uploaded("image") if upload is not main]
     references = list(dict.fromkeys([main, *others]))[: model.context_images]
-    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
+    requested_size = parse_size(args.text("aspectRatio", "aspect_ratio"), args.number("width"), args.number("height"))
     files = {f"contextImage{slot}": media for slot, media in enumerate(references, 1)}
-    return await _render(work, model, image_size(model, asked, size_of(main)), files=files)
+    return await _render(work, model, image_size(model, requested_size, size_of(main)), files=files)
 
 
 async def apply_style(work: ToolContext) -> list[Media]:
@@ -114,16 +114,16 @@ async def remove_background(work: ToolContext) -> list[Media]:
 
 async def _edited(work: ToolContext, source: Media) -> list[Media]:
     args, model = work.arguments, work.model(EDIT_DEFAULT)
-    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
-    size = image_size(model, asked, size_of(source), args.number("scale") or 1)
+    requested_size = parse_size(args.text("aspectRatio", "aspect_ratio"), None, None)
+    size = image_size(model, requested_size, size_of(source), args.number("scale") or 1)
     return await _render(work, model, size, files={"contextImage1": source})
 
 
 async def _from_source(work: ToolContext, source: Media, change: float) -> list[Media]:
     args = work.arguments
     model = work.model(image_model(work.catalogue, None))
-    asked = asked_size(args.text("aspectRatio", "aspect_ratio"), None, None)
-    size = image_size(model, asked, size_of(source), args.number("scale") or 1)
+    requested_size = parse_size(args.text("aspectRatio", "aspect_ratio"), None, None)
+    size = image_size(model, requested_size, size_of(source), args.number("scale") or 1)
     return await _render(work, model, size, source, _strength(change))
 
 
@@ -145,9 +145,9 @@ async def _render(
 ) -> list[Media]:
     args = work.arguments
     image_prompt = args.text("outputFormat", "output_format") or "png"
-    given = dict(files or {})
+    inputs = dict(files or {})
     if source is not None:
-        given["startingImage"] = source
+        inputs["startingImage"] = source
     quality = args.text("gptImageQuality")
     extra = {"gptImageQuality": quality} if quality is not None and model.external else {}
     requested = RenderRequest(
@@ -157,7 +157,7 @@ async def _render(
         seed=work.chosen_seed if seed is None else seed,
         count=work.variations if count is None else count,
         output_format="jpg" if image_prompt == "jpeg" else image_prompt,
-        files=given,
+        files=inputs,
         details={"sizePreset": "custom", "width": size.width, "height": size.height, **extra, **(details or {})},
     )
     return await work.renderer.render(requested)

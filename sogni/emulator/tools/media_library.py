@@ -98,14 +98,14 @@ class MediaLibrary:
     depends on.
     """
 
-    made: list[Media] = field(factory=list)
+    results: list[Media] = field(factory=list)
     uploads: list[Media] = field(factory=list)
     near: list[Media] = field(factory=list)
     bound: dict[str, Media] = field(factory=dict)
     """Media of arguments whose number alone would be ambiguous: those that count uploads from 0."""
 
     def of(self, kind: Kind) -> list[Media]:
-        return [media for media in self.made if media.kind == kind]
+        return [media for media in self.results if media.kind == kind]
 
     def uploaded(self, kind: Kind) -> list[Media]:
         return [media for media in self.uploads if media.kind == kind]
@@ -115,7 +115,7 @@ class MediaLibrary:
         kind.
         """
         # Protocol notes: tools §6.
-        self.made.extend(media)
+        self.results.extend(media)
         if not media:
             return {}
         indices = [self.index(item) for item in media if item.kind == media[0].kind]
@@ -132,9 +132,9 @@ class MediaLibrary:
     def pick(self, kind: Kind, index: int) -> Media:
         """Return the medium with a number."""
         found = self.of(kind) if index >= 0 else self.uploaded(kind)
-        place = index if index >= 0 else -1 - index
-        if place < len(found):
-            return found[place]
+        position = index if index >= 0 else -1 - index
+        if position < len(found):
+            return found[position]
         what = "result" if index >= 0 else "upload"
         raise ToolError("MEDIA_NOT_FOUND", f"There is no {kind} {what} number {index}; there are {len(found)}")
 

@@ -286,20 +286,20 @@ class Renderer:
         return Job(index, self.state.ids.uuid(), result_seed(order.seed or 0, index), now)
 
     async def _results(self, project: Project) -> list[Media]:
-        made = []
+        results = []
         for job in project.jobs:
             if job.status == "jobCompleted" and not job.withheld:
                 media = described(project.order, Key(project.id, job.image_id, "complete"), job.seed)
                 if self.state.store.lasting:
                     # A file that has not been written would be lost if the emulator is killed.
                     await self.path(media)
-                made.append(media)
+                results.append(media)
             else:
                 reason = "The result was withheld by the safety filter" if job.withheld else job.message
                 self.failures.append(ToolError("GENERATION_FAILED", reason or "The project was canceled"))
-        if not made:
+        if not results:
             raise self.failures[-1]
-        return made
+        return results
 
     async def cut(self, cut: Cut) -> Media:
         item = self.state.ids.uuid()

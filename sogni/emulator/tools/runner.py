@@ -151,13 +151,13 @@ class ToolRunner:
             raise ToolError(fault.code, fault.message)
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
         renderer = Renderer(self.state, self.pool, self.fetcher, payer, call.on_paid)
-        made = await self._work(call, renderer)
+        artifacts = await self._work(call, renderer)
         return ToolOutcome(
             name=call.name,
-            media=made.results,
-            parts=made.parts,
-            facts=made.facts,
-            indices=call.library.add(made.results),
+            media=artifacts.results,
+            parts=artifacts.parts,
+            facts=artifacts.facts,
+            indices=call.library.add(artifacts.results),
             cost=renderer.spent,
             problems=renderer.failures,
         )
@@ -174,10 +174,10 @@ class ToolRunner:
         """Return the price of a call, and the media it would make as far as known."""
         renderer = Estimate(self.state, Payer(account=call.account, token=call.token))
         try:
-            made = await self._work(call, renderer)
+            artifacts = await self._work(call, renderer)
         except UserNeededError:
             return Decimal(0), []
-        return renderer.total, list(made.results)
+        return renderer.total, list(artifacts.results)
 
     def url(self, media: Media) -> str:
         """Return the URL of a file."""
@@ -193,14 +193,14 @@ class ToolRunner:
             return Artifacts()
         checked = checked_arguments(call.name, call.arguments)
         try:
-            made = await tool(ToolContext(renderer, Arguments(checked), call.library, call.seed))
+            artifacts = await tool(ToolContext(renderer, Arguments(checked), call.library, call.seed))
         except (ToolError, UserNeededError):
             raise
         except Exception as error:
             # A failing tool must not take down the other steps of a plan or a chat.
             _log.exception("the emulator could not run the tool %s", call.name)
             raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
-        return made if isinstance(made, Artifacts) else Artifacts(made)
+        return artifacts if isinstance(artifacts, Artifacts) else Artifacts(artifacts)
 
 
 def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
@@ -215,8 +215,8 @@ def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection
     seconds = arguments.get("duration")
     longer = name in _LONGER and isinstance(seconds, int | float) and 20 < seconds <= _LONGER[name]
     newer = [key for key, values in _NEWER.items() if arguments.get(key) in values]
-    usual = {**arguments, "duration": 20} if longer else arguments
-    checked = validate_tool_arguments(name, usual, skip_enum_properties=("model", "videoModel", *newer))
+    checkable = {**arguments, "duration": 20} if longer else arguments
+    checked = validate_tool_arguments(name, checkable, skip_enum_properties=("model", "videoModel", *newer))
     errors = [error for error in checked.errors if not _about(error, bound)]
     if errors:
         raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")

@@ -179,13 +179,13 @@ def _pick(among: tuple[str, ...], text: str) -> str:
 
 
 def _topic(text: Any) -> str:
-    said = re.sub(
+    topic = re.sub(
         r"^(?:please\s+)?(?:create|make|write|compose|generate|an?|the|song|video|about|of|\s)+\b",
         "",
         str(text),
         flags=re.I,
     )
-    return (said.strip(" .!?") or str(text).strip())[:80]
+    return (topic.strip(" .!?") or str(text).strip())[:80]
 
 
 def _count(arguments: Arguments, otherwise: int) -> int:

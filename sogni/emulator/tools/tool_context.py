@@ -90,9 +90,9 @@ def video_model(catalogue: Catalogue, selector: str | None, workflow: str) -> st
     name = _normal(selector)
     if name in _SEEDANCE:
         return _SEEDANCE[name]
-    given = catalogue.models.get(selector or "")
-    if given is not None and given.served and given.media == "video" and _does(given.id, workflow):
-        return given.id
+    requested = catalogue.models.get(selector or "")
+    if requested is not None and requested.served and requested.media == "video" and _does(requested.id, workflow):
+        return requested.id
     if workflow in ("s2v", "animate-move", "animate-replace"):
         return f"{_WAN}_{workflow}_lightx2v"
     if name.startswith("wan") and workflow in ("t2v", "i2v"):
@@ -129,7 +129,7 @@ class Size:
         return self.width / self.height
 
 
-def asked_size(aspect_ratio: str | None, width: float | None, height: float | None) -> Size | float | None:
+def parse_size(aspect_ratio: str | None, width: float | None, height: float | None) -> Size | float | None:
     """Return exact pixels, a ratio, or None if the shape of the source is to be kept."""
     # Protocol notes: tools §2.1.
     if width and height:
@@ -145,23 +145,23 @@ def asked_size(aspect_ratio: str | None, width: float | None, height: float | No
     raise ToolError("INVALID_ARGUMENTS", f"aspectRatio: {aspect_ratio!r} is neither a ratio nor WIDTHxHEIGHT")
 
 
-def image_size(model: Model, asked: Size | float | None, source: Size | None, scale: float = 1) -> Size:
+def image_size(model: Model, requested_size: Size | float | None, source: Size | None, scale: float = 1) -> Size:
     """Return a size the image model accepts."""
     base = float(model.default_size)
-    if isinstance(asked, Size):
-        return _within(asked, model.size_range, 1)
-    if source is not None and asked is None:
+    if isinstance(requested_size, Size):
+        return _within(requested_size, model.size_range, 1)
+    if source is not None and requested_size is None:
         # A source under 480 pixels is always enlarged to that (tools §2.1).
         scale = max(scale, 480 / min(source.width, source.height))
         requested = Size(round(source.width * scale), round(source.height * scale))
         return _within(requested, model.size_range, 2)
     if source is not None:
         base = max(480.0, min(source.width, source.height) * scale)
-    return _within(_shaped(asked or 1.0, base * base), model.size_range, _IMAGE_GRID)
+    return _within(_shaped(requested_size or 1.0, base * base), model.size_range, _IMAGE_GRID)
 
 
 def video_size(
-    catalogue: Catalogue, model: Model, asked: Size | float | None, source: Size | None, short_side: float | None
+    catalogue: Catalogue, model: Model, requested: Size | float | None, source: Size | None, short_side: float | None
 ) -> Size:
     """Return a size the video model accepts, on its grid."""
     tier = catalogue.tiers[model.tier]
@@ -169,18 +169,18 @@ def video_size(
     grid = int(tier["width"].get("step", 2))
     default = Size(int(tier["width"]["default"]), int(tier["height"]["default"]))
     limits = SEEDANCE.get(model.id)
-    if isinstance(asked, Size):
-        size = asked
+    if isinstance(requested, Size):
+        size = requested
     else:
-        ratio = asked or (source.ratio if source is not None else default.ratio)
+        ratio = requested or (source.ratio if source is not None else default.ratio)
         if short_side:
             size = Size(round(short_side * max(1, ratio)), round(short_side * max(1, 1 / ratio)))
         elif abs(ratio - default.ratio) < 0.01:
             size = default
         else:
             # A small source gives a small video.
-            most = math.inf if source is None else source.width * source.height
-            size = _shaped(ratio, min(default.width * default.height, most))
+            area = math.inf if source is None else source.width * source.height
+            size = _shaped(ratio, min(default.width * default.height, area))
     if limits is not None and min(size.width, size.height) > limits.short_side:
         factor = limits.short_side / min(size.width, size.height)
         size = Size(round(size.width * factor), round(size.height * factor))
@@ -305,8 +305,8 @@ class ToolContext:
     def chosen_seed(self) -> int:
         """Return the seed of the request; -1 and omitted draw one."""
         # Protocol notes: tools §2.1.
-        asked = self.arguments.number("seed")
-        return self.seed if asked is None or asked < 0 else int(asked)
+        requested = self.arguments.number("seed")
+        return self.seed if requested is None or requested < 0 else int(requested)
 
     def seed_of(self, part: int) -> int:
         """Return the seed of one of a tool's parts."""

@@ -10,9 +10,9 @@ from sogni.emulator.tools.media_library import Media, ToolError
 from sogni.emulator.tools.renderer import RenderRequest
 from sogni.emulator.tools.tool_context import (
     ToolContext,
-    asked_size,
     frame_count,
     music_model,
+    parse_size,
     size_of,
     transaction,
     video_model,
@@ -179,10 +179,12 @@ async def clip(
     args = work.arguments
     given = {role: media for role, media in files.items() if media is not None}
     model = work.model(video_model(work.catalogue, selector or args.text(*_VIDEO_NAMES), workflow))
-    asked = asked_size(args.text("aspectRatio", "aspect_ratio", "ratio"), args.number("width"), args.number("height"))
+    requested_size = parse_size(
+        args.text("aspectRatio", "aspect_ratio", "ratio"), args.number("width"), args.number("height")
+    )
     source = size_of(shape or given.get("referenceImage") or given.get("referenceImageEnd"))
     short_side = args.number("targetResolution", "target_resolution")
-    size = video_size(work.catalogue, model, asked, source, short_side)
+    size = video_size(work.catalogue, model, requested_size, source, short_side)
     length = seconds or args.number("duration") or _DEFAULT_SECONDS
     frames, _ = frame_count(work.catalogue, model, length)
     extra: dict[str, Any] = {"width": size.width, "height": size.height, "frames": frames, **(details or {})}

@@ -48,8 +48,8 @@ class Binding:
             if not values:
                 continue
             if self._takes_list(target):
-                given = filled.get(target)
-                filled[target] = [*(given if isinstance(given, list) else []), *values]
+                current = filled.get(target)
+                filled[target] = [*(current if isinstance(current, list) else []), *values]
             else:
                 filled[target] = values[0]
                 if dependency["transform"].endswith("_index"):
@@ -142,8 +142,8 @@ def _srt(cues: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    whole, milli = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d},{milli:03d}"
+    total, milli = divmod(round(seconds * 1000), 1000)
+    return f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d},{milli:03d}"
 
 
 _log = logging.getLogger(__name__)
@@ -172,11 +172,11 @@ class Engine:
 
     def restore(self) -> None:
         """Load the saved runs. Interrupted steps start again; finished ones stay finished."""
-        for kept in self.archive.items_of_kind(KIND):
-            log = self.new_log(kept.id)
-            for event, ends in self.archive.events(KIND, kept.id):
+        for item in self.archive.items_of_kind(KIND):
+            log = self.new_log(item.id)
+            for event, ends in self.archive.events(KIND, item.id):
                 log.restore(event, ends)
-            run = self.runs[kept.id] = Run.restored(kept.body, log)
+            run = self.runs[item.id] = Run.restored(item.body, log)
             for step in run.steps:
                 if step.status == "running":
                     self._interrupted(run, step)
@@ -282,8 +282,8 @@ class Engine:
     async def _reference(self, entry: Mapping[str, Any]) -> Media:
         """Fetch one media reference, of its declared kind or else of any."""
         names = ("mediaType", "media_type", "type", "mimeType", "mime_type")
-        said = str(next((entry[name] for name in names if entry.get(name)), ""))
-        kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if said.startswith(kind)) or KINDS
+        declared = str(next((entry[name] for name in names if entry.get(name)), ""))
+        kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if declared.startswith(kind)) or KINDS
         return await self.tools.fetcher.fetch(str(entry["url"]), *kinds)
 
     async def _advance(self, run: Run) -> None:
@@ -328,8 +328,8 @@ class Engine:
                 self._publish(run, "step_skipped", {"step": step.brief()})
 
     async def _run_step(self, run: Run, step: Step) -> None:
-        made = [media for source in step.sources for media in self._made_by(run, source)]
-        library = MediaLibrary(run.made, run.uploads or [], sorted(made, key=run.made.index))
+        results = [media for source in step.sources for media in self._made_by(run, source)]
+        library = MediaLibrary(run.results, run.uploads or [], sorted(results, key=run.results.index))
         try:
             arguments = await Binding(self.tools, run, step, library).arguments()
             outcome = await self.tools.run(

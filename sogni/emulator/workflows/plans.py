@@ -150,10 +150,10 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
     """Set the estimate of each step, and return the sum."""
     ordinary = [placeholder(kind) for kind in KINDS]
     expected: dict[str, list[Media]] = {INPUT_MEDIA: ordinary}
-    made: list[Media] = []
+    results: list[Media] = []
     for step in run.steps:
         near = [media for entry in step.depends_on for media in expected.get(str(entry["sourceStepId"]), ())]
-        library = MediaLibrary([*made, *ordinary * _AT_HAND], ordinary * _AT_HAND, near or ordinary)
+        library = MediaLibrary([*results, *ordinary * _AT_HAND], ordinary * _AT_HAND, near or ordinary)
         call = ToolCall(
             name=step.tool,
             arguments={**step.arguments, **_stand_ins(step, expected, library)},
@@ -167,7 +167,7 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
             # A step that cannot be priced now fails or is charged when it runs.
             step.estimate, found = Decimal(0), []
         expected[step.id] = found
-        made += found
+        results += found
     return sum((step.estimate for step in run.steps), Decimal(0))
 
 

@@ -99,7 +99,7 @@ _STEP_FIELDS = (
 
 @define(eq=False)
 class Run:
-    """One durable workflow. ``owner`` is the wallet address of its account; ``made`` lists results in the order of
+    """One durable workflow. ``owner`` is the wallet address of its account; ``results`` are in the order of
     completion, which determines their numbers.
     """
 
@@ -125,7 +125,7 @@ class Run:
     error: dict[str, Any] | None = None
     preview: dict[str, Any] | None = None
     uploads: list[Media] | None = None
-    made: list[Media] = field(factory=list)
+    results: list[Media] = field(factory=list)
 
     @property
     def ended(self) -> bool:
@@ -138,15 +138,15 @@ class Run:
         """Return everything except the log as JSON."""
         values = {name: getattr(self, name) for name in _RUN_FIELDS}
         uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
-        made = [media.saved() for media in self.made]
-        return {**values, "steps": [step.saved() for step in self.steps], "uploads": uploads, "made": made}
+        results = [media.saved() for media in self.results]
+        return {**values, "steps": [step.saved() for step in self.steps], "uploads": uploads, "results": results}
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any], log: EventLog) -> Run:
         uploads = None if saved["uploads"] is None else [restored(media) for media in saved["uploads"]]
         steps = [Step.restored(step) for step in saved["steps"]]
-        made = [restored(media) for media in saved["made"]]
-        return cls(**{**saved, "steps": steps, "uploads": uploads, "made": made, "log": log})
+        results = [restored(media) for media in saved["results"]]
+        return cls(**{**saved, "steps": steps, "uploads": uploads, "results": results, "log": log})
 
     def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
         """Return the workflow record with current URLs."""
@@ -160,7 +160,7 @@ class Run:
             "plan": self.plan,
             "steps": [step.wire(artifact) for step in self.steps],
             "events": [self.event(event, artifact) for event in self.log.since()],
-            "artifacts": [artifact(media) for media in self.made],
+            "artifacts": [artifact(media) for media in self.results],
             "billingPreview": self.preview,
             "billingPreviews": None if self.preview is None else [self.preview],
             "createTime": round(self.created * 1000),

@@ -70,8 +70,8 @@ class WorkflowService:
 
     def of(self, account: Account, limit: int | None, offset: int) -> list[Run]:
         """Return an account's runs, newest first."""
-        own = [run for run in reversed(self.engine.runs.values()) if run.owner == account.wallet_address]
-        return own[offset:] if limit is None else own[offset : offset + limit]
+        visible = [run for run in reversed(self.engine.runs.values()) if run.owner == account.wallet_address]
+        return visible[offset:] if limit is None else visible[offset : offset + limit]
 
     def known(self, account: Account, key: str | None, body: Any, source: str = "") -> Run | None:
         """Return the run that an earlier request with the same key has started."""
@@ -184,26 +184,26 @@ class WorkflowService:
 
     def _step(self, entry: Mapping[str, Any], index: int) -> Step:
         arguments = json.loads(json.dumps(entry.get("arguments") or {}))
-        asked = arguments.get("seed")
+        requested = arguments.get("seed")
         drawn = self.engine.tools.state.ids.image_seed()
-        fixed = isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0
+        fixed = isinstance(requested, int) and not isinstance(requested, bool) and requested >= 0
         return Step(
             id=str(entry.get("id") or f"step-{index + 1}"),
             index=index,
             tool=entry["toolName"],
             arguments=arguments,
             depends_on=json.loads(json.dumps(entry.get("dependsOn") or [])),
-            seed=asked if fixed else drawn,
+            seed=requested if fixed else drawn,
         )
 
-    async def _price(self, run: Run, account: Account, most: Any) -> None:
+    async def _price(self, run: Run, account: Account, limit: Any) -> None:
         """Estimate the price of a run; refuse it if it exceeds the budget or the balance."""
         total = await estimate_plan(self.engine.tools, run, account)
         run.preview = self._preview(run, total)
         units = run.preview["totalEstimatedCapacityUnits"]
-        if isinstance(most, int | float) and units > most:
-            details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": most}
-            message = f"The workflow is estimated at {units} capacity units; the limit is {most}"
+        if isinstance(limit, int | float) and units > limit:
+            details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": limit}
+            message = f"The workflow is estimated at {units} capacity units; the limit is {limit}"
             raise RefusedError(400, message, details=details)
         owned = account.balance.spark if run.token == "spark" else account.balance.sogni
         if total > owned:
@@ -252,10 +252,10 @@ def _body_problems(body: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name} must be one of {', '.join(allowed)}, got {body[name]!r}")
     flags = ("confirm_cost", "safe_content_filter")
     problems += [f"{name} must be a boolean" for name in flags if not isinstance(body.get(name), bool | None)]
-    most = body.get("max_estimated_capacity_units")
+    limit = body.get("max_estimated_capacity_units")
     if not isinstance(body.get("app_source"), str | None):
         problems.append("app_source must be a string")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0):
         problems.append("max_estimated_capacity_units must be a number of at least 0")
     return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
 

@@ -40,7 +40,7 @@ def _input(name: str, type: str, description: str, **more: Any) -> dict[str, Any
     return {"name": name, "type": type, "required": "default" not in more, "description": description, **more}
 
 
-def _takes(source: str, target: str, transform: str, kind: str) -> dict[str, Any]:
+def _dependency(source: str, target: str, transform: str, kind: str) -> dict[str, Any]:
     return {
         "sourceStepId": source,
         "targetArgument": target,
@@ -81,7 +81,7 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
                 "id": "clip",
                 "toolName": "animate_photo",
                 "arguments": {"prompt": "$inputs.brief, in gentle motion", "duration": "$inputs.seconds"},
-                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
             },
         ],
     ),
@@ -102,13 +102,13 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
                 "id": "opening",
                 "toolName": "animate_photo",
                 "arguments": {"prompt": "$inputs.brief, slowly", "duration": 3},
-                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
             },
             {
                 "id": "closing",
                 "toolName": "animate_photo",
                 "arguments": {"prompt": "$inputs.brief, at dusk", "duration": 3},
-                "dependsOn": [_takes("still", "sourceImageIndex", "image_index", "image")],
+                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
             },
             {
                 "id": "music",
@@ -120,9 +120,9 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
                 "toolName": "stitch_video",
                 "arguments": {},
                 "dependsOn": [
-                    _takes("opening", "videoIndices", "video_index", "video"),
-                    _takes("closing", "videoIndices", "video_index", "video"),
-                    _takes("music", "audioIndex", "audio_index", "audio"),
+                    _dependency("opening", "videoIndices", "video_index", "video"),
+                    _dependency("closing", "videoIndices", "video_index", "video"),
+                    _dependency("music", "audioIndex", "audio_index", "audio"),
                 ],
             },
         ],
@@ -139,13 +139,13 @@ SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
                 "id": "restored",
                 "toolName": "restore_photo",
                 "arguments": {"prompt": "clean and sharp"},
-                "dependsOn": [_takes("$input_media", "source_image_url", "image_url", "image")],
+                "dependsOn": [_dependency("$input_media", "source_image_url", "image_url", "image")],
             },
             {
                 "id": "styled",
                 "toolName": "apply_style",
                 "arguments": {"prompt": "in the style of $inputs.style"},
-                "dependsOn": [_takes("restored", "sourceImageIndex", "image_index", "image")],
+                "dependsOn": [_dependency("restored", "sourceImageIndex", "image_index", "image")],
             },
         ],
     ),
@@ -170,11 +170,11 @@ class Filled:
     references: list[dict[str, Any]] = field(factory=list)
 
 
-def fill_template(template: Mapping[str, Any], given: Any) -> Filled:
+def fill_template(template: Mapping[str, Any], inputs: Any) -> Filled:
     """Return the plan of a template, or raise ``RefusedError`` with all invalid inputs."""
-    if not isinstance(given, Mapping | None):
+    if not isinstance(inputs, Mapping | None):
         raise RefusedError(400, "inputs must be an object")
-    values, declared = dict(given or {}), list(template.get("inputs") or ())
+    values, declared = dict(inputs or {}), list(template.get("inputs") or ())
     names = [entry["name"] for entry in declared]
     problems = [f"inputs.{name} is not declared by the template" for name in values if name not in names]
     for entry in declared:
@@ -243,9 +243,9 @@ class _Filling:
             return [found for entry in value if (found := self._value(entry, key)) is not _ABSENT]
         if not isinstance(value, str):
             return value
-        whole = _REFERENCE.fullmatch(value.strip())
-        if whole:
-            return self._named(whole[1], key)
+        reference = _REFERENCE.fullmatch(value.strip())
+        if reference:
+            return self._named(reference[1], key)
         return _REFERENCE.sub(lambda found: _text(self.values.get(found[1])), value)
 
     def _named(self, name: str, key: str) -> Any:
@@ -299,8 +299,8 @@ class Templates:
 
     def restore(self) -> None:
         self.clear()
-        for kept in self.archive.items_of_kind(KIND):
-            self._all[kept.id] = _Owned(kept.owner, kept.body)
+        for saved in self.archive.items_of_kind(KIND):
+            self._all[saved.id] = _Owned(saved.owner, saved.body)
 
     def clear(self) -> None:
         """Remove all templates except the service's own."""
@@ -310,17 +310,17 @@ class Templates:
         self, account: Account, visibility: str, limit: int, offset: int
     ) -> tuple[list[dict[str, Any]], int | None]:
         """Return a page of the templates visible to an account, and the offset of the next page."""
-        own = account.wallet_address
-        seen = [
+        address = account.wallet_address
+        visible = [
             entry.template
             for entry in self._all.values()
-            if entry.owner == own or entry.template.get("visibility") == "public"
+            if entry.owner == address or entry.template.get("visibility") == "public"
             if visibility == "all"
-            or (visibility == "own" and entry.owner == own)
+            or (visibility == "own" and entry.owner == address)
             or visibility == entry.template.get("visibility", "private")
         ]
         following = offset + limit
-        return seen[offset:following], following if following < len(seen) else None
+        return visible[offset:following], following if following < len(visible) else None
 
     def get(self, id: str, account: Account) -> dict[str, Any]:
         """Return a template visible to the account; those of others are not found."""

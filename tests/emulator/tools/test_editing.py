@@ -30,11 +30,11 @@ from sogni.emulator.tools.editing import (
 from sogni.emulator.tools.media_library import ToolError, probe
 from sogni.emulator.tools.tool_context import (
     Size,
-    asked_size,
     frame_count,
     image_model,
     image_size,
     music_model,
+    parse_size,
     video_model,
     video_size,
 )
@@ -181,13 +181,13 @@ def test_models_of_music(catalogue: Catalogue) -> None:
     [("16:9", 16 / 9), ("640x480", Size(640, 480)), ("adaptive", None), (None, None), (" 1 : 1 ", 1.0)],
 )
 def test_valid_aspect_ratios(given: str | None, asked: Any) -> None:
-    assert asked_size(given, None, None) == asked
+    assert parse_size(given, None, None) == asked
 
 
 @pytest.mark.parametrize("given", ["wide", "100:1", "1:0"])
 def test_invalid_aspect_ratios(given: str) -> None:
     with pytest.raises(ToolError, match="aspectRatio"):
-        asked_size(given, None, None)
+        parse_size(given, None, None)
 
 
 def test_sizes_stay_in_the_bounds_of_the_model(catalogue: Catalogue) -> None:
