@@ -248,7 +248,7 @@ def event_id(field: str, value: Any) -> str | None:
     """Return the id or number of an event in its wire form; None stays None, and 0 is valid."""
     if value is None:
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value % 1 == 0:
+    if is_finite_number(value) and value % 1 == 0:
         return str(int(value))
     if isinstance(value, str):
         return header_text(field, value)
@@ -299,6 +299,11 @@ def json_or_text(text: str) -> Any:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return text
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a value of a response is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def string_or_none(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from sogni.core.chat.flows import wait_for_models
 from sogni.core.chat.requests import CHARACTERS_PER_TOKEN, output_tokens, text_length
 from sogni.core.chat.state import ChatState
 from sogni.core.chat.tool_rounds import ToolRounds
+from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, State, change
 from sogni.errors import SogniTimeoutError, ValidationError
 from sogni.models.answers import without_thinking
@@ -89,12 +90,7 @@ class History:
 def question_of(text: str | None, images: Sequence[Any]) -> ChatMessage | None:
     """Return the user's message, None if there is nothing new. Raises `ValidationError`."""
     if text is not None and not isinstance(text, str):
-        raise ValidationError(
-            f"text must be a string or None, got {type(text).__name__}",
-            field="text",
-            value=type(text).__name__,
-            allowed="a string or None",
-        )
+        raise invalid_value("text", type(text).__name__, "a string or None")
     if not images:
         return None if text is None else ChatMessage(role="user", content=text)
     parts = [*([TextPart(text=text)] if text is not None else []), *images]

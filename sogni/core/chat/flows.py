@@ -190,11 +190,12 @@ def estimate_completion(
     task_profile: str | None,
 ) -> Flow[LLMCostEstimation]:
     """Estimate the cost of a completion."""
-    counted = input_tokens((yield from prepared(messages)))
+    tokens_in = input_tokens((yield from prepared(messages)))
     yield from catch_up()
     info = yield from change(lambda state, _: state.chats.models.get(model))
-    wanted = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
-    return read_chat_estimate((yield from get_json(chat_estimate_call(model, counted, wanted, token_type or "sogni"))))
+    tokens_out = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
+    call = chat_estimate_call(model, tokens_in, tokens_out, token_type or "sogni")
+    return read_chat_estimate((yield from get_json(call)))
 
 
 # Hosted chats and tools

@@ -44,10 +44,10 @@ class Image:
 def images_of(messages: Sequence[Any]) -> list[Image]:
     """Return all images of a request. Raises `ValidationError` for too many images or one without a URL."""
     found = [
-        _image(place, at, part)
-        for place, message in enumerate(messages)
+        _image(index, part_index, part)
+        for index, message in enumerate(messages)
         if isinstance(message, Mapping) and isinstance(message.get("content"), list)
-        for at, part in enumerate(message["content"])
+        for part_index, part in enumerate(message["content"])
         if isinstance(part, Mapping) and part.get("type") == "image_url"
     ]
     if len(found) > MAX_IMAGES:

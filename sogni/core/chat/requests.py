@@ -78,7 +78,7 @@ def checked_messages(messages: Sequence[Any]) -> list[Any]:
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
         raise invalid_value("messages", type(messages).__name__, "a list of messages")
     without_gaps("messages", messages)
-    return [_message(f"messages[{place}]", message) for place, message in enumerate(messages)]
+    return [_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
 
 
 def _message(where: str, message: Any) -> Any:

@@ -171,9 +171,9 @@ class ToolRounds:
     def _claim(self, state: ChatState) -> bool:
         """Whether this reader is the one that continues after an answer."""
         self._check_stopped()
-        mine = state is self.state and not self._executing and self.final_result is None
-        self._executing = self._executing or mine
-        return mine
+        claimed = state is self.state and not self._executing and self.final_result is None
+        self._executing = self._executing or claimed
+        return claimed
 
     def _release(self, state: ChatState) -> None:
         self._executing = False
@@ -227,8 +227,8 @@ def get_answer(
     tooling, completion = _split_options(options)
     if tooling is None:
         return (yield from complete(model, messages, completion, timeout))
-    begun = ToolRounds(model, {**completion, "stream": False}, tooling).begin(messages)
-    rounds = yield from limited(begun, timeout)
+    rounds = ToolRounds(model, {**completion, "stream": False}, tooling)
+    yield from limited(rounds.begin(messages), timeout)
     return (yield from forget_on_timeout(rounds.complete_answer(timeout), lambda: rounds.state.id))
 
 

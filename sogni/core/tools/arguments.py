@@ -114,10 +114,10 @@ def _replace_video_segment(given: Mapping[str, Any]) -> _Findings:
 
 
 def _overlay_video(given: Mapping[str, Any]) -> _Findings:
-    for place, overlay in enumerate(given["overlays"]):
+    for index, overlay in enumerate(given["overlays"]):
         required = "text" if overlay["kind"] == "text" else "sourceImageIndex"
         if is_missing(overlay.get(required)):
-            yield _Error(f"overlays[{place}].{required} is required for kind {overlay['kind']!r}")
+            yield _Error(f"overlays[{index}].{required} is required for kind {overlay['kind']!r}")
 
 
 def _add_subtitles(given: Mapping[str, Any]) -> _Findings:

@@ -182,14 +182,14 @@ def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
     definitions: list[Any] = []
     functions: dict[str, FunctionTool] = {}
     names: set[str | None] = set()
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         function = function_tool(tool) if callable(tool) else None
         definition = function.definition if function else to_dict(tool) if _is_definition(tool) else None
         if not isinstance(definition, dict):
-            raise invalid_value(f"tools[{place}]", short_repr(tool), _TOOL)
+            raise invalid_value(f"tools[{index}]", short_repr(tool), _TOOL)
         name = _name_in(definition)
         if name in names and (function is not None or name in functions):
-            raise ValidationError(f"tools[{place}]: duplicate tool name {name!r}", field="tools", value=name)
+            raise ValidationError(f"tools[{index}]: duplicate tool name {name!r}", field="tools", value=name)
         if function is not None:
             functions[function.name] = function
         names.add(name)

@@ -109,12 +109,12 @@ class AvailableMedia:
 
 
 def _entry(entries: Sequence[Any], index: Any, where: str, kind: InlineKind) -> Any:
-    place = int(index) if index >= 0 else -int(index) - 1
-    if place >= len(entries):
+    position = int(index) if index >= 0 else -int(index) - 1
+    if position >= len(entries):
         count = f"there are {len(entries)}" if entries else "there are none"
         what = f"{'uploaded' if index < 0 else 'known'} {kind}"
         raise ValidationError(f"{where}: no {what} has the index {index:g}; {count}", field=where, value=index)
-    return entries[place]
+    return entries[position]
 
 
 @define
@@ -165,7 +165,7 @@ def _references(arguments: Mapping[str, Any], available: AvailableMedia | None, 
         if indices:
             entries = _require_available(available, name)
             media.references[kind] = [
-                entries.at(kind, index, f"{name}[{place}]") for place, index in enumerate(indices)
+                entries.at(kind, index, f"{name}[{position}]") for position, index in enumerate(indices)
             ]
     if media.references.get("image") and "reference_image" in {name.removesuffix("_end") for name in media.fields}:
         raise invalid_value(
@@ -181,7 +181,7 @@ def _images_to_edit(arguments: Mapping[str, Any], available: AvailableMedia | No
     urls = [("source_image_url", arguments.get("source_image_url"))]
     more = arguments.get("reference_image_urls")
     more = [more] if isinstance(more, str) else more if isinstance(more, list | tuple) else []
-    urls += [(f"reference_image_urls[{place}]", url) for place, url in enumerate(more)]
+    urls += [(f"reference_image_urls[{position}]", url) for position, url in enumerate(more)]
     given = [inline(name, url, "image") for name, url in urls if url]
     index = arguments.get("sourceImageIndex")
     if available is not None and index is not None:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from sogni.core.catalogue.image_models import image_model
 from sogni.core.catalogue.model_families import family_of, workflow_of
-from sogni.core.checks import invalid_value
+from sogni.core.checks import invalid_value, is_finite_number
 from sogni.core.data import table
 from sogni.core.media import InlineKind
 from sogni.core.tools.media import ToolMedia, https_url_of
@@ -273,8 +273,7 @@ def _non_empty(arguments: Arguments, *names: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if number else None
+    return value if is_finite_number(value) else None
 
 
 def _seed(arguments: Arguments) -> Any:

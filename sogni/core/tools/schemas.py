@@ -25,7 +25,7 @@ from uuid import UUID
 import attrs
 from attrs import define, field
 
-from sogni.core.checks import short_repr
+from sogni.core.checks import is_finite_number, short_repr
 from sogni.errors import ValidationError
 from sogni.models.base import Model
 from sogni.models.converter import is_local, wire_name
@@ -145,7 +145,7 @@ class _Schemas:
     def _tuple(self, arguments: tuple[Any, ...], where: str) -> Schema:
         if len(arguments) == 2 and arguments[1] is ...:
             return {"type": "array", "items": self.of(arguments[0], f"{where}[]")}
-        items = [self.of(argument, f"{where}[{place}]") for place, argument in enumerate(arguments)]
+        items = [self.of(argument, f"{where}[{index}]") for index, argument in enumerate(arguments)]
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
     def _class(self, kind: type, where: str) -> Schema:
@@ -221,10 +221,10 @@ def resolved_hints(owner: type | Callable[..., Any], name: str) -> dict[str, Any
         ) from error
 
 
-def own_docstring(thing: Any) -> str | None:
+def own_docstring(owner: Any) -> str | None:
     """Return the first paragraph of a docstring in one line; None for one that a decorator generated."""
-    text = thing.__dict__.get("__doc__")
-    if not text or text.startswith(f"{thing.__name__}("):
+    text = owner.__dict__.get("__doc__")
+    if not text or text.startswith(f"{owner.__name__}("):
         return None
     return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
 
@@ -237,8 +237,8 @@ def _allowed(values: list[Any], where: str) -> Schema:
     values = [value.value if isinstance(value, Enum) else value for value in values]
     kinds = {_JSON_TYPES.get(type(value)) for value in values}
     if None in kinds:
-        odd = next(value for value in values if type(value) not in _JSON_TYPES)
-        raise _no_schema(where, type(odd))
+        unsupported = next(value for value in values if type(value) not in _JSON_TYPES)
+        raise _no_schema(where, type(unsupported))
     return {"type": kinds.pop(), "enum": values} if len(kinds) == 1 else {"enum": values}
 
 
@@ -379,11 +379,11 @@ class SchemaCheck:
             self._add_error(path, f"must have at most {schema['maxItems']} entries, got {len(value)}")
         items = schema.get("items")
         if isinstance(items, Mapping):
-            return [self.value(one, items, f"{path}[{place}]") for place, one in enumerate(value)]
+            return [self.value(one, items, f"{path}[{index}]") for index, one in enumerate(value)]
         checked = items or ()  # a tuple: by position; further values are not checked
         return [
-            self.value(one, checked[place], f"{path}[{place}]") if place < len(checked) else one
-            for place, one in enumerate(value)
+            self.value(one, checked[index], f"{path}[{index}]") if index < len(checked) else one
+            for index, one in enumerate(value)
         ]
 
     def _object(self, value: Mapping[str, Any], schema: SchemaMapping, path: str) -> dict[str, Any]:
@@ -425,15 +425,11 @@ def _types(schema: SchemaMapping) -> Sequence[str]:
     return () if kind is None else [kind] if isinstance(kind, str) else kind
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
-    "number": _is_number,
-    "integer": lambda value: _is_number(value) and value == math.floor(value),
+    "number": is_finite_number,
+    "integer": lambda value: is_finite_number(value) and value == math.floor(value),
     "string": lambda value: isinstance(value, str),
     "array": lambda value: isinstance(value, list | tuple),
     "object": lambda value: isinstance(value, Mapping),

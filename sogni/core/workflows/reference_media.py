@@ -42,33 +42,33 @@ def reject_unreachable(paths: Iterable[str]) -> None:
 
 def unreachable_references(references: Any) -> Iterable[str]:
     """Yield the paths of media references without a URL; entries of other types are left to the service."""
-    for place, entry in enumerate(references if isinstance(references, list) else ()):
+    for index, entry in enumerate(references if isinstance(references, list) else ()):
         if not isinstance(entry, Mapping):
             continue
         if _is_unreachable(entry.get("url")):
-            yield f"media_references[{place}].url"
+            yield f"media_references[{index}].url"
         for name in ("dataUri", "data_uri"):
             if _is_given(entry.get(name)):
-                yield f"media_references[{place}].{name}"
+                yield f"media_references[{index}].{name}"
 
 
 def unreachable_in_messages(messages: Any) -> Iterable[str]:
     """Yield the paths of image parts without a URL."""
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         content = message.get("content") if isinstance(message, Mapping) else None
-        for part_place, part in enumerate(content if isinstance(content, list) else ()):
+        for part_index, part in enumerate(content if isinstance(content, list) else ()):
             image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
             if isinstance(image, Mapping) and _is_unreachable(image.get("url")):
-                yield f"messages[{place}].content[{part_place}].image_url.url"
+                yield f"messages[{index}].content[{part_index}].image_url.url"
 
 
 def unreachable_in_context(context: Any) -> Iterable[str]:
     """Yield the paths of entries of a media context that are not URLs."""
     for name in CONTEXT_LISTS if isinstance(context, Mapping) else ():
         entries = context.get(name)
-        for place, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if _is_unreachable(entry):
-                yield f"media_context.{_CONTEXT_NAMES.get(name, name)}[{place}]"
+                yield f"media_context.{_CONTEXT_NAMES.get(name, name)}[{index}]"
 
 
 def _is_given(value: Any) -> bool:

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
 from sogni.core import checks
-from sogni.core.checks import beyond, json_object, path_segment
+from sogni.core.checks import beyond, is_finite_number, json_object, path_segment
 from sogni.core.failures import api_error
 from sogni.core.flow import Flow
 from sogni.core.http import HttpCall, HttpReply, error_of, get, post
@@ -111,8 +110,7 @@ def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
 
 
 def _cursor(value: Any) -> int | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return int(value) if number else None
+    return int(value) if is_finite_number(value) else None
 
 
 def read_template(call: HttpCall, reply: HttpReply) -> WorkflowTemplate:
