@@ -36,7 +36,7 @@ class RequestContext:
     truncate: bool = False
 
 
-REQUEST_CONTEXT: ContextVar[RequestContext] = ContextVar("passage")
+REQUEST_CONTEXT: ContextVar[RequestContext] = ContextVar("request_context")
 """The request being handled. aiohttp handles the requests of one connection sequentially in one context."""
 
 
@@ -55,7 +55,7 @@ def authorized(state: State, host: Host, handler: AccountHandler) -> Handler:
 
 def make_middleware(state: State, host: Host) -> Middleware:
     @web.middleware
-    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def record_and_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             with suppress(ConnectionError):  # the client has disconnected
                 return await handler(request)
@@ -79,7 +79,7 @@ def make_middleware(state: State, host: Host) -> Middleware:
         state.recorder.notify()
         return response
 
-    return gate
+    return record_and_answer
 
 
 def _megabytes(request: web.Request) -> int:

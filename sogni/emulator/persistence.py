@@ -79,9 +79,9 @@ class EventLog:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            news = self._appended
+            appended = self._appended
             try:
-                await asyncio.wait_for(news.wait(), left)
+                await asyncio.wait_for(appended.wait(), left)
             except TimeoutError:
                 break
         return self.since(sequence)

@@ -49,9 +49,9 @@ class Replays:
     _all: dict[tuple[str, str], _Stored] = field(factory=dict)
 
     def restore(self) -> None:
-        for kept in self.archive.items_of_kind(KIND):
-            stored = _Stored(kept.owner, **kept.body)
-            self._all[(kept.owner, stored.record["run_id"])] = stored
+        for saved in self.archive.items_of_kind(KIND):
+            stored = _Stored(saved.owner, **saved.body)
+            self._all[(saved.owner, stored.record["run_id"])] = stored
 
     def clear(self) -> None:
         self._all.clear()
@@ -84,8 +84,8 @@ class Replays:
 
     def list(self, account: Account, limit: int) -> list[dict[str, Any]]:
         """Return summaries, newest first."""
-        own = [stored for stored in reversed(self._all.values()) if stored.owner == account.wallet_address]
-        return [_summary(stored) for stored in own[:limit]]
+        records = [stored for stored in reversed(self._all.values()) if stored.owner == account.wallet_address]
+        return [_summary(stored) for stored in records[:limit]]
 
     def get(self, account: Account, run_id: str) -> dict[str, Any]:
         stored = self._all.get((account.wallet_address, run_id))

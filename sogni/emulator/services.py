@@ -81,13 +81,13 @@ class DurableServices:
         """Create the services and read saved data; unfinished work does not resume yet."""
         archive = state.archive
         engine = Engine(tools, archive)
-        made = cls(
+        services = cls(
             archive, engine, WorkflowService(engine, limit), Templates(state, archive), Replays(state.clock, archive)
         )
-        made.workflow_service.restore()
-        made.templates.restore()
-        made.replays.restore()
-        return made
+        services.workflow_service.restore()
+        services.templates.restore()
+        services.replays.restore()
+        return services
 
     def add_routes(self, app: web.Application, state: State) -> None:
         # The order matters: ``templates`` would otherwise be taken for a workflow ID.

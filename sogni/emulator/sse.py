@@ -76,20 +76,20 @@ async def stream(
     writer = _Writer(request, response, plan)
     for frame in opening:
         await response.write(frame.encode())
-    sent, said = max(0, after - (0 if plan is None else plan.repeat)), asyncio.get_running_loop().time()
+    sent, last_write = max(0, after - (0 if plan is None else plan.repeat)), asyncio.get_running_loop().time()
     while True:
         events = await log.wait(sent, _PROBE)
         for event in events:
             if not await writer.send(encode(event)):
                 return response
-            sent, said = event.sequence, asyncio.get_running_loop().time()
+            sent, last_write = event.sequence, asyncio.get_running_loop().time()
         if log.ended and log.last_sequence <= sent:
             return response
         if _gone(request):
             return response
-        if asyncio.get_running_loop().time() - said >= keep_alive:
+        if asyncio.get_running_loop().time() - last_write >= keep_alive:
             await response.write(b": keep-alive\n\n")
-            said = asyncio.get_running_loop().time()
+            last_write = asyncio.get_running_loop().time()
 
 
 def _gone(request: web.Request) -> bool:

@@ -107,29 +107,29 @@ def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:
     The steps are the tool calls the model would otherwise make one after the other.
     """
     choice = ToolChoice(chat_request)
-    requested = choice.requested()
-    if len(requested) < 2 or not all(name in STEP_TOOLS for name, _ in requested):
+    tool_steps = choice.tool_steps()
+    if len(tool_steps) < 2 or not all(name in STEP_TOOLS for name, _ in tool_steps):
         return None
-    about = choice.about(requested)
+    subjects = choice.subjects_of(tool_steps)
     steps: list[dict[str, Any]] = []
-    for at, (name, step) in enumerate(requested):
-        made: dict[str, Any] = {
-            "id": f"step-{at + 1}",
+    for position, (name, step) in enumerate(tool_steps):
+        plan_step: dict[str, Any] = {
+            "id": f"step-{position + 1}",
             "toolName": name,
-            "arguments": choice.arguments(name, step, [], about[at]),
+            "arguments": choice.arguments(name, step, [], subjects[position]),
         }
         if step.backward and (depends := _depends(name, steps)):
-            made["dependsOn"] = depends
+            plan_step["dependsOn"] = depends
             for entry in depends:
-                made["arguments"].pop(entry["targetArgument"], None)
-        steps.append(made)
-    return {"title": about[0][:120], "steps": steps}
+                plan_step["arguments"].pop(entry["targetArgument"], None)
+        steps.append(plan_step)
+    return {"title": subjects[0][:120], "steps": steps}
 
 
-def _depends(name: str, before: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _depends(name: str, earlier: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     kind, argument = _TARGETS.get(name, ("", ""))
-    sources = [step["id"] for step in before if kind_of(step["toolName"]) == kind]
-    taken = sources if name == "stitch_video" else sources[-1:]
+    sources = [step["id"] for step in earlier if kind_of(step["toolName"]) == kind]
+    used = sources if name == "stitch_video" else sources[-1:]
     return [
         {
             "sourceStepId": source,
@@ -139,7 +139,7 @@ def _depends(name: str, before: Sequence[Mapping[str, Any]]) -> list[dict[str, A
             "transform": f"{kind}_index",
             "required": True,
         }
-        for source in taken
+        for source in used
     ]
 
 

@@ -276,7 +276,7 @@ def _number(word: str) -> int | None:
     return int(word) if word.isdigit() else _WORD_NUMBERS.get(word.lower())
 
 
-def turn(text: str) -> str | None:
+def transform(text: str) -> str | None:
     """Upper case, lower case, reversed, sorted: the quoted text or the text after a colon."""
     texts = sentences.quoted(text) or [part.strip() for part in [text.partition(":")[2]] if part.strip()]
     changes: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -349,11 +349,11 @@ def writing(text: str) -> str | None:
     if kind in ("poem", "verse", "limerick"):
         return "\n".join(lines[1:5])
     if requested is not None:
-        return _so_many(lines, int(requested[1]), requested[2].lower())
+        return _of_length(lines, int(requested[1]), requested[2].lower())
     return lines[0] if kind == "sentence" else " ".join(lines)
 
 
-def _so_many(lines: list[str], amount: int, unit: str) -> str:
+def _of_length(lines: list[str], amount: int, unit: str) -> str:
     amount = max(1, min(amount, 5000))
     if unit.startswith("sentence"):
         return " ".join(lines[n % len(lines)] for n in range(amount))
@@ -406,7 +406,7 @@ class Responder:
             ("it is about this conversation", lambda: answer(conversation)),
             ("it is about me", lambda: _about_me(conversation, chat_request)),
             ("something is to be counted", lambda: count(question)),
-            ("a text is to be changed", lambda: turn(question)),
+            ("a text is to be changed", lambda: transform(question)),
             ("something is to be said", lambda: say(question)),
             ("it is a sum", lambda: arithmetic.answer(question)),
             ("it is a fact", lambda: fact(question)),

@@ -18,13 +18,13 @@ from sogni.emulator.chat import language as sentences
 
 Schema = Mapping[str, Any]
 _DEPTH = 12
-_AFFIRMED = re.compile(r"\b(?:not|no|never|without|don't|isn't|off|false|disable)\b", re.I)
+_NEGATED = re.compile(r"\b(?:not|no|never|without|don't|isn't|off|false|disable)\b", re.I)
 _PROSE = re.compile(
     r"answer|summary|text|message|reply|response|content|result|explanation|reason|description|output", re.I
 )
 _PLACES = re.compile(r"city|location|place|country|town|address|where", re.I)
 _PEOPLE = re.compile(r"name|person|author|who|recipient|contact|user|customer", re.I)
-_ORDINALS = {"from": "from", "source": "from", "origin": "from", "to": "to", "target": "to", "destination": "to"}
+_PREPOSITIONS = {"from": "from", "source": "from", "origin": "from", "to": "to", "target": "to", "destination": "to"}
 _POSITIVE = re.compile(
     r"\b(?:great|good|love|loved|excellent|wonderful|happy|amazing|best|like|enjoy(?:ed)?|perfect)\b", re.I
 )
@@ -64,7 +64,7 @@ class Filler:
         if kind in ("number", "integer"):
             return self._number(schema, name, integral=kind == "integer")
         if kind == "boolean":
-            return not _AFFIRMED.search(self.text)
+            return not _NEGATED.search(self.text)
         return None if kind == "null" else self._string(schema, name)
 
     def finds(self, schema: Schema, name: str) -> bool:
@@ -76,11 +76,11 @@ class Filler:
             return any(_mentions(lower, str(value)) for value in schema["enum"])
         kind = _kind(schema)
         if kind in ("number", "integer"):
-            return self._near(name) is not None
+            return self._number_near(name) is not None
         if kind == "boolean":
             return mentioned
-        if name in _ORDINALS:
-            return sentences.between(self.text, _ORDINALS[name]) is not None
+        if name in _PREPOSITIONS:
+            return sentences.between(self.text, _PREPOSITIONS[name]) is not None
         return mentioned and bool(self._quoted)
 
     def _resolved(self, schema: Schema) -> Schema:
@@ -136,7 +136,7 @@ class Filler:
         return found[: int(min(high, len(found)))]
 
     def _number(self, schema: Schema, name: str, *, integral: bool) -> float | int:
-        near = self._near(name)
+        near = self._number_near(name)
         if near is None:
             near = self._numbers.pop(0) if self._numbers else schema.get("default", 1)
         elif near in self._numbers:
@@ -156,7 +156,7 @@ class Filler:
             value = value + step if value < low else value - step if value > high else value
         return int(value) if integral or float(value).is_integer() else value
 
-    def _near(self, name: str) -> float | None:
+    def _number_near(self, name: str) -> float | None:
         """Return the number next to the name of a property: "duration of 5", "12 seconds"."""
         for word in _spoken(name):
             for pattern in (
@@ -183,9 +183,9 @@ class Filler:
         return next((value for value in allowed if str(value).lower() == "neutral"), allowed[0])
 
     def _string(self, schema: Schema, name: str) -> str:
-        return self._fitted(schema, self._said(schema, name))
+        return self._fitted(schema, self._text_value(schema, name))
 
-    def _said(self, schema: Schema, name: str) -> str:
+    def _text_value(self, schema: Schema, name: str) -> str:
         form = schema.get("format")
         by_form = {
             "email": (sentences.emails, "someone@example.com"),
@@ -208,7 +208,7 @@ class Filler:
     def _by_name(self, name: str) -> str:
         """Return the part of the sentence that fits the name of a property."""
         lower = name.lower()
-        if lower in _ORDINALS and (part := sentences.between(self.text, _ORDINALS[lower])):
+        if lower in _PREPOSITIONS and (part := sentences.between(self.text, _PREPOSITIONS[lower])):
             return part
         for requested, find in (("email", sentences.emails), ("url", sentences.urls), ("date", sentences.dates)):
             if requested in lower and (found := find(self.text)):

@@ -53,7 +53,7 @@ class ToolResult:
 
 
 @define
-class MadeMedia:
+class EarlierMedia:
     """The artifacts so far, in order, and the number of uploaded images."""
 
     # Protocol notes: tools §2.1.
@@ -351,7 +351,7 @@ class ToolChoice:
         return Answer(summary(results)) if results else None
 
     def _calls(self, results: Sequence[ToolResult]) -> list[Call]:
-        requested = self.requested()
+        requested = self.tool_steps()
         if not requested and self.chat_request.tool_choice == "required" and not results:
             requested = [(self._best(self._conversation.question), Step(self._conversation.question, None, False))]
         if self.chat_request.named_tool and not results:
@@ -359,7 +359,7 @@ class ToolChoice:
             steps = [step for name, step in requested if name == self.chat_request.tool_choice]
             requested = [(str(self.chat_request.tool_choice), steps[0] if steps else Step(text, None, False))]
         done = len(self._conversation.calls_made)
-        about = self.about(requested)
+        about = self.subjects_of(requested)
         calls: list[Call] = []
         for at, (name, step) in enumerate(requested[done:]):
             if at > 0 and step.backward:
@@ -367,7 +367,7 @@ class ToolChoice:
             calls.append(Call(name, self.arguments(name, step, results, about[done + at])))
         return calls
 
-    def requested(self) -> list[tuple[str, Step]]:
+    def tool_steps(self) -> list[tuple[str, Step]]:
         """Return the steps of the question for which there is a tool."""
         question = self._conversation.question
         requested = []
@@ -388,7 +388,7 @@ class ToolChoice:
             return [step]
         return [Step(half, None, step.backward) for half in halves]
 
-    def about(self, requested: Sequence[tuple[str, Step]]) -> list[str]:
+    def subjects_of(self, requested: Sequence[tuple[str, Step]]) -> list[str]:
         """Return the subject of each step."""
         return subjects([step for _, step in requested])
 
@@ -478,7 +478,7 @@ class ToolChoice:
         filled: dict[str, Any] = {}
         if "prompt" in properties:
             filled["prompt"] = _prompt(name, step, about)
-        media = MadeMedia(results or results_of(self._conversation.messages), len(self._conversation.images))
+        media = EarlierMedia(results or results_of(self._conversation.messages), len(self._conversation.images))
         filled |= _sources(name, properties, step, media, refers_back(step.text))
         size = sentences.size(step.text)
         if size is not None and "width" in properties:
@@ -493,7 +493,9 @@ class ToolChoice:
         return filled
 
 
-def _sources(name: str, properties: Mapping[str, Any], step: Step, media: MadeMedia, backward: bool) -> dict[str, Any]:
+def _sources(
+    name: str, properties: Mapping[str, Any], step: Step, media: EarlierMedia, backward: bool
+) -> dict[str, Any]:
     """Return references to earlier artifacts and uploads."""
     # Protocol notes: tools §2.1.
     if step.intent == "animate" or (name == "generate_video" and step.backward and backward):

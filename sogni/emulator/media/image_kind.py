@@ -99,9 +99,9 @@ def segment(work: Segmentation, picture: Path, path: Path) -> None:
 
 def found(image: Image.Image, prompt: Mapping[str, Any] | None) -> Mask:
     """Return the pixels of the object; without a prompt, of whatever stands out."""
-    asked: Mapping[str, Any] = prompt or {}
-    mask = _standing_out(image, float(asked.get("threshold", USUAL_THRESHOLD)))
-    points, boxes = asked.get("points", []), asked.get("boxes", [])
+    given_prompt: Mapping[str, Any] = prompt or {}
+    mask = _standing_out(image, float(given_prompt.get("threshold", USUAL_THRESHOLD)))
+    points, boxes = given_prompt.get("points", []), given_prompt.get("boxes", [])
     if points:
         mask = _around(image, points)
     requested = [box for box in boxes if box["label"] == "positive"]

@@ -310,17 +310,17 @@ def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, l
     # Protocol notes: projects-4.2 §3.3.
     bounds = limits.frames if limits is not None else catalogue.range(model, "frames")
     low, high = bounds if bounds is not None else (1, None)
-    asked = frame.number("frames", minimum=low, maximum=high, whole=True)
-    _note_grid(frame, "frames", asked, model, catalogue)
-    paid = int(asked) if asked is not None else family.default_frames
+    requested_frames = frame.number("frames", minimum=low, maximum=high, whole=True)
+    _note_grid(frame, "frames", requested_frames, model, catalogue)
+    billed_frames = int(requested_frames) if requested_frames is not None else family.default_frames
     fps = _rate(frame, model, catalogue, family)
-    frames = paid
+    frames = billed_frames
     if family.native_rate is not None and fps > family.native_rate:
         factor = int(fps / family.native_rate)
-        frames = (paid - 1) * factor + 1
+        frames = (billed_frames - 1) * factor + 1
     if frame.flag("trimEndFrame"):
         frames -= 1
-    return _Timing(frames, paid, fps)
+    return _Timing(frames, billed_frames, fps)
 
 
 def _rate(frame: Fields, model: Model, catalogue: Catalogue, family: Family) -> Fraction:

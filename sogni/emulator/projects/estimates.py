@@ -116,7 +116,7 @@ def _rate(network: str, token: Token) -> dict[str, Any]:
 
 def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
     """Return the response of an image estimate; ``waiting`` is in seconds."""
-    asked = {
+    request = {
         "model": work.model.id,
         "name": work.model.name,
         "imageCount": work.count,
@@ -126,18 +126,18 @@ def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) 
         "denoiseStrength": work.denoise,
         "time": now,
     }
-    return quote_record(asked, work.model, _result_quote(work), work.count, token, work.network, waiting)
+    return quote_record(request, work.model, _result_quote(work), work.count, token, work.network, waiting)
 
 
 def quote_record(
-    asked: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
+    request: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
 ) -> dict[str, Any]:
     """Return the response of an estimate from the price of one result."""
     # Protocol notes: projects-4.2 §16.5, projects-5x §16.
     total = float(one.seconds)
     step = decimal_text(Decimal(str(model.step_seconds)))
     return {
-        "request": dict(asked),
+        "request": dict(request),
         "rate": _rate(network, token),
         "quote": {
             "model": {"weight": "1", "secPerStep": step, "secPerPreview": "0.2", "secForCN": step},
@@ -212,23 +212,23 @@ def audio_quote(work: AudioWork, catalogue: Catalogue) -> Quote:
 
 def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
     """Return the response of a video estimate."""
-    asked = {
-        **_asked(work, now),
+    request = {
+        **_request_record(work, now),
         "width": work.width,
         "height": work.height,
         "frames": work.frames,
         "fps": work.fps,
     }
-    return quote_record(asked, work.model, video_quote(work, catalogue), work.count, token, "fast", 0)
+    return quote_record(request, work.model, video_quote(work, catalogue), work.count, token, "fast", 0)
 
 
 def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
     """Return the response of a music estimate."""
-    asked = {**_asked(work, now), "duration": work.duration}
-    return quote_record(asked, work.model, audio_quote(work, catalogue), work.count, token, "fast", 0)
+    request = {**_request_record(work, now), "duration": work.duration}
+    return quote_record(request, work.model, audio_quote(work, catalogue), work.count, token, "fast", 0)
 
 
-def _asked(work: VideoWork | AudioWork, now: int) -> dict[str, Any]:
+def _request_record(work: VideoWork | AudioWork, now: int) -> dict[str, Any]:
     return {
         "model": work.model.id,
         "name": work.model.name,

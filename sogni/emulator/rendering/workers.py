@@ -358,7 +358,7 @@ class WorkerPool:
         """Notify the clients near the front of the queue of their new positions; notifying all would be too much."""
         self._position_task = None
         for position, project in enumerate(self._waiting.values(), 1):
-            moved = project.queue_position != position
+            changed = project.queue_position != position
             project.queue_position = position
-            if moved and position <= _MAX_PUBLISHED_POSITIONS:
+            if changed and position <= _MAX_PUBLISHED_POSITIONS:
                 self.state.publish(project, "jobState", self.queued_state(project))

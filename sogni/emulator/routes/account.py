@@ -96,8 +96,8 @@ def _wallet(accounts: Accounts, request: web.Request) -> dict[str, str]:
     if not ADDRESS.fullmatch(address):
         raise RefusedError(400, "walletAddress must be an address of 40 hexadecimal digits after 0x")
     owner = accounts.by_address(address)
-    held = (WalletBalances() if owner is None else owner.wallet).on(provider)
-    return {name: decimal_text(getattr(held, name)) for name in ("sogni", "spark", "ether")}
+    holding = (WalletBalances() if owner is None else owner.wallet).on(provider)
+    return {name: decimal_text(getattr(holding, name)) for name in ("sogni", "spark", "ether")}
 
 
 def _transactions(request: web.Request, account: Account) -> dict[str, Any]:
@@ -105,9 +105,9 @@ def _transactions(request: web.Request, account: Account) -> dict[str, Any]:
     limit = whole_query(request, "limit", _PAGE, minimum=1, maximum=_LARGEST_PAGE)
     offset = whole_query(request, "offset", 0)
     provider_of_query(request)
-    own = query(request, "address").lower() in ("", account.wallet_address.lower())
+    is_own = query(request, "address").lower() in ("", account.wallet_address.lower())
     completed = query(request, "status") in ("", "completed")
-    entries = account.ledger.newest_first() if own and completed else []
+    entries = account.ledger.newest_first() if is_own and completed else []
     page = entries[offset : offset + limit]
     return {
         "transactions": [entry.wire(account.wallet_address, account.sid) for entry in page],
@@ -258,6 +258,6 @@ def _usage(account: Account) -> dict[str, Any]:
     usage: dict[str, Any] = {"periodRenderSpark": float(spent), "periodJobs": len(renders)}
     if membership is not None and membership.status == "trialing":
         ends = datetime.fromtimestamp(membership.trial_ends, UTC).isoformat().replace("+00:00", "Z")
-        used = min(float(spent), _TRIAL_CREDITS)
-        usage |= {"trialEndsAt": ends, "trialCreditsLimit": _TRIAL_CREDITS, "trialCreditsUsed": used}
+        credits_used = min(float(spent), _TRIAL_CREDITS)
+        usage |= {"trialEndsAt": ends, "trialCreditsLimit": _TRIAL_CREDITS, "trialCreditsUsed": credits_used}
     return usage

@@ -136,12 +136,12 @@ class _ChatRoutes:
 
     def _charge(self, account: Account, body: dict[str, Any], arguments: Any, result: Any) -> None:
         """Charge for a text tool as for a completion of its length."""
-        said = json.dumps(result, ensure_ascii=False)
+        text = json.dumps(result, ensure_ascii=False)
         message = {"role": "user", "content": json.dumps(arguments, ensure_ascii=False)}
-        chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=[message], max_tokens=count(said))
+        chat_request = ChatRequest(model=LANGUAGE_MODELS[DEFAULT_MODEL], messages=[message], max_tokens=count(text))
         token = body.get("token_type")
         Bill.open(account, chat_request if token in (None, "auto") else evolve(chat_request, token=token)).settle(
-            count(said)
+            count(text)
         )
 
 
@@ -154,23 +154,23 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 
 def add_llm_estimate_route(app: web.Application, state: State) -> None:
     async def estimate(request: web.Request, account: Account) -> web.Response:
-        asked = request.match_info
-        token, model = asked["token"], LANGUAGE_MODELS.get(asked["model"])
-        counts = [int(text) if _COUNT.fullmatch(text) else _LIMIT for text in (asked["input"], asked["output"])]
+        segments = request.match_info
+        token, model = segments["token"], LANGUAGE_MODELS.get(segments["model"])
+        counts = [int(text) if _COUNT.fullmatch(text) else _LIMIT for text in (segments["input"], segments["output"])]
         problem = None
         if token not in ("sogni", "spark"):
             problem = f"unknown token type: {token}"
         elif model is None:
-            problem = f"unknown language model: {asked['model']}"
+            problem = f"unknown language model: {segments['model']}"
         elif max(counts) >= _LIMIT:
             problem = "the numbers of tokens must be integers"
         if problem is not None or model is None:
             state.recorder.violation(f"GET {request.path}", str(problem))
             return text_error(400, str(problem))
         read, written = counts
-        said = {"model": model.id, "inputTokens": read, "maxOutputTokens": written, "tokenType": token}
+        request_record = {"model": model.id, "inputTokens": read, "maxOutputTokens": written, "tokenType": token}
         quote = model.price(read, written).quoted(cast(Token, token))
-        return web.json_response({"request": {**said, "time": round(state.clock() * 1000)}, "quote": quote})
+        return web.json_response({"request": {**request_record, "time": round(state.clock() * 1000)}, "quote": quote})
 
     path = "/api/v1/job-llm/estimate/{token}/{model}/{input}/{output}"
     app.router.add_get(path, authorized(state, "socket", estimate))

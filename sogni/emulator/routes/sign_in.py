@@ -188,9 +188,9 @@ class _TokenTransfers:
         amount, provider = _amount(body), body.provider()
         body.check()
         sogni = _sogni(amount)
-        held = account.wallet.on(provider).sogni
-        if held < sogni:
-            raise _too_little("wallet", sogni, held)
+        owned = account.wallet.on(provider).sogni
+        if owned < sogni:
+            raise _too_little("wallet", sogni, owned)
         if not account.wallet.approved(provider, "account"):
             raise RefusedError(400, "The allowance of the deposit contract is too low", INSUFFICIENT_ALLOWANCE)
         if not account.wallet.move(provider, -sogni):
