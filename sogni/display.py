@@ -95,7 +95,7 @@ def _notebook() -> Any:
         ) from None
 
 
-def live_in_notebook(project: Any) -> None:
+def show_project_in_notebook(project: Any) -> None:
     """Display a project as a table that is updated until it finishes."""
     notebook = _notebook()
     shown = notebook.display(notebook.HTML(project_html(project)), display_id=True)
@@ -109,7 +109,7 @@ def live_in_notebook(project: Any) -> None:
         project.on(event, refresh)
 
 
-def live_text_in_notebook(stream: Any, listeners: Any) -> None:
+def show_stream_in_notebook(stream: Any, listeners: Any) -> None:
     """Display a chat stream and update it until it finishes; `listeners` are those of all streams of the client."""
     notebook = _notebook()
     shown = notebook.display(notebook.HTML(stream_html(stream)), display_id=True)
@@ -134,13 +134,13 @@ def live_text_in_notebook(stream: Any, listeners: Any) -> None:
 
 
 @contextmanager
-def watching(project: Any) -> Iterator[None]:
+def show_progress(project: Any) -> Iterator[None]:
     """Show the progress of a project inside a `with` block: a bar on a terminal, a table in a notebook.
 
     Shows nothing if standard error is not a terminal.
     """
     if in_notebook():
-        live_in_notebook(project)
+        show_project_in_notebook(project)
         yield
         return
     if not on_terminal(sys.stderr):

@@ -15,11 +15,11 @@ from sogni.core.projects.project import ProjectState
 from sogni.display import (
     in_notebook,
     job_html,
-    live_in_notebook,
-    live_text_in_notebook,
     project_html,
+    show_progress,
+    show_project_in_notebook,
+    show_stream_in_notebook,
     stream_html,
-    watching,
 )
 from sogni.models.params import ImageProjectParams
 from sogni.models.projects import ErrorData
@@ -153,7 +153,7 @@ def test_a_notebook_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table_in_a_notebook_follows_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     place = notebook(monkeypatch)
     project = project_of()
-    with watching(project):
+    with show_progress(project):
         project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
         told(project)
     assert len(place.contents) > 1
@@ -167,7 +167,7 @@ def test_what_does_not_change_any_more_is_shown_once(monkeypatch: pytest.MonkeyP
     project = project_of()
     if updates:
         project._state.fail(ErrorData(code=0), 1)
-    live_in_notebook(project)
+    show_project_in_notebook(project)
     project._state.touch(2)
     project._state.queued({"queuePosition": 3}, 2)
     told(project)
@@ -186,7 +186,7 @@ def test_a_terminal_shows_a_bar_that_moves(monkeypatch: pytest.MonkeyPatch) -> N
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     project = project_of(media=2)
-    with watching(project):
+    with show_progress(project):
         project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
         told(project)
     lines = screen.getvalue().split("\r")
@@ -199,7 +199,7 @@ def test_the_bar_goes_when_waiting_ends_with_an_error(monkeypatch: pytest.Monkey
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     project = project_of()
-    with pytest.raises(TimeoutError), watching(project):
+    with pytest.raises(TimeoutError), show_progress(project):
         raise TimeoutError
     assert screen.getvalue().endswith("\n")
     assert not project._state.listeners.has("progress")
@@ -209,7 +209,7 @@ def test_the_bar_goes_when_waiting_ends_with_an_error(monkeypatch: pytest.Monkey
 def test_a_pipe_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stderr", pipe)
-    with watching(project_of()):
+    with show_progress(project_of()):
         pass
     assert pipe.getvalue() == ""
 
@@ -240,7 +240,7 @@ def closed() -> Terminal:
 def test_a_standard_error_that_cannot_be_used_shows_nothing(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
     monkeypatch.setattr(sys, "stderr", make())
     project = project_of(media=2)
-    with watching(project):
+    with show_progress(project):
         project._state.job_result({"imgID": "A", "resultUrl": "https://h/a"}, 1)
         told(project)
     assert project.progress == 50
@@ -249,7 +249,7 @@ def test_a_standard_error_that_cannot_be_used_shows_nothing(monkeypatch: pytest.
 def test_a_terminal_that_is_closed_meanwhile_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    with watching(project_of()):
+    with show_progress(project_of()):
         screen.close()
         monkeypatch.setattr(sys, "stderr", None)
 
@@ -259,7 +259,7 @@ def test_the_bar_is_made_of_what_the_encoding_has(monkeypatch: pytest.MonkeyPatc
     screen = Terminal()
     monkeypatch.setattr(Terminal, "encoding", encoding, raising=False)
     monkeypatch.setattr(sys, "stderr", screen)
-    with watching(project_of()):
+    with show_progress(project_of()):
         pass
     assert screen.getvalue().startswith(f"\r{bar} ")
 
@@ -269,7 +269,7 @@ def test_a_status_cannot_control_the_terminal(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stderr", screen)
     project = project_of()
     project._state.status = "\x1b]0;owned\x07\x9b2J"
-    with watching(project):
+    with show_progress(project):
         pass
     assert r"\x1b]0;owned\x07\x9b2J" in screen.getvalue()
     assert "\x1b" not in screen.getvalue()
@@ -317,7 +317,7 @@ def shown_in(monkeypatch: pytest.MonkeyPatch, place: Place | None) -> None:
 def test_an_answer_grows_in_a_notebook_until_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     place, answer, listeners = Place(), Answer(), Listeners()
     shown_in(monkeypatch, place)
-    live_text_in_notebook(answer, listeners)
+    show_stream_in_notebook(answer, listeners)
 
     def tell(event: str, job_id: str = "J") -> None:
         for function in listeners.take(event):
@@ -341,8 +341,8 @@ def test_an_answer_that_is_whole_already_is_followed_no_more(monkeypatch: pytest
     listeners, answer = Listeners(), Answer()
     answer.finished = True
     shown_in(monkeypatch, Place())
-    live_text_in_notebook(answer, listeners)
+    show_stream_in_notebook(answer, listeners)
     answer.finished = False
     shown_in(monkeypatch, None)
-    live_text_in_notebook(answer, listeners)
+    show_stream_in_notebook(answer, listeners)
     assert not listeners.has("token")

@@ -27,7 +27,7 @@ from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.local.files import next_number
-from sogni.local.recording import asking
+from sogni.local.recording import recorded_request
 from sogni.models.base import TokenType
 from sogni.models.chat import (
     ChatCompletionChunk,
@@ -238,9 +238,9 @@ class HostedChat:
             ValidationError: `stream` is true, or the request cannot be sent.
             ApiError: The service declined. It is also a `ChatError` if the service gives a reason.
         """
-        with asking(self._engine, model, messages) as asked:
+        with recorded_request(self._engine, model, messages) as recorded:
             flow = hosted_completion(model, messages, options, stream, timeout)
-            asked.answer = result = self._engine.run(flow)
+            recorded.answer = result = self._engine.run(flow)
             return result
 
     def execute_tool(
@@ -363,12 +363,12 @@ class Completions:
         check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
         given: dict[str, Any] = {**options, "stream": stream}
-        with asking(self._engine, model, messages) as asked:
+        with recorded_request(self._engine, model, messages) as recorded:
             if stream:
                 begun, rounds = self._engine.run(tool_rounds.begin_answer(model, messages, given, seconds))
-                asked.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
+                recorded.answer = answer = ChatStream(self._engine, begun, rounds, seconds)
                 return answer
-            asked.answer = result = self._engine.run(tool_rounds.get_answer(model, messages, given, seconds))
+            recorded.answer = result = self._engine.run(tool_rounds.get_answer(model, messages, given, seconds))
             return result
 
 

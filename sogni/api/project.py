@@ -289,9 +289,9 @@ class Project(BaseProject[Job]):
         if not self._state.settled:
             self._host()
         if progress:
-            from sogni.display import watching
+            from sogni.display import show_progress
 
-            with watching(self):
+            with show_progress(self):
                 self._wait(timeout, queue_timeout)
         else:
             self._wait(timeout, queue_timeout)
@@ -386,9 +386,9 @@ class Project(BaseProject[Job]):
         self._host().run(cancel.cancel_project(self._state.id))
 
     def _ipython_display_(self) -> None:
-        from sogni.display import live_in_notebook
+        from sogni.display import show_project_in_notebook
 
-        live_in_notebook(self)
+        show_project_in_notebook(self)
 
     def _repr_html_(self) -> str:
         from sogni.display import project_html

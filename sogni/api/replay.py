@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from sogni.core import replay
-from sogni.local.recording import Recording, unwritten
+from sogni.local.recording import Recording, note_unwritten
 from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
 from sogni.transport.engine import Engine
 
@@ -23,7 +23,7 @@ class RunRecorder(Recording):
 
     def __enter__(self) -> RunRecorder:
         """Start recording. Raises RuntimeError if the recorder has been used before."""
-        self._begin()
+        self._enter()
         return self
 
     def __exit__(
@@ -33,13 +33,13 @@ class RunRecorder(Recording):
 
         Raises what `replay.write` raises, unless the block raised an error; then the failure is a note on that error.
         """
-        self._end(error)
+        self._exit(error)
         try:
-            self.written: ReplayWriteResult | None = self._engine.run(replay.write_run(self._noted()))
+            self.written: ReplayWriteResult | None = self._engine.run(replay.write_run(self._unredacted()))
         except Exception as failure:
             if error is None:
                 raise
-            unwritten(self.run_id, error, failure)
+            note_unwritten(self.run_id, error, failure)
 
 
 class Replay:

@@ -39,9 +39,9 @@ class Recording:
     @property
     def record(self) -> RunRecord:
         """The record so far, without secrets."""
-        return redact_run_record(self._noted(), secrets=self._engine.state.session.credentials.secrets)
+        return redact_run_record(self._unredacted(), secrets=self._engine.state.session.credentials.secrets)
 
-    def _noted(self) -> RunRecord:
+    def _unredacted(self) -> RunRecord:
         return self._notes.record()
 
     def add(self, result: Any, *, messages: Any = (), model: str | None = None) -> None:
@@ -59,44 +59,44 @@ class Recording:
             raise RuntimeError(f"record {self.run_id} has already been written")
         self._notes.begin(model, messages).answer = result
 
-    def _begin(self) -> None:
+    def _enter(self) -> None:
         if self._open or self.written is not None:
             raise RuntimeError("a recording can be entered only once; create another one")
         self._open = True
         _ACTIVE.set((*_ACTIVE.get(), self))
 
-    def _end(self, error: BaseException | None) -> None:
+    def _exit(self, error: BaseException | None) -> None:
         self._open = False
         _ACTIVE.set(tuple(it for it in _ACTIVE.get() if it is not self))
         if error is not None:
             self._notes.fail(error)
 
-    def _is_of(self, engine: Any) -> bool:
+    def _records(self, engine: Any) -> bool:
         return self._open and self._engine is engine
 
 
 @define
-class Asked:
+class RecordedRequest:
     """A request that may be recorded. `answer` is its response."""
 
     answer: Any = None
 
 
 @contextmanager
-def asking(engine: Any, model: str, messages: Any) -> Iterator[Asked]:
+def recorded_request(engine: Any, model: str, messages: Any) -> Iterator[RecordedRequest]:
     """Add the request of a `with` block, with its response or error, to all active recordings of this client."""
-    turns = [it._notes.begin(model, messages) for it in _ACTIVE.get() if it._is_of(engine)]
-    asked = Asked()
+    turns = [it._notes.begin(model, messages) for it in _ACTIVE.get() if it._records(engine)]
+    request = RecordedRequest()
     try:
-        yield asked
+        yield request
     except BaseException as error:
         for turn in turns:
             turn.fail(error)
         raise
     for turn in turns:
-        turn.answer = asked.answer
+        turn.answer = request.answer
 
 
-def unwritten(run_id: str, error: BaseException, failure: Exception) -> None:
+def note_unwritten(run_id: str, error: BaseException, failure: Exception) -> None:
     """Add a note to the error of a block whose record could not be written."""
     error.add_note(f"run record {run_id} could not be written: {redact(str(failure))}")

@@ -24,16 +24,16 @@ from sogni.transport.threads import DaemonThread
 
 logger: logging.Logger = logging.getLogger("sogni")
 
-MOST_THREADS = 8
+MAX_THREADS = 8
 IDLE_SECONDS = 2.0
 
 Perform = Callable[[Step], Any]
 
 
 class BackgroundTasks:
-    """Flows under way in the background.
+    """Flows that run in the background.
 
-    `performer` returns what performs a step, None when the client is gone.
+    `performer` returns the function that performs a step, None if the client is gone.
     """
 
     def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
@@ -48,12 +48,12 @@ class BackgroundTasks:
         self._free = 0
         self._ended = False
         self.stuck: bool = False
-        """Whether work waits for a thread that could not be started; somebody has to call `retry`."""
+        """Whether tasks wait for a thread that could not be started, until `retry` is called."""
 
     def begin(self, flow: Flow[None], *, urgent: bool = False) -> None:
-        """Run a flow as soon as a thread is free; an urgent one gets one of its own when none is.
+        """Run a flow as soon as a thread is free; an urgent one gets a new thread if none is.
 
-        Urgent is what others wait for: they may hold all threads there are.
+        Other tasks wait for urgent ones, and may occupy all threads.
         """
         with self._changed:
             if self._ended:
@@ -66,7 +66,7 @@ class BackgroundTasks:
                 self._ready.append(flow)
             if self._free >= len(self._ready):
                 self._changed.notify()
-            elif urgent or len(self._threads) < MOST_THREADS:
+            elif urgent or len(self._threads) < MAX_THREADS:
                 self._start_thread()
 
     def _start_thread(self) -> None:
@@ -79,7 +79,7 @@ class BackgroundTasks:
                 self._threads.discard(thread)
 
     def retry(self) -> None:
-        """Start a thread for the work that waits for one."""
+        """Start a thread for waiting tasks."""
         with self._changed:
             if self.stuck:
                 self.stuck = False
@@ -87,7 +87,7 @@ class BackgroundTasks:
                     self._start_thread()
 
     def end(self) -> None:
-        """Drop all work that has not begun. Never blocks, starts nothing, repeatable."""
+        """Drop all tasks that have not begun. Never blocks, idempotent."""
         with self._changed:
             self._ended = True
             dropped = [*self._ready, *(flow for _, _, flow in self._paused)]
@@ -99,12 +99,12 @@ class BackgroundTasks:
             flow.close()
 
     def join_urgent(self, timeout: float) -> bool:
-        """Wait until nothing urgent is under way; True when nothing is."""
+        """Wait until no urgent task is running; True if none is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._urgent, timeout)
 
     def join(self, timeout: float) -> bool:
-        """Wait for the threads to end; True when they have."""
+        """Wait for the threads to end; True if they have."""
         deadline = time.monotonic() + timeout
         for thread in list(self._threads):
             if thread is not threading.current_thread():
@@ -125,16 +125,16 @@ class BackgroundTasks:
                 self._threads.discard(threading.current_thread())
 
     def _next(self) -> Flow[None] | None:
-        """The next flow to go on with, None when this thread is to end."""
+        """Return the next flow to continue, None if this thread should end."""
         idle_until = time.monotonic() + IDLE_SECONDS
         with self._changed:
             while not self._ended:
                 now = time.monotonic()
                 if self._ready:
-                    return self._watched(self._ready.popleft())
+                    return self._with_watcher(self._ready.popleft())
                 if self._paused and self._paused[0][0] <= now:
-                    return self._watched(heapq.heappop(self._paused)[2])
-                # One thread stays while something is paused: those at work may take their time.
+                    return self._with_watcher(heapq.heappop(self._paused)[2])
+                # One thread stays while flows are paused, because the others may be busy for long.
                 needed = self._paused and not self._free
                 if now >= idle_until and not needed:
                     self._threads.discard(threading.current_thread())
@@ -145,9 +145,9 @@ class BackgroundTasks:
                 self._free -= 1
         return None
 
-    def _watched(self, flow: Flow[None]) -> Flow[None]:
-        """Have another thread wait for what is paused, while this one is at work."""
-        if self._paused and not self._free and len(self._threads) < MOST_THREADS:
+    def _with_watcher(self, flow: Flow[None]) -> Flow[None]:
+        """Ensure that a thread waits for paused flows while this one runs `flow`."""
+        if self._paused and not self._free and len(self._threads) < MAX_THREADS:
             self._start_thread()
         return flow
 
@@ -171,10 +171,10 @@ class BackgroundTasks:
         except ClientClosedError:
             return
         except SogniError as error:
-            logger.warning("background work failed: %s", error)
+            logger.warning("background task failed: %s", error)
             return
         except Exception:
-            logger.exception("background work failed")
+            logger.exception("background task failed")
             return
         with self._changed:
             if self._ended:
@@ -191,7 +191,7 @@ class BackgroundTasks:
 
 Present = Callable[[Any], Any]
 _NO_VALUE = frozenset({"canceled"})
-"""Events that carry nothing."""
+"""Events without a value."""
 
 
 class _Newest:
@@ -202,14 +202,14 @@ class _Newest:
         self._by_key: dict[Any, Delivery] = {}
 
     def put(self, key: Any, delivery: Delivery) -> bool:
-        """Keep a delivery; True when an older one was waiting in its place."""
+        """Store a delivery; True if it replaces a waiting one."""
         with self._lock:
             waiting = key in self._by_key
             self._by_key[key] = delivery
             return waiting
 
     def take(self, key: Any) -> Delivery:
-        """The newest delivery; it is not kept any longer."""
+        """Return and remove the newest delivery."""
         with self._lock:
             return self._by_key.pop(key)
 
@@ -218,17 +218,17 @@ class Dispatcher:
     """A queue of deliveries and the daemon thread that makes them; the thread starts with the first."""
 
     def __init__(self, present: Present) -> None:
-        """`present` turns a state into the handle that users know; it must not keep the client alive."""
+        """`present` returns the public object of a state; it must not keep the client alive."""
         self._present = present
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._newest = _Newest()
         self._thread: threading.Thread | None = None
         self._ended = False
         self.stuck: bool = False
-        """Whether deliveries wait for a thread that could not be started; somebody has to call `retry`."""
+        """Whether deliveries wait for a thread that could not be started, until `retry` is called."""
 
     def put(self, delivery: Delivery) -> None:
-        """Queue one delivery; newer progress takes the place of queued progress. Under the state lock."""
+        """Queue a delivery; progress replaces queued progress. The caller holds the state lock."""
         if self._ended:
             return
         item: Any = delivery
@@ -241,7 +241,7 @@ class Dispatcher:
             self.retry()
 
     def retry(self) -> None:
-        """Start the thread that could not be started. Under the state lock."""
+        """Start the thread that could not be started. The caller holds the state lock."""
         self.stuck = False
         if self._queue.empty():
             return
@@ -254,13 +254,13 @@ class Dispatcher:
                 self._thread = None
 
     def end(self) -> None:
-        """Take nothing more; the thread ends after what is queued. Never blocks, repeatable."""
+        """Accept no more deliveries; the thread ends after the queued ones. Never blocks, idempotent."""
         if not self._ended:
             self._ended = True
             self._queue.put(None)
 
     def join(self, timeout: float) -> bool:
-        """Wait until all callbacks have run; True when they have. Not from within a callback."""
+        """Wait until all callbacks have run; True if they have. Returns at once within a callback."""
         if self._thread is None or self._thread is threading.current_thread():
             return True
         self._thread.join(timeout)
@@ -268,7 +268,7 @@ class Dispatcher:
 
 
 def _deliver_all(queue: SimpleQueue[Any], newest: _Newest, present: Present) -> None:
-    """The thread. It holds the queue only, so that a client nobody refers to can go."""
+    """Make deliveries, in the thread; it only refers to the queue, so that the client can be collected."""
     while (item := queue.get()) is not None:
         delivery = item if isinstance(item, Delivery) else newest.take(item)
         del item

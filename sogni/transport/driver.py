@@ -1,4 +1,4 @@
-"""Runs flows: performs each step and sends its result into the flow; also several flows side by side, and user code."""
+"""Runs flows: performs each step and sends its result into the flow; also concurrent flows, and user code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ R = TypeVar("R")
 def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
     """Run a flow to its end and return its result.
 
-    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    Ctrl-C leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and one frame.
+    Errors of a step are thrown into the flow. Errors raised by the flow lose the context that contains sent data.
+    Ctrl-C propagates at once; the flow's `finally` blocks run, and it may respond with state changes and one frame.
     """
     try:
         step = next(flow)
@@ -48,7 +48,7 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
             raise
         raise named from error
     except BaseException as interruption:
-        # In a step or between two of them: Ctrl-C comes when it likes.
+        # Ctrl-C can occur in a step or between two of them.
         _interrupt(flow, interruption, perform)
         raise
     finally:
@@ -56,31 +56,31 @@ def drive(flow: Flow[R], perform: Callable[[Step], Any]) -> R:
 
 
 def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Callable[[Step], Any]) -> None:
-    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
+    """Throw an interruption into a flow, which may respond with state changes and one frame; nothing else is done."""
     try:
         step = flow.throw(interruption)
         while isinstance(step, Change):
             step = flow.send(perform(step))
     except BaseException:
-        return  # the interruption itself: the flow has nothing to say
+        return  # usually the interruption itself: the flow does not respond
     if isinstance(step, WriteFrame):
         with suppress(SogniError):
             perform(step)
 
 
-MOST_TOGETHER = 4
-"""Flows of one `Together` that run at once."""
+MAX_CONCURRENT = 4
+"""Maximum number of concurrent flows of one `Together`."""
 
 
 def drive_together(flows: Sequence[Flow[Any]], perform: Callable[[Step], Any]) -> list[Any]:
-    """Run flows side by side in threads of their own and return their results in order.
+    """Run flows concurrently in threads of their own and return their results in order.
 
-    The first error is raised once the others have stopped at their next step. Interrupted, it leaves
-    at once; the others stop at their next step, too.
+    The first error is raised once the others have stopped at their next step. An interruption propagates at once, and
+    the flows stop at their next step.
     """
     race = _Race(list(flows), perform)
     try:
-        threads = (DaemonThread(race.work, name="sogni-transfer") for _ in race.flows[:MOST_TOGETHER])
+        threads = (DaemonThread(race.work, name="sogni-transfer") for _ in race.flows[:MAX_CONCURRENT])
         if race.flows and not [thread for thread in threads if thread.start_if_possible()]:
             race.work()
         race.finished.wait()
@@ -96,7 +96,7 @@ class _Stopped(Exception):  # noqa: N818  not an error: a sibling failed
 
 
 class _Race:
-    """Flows under way together."""
+    """Concurrent flows, which stop when one of them fails."""
 
     def __init__(self, flows: list[Flow[Any]], perform: Callable[[Step], Any]) -> None:
         self.flows = flows
@@ -163,9 +163,9 @@ def in_thread(function: Callable[[], object]) -> None:
 
 
 def call_user_code(step: UserCode) -> Any:
-    """Call a function of the user in the caller's thread and return its result; TypeError for a coroutine.
+    """Call a function of the user in this thread and return its result. Raises `TypeError` for a coroutine.
 
-    What it raises is logged, so that it is not lost where a flow continues without it.
+    Its errors are logged, because a flow may ignore them.
     """
     try:
         outcome = step.function(*step.arguments, **step.named)
@@ -180,5 +180,5 @@ def call_user_code(step: UserCode) -> Any:
 
 
 def jittered(step: Pause) -> float:
-    """Seconds of a pause, drawn within its jitter."""
+    """Return the seconds of a pause, including its random jitter."""
     return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)

@@ -1,8 +1,8 @@
 """The engine of a blocking client: its state, its threads, and the steps of its operations.
 
 The API runs flows through the engine, which performs their steps. It holds the client state behind one lock; locks are
-taken in the order state, send, TLS. What a change of the state asks for (waking waiters, callbacks, background work) is
-queued while the lock is held, so that it happens in that order, and I/O is done after its release. No user code runs
+taken in the order state, send, TLS. The effects of a state change (waking waiters, callbacks, background tasks) are
+queued while the lock is held, so that they happen in that order, and I/O is done after its release. No user code runs
 under a lock.
 """
 
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 
 
 def load_libraries() -> None:
-    """Import what the reader, transfers and background tasks need; quick once that is done.
+    """Import what the reader, transfers and background tasks need; quick if called again.
 
     Nothing is imported for the first time on a background thread: the process may fork at any time.
     """
     with importing:
-        import encodings.idna  # noqa: F401  looking a host name up needs it
+        import encodings.idna  # noqa: F401  needed to resolve host names
 
         from sogni.transport import http, reader  # noqa: F401
 
@@ -62,14 +62,14 @@ def load_libraries() -> None:
 # time; the fork hook takes no lock of the parent.
 
 EXIT_SECONDS = 1.5
-"""For all clients together."""
+"""Time limit in seconds for closing all clients at exit."""
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def register(engine: Engine) -> None:
-    """Have an engine looked after until it is collected."""
+    """Close an engine at exit, and renew it in forked children."""
     _ENGINES.add(engine)
 
 
@@ -90,7 +90,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def pause(engine: Engine, step: Pause) -> None:
-    """Wait in this thread; the end of the client ends it."""
+    """Wait in this thread, until the client is closed at the latest."""
     signal = threading.Event()
     with engine.lock:
         engine.state.waiter_registry.add(CLOSED, signal)
@@ -110,7 +110,7 @@ logger: logging.Logger = logging.getLogger("sogni")
 
 R = TypeVar("R")
 CONNECTING_SECONDS = 0.5
-"""How long `close` waits for a reader that is still connecting."""
+"""Seconds that `close` waits for a reader that is still connecting."""
 
 
 class Engine(Live):
@@ -125,11 +125,11 @@ class Engine(Live):
         self.settings = settings
         self._present = present
         self._slots: list[AppSlot] = []
-        self._begin()
+        self._set_up()
         register(self)
 
-    def _begin(self) -> None:
-        """Everything that a forked child replaces."""
+    def _set_up(self) -> None:
+        """Set up everything that a forked child replaces."""
         self.pid: int = os.getpid()
         self.lock: threading.Lock = threading.Lock()
         self._connecting = threading.Lock()
@@ -147,12 +147,12 @@ class Engine(Live):
         self._socket: SerialSocket | None = None
         self._closing = False
         parts = (self._background, self._dispatcher, self._writer, self._waker, self._slots)
-        self._finalizer = weakref.finalize(self, _let_go, *parts)
+        self._finalizer = weakref.finalize(self, _release_resources, *parts)
         self._finalizer.atexit = False
 
     @property
     def http(self) -> Http:
-        """The HTTP side; made, and its library imported, with the first request."""
+        """The HTTP client; created, and its library imported, with the first request."""
         if self._http is None:
             from sogni.transport.http import Http
 
@@ -174,7 +174,7 @@ class Engine(Live):
         return _PERFORMERS[type(step)](self, step)
 
     def changed(self, function: Callable[[ClientState, float], R]) -> R:
-        """Read or change the state; what that asks for is queued before the lock is released."""
+        """Read or change the state; the effects are queued before the lock is released."""
         with self.lock:
             try:
                 return function(self.state, self.state.at(time.monotonic(), time.time()))
@@ -188,18 +188,18 @@ class Engine(Live):
 
     @property
     def _stuck(self) -> bool:
-        """Whether callbacks or background work wait for a thread that could not be started."""
+        """Whether callbacks or background tasks wait for a thread that could not be started."""
         return self._background.stuck or self._dispatcher.stuck
 
     def _retry_threads(self) -> None:
-        """Start the threads that could not be started, the lock held."""
+        """Start the threads that could not be started; the caller holds the lock."""
         if self._background.stuck:
             self._background.retry()
         if self._dispatcher.stuck:
             self._dispatcher.retry()
 
     def _flush(self) -> list[BackgroundTask]:
-        """Wake and queue what the outbox holds, the lock held; returns the work to begin."""
+        """Wake waiters and queue deliveries; returns the tasks to start. The caller holds the lock."""
         out = self.state.out
         if out.woken:
             for topic in out.woken:
@@ -232,7 +232,7 @@ class Engine(Live):
                 waiter_registry.add(topic, signal)
         try:
             while True:
-                # Cleared before asking: a wake-up that comes while asking is not lost.
+                # Cleared before the check, so that a wake-up during the check is not lost.
                 signal.clear()
                 found = self.changed(lambda state, _: evaluate(step, state))
                 if found is not None:
@@ -260,7 +260,7 @@ class Engine(Live):
 
         socket = self.changed(socket_for)
         frame = socket.text_frame(text)
-        # Nothing may overtake what an interrupted call has left to the writer.
+        # Frames of interrupted calls that the writer still has to send come first.
         sent = socket.send_at_once(frame) if self._writer.idle else 0
         if sent < len(frame):
             timeout = self.settings.timeouts.request
@@ -268,7 +268,7 @@ class Engine(Live):
 
     def _connect(self, _: steps.Connect) -> None:
         load_libraries()
-        self._have_app_id()
+        self._ensure_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
             return state.request_connection()
@@ -277,7 +277,7 @@ class Engine(Live):
             return self._reader is None and self.state.connection.phase == "connecting"
 
         try:
-            # Unattended: another call was interrupted between wanting a connection and starting the reader.
+            # Unattended: another call was interrupted between requesting a connection and starting the reader.
             if self.changed(wanted) or unattended():
                 self._start_reader()
         except BaseException as error:
@@ -285,15 +285,16 @@ class Engine(Live):
             cause = with_resources_named(error) if isinstance(error, Exception) else interrupted
 
             def abandoned(state: ClientState, _: float) -> None:
-                # Under the lock: another call may have started a reader since, which must not be given up.
+                # Checked under the lock, because another call may have started a reader since.
                 if unattended():
                     state.crashed(cause)
 
             self.changed(abandoned)
             raise
 
-    def _have_app_id(self) -> None:
-        """Take an app id of this installation that no other open client has (transport §1)."""
+    def _ensure_app_id(self) -> None:
+        """Acquire an app id of this installation that no other open client uses."""
+        # transport §1
         with self._connecting:
             if not self.state.app_id:
                 slot = acquire_app_id()
@@ -301,7 +302,7 @@ class Engine(Live):
                 self.state.app_id = slot.app_id
 
     def _app_id(self, _: steps.AppId) -> str:
-        self._have_app_id()
+        self._ensure_app_id()
         return self.state.app_id
 
     def _start_reader(self) -> None:
@@ -332,10 +333,10 @@ class Engine(Live):
         load_libraries()
         return drive_together(step.flows, self.perform)
 
-    # -- what the reader asks and tells ----------------------------------------
+    # -- calls by the reader ---------------------------------------------------
 
     def next_move(self) -> tuple[ReaderMove, float]:
-        """What the reader is to do now, and until when."""
+        """Return the reader's next action and its deadline."""
         with self.lock:
             self._retry_threads()
             now = time.monotonic()
@@ -345,7 +346,7 @@ class Engine(Live):
             return move, min(until, now + RETRY_SECONDS) if self._stuck else until
 
     def reader_may_end(self) -> bool:
-        """Whether the reader has nothing left to do; if so, it is forgotten in the same breath."""
+        """Whether the reader may end; if so, it counts as ended from now on."""
         with self.lock:
             if self._waker.socket is not None or self.state.connection.phase not in ("idle", "ended"):
                 return False
@@ -353,7 +354,7 @@ class Engine(Live):
             return True
 
     def socket_opened(self, socket: SerialSocket) -> bool:
-        """A socket is open; False when nobody wants it any more."""
+        """Handle an opened socket; False if it is no longer needed."""
 
         def opened(state: ClientState, now: float) -> bool:
             wanted = state.opened(now)
@@ -362,11 +363,11 @@ class Engine(Live):
 
         return self.changed(opened)
 
-    def received(self, frames: list[tuple[str, Any]], *, heard: bool) -> str | None:
-        """Apply frames in order, and ask what the time demands."""
+    def received(self, frames: list[tuple[str, Any]], *, alive: bool) -> str | None:
+        """Apply frames in order, and return the next action that is due; `alive`: the server has sent anything."""
         with self.lock:
             state, now = self.state, self.state.at(time.monotonic(), time.time())
-            if heard:
+            if alive:
                 state.connection.pong_received()
             for kind, payload in frames:
                 try:
@@ -374,7 +375,7 @@ class Engine(Live):
                 except SogniError as error:
                     logger.warning("a %s frame was ignored: %s", kind, error)
                 except Exception:
-                    # One frame that nobody foresaw must not end the connection for all others.
+                    # An unexpected frame must not end the connection.
                     logger.exception("a %s frame was ignored", kind)
             move = state.tick(now)
             tasks = self._flush()
@@ -383,7 +384,7 @@ class Engine(Live):
         return move
 
     def socket_lost(self, closed: Closed) -> None:
-        """A socket closed, or could not be opened."""
+        """Handle a socket that closed or could not be opened."""
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
@@ -392,7 +393,7 @@ class Engine(Live):
         self.changed(lost)
 
     def reader_failed(self, error: Exception) -> None:
-        """The reader broke down: no waiter may hang for ever."""
+        """Handle a failed reader: no waiter may hang forever."""
 
         def failed(state: ClientState, now: float) -> None:
             self._reader = None
@@ -409,7 +410,7 @@ class Engine(Live):
         return self._closing
 
     def close(self, timeout: float | None = None) -> None:
-        """Close the socket, run the callbacks that are queued, end the threads; bounded in time."""
+        """Close the socket, run queued callbacks and end the threads, within `timeout` seconds."""
         deadline = Deadline(self.settings.timeouts.close if timeout is None else timeout)
         with self.lock:
             reader = self._reader
@@ -425,10 +426,10 @@ class Engine(Live):
         self._writer.end()
         if reader is not None and reader is not threading.current_thread():
             self._waker.set()
-            # A handshake that hangs cannot be woken; its thread ends by itself and holds nothing.
+            # A hanging handshake cannot be interrupted; its thread ends later and holds no resources.
             connecting = self._waker.socket is None
             reader.join(min(CONNECTING_SECONDS, deadline.left() or 0.0) if connecting else deadline.left())
-        # What must not be lost half done has its time; everything else ends now, whichever thread waits for it.
+        # Urgent tasks may complete; everything else ends now, in whichever thread it runs.
         self._background.join_urgent(deadline.left() or 0.0)
         self._connections.end()
         if self._http is not None:
@@ -445,12 +446,12 @@ class Engine(Live):
         _release(self._slots)
 
     def renew_after_fork(self) -> None:
-        """In a forked child: a client as if newly constructed, signed in; the parent's is not disturbed."""
+        """Reset a client in a forked child; it stays signed in, and the parent's connection is not disturbed."""
         self._finalizer.detach()
         socket, http, slots, closed = self._waker.socket, self._http, self._slots, self._closing
         state, cookies = self.state, self.cookies
         self._slots = []
-        self._begin()
+        self._set_up()
         self.state.session.take_over(state.session, forked=True)
         self.cookies.copy_from(cookies)
         self._closing = self.state.closed = closed
@@ -462,12 +463,12 @@ class Engine(Live):
             slot.release_after_fork()
 
     def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
-        """ClientClosedError when a handle belongs to the process this one was forked from."""
+        """Raise `ClientClosedError` if a state belongs to the parent of this forked process."""
         if state.out is not self.state.out:
-            raise ClientClosedError(f"this handle belongs to the process that this one was forked from; {cure}")
+            raise ClientClosedError(f"this object belongs to the process that this one was forked from; {cure}")
 
     def present(self, value: Any) -> Any:
-        """What users get to see of a state: its handle."""
+        """Return the public object of a state."""
         return self._present(self, value)
 
 
@@ -486,10 +487,10 @@ def _release(slots: list[AppSlot]) -> None:
         slot.release()
 
 
-def _let_go(
+def _release_resources(
     background: BackgroundTasks, dispatcher: Dispatcher, writer: Writer, waker: ReaderWakeup, slots: list[AppSlot]
 ) -> None:
-    """End the threads of a client that was dropped without `close`."""
+    """End the threads of a client that was garbage-collected without `close`."""
     background.end()
     dispatcher.end()
     writer.end()

@@ -1,4 +1,4 @@
-"""The reader thread: connects, reads, decodes and reconnects, as the connection state machine says.
+"""The reader thread: connects, reads, decodes and reconnects, as directed by the connection state machine.
 
 There is one per client while it has, or wants, a connection. It hands frames to the engine and runs no user code.
 Between two steps it holds no reference to the client, so that a client nobody refers to can be collected; the thread
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("sogni")
 
-GOODBYE_SECONDS = 1.0
-"""For the peer's answer to our close frame."""
-_UNREADABLE = 1002
-"""Close code for a peer that breaks the protocol."""
+CLOSE_SECONDS = 1.0
+"""Seconds to wait for the peer's close frame."""
+_PROTOCOL_ERROR = 1002
+"""Close code for a peer that violates the protocol."""
 
 
 def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
-    """The thread's life."""
+    """Run the reader until there is no more connection to make."""
     socket: SerialSocket | None = None
     try:
         while True:
@@ -44,14 +44,14 @@ def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
                 return
             move, until = engine.next_move()
             if move == "connect":
-                refused = _without_fresh(engine)
-                if refused is not None:
-                    engine.socket_lost(refused)
+                failure = _refresh_failure(engine)
+                if failure is not None:
+                    engine.socket_lost(failure)
                     continue
                 request = _Handshake(engine)
                 del engine
                 if socket is not None:
-                    _say_goodbye(socket)
+                    _close_cleanly(socket)
                     _drop(waker, socket)
                 socket = _connect(reference, waker, request)
             elif move == "wait":
@@ -68,7 +68,7 @@ def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
                     return
                 if socket is not None:
                     del engine
-                    _say_goodbye(socket)
+                    _close_cleanly(socket)
                     _drop(waker, socket)
                     socket = None
             else:
@@ -84,15 +84,16 @@ def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
 
 
 def _drop(waker: ReaderWakeup, socket: SerialSocket) -> None:
-    # A reader that broke down may have a successor by now, with a socket of its own.
+    # A failed reader may have been replaced by now by one with a socket of its own.
     if waker.socket is socket:
         waker.socket = None
     waker.caught_up(waker.behind[:])
     socket.shutdown()
 
 
-def _without_fresh(engine: Engine) -> Closed | None:
-    """Have an access token that can be used; why there is none, otherwise (transport §5.1)."""
+def _refresh_failure(engine: Engine) -> Closed | None:
+    """Refresh the access token if it has expired; return the failure, if any."""
+    # transport §5.1
     try:
         engine.run(ensure_fresh_credentials())
     except SogniError as error:
@@ -101,7 +102,7 @@ def _without_fresh(engine: Engine) -> Closed | None:
 
 
 class _Handshake:
-    """What is needed to connect, taken from the state at one moment."""
+    """The parameters of a connection attempt, read from the state."""
 
     def __init__(self, engine: Engine) -> None:
         state = engine.state
@@ -141,7 +142,7 @@ def _connect(reference: weakref.ref[Engine], waker: ReaderWakeup, request: _Hand
 
 
 def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: SerialSocket, until: float) -> bool:
-    """Read until something is there or is due; False when this socket is at its end."""
+    """Read until there is input or an action is due; False if the socket has ended."""
     behind = waker.behind[:]
     try:
         messages = socket.receive(0.0 if behind else max(0.0, until - time.monotonic()))
@@ -150,7 +151,7 @@ def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: SerialSoc
         return False
     except ProtocolError as error:
         logger.warning("the connection is unreadable: %s", error)
-        socket.send_close(_UNREADABLE, "protocol error")
+        socket.send_close(_PROTOCOL_ERROR, "protocol error")
         _lost(reference, Closed(ABNORMAL, "", error))
         return False
     engine = reference()
@@ -168,15 +169,15 @@ def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: SerialSoc
                 frames.append(decode_frame(payload))
             except ProtocolError as error:
                 logger.warning("a frame was ignored: %s", error)
-    ping = engine.received(frames, heard=bool(messages))
+    move = engine.received(frames, alive=bool(messages))
     if behind and socket.drained:
         waker.caught_up(behind)
-    if ping == "ping":
+    if move == "ping":
         try:
             socket.send_ping()
         except ConnectionLost:
             return True
-    if ping == "dead":
+    if move == "dead":
         closed = Closed(ABNORMAL, "the server stopped answering")
     if closed is None:
         return True
@@ -186,10 +187,10 @@ def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: SerialSoc
     return False
 
 
-def _say_goodbye(socket: SerialSocket) -> None:
-    """Close in order: our close frame, the peer's, and then the socket; bounded in time."""
+def _close_cleanly(socket: SerialSocket) -> None:
+    """Close cleanly: send a close frame and wait briefly for the peer's."""
     socket.send_close(NORMAL, OWN_REASON)
-    deadline = time.monotonic() + GOODBYE_SECONDS
+    deadline = time.monotonic() + CLOSE_SECONDS
     try:
         while (left := deadline - time.monotonic()) > 0:
             if any(opcode == CLOSE for opcode, _ in socket.receive(left)):

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A moment on the monotonic clock; None: never."""
+    """A time on the monotonic clock; `seconds` None means no deadline."""
 
     def __init__(self, seconds: float | None) -> None:
         self._at = None if seconds is None else time.monotonic() + seconds
 
     def left(self) -> float | None:
-        """Seconds until then, at least 0; None for ever."""
+        """Return the seconds left, at least 0; None if there is no deadline."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
 
     @property
@@ -31,11 +31,11 @@ class Deadline:
 
 TURN_SECONDS = 0.05
 LONGEST = 1e6
-"""Seconds. Longer waits overflow what some systems count them in."""
+"""Maximum wait in seconds; longer ones overflow the timers of some systems."""
 
 
 def wait_turn(signal: threading.Event, seconds: float | None) -> None:
-    """Wait for a signal, in the main thread for a short while only: the caller asks again.
+    """Wait for a signal; in the main thread only briefly, so the caller must check again.
 
     An operating-system signal that arrives just before the lock blocks does not interrupt it, so Ctrl-C
     would be lost until the wait ends.
@@ -48,21 +48,21 @@ Lock = threading.Lock
 
 
 class TopicSignal:
-    """Wakes one waiter when any of several topics changes, also when they belong to different clients."""
+    """Wakes one waiter when any of several topics changes; they may belong to different clients."""
 
     def __init__(self) -> None:
         self._signal = threading.Event()
         self._watched: list[tuple[Engine, tuple[Hashable, ...]]] = []
 
     def watch(self, engine: Engine, *topics: Hashable) -> None:
-        """Be woken by these topics of a client from now on."""
+        """Watch topics of a client."""
         with engine.lock:
             for topic in topics:
                 engine.state.waiter_registry.add(topic, self._signal)
         self._watched.append((engine, topics))
 
     def release(self) -> None:
-        """Stop watching everything."""
+        """Stop watching all topics."""
         watched, self._watched = self._watched, []
         for engine, topics in watched:
             with engine.lock:
@@ -70,39 +70,39 @@ class TopicSignal:
                     engine.state.waiter_registry.remove(topic, self._signal)
 
     def clear(self) -> None:
-        """Forget what has changed so far. Call it before looking at what is watched."""
+        """Reset the signal. Call this before checking the state."""
         self._signal.clear()
 
     def sleep(self, seconds: float | None) -> None:
-        """Sleep until something changes, for some seconds at most."""
+        """Sleep until something changes, for at most `seconds`."""
         wait_turn(self._signal, seconds)
 
 
 CATCHING_UP_SECONDS = 1.0
-"""A reader that takes longer is not waited for."""
+"""Maximum wait for the reader in seconds."""
 
 
 class ReaderWakeup:
-    """Ends the reader's present wait, whatever it waits for."""
+    """Ends the reader's current wait, whatever it waits for."""
 
     def __init__(self) -> None:
         self.event: threading.Event = threading.Event()
         self.socket: SerialSocket | None = None
         self.behind: list[threading.Event] = []
-        """Who waits for the reader to have applied all that the socket has received."""
+        """Signals of the threads that wait until the reader has applied all received frames."""
 
     def set(self) -> None:
-        """Have the reader look at the state again. Never blocks."""
+        """Make the reader check the state again. Never blocks."""
         self.event.set()
         socket = self.socket
         if socket is not None:
             socket.wake()
 
     def catch_up(self) -> None:
-        """Wait until the reader has applied what the socket has received by now; never on the reader itself."""
+        """Wait until the reader has applied all received frames. Not called by the reader itself."""
         caught_up = threading.Event()
         self.behind.append(caught_up)
-        # Looked at afterwards: a reader that drops its socket lets those go who are noted by then.
+        # Checked afterwards, because a reader that drops its socket sets the signals registered by then.
         socket = self.socket
         if socket is None:
             self.caught_up([caught_up])
@@ -113,7 +113,7 @@ class ReaderWakeup:
             wait_turn(caught_up, deadline.left())
 
     def caught_up(self, behind: list[threading.Event]) -> None:
-        """Let these go on."""
+        """Set signals of waiting threads."""
         for one in behind:
             with suppress(ValueError):
                 self.behind.remove(one)

@@ -1,11 +1,10 @@
 """The thread that writes frames of the main thread which cannot be sent at once.
 
-Python raises KeyboardInterrupt in the main thread between any two of its instructions, also between the system's
-taking a frame and our knowing so. An interrupted write would leave a frame cut in two, which costs the connection, or a
-lock that nobody releases. A frame that the system takes whole, without waiting, is sent by a single call into C, which
-no interruption cuts (`SerialSocket.send_at_once`). For all others one long-lived thread per client, started by the
-first of them, writes what the main thread sends; other threads, which no interruption reaches, write their frames
-themselves.
+Python raises KeyboardInterrupt in the main thread between any two instructions, even after the system has accepted a
+frame and before this is recorded. An interrupted write would leave an incomplete frame, which breaks the connection, or
+a lock that is never released. A frame that the system accepts at once is sent by a single call into C, which cannot be
+interrupted (`SerialSocket.send_at_once`). All others of the main thread are written by one long-lived thread per
+client. Other threads, which are never interrupted, write their frames themselves.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from sogni.transport.waiting import TURN_SECONDS
 
 R = TypeVar("R")
 GRACE_SECONDS = 0.05
-"""For a call under way when its caller is interrupted."""
+"""Seconds that an interrupted caller waits for its call to complete."""
 
 
 class Writer:
-    """Makes calls where no KeyboardInterrupt reaches them, in the order in which the main thread asks for them."""
+    """Makes calls of the main thread, in order, where no KeyboardInterrupt can occur."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,13 +34,13 @@ class Writer:
 
     @property
     def idle(self) -> bool:
-        """Whether every call has ended; one may go on after its caller was interrupted."""
+        """Whether all calls have ended; one may continue after its caller was interrupted."""
         return self._last is None or self._last.done
 
     def uninterrupted(self, function: Callable[[], R]) -> R:
-        """Call a function and return its result; the main thread has the writer do so and waits for it.
+        """Call a function and return its result; calls of the main thread are made by the writer.
 
-        If the caller is interrupted, it leaves once the call has ended, or soon; the call itself always completes.
+        If the caller is interrupted, it waits briefly for the call; the call itself always completes.
         """
         if threading.current_thread() is not threading.main_thread():
             return function()
@@ -53,17 +52,17 @@ class Writer:
         if not queued:
             return function()
         try:
-            # In turns: a signal that arrives just before the lock blocks does not interrupt it.
+            # Repeated, because a signal that arrives just before the lock blocks does not interrupt it.
             while not call.ended.acquire(timeout=TURN_SECONDS):
                 pass
         except BaseException:
-            # What is sent next must not overtake it.
+            # The next frame must not overtake it.
             call.ended.acquire(timeout=GRACE_SECONDS)
             raise
         return call.outcome()
 
     def end(self) -> None:
-        """End the thread after the calls that are queued. Never blocks for long, starts nothing, repeatable."""
+        """End the thread after the queued calls. Does not wait for it; idempotent."""
         with self._lock:
             self._ended = True
             self._calls.put(None)
@@ -75,17 +74,17 @@ class Writer:
             thread.join(timeout)
 
     def _running(self) -> bool:
-        """Whether there is a thread, after an attempt to start one; nothing is queued before it runs."""
+        """Ensure that there is a thread; False if it cannot be started."""
         thread = self._thread
         if thread is not None and (thread.begun or not thread.call_off()):
             return True
         self._thread = thread = DaemonThread(_make_calls, self._calls, name="sogni-sender")
-        # Interrupted in its start, a thread either never runs, or serves the next call.
+        # If its start is interrupted, a thread either never runs, or serves the next call.
         return thread.start_if_possible()
 
 
 class _Call(Generic[R]):
-    """A call and what came of it."""
+    """A call and its outcome."""
 
     __slots__ = ("_error", "_function", "_result", "done", "ended")
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from sogni.core import replay
-from sogni.local.recording import Recording, unwritten
+from sogni.local.recording import Recording, note_unwritten
 from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
 from sogni_async.transport.engine import Engine
 
@@ -22,7 +22,7 @@ class RunRecorder(Recording):
 
     async def __aenter__(self) -> RunRecorder:
         """Start recording. Raises RuntimeError if the recorder has been used before."""
-        self._begin()
+        self._enter()
         return self
 
     async def __aexit__(
@@ -32,13 +32,13 @@ class RunRecorder(Recording):
 
         Raises what `replay.write` raises, unless the block raised an error; then the failure is a note on that error.
         """
-        self._end(error)
+        self._exit(error)
         try:
-            self.written: ReplayWriteResult | None = await self._engine.run(replay.write_run(self._noted()))
+            self.written: ReplayWriteResult | None = await self._engine.run(replay.write_run(self._unredacted()))
         except Exception as failure:
             if error is None:
                 raise
-            unwritten(self.run_id, error, failure)
+            note_unwritten(self.run_id, error, failure)
 
 
 class Replay:

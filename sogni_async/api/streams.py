@@ -12,7 +12,7 @@ from sogni.core.chat.state import ChatState
 from sogni.core.chat.tool_rounds import ToolRounds
 from sogni.core.flow import Flow
 from sogni.core.workflows.event_feed import EventFeed, next_event
-from sogni.display import live_text_in_notebook, stream_html
+from sogni.display import show_stream_in_notebook, stream_html
 from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
@@ -161,7 +161,7 @@ class ChatStream(Live):
 
     def _ipython_display_(self) -> None:
         self._engine.state.listen()
-        live_text_in_notebook(self, self._engine.state.chats.listeners)
+        show_stream_in_notebook(self, self._engine.state.chats.listeners)
 
     def _repr_html_(self) -> str:
         return stream_html(self)

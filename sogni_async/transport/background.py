@@ -1,7 +1,7 @@
 """Background tasks and the dispatcher of callbacks.
 
 Background tasks are flows that no caller waits for; one that pauses counts toward no limit. None keeps the client
-alive: it looks the client up anew at every step.
+alive: it looks up the client at every step.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from sogni_async.transport.driver import Perform, drive, drive_together
 
 logger: logging.Logger = logging.getLogger("sogni")
 
-MOST_AT_ONCE = 8
-"""Requests of background tasks that may run at once."""
+MAX_REQUESTS = 8
+"""Maximum number of concurrent requests of background tasks."""
 
 
 class BackgroundTasks:
-    """Flows under way in the background.
+    """Flows that run in the background.
 
-    `performer` returns what performs a step, None when the client is gone.
+    `performer` returns the function that performs a step, None if the client is gone.
     """
 
     def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:
         self._performer = performer
         self._jittered = jittered
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._places = asyncio.Semaphore(MAX_REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._urgent: set[asyncio.Task[None]] = set()
         self._ended = False
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
-        """The tasks under way."""
+        """The unfinished tasks."""
         return list(self._tasks)
 
     def begin(self, flow: Flow[None], loop: asyncio.AbstractEventLoop, *, urgent: bool = False) -> None:
-        """Run a flow. An urgent one is not dropped half done: what the service has answered would be lost."""
+        """Run a flow. `end` does not cancel an urgent one, because the service's response would be lost."""
         if self._ended:
             flow.close()
             return
@@ -57,13 +57,13 @@ class BackgroundTasks:
             task.add_done_callback(tasks.discard)
 
     def end(self) -> None:
-        """Drop all work that is not urgent. Never blocks, repeatable."""
+        """Cancel all tasks that are not urgent. Never blocks, idempotent."""
         self._ended = True
         for task in self._tasks - self._urgent:
             task.cancel()
 
     async def join(self, timeout: float | None) -> None:
-        """Wait for the tasks to end, then end them."""
+        """Wait for the tasks to end, then cancel the rest."""
         if self._tasks:
             _, late = await asyncio.wait(list(self._tasks), timeout=timeout)
             for task in late:
@@ -75,10 +75,10 @@ class BackgroundTasks:
         except ClientClosedError:
             return
         except SogniError as error:
-            logger.warning("background work failed: %s", error)
+            logger.warning("background task failed: %s", error)
         except Exception:
             if not loop.is_closed():
-                logger.exception("background work failed")
+                logger.exception("background task failed")
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Pause):
@@ -87,16 +87,16 @@ class BackgroundTasks:
         if isinstance(step, Together):
             return await drive_together(step.flows, self._perform)
         if not isinstance(step, Http):
-            return await self._ask(step)
+            return await self._perform_now(step)
         async with self._places:
-            return await self._ask(step)
+            return await self._perform_now(step)
 
-    async def _ask(self, step: Step) -> Any:
+    async def _perform_now(self, step: Step) -> Any:
         perform = self._performer()
         if perform is None:
             raise ClientClosedError("the client is gone")
         pending = perform(step)
-        # What was begun goes on without the client, which may be dropped meanwhile.
+        # The step continues without the client, which may be collected meanwhile.
         del perform
         return await pending
 
@@ -107,21 +107,21 @@ class BackgroundTasks:
 
 Present = Callable[[Any], Any]
 _NO_VALUE = frozenset({"canceled"})
-"""Events that carry nothing."""
+"""Events without a value."""
 
 _running: set[asyncio.Task[None]] = set()
-"""The loop itself holds tasks weakly, and callbacks go on when their client is dropped."""
+"""The loop only has weak references to tasks, and callbacks continue after their client is collected."""
 
 
 def forget_closed_loops() -> None:
-    """Let go of callbacks that a closed loop will never finish."""
+    """Release callbacks that a closed loop will never finish."""
     for task in list(_running):
         if task.get_loop().is_closed():
             _running.discard(task)
 
 
 class _Queue:
-    """Deliveries still to be made; newer progress takes the place of older progress."""
+    """Pending deliveries; newer progress replaces older progress."""
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
@@ -144,17 +144,17 @@ class _Queue:
 
 
 class Dispatcher:
-    """A queue of deliveries and the task that makes them; there is one only while something is queued."""
+    """A queue of deliveries and the task that makes them, which exists while the queue is not empty."""
 
     def __init__(self, present: Present) -> None:
-        """`present` turns a state into the handle that users know; it must not keep the client alive."""
+        """`present` returns the public object of a state; it must not keep the client alive."""
         self._present = present
         self._queue = _Queue()
         self._task: asyncio.Task[None] | None = None
         self._ended = False
 
     def put(self, delivery: Delivery, loop: asyncio.AbstractEventLoop) -> None:
-        """Queue one delivery."""
+        """Queue a delivery."""
         if self._ended:
             return
         self._queue.put(delivery)
@@ -167,11 +167,11 @@ class Dispatcher:
             self._task.add_done_callback(_running.discard)
 
     def end(self) -> None:
-        """Take nothing more; what is queued is still delivered. Repeatable."""
+        """Accept no more deliveries; queued ones are still made. Idempotent."""
         self._ended = True
 
     async def join(self, timeout: float | None) -> bool:
-        """Wait until all callbacks have run; True when they have. Not from within a callback."""
+        """Wait until all callbacks have run; True if they have. Returns at once within a callback."""
         task = self._task
         if task is None or task is asyncio.current_task():
             return True
@@ -180,14 +180,14 @@ class Dispatcher:
 
 
 async def _deliver_all(queue: _Queue, present: Present) -> None:
-    """The task. It holds the queue only, so that a client nobody refers to can go."""
+    """Make deliveries, in the task; it only refers to the queue, so that the client can be collected."""
     while (delivery := queue.take()) is not None:
         for function in delivery.listeners.take(delivery.event, delivery.number):
             arguments = () if delivery.event in _NO_VALUE else (present(delivery.value),)
             await _call(function, arguments, delivery.event)
             del arguments
         del delivery
-        # Many callbacks that never wait must not hold up whoever waits for a project.
+        # Callbacks that never await must not delay other tasks.
         await asyncio.sleep(0)
 
 

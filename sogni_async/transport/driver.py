@@ -1,4 +1,4 @@
-"""Runs flows: performs each step and sends its result into the flow; also several flows side by side, and user code."""
+"""Runs flows: performs each step and sends its result into the flow; also concurrent flows, and user code."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sogni_async.transport.closing import quiet_when_dropped
 R = TypeVar("R")
 Perform = Callable[[Step], Awaitable[Any]]
 
-MOST_TOGETHER = 4
-"""Flows of one `Together` that run at once."""
+MAX_CONCURRENT = 4
+"""Maximum number of concurrent flows of one `Together`."""
 
 
 async def drive(flow: Flow[R], perform: Perform) -> R:
     """Run a flow to its end and return its result.
 
-    Errors of a step are thrown into the flow where it asked; those that leave it keep nothing of what was sent.
-    A cancellation leaves at once; the flow's `finally` blocks run, and it may answer with changes of the state and
-    one frame.
+    Errors of a step are thrown into the flow. Errors raised by the flow lose the context that contains sent data. A
+    cancellation propagates at once; the flow's `finally` blocks run, and it may respond with state changes and one
+    frame.
     """
     try:
         step = next(flow)
@@ -56,27 +56,27 @@ async def drive(flow: Flow[R], perform: Perform) -> R:
 
 
 async def _interrupt(flow: Flow[Any], interruption: BaseException, perform: Perform) -> None:
-    """Throw an interruption into a flow; it may change the state and write one frame, any other step is not taken."""
+    """Throw an interruption into a flow, which may respond with state changes and one frame; nothing else is done."""
     try:
         step = flow.throw(interruption)
         while isinstance(step, Change):
             step = flow.send(await perform(step))
     except BaseException:
-        return  # the interruption itself: the flow has nothing to say
+        return  # usually the interruption itself: the flow does not respond
     if isinstance(step, WriteFrame):
         with suppress(SogniError):
             await perform(step)
 
 
 async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[Any]:
-    """Run flows side by side and return their results in order.
+    """Run flows concurrently and return their results in order.
 
     The first error cancels the others and is raised once they have ended; so does a cancellation.
     """
-    places = asyncio.Semaphore(MOST_TOGETHER)
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def one(flow: Flow[Any]) -> Any:
-        async with places:
+        async with slots:
             return await drive(flow, perform)
 
     if not flows:
@@ -89,7 +89,7 @@ async def drive_together(flows: Sequence[Flow[Any]], perform: Perform) -> list[A
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     except GeneratorExit:
-        raise  # the loop is closed: nothing can be awaited any more
+        raise  # the loop is closed, so nothing can be awaited
     except BaseException:
         await _end(tasks)
         raise
@@ -106,7 +106,7 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 def _note_error(task: asyncio.Task[Any], errors: list[BaseException]) -> None:
-    """Keep errors in the order they came up; what a cancellation does to the others is none."""
+    """Collect errors in the order in which they occurred, except cancellations."""
     if not task.cancelled() and (error := task.exception()) is not None:
         errors.append(error)
 
@@ -115,7 +115,7 @@ logger: logging.Logger = logging.getLogger("sogni")
 
 
 def check_callbacks(**functions: object) -> None:
-    """Accept ordinary and async functions alike; the blocking package refuses async ones."""
+    """Accept ordinary and async functions; the blocking package rejects async ones."""
 
 
 async def in_thread(function: Callable[[], object]) -> None:
@@ -124,7 +124,7 @@ async def in_thread(function: Callable[[], object]) -> None:
 
 
 async def call_user_code(step: UserCode) -> Any:
-    """Call it and return what it returns, or what comes of awaiting that."""
+    """Call a function of the user and return its result, awaited if necessary."""
     try:
         outcome = step.function(*step.arguments, **step.named)
         return await outcome if inspect.isawaitable(outcome) else outcome

@@ -1,8 +1,9 @@
 """The engine of an asyncio client: its state, the resources of its event loop, and the steps of its operations.
 
 The API runs flows through the engine, which performs their steps. The state is changed only in the loop and between two
-awaits, so that it needs no lock; what a change asks for is begun before anything else runs. No user code runs while the
-state is changed. Loop resources (tasks, connections, the app id) are made anew for each loop and in a forked child.
+awaits, so that it needs no lock; the effects of a change are started before anything else runs. No user code runs while
+the state is changed. Loop resources (tasks, connections, the app id) are created anew for each loop and in a forked
+child.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ logger: logging.Logger = logging.getLogger("sogni")
 
 
 class LoopResources:
-    """The belongings of one client in one loop; `loop` is None until something is awaited."""
+    """The resources of one client in one loop; `loop` is None until something is awaited."""
 
     def __init__(self, background: BackgroundTasks, dispatcher: Dispatcher, http: Http) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -58,21 +59,21 @@ class LoopResources:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the loop is closed, so that nothing here can be used any more."""
+        """Whether the loop is closed, so that these resources are unusable."""
         return self.loop is not None and self.loop.is_closed()
 
-    def let_go(self) -> None:
-        """End what is left of a client that was dropped, or whose loop was closed, without `close`.
+    def release(self) -> None:
+        """Release the resources of a client that was garbage-collected, or whose loop was closed, without `close`.
 
-        May be called in any thread, by the garbage collector. The loop may have no other round.
+        The garbage collector may call this in any thread. The loop may not run again.
         """
         self._release_slot()
         if self.loop is None:
             return
-        call_in_loop(self.loop, self._end_at_once)
+        call_in_loop(self.loop, self._end_now)
         forget_closed_loops()
 
-    def _end_at_once(self) -> None:
+    def _end_now(self) -> None:
         if not self.orphaned:
             self._end_tasks()
         self.http.end()
@@ -80,14 +81,14 @@ class LoopResources:
             end_task(task)
 
     def abandon_after_fork(self) -> None:
-        """Let go of what belongs to the parent, without disturbing it."""
+        """Drop the resources of the parent process, without disturbing it."""
         self.http.abandon_after_fork()
         if self.slot is not None:
             self.slot.release_after_fork()
         _abandoned.append(self)
 
     async def close(self, deadline: Deadline) -> None:
-        """End everything in order: the socket, background work, callbacks, connections; bounded in time."""
+        """Close the socket, background tasks, callbacks and connections, in this order, before the deadline."""
         try:
             self.http.end_streams()
             self._end_tasks()
@@ -111,7 +112,7 @@ class LoopResources:
 
 
 _abandoned: list[LoopResources] = []
-"""Of the process this one was forked from; kept, because their finalizers would touch its loop."""
+"""Resources of the parent process; kept alive, because their finalizers would touch its loop."""
 
 
 async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
@@ -122,15 +123,15 @@ async def _ended(task: asyncio.Task[None], deadline: Deadline) -> None:
         await asyncio.wait([task])
 
 
-# Two hooks for all clients, for the exit of the process and for a forked child. At exit no loop runs any more, so that
-# connections are only closed.
+# Two hooks for all clients, for the exit of the process and for a forked child. At exit no loop runs, so connections
+# are closed without a closing handshake.
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def register(engine: Engine) -> None:
-    """Have an engine looked after until it is collected."""
+    """Close an engine at exit, and renew it in forked children."""
     _engines.add(engine)
 
 
@@ -139,12 +140,12 @@ def _renew_all() -> None:
         engine.renew_after_fork()
 
 
-def _let_go_all() -> None:
+def _release_all() -> None:
     for engine in list(_engines):
-        engine.let_go()
+        engine.release()
 
 
-atexit.register(_let_go_all)
+atexit.register(_release_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
 
@@ -155,8 +156,8 @@ R = TypeVar("R")
 class Engine(Live):
     """The state of one client and the tasks that serve it.
 
-    It needs no loop and opens nothing before the first step. From then on it belongs to that loop; once the loop
-    is closed it is as if newly constructed, but still signed in.
+    It needs no loop and opens nothing before the first step, and then belongs to that loop. Once the loop is closed, it
+    is reset, but stays signed in.
     """
 
     _public_name = "SogniClient"
@@ -165,60 +166,60 @@ class Engine(Live):
         self.settings = settings
         self._present = present
         self._closing = False
-        self._begin()
+        self._set_up()
         register(self)
 
-    def _begin(self) -> None:
-        """Everything that another loop and a forked child replace."""
+    def _set_up(self) -> None:
+        """Set up everything that another loop and a forked child replace."""
         self._state = ClientState(self.settings, self.settings.app_id or "")
         self._state.closed = self._closing
         reference = weakref.ref(self)
         dispatcher = Dispatcher(lambda value: _presented(reference, value))
         background = BackgroundTasks(lambda: _performer(reference), _jittered)
-        # Through the reference: what is held must not keep the client, or it could never be dropped.
+        # Through a weak reference: the resources must not keep the client alive.
         self.cookies: Cookies = Cookies(self.settings.auth_type == "cookies")
         http = Http(self.settings, lambda: _auth_headers(reference), self.cookies)
-        self._held = LoopResources(background, dispatcher, http)
-        self._state.waiter_registry.add(SOCKET, self._held.waker)
+        self._resources = LoopResources(background, dispatcher, http)
+        self._state.waiter_registry.add(SOCKET, self._resources.waker)
         self._socket: Socket | None = None
-        self._finalizer = weakref.finalize(self, self._held.let_go)
+        self._finalizer = weakref.finalize(self, self._resources.release)
         self._finalizer.atexit = False
 
-    def _begin_in_another_loop(self) -> None:
+    def _move_to_another_loop(self) -> None:
         self._finalizer()
-        self._begin_anew(forked=False)
+        self._reset(forked=False)
 
-    def _begin_anew(self, *, forked: bool) -> None:
-        """Begin as if newly constructed, but with who was signed in."""
+    def _reset(self, *, forked: bool) -> None:
+        """Reset the client, which stays signed in."""
         state, cookies = self._state, self.cookies
-        self._begin()
+        self._set_up()
         self._state.session.take_over(state.session, forked=forked)
         self.cookies.copy_from(cookies)
 
     @property
     def state(self) -> ClientState:
-        """What the client knows; a new state once its loop is closed."""
-        if self._held.orphaned:
-            self._begin_in_another_loop()
+        """The state of the client; a new one once its loop is closed."""
+        if self._resources.orphaned:
+            self._move_to_another_loop()
         return self._state
 
     @property
     def http(self) -> Http:
-        """The HTTP side."""
-        return self._held.http
+        """The HTTP client."""
+        return self._resources.http
 
     def enter(self) -> asyncio.AbstractEventLoop:
-        """Belong to the running loop. RuntimeError when this client belongs to another that is not closed."""
+        """Bind the client to the running loop. Raises `RuntimeError` if it belongs to another open loop."""
         running = asyncio.get_running_loop()
-        if self._held.orphaned:
-            self._begin_in_another_loop()
-        if self._held.loop is None:
+        if self._resources.orphaned:
+            self._move_to_another_loop()
+        if self._resources.loop is None:
             install_filter()
-            self._held.loop = running
-        if self._held.loop is not running:
+            self._resources.loop = running
+        if self._resources.loop is not running:
             raise RuntimeError(
-                "this client belongs to another event loop, the one that first awaited it; "
-                "make a client per loop, or close that loop first"
+                "this client belongs to another event loop, the first one that used it; "
+                "create a client per loop, or close that loop first"
             )
         return running
 
@@ -237,21 +238,21 @@ class Engine(Live):
         """Perform one step."""
         if self._closing and not isinstance(step, steps.Change):
             raise ClientClosedError("the client is closed")
-        at_once = _AT_ONCE.get(type(step))
-        if at_once is not None:
-            return at_once(self, step)
+        immediate = _IMMEDIATE.get(type(step))
+        if immediate is not None:
+            return immediate(self, step)
         return await _AWAITED[type(step)](self, step)
 
     def begin(self, step: Step) -> Awaitable[Any]:
-        """Begin a step of background work; what is awaited does not keep the client while it waits."""
-        if type(step) in _AT_ONCE or type(step) not in _ELSEWHERE:
+        """Begin a step of a background task; the result does not keep the client alive while it is awaited."""
+        if type(step) in _IMMEDIATE or type(step) not in _DETACHED:
             return self.perform(step)
         if self._closing:
             raise ClientClosedError("the client is closed")
         return _AWAITED[type(step)](self, step)
 
     def changed(self, function: Callable[[ClientState, float], R]) -> R:
-        """Read or change the state; what that asks for is begun before it returns."""
+        """Read or change the state; the effects are started before it returns."""
         state = self.state
         try:
             return function(state, state.at(time.monotonic(), time.time()))
@@ -259,8 +260,8 @@ class Engine(Live):
             self._flush()
 
     def _flush(self) -> None:
-        """Wake, deliver and begin what the outbox holds."""
-        state, out, loop = self._state, self._state.out, self._held.loop
+        """Wake waiters, queue deliveries and start tasks."""
+        state, out, loop = self._state, self._state.out, self._resources.loop
         if out.woken:
             for topic in out.woken:
                 state.waiter_registry.wake(topic)
@@ -268,12 +269,12 @@ class Engine(Live):
         if out.deliveries:
             if loop is not None:
                 for delivery in out.deliveries:
-                    self._held.dispatcher.put(delivery, loop)
+                    self._resources.dispatcher.put(delivery, loop)
             out.deliveries.clear()
         if out.tasks:
             if loop is not None:
                 for task in out.tasks:
-                    self._held.background.begin(flow_of(task), loop, urgent=getattr(task, "urgent", False))
+                    self._resources.background.begin(flow_of(task), loop, urgent=getattr(task, "urgent", False))
             out.tasks.clear()
 
     # -- steps -----------------------------------------------------------------
@@ -295,7 +296,7 @@ class Engine(Live):
         await socket.send_text(frame, self.settings.timeouts.request)
 
     def _connect(self, _: steps.Connect) -> None:
-        self._have_app_id()
+        self._ensure_app_id()
 
         def wanted(state: ClientState, _: float) -> bool:
             return state.request_connection()
@@ -303,26 +304,27 @@ class Engine(Live):
         if self.changed(wanted):
             self._start_reader()
 
-    def _have_app_id(self) -> None:
-        """Take an app id of this installation that no other open client has (transport §1)."""
+    def _ensure_app_id(self) -> None:
+        """Acquire an app id of this installation that no other open client uses."""
+        # transport §1
         if not self._state.app_id:
-            self._held.slot = acquire_app_id()
-            self._state.app_id = self._held.slot.app_id
+            self._resources.slot = acquire_app_id()
+            self._state.app_id = self._resources.slot.app_id
 
     def _app_id(self, _: steps.AppId) -> str:
-        self._have_app_id()
+        self._ensure_app_id()
         return self._state.app_id
 
     def _start_reader(self) -> None:
-        held = self._held
-        if held.reader is not None and not held.reader.done():
-            held.waker.set()
+        resources = self._resources
+        if resources.reader is not None and not resources.reader.done():
+            resources.waker.set()
             return
-        assert held.loop is not None
-        held.reader = held.loop.create_task(
-            Endable(partial(read_loop, weakref.ref(self), held.waker)), name="sogni-reader"
+        assert resources.loop is not None
+        resources.reader = resources.loop.create_task(
+            Endable(partial(read_loop, weakref.ref(self), resources.waker)), name="sogni-reader"
         )
-        quiet_when_dropped(held.reader)
+        quiet_when_dropped(resources.reader)
 
     def _change(self, step: steps.Change) -> Any:
         return self.changed(step.function)
@@ -330,21 +332,21 @@ class Engine(Live):
     async def _together(self, step: steps.Together) -> Any:
         return await drive_together(step.flows, self.perform)
 
-    # -- what the reader asks and tells ----------------------------------------
+    # -- calls by the reader ---------------------------------------------------
 
     def next_move(self) -> tuple[ReaderMove, float]:
-        """What the reader is to do now, and until when."""
+        """Return the reader's next action and its deadline."""
         move, until = self._state.connection.next_move(time.monotonic())
         if move != "read":
             self._socket = None
         return move, until
 
     def reader_ends(self) -> None:
-        """The reader has nothing left to do; the next connection has another one."""
-        self._held.reader = None
+        """Handle the end of the reader; the next connection starts another one."""
+        self._resources.reader = None
 
     def socket_opened(self, socket: Socket) -> bool:
-        """A socket is open; False when nobody wants it any more."""
+        """Handle an opened socket; False if it is no longer needed."""
 
         def opened(state: ClientState, now: float) -> bool:
             wanted = state.opened(now)
@@ -354,7 +356,7 @@ class Engine(Live):
         return self.changed(opened)
 
     def pong_received(self) -> None:
-        """The server has given a sign of life."""
+        """Record that the server is alive."""
         self._state.connection.pong_received()
 
     def received(self, kind: str, payload: Any) -> None:
@@ -370,11 +372,11 @@ class Engine(Live):
             self._flush()
 
     def tick(self) -> str | None:
-        """Ask what the time demands."""
+        """Return the next action that is due, if any."""
         return self.changed(lambda state, now: state.tick(now))
 
     def socket_lost(self, closed: Closed) -> None:
-        """A socket closed, or could not be opened."""
+        """Handle a socket that closed or could not be opened."""
 
         def lost(state: ClientState, now: float) -> None:
             self._socket = None
@@ -383,10 +385,10 @@ class Engine(Live):
         self.changed(lost)
 
     def reader_failed(self, error: Exception) -> None:
-        """The reader broke down: no waiter may hang for ever."""
+        """Handle a failed reader: no waiter may hang forever."""
 
         def failed(state: ClientState, now: float) -> None:
-            self._held.reader = None
+            self._resources.reader = None
             self._socket = None
             state.crashed(error)
 
@@ -400,44 +402,44 @@ class Engine(Live):
         return self._closing
 
     async def close(self) -> None:
-        """Close the socket, run the callbacks that are queued, end the tasks; bounded in time."""
+        """Close the socket, run queued callbacks and end the tasks, within `Timeouts.close`."""
         self.enter()
         if not self._closing:
             self._closing = True
             self.changed(_stop)
             self._state.waiter_registry.wake_all()
-        await self._held.close(Deadline(self.settings.timeouts.close))
+        await self._resources.close(Deadline(self.settings.timeouts.close))
 
-    def let_go(self) -> None:
-        """End what the client holds, at the end of the process."""
+    def release(self) -> None:
+        """Release the client's resources at exit."""
         self._finalizer()
 
     def renew_after_fork(self) -> None:
-        """In a forked child: a client as if newly constructed, signed in; the parent's is not disturbed."""
+        """Reset a client in a forked child; it stays signed in, and the parent's connection is not disturbed."""
         self._finalizer.detach()
-        self._held.abandon_after_fork()
-        self._begin_anew(forked=True)
+        self._resources.abandon_after_fork()
+        self._reset(forked=True)
 
     def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
-        """Check that a handle belongs to the running loop and this process.
+        """Check that a state belongs to the running loop and this process.
 
-        RuntimeError in another loop; ClientClosedError for a handle of a closed one, or of the process this one
-        was forked from.
+        Raises `RuntimeError` if it belongs to another loop, `ClientClosedError` if its loop is closed or it belongs to
+        the parent of this forked process.
         """
         self.enter()
         if state.out is not self._state.out:
             raise ClientClosedError(
-                "this handle belongs to an event loop that is closed, or to the process that this one was forked "
+                "this object belongs to an event loop that is closed, or to the process that this one was forked "
                 f"from; {cure}"
             )
 
     def present(self, value: Any) -> Any:
-        """What users get to see of a state: its handle."""
+        """Return the public object of a state."""
         return self._present(self, value)
 
 
 async def _wait_until(reference: weakref.ref[Engine], waiter_registry: WaiterRegistry, step: Until) -> Any:
-    """Wait in this task, without keeping the client."""
+    """Wait in this task, without keeping the client alive."""
     deadline = Deadline(step.timeout)
     signal = asyncio.Event()
     topics = topics_of(step)
@@ -445,7 +447,7 @@ async def _wait_until(reference: weakref.ref[Engine], waiter_registry: WaiterReg
         waiter_registry.add(topic, signal)
     try:
         while True:
-            # Cleared before asking: what asking changes may wake it again.
+            # Cleared before the check, because its changes may set it again.
             signal.clear()
             engine = reference()
             if engine is None:
@@ -487,7 +489,7 @@ def _jittered(step: Pause) -> float:
 
 
 async def _pause(engine: Engine, step: Pause) -> None:
-    """Wait in this task; the end of the client ends it."""
+    """Wait in this task, until the client is closed at the latest."""
     signal, waiter_registry = asyncio.Event(), engine.state.waiter_registry
     waiter_registry.add(CLOSED, signal)
     try:
@@ -497,14 +499,14 @@ async def _pause(engine: Engine, step: Pause) -> None:
 
 
 async def _open_media(_: Engine, step: steps.OpenMedia) -> Any:
-    """Look at a media input; in a thread what may take its time: images are encoded, streams read to their end."""
+    """Open a media input; in a thread if it must be encoded or read completely."""
     if hasattr(step.value, "read") or hasattr(step.value, "save"):
         load_image_formats()
         return await asyncio.to_thread(open_source, step.name, step.value)
     return open_source(step.name, step.value)
 
 
-_AT_ONCE: dict[type, Callable[[Engine, Any], Any]] = {
+_IMMEDIATE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Change: Engine._change,
     steps.Connect: Engine._connect,
     steps.AppId: Engine._app_id,
@@ -530,5 +532,5 @@ _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,
 }
-_ELSEWHERE = frozenset({steps.Http, steps.Until, steps.CatchUp, steps.Compute})
-"""Steps of background work whose performing does not need the engine once it has begun."""
+_DETACHED = frozenset({steps.Http, steps.Until, steps.CatchUp, steps.Compute})
+"""Steps of background tasks that do not need the engine once they have begun."""

@@ -1,4 +1,4 @@
-"""The reader task: connects, reads, decodes and reconnects, as the connection state machine says.
+"""The reader task: connects, reads, decodes and reconnects, as directed by the connection state machine.
 
 There is one per client while it has, or wants, a connection. It hands frames to the engine and runs no user code. While
 it waits it holds no reference to the client, so that a client nobody refers to can be collected; the task then ends.
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("sogni")
 
-_IN_A_ROW = 32
-"""Messages applied before others have their turn: what lies in the buffer is read without a pause."""
+_MAX_BATCH = 32
+"""Number of buffered messages to apply before other tasks get a turn."""
 
 
 async def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None:
-    """The task's life."""
+    """Run the reader until there is no more connection to make."""
     socket: Socket | None = None
     loop = asyncio.get_running_loop()
     try:
@@ -40,7 +40,7 @@ async def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None
             move, until = engine.next_move()
             if move == "connect":
                 del engine
-                if not await _have_fresh(reference, waker):
+                if not await _refresh_token(reference, waker):
                     continue
                 engine = reference()
                 if engine is None:
@@ -48,7 +48,7 @@ async def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None
                 request = _Handshake(engine)
                 del engine
                 if socket is not None:
-                    await socket.say_goodbye()
+                    await socket.close_cleanly()
                 socket = await _connect(reference, waker, request)
                 del request
             elif move == "wait":
@@ -64,7 +64,7 @@ async def read_loop(reference: weakref.ref[Engine], waker: ReaderWakeup) -> None
                     engine.reader_ends()
                     return
                 del engine
-                await socket.say_goodbye()
+                await socket.close_cleanly()
                 socket = None
             else:
                 raise AssertionError(f"no socket to {move}")
@@ -84,8 +84,9 @@ async def _for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def _have_fresh(reference: weakref.ref[Engine], waker: ReaderWakeup) -> bool:
-    """Have an access token that can be used before connecting (transport §5.1); False: ask the state again."""
+async def _refresh_token(reference: weakref.ref[Engine], waker: ReaderWakeup) -> bool:
+    """Refresh the access token if it has expired; False if the state must be checked again."""
+    # transport §5.1
 
     async def prepare() -> bool:
         engine = reference()
@@ -101,7 +102,7 @@ async def _have_fresh(reference: weakref.ref[Engine], waker: ReaderWakeup) -> bo
 
 
 class _Handshake:
-    """What is needed to connect, taken from the state at one moment."""
+    """The parameters of a connection attempt, read from the state."""
 
     def __init__(self, engine: Engine) -> None:
         state = engine.state
@@ -124,14 +125,14 @@ async def _connect(reference: weakref.ref[Engine], waker: ReaderWakeup, request:
 
     try:
         if not await waker.limit(open_socket, None):
-            # Woken: the state is asked again what is wanted now.
+            # Woken: the state must be checked again.
             if opening is not None:
                 opening.drop()
             return None
     except ClientClosedError:
         return None
     except Exception as error:
-        # Looking a host name up needs a thread, and there may be none.
+        # Resolving a host name needs a thread, which may be unavailable.
         cause = with_resources_named(error)
         if not isinstance(cause, SogniError):
             raise
@@ -146,7 +147,7 @@ async def _connect(reference: weakref.ref[Engine], waker: ReaderWakeup, request:
 
 
 async def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: Socket, until: float) -> bool:
-    """Read until something is due or somebody wakes; False when this socket is at its end."""
+    """Read until an action is due or the reader is woken; False if the socket has ended."""
     closed = await waker.limit(lambda: _listen(reference, socket), until)
     engine = reference()
     if engine is None:
@@ -170,8 +171,8 @@ async def _read(reference: weakref.ref[Engine], waker: ReaderWakeup, socket: Soc
 
 
 async def _listen(reference: weakref.ref[Engine], socket: Socket) -> Closed | None:
-    """Apply messages as they come; how the connection ended, or None when the client is gone."""
-    in_a_row = 0
+    """Apply messages as they arrive; return how the connection ended, None if the client is gone."""
+    applied = 0
     while True:
         message = await socket.receive()
         if isinstance(message, Closed):
@@ -190,9 +191,9 @@ async def _listen(reference: weakref.ref[Engine], socket: Socket) -> Closed | No
             else:
                 engine.received(kind, payload)
         del engine
-        in_a_row += 1
-        if in_a_row == _IN_A_ROW:
-            in_a_row = 0
+        applied += 1
+        if applied == _MAX_BATCH:
+            applied = 0
             await asyncio.sleep(0)
 
 

@@ -80,7 +80,7 @@ def _message(opcode: int, payload: bytes) -> WSMessage:
     return WSMessage(_CONTROL.get(opcode, WSMsgType.BINARY), payload, None)
 
 
-GOODBYE_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 """How long to wait for the peer's close frame, in seconds."""
 _CONTROL_SECONDS = 0.1
 """How long to wait until the system accepts a control frame, in seconds."""
@@ -182,12 +182,12 @@ class Socket:
         """Send a close frame, waiting at most briefly."""
         await self._control(code.to_bytes(2, "big") + reason.encode(), WSMsgType.CLOSE)
 
-    async def say_goodbye(self) -> None:
+    async def close_cleanly(self) -> None:
         """Close cleanly: send a close frame, wait briefly for the peer's, then close the socket."""
         try:
             await self.send_close(NORMAL, OWN_REASON)
             with suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_SECONDS):
+                async with asyncio.timeout(CLOSE_SECONDS):
                     while not isinstance(await self.receive(), Closed):
                         pass
         finally:

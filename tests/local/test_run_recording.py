@@ -12,7 +12,7 @@ import pytest
 import sogni_async
 from sogni.api.replay import RunRecorder
 from sogni.errors import ServerError
-from sogni.local.recording import asking
+from sogni.local.recording import recorded_request
 from sogni.models.chat import ChatCompletionResult
 from sogni.models.replay import ReplayWriteResult
 
@@ -46,7 +46,7 @@ def recorder(engine: Engine) -> RunRecorder:
 
 
 def chat(engine: Engine, text: str = "Red.") -> None:
-    with asking(engine, "qwen", ASKED) as asked:
+    with recorded_request(engine, "qwen", ASKED) as asked:
         asked.answer = ChatCompletionResult(job_id="J", content=text)
 
 
@@ -80,7 +80,7 @@ def test_the_record_shows_no_secret() -> None:
 def test_a_chat_that_fails_is_noted_also_when_the_block_goes_on() -> None:
     engine = Engine()
     with recorder(engine) as run:
-        with pytest.raises(ServerError), asking(engine, "qwen", ASKED):
+        with pytest.raises(ServerError), recorded_request(engine, "qwen", ASKED):
             raise ServerError("too late", status=500)
         chat(engine)
     assert [it.get("error") for it in run.record.rounds or []] == [{"type": "ServerError", "message": "too late"}, None]

@@ -69,7 +69,7 @@ def test_any_number_of_pauses_holds_one_thread_at_most(work: Work) -> None:
     assert all(one.happened("begun") for one in begun)
     work.tasks.begin(work.one(first=nothing()))
     assert work.happened("done")
-    assert len(threads()) <= background.MOST_THREADS
+    assert len(threads()) <= background.MAX_THREADS
     assert not any(one.events["closed"].is_set() for one in begun)
 
 
@@ -113,8 +113,8 @@ def test_a_free_thread_takes_the_next_work(work: Work) -> None:
 @pytest.mark.parametrize(
     ("error", "logged"),
     [
-        (SogniConnectionError("gone"), [("WARNING", "background work failed: gone")]),
-        (KeyError("odd"), [("ERROR", "background work failed")]),
+        (SogniConnectionError("gone"), [("WARNING", "background task failed: gone")]),
+        (KeyError("odd"), [("ERROR", "background task failed")]),
         (ClientClosedError("closed"), []),
     ],
 )
@@ -196,12 +196,12 @@ def test_more_work_than_threads_is_done_in_turn(work: Work) -> None:
         assert release.wait(SOON)
 
     work.perform = waits
-    all_of_it = [Work(None) for _ in range(background.MOST_THREADS + 3)]
+    all_of_it = [Work(None) for _ in range(background.MAX_THREADS + 3)]
     for one in all_of_it:
         work.tasks.begin(one.one(first=nothing()))
     release.set()
     assert all(one.happened("done") for one in all_of_it)
-    assert max(most) <= background.MOST_THREADS
+    assert max(most) <= background.MAX_THREADS
     gc.collect()
 
 

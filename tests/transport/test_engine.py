@@ -157,7 +157,7 @@ def test_frames_nobody_foresaw_are_logged_and_the_next_ones_apply(
     engine.state._frames["odd"] = breaks
     frames = [("odd", {}), ("toastMessage", 5), ("changeNetwork", {"network": "fast"})]
     with caplog.at_level(logging.WARNING, "sogni"):
-        engine.received(frames, heard=True)
+        engine.received(frames, alive=True)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "a odd frame was ignored",
         "a toastMessage frame was ignored",
@@ -294,7 +294,7 @@ def test_closing_does_not_wait_for_a_handshake_that_hangs(
 def test_closing_does_not_wait_for_ever_for_a_server_that_fell_silent(
     supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "CLOSE_SECONDS", 0.05)
     engine = connect(engine_of(supernet))
     supernet.freeze_connections()
     assert seconds(engine.close) < 0.5

@@ -58,7 +58,7 @@ def closes(peer: Connection) -> list[tuple[int, str]]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that is lost comes back soon, and nobody takes long leave."""
     monkeypatch.setattr(connection, "MIN_DELAY", 0.01)
-    monkeypatch.setattr(reader, "GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "CLOSE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("soon")

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from sogni.core.flow import Clock, Flow
-from sogni.transport.background import MOST_THREADS, BackgroundTasks
+from sogni.transport.background import MAX_THREADS, BackgroundTasks
 
 SOON = 10.0
 
@@ -27,9 +27,9 @@ def test_urgent_work_finds_a_thread_when_all_are_taken() -> None:
         assert waited_for.wait(SOON)
 
     tasks = BackgroundTasks(lambda: perform, lambda step: step.seconds)
-    for _ in range(MOST_THREADS + 3):
+    for _ in range(MAX_THREADS + 3):
         tasks.begin(waits())
-    assert all(taken.acquire(timeout=SOON) for _ in range(MOST_THREADS))
+    assert all(taken.acquire(timeout=SOON) for _ in range(MAX_THREADS))
     tasks.begin(urgent(), urgent=True)
     assert waited_for.wait(SOON)
     tasks.end()

@@ -10,7 +10,7 @@ import pytest
 
 from sogni.core.flow import Change, Clock, Flow, Pause, Step, WriteFrame
 from sogni.errors import SogniConnectionError
-from sogni_async.transport.driver import MOST_TOGETHER, drive, drive_together
+from sogni_async.transport.driver import MAX_CONCURRENT, drive, drive_together
 
 
 async def answered(step: Step) -> Any:
@@ -119,7 +119,7 @@ async def test_flows_together_give_their_results_in_order_and_run_few_at_once() 
         return number
 
     assert await drive_together([flow(n) for n in range(20)], busy) == list(range(20))
-    assert most == MOST_TOGETHER
+    assert most == MAX_CONCURRENT
 
 
 async def test_the_first_error_of_flows_together_cancels_the_others() -> None:

@@ -268,12 +268,12 @@ async def test_goodbye_sends_1000_waits_for_the_answer_and_is_said_once() -> Non
         async with opened(url) as socket:
             waiting = asyncio.create_task(asyncio.wait_for(socket.receive(), 0.05))
             await asyncio.gather(waiting, return_exceptions=True)
-            await socket.say_goodbye()
+            await socket.close_cleanly()
     assert frames == [(CLOSE, (1000).to_bytes(2, "big") + b"Client disconnected")]
 
 
 async def test_goodbye_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sogni_async.transport.websocket.GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr("sogni_async.transport.websocket.CLOSE_SECONDS", 0.05)
 
     def peer(connection: Connection) -> None:
         connection.upgrade()
@@ -281,4 +281,4 @@ async def test_goodbye_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with serving(peer) as url:
         async with opened(url) as socket, asyncio.timeout(2):
-            await socket.say_goodbye()
+            await socket.close_cleanly()
