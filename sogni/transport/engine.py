@@ -169,22 +169,27 @@ class Engine(Live):
 
     def perform(self, step: Step) -> Any:
         """Perform one step."""
-        if self._closing and not isinstance(step, steps.Change):
+        if isinstance(step, steps.Change):
+            return self.changed(step.function)
+        if self._closing:
             raise ClientClosedError("the client is closed")
         return _PERFORMERS[type(step)](self, step)
 
     def changed(self, function: Callable[[ClientState, float], R]) -> R:
         """Read or change the state; the effects are queued before the lock is released."""
         with self.lock:
+            state = self.state
+            out = state.out
             try:
-                return function(self.state, self.state.at(time.monotonic(), time.time()))
+                return function(state, state.at(time.monotonic(), time.time()))
             finally:
-                self._retry_threads()
-                tasks = self._flush()
-                if tasks:
-                    self._start_tasks(tasks)
-                if self._stuck:
-                    self._waker.set()
+                if out.woken or out.deliveries or out.tasks or self._stuck:
+                    self._retry_threads()
+                    tasks = self._flush()
+                    if tasks:
+                        self._start_tasks(tasks)
+                    if self._stuck:
+                        self._waker.set()
 
     @property
     def _stuck(self) -> bool:
@@ -325,9 +330,6 @@ class Engine(Live):
         """Send a call as soon as one of the client's connections is free."""
         with self._connections.slot(call) as granted:
             return send(self.http, granted)
-
-    def _change(self, step: steps.Change) -> Any:
-        return self.changed(step.function)
 
     def _together(self, step: steps.Together) -> Any:
         load_libraries()
@@ -511,7 +513,6 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: lambda engine, step: open_source(step.name, step.value),
     steps.Pause: pause,
-    steps.Change: Engine._change,
     steps.Until: Engine._until,
     steps.Connect: Engine._connect,
     steps.CatchUp: lambda engine, step: engine._waker.catch_up(),

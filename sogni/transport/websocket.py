@@ -3,9 +3,8 @@
 `SerialSocket` opens a connection, receives and sends messages, and can be woken or shut down from any thread. It never
 reconnects, answers a close frame or starts a thread.
 
-websocket-client opens the connection (name lookup, proxy, TLS, upgrade), by its public API only, and masks frames.
-Received bytes are split into frames by our own decoder, because the read loop of websocket-client costs more than
-everything that follows it.
+websocket-client opens the connection (name lookup, proxy, TLS, upgrade), by its public API only. Frames are our own:
+the read loop of websocket-client costs more than everything that follows it, and its write loop cannot be interrupted.
 """
 
 # Locks, in the order they may be taken: the caller's state, `_send_lock` (one frame at a time), the lock of the stream
@@ -16,6 +15,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import re
 import selectors
 import socket
@@ -28,9 +28,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import websocket
-from websocket import ABNF
 
-from sogni.core.connection.websocket import CLOSE, PING, PONG, TEXT, FrameDecoder, Message
+from sogni.core.connection.websocket import CLOSE, PING, PONG, TEXT, FrameDecoder, Message, masked_frame
 from sogni.errors import SogniConnectionError, SogniTimeoutError
 from sogni.local.causes import DISCONNECTED, NO_UPGRADE, cause_of
 from sogni.local.proxies import Proxy, bundled_authorities, bypasses, read_proxy, tls_context
@@ -399,8 +398,7 @@ class ConnectionLost(SogniConnectionError):  # noqa: N818  named after what happ
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:
-    frame: bytes = ABNF.create_frame(payload, opcode).format()
-    return frame
+    return masked_frame(opcode, payload, os.urandom(4))
 
 
 class SerialSocket:

@@ -15,12 +15,14 @@ from sogni.errors import Phase, SogniConnectionError, SogniTimeoutError
 Sending = Callable[[State, float], None]
 
 
-def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[None]:
+def send_frame(
+    kind: str, payload: Any, sending: Sending | None = None, *, prepared: tuple[float, bool] | None = None
+) -> Flow[None]:
     """Write a frame once the socket is ready; if the connection breaks, write it on the next one.
 
-    `sending` runs under the state lock just before the frame is written. The service ignores a partly written frame, so
-    writing it again does no harm. Raises `SogniTimeoutError` (phase `ready`), `SogniConnectionError` or
-    `AuthenticationError`.
+    `sending` runs under the state lock just before the frame is written. `prepared` is what `prepare_to_send` has just
+    returned, if the caller had to change the state anyway. The service ignores a partly written frame, so writing it
+    again does no harm. Raises `SogniTimeoutError` (phase `ready`), `SogniConnectionError` or `AuthenticationError`.
     """
     broken = 0
 
@@ -30,11 +32,7 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
         if sending is not None:
             sending(state, now)
 
-    def prepare(state: State, _: float) -> tuple[float, bool]:
-        state.check_may_connect()
-        return state.settings.timeouts.ready, _is_ready(state, broken)
-
-    timeout, is_ready = yield from change(prepare)
+    timeout, is_ready = prepared or (yield from change(lambda state, _: prepare_to_send(state)))
     deadline = (yield from clock()) + timeout
     while True:
         if not is_ready:
@@ -48,7 +46,13 @@ def send_frame(kind: str, payload: Any, sending: Sending | None = None) -> Flow[
         except SogniConnectionError:
             if (yield from clock()) >= deadline:
                 raise
-        _, is_ready = yield from change(prepare)
+        _, is_ready = yield from change(lambda state, _: prepare_to_send(state, beyond=broken))
+
+
+def prepare_to_send(state: State, *, beyond: int = 0) -> tuple[float, bool]:
+    """Return how long to wait for a socket after number `beyond`, and whether it is ready. Raises why there is none."""
+    state.check_may_connect()
+    return state.settings.timeouts.ready, _is_ready(state, beyond)
 
 
 def _is_ready(state: State, beyond: int) -> bool:

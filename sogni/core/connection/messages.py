@@ -6,6 +6,7 @@ from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Mapping
+from functools import lru_cache
 from json import JSONDecoder, JSONEncoder, dumps, loads
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from sogni.errors import ProtocolError, ValidationError
 
 _read = JSONDecoder().raw_decode
 _write = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quoted = lru_cache(maxsize=64)(dumps)
 
 FrameType = Literal[
     "appAlert",
@@ -49,7 +51,7 @@ def encode_frame(kind: str, payload: Any) -> str:
         # A lone surrogate has no UTF-8 form; it is escaped, as in JavaScript.
         text = dumps(payload, separators=(",", ":")).encode()
     data = b64encode(text).decode()
-    return f'{{"type":{dumps(kind)},"data":"{data}"}}'
+    return f'{{"type":{_quoted(kind)},"data":"{data}"}}'
 
 
 def decode_frame(message: bytes | str) -> tuple[str, Any]:

@@ -1,7 +1,7 @@
-"""Split the bytes of a WebSocket connection into messages (RFC 6455, server to client only).
+"""Split the bytes of a WebSocket connection into messages, and frame those of the client (RFC 6455).
 
-The blocking transport feeds it the result of each `recv`. It does not decode text, because the JSON parser does, and
-a second pass over large messages would be wasted; nor does it answer pings.
+The blocking transport feeds the decoder the result of each `recv`. It does not decode text, because the JSON parser
+does, and a second pass over large messages would be wasted; nor does it answer pings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from sogni.errors import ProtocolError
 
-__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "FrameDecoder", "Message", "parse_close"]
+__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "FrameDecoder", "Message", "masked_frame", "parse_close"]
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -173,6 +173,19 @@ class FrameDecoder:
             messages.append((self._fragments_opcode, bytes(self._fragments)))
             self._fragments = bytearray()
             self._fragments_opcode = 0
+
+
+def masked_frame(opcode: int, payload: bytes, key: bytes) -> bytes:
+    """Return the frame of a whole message of the client, masked with a key of four random bytes."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((_FINAL | opcode, _MASKED | size))
+    elif size < 1 << 16:
+        head = bytes((_FINAL | opcode, _MASKED | 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((_FINAL | opcode, _MASKED | 127)) + size.to_bytes(8, "big")
+    mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
+    return head + key + (int.from_bytes(payload, "little") ^ mask).to_bytes(size, "little")
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import shared_options, size_presets
 from sogni.core.checks import invalid_value, short_repr, without_gaps
-from sogni.core.connection.flows import send_frame
+from sogni.core.connection.flows import prepare_to_send, send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
 from sogni.core.media import Remote, sniff
@@ -35,7 +35,7 @@ from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
 from sogni.core.requests import FAILURES, get_json
 from sogni.errors import CostLimitError, JobError, ValidationError
 from sogni.models.base import TokenType
-from sogni.models.catalogue import SizePreset
+from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import ProjectParams
 from sogni.models.projects import CostEstimation
 from sogni.settings import NETWORKS, Settings
@@ -125,11 +125,13 @@ def create_project(
     checked = checked_params(given, fields)
     params = checked.params
     kind = kind_of(params)
-    settings = yield from change(_settings_to_connect)
+    uploads = kind.uploads(params)
+    settings, options = yield from change(partial(_settings_to_connect, None if uploads else params.model_id))
     sources: Sources = []
     try:
-        yield from _open_sources(kind.uploads(params), sources)
-        options = yield from shared_options(params.model_id)
+        yield from _open_sources(uploads, sources)
+        if options is None:
+            options = yield from shared_options(params.model_id)
         project_id = yield from new_id()
         payload = kind.request(checked, project_id=project_id, options=options, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
@@ -147,9 +149,10 @@ def create_project(
     return (yield from submit(project_id, params, payload, unattended=unattended))
 
 
-def _settings_to_connect(state: State, _: float) -> Settings:
+def _settings_to_connect(model_id: str | None, state: State, now: float) -> tuple[Settings, ModelOptions | None]:
+    """Return the settings, and the options of a model if they are known."""
     state.check_may_connect()
-    return state.settings
+    return state.settings, None if model_id is None else state.catalogue.options(model_id, now)
 
 
 def check_media(params: ProjectParams) -> Flow[None]:
@@ -197,10 +200,10 @@ def open_source(name: str, media: Any) -> Flow[Any]:
 
 def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False) -> Flow[ProjectState]:
     """Track a project and write its request; if that fails, it is no longer tracked."""
-
     perhaps_sent = False
 
-    def register(state: State, now: float) -> ProjectState:
+    def register(state: State, now: float) -> tuple[ProjectState, tuple[float, bool]]:
+        prepared = prepare_to_send(state)
         project = ProjectState(
             project_id,
             params,
@@ -212,7 +215,7 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
         project.request = payload
         project.being_sent = True
         state.projects.track(project, now)
-        return project
+        return project, prepared
 
     def sending(state: State, now: float) -> None:
         nonlocal perhaps_sent
@@ -221,9 +224,9 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
         project.sent_at = now
         project.sent_generation = state.connection.generation
 
-    project = yield from change(register)
+    project, prepared = yield from change(register)
     try:
-        yield from send_frame("jobRequest", payload, sending)
+        yield from send_frame("jobRequest", payload, sending, prepared=prepared)
     except FAILURES:
         project.abandon()
         raise

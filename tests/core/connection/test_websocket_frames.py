@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sogni.core.connection.websocket import BINARY, CLOSE, PING, PONG, TEXT, FrameDecoder, Message, parse_close
+from sogni.core.connection.websocket import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameDecoder,
+    Message,
+    masked_frame,
+    parse_close,
+)
 from sogni.errors import ProtocolError
 
 LIMIT = 200_000
@@ -190,3 +200,13 @@ def test_close_payloads(payload: bytes, expected: tuple[int, str]) -> None:
 def test_a_close_payload_of_one_byte_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         parse_close(b"\x03")
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_the_frame_of_a_client_is_masked(size: int) -> None:
+    payload, key = bytes(range(256)) * 257, b"\x01\x20\x03\xff"
+    plain = bytearray(encode(0x80 | TEXT, payload[:size]))
+    plain[1] |= 0x80
+    start = len(plain) - size
+    masked = bytes(byte ^ key[place % 4] for place, byte in enumerate(plain[start:]))
+    assert masked_frame(TEXT, payload[:size], key) == bytes(plain[:start]) + key + masked
