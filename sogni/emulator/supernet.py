@@ -27,7 +27,7 @@ from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults
-from sogni.emulator.projects.projects import live_record
+from sogni.emulator.projects.projects import ProjectRecord, live_record
 from sogni.emulator.recorder import Arrival, Recorder, Violation
 from sogni.emulator.server import Server, Setup
 from sogni.emulator.state import State
@@ -36,6 +36,7 @@ from sogni.live import Live
 if TYPE_CHECKING:
     import sogni_async
     from sogni.client import SogniClient
+    from sogni.emulator.workflows.runs import WorkflowRecord
 
 
 _UNCLOSED: weakref.WeakSet[LocalSupernet] = weakref.WeakSet()
@@ -254,17 +255,17 @@ class LocalSupernet(Live):
         return self._recorder.violations()
 
     @property
-    def projects(self) -> list[dict[str, Any]]:
+    def projects(self) -> list[ProjectRecord]:
         """The projects known to the service, oldest first, in the form of ``GET /v2/projects/{id}``."""
         state = self._now.state
         return self._now.server.call(lambda: [live_record(project) for project in state.projects])
 
     @property
-    def workflows(self) -> list[dict[str, Any]]:
+    def workflows(self) -> list[WorkflowRecord]:
         """The durable workflows known to the service, oldest first, in the form of their REST records."""
         server, state = self._now.server, self._now.state
 
-        def records() -> list[dict[str, Any]]:
+        def records() -> list[WorkflowRecord]:
             runs = () if server.durable_services is None else server.durable_services.engine.runs.values()
             return [run.wire(lambda media: media.wire(state.artifact_url(media.key))) for run in runs]
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict, cast
 
 from attrs import define, field
 
@@ -208,15 +208,87 @@ def _ms(moment: float | None) -> int | None:
     return None if moment is None else round(moment * 1000)
 
 
+class WorkerRecord(TypedDict):
+    id: str
+    name: str
+    username: str
+
+
+class JobRecord(TypedDict, total=False):
+    """A worker job in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
+
+    id: Required[str]
+    SID: Required[int]
+    imgID: Required[str]
+    jobIndex: Required[int]
+    worker: WorkerRecord
+    createTime: Required[int]
+    startTime: int
+    updateTime: Required[int]
+    endTime: int
+    status: Required[str]
+    reason: str
+    performedSteps: Required[int]
+    triggeredNSFWFilter: Required[bool]
+    nsfwDetected: bool
+    seedUsed: int
+    network: Required[str]
+    resultUrl: str
+    lastFrameUrl: str
+
+
+class ArtistRecord(TypedDict):
+    username: str
+    address: str
+
+
+class ModelRecord(TypedDict):
+    id: str
+    SID: int
+    name: str
+    type: str
+
+
+class CostRecord(TypedDict):
+    costInToken: str
+    calculatedStepCount: int
+
+
+class ProjectRecord(TypedDict, total=False):
+    """A project in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
+
+    id: Required[str]
+    SID: Required[int]
+    artist: Required[ArtistRecord]
+    model: Required[ModelRecord]
+    imageCount: Required[int]
+    stepCount: Required[int]
+    previewCount: Required[int]
+    hasGuideImage: Required[bool]
+    denoiseStrength: Required[str]
+    costActual: Required[CostRecord]
+    createTime: Required[int]
+    updateTime: Required[int]
+    endTime: int
+    status: Required[str]
+    reason: str
+    network: Required[str]
+    tokenType: Required[str]
+    appSource: str
+    workerJobs: Required[list[JobRecord]]
+    completedWorkerJobs: Required[list[JobRecord]]
+    finished: bool
+
+
 def _present(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if value is not None}
 
 
-def job_record(project: Project, job: Job) -> dict[str, Any]:
+def job_record(project: Project, job: Job) -> JobRecord:
     """Return a worker job. ``imgID`` is its identity; ``id`` repeats the project's."""
     # Protocol notes: projects-5x §9.2.
     worker = {"id": job.worker, "name": job.worker, "username": job.worker} if job.worker else None
-    return _present(
+    record = _present(
         {
             "id": project.id,
             "SID": project.sid * 1000 + job.index,
@@ -238,14 +310,15 @@ def job_record(project: Project, job: Job) -> dict[str, Any]:
             "lastFrameUrl": job.last_frame_url,
         }
     )
+    return cast(JobRecord, record)
 
 
-def finished_record(project: Project) -> dict[str, Any]:
+def finished_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v1/projects/{id}``."""
     # Protocol notes: projects-4.2 §14.3.
     order, spent = project.order, project.settled_cost()
     ended = [job_record(project, job) for job in project.jobs if job.finished]
-    return _present(
+    record = _present(
         {
             "id": project.id,
             "SID": project.sid,
@@ -274,13 +347,14 @@ def finished_record(project: Project) -> dict[str, Any]:
             "completedWorkerJobs": ended,
         }
     )
+    return cast(ProjectRecord, record)
 
 
 def _denoise_text(order: Any) -> str:
     return f"{order.denoise:g}" if isinstance(order, ImageOrder) and order.starting_image else "0"
 
 
-def live_record(project: Project) -> dict[str, Any]:
+def live_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v2/projects/{id}``."""
     # Protocol notes: transport §13.1.
     return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}

@@ -19,7 +19,7 @@ from sogni.emulator.responses import RefusedError, detailed_error, success
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
-from sogni.emulator.workflows.runs import Run
+from sogni.emulator.workflows.runs import Run, WorkflowRecord
 from sogni.emulator.workflows.service import StartRequest, WorkflowService
 from sogni.emulator.workflows.templates import Templates
 
@@ -86,7 +86,7 @@ class _Routes:
     def _artifact(self, media: Media) -> dict[str, Any]:
         return media.wire(self.state.artifact_url(media.key))
 
-    def _record(self, run: Run) -> dict[str, Any]:
+    def _record(self, run: Run) -> WorkflowRecord:
         return run.wire(self._artifact)
 
     def _run(self, request: web.Request, account: Account) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from attrs import define, field
 
@@ -19,6 +19,70 @@ Status = Literal["queued", "running", "completed", "partial_failure", "waiting_f
 ENDED: tuple[Status, ...] = ("completed", "partial_failure", "failed", "cancelled")
 StepStatus = Literal["pending", "running", "completed", "failed", "skipped", "waiting_for_user", "cancelled"]
 SETTLED: tuple[StepStatus, ...] = ("completed", "failed", "skipped", "cancelled")
+
+
+class ArtifactRecord(TypedDict):
+    """A file in the form of the REST API. ``duration`` is in seconds."""
+
+    id: str
+    url: str
+    type: str
+    mediaType: str
+    mimeType: str
+    width: NotRequired[int]
+    height: NotRequired[int]
+    duration: NotRequired[float]
+    seed: NotRequired[int]
+
+
+class StepRecord(TypedDict):
+    """A step in the form of the REST API. Times are in ISO format."""
+
+    id: str
+    index: int
+    toolName: str
+    status: StepStatus
+    error: NotRequired[dict[str, Any]]
+    arguments: dict[str, Any]
+    dependsOn: list[dict[str, Any]]
+    seed: int
+    artifacts: list[ArtifactRecord]
+    startIndex: NotRequired[int]
+    indices: NotRequired[list[int]]
+    videoStartIndex: NotRequired[int]
+    clips: NotRequired[list[ArtifactRecord]]
+    result: NotRequired[dict[str, Any]]
+    problems: NotRequired[list[dict[str, Any]]]
+    startedAt: NotRequired[str]
+    completedAt: NotRequired[str]
+
+
+class WorkflowRecord(TypedDict):
+    """A workflow in the form of the REST API. Times are in epoch milliseconds and in ISO format."""
+
+    workflowId: str
+    title: NotRequired[str]
+    status: Status
+    input: dict[str, Any]
+    plan: dict[str, Any]
+    steps: list[StepRecord]
+    events: list[dict[str, Any]]
+    artifacts: list[ArtifactRecord]
+    billingPreview: NotRequired[dict[str, Any]]
+    billingPreviews: NotRequired[list[dict[str, Any]]]
+    createTime: int
+    updateTime: int
+    createdAt: str
+    updatedAt: str
+    error: NotRequired[dict[str, Any]]
+    safeContentFilter: bool
+    waitingReason: NotRequired[str]
+    waiting: NotRequired[dict[str, Any]]
+    awaitingCostApproval: NotRequired[bool]
+    templateId: NotRequired[str]
+    inputs: NotRequired[dict[str, Any]]
+    clonedFromRunId: NotRequired[str]
+    costActual: str
 
 
 @define(eq=False)
@@ -148,7 +212,7 @@ class Run:
         results = [restored(media) for media in saved["results"]]
         return cls(**{**saved, "steps": steps, "uploads": uploads, "results": results, "log": log})
 
-    def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+    def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> WorkflowRecord:
         """Return the workflow record with current URLs."""
         # Protocol notes: workflows §3.
         waiting = self.waiting or {}
@@ -179,7 +243,7 @@ class Run:
         known = {key: value for key, value in record.items() if value is not None}
         if waiting.get("reason") in ("cost_approval_required", "cost_reauthorization_required"):
             known["awaitingCostApproval"] = True
-        return known
+        return cast(WorkflowRecord, known)
 
     def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
         """Return the data of an event stream frame."""
