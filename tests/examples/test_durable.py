@@ -15,15 +15,15 @@ def test_a_chat_asks_before_it_spends(run: Run) -> None:
     assert (lines[-2], lines[-1].startswith("http")) == ("completed", True)
 
 
-def test_a_workflow_is_started_and_watched_by_another_process(tmp_path: Path, run: Run) -> None:
+def test_a_workflow_is_started_and_watched_by_another_process(tmp_path: Path, run_program: Run) -> None:
     with LocalSupernet(step_time=0) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,
             "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
             "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
         }
-        lines = run("teaser.py", "a", "blue", "boat", **environment)
-        again = run("teaser.py", "--watch", lines[0].removeprefix("started "), **environment)
+        lines = run_program("teaser.py", "a", "blue", "boat", **environment)
+        again = run_program("teaser.py", "--watch", lines[0].removeprefix("started "), **environment)
     assert lines[1:] == again
     assert again[:3] == ["queued", "running", "completed"]
     assert [Path(path).suffix for path in again[3:]] == [".png", ".mp4"]

@@ -18,8 +18,8 @@ def size(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", ["image.py", "image_async.py"])
-def test_image(tmp_path: Path, run: Run, name: str) -> None:
-    (line,) = run(name, "a", "red", "boat")
+def test_image(tmp_path: Path, run_program: Run, name: str) -> None:
+    (line,) = run_program(name, "a", "red", "boat")
     assert size(tmp_path / line) == (768, 512)
 
 
@@ -45,15 +45,15 @@ def test_many_prompts(tmp_path: Path, run: Run) -> None:
     assert [size(path) for path in (tmp_path / "out").iterdir()] == [(512, 512)] * 5
 
 
-def test_queue_and_collect(tmp_path: Path, run: Run) -> None:
+def test_queue_and_collect(tmp_path: Path, run_program: Run) -> None:
     with LocalSupernet(step_time=0.05) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,
             "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
             "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
         }
-        (started,) = run("queue_and_collect.py", "start", "ticket", **environment)
-        paths = run("queue_and_collect.py", "collect", "ticket", **environment)
+        (started,) = run_program("queue_and_collect.py", "start", "ticket", **environment)
+        paths = run_program("queue_and_collect.py", "collect", "ticket", **environment)
     assert started.startswith("started ")
     assert [size(tmp_path / path) for path in paths] == [(1024, 1024)] * 2
 
