@@ -5,6 +5,8 @@ directory of the test run. A test that leaves a thread, a descriptor (socket, pi
 the run's directories) or a temporary file fails. What fixtures of a wider scope own is no leak: it is there
 before the test, appears while such a fixture is set up, or was started by one of their threads. What a
 library keeps for the whole process is exempted by `@pytest.mark.keeps_resources("reason")`.
+
+Runs of many files are parallel; `-n` with a number overrides it.
 """
 
 from __future__ import annotations
@@ -31,12 +33,17 @@ with suppress(ImportError):
     # Before a test file imports the signing library by itself, and raises the recursion limit for all others.
     import sogni.core.account.ethereum  # noqa: F401
 
+# Without cached bytecode, each process of the run and each process that a test starts compiles all modules anew, which
+# takes longer than most tests.
+sys.dont_write_bytecode = False
+
 # Generating inputs is slow on a busy machine, which is no fault of a test.
 hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy machine")
 
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 OUR_SETTINGS = ("SOGNI_API_KEY", "SOGNI_APP_ID", "SOGNI_REST_ENDPOINT", "SOGNI_SOCKET_ENDPOINT")
 PROXY_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WS_PROXY", "WSS_PROXY")
 USER_DIRECTORIES = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
@@ -46,6 +53,9 @@ PATIENCE_SECONDS = 2.0
 
 # Removed by their makers, but only when the process ends.
 FOREIGN_TEMPORARY = ("pymp-", "ipykernel_", "pytest-of-")
+
+# Fewer are run sooner than further processes have started.
+FILES_FOR_PARALLEL = 20
 
 DESCRIPTORS = "/proc/self/fd"
 
@@ -61,6 +71,18 @@ _excused: set[Held] | None = None
 
 # The number of loaded modules when what they hold was last taken out of collections.
 _modules_frozen = 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than there are cores, because tests also wait; none for a few files."""
+    chosen = [Path(argument.partition("::")[0]) for argument in config.args]
+    files = sum(1 for path in chosen for _ in path.rglob("test_*.py"))
+    # Benchmarks measure the time of this process, and `-s` shows what it prints.
+    if files < FILES_FOR_PARALLEL or config.option.markexpr == "bench" or config.option.capture == "no":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
 
 
 def _start_and_remember(thread: threading.Thread) -> None:
@@ -88,6 +110,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         for name in (*OUR_SETTINGS, *PROXY_SETTINGS):
             patch.delenv(name, raising=False)
             patch.delenv(name.lower(), raising=False)
+        patch.delenv(NO_BYTECODE, raising=False)
         for name in USER_DIRECTORIES:
             patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
         patch.setenv("TMPDIR", temporary)
@@ -117,6 +140,13 @@ def start_process(forkserver: ForkServer) -> Iterator[Callable[..., Process]]:
         process.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_collections() -> None:
+    """Take what is loaded by now out of later collections, so that one after every test is affordable."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _leaves_nothing(request: pytest.FixtureRequest, _own_environment: None) -> Iterator[None]:
     """Fail a test that leaves a thread, a descriptor or a temporary file."""
@@ -141,10 +171,9 @@ def fail_if_left(before: set[Held], excused: set[Held]) -> None:
 
 
 def freeze_modules() -> None:
-    """Take what has been imported since the last time out of later collections.
+    """Take modules that a test has imported out of later collections, too.
 
-    A collection after every test is only affordable if it does not visit every function of every module. What a test
-    holds when this freezes it is never freed, so most tests must not.
+    What a test holds when this freezes it is never freed, so most tests must freeze nothing.
     """
     global _modules_frozen
     if len(sys.modules) != _modules_frozen:
