@@ -171,6 +171,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
         Raises:
             ModuleNotFoundError: The extra is not installed.
+
+        Example:
+            >>> with SogniClient.local(step_time=0) as client:
+            ...     client.account.me().username
+            'local-artist'
         """
         from sogni.emulator import LocalSupernet
 

@@ -170,6 +170,11 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
 
         Raises:
             ModuleNotFoundError: The extra is not installed.
+
+        Example:
+            >>> async with SogniClient.local(step_time=0) as client:
+            ...     (await client.account.me()).username
+            'local-artist'
         """
         from sogni.emulator import LocalSupernet
 

@@ -136,6 +136,11 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
 
         Returns:
             The account as JSON-ready data, with the keys of the wire format.
+
+        Example:
+            >>> _ = client.account.me()
+            >>> client.current_account.to_dict()["username"] == client.current_account.username
+            True
         """
         made: dict[str, Any] = self._engine.state.account.snapshot()
         return made

@@ -237,6 +237,11 @@ class HostedChat:
             TypeError: There is no such option.
             ValidationError: `stream` is true, or the request cannot be sent.
             ApiError: The service declined. It is also a `ChatError` if the service gives a reason.
+
+        Example:
+            >>> result = client.chat.hosted.create(messages=[{"role": "user", "content": "What is 6 times 7?"}])
+            >>> result.choices[0].message.content
+            '6 * 7 = 42'
         """
         with recorded_request(self._engine, model, messages) as recorded:
             flow = hosted_completion(model, messages, options, stream, timeout)
@@ -479,6 +484,11 @@ class Chat(EventEmitter[OnChatEvent]):
 
         Raises:
             ValidationError: The messages cannot be represented as JSON.
+
+        Example:
+            >>> messages = [{"role": "user", "content": "What is 6 times 7?"}]
+            >>> client.chat.estimate_cost(messages=messages, max_tokens=100).cost_in_usd > 0
+            True
         """
         flow = chat.estimate_completion(
             model, messages, max_tokens=max_tokens, token_type=token_type, think=think, task_profile=task_profile
@@ -496,5 +506,9 @@ class Chat(EventEmitter[OnChatEvent]):
 
         Raises:
             SogniTimeoutError: No models were announced in time.
+
+        Example:
+            >>> "qwen3.6-35b-a3b-gguf-iq4xs" in client.chat.wait_for_models()
+            True
         """
         return self._engine.run(chat.wait_for_models(timeout))

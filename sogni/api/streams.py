@@ -145,7 +145,13 @@ class ChatStream(Live):
         return self._host().run(self._whole(check_seconds("timeout", timeout)))
 
     def close(self) -> None:
-        """Stop receiving chunks. The service finishes the answer and charges for it."""
+        """Stop receiving chunks. The service finishes the answer and charges for it.
+
+        Example:
+            >>> question = {"role": "user", "content": "What is 6 times 7?"}
+            >>> stream = client.chat.completions.create(messages=[question], stream=True)
+            >>> stream.close()
+        """
         self._taken.clear()
         if self._rounds is not None:
             self._rounds.abandoned = True
@@ -230,7 +236,13 @@ class EventStream(Live, Generic[T]):
         return self._feed.closed
 
     def close(self) -> None:
-        """Close the connection, also while another thread or task waits for an event. May be called repeatedly."""
+        """Close the connection, also while another thread or task waits for an event. May be called repeatedly.
+
+        Example:
+            >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+            >>> events = client.chat.runs.stream_events(run.run_id)
+            >>> events.close()
+        """
         self._feed.ready.clear()
         self._feed.close()
 

@@ -290,6 +290,11 @@ class LocalSupernet(Live):
 
             Returns:
                 The client. Close it when done.
+
+            Example:
+                >>> with supernet.client(network="relaxed") as client:
+                ...     client.account.me().username
+                'local-artist'
             """
             made: SogniClient = importlib.import_module("sogni").SogniClient(**(self._connection_options() | options))
             return made
@@ -303,6 +308,11 @@ class LocalSupernet(Live):
 
             Returns:
                 The client. Close it when done.
+
+            Example:
+                >>> async with supernet.async_client() as client:
+                ...     (await client.account.me()).username
+                'local-artist'
             """
             made: sogni_async.SogniClient = importlib.import_module("sogni_async").SogniClient(
                 **(self._connection_options() | options)
@@ -350,7 +360,11 @@ class LocalSupernet(Live):
         )
 
     def expire_access_tokens(self) -> None:
-        """Reject every access token issued so far with 401, whatever its claims. Clients can refresh."""
+        """Reject every access token issued so far with 401, whatever its claims. Clients can refresh.
+
+        Example:
+            >>> supernet.expire_access_tokens()
+        """
         self._in_server(lambda _: self._accounts.sessions.expire("access"))
 
     def revoke_refresh_tokens(self) -> None:
@@ -424,7 +438,17 @@ class LocalSupernet(Live):
         self._now.server.call(lambda: state.connections.end_all(code, reason))
 
     def pause_workers(self) -> None:
-        """Pause every worker before its next step."""
+        """Pause every worker before its next step.
+
+        Example:
+            >>> supernet.pause_workers()
+            >>> project = client.projects.create(
+            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ... )
+            >>> project.finished
+            False
+            >>> supernet.resume_workers()
+        """
         server = self._now.server
         server.call(server.pace.running.clear)
 
@@ -439,6 +463,11 @@ class LocalSupernet(Live):
         Removes faults, scripted answers, recorded requests, projects, completions, workflows and their saved data,
         sessions, and every account except that of the API key, whose history is cleared and whose initial balance is
         restored. Work in progress is canceled, and workers are resumed.
+
+        Example:
+            >>> supernet.reset()
+            >>> supernet.projects
+            []
         """
         running = self._now
         self.faults.clear()

@@ -80,6 +80,13 @@ class TokenStore:
         Raises:
             ValidationError: This is not a pair of tokens, for example an API key.
             OSError: The file cannot be written.
+
+        Example:
+            >>> store = sogni.TokenStore("session.json")
+            >>> with sogni.SogniClient(auth_type="token") as client:
+            ...     store.save(client.account.login("ada", "correct horse battery").tokens)
+            >>> store.load() is None
+            False
         """
         token, refresh_token = read_pair(pair)
         if token is None:
@@ -102,7 +109,11 @@ class TokenStore:
             raise
 
     def clear(self) -> None:
-        """Remove the pair, if there is one."""
+        """Remove the pair, if there is one.
+
+        Example:
+            >>> sogni.TokenStore("session.json").clear()
+        """
         self._file.unlink(missing_ok=True)
         self._clean(older_than=_SAVING_SECONDS)
 
@@ -161,6 +172,13 @@ class TokenStore:
 
         Raises:
             OSError: The file cannot be written.
+
+        Example:
+            >>> with sogni.SogniClient(auth_type="token") as client:
+            ...     sogni.TokenStore("session.json").follow(client)
+            ...     session = client.account.login("ada", "correct horse battery")
+            >>> sogni.TokenStore("session.json").load() == session.tokens
+            True
         """
         auth = client.api_client.auth
         kept = [auth.backup() or self.load()]

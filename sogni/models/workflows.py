@@ -175,6 +175,12 @@ class WorkflowInput(Model):
             ValidationError: The plan is invalid; the message has file, line and step of each error.
             OSError: The file cannot be read.
             ImportError: The file is YAML, and the extra ``sogni[yaml]`` is not installed.
+
+        Example:
+            >>> from sogni import WorkflowInput, WorkflowStep
+            >>> plan = WorkflowInput(title="Kites", steps=[WorkflowStep(id="still", tool_name="generate_image")])
+            >>> WorkflowInput.load(plan.save("kites.json")).title
+            'Kites'
         """
         return cls._provided().load(path)
 
@@ -191,6 +197,12 @@ class WorkflowInput(Model):
             ValidationError: The suffix is unknown, or an argument cannot be written as JSON.
             OSError: The file cannot be written.
             ImportError: The file is YAML, and the extra ``sogni[yaml]`` is not installed.
+
+        Example:
+            >>> from sogni import WorkflowInput, WorkflowStep
+            >>> plan = WorkflowInput(title="Kites", steps=[WorkflowStep(id="still", tool_name="generate_image")])
+            >>> plan.save("kites.json").name
+            'kites.json'
         """
         return self._provided().save(self, path)
 

@@ -133,7 +133,15 @@ class Conversation:
         self._engine.changed(lambda *_: self._history.add(message))
 
     def clear(self) -> None:
-        """Remove all messages except the system message."""
+        """Remove all messages except the system message.
+
+        Example:
+            >>> conversation = client.chat.conversation()
+            >>> _ = await conversation.ask("My name is Ada.")
+            >>> conversation.clear()
+            >>> conversation.messages
+            []
+        """
         self._engine.changed(lambda *_: self._history.clear())
 
     def to_dict(self) -> dict[str, Any]:

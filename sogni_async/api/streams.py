@@ -144,7 +144,13 @@ class ChatStream(Live):
         return await self._host().run(self._whole(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
-        """Stop receiving chunks. The service finishes the answer and charges for it."""
+        """Stop receiving chunks. The service finishes the answer and charges for it.
+
+        Example:
+            >>> question = {"role": "user", "content": "What is 6 times 7?"}
+            >>> stream = await client.chat.completions.create(messages=[question], stream=True)
+            >>> await stream.close()
+        """
         self._taken.clear()
         if self._rounds is not None:
             self._rounds.abandoned = True
@@ -229,7 +235,13 @@ class EventStream(Live, Generic[T]):
         return self._feed.closed
 
     async def close(self) -> None:
-        """Close the connection, also while another thread or task waits for an event. May be called repeatedly."""
+        """Close the connection, also while another thread or task waits for an event. May be called repeatedly.
+
+        Example:
+            >>> run = await client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
+            >>> events = client.chat.runs.stream_events(run.run_id)
+            >>> await events.close()
+        """
         self._feed.ready.clear()
         self._feed.close()
 

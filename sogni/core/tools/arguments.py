@@ -175,6 +175,11 @@ def validate_tool_arguments(
     Returns:
         The cleaned arguments, with `ok`, `errors` and `warnings`; each error starts with the path of its argument
         (`overlays[0].text`).
+
+    Example:
+        >>> checked = sogni.validate_tool_arguments("generate_image", {"prompt": "a kite", "width": "512"})
+        >>> checked.ok, checked.errors
+        (False, ["width must be a number, got '512'"])
     """
     if not isinstance(arguments, Mapping):
         return _invalid({}, f"arguments must be a JSON object, got {type(arguments).__name__}")
