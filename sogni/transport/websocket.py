@@ -586,6 +586,7 @@ class SerialSocket:
         # the lock and notes that, and another sends and notes how much.
         taken: list[bool] = []
         sent: list[int] = []
+        whole, size = memoryview(frame), len(frame)
         with self._gate:  # excludes `shutdown`, in place of `_enter`
             try:
                 taken.extend(map(self._send_lock.acquire, (False,)))
@@ -594,9 +595,10 @@ class SerialSocket:
             except OSError:
                 return 0  # `send_frame` meets it again, and says what it is
             finally:
+                # No call before the lock is released, because the exception can be raised after every call.
                 if taken and taken[0]:
-                    if sent and sent[0] < len(frame):
-                        self._unsent = memoryview(frame)[sent[0] :]
+                    if sent and sent[0] < size:
+                        self._unsent = whole[sent[0] :]
                     self._send_lock.release()
                     if self._controls or self._unsent:
                         self._poke()
