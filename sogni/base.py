@@ -316,8 +316,8 @@ class BaseJob(EventEmitter[OnJobEvent]):
             >>> job.to_dict()["status"]
             'completed'
         """
-        made: dict[str, Any] = to_dict(self._state.snapshot())
-        return {**made, "progress": self.progress, "type": self.type}
+        snapshot: dict[str, Any] = to_dict(self._state.snapshot())
+        return {**snapshot, "progress": self.progress, "type": self.type}
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.status} {self.progress}%>"
@@ -513,9 +513,9 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
             >>> project.to_dict()["status"]
             'completed'
         """
-        made: dict[str, Any] = to_dict(self._state.snapshot(params_snapshot(self._state.params)))
+        snapshot: dict[str, Any] = to_dict(self._state.snapshot(params_snapshot(self._state.params)))
         jobs = [job.to_dict() for job in self.jobs]
-        return {**made, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
+        return {**snapshot, "jobs": jobs, "progress": self.progress, "resultUrls": self.result_urls}
 
     def _present(self, state: JobState) -> J:
         job: J | None = state.user_object

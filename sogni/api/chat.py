@@ -18,7 +18,7 @@ from sogni.core.chat.conversation import History
 from sogni.core.chat.flows import hosted_completion, run_hosted_tool
 from sogni.core.chat.requests import DEFAULT_MODEL, check_names
 from sogni.core.chat.state import CHAT_EVENTS
-from sogni.core.checks import without_gaps
+from sogni.core.checks import reject_none_items
 from sogni.core.flow import compute
 from sogni.core.outbox import Listeners
 from sogni.core.projects.transfers import save_urls
@@ -159,7 +159,7 @@ class ChatTools:
             number_of_media=number_of_media,
             available=tools.available_media(media_context),
         )
-        calls = [as_tool_call(call) for call in without_gaps("tool_calls", tool_calls)]
+        calls = [as_tool_call(call) for call in reject_none_items("tool_calls", tool_calls)]
         return self._engine.run(tools.execute_calls(calls, options))
 
     def save(

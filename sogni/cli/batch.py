@@ -17,7 +17,7 @@ from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.output import Target, print_json, print_paths, saving
 from sogni.cli.progress import LABEL, MAX_JOBS, cells, display_paused, live_display, time_left
 from sogni.core.projects.batch_requests import batch_requests, refuse_other_formats
-from sogni.core.projects.file_names import tells_projects_apart
+from sogni.core.projects.file_names import is_unique_per_project
 from sogni.errors import SogniError, SogniTimeoutError
 from sogni.local.batch_journal import BatchJournal
 
@@ -113,7 +113,7 @@ def batch(
 
     Example: sogni batch prompts.txt --steps 4 --output-dir out --max-cost 20
     """
-    if not tells_projects_apart(target.name):
+    if not is_unique_per_project(target.name):
         raise click.UsageError(
             "--name must contain {project_id} or {job_id}, so that projects have different file names"
         )

@@ -1,6 +1,6 @@
-"""Background tasks as flows: which flow runs each task, and what fails if it dies.
+"""The flow of each background task, and what happens if it fails unexpectedly.
 
-Nobody awaits such a flow. If one dies, what it worked for is settled with an error that names the cause, and the front
+No caller awaits these flows. If one fails, its outcome is settled with an error that contains the cause, and the front
 end logs it.
 """
 
@@ -14,10 +14,10 @@ from sogni.core.account.flows import fetch_account, refresh_subscription
 from sogni.core.catalogue.flows import name_models
 from sogni.core.catalogue.state import named_models
 from sogni.core.credentials import Refresh
-from sogni.core.failsafe import Settle, death, failing_project, guarded
+from sogni.core.failsafe import Settle, failing_project, failure_data, guarded
 from sogni.core.flow import Flow, State, change, pause
 from sogni.core.projects.recovery import (
-    apply_held,
+    apply_snapshot_record,
     check_liveness,
     check_overrun,
     look_up,
@@ -32,7 +32,7 @@ from sogni.errors import SogniConnectionError
 
 
 def end_lost_chats() -> Flow[None]:
-    """End completions that stay without news, one after the other, until none is waiting."""
+    """End completions that stay without news, until none is waiting."""
     while (left := (yield from change(lambda state, now: state.chats.end_lost(now)))) is not None:
         yield from pause(left)
 
@@ -41,7 +41,7 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
     """Return the flow that runs a background task."""
     match task:
         case outbox.SignResults(project_id):
-            return guarded(sign_results(project_id), _failing_unsigned(project_id))
+            return guarded(sign_results(project_id), _failing_unsigned_results(project_id))
         case outbox.SignPreview(project_id, job_id):
             return sign_preview(project_id, job_id)  # no caller waits for a preview
         case outbox.SyncProject(project_id):
@@ -49,7 +49,9 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
         case outbox.Reconcile(snapshot):
             return reconcile(snapshot)
         case outbox.ApplyRecord(record):
-            return guarded(apply_held(record), failing_project(record.id.upper(), "applying the record of the project"))
+            return guarded(
+                apply_snapshot_record(record), failing_project(record.id.upper(), "applying the record of the project")
+            )
         case outbox.Recover(records):
             return recover(records)
         case outbox.LookUp():
@@ -67,29 +69,29 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
         case outbox.NameModels(workers, number):
             return guarded(name_models(workers, number), partial(_unnamed, task))
         case outbox.FetchAccount():
-            return _quietly(fetch_account())
+            return _ignoring_failures(fetch_account())
         case outbox.FetchSubscription():
-            return _quietly(refresh_subscription())
+            return _ignoring_failures(refresh_subscription())
         case outbox.RefreshTokens(refresh):
             return guarded(exchange(refresh), partial(_unrefreshed, refresh))
         case _:
             assert_never(task)
 
 
-def _failing_unsigned(project_id: str) -> Settle:
+def _failing_unsigned_results(project_id: str) -> Settle:
     """Fail the results whose URLs were being requested; the rest of the project continues."""
 
     def settle(error: Exception, state: State, now: float) -> None:
         project = state.projects.by_id.get(project_id)
         if project is not None:
-            project.signing_failed(death("getting the URL of the result", error), now)
+            project.signing_failed(failure_data("getting the URL of the result", error), now)
 
     return settle
 
 
 def _ending_chats(error: Exception, state: State, now: float) -> None:
-    """End the completions, because nothing watches over them any more."""
-    state.chats.end_unwatched(death("waiting for the connection", error).message)
+    """End the completions, because no task watches them any more."""
+    state.chats.end_unwatched(failure_data("waiting for the connection", error).message)
 
 
 def _unnamed(task: outbox.NameModels, error: Exception, state: State, now: float) -> None:
@@ -99,11 +101,11 @@ def _unnamed(task: outbox.NameModels, error: Exception, state: State, now: float
 
 def _unrefreshed(refresh: Refresh, error: Exception, state: State, now: float) -> None:
     """Fail the refresh, so that waiters raise the cause."""
-    cause = SogniConnectionError(death("refreshing the access token", error).message)
+    cause = SogniConnectionError(failure_data("refreshing the access token", error).message)
     state.session.refresh_failed(refresh, cause, clears=False)
 
 
-def _quietly(flow: Flow[object]) -> Flow[None]:
+def _ignoring_failures(flow: Flow[object]) -> Flow[None]:
     """Run a flow whose failure has no waiter; the state keeps the outcome."""
     try:
         yield from flow

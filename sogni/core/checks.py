@@ -125,7 +125,7 @@ def one_of(field: str, value: Any, allowed: Sequence[str]) -> str:
     return value
 
 
-def without_gaps(field: str, value: T) -> T:
+def reject_none_items(field: str, value: T) -> T:
     """Reject None among the items of a list: it would shift the items that follow it, or shorten the list."""
     if isinstance(value, list | tuple):
         for index, it in enumerate(value):
@@ -208,10 +208,10 @@ def json_list(field: str, value: Any) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(json_ready(field, value), list):
         raise invalid_value(field, value, "a list")
     plain: list[Any] = json_ready(field, value)
-    return without_gaps(field, plain)
+    return reject_none_items(field, plain)
 
 
-def beyond(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+def extra_fields(payload: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """Return the fields of an object that its data class does not declare; they are kept in `extra`."""
     if known.issuperset(payload):
         return {}

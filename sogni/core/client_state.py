@@ -238,7 +238,7 @@ class ClientState:
         if self.session.credentials.kind == "api_key" and self.session.signed_in:
             names = {"username": data.get("username"), "wallet_address": data.get("address")}
             self.account.change(**{name: value for name, value in names.items() if value and isinstance(value, str)})
-        self._told_subscription(data, now)
+        self._apply_subscription(data, now)
         if data.get("clientType", "artist") != "artist":
             return
         # Skip requesting a snapshot only if this one is well-formed.
@@ -250,14 +250,14 @@ class ClientState:
     def _balance(self, payload: Any, now: float) -> None:
         self.account.change(balance=read_amounts(Balances, payload, "the balanceUpdate frame"))
 
-    def _told_subscription(self, data: dict[str, Any], now: float) -> None:
+    def _apply_subscription(self, data: dict[str, Any], now: float) -> None:
         """Apply the subscription in `authenticated`; older servers omit it, so it is fetched."""
-        self.account.spark_lock(data)
+        self.account.apply_spark_lock(data)
         entitlement = data.get("subscriptionEntitlement")
         if isinstance(entitlement, dict):
             # A malformed entitlement must not keep the rest of this frame from being applied.
             with suppress(ProtocolError):
-                self.account.entitled(entitlement, self.session.service_time(now))
+                self.account.apply_entitlement(entitlement, self.session.service_time(now))
                 return
         if self.session.signed_in:
             self.out.start(FetchSubscription())
@@ -265,8 +265,8 @@ class ClientState:
     def _entitled(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
             raise ProtocolError("the subscription entitlement is not an object")
-        self.account.spark_lock(payload)
-        self.account.entitled(payload, self.session.service_time(now))
+        self.account.apply_spark_lock(payload)
+        self.account.apply_entitlement(payload, self.session.service_time(now))
 
     def _network_changed(self, payload: Any, now: float) -> None:
         network = payload.get("network") if isinstance(payload, dict) else None

@@ -1,8 +1,8 @@
-"""Settle what a background flow worked for when the flow dies.
+"""Handling of unexpected errors in background flows.
 
-Nobody awaits a background flow, so an unhandled error reaches no caller, and waiters would wait forever. `guarded`
-settles the outcome before it re-raises the error, which the front ends log. `surviving` does the same for one of
-several flows, so that the others still run.
+No caller awaits a background flow, so waiters for its outcome would wait forever if it failed. `guarded` settles the
+outcome before it re-raises the error, which the front ends log. `isolated` does the same for one of several flows, so
+that the others still run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Settle = Callable[[Exception, State, float], object]
 
 
 def guarded(flow: Flow[T], settle: Settle) -> Flow[T]:
-    """Run a flow. If it dies, call `settle` with the error and re-raise it; a closed client does not count."""
+    """Run a flow. If it fails, call `settle` with the error and re-raise it, unless the client was closed."""
     try:
         return (yield from flow)
     except ClientClosedError:
@@ -31,18 +31,18 @@ def guarded(flow: Flow[T], settle: Settle) -> Flow[T]:
         raise
 
 
-def surviving(flow: Flow[T], settle: Settle, died: list[Exception]) -> Flow[T | None]:
-    """Run one of several flows. If it dies, settle its work, add the error to `died` and return None."""
+def isolated(flow: Flow[T], settle: Settle, errors: list[Exception]) -> Flow[T | None]:
+    """Run one of several flows. If it fails, settle its outcome, add the error to `errors` and return None."""
     try:
         return (yield from guarded(flow, settle))
     except ClientClosedError:
         raise
     except Exception as error:
-        died.append(error)
+        errors.append(error)
         return None
 
 
-def death(what: str, error: Exception) -> ErrorData:
+def failure_data(what: str, error: Exception) -> ErrorData:
     """Return error data with the failed activity and its cause."""
     return ErrorData(code=0, message=redact(f"{what} failed: {type(error).__name__}: {error}"))
 
@@ -53,6 +53,6 @@ def failing_project(project_id: str, what: str) -> Settle:
     def settle(error: Exception, state: State, now: float) -> None:
         project = state.projects.by_id.get(project_id)
         if project is not None:
-            project.abort(death(what, error), now)
+            project.abort(failure_data(what, error), now)
 
     return settle

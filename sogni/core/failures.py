@@ -90,9 +90,9 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def _as_chat_error(kind: type[ApiError]) -> type[ChatError]:
     """Return the class that is both this API error and a `ChatError`; a global of this module, so that it pickles."""
     name = f"_Chat{kind.__name__.removeprefix('_')}"
-    made: type[ChatError] = type(name, (ChatError, kind), {"__module__": __name__, "__doc__": kind.__doc__})
-    globals()[name] = made
-    return made
+    combined: type[ChatError] = type(name, (ChatError, kind), {"__module__": __name__, "__doc__": kind.__doc__})
+    globals()[name] = combined
+    return combined
 
 
 _API_ERRORS: set[type[ApiError]] = {ApiError, ServerError, _InsufficientBalanceApiError, *_BY_STATUS.values()}
@@ -153,17 +153,17 @@ def unsent_chat_error(cause: SogniConnectionError | SogniTimeoutError, job_id: s
 def chat_api_error(error: ApiError, chat: ChatError) -> ChatError:
     """Return an error that is both, for a hosted chat that failed with an API error."""
     kind = _InsufficientBalanceApiError if _means_insufficient(chat.error_type, chat.message) else type(error)
-    made = _both(_CHAT_API_ERRORS[kind], chat, error)
-    made.code = error.code if chat.code is None else chat.code
-    return made
+    combined = _both(_CHAT_API_ERRORS[kind], chat, error)
+    combined.code = error.code if chat.code is None else chat.code
+    return combined
 
 
 def _both(kind: type[ChatError], chat: ChatError, other: SogniError) -> ChatError:
     """Return an error of a combined class with the fields of both; those of `other` take precedence."""
-    made = kind.__new__(kind, *other.args)
-    made.args = other.args
-    made.__dict__.update({**chat.__dict__, **other.__dict__})
-    return made
+    combined = kind.__new__(kind, *other.args)
+    combined.args = other.args
+    combined.__dict__.update({**chat.__dict__, **other.__dict__})
+    return combined
 
 
 def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:

@@ -334,7 +334,7 @@ class Route:
     @property
     def host(self) -> str:
         """Host and port, as shown in messages."""
-        return shown_host(self.url)
+        return host_and_port(self.url)
 
     def follow(self, status: int, location: str | None, *, streamed: bool) -> bool:
         """Process a reply; True if another request must follow.
@@ -390,7 +390,7 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def shown_host(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Return host and port of a URL, the only parts that may appear in a message."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
@@ -410,7 +410,7 @@ def max_bytes_of(call: HttpCall, *, encoded: bool) -> int | None:
 def too_long(call: HttpCall, url: str) -> ProtocolError:
     """Return the error for a reply that exceeds the size limit."""
     return ProtocolError(
-        f"{call.method} {shown_host(url)}{urlsplit(url).path}: "
+        f"{call.method} {host_and_port(url)}{urlsplit(url).path}: "
         f"the response must be at most {MAX_REPLY_SIZE} bytes once decompressed, got more"
     )
 
@@ -430,7 +430,7 @@ def phase_of(call: HttpCall) -> Phase:
 def no_response(call: HttpCall, url: str, limit: float, via: str = "") -> SogniTimeoutError:
     """Return the error for a call without a reply in time; `via` names the proxy."""
     return SogniTimeoutError(
-        f"{call.method} {shown_host(url)}{urlsplit(url).path}{via}: no response within {limit:g} seconds",
+        f"{call.method} {host_and_port(url)}{urlsplit(url).path}{via}: no response within {limit:g} seconds",
         phase=phase_of(call),
         timeout=limit,
     )
@@ -466,13 +466,13 @@ def no_free_connection(call: HttpCall, settings: Settings) -> SogniTimeoutError:
 def no_connection(url: str, limit: float, via: str = "") -> SogniTimeoutError:
     """Return the error for a host that could not be connected to in time."""
     return SogniTimeoutError(
-        f"cannot connect to {shown_host(url)}{via} within {limit:g} seconds", phase="connect", timeout=limit
+        f"cannot connect to {host_and_port(url)}{via} within {limit:g} seconds", phase="connect", timeout=limit
     )
 
 
 def unreachable(url: str, via: str, cause: str) -> SogniConnectionError:
     """Return the error for a call that failed before its reply was complete."""
-    return SogniConnectionError(f"cannot reach {shown_host(url)}{via}: {cause}")
+    return SogniConnectionError(f"cannot reach {host_and_port(url)}{via}: {cause}")
 
 
 def check_proxy_reply(url: str, via: str, status: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from sogni.core import checks
-from sogni.core.checks import beyond, json_object, path_segment
+from sogni.core.checks import extra_fields, json_object, path_segment
 from sogni.core.flow import Flow, change
 from sogni.core.http import HttpCall, HttpReply, get, post
 from sogni.core.requests import request
@@ -30,7 +30,7 @@ RECORDS = "/v1/replay/records"
 def write_call(record: Any) -> HttpCall:
     """Return the request to store a record. Raises `ValidationError` if JSON cannot represent it."""
     plain = json_object("record", record if isinstance(record, Mapping) else wire_form(RunRecord, record))
-    checks.without_gaps("record.rounds", plain.get("rounds"))
+    checks.reject_none_items("record.rounds", plain.get("rounds"))
     return post(RECORDS, plain)
 
 
@@ -62,7 +62,7 @@ def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
         redacted=found.get("redacted") is True,
         create_time=_time(found.get("createTime")),
         update_time=_time(found.get("updateTime")),
-        extra=beyond(found, _OF_WRITE),
+        extra=extra_fields(found, _OF_WRITE),
     )
 
 
@@ -73,7 +73,7 @@ def read_list(call: HttpCall, reply: HttpReply) -> ReplayRecords:
     entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
     return ReplayRecords(
         records=[read(ReplayRecordSummary, entry, "a record in a list") for entry in entries],
-        extra=beyond(found, _OF_LIST),
+        extra=extra_fields(found, _OF_LIST),
     )
 
 
@@ -88,7 +88,7 @@ def read_record(call: HttpCall, reply: HttpReply, run_id: str) -> ReplayRecord:
     return ReplayRecord(
         record=read(RunRecord, whole, source),
         create_time=_time(found.get("createTime")),
-        extra=beyond(found, _OF_RECORD),
+        extra=extra_fields(found, _OF_RECORD),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sogni.core.chat.images import MAX_BYTES, MAX_SIDE
-from sogni.core.checks import invalid_value, without_gaps
+from sogni.core.checks import invalid_value, reject_none_items
 from sogni.core.media import HEAD_SIZE, checked, data_uri, decoded, is_data_uri, sniff, type_of
 from sogni.errors import ValidationError
 from sogni.local.files import write_file
@@ -139,4 +139,6 @@ def image_parts(images: Any) -> list[ImagePart]:
     if images is None:
         return []
     given = images if isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray) else [images]
-    return [image if isinstance(image, ImagePart) else image_part(image) for image in without_gaps("images", given)]
+    return [
+        image if isinstance(image, ImagePart) else image_part(image) for image in reject_none_items("images", given)
+    ]

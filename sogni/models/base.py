@@ -14,7 +14,7 @@ TokenType = Literal["sogni", "spark"]
 BillingMode = Literal["auto", "subscription", "tokens"]
 
 
-def shown(value: Any) -> str:
+def redacted_repr(value: Any) -> str:
     """Return the `repr` of unchecked data, without keys, tokens and signed queries."""
     return redact(repr(value))
 
@@ -27,7 +27,7 @@ class Model:
         extra: Fields that this version does not know, in wire form.
     """
 
-    extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: shown(dict(extra)), eq=True)
+    extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: redacted_repr(dict(extra)), eq=True)
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from sogni.errors import ProtocolError
 from sogni.models.answers import read_answer
-from sogni.models.base import BillingMode, LooseModel, Model, TokenType, local, shown, wire
+from sogni.models.base import BillingMode, LooseModel, Model, TokenType, local, redacted_repr, wire
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolRound
 
@@ -381,12 +381,12 @@ class MediaContext(Model):
         uploaded_audio: URLs of audio that the user has uploaded.
     """
 
-    images: list[str] = field(factory=list, repr=shown)
-    videos: list[str] = field(factory=list, repr=shown)
-    audio: list[str] = field(factory=list, repr=shown)
-    uploaded_images: list[str] | None = field(default=None, repr=shown)
-    uploaded_videos: list[str] | None = field(default=None, repr=shown)
-    uploaded_audio: list[str] | None = field(default=None, repr=shown)
+    images: list[str] = field(factory=list, repr=redacted_repr)
+    videos: list[str] = field(factory=list, repr=redacted_repr)
+    audio: list[str] = field(factory=list, repr=redacted_repr)
+    uploaded_images: list[str] | None = field(default=None, repr=redacted_repr)
+    uploaded_videos: list[str] | None = field(default=None, repr=redacted_repr)
+    uploaded_audio: list[str] | None = field(default=None, repr=redacted_repr)
 
 
 # Keywords of completions: chat §2.2, §2.9, §10, §11.1. Values are checked by the service, which knows its models.
@@ -476,9 +476,9 @@ class HostedWorkflow(LooseModel):
 
     workflow_id: str | None = None
     status: str | None = None
-    url: str | None = field(default=None, repr=shown)
-    events_url: str | None = field(default=None, repr=shown)
-    stream_url: str | None = field(default=None, repr=shown)
+    url: str | None = field(default=None, repr=redacted_repr)
+    events_url: str | None = field(default=None, repr=redacted_repr)
+    stream_url: str | None = field(default=None, repr=redacted_repr)
 
 
 @frozen(kw_only=True)

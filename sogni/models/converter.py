@@ -159,8 +159,8 @@ def _register_models(converter: cattrs.Converter) -> None:
                 odd = {key: value for key, value in given.items() if not fits(value, types[key])}
                 given = {key: value for key, value in given.items() if key not in odd}
                 unknown |= odd
-            made = inner(given, kind)
-            return attrs.evolve(made, extra=unknown) if unknown else made
+            result = inner(given, kind)
+            return attrs.evolve(result, extra=unknown) if unknown else result
 
         return structured
 
@@ -171,8 +171,8 @@ def _register_models(converter: cattrs.Converter) -> None:
         inner = make_dict_unstructure_fn(cls, converter, **_overrides(cls))
 
         def unstructured(value: Any) -> dict[str, Any]:
-            made = {key: item for key, item in inner(value).items() if item is not None}
-            return {**made, **value.extra}
+            result = {key: item for key, item in inner(value).items() if item is not None}
+            return {**result, **value.extra}
 
         return unstructured
 
@@ -292,8 +292,8 @@ def to_dict(value: Any) -> Any:
 def _given(params: Any) -> dict[str, Any]:
     """Return the fields of params that are set, without media, which have no JSON form."""
     values = {wire_name(a): getattr(params, a.name) for a in attrs.fields(type(params))}
-    kept = {key: _without_media(value) for key, value in values.items() if value is not None}
-    return {key: to_dict(value) for key, value in kept.items() if value is not None}
+    given = {key: _without_media(value) for key, value in values.items() if value is not None}
+    return {key: to_dict(value) for key, value in given.items() if value is not None}
 
 
 def _without_media(value: Any) -> Any:
@@ -315,12 +315,12 @@ def wire_form(cls: type[Model], data: Any) -> Any:
         data = given | dict(data.extra)
     if not isinstance(data, Mapping):
         return data
-    spellings, made = _spellings(cls), {}  # type: ignore[arg-type]  # not seen by lru_cache: a class is hashable
+    spellings, result = _spellings(cls), {}  # type: ignore[arg-type]  # not seen by lru_cache: a class is hashable
     for key, value in data.items():
         name, inner = spellings.get(key, (key, None))
         if value is not None or key not in spellings:
-            made[key if name != key and name in data else name] = _inner_form(inner, value)
-    return made
+            result[key if name != key and name in data else name] = _inner_form(inner, value)
+    return result
 
 
 def _inner_form(cls: type[Model] | None, value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
-from sogni.models.base import Model, shown, wire
+from sogni.models.base import Model, redacted_repr, wire
 
 
 @frozen(kw_only=True)
@@ -165,11 +165,11 @@ class JobEvent(Model):
     eta_seconds: float | None = None
     eta_min: float | None = None
     eta_max: float | None = None
-    url: str | None = field(default=None, repr=shown)
+    url: str | None = field(default=None, repr=redacted_repr)
     steps: int | None = None
     seed: int | None = None
-    result_url: str | None = field(default=None, repr=shown)
-    last_frame_url: str | None = field(default=None, repr=shown)
+    result_url: str | None = field(default=None, repr=redacted_repr)
+    last_frame_url: str | None = field(default=None, repr=redacted_repr)
     provenance: Provenance | None = None
     is_nsfw: bool | None = field(default=None, metadata=wire("isNSFW"))
     nsfw_detected: bool | None = None
@@ -204,7 +204,7 @@ class Event(NamedTuple, Generic[V]):
     value: V
 
     def __repr__(self) -> str:
-        return f"Event(name={self.name!r}, value={shown(self.value)})"
+        return f"Event(name={self.name!r}, value={redacted_repr(self.value)})"
 
 
 class ProgressEvent(Event[int]):
@@ -381,13 +381,13 @@ class JobRecord(Model):
     start_time: datetime | None = None
     update_time: datetime | None = None
     end_time: datetime | None = None
-    result_url: str | None = field(default=None, repr=shown)
-    last_frame_url: str | None = field(default=None, repr=shown)
+    result_url: str | None = field(default=None, repr=redacted_repr)
+    last_frame_url: str | None = field(default=None, repr=redacted_repr)
     result: Any = None
-    image_url: str | None = field(default=None, repr=shown)
-    image_file: str | None = field(default=None, repr=shown)
-    video_url: str | None = field(default=None, repr=shown)
-    video_file: str | None = field(default=None, repr=shown)
+    image_url: str | None = field(default=None, repr=redacted_repr)
+    image_file: str | None = field(default=None, repr=redacted_repr)
+    video_url: str | None = field(default=None, repr=redacted_repr)
+    video_file: str | None = field(default=None, repr=redacted_repr)
 
     @property
     def media_url(self) -> str | None:
@@ -514,9 +514,9 @@ class JobSnapshot(Model):
     nsfw_detected: bool = False
     nsfw_sources: list[str] = field(factory=list)
     user_canceled: bool = False
-    preview_url: str | None = field(default=None, repr=shown)
-    result_url: str | None = field(default=None, repr=shown)
-    last_frame_url: str | None = field(default=None, repr=shown)
+    preview_url: str | None = field(default=None, repr=redacted_repr)
+    result_url: str | None = field(default=None, repr=redacted_repr)
+    last_frame_url: str | None = field(default=None, repr=redacted_repr)
     provenance: Provenance | None = None
     error: ErrorData | None = None
     positive_prompt: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sogni.models.base import EPOCH, LooseModel, Model, shown, wire
+from sogni.models.base import EPOCH, LooseModel, Model, redacted_repr, wire
 
 
 @frozen(kw_only=True)
@@ -32,9 +32,9 @@ class RunRecord(LooseModel):
     session_id: str | None = field(default=None, metadata=wire("session_id"))
     account_id: str | None = field(default=None, metadata=wire("account_id"))
     model_id: str | None = field(default=None, metadata=wire("model_id"))
-    rounds: list[Any] | None = field(default=None, repr=shown)
+    rounds: list[Any] | None = field(default=None, repr=redacted_repr)
     user_request: str | None = field(default=None, metadata=wire("user_request"))
-    final_response: Any = field(default=None, metadata=wire("final_response"), repr=shown)
+    final_response: Any = field(default=None, metadata=wire("final_response"), repr=redacted_repr)
 
 
 @frozen(kw_only=True)
@@ -76,7 +76,7 @@ class ReplayRecordSummary(LooseModel):
     create_time: datetime | None = field(default=None, metadata=EPOCH)
     update_time: datetime | None = field(default=None, metadata=EPOCH)
     user_request: str | None = None
-    final_response: Any = field(default=None, repr=shown)
+    final_response: Any = field(default=None, repr=redacted_repr)
     model_id: str | None = None
     rounds: int | None = None
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from sogni.models.base import LooseModel, Model, TokenType, shown
+from sogni.models.base import LooseModel, Model, TokenType, redacted_repr
 from sogni.models.chat import MediaContext
 from sogni.models.tools import ToolCall
 from sogni.models.workflows import WorkflowArtifact
@@ -33,7 +33,7 @@ class ChatRunEvent(LooseModel):
     sequence: int | None = None
     type: str = ""
     at: datetime | None = None
-    payload: Mapping[str, Any] | None = field(default=None, repr=shown)
+    payload: Mapping[str, Any] | None = field(default=None, repr=redacted_repr)
 
 
 @frozen(kw_only=True)
@@ -129,7 +129,7 @@ class RunRequest(LooseModel):
     session_id: str | None = None
     client_message_id: str | None = None
     model: str | None = None
-    messages: list[Mapping[str, Any]] = field(factory=list, repr=shown)
+    messages: list[Mapping[str, Any]] = field(factory=list, repr=redacted_repr)
 
 
 @frozen(kw_only=True)
@@ -177,7 +177,7 @@ class RunFinalResponse(LooseModel):
         finish_reason: Why the model stopped, for example ``"stop"``.
     """
 
-    content: str | None = field(default=None, repr=shown)
+    content: str | None = field(default=None, repr=redacted_repr)
     finish_reason: str | None = None
 
 
@@ -227,7 +227,7 @@ class ChatRunRecord(LooseModel):
     schema_version: str | None = None
     scope: RunScope | None = None
     request: RunRequest | None = None
-    messages: list[Mapping[str, Any]] = field(factory=list, repr=shown)
+    messages: list[Mapping[str, Any]] = field(factory=list, repr=redacted_repr)
     tool_calls: list[ToolCall] = field(factory=list)
     tool_results: list[RunToolResult] = field(factory=list)
     artifacts: list[WorkflowArtifact] = field(factory=list)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
-from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, shown, wire
+from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
 from sogni.models.converter import wire_form
 
 INPUT_MEDIA = "$input_media"
@@ -278,7 +278,7 @@ class WorkflowArtifact(LooseModel):
     """
 
     id: str | None = None
-    url: str | None = field(default=None, repr=shown)
+    url: str | None = field(default=None, repr=redacted_repr)
     type: str | None = None
     media_type: MediaKind | None = None
     mime_type: str | None = None
@@ -307,7 +307,7 @@ class WorkflowEvent(LooseModel):
     status: str | None = None
     message: str | None = None
     timestamp: datetime | None = field(default=None, metadata=EPOCH)
-    data: Any = field(default=None, repr=shown)
+    data: Any = field(default=None, repr=redacted_repr)
 
 
 @frozen(kw_only=True)
@@ -322,7 +322,7 @@ class WorkflowSseEvent(Model):
     """
 
     event: str = "message"
-    data: Any = field(default=None, repr=shown)
+    data: Any = field(default=None, repr=redacted_repr)
     raw: str = field(default="", repr=False)
     id: str | None = None
 
@@ -366,7 +366,7 @@ class WorkflowStepRecord(LooseModel):
     index: int | None = None
     tool_name: str | None = None
     status: str | None = None
-    arguments: Mapping[str, Any] | None = field(default=None, repr=shown)
+    arguments: Mapping[str, Any] | None = field(default=None, repr=redacted_repr)
     depends_on: list[WorkflowDependency] | None = None
     seed: int | None = None
     artifacts: list[WorkflowArtifact] = field(factory=list)
@@ -404,7 +404,7 @@ class WorkflowRecord(LooseModel):
     title: str | None = None
     status: WorkflowStatus | str | None = None
     input: WorkflowInput | None = None
-    plan: Mapping[str, Any] | None = field(default=None, repr=shown)
+    plan: Mapping[str, Any] | None = field(default=None, repr=redacted_repr)
     steps: list[WorkflowStepRecord] = field(factory=list)
     events: list[WorkflowEvent] = field(factory=list)
     artifacts: list[WorkflowArtifact] = field(factory=list)
@@ -465,7 +465,7 @@ class MediaReference(Model):
         mime_type: MIME type of the file.
     """
 
-    url: str = field(repr=shown)
+    url: str = field(repr=redacted_repr)
     media_type: MediaKind | None = None
     mime_type: str | None = None
 

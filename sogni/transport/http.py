@@ -40,11 +40,11 @@ from sogni.core.http import (
     Route,
     announced_too_long,
     check_proxy_reply,
+    host_and_port,
     limit_of,
     max_bytes_of,
     no_connection,
     no_response,
-    shown_host,
     too_long,
     unreachable,
 )
@@ -571,7 +571,7 @@ class Http:
         """Return the certificate authorities for a URL. Custom ones are checked once, to name them in errors."""
         bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
         if url.startswith("https:") and bundle not in self._trusted:
-            tls_context(shown_host(url), bundle)
+            tls_context(host_and_port(url), bundle)
             self._trusted.add(bundle)
         return bundle
 
@@ -792,7 +792,7 @@ class Http:
         return response
 
     def _closed_error(self, url: str) -> SogniError:
-        return ClientClosedError(f"the client was closed while {shown_host(url)} was answering")
+        return ClientClosedError(f"the client was closed while {host_and_port(url)} was answering")
 
     def _failed(self, call: HttpCall, url: str, error: Exception) -> SogniError:
         return self._closed_error(url) if self._closed else http_error(call, url, error, self._settings)
@@ -880,7 +880,7 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 def _decoder(response: requests.Response) -> ContentDecoder:
     """Return the decoder of a body. Closes the response and raises ProtocolError if there is none."""
     try:
-        return ContentDecoder(response.headers.get("content-encoding"), shown_host(response.url))
+        return ContentDecoder(response.headers.get("content-encoding"), host_and_port(response.url))
     except ProtocolError:
         response.close()
         raise

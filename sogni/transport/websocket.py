@@ -282,7 +282,7 @@ def open_upgraded(
     `timeout` limits connecting and TLS each, and all of it together, except for a proxy that responds byte by byte; in
     seconds. Raises SogniConnectionError with host and cause, never query, headers or password.
     """
-    where = shown_host(url)
+    where = host_and_port(url)
     _check_headers(where, headers)
     relay = None if proxy is None or bypasses(url, no_proxy) else read_proxy(proxy)
     options = _proxy_options(where, relay, timeout)
@@ -306,7 +306,7 @@ def open_upgraded(
     raise failure
 
 
-def shown_host(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Return the host of a URL, and the port if given: the parts that may appear in a message."""
     parts = urlsplit(url)
     host = parts.hostname or "?"
@@ -453,7 +453,7 @@ class SerialSocket:
         consulted. Raises SogniConnectionError with host and cause, UpgradeRefused with the HTTP status.
         """
         sock = open_upgraded(url, headers, timeout=timeout, proxy=proxy, no_proxy=no_proxy, ca_bundle=ca_bundle)
-        host = shown_host(url)
+        host = host_and_port(url)
         try:
             return cls(sock, host, max_message_size)
         except BaseException as error:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
-from sogni.core.checks import without_gaps
+from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
 from sogni.core.projects import cancel, create, results
 from sogni.core.projects import create as estimates
@@ -19,7 +19,7 @@ from sogni.core.projects import transfers as signing
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
-from sogni.core.projects.waiting import check_news, have_connection
+from sogni.core.projects.waiting import check_reachable, ensure_connection
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.base import BillingMode, TokenType
@@ -73,7 +73,7 @@ async def wait(
             value=return_when,
             allowed=RETURN_WHEN,
         )
-    wanted = set(without_gaps("projects", list(projects)))
+    wanted = set(reject_none_items("projects", list(projects)))
     deadline = Deadline(check_seconds("timeout", timeout))
     lost = await _without_connection(wanted)
     with _Watch(wanted, lost) as watch:
@@ -110,7 +110,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
         >>> [it.status async for it in as_completed([project], timeout=60)]
         ['completed']
     """
-    wanted = set(without_gaps("projects", list(projects)))
+    wanted = set(reject_none_items("projects", list(projects)))
     return _as_completed(wanted, check_seconds("timeout", timeout))
 
 
@@ -138,7 +138,7 @@ async def _without_connection(projects: Iterable[Project]) -> dict[Project, Sogn
     for project in projects:
         try:
             if not project.finished:
-                await project._host().run(have_connection(project._state))
+                await project._host().run(ensure_connection(project._state))
         except SogniError as error:
             lost[project] = error
     return lost
@@ -179,7 +179,7 @@ class _Watch:
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")
-            check_news(project._state, engine.state)
+            check_reachable(project._state, engine.state)
 
 
 Request = TypeVar("Request", bound=ProjectParams | Mapping[str, Any])

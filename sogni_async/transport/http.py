@@ -36,11 +36,11 @@ from sogni.core.http import (
     Route,
     announced_too_long,
     check_proxy_reply,
+    host_and_port,
     limit_of,
     max_bytes_of,
     no_connection,
     no_response,
-    shown_host,
     too_long,
     unreachable,
 )
@@ -291,7 +291,7 @@ class Routing:
         relay = read_proxy(found)
         if relay.scheme not in ("http", "https"):
             raise SogniConnectionError(
-                f"cannot connect to {shown_host(url)}: the proxy {relay.shown} speaks {relay.scheme}, which is not"
+                f"cannot connect to {host_and_port(url)}: the proxy {relay.shown} speaks {relay.scheme}, which is not"
                 " supported with asyncio; use its http:// URL or the blocking package"
             )
         options["proxy"] = URL.build(scheme=relay.scheme, host=relay.host, port=relay.port)
@@ -309,7 +309,7 @@ class Routing:
         bundle = ca_bundle_for(self._settings.ca_bundle, os.environ)
         context = self._contexts.get(bundle)
         if context is None:
-            context = self._contexts[bundle] = tls_context(shown_host(url), bundle)
+            context = self._contexts[bundle] = tls_context(host_and_port(url), bundle)
         return context
 
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed
 from sogni.core.connection.websocket import CLOSE, PING, PONG, FrameDecoder, Message, parse_close
-from sogni.core.http import shown_host
+from sogni.core.http import host_and_port
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.local import causes
 from sogni.local.causes import NO_UPGRADE
@@ -122,7 +122,7 @@ class Socket:
 
         Raises SogniConnectionError with host and cause, or AuthenticationError if the server responds with 401.
         """
-        host = shown_host(url)
+        host = host_and_port(url)
         try:
             async with asyncio.timeout(timeout):
                 return cls(await _upgraded(http, url, headers), host)
@@ -210,7 +210,7 @@ class _Unopened(Exception):  # noqa: N818  carries the error that is raised
 
 
 async def _upgraded(http: Http, url: str, headers: Mapping[str, str]) -> SogniSocket:
-    host = shown_host(url)
+    host = host_and_port(url)
     try:
         session = await http.session()
         made = await session.library.ws_connect(

@@ -12,6 +12,7 @@ from sogni.core.http import (
     announced_too_long,
     check_proxy_reply,
     get,
+    host_and_port,
     is_transfer,
     limit_of,
     max_bytes_of,
@@ -21,7 +22,6 @@ from sogni.core.http import (
     no_response,
     phase_of,
     post,
-    shown_host,
     too_long,
     with_time_left,
 )
@@ -123,7 +123,7 @@ def test_a_redirect_to_what_is_no_address_is_an_error_of_the_connection(location
     ],
 )
 def test_a_message_names_host_and_port_only(url: str, host: str) -> None:
-    assert shown_host(url) == host
+    assert host_and_port(url) == host
 
 
 @pytest.mark.parametrize(

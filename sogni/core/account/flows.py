@@ -180,7 +180,7 @@ def refresh_subscription() -> Flow[Subscription]:
         raise ProtocolError("the response to GET /v1/subscriptions/status contains no subscription")
     given = data["subscription"]
     snapshot = read(Subscription, {} if given is None else given, "the response to GET /v1/subscriptions/status")
-    current = yield from change(lambda state, _: state.account.subscribed(snapshot, requested_at))
+    current = yield from change(lambda state, _: state.account.apply_subscription(snapshot, requested_at))
     return current or snapshot
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from attrs import evolve
 
-from sogni.core.checks import beyond, integer, one_of, optional, without_gaps
+from sogni.core.checks import extra_fields, integer, one_of, optional, reject_none_items
 from sogni.core.http import HttpCall, HttpReply, data_of, get, json_of, post
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.account import (
@@ -76,7 +76,7 @@ def read_history(query: TransactionQuery, call: HttpCall, reply: HttpReply) -> T
         raise ProtocolError(f"{call.method} {call.path}: the response contains no transactions")
     entries = [read(Transaction, _transaction(raw), f"the response to {call.method} {call.path}") for raw in listed]
     following = evolve(query, offset=_offset(data.get("next")))
-    return TransactionHistory(entries=entries, next=following, extra=beyond(data, _OF_HISTORY))
+    return TransactionHistory(entries=entries, next=following, extra=extra_fields(data, _OF_HISTORY))
 
 
 _OF_HISTORY = frozenset({"transactions", "next"})
@@ -137,7 +137,7 @@ def _moment(seconds: float) -> Any:
 
 def claim_call(ids: Any, turnstile_token: str | None, provider: str | None) -> HttpCall:
     """Return the request to claim rewards. Raises `ValidationError` unless `ids` is a list of strings."""
-    listed = without_gaps("ids", [ids] if isinstance(ids, str) else ids)
+    listed = reject_none_items("ids", [ids] if isinstance(ids, str) else ids)
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of strings")
     body: dict[str, Any] = {"claims": list(listed), "provider": provider or "base"}

@@ -179,19 +179,19 @@ class AccountState:
         )
         self.ordering.reset()
 
-    def subscribed(self, snapshot: Subscription, requested_at: int) -> Subscription | None:
+    def apply_subscription(self, snapshot: Subscription, requested_at: int) -> Subscription | None:
         """Apply a REST response requested at socket write `requested_at`; return the subscription now in effect."""
         if self.ordering.accepts(snapshot, requested_at=requested_at):
             self.change(subscription=snapshot)
         return self.subscription
 
-    def entitled(self, entitlement: dict[str, Any], now: float) -> None:
+    def apply_entitlement(self, entitlement: dict[str, Any], now: float) -> None:
         """Apply an entitlement from the socket."""
         snapshot = snapshot_of(entitlement, now)
         if self.ordering.accepts(snapshot, requested_at=None):
             self.change(subscription=snapshot)
 
-    def spark_lock(self, frame: dict[str, Any]) -> None:
+    def apply_spark_lock(self, frame: dict[str, Any]) -> None:
         """Apply whether free Spark can be spent, if the frame says so."""
         locked, path = frame.get("freeSparkLocked"), frame.get("freeSparkUnlockPath")
         if isinstance(locked, bool):

@@ -86,10 +86,10 @@ def withdraw(password: str, amount: Any, provider: str) -> Flow[None]:
     """Withdraw tokens from the account to its wallet."""
     units = smallest_units(amount, positive=True)
     wallet = yield from _own_wallet(password)
-    asked = {"walletAddress": wallet.address, "amount": units, "provider": provider}
-    permit = yield from request_data(post("/v1/account/token/withdraw/permit", asked))
+    fields = {"walletAddress": wallet.address, "amount": units, "provider": provider}
+    permit = yield from request_data(post("/v1/account/token/withdraw/permit", fields))
     signature = yield from compute("sign a withdrawal", lambda: sign_permit(wallet, permit))
-    yield from request_once(post("/v2/account/token/withdraw", {**asked, "signature": signature}))
+    yield from request_once(post("/v2/account/token/withdraw", {**fields, "signature": signature}))
 
 
 def deposit(password: str, amount: Any, provider: str) -> Flow[None]:
@@ -125,13 +125,13 @@ def approve_token_usage(password: str, spender: str, provider: str) -> Flow[None
 
 
 def _approve(wallet: Wallet, spender: str, provider: str) -> Flow[None]:
-    asked = {"walletAddress": wallet.address, "spender": spender, "provider": provider}
-    permit = yield from request_data(post("/v1/contract/token/approve/permit", asked))
+    fields = {"walletAddress": wallet.address, "spender": spender, "provider": provider}
+    permit = yield from request_data(post("/v1/contract/token/approve/permit", fields))
     signature = yield from compute("sign an approval", lambda: sign_permit(wallet, permit))
     message = permit["message"]
     if "deadline" not in message:
         raise ProtocolError("the permit has no deadline")
-    body = {**asked, "deadline": message["deadline"], "approveSignature": signature}
+    body = {**fields, "deadline": message["deadline"], "approveSignature": signature}
     yield from request_once(post("/v1/contract/token/approve", body))
 
 

@@ -212,7 +212,7 @@ def options_of_tier(tier: Mapping[str, Any]) -> ModelOptions:
         accepts = tier.get("acceptInputAudio") or tier.get("requiresReferenceAudio")
         options["acceptsReferenceAudio"] = bool(accepts)
     rest = {key: value for key, value in tier.items() if key not in options and key not in _READ_OTHERWISE}
-    return read(ModelOptions, options | rest, "the options of the model")
+    return read(ModelOptions, options | rest, "the tier of the model")
 
 
 def _present(tier: Mapping[str, Any], key: str) -> bool:
@@ -246,7 +246,7 @@ def _choice(source: Any, alias: Callable[[Any], Any] = lambda name: name) -> Any
     if source is None:
         return {"allowed": []}
     if not isinstance(source, Mapping) or not isinstance(source.get("allowed", []), list):
-        raise ProtocolError(f"the options of the model do not fit: {short_repr(source)} is no list of choices")
+        raise ProtocolError(f"the tier of the model is malformed: {short_repr(source)} is not a list of choices")
     allowed = [alias(name) for name in source.get("allowed", [])]
     return {"allowed": allowed, "default": alias(source.get("default"))}
 

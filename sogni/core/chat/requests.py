@@ -19,7 +19,7 @@ from attrs import field, frozen
 
 from sogni.core.attribution import app_source_headers
 from sogni.core.chat.state import subscription_fields
-from sogni.core.checks import invalid_value, json_ready, refuse_unknown, string_or_none, without_gaps
+from sogni.core.checks import invalid_value, json_ready, refuse_unknown, reject_none_items, string_or_none
 from sogni.core.failures import chat_api_error
 from sogni.core.http import HttpCall, get, number_text, post
 from sogni.core.tools.schemas import is_data_class, own_docstring, schema_of
@@ -77,7 +77,7 @@ def checked_messages(messages: Sequence[Any]) -> list[Any]:
     """Return messages in wire form. Raises `ValidationError` with the position of an invalid one."""
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
         raise invalid_value("messages", type(messages).__name__, "a list of messages")
-    without_gaps("messages", messages)
+    reject_none_items("messages", messages)
     return [_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
 
 
@@ -85,13 +85,13 @@ def _message(where: str, message: Any) -> Any:
     plain = _json(where, message)
     if isinstance(plain, Mapping):
         for name in ("content", "tool_calls"):
-            without_gaps(f"{where}.{name}", plain.get(name))
+            reject_none_items(f"{where}.{name}", plain.get(name))
     return plain
 
 
 def _json(where: str, value: Any) -> Any:
     """Return the JSON form of a value, which must not be a list with None. Raises `ValidationError`."""
-    return without_gaps(where, json_ready(where, value))
+    return reject_none_items(where, json_ready(where, value))
 
 
 # Response formats: chat §2.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sogni.core.checks import beyond, string_or_none
+from sogni.core.checks import extra_fields, string_or_none
 from sogni.core.failures import chat_error
 from sogni.core.outbox import EndLostChats, Listeners, Outbox
 from sogni.errors import ChatError, ProtocolError
@@ -149,7 +149,7 @@ class ChatState:
             finish_reason=payload.get("finishReason"),
             usage=usage,
             tool_calls=[delta for delta in deltas if isinstance(delta, dict)] if isinstance(deltas, list) else None,
-            extra=beyond(payload, _TOKENS_FIELDS),
+            extra=extra_fields(payload, _TOKENS_FIELDS),
         )
         if chunk.content:
             self._pieces.append(chunk.content)
@@ -190,7 +190,7 @@ class ChatState:
         """Apply `llmJobResult`: the answer is complete."""
         self.worker(payload.get("workerName"))
         first, seconds, usage = not self.done, payload.get("timeTaken"), payload.get("usage")
-        self.extra = beyond(payload, _RESULT_FIELDS)
+        self.extra = extra_fields(payload, _RESULT_FIELDS)
         try:
             if (cost := payload.get("cost")) or isinstance(cost, Mapping):
                 self.cost = read(ChatCost, cost, "the cost of a chat job")
@@ -245,7 +245,7 @@ def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
         worker_name=string_or_none(payload.get("workerName")),
         error_code=None if code is None else str(code),
         **subscription_fields(payload),
-        extra=beyond(payload, _ERROR_FIELDS),
+        extra=extra_fields(payload, _ERROR_FIELDS),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import shared_options, size_presets
-from sogni.core.checks import invalid_value, short_repr, without_gaps
+from sogni.core.checks import invalid_value, reject_none_items, short_repr
 from sogni.core.connection.flows import prepare_to_send, send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
@@ -140,7 +140,7 @@ def create_project(
             for item, source in group:
                 kind.annotate(payload, item, source.content_type)
         if limit is not None:
-            yield from affordable(checked, limit)
+            yield from check_cost(checked, limit)
         if announce is not None:
             yield from compute("announcing the project", partial(announce, project_id))
         yield from upload_media(project_id, sources)
@@ -260,7 +260,7 @@ def cost_limit(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def affordable(checked: Checked[Any], limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
+def check_cost(checked: Checked[Any], limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
     """Return the estimated cost. Raises `CostLimitError` if it exceeds the limit or is unavailable.
 
     `left` is what remains of the limit if it is for several projects.
@@ -338,7 +338,7 @@ class RequestQueue:
                 allowed="1 or more",
             )
         self.concurrency = concurrency
-        self._requests = enumerate(without_gaps("requests", requests))
+        self._requests = enumerate(reject_none_items("requests", requests))
         self._next: list[Any] = []
         self._budget = Budget(max_cost)
         self._error: Exception | None = None
@@ -392,4 +392,4 @@ class Budget:
     def spend(self, given: ProjectParams | Checked[Any]) -> Flow[None]:
         """Subtract the estimate of a project from what is left. Raises `CostLimitError` if it exceeds that."""
         if self._limit is not None and self._left is not None:
-            self._left -= yield from affordable(checked_params(given, {}), self._limit, self._left)
+            self._left -= yield from check_cost(checked_params(given, {}), self._limit, self._left)

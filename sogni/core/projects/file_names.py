@@ -66,7 +66,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def tells_projects_apart(name: str) -> bool:
+def is_unique_per_project(name: str) -> bool:
     """Whether a template gives the results of two projects different names."""
     return any(field in ("project_id", "job_id") for _, field, _, _ in Formatter().parse(name))
 

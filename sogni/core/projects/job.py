@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 from weakref import ref
 
-from sogni.core.checks import beyond
+from sogni.core.checks import extra_fields
 from sogni.core.outbox import Listeners
 from sogni.models.converter import read_time, snake
 from sogni.models.projects import ErrorData, EtaRange, JobEventName, JobSnapshot, JobStatus, MaskSelection, Provenance
@@ -306,7 +306,7 @@ def error_data(payload: Mapping[str, Any]) -> ErrorData:
     message = payload.get("error_message")
     found = {key for key, (_, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)}
     details: dict[str, Any] = {_DETAILS[key][0]: payload[key] for key in found}
-    details["extra"] = beyond(payload, _NAMED | found)
+    details["extra"] = extra_fields(payload, _NAMED | found)
     error = payload.get("error")
     code = 0 if error is None and "error" in payload else _number(error)
     if code is None:

@@ -14,7 +14,7 @@ from functools import partial
 from sogni.core import outbox
 from sogni.core.checks import path_segment
 from sogni.core.connection.flows import send_frame
-from sogni.core.failsafe import failing_project, surviving
+from sogni.core.failsafe import failing_project, isolated
 from sogni.core.flow import Flow, State, app_id, change, pause, until
 from sogni.core.http import get
 from sogni.core.outbox import CONNECTION
@@ -31,7 +31,7 @@ from sogni.core.projects.results import (
     replay_jobs,
     restored_project,
 )
-from sogni.core.projects.waiting import have_connection
+from sogni.core.projects.waiting import ensure_connection
 from sogni.core.requests import FAILURES, get_json, get_unwrapped_json
 from sogni.errors import NotFoundError
 from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
@@ -75,15 +75,15 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
         for record in reversed(snapshot.unclaimed_completed_projects)
         if not record.is_chat and record.id.upper() not in active
     }
-    died: list[Exception] = []
+    errors: list[Exception] = []
     for project_id, record in active.items():
-        yield from surviving(
-            change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), died
+        yield from isolated(
+            change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), errors
         )
     seen = active.keys() | ended.keys()
     yield from change(lambda state, _: _begin_work(state, ended, seen, requested_at))
-    if died:
-        raise died[0]
+    if errors:
+        raise errors[0]
 
 
 def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], requested_at: float) -> None:
@@ -110,18 +110,18 @@ def _begin_lookups(state: State, seen: AbstractSet[str], requested_at: float) ->
         state.out.start(outbox.LookUp(tuple(project.id for project in young), number, not_before, requested_at))
 
 
-def apply_held(record: ProjectRecord) -> Flow[None]:
+def apply_snapshot_record(record: ProjectRecord) -> Flow[None]:
     """Apply the service's record to a tracked project."""
     yield from apply_record(record.id.upper(), record)
 
 
 def recover(records: Sequence[ProjectRecord]) -> Flow[None]:
     """Track finished projects that an earlier process started, one after the other."""
-    died: list[Exception] = []
+    errors: list[Exception] = []
     for record in records:
-        yield from surviving(_recovered(record), failing_project(record.id.upper(), "recovering the project"), died)
-    if died:
-        raise died[0]
+        yield from isolated(_recovered(record), failing_project(record.id.upper(), "recovering the project"), errors)
+    if errors:
+        raise errors[0]
 
 
 def _recovered(record: ProjectRecord) -> Flow[None]:
@@ -177,7 +177,7 @@ def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
     snapshot, which starts its own lookups, ends this.
     """
     # transport §13.2, projects-5x §9.5
-    died: list[Exception] = []
+    errors: list[Exception] = []
     left = list(project_ids)
     for attempt in range(LOOKUPS):
         if attempt and left:
@@ -187,14 +187,14 @@ def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
         unknown = []
         for project_id in left:
             settle = failing_project(project_id, "looking up the project")
-            if (yield from surviving(_look_up_project(project_id), settle, died)) is False:
+            if (yield from isolated(_look_up_project(project_id), settle, errors)) is False:
                 unknown.append(project_id)
         left = unknown
     for project_id in left:
         settle = failing_project(project_id, "looking up the project")
-        yield from surviving(_lost_unless_alive(project_id), settle, died)
-    if died:
-        raise died[0]
+        yield from isolated(_lost_unless_alive(project_id), settle, errors)
+    if errors:
+        raise errors[0]
 
 
 def _lost_unless_alive(project_id: str) -> Flow[None]:
@@ -314,14 +314,14 @@ def check_liveness(project_id: str) -> Flow[None]:
     if alive is not False:
         return
 
-    def strike(state: State, _: float) -> bool:
+    def count_missed_check(state: State, _: float) -> bool:
         project = state.projects.by_id.get(project_id)
         if project is None or project.settled:
             return False
         project.missed_checks += 1
         return project.missed_checks >= MAX_MISSED_CHECKS
 
-    if (yield from change(strike)):
+    if (yield from change(count_missed_check)):
         yield from give_up(project_id, "the service stopped reporting on this project")
 
 
@@ -376,7 +376,7 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
         yield from change(lambda state, _: restored.join(state.out, state.listening))
     if project is None:
         project = yield from _attached(project_id, restored)
-    yield from have_connection(project)
+    yield from ensure_connection(project)
     return project
 
 

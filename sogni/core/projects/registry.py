@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sogni.core.checks import beyond
+from sogni.core.checks import extra_fields
 from sogni.core.outbox import CheckLiveness, CheckOverrun, Listeners, Outbox, Reconcile, Resend
 from sogni.core.projects.job import PROVENANCE_FIELDS, RESTARTING, error_data
 from sogni.core.projects.project import ProjectState
@@ -151,7 +151,7 @@ class ProjectRegistry:
             project.queued(payload, now)
             self._notify_queued(project, payload)
         elif kind == "jobCompleted":
-            project.completed(now, extra=beyond(payload, _OF_PROJECT))
+            project.completed(now, extra=extra_fields(payload, _OF_PROJECT))
         elif kind in ("initiatingModel", "jobStarted") and payload.get("imgID"):
             started = kind == "jobStarted"
             project.last_queue_payload = None
@@ -205,8 +205,8 @@ class ProjectRegistry:
         if not isinstance(payload, dict):
             return
         project_id, did_cancel = payload.get("jobID", ""), payload.get("didCancel") is True
-        asked = self.cancellations.get(project_id, (False, "")) is None
-        if not asked and not (did_cancel and project_id in self.by_id):
+        pending = self.cancellations.get(project_id, (False, "")) is None
+        if not pending and not (did_cancel and project_id in self.by_id):
             return
         # Even if the caller that requested it was interrupted: there is no other frame about the end.
         message = payload.get("error_message")
@@ -270,7 +270,7 @@ class ProjectRegistry:
             queue_position=_whole(payload.get("queuePosition")),
             estimated_start_seconds=_number(payload.get("estimatedStartSeconds")),
             queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
-            extra=beyond(payload, _OF_QUEUE),
+            extra=extra_fields(payload, _OF_QUEUE),
         )
         self._out.notify(self.listeners, "project", event)
 
@@ -294,7 +294,7 @@ class ProjectRegistry:
             eta_seconds=_number(payload.get("etaSeconds")),
             eta_min=_number(payload.get("etaMin")),
             eta_max=_number(payload.get("etaMax")),
-            extra=beyond(payload, _OF_JOB),
+            extra=extra_fields(payload, _OF_JOB),
         )
         self._out.notify(self.listeners, "job", event)
 
@@ -317,7 +317,7 @@ class ProjectRegistry:
             nsfw_sources=list(job.nsfw_sources),
             user_canceled=job.user_canceled,
             job_index=job.job_index,
-            extra=beyond(payload, _OF_RESULT),
+            extra=extra_fields(payload, _OF_RESULT),
         )
         self._out.notify(self.listeners, "job", event)
 

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 
 from sogni.core.checks import path_segment
-from sogni.core.failsafe import death
+from sogni.core.failsafe import failure_data
 from sogni.core.flow import Flow, State, catch_up, change, pause, together
 from sogni.core.http import get
 from sogni.core.projects.job import DETAILS, JobState, error_data
@@ -86,7 +86,7 @@ def _frames(
 ) -> list[tuple[str, dict[str, Any]]]:
     if job.status == "jobCompleted":
         result = {
-            **beside_result(job),
+            **other_result_fields(job),
             **ids,
             "performedStepCount": job.performed_steps,
             "lastSeed": None if job.seed_used is None else str(job.seed_used),
@@ -113,7 +113,7 @@ def failure_of(job: JobRecord) -> dict[str, Any]:
     return {"error": reason, "error_message": reason, **{key: job.extra[key] for key in DETAILS if key in job.extra}}
 
 
-def beside_result(job: JobRecord) -> dict[str, Any]:
+def other_result_fields(job: JobRecord) -> dict[str, Any]:
     """Return the other fields of a result in a record, as the fields of a frame."""
     result = job.result if isinstance(job.result, Mapping) else {}
     return {**result, "lastFrameUrl": job.last_frame_url}
@@ -154,7 +154,7 @@ def sign_results(project_id: str) -> Flow[None]:
     A job may be retried, even under another id, while its URL is requested: a URL only counts for the result frame
     that it was requested for.
     """
-    died: list[Exception] = []
+    errors: list[Exception] = []
     project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
     while project is not None:
         waiting = yield from change(lambda _, now: project.unsigned(now))
@@ -165,9 +165,9 @@ def sign_results(project_id: str) -> Flow[None]:
         for (job, payload), outcome in zip(waiting, outcomes, strict=True):
             yield from change(partial(_signed, project, job, payload, outcome))
             if isinstance(outcome, Exception):
-                died.append(outcome)
-    if died:
-        raise died[0]
+                errors.append(outcome)
+    if errors:
+        raise errors[0]
 
 
 def _signed_together(
@@ -224,7 +224,7 @@ def _done(
     """Complete a job and notify listeners, unless it ended while its URL was requested."""
     if isinstance(outcome, Exception):
         if not job.ended:
-            project.end_job(job, "failed", death("getting the URL of the result", outcome), now)
+            project.end_job(job, "failed", failure_data("getting the URL of the result", outcome), now)
         return
     completes = not job.ended
     project.job_done(job, payload, outcome, now)
@@ -357,7 +357,7 @@ def _completion(
         "nsfwDetected": found.nsfw_detected,
         "userCanceled": found.reason == "artistCanceled",
     }
-    payload = {**beside_result(found), **payload}
+    payload = {**other_result_fields(found), **payload}
 
     def complete(state: State, now: float) -> None:
         if job.id == job_id:

@@ -22,7 +22,7 @@ from sogni.settings import check_seconds
 def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
     """Wait until a project is settled. Raises `SogniTimeoutError` with phase `queue` or `run`."""
     timeout, queue_timeout = check_seconds("timeout", timeout), check_seconds("queue_timeout", queue_timeout)
-    yield from have_connection(project)
+    yield from ensure_connection(project)
     if queue_timeout is not None and (timeout is None or queue_timeout < timeout):
         began = yield from clock()
         yield from _until(project, lambda: project.work_began or project.ended, queue_timeout, queued=True)
@@ -31,7 +31,7 @@ def wait_for_project(project: ProjectState, *, timeout: float | None, queue_time
     yield from _until(project, lambda: False, timeout, queued=False)
 
 
-def have_connection(project: ProjectState) -> Flow[None]:
+def ensure_connection(project: ProjectState) -> Flow[None]:
     """Open the socket if the project needs it. Raises the reason if the service closed it permanently."""
 
     def check(state: State, _: float) -> bool:
@@ -47,7 +47,7 @@ def have_connection(project: ProjectState) -> Flow[None]:
         yield from connect()
 
 
-def check_news(project: ProjectState, state: State) -> None:
+def check_reachable(project: ProjectState, state: State) -> None:
     """Raise the reason if no more news of an unfinished project can arrive."""
     if project.polled and not state.session.signed_in:
         raise state.session.signed_out_error()
@@ -59,7 +59,7 @@ def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued:
     def found(state: State) -> bool | None:
         if project.settled or enough():
             return True
-        check_news(project, state)
+        check_reachable(project, state)
         return None
 
     topics: Sequence[Hashable] = (project, CONNECTION)
@@ -127,13 +127,13 @@ def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow
     def found(state: State) -> tuple[Event[Any] | None] | None:
         item = available()
         if item is None:
-            check_news(project, state)
+            check_reachable(project, state)
         return item
 
     item = yield from change(lambda *_: available())
     if item is not None:
         return item[0]
-    yield from have_connection(project)
+    yield from ensure_connection(project)
     (event,) = yield from until(
         (project, CONNECTION),
         found,

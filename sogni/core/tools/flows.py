@@ -15,7 +15,7 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from sogni.core.catalogue.flows import wait_for_models
-from sogni.core.checks import invalid_value, refuse_unknown, without_gaps
+from sogni.core.checks import invalid_value, refuse_unknown, reject_none_items
 from sogni.core.failures import project_error
 from sogni.core.flow import Flow, change, clock, user_code, write_frame
 from sogni.core.projects.cancel import cancel_frame, cancel_project
@@ -263,7 +263,7 @@ def available_media(context: MediaContext | Mapping[str, Any] | None) -> Availab
     given = context if isinstance(context, Mapping) else {name: getattr(context, name) for name in _CONTEXT_FIELDS}
     refuse_unknown(given, _CONTEXT_FIELDS, "a media context has no field")
     lists: dict[str, Any] = {
-        name: without_gaps(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT_FIELDS
+        name: reject_none_items(f"media_context.{name}", list(given.get(name) or ())) for name in _CONTEXT_FIELDS
     }
     return AvailableMedia(**lists)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sogni.core.checks import did_you_mean, json_or_text, without_gaps
+from sogni.core.checks import did_you_mean, json_or_text, reject_none_items
 from sogni.core.data import table
 from sogni.core.tools.requests import can_edit, workflows_of
 from sogni.errors import ProtocolError
@@ -149,7 +149,7 @@ def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | Non
         >>> tools[0]["function"]["parameters"]["properties"]["model"]["enum"]
         ['flux1-schnell-fp8']
     """
-    known = [(_field(model, "id"), _field(model, "media")) for model in without_gaps("models", list(models or ()))]
+    known = [(_field(model, "id"), _field(model, "media")) for model in reject_none_items("models", list(models or ()))]
     tools = SogniTools.all
     for tool in tools:
         function = tool["function"]

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import attrs
 
-from sogni.core.checks import invalid_value, without_gaps
+from sogni.core.checks import invalid_value, reject_none_items
 from sogni.core.projects.file_names import plain, portable
 from sogni.core.tools.media import AvailableMedia
 from sogni.errors import ValidationError
@@ -126,7 +126,7 @@ def results_of(outcome: Any) -> list[ToolExecutionResult]:
     if isinstance(outcome, ChatCompletionResult):
         return [result for turn in outcome.tool_history or () for result in turn.tool_results]
     if isinstance(outcome, list | tuple):
-        return [result for item in without_gaps("results", outcome) for result in results_of(item)]
+        return [result for item in reject_none_items("results", outcome) for result in results_of(item)]
     raise invalid_value(
         "results", type(outcome).__name__, "a ToolExecutionResult, a list of them, a ChatCompletionResult"
     )

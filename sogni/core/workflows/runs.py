@@ -77,7 +77,7 @@ def _data_class(cls: Any) -> Callable[[str, Any], dict[str, Any]]:
     def check(name: str, value: Any) -> dict[str, Any]:
         plain = json_object(name, wire_form(cls, value))
         for key, item in plain.items():
-            checks.without_gaps(f"{name}.{key}", item)
+            checks.reject_none_items(f"{name}.{key}", item)
         return plain
 
     return check

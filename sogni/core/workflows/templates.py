@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from sogni.core import checks
-from sogni.core.checks import beyond, is_finite_number, json_object, path_segment
+from sogni.core.checks import extra_fields, is_finite_number, json_object, path_segment
 from sogni.core.failures import api_error
 from sogni.core.flow import Flow
 from sogni.core.http import HttpCall, HttpReply, error_of, get, post
@@ -80,7 +80,7 @@ def template_form(field: str, template: Any) -> dict[str, Any]:
         raise checks.invalid_value(field, type(template).__name__, "JSON values") from error
     plain = json_object(field, wire)
     for name in _LISTS:
-        checks.without_gaps(f"{field}.{name}", plain.get(name))
+        checks.reject_none_items(f"{field}.{name}", plain.get(name))
     return plain
 
 
@@ -105,7 +105,7 @@ def read_page(call: HttpCall, reply: HttpReply) -> TemplatePage:
     return TemplatePage(
         templates=[read(WorkflowTemplate, entry, "a template in a list") for entry in templates],
         next_cursor=next(iter(cursors), None),
-        extra=beyond(page, _PAGE_FIELDS),
+        extra=extra_fields(page, _PAGE_FIELDS),
     )
 
 

@@ -104,21 +104,21 @@ def test_an_older_version_is_discarded() -> None:
 def test_the_socket_is_not_undone_by_a_slower_answer() -> None:
     account = AccountState(Outbox(), "fast")
     requested_at = account.ordering.socket_writes
-    account.entitled({"active": True, "subscription": {"status": "active", "tier": "unlimited"}}, NOW)
-    kept = account.subscribed(Subscription(), requested_at)
+    account.apply_entitlement({"active": True, "subscription": {"status": "active", "tier": "unlimited"}}, NOW)
+    kept = account.apply_subscription(Subscription(), requested_at)
     assert kept is not None
     assert kept.is_unlimited
-    assert account.subscribed(Subscription(), account.ordering.socket_writes) == Subscription()
-    account.entitled({"active": True, "subscription": {"status": "active", "version": 9}}, NOW)
-    account.entitled({"active": False, "subscription": {"status": "expired", "version": 8}}, NOW)
+    assert account.apply_subscription(Subscription(), account.ordering.socket_writes) == Subscription()
+    account.apply_entitlement({"active": True, "subscription": {"status": "active", "version": 9}}, NOW)
+    account.apply_entitlement({"active": False, "subscription": {"status": "expired", "version": 8}}, NOW)
     assert account.subscription is not None
     assert account.subscription.active
 
 
 def test_the_lock_of_free_spark_changes_only_when_it_is_told() -> None:
     account = AccountState(Outbox(), "fast")
-    account.spark_lock({"freeSparkLocked": True, "freeSparkUnlockPath": "trial"})
-    account.spark_lock({"freeSparkUnlockPath": "purchase"})
+    account.apply_spark_lock({"freeSparkLocked": True, "freeSparkUnlockPath": "trial"})
+    account.apply_spark_lock({"freeSparkUnlockPath": "purchase"})
     assert (account.free_spark_locked, account.free_spark_unlock_path) == (True, "trial")
-    account.spark_lock({"freeSparkLocked": False})
+    account.apply_spark_lock({"freeSparkLocked": False})
     assert (account.free_spark_locked, account.free_spark_unlock_path) == (False, None)

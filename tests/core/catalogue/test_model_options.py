@@ -197,7 +197,7 @@ def test_every_range_has_its_step_from_the_decimals(name: str) -> None:
 
 @pytest.mark.parametrize("tier", [row[1] for row in UNREADABLE], ids=[row[0] for row in UNREADABLE])
 def test_a_tier_nobody_can_read_is_a_protocol_error(tier: dict[str, Any]) -> None:
-    with pytest.raises(ProtocolError, match=r"the options of the model do(es)? not fit"):
+    with pytest.raises(ProtocolError, match=r"the tier of the model is malformed"):
         options_of_tier(tier)
 
 

@@ -12,10 +12,10 @@ from sogni.core.projects.file_names import (
     DEFAULT,
     check_name,
     exact_path,
+    is_unique_per_project,
     paths_in,
     plain,
     portable,
-    tells_projects_apart,
 )
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
@@ -188,4 +188,4 @@ def test_a_path_that_is_no_file_is_refused(path: str) -> None:
     [(DEFAULT, True), ("{job_id}", True), ("{index}-{seed}", False), ("one", False), ("{{project_id}}", False)],
 )
 def test_results_of_two_projects_need_something_of_the_project(name: str, apart: bool) -> None:
-    assert tells_projects_apart(name) is apart
+    assert is_unique_per_project(name) is apart
