@@ -7,11 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, overload
 
-from sogni.core.account import flows as account
-from sogni.core.account import flows as stats
-from sogni.core.account import flows as subscriptions
-from sogni.core.account import sign_in as signing_in
-from sogni.core.account import token_transfers as money
+from sogni.core.account import flows, sign_in, token_transfers
 from sogni.core.account.state import ACCOUNT_EVENTS
 from sogni.core.outbox import Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
@@ -184,7 +180,7 @@ class Account:
             ('ada', True)
         """
         password = secret(password)
-        flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
+        flow = sign_in.login(username, password, remember_me=remember_me, app_source=app_source)
         return self._engine.run(flow)
 
     def create(
@@ -230,7 +226,7 @@ class Account:
             'grace'
         """
         password = secret(password)
-        flow = signing_in.create_account(
+        flow = sign_in.create_account(
             username=username,
             email=email,
             password=password,
@@ -259,7 +255,7 @@ class Account:
             ...     client.is_authenticated
             False
         """
-        self._engine.run(signing_in.logout())
+        self._engine.run(sign_in.logout())
 
     def get_wallet(self, username: str, password: str) -> Wallet:
         """Derive the wallet of an account from user name and password. Sends nothing.
@@ -280,7 +276,7 @@ class Account:
             '0x...'
         """
         password = secret(password)
-        return self._engine.run(signing_in.wallet_of(username, password))
+        return self._engine.run(sign_in.wallet_of(username, password))
 
     def validate_username(self, name: str) -> UsernameValidation:
         """Check whether a user name is available.
@@ -298,7 +294,7 @@ class Account:
             >>> client.account.validate_username("nobody-yet").available
             True
         """
-        return self._engine.run(account.validate_username(name))
+        return self._engine.run(flows.validate_username(name))
 
     # -- who and what ----------------------------------------------------------
 
@@ -315,7 +311,7 @@ class Account:
             >>> client.account.me().username == client.current_account.username
             True
         """
-        return self._engine.run(account.fetch_account())
+        return self._engine.run(flows.fetch_account())
 
     def account_balance(self) -> Balances:
         """Fetch the balance without updating `current_account`.
@@ -330,7 +326,7 @@ class Account:
             >>> client.account.account_balance().spark.net > 0
             True
         """
-        return self._engine.run(account.account_balance())
+        return self._engine.run(flows.account_balance())
 
     def refresh_balance(self) -> Balances:
         """Fetch the balance and update `current_account`.
@@ -345,7 +341,7 @@ class Account:
             >>> client.account.refresh_balance() == client.current_account.balance
             True
         """
-        return self._engine.run(account.refresh_balance())
+        return self._engine.run(flows.refresh_balance())
 
     def switch_network(self, network: Network) -> str:
         """Switch the connection to another network. Connects if necessary.
@@ -365,7 +361,7 @@ class Account:
             >>> client.account.switch_network("relaxed")
             'relaxed'
         """
-        return self._engine.run(account.switch_network(network))
+        return self._engine.run(flows.switch_network(network))
 
     def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
         """Fetch what a wallet holds outside of the account.
@@ -385,7 +381,7 @@ class Account:
             >>> client.account.wallet_balance(me.wallet_address)
             WalletBalance(...)
         """
-        return self._engine.run(account.wallet_balance(address, provider))
+        return self._engine.run(flows.wallet_balance(address, provider))
 
     def transaction_history(
         self,
@@ -418,7 +414,7 @@ class Account:
             True
         """
         query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
-        return self._engine.run(account.transaction_history(query))
+        return self._engine.run(flows.transaction_history(query))
 
     def transactions(
         self,
@@ -447,7 +443,7 @@ class Account:
         """
         query = TransactionQuery(status=status, address=address, limit=limit, provider=provider)
         while True:
-            page = self._engine.run(account.transaction_history(query))
+            page = self._engine.run(flows.transaction_history(query))
             yield from page.entries
             if not page.entries or (page.next.offset or 0) <= (query.offset or 0):
                 return
@@ -469,7 +465,7 @@ class Account:
             >>> [reward.id for reward in client.account.rewards() if reward.can_claim]
             [...]
         """
-        return self._engine.run(account.rewards(provider))
+        return self._engine.run(flows.rewards(provider))
 
     def claim_rewards(
         self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
@@ -489,7 +485,7 @@ class Account:
             >>> rewards = client.account.rewards()
             >>> client.account.claim_rewards([it.id for it in rewards if it.can_claim])
         """
-        self._engine.run(account.claim_rewards(ids, turnstile_token, provider))
+        self._engine.run(flows.claim_rewards(ids, turnstile_token, provider))
 
     # -- money -----------------------------------------------------------------
 
@@ -517,7 +513,7 @@ class Account:
             ...     client.account.withdraw("correct horse battery", "1.5")
         """
         password, amount = secret(password), secret(amount)
-        self._engine.run(money.withdraw(password, amount, provider))
+        self._engine.run(token_transfers.withdraw(password, amount, provider))
 
     def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
         """Deposit tokens from the wallet into the account.
@@ -545,7 +541,7 @@ class Account:
             ...     client.account.deposit("correct horse battery", 2)
         """
         password, amount = secret(password), secret(amount)
-        self._engine.run(money.deposit(password, amount, provider))
+        self._engine.run(token_transfers.deposit(password, amount, provider))
 
     def approve_token_usage(self, password: str, spender: Literal["account", "staker"], provider: str = "base") -> None:
         """Allow a contract of the service to spend the tokens of the wallet.
@@ -566,7 +562,7 @@ class Account:
             ...     client.account.approve_token_usage("correct horse battery", "account")
         """
         password = secret(password)
-        self._engine.run(money.approve_token_usage(password, spender, provider))
+        self._engine.run(token_transfers.approve_token_usage(password, spender, provider))
 
     # -- subscriptions ---------------------------------------------------------
 
@@ -583,7 +579,7 @@ class Account:
             >>> {plan.tier for plan in client.account.get_subscription_plans()} >= {"unlimited"}
             True
         """
-        return self._engine.run(subscriptions.subscription_plans())
+        return self._engine.run(flows.subscription_plans())
 
     def refresh_subscription(self) -> Subscription:
         """Fetch the subscription and update `current_account`.
@@ -598,7 +594,7 @@ class Account:
             >>> client.account.refresh_subscription().active
             False
         """
-        return self._engine.run(subscriptions.refresh_subscription())
+        return self._engine.run(flows.refresh_subscription())
 
     def create_subscription_checkout(
         self,
@@ -638,7 +634,7 @@ class Account:
             ...     page.url.startswith("http")
             True
         """
-        flow = subscriptions.subscription_checkout(
+        flow = flows.subscription_checkout(
             tier,
             term,
             redirect_type=redirect_type,
@@ -666,7 +662,7 @@ class Account:
             ...     client.account.create_subscription_portal_session().url.startswith("http")
             True
         """
-        return self._engine.run(subscriptions.subscription_portal())
+        return self._engine.run(flows.subscription_portal())
 
 
 # Statistics: `client.stats`
@@ -721,4 +717,4 @@ class Stats:
             "date": date,
             "address": address,
         }
-        return self._engine.run(stats.leaderboard(type, period, **filters))
+        return self._engine.run(flows.leaderboard(type, period, **filters))

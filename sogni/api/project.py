@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sogni.base import BaseJob, BaseProject, host_of
-from sogni.core.projects import cancel, transfers, waiting
-from sogni.core.projects import create as enhance
-from sogni.core.projects import waiting as events
+from sogni.core.projects import cancel, create, transfers, waiting
 from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
@@ -66,7 +64,7 @@ class EnhancedImage:
             >>> job.enhanced_image.get_result_url()
             'http...'
         """
-        return host_of(self._engine, self._state).run(enhance.enhanced_url(self._state))
+        return host_of(self._engine, self._state).run(create.enhanced_url(self._state))
 
     def __repr__(self) -> str:
         return f"<EnhancedImage {self.status} {self.progress}%>"
@@ -220,7 +218,7 @@ class Job(BaseJob):
             'http...'
         """
         return self._host().run(
-            enhance.enhance(
+            create.enhance(
                 self._state,
                 self,
                 strength,
@@ -365,7 +363,7 @@ class Project(BaseProject[Job]):
         engine = self._host()
         feed = engine.changed(lambda _, now: state.subscribe())
         try:
-            while (event := self._host().run(events.next_event(state, feed, left=deadline.left()))) is not None:
+            while (event := self._host().run(waiting.next_event(state, feed, left=deadline.left()))) is not None:
                 yield project_event(event.name, engine.present(event.value))
         finally:
             feed.close()

@@ -6,11 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, overload
 
-from sogni.core.account import flows as account
-from sogni.core.account import flows as stats
-from sogni.core.account import flows as subscriptions
-from sogni.core.account import sign_in as signing_in
-from sogni.core.account import token_transfers as money
+from sogni.core.account import flows, sign_in, token_transfers
 from sogni.core.account.state import ACCOUNT_EVENTS
 from sogni.core.outbox import Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
@@ -185,7 +181,7 @@ class Account:
             ('ada', True)
         """
         password = secret(password)
-        flow = signing_in.login(username, password, remember_me=remember_me, app_source=app_source)
+        flow = sign_in.login(username, password, remember_me=remember_me, app_source=app_source)
         return await self._engine.run(flow)
 
     async def create(
@@ -231,7 +227,7 @@ class Account:
             'grace'
         """
         password = secret(password)
-        flow = signing_in.create_account(
+        flow = sign_in.create_account(
             username=username,
             email=email,
             password=password,
@@ -260,7 +256,7 @@ class Account:
             ...     client.is_authenticated
             False
         """
-        await self._engine.run(signing_in.logout())
+        await self._engine.run(sign_in.logout())
 
     async def get_wallet(self, username: str, password: str) -> Wallet:
         """Derive the wallet of an account from user name and password. Sends nothing.
@@ -281,7 +277,7 @@ class Account:
             '0x...'
         """
         password = secret(password)
-        return await self._engine.run(signing_in.wallet_of(username, password))
+        return await self._engine.run(sign_in.wallet_of(username, password))
 
     async def validate_username(self, name: str) -> UsernameValidation:
         """Check whether a user name is available.
@@ -299,7 +295,7 @@ class Account:
             >>> (await client.account.validate_username("nobody-yet")).available
             True
         """
-        return await self._engine.run(account.validate_username(name))
+        return await self._engine.run(flows.validate_username(name))
 
     # -- who and what ----------------------------------------------------------
 
@@ -316,7 +312,7 @@ class Account:
             >>> (await client.account.me()).username == client.current_account.username
             True
         """
-        return await self._engine.run(account.fetch_account())
+        return await self._engine.run(flows.fetch_account())
 
     async def account_balance(self) -> Balances:
         """Fetch the balance without updating `current_account`.
@@ -331,7 +327,7 @@ class Account:
             >>> (await client.account.account_balance()).spark.net > 0
             True
         """
-        return await self._engine.run(account.account_balance())
+        return await self._engine.run(flows.account_balance())
 
     async def refresh_balance(self) -> Balances:
         """Fetch the balance and update `current_account`.
@@ -346,7 +342,7 @@ class Account:
             >>> await client.account.refresh_balance() == client.current_account.balance
             True
         """
-        return await self._engine.run(account.refresh_balance())
+        return await self._engine.run(flows.refresh_balance())
 
     async def switch_network(self, network: Network) -> str:
         """Switch the connection to another network. Connects if necessary.
@@ -366,7 +362,7 @@ class Account:
             >>> await client.account.switch_network("relaxed")
             'relaxed'
         """
-        return await self._engine.run(account.switch_network(network))
+        return await self._engine.run(flows.switch_network(network))
 
     async def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
         """Fetch what a wallet holds outside of the account.
@@ -386,7 +382,7 @@ class Account:
             >>> await client.account.wallet_balance(me.wallet_address)
             WalletBalance(...)
         """
-        return await self._engine.run(account.wallet_balance(address, provider))
+        return await self._engine.run(flows.wallet_balance(address, provider))
 
     async def transaction_history(
         self,
@@ -419,7 +415,7 @@ class Account:
             True
         """
         query = TransactionQuery(status=status, address=address, limit=limit, offset=offset, provider=provider)
-        return await self._engine.run(account.transaction_history(query))
+        return await self._engine.run(flows.transaction_history(query))
 
     async def transactions(
         self,
@@ -448,7 +444,7 @@ class Account:
         """
         query = TransactionQuery(status=status, address=address, limit=limit, provider=provider)
         while True:
-            page = await self._engine.run(account.transaction_history(query))
+            page = await self._engine.run(flows.transaction_history(query))
             for entry in page.entries:
                 yield entry
             if not page.entries or (page.next.offset or 0) <= (query.offset or 0):
@@ -471,7 +467,7 @@ class Account:
             >>> [reward.id for reward in await client.account.rewards() if reward.can_claim]
             [...]
         """
-        return await self._engine.run(account.rewards(provider))
+        return await self._engine.run(flows.rewards(provider))
 
     async def claim_rewards(
         self, ids: Sequence[str], turnstile_token: str | None = None, provider: str | None = None
@@ -491,7 +487,7 @@ class Account:
             >>> rewards = await client.account.rewards()
             >>> await client.account.claim_rewards([it.id for it in rewards if it.can_claim])
         """
-        await self._engine.run(account.claim_rewards(ids, turnstile_token, provider))
+        await self._engine.run(flows.claim_rewards(ids, turnstile_token, provider))
 
     # -- money -----------------------------------------------------------------
 
@@ -519,7 +515,7 @@ class Account:
             ...     await client.account.withdraw("correct horse battery", "1.5")
         """
         password, amount = secret(password), secret(amount)
-        await self._engine.run(money.withdraw(password, amount, provider))
+        await self._engine.run(token_transfers.withdraw(password, amount, provider))
 
     async def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
         """Deposit tokens from the wallet into the account.
@@ -547,7 +543,7 @@ class Account:
             ...     await client.account.deposit("correct horse battery", 2)
         """
         password, amount = secret(password), secret(amount)
-        await self._engine.run(money.deposit(password, amount, provider))
+        await self._engine.run(token_transfers.deposit(password, amount, provider))
 
     async def approve_token_usage(
         self, password: str, spender: Literal["account", "staker"], provider: str = "base"
@@ -570,7 +566,7 @@ class Account:
             ...     await client.account.approve_token_usage("correct horse battery", "account")
         """
         password = secret(password)
-        await self._engine.run(money.approve_token_usage(password, spender, provider))
+        await self._engine.run(token_transfers.approve_token_usage(password, spender, provider))
 
     # -- subscriptions ---------------------------------------------------------
 
@@ -587,7 +583,7 @@ class Account:
             >>> {plan.tier for plan in await client.account.get_subscription_plans()} >= {"unlimited"}
             True
         """
-        return await self._engine.run(subscriptions.subscription_plans())
+        return await self._engine.run(flows.subscription_plans())
 
     async def refresh_subscription(self) -> Subscription:
         """Fetch the subscription and update `current_account`.
@@ -602,7 +598,7 @@ class Account:
             >>> (await client.account.refresh_subscription()).active
             False
         """
-        return await self._engine.run(subscriptions.refresh_subscription())
+        return await self._engine.run(flows.refresh_subscription())
 
     async def create_subscription_checkout(
         self,
@@ -642,7 +638,7 @@ class Account:
             ...     page.url.startswith("http")
             True
         """
-        flow = subscriptions.subscription_checkout(
+        flow = flows.subscription_checkout(
             tier,
             term,
             redirect_type=redirect_type,
@@ -670,7 +666,7 @@ class Account:
             ...     (await client.account.create_subscription_portal_session()).url.startswith("http")
             True
         """
-        return await self._engine.run(subscriptions.subscription_portal())
+        return await self._engine.run(flows.subscription_portal())
 
 
 # Statistics: `client.stats`
@@ -725,4 +721,4 @@ class Stats:
             "date": date,
             "address": address,
         }
-        return await self._engine.run(stats.leaderboard(type, period, **filters))
+        return await self._engine.run(flows.leaderboard(type, period, **filters))

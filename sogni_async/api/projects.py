@@ -11,11 +11,7 @@ from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
-from sogni.core.projects import cancel, create, results
-from sogni.core.projects import create as estimates
-from sogni.core.projects import create as mapping
-from sogni.core.projects import recovery as attaching
-from sogni.core.projects import transfers as signing
+from sogni.core.projects import cancel, create, recovery, results, transfers
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
@@ -330,7 +326,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             'completed'
         """
         project_id, given = to_attach(self._engine, project)
-        state = await self._engine.run(attaching.attach(project_id, given))
+        state = await self._engine.run(recovery.attach(project_id, given))
         if not isinstance(project, str) and given is project._state:
             project._attached(self._engine, state)
         return self._project(state)
@@ -360,7 +356,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> [done.status async for _, done in client.projects.map([request])]
             ['completed']
         """
-        plan = mapping.RequestQueue(requests, concurrency, max_cost)
+        plan = create.RequestQueue(requests, concurrency, max_cost)
         running: dict[Project, Request] = {}
         while True:
             while len(running) < plan.concurrency and plan.more():
@@ -570,7 +566,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> estimate.usd > 0
             True
         """
-        return await self._engine.run(estimates.estimate_project(params, fields))
+        return await self._engine.run(create.estimate_project(params, fields))
 
     async def estimate_cost(
         self,
@@ -627,7 +623,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> four.usd > one.usd
             True
         """
-        flow = estimates.estimate_image(
+        flow = create.estimate_image(
             model,
             image_count=image_count,
             step_count=step_count,
@@ -707,7 +703,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> (await client.projects.estimate_video_cost("ltx2-19b-fp8_t2v", duration=5)).usd > 0
             True
         """
-        flow = estimates.estimate_video(
+        flow = create.estimate_video(
             model,
             width=width,
             height=height,
@@ -764,7 +760,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> (await client.projects.estimate_audio_cost("ace_step_1.5_turbo", duration=30)).usd > 0
             True
         """
-        flow = estimates.estimate_audio(
+        flow = create.estimate_audio(
             model,
             duration=duration,
             steps=steps,
@@ -795,7 +791,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> (await client.projects.estimate_enhancement_cost("light")).usd > 0
             True
         """
-        return await self._engine.run(estimates.estimate_enhancement(strength, token_type))
+        return await self._engine.run(create.estimate_enhancement(strength, token_type))
 
     # -- signed URLs -----------------------------------------------------------
 
@@ -903,4 +899,4 @@ class Projects(EventEmitter[OnProjectsEvent]):
     async def _sign(
         self, endpoint: Literal["image", "media"], direction: Literal["uploadUrl", "downloadUrl"], **fields: Any
     ) -> str:
-        return await self._engine.run(signing.request_signed_url(endpoint, direction, **fields))
+        return await self._engine.run(transfers.request_signed_url(endpoint, direction, **fields))
