@@ -25,8 +25,8 @@ PROJECTS = 1000
 ROUNDS = 5
 BUDGET = 1.0
 """In terms of the published client."""
-LIMIT = 2.5
-"""What fails. The ratio is 1.2 to 1.7 today: every frame is handed to the writer thread, and waited for."""
+LIMIT = 1.5
+"""Above it the test fails. The ratio was 0.97 to 1.17 in runs on a host that other programs kept busy."""
 SHARED = f"""
 import asyncio, resource, sys, time
 address, count = sys.argv[1], int(sys.argv[2])

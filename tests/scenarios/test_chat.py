@@ -143,6 +143,7 @@ async def test_what_is_no_time_is_refused_before_anything_is_sent(
 async def test_a_stream_that_falls_silent_says_so_and_goes_on(sdk: Sdk, supernet: LocalSupernet) -> None:
     supernet.chat.rate(2)
     async with sdk.client(supernet) as client:
+        await sdk.call(client.connect)
         stream = await sdk.call(client.chat.completions.create, messages=user("hello"), stream=True, timeout=0.05)
         with pytest.raises(sdk.SogniTimeoutError):
             await sdk.collect(stream)

@@ -72,7 +72,8 @@ def image_uploads(params: ImageProjectParams) -> list[list[UploadItem]]:
         [
             item
             for name, place in ORBIT_VIEWS.items()
-            for item in _items(f"contextImage{place}", name, getattr(params, name))
+            if (media := getattr(params, name)) is not None
+            for item in _items(f"contextImage{place}", name, media)
         ],
     ]
     return [group for group in groups if group]
