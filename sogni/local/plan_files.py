@@ -59,7 +59,7 @@ def read_values(path: str | os.PathLike[str]) -> Parsed:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValidationError(f"{file}: is not a UTF-8 file", field="path") from error
+        raise ValidationError(f"{file}: not a UTF-8 file", field="path") from error
     try:
         parsed: Parsed = parse(file, text)
         return parsed
@@ -108,7 +108,7 @@ def _parse_json(file: Path, text: str) -> Parsed:
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique_keys(file, pairs))
     except json.JSONDecodeError as error:
-        raise ValidationError(f"{file}:{error.lineno}: is not valid JSON: {error.msg}", field="path") from error
+        raise ValidationError(f"{file}:{error.lineno}: not valid JSON: {error.msg}", field="path") from error
     return value, _json_step_lines(text)
 
 
@@ -116,7 +116,7 @@ def _unique_keys(file: Path, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]
     made: dict[str, Any] = {}
     for key, value in pairs:
         if key in made:
-            raise ValidationError(f"{file}: has the key {key!r} twice in one object", field="path")
+            raise ValidationError(f"{file}: duplicate key {key!r}", field="path")
         made[key] = value
     return made
 
@@ -182,7 +182,7 @@ def _parse_yaml(file: Path, text: str) -> Parsed:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark is not None else str(file)
         problem = getattr(error, "problem", None) or error
-        raise ValidationError(f"{where}: is not valid YAML: {problem}", field="path") from error
+        raise ValidationError(f"{where}: not valid YAML: {problem}", field="path") from error
     return value, _yaml_step_lines(node)
 
 
@@ -234,7 +234,7 @@ def _count(file: Path, node: Any, counted: dict[int, int | None]) -> int:
     if id(node) in counted:
         size = counted[id(node)]
         if size is None:
-            raise ValidationError(f"{file}:{node.start_mark.line + 1}: is a value that contains itself", field="path")
+            raise ValidationError(f"{file}:{node.start_mark.line + 1}: a value contains itself", field="path")
         return size
     counted[id(node)] = None
     size = 1
@@ -243,15 +243,15 @@ def _count(file: Path, node: Any, counted: dict[int, int | None]) -> int:
         for key, value in node.value:
             where = f"{file}:{key.start_mark.line + 1}"
             if not _is(key, "scalar"):
-                raise ValidationError(f"{where}: is not valid YAML: keys must be strings", field="path")
+                raise ValidationError(f"{where}: not valid YAML: keys must be strings", field="path")
             if key.value in keys:
-                raise ValidationError(f"{where}: has the key {key.value!r} twice in one object", field="path")
+                raise ValidationError(f"{where}: duplicate key {key.value!r}", field="path")
             keys.add(key.value)
             size += 1 + _count(file, value, counted)
     elif _is(node, "sequence"):
         size += sum(_count(file, entry, counted) for entry in node.value)
     if size > MAX_VALUES:
-        raise ValidationError(f"{file}: has more than {MAX_VALUES} values", field="path")
+        raise ValidationError(f"{file}: more than {MAX_VALUES} values", field="path")
     counted[id(node)] = size
     return size
 

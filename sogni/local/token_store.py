@@ -181,18 +181,18 @@ class TokenStore:
             True
         """
         auth = client.api_client.auth
-        kept = [auth.backup() or self.load()]
+        latest = [auth.backup() or self.load()]
 
         def updated(_: bool) -> None:
             pair = auth.backup()
             if pair is not None:
                 self.save(pair)
-            elif kept[0] is not None and self.load() == kept[0]:
+            elif latest[0] is not None and self.load() == latest[0]:
                 self.clear()
-            kept[0] = pair
+            latest[0] = pair
 
-        if kept[0] is not None:
-            self.save(kept[0])
+        if latest[0] is not None:
+            self.save(latest[0])
         auth.on("updated", updated)
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from sogni.core.http import HttpCall, is_transfer, max_transfers, no_free_connection, with_time_left
 from sogni.errors import ClientClosedError
 from sogni.settings import Settings
-from sogni.transport.waiting import LONGEST, TURN_SECONDS, Deadline
+from sogni.transport.waiting import MAX_WAIT, TURN_SECONDS, Deadline
 
 
 class ConnectionLimit:
@@ -75,7 +75,7 @@ class _Slots:
 
     def take(self, deadline: Deadline) -> _Slot:
         """Return the next free slot. Raises queue.Empty after the deadline, ClientClosedError after `end`."""
-        longest = TURN_SECONDS if threading.current_thread() is threading.main_thread() else LONGEST
+        longest = TURN_SECONDS if threading.current_thread() is threading.main_thread() else MAX_WAIT
         while True:
             left = deadline.left()
             try:

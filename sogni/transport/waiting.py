@@ -30,7 +30,7 @@ class Deadline:
 
 
 TURN_SECONDS = 0.05
-LONGEST = 1e6
+MAX_WAIT = 1e6
 """Maximum wait in seconds; longer ones overflow the timers of some systems."""
 
 
@@ -40,7 +40,7 @@ def wait_turn(signal: threading.Event, seconds: float | None) -> None:
     An operating-system signal that arrives just before the lock blocks does not interrupt it, so Ctrl-C
     would be lost until the wait ends.
     """
-    turn = TURN_SECONDS if threading.current_thread() is threading.main_thread() else LONGEST
+    turn = TURN_SECONDS if threading.current_thread() is threading.main_thread() else MAX_WAIT
     signal.wait(turn if seconds is None else min(seconds, turn))
 
 

@@ -37,15 +37,15 @@ from sogni.redaction import Secret
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
-LONGEST = 1e6
-"""Seconds. Longer waits overflow the timers of some systems."""
+MAX_WAIT = 1e6
+"""Maximum wait in seconds; longer ones overflow the timers of some systems."""
 
 _BURST = 65536
 _TLS_RECORD = 16384
 _RECHECK = 0.05
-"""Seconds. A write for which TLS wants input can proceed once the reader has taken that very input."""
+"""Seconds between attempts of a write that needs TLS input, which the reader may have read."""
 _WRITE_SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""For the rare wait of a sender: a selector without a descriptor of its own."""
+"""Selector for senders, which rarely wait; it needs no descriptor of its own."""
 
 
 # -- the stream
@@ -124,7 +124,7 @@ class SerialStream:
             return False
         with _WRITE_SELECTOR() as selector:
             selector.register(self.sock, want)
-            selector.select(min(left, _RECHECK if want == READ else LONGEST))
+            selector.select(min(left, _RECHECK if want == READ else MAX_WAIT))
         return True
 
     def stop(self, direction: int) -> None:
@@ -161,7 +161,7 @@ class UpgradeRefused(SogniConnectionError):  # noqa: N818  named after what happ
 
 
 class _Silence(logging.Filter):
-    """Keeps the trace of our upgrades out of the log of websocket-client: it contains the API key."""
+    """Keeps traces of upgrades, which contain the API key, out of the log of websocket-client."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,11 +175,11 @@ _silence = _Silence()
 
 
 class _ResponseTooLong(Exception):  # noqa: N818  becomes the cause in an error of ours
-    """The response to the upgrade does not end."""
+    """The response to the upgrade is too long."""
 
 
 class _HandshakeSocket:
-    """What websocket-client takes for a socket during the upgrade.
+    """A socket for websocket-client during the upgrade.
 
     It enforces one deadline for the whole upgrade: the timeout of a socket starts anew with each byte, and
     websocket-client reads them one by one. It also keeps cookies out: websocket-client has one cookie jar for the whole
@@ -404,7 +404,7 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 class SerialSocket:
     """A WebSocket connection; open one with `connect`.
 
-    One thread calls `receive`. What sends, `wake` and `shutdown` may be called from any thread, at any time.
+    One thread calls `receive`. All other methods may be called from any thread, at any time.
     """
 
     def __init__(self, sock: socket.socket, host: str, max_message_size: int) -> None:
@@ -415,7 +415,7 @@ class SerialSocket:
         self._inside = 0
         self._closed = False
         self._lost: str | None = None
-        # Nobody waits for a control frame: the newest of each kind is kept here until it can be written.
+        # No caller waits for a control frame: the newest of each kind is stored here until it can be written.
         self._controls: dict[int, bytes] = {}
         self._unsent = memoryview(b"")
         self._close_sent = False
@@ -521,7 +521,7 @@ class SerialSocket:
         if want != self._watched:
             selector.modify(self._stream.sock, want)
             self._watched = want
-        left = None if deadline is None else max(0.0, min(deadline - monotonic(), LONGEST))
+        left = None if deadline is None else max(0.0, min(deadline - monotonic(), MAX_WAIT))
         events = selector.select(left)
         if not events and left is not None:
             return False
@@ -560,7 +560,7 @@ class SerialSocket:
         deadline = monotonic() + timeout
         self._enter()
         try:
-            if not self._send_lock.acquire(timeout=max(0.0, min(timeout, LONGEST))):
+            if not self._send_lock.acquire(timeout=max(0.0, min(timeout, MAX_WAIT))):
                 raise _too_slow(self.host, timeout)
             try:
                 self._write_all(memoryview(b"" if begun else frame), deadline, timeout)

@@ -17,7 +17,7 @@ from sogni.errors import ValidationError
 
 FIELDS = ("project_id", "index", "job_id", "seed")
 DEFAULT = "{project_id}-{index}"
-LONGEST = 200
+MAX_NAME_BYTES = 200
 """Maximum bytes of a name without its suffix; file systems allow 255 with suffix and number."""
 
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 
 def portable(stem: str) -> str:
     """Return a file name without suffix that is valid on every platform."""
-    stem = shortened(_FORBIDDEN.sub("_", stem), LONGEST) or "_"
+    stem = shortened(_FORBIDDEN.sub("_", stem), MAX_NAME_BYTES) or "_"
     return f"_{stem}" if _DEVICE.match(stem) else stem
 
 
@@ -61,8 +61,8 @@ def check_name(name: str) -> str:
         raise _invalid(name, 'it has a control character or one of < > : " | ? *')
     if _DEVICE.match(filled):
         raise _invalid(name, "it is a device name on Windows")
-    if len(filled.encode("utf-8", "replace")) > LONGEST:
-        raise _invalid(name, f"it is longer than {LONGEST} bytes")
+    if len(filled.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise _invalid(name, f"it is longer than {MAX_NAME_BYTES} bytes")
     return name
 
 
