@@ -1,6 +1,6 @@
 """Every public callable describes its parameters and its result, in Google style.
 
-Data classes are described by their fields, so only their methods are checked.
+Data classes describe their fields under `Attributes:`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from tests.docs.public_members import MODULES, public_members
 
+PARAMS = "sogni.models.params"  # described with `projects.create`
 NO_RESULT = (None, "None", "NoReturn")
 PUBLIC = list(public_members())
 
@@ -23,6 +24,21 @@ PUBLIC = list(public_members())
 def test_docstrings_describe_parameters_and_results(module):
     found = {place: missing(value) for home, place, value in PUBLIC if home == module}
     assert {place: lacks for place, lacks in found.items() if lacks} == {}
+
+
+def test_models_describe_their_fields():
+    found = {}
+    for _, place, value in PUBLIC:
+        home = getattr(value, "__module__", "")
+        if inspect.isclass(value) and attrs.has(value) and home.startswith("sogni.models.") and home != PARAMS:
+            fields = [it.name for it in attrs.fields(value) if it.name != "extra"]
+            found[place] = (fields, attributes_of(value))
+    assert {place: pair for place, pair in found.items() if pair[0] != pair[1]} == {}
+
+
+def attributes_of(kind: type) -> list[str]:
+    parsed = docstring_parser.parse(inspect.getdoc(kind) or "")
+    return [it.arg_name for it in parsed.params if it.args[0] == "attribute"]
 
 
 def missing(value: Any) -> list[str]:
