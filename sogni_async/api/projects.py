@@ -64,27 +64,27 @@ async def wait(
     """
     if return_when not in RETURN_WHEN:
         raise ValidationError(
-            f"return_when must be one of {', '.join(RETURN_WHEN)}, not {return_when!r}",
+            f"return_when must be one of {', '.join(RETURN_WHEN)}, got {return_when!r}",
             field="return_when",
             value=return_when,
             allowed=RETURN_WHEN,
         )
-    wanted = set(reject_none_items("projects", list(projects)))
+    waited_for = set(reject_none_items("projects", list(projects)))
     deadline = Deadline(check_seconds("timeout", timeout))
-    lost = await _without_connection(wanted)
-    with _Watch(wanted, lost) as watch:
+    unreachable = await _connect(waited_for)
+    with _Watcher(waited_for, unreachable) as watcher:
         while True:
-            done = watch.done()
-            ended = len(done) == len(wanted)
+            done = watcher.done()
+            ended = len(done) == len(waited_for)
             if return_when == "FIRST_COMPLETED":
                 ended = ended or bool(done)
             elif return_when == "FIRST_EXCEPTION":
                 ended = ended or any(project.status in ("failed", "canceled") for project in done)
             if not ended:
-                watch.check()
+                watcher.check()
             if ended or deadline.over:
-                return done, wanted - done
-            await watch.sleep(deadline.left())
+                return done, waited_for - done
+            await watcher.sleep(deadline.left())
 
 
 def as_completed(projects: Iterable[Project], timeout: float | None = None) -> AsyncIterator[Project]:
@@ -106,51 +106,51 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> A
         >>> [it.status async for it in as_completed([project], timeout=60)]
         ['completed']
     """
-    wanted = set(reject_none_items("projects", list(projects)))
-    return _as_completed(wanted, check_seconds("timeout", timeout))
+    waited_for = set(reject_none_items("projects", list(projects)))
+    return _as_completed(waited_for, check_seconds("timeout", timeout))
 
 
 async def _as_completed(left: set[Project], timeout: float | None) -> AsyncIterator[Project]:
     deadline = Deadline(timeout)
     total = len(left)
-    lost = await _without_connection(left)
+    unreachable = await _connect(left)
     while left:
-        with _Watch(left, lost) as watch:
-            while not (done := watch.done()):
-                watch.check()
+        with _Watcher(left, unreachable) as watcher:
+            while not (done := watcher.done()):
+                watcher.check()
                 if deadline.over:
                     raise SogniTimeoutError(
                         f"{len(left)} of {total} projects are not finished", phase="total", timeout=timeout
                     )
-                await watch.sleep(deadline.left())
+                await watcher.sleep(deadline.left())
         left -= done
         for project in done:
             yield project
 
 
-async def _without_connection(projects: Iterable[Project]) -> dict[Project, SogniError]:
-    """Open the sockets that bring the news; the projects that will have none, and why."""
-    lost: dict[Project, SogniError] = {}
+async def _connect(projects: Iterable[Project]) -> dict[Project, SogniError]:
+    """Open the sockets that deliver news of the projects; return the errors of those that have none."""
+    unreachable: dict[Project, SogniError] = {}
     for project in projects:
         try:
             if not project.finished:
                 await project._host().run(ensure_connection(project._state))
         except SogniError as error:
-            lost[project] = error
-    return lost
+            unreachable[project] = error
+    return unreachable
 
 
-class _Watch:
-    """Watches several projects for their ends."""
+class _Watcher:
+    """Waits for the end of several projects."""
 
-    def __init__(self, projects: set[Project], lost: dict[Project, SogniError]) -> None:
+    def __init__(self, projects: set[Project], unreachable: dict[Project, SogniError]) -> None:
         self._projects = list(projects)
-        self._lost = lost
+        self._unreachable = unreachable
         self._signal = TopicSignal()
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> _Watcher:
         for project in self._projects:
-            if not project.finished and project not in self._lost:
+            if not project.finished and project not in self._unreachable:
                 self._signal.watch(project._host(), project._state, CONNECTION, CLOSED)
         return self
 
@@ -161,17 +161,17 @@ class _Watch:
         await self._signal.sleep(seconds)
 
     def done(self) -> set[Project]:
-        """Projects that are finished."""
+        """Return the finished projects."""
         self._signal.clear()
         return {project for project in self._projects if project.finished}
 
     def check(self) -> None:
-        """Raise when a project never will be finished, its connection being gone for good."""
+        """Raise an error if a project will never finish, because its connection is lost for good."""
         for project in self._projects:
             if project.finished:
                 continue
-            if project in self._lost:
-                raise self._lost[project]
+            if project in self._unreachable:
+                raise self._unreachable[project]
             engine = project._host()
             if engine.closed:
                 raise ClientClosedError(f"the client of project {project.id} is closed")

@@ -44,44 +44,44 @@ class ChatStream(Live):
     ) -> None:
         self._engine = engine
         self._timeout = timeout
-        self._only = state
+        self._job = state
         self._rounds = rounds
-        self._taken: deque[ChatCompletionChunk] = deque()
+        self._received: deque[ChatCompletionChunk] = deque()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         return self
 
     async def __anext__(self) -> ChatCompletionChunk:
         """Return the next chunk."""
-        while not self._taken:
+        while not self._received:
             chunks = await self._host().run(self._chunks())
             if not chunks:
                 raise StopAsyncIteration
-            self._taken.extend(chunks)
-        return self._taken.popleft()
+            self._received.extend(chunks)
+        return self._received.popleft()
 
     def _host(self) -> Engine:
-        """The engine. ClientClosedError if nothing of an unfinished answer can arrive here any more."""
+        """Return the engine. Raises `ClientClosedError` if the rest of the answer cannot arrive in this process."""
         if not self.finished:
             self._engine.own(self._state, "ask again")
         return self._engine
 
     def _chunks(self) -> Flow[list[ChatCompletionChunk]]:
         rounds, timeout = self._rounds, self._timeout
-        return chat.next_chunks(self._only, timeout) if rounds is None else rounds.next_chunks(timeout)
+        return chat.next_chunks(self._job, timeout) if rounds is None else rounds.next_chunks(timeout)
 
-    def _whole(self, timeout: float | None) -> Flow[ChatCompletionResult]:
+    def _complete(self, timeout: float | None) -> Flow[ChatCompletionResult]:
         rounds = self._rounds
-        return chat.complete_answer(self._only, timeout) if rounds is None else rounds.complete_answer(timeout)
+        return chat.complete_answer(self._job, timeout) if rounds is None else rounds.complete_answer(timeout)
 
     @property
     def _answer(self) -> ChatState | ToolRounds:
-        """What the whole answer is of: one job, or all rounds."""
-        return self._only if self._rounds is None else self._rounds
+        """The source of the complete answer: one job, or all rounds."""
+        return self._job if self._rounds is None else self._rounds
 
     @property
     def _state(self) -> ChatState:
-        return self._only if self._rounds is None else self._rounds.state
+        return self._job if self._rounds is None else self._rounds.state
 
     @property
     def job_id(self) -> str:
@@ -93,7 +93,7 @@ class ChatStream(Live):
         """True once no more chunks will arrive: the answer is complete or has failed, or the stream is closed."""
         rounds = self._rounds
         if rounds is None:
-            return self._only.done
+            return self._job.done
         return rounds.abandoned or rounds.final_result is not None or self._state.failure is not None
 
     @property
@@ -141,7 +141,7 @@ class ChatStream(Live):
             >>> (await stream.result(timeout=30)).content
             '6 * 7 = 42'
         """
-        return await self._host().run(self._whole(check_seconds("timeout", timeout)))
+        return await self._host().run(self._complete(check_seconds("timeout", timeout)))
 
     async def close(self) -> None:
         """Stop receiving chunks. The service finishes the answer and charges for it.
@@ -151,7 +151,7 @@ class ChatStream(Live):
             >>> stream = await client.chat.completions.create(messages=[question], stream=True)
             >>> await stream.close()
         """
-        self._taken.clear()
+        self._received.clear()
         if self._rounds is not None:
             self._rounds.abandoned = True
         if not self._state.done:
@@ -199,30 +199,30 @@ class EventStream(Live, Generic[T]):
     def __init__(self, engine: Engine, feed: EventFeed[T]) -> None:
         self._engine = engine
         self._feed = feed
-        self._turn = Lock()
+        self._lock = Lock()
         self._state: Any = None
-        """The state of the client when reading began: another one in another event loop or a forked process."""
+        """State of the client when iteration began. It is another one in another event loop or a forked process."""
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
         """Return the next event."""
-        self._own()
-        async with self._turn:
+        self._check_owner()
+        async with self._lock:
             flow = next_event(self._feed)
             event = await self._engine.run(flow)
         if event is None:
             raise StopAsyncIteration
         return event
 
-    def _own(self) -> None:
-        """Check that the connection belongs here. Events that arrived before its end can be taken anywhere."""
+    def _check_owner(self) -> None:
+        """Check that the connection belongs here. Events that have already arrived can be delivered anywhere."""
         if self._feed.closed:
             return
         if self._state is None:
             self._state = self._engine.state
-        self._engine.own(self._state, "open another stream with last_event_id, it goes on from there")
+        self._engine.own(self._state, "open another stream with last_event_id to continue from there")
 
     @property
     def last_event_id(self) -> str | None:
