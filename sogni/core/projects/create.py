@@ -304,7 +304,7 @@ def enhance(job: JobState, user_object: Any, strength: str, **overrides: Any) ->
         raise JobError(f"job {job.id}: {refusal}", job=user_object)
     params = enhancement_params(project.params, image=user_object, strength=strength, seed=job.seed, **overrides)
     enhancement = yield from create_project(params, {})
-    yield from change(lambda state, now: _begun(state, job, enhancement, now))
+    yield from change(lambda state, now: _link_enhancement(state, job, enhancement, now))
     yield from wait_for_project(enhancement, timeout=None, queue_timeout=None)
     raise_for_outcome(enhancement, strict=True)
     return enhancement.result_urls[0]
@@ -317,7 +317,7 @@ def enhanced_url(project: ProjectState) -> Flow[str]:
     raise JobError(f"the enhanced image is {project.status}; only a completed one has a result")
 
 
-def _begun(state: State, job: JobState, enhancement: ProjectState, now: float) -> None:
+def _link_enhancement(state: State, job: JobState, enhancement: ProjectState, now: float) -> None:
     if job.enhancement is not None:
         job.enhancement.enhances = None
     job.enhancement = enhancement

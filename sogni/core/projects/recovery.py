@@ -27,8 +27,8 @@ from sogni.core.projects.results import (
     as_recorded,
     live_record,
     project_record,
-    replay,
     replay_jobs,
+    replay_record,
     restored_project,
 )
 from sogni.core.projects.waiting import ensure_connection
@@ -119,12 +119,12 @@ def recover(records: Sequence[ProjectRecord]) -> Flow[None]:
     """Track finished projects that an earlier process started, one after the other."""
     errors: list[Exception] = []
     for record in records:
-        yield from isolated(_recovered(record), failing_project(record.id.upper(), "recovering the project"), errors)
+        yield from isolated(_recover_one(record), failing_project(record.id.upper(), "recovering the project"), errors)
     if errors:
         raise errors[0]
 
 
-def _recovered(record: ProjectRecord) -> Flow[None]:
+def _recover_one(record: ProjectRecord) -> Flow[None]:
     yield from change(partial(_track_recovered, record))
     yield from apply_record(record.id.upper(), record)
 
@@ -136,11 +136,11 @@ def look_up(task: outbox.LookUp) -> Flow[None]:
         now = yield from change(lambda _, now: now)
         yield from pause(max(0.0, task.not_before - now) + RECHECK_DELAY)
         # Projects with newer frames need no lookup.
-        project_ids = yield from change(lambda state, _: _silent(state, project_ids, task.requested_at))
+        project_ids = yield from change(lambda state, _: _without_news(state, project_ids, task.requested_at))
     yield from resolve_missing(project_ids, task.number)
 
 
-def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]:
+def _without_news(state: State, project_ids: Sequence[str], since: float) -> list[str]:
     projects = [state.projects.by_id[project_id] for project_id in project_ids if project_id in state.projects.by_id]
     return [project.id for project in projects if project.last_frame_at <= since]
 
@@ -148,7 +148,7 @@ def _silent(state: State, project_ids: Sequence[str], since: float) -> list[str]
 def _replay_active(record: ProjectRecord, state: State, now: float) -> None:
     project = _track_recovered(record, state, now)
     if not project.settled:
-        replay(project, record, state, now)
+        replay_record(project, record, state, now)
 
 
 def _track_recovered(record: ProjectRecord, state: State, now: float) -> ProjectState:
@@ -198,7 +198,7 @@ def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
 
 
 def _lost_unless_alive(project_id: str) -> Flow[None]:
-    if (yield from _known_alive(project_id)) is False:
+    if (yield from _is_alive(project_id)) is False:
         yield from change(partial(lost, project_id))
 
 
@@ -209,7 +209,7 @@ def _look_up_project(project_id: str) -> Flow[bool]:
         return True
     if (yield from _may_resend(project)):
         # The service has not mentioned it since it was sent on a connection that broke: there is no record yet.
-        if (yield from _known_alive(project_id)) is False:
+        if (yield from _is_alive(project_id)) is False:
             yield from resend(project_id)
         return True
     try:
@@ -234,7 +234,7 @@ def _may_resend(project: ProjectState) -> Flow[bool]:
     return (yield from change(may))
 
 
-def _known_alive(project_id: str) -> Flow[bool | None]:
+def _is_alive(project_id: str) -> Flow[bool | None]:
     """Whether the service knows a project as unfinished; None if that is unknown."""
     try:
         listed = yield from get_json(get("/api/v1/artist/projects/active", host="socket"))
@@ -244,7 +244,7 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
     if not isinstance(projects, list):
         return None
     if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
-        yield from change(lambda state, now: _alive(state, project_id, now))
+        yield from change(lambda state, now: _touch(state, project_id, now))
         return True
     try:
         record = yield from live_record(project_id)
@@ -255,11 +255,11 @@ def _known_alive(project_id: str) -> Flow[bool | None]:
     if record.status in PROJECT_STATUS:
         yield from apply_record(project_id, as_recorded(record))
         return None
-    yield from change(lambda state, now: _alive(state, project_id, now))
+    yield from change(lambda state, now: _touch(state, project_id, now))
     return True
 
 
-def _alive(state: State, project_id: str, now: float) -> None:
+def _touch(state: State, project_id: str, now: float) -> None:
     project = state.projects.by_id.get(project_id)
     if project is not None:
         project.touch(now)
@@ -310,7 +310,7 @@ def resend(project_id: str) -> Flow[None]:
 def check_liveness(project_id: str) -> Flow[None]:
     """Look up a silent project; give it up after it was unknown several times."""
     # projects-5x §11
-    alive = yield from _known_alive(project_id)
+    alive = yield from _is_alive(project_id)
     if alive is not False:
         return
 
@@ -331,7 +331,7 @@ def check_overrun(project_id: str, job_id: str) -> Flow[None]:
     If that is unknown, it is looked up again later, up to the longest time a job may run.
     """
     # projects-5x §11
-    alive = yield from _known_alive(project_id)
+    alive = yield from _is_alive(project_id)
     if alive is not False:
         alive = yield from change(lambda state, now: state.projects.allow_longer(project_id, job_id, now))
     if not alive:
@@ -375,12 +375,12 @@ def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]
         project = restored
         yield from change(lambda state, _: restored.join(state.out, state.listening))
     if project is None:
-        project = yield from _attached(project_id, restored)
+        project = yield from _attach_unknown(project_id, restored)
     yield from ensure_connection(project)
     return project
 
 
-def _attached(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
+def _attach_unknown(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
     has_socket = yield from change(lambda state, _: not state.settings.disable_socket)
     own = (yield from app_id()) if has_socket else None
     try:

@@ -44,7 +44,7 @@ def restored_project(state: State, record: ProjectRecord, now: float) -> Project
     return project
 
 
-def replay(project: ProjectState, record: ProjectRecord, state: State, now: float) -> None:
+def replay_record(project: ProjectState, record: ProjectRecord, state: State, now: float) -> None:
     """Apply a record of a running project through the handlers of ordinary frames."""
     project.touch(now)
     replay_jobs(project, record, state, now)
@@ -100,9 +100,9 @@ def _frames(
         return [("jobError", {**ids, **failure_of(job)})]
     phase = known.status if known is not None else "pending"
     if job.status in ("assigned", "initiatingModel"):
-        return [] if phase != "pending" else [("jobState", _begun("initiatingModel", job, ids, known))]
+        return [] if phase != "pending" else [("jobState", _started_frame("initiatingModel", job, ids, known))]
     if job.status in ("jobStarted", "jobProgress"):
-        started = [] if phase == "processing" else [("jobState", _begun("jobStarted", job, ids, known))]
+        started = [] if phase == "processing" else [("jobState", _started_frame("jobStarted", job, ids, known))]
         return [*started, ("jobProgress", {**ids, "step": job.performed_steps or 0, "stepCount": record.step_count})]
     return []
 
@@ -119,7 +119,7 @@ def other_result_fields(job: JobRecord) -> dict[str, Any]:
     return {**result, "lastFrameUrl": job.last_frame_url}
 
 
-def _begun(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:
+def _started_frame(kind: str, job: JobRecord, ids: dict[str, Any], known: JobState | None) -> dict[str, Any]:
     """Return a frame of a job in progress, with the known prompts, because records contain none."""
     worker = (job.worker.username or job.worker.name) if job.worker else None
     prompts = {"positivePrompt": known.positive_prompt, "negativePrompt": known.negative_prompt} if known else {}
@@ -160,27 +160,27 @@ def sign_results(project_id: str) -> Flow[None]:
         waiting = yield from change(lambda _, now: project.unsigned(now))
         if not waiting:
             break
-        outcomes = yield from _signed_together(project, [job.id for job, _ in waiting])
+        outcomes = yield from _sign_all(project, [job.id for job, _ in waiting])
         yield from catch_up()
         for (job, payload), outcome in zip(waiting, outcomes, strict=True):
-            yield from change(partial(_signed, project, job, payload, outcome))
+            yield from change(partial(_apply_url, project, job, payload, outcome))
             if isinstance(outcome, Exception):
                 errors.append(outcome)
     if errors:
         raise errors[0]
 
 
-def _signed_together(
+def _sign_all(
     project: ProjectState, job_ids: list[str], *, recorded: bool = False
 ) -> Flow[list[str | Exception | None]]:
     """Request the URLs of several results concurrently; in the order of the jobs."""
-    flows = [_signed_in_time(project, job_id, recorded) for job_id in job_ids]
+    flows = [_sign_with_retries(project, job_id, recorded) for job_id in job_ids]
     if len(flows) == 1:
         return [(yield from flows[0])]
     return (yield from together(flows)) if flows else []
 
 
-def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | Exception | None]:
+def _sign_with_retries(project: ProjectState, job_id: str, recorded: bool) -> Flow[str | Exception | None]:
     """Request the URL of a result, with retries; None if the service does not have it.
 
     A `recorded` result already exists, so a refusal is final. Internal errors are returned, so that they only affect
@@ -201,7 +201,7 @@ def _signed_in_time(project: ProjectState, job_id: str, recorded: bool) -> Flow[
     return None
 
 
-def _signed(
+def _apply_url(
     project: ProjectState,
     job: JobState,
     payload: dict[str, Any],
@@ -210,10 +210,10 @@ def _signed(
     now: float,
 ) -> None:
     if job.signing is payload:
-        _done(project, job, payload, outcome, state, now)
+        _complete_job(project, job, payload, outcome, state, now)
 
 
-def _done(
+def _complete_job(
     project: ProjectState,
     job: JobState,
     payload: dict[str, Any],
@@ -299,7 +299,7 @@ def apply_record(project_id: str, record: ProjectRecord) -> Flow[None]:
         return
     missing = yield from change(lambda state, now: _merge(project, record, now))
     unsigned = [job.id for job, found in missing if found.media_url is None and not _withheld(project, found)]
-    signed = yield from _signed_together(project, unsigned, recorded=True)
+    signed = yield from _sign_all(project, unsigned, recorded=True)
     outcomes = dict(zip(unsigned, signed, strict=True))
     for job, found in missing:
         job_id = _id_of(found)
@@ -361,7 +361,7 @@ def _completion(
 
     def complete(state: State, now: float) -> None:
         if job.id == job_id:
-            _done(project, job, payload, outcome, state, now)
+            _complete_job(project, job, payload, outcome, state, now)
 
     return complete
 

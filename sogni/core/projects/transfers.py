@@ -62,7 +62,7 @@ def put_source(call: HttpCall, source: Any, name: str) -> Flow[None]:
         raise error
 
 
-def _signed(job: JobState) -> Flow[None]:
+def _await_url(job: JobState) -> Flow[None]:
     """Wait while the URL of the result is requested in the background."""
     if job.signing is not None:
         yield from until(
@@ -76,7 +76,7 @@ def _signed(job: JobState) -> Flow[None]:
 
 def result_url(job: JobState) -> Flow[str]:
     """Return the result URL of a job, requested if unknown. Raises `JobError` if there is no result."""
-    yield from _signed(job)
+    yield from _await_url(job)
     if job.result_url:
         return job.result_url
     if job.status != "completed":
@@ -90,7 +90,7 @@ def result_url(job: JobState) -> Flow[str]:
 
 def last_frame_url(job: JobState) -> Flow[str]:
     """Return the URL of the last frame of a video, requested if unknown. Raises `JobError` if there is none."""
-    yield from _signed(job)
+    yield from _await_url(job)
     if job.last_frame_url:
         return job.last_frame_url
     if not job.has_result_media or job.project.kind != "video":
@@ -103,14 +103,14 @@ def last_frame_url(job: JobState) -> Flow[str]:
 
 def with_media(job: JobState) -> Flow[str]:
     """Return the result URL of a job. Raises `JobError` if there is no result or it is withheld."""
-    yield from _signed(job)
+    yield from _await_url(job)
     if not job.has_result_media:
         why = "withheld by the content filter" if job.withheld else f"unavailable: the job is {job.status}"
         raise JobError(f"the result of job {job.id} is {why}", job=job.user_object)
     return (yield from result_url(job))
 
 
-def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
+def _renew_url(job: JobState, reply: HttpReply) -> Flow[str | None]:
     """Return a new URL for an expired one; None if it was rejected for another reason."""
     if reply.status not in EXPIRED:
         return None
@@ -122,12 +122,12 @@ def _renewed(job: JobState, reply: HttpReply) -> Flow[str | None]:
     return url
 
 
-def _fetched(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
+def _fetch_result(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
     """Call `fetch` with the request for the result; if its URL has expired, again with a new one."""
     call = storage_call((yield from with_media(job)))
     outcome = yield from repeated(call, partial(fetch, call))
     if isinstance(outcome, HttpReply):
-        renewed = yield from _renewed(job, outcome)
+        renewed = yield from _renew_url(job, outcome)
         if renewed is not None:
             call = storage_call(renewed)
             outcome = yield from repeated(call, partial(fetch, call))
@@ -138,7 +138,7 @@ def _fetched(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) ->
 
 def result_data(job: JobState) -> Flow[bytes]:
     """Return the bytes of a result."""
-    return (yield from _fetched(job, _body))
+    return (yield from _fetch_result(job, _body))
 
 
 def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
@@ -148,12 +148,12 @@ def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
 
 def save_result(job: JobState, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path]:
     """Write a result to a file."""
-    return (yield from _fetched(job, lambda call: download(call, path_for, overwrite=overwrite)))
+    return (yield from _fetch_result(job, lambda call: download(call, path_for, overwrite=overwrite)))
 
 
 def open_result(job: JobState) -> Flow[Any]:
     """Return a file object that streams a result."""
-    return (yield from _fetched(job, open_stream))
+    return (yield from _fetch_result(job, open_stream))
 
 
 def storage_call(url: str) -> HttpCall:
@@ -166,7 +166,7 @@ def save_project(
 ) -> Flow[list[Path]]:
     """Write all results to files, concurrently; returns the paths in job order."""
     for job in jobs:
-        yield from _signed(job)
+        yield from _await_url(job)
     indexed = [(place, job) for place, job in enumerate(jobs) if job.has_result_media]
     flows = [save_result(job, path_for(place, job), overwrite=overwrite) for place, job in indexed]
     return (yield from together(flows))
@@ -187,7 +187,7 @@ def _save_url(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
 
 def spool_result(job: JobState, name: str) -> Flow[Any]:
     """Return the result of a job as a media source, in a temporary file."""
-    return (yield from _fetched(job, lambda call: spool(call, name)))
+    return (yield from _fetch_result(job, lambda call: spool(call, name)))
 
 
 def fetch_url(media: Remote) -> Flow[Any]:

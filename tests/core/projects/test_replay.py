@@ -8,7 +8,7 @@ import pytest
 
 from sogni.core.client_state import ClientState
 from sogni.core.projects.project import ProjectState
-from sogni.core.projects.results import replay, replay_jobs, restored_project
+from sogni.core.projects.results import replay_jobs, replay_record, restored_project
 from sogni.models.converter import from_dict
 from sogni.models.projects import ProjectRecord
 from sogni.settings import Settings
@@ -27,7 +27,7 @@ def replayed(project: ProjectState | None = None, state: ClientState | None = No
     record = record_of(**fields)
     project = project or restored_project(state, record, 1.0)
     state.projects.track(project, 1.0)
-    replay(project, record, state, 5.0)
+    replay_record(project, record, state, 5.0)
     return project
 
 
