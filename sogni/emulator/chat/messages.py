@@ -72,7 +72,7 @@ def content_of(url: str) -> bytes | None:
         return None
 
 
-def look(content: bytes | None) -> Picture | None:
+def describe_image(content: bytes | None) -> Picture | None:
     """Describe an image; return None if it is unreadable."""
     if content is None:
         return None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from sogni.emulator.chat import language as arithmetic
 from sogni.emulator.chat import language as sentences
 from sogni.emulator.chat import structured
-from sogni.emulator.chat.messages import Conversation, content_of, look
+from sogni.emulator.chat.messages import Conversation, content_of, describe_image
 from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.script import Answer
 
@@ -427,7 +427,7 @@ def _images(conversation: Conversation, chat_request: ChatRequest) -> str | None
         urls = conversation.images
     if not urls:
         return None
-    described = [look(chat_request.pictures.get(url) or content_of(url)) for url in urls]
+    described = [describe_image(chat_request.pictures.get(url) or content_of(url)) for url in urls]
     descriptions = ["an image that I cannot read" if picture is None else str(picture) for picture in described]
     if len(descriptions) == 1:
         return f"I see {descriptions[0]}."

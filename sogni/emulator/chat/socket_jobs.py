@@ -47,7 +47,7 @@ class ChatJob:
     failure: ChatFailure | None = None
     worker: str | None = None
     position: int = 0
-    said: int = 0
+    tokens_sent: int = 0
     ended: bool = False
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -227,7 +227,7 @@ class SocketJobs:
             elif number % _SAME_TURN == 0:
                 await asyncio.sleep(0)
             await self.pace.running.wait()
-            job.said = number
+            job.tokens_sent = number
             job.send("jobTokens", {**piece, "finishReason": None})
         if limit is None:
             usage = job.usage(completion)
@@ -289,7 +289,7 @@ class SocketJobs:
     def _abandon(self, job: ChatJob) -> None:
         """Stop a completion whose client did not return; what was sent is charged."""
         if not job.ended:
-            job.bill.settle(job.said)
+            job.bill.settle(job.tokens_sent)
         if job.task is not None:
             job.task.cancel()
         elif job in self._waiting:
