@@ -345,7 +345,7 @@ def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -
 class Host(Protocol):
     """What a project or job needs of its client's engine to be read."""
 
-    def own(self, state: Any, cure: str = ...) -> None:
+    def check_owner(self, state: Any, hint: str = ...) -> None:
         """Raise `ClientClosedError` if a state does not belong to this process."""
 
     def present(self, value: Any) -> Any:
@@ -558,7 +558,7 @@ def host_of(engine: E | None, state: ProjectState) -> E:
         raise ClientClosedError(
             f"project {state.id} is detached, as after unpickling; projects.attach(project) tracks it again"
         )
-    engine.own(state)
+    engine.check_owner(state)
     return engine
 
 

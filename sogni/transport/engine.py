@@ -464,10 +464,10 @@ class Engine(Live):
         for slot in slots:
             slot.release_after_fork()
 
-    def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
+    def check_owner(self, state: Any, hint: str = "projects.attach(project) tracks it here") -> None:
         """Raise `ClientClosedError` if a state belongs to the parent of this forked process."""
         if state.out is not self.state.out:
-            raise ClientClosedError(f"this object belongs to the process that this one was forked from; {cure}")
+            raise ClientClosedError(f"this object belongs to the process that this one was forked from; {hint}")
 
     def present(self, value: Any) -> Any:
         """Return the public object of a state."""

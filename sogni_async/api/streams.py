@@ -63,7 +63,7 @@ class ChatStream(Live):
     def _host(self) -> Engine:
         """Return the engine. Raises `ClientClosedError` if the rest of the answer cannot arrive in this process."""
         if not self.finished:
-            self._engine.own(self._state, "ask again")
+            self._engine.check_owner(self._state, "send the request again")
         return self._engine
 
     def _chunks(self) -> Flow[list[ChatCompletionChunk]]:
@@ -222,7 +222,7 @@ class EventStream(Live, Generic[T]):
             return
         if self._state is None:
             self._state = self._engine.state
-        self._engine.own(self._state, "open another stream with last_event_id to continue from there")
+        self._engine.check_owner(self._state, "open another stream with last_event_id to continue from there")
 
     @property
     def last_event_id(self) -> str | None:

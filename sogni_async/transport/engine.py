@@ -420,7 +420,7 @@ class Engine(Live):
         self._resources.abandon_after_fork()
         self._reset(forked=True)
 
-    def own(self, state: Any, cure: str = "projects.attach(project) tracks it here") -> None:
+    def check_owner(self, state: Any, hint: str = "projects.attach(project) tracks it here") -> None:
         """Check that a state belongs to the running loop and this process.
 
         Raises `RuntimeError` if it belongs to another loop, `ClientClosedError` if its loop is closed or it belongs to
@@ -430,7 +430,7 @@ class Engine(Live):
         if state.out is not self._state.out:
             raise ClientClosedError(
                 "this object belongs to an event loop that is closed, or to the process that this one was forked "
-                f"from; {cure}"
+                f"from; {hint}"
             )
 
     def present(self, value: Any) -> Any:

@@ -383,7 +383,7 @@ def test_a_wait_runs_out_of_time(engine: Engine) -> None:
 
 def test_a_handle_of_another_process_is_refused(engine: Engine) -> None:
     state = ChatState("J", engine.state.out)
-    engine.own(state)
+    engine.check_owner(state)
     engine.renew_after_fork()
     with pytest.raises(ClientClosedError, match="forked"):
-        engine.own(state)
+        engine.check_owner(state)
