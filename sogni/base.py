@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 from inspect import Parameter, signature
-from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
 import attrs
 
@@ -58,6 +58,7 @@ def with_fields(*kinds: type) -> Callable[[F], F]:
         fields = _parameters(kinds)
         parameters = [*given, *(it for name, it in fields.items() if name not in shown.parameters)]
         function.__signature__ = shown.replace(parameters=parameters)  # type: ignore[attr-defined]  # not in typeshed
+        function.__doc__ = _with_descriptions(function.__doc__ or "", kinds)
         return function
 
     return decorate
@@ -66,6 +67,22 @@ def with_fields(*kinds: type) -> Callable[[F], F]:
 def overloaded_with_fields(*kinds: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """`with_fields`, where mypy does not see that `**fields` takes the required keys of the overloads."""
     return with_fields(*kinds)
+
+
+def _with_descriptions(doc: str, kinds: tuple[type, ...]) -> str:
+    """Return a docstring with the declared parameters of some classes at the end of its `Args:`."""
+    described: dict[str, dict[str, str]] = {}
+    for kind in filter(attrs.has, kinds):
+        for it in attrs.fields(cast(Any, kind)):
+            if "parameter" in it.metadata:
+                described.setdefault(it.name, {})[it.metadata["parameter"].description] = kind.__name__
+    lines = [
+        f"            {name}: {text}" if len(texts) == 1 else f"            {name} (`{kind}`): {text}"
+        for name, texts in described.items()
+        for text, kind in texts.items()
+    ]
+    before, found, after = doc.partition("\n\n        Returns:")
+    return "\n".join([before, *lines]) + found + after
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sogni.models import chat, params
+from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -104,8 +105,14 @@ def test_generated_modules_are_marked_as_generated() -> None:
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
-        ("projects.create", params.ImageProjectFields | params.VideoProjectFields | params.AudioProjectFields),
-        ("projects.estimate", params.ImageProjectFields | params.VideoProjectFields | params.AudioProjectFields),
+        (
+            "projects.create",
+            ImageProjectFields | VideoProjectFields | AudioProjectFields,
+        ),
+        (
+            "projects.estimate",
+            ImageProjectFields | VideoProjectFields | AudioProjectFields,
+        ),
         ("chat.completions.create", chat.CompletionFields),
         ("chat.conversation", chat.CompletionFields),
         ("chat.hosted.create", chat.HostedFields),

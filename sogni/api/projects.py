@@ -23,15 +23,13 @@ from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, Valid
 from sogni.models.base import BillingMode, TokenType
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
 from sogni.models.params import (
-    AudioProjectFields,
     AudioProjectParams,
-    ImageProjectFields,
     ImageProjectParams,
     MediaInput,
     ProjectParams,
-    VideoProjectFields,
     VideoProjectParams,
 )
+from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
 from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord
 from sogni.settings import Network, check_seconds
 from sogni.transport.engine import Engine

@@ -58,6 +58,7 @@ class SizePreset(Model):
         label: Name for display.
         width: Width in pixels.
         height: Height in pixels.
+        frames: Number of frames of a video.
         ratio: Ratio of width to height, as sent by the service.
         aspect: Aspect ratio, as sent by the service.
     """
@@ -114,6 +115,7 @@ class ModelOptions(Model):
         fps: Frames per second, in wire form.
         width: Width in pixels.
         height: Height in pixels.
+        frames: Number of frames of a video.
         max_pixels: Maximum number of pixels of a frame.
         task: Task of the model.
         output_resolutions: Resolutions of the result, in wire form.
@@ -144,6 +146,7 @@ class ModelOptions(Model):
     fps: Any = None
     width: NumberRange | None = None
     height: NumberRange | None = None
+    frames: NumberRange | None = None
     max_pixels: int | None = None
     task: str | None = None
     output_resolutions: Any = None

@@ -261,7 +261,7 @@ def test_things_are_found_and_cut_out(sogni: Run, supernet: LocalSupernet, tmp_p
         with Image.open(tmp_path / name) as found:
             assert (found.mode, found.size, found.getpixel((160, 128))) == ("RGBA", (320, 256), (255, 0, 0, 255))
     alone = sogni(*sam3)
-    assert (alone.exit_code, alone.stderr.startswith("sogni: --find: ")) == (2, True)
+    assert (alone.exit_code, alone.stderr.startswith("sogni: --find must be given for ")) == (2, True)
 
 
 def test_the_service_is_asked_for_the_control_image(sogni: Run, supernet: LocalSupernet) -> None:

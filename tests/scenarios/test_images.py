@@ -92,8 +92,8 @@ async def test_a_starting_image_shapes_the_result(sdk: Sdk, client: Any, tmp_pat
     red = Image.new("RGB", (256, 256), (255, 0, 0))
     red.save(tmp_path / "red.png")
     shares = []
-    for image in (None, tmp_path / "red.png"):
-        project = await sdk.create(client, seed=3, starting_image=image, starting_image_strength=0.9)
+    for start in ({}, {"starting_image": tmp_path / "red.png", "starting_image_strength": 0.9}):
+        project = await sdk.create(client, seed=3, **start)
         await sdk.call(project.wait, timeout=SOON)
         with Image.open(io.BytesIO(await sdk.call(project.jobs[0].get_result_data))) as result:
             r, g, b = result.convert("RGB").resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]

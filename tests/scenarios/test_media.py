@@ -167,13 +167,38 @@ async def test_a_file_that_is_something_else_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("model", "given", "field", "told"),
     [
-        (WAN.format("i2v"), {}, "reference_image", "reference_image: i2v needs one, or a reference_image_end"),
-        (WAN.format("s2v"), {"reference_image": FACE}, "reference_audio", "reference_audio: s2v needs one"),
-        (WAN.format("animate-move"), {"reference_image": FACE}, "reference_video", "animate-move needs one"),
-        (WAN.format("t2v"), {"reference_image": FACE}, "reference_image", "reference_image: t2v .* takes none"),
-        (LTX.format("a2v"), {"reference_audio": MP3, "reference_image": FACE}, "reference_image", "a2v .* takes none"),
-        (SEEDANCE, {"reference_audio": MP3}, "reference_image", "takes at least 1 reference images and videos"),
-        (WAN.format("t2v"), {"reference_image_urls": ["https://a.b/c.png"]}, "reference_image_urls", "takes none"),
+        (WAN.format("i2v"), {}, "reference_image", "^reference_image must be given .*, or a reference_image_end"),
+        (
+            WAN.format("s2v"),
+            {"reference_image": FACE},
+            "reference_audio",
+            "^reference_audio must be given for .* .s2v.$",
+        ),
+        (
+            WAN.format("animate-move"),
+            {"reference_image": FACE},
+            "reference_video",
+            "^reference_video must be given for .* .animate-move.$",
+        ),
+        (
+            WAN.format("t2v"),
+            {"reference_image": FACE},
+            "reference_image",
+            "^reference_image must be omitted for .* .t2v., got",
+        ),
+        (
+            LTX.format("a2v"),
+            {"reference_audio": MP3, "reference_image": FACE},
+            "reference_image",
+            "^reference_image must be omitted for .* .a2v., got",
+        ),
+        (SEEDANCE, {"reference_audio": MP3}, "reference_image", "must be at least 1 reference images and videos"),
+        (
+            WAN.format("t2v"),
+            {"reference_image_urls": ["https://a.b/c.png"]},
+            "reference_image_urls",
+            "must be omitted for .*; the models that use it: seedance, ",
+        ),
     ],
 )
 async def test_missing_and_forbidden_files_are_named_with_their_workflow(

@@ -15,12 +15,15 @@ from sogni.core.flow import Flow, State, change, connect, until
 from sogni.core.http import HttpCall, get
 from sogni.core.outbox import CONNECTION, MODELS
 from sogni.core.requests import get_json, get_unwrapped_json
-from sogni.errors import SogniError, SogniTimeoutError
+from sogni.errors import SogniError, SogniTimeoutError, ValidationError
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
 from sogni.models.converter import read
 from sogni.settings import check_network, check_seconds
 
 T = TypeVar("T")
+
+OLD = 60.0
+"""Age in seconds from which a refusal no longer rests on cached models and limits."""
 
 
 def _shared(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
@@ -108,6 +111,27 @@ def shared_options(model_id: str) -> Flow[ModelOptions]:
         yield from supported_models()
         yield from tiers()
     return options
+
+
+def checked_options(
+    model_id: str, check: Callable[[ModelOptions], None], known: ModelOptions | None = None
+) -> Flow[ModelOptions]:
+    """Return what a model accepts, once `check` has passed it. `known` are its cached options, if the caller has them.
+
+    A refusal that rests on old data first fetches the data again: models and their limits change.
+    """
+    options = known
+    while True:
+        try:
+            if options is None:
+                options = yield from shared_options(model_id)
+            check(options)
+        except ValidationError:
+            if not (yield from change(lambda state, now: state.catalogue.forget_older_than(OLD, now))):
+                raise
+            options = None
+        else:
+            return options
 
 
 def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Flow[list[SizePreset]]:

@@ -1,4 +1,4 @@
-"""What the client knows about image models: sizes, numbers of images, forced values and special options.
+"""What the client knows about image models: sizes, numbers of images, and forced values.
 
 One row per family; the first row that matches an id counts, so ids precede parts of ids.
 """
@@ -6,14 +6,11 @@ One row per family; the first row that matches an id counts, so ids precede part
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import Any
 
 import attrs
 from attrs import frozen
 
-from sogni.core.checks import flag, integer, invalid_value, number, one_of
 from sogni.core.data import table
-from sogni.models.params import ImageProjectParams
 
 MAX_CONTEXT_FLAGS = 16
 """Every image request says for 16 positions whether there is a context image (projects-4.2 §5.3)."""
@@ -25,7 +22,7 @@ class ImageModel:
 
     `sides` are the smallest and largest custom width and height, `pixels` those of the area. `forced_…` are
     values that the service takes only so; `full_context` means that no context position may be empty,
-    `segments` that the result is a mask or a cut-out.
+    `segments` that the result is a mask or a cut-out, `cuts_out` that `apply_mask` selects which.
     """
 
     ids: frozenset[str] = frozenset()
@@ -39,6 +36,7 @@ class ImageModel:
     needs_starting_image: bool = False
     negative_prompt: bool = True
     segments: bool = False
+    cuts_out: bool = False
     forced_media: int | None = None
     forced_previews: int | None = None
     forced_format: str | None = None
@@ -53,6 +51,10 @@ class ImageModel:
 
 _GPT_QUALITIES = ("low", "medium", "high", "standard", "hd")
 _GPT_BACKGROUNDS = ("opaque", "auto")
+
+_SEGMENTATION = ImageModel(
+    needs_starting_image=True, segments=True, forced_media=1, forced_previews=0, forced_format="png"
+)
 
 ROWS: tuple[ImageModel, ...] = (
     ImageModel(
@@ -107,14 +109,8 @@ ROWS: tuple[ImageModel, ...] = (
         full_context=True,
         negative_prompt=False,
     ),
-    ImageModel(
-        ids=frozenset({"sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"}),
-        needs_starting_image=True,
-        segments=True,
-        forced_media=1,
-        forced_previews=0,
-        forced_format="png",
-    ),
+    attrs.evolve(_SEGMENTATION, ids=frozenset({"sam3_image_segment_bf16"})),
+    attrs.evolve(_SEGMENTATION, ids=frozenset({"birefnet_image_background_removal_fp16"}), cuts_out=True),
     ImageModel(
         ids=frozenset({"pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"}),
         needs_starting_image=True,
@@ -148,91 +144,5 @@ def _comfy_prefixes() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*prefixes["ts554"], *prefixes["py570ImageBranch"]]))
 
 
-# Options of few models: projects-5x §4.8 to §4.10. One row per option.
-
-
-_PIXAL_SINGLE, _PIXAL_VIEWS = "pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"
-_PIXAL = frozenset({_PIXAL_SINGLE, _PIXAL_VIEWS})
-_MOSS = frozenset({"moss_image_sft_int8_convrot", "moss_image_sft_dmd8_int8_convrot"})
-
 ORBIT_VIEWS: dict[str, int] = {"left_view_image": 1, "back_view_image": 2, "right_view_image": 3}
 """The place among the context images that each further view of an object has (projects-5x §4.9)."""
-
-
-@frozen(kw_only=True)
-class ImageOption:
-    """An option of the models `ids`, under `key` in the key frame.
-
-    With `limits` it is a number, an `integral` one or not; with `words` one of these; else a flag. `usual` is
-    what is sent without it, `unsent` a value that says nothing.
-    """
-
-    name: str
-    key: str
-    ids: frozenset[str]
-    limits: tuple[int, int] | None = None
-    integral: bool = True
-    words: tuple[str, ...] = ()
-    usual: Any = None
-    unsent: Any = None
-
-    def check(self, value: Any) -> Any:
-        """Return the plain value; ValidationError otherwise."""
-        if self.words:
-            return one_of(self.name, value, self.words)
-        if self.limits is None:
-            return flag(self.name, value)
-        check = integer if self.integral else number
-        return check(self.name, value, low=self.limits[0], high=self.limits[1])
-
-
-OPTIONS: tuple[ImageOption, ...] = (
-    ImageOption(
-        name="apply_mask", key="applyMask", ids=frozenset({"birefnet_image_background_removal_fp16"}), usual=False
-    ),
-    ImageOption(name="texture_size", key="textureSize", ids=_PIXAL, limits=(1024, 4096)),
-    ImageOption(name="mesh_target_faces", key="meshTargetFaces", ids=_PIXAL, limits=(5000, 700_000)),
-    ImageOption(name="normal_map_size", key="normalMapSize", ids=_PIXAL, limits=(512, 2048)),
-    ImageOption(name="ambient_occlusion_size", key="ambientOcclusionSize", ids=_PIXAL, limits=(256, 1024)),
-    ImageOption(name="shape_resolution", key="shapeResolution", ids=_PIXAL, limits=(1024, 1536)),
-    ImageOption(
-        name="template_variant", key="templateVariant", ids=frozenset({_PIXAL_SINGLE}), words=("i23d-birefnet",)
-    ),
-    ImageOption(name="moss_rope_scale_x", key="mossRopeScaleX", ids=_MOSS, limits=(0, 100), integral=False, unsent=1),
-    ImageOption(name="moss_rope_scale_y", key="mossRopeScaleY", ids=_MOSS, limits=(0, 100), integral=False, unsent=1),
-)
-
-
-def check_image_options(params: ImageProjectParams) -> ImageProjectParams:
-    """Return the params with plain options; ValidationError for one the model does not take, or out of its limits."""
-    changes: dict[str, Any] = {}
-    for option in OPTIONS:
-        value = getattr(params, option.name)
-        if value is not None:
-            _check_taker(params, option.name, option.ids)
-            changes[option.name] = option.check(value)
-    for name in ORBIT_VIEWS:
-        value = getattr(params, name)
-        if value is not None:
-            _check_taker(params, name, frozenset({_PIXAL_VIEWS}))
-            if value is False:
-                raise invalid_value(name, value, "an image", f"{name}: there is no image in it")
-    return attrs.evolve(params, **changes) if changes else params
-
-
-def _check_taker(params: ImageProjectParams, name: str, ids: frozenset[str]) -> None:
-    if params.model_id not in ids:
-        sentence = f"{name}: {params.model_id} takes none (only {', '.join(sorted(ids))})"
-        raise invalid_value(name, getattr(params, name), "None", sentence)
-
-
-def image_option_values(params: ImageProjectParams) -> dict[str, Any]:
-    """Return the keys of the options, and of the further views, that go into the key frame."""
-    own = [option for option in OPTIONS if params.model_id in option.ids]
-    values = {it.key: it.usual if getattr(params, it.name) is None else getattr(params, it.name) for it in own}
-    unsent = {it.key: it.unsent for it in own}
-    sent = {key: value for key, value in values.items() if value is not None and value != unsent[key]}
-    views = {
-        f"hasContextImage{place}": True for name, place in ORBIT_VIEWS.items() if getattr(params, name) is not None
-    }
-    return sent | views

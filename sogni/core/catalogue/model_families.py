@@ -7,7 +7,7 @@ caller passes that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -115,6 +115,21 @@ def workflow_of(model_id: str) -> str | None:
     if family is None or family.media != "video":
         return None
     return next((workflow for part, workflow in family.workflows if part in model_id), None)
+
+
+@lru_cache(maxsize=256)
+def model_names(model_id: str) -> frozenset[str]:
+    """Return the names by which declarations of parameters refer to a model: ID, family, and family with a workflow."""
+    family = family_of(model_id)
+    if family is None:
+        return frozenset({model_id})
+    workflow = workflow_of(model_id)
+    names = {model_id, family.name, f"{family.name} {workflow}"}
+    if model_id in extending_ids():
+        names.add(f"{family.name} extend")
+    if not model_id.endswith("_2stage"):
+        names.add(f"{family.name} {workflow} one-stage")
+    return frozenset(names)
 
 
 def asset_config(model_id: str) -> VideoAssetConfig:

@@ -91,6 +91,14 @@ class CatalogueState:
             options = self._options[model_id] = find_options(models, tiers, model_id)
         return options
 
+    def forget_older_than(self, age: float, now: float) -> bool:
+        """Forget models and tiers that were fetched more than `age` seconds ago; False if there were none."""
+        old = any(fetched is not None and now - fetched[0] > age for fetched in (self._models, self._tiers))
+        if old:
+            self._models = self._tiers = None
+            self._options.clear()
+        return old
+
     def presets(self, network: str, model_id: str, now: float) -> list[SizePreset] | None:
         """The size presets of a model, unless they are too old."""
         return _fresh(self._presets.get((network, model_id)), now, PRESETS_LIFETIME)
@@ -182,7 +190,7 @@ def _not_listed(field: str, name: str, allowed: list[Any]) -> ValidationError:
 
 _KINDS = ("image", "video", "audio")
 _RANGES = (
-    "steps", "guidance", "width", "height", "duration", "bpm", "promptStrength", "creativity", "shift",
+    "steps", "guidance", "width", "height", "frames", "duration", "bpm", "promptStrength", "creativity", "shift",
 )  # fmt: skip
 _CHOICES = ("vae", "timesignature", "language", "keyscale", "composerMode", "speaker")
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 from attrs import frozen
 
-from sogni.core.catalogue.model_families import extending_ids, families, family_of, workflow_of
+from sogni.core.catalogue.model_families import families, family_of, workflow_of
 from sogni.core.checks import did_you_mean, invalid_value, short_repr
 
 
@@ -116,14 +116,27 @@ class References:
 
 @frozen(kw_only=True)
 class VideoModel:
-    """Limits of video models.
+    """Limits of the models of a family, or of some of them.
 
-    The row is for `ids` and `workflows` of a family, for all of them where there are none. `seconds`, `fps`
-    and `seed` are the smallest and largest value, None where nothing limits them. With `matrix` the workflow
-    says which media are needed; else the `references` do. `takes` are fields only some models have.
-    `negative_prompt`: sent even if empty, never sent, or refused. `steps` is the only number taken.
-    `numbered` references travel as audio 1, audio 2 and so on. `defaults` and `constants` go into the key
-    frame below and above what the caller wants.
+    Attributes:
+        family: Name of the family.
+        ids: IDs the row is for; any of the family if empty.
+        workflows: Workflows the row is for; any if empty.
+        seconds: Shortest and longest duration; None if nothing limits it.
+        fps: Lowest and highest frame rate; None if nothing limits it.
+        seed: Smallest and largest seed, where they differ from those of other models.
+        steps: The only number of steps allowed.
+        guidance: The only guidance allowed.
+        smallest_side: Smallest width and height in pixels.
+        side_step: Frames and sizes are snapped to the grid and to multiples of this number of pixels.
+        negative_prompt: Whether one is sent, even if it is empty.
+        matrix: Whether the workflow determines the media; else the `references` do.
+        audio_guide: Whether the video follows an uploaded recording.
+        has_tasks: Whether references need a `seedance_task_type`.
+        takes_documents: Whether a document can be a reference.
+        numbered: Whether references travel as audio 1, audio 2 and so on.
+        defaults: Key frame values that the caller's replace.
+        constants: Key frame values that replace the caller's.
     """
 
     family: str
@@ -136,12 +149,14 @@ class VideoModel:
     steps: int | None = None
     guidance: float | None = None
     smallest_side: int | None = 480
+    side_step: int | None = None
     formats: tuple[str, ...] = ("mp4",)
-    negative_prompt: Literal["sent", "dropped", "refused"] = "sent"
+    negative_prompt: bool = True
     matrix: bool = True
     references: References | None = None
-    takes: frozenset[str] = frozenset()
     audio_guide: bool = False
+    has_tasks: bool = False
+    takes_documents: bool = False
     numbered: bool = False
     defaults: Mapping[str, Any] = attrs.field(factory=dict)
     constants: Mapping[str, Any] = attrs.field(factory=dict)
@@ -157,7 +172,7 @@ class VideoModel:
 
 _WAN = VideoModel(family="wan2.2", timing=Timing(rate=16, usual_fps=16), seconds=(1, 10))
 
-_LTX = VideoModel(family="ltx", timing=Timing(grid=Grid(base=1, step=8)), seconds=(1, 20))
+_LTX = VideoModel(family="ltx", timing=Timing(grid=Grid(base=1, step=8)), seconds=(1, 20), side_step=64)
 
 _SEEDANCE_LIMITS = References(
     images=Counted(fields=(("reference_image",), ("reference_image_end",), ("reference_image_urls",)), most=9),
@@ -170,10 +185,9 @@ _SEEDANCE = VideoModel(
     family="seedance",
     timing=Timing(sent_fps=24),
     seconds=(4, 15),
-    negative_prompt="dropped",
+    negative_prompt=False,
     matrix=False,
     references=_SEEDANCE_LIMITS,
-    takes=frozenset(URL_LISTS),
 )
 _SEEDANCE_25 = attrs.evolve(
     _SEEDANCE,
@@ -188,7 +202,7 @@ _SEEDANCE_25 = attrs.evolve(
         total=50,
         visual=None,
     ),
-    takes=_SEEDANCE.takes | {"seedance_task_type", "return_last_frame"},
+    has_tasks=True,
 )
 
 
@@ -199,10 +213,9 @@ def _happyhorse(workflow: str, least: int, most: int) -> VideoModel:
         workflows=frozenset({workflow}),
         timing=Timing(sent_fps=24),
         seconds=(3, 15),
-        negative_prompt="dropped",
+        negative_prompt=False,
         matrix=False,
         references=References(images=images),
-        takes=frozenset({"reference_image_urls"}),
     )
 
 
@@ -212,7 +225,7 @@ _WAN3 = VideoModel(
     seconds=(2, 30),
     fps=(30, 30),
     seed=(0, 2_147_483_647),
-    negative_prompt="dropped",
+    negative_prompt=False,
     matrix=False,
     references=References(
         images=Counted(fields=(("reference_image_urls",),), most=10),
@@ -220,12 +233,12 @@ _WAN3 = VideoModel(
         audios=Counted(fields=(("reference_audio",), ("reference_audio_urls",)), most=5),
         anchors=("reference_image", "reference_image_end"),
     ),
-    takes=frozenset({*URL_LISTS, "ratio", "prompt_extend", "watermark", "reference_file_url", "reference_link_url"}),
+    takes_documents=True,
 )
 _WAN3_ENHANCED = attrs.evolve(
     _WAN3,
     ids=frozenset({"wan3.0-spicy-video"}),
-    takes=_WAN3.takes - {"watermark", "reference_file_url", "reference_link_url"},
+    takes_documents=False,
 )
 
 H3_GRID = Grid(base=124, step=17, most=362)
@@ -236,12 +249,11 @@ _H3 = VideoModel(
     fps=(24, 24),
     guidance=1,
     smallest_side=None,
-    negative_prompt="refused",
+    negative_prompt=False,
 )
 _H3_GUIDED = attrs.evolve(
     _H3,
     workflows=frozenset({"ia2v", "flfa2v", "a2v"}),
-    takes=frozenset({"keyframes"}),
     audio_guide=True,
 )
 _H3_REFERENCES = attrs.evolve(
@@ -254,38 +266,17 @@ _H3_REFERENCES = attrs.evolve(
         total=12,
         visual="always",
     ),
-    takes=frozenset(
-        {"keyframes", "context_images", "reference_videos", "reference_audios", "reference_video_durations"}
-    ),
     numbered=True,
 )
-_H3_ONE_STAGE_IDS = frozenset(
-    {
-        "minimax-h3-ref2va-fp8_r2v",
-        "minimax-h3-ref2va-fp8_r2v_turbo",
-        "minimax-h3-ref2va-fp8_r2v_balanced",
-        "minimax-h3-fastvideo-omni-int8_r2v_turbo",
-    }
-)
-
 _FLASHVSR = VideoModel(
     family="flashvsr",
     timing=Timing(usual_fps=None, extra=0),
     seconds=None,
     fps=(1, 60),
     seed=(-1, 4_294_967_295),
-    takes=frozenset({"upscale_resolution", "detail_preference", "processing_speed"}),
     defaults={"seed": 0, "detailPreference": "stable", "processingSpeed": "stable"},
     constants={"steps": 1, "generateAudio": True, "interpolation": "none"},
 )
-
-SPECIAL: tuple[str, ...] = (
-    "return_last_frame", "context_images", "reference_videos", "reference_audios", "reference_video_durations",
-    *URL_LISTS, "reference_file_url", "reference_link_url", "seedance_task_type", "keyframes", "extend_output",
-    "reference_video_compression", "ratio", "prompt_extend", "watermark", "upscale_resolution",
-    "detail_preference", "processing_speed",
-)  # fmt: skip
-"""Fields that only models have whose row takes them, in the order in which they are refused elsewhere."""
 
 
 @cache
@@ -303,12 +294,7 @@ def rows() -> tuple[VideoModel, ...]:
         _WAN3_ENHANCED,
         _WAN3,
         _H3_GUIDED,
-        attrs.evolve(
-            _H3_REFERENCES, ids=_H3_ONE_STAGE_IDS, takes=_H3_REFERENCES.takes | {"reference_video_compression"}
-        ),
         _H3_REFERENCES,
-        attrs.evolve(_H3, ids=extending_ids(), takes=frozenset({"extend_output"})),
-        attrs.evolve(_H3, workflows=frozenset({"i2v", "flf2v"}), takes=frozenset({"keyframes"})),
         _H3,
         _FLASHVSR,
     )
@@ -333,8 +319,3 @@ def video_row(model_id: str) -> VideoModel:
         sentence = f"model_id: {short_repr(model_id)} is not a video model{did_you_mean(model_id, known)}"
         raise invalid_value("model_id", model_id, "the id of a video model", sentence)
     return row
-
-
-def families_taking(field: str) -> list[str]:
-    """Return the names of the families that take a field, for who gave it to another one."""
-    return list(dict.fromkeys(row.family for row in rows() if field in row.takes))

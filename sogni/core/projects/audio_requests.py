@@ -10,29 +10,16 @@ from typing import Any
 import attrs
 
 from sogni.core.catalogue.model_families import family_of
-from sogni.core.catalogue.state import check_choice
-from sogni.core.checks import invalid_value
+from sogni.core.checks import invalid_value, text
 from sogni.core.projects.job_requests import (
-    check_kind,
+    check_combinations,
+    checked,
     common_values,
-    field_checks,
-    given,
     job_request,
-    with_right_types,
+    refuse_negative_prompt,
 )
 from sogni.core.projects.uploads import audio_media, is_supplied
-from sogni.models.catalogue import ModelOptions
 from sogni.models.params import AudioProjectParams
-
-SPEECH_FIELDS = ("speaker", "instruct", "reference_text", "reference_audio")
-
-_CHECKS = field_checks(
-    texts=(
-        "output_format", "timesignature", "language", "lyrics", "keyscale", "speaker", "instruct", "reference_text",
-    ),
-    numbers=("duration", "bpm", "prompt_strength", "creativity", "shift"),
-    flags=("composer_mode",),
-)  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -66,16 +53,14 @@ def check_audio_params(params: AudioProjectParams) -> AudioProjectParams:
 
     Only the tier says whether a model makes audio at all, so `audio_request` checks that.
     """
-    params = with_right_types(params, _CHECKS)
+    params = checked(params)
+    check_combinations(params)
+    refuse_negative_prompt(params)
     model = audio_model(params.model_id)
-    if model is None:
-        return params
-    if model.needs is not None and not _given(params, model.needs):
-        raise invalid_value(model.needs, None, "a value", f"{model.needs}: {params.model_id} needs one")
-    for name in SPEECH_FIELDS:
-        if not model.speaks and _given(params, name):
-            sentence = f"{name}: {params.model_id} makes music; only speech models take one"
-            raise invalid_value(name, getattr(params, name), "None", sentence)
+    if model is not None and model.needs is not None and not _given(params, model.needs):
+        raise invalid_value(model.needs, None, "a value", f"{model.needs} must be given for {params.model_id}")
+    if model is not None and model.speaks:
+        text("positive_prompt", params.positive_prompt, empty=False)
     return params
 
 
@@ -84,42 +69,14 @@ def _given(params: AudioProjectParams, name: str) -> bool:
     return is_supplied(value) and value != ""
 
 
-# The job request: projects-4.2 §3.4, §7; projects-5x §4.11.
-
-
-_COPIED = {
-    "duration": "duration",
-    "bpm": "bpm",
-    "timesignature": "timesignature",
-    "language": "language",
-    "lyrics": "lyrics",
-    "keyscale": "keyscale",
-    "composer_mode": "composerMode",
-    "prompt_strength": "promptStrength",
-    "creativity": "creativity",
-    "shift": "shift",
-    "speaker": "speaker",
-    "instruct": "instruct",
-    "reference_text": "referenceText",
-}
-"""Fields that travel as they are, whenever they are given; 0, False and an empty text are."""
-
-
-def audio_request(
-    params: AudioProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
-) -> dict[str, Any]:
-    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
-
-    `app_source` is the client's, used where the params have none. A negative prompt is not sent: audio models
-    have none (projects-4.2 §4.3).
-    """
-    check_kind(params, options)
+def audio_request(params: AudioProjectParams, *, project_id: str, app_source: str | None) -> dict[str, Any]:
+    """Return the payload of `jobRequest` for checked params. `app_source` is the client's."""
+    # Protocol notes: projects-4.2 §3.4, §7; projects-5x §4.11. Audio models use no negative prompt.
     voice = audio_media(params)
     key_frame = {
         **common_values(params, negative_prompt=False),
-        **given(**{key: getattr(params, name) for name, key in _COPIED.items()}),
         **({voice.flag: True} if voice.flag and is_supplied(voice.media) else {}),
-        "comfySampler": check_choice("sampler", params.sampler, options.sampler),
-        "comfyScheduler": check_choice("scheduler", params.scheduler, options.scheduler),
+        "comfySampler": params.sampler,
+        "comfyScheduler": params.scheduler,
     }
     return job_request(params, key_frame, project_id=project_id, app_source=app_source, usual_format="mp3")

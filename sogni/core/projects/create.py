@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from sogni.core.attribution import workload
-from sogni.core.catalogue.flows import shared_options, size_presets
+from sogni.core.catalogue.flows import checked_options, shared_options, size_presets
 from sogni.core.checks import invalid_value, reject_none_items, short_repr
 from sogni.core.connection.flows import prepare_to_send, send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
@@ -47,12 +47,17 @@ DEFAULT_TOKEN: TokenType = "sogni"
 def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
     """Estimate the cost of the project with these params."""
     params = checked.params
-    options = yield from shared_options(params.model_id)
+    options = yield from _checked_options(checked)
     token = params.token_type or DEFAULT_TOKEN
     network = yield from change(lambda state, _: params.network or state.network)
     preset = yield from _preset(wanted_size(params), network, params.model_id)
     call = kind_of(params).estimate(checked, preset=preset, options=options, network=network, token_type=token)
     return read_estimate((yield from get_json(call)))
+
+
+def _checked_options(checked: Checked[Any], known: ModelOptions | None = None) -> Flow[ModelOptions]:
+    kind = kind_of(checked.params)
+    return (yield from checked_options(checked.params.model_id, partial(kind.check_options, checked), known))
 
 
 def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
@@ -130,10 +135,9 @@ def create_project(
     sources: Sources = []
     try:
         yield from _open_sources(uploads, sources)
-        if options is None:
-            options = yield from shared_options(params.model_id)
+        yield from _checked_options(checked, options)
         project_id = yield from new_id()
-        payload = kind.request(checked, project_id=project_id, options=options, app_source=settings.app_source)
+        payload = kind.request(checked, project_id=project_id, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
             payload |= workload(settings.attribution, params.attribution, project_id)
         for group in sources:
@@ -152,7 +156,11 @@ def create_project(
 def _settings_to_connect(model_id: str | None, state: State, now: float) -> tuple[Settings, ModelOptions | None]:
     """Return the settings, and the options of a model if they are known."""
     state.check_may_connect()
-    return state.settings, None if model_id is None else state.catalogue.options(model_id, now)
+    try:
+        return state.settings, None if model_id is None else state.catalogue.options(model_id, now)
+    except ValidationError:
+        # Unknown models are refused by `checked_options`, which first fetches an old list again.
+        return state.settings, None
 
 
 def check_media(params: ProjectParams) -> Flow[None]:

@@ -394,7 +394,7 @@ def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: Mod
     seconds = optional(number, "duration", duration, low=0)
     if seconds is not None:
         return timing.frames(seconds, fps)
-    return _needed("duration", _default(options.extra.get("frames")) if options is not None else None)
+    return _needed("duration", _default(options.frames) if options is not None else None)
 
 
 def _rate(fps: Any, timing: Timing, options: ModelOptions | None) -> float:

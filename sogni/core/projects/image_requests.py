@@ -10,33 +10,25 @@ import binascii
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import attrs
 
-from sogni.core.catalogue.image_models import (
-    MAX_CONTEXT_FLAGS,
-    ImageModel,
-    check_image_options,
-    image_model,
-    image_option_values,
-    uses_comfy_fields,
-)
-from sogni.core.catalogue.state import check_choice
+from sogni.core.catalogue.image_models import MAX_CONTEXT_FLAGS, ORBIT_VIEWS, ImageModel, image_model, uses_comfy_fields
 from sogni.core.checks import flag, integer, invalid_value, items, nested, nested_items, number, one_of, optional, text
 from sogni.core.projects.job_requests import (
-    changed_fields,
-    check_kind,
+    check_combinations,
+    checked,
     common_values,
-    field_checks,
     given,
     job_request,
-    with_right_types,
+    refuse_negative_prompt,
 )
+from sogni.core.projects.parameters import changed_fields
 from sogni.core.projects.params import control_net_params
 from sogni.core.projects.uploads import MASK_TYPE, is_supplied
-from sogni.models.catalogue import ModelOptions
 from sogni.models.params import (
+    ControlNetName,
     ControlNetParams,
     ImageProjectParams,
     MediaInput,
@@ -56,44 +48,36 @@ _MASK_FORM = "data:image/png;base64,…"
 
 
 def check_gpt_image(params: ImageProjectParams, model: ImageModel) -> ImageProjectParams:
-    """Return the params with a `data:` mask made an upload; ValidationError for what breaks a rule.
-
-    Quality, background and compression are checked for GPT Image models only; others ignore them.
-    """
-    masks = [name for name in ("gpt_image_mask", "gpt_image_mask_url") if is_supplied(getattr(params, name))]
+    """Return the params with a `data:` mask made an upload; ValidationError for an invalid combination."""
     if not model.is_gpt_image:
-        if masks:
-            sentence = f"{masks[0]}: {params.model_id} takes no mask; only GPT Image models do"
-            raise invalid_value(masks[0], getattr(params, masks[0]), "a GPT Image model", sentence)
         return params
-    _check_masks(params, masks)
+    _check_masks(params)
     _check_output(params, model)
     return _with_mask_of_url(params)
 
 
-def _check_masks(params: ImageProjectParams, masks: list[str]) -> None:
+def _check_masks(params: ImageProjectParams) -> None:
+    masks = [name for name in ("gpt_image_mask", "gpt_image_mask_url") if is_supplied(getattr(params, name))]
     if len(masks) == 2:
-        sentence = "give gpt_image_mask or gpt_image_mask_url, not both"
+        sentence = "gpt_image_mask must be omitted together with gpt_image_mask_url, got both"
         raise invalid_value("gpt_image_mask", params.gpt_image_mask, "one of the two", sentence)
-    contexts = params.context_images or ()
-    if masks and not (contexts and is_supplied(contexts[0])):
-        sentence = f"{masks[0]}: a mask needs the image it belongs to, as the first of context_images"
-        raise invalid_value(masks[0], getattr(params, masks[0]), "with a first context image", sentence)
 
 
 def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
     optional(one_of, "gpt_image_quality", params.gpt_image_quality, allowed=model.qualities)
     background = optional(one_of, "gpt_image_background", params.gpt_image_background, allowed=model.backgrounds)
     if background == "transparent" and params.output_format == "jpg":
-        sentence = "gpt_image_background: 'transparent' needs output_format 'png' or 'webp', not 'jpg'"
+        sentence = (
+            "gpt_image_background 'transparent' must be given together with output_format 'png' or 'webp', got 'jpg'"
+        )
         raise invalid_value("gpt_image_background", background, "png or webp", sentence)
     compression = params.gpt_image_output_compression
     if compression is None:
         return
-    integer("gpt_image_output_compression", compression, low=0, high=100)
     if params.output_format not in COMPRESSED_FORMATS:
         sentence = (
-            f"gpt_image_output_compression needs output_format 'jpg' or 'webp', not {params.output_format or 'png'!r}"
+            "gpt_image_output_compression must be given together with output_format 'jpg' or 'webp', "
+            f"got {params.output_format or 'png'!r}"
         )
         raise invalid_value("gpt_image_output_compression", compression, COMPRESSED_FORMATS, sentence)
 
@@ -108,7 +92,7 @@ def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
         raise invalid_value("gpt_image_mask_url", url, _MASK_FORM)
     encoded = url[start.end() :]
     if len(encoded) >= MAX_ENCODED_MASK:
-        sentence = f"gpt_image_mask_url: a mask must be shorter than {MAX_ENCODED_MASK} characters of base64"
+        sentence = f"gpt_image_mask_url must be shorter than {MAX_ENCODED_MASK} characters, got {len(url)}"
         raise invalid_value("gpt_image_mask_url", url, "50 MiB", sentence)
     try:
         mask = base64.b64decode(encoded, validate=True)
@@ -130,14 +114,11 @@ LABELS = ("positive", "negative")
 def check_sam3(params: ImageProjectParams) -> ImageProjectParams:
     """Return the params with a plain prompt. ValidationError for a wrong one, one too many, or a missing one."""
     prompt = nested(Sam3Prompt, "sam3_prompt", params.sam3_prompt)
-    if params.model_id == SAM3_MODEL:
-        if prompt is None:
-            raise invalid_value("sam3_prompt", None, "a Sam3Prompt", f"sam3_prompt: {SAM3_MODEL} needs one")
-        return attrs.evolve(params, sam3_prompt=_checked(prompt))
-    if prompt is not None:
-        sentence = f"sam3_prompt: {params.model_id} takes none (only {SAM3_MODEL})"
-        raise invalid_value("sam3_prompt", prompt, "None", sentence)
-    return params
+    if params.model_id != SAM3_MODEL:
+        return params
+    if prompt is None:
+        raise invalid_value("sam3_prompt", None, "a Sam3Prompt", f"sam3_prompt must be given for {SAM3_MODEL}")
+    return attrs.evolve(params, sam3_prompt=_checked(prompt))
 
 
 def sam3_values(params: ImageProjectParams) -> dict[str, Any]:
@@ -168,7 +149,7 @@ def _checked(prompt: Sam3Prompt) -> Sam3Prompt:
     _check_company(points, boxes, words)
     multimask = optional(flag, "sam3_prompt.multimask", prompt.multimask)
     if multimask and not points:
-        sentence = "sam3_prompt.multimask: only points can have several masks"
+        sentence = "sam3_prompt.multimask must be given together with points, got True alone"
         raise invalid_value("sam3_prompt.multimask", True, "None without points", sentence)
     return Sam3Prompt(
         points=points,
@@ -209,7 +190,7 @@ def _label(field: str, given: Any) -> Sam3Label:
 
 def _check_amount(name: str, given: Sequence[Any], most: int) -> None:
     if len(given) > most:
-        sentence = f"sam3_prompt.{name}: at most {most}, not {len(given)}"
+        sentence = f"sam3_prompt.{name} must be at most {most}, got {len(given)}"
         raise invalid_value(f"sam3_prompt.{name}", len(given), f"at most {most}", sentence)
 
 
@@ -234,39 +215,26 @@ def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | N
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
 """Wire values of `mode` (projects-4.2 §5.5)."""
 
-_CHECKS = field_checks(
-    texts=(
-        "vae", "size_preset", "output_format", "gpt_image_quality", "gpt_image_background", "gpt_image_mask_url",
-    ),
-    integers=("gpt_image_output_compression",),
-    numbers=("width", "height", "starting_image_strength"),
-    flags=("embed_prompt_metadata",),
-)  # fmt: skip
-
 
 def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
-    """Return the params with plain numbers, lists and whatever the model forces; ValidationError otherwise.
+    """Return the params with plain values and what the model forces; ValidationError for invalid ones.
 
-    First wrong types in the order of the fields' kinds, then the rules in the order of projects-4.2 §8. A
-    media input is not looked at: whether a file is an image is known when it is read.
+    First single values, then parameters that the model does not take, then the rules that span several. Media inputs
+    are not looked at: whether a file is an image is known when it is read.
     """
-    params = _with_right_types(params)
+    params = checked(params)
+    changes = {
+        "context_images": optional(items, "context_images", params.context_images, item=_context_image),
+        "control_net": _checked_control_net(control_net_params(params.control_net)),
+    }
+    params = changed_fields(params, changes)
+    check_combinations(params)
     model = image_model(params.model_id)
-    control_net = _checked_control_net(control_net_params(params.control_net))
-    params = changed_fields(params, {"control_net": control_net})
+    if not model.negative_prompt:
+        refuse_negative_prompt(params)
     _check_size(params, model)
     _check_images(params, model)
-    params = check_sam3(check_image_options(params))
-    return _with_forced_values(check_gpt_image(params, model), model)
-
-
-def _with_right_types(params: ImageProjectParams) -> ImageProjectParams:
-    params = with_right_types(params, _CHECKS)
-    changes = {
-        "number_of_previews": optional(integer, "number_of_previews", params.number_of_previews, low=0),
-        "context_images": optional(items, "context_images", params.context_images, item=_context_image),
-    }
-    return changed_fields(params, changes)
+    return _with_forced_values(check_gpt_image(check_sam3(params), model), model)
 
 
 def _context_image(name: str, media: Any) -> Any:
@@ -277,59 +245,74 @@ def _context_image(name: str, media: Any) -> Any:
 
 
 def _checked_control_net(given: ControlNetParams | None) -> ControlNetParams | None:
-    """Projects-4.2 §5.5; the name and `start < end` are not checked there."""
+    # Protocol notes: projects-4.2 §5.5.
     if given is None:
         return None
     # An empty mode is none (projects-4.2 §5.5).
     mode: Any = given.mode
     mode = None if mode == "" else mode
     changes: dict[str, Any] = {
-        "name": text("control_net.name", given.name, empty=False),
+        "name": one_of("control_net.name", given.name, get_args(ControlNetName)),
         "strength": optional(number, "control_net.strength", given.strength, low=0, high=1),
         "mode": optional(one_of, "control_net.mode", mode, allowed=tuple(CONTROL_MODES)),
         "guidance_start": optional(number, "control_net.guidance_start", given.guidance_start, low=0, high=1),
         "guidance_end": optional(number, "control_net.guidance_end", given.guidance_end, low=0, high=1),
         "preprocess": optional(flag, "control_net.preprocess", given.preprocess),
     }
+    start, end = changes["guidance_start"], changes["guidance_end"]
+    if start is not None and end is not None and start >= end:
+        raise invalid_value("control_net.guidance_start", start, f"less than guidance_end, {end}")
     return attrs.evolve(given, **changes)
 
 
 def has_custom_size(params: ImageProjectParams) -> bool:
-    """Whether width and height are sent: both given, and no named preset (projects-4.2 §5.4)."""
-    return bool(params.width and params.height) and params.size_preset in (None, "", "custom")
+    """Whether the size is given in pixels."""
+    return params.width is not None
 
 
 def _check_size(params: ImageProjectParams, model: ImageModel) -> None:
-    """Bounds of a custom size (projects-4.2 §5.4, projects-5x §2.3); other sizes are never sent."""
+    """Check a size in pixels, which excludes a named one."""
+    # Protocol notes: projects-4.2 §5.4, projects-5x §2.3.
     if not has_custom_size(params):
+        if params.size_preset == "custom":
+            sentence = "size_preset 'custom' must be given together with width and height, got it alone"
+            raise invalid_value("size_preset", "custom", "the ID of a preset, or with width and height", sentence)
         return
+    if params.size_preset not in (None, "", "custom"):
+        sentence = f"size_preset must be omitted or 'custom' together with width and height, got {params.size_preset!r}"
+        raise invalid_value("size_preset", params.size_preset, "None or 'custom'", sentence)
     low, high = model.sides
     width = number("width", params.width, low=low, high=high)
     height = number("height", params.height, low=low, high=high)
     size = f"{width}x{height}"
     if model.pixels and not model.pixels[0] <= width * height <= model.pixels[1]:
         allowed = f"from {model.pixels[0]} to {model.pixels[1]} pixels in all"
-        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, not {size}")
+        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, got {size}")
     if model.aspect and max(width, height) > model.aspect * min(width, height):
         allowed = f"at most {model.aspect}:1"
-        raise invalid_value("width", width, allowed, f"width and height must have a ratio of {allowed}, not {size}")
+        raise invalid_value("width", width, allowed, f"width and height must have a ratio of {allowed}, got {size}")
 
 
 def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
-    """Which images a model takes, and how many (projects-5x §2.3, §4.8 to §4.10)."""
+    # Protocol notes: projects-5x §2.3, §4.8 to §4.10.
+    for name in ORBIT_VIEWS:
+        if getattr(params, name) is False:
+            raise invalid_value(name, False, "an image")
     given = params.context_images or ()
     model_id = params.model_id
     if model.needs_starting_image and not is_supplied(params.starting_image):
-        raise invalid_value("starting_image", None, "an image", f"starting_image: {model_id} needs one")
+        raise invalid_value("starting_image", None, "an image", f"starting_image must be given for {model_id}")
     if not model.takes_starting_image and is_supplied(params.starting_image):
-        raise invalid_value("starting_image", params.starting_image, "None", f"starting_image: {model_id} takes none")
+        raise invalid_value(
+            "starting_image", params.starting_image, "None", f"starting_image must be omitted for {model_id}"
+        )
     # Positions keep their number on the wire, so that empty ones count as well.
     if len(given) > model.context_images and any(map(is_supplied, given)):
         allowed = f"at most {model.context_images}"
-        sentence = f"context_images: {model_id} takes {allowed}, not {len(given)}"
+        sentence = f"context_images must be {allowed} for {model_id}, got {len(given)}"
         raise invalid_value("context_images", given, allowed, sentence)
     if model.full_context and not all(map(is_supplied, given)):
-        sentence = f"context_images: {model_id} takes no empty positions"
+        sentence = f"context_images must have no empty positions for {model_id}"
         raise invalid_value("context_images", given, "images only", sentence)
 
 
@@ -350,22 +333,13 @@ DEFAULT_STRENGTH = 0.5
 """How much of a starting image is kept when nothing is said (projects-4.2 §5.2)."""
 
 
-def image_request(
-    params: ImageProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
-) -> dict[str, Any]:
-    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
-
-    `app_source` is the client's, used where the params have none.
-    """
-    check_kind(params, options)
-    sampler = check_choice("sampler", params.sampler, options.sampler)
-    scheduler = check_choice("scheduler", params.scheduler, options.scheduler)
-    vae = check_choice("vae", params.vae, options.vae)
+def image_request(params: ImageProjectParams, *, project_id: str, app_source: str | None) -> dict[str, Any]:
+    """Return the payload of `jobRequest` for checked params. `app_source` is the client's."""
     if uses_comfy_fields(params.model_id):
-        sampling = {"comfySampler": sampler, "comfyScheduler": scheduler, "vae": vae}
+        sampling = {"comfySampler": params.sampler, "comfyScheduler": params.scheduler, "vae": params.vae}
     else:
         # Crossed on purpose: older workers know the sampler as `scheduler` (projects-4.2 §5.1).
-        sampling = {"scheduler": sampler, "timeStepSpacing": scheduler}
+        sampling = {"scheduler": params.sampler, "timeStepSpacing": params.scheduler}
     return job_request(
         params,
         _key_frame_values(params) | sampling,
@@ -373,17 +347,18 @@ def image_request(
         app_source=app_source,
         usual_format="png",
         previews=params.number_of_previews,
-        embedPromptMetadata=params.embed_prompt_metadata,
     )
 
 
 def _key_frame_values(params: ImageProjectParams) -> dict[str, Any]:
+    model = image_model(params.model_id)
     return {
-        **common_values(params, negative_prompt=image_model(params.model_id).negative_prompt),
+        **common_values(params, negative_prompt=model.negative_prompt),
         **_size(params),
         **_context_flags(params),
-        **_gpt_image(params),
-        **image_option_values(params),
+        **_mask(params),
+        **({"applyMask": bool(params.apply_mask)} if model.cuts_out else {}),
+        **{f"hasContextImage{place}": True for name, place in ORBIT_VIEWS.items() if getattr(params, name) is not None},
         **sam3_values(params),
         **_starting_image(params),
         **_control_net(params),
@@ -405,17 +380,10 @@ def _context_flags(params: ImageProjectParams) -> dict[str, Any]:
     }
 
 
-def _gpt_image(params: ImageProjectParams) -> dict[str, Any]:
-    """Quality and background travel for any model that is given them (projects-4.2 §3.2)."""
-    masked = is_supplied(params.gpt_image_mask)
-    return given(
-        gptImageQuality=params.gpt_image_quality,
-        gptImageBackground=params.gpt_image_background,
-        gptImageOutputCompression=params.gpt_image_output_compression,
-        gptImageMaskUrl=params.gpt_image_mask_url,
-        hasReferenceMask=True if masked else None,
-        referenceMaskContentType=MASK_TYPE if masked else None,
-    )
+def _mask(params: ImageProjectParams) -> dict[str, Any]:
+    if not is_supplied(params.gpt_image_mask):
+        return {}
+    return {"hasReferenceMask": True, "referenceMaskContentType": MASK_TYPE}
 
 
 def _starting_image(params: ImageProjectParams) -> dict[str, Any]:

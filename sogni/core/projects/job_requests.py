@@ -1,20 +1,23 @@
-"""What the job requests of image, video and audio projects have in common: field types, and the constant keys."""
+"""What the job requests of image, video and audio projects have in common: checks, and the constant keys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar
-
-import attrs
+from typing import Any
 
 from sogni.core.attribution import check_attribution
-from sogni.core.checks import flag, integer, invalid_value, items, nested, number, one_of, optional, text
+from sogni.core.checks import integer, invalid_value, nested, one_of, optional, text
+from sogni.core.projects.parameters import (
+    P,
+    changed_fields,
+    check_models,
+    check_needs,
+    key_frame_values,
+    plain_values,
+    request_values,
+)
 from sogni.core.projects.uploads import UploadItem
-from sogni.models.catalogue import ModelOptions
 from sogni.models.params import ProjectParams, WorldGenerationReceipt
-from sogni.settings import NETWORKS
 
 _FIELD = "world_generation_receipt"
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -60,31 +63,14 @@ def given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def check_kind(params: ProjectParams, options: ModelOptions) -> None:
-    """Refuse a model that makes something else (projects-4.2 §8, rule 4)."""
-    if options.type != params.type:
-        article = "a" if params.type == "video" else "an"
-        sentence = f"model_id: {params.model_id!r} is no {params.type} model but makes {options.type}"
-        raise invalid_value("model_id", params.model_id, f"{article} {params.type} model", sentence)
-
-
 def common_values(params: ProjectParams, *, negative_prompt: bool) -> dict[str, Any]:
     """The keys of the key frame that every project has; without `negative_prompt` that one is left out."""
     return {
-        **given(
-            steps=params.steps,
-            guidanceScale=params.guidance,
-            modelID=params.model_id,
-            seed=params.seed,
-            positivePrompt=params.positive_prompt,
-            stylePrompt=params.style_prompt or "",
-        ),
+        **key_frame_values(params),
+        "modelID": params.model_id,
+        "stylePrompt": params.style_prompt or "",
         "negativePrompt": (params.negative_prompt or "") if negative_prompt else ABSENT,
-        **given(
-            loras=params.loras or None,
-            loraStrengths=params.lora_strengths or None,
-            worldGenerationReceipt=world_receipt(params.world_generation_receipt),
-        ),
+        **given(worldGenerationReceipt=world_receipt(params.world_generation_receipt)),
     }
 
 
@@ -96,25 +82,20 @@ def job_request(
     app_source: str | None,
     usual_format: str,
     previews: int | None = None,
-    **further: Any,
 ) -> dict[str, Any]:
     """Return the payload of `jobRequest` around the values of its only key frame.
 
-    `app_source` is the client's and `usual_format` that of the kind, used where the params have none. `further` keys
-    of the top level are those of one kind only.
+    `app_source` is the client's and `usual_format` that of the kind, used where the params have none.
     """
     values = given(
         previews=previews or 0,
         numberOfImages=params.number_of_media,
         jobID=project_id,
         disableSafety=params.disable_nsfw_filter,
-        tokenType=params.token_type,
-        billingMode=params.billing_mode,
         outputFormat=params.output_format or usual_format,
         network=params.network,
         appSource=params.app_source or app_source or None,
-        promptExpanded=params.prompt_expanded,
-        **given(**further),
+        **request_values(params),
     )
     return _merged(_request(_merged(_key_frame(), key_frame)), values)
 
@@ -207,76 +188,60 @@ def _key_frame() -> dict[str, Any]:
     }
 
 
-# The types of the fields: projects-4.2 §3.1.
-
-P = TypeVar("P", bound=ProjectParams)
+# Checks that all types share. Protocol notes: projects-4.2 §3.1.
 
 MAX_LORAS = 8
-"""Projects-5x §17."""
+"""Protocol notes: projects-5x §17."""
 
 TOKEN_TYPES = ("sogni", "spark")
 BILLING_MODES = ("auto", "subscription", "tokens")
 
 
-FieldChecks = tuple[tuple[str, Callable[[str, Any], Any]], ...]
+def checked(params: P) -> P:
+    """Return the params with plain values; ValidationError names the first that is invalid on its own.
 
-
-def field_checks(
-    *,
-    texts: tuple[str, ...] = (),
-    integers: tuple[str, ...] = (),
-    numbers: tuple[str, ...] = (),
-    flags: tuple[str, ...] = (),
-    choices: Mapping[str, Sequence[str]] | None = None,
-) -> FieldChecks:
-    """Return the names of fields with the check of each: strings, integers, numbers, flags, or one of a few strings."""
-    kinds = ((texts, text), (integers, integer), (numbers, number), (flags, flag))
-    plain: list[tuple[str, Any]] = [(name, check) for names, check in kinds for name in names]
-    return (*plain, *((name, partial(one_of, allowed=allowed)) for name, allowed in (choices or {}).items()))
-
-
-_COMMON = field_checks(
-    texts=("positive_prompt", "negative_prompt", "style_prompt", "app_source", "sampler", "scheduler"),
-    integers=("steps", "seed"),
-    numbers=("guidance",),
-    flags=("prompt_expanded",),
-    choices={"network": NETWORKS, "token_type": TOKEN_TYPES, "billing_mode": BILLING_MODES},
-)
-
-
-def changed_fields(params: P, changes: dict[str, Any]) -> P:
-    """Return params with these fields changed; the same object if nothing changes."""
-    different = {name: value for name, value in changes.items() if value is not getattr(params, name)}
-    return attrs.evolve(params, **different) if different else params
-
-
-def with_right_types(params: P, own: FieldChecks, **changes: Any) -> P:
-    """Return the params with plain values, and with `changes`; ValidationError names the first field of a wrong type.
-
-    What is None stays None, save `number_of_media`, which is then one.
+    `number_of_media` becomes 1 if it is None; an empty network or output format becomes None.
     """
-    # An empty network is none (projects-4.2 §3.1).
-    changes["network"] = network = params.network or None
-    changes["model_id"] = text("model_id", params.model_id, empty=False)
-    for checks in (_COMMON, own):
-        for name, check in checks:
-            value = network if name == "network" else getattr(params, name)
-            if value is not None:
-                changes[name] = check(name, value)
+    params = _normalized(params)
+    changes = plain_values(params)
+    text("model_id", params.model_id, empty=False)
     world_receipt(params.world_generation_receipt)
     check_attribution(params.attribution)
-    count = params.number_of_media
-    # None is what a caller passes for "the usual number", which is one (projects-4.2 §3.1).
-    changes["number_of_media"] = 1 if count is None else integer("number_of_media", count, low=1)
-    changes["disable_nsfw_filter"] = bool(optional(flag, "disable_nsfw_filter", params.disable_nsfw_filter))
-    changes["loras"] = _checked_loras(params)
-    changes["lora_strengths"] = optional(items, "lora_strengths", params.lora_strengths, item=number)
+    if params.loras is not None and len(params.loras) > MAX_LORAS:
+        raise invalid_value("loras", params.loras, f"at most {MAX_LORAS} IDs")
     return changed_fields(params, changes)
 
 
-def _checked_loras(params: ProjectParams) -> list[str] | None:
-    loras = optional(items, "loras", params.loras, item=text)
-    if loras is not None and len(loras) > MAX_LORAS:
-        sentence = f"loras: at most {MAX_LORAS} can be used at once, not {len(loras)}"
-        raise invalid_value("loras", loras, f"at most {MAX_LORAS}", sentence)
-    return loras
+def _normalized(params: P) -> P:
+    # None is what a caller passes for "the usual number", which is one; empty strings are none (projects-4.2 §3.1).
+    changes: dict[str, Any] = {"network": params.network or None, "output_format": params.output_format or None}
+    if params.number_of_media is None:
+        changes["number_of_media"] = 1
+    if params.disable_nsfw_filter is None:
+        changes["disable_nsfw_filter"] = False
+    return changed_fields(params, changes)
+
+
+SEEDS = (0, 4_294_967_295)
+
+
+def check_combinations(params: ProjectParams, *, seeds: tuple[int, int] | None = None) -> None:
+    """Raise ValidationError for a parameter that the model does not take, or that lacks the one it belongs to.
+
+    `seeds` is the range of seeds of a model that does not have the usual one.
+    """
+    check_models(params)
+    check_needs(params)
+    low, high = seeds or SEEDS
+    optional(integer, "seed", params.seed, low=low, high=high)
+    loras, strengths = params.loras or (), params.lora_strengths or ()
+    if len(strengths) > len(loras):
+        allowed = f"a list of at most {len(loras)}, one per LoRA"
+        raise invalid_value("lora_strengths", params.lora_strengths, allowed)
+
+
+def refuse_negative_prompt(params: ProjectParams) -> None:
+    """Raise ValidationError for a negative prompt: the model would ignore it."""
+    if (params.negative_prompt or "").strip():
+        sentence = f"negative_prompt must be omitted for {params.model_id}, which does not use one"
+        raise invalid_value("negative_prompt", params.negative_prompt, "None", sentence)

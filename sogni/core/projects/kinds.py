@@ -13,9 +13,10 @@ from sogni.core.projects.estimates import estimate_for as estimate_for_image
 from sogni.core.projects.estimates import estimate_for_audio, estimate_for_video
 from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.job_requests import annotate
+from sogni.core.projects.parameters import check_options
 from sogni.core.projects.params import project_params
 from sogni.core.projects.uploads import UploadItem, audio_uploads, image_uploads, video_uploads
-from sogni.core.projects.video_requests import check_video_params, video_request
+from sogni.core.projects.video_requests import check_video_options, check_video_params, video_request
 from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import AudioProjectParams, ImageProjectParams, ProjectParams, VideoProjectParams
 
@@ -30,12 +31,16 @@ class Check(Protocol[Kept]):
     def __call__(self, params: Kept, /) -> Kept: ...
 
 
-class Request(Protocol[Given]):
-    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them."""
+class CheckOptions(Protocol[Given]):
+    """Raise ValidationError for what the options of the model rule out."""
 
-    def __call__(
-        self, params: Given, /, *, project_id: str, options: ModelOptions, app_source: str | None
-    ) -> dict[str, Any]: ...
+    def __call__(self, params: Given, options: ModelOptions, /) -> None: ...
+
+
+class Request(Protocol[Given]):
+    """Return the payload of `jobRequest` for checked params."""
+
+    def __call__(self, params: Given, /, *, project_id: str, app_source: str | None) -> dict[str, Any]: ...
 
 
 class Uploads(Protocol[Given]):
@@ -71,6 +76,7 @@ class ProjectKind(Generic[P]):
     """The functions of one type of project."""
 
     _check: Check[P]
+    _check_options: CheckOptions[P]
     _request: Request[P]
     uploads: Uploads[P]
     _estimate: Estimate[P]
@@ -78,6 +84,10 @@ class ProjectKind(Generic[P]):
     def check(self, params: P) -> Checked[P]:
         """Check params before anything is sent. ValidationError for invalid ones."""
         return Checked(self._check(params))
+
+    def check_options(self, checked: Checked[P], options: ModelOptions) -> None:
+        """Check params against the options of their model. ValidationError for what they rule out."""
+        self._check_options(checked.params, options)
 
     def request(self, checked: Checked[P], **known: Any) -> dict[str, Any]:
         """Return the payload of `jobRequest`; see `Request`."""
@@ -102,13 +112,25 @@ def _estimate_audio(params: AudioProjectParams, /, *, preset: SizePreset | None 
 
 
 IMAGE = ProjectKind[ImageProjectParams](
-    check=check_image_params, request=image_request, uploads=image_uploads, estimate=estimate_for_image
+    check=check_image_params,
+    check_options=check_options,
+    request=image_request,
+    uploads=image_uploads,
+    estimate=estimate_for_image,
 )
 VIDEO = ProjectKind[VideoProjectParams](
-    check=check_video_params, request=video_request, uploads=video_uploads, estimate=_estimate_video
+    check=check_video_params,
+    check_options=check_video_options,
+    request=video_request,
+    uploads=video_uploads,
+    estimate=_estimate_video,
 )
 AUDIO = ProjectKind[AudioProjectParams](
-    check=check_audio_params, request=audio_request, uploads=audio_uploads, estimate=_estimate_audio
+    check=check_audio_params,
+    check_options=check_options,
+    request=audio_request,
+    uploads=audio_uploads,
+    estimate=_estimate_audio,
 )
 
 _KINDS: dict[str, ProjectKind[Any]] = {"image": IMAGE, "video": VIDEO, "audio": AUDIO}

@@ -9,44 +9,41 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import attrs
 
 from sogni.core.catalogue.model_families import asset_config, workflow_of
-from sogni.core.catalogue.state import check_choice
 from sogni.core.catalogue.video_models import (
     ASSETS,
     H3_GRID,
-    SPECIAL,
     URL_LISTS,
     Counted,
     References,
     VideoModel,
-    families_taking,
+    half_up,
     video_row,
 )
 from sogni.core.checks import integer, invalid_value, items, number, one_of, optional, short_repr, text
 from sogni.core.projects.job_requests import (
-    changed_fields,
-    check_kind,
+    check_combinations,
+    checked,
     common_values,
-    field_checks,
     given,
     job_request,
-    with_right_types,
+    refuse_negative_prompt,
 )
+from sogni.core.projects.parameters import changed_fields, check_options, range_words
 from sogni.core.projects.params import video_control_net_params, video_keyframes
 from sogni.core.projects.uploads import is_supplied, video_media
 from sogni.errors import ValidationError
 from sogni.models.catalogue import ModelOptions
-from sogni.models.params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+from sogni.models.params import VideoControlNetName, VideoControlNetParams, VideoKeyframe, VideoProjectParams
 
 RESOLUTIONS = (1080, 1440)
 
 _PROMPTS = ("positive_prompt", "negative_prompt", "style_prompt")
-_UNUSED = ("teacache_threshold", "control_net", "video_start")
 
 
 def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
@@ -56,16 +53,13 @@ def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjec
         side = min(params.width, params.height)
         resolution = next((it for it in RESOLUTIONS if it == side), None)
     if resolution not in RESOLUTIONS:
-        allowed = " or ".join(map(str, RESOLUTIONS))
-        sentence = f"upscale_resolution must be {allowed}, not {short_repr(resolution)}"
-        raise invalid_value("upscale_resolution", resolution, RESOLUTIONS, sentence)
+        raise invalid_value("upscale_resolution", resolution, RESOLUTIONS)
     _check_timing(params)
     for name in _PROMPTS:
         if getattr(params, name):
             raise _unused(params, name, getattr(params, name))
-    for name in _UNUSED:
-        if getattr(params, name) is not None:
-            raise _unused(params, name, getattr(params, name))
+    if params.video_start is not None:
+        raise _unused(params, "video_start", params.video_start)
     if params.trim_end_frame:
         raise _unused(params, "trim_end_frame", True)
     if params.generate_audio is False:
@@ -76,7 +70,7 @@ def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjec
 
 
 def _unused(params: VideoProjectParams, name: str, value: Any) -> Exception:
-    return invalid_value(name, value, "None", f"{name}: {params.model_id} has no use for it")
+    return invalid_value(name, value, "None", f"{name} must be omitted for {params.model_id}, got {short_repr(value)}")
 
 
 def _check_timing(params: VideoProjectParams) -> None:
@@ -85,7 +79,7 @@ def _check_timing(params: VideoProjectParams) -> None:
         integer("frames", params.frames, low=1)
     elif params.duration is not None:
         if not params.fps:
-            raise invalid_value("fps", params.fps, "a number", "fps: a duration needs fps beside it")
+            raise invalid_value("fps", params.fps, "a number together with duration")
         number("duration", params.duration, low=1 / params.fps)
 
 
@@ -94,28 +88,6 @@ def _check_timing(params: VideoProjectParams) -> None:
 
 _ONE_OF_IMAGES = ("i2v",)
 """Workflows that start or end with an image, whichever is given."""
-
-_SAM2_WORKFLOW = "animate-replace"
-
-_ASKS_FOR_NOTHING: Mapping[str, Any] = {
-    "return_last_frame": False,
-    "keyframes": [],
-    "reference_video_compression": "none",
-}
-"""Values that say no more than None, and that every model takes (projects-5x §3.2, §4.6)."""
-
-
-def check_special_fields(params: VideoProjectParams, model: VideoModel) -> None:
-    """Refuse fields that other models take: there they would do nothing, or something else."""
-    for name in SPECIAL:
-        value = getattr(params, name)
-        if value is None or value == _ASKS_FOR_NOTHING.get(name):
-            continue
-        # An empty list of addresses counts as given, as it does for the service (projects-4.2 §6.3).
-        if name not in model.takes:
-            takers = ", ".join(families_taking(name))
-            sentence = f"{name}: {params.model_id} takes none (only some models of {takers} do)"
-            raise invalid_value(name, value, "None", sentence)
 
 
 def check_assets(params: VideoProjectParams, model: VideoModel) -> None:
@@ -132,16 +104,15 @@ def _check_matrix(params: VideoProjectParams) -> None:
     """Projects-4.2 §6.3: i2v, coordinates, then the row of the workflow, column by column."""
     workflow = workflow_of(params.model_id)
     if workflow in _ONE_OF_IMAGES and not any(_given(params, name) for name in ASSETS[:2]):
-        sentence = f"reference_image: {workflow} needs one, or a reference_image_end ({params.model_id})"
+        sentence = (
+            f"reference_image must be given for {params.model_id} ({workflow}), or a reference_image_end, got neither"
+        )
         raise invalid_value("reference_image", None, "an image", sentence)
-    if params.sam2_coordinates is not None and workflow != _SAM2_WORKFLOW:
-        sentence = f"sam2_coordinates: only {_SAM2_WORKFLOW} takes them, not {workflow} ({params.model_id})"
-        raise invalid_value("sam2_coordinates", params.sam2_coordinates, "None", sentence)
     assets = asset_config(params.model_id).assets
     for name in ASSETS:
         rule = getattr(assets, name)
         if rule == "required" and not _given(params, name):
-            raise invalid_value(name, None, "a file", f"{name}: {workflow} needs one ({params.model_id})")
+            raise invalid_value(name, None, "a file", f"{name} must be given for {params.model_id} ({workflow})")
         if rule == "forbidden":
             _refuse_given(params, name, str(workflow))
 
@@ -157,8 +128,8 @@ def _refuse_given(params: VideoProjectParams, name: str, workflow: str | None) -
     value = getattr(params, name)
     if not is_supplied(value):
         return
-    who = f"{workflow} ({params.model_id})" if workflow else params.model_id
-    raise invalid_value(name, value, "None", f"{name}: {who} takes none")
+    model = f"{params.model_id} ({workflow})" if workflow else params.model_id
+    raise invalid_value(name, value, "None", f"{name} must be omitted for {model}, got {short_repr(value)}")
 
 
 def _check_counts(params: VideoProjectParams, references: References) -> None:
@@ -204,7 +175,7 @@ def _count_refusal(
     known = list(names)
     field = next((name for name in known if _given(params, name)), known[0])
     together = f" ({', '.join(known)} together)" if len(known) > 1 else ""
-    sentence = f"{field}: {params.model_id} takes {allowed} reference {words}{together}, not {count}"
+    sentence = f"{field} must be {allowed} reference {words} for {params.model_id}{together}, got {count}"
     return invalid_value(field, count, allowed, sentence)
 
 
@@ -230,7 +201,7 @@ def check_minimax_h3(params: VideoProjectParams, model: VideoModel) -> VideoProj
     _check_audio(params, model)
     _check_clips(params, model)
     if params.reference_video_compression == "vpack" and not counted_videos(params, model):
-        sentence = "reference_video_compression: 'vpack' needs a reference video"
+        sentence = "reference_video_compression 'vpack' must be given together with a reference video"
         raise invalid_value("reference_video_compression", "vpack", "with a reference video", sentence)
     return attrs.evolve(params, keyframes=_checked_keyframes(params, model)) if params.keyframes else params
 
@@ -242,17 +213,15 @@ def counted_videos(params: VideoProjectParams, model: VideoModel) -> int:
 
 def _check_canvas(params: VideoProjectParams) -> None:
     """Two-stage models deliver twice the canvas; the canvas itself is what is asked for."""
-    if params.width is None and params.height is None:
+    if params.width is None or params.height is None:
         return
-    width, height = (_side(name, getattr(params, name)) for name in ("width", "height"))
+    width, height = _side("width", params.width), _side("height", params.height)
     if width * height > MAX_PIXELS:
         allowed = f"at most {MAX_PIXELS} pixels in all"
-        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, not {width}x{height}")
+        raise invalid_value("width", width, allowed, f"width and height must make {allowed}, got {width}x{height}")
 
 
-def _side(name: str, value: float | None) -> int:
-    if value is None:
-        raise invalid_value(name, None, "a number", f"{name}: width and height belong together")
+def _side(name: str, value: float) -> int:
     side = integer(name, value, low=SIDE_STEP, high=MAX_SIDE)
     if side % SIDE_STEP:
         raise invalid_value(name, side, f"a multiple of {SIDE_STEP} up to {MAX_SIDE}")
@@ -261,17 +230,14 @@ def _side(name: str, value: float | None) -> int:
 
 def _check_audio(params: VideoProjectParams, model: VideoModel) -> None:
     if params.audio_duration is not None:
-        sentence = f"audio_duration: {params.model_id} takes none; the number of frames says how much is used"
-        raise invalid_value("audio_duration", params.audio_duration, "None", sentence)
+        # The number of frames determines how much of the audio is used.
+        raise _unused(params, "audio_duration", params.audio_duration)
     if model.audio_guide:
         if params.generate_audio is False:
-            sentence = f"generate_audio: {params.model_id} delivers the audio it is guided by"
-            raise invalid_value("generate_audio", False, "True or None", sentence)
-        if params.audio_start is not None:
-            number("audio_start", params.audio_start, low=0)
+            # The video contains the audio that guides it.
+            raise _unused(params, "generate_audio", False)
     elif params.audio_start is not None:
-        sentence = f"audio_start: {params.model_id} is not guided by audio"
-        raise invalid_value("audio_start", params.audio_start, "None", sentence)
+        raise _unused(params, "audio_start", params.audio_start)
 
 
 def _check_clips(params: VideoProjectParams, model: VideoModel) -> None:
@@ -281,7 +247,7 @@ def _check_clips(params: VideoProjectParams, model: VideoModel) -> None:
     name, videos = "reference_video_durations", counted_videos(params, model)
     if len(seconds) != videos:
         allowed = f"{videos} of them, one per reference video"
-        raise invalid_value(name, seconds, allowed, f"{name}: there must be {allowed}, not {len(seconds)}")
+        raise invalid_value(name, seconds, allowed, f"{name} must be {allowed}, got {len(seconds)}")
     low, high = CLIP_SECONDS
     for index, clip in enumerate(seconds):
         if not low - TOLERANCE <= clip <= high + TOLERANCE:
@@ -293,18 +259,19 @@ def _check_clips(params: VideoProjectParams, model: VideoModel) -> None:
 def _checked_keyframes(params: VideoProjectParams, model: VideoModel) -> list[VideoKeyframe]:
     frames = params.frames if params.duration is None else model.timing.frames(params.duration, params.fps)
     if frames is None:
-        sentence = "keyframes: give duration or frames, so that there are frames to place them at"
-        raise invalid_value("keyframes", params.keyframes, "with duration or frames", sentence)
+        together = "together with duration or frames"
+        raise invalid_value("keyframes", params.keyframes, together, f"keyframes must be given {together}")
     given = video_keyframes(params.keyframes)
     if len(given) > MAX_KEYFRAMES:
-        sentence = f"keyframes: at most {MAX_KEYFRAMES} can be placed, not {len(given)}"
-        raise invalid_value("keyframes", params.keyframes, f"at most {MAX_KEYFRAMES}", sentence)
+        allowed = f"at most {MAX_KEYFRAMES} keyframes"
+        raise invalid_value("keyframes", params.keyframes, allowed, f"keyframes must be {allowed}, got {len(given)}")
     places: list[int] = []
     for index, frame in enumerate(given):
         name = f"keyframes[{index}].frame_index"
         place = integer(name, frame.frame_index, low=1, high=frames - 2)
         if place in places:
-            raise invalid_value(name, place, "another frame", f"{name}: there is a keyframe at {place} already")
+            sentence = f"{name} must be different from those of other keyframes, got {place} again"
+            raise invalid_value(name, place, "another frame", sentence)
         places.append(place)
     return [attrs.evolve(frame, frame_index=place) for frame, place in zip(given, places, strict=True)]
 
@@ -317,7 +284,7 @@ _NEEDS_VIDEO = ("edit", "extend")
 
 def check_seedance(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
     """Return the params; ValidationError when the task and the references do not belong together."""
-    if "seedance_task_type" not in model.takes:
+    if not model.has_tasks:
         return params
     task = params.seedance_task_type
     videos = is_supplied(params.reference_video) or bool(params.reference_video_urls)
@@ -325,18 +292,23 @@ def check_seedance(params: VideoProjectParams, model: VideoModel) -> VideoProjec
     if task is None:
         if loose:
             allowed = ("reference", "edit", "extend")
-            sentence = f"seedance_task_type: {params.model_id} needs one beside references ({', '.join(allowed)})"
+            sentence = (
+                f"seedance_task_type must be one of {', '.join(map(repr, allowed))} together with references, got None"
+            )
             raise invalid_value("seedance_task_type", None, allowed, sentence)
         return params
     if is_supplied(params.reference_image) or is_supplied(params.reference_image_end):
-        sentence = "seedance_task_type: reference_image and reference_image_end are frames, which no task takes"
+        sentence = "seedance_task_type must be omitted together with reference_image or reference_image_end"
         raise invalid_value("seedance_task_type", task, "None", sentence)
     if task in _NEEDS_VIDEO and not videos:
         raise invalid_value(
-            "seedance_task_type", task, "with a video", f"seedance_task_type: {task!r} needs a reference video"
+            "seedance_task_type",
+            task,
+            "with a video",
+            f"seedance_task_type {task!r} must be given together with a reference video",
         )
     if not loose:
-        sentence = f"seedance_task_type: {task!r} needs a reference"
+        sentence = f"seedance_task_type {task!r} must be given together with a reference"
         raise invalid_value("seedance_task_type", task, "with a reference", sentence)
     return params
 
@@ -344,44 +316,30 @@ def check_seedance(params: VideoProjectParams, model: VideoModel) -> VideoProjec
 # Wan 3: projects-5x §4.5.
 
 
-RATIOS = ("adaptive", "16:9", "4:3", "1:1", "3:4", "9:16")
-
 _DOCUMENTS = ("reference_file_url", "reference_link_url")
 
 
 def check_wan3(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
     """Return the params; ValidationError for inputs that exclude each other, or for none at all."""
     documents = [name for name in _DOCUMENTS if getattr(params, name) is not None]
-    for name in documents:
-        _check_address(name, getattr(params, name))
     if len(documents) > 1:
-        sentence = "give reference_file_url or reference_link_url, not both"
+        sentence = "reference_link_url must be omitted together with reference_file_url, got both"
         raise invalid_value("reference_link_url", params.reference_link_url, "one of the two", sentence)
     start, end = is_supplied(params.reference_image), is_supplied(params.reference_image_end)
     # The model that takes no documents is the one that can begin anywhere.
-    if end and not start and _DOCUMENTS[0] in model.takes:
-        sentence = f"reference_image_end: {params.model_id} needs a reference_image before it"
+    if end and not start and model.takes_documents:
+        sentence = f"reference_image_end must be given together with reference_image for {params.model_id}"
         raise invalid_value("reference_image_end", params.reference_image_end, "with a reference_image", sentence)
     loose = [name for name in ("reference_video", "reference_audio") if is_supplied(getattr(params, name))]
     loose += [name for name in URL_LISTS if getattr(params, name)] + documents
     if (start or end) and loose:
-        sentence = f"{loose[0]}: {params.model_id} takes first and last frames or references, not both"
+        sentence = f"{loose[0]} must be omitted together with reference_image or reference_image_end"
         raise invalid_value(
             loose[0], getattr(params, loose[0]), "without reference_image and reference_image_end", sentence
         )
     if not (start or end or loose):
         text("positive_prompt", params.positive_prompt, empty=False)
     return params
-
-
-def _check_address(name: str, address: str) -> None:
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme == "https" and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise invalid_value(name, address, "an address that starts with https://")
 
 
 # The rules of all video projects. What only the tier of the model can tell (samplers) is not checked here; ranges
@@ -396,69 +354,75 @@ FAMILY_RULES: Mapping[str, Callable[[VideoProjectParams, VideoModel], VideoProje
 }
 """What a family needs beyond its rows; they return the params, with what follows from others filled in."""
 
-_CHECKS = field_checks(
-    texts=("output_format", "outpaint_position", "reference_file_url", "reference_link_url"),
-    integers=("frames", "upscale_resolution"),
-    numbers=(
-        "duration", "fps", "width", "height", "shift", "teacache_threshold", "audio_identity_strength",
-        "audio_start", "audio_duration", "video_start", "detailer_strength", "first_frame_strength",
-        "last_frame_strength",
-    ),
-    flags=("generate_audio", "trim_end_frame", "return_last_frame", "prompt_extend", "watermark"),
-    choices={
-        "seedance_task_type": ("reference", "edit", "extend"),
-        "ratio": RATIOS,
-        "extend_output": ("extended", "continuation"),
-        "reference_video_compression": ("none", "vpack"),
-        "detail_preference": ("stable", "sharper"),
-        "processing_speed": ("stable", "faster"),
-    },
-)  # fmt: skip
-
 
 def check_video_params(params: VideoProjectParams) -> VideoProjectParams:
-    """Return the params with plain numbers and lists; ValidationError otherwise.
+    """Return the params with plain values; ValidationError for invalid ones.
 
-    First wrong types, then the model, formats and fields of other models, media, the family's rule, and the
-    ranges in the order of projects-4.2 §6.8.
+    First the model, then single values, parameters and formats of other models, media, the family's rule, and ranges.
     """
-    params = _with_right_types(params)
-    model = video_row(params.model_id)
+    model = video_row(text("model_id", params.model_id, empty=False))
+    params = _snapped(_with_plain_values(params), model)
     optional(one_of, "output_format", params.output_format, allowed=model.formats)
-    check_special_fields(params, model)
+    check_combinations(params, seeds=model.seed)
+    if params.network == "relaxed":
+        raise invalid_value("network", "relaxed", "'fast' for videos")
     check_assets(params, model)
     _check_fixed_values(params, model)
     rule = FAMILY_RULES.get(model.family)
     params = rule(params, model) if rule is not None else params
     if model.seconds is not None:
         optional(number, "duration", params.duration, low=model.seconds[0], high=model.seconds[1])
-    optional(number, "teacache_threshold", params.teacache_threshold, low=0, high=1)
-    control_net = _checked_control_net(video_control_net_params(params.control_net))
-    params = changed_fields(params, {"control_net": control_net})
+    _check_control_net(params)
     if model.smallest_side is not None and has_size(params):
         number("width", params.width, low=model.smallest_side)
         number("height", params.height, low=model.smallest_side)
     return params
 
 
-def _with_right_types(params: VideoProjectParams) -> VideoProjectParams:
-    lists: dict[str, Any] = {name: optional(items, name, getattr(params, name), item=_address) for name in URL_LISTS}
-    for name in ("context_images", "reference_videos", "reference_audios"):
-        lists[name] = optional(items, name, getattr(params, name), item=_media)
-    keyframes = None if params.keyframes is None else video_keyframes(params.keyframes)
-    for index, frame in enumerate(keyframes or ()):
-        _media(f"keyframes[{index}].image", frame.image)
-    params = with_right_types(params, _CHECKS)
-    lists["reference_video_durations"] = optional(
-        items, "reference_video_durations", params.reference_video_durations, item=number
-    )
-    lists["sam2_coordinates"] = optional(items, "sam2_coordinates", params.sam2_coordinates, item=_point)
-    return changed_fields(params, {**lists, "keyframes": keyframes})
+def _snapped(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
+    """Return the params with the nearest frames and sizes, for models whose documents promise that."""
+    if model.side_step is None:
+        return params
+    grid, step = model.timing.grid, model.side_step
+    changes: dict[str, Any] = {}
+    if grid is not None and params.frames is not None:
+        changes["frames"] = grid.nearest(params.frames)
+    for name in ("width", "height"):
+        value = getattr(params, name)
+        if value is not None:
+            changes[name] = half_up(value / step) * step
+    return changed_fields(params, changes)
 
 
-def _address(name: str, value: Any) -> str:
-    """An address, sent as it is: whether it is public is the service's to find out (projects-4.2 §6.4)."""
-    return text(name, value, empty=False)
+def _with_plain_values(params: VideoProjectParams) -> VideoProjectParams:
+    params = checked(params)
+    changes: dict[str, Any] = {
+        name: optional(items, name, getattr(params, name), item=_media)
+        for name in ("context_images", "reference_videos", "reference_audios")
+    }
+    for name in URL_LISTS:
+        optional(items, name, getattr(params, name), item=_https_url)
+    for name in _DOCUMENTS:
+        optional(_https_url, name, getattr(params, name))
+    if params.keyframes is not None:
+        changes["keyframes"] = video_keyframes(params.keyframes)
+        for index, frame in enumerate(changes["keyframes"]):
+            _media(f"keyframes[{index}].image", frame.image)
+    changes["sam2_coordinates"] = optional(items, "sam2_coordinates", params.sam2_coordinates, item=_point)
+    changes["control_net"] = _checked_control_net(video_control_net_params(params.control_net))
+    return changed_fields(params, changes)
+
+
+def _https_url(name: str, value: Any) -> str:
+    """Check a URL that the service fetches: whether it is public is found out there (projects-4.2 §6.4)."""
+    try:
+        parts = urlsplit(text(name, value))
+        usable = parts.scheme == "https" and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise invalid_value(name, value, "a URL that starts with https://")
+    return str(value)
 
 
 def _media(name: str, value: Any) -> Any:
@@ -477,7 +441,6 @@ def _check_fixed_values(params: VideoProjectParams, model: VideoModel) -> None:
     """What a model takes only within limits, or only one of (projects-5x §4.5 to §4.7)."""
     ranges = {
         "fps": model.fps,
-        "seed": model.seed,
         "steps": None if model.steps is None else (model.steps, model.steps),
         "guidance": None if model.guidance is None else (model.guidance, model.guidance),
     }
@@ -485,77 +448,49 @@ def _check_fixed_values(params: VideoProjectParams, model: VideoModel) -> None:
         value = getattr(params, name)
         if limits is None or value is None or limits[0] <= value <= limits[1]:
             continue
-        low, high = limits
-        allowed = f"{low:g}" if low == high else f"from {low:g} to {high:.12g}"
-        raise invalid_value(name, value, allowed, f"{name} must be {allowed} for {params.model_id}, not {value}")
-    if model.negative_prompt == "refused" and (params.negative_prompt or "").strip():
-        sentence = f"negative_prompt: {params.model_id} takes none"
-        raise invalid_value("negative_prompt", params.negative_prompt, "None", sentence)
+        allowed = range_words(*limits)
+        raise invalid_value(name, value, allowed, f"{name} must be {allowed} for {params.model_id}, got {value}")
+    if not model.negative_prompt:
+        refuse_negative_prompt(params)
 
 
 def _checked_control_net(given: VideoControlNetParams | None) -> VideoControlNetParams | None:
-    """Projects-4.2 §6.8; the name is not checked there."""
     if given is None:
         return None
-    name = text("control_net.name", given.name, empty=False)
+    name: Any = one_of("control_net.name", given.name, get_args(VideoControlNetName))
     strength = optional(number, "control_net.strength", given.strength, low=0, high=1)
     return VideoControlNetParams(name=name, strength=strength)
 
 
+def check_video_options(params: VideoProjectParams, options: ModelOptions) -> None:
+    """Raise ValidationError for what the options of the model rule out, the number of pixels included."""
+    check_options(params, options)
+    width, height, most = params.width or 0, params.height or 0, options.max_pixels
+    if most is not None and width * height > most:
+        words = f"at most {most} pixels in total"
+        raise invalid_value("width", width, words, f"width and height must make {words}, got {width}x{height}")
+
+
+def _check_control_net(params: VideoProjectParams) -> None:
+    """Check the parameters that belong to one control: with any other, the service would ignore them."""
+    name = getattr(params.control_net, "name", None)
+    for field, control in (("outpaint_position", "outpaint"), ("reference_mask", "inpaint")):
+        if is_supplied(getattr(params, field)) and name != control:
+            together = f"together with control_net {control!r}"
+            raise invalid_value(field, getattr(params, field), together, f"{field} must be given {together}")
+
+
 def has_size(params: VideoProjectParams) -> bool:
     """Whether width and height are sent: only together (projects-4.2 §6.8)."""
-    return bool(params.width and params.height)
+    return params.width is not None
 
 
 # The job request: projects-4.2 §4, §6; projects-5x §2 to §4.
 
 
-_COPIED = {
-    "generate_audio": "generateAudio",
-    "audio_identity_strength": "identityGuidanceScale",
-    "shift": "shift",
-    "teacache_threshold": "teacacheThreshold",
-    "audio_start": "audioStart",
-    "audio_duration": "audioDuration",
-    "video_start": "videoStart",
-    "first_frame_strength": "firstFrameStrength",
-    "last_frame_strength": "lastFrameStrength",
-    "detailer_strength": "detailerStrength",
-    "outpaint_position": "outpaintPosition",
-    "seedance_task_type": "seedanceTaskType",
-    "return_last_frame": "returnLastFrame",
-    "ratio": "ratio",
-    "prompt_extend": "promptExtend",
-    "watermark": "watermark",
-    "reference_file_url": "referenceFileURL",
-    "reference_link_url": "referenceLinkURL",
-    "extend_output": "extendOutput",
-    "upscale_resolution": "upscaleResolution",
-    "detail_preference": "detailPreference",
-    "processing_speed": "processingSpeed",
-}
-"""Fields that travel as they are, whenever they are given; 0 and False are (projects-4.2 §6.8)."""
-
-_LISTS = {
-    "reference_image_urls": "referenceImageURLs",
-    "reference_video_urls": "referenceVideoURLs",
-    "reference_audio_urls": "referenceAudioURLs",
-}
-"""Lists that travel when there is something in them."""
-
-
-def video_request(
-    params: VideoProjectParams, *, project_id: str, options: ModelOptions, app_source: str | None
-) -> dict[str, Any]:
-    """Return the payload of `jobRequest` for checked params; ValidationError if the model's options forbid them.
-
-    `app_source` is the client's, used where the params have none.
-    """
-    check_kind(params, options)
-    sampling = {
-        "comfySampler": check_choice("sampler", params.sampler, options.sampler),
-        "comfyScheduler": check_choice("scheduler", params.scheduler, options.scheduler),
-    }
+def video_request(params: VideoProjectParams, *, project_id: str, app_source: str | None) -> dict[str, Any]:
+    """Return the payload of `jobRequest` for checked params. `app_source` is the client's."""
+    sampling = {"comfySampler": params.sampler, "comfyScheduler": params.scheduler}
     return job_request(
         params,
         _key_frame_values(params, video_row(params.model_id)) | sampling,
@@ -568,12 +503,9 @@ def video_request(
 def _key_frame_values(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
     return {
         **model.defaults,
-        **common_values(params, negative_prompt=model.negative_prompt == "sent"),
+        **common_values(params, negative_prompt=model.negative_prompt),
         **_references(params, model),
         **_timing(params, model),
-        **given(**{key: getattr(params, name) for name, key in _COPIED.items()}),
-        **given(**{key: getattr(params, name) or None for name, key in _LISTS.items()}),
-        **given(trimEndFrame=params.trim_end_frame or None),
         **(given(width=params.width, height=params.height) if has_size(params) else {}),
         **_control_net(params),
         **_coordinates(params),
@@ -590,7 +522,6 @@ def _references(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]
         **flags,
         **given(keyframeFrameIndices=[frame.frame_index for frame in keyframes] or None),
         **{f"referenceVideo{place}DurationSeconds": clip for place, clip in enumerate(durations, 1)},
-        **given(referenceVideoCompression="vpack" if params.reference_video_compression == "vpack" else None),
     }
 
 

@@ -89,7 +89,7 @@ def test_comfy_or_older_fields_by_prefix(model_id: str, expected: bool) -> None:
 
 def test_only_segmentation_models_force_one_png_without_previews() -> None:
     forced = [row for row in ROWS if row.segments]
-    assert [(it.forced_format, it.forced_media, it.forced_previews) for it in forced] == [("png", 1, 0)]
+    assert [(it.forced_format, it.forced_media, it.forced_previews) for it in forced] == [("png", 1, 0)] * 2
 
 
 def test_an_id_is_in_one_row() -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from sogni.core.catalogue.image_models import OPTIONS, ORBIT_VIEWS, check_image_options, image_option_values
+from sogni.core.catalogue.image_models import ORBIT_VIEWS
 from sogni.core.projects.image_requests import check_image_params, image_request
 from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.uploads import image_uploads
 from sogni.errors import ValidationError
-from sogni.models.catalogue import ModelOptions
 from sogni.models.params import ImageProjectParams
 
 BIREFNET, SAM = "birefnet_image_background_removal_fp16", "sam3_image_segment_bf16"
@@ -30,8 +29,22 @@ SIZES: list[tuple[str, str, int, int]] = [
 SCALES = (("moss_rope_scale_x", "mossRopeScaleX"), ("moss_rope_scale_y", "mossRopeScaleY"))
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    SAM: {"starting_image": True, "sam3_prompt": {"text": "a dog"}},
+    **{model_id: {"starting_image": True} for model_id in (BIREFNET, SINGLE, VIEWS)},
+}
+
+
 def given(model_id: str, **fields: Any) -> ImageProjectParams:
-    return check_image_options(ImageProjectParams(model_id=model_id, **fields))
+    return check_image_params(ImageProjectParams(model_id=model_id, **NEEDED.get(model_id, {}), **fields))
+
+
+def option_values(params: ImageProjectParams) -> dict[str, Any]:
+    """The keys of the key frame that a request with options has and one without has not."""
+    (frame,) = image_request(params, project_id="P", app_source=None)["keyFrames"]
+    plain = ImageProjectParams(model_id=params.model_id, **NEEDED.get(params.model_id, {}))
+    (usual,) = image_request(plain, project_id="P", app_source=None)["keyFrames"]
+    return {key: value for key, value in frame.items() if key == "applyMask" or usual.get(key) != value}
 
 
 def refused(model_id: str, **fields: Any) -> ValidationError:
@@ -69,7 +82,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("model_id", "fields", "expected"), SENT, ids=lambda value: str(value)[:50])
 def test_an_option_is_a_key_of_the_key_frame(model_id: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert expected == image_option_values(given(model_id, **fields))
+    assert expected == option_values(given(model_id, **fields))
 
 
 REFUSED: list[tuple[str, str, Any, str]] = [
@@ -105,16 +118,15 @@ def test_options_are_part_of_the_request_and_checked_with_it() -> None:
     params = ImageProjectParams(
         model_id=VIEWS, starting_image=True, left_view_image=True, texture_size=1024, output_format="png"
     )
-    request = image_request(
-        check_image_params(params), project_id="P", options=ModelOptions(type="image"), app_source=None
-    )
+    request = image_request(check_image_params(params), project_id="P", app_source=None)
     (frame,) = request["keyFrames"]
     flags = {number: frame[f"hasContextImage{number}"] for number in range(1, 17)}
     assert flags == dict.fromkeys(range(1, 17), False) | {1: True}
     assert (frame["textureSize"], request["outputFormat"]) == (1024, "glb")
     wrong = ImageProjectParams(model_id=OTHER, texture_size=1024)
-    with pytest.raises(ValidationError, match=r"texture_size: flux1-schnell-fp8 takes none \(only pixal3d_int8"):
-        image_request(check_image_params(wrong), project_id="P", options=ModelOptions(type="image"), app_source=None)
+    expected = "texture_size must be omitted for flux1-schnell-fp8, got 1024; the models that use it: pixal3d"
+    with pytest.raises(ValidationError, match=expected):
+        check_image_params(wrong)
 
 
 def test_further_views_go_up_side_by_side_behind_the_first() -> None:
@@ -135,7 +147,3 @@ def test_a_snapshot_holds_options_but_no_views() -> None:
     assert {key: snapshot[key] for key in snapshot if key not in ("type", "modelId", "positivePrompt")} == {
         "numberOfMedia": 1, "disableNSFWFilter": False, "textureSize": 1024,
     }  # fmt: skip
-
-
-def test_every_option_is_a_field() -> None:
-    assert all(hasattr(ImageProjectParams(model_id="m"), it.name) for it in OPTIONS)

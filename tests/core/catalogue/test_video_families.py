@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from attrs import fields
 
-from sogni.core.catalogue.model_families import families
-from sogni.core.catalogue.video_models import SPECIAL, families_taking, rows, video_model, video_row
+from sogni.core.catalogue.model_families import families, model_names
+from sogni.core.catalogue.video_models import rows, video_model, video_row
 from sogni.errors import ValidationError
+from sogni.models.params import VideoProjectParams
 
 VIDEO_IDS = sorted(model_id for family in families() if family.media == "video" for model_id in family.ids)
 
@@ -67,7 +69,8 @@ def test_h3_models_run_with_one_number_of_steps(model_id: str, steps: int | None
 
 
 def test_keyframes_belong_to_all_of_h3_but_t2v() -> None:
-    assert len([model_id for model_id in VIDEO_IDS if "keyframes" in video_row(model_id).takes]) == 23
+    models = fields(VideoProjectParams).keyframes.metadata["parameter"].models
+    assert len([model_id for model_id in VIDEO_IDS if not model_names(model_id).isdisjoint(models)]) == 23
 
 
 @pytest.mark.parametrize("model_id", ["flux1-schnell-fp8", "ace_step_1.5_turbo", "wan_v9", "", "SEEDANCE-2-0"])
@@ -81,10 +84,3 @@ def test_other_ids_have_no_row(model_id: str) -> None:
 def test_a_wrong_id_names_the_nearest() -> None:
     with pytest.raises(ValidationError, match="did you mean 'seedance-2-0'"):
         video_row("seedance-20")
-
-
-def test_every_special_field_is_taken_by_some_family() -> None:
-    assert all(families_taking(field) for field in SPECIAL)
-    assert families_taking("ratio") == ["wan3"]
-    assert families_taking("reference_image_urls") == ["seedance", "happyhorse-1.1", "wan3"]
-    assert set(SPECIAL) == set().union(*(row.takes for row in rows()))

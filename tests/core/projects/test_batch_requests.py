@@ -9,7 +9,7 @@ import pytest
 
 from sogni.core.projects.batch_requests import BatchRequest, LineFinding, batch_requests, refuse_lines
 from sogni.errors import ValidationError
-from sogni.models.params import ImageProjectParams, VideoProjectParams
+from sogni.models.params import AudioProjectParams, ImageProjectParams
 
 IMAGES = {"type": "image", "model_id": "m", "steps": 4}
 COMMON = {"network": "relaxed"}
@@ -26,13 +26,13 @@ def test_a_line_is_a_prompt_or_an_object_with_fields() -> None:
         "   ",
         "# not this one",
         json.dumps({"positive_prompt": "an owl", "steps": 9, "network": "fast"}),
-        json.dumps({"type": "video", "model_id": "wan_v2.2-14b-fp8_t2v", "positive_prompt": "a kite"}),
+        json.dumps({"type": "audio", "model_id": "ace_step_1.5_turbo", "positive_prompt": "a kite"}),
     )
     assert [it.line for it in found] == [1, 5, 6]
     assert [it.params for it in found] == [
         ImageProjectParams(model_id="m", positive_prompt="a fox", steps=4, network="relaxed"),
         ImageProjectParams(model_id="m", positive_prompt="an owl", steps=9, network="fast"),
-        VideoProjectParams(model_id="wan_v2.2-14b-fp8_t2v", positive_prompt="a kite", network="relaxed"),
+        AudioProjectParams(model_id="ace_step_1.5_turbo", positive_prompt="a kite", network="relaxed"),
     ]
     assert found[0].fields == {**IMAGES, **COMMON, "positive_prompt": "a fox"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.projects.create import check_media, cost_limit, create_project, submit
+from sogni.core.projects.create import check_media, cost_limit, create_project, estimate_project, submit
 from sogni.errors import (
     ApiError,
     AuthenticationError,
@@ -189,7 +189,7 @@ def test_a_choice_the_model_does_not_have_is_refused_before_anything_is_uploaded
         ("flux1-schnell-fp9", {"tier": {"type": "image"}}, "the service knows no model"),
         (MODEL, {}, "tier 'tier' is missing"),
         (MODEL, {"tier": {"type": "hologram"}}, "which this version does not know"),
-        (MODEL, {"tier": {"type": "video"}}, "is no image model but makes video"),
+        (MODEL, {"tier": {"type": "video"}}, "must be an image model for type='image'"),
     ],
     ids=["unknown id", "tier missing", "tier of unknown kind", "tier of another kind"],
 )
@@ -374,3 +374,47 @@ def test_the_files_of_a_project_can_be_looked_at_without_creating_it() -> None:
     stage.fail(ValidationError, check_media(ImageProjectParams(model_id=MODEL, starting_image=b"")))
     stage.play(check_media(ImageProjectParams(model_id=MODEL, starting_image=PNG)))
     assert [source.closed for source in stage.sources] == [True]
+
+
+STEPS = {"steps": {"min": 1, "max": 10, "default": 4}}
+MORE_STEPS = ("GET socket/api/v2/models/tiers", bare({"tier": {"type": "image", "steps": {"min": 1, "max": 50}}}))
+
+
+def test_a_refusal_by_old_options_fetches_them_once_more() -> None:
+    stage = Stage().connects().knows_models(**STEPS).passes(61)
+    project = stage.play(create(steps=20), MODELS, MORE_STEPS, SENT)
+    assert project.params.steps == 20
+
+
+def test_a_refusal_by_fresh_options_stands() -> None:
+    stage = Stage().connects().knows_models(**STEPS).passes(59)
+    error = stage.fail(ValidationError, create(steps=20))
+    assert error.message == f"steps must be from 1 to 10 for {MODEL}, got 20"
+
+
+def test_a_refusal_by_options_fetched_once_more_stands() -> None:
+    stage = Stage().connects().knows_models(**STEPS).passes(61)
+    error = stage.fail(ValidationError, create(steps=99), MODELS, MORE_STEPS)
+    assert (error.field, error.value, error.allowed) == ("steps", 99, "from 1 to 50")
+    assert stage.frames == []
+
+
+def test_an_unknown_model_fetches_an_old_list_once_more() -> None:
+    stage = Stage().connects().knows_models().passes(61)
+    stage.fail(ValidationError, create(model_id="new"), MODELS, TIERS)
+    stage = Stage().connects().knows_models().passes(59)
+    stage.fail(ValidationError, create(model_id="new"))
+
+
+def test_an_estimate_is_refused_by_the_same_options() -> None:
+    stage = Stage().connects().knows_models(**STEPS)
+    stage.fail(ValidationError, estimate_project(None, {"type": "image", "model_id": MODEL, "steps": 20}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "value", "allowed"),
+    [({"min": 2}, 1, "2 or more"), ({"max": 2}, 3, "at most 2"), ({"min": 2, "max": 2}, 3, "2")],
+)
+def test_a_limit_may_be_open(limits: dict[str, Any], value: int, allowed: str) -> None:
+    stage = Stage().connects().knows_models(steps=limits)
+    assert stage.fail(ValidationError, create(steps=value)).allowed == allowed

@@ -29,7 +29,7 @@ TIER = ModelOptions(
     width=NumberRange(default=640),
     height=NumberRange(default=480),
     fps={"allowed": [16, 32], "default": 16},
-    extra={"frames": {"default": 81}},
+    frames=NumberRange(default=81),
 )
 MUSIC = ModelOptions(type="audio", duration=NumberRange(default=30), steps=NumberRange(default=8))
 
@@ -178,7 +178,6 @@ def test_the_model_is_asked_only_for_what_is_not_said(call_for: Any, wanted: dic
     ("model_id", "fields", "path", "query"),
     [
         (T2V, {}, "spark/{}/640/480/81/16", ""),
-        (T2V, {"width": 900}, "spark/{}/640/480/81/16", ""),
         (T2V, {"width": 900, "height": 600, "duration": 2, "frames": 5}, "spark/{}/900/600/33/16", ""),
         (T2V, {"steps": 4, "number_of_media": 2}, "spark/{}/640/480/81/16/4/2", ""),
         (V2V, {"reference_video": b"v", "frames": 97}, "spark/{}/640/480/97/16", "hasVideoInput=1"),

@@ -20,13 +20,12 @@ from sogni.core.projects.params import (
 from sogni.errors import ValidationError
 from sogni.models.converter import read
 from sogni.models.params import (
-    AudioProjectFields,
     AudioProjectParams,
     VideoControlNetParams,
     VideoKeyframe,
-    VideoProjectFields,
     VideoProjectParams,
 )
+from sogni.models.project_fields import AudioProjectFields, VideoProjectFields
 from sogni.models.projects import ProjectRecord
 
 T2V, ACE = "wan_v2.2-14b-fp8_t2v", "ace_step_1.5_turbo"

@@ -17,7 +17,7 @@ IMAGE_PARAMS = ImageProjectParams(model_id="flux1-schnell-fp8", starting_image=b
 VIDEO_PARAMS = VideoProjectParams(
     model_id=I2V, reference_image=b"i", width=640, height=480, duration=5, token_type="spark"
 )
-AUDIO_PARAMS = AudioProjectParams(model_id=CLONE, reference_audio=b"a", duration=30, steps=8)
+AUDIO_PARAMS = AudioProjectParams(model_id=CLONE, positive_prompt="hi", reference_audio=b"a", duration=30, steps=8)
 PRESET = SizePreset(id="square", width=512, height=512)
 
 ROWS: list[tuple[ProjectParams, Any, str, list[str], str, dict[str, str]]] = [
@@ -39,7 +39,8 @@ def test_a_kind_does_everything_for_its_params(
     checked = kind.check(params)
     assert params == checked.params
     options = ModelOptions(type=params.type, steps=NumberRange(default=4))
-    payload = kind.request(checked, project_id="P", options=options, app_source="shop")
+    kind.check_options(checked, options)
+    payload = kind.request(checked, project_id="P", app_source="shop")
     assert (payload["jobID"], payload["appSource"], payload["outputFormat"]) == ("P", "shop", output)
     items = [item for group in kind.uploads(params) for item in group]
     assert uploads == [item.field for item in items]
@@ -58,8 +59,7 @@ def test_only_images_have_named_sizes(params: ProjectParams, expected: str | Non
 
 @pytest.mark.parametrize("params", [IMAGE_PARAMS, VIDEO_PARAMS, AUDIO_PARAMS])
 def test_a_model_of_another_kind_is_refused(params: Any) -> None:
-    with pytest.raises(ValidationError, match=f"is no {params.type} model") as caught:
-        kind_of(params).request(
-            kind_of(params).check(params), project_id="P", options=ModelOptions(type="model"), app_source=None
-        )
+    kind = kind_of(params)
+    with pytest.raises(ValidationError, match=f"^model_id must be an? {params.type} model") as caught:
+        kind.check_options(kind.check(params), ModelOptions(type="model"))
     assert caught.value.allowed in ("an image model", "a video model", "an audio model")

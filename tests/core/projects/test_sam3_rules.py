@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.projects.image_requests import SAM3_MODEL, check_sam3, sam3_values
+from sogni.core.projects.image_requests import SAM3_MODEL, check_image_params, check_sam3, sam3_values
 from sogni.core.projects.params import params_from_snapshot, params_snapshot, project_params
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams, Sam3Box, Sam3Point, Sam3Prompt
@@ -79,10 +79,10 @@ def test_what_the_service_would_refuse_is_refused(prompt: dict[str, Any], field:
 
 
 def test_the_model_needs_a_prompt_and_no_other_takes_one() -> None:
-    with pytest.raises(ValidationError, match="needs one"):
+    with pytest.raises(ValidationError, match=r"^sam3_prompt must be given for sam3_image_segment_bf16"):
         check_sam3(ImageProjectParams(model_id=SAM3_MODEL))
-    with pytest.raises(ValidationError, match="takes none"):
-        check_sam3(ImageProjectParams(model_id="flux1-schnell-fp8", sam3_prompt=Sam3Prompt(text="a cat")))
+    with pytest.raises(ValidationError, match=r"^sam3_prompt must be omitted for flux1-schnell-fp8"):
+        check_image_params(ImageProjectParams(model_id="flux1-schnell-fp8", sam3_prompt=Sam3Prompt(text="a cat")))
     other = ImageProjectParams(model_id="flux1-schnell-fp8")
     assert (check_sam3(other), sam3_values(other)) == (other, {})
 

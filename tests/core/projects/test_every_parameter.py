@@ -1,0 +1,225 @@
+"""Every parameter with every family: the edges of its range, a value beyond, and models that do not take it.
+
+The values follow from the declarations in `sogni.models.params` and from the tiers of the emulator's catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+
+from sogni.core.catalogue.image_models import image_model
+from sogni.core.catalogue.model_families import asset_config, family_of, model_names, workflow_of
+from sogni.core.catalogue.state import options_of_tier
+from sogni.core.catalogue.video_models import video_row
+from sogni.core.projects.audio_requests import audio_model
+from sogni.core.projects.kinds import kind_of
+from sogni.core.projects.params import PARAMS_BY_TYPE
+from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
+from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
+from sogni.errors import ValidationError
+from sogni.models.catalogue import Choice, ModelOptions, NumberRange
+from sogni.models.params import Parameter
+
+TIERS = {**IMAGE_TIERS, **MEDIA_TIERS}
+NEEDED: dict[str, dict[str, Any]] = {
+    "happyhorse-1.1-i2v": {"reference_image": True},
+    "happyhorse-1.1-r2v": {"reference_image": True},
+    "flashvsr_v1.1_tiny_long_bf16": {"positive_prompt": "", "upscale_resolution": 1080},
+    "sam3_image_segment_bf16": {"sam3_prompt": {"text": "a dog"}},
+}
+COMPANIONS: dict[str, dict[str, Any]] = {
+    "lora_strengths": {"loras": ["a"]},
+    "gpt_image_output_compression": {"output_format": "jpg"},
+    "outpaint_position": {"control_net": {"name": "outpaint"}},
+    "seedance_task_type": {"reference_video": True},
+    "reference_video_compression": {"reference_video": True},
+}
+"""What a valid value needs beside it, where the declaration does not tell."""
+
+
+def representatives() -> Iterator[Any]:
+    """One model of the emulator for each family and workflow."""
+    seen = set()
+    for model in (*IMAGE_MODELS, *MEDIA_MODELS):
+        family = family_of(model.id)
+        place = (model.tier, family.name if family else None, workflow_of(model.id))
+        if place not in seen:
+            seen.add(place)
+            yield model
+
+
+MODELS = list(representatives())
+
+
+def project_type(model: Any) -> str:
+    return "image" if model.media == "model" else str(model.media)
+
+
+def needed(model: Any) -> dict[str, Any]:
+    """The least that a model takes, without the rest of its parameters."""
+    fields: dict[str, Any] = {"positive_prompt": "a kite", **NEEDED.get(model.id, {})}
+    if project_type(model) == "image" and image_model(model.id).needs_starting_image:
+        fields["starting_image"] = True
+    if project_type(model) == "audio" and (row := audio_model(model.id)) is not None and row.needs is not None:
+        fields[row.needs] = True if row.needs == "reference_audio" else "deep"
+    if project_type(model) == "video" and video_row(model.id).matrix:
+        assets = asset_config(model.id).assets
+        fields |= {it.name: True for it in attrs.fields(type(assets)) if getattr(assets, it.name) == "required"}
+        if workflow_of(model.id) in ("i2v", "r2v"):
+            fields["reference_image"] = True
+    return fields
+
+
+def request(model: Any, options: ModelOptions, **fields: Any) -> dict[str, Any]:
+    """The job request that the client would send; ValidationError if it refuses."""
+    params = PARAMS_BY_TYPE[project_type(model)](model_id=model.id, **{**needed(model), **fields})
+    kind = kind_of(params)
+    checked = kind.check(params)
+    kind.check_options(checked, options)
+    return kind.request(checked, project_id="P", app_source=None)
+
+
+def companions(name: str, parameter: Parameter, model: Any) -> dict[str, Any]:
+    found = dict.fromkeys(parameter.needs[:1], True) | COMPANIONS.get(name, {})
+    if name in ("width", "height"):
+        row = image_model(model.id) if project_type(model) == "image" else None
+        found = dict.fromkeys(parameter.needs, 1024 if row else 768)
+    return found
+
+
+def edges(hint: Any, parameter: Parameter, option: Any) -> tuple[list[Any], list[Any]]:
+    """Values at the edges of a range, or all of a list; and values beyond."""
+    if parameter.options and isinstance(option, dict):
+        option = Choice(allowed=option["allowed"]) if "allowed" in option else NumberRange(**option)
+    if parameter.options and isinstance(option, Choice) and option.allowed:
+        return list(option.allowed), ["warp" if isinstance(option.allowed[0], str) else 7.5]
+    if parameter.options and isinstance(option, NumberRange) and option.min is not None and option.max is not None:
+        return [option.min, option.max], [option.min - option.step, option.max + option.step]
+    members = [it for it in get_args(hint) if it is not type(None)] if get_origin(hint) is not Literal else [hint]
+    member = members[0] if members else hint
+    if get_origin(member) is Literal:
+        return list(get_args(member)), ["warp", 3]
+    if member is bool:
+        return [True, False], ["yes", 1]
+    if member in (int, float) and not parameter.by_model and parameter.low is not None:
+        beyond = [parameter.low - 1] + ([parameter.high + 1] if parameter.high is not None else [])
+        within = [parameter.low] + ([parameter.high] if parameter.high is not None else [])
+        return [member(it) for it in within], [member(it) for it in beyond]
+    return [], []
+
+
+FIXED = frozenset(
+    {
+        "network", "output_format", "number_of_media", "generate_audio", "width", "height",
+        "audio_start", "audio_duration", "audio_identity_strength", "video_start", "trim_end_frame",
+    }
+)  # fmt: skip
+"""Parameters that some models limit by rules of their own, tested with these rules: accepted values may be refused."""
+
+
+@cache
+def declared_by(kind: Any) -> list[tuple[str, Any, Parameter]]:
+    hints = get_type_hints(kind)
+    declared = ((it.name, hints[it.name], it.metadata.get("parameter")) for it in attrs.fields(kind))
+    return [it for it in declared if it[2] is not None]
+
+
+def declared(model: Any) -> list[tuple[str, Any, Parameter]]:
+    return declared_by(PARAMS_BY_TYPE[project_type(model)])
+
+
+def takes(model: Any, parameter: Parameter) -> bool:
+    return not parameter.models or not model_names(model.id).isdisjoint(parameter.models)
+
+
+def options_of(model: Any) -> ModelOptions:
+    return options_of_tier(TIERS[model.tier])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+def test_values_at_the_edges_are_accepted_and_sent(model: Any) -> None:
+    options, tried = options_of(model), 0
+    for name, hint, parameter in declared(model):
+        if not takes(model, parameter):
+            continue
+        for value in edges(hint, parameter, getattr(options, name, None))[0]:
+            try:
+                sent = request(model, options, **{**companions(name, parameter, model), name: value})
+            except ValidationError:
+                if name not in FIXED:
+                    raise
+                continue
+            tried += 1
+            (frame,) = sent["keyFrames"]
+            if parameter.key is not None and value != parameter.unsent and parameter.key not in forced(model):
+                assert frame[parameter.key] == value, name
+            if parameter.request_key is not None:
+                assert sent[parameter.request_key] == value, name
+    assert tried > 5
+
+
+def forced(model: Any) -> Any:
+    return video_row(model.id).constants if project_type(model) == "video" else ()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+def test_values_beyond_are_refused_by_name(model: Any) -> None:
+    options, tried = options_of(model), 0
+    for name, hint, parameter in declared(model):
+        if not takes(model, parameter):
+            continue
+        for value in edges(hint, parameter, getattr(options, name, None))[1]:
+            tried += 1
+            with pytest.raises(ValidationError) as caught:
+                request(model, options, **{**companions(name, parameter, model), name: value})
+            assert (caught.value.field, caught.value.value) == (name, value)
+            assert caught.value.message.startswith(f"{name} must be ")
+            shown = int(value) if isinstance(value, float) and value.is_integer() else value
+            assert f"got {shown!r}" in caught.value.message
+            assert caught.value.allowed
+    assert tried > 5
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+def test_parameters_of_other_models_are_refused(model: Any) -> None:
+    options = options_of(model)
+    for name, hint, parameter in declared(model):
+        if takes(model, parameter):
+            continue
+        values = [it for it in edges(hint, parameter, None)[0] if it != parameter.neutral]
+        for value in values or [any_value(hint)]:
+            with pytest.raises(ValidationError) as caught:
+                request(model, options, **{name: value})
+            assert caught.value.field == name
+            assert caught.value.message.startswith(f"{name} must be omitted for {model.id}, got ")
+            assert all(taker in caught.value.message for taker in parameter.models)
+
+
+def any_value(hint: Any) -> Any:
+    """Some value of a type that is neither a number with a range nor a choice."""
+    members = get_args(hint)
+    if str in members and bytes not in members:
+        return "https://example.test/x"
+    if int in members or float in members:
+        return 1
+    names = {getattr(get_origin(it), "__name__", getattr(it, "__name__", "")): it for it in members}
+    if "Sequence" in names:
+        return sequence_value(get_args(names["Sequence"])[0])
+    if "ControlNetParams" in names or "VideoControlNetParams" in names:
+        return {"name": "canny"}
+    return {"text": "a dog"} if "Sam3Prompt" in names else True
+
+
+def sequence_value(item: Any) -> list[Any]:
+    if item is str:
+        return ["https://example.test/x"]
+    if item is float:
+        return [5]
+    if "VideoKeyframe" in str(item):
+        return [{"image": True, "frame_index": 1}]
+    return [{"x": 0.5, "y": 0.5}] if "Mapping" in str(item) else [True]
