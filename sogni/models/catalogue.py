@@ -58,7 +58,6 @@ class SizePreset(Model):
         label: Name for display.
         width: Width in pixels.
         height: Height in pixels.
-        frames: Number of frames of a video.
         ratio: Ratio of width to height, as sent by the service.
         aspect: Aspect ratio, as sent by the service.
     """
