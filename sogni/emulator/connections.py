@@ -32,7 +32,7 @@ class Frame:
     data: Any
 
 
-def encode(type: str, payload: Any) -> str:
+def encode(type: str, payload: object) -> str:
     """Encode a server message; ``data`` is padded standard base64 of compact JSON."""
     # Protocol notes: transport §7.
     try:
@@ -86,7 +86,7 @@ def _defaults() -> dict[str, bool]:
     return {**dict.fromkeys(_STANDARD, True), **dict.fromkeys(_OPT_IN, False)}
 
 
-def _names(value: Any) -> list[str]:
+def _names(value: object) -> list[str]:
     given = [value] if isinstance(value, str) else value
     return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
 
@@ -106,11 +106,11 @@ class Subscriptions:
         group = _GROUPS.get(type)
         return self.events.get(type, True) and (group is None or self.events.get(group, True))
 
-    def set_flags(self, flags: Any) -> None:
+    def set_flags(self, flags: object) -> None:
         if isinstance(flags, Mapping):
             self.events.update({k: v for k, v in flags.items() if isinstance(v, bool)})
 
-    def update(self, change: Any) -> None:
+    def update(self, change: object) -> None:
         """Apply an update object; names it does not list keep their state."""
         if not isinstance(change, Mapping):
             return
@@ -146,7 +146,7 @@ _TYPE_STAGES: dict[str, Stage] = {
 }
 
 
-def stage_of(type: str, payload: Any) -> Stage | None:
+def stage_of(type: str, payload: object) -> Stage | None:
     """Return the stage of a project or completion that a frame reports."""
     if type == "jobState" and isinstance(payload, dict):
         return _STATE_STAGES.get(payload.get("type", ""))
@@ -204,7 +204,7 @@ class Connection:
     _held: list[_Write] = field(factory=list)
     _outbox: asyncio.Queue[_Write | _End] = field(factory=asyncio.Queue)
 
-    def send(self, type: str, payload: Any, written: Callable[[], None] | None = None) -> bool:
+    def send(self, type: str, payload: object, written: Callable[[], None] | None = None) -> bool:
         """Queue a frame; return False if the connection has ended or does not subscribe to it.
 
         ``written`` is called once the socket has accepted the frame.
@@ -251,7 +251,7 @@ class Connection:
         else:
             await self.wire.close(item.code, item.reason)
 
-    def _queue(self, type: str, payload: Any, written: Callable[[], None] | None) -> None:
+    def _queue(self, type: str, payload: object, written: Callable[[], None] | None) -> None:
         text = encode(type, payload)
         write = _Write(text.encode() if self.binary else text, written=written)
         writes, hold = [write], False

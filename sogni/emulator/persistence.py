@@ -174,7 +174,7 @@ class Archive:
         rows = list(self._rows("select value from facts where name = ?", name))
         return json.loads(rows[0][0]) if rows else None
 
-    def set_fact(self, name: str, value: Any) -> None:
+    def set_fact(self, name: str, value: object) -> None:
         self._write("insert or replace into facts values (?, ?)", name, json.dumps(value))
 
     def put(self, kind: str, id: str, owner: str, body: Mapping[str, Any]) -> None:

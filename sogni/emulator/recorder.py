@@ -88,7 +88,7 @@ def query_without_secrets(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {k: _HIDDEN if k in _SECRET_QUERY else v for k, v in query}
 
 
-def body_without_secrets(body: Any) -> Any:
+def body_without_secrets(body: object) -> Any:
     """Return a JSON body with the secrets of account requests masked."""
     if not isinstance(body, dict):
         return body

@@ -56,7 +56,7 @@ class Replays:
     def clear(self) -> None:
         self._all.clear()
 
-    def write(self, account: Account, record: Mapping[str, Any]) -> dict[str, Any]:
+    def write(self, account: Account, record: Mapping[str, Any]) -> dict[str, object]:
         """Save a record, replacing an earlier one with the same ID, and return its receipt."""
         # Protocol notes: replay §3.
         run_id = record.get("run_id")
@@ -82,19 +82,19 @@ class Replays:
             "updateTime": now,
         }
 
-    def list(self, account: Account, limit: int) -> list[dict[str, Any]]:
+    def list(self, account: Account, limit: int) -> list[dict[str, object]]:
         """Return summaries, newest first."""
         records = [stored for stored in reversed(self._all.values()) if stored.owner == account.wallet_address]
         return [_summary(stored) for stored in records[:limit]]
 
-    def get(self, account: Account, run_id: str) -> dict[str, Any]:
+    def get(self, account: Account, run_id: str) -> dict[str, object]:
         stored = self._all.get((account.wallet_address, run_id))
         if stored is None:
             raise RefusedError(404, "Replay record not found", NOT_FOUND)
         return {"record": stored.record, "createTime": stored.created}
 
 
-def _summary(stored: _Stored) -> dict[str, Any]:
+def _summary(stored: _Stored) -> dict[str, object]:
     record = stored.record
     rounds = record.get("rounds")
     found = {
@@ -110,7 +110,7 @@ def _summary(stored: _Stored) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def redacted(value: Any) -> Any:
+def redacted(value: object) -> Any:
     """Return a copy without secrets: values under secret keys, tokens and signatures in strings, inline media."""
     if isinstance(value, Mapping):
         return {

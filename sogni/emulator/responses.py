@@ -14,7 +14,7 @@ NOT_FOUND = 102
 """The service's error code for an unknown resource."""
 
 
-def success(data: Any, *, status: int = 200) -> web.Response:
+def success(data: object, *, status: int = 200) -> web.Response:
     return web.json_response({"status": "success", "data": data}, status=status)
 
 

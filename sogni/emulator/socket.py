@@ -29,7 +29,7 @@ from sogni.emulator.responses import text_error
 from sogni.emulator.state import State
 
 
-def snapshot(active: list[Project], completed: list[Project]) -> dict[str, Any]:
+def snapshot(active: list[Project], completed: list[Project]) -> dict[str, object]:
     """Return the recovery arrays of the ``authenticated`` frame and of the HTTP route."""
     return {
         "activeProjects": [recovered_record(project) for project in active],
@@ -37,7 +37,7 @@ def snapshot(active: list[Project], completed: list[Project]) -> dict[str, Any]:
     }
 
 
-def sync_record(state: State, account: Account, app_id: str | None) -> dict[str, Any]:
+def sync_record(state: State, account: Account, app_id: str | None) -> dict[str, object]:
     """Return the response of ``/api/v1/artist/projects/sync``; reading it claims nothing."""
     active, completed = state.projects.active(account, app_id), state.projects.unclaimed(account, app_id)
     return {**snapshot(active, completed), "serverTime": round(state.clock() * 1000)}
@@ -69,7 +69,7 @@ def send_handshake(
     state.recorder.notify()
 
 
-def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
+def _identity(connection: Connection, *, testnet: bool) -> dict[str, object]:
     account = connection.account
     return {
         "id": f"client-{connection.number}",
@@ -89,7 +89,7 @@ def _identity(connection: Connection, *, testnet: bool) -> dict[str, Any]:
     }
 
 
-def _entitlement(account: Account) -> dict[str, Any]:
+def _entitlement(account: Account) -> dict[str, object]:
     """Return the entitlement fields; like older servers, none for an account that never had a subscription."""
     if account.membership is None:
         return account.free_spark_fields()
@@ -265,7 +265,7 @@ class SocketEndpoint:
         else:
             handler(connection, frame.data)
 
-    def _change_network(self, connection: Connection, payload: Any) -> None:
+    def _change_network(self, connection: Connection, payload: object) -> None:
         if payload not in ("fast", "relaxed"):
             self.state.recorder.violation("changeNetwork", "must be 'fast' or 'relaxed'")
             return
@@ -273,7 +273,7 @@ class SocketEndpoint:
         connection.send("changeNetwork", {"network": payload})
         connection.send("swarmModels", self.state.catalogue.swarm_models(payload))
 
-    def _subscribe(self, connection: Connection, payload: Any) -> None:
+    def _subscribe(self, connection: Connection, payload: object) -> None:
         if not isinstance(payload, dict):
             self.state.recorder.violation("setSocketEventSubscriptions", "must be an object")
         connection.subscriptions.update(payload)

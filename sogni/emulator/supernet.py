@@ -533,7 +533,7 @@ class LocalSupernet(Live):
                 # Limited, because a change may have happened since the predicate was called, or not be announced.
                 self._recorder.changed.wait(min(left, 0.02))
 
-    def _connection_options(self) -> dict[str, Any]:
+    def _connection_options(self) -> dict[str, object]:
         return {
             "api_key": self.api_key,
             "rest_endpoint": self.rest_endpoint,

@@ -105,7 +105,7 @@ class Transaction:
     source: str
     source_sid: str
 
-    def wire(self, address: str, address_sid: int) -> dict[str, Any]:
+    def wire(self, address: str, address_sid: int) -> dict[str, object]:
         """Return the transaction as the list sends it: amounts are numbers, times are in milliseconds."""
         moment = round(self.time * 1000)
         record = {

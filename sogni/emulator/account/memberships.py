@@ -41,7 +41,7 @@ _DISCOUNTS: Mapping[Tier, int] = {"unlimited": 500, "unlimited_pro": 1000}
 """Discount on premium vendor models, in basis points."""
 
 
-def plans() -> list[dict[str, Any]]:
+def plans() -> list[dict[str, object]]:
     """Return the available plans, one entry per plan and term."""
     return [
         {
@@ -171,11 +171,11 @@ class Membership:
             return "cancel_at_period_end" if self.active else "canceled"
         return _STATUSES.get(self.status, self.status)
 
-    def _capabilities(self) -> dict[str, Any]:
+    def _capabilities(self) -> dict[str, object]:
         pending = {"paymentPending": True} if self.payment_pending else {}
         return {"capabilities": {"unlimited": True} if self.active else {}, **pending}
 
-    def _change(self, moment: Callable[[float], float | str]) -> dict[str, Any]:
+    def _change(self, moment: Callable[[float], float | str]) -> dict[str, object]:
         change = {
             "scheduledTier": self.scheduled_tier,
             "scheduledTerm": self.scheduled_term,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import define, field, frozen
 
@@ -66,7 +66,7 @@ class Rewards:
     clock: Callable[[], float] = time.time
     _claimed: dict[str, float] = field(factory=dict)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, object]]:
         """Return the raw rewards; times are in seconds."""
         return [self._record(reward) for reward in self.offers]
 
@@ -96,7 +96,7 @@ class Rewards:
         open_again = last is None or (reward.every > ONCE and self.clock() >= last + reward.every)
         return None if open_again else "already_claimed"
 
-    def _record(self, reward: Reward) -> dict[str, Any]:
+    def _record(self, reward: Reward) -> dict[str, object]:
         obstacle = self._obstacle(reward)
         return {
             "id": reward.id,

@@ -45,7 +45,7 @@ class TokenMint:
         body = f"{_HEADER}.{_encoded(json.dumps(claims, separators=(',', ':')).encode())}"
         return f"{body}.{self._signature(body)}"
 
-    def read(self, token: str) -> dict[str, Any] | None:
+    def read(self, token: str) -> dict[str, object] | None:
         """Return the claims of a token made here, expired or not; None for anything else."""
         body, _, signature = token.rpartition(".")
         if not hmac.compare_digest(self._signature(body).encode(), signature.encode(errors="surrogateescape")):

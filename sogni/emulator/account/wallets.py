@@ -60,7 +60,7 @@ def address_of(username: str, password: str) -> str:
     return str(library.from_key(key).address)
 
 
-def message(primary: str, values: Mapping[str, Any], *, testnet: bool) -> dict[str, Any]:
+def message(primary: str, values: Mapping[str, Any], *, testnet: bool) -> dict[str, object]:
     """Return the typed data of a sign-in or sign-up."""
     # Protocol notes: account §3.
     domain = {
@@ -86,7 +86,7 @@ def signer_of(typed: Mapping[str, Any], signature: str) -> str | None:
         return None
 
 
-def _with_numbers(typed: Mapping[str, Any]) -> dict[str, Any]:
+def _with_numbers(typed: Mapping[str, Any]) -> dict[str, object]:
     """Convert large numbers, which are sent as decimal strings, to the integers that are signed."""
     types = {field["name"]: field["type"] for fields in typed["types"].values() for field in fields}
     return {name: int(value) if types[name].startswith("uint") else value for name, value in typed["message"].items()}
@@ -130,13 +130,13 @@ class Permits:
     _waiting: dict[Key, list[dict[str, Any]]] = field(factory=dict)
     _count: int = 0
 
-    def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, Any]:
+    def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, object]:
         """Issue the permit for a withdrawal; ``amount`` is in units of 10^-18."""
         domain = self._domain("Sogni Account", provider, _DEPOSIT_CONTRACT)
         message = {"wallet": wallet, "amount": amount, **self._nonce()}
         return self._issue(("withdraw", wallet, provider, amount), domain, "Withdraw", _WITHDRAW, message)
 
-    def approval(self, wallet: str, provider: Provider, spender: Spender) -> dict[str, Any]:
+    def approval(self, wallet: str, provider: Provider, spender: Spender) -> dict[str, object]:
         """Issue the permit that lets a contract spend without limit."""
         domain = self._domain("Sogni Token", provider, _TOKEN_CONTRACT)
         message = {"owner": wallet, "spender": _SPENDERS[spender], "value": _UNLIMITED, **self._nonce()}
@@ -165,7 +165,7 @@ class Permits:
         self._count += 1
         return {"nonce": str(self._count), "deadline": int(self.clock()) + LIFETIME}
 
-    def _domain(self, name: str, provider: Provider, contract: str) -> dict[str, Any]:
+    def _domain(self, name: str, provider: Provider, contract: str) -> dict[str, object]:
         chain = _CHAINS[provider, self.testnet]
         return {"name": name, "version": "1", "chainId": chain, "verifyingContract": contract}
 

@@ -29,7 +29,7 @@ def _range(low: float, high: float, default: float, decimals: int = 0) -> dict[s
     return {**limits, "decimals": decimals} if decimals else limits
 
 
-def _options(allowed: Sequence[str], default: str) -> dict[str, Any]:
+def _options(allowed: Sequence[str], default: str) -> dict[str, object]:
     return {"allowed": list(allowed), "default": default}
 
 
@@ -39,7 +39,7 @@ def _legacy(
     samplers: Sequence[str] = _FLUX_SAMPLERS,
     schedulers: Sequence[str] = _FLUX_SCHEDULERS,
     scheduler: str = "Simple",
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "benchmark": {"sec": 2.5, "secCN": 1.5, "secMaxPreviews": 2},
         "steps": _range(*steps),
@@ -57,7 +57,7 @@ def _comfy(
     samplers: Sequence[str] = _COMFY_SAMPLERS,
     scheduler: str = "simple",
     schedulers: Sequence[str] = _COMFY_SCHEDULERS,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "type": "image",
         "benchmark": {
@@ -76,7 +76,7 @@ def _comfy(
     }
 
 
-def _external() -> dict[str, Any]:
+def _external() -> dict[str, object]:
     return {
         "type": "image",
         "benchmark": {"sec": 20, "secCN": 20, "secMaxPreviews": 20},

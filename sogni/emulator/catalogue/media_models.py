@@ -32,7 +32,7 @@ def _range(limits: Limits, *, step: float | None = None, decimals: int | None = 
     return found
 
 
-def _sampled(sampler: str, scheduler: str) -> dict[str, Any]:
+def _sampled(sampler: str, scheduler: str) -> dict[str, object]:
     return {
         "comfySampler": {"allowed": _SAMPLERS, "default": sampler},
         "comfyScheduler": {"allowed": _SCHEDULERS, "default": scheduler},
@@ -41,7 +41,7 @@ def _sampled(sampler: str, scheduler: str) -> dict[str, Any]:
 
 def _wan(
     steps: Limits, guidance: Limits, shift: float, *, frames: float = 161, sampler: str = "euler"
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "type": "video",
         "benchmark": _BENCHMARK,
@@ -56,7 +56,7 @@ def _wan(
     }
 
 
-def _ltx(steps: Limits, guidance: Limits, *, fps: int = 24, scheduler: str = "normal") -> dict[str, Any]:
+def _ltx(steps: Limits, guidance: Limits, *, fps: int = 24, scheduler: str = "normal") -> dict[str, object]:
     return {
         "type": "video",
         "benchmark": _BENCHMARK,
@@ -70,7 +70,7 @@ def _ltx(steps: Limits, guidance: Limits, *, fps: int = 24, scheduler: str = "no
     }
 
 
-def _external(longest: int, fps: int) -> dict[str, Any]:
+def _external(longest: int, fps: int) -> dict[str, object]:
     return {
         "type": "video",
         "benchmark": _BENCHMARK,
@@ -80,7 +80,7 @@ def _external(longest: int, fps: int) -> dict[str, Any]:
     }
 
 
-def _h3(steps: int, sampler: str) -> dict[str, Any]:
+def _h3(steps: int, sampler: str) -> dict[str, object]:
     return {
         "type": "video",
         "benchmark": _BENCHMARK,
@@ -95,7 +95,7 @@ def _h3(steps: int, sampler: str) -> dict[str, Any]:
     }
 
 
-def _ace_step(steps: Limits) -> dict[str, Any]:
+def _ace_step(steps: Limits) -> dict[str, object]:
     keys = ("C", "C#", "Db", "D", "D#", "Eb", "E", "F", "F#", "Gb", "G", "G#", "Ab", "A", "A#", "Bb", "B")
     return {
         "type": "audio",
@@ -118,7 +118,7 @@ def _ace_step(steps: Limits) -> dict[str, Any]:
     }
 
 
-def _speech(**extra: Any) -> dict[str, Any]:
+def _speech(**extra: Any) -> dict[str, object]:
     return {
         "type": "audio",
         "benchmark": {"sec": 5, "secCN": 5, "secMaxPreviews": 5},

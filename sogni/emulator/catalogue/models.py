@@ -103,7 +103,7 @@ class Catalogue:
     tiers: Mapping[str, Mapping[str, Any]]
     serving: Mapping[Media, int] = field(factory=dict)
 
-    def model_list(self) -> list[dict[str, Any]]:
+    def model_list(self) -> list[dict[str, object]]:
         """Return the response of ``/api/v1/models/list``."""
         # Protocol notes: projects-4.2 §17.
         return [
@@ -179,7 +179,7 @@ _SHAPES = (
 )
 
 
-def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str) -> dict[str, Any]:
+def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str) -> dict[str, object]:
     if base < 1024 and not id.startswith("square"):
         # Smaller models keep the shape at their own scale, on a grid of 64 pixels.
         width, height = (max(256, round(side * base / 1024 / 64) * 64) for side in (width, height))

@@ -66,7 +66,7 @@ async def with_pictures(tools: ToolRunner, chat_request: ChatRequest) -> ChatReq
     return evolve(chat_request, pictures=pictures)
 
 
-def _named(reference: Any) -> tuple[Kind, str]:
+def _named(reference: object) -> tuple[Kind, str]:
     """Return the kind and the URL of a reference."""
     if isinstance(reference, str):
         return "image", reference
@@ -126,7 +126,7 @@ def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:
     return {"title": subjects[0][:120], "steps": steps}
 
 
-def _depends(name: str, earlier: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _depends(name: str, earlier: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     kind, argument = _TARGETS.get(name, ("", ""))
     sources = [step["id"] for step in earlier if kind_of(step["toolName"]) == kind]
     used = sources if name == "stitch_video" else sources[-1:]
@@ -358,7 +358,7 @@ def unanswered(messages: Sequence[Mapping[str, Any]]) -> list[CallDict]:
     return []
 
 
-def message_of(completion: Completion) -> dict[str, Any]:
+def message_of(completion: Completion) -> dict[str, object]:
     """Return the completion as a message of the assistant; empty content is null."""
     message: dict[str, Any] = {"role": "assistant", "content": completion.text or None}
     if completion.calls:
@@ -366,7 +366,7 @@ def message_of(completion: Completion) -> dict[str, Any]:
     return {**message, "content": completion.text}
 
 
-def arguments_of(call: CallDict) -> dict[str, Any]:
+def arguments_of(call: CallDict) -> dict[str, object]:
     """Return the arguments of a call; raise ``ToolError`` unless they are a JSON object."""
     try:
         value = json.loads(call["function"]["arguments"])

@@ -85,7 +85,7 @@ class Bill:
             raise DeclinedError("insufficient_balance", str(error).replace("the project", "the completion")) from error
         return cls(account, chat_request, maximum)
 
-    def settle(self, output_tokens: int) -> dict[str, Any]:
+    def settle(self, output_tokens: int) -> dict[str, object]:
         """Charge for what was used and free the rest; return the ``cost`` of a result."""
         price = self.chat_request.model.price(self.chat_request.input_tokens, output_tokens)
         if self.covered:

@@ -164,7 +164,7 @@ def _of_message(message: Mapping[str, Any]) -> int:
     return total
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -287,7 +287,7 @@ class Conversation:
         return [call for message in self.since_question for call in message.get("tool_calls") or ()]
 
 
-def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, Any]]:
+def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, object]]:
     """Read ``messages``; problems are added to the findings."""
     given = request.raw("messages")
     if not isinstance(given, list) or not given:
@@ -324,7 +324,7 @@ def _check_message(message: Fields) -> None:
         message.text("tool_call_id", required=True)
 
 
-def _check_part(message: Fields, part: Any, at: int) -> None:
+def _check_part(message: Fields, part: object, at: int) -> None:
     read = message.object("content", part, f"[{at}]")
     kind = None if read is None else read.text("type", required=True, allowed=("text", "image_url"))
     if read is None or kind is None:
@@ -338,7 +338,7 @@ def _check_part(message: Fields, part: Any, at: int) -> None:
         image.text("detail", allowed=("auto", "low", "high"))
 
 
-def _check_calls(message: Fields, calls: Any) -> None:
+def _check_calls(message: Fields, calls: object) -> None:
     if not isinstance(calls, list):
         message.refuse("tool_calls", f"must be a list, got {type_name(calls)}")
         return

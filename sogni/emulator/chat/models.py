@@ -27,7 +27,7 @@ class LanguageModel:
     input_usd: Decimal = field(default=Decimal("0.15"), converter=Decimal)
     output_usd: Decimal = field(default=Decimal("0.60"), converter=Decimal)
 
-    def info(self, workers: int) -> dict[str, Any]:
+    def info(self, workers: int) -> dict[str, object]:
         """Return the model's entry in ``swarmLLMModels``."""
         return {
             "workers": workers,
@@ -75,12 +75,12 @@ class Price:
     def _tokens(self) -> dict[str, int]:
         return {"inputTokens": self.input_tokens, "outputTokens": self.output_tokens}
 
-    def settled(self, token: Token) -> dict[str, Any]:
+    def settled(self, token: Token) -> dict[str, object]:
         """Return the ``cost`` of a result, with amounts as decimal strings."""
         # Protocol notes: chat §3.
         return {**{key: decimal_text(amount) for key, amount in self._amounts(token).items()}, **self._tokens()}
 
-    def quoted(self, token: Token) -> dict[str, Any]:
+    def quoted(self, token: Token) -> dict[str, object]:
         """Return the ``quote`` of an estimate, with amounts as numbers."""
         # Protocol notes: chat §8.
         return {**{key: float(amount) for key, amount in self._amounts(token).items()}, **self._tokens()}

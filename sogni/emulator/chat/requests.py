@@ -294,12 +294,12 @@ class DeclinedError(Exception):
     def status(self) -> int:
         return _STATUSES.get(self.error, 400)
 
-    def frame(self) -> dict[str, Any]:
+    def frame(self) -> dict[str, object]:
         """Return the payload of ``llmJobError`` without the job ID."""
         numbered = {} if self.code is None else {"error_code": self.code}
         return {"error": self.error, "error_message": self.message, **numbered, **self._limits()}
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """Return the body of a REST response."""
         error_object: dict[str, Any] = {"message": self.message, "type": self.error}
         if self.code is not None:
@@ -308,5 +308,5 @@ class DeclinedError(Exception):
             error_object["subscription"] = limits
         return {"status": "error", "message": self.message, "errorCode": 0, "error": error_object}
 
-    def _limits(self) -> dict[str, Any]:
+    def _limits(self) -> dict[str, object]:
         return {"subscriptionLimit": True, **self.subscription} if self.subscription else {}

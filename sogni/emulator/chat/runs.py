@@ -105,7 +105,7 @@ def inline_media(body: Mapping[str, Any]) -> list[str]:
     # Protocol notes: chat §12.1.
     found = []
 
-    def check_url(path: str, value: Any) -> None:
+    def check_url(path: str, value: object) -> None:
         if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
             found.append(path)
 
@@ -129,7 +129,7 @@ def inline_media(body: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
@@ -153,13 +153,13 @@ class Approval:
     def ids(self) -> list[str]:
         return [call["id"] for call in self.calls]
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> dict[str, object]:
         details: dict[str, Any] = {"pendingToolCallIds": self.ids}
         if self.ids:
             details["toolCallId"] = self.ids[0]
         return details if self.preview is None else {**details, "costApprovalPreview": dict(self.preview)}
 
-    def waiting(self) -> dict[str, Any]:
+    def waiting(self) -> dict[str, object]:
         return {"reason": self.reason, "message": self.message, "details": self.details()}
 
 
@@ -218,11 +218,11 @@ class ChatRun:
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
             self.results["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, object]:
         """Return the data of a ``run_status`` frame: the record without its events."""
         return {key: value for key, value in self.record().items() if key not in ("events", "messages", "request")}
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         record: dict[str, Any] = {
             "runId": self.id,
             "status": self.status,
@@ -247,12 +247,12 @@ class ChatRun:
         }
         return record | {key: value for key, value in optional.items() if value is not None}
 
-    def _scope(self) -> dict[str, Any]:
+    def _scope(self) -> dict[str, object]:
         optional = {"tokenType": self.session.chat_request.token, "appSource": self.session.chat_request.app_source}
         present = {key: value for key, value in optional.items() if value is not None}
         return {"ownerWalletAddress": self.account.wallet_address, **present}
 
-    def _request(self) -> dict[str, Any]:
+    def _request(self) -> dict[str, object]:
         names = {
             "session_id": "sessionId",
             "client_message_id": "clientMessageId",
@@ -264,7 +264,7 @@ class ChatRun:
         request_fields = {wire: self.body[key] for key, wire in names.items() if key in self.body}
         return {"model": self.session.chat_request.model.id, **request_fields, "messages": self.body["messages"]}
 
-    def _media_context(self) -> dict[str, Any]:
+    def _media_context(self) -> dict[str, object]:
         given = self.body.get("media_context")
         context = {key: list(urls) for key, urls in given.items()} if isinstance(given, Mapping) else {}
         return {**context, **{kind: [*context.get(kind, []), *urls] for kind, urls in self.results.items()}}
@@ -274,7 +274,7 @@ class ChatRun:
         return times if self.completed is None else {**times, "completedAt": iso(self.completed)}
 
 
-def wire_of(event: Event) -> dict[str, Any]:
+def wire_of(event: Event) -> dict[str, object]:
     """Return an event in the form of records and streams."""
     return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
 
@@ -313,7 +313,7 @@ def keep_run(archive: Archive, run: ChatRun) -> None:
         archive.put(KIND, run.id, run.account.wallet_address, _saved(run))
 
 
-def _saved(run: ChatRun) -> dict[str, Any]:
+def _saved(run: ChatRun) -> dict[str, object]:
     library = run.session.library
     return {
         "body": run.body,

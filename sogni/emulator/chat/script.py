@@ -58,7 +58,7 @@ class Completion:
         return "".join(self.content)
 
     @property
-    def calls(self) -> list[dict[str, Any]]:
+    def calls(self) -> list[dict[str, object]]:
         """Return the complete tool calls."""
         calls: dict[int, dict[str, Any]] = {}
         for delta in self.deltas:

@@ -58,7 +58,7 @@ class ChatJob:
     def usage(self, completion: Completion) -> dict[str, int]:
         return usage_of(self.chat_request, completion) if self.session is None else dict(self.session.usage)
 
-    def settle(self, completion: Completion) -> dict[str, Any]:
+    def settle(self, completion: Completion) -> dict[str, object]:
         """Charge the price, unless the rounds of a session were charged already, and return the ``cost`` of the
         result.
         """
@@ -109,7 +109,7 @@ class SocketJobs:
     def __attrs_post_init__(self) -> None:
         self._free = deque(f"local-llm-{n + 1}" for n in range(self.workers))
 
-    def swarm_models(self) -> dict[str, Any]:
+    def swarm_models(self) -> dict[str, object]:
         """Return the payload of ``swarmLLMModels``."""
         return {name: model.info(self.workers) for name, model in LANGUAGE_MODELS.items()}
 
@@ -157,7 +157,7 @@ class SocketJobs:
         self._waiting.append(job)
         self._serve_next()
 
-    def _estimate(self, job: ChatJob) -> dict[str, Any]:
+    def _estimate(self, job: ChatJob) -> dict[str, object]:
         estimated = bills.estimate(job.chat_request).in_token(job.chat_request.token)
         return {"modelId": job.chat_request.model.id, "estimatedCost": decimal_text(estimated)}
 
@@ -233,7 +233,7 @@ class SocketJobs:
             usage = job.usage(completion)
             job.send("jobTokens", {"content": "", "finishReason": completion.finish_reason, "usage": usage})
 
-    def _result(self, job: ChatJob, completion: Completion, seconds: float) -> dict[str, Any]:
+    def _result(self, job: ChatJob, completion: Completion, seconds: float) -> dict[str, object]:
         return {
             "usage": job.usage(completion),
             "timeTaken": round(seconds, 3),

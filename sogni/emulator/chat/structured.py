@@ -106,7 +106,7 @@ class Filler:
                 found = found.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, dict) else {}
         return found if isinstance(found, dict) else {}
 
-    def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
+    def _object(self, schema: Schema, depth: int) -> dict[str, object]:
         properties = schema.get("properties") or {}
         required = schema.get("required") or []
         filled = {}
@@ -270,7 +270,7 @@ def _kind(schema: Schema) -> str:
     return "array" if "items" in schema else "string"
 
 
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, object]:
     merged = {**first, **second}
     for key, join in (("properties", dict), ("required", list)):
         if key in first and key in second:

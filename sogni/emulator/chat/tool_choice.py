@@ -113,7 +113,7 @@ def _media_of(name: str, value: Mapping[str, Any]) -> str | None:
     return _KINDS.get(name) or ("video" if _VIDEO.search(name) else None)
 
 
-def _urls(value: Any) -> Iterator[str]:
+def _urls(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield from _URL.findall(value)
     elif isinstance(value, Mapping):
@@ -319,7 +319,7 @@ _COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _ENOUGH = 3
 
 
-def injected(mode: str | None) -> list[dict[str, Any]]:
+def injected(mode: str | None) -> list[dict[str, object]]:
     """Return the definitions that ``sogni_tools`` adds to those of a request."""
     # Protocol notes: chat §2.7.
     return [] if mode is None else [definition_of(name) for name in tool_names()]
@@ -473,7 +473,7 @@ class ToolChoice:
 
     def _media(
         self, name: str, properties: Mapping[str, Any], step: Step, results: Sequence[ToolResult], about: str
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Return the arguments of a hosted tool that are not taken from its schema."""
         filled: dict[str, Any] = {}
         if "prompt" in properties:
@@ -495,7 +495,7 @@ class ToolChoice:
 
 def _sources(
     name: str, properties: Mapping[str, Any], step: Step, media: EarlierMedia, backward: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return references to earlier artifacts and uploads."""
     # Protocol notes: tools §2.1.
     if step.intent == "animate" or (name == "generate_video" and step.backward and backward):

@@ -92,7 +92,7 @@ def quote(work: ImageWork) -> Quote:
     return _result_quote(work).times(work.count)
 
 
-def _amounts(price: Quote, token: Token) -> dict[str, Any]:
+def _amounts(price: Quote, token: Token) -> dict[str, object]:
     return {
         "costInRenderSec": decimal_text(price.seconds),
         "costInUSD": decimal_text(price.usd),
@@ -103,7 +103,7 @@ def _amounts(price: Quote, token: Token) -> dict[str, Any]:
     }
 
 
-def _rate(network: str, token: Token) -> dict[str, Any]:
+def _rate(network: str, token: Token) -> dict[str, object]:
     return {
         "costPerBaseHQRenderInUSD": decimal_text(USD_PER_RENDER_SECOND * 10),
         "tokenMarkePriceUSD": decimal_text(USD_PER_TOKEN[token]),
@@ -114,7 +114,7 @@ def _rate(network: str, token: Token) -> dict[str, Any]:
     }
 
 
-def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) -> dict[str, Any]:
+def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) -> dict[str, object]:
     """Return the response of an image estimate; ``waiting`` is in seconds."""
     request = {
         "model": work.model.id,
@@ -131,7 +131,7 @@ def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) 
 
 def quote_record(
     request: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the response of an estimate from the price of one result."""
     # Protocol notes: projects-4.2 §16.5, projects-5x §16.
     total = float(one.seconds)
@@ -210,7 +210,7 @@ def audio_quote(work: AudioWork, catalogue: Catalogue) -> Quote:
     return Quote(cents(seconds), cents(seconds * USD_PER_RENDER_SECOND), work.steps)
 
 
-def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
+def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, object]:
     """Return the response of a video estimate."""
     request = {
         **_request_record(work, now),
@@ -222,13 +222,13 @@ def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: in
     return quote_record(request, work.model, video_quote(work, catalogue), work.count, token, "fast", 0)
 
 
-def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, Any]:
+def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, object]:
     """Return the response of a music estimate."""
     request = {**_request_record(work, now), "duration": work.duration}
     return quote_record(request, work.model, audio_quote(work, catalogue), work.count, token, "fast", 0)
 
 
-def _request_record(work: VideoWork | AudioWork, now: int) -> dict[str, Any]:
+def _request_record(work: VideoWork | AudioWork, now: int) -> dict[str, object]:
     return {
         "model": work.model.id,
         "name": work.model.name,

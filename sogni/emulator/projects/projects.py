@@ -280,7 +280,7 @@ class ProjectRecord(TypedDict, total=False):
     finished: bool
 
 
-def _present(record: dict[str, Any]) -> dict[str, Any]:
+def _present(record: dict[str, Any]) -> dict[str, object]:
     return {key: value for key, value in record.items() if value is not None}
 
 
@@ -350,7 +350,7 @@ def finished_record(project: Project) -> ProjectRecord:
     return cast(ProjectRecord, record)
 
 
-def _denoise_text(order: Any) -> str:
+def _denoise_text(order: object) -> str:
     return f"{order.denoise:g}" if isinstance(order, ImageOrder) and order.starting_image else "0"
 
 
@@ -360,7 +360,7 @@ def live_record(project: Project) -> ProjectRecord:
     return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 
-def _shape(order: Order) -> dict[str, Any]:
+def _shape(order: Order) -> dict[str, object]:
     """Return the size of a result, and its length if it has one."""
     if isinstance(order, ImageOrder):
         return _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
@@ -370,7 +370,7 @@ def _shape(order: Order) -> dict[str, Any]:
     return {}
 
 
-def recovered_record(project: Project) -> dict[str, Any]:
+def recovered_record(project: Project) -> dict[str, object]:
     """Return an entry of ``activeProjects`` or ``unclaimedCompletedProjects``."""
     # Protocol notes: projects-5x §9.2.
     order = project.order

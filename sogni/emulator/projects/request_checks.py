@@ -100,7 +100,7 @@ class Checked:
     message: str = ""
 
 
-def project_id_of(payload: Any) -> str | None:
+def project_id_of(payload: object) -> str | None:
     """Return the upper-case project ID of a frame, or None if it has no usable one."""
     given = payload.get("jobID") if isinstance(payload, dict) else None
     return given.upper() if isinstance(given, str) and given else None

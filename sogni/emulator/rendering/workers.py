@@ -131,7 +131,7 @@ class JobRun:
         self._eta_sent = asyncio.get_running_loop().time()
         self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
 
-    def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, Any]:
+    def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, object]:
         eta = (stages - stage) * self.pace.step_time
         frame: dict[str, Any] = {
             "imgID": self.job.image_id,
@@ -206,7 +206,7 @@ class JobRun:
         self.state.projects.end_job(self.project, job, "jobCompleted", "jobCompleted")
         self._send("jobResult", self._result())
 
-    def _result(self) -> dict[str, Any]:
+    def _result(self) -> dict[str, object]:
         """Return the payload of ``jobResult``.
 
         Regular results have no URL: the client requests one.
@@ -276,7 +276,7 @@ class WorkerPool:
         self._queue.extend((project, job) for job in project.jobs)
         self._arrived.set()
 
-    def queued_state(self, project: Project) -> dict[str, Any]:
+    def queued_state(self, project: Project) -> dict[str, object]:
         """Return a ``jobState`` payload of type "queued"; positions count from 1."""
         # Protocol notes: transport §9.2.
         ahead = max(0, project.queue_position - 1)

@@ -100,7 +100,7 @@ def _wallet(accounts: Accounts, request: web.Request) -> dict[str, str]:
     return {name: decimal_text(getattr(holding, name)) for name in ("sogni", "spark", "ether")}
 
 
-def _transactions(request: web.Request, account: Account) -> dict[str, Any]:
+def _transactions(request: web.Request, account: Account) -> dict[str, object]:
     """Return a page of the account's transactions, newest first. ``next`` is set even if there is no next page."""
     limit = whole_query(request, "limit", _PAGE, minimum=1, maximum=_LARGEST_PAGE)
     offset = whole_query(request, "offset", 0)
@@ -246,7 +246,7 @@ def _add_other_routes(app: web.Application, state: State) -> None:
     app.router.add_post("/v1/account/device-id", for_account_body(state, device))
 
 
-def _usage(account: Account) -> dict[str, Any]:
+def _usage(account: Account) -> dict[str, object]:
     membership = account.membership
     since = 0.0 if membership is None else membership.starts
     renders = [

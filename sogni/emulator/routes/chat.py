@@ -40,7 +40,7 @@ def add_chat_routes(app: web.Application, state: State, agent: Agent) -> None:
     app.router.add_post("/v1/creative-agent/tools/execute", authorized(state, "rest", routes.execute))
 
 
-async def body_of(request: web.Request) -> dict[str, Any]:
+async def body_of(request: web.Request) -> dict[str, object]:
     """Return the JSON object of a request, or raise ``DeclinedError``."""
     try:
         body = json.loads(await request.read() or b"null")
@@ -99,7 +99,7 @@ class _ChatRoutes:
             raise DeclinedError(checked.error, checked.message)
         return checked.chat_request, [reference for key in _REFERENCES for reference in body.get(key) or ()]
 
-    def _completion(self, session: Session, completion: Completion) -> dict[str, Any]:
+    def _completion(self, session: Session, completion: Completion) -> dict[str, object]:
         """Return the response in the OpenAI format."""
         # Protocol notes: chat §11.2.
         choice = {"index": 0, "message": message_of(completion), "finish_reason": completion.finish_reason}
@@ -134,7 +134,7 @@ class _ChatRoutes:
         message = text_tools.summary_of(name, result)
         return success({"toolCallId": call_id, "tool": name, "result": result, "message": message})
 
-    def _charge(self, account: Account, body: dict[str, Any], arguments: Any, result: Any) -> None:
+    def _charge(self, account: Account, body: dict[str, Any], arguments: object, result: object) -> None:
         """Charge for a text tool as for a completion of its length."""
         text = json.dumps(result, ensure_ascii=False)
         message = {"role": "user", "content": json.dumps(arguments, ensure_ascii=False)}

@@ -329,7 +329,7 @@ def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
     app.router.add_get(f"{path}/{{tail:.*}}", authorized(state, "socket", estimate))
 
 
-def _image(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
+def _image(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, object]:
     """Return an image estimate: ten path segments in v2, three more in v3."""
     if len(segments) not in (10, 13):
         raise _UnusableError(f"the path of an estimate must have 10 or 13 segments, got {len(segments)}")
@@ -358,7 +358,7 @@ def _image(state: State, segments: Sequence[str], request: web.Request, now: int
     return estimate_record(work, cast(Token, token), now=now, waiting=0)
 
 
-def _video(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, Any]:
+def _video(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, object]:
     """Return a video estimate: six path segments, or eight with steps and number of results."""
     if len(segments) not in (6, 8):
         raise _UnusableError(f"the path of a video estimate must have 6 or 8 segments, got {len(segments)}")
@@ -379,7 +379,7 @@ def _video(state: State, segments: Sequence[str], request: web.Request, now: int
     return video_record(work, catalogue, _token(segments[0]), now=now)
 
 
-def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> dict[str, Any]:
+def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> dict[str, object]:
     """Return a music estimate: five path segments."""
     if len(segments) != 5:
         raise _UnusableError(f"the path of an audio estimate must have 5 segments, got {len(segments)}")

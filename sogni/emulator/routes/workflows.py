@@ -83,7 +83,7 @@ class _Routes:
     workflow_service: WorkflowService
     templates: Templates
 
-    def _artifact(self, media: Media) -> dict[str, Any]:
+    def _artifact(self, media: Media) -> dict[str, object]:
         return media.wire(self.state.artifact_url(media.key))
 
     def _record(self, run: Run) -> WorkflowRecord:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -120,7 +119,7 @@ async def _any(work: ToolContext) -> Media:
     raise ToolError("MEDIA_REQUIRED", "The tool requires an image, video or audio file")
 
 
-def _asset(work: ToolContext, media: Media) -> dict[str, Any]:
+def _asset(work: ToolContext, media: Media) -> dict[str, object]:
     facts = {key: value for key, value in media.wire("").items() if key != "url"}
     return {
         **facts,
@@ -151,7 +150,7 @@ async def _probe(work: ToolContext, media: Media) -> Facts:
     return facts
 
 
-def _metadata(media: Media, facts: Facts) -> dict[str, Any]:
+def _metadata(media: Media, facts: Facts) -> dict[str, object]:
     found = {
         "mediaType": media.kind,
         "mimeType": media.mime,

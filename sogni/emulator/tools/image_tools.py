@@ -127,7 +127,7 @@ async def _from_source(work: ToolContext, source: Media, change: float) -> list[
     return await _render(work, model, size, source, _strength(change))
 
 
-def _strength(change: float) -> dict[str, Any]:
+def _strength(change: float) -> dict[str, object]:
     return {"strength": min(1.0, max(0.0, change))}
 
 

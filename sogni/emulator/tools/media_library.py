@@ -25,7 +25,7 @@ class ToolError(Exception):
         self.code = code
         self.message = message
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self) -> dict[str, object]:
         return {"code": self.code, "message": self.message}
 
 
@@ -59,7 +59,7 @@ class Media:
     sound: bool = False
     seed: int | None = None
 
-    def wire(self, url: str) -> dict[str, Any]:
+    def wire(self, url: str) -> dict[str, object]:
         """Return the artifact in the form of records and results."""
         # Protocol notes: workflows §3.
         facts = {
@@ -71,7 +71,7 @@ class Media:
         known = {key: value for key, value in facts.items() if value is not None}
         return {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime, **known}
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> dict[str, object]:
         """Return JSON that ``restored`` reads."""
         key = [self.key.project_id, self.key.item_id, self.key.role]
         return {**self.wire(""), "key": key, "sound": self.sound}
@@ -110,7 +110,7 @@ class MediaLibrary:
     def uploaded(self, kind: Kind) -> list[Media]:
         return [media for media in self.uploads if media.kind == kind]
 
-    def add(self, media: Sequence[Media]) -> dict[str, Any]:
+    def add(self, media: Sequence[Media]) -> dict[str, object]:
         """Add the results of a tool and return how later calls refer to them: the numbers of those of the first one's
         kind.
         """

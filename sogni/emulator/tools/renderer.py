@@ -51,7 +51,7 @@ class RenderRequest:
 
 def request(
     requested: RenderRequest, project_id: str, token: str, app_source: str | None, *, safe: bool = True
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the payload of a ``jobRequest``."""
     frame = {
         **KEY_FRAME_TEMPLATE,

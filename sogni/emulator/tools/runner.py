@@ -114,7 +114,7 @@ class ToolOutcome:
     cost: Decimal
     problems: Sequence[ToolError] = ()
 
-    def wire(self, url: Callable[[Media], str]) -> dict[str, Any]:
+    def wire(self, url: Callable[[Media], str]) -> dict[str, object]:
         """Return the result in the form of a chat: JSON with numbers and URLs."""
         result: dict[str, Any] = {"success": True, "toolName": self.name, **self.facts, **self.indices}
         if self.media:
@@ -203,7 +203,7 @@ class ToolRunner:
         return artifacts if isinstance(artifacts, Artifacts) else Artifacts(artifacts)
 
 
-def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, Any]:
+def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, object]:
     """Return arguments under the names of the tool's schema, or raise ``ToolError`` if they do not fit it.
 
     Arguments in ``bound`` are filled in later and not checked.

@@ -29,14 +29,14 @@ def number_of(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def run(name: str, arguments: Arguments) -> dict[str, Any]:
+def run(name: str, arguments: Arguments) -> dict[str, object]:
     """Run a tool, or raise ``ToolError`` if its arguments do not fit its schema."""
     if name not in TOOLS:
         raise ToolError("UNKNOWN_TOOL", f"{name} is not one of {', '.join(TOOLS)}")
     return TOOLS[name](checked_arguments(name, arguments))
 
 
-def enhance_prompt(arguments: Arguments) -> dict[str, Any]:
+def enhance_prompt(arguments: Arguments) -> dict[str, object]:
     """Return a prompt with light, camera and detail; ``compress`` and ``preserve`` shorten or keep it."""
     prompt, target = str(arguments["prompt"]).strip(), str(arguments.get("target_output") or "image_prompt")
     mode, style = arguments.get("prompt_mode"), arguments.get("style_prompt")
@@ -57,7 +57,7 @@ def enhance_prompt(arguments: Arguments) -> dict[str, Any]:
     return {"enhanced_prompt": enhanced, "original_prompt": prompt, "target_output": target, **known}
 
 
-def compose_lyrics(arguments: Arguments) -> dict[str, Any]:
+def compose_lyrics(arguments: Arguments) -> dict[str, object]:
     """Return two verses and a chorus about the prompt."""
     topic = _topic(arguments["prompt"])
     verse = f"[Verse]\nI walk along with {topic} on my mind\nAnd leave the noise of yesterday behind"
@@ -76,7 +76,7 @@ def compose_lyrics(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def compose_instrumental(arguments: Arguments) -> dict[str, Any]:
+def compose_instrumental(arguments: Arguments) -> dict[str, object]:
     """Return a structure, a tempo and a key for instrumental music."""
     topic, seconds = _topic(arguments["prompt"]), float(arguments.get("duration_seconds") or 60)
     sections = ["Intro", "Theme", "Variation", "Build", "Theme", "Outro"]
@@ -95,7 +95,7 @@ def compose_instrumental(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def compose_script(arguments: Arguments) -> dict[str, Any]:
+def compose_script(arguments: Arguments) -> dict[str, object]:
     """Return scenes with their shots, as text, Markdown or data."""
     brief = str(arguments["brief"]).strip()
     scenes = _scenes(arguments, brief)
@@ -129,7 +129,7 @@ def compose_workflow(arguments: Arguments) -> dict[str, Any]:
     }
 
 
-def compose_workflow_template(arguments: Arguments) -> dict[str, Any]:
+def compose_workflow_template(arguments: Arguments) -> dict[str, object]:
     """Return a template whose stages use ``$inputs.<name>``, and a plan made from it."""
     existing = arguments.get("existing_template")
     base = dict(existing) if isinstance(existing, Mapping) else {}
@@ -178,7 +178,7 @@ def _pick(among: tuple[str, ...], text: str) -> str:
     return among[number_of(text) % len(among)]
 
 
-def _topic(text: Any) -> str:
+def _topic(text: object) -> str:
     topic = re.sub(
         r"^(?:please\s+)?(?:create|make|write|compose|generate|an?|the|song|video|about|of|\s)+\b",
         "",
@@ -234,7 +234,7 @@ def _steps(arguments: Arguments, brief: str) -> list[dict[str, Any]]:
     return steps
 
 
-def _dependency(step: str, argument: str, kind: str) -> dict[str, Any]:
+def _dependency(step: str, argument: str, kind: str) -> dict[str, object]:
     return {
         "sourceStepId": step,
         "sourceArtifactIndex": 0,

@@ -36,7 +36,7 @@ class Binding:
     step: Step
     library: MediaLibrary
 
-    async def arguments(self) -> dict[str, Any]:
+    async def arguments(self) -> dict[str, object]:
         """Return the step's arguments with the results of its dependencies; raise ``ToolError`` if one is missing."""
         filled = dict(self.step.arguments)
         for dependency in self.step.depends_on:

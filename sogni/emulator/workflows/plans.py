@@ -26,7 +26,7 @@ TRANSFORMS = (
 MAX_STEPS = 64
 
 
-def plan_problems(plan: Any, *, has_media: bool) -> list[str]:
+def plan_problems(plan: object, *, has_media: bool) -> list[str]:
     """Return what is wrong with a plan; empty if the service accepts it."""
     if not isinstance(plan, Mapping):
         return ["input must be an object"]
@@ -68,7 +68,7 @@ def _step_problems(step: Mapping[str, Any], where: str, earlier: Mapping[str, in
     return problems + _call_problems(step.get("toolName"), step.get("arguments", {}), bound, where)
 
 
-def _call_problems(tool: Any, arguments: Any, bound: Sequence[str], where: str) -> list[str]:
+def _call_problems(tool: object, arguments: object, bound: Sequence[str], where: str) -> list[str]:
     if not isinstance(tool, str) or not tool:
         return [f"{where}.toolName must be a string"]
     if tool not in STEP_TOOLS:
@@ -85,7 +85,7 @@ def _call_problems(tool: Any, arguments: Any, bound: Sequence[str], where: str) 
     return problems
 
 
-def _dependency_problems(entry: Any, where: str, earlier: Mapping[str, int], has_media: bool) -> list[str]:
+def _dependency_problems(entry: object, where: str, earlier: Mapping[str, int], has_media: bool) -> list[str]:
     if not isinstance(entry, Mapping):
         return [f"{where} must be an object"]
     problems = []
@@ -107,7 +107,7 @@ def _dependency_problems(entry: Any, where: str, earlier: Mapping[str, int], has
     return problems
 
 
-def inline_data(value: Any, path: str) -> list[str]:
+def inline_data(value: object, path: str) -> list[str]:
     """Return the paths of data URIs; workflows accept media by URL only."""
     if isinstance(value, str):
         return [path] if value[:5].lower() == "data:" else []
@@ -118,7 +118,7 @@ def inline_data(value: Any, path: str) -> list[str]:
     return []
 
 
-def reference_problems(references: Any) -> list[str]:
+def reference_problems(references: object) -> list[str]:
     """Return what is wrong with media references."""
     # Protocol notes: workflows §4.
     if references is None:
@@ -171,7 +171,7 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
     return sum((step.estimate for step in run.steps), Decimal(0))
 
 
-def _stand_ins(step: Step, expected: Mapping[str, list[Media]], library: MediaLibrary) -> dict[str, Any]:
+def _stand_ins(step: Step, expected: Mapping[str, list[Media]], library: MediaLibrary) -> dict[str, object]:
     """Return the numbers of expected media, for the arguments that are bound by number later."""
     found: dict[str, Any] = {}
     for entry in step.depends_on:

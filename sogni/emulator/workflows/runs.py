@@ -113,7 +113,7 @@ class Step:
         """Return the IDs of the steps it depends on."""
         return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> dict[str, object]:
         values = {name: getattr(self, name) for name in _STEP_FIELDS}
         media = {name: [item.saved() for item in getattr(self, name)] for name in ("media", "parts")}
         return {**values, **media, "paid": self.paid.saved(), "estimate": str(self.estimate)}
@@ -124,7 +124,7 @@ class Step:
         costs = {"paid": Payments.restored(saved["paid"]), "estimate": Decimal(saved["estimate"])}
         return cls(**{**saved, **media, **costs})
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self) -> dict[str, object]:
         """Return the step in the form of events.
 
         The status is nested: a frame's own ``status`` is that of the workflow.
@@ -133,7 +133,7 @@ class Step:
         found: dict[str, Any] = {"id": self.id, "index": self.index, "toolName": self.tool, "status": self.status}
         return found if self.error is None else {**found, "error": self.error}
 
-    def wire(self, artifacts: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+    def wire(self, artifacts: Callable[[Media], dict[str, Any]]) -> dict[str, object]:
         """Return the step in the form of the record."""
         found: dict[str, Any] = {
             **self.brief(),
@@ -198,7 +198,7 @@ class Run:
     def step(self, id: str) -> Step | None:
         return next((step for step in self.steps if step.id == id), None)
 
-    def saved(self) -> dict[str, Any]:
+    def saved(self) -> dict[str, object]:
         """Return everything except the log as JSON."""
         values = {name: getattr(self, name) for name in _RUN_FIELDS}
         uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
@@ -245,7 +245,7 @@ class Run:
             known["awaitingCostApproval"] = True
         return cast(WorkflowRecord, known)
 
-    def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+    def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, object]:
         """Return the data of an event stream frame."""
         # Protocol notes: workflows §6.
         payload = {key: value for key, value in event.payload.items() if key != "media"}
@@ -253,7 +253,7 @@ class Run:
             payload["artifacts"] = [artifact(restored(media)) for media in event.payload["media"]]
         return {"workflowId": self.id, **payload, "type": event.type, "timestamp": round(event.at * 1000)}
 
-    def event(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, Any]:
+    def event(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, object]:
         """Return an event in the form of the event list."""
         # Protocol notes: workflows §3.
         data = self.frame(event, artifact)

@@ -73,7 +73,7 @@ class WorkflowService:
         visible = [run for run in reversed(self.engine.runs.values()) if run.owner == account.wallet_address]
         return visible[offset:] if limit is None else visible[offset : offset + limit]
 
-    def known(self, account: Account, key: str | None, body: Any, source: str = "") -> Run | None:
+    def known(self, account: Account, key: str | None, body: object, source: str = "") -> Run | None:
         """Return the run that an earlier request with the same key has started."""
         known = self._keys.get((account.wallet_address, source, key)) if key else None
         run = None if known is None else self.engine.runs.get(known)
@@ -196,7 +196,7 @@ class WorkflowService:
             seed=requested if fixed else drawn,
         )
 
-    async def _price(self, run: Run, account: Account, limit: Any) -> None:
+    async def _price(self, run: Run, account: Account, limit: object) -> None:
         """Estimate the price of a run; refuse it if it exceeds the budget or the balance."""
         total = await estimate_plan(self.engine.tools, run, account)
         run.preview = self._preview(run, total)
@@ -233,7 +233,7 @@ class WorkflowService:
             raise RefusedError(CONFLICT, message, details=details)
 
 
-def fingerprint(body: Any) -> str:
+def fingerprint(body: object) -> str:
     """Return a digest that identifies a request body."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
@@ -260,7 +260,7 @@ def _body_problems(body: Mapping[str, Any]) -> list[str]:
     return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
 
 
-def _override_problems(overrides: Any, source: Run) -> list[str]:
+def _override_problems(overrides: object, source: Run) -> list[str]:
     if not isinstance(overrides, Mapping):
         return ["seed_overrides must be an object"]
     problems = []

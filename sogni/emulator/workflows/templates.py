@@ -19,7 +19,7 @@ from sogni.emulator.workflows.plans import STEP_TOOLS
 _RELEASED = 1_750_000_000_000
 
 
-def _template(id: str, name: str, description: str, category: str, **more: Any) -> dict[str, Any]:
+def _template(id: str, name: str, description: str, category: str, **more: Any) -> dict[str, object]:
     return {
         "id": id,
         "name": name,
@@ -36,11 +36,11 @@ def _template(id: str, name: str, description: str, category: str, **more: Any) 
     }
 
 
-def _input(name: str, type: str, description: str, **more: Any) -> dict[str, Any]:
+def _input(name: str, type: str, description: str, **more: Any) -> dict[str, object]:
     return {"name": name, "type": type, "required": "default" not in more, "description": description, **more}
 
 
-def _dependency(source: str, target: str, transform: str, kind: str) -> dict[str, Any]:
+def _dependency(source: str, target: str, transform: str, kind: str) -> dict[str, object]:
     return {
         "sourceStepId": source,
         "targetArgument": target,
@@ -170,7 +170,7 @@ class Filled:
     references: list[dict[str, Any]] = field(factory=list)
 
 
-def fill_template(template: Mapping[str, Any], inputs: Any) -> Filled:
+def fill_template(template: Mapping[str, Any], inputs: object) -> Filled:
     """Return the plan of a template, or raise ``RefusedError`` with all invalid inputs."""
     if not isinstance(inputs, Mapping | None):
         raise RefusedError(400, "inputs must be an object")
@@ -193,7 +193,7 @@ def fill_template(template: Mapping[str, Any], inputs: Any) -> Filled:
     return Filled({"title": template["name"], "steps": steps}, values, filling.references())
 
 
-def _input_problems(entry: Mapping[str, Any], value: Any) -> list[str]:
+def _input_problems(entry: Mapping[str, Any], value: object) -> list[str]:
     name, kind, multiple = entry["name"], entry.get("type"), entry.get("multiple")
     if isinstance(value, list) and multiple is not None:
         low, high = multiple.get("min", 0), multiple.get("max", len(value))
@@ -219,7 +219,7 @@ class _Filling:
     values: Mapping[str, Any]
     kinds: Mapping[str, str]
 
-    def references(self) -> list[dict[str, Any]]:
+    def references(self) -> list[dict[str, object]]:
         """Return the media among the inputs, in the order of their upload numbers."""
         return [{"url": url, "mediaType": kind} for kind in MEDIA for url in self._urls(kind)]
 
@@ -231,11 +231,11 @@ class _Filling:
                 found += value if isinstance(value, list) else [value]
         return found
 
-    def step(self, stage: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, stage: Mapping[str, Any]) -> dict[str, object]:
         filled = {key: self._value(value, key) for key, value in stage.items()}
         return {key: value for key, value in filled.items() if value is not _ABSENT}
 
-    def _value(self, value: Any, key: str) -> Any:
+    def _value(self, value: object, key: str) -> Any:
         if isinstance(value, Mapping):
             entries = {name: self._value(entry, name) for name, entry in value.items()}
             return {name: entry for name, entry in entries.items() if entry is not _ABSENT}
@@ -260,11 +260,11 @@ class _Filling:
         return numbers if key.endswith("Indices") else numbers[0]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def referenced(value: Any) -> set[str]:
+def referenced(value: object) -> set[str]:
     """Return the names of all referenced inputs."""
     if isinstance(value, str):
         return set(_REFERENCE.findall(value))
@@ -322,18 +322,18 @@ class Templates:
         following = offset + limit
         return visible[offset:following], following if following < len(visible) else None
 
-    def get(self, id: str, account: Account) -> dict[str, Any]:
+    def get(self, id: str, account: Account) -> dict[str, object]:
         """Return a template visible to the account; those of others are not found."""
         found = self._all.get(id)
         if found is None or (found.template.get("visibility") != "public" and found.owner != account.wallet_address):
             raise RefusedError(404, "Template not found", NOT_FOUND)
         return found.template
 
-    def create(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, account: Account, body: Mapping[str, Any]) -> dict[str, object]:
         _check(body)
         return self._add(account, body)
 
-    def update(self, id: str, account: Account, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def update(self, id: str, account: Account, changes: Mapping[str, Any]) -> dict[str, object]:
         owned = self._own(id, account)
         requested = {**owned.template, **{key: value for key, value in changes.items() if key not in _OURS}}
         _check(requested)
@@ -346,7 +346,7 @@ class Templates:
         del self._all[id]
         self.archive.delete(KIND, id)
 
-    def fork(self, id: str, account: Account, name: Any) -> dict[str, Any]:
+    def fork(self, id: str, account: Account, name: object) -> dict[str, object]:
         """Copy a template to the account, as private."""
         if not isinstance(name, str | None):
             raise RefusedError(400, "newName must be a string")
@@ -355,7 +355,7 @@ class Templates:
         _check(copy)
         return self._add(account, copy)
 
-    def fill(self, id: str, account: Account, inputs: Any) -> Filled:
+    def fill(self, id: str, account: Account, inputs: object) -> Filled:
         """Return the plan of a template for inputs."""
         return fill_template(self.get(id, account), inputs)
 
@@ -366,7 +366,7 @@ class Templates:
             raise RefusedError(403, "Only the owner of a template can change it", 103)
         return found
 
-    def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, object]:
         now = round(self.state.clock() * 1000)
         while (name := f"tpl_{self.state.ids.uuid().lower()}") in self._all:
             continue
@@ -437,11 +437,11 @@ def _inputs_problems(inputs: list[Any]) -> list[str]:
     return problems
 
 
-def _are_options(given: Any) -> bool:
+def _are_options(given: object) -> bool:
     return isinstance(given, list) and all(isinstance(option, Mapping) and "value" in option for option in given)
 
 
-def _is_range(given: Any) -> bool:
+def _is_range(given: object) -> bool:
     """Return True for a valid number of values, or if none is given."""
     # Protocol notes: workflows §7.1.
     if not isinstance(given, Mapping | None):
