@@ -231,7 +231,7 @@ class Owner:
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    def own(self, state: Any) -> None:
+    def check_owner(self, state: Any) -> None:
         self.asked.append(state)
 
 
