@@ -23,6 +23,7 @@ from sogni.display import (
 )
 from sogni.models.params import ImageProjectParams
 from sogni.models.projects import ErrorData
+from tests.tables import each_row
 
 EVIL = '"><script>alert(1)</script>'
 
@@ -93,8 +94,8 @@ OTHER_ADDRESSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", OTHER_ADDRESSES)
-@pytest.mark.parametrize("kind", ["image", "video", "audio"])
+@each_row("url", OTHER_ADDRESSES)
+@each_row("kind", ["image", "video", "audio"])
 def test_only_web_addresses_are_linked(kind: str, url: str) -> None:
     project = project_of({"imgID": "A", "resultUrl": url})
     project._state.kind = kind

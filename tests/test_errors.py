@@ -43,6 +43,7 @@ from sogni.errors import (
     ValidationError,
     is_retryable_chat_error,
 )
+from tests.tables import each_row
 
 SECRET = "sk-live-0123456789"
 
@@ -86,7 +87,7 @@ TREE: list[tuple[type[Exception], tuple[type[BaseException], ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "bases"), TREE, ids=lambda it: getattr(it, "__name__", ""))
+@each_row(("kind", "bases"), TREE, ids=lambda it: getattr(it, "__name__", ""))
 def test_the_tree(kind: type, bases: tuple[type, ...]) -> None:
     assert kind.__bases__ == bases
 
@@ -96,14 +97,14 @@ def test_every_public_error_stands_in_the_tree() -> None:
     assert {kind.__name__ for kind, _ in TREE} == public - {"PartialResultWarning"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
+@each_row("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
 def test_every_error_has_a_code_and_a_message(kind: type[SogniError]) -> None:
     error = kind("why")
     assert (error.message, str(error)) == ("why", "why")
     assert (0 if kind is ValidationError else None) == error.code
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind"),
     [
         (400, ValidationError),
@@ -199,8 +200,8 @@ def test_a_chat_that_was_not_sent_may_be_tried_again(cause: Any, kind: type) -> 
     assert pickle.loads(pickle.dumps(error)) == error
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500])
-@pytest.mark.parametrize(("code", "shown"), [("4081", "4081"), (None, 7)])
+@each_row("status", [400, 401, 402, 403, 404, 409, 422, 429, 500])
+@each_row(("code", "shown"), [("4081", "4081"), (None, 7)])
 def test_a_hosted_chat_fails_as_both(status: int, code: Any, shown: Any) -> None:
     api = of_status(status, error_code=7)
     error = chat_api_error(api, ChatError("no", code=code, error_type="tag"))
@@ -254,8 +255,8 @@ SAMPLES: list[SogniError] = [
 ]
 
 
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+@each_row("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@each_row("error", SAMPLES, ids=lambda error: type(error).__name__)
 def test_every_error_pickles_to_an_equal_one(error: SogniError, protocol: int) -> None:
     copy = pickle.loads(pickle.dumps(error, protocol))
     assert copy is not error
@@ -292,8 +293,8 @@ LEAKS = [
 ]
 
 
-@pytest.mark.parametrize("leak", LEAKS)
-@pytest.mark.parametrize("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
+@each_row("leak", LEAKS)
+@each_row("kind", [kind for kind, _ in TREE], ids=lambda kind: kind.__name__)
 def test_no_error_shows_a_secret(kind: type[SogniError], leak: str) -> None:
     error = kind(leak)
     assert SECRET not in error.message + str(error) + repr(error) + repr(error.args)

@@ -18,6 +18,7 @@ import pytest
 
 from sogni.models import chat, params
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
+from tests.tables import each_row
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -61,7 +62,7 @@ def test_both_front_ends_have_the_same_callables() -> None:
     assert sorted(ASYNCIO) == sorted(public_callables("sogni"))
 
 
-@pytest.mark.parametrize("name", sorted(ASYNCIO))
+@each_row("name", sorted(ASYNCIO))
 def test_what_never_waits_is_plain_in_both(name: str) -> None:
     if name.rpartition(".")[2] in {*PLAIN, "__init__"} and name not in REQUESTED:
         assert not inspect.iscoroutinefunction(ASYNCIO[name])
@@ -101,8 +102,8 @@ def test_generated_modules_are_marked_as_generated() -> None:
         assert target.read_text().startswith(stamp)
 
 
-@pytest.mark.parametrize("package", ["sogni", "sogni_async"])
-@pytest.mark.parametrize(
+@each_row("package", ["sogni", "sogni_async"])
+@each_row(
     ("call", "fields"),
     [
         (

@@ -13,6 +13,7 @@ import pytest
 
 import sogni
 from sogni.exports import FRONT_END, SHARED, home_of
+from tests.tables import each_row
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_NAMES = sorted(name for names in SHARED.values() for name in names)
@@ -49,12 +50,12 @@ def test_both_packages_have_the_same_names() -> None:
     assert sorted(sogni.__all__) == sorted(twin().__all__)
 
 
-@pytest.mark.parametrize("name", sorted(sogni.__all__))
+@each_row("name", sorted(sogni.__all__))
 def test_every_name_can_be_imported(name: str) -> None:
     assert getattr(sogni, name) is not None
 
 
-@pytest.mark.parametrize("name", SHARED_NAMES)
+@each_row("name", SHARED_NAMES)
 def test_a_shared_name_is_the_same_object_in_both(name: str) -> None:
     home = importlib.import_module(home_of(name, "sogni"))
     assert getattr(home, name) is getattr(sogni, name)
@@ -69,7 +70,7 @@ def test_other_names_do_not_exist(package: str) -> None:
     assert sorted(module.__all__) == sorted(dir(module))
 
 
-@pytest.mark.parametrize("name", sorted(SHARED))
+@each_row("name", sorted(SHARED))
 def test_each_error_module_and_model_lists_only_what_it_has(name: str) -> None:
     home = importlib.import_module(f"sogni.{name}")
     # `sogni.plans` provides what the methods of a model need, and its name together with it.

@@ -29,6 +29,7 @@ from sogni.redaction import (
     with_secrets_hidden,
     without_query,
 )
+from tests.tables import each_row
 
 SECRET = "s3cr3t-Value_01"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3ODAwMDAwMDB9.c2lnbmF0dXJl"
@@ -58,7 +59,7 @@ SHOWN: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), SHOWN)
+@each_row(("text", "expected"), SHOWN)
 def test_secrets_are_hidden_and_the_rest_is_kept(text: str, expected: str) -> None:
     assert expected == redact(text)
 
@@ -69,7 +70,7 @@ def test_a_header_block_in_a_repr_shows_no_key() -> None:
     assert SECRET not in redact(sent)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",

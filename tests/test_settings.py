@@ -17,6 +17,7 @@ from sogni.settings import (
     check_seconds,
     resolve,
 )
+from tests.tables import each_row
 
 SECRET = "sk-live-0123456789"
 
@@ -62,7 +63,7 @@ def test_empty_variables_are_not_set() -> None:
     assert Settings() == resolve(dict.fromkeys(ENVIRONMENT, ""))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "environ", "expected"),
     [
         ({}, {}, ("token", None)),
@@ -87,7 +88,7 @@ def test_a_key_of_the_environment_is_one_that_can_be_sent() -> None:
     assert (caught.value.field, SECRET in str(caught.value)) == ("api_key", False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "field"),
     [
         ({"api_key": ""}, "api_key"),
@@ -172,8 +173,8 @@ def test_timeouts_and_retries_are_taken_as_they_are() -> None:
     assert (timeouts, retry) == (made.timeouts, made.retry)
 
 
-@pytest.mark.parametrize("name", ["connect", "request", "transfer", "ready", "cancel", "close"])
-@pytest.mark.parametrize("value", [-0.1, None, "1", float("nan"), float("inf"), 10**400, False])
+@each_row("name", ["connect", "request", "transfer", "ready", "cancel", "close"])
+@each_row("value", [-0.1, None, "1", float("nan"), float("inf"), 10**400, False])
 def test_every_timeout_is_a_number_of_seconds(name: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Timeouts(**{name: value})

@@ -14,9 +14,10 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
 )
+from tests.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "code"),
     [
         (KeyboardInterrupt(), 130),
@@ -44,7 +45,7 @@ def noted(error: Exception) -> Exception:
     return error
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "words"),
     [
         (KeyboardInterrupt(), "interrupted"),

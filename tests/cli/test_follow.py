@@ -12,6 +12,7 @@ from sogni.cli.follow import WorkflowProgress, raise_if_failed, tree
 from sogni.errors import SogniError
 from sogni.models.converter import from_dict
 from sogni.models.workflows import WorkflowRecord, WorkflowSseEvent
+from tests.tables import each_row
 
 PLAN = {"steps": [{"id": "a", "toolName": "edit_image"}, {"toolName": "stitch_video"}]}
 
@@ -83,7 +84,7 @@ def told(progress: WorkflowProgress, *statuses: str) -> list[str]:
     return shown
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("recorded", "said", "news"),
     [
         ("pending", ["running", "completed"], ["running", "completed"]),

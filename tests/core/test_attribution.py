@@ -9,6 +9,7 @@ import pytest
 from sogni.core.attribution import attribution_headers, check_attribution, connection_parameters, workload
 from sogni.errors import ValidationError
 from sogni.settings import Attribution
+from tests.tables import each_row
 
 OWN = "THE-PROJECT"
 ALONE = {"operationId": OWN, "rootOperationId": OWN, "operationScope": "top_level"}
@@ -115,7 +116,7 @@ def test_headers_say_the_same() -> None:
     assert attribution_headers(Attribution(interaction_kind="service"), "x") == {"X-Sogni-Interaction-Kind": "service"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value"),
     [
         ("interaction_kind", "robot"),

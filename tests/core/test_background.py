@@ -13,6 +13,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.models.projects import JobRecord, ProjectRecord, Snapshot
 from sogni.settings import RetryPolicy
 from tests.core.play import JOB, MODEL, MODELS, PROJECT, Stage, bare, ok, refused
+from tests.tables import each_row
 
 ACTIVE = "GET socket/api/v1/artist/projects/active"
 OTHER = PROJECT[:-1] + "2"
@@ -26,7 +27,7 @@ def signing(stage: Stage) -> None:
     stage.receives("jobResult", {"jobID": PROJECT, "imgID": JOB})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("task", "script"),
     [
         (outbox.SignResults(PROJECT), [(SIGN + "complete", URL)]),
@@ -85,8 +86,8 @@ DYING = [
 ]
 
 
-@pytest.mark.parametrize(("task", "script"), DYING, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize("with_result", [False, True])
+@each_row(("task", "script"), DYING, ids=lambda value: type(value).__name__)
+@each_row("with_result", [False, True])
 def test_a_project_whose_background_flow_dies_fails_with_the_cause(
     task: Any, script: list[Any], with_result: bool
 ) -> None:

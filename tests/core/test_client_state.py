@@ -26,6 +26,7 @@ from sogni.models.connection import Connected, Disconnected, Reconnecting, Toast
 from sogni.models.params import ImageProjectParams
 from sogni.models.projects import ErrorData, JobEvent, ProjectEvent, Snapshot
 from sogni.settings import Settings
+from tests.tables import each_row
 
 MODEL = AvailableModel(id="m", name="M", worker_count=1)
 
@@ -296,8 +297,8 @@ RUNS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, float]] = [
 ]
 
 
-@pytest.mark.parametrize("first", ["jobState", "jobProgress"])
-@pytest.mark.parametrize(("kind", "fields", "eta", "network", "limit"), RUNS)
+@each_row("first", ["jobState", "jobProgress"])
+@each_row(("kind", "fields", "eta", "network", "limit"), RUNS)
 def test_a_job_that_runs_too_long_is_asked_about(
     first: str, kind: str, fields: Any, eta: Any, network: str | None, limit: float
 ) -> None:
@@ -598,7 +599,7 @@ MALFORMED: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "payload"), MALFORMED, ids=str)
+@each_row(("kind", "payload"), MALFORMED, ids=str)
 def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
     state = connected()
     state.models_named([MODEL], 0)
@@ -628,8 +629,8 @@ def test_when_the_reader_breaks_down_everything_that_waits_for_it_ends() -> None
 JOB_FRAMES = ["jobState", "jobProgress", "jobETA", "jobResult", "jobError", "jobRetry"]
 
 
-@pytest.mark.parametrize("kind", [*JOB_FRAMES, "artistCancelConfirmation"])
-@pytest.mark.parametrize("payload", [None, 5, "P", ["P"], {}, {"jobID": "UNKNOWN", "imgID": "A", "type": "queued"}])
+@each_row("kind", [*JOB_FRAMES, "artistCancelConfirmation"])
+@each_row("payload", [None, 5, "P", ["P"], {}, {"jobID": "UNKNOWN", "imgID": "A", "type": "queued"}])
 def test_frames_of_unknown_projects_are_ignored(kind: str, payload: Any) -> None:
     state = connected()
     tracked(state)
@@ -706,7 +707,7 @@ EVENTS: list[tuple[str, dict[str, Any], Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])
+@each_row(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])
 def test_events_of_the_projects_group(kind: str, payload: dict[str, Any], event: Any) -> None:
     assert [event] == project_events((kind, payload))
 
@@ -717,7 +718,7 @@ def test_a_result_of_a_job_that_has_failed_is_not_told_as_a_completion() -> None
     assert [it.type for it in project_events(failed, late)] == ["error"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "payload"),
     [
         ("jobState", {"type": "assigned", "workerName": "w"}),
@@ -764,7 +765,7 @@ def test_an_error_event_has_the_details_of_the_error() -> None:
     assert of_job.error == of_project.error == ErrorData(code=5, message="m", extra=details)
 
 
-@pytest.mark.parametrize(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])
+@each_row(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])
 def test_a_frame_that_comes_again_is_no_news(kind: str, payload: dict[str, Any], event: Any) -> None:
     assert [event] == project_events(*[(kind, payload)] * 3)
 

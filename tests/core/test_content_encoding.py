@@ -10,6 +10,7 @@ import pytest
 from sogni.core.http import ContentDecoder
 from sogni.errors import ProtocolError
 from sogni.settings import TRANSFER_CHUNK
+from tests.tables import each_row
 
 TEXT = b"a picture of a lighthouse " * 50
 RAW = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -33,8 +34,8 @@ def decoded(encoding: str | None, pieces: list[bytes]) -> bytes:
     return whole
 
 
-@pytest.mark.parametrize(("encoding", "body"), BODIES)
-@pytest.mark.parametrize("size", [1, 7, 100_000])
+@each_row(("encoding", "body"), BODIES)
+@each_row("size", [1, 7, 100_000])
 def test_a_body_is_decoded_however_it_is_split(encoding: str | None, body: bytes, size: int) -> None:
     assert decoded(encoding, [body[at : at + size] for at in range(0, len(body), size)]) == TEXT
 

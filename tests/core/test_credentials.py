@@ -24,6 +24,7 @@ from sogni.core.credentials import (
 from sogni.errors import AuthenticationError, ValidationError
 from sogni.models.account import Session, TokenPair, Wallet
 from sogni.models.converter import to_dict
+from tests.tables import each_row
 
 NOW = 1000.0
 
@@ -136,7 +137,7 @@ def test_a_key_goes_on_and_comes_back() -> None:
     assert (after.headers(), refused.headers()) == ({"api-key": "other"}, {"api-key": "k"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         *(None, "text", {}, {"token": "x", "refreshToken": token()}, {"refreshToken": 5}),

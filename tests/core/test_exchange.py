@@ -27,6 +27,7 @@ from sogni.core.http import (
 )
 from sogni.errors import ProtocolError, SogniConnectionError
 from sogni.settings import MAX_REPLY_SIZE, Settings, Timeouts
+from tests.tables import each_row
 
 SETTINGS = Settings(rest_endpoint="https://rest.test", socket_endpoint="wss://socket.test")
 SIGNED = "https://store.test/a%2Fb%7Ec d?s=%2B%3D+x"
@@ -126,7 +127,7 @@ def test_a_message_names_host_and_port_only(url: str, host: str) -> None:
     assert host_and_port(url) == host
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url", ["http://[::1", "//host/x", "/x", "", "javascript:alert(1)", "https:///x", "http://h:99999/", "file:///x"]
 )
 def test_a_url_that_cannot_be_fetched_is_an_error_of_the_protocol(url: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import sogni.core.checks as checks
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 INFINITY, NAN = float("inf"), float("nan")
 
@@ -64,9 +65,7 @@ REFUSED: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("check", "value", "limits", "expected"), [row[1:] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED]
-)
+@each_row(("check", "value", "limits", "expected"), [row[1:] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED])
 def test_a_value_that_fits_comes_back_plain(
     check: Callable[..., Any], value: Any, limits: dict[str, Any], expected: Any
 ) -> None:
@@ -74,7 +73,7 @@ def test_a_value_that_fits_comes_back_plain(
     assert (type(expected), expected) == (type(actual), actual)
 
 
-@pytest.mark.parametrize(("check", "value", "limits", "expected"), REFUSED, ids=[row[3] for row in REFUSED])
+@each_row(("check", "value", "limits", "expected"), REFUSED, ids=[row[3] for row in REFUSED])
 def test_a_refusal_names_the_field_the_value_and_what_is_allowed(
     check: Callable[..., Any], value: Any, limits: dict[str, Any], expected: str
 ) -> None:

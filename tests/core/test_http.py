@@ -37,6 +37,7 @@ from sogni.errors import (
     ValidationError,
 )
 from sogni.models.catalogue import SupportedModel
+from tests.tables import each_row
 
 CALL = get("/v1/x")
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -66,7 +67,7 @@ def test_a_post_has_a_body_and_is_not_repeated() -> None:
     assert not post("/v1/x").repeatable
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "text"),
     [
         (512, "512"),
@@ -144,7 +145,7 @@ def test_answers_as_data_classes() -> None:
 # --- refusals
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind"),
     [
         (301, ApiError),
@@ -187,7 +188,7 @@ PAYLOADS: list[tuple[Any, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message", "code"), PAYLOADS, ids=str)
+@each_row(("body", "message", "code"), PAYLOADS, ids=str)
 def test_message_and_code_come_from_the_body(body: Any, message: str, code: Any) -> None:
     error = error_of(CALL, reply(409, body))
     assert isinstance(error, ApiError)
@@ -211,7 +212,7 @@ SENTENCES: list[tuple[int, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "message"), SENTENCES, ids=lambda it: str(it)[:20])
+@each_row(("status", "body", "message"), SENTENCES, ids=lambda it: str(it)[:20])
 def test_a_refusal_without_an_object_keeps_status_and_text(status: int, body: Any, message: str) -> None:
     error = error_of(CALL, reply(status, body))
     assert isinstance(error, ApiError)
@@ -238,7 +239,7 @@ def test_an_account_that_cannot_pay() -> None:
 # --- Retry-After
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("header", "expected"),
     [
         ("0", 0),
@@ -274,7 +275,7 @@ def test_parts_of_a_second_count_as_one() -> None:
     assert retry_after({}, header, NOW + timedelta(milliseconds=1)) == 5
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "expected"),
     [
         (12, 12),

@@ -17,6 +17,7 @@ from sogni.core.media import (
     type_of,
 )
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 
 def png(width: int, height: int) -> bytes:
@@ -49,7 +50,7 @@ def test_padding_may_be_missing() -> None:
     assert decoded("url", short.rstrip("="), "image").content == decoded("url", short, "image").content
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "form data:<type>;base64,<data>"),
@@ -103,7 +104,7 @@ def test_types_and_first_bytes_that_belong_together(kind: InlineKind, content_ty
     assert checked("url", content_type, content, kind).content == content
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "content_type", "content"),
     [
         ("audio", "audio/mp4", MOV),
@@ -126,7 +127,7 @@ def test_types_and_first_bytes_that_do_not(kind: InlineKind, content_type: str, 
 SEGMENT = b"\xff\xe0\x00\x04ab"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content", "size"),
     [
         (png(1, 2**31 - 1), (1, 2**31 - 1)),
@@ -174,7 +175,7 @@ def test_the_services_own_stores_are_trusted(text: str) -> None:
     assert is_trusted_address(text)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "http://cdn.sogni.ai/a.png",

@@ -15,6 +15,7 @@ from sogni.core.media import (
     sniff,
 )
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 
 def ftyp(brand: bytes) -> bytes:
@@ -101,7 +102,7 @@ SNIFFED: list[tuple[str, bytes, MediaSlot, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("head", "slot", "expected"), [row[1:] for row in SNIFFED], ids=[row[0] for row in SNIFFED])
+@each_row(("head", "slot", "expected"), [row[1:] for row in SNIFFED], ids=[row[0] for row in SNIFFED])
 def test_first_bytes_say_the_type(head: bytes, slot: MediaSlot, expected: str | None) -> None:
     """projects-4.2 §10.3, projects-5x §6."""
     assert expected == sniff(head, slot)
@@ -111,7 +112,7 @@ def test_an_image_is_expected_when_no_slot_is_named() -> None:
     assert (sniff(padded(b"OggS")), sniff(ftyp(b"avif"))) == ("audio/ogg", "image/avif")
 
 
-@pytest.mark.parametrize(("slot", "content_type"), [(slot, it) for slot in ALLOWED for it in ALLOWED[slot]])
+@each_row(("slot", "content_type"), [(slot, it) for slot in ALLOWED for it in ALLOWED[slot]])
 def test_a_slot_takes_each_of_its_types(slot: MediaSlot, content_type: str) -> None:
     assert content_type == check_slot("starting_image", "bytes", content_type, slot)
 
@@ -157,7 +158,7 @@ def test_a_role_may_take_less_than_its_slot() -> None:
         check_slot("gpt_image_mask", "bytes", "image/jpeg", "image", ("image/png",))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "expected"),
     [
         ("image/jpg", "image/jpeg"),
@@ -174,7 +175,7 @@ def test_types_have_one_name(given: str, expected: str) -> None:
     assert expected == canonical(given)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content_type", "expected"),
     [
         ("image/png", ".png"),
@@ -201,7 +202,7 @@ def test_types_have_an_extension(content_type: str | None, expected: str) -> Non
     assert expected == extension_of(content_type)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("output_format", "expected"),
     [
         ("png", "image/png"),

@@ -6,9 +6,8 @@ import base64
 import json
 from typing import Any
 
-import pytest
-
 from sogni.core.credentials import clock_at, clock_at_issue, date_of
+from tests.tables import each_row
 
 WALL, MONOTONIC = 1_800_000_000.0, 50.0
 DAY = 86400.0
@@ -18,7 +17,7 @@ def token(**claims: Any) -> str:
     return f"head.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.sign"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "date"),
     [
         ({"date": "Fri, 15 Jan 2027 08:00:00 GMT"}, WALL),
@@ -47,7 +46,7 @@ def test_two_clocks_that_part_bound_the_time() -> None:
     assert (clock.earliest(*slept), clock.latest(*slept)) == (WALL + DAY + 2, WALL + DAY + 3602)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("claims", "date", "service_time"),
     [
         ({"iat": WALL - DAY, "exp": WALL - DAY + 3600}, None, WALL - DAY + 1),

@@ -8,9 +8,8 @@ import socket
 import ssl
 import zlib
 
-import pytest
-
 from sogni.local.causes import cause_of
+from tests.tables import each_row
 
 
 def tls(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
@@ -19,7 +18,7 @@ def tls(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
     return error
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "cause"),
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)"), "Connection refused"),

@@ -13,6 +13,7 @@ from sogni.core.media import decoded
 from sogni.errors import ValidationError
 from sogni.local.chat_files import image_part
 from sogni.local.media import normalized, open_source
+from tests.tables import each_row
 
 SIZE = (3, 2)
 
@@ -89,7 +90,7 @@ CASES: dict[str, tuple[Image.Image, str, list[Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_row("case", CASES)
 def test_pixels_are_what_was_meant_in_every_mode(case: str) -> None:
     image, mode, expected = CASES[case]
     found = uploaded(image)
@@ -141,8 +142,8 @@ def photo(orientation: int, mode: str = "L", form: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("mode", ["L", "I;16"])
-@pytest.mark.parametrize(("orientation", "corners"), TURNED)
+@each_row("mode", ["L", "I;16"])
+@each_row(("orientation", "corners"), TURNED)
 def test_an_image_is_uploaded_upright(mode: str, orientation: int, corners: str) -> None:
     found = uploaded(Image.open(io.BytesIO(photo(orientation, mode))))
     seen = [found.getpixel((0, 0)), found.getpixel((found.width - 1, found.height - 1))]

@@ -16,12 +16,13 @@ from sogni.core.connection.websocket import TEXT
 from sogni.errors import SogniConnectionError
 from sogni.local.proxies import Proxy, bypasses, ca_bundle_for, proxy_for, read_proxy, through
 from sogni.transport.websocket import SerialSocket
+from tests.tables import each_row
 from tests.transport.websocket_peers import GUARD, Connection, ConnectProxy, serving
 
 WSS, WS = "wss://socket.example.com/?q", "ws://socket.example.com:8080/"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "proxy", "environ", "expected"),
     [
         (WSS, None, {}, None),
@@ -63,7 +64,7 @@ def test_the_proxy_of_a_url(url: str, proxy: str | None, environ: dict[str, str]
     assert proxy_for(url, proxy, environ) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "no_proxy", "expected"),
     [
         ("wss://socket.sogni.ai/", None, False),
@@ -165,7 +166,7 @@ def test_a_proxy_shows_neither_name_nor_password() -> None:
     assert repr(read_proxy("http://me:hush@proxy:1")) == "Proxy(scheme='http', host='proxy', port=1)"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("setting", "environ", "expected"),
     [
         ("/own.pem", {"REQUESTS_CA_BUNDLE": "/r.pem"}, "/own.pem"),

@@ -16,6 +16,7 @@ from sogni.errors import ValidationError
 from sogni.local.chat_files import image_part
 from sogni.models.chat import ImagePart
 from sogni.models.converter import to_dict
+from tests.tables import each_row
 
 
 def drawn(width: int, height: int, form: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
@@ -50,7 +51,7 @@ def test_a_part_has_the_form_of_the_wire() -> None:
     assert to_dict(image_part(content, detail="low"))["image_url"] == {"url": url, "detail": "low"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "message"),
     [
         (b"", "is empty"),

@@ -19,6 +19,7 @@ from sogni.models.answers import ThinkingFilter, read_answer, without_thinking
 from sogni.models.chat import ChatCompletionResult, ChatMessage, ImageAddress, ImagePart, TextPart
 from sogni.models.converter import from_dict, to_dict
 from sogni.models.tools import ToolCall
+from tests.tables import each_row
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def test_thinking_is_left_out(text: str, shown: str) -> None:
 TEXTS = ["<think>hm</think>\n\nAn <b>answer</b>", "no tags <thin", "a<think>b", "", "<think></think>x", "< think>y"]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
-@pytest.mark.parametrize("text", TEXTS)
+@each_row("size", [1, 2, 3, 5, 8, 100])
+@each_row("text", TEXTS)
 def test_a_stream_shows_what_the_whole_text_would(text: str, size: int) -> None:
     thinking = ThinkingFilter()
     shown = [thinking.feed(text[at : at + size]) for at in range(0, len(text), size)]
@@ -112,7 +113,7 @@ def test_an_answer_becomes_an_instance(text: str, made: Recipe) -> None:
     assert read_answer(Recipe, text) == made
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "text", "value"),
     [
         (Any, '{"a": [1]}', {"a": [1]}),
@@ -136,7 +137,7 @@ def test_an_answer_becomes_what_was_asked_for(kind: Any, text: str, value: Any) 
     assert read_answer(kind, text) == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "not JSON: Expecting value"),

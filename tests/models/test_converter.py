@@ -37,6 +37,7 @@ from sogni.models.projects import (
     RecordModel,
 )
 from sogni.models.workflows import WorkflowTemplate
+from tests.tables import each_row
 
 MODULES = (account, catalogue, chat, connection, projects, workflows)
 SECRET = (account.Session, account.TokenPair)
@@ -107,7 +108,7 @@ def test_names_that_are_not_camel_case_on_the_wire(kind: Any, name: str, wire: s
     assert wire == wire_name(getattr(attrs.fields(kind), name))
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@each_row("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_no_two_fields_have_one_name_on_the_wire(kind: Any) -> None:
     names = [wire_name(it) for it in attrs.fields(kind)]
     assert len(names) == len(set(names))
@@ -116,7 +117,7 @@ def test_no_two_fields_have_one_name_on_the_wire(kind: Any) -> None:
 # --- values
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (0, datetime(1970, 1, 1, tzinfo=UTC)),
@@ -139,7 +140,7 @@ def read_sample(**fields: Any) -> Sample:
     return read(Sample, {"id": "x", **fields}, "the sample")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field", "value", "expected"),
     [
         ("count", 3, 3),
@@ -188,7 +189,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "finding"), WRONG, ids=[row[2] for row in WRONG])
+@each_row(("field", "value", "finding"), WRONG, ids=[row[2] for row in WRONG])
 def test_what_does_not_fit_is_named_with_its_place(field: str, value: Any, finding: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         read_sample(**{field: value})
@@ -224,7 +225,7 @@ def test_every_finding_is_told() -> None:
 # --- unknown fields
 
 
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@each_row("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_unknown_fields_are_kept_and_survive_a_round_trip(kind: type[Model]) -> None:
     data = {**minimal(kind), "aNewField": {"deep": [1, None]}, "extra": 5, "another_one": None}
     made = from_dict(kind, data)
@@ -241,7 +242,7 @@ def is_within(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
-@pytest.mark.parametrize("kind", [it for it in CLASSES if it not in SECRET], ids=lambda kind: kind.__name__)
+@each_row("kind", [it for it in CLASSES if it not in SECRET], ids=lambda kind: kind.__name__)
 def test_every_data_class_pickles(kind: type[Model]) -> None:
     made = from_dict(kind, {**minimal(kind), "aNewField": 1})
     assert made == pickle.loads(pickle.dumps(made))
@@ -299,7 +300,7 @@ class Handle:
         return {"id": "H"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (None, None),

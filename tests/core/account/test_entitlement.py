@@ -11,6 +11,7 @@ from sogni.core.outbox import Outbox
 from sogni.errors import ProtocolError
 from sogni.models.account import Subscription
 from sogni.models.converter import read_time
+from tests.tables import each_row
 
 NOW = 1_000.0
 
@@ -24,7 +25,7 @@ def test_without_a_status_there_is_no_subscription(given: dict[str, Any]) -> Non
     assert snapshot_of(given, NOW) == Subscription(active=False, status="none")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "active", "expected"),
     [
         ("trialing", True, "trialing"),

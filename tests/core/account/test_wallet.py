@@ -13,6 +13,7 @@ from sogni.core.account.token_transfers import smallest_units
 from sogni.core.account.wallet import derive, domain_of, sign_authentication, sign_permit, sign_signup
 from sogni.core.checks import private_text
 from sogni.errors import ProtocolError, ValidationError
+from tests.tables import each_row
 
 NONCE = "nonce-abc-123"
 WALLET = derive("FactSheetUser", "Correct Horse 42!")
@@ -130,7 +131,7 @@ class NumpyLike(float):
         return f"np.float64({float(self)})"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("amount", "units"),
     [
         ("1.5", "1500000000000000000"),
@@ -154,7 +155,7 @@ def test_amounts_are_exact(amount: Any, units: str) -> None:
     assert smallest_units(amount) == units
 
 
-@pytest.mark.parametrize(
+@each_row(
     "amount",
     ["", " 1", "1e-7", 1e-7, 1e22, "+1", ".", "-", "1_0", "١", "0x1", None, True, float("nan"), float("inf"), b"1",
      Decimal("NaN"), Decimal("1E+400"), Decimal("1E-19"), "0.0000000000000000001", "1" * 100, [], -(10**96)],

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sogni.core.catalogue.image_models import ROWS, image_model, uses_comfy_fields
 from sogni.core.data import table
+from tests.tables import each_row
 
 QWEN = (
     "qwen_image_2512_fp8", "qwen_image_2512_fp8_lightning",
@@ -72,17 +71,17 @@ COMFY: list[tuple[str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("model_id", "expected"), SIDES)
+@each_row(("model_id", "expected"), SIDES)
 def test_the_bounds_of_a_custom_size(model_id: str, expected: tuple[int, int]) -> None:
     assert expected == image_model(model_id).sides
 
 
-@pytest.mark.parametrize(("model_id", "expected"), CONTEXTS)
+@each_row(("model_id", "expected"), CONTEXTS)
 def test_the_number_of_context_images(model_id: str, expected: int) -> None:
     assert expected == image_model(model_id).context_images
 
 
-@pytest.mark.parametrize(("model_id", "expected"), COMFY)
+@each_row(("model_id", "expected"), COMFY)
 def test_comfy_or_older_fields_by_prefix(model_id: str, expected: bool) -> None:
     assert expected == uses_comfy_fields(model_id)
 

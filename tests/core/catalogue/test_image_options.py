@@ -12,6 +12,7 @@ from sogni.core.projects.params import params_snapshot
 from sogni.core.projects.uploads import image_uploads
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams
+from tests.tables import each_row
 
 BIREFNET, SAM = "birefnet_image_background_removal_fp16", "sam3_image_segment_bf16"
 SINGLE, VIEWS = "pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d"
@@ -80,7 +81,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("model_id", "fields", "expected"), SENT, ids=lambda value: str(value)[:50])
+@each_row(("model_id", "fields", "expected"), SENT, ids=lambda value: str(value)[:50])
 def test_an_option_is_a_key_of_the_key_frame(model_id: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
     assert expected == option_values(given(model_id, **fields))
 
@@ -103,7 +104,7 @@ REFUSED: list[tuple[str, str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model_id", "name", "value", "allowed"), REFUSED)
+@each_row(("model_id", "name", "value", "allowed"), REFUSED)
 def test_what_is_not_allowed_is_named(model_id: str, name: str, value: Any, allowed: str) -> None:
     error = refused(model_id, **{name: value})
     assert (name, repr(value), allowed) == (error.field, repr(error.value), error.allowed)

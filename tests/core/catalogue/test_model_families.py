@@ -20,6 +20,7 @@ from sogni.core.catalogue.model_families import (
 from sogni.errors import ValidationError
 from sogni.models.catalogue import VideoAssetConfig, VideoAssets
 from sogni.models.converter import to_dict
+from tests.tables import each_row
 
 SHEETS = Path(__file__).parents[3] / "docs" / "protocol"
 ROWS = json.loads((SHEETS / "model-families.json").read_text("utf-8"))["families"]
@@ -72,12 +73,12 @@ CONFIGS: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model_id", "workflow", "letters"), CONFIGS)
+@each_row(("model_id", "workflow", "letters"), CONFIGS)
 def test_the_assets_of_a_video_model(model_id: str, workflow: str, letters: str) -> None:
     assert VideoAssetConfig(workflow_type=workflow, assets=assets(letters)) == asset_config(model_id)
 
 
-@pytest.mark.parametrize("workflow", MATRIX_42)
+@each_row("workflow", MATRIX_42)
 def test_the_rows_of_4_2_still_hold(workflow: str) -> None:
     """5.x adds a column; what it changes is a row of its own (the overrides)."""
     model_id = next(it for it in ids_of("video")[:38] if workflow_of(it) == workflow)
@@ -97,7 +98,7 @@ def test_other_models_have_no_asset_config(model_id: str) -> None:
     assert (caught.value.field, caught.value.status) == ("model_id", 400)
 
 
-@pytest.mark.parametrize("model_id", ids_of("video"))
+@each_row("model_id", ids_of("video"))
 def test_every_video_id_of_the_sheet_is_one(model_id: str) -> None:
     assert (is_video_id(model_id), is_audio_id(model_id), media_kind(model_id)) == (True, False, "video")
 

@@ -9,6 +9,7 @@ import pytest
 from sogni.core.catalogue.state import find_options, options_of_tier
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.catalogue import Choice, ModelOptions, NumberRange, SupportedModel
+from tests.tables import each_row
 
 RANGE = {"min": 1, "max": 50, "default": 20}
 SAMPLERS = {"allowed": ["Euler", "uni_pc"], "default": "Euler"}
@@ -173,7 +174,7 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("tier", "expected"), [row[1:] for row in TIERS], ids=[row[0] for row in TIERS])
+@each_row(("tier", "expected"), [row[1:] for row in TIERS], ids=[row[0] for row in TIERS])
 def test_a_tier_reads_as_options(tier: dict[str, Any], expected: ModelOptions) -> None:
     assert expected == options_of_tier(tier)
 
@@ -185,7 +186,7 @@ def test_the_step_of_a_range(source: dict[str, Any], expected: float) -> None:
     assert expected == steps.step
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     ["steps", "guidance", "width", "height", "duration", "bpm", "promptStrength", "creativity", "shift"],
 )

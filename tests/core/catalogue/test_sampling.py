@@ -12,6 +12,7 @@ from sogni.core.catalogue.state import check_choice, sampler_alias, scheduler_al
 from sogni.core.data import table
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice
+from tests.tables import each_row
 
 SHEETS = Path(__file__).parents[3] / "docs" / "protocol"
 SAMPLERS = json.loads((SHEETS / "sampler-aliases.json").read_text("utf-8"))["aliases"]
@@ -24,12 +25,12 @@ def test_the_tables_say_what_the_sheets_say(name: str) -> None:
     assert json.loads((SHEETS / f"{name}.json").read_text("utf-8")) == table(name)
 
 
-@pytest.mark.parametrize(("name", "expected"), SAMPLERS.items())
+@each_row(("name", "expected"), SAMPLERS.items())
 def test_samplers_have_an_alias(name: str, expected: str) -> None:
     assert expected == sampler_alias(name)
 
 
-@pytest.mark.parametrize(("name", "expected"), SCHEDULERS.items())
+@each_row(("name", "expected"), SCHEDULERS.items())
 def test_schedulers_have_an_alias(name: str, expected: str) -> None:
     assert expected == scheduler_alias(name)
 
@@ -53,8 +54,8 @@ def test_nothing_given_is_nothing_sent(choice: Choice | None) -> None:
     assert check_choice("sampler", None, choice) is None
 
 
-@pytest.mark.parametrize("choice", [None, Choice(), LISTED])
-@pytest.mark.parametrize("value", ["", " ", 1, True, ["euler"]])
+@each_row("choice", [None, Choice(), LISTED])
+@each_row("value", ["", " ", 1, True, ["euler"]])
 def test_what_is_no_name_is_refused(value: Any, choice: Choice | None) -> None:
     with pytest.raises(ValidationError, match=r"sampler must be a (non-empty )?string"):
         check_choice("sampler", value, choice)

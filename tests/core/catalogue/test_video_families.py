@@ -9,11 +9,12 @@ from sogni.core.catalogue.model_families import families, model_names
 from sogni.core.catalogue.video_models import rows, video_model, video_row
 from sogni.errors import ValidationError
 from sogni.models.params import VideoProjectParams
+from tests.tables import each_row
 
 VIDEO_IDS = sorted(model_id for family in families() if family.media == "video" for model_id in family.ids)
 
 
-@pytest.mark.parametrize("model_id", VIDEO_IDS)
+@each_row("model_id", VIDEO_IDS)
 def test_every_video_id_has_a_row(model_id: str) -> None:
     assert video_row(model_id) == video_model(model_id)
 
@@ -24,7 +25,7 @@ def test_every_row_is_some_ids_row() -> None:
     assert reached == {(row.family, row.ids, row.workflows) for row in rows()}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "expected"),
     [
         ("wan_v2.2-14b-fp8_t2v", (1, 10)),
@@ -49,7 +50,7 @@ def test_seconds(model_id: str, expected: tuple[float, float] | None) -> None:
     assert expected == video_row(model_id).seconds
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "steps"),
     [
         ("minimax-h3-fl2va-fp8_t2v", 20),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sogni.core.catalogue.video_models import H3_GRID, Timing, half_up, video_row
+from tests.tables import each_row
 
 WAN, LTX, SEEDANCE = "wan_v2.2-14b-fp8_t2v", "ltx23-22b-fp8_t2v_dev", "seedance-2-0"
 HORSE, WAN3, FLASH = "happyhorse-1.1-t2v", "wan3.0-video", "flashvsr_v1.1_tiny_long_bf16"
 H3 = "minimax-h3-fl2va-fp8_t2v"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model", "duration", "fps", "expected"),
     [
         (WAN, 2.53125, None, 42),

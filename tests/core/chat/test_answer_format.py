@@ -11,6 +11,7 @@ from sogni.core.chat.requests import AnswerFormat, answer_format
 from sogni.core.tools.schemas import schema_of
 from sogni.errors import ValidationError
 from sogni.models.base import Model
+from tests.tables import each_row
 
 
 @frozen
@@ -41,7 +42,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 OWN = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "description": "d"}}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "wire", "kind"),
     [
         (None, None, None),

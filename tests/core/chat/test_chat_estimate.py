@@ -9,6 +9,7 @@ import pytest
 
 from sogni.core.chat.requests import chat_estimate_call, input_tokens, output_tokens
 from sogni.models.chat import LLMModelInfo, LLMRange
+from tests.tables import each_row
 
 ONE_WORD = [{"role": "user", "content": "Say one word"}]
 LIVE = LLMModelInfo(workers=2, max_output_tokens=LLMRange(min=1, max=9000, default=3000, thinking_complex_default=8000))
@@ -55,7 +56,7 @@ def test_a_part_that_holds_no_image_counts_as_it_is() -> None:
     assert input_tokens([{"type": "image_url", "image_url": "x" * 36}]) == math.ceil((37 + 36) / 4)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "info", "think", "profile", "tokens"),
     [
         (None, None, None, None, 4096),

@@ -10,6 +10,7 @@ import pytest
 from sogni.core.chat.requests import as_chat_error
 from sogni.core.http import HttpReply, error_of, post
 from sogni.errors import ApiError, ChatError, InsufficientBalanceError, ProtocolError, SogniError
+from tests.tables import each_row
 
 PLAN = {"subscriptionLimit": True, "requiredPlans": ["unlimited", 5], "feature": "f", "limitation": "text"}
 
@@ -19,7 +20,7 @@ def refused(body: Any, status: int = 402) -> SogniError:
     return as_chat_error(error_of(post("/v1/chat/completions"), reply))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "code", "tag", "message"),
     [
         ({"error": {"code": "4081", "type": "t", "message": "m"}}, "4081", "t", "m"),

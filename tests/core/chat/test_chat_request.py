@@ -10,6 +10,7 @@ import pytest
 from sogni.core.chat.requests import FIELDS, chat_request, check_names, checked_messages
 from sogni.errors import ValidationError
 from sogni.models.tools import ToolCall, ToolCallFunction
+from tests.tables import each_row
 
 HELLO = [{"role": "user", "content": "hello"}]
 BASE = {"jobID": "J", "type": "llm", "model": "qwen", "messages": HELLO}
@@ -41,7 +42,7 @@ RENAMED: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", AS_GIVEN)
+@each_row("name", AS_GIVEN)
 def test_sampling_and_tools_keep_their_names_and_values(name: str) -> None:
     assert payload(**{name: AS_GIVEN[name]}) == {name: AS_GIVEN[name]}
 

@@ -24,6 +24,7 @@ from sogni.models.chat import (
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall, ToolCallFunction
 from sogni.settings import Settings
+from tests.tables import each_row
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
@@ -112,7 +113,7 @@ def test_pieces_add_text_and_replace_the_rest(chunks: list[dict[str, Any]], name
 COST = {"costInToken": "0.5", "inputTokens": 3}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("result", "name", "value"),
     [
         ({"timeTaken": 1.5}, "time_taken", 1.5),
@@ -138,7 +139,7 @@ def tool(id: str = "", name: str = "", arguments: str = "") -> ToolCall:
     return ToolCall(id=id, function=ToolCallFunction(name=name, arguments=arguments))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("deltas", "calls"),
     [
         ([], None),
@@ -255,8 +256,8 @@ def test_every_reader_gets_an_error_of_its_own() -> None:
 # --- frames
 
 
-@pytest.mark.parametrize("kind", ["jobTokens", "llmJobResult", "llmJobError"])
-@pytest.mark.parametrize("payload", [None, 5, ["J"], {}, {"jobID": "OTHER", "content": "x"}])
+@each_row("kind", ["jobTokens", "llmJobResult", "llmJobError"])
+@each_row("payload", [None, 5, ["J"], {}, {"jobID": "OTHER", "content": "x"}])
 def test_frames_of_unknown_jobs_are_ignored(kind: str, payload: Any) -> None:
     state = listening(online())
     chat = opened(state)

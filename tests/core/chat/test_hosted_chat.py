@@ -16,6 +16,7 @@ from sogni.errors import ApiError, AuthenticationError, ChatError, ProtocolError
 from sogni.models.chat import ChatMessage, HostedChatCompletionResult
 from sogni.models.converter import to_dict
 from tests.core.play import Stage, bare, refused
+from tests.tables import each_row
 
 HELLO = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": None, "tool_calls": []}]
 POST = "POST rest/v1/chat/completions"
@@ -96,7 +97,7 @@ AS_GIVEN: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "sent"),
     [
         *(({name: value}, {name: value}) for name, value in AS_GIVEN.items()),

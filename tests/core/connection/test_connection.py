@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sogni.core.connection.state import Closed, Connection, clears_credentials, error_of, is_recoverable
 from sogni.errors import AuthenticationError, ConnectionRejectedError, ProtocolError, SogniConnectionError, SogniError
+from tests.tables import each_row
 
 HOST = "socket.sogni.ai"
 CLOSED = f"the connection to {HOST} is closed"
@@ -190,7 +191,7 @@ CLOSES: list[tuple[int, bool, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "back", "clears"), CLOSES)
+@each_row(("code", "back", "clears"), CLOSES)
 def test_the_table_of_close_codes(code: int, back: bool, clears: bool) -> None:
     assert (back, clears) == (is_recoverable(code), clears_credentials(code))
     connection = ready()
@@ -277,7 +278,7 @@ ERRORS: list[tuple[Closed | None, type[SogniError], str, int | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("closed", "kind", "message", "code"), ERRORS, ids=[str(row[2]) for row in ERRORS])
+@each_row(("closed", "kind", "message", "code"), ERRORS, ids=[str(row[2]) for row in ERRORS])
 def test_the_error_says_who_and_why(
     closed: Closed | None, kind: type[SogniError], message: str, code: int | None
 ) -> None:

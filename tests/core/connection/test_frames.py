@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sogni.core.connection.messages import decode_frame, encode_frame
 from sogni.errors import ProtocolError
+from tests.tables import each_row
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -75,7 +76,7 @@ def test_ids_of_other_kinds_become_texts_and_null_stays() -> None:
     assert decode_frame(envelope("a", {"jobID": 5, "imgID": None}))[1] == {"jobID": "5", "imgID": None}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "message",
     [
         "",

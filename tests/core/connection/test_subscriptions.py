@@ -9,9 +9,10 @@ import pytest
 
 from sogni.core.connection.messages import acknowledged, subscription_update
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "payload"),
     [
         ({"modelAvailability": True}, {"subscriptions": {"modelAvailability": True}}),
@@ -31,7 +32,7 @@ def test_the_payload(given: Any, payload: dict[str, Any]) -> None:
     assert payload == subscription_update(given)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         None,

@@ -14,6 +14,7 @@ from sogni.core.projects.uploads import audio_uploads
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
 from sogni.models.params import AudioProjectParams, ImageProjectParams
+from tests.tables import each_row
 
 ACE, MUSIC = "ace_step_1.5_turbo", "minimax_music3"
 CUSTOM, CLONE, DESIGN = (f"qwen3_tts_1.7b_{kind}_bf16" for kind in ("custom_voice", "voice_clone", "voice_design"))
@@ -69,7 +70,7 @@ def test_top_level_values_are_the_callers(fields: dict[str, Any], expected: dict
     assert request == template()[0] | {"outputFormat": "mp3"} | expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "expected"),
     [
         (ACE, {}, {}),
@@ -155,7 +156,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model_id", "fields", "field"), REFUSED)
+@each_row(("model_id", "fields", "field"), REFUSED)
 def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         requested(model_id, **fields)

@@ -6,6 +6,7 @@ import pytest
 
 from sogni.core.projects.batch_requests import refuse_other_formats
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.TSV", "a/list.yaml", "list.yml", "list.json"])
@@ -16,7 +17,7 @@ def test_a_suffix_tells_another_format(name: str) -> None:
     assert caught.value.field == "file"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "text"),
     [
         ("JSON", '[\n  "a fox",\n  "an owl"\n]'),
@@ -47,7 +48,7 @@ def test_a_shape_tells_another_format(kind: str, text: str) -> None:
             refuse_other_formats(name, text.split("\n"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",

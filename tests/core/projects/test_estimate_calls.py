@@ -20,6 +20,7 @@ from sogni.errors import ProtocolError, ValidationError
 from sogni.models.catalogue import Choice, ModelOptions, NumberRange, SizePreset
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.models.projects import CostEstimation
+from tests.tables import each_row
 
 MODEL = "flux1-schnell-fp8"
 V2, V3 = "/api/v2/job/estimate", "/api/v3/job/estimate"
@@ -71,7 +72,7 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "expected"), [row[1:] for row in CALLS], ids=[row[0] for row in CALLS])
+@each_row(("given", "expected"), [row[1:] for row in CALLS], ids=[row[0] for row in CALLS])
 def test_the_address_of_an_estimate(given: dict[str, Any], expected: str) -> None:
     call = image_estimate_call(MODEL, **given)
     assert ("GET", "socket", expected, True) == (call.method, call.host, call.target, call.repeatable)
@@ -102,7 +103,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), REFUSED, ids=[row[1] for row in REFUSED])
+@each_row(("given", "expected"), REFUSED, ids=[row[1] for row in REFUSED])
 def test_what_cannot_be_asked_is_named(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValidationError) as caught:
         image_estimate_call(**{"model": MODEL, **given})
@@ -169,9 +170,7 @@ PROJECTS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("fields", "given", "expected"), [row[1:] for row in PROJECTS], ids=[row[0] for row in PROJECTS]
-)
+@each_row(("fields", "given", "expected"), [row[1:] for row in PROJECTS], ids=[row[0] for row in PROJECTS])
 def test_a_project_is_estimated_as_it_would_be_created(
     fields: dict[str, Any], given: dict[str, Any], expected: str
 ) -> None:

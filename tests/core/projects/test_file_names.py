@@ -21,6 +21,7 @@ from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams
+from tests.tables import each_row
 
 
 def names(pattern: str, *seeds: int | None) -> list[str]:
@@ -65,7 +66,7 @@ def test_asking_twice_gives_the_same_path() -> None:
     assert for_job(0, job)(".png") == for_job(0, job)(".png")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("id", "expected"),
     [
         ("2EF10868-F69A-4540", "2EF10868-F69A-4540"),
@@ -89,7 +90,7 @@ def test_an_id_of_the_service_is_a_plain_part_of_a_name(id: str, expected: str) 
     assert plain(id) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "id", ["CON", "nul", "Aux.txt", "prn", "COM1", "lpt9.tar.gz", "COM¹", "CONIN$", "conout$", "com0", "nul .txt"]
 )
 def test_a_device_of_windows_is_no_name(id: str) -> None:
@@ -125,7 +126,7 @@ def test_what_fills_a_pattern_stays_in_the_directory() -> None:
     assert str(paths_in("out", "{project_id} {seed:*>3}")(0, jobs[0])(".png")) == "out/_P __0.png"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("pattern", "why"),
     [
         ("a:b", 'it has a control character or one of < > : " | ? *'),

@@ -10,6 +10,7 @@ import sogni.core.projects.image_requests as gpt_image_rules
 from sogni.core.projects.image_requests import check_image_params
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams
+from tests.tables import each_row
 
 OLD, NEW, NEWEST = "gpt-image-2", "gpt-image-2.5-sunburst", "gpt-image-2.5-flare"
 OTHER = "flux1-schnell-fp8"
@@ -73,14 +74,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "fields"), ALLOWED, ids=str)
+@each_row(("model", "fields"), ALLOWED, ids=str)
 def test_what_is_allowed_stays(model: str, fields: dict[str, Any]) -> None:
     assert checked(model, **fields) == ImageProjectParams(model_id=model, **fields)
 
 
-@pytest.mark.parametrize(
-    ("model", "fields", "field", "message"), REFUSED, ids=[f"{row[0]} {row[3]}" for row in REFUSED]
-)
+@each_row(("model", "fields", "field", "message"), REFUSED, ids=[f"{row[0]} {row[3]}" for row in REFUSED])
 def test_what_is_not_allowed_is_named(model: str, fields: dict[str, Any], field: str, message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         checked(model, **fields)

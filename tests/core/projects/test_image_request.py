@@ -12,6 +12,7 @@ from sogni.core.projects.parameters import check_options
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
 from sogni.models.params import ControlNetParams, ImageProjectParams
+from tests.tables import each_row
 
 MODEL, COMFY = "flux1-schnell-fp8", "z_image_turbo_bf16"
 OPTIONS = ModelOptions(
@@ -99,7 +100,7 @@ TOP_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in TOP_ROWS], ids=[row[0] for row in TOP_ROWS])
+@each_row(("fields", "expected"), [row[1:] for row in TOP_ROWS], ids=[row[0] for row in TOP_ROWS])
 def test_top_level_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-4.2 §4.1, projects-5x §2.1."""
     source = "client" if "app_source" in fields else None
@@ -200,7 +201,7 @@ FRAME_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in FRAME_ROWS], ids=[row[0] for row in FRAME_ROWS])
+@each_row(("fields", "expected"), [row[1:] for row in FRAME_ROWS], ids=[row[0] for row in FRAME_ROWS])
 def test_key_frame_keys(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     """projects-4.2 §4.2 to §4.4, §5."""
     assert split(requested(**fields)) == (TOP_LEVEL, {**KEY_FRAME, **expected})

@@ -9,6 +9,7 @@ import pytest
 from sogni.core.projects.image_requests import check_image_params, has_custom_size
 from sogni.errors import ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
+from tests.tables import each_row
 
 MODEL = "flux1-schnell-fp8"
 NAN, INFINITY = float("nan"), float("inf")
@@ -73,7 +74,7 @@ NORMALISED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "expected"), [row[1:] for row in NORMALISED], ids=[row[0] for row in NORMALISED])
+@each_row(("fields", "expected"), [row[1:] for row in NORMALISED], ids=[row[0] for row in NORMALISED])
 def test_what_is_allowed_comes_back_plain(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     checked = check_image_params(given(**fields))
     assert expected == {name: getattr(checked, name) for name in expected}
@@ -88,21 +89,21 @@ INTEGERS = ("steps", "seed", "number_of_media", "number_of_previews", "gpt_image
 NUMBERS = ("guidance", "width", "height", "starting_image_strength")
 
 
-@pytest.mark.parametrize("value", [3, b"text", True, ["text"]], ids=repr)
-@pytest.mark.parametrize("field", TEXTS)
+@each_row("value", [3, b"text", True, ["text"]], ids=repr)
+@each_row("field", TEXTS)
 def test_texts_are_texts(field: str, value: Any) -> None:
     error = refused(**{field: value})
     assert (field, f"{field} must be a string, got {value!r}") == (error.field, error.message)
 
 
-@pytest.mark.parametrize("value", ["4", 1.5, True, NAN, INFINITY, [4]], ids=repr)
-@pytest.mark.parametrize("field", INTEGERS)
+@each_row("value", ["4", 1.5, True, NAN, INFINITY, [4]], ids=repr)
+@each_row("field", INTEGERS)
 def test_integers_are_integers(field: str, value: Any) -> None:
     assert field == refused(**{field: value}).field
 
 
-@pytest.mark.parametrize("value", ["512", True, NAN, INFINITY, -INFINITY, [4]], ids=repr)
-@pytest.mark.parametrize("field", NUMBERS)
+@each_row("value", ["512", True, NAN, INFINITY, -INFINITY, [4]], ids=repr)
+@each_row("field", NUMBERS)
 def test_numbers_are_finite_numbers(field: str, value: Any) -> None:
     assert field == refused(**{field: value}).field
 
@@ -272,7 +273,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "field", "message"), REFUSED, ids=[row[2] for row in REFUSED])
+@each_row(("fields", "field", "message"), REFUSED, ids=[row[2] for row in REFUSED])
 def test_what_is_not_allowed_is_named(fields: dict[str, Any], field: str, message: str) -> None:
     error = refused(**fields)
     assert (field, message) == (error.field, error.message)
@@ -296,7 +297,7 @@ AT_THE_LIMIT: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fields", AT_THE_LIMIT, ids=lambda fields: str(list(fields.values()))[:60])
+@each_row("fields", AT_THE_LIMIT, ids=lambda fields: str(list(fields.values()))[:60])
 def test_limits_belong_to_what_is_allowed(fields: dict[str, Any]) -> None:
     assert check_image_params(given(**fields)) == given(**fields)
 
@@ -351,7 +352,7 @@ def test_some_models_force_values(model: str, expected: dict[str, Any]) -> None:
     assert expected == {name: getattr(checked, name) for name in expected}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "expected"),
     [
         ({"width": 512, "height": 512}, True),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from sogni.core.projects.job import error_data
 from sogni.models.projects import ErrorData
+from tests.tables import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "code", "original"),
     [
         (5, 5, None),

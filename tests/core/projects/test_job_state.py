@@ -12,6 +12,7 @@ from sogni.core.projects.project import ProjectState
 from sogni.models.converter import from_dict, to_dict
 from sogni.models.params import ImageProjectParams
 from sogni.models.projects import ErrorData, JobSnapshot
+from tests.tables import each_row
 
 
 def job_with(**values: Any) -> JobState:
@@ -54,7 +55,7 @@ PROGRESS: list[tuple[str, dict[str, Any], float, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "now", "expected"), [row[1:] for row in PROGRESS], ids=[row[0] for row in PROGRESS])
+@each_row(("values", "now", "expected"), [row[1:] for row in PROGRESS], ids=[row[0] for row in PROGRESS])
 def test_progress(values: dict[str, Any], now: float, expected: int) -> None:
     """projects-4.2 §13.2."""
     assert expected == job_with(**values).progress(now)

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from sogni.core.chat.state import ChatState
 from sogni.core.client_state import ClientState
 from sogni.core.outbox import Outbox, WaiterRegistry
@@ -19,6 +17,7 @@ from sogni.core.projects.project import ProjectState, restored_state
 from sogni.models.converter import to_dict
 from sogni.models.params import ImageProjectParams
 from sogni.settings import Settings
+from tests.tables import each_row
 
 FEW, MANY = 100, 800
 
@@ -167,7 +166,7 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize("frames", JOBS, ids=lambda function: function.__name__)
+@each_row("frames", JOBS, ids=lambda function: function.__name__)
 def test_a_frame_costs_the_same_with_many_jobs(frames: Callable[[ProjectState, int], None]) -> None:
     few, many = (calls(lambda count=count: frames(project_of(), count)) for count in (FEW, MANY))  # type: ignore[misc]
     states.clear()

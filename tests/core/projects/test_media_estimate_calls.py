@@ -19,6 +19,7 @@ from sogni.core.projects.video_requests import check_video_params
 from sogni.errors import ValidationError
 from sogni.models.catalogue import ModelOptions, NumberRange
 from sogni.models.params import AudioProjectParams, VideoProjectParams
+from tests.tables import each_row
 
 T2V, SEEDANCE, H3_R2V = "wan_v2.2-14b-fp8_t2v", "seedance-2-0", "minimax-h3-ref2va-fp8_r2v"
 V2V, FLASH, ACE = "ltx23-22b-fp8_v2v_distilled", "flashvsr_v1.1_tiny_long_bf16", "ace_step_1.5_turbo"
@@ -39,7 +40,7 @@ def shown(call: HttpCall) -> tuple[str, str]:
     return call.path, "&".join(f"{name}={value}" for name, value in call.query)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model", "given", "expected"),
     [
         (T2V, {}, f"spark/{T2V}/640/480/81/16"),
@@ -64,7 +65,7 @@ def test_the_path_of_a_video(model: str, given: dict[str, Any], expected: str) -
     assert (f"/api/v1/job-video/estimate/{expected}", "") == shown(video_estimate_call(model, **VIDEO | given))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "expected"),
     [
         ({"has_video_input": True}, "hasVideoInput=1"),
@@ -149,14 +150,14 @@ REFUSED: list[tuple[Any, str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call_for", "model", "given", "field"), REFUSED)
+@each_row(("call_for", "model", "given", "field"), REFUSED)
 def test_what_is_missing_or_wrong_is_named(call_for: Any, model: str, given: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         call_for(model, **given)
     assert field == caught.value.field
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("call_for", "wanted", "expected"),
     [
         (video_estimate_call, VIDEO, False),

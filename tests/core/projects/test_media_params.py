@@ -27,6 +27,7 @@ from sogni.models.params import (
 )
 from sogni.models.project_fields import AudioProjectFields, VideoProjectFields
 from sogni.models.projects import ProjectRecord
+from tests.tables import each_row
 
 T2V, ACE = "wan_v2.2-14b-fp8_t2v", "ace_step_1.5_turbo"
 
@@ -70,7 +71,7 @@ def test_mappings_become_objects() -> None:
     assert expected == project_params(VideoProjectParams(**given), {})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "expected"),
     [
         ({"type": "video", "model_id": T2V, "durations": 5}, "video projects have no keyword 'durations'"),

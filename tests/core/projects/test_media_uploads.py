@@ -11,6 +11,7 @@ from sogni.core.projects.kinds import kind_of
 from sogni.core.projects.uploads import UploadItem, audio_uploads, upload_url_call, video_uploads
 from sogni.errors import ValidationError
 from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
+from tests.tables import each_row
 
 I2V, S2V = "wan_v2.2-14b-fp8_i2v", "wan_v2.2-14b-fp8_s2v_lightx2v"
 V2V, SEEDANCE = "ltx23-22b-fp8_v2v_distilled", "seedance-2-0"
@@ -97,7 +98,7 @@ def test_other_models_have_no_plan() -> None:
         video_uploads(VideoProjectParams(model_id="flux1-schnell-fp8"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "expected"),
     [
         (I2V, {"reference_image": PNG}, "/v1/image/uploadUrl imageId=I&jobId=P&type=referenceImage&contentType=t"),
@@ -126,7 +127,7 @@ def item_of(model_id: str, name: str) -> UploadItem:
     return groups[0][0]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "name", "head", "expected"),
     [
         (S2V, "reference_audio", MP3, "audio/mpeg"),
@@ -150,7 +151,7 @@ def test_a_file_goes_where_its_kind_belongs(model_id: str, name: str, head: byte
     assert expected == item.check("file", sniff(head, item.slot))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("params", "field", "kind"),
     [
         (ImageProjectParams(model_id="m", starting_image=b"x"), "starting_image", "image"),
@@ -194,7 +195,7 @@ def test_every_input_takes_files_of_its_own_kind_only(params: Any, field: str, k
         assert (field, "file", True) == (caught.value.field, caught.value.value, bool(caught.value.allowed))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "name", "head", "said"),
     [
         (V2V, "reference_video", MP3, "clip.mp4 is audio/mpeg"),

@@ -20,6 +20,7 @@ from sogni.core.projects.params import (
 from sogni.errors import ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
 from sogni.models.projects import ProjectRecord, RecordModel
+from tests.tables import each_row
 
 MODEL = "flux1-schnell-fp8"
 
@@ -90,9 +91,7 @@ TYPE_ERRORS: list[tuple[str, Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("given", "fields", "expected"), [row[1:] for row in TYPE_ERRORS], ids=[row[0] for row in TYPE_ERRORS]
-)
+@each_row(("given", "fields", "expected"), [row[1:] for row in TYPE_ERRORS], ids=[row[0] for row in TYPE_ERRORS])
 def test_wrong_calls_are_type_errors(given: Any, fields: dict[str, Any], expected: str) -> None:
     with pytest.raises(TypeError) as caught:
         project_params(given, fields)
@@ -267,7 +266,7 @@ OUTRANKS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("known", "expected"), [row[1:] for row in OUTRANKS], ids=[row[0] for row in OUTRANKS])
+@each_row(("known", "expected"), [row[1:] for row in OUTRANKS], ids=[row[0] for row in OUTRANKS])
 def test_the_record_outranks_the_request(known: dict[str, Any], expected: dict[str, Any]) -> None:
     params = params_from_record(ProjectRecord(id="P", client_request_data=encoded(REQUEST), **known))
     assert expected == {name: getattr(params, name) for name in expected}
@@ -305,7 +304,7 @@ RUBBISH: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("data", [row[1] for row in RUBBISH], ids=[row[0] for row in RUBBISH])
+@each_row("data", [row[1] for row in RUBBISH], ids=[row[0] for row in RUBBISH])
 def test_what_cannot_be_read_is_left_out(data: Any) -> None:
     record = ProjectRecord(id="P", model=RecordModel(id=MODEL), client_request_data=data)
     assert params_from_record(record) == ImageProjectParams(model_id=MODEL)

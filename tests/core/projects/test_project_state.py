@@ -11,6 +11,7 @@ from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.models.params import ImageProjectParams
 from sogni.models.projects import ErrorData, EtaRange, JobRecord, RecordWorker
+from tests.tables import each_row
 
 URL = "https://h/a"
 GONE = ErrorData(code=5002, message="m", original_code="workerDisconnected")
@@ -390,7 +391,7 @@ def test_the_address_of_a_result_under_any_of_its_names(fields: dict[str, Any], 
     assert (url, "completed") == (project.jobs["A"].result_url, project.jobs["A"].status)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "step", "seed"),
     [
         ({"performedStepCount": 3, "lastSeed": "7"}, 3, 7),

@@ -8,6 +8,7 @@ import pytest
 
 from sogni.core.projects.job import read_provenance
 from sogni.models.projects import MaskSelection, Provenance
+from tests.tables import each_row
 
 HASH = "AB" * 32
 SELECTION = {"score": 0.5, "box": [0, 0, 1, 1], "coverage": 0.25, "included": True}
@@ -36,7 +37,7 @@ def test_hashes_are_in_lower_case(key: str, name: str) -> None:
         assert read_provenance({key: wrong}) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("key", "value", "read"),
     [
         ("maskWidth", 5, 5), ("maskWidth", 5.0, 5), ("maskWidth", 0, None), ("maskHeight", True, None),

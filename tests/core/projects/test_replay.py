@@ -12,6 +12,7 @@ from sogni.core.projects.results import replay_jobs, replay_record, restored_pro
 from sogni.models.converter import from_dict
 from sogni.models.projects import ProjectRecord
 from sogni.settings import Settings
+from tests.tables import each_row
 
 
 def state_of() -> ClientState:
@@ -69,7 +70,7 @@ def test_its_kind_is_what_the_record_or_else_the_list_says(fields: dict[str, Any
     assert kind == restored_project(state, record_of(**fields), 1.0).kind
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "expected"),
     [
         ("pending", "pending"),
@@ -92,7 +93,7 @@ def test_a_project_at_work_is_not_put_back_into_the_queue() -> None:
     assert replayed(status="active", workerJobs=[job("a", "jobProgress")]).status == "processing"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "fields", "expected"),
     [
         ("created", {}, None),

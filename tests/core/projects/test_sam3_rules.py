@@ -10,6 +10,7 @@ from sogni.core.projects.image_requests import SAM3_MODEL, check_image_params, c
 from sogni.core.projects.params import params_from_snapshot, params_snapshot, project_params
 from sogni.errors import ValidationError
 from sogni.models.params import ImageProjectParams, Sam3Box, Sam3Point, Sam3Prompt
+from tests.tables import each_row
 
 POINT = {"x": 0.5, "y": 1, "label": "positive"}
 BOX = {"x0": 0, "y0": 0.25, "x1": 1, "y1": 0.5}
@@ -70,7 +71,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("prompt", "field"), WRONG)
+@each_row(("prompt", "field"), WRONG)
 def test_what_the_service_would_refuse_is_refused(prompt: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         sent(**prompt)

@@ -19,6 +19,7 @@ from sogni.core.projects.uploads import (
 )
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
+from tests.tables import each_row
 
 
 def planned(**fields: Any) -> list[list[tuple[str, str, Any]]]:
@@ -47,7 +48,7 @@ def test_positions_without_an_upload_keep_their_number(skipped: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [
         {},
@@ -151,7 +152,7 @@ def test_the_call_for_an_address(call: HttpCall, path: str, query: dict[str, str
     )
 
 
-@pytest.mark.parametrize(("kind", "output_format", "preview", "endpoint", "query"), DOWNLOADS)
+@each_row(("kind", "output_format", "preview", "endpoint", "query"), DOWNLOADS)
 def test_where_a_result_comes_from(
     kind: str, output_format: str | None, preview: bool, endpoint: str, query: dict[str, str]
 ) -> None:

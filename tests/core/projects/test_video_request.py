@@ -14,6 +14,7 @@ from sogni.core.projects.video_requests import check_video_options, check_video_
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions
 from sogni.models.params import ImageProjectParams, VideoProjectParams
+from tests.tables import each_row
 
 OPTIONS = ModelOptions(type="video", sampler=Choice(allowed=["euler"]), scheduler=Choice(allowed=["simple"]))
 T2V, I2V, REPLACE = "wan_v2.2-14b-fp8_t2v", "wan_v2.2-14b-fp8_i2v", "wan_v2.2-14b-fp8_animate-replace_lightx2v"
@@ -182,9 +183,7 @@ SENT: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("model_id", "fields", "expected"), [row[1:] for row in SENT], ids=[f"{row[0]} ({row[1]})" for row in SENT]
-)
+@each_row(("model_id", "fields", "expected"), [row[1:] for row in SENT], ids=[f"{row[0]} ({row[1]})" for row in SENT])
 def test_fields_become_keys(model_id: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
     usual: dict[str, Any] = {"modelID": model_id, "positivePrompt": "", "comfySampler": None, "comfyScheduler": None}
     fields = {"positive_prompt": "", **fields}
@@ -259,7 +258,7 @@ def annotated(model_id: str, types: dict[str, str | None], **fields: Any) -> dic
     return {key: value for key, value in payload["keyFrames"][0].items() if key.endswith("ContentType")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "types", "expected"),
     [
         (I2V, {"reference_image": FILE, "reference_image_end": FILE}, {"reference_image": "image/png"},

@@ -10,6 +10,7 @@ from sogni.core.projects.video_requests import check_video_options, check_video_
 from sogni.errors import ValidationError
 from sogni.models.catalogue import ModelOptions
 from sogni.models.params import VideoControlNetParams, VideoKeyframe, VideoProjectParams
+from tests.tables import each_row
 
 NAN = float("nan")
 T2V, I2V, S2V = "wan_v2.2-14b-fp8_t2v", "wan_v2.2-14b-fp8_i2v", "wan_v2.2-14b-fp8_s2v"
@@ -87,7 +88,7 @@ def needed(model_id: str, rules: str) -> dict[str, Any]:
     return media | EXTRA.get(model_id, {})
 
 
-@pytest.mark.parametrize(("model_id", "workflow", "rules"), MATRIX)
+@each_row(("model_id", "workflow", "rules"), MATRIX)
 def test_a_workflow_takes_what_it_needs(model_id: str, workflow: str, rules: str) -> None:
     assert checked(model_id, **needed(model_id, rules)).model_id == model_id
     for name, rule in zip(SINGLES.values(), rules, strict=True):
@@ -95,7 +96,7 @@ def test_a_workflow_takes_what_it_needs(model_id: str, workflow: str, rules: str
             assert getattr(checked(model_id, **needed(model_id, rules) | {name: True}), name) is True
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "workflow", "name"),
     [
         (model_id, workflow, name)
@@ -111,7 +112,7 @@ def test_what_is_missing_is_named_with_its_workflow(model_id: str, workflow: str
     assert f"{name} must be given for {model_id} ({workflow})" in str(error)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "workflow", "name"),
     [
         (model_id, workflow, name)
@@ -412,7 +413,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "field"), [row[1:] for row in REFUSED], ids=[f"{row[0]} ({row[1]})" for row in REFUSED]
 )
 def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], field: str) -> None:
@@ -422,7 +423,7 @@ def test_what_breaks_a_rule_is_refused(model_id: str, fields: dict[str, Any], fi
         assert repr(given) == repr(error.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "allowed"),
     [
         (T2V, {"output_format": "mov"}, ("mp4",)),
@@ -444,7 +445,7 @@ def test_of_a_few_words_all_are_told(model_id: str, fields: dict[str, Any], allo
     assert allowed == refused(model_id, **fields).allowed
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "allowed", "count"),
     [
         (SEEDANCE, {"reference_image_urls": [URL] * 10}, "at most 9", 10),
@@ -563,7 +564,7 @@ ALLOWED: list[tuple[str, str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model_id", "fields"), [row[1:] for row in ALLOWED], ids=[row[0] for row in ALLOWED])
+@each_row(("model_id", "fields"), [row[1:] for row in ALLOWED], ids=[row[0] for row in ALLOWED])
 def test_the_rest_is_the_services_matter(model_id: str, fields: dict[str, Any]) -> None:
     assert checked(model_id, **fields).model_id == model_id
 
@@ -598,7 +599,7 @@ def test_checking_twice_changes_nothing() -> None:
     assert params == check_video_params(params)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "fields", "field"),
     [
         (I2V, {"reference_audio": FILE}, "reference_image"),
@@ -657,7 +658,7 @@ ORDER: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("first", range(len(ORDER)))
+@each_row("first", range(len(ORDER)))
 def test_of_several_mistakes_the_first_in_this_order_is_named(first: int) -> None:
     fields: dict[str, Any] = {}
     for mistake, _ in reversed(ORDER[first:]):

@@ -17,6 +17,7 @@ from sogni.core.replay import redact_run_record
 from sogni.models.chat import TokenUsage
 from sogni.models.replay import RunRecord
 from sogni.models.tools import ToolCall, ToolCallFunction
+from tests.tables import each_row
 
 SECRET = "s3cr3t-Value_01"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3ODAwMDAwMDB9.c2lnbmF0dXJl"
@@ -37,13 +38,13 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", [SECRET, [SECRET], {"value": SECRET}], ids=["text", "list", "object"])
+@each_row("name", NAMES)
+@each_row("value", [SECRET, [SECRET], {"value": SECRET}], ids=["text", "list", "object"])
 def test_a_name_that_says_it(name: str, value: Any) -> None:
     assert cleaned({name: value, "x": 1}) == {name: "***", "x": 1}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         {"prompt_tokens": 5, "max_tokens": 100, "tokens": 7, "token_count": 3},
@@ -72,7 +73,7 @@ def test_everything_else_stays(value: Any) -> None:
     assert cleaned(value) == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "left"),
     [
         (f"use the key: api_key={SECRET} please", "use the key: api_key=*** please"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sogni.core.tools.functions import FunctionDocs, read_docstring
+from tests.tables import each_row
 
 GOOGLE = """Tell the weather.
 
@@ -50,7 +49,7 @@ REST = """Tell the weather.
     """
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         (GOOGLE, FunctionDocs("Tell the weather.\n\nLonger words over two lines.",

@@ -20,6 +20,7 @@ from sogni.errors import ValidationError
 from sogni.models.answers import read_answer
 from sogni.models.base import Model, local
 from sogni.models.chat import ChatCost
+from tests.tables import each_row
 
 
 class Colour(Enum):
@@ -105,7 +106,7 @@ STEP = {
 TEXT = {"type": "string"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "schema"),
     [
         (str, TEXT),

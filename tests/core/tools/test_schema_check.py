@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sogni.core.tools.schemas import SchemaCheck, is_missing
+from tests.tables import each_row
 
 
 def found(value: Any, schema: dict[str, Any], **options: Any) -> list[str]:
@@ -24,7 +25,7 @@ def about(value: Any, schema: dict[str, Any], **options: Any) -> list[str]:
     return check.errors
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "fitting", "others"),
     [
         ("string", ["", "a"], [1, True, None, [], {}]),
@@ -45,7 +46,7 @@ def test_a_type_accepts_its_values(kind: Any, fitting: list[Any], others: list[A
     assert [1] * len(others) == [len(about(value, schema)) for value in others]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "schema", "expected"),
     [
         (5, {"const": 5.0}, []),

@@ -8,6 +8,7 @@ import pytest
 
 from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import tool_names
+from tests.tables import each_row
 
 ANGLE = "right side view eye-level shot close-up"
 
@@ -124,20 +125,20 @@ INVALID: list[tuple[str, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("tool", "arguments"), VALID)
+@each_row(("tool", "arguments"), VALID)
 def test_what_fits_stays_as_it_is(tool: str, arguments: dict[str, Any]) -> None:
     checked = validate_tool_arguments(tool, arguments)
     assert (True, arguments, [], []) == (checked.ok, checked.arguments, checked.errors, checked.warnings)
 
 
-@pytest.mark.parametrize(("tool", "arguments", "expected"), ALIASED)
+@each_row(("tool", "arguments", "expected"), ALIASED)
 def test_other_spellings_are_read(tool: str, arguments: dict[str, Any], expected: dict[str, Any]) -> None:
     checked = validate_tool_arguments(tool, arguments)
     assert ([], expected) == (checked.errors, checked.arguments)
     assert all(" is read as " in warning for warning in checked.warnings)
 
 
-@pytest.mark.parametrize(("tool", "arguments", "paths"), INVALID)
+@each_row(("tool", "arguments", "paths"), INVALID)
 def test_what_does_not_fit_is_named(tool: str, arguments: dict[str, Any], paths: list[str]) -> None:
     checked = validate_tool_arguments(tool, arguments)
     assert (False, paths) == (checked.ok, [error.partition(" ")[0] for error in checked.errors])

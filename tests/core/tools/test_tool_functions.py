@@ -17,6 +17,7 @@ from sogni.core.tools.hosted import SogniTools
 from sogni.errors import ValidationError
 from sogni.models.tools import ToolCall, ToolCallFunction
 from sogni.transport.driver import check_callbacks
+from tests.tables import each_row
 
 
 @attrs.frozen
@@ -108,7 +109,7 @@ def test_null_stands_for_what_is_not_given() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "words"),
     [
         ("{oops", "get_weather: the arguments are not valid JSON"),
@@ -163,7 +164,7 @@ def unresolved(thing: Nowhere) -> None: ...  # type: ignore[name-defined]  # noq
 def called(back: Callable[[int], str]) -> None: ...
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("function", "words"),
     [
         (lambda place: place, "a tool name must"),

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 
 from sogni.core.data import table
 from sogni.core.tools.hosted import DIRECT, accepted_by, definition_of, parameters_of, tool_names
+from tests.tables import each_row
 
 LATER = json.loads((Path(__file__).parents[3] / "docs" / "protocol" / "tools-5x.json").read_text("utf-8"))["tools"]
 SHEET = json.loads((Path(__file__).parents[3] / "docs" / "protocol" / "tools-4.2.json").read_text("utf-8"))["tools"]
@@ -44,26 +44,24 @@ def test_the_tools_are_those_of_the_sheet_in_its_order() -> None:
     assert [tool["name"] for tool in SHEET] == list(tool_names())
 
 
-@pytest.mark.parametrize("place", range(len(SHEET)), ids=[tool["name"] for tool in SHEET])
+@each_row("place", range(len(SHEET)), ids=[tool["name"] for tool in SHEET])
 def test_the_structure_is_that_of_the_sheet(place: int) -> None:
     assert _structure(SHEET[place]["parameters"]) == _structure(TOOLS[place]["parameters"])
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool["name"])
+@each_row("tool", TOOLS, ids=lambda tool: tool["name"])
 def test_every_tool_and_every_argument_is_described(tool: dict[str, Any]) -> None:
     assert len(tool["description"]) > 50
     short = [path for path, one in _properties(tool["parameters"]) if not len(one.get("description", "")) > 10]
     assert short == []
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool["name"])
+@each_row("tool", TOOLS, ids=lambda tool: tool["name"])
 def test_the_schemas_are_schemas(tool: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(tool["parameters"])
 
 
-@pytest.mark.parametrize(
-    "tool", [tool for tool in LATER if tool["name"] in tool_names()], ids=lambda tool: tool["name"]
-)
+@each_row("tool", [tool for tool in LATER if tool["name"] in tool_names()], ids=lambda tool: tool["name"])
 def test_what_a_newer_service_takes_is_accepted_beside_what_is_offered(tool: dict[str, Any]) -> None:
     offered, accepted = parameters_of(tool["name"])["properties"], accepted_by(tool["name"])["properties"]
     assert accepted.keys() == offered.keys()

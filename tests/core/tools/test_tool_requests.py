@@ -10,6 +10,7 @@ from sogni.core.media import Remote
 from sogni.core.tools.media import ToolMedia
 from sogni.core.tools.requests import image_size, mode_of, number_of_media, project_fields, requested_model, video_size
 from sogni.errors import ValidationError
+from tests.tables import each_row
 
 LTX, SEEDANCE = "ltx23-22b-fp8_i2v_distilled", "seedance-2-0"
 FAST = "minimax-h3-fastvideo-int8_a2v_turbo"
@@ -32,7 +33,7 @@ def test_the_type_of_a_project(tool: str, kind: str) -> None:
     assert project_fields(tool, {"prompt": "x"}, "m", NOTHING, 1)["type"] == kind
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "fallback", "expected"),
     [
         ({}, 1, 1), ({}, 3, 3), ({"numberOfVariations": 2}, 3, 2), ({"number_of_variations": 2.5}, 3, 3),
@@ -64,7 +65,7 @@ def test_modes(tool: str, arguments: dict[str, Any], expected: str | None) -> No
     assert mode_of(tool, arguments) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         ({}, {}),

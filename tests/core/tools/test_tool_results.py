@@ -16,6 +16,7 @@ from sogni.core.tools.results import failed, media_content, message_of, succeede
 from sogni.errors import ValidationError
 from sogni.models.converter import from_dict, to_dict
 from sogni.models.tools import ToolCall, ToolCallFunction, ToolExecutionProgress, ToolExecutionResult
+from tests.tables import each_row
 
 CALL = ToolCall(id="1", function=ToolCallFunction(name="generate_image"))
 
@@ -53,7 +54,7 @@ def test_a_failure() -> None:
     assert result.content == '{"success":false,"error":"no way"}'
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "text"),
     [
         ("as it is", "as it is"), (None, "null"), (3, "3"), ({"a": [1, "é"]}, '{"a":[1,"é"]}'),

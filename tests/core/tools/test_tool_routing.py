@@ -21,6 +21,7 @@ from sogni.core.tools.requests import (
 )
 from sogni.errors import ValidationError
 from sogni.models.catalogue import AvailableModel
+from tests.tables import each_row
 
 SHEET = (Path(__file__).parents[3] / "docs" / "protocol" / "tools.md").read_text("utf-8")
 T2V, I2V, A2V = (f"ltx23-22b-fp8_{kind}_distilled" for kind in ("t2v", "i2v", "a2v"))
@@ -56,7 +57,7 @@ def test_the_tables_are_those_of_the_sheet() -> None:
     assert [selectors[name][selector] for name, selector, _ in rows] == [model for _, _, model in rows]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "requested", "images", "expected"),
     [
         ("generate_image", "z-turbo", False, "z_image_turbo_bf16"),
@@ -76,7 +77,7 @@ def test_selectors(tool: str, requested: Any, images: bool, expected: str | None
     assert resolve_model(tool, requested, with_images=images) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "model", "images", "mode", "workflows", "first"),
     [
         ("generate_image", None, 0, None, (), None),
@@ -142,7 +143,7 @@ def test_what_edits() -> None:
     assert [can_edit(model_id) for model_id in ids] == [True, True, True, False]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model_id", "workflows", "size"),
     [
         ("seedance-2-0", {"t2v", "i2v", "ia2v", "v2v"}, (1920, 1080, 24)),

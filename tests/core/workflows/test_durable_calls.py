@@ -32,6 +32,7 @@ from sogni.models.workflows import (
     WorkflowStep,
     WorkflowTemplate,
 )
+from tests.tables import each_row
 
 HELLO = [{"role": "user", "content": "hello"}]
 PLAN = {"title": "T", "steps": [{"toolName": "generate_image", "arguments": {"prompt": "x"}}]}
@@ -139,7 +140,7 @@ def test_all_media_that_nobody_can_reach_are_named() -> None:
     assert "media_context.images[1]" in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         {"messages": "hello"}, {"messages": HELLO, "tools": "x"}, {"messages": [float("nan")]}, {"sampling": 5},
@@ -534,12 +535,8 @@ def test_a_whole_record_is_read() -> None:
     assert replay_calls.get_call("r/1").path == "/v1/replay/records/r%2F1"
 
 
-@pytest.mark.parametrize(
-    "read", [replay_calls.read_write, lambda call, answer: replay_calls.read_record(call, answer, "r")]
-)
-@pytest.mark.parametrize(
-    "body", [{}, {"status": "success", "data": {"runId": "r", "record": {}}}, b"text", {"record": 5}]
-)
+@each_row("read", [replay_calls.read_write, lambda call, answer: replay_calls.read_record(call, answer, "r")])
+@each_row("body", [{}, {"status": "success", "data": {"runId": "r", "record": {}}}, b"text", {"record": 5}])
 def test_an_answer_that_does_not_say_is_an_error(read: Any, body: Any) -> None:
     with pytest.raises(ApiError) as caught:
         read(ASKED, reply(body))

@@ -21,6 +21,7 @@ from sogni.core.workflows.event_readers import (
 from sogni.errors import ValidationError
 from sogni.models.runs import ChatRunEvent
 from sogni.models.workflows import WorkflowSseEvent
+from tests.tables import each_row
 
 
 def run_block(**data: Any) -> str:
@@ -51,7 +52,7 @@ def test_snapshots_tell_the_status_only() -> None:
     assert not reader.finished
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("type", "status", "finished"),
     [
         ("run_started", None, False),
@@ -188,7 +189,7 @@ def test_what_was_not_cut_off_counts(rest: str) -> None:
     assert (reader.read_rest(rest) is not None, reader.position) == (True, "5")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "make",
     [
         lambda: RunEventReader(""), lambda: RunEventReader(5), lambda: RunEventReader(".."),

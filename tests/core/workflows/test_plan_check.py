@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sogni.core.workflows.plans import checked_plan, plan_findings
 from sogni.errors import ValidationError
 from sogni.models.workflows import PlanFinding, WorkflowDependency, WorkflowInput, WorkflowStep
+from tests.tables import each_row
 
 TOOL = {"toolName": "edit_image", "arguments": {"prompt": "x"}}
 
@@ -62,7 +63,7 @@ def test_the_plan_itself(plan: Any, field: str, rule: str) -> None:
     assert [(it.step, it.index, it.field, it.rule) for it in plan_findings(plan)] == [(None, None, field, rule)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "field", "rule"),
     [
         ({"toolName": None}, "tool_name", "required"),
@@ -104,7 +105,7 @@ def test_a_step_that_is_none() -> None:
     assert found("generate_image", step("b")) == [(None, "steps[0]", "type")]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "field", "rule"),
     [
         ({"sourceStepId": "gone"}, "source_step_id", "required"),

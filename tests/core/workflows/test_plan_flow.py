@@ -8,6 +8,7 @@ import pytest
 
 from sogni.core.workflows.plans import dependency_findings, plan_findings
 from sogni.models.workflows import PlanFinding
+from tests.tables import each_row
 
 PROMPT = {"prompt": "x"}
 
@@ -26,7 +27,7 @@ def found(source: str, tool: str, target: str, transform: Any, arguments: Any = 
     return [it.message.removeprefix("step 'b': depends_on[0].") for it in findings]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("source", "tool", "target", "transform"),
     [
         ("generate_image", "animate_photo", "sourceImageIndex", "image_index"),

@@ -11,6 +11,7 @@ from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.core.workflows.plans import checked_plan, plan_findings
 from sogni.errors import ValidationError
 from sogni.models.workflows import StepTool
+from tests.tables import each_row
 
 TOOLS = get_args(get_args(StepTool)[0])
 HELPERS = {it for it in TOOLS if it not in tool_names()}
@@ -33,7 +34,7 @@ def test_the_tools_of_the_sheet() -> None:
     assert len(TEXT_TOOLS) == 6
 
 
-@pytest.mark.parametrize("tool", sorted(HELPERS))
+@each_row("tool", sorted(HELPERS))
 def test_a_helper_without_a_definition_takes_anything(tool: str) -> None:
     assert found(tool, {"whatever": 1}, "more") == []
 
@@ -43,7 +44,7 @@ def test_what_is_no_step(tool: str) -> None:
     assert found(tool, {"prompt": 5}) == [("tool_name", "error")]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("tool", "arguments", "expected"),
     [
         ("generate_image", {"prompt": "x", "model": "a_model_of_tomorrow"}, []),
@@ -80,7 +81,7 @@ def test_what_cannot_be_read_is_left_to_the_structure(steps: Any) -> None:
     assert [it.rule for it in plan_findings({"steps": steps})] == ["type"]
 
 
-@pytest.mark.parametrize("tool", [it for it in TOOLS if it in tool_names()])
+@each_row("tool", [it for it in TOOLS if it in tool_names()])
 def test_what_a_dependency_fills_is_neither_missing_nor_judged(tool: str) -> None:
     schema = parameters_of(tool)
     filled = [it for it in schema["properties"] if it != "auto_transcribe"]
