@@ -175,6 +175,15 @@ def test_a_refusal_clears_the_credentials_first_and_then_disconnects(code: int) 
     assert {project, CONNECTION} <= set(state.out.woken)
 
 
+def test_a_rejection_without_credentials_only_disconnects() -> None:
+    state = connected()
+    state.session.credentials.clear()
+    generation = state.session.generation
+    lost(state, 4021)
+    assert [("disconnected", Disconnected(code=4021, reason="why"))] == [it for it in told(state) if it[0] != "updated"]
+    assert generation == state.session.generation
+
+
 def test_a_displaced_client_keeps_its_credentials_and_is_told_the_cure() -> None:
     state = connected()
     lost(state, 4015)
