@@ -24,8 +24,12 @@ class RecordedRequest:
 
     Attributes:
         host: "rest" or "socket".
+        method: HTTP method.
+        path: Path of the request.
+        query: Query parameters; secret values read ``***``.
         headers: Lower-case names; secret values read ``***``.
         body: Decoded JSON, or None. For uploads, only ``body_size`` is recorded.
+        body_size: Size of the body in bytes.
         status: Status of the response; None until, or unless, it has been sent.
     """
 
@@ -41,7 +45,14 @@ class RecordedRequest:
 
 @frozen
 class RecordedUpgrade:
-    """One attempt to open a WebSocket; ``connection`` is its number from 1, or None if it was refused."""
+    """One attempt to open a WebSocket.
+
+    Attributes:
+        query: Query parameters.
+        headers: Lower-case names; secret values read ``***``.
+        connection: Number of the connection, from 1; None if it was refused.
+        status: Status of the response.
+    """
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -54,6 +65,9 @@ class RecordedFrame:
     """One frame from a client.
 
     Attributes:
+        connection: Number of the connection.
+        type: Type of the frame.
+        data: The decoded payload.
         dropped: The service did not act on it, as with frames that arrive before it has sent ``authenticated``.
         size: Size of the message in bytes.
     """
@@ -69,7 +83,12 @@ class RecordedFrame:
 
 @frozen
 class Violation:
-    """A protocol violation by a client: where it was found, and what is wrong."""
+    """A protocol violation by a client.
+
+    Attributes:
+        where: Where it was found.
+        message: What is wrong.
+    """
 
     where: str
     message: str

@@ -31,7 +31,13 @@ ZERO = Decimal(0)
 
 @frozen
 class Holding:
-    """Amounts on one chain. Numbers and strings become ``Decimal``."""
+    """Amounts on one chain. Numbers and strings become ``Decimal``.
+
+    Attributes:
+        sogni: Amount in Sogni.
+        spark: Amount in Spark.
+        ether: Amount in Ether.
+    """
 
     sogni: Decimal = field(default=ZERO, converter=Decimal)
     spark: Decimal = field(default=ZERO, converter=Decimal)
@@ -190,7 +196,12 @@ class NotFreeError(Exception):
 
 @frozen
 class Balance:
-    """Spendable amounts, net of reservations. Numbers and strings become ``Decimal``."""
+    """Spendable amounts, net of reservations. Numbers and strings become ``Decimal``.
+
+    Attributes:
+        spark: Amount in Spark.
+        sogni: Amount in Sogni.
+    """
 
     spark: Decimal = field(default=ZERO, converter=Decimal)
     sogni: Decimal = field(default=ZERO, converter=Decimal)
@@ -230,10 +241,18 @@ class Account:
     """One user with a wallet address and a balance per token. All methods may be called from any thread.
 
     Attributes:
+        username: User name.
+        email: Email address.
+        wallet_address: Address of the wallet.
+        sid: Number of the account.
         api_key: The API key of the account, if it has one.
         password: The password its wallet is derived from, if known.
         wallet: The wallet outside the service.
+        ledger: The transaction history.
+        rewards: The rewards.
         membership: The subscription to a plan; None if it never had one.
+        free_spark_lock: Whether free Spark is locked, and how it can be unlocked; None if unset.
+        device_id: The ID of the device, as set by the client; None if unset.
     """
 
     username: str

@@ -83,10 +83,24 @@ class FairUse(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class Membership:
-    """A subscription. Times are epoch seconds, 0 means unset; ``status`` is the value used on the socket.
+    """A subscription to a plan. Times are in epoch seconds; 0 means unset.
 
     Attributes:
+        tier: The plan: "unlimited" (default) or "unlimited_pro".
+        term: Billing period: "monthly" (default) or "annual".
+        status: The status as sent on the socket. Default "active".
+        provider: What the subscription was bought with. Default "stripe".
+        starts: Start of the current period.
+        ends: End of the current period.
+        grace_ends: End of the time in which a renewal is retried.
+        trial_ends: End of the trial.
+        version: Version of the subscription; clients ignore older ones. Default 1.
         active: Whether the account is entitled; by default derived from ``status``.
+        scheduled_tier: The plan after the next renewal, if it changes.
+        scheduled_term: Billing period after the next renewal, if it changes.
+        scheduled_at: Time of the change.
+        payment_pending: Whether a payment awaits confirmation. Default False.
+        fair_use: The monthly limit; None while it does not apply.
     """
 
     tier: Tier = field(default="unlimited", validator=_check_tier)
@@ -104,7 +118,6 @@ class Membership:
     scheduled_at: float = 0.0
     payment_pending: bool = False
     fair_use: FairUse | None = None
-    """The monthly limit; None while it does not apply."""
 
     @active.default
     def _entitled(self) -> bool:

@@ -16,7 +16,18 @@ ONCE = -1
 
 @frozen(kw_only=True)
 class Reward:
-    """A reward. ``every`` is in seconds; ``obstacle`` is the reason why it cannot be claimed at all."""
+    """A reward that accounts can claim.
+
+    Attributes:
+        id: ID of the reward.
+        title: Title.
+        description: Description.
+        token: "spark" or "sogni".
+        amount: Amount. Numbers and strings become ``Decimal``.
+        type: "instant" (default) or "conditioned".
+        every: Seconds until it can be claimed again; -1 (default) if it can be claimed only once.
+        obstacle: The reason why it cannot be claimed at all; None if there is none.
+    """
 
     id: str
     title: str

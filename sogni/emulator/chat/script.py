@@ -27,7 +27,12 @@ def _written(given: Json) -> str:
 
 @frozen
 class Call:
-    """A tool call of the model; arguments that are not a string are written as JSON."""
+    """A tool call of the model.
+
+    Attributes:
+        name: Name of the tool.
+        arguments: Arguments; anything but a string is written as JSON. Default "{}".
+    """
 
     name: str
     arguments: str = field(default="{}", converter=_written)
@@ -35,7 +40,14 @@ class Call:
 
 @frozen
 class Answer:
-    """The answer of a model: text, reasoning, tool calls. ``finish_reason`` None means the default."""
+    """The answer of a model.
+
+    Attributes:
+        text: The text. Default: none.
+        calls: Tool calls. Default: none.
+        thought: The reasoning, sent if the request has thinking enabled. Default: none.
+        finish_reason: The finish reason; None means "stop", or "tool_calls" after tool calls.
+    """
 
     text: str = ""
     calls: tuple[Call, ...] = ()
