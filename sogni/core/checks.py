@@ -38,9 +38,9 @@ def short_repr(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-def invalid_value(field: str, value: Any, allowed: Any, sentence: str | None = None) -> ValidationError:
-    """Return the error for a value that is not allowed; `sentence` replaces the default message."""
-    message = sentence or f"{field} must be {_listed(allowed)}, got {short_repr(value)}"
+def invalid_value(field: str, value: Any, allowed: Any, message: str | None = None) -> ValidationError:
+    """Return the error for a value that is not allowed; `message` replaces the default message."""
+    message = message or f"{field} must be {_listed(allowed)}, got {short_repr(value)}"
     return ValidationError(message, field=field, value=value, allowed=allowed)
 
 
@@ -255,37 +255,37 @@ def event_id(field: str, value: Any) -> str | None:
     raise invalid_value(field, value, "an event id (a number or a string)")
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], sentence: str) -> None:
-    """Raise TypeError for an unknown name, suggesting the closest known one."""
+def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], prefix: str) -> None:
+    """Raise `TypeError` for an unknown name, suggesting the closest known one; `prefix` begins the message."""
     for name in fields:
         if name not in known:
-            raise TypeError(f"{sentence} {name!r}{did_you_mean(name, known, 1)}")
+            raise TypeError(f"{prefix} {name!r}{did_you_mean(name, known, 1)}")
 
 
-def nested(kind: type[T], field: str, given: Any, words: str | None = None) -> T | None:
+def nested(kind: type[T], field: str, given: Any, noun: str | None = None) -> T | None:
     """Return an object of `kind` from one or from a mapping with its fields; None stays None.
 
-    Raises `TypeError` for an unknown or missing field and `ValidationError` for any other type. `words` is the name of
+    Raises `TypeError` for an unknown or missing field and `ValidationError` for any other type. `noun` is the name of
     the object in error messages.
     """
     if given is None or isinstance(given, kind):
         return given
     if not isinstance(given, Mapping):
         raise invalid_value(field, given, f"{kind.__name__} or a mapping with its fields")
-    words = words or field.replace("_", " ")
+    noun = noun or field.replace("_", " ")
     fields = attrs.fields(cast(Any, kind))
-    refuse_unknown(given, [it.name for it in fields], f"a {words} has no field")
+    refuse_unknown(given, [it.name for it in fields], f"a {noun} has no field")
     for it in fields:
         if it.default is attrs.NOTHING and it.name not in given:
-            raise TypeError(f"the field {it.name!r} of the {words} is missing")
+            raise TypeError(f"the field {it.name!r} of the {noun} is missing")
     return kind(**given)
 
 
-def nested_items(kind: type[T], field: str, given: Any, words: str) -> list[T]:
+def nested_items(kind: type[T], field: str, given: Any, noun: str) -> list[T]:
     """Return objects of `kind` from a list of objects or mappings; an empty list for None."""
 
     def item(name: str, value: Any) -> T:
-        read = nested(kind, name, value, words)
+        read = nested(kind, name, value, noun)
         if read is None:
             raise invalid_value(name, value, f"{kind.__name__} or a mapping with its fields")
         return read

@@ -210,11 +210,11 @@ def check_slot(
     allowed = tuple(ALLOWED[slot] if allowed is None else allowed)
     if content_type is None or content_type.startswith(("text/", "application/")):
         named = f": it is {content_type}" if content_type else ""
-        sentence = f"{field}: {name} is not a supported {slot} file ({', '.join(allowed)}){named}"
-        raise invalid_value(field, name, allowed, sentence)
+        message = f"{field}: {name} is not a supported {slot} file ({', '.join(allowed)}){named}"
+        raise invalid_value(field, name, allowed, message)
     if canonical(content_type) not in allowed:
-        sentence = f"{field}: {name} is {content_type}, but must be one of {', '.join(allowed)}"
-        raise invalid_value(field, name, allowed, sentence)
+        message = f"{field}: {name} is {content_type}, but must be one of {', '.join(allowed)}"
+        raise invalid_value(field, name, allowed, message)
     return content_type
 
 
@@ -320,8 +320,8 @@ def checked(
     if _format(kind, content) != form:
         found = sniff(content[:HEAD_SIZE], kind)
         named = f": it is {found}" if found else ""
-        sentence = f"{where} is declared as {content_type} but contains no {form} data{named}"
-        raise invalid_value(where, content_type, f"{form} data", sentence)
+        message = f"{where} is declared as {content_type} but contains no {form} data{named}"
+        raise invalid_value(where, content_type, f"{form} data", message)
     size = None
     if kind == "image":
         size = image_size(content)

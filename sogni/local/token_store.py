@@ -200,8 +200,8 @@ def _default_path() -> Path:
     try:
         return state_directory() / FILE_NAME
     except RuntimeError as error:
-        words = "path must be given, or HOME or XDG_STATE_HOME set: this user has no home directory"
-        raise ValidationError(words, field="path") from error
+        message = "path must be given, or HOME or XDG_STATE_HOME set: this user has no home directory"
+        raise ValidationError(message, field="path") from error
 
 
 def _acquire(path: Path, timeout: float) -> int | None:

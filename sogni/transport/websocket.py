@@ -619,9 +619,9 @@ class SerialSocket:
 
         Does nothing on a connection that has already ended.
         """
-        words = reason.encode()[:_MAX_REASON].decode("utf-8", "ignore").encode()
+        text = reason.encode()[:_MAX_REASON].decode("utf-8", "ignore").encode()
         with suppress(ConnectionLost):
-            self._post(CLOSE, code.to_bytes(2, "big") + words)
+            self._post(CLOSE, code.to_bytes(2, "big") + text)
 
     def _post(self, opcode: int, payload: bytes) -> None:
         self._enter()
