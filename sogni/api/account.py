@@ -397,7 +397,7 @@ class Account:
             status: Status of the transactions. Default `"completed"`.
             address: Address of the wallet. Default: that of the current account.
             limit: Number of transactions per page. Default 20.
-            offset: Where the page begins. Default: with the newest transaction.
+            offset: Number of transactions to skip. Default 0.
             provider: Blockchain. Default: that of the service.
 
         Returns:
@@ -423,7 +423,7 @@ class Account:
         limit: int = 100,
         provider: str | None = None,
     ) -> Iterator[Transaction]:
-        """Iterate over all transactions, newest first. Pages are fetched as needed.
+        """Iterate over all transactions. Pages are fetched as needed.
 
         Args:
             status: Status of the transactions. Default `"completed"`.
@@ -624,8 +624,7 @@ class Account:
 
         Raises:
             ValidationError: There is no such plan, term or redirect type. Nothing has been sent.
-            PermissionDeniedError: The client uses an API key.
-            ApiError: The service refused the request.
+            ApiError: The service refused the request, for example because the client uses an API key.
 
         Example:
             >>> with SogniClient(auth_type="token") as client:
@@ -653,8 +652,7 @@ class Account:
             The page for the user to open, in `.url`.
 
         Raises:
-            PermissionDeniedError: The client uses an API key.
-            ApiError: The service refused the request.
+            ApiError: The service refused the request, for example because the client uses an API key.
 
         Example:
             >>> with SogniClient(auth_type="token") as client:
@@ -693,13 +691,13 @@ class Stats:
             period: `"day"` or `"lifetime"`.
             username: Only this user.
             network: `"fast"`, `"relaxed"` or `"all"`. Default: that of the service.
-            page: Number of the page. Default: the first.
+            page: Number of the page. Default: that of the service.
             limit: Number of entries per page. Default: that of the service.
-            date: The day, as the service counts time. Default: today.
+            date: The date, as a number that the service defines. Default: not sent.
             address: Only this wallet.
 
         Returns:
-            The entries, best first.
+            The entries, with their ranks.
 
         Raises:
             ValidationError: There is no such type, period or network. Nothing has been sent.

@@ -138,7 +138,7 @@ class SocketClient:
             data: JSON-ready payload.
 
         Raises:
-            ValidationError: JSON cannot represent the payload.
+            TypeError: JSON cannot represent the payload.
             SogniConnectionError: The service cannot be reached.
             SogniTimeoutError: The socket was not ready in time.
 

@@ -89,7 +89,7 @@ class ChatTools:
 
         Raises:
             ValidationError: This is not a Sogni tool.
-            TypeError: `media_context` has an unknown field, or a callback cannot be called.
+            TypeError: `media_context` has an unknown field, or a callback is async although the client is blocking.
 
         Example:
             >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
@@ -139,7 +139,7 @@ class ChatTools:
 
         Raises:
             ValidationError: There are more than 8 calls of tools that run locally. Nothing has been executed.
-            TypeError: `media_context` has an unknown field, or a callback cannot be called.
+            TypeError: `media_context` has an unknown field, or a callback is async although the client is blocking.
 
         Example:
             >>> call = {"id": "1", "function": {"name": "lookup", "arguments": '{"word": "kite"}'}}
@@ -169,7 +169,7 @@ class ChatTools:
         """Download the media of tool results to a directory.
 
         Files are named after their tool (`generate_image-0.png`), numbered from the highest number in the directory,
-        and appear only when they are complete. URLs are valid for about an hour.
+        and appear only when they are complete. URLs are valid for a limited time.
 
         Args:
             results: A result or results of `execute` and `execute_all`, or an answer with `tool_history`.

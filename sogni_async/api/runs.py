@@ -54,14 +54,14 @@ class ChatRuns:
 
         Args:
             messages: Dicts in the OpenAI form, or `ChatMessage` objects.
-            tools: Tool definitions in the OpenAI form. Default: those of the service.
+            tools: Tool definitions in the OpenAI form. Default: none.
             tool_choice: Which tool the model must call, in the OpenAI form. Default: the model decides.
             model: Id of the model. Default: that of the service.
             sampling: Sampling options, for example `{"temperature": 0.5}`.
             media_references: Media for the tools, by http or https URL; see `workflows.upload`.
             media_context: Media that the tools can refer to by index: a `MediaContext`, or a mapping with its fields.
                 All entries are http or https URLs.
-            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: no limit.
+            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: none.
             confirm_cost: Accept the cost in advance. Default: that of the service.
             session_id: Id of the conversation that the run belongs to.
             client_message_id: Id of the message, chosen by the caller.

@@ -235,7 +235,7 @@ class Workflows:
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             confirm_cost: Accept the cost in advance. Default: that of the service.
-            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: no limit.
+            max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: none.
             safe_content_filter: Filter sensitive content. The default of the service is True.
             app_source: Name of the application, as the service records it. Default: that of the client.
             idempotency_key: Starts with the same key are one workflow. By default, each call has a new key, so that it
