@@ -132,7 +132,7 @@ def test_a_slot_takes_each_of_its_types(slot: MediaSlot, content_type: str) -> N
 def test_a_slot_refuses_other_types_by_name(content_type: str, slot: MediaSlot) -> None:
     with pytest.raises(ValidationError, match="photo") as caught:
         check_slot("starting_image", "photo.x", content_type, slot)
-    expected = f"starting_image: photo.x is {content_type}, but must be one of {', '.join(ALLOWED[slot])}"
+    expected = f"starting_image must be a file of type {', '.join(ALLOWED[slot])}, got photo.x ({content_type})"
     assert (expected, "starting_image", ALLOWED[slot]) == (
         caught.value.message,
         caught.value.field,
@@ -144,17 +144,18 @@ def test_a_file_of_no_known_type_is_refused() -> None:
     with pytest.raises(ValidationError) as caught:
         check_slot("starting_image", "notes.txt", None, "image")
     assert caught.value.message == (
-        "starting_image: notes.txt is not a supported image file (image/jpeg, image/png, image/webp, image/gif)"
+        "starting_image must be a file of type image/jpeg, image/png, image/webp, image/gif, "
+        "got notes.txt (unknown type)"
     )
 
 
 def test_what_is_no_media_is_named() -> None:
-    with pytest.raises(ValidationError, match=r"is not a supported audio file \(.*\): it is text/plain$"):
+    with pytest.raises(ValidationError, match=r"must be a file of type .*, got song.mp3 \(text/plain\)$"):
         check_slot("reference_audio", "song.mp3", sniff(b"\xff\xfeo\0n\0c\0e\0 \0u\0", "audio"), "audio")
 
 
 def test_a_role_may_take_less_than_its_slot() -> None:
-    with pytest.raises(ValidationError, match=r"but must be one of image/png$"):
+    with pytest.raises(ValidationError, match=r"must be a file of type image/png, got bytes"):
         check_slot("gpt_image_mask", "bytes", "image/jpeg", "image", ("image/png",))
 
 

@@ -138,10 +138,10 @@ async def test_an_upload_that_fails_is_repeated(sdk: Sdk, client: Any, supernet:
 @pytest.mark.parametrize(
     ("model", "field", "name", "content", "told"),
     [
-        (WAN.format("i2v"), "reference_image", "face.png", b"not an image at all", "is not a supported image file"),
-        (LTX.format("v2v"), "reference_video", "song.mp4", MP3, "is audio/mpeg, but must be one of video/mp4"),
-        (LTX.format("v2v"), "reference_video", "notes.mp4", b"scene one: a harbour", "is not a supported video file"),
-        (LTX.format("a2v"), "reference_audio", "face.mp3", FACE, "is image/png, but must be one of audio/mpeg"),
+        (WAN.format("i2v"), "reference_image", "face.png", b"not an image at all", r"got face.png \(text/plain\)"),
+        (LTX.format("v2v"), "reference_video", "song.mp4", MP3, r"got song.mp4 \(audio/mpeg\)"),
+        (LTX.format("v2v"), "reference_video", "notes.mp4", b"scene one: a harbour", r"got notes.mp4 \(text/plain\)"),
+        (LTX.format("a2v"), "reference_audio", "face.mp3", FACE, r"got face.mp3 \(image/png\)"),
         (LTX.format("a2v"), "reference_audio", "nothing.mp3", b"", "is empty"),
     ],
 )

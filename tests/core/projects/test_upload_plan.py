@@ -86,7 +86,7 @@ def test_a_role_checks_its_media() -> None:
 
 def test_a_mask_is_a_png() -> None:
     (mask,) = image_uploads(ImageProjectParams(model_id="m", gpt_image_mask=b"x"))[0]
-    with pytest.raises(ValidationError, match=r"gpt_image_mask: a.jpg is image/jpeg"):
+    with pytest.raises(ValidationError, match=r"gpt_image_mask must be a file of type image/png, got a.jpg"):
         mask.check("a.jpg", "image/jpeg")
 
 
