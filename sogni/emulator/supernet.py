@@ -517,8 +517,8 @@ class LocalSupernet(Live):
 
         Example:
             >>> client.connect()
-            >>> supernet.wait_for(lambda: supernet.connection_count)
-            1
+            >>> supernet.wait_for(lambda: supernet.connection_count > 0)
+            True
         """
         deadline = time.monotonic() + timeout
         while True:
