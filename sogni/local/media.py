@@ -211,7 +211,10 @@ def open_source(name: str, value: Any) -> MediaSource:
     if source.size <= 0:  # negative for a file object positioned beyond its end
         source.close()
         raise ValidationError(
-            f"{name}: {source.name} is empty", field=name, value=source.name, allowed="a file with content"
+            f"{name} must be a file with content, got {source.name}, which is empty",
+            field=name,
+            value=source.name,
+            allowed="a file with content",
         )
     return source
 
@@ -286,7 +289,10 @@ def _file_source(name: str, file: Any) -> MediaSource:
         ) from error
     if not isinstance(sample, bytes):
         raise ValidationError(
-            f"{name}: {label} is open in text mode; open it with mode 'rb'", field=name, value=label, allowed=ALLOWED
+            f"{name} must be open in binary mode, got {label} in text mode; open it with mode 'rb'",
+            field=name,
+            value=label,
+            allowed=ALLOWED,
         )
     if not seekable:
         return spooled(label, iter(lambda: file.read(_IN_MEMORY), b""))

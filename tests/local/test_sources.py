@@ -305,7 +305,10 @@ def test_an_empty_input_is_refused(value: Any) -> None:
 
 def test_an_empty_file_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
-    assert refusal(tmp_path / "empty.png").message == "starting_image: empty.png is empty"
+    assert (
+        refusal(tmp_path / "empty.png").message
+        == "starting_image must be a file with content, got empty.png, which is empty"
+    )
 
 
 def test_an_empty_pipe_is_refused_and_its_temporary_file_closed() -> None:

@@ -367,6 +367,8 @@ async def test_a_stream_given_twice_is_refused_before_anything_is_sent(
 ) -> None:
     once = Wrapped(picture("navy"))
     once.seekable = lambda: False  # type: ignore[method-assign]
-    with pytest.raises(sdk.ValidationError, match=r"context_images\[1\]: .* is empty"):
+    with pytest.raises(
+        sdk.ValidationError, match=r"context_images\[1\] must be a file with content, got .*, which is empty"
+    ):
         await sdk.create(client, model_id="qwen_image_edit_2511_fp8_lightning", context_images=[once, once])
     assert sent(supernet) == []
