@@ -183,9 +183,11 @@ if TYPE_CHECKING:
         ProjectEventName,
         ProjectRecord,
         ProjectStatus,
+        ProjectStatusRecord,
         ProjectType,
         Provenance,
         UpdatedEvent,
+        WaitingReason,
     )
     from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
     from sogni.models.runs import (
@@ -371,6 +373,7 @@ __all__ = [
     "ProjectParams",
     "ProjectRecord",
     "ProjectStatus",
+    "ProjectStatusRecord",
     "ProjectType",
     "Projects",
     "ProtocolError",
@@ -459,6 +462,7 @@ __all__ = [
     "VideoKeyframe",
     "VideoProjectParams",
     "Visibility",
+    "WaitingReason",
     "Wallet",
     "WalletBalance",
     "WorkflowArtifact",

@@ -70,7 +70,8 @@ SHARED = {
         "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "CostEstimation", "ErrorData", "EtaRange", "Event",
         "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
         "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent", "ProjectEventName",
-        "ProjectRecord", "ProjectStatus", "ProjectType", "Provenance", "UpdatedEvent",
+        "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType", "Provenance", "UpdatedEvent",
+        "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (

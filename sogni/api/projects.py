@@ -13,7 +13,7 @@ from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
-from sogni.core.projects import cancel, create, recovery, results, transfers
+from sogni.core.projects import cancel, create, past_projects, recovery, results, transfers
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
@@ -30,7 +30,7 @@ from sogni.models.params import (
     VideoProjectParams,
 )
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
-from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord
+from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord, ProjectStatusRecord
 from sogni.settings import Network, check_seconds
 from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline, TopicSignal
@@ -288,6 +288,28 @@ class Projects(EventEmitter[OnProjectsEvent]):
             True
         """
         return self._engine.run(results.project_record(project_id))
+
+    def get_status(self, project_id: str) -> ProjectStatusRecord:
+        """Get the status of a project, also while it runs. Needs no socket.
+
+        Use it to look at a project that another process started. `attach` follows such a project instead.
+
+        Args:
+            project_id: Id of the project.
+
+        Returns:
+            The status, the jobs in progress and those that have ended.
+
+        Raises:
+            NotFoundError: The account has no such project.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> status = client.projects.get_status(project.id)
+            >>> status.status, status.finished
+            ('completed', True)
+        """
+        return self._engine.run(past_projects.project_status(project_id))
 
     def cancel(self, project_id: str) -> None:
         """Cancel a project and wait for the confirmation. Does nothing if the project is finished.

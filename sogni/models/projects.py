@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
-from sogni.models.base import Model, redacted_repr, wire
+from sogni.models.base import LooseModel, Model, redacted_repr, wire
 
 
 @frozen(kw_only=True)
@@ -455,6 +455,50 @@ class ProjectRecord(Model):
     def is_chat(self) -> bool:
         """True for a language model job, which is not a project."""  # transport §13.1
         return self.job_type == "llm" or (self.model is not None and self.model.type == "llm")
+
+
+@frozen(kw_only=True)
+class WaitingReason(LooseModel):
+    """Why a project or job waits.
+
+    Attributes:
+        reason: What it waits for.
+        message: Explanation for display.
+        media_type: Kind of media whose limit is reached.
+        payment_model: What pays.
+        subscription_tier: Tier of the subscription.
+        model_family: Family of models whose limit is reached.
+    """
+
+    reason: Literal["concurrency_limit", "model_concurrency_limit", "payment_pending", "no_workers", "queued"]
+    message: str
+    media_type: Literal["video", "media"] | None = None
+    payment_model: Literal["subscription", "paid_spark", "free_spark", "sogni"] | None = None
+    subscription_tier: Literal["unlimited", "unlimited_pro"] | None = None
+    model_family: Literal["minimax_h3"] | None = None
+
+
+@frozen(kw_only=True)
+class ProjectStatusRecord(Model):
+    """The status of a project, running or finished, as the service knows it.
+
+    Attributes:
+        id: Id of the project.
+        status: Status.
+        finished: Whether the project has ended.
+        waiting_reason: Why the project waits; None if it does not wait, or the service gave no reason.
+        model: The model.
+        worker_jobs: Jobs in progress.
+        completed_worker_jobs: Jobs that have ended.
+    """
+
+    id: str
+    status: ProjectStatus | str
+    finished: bool
+    waiting_reason: WaitingReason | None = None
+    model: RecordModel | None = None
+    worker_jobs: list[JobRecord] = field(factory=list)
+    completed_worker_jobs: list[JobRecord] = field(factory=list)
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
-from sogni.core.projects import cancel, create, recovery, results, transfers
+from sogni.core.projects import cancel, create, past_projects, recovery, results, transfers
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
@@ -28,7 +28,7 @@ from sogni.models.params import (
     VideoProjectParams,
 )
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
-from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord
+from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord, ProjectStatusRecord
 from sogni.settings import Network, check_seconds
 from sogni_async.api.project import Project
 from sogni_async.transport.engine import Engine
@@ -288,6 +288,28 @@ class Projects(EventEmitter[OnProjectsEvent]):
             True
         """
         return await self._engine.run(results.project_record(project_id))
+
+    async def get_status(self, project_id: str) -> ProjectStatusRecord:
+        """Get the status of a project, also while it runs. Needs no socket.
+
+        Use it to look at a project that another process started. `attach` follows such a project instead.
+
+        Args:
+            project_id: Id of the project.
+
+        Returns:
+            The status, the jobs in progress and those that have ended.
+
+        Raises:
+            NotFoundError: The account has no such project.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> status = await client.projects.get_status(project.id)
+            >>> status.status, status.finished
+            ('completed', True)
+        """
+        return await self._engine.run(past_projects.project_status(project_id))
 
     async def cancel(self, project_id: str) -> None:
         """Cancel a project and wait for the confirmation. Does nothing if the project is finished.

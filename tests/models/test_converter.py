@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import pytest
@@ -255,6 +255,7 @@ def minimal(kind: type[Model]) -> dict[str, Any]:
     required = [it for it in attrs.fields(attrs.resolve_types(kind)) if it.default is attrs.NOTHING]
     of = {it.name: getattr(it.type, "__name__", str(it.type)) for it in required}
     inner = {it.name: minimal(it.type) for it in required if isinstance(it.type, type) and issubclass(it.type, Model)}
+    inner |= {it.name: get_args(it.type)[0] for it in required if get_origin(it.type) is Literal}
     return {
         wire_name(it): [] if of[it.name].startswith("list") else inner.get(it.name, samples.get(of[it.name], "x"))
         for it in required

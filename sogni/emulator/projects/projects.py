@@ -254,6 +254,11 @@ class CostRecord(TypedDict):
     calculatedStepCount: int
 
 
+class WaitingReasonRecord(TypedDict):
+    reason: str
+    message: str
+
+
 class ProjectRecord(TypedDict, total=False):
     """A project in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
 
@@ -278,6 +283,7 @@ class ProjectRecord(TypedDict, total=False):
     workerJobs: Required[list[JobRecord]]
     completedWorkerJobs: Required[list[JobRecord]]
     finished: bool
+    waitingReason: WaitingReasonRecord
 
 
 def _present(record: dict[str, Any]) -> dict[str, object]:
@@ -356,8 +362,11 @@ def _denoise_text(order: object) -> str:
 
 def live_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v2/projects/{id}``."""
-    # Protocol notes: transport §13.1.
-    return {**finished_record(project), "status": _LIVE_STATUS[project.status], "finished": project.finished}
+    # Protocol notes: projects-5x §9.7, additions-5x §5.
+    record = finished_record(project)
+    if project.waiting:
+        record["waitingReason"] = {"reason": "queued", "message": "Waiting for a free worker"}
+    return {**record, "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 
 def _shape(order: Order) -> dict[str, object]:
