@@ -288,7 +288,7 @@ def redact_run_record(record: R, *, secrets: Iterable[str] = ()) -> R:
     """
     known = [it for it in secrets if it]
     if not isinstance(record, RunRecord | Mapping):
-        raise TypeError(f"a run record is a RunRecord or a dict, got {type(record).__name__}")
+        raise TypeError(f"record must be a RunRecord or a dict, got {type(record).__name__}")
     cleaned: Any = _clean(wire_form(RunRecord, record) if isinstance(record, RunRecord) else record, known, 0)
     if isinstance(record, RunRecord):
         cleaned = read(RunRecord, cleaned, "the record")

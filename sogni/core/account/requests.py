@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 from attrs import evolve
 
-from sogni.core.checks import extra_fields, integer, one_of, optional, reject_none_items
+from sogni.core.checks import extra_fields, integer, invalid_value, one_of, optional, reject_none_items
 from sogni.core.http import HttpCall, HttpReply, data_of, get, json_of, post
-from sogni.errors import ProtocolError, ValidationError
+from sogni.errors import ProtocolError
 from sogni.models.account import (
     AccountInfo,
     RedirectType,
@@ -139,7 +139,7 @@ def claim_call(ids: Any, turnstile_token: str | None, provider: str | None) -> H
     """Return the request to claim rewards. Raises `ValidationError` unless `ids` is a list of strings."""
     listed = reject_none_items("ids", [ids] if isinstance(ids, str) else ids)
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-        raise ValidationError("ids must be a list of reward ids", field="ids", value=ids, allowed="a list of strings")
+        raise invalid_value("ids", ids, "a list of reward ids")
     body: dict[str, Any] = {"claims": list(listed), "provider": provider or "base"}
     if turnstile_token:
         body["turnstileToken"] = turnstile_token

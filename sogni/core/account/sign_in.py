@@ -10,7 +10,7 @@ from typing import Any
 
 from sogni.core.account.flows import account_of_credentials, fetch_account
 from sogni.core.account.wallet import derive, sign_authentication, sign_signup, signing_library
-from sogni.core.checks import private_text
+from sogni.core.checks import invalid_value, private_text
 from sogni.core.credentials import (
     ACCESS_TOKEN_EXPIRED,
     SESSION_EXPIRED,
@@ -88,7 +88,7 @@ def _environment(app_source: str | None) -> Flow[tuple[dict[str, str], bool]]:
     """Return the application's parameters, and whether signatures are for the test network."""
     settings = yield from change(lambda state, _: state.settings)
     if app_source is not None and not isinstance(app_source, str):
-        raise ValidationError("app_source must be a string or None", field="app_source", value=app_source)
+        raise invalid_value("app_source", app_source, "a string or None")
     source = (app_source or "").strip() or settings.app_source
     return {"appSource": source} if source else {}, settings.testnet
 

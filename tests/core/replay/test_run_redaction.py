@@ -153,7 +153,7 @@ def test_a_record_stays_a_record() -> None:
 
 @pytest.mark.parametrize("record", [None, "record", [1]])
 def test_what_is_no_record(record: Any) -> None:
-    with pytest.raises(TypeError, match="a run record is a RunRecord or a dict"):
+    with pytest.raises(TypeError, match="record must be a RunRecord or a dict"):
         redact_run_record(record)
 
 
