@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import threading
 import time
 import weakref
@@ -29,6 +30,7 @@ from sogni.emulator import LocalSupernet
 from sogni.errors import AuthenticationError, ChatError, ClientClosedError, SogniConnectionError, SogniTimeoutError
 from sogni.settings import Settings, Timeouts
 from sogni.transport.engine import Engine
+from sogni.transport.websocket import SerialSocket
 from tests.transport.peers import SOON, Called, forever, phase
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -379,6 +381,33 @@ def test_a_wait_runs_out_of_time(engine: Engine) -> None:
             sending.ready(0.0) if engine.run(change(lambda s, _: s.connection.request_connection())) else pause(0)
         )
     assert (caught.value.phase, caught.value.timeout) == ("ready", 0.0)
+
+
+def test_a_frame_does_not_overtake_what_an_interrupted_call_has_left(
+    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = connect(engine_of(supernet))
+    monkeypatch.setattr("sogni.transport.writer.GRACE_SECONDS", 0.0)
+    release, order = threading.Event(), []
+    send = SerialSocket.send_frame
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        assert release.wait(SOON)
+        order.append("left")
+
+    def sent(socket: SerialSocket, frame: bytes, timeout: float, *, begun: bool = False) -> None:
+        order.append("sent")
+        send(socket, frame, timeout, begun=begun)
+
+    with pytest.raises(KeyboardInterrupt):
+        engine._writer.uninterrupted(interrupted)
+    monkeypatch.setattr(SerialSocket, "send_frame", sent)
+    threading.Timer(0.1, release.set).start()
+    engine.run(write_frame("x", {}))
+    engine.run(write_frame("y", {}))
+    engine.close()
+    assert order == ["left", "sent"]
 
 
 def test_a_handle_of_another_process_is_refused(engine: Engine) -> None:
