@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from sogni.core import flow as steps
 from sogni.core.background import flow_of
 from sogni.core.client_state import ClientState
-from sogni.core.connection.messages import encode_frame
+from sogni.core.connection.messages import decode_frame, encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
 from sogni.core.flow import Flow, Pause, Step, Until, evaluate, timeout_error, topics_of
 from sogni.core.outbox import CLOSED, SOCKET, WaiterRegistry
@@ -359,14 +359,18 @@ class Engine(Live):
         """Record that the server is alive."""
         self._state.connection.pong_received()
 
-    def received(self, kind: str, payload: Any) -> None:
-        """Apply one frame."""
+    def received(self, messages: list[bytes]) -> None:
+        """Apply frames in order."""
         state = self._state
         state.connection.pong_received()
-        try:
-            state.receive(kind, payload, state.at(time.monotonic(), time.time()))
-        except Exception as error:
-            logger.warning("a %s frame was ignored: %s", kind, error)
+        now = state.at(time.monotonic(), time.time())
+        for message in messages:
+            kind = ""
+            try:
+                kind, payload = decode_frame(message)
+                state.receive(kind, payload, now)
+            except Exception as error:
+                logger.warning("a %sframe was ignored: %s", kind and f"{kind} ", error)
         out = state.out
         if out.woken or out.deliveries or out.tasks:
             self._flush()

@@ -11,7 +11,6 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
-from sogni.core.connection.messages import decode_frame
 from sogni.core.connection.state import ABNORMAL, NORMAL, Closed, handshake_url
 from sogni.core.failures import with_resources_named
 from sogni.core.requests import ensure_fresh_credentials
@@ -182,16 +181,12 @@ async def _listen(reference: weakref.ref[Engine], socket: Socket) -> Closed | No
             return None
         if message is None:
             engine.pong_received()
+            applied += 1
         else:
-            try:
-                kind, payload = decode_frame(message)
-            except ProtocolError as error:
-                logger.warning("a frame was ignored: %s", error)
-                engine.pong_received()
-            else:
-                engine.received(kind, payload)
+            messages = [message, *socket.received(_MAX_BATCH - applied - 1)]
+            engine.received(messages)
+            applied += len(messages)
         del engine
-        applied += 1
         if applied == _MAX_BATCH:
             applied = 0
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ close codes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from aiohttp import WSMessage, WSMsgType
 from yarl import URL
 
 from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed
-from sogni.core.connection.websocket import CLOSE, PING, PONG, FrameDecoder, Message, parse_close
+from sogni.core.connection.websocket import BINARY, CLOSE, PING, PONG, TEXT, FrameDecoder, Message, parse_close
 from sogni.core.http import host_and_port
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.local import causes
@@ -48,13 +49,25 @@ class FrameReader:
             messages = self._decoder.feed(data)
         except ProtocolError as raised:
             error = raised
-        for message in messages:
-            self._queue.feed_data(_message(*message), len(message[1]))
+        batch: list[bytes] = []
+        for opcode, payload in messages:
+            if opcode in (TEXT, BINARY):
+                batch.append(payload)
+                continue
+            self._feed(batch)
+            batch = []
+            self._queue.feed_data(_control_message(opcode, payload), len(payload))
+        self._feed(batch)
         error = error or self._decoder.error
         if error is not None:
             self._failed = True
             self._queue.feed_data(WSMessage(WSMsgType.ERROR, error, None), 0)
         return False, b""
+
+    def _feed(self, batch: list[bytes]) -> None:
+        # All at once: a message of its own for each would cost as much as applying it.
+        if batch:
+            self._queue.feed_data(WSMessage(WSMsgType.BINARY, batch, None), sum(map(len, batch)))
 
     def feed_eof(self) -> None:
         """Mark the end of the connection."""
@@ -72,12 +85,11 @@ def read_frames(protocol: Any) -> None:
     protocol.set_parser = set_parser
 
 
-def _message(opcode: int, payload: bytes) -> WSMessage:
+def _control_message(opcode: int, payload: bytes) -> WSMessage:
     if opcode == CLOSE:
         code, reason = parse_close(payload)
         return WSMessage(WSMsgType.CLOSE, code, reason)
-    # Also for text, which is decoded together with its JSON.
-    return WSMessage(_CONTROL.get(opcode, WSMsgType.BINARY), payload, None)
+    return WSMessage(_CONTROL[opcode], payload, None)
 
 
 CLOSE_SECONDS = 1.0
@@ -115,6 +127,7 @@ class Socket:
     def __init__(self, library: SogniSocket, host: str) -> None:
         self._library = library
         self.host = host
+        self._received: deque[bytes] = deque()
 
     @classmethod
     async def connect(cls, http: Http, url: str, headers: Mapping[str, str], timeout: float) -> Socket:
@@ -137,11 +150,13 @@ class Socket:
 
     async def receive(self) -> bytes | Closed | None:
         """Return the next message, None for a ping or pong, or `Closed` at the end."""
+        if self._received:
+            return self._received.popleft()
         message = await self._library.receive()
         kind = message.type
         if kind is WSMsgType.BINARY:
-            data: bytes = message.data
-            return data
+            self._received.extend(message.data)
+            return self._received.popleft()
         if kind is WSMsgType.PING:
             await self._control(message.data, WSMsgType.PONG)
             return None
@@ -153,6 +168,10 @@ class Socket:
             await self.send_close(_PROTOCOL_ERROR, "protocol error")
             return Closed(ABNORMAL, "", message.data)
         return Closed(ABNORMAL, "", SogniConnectionError(f"the connection to {self.host} is lost"))
+
+    def received(self, most: int) -> list[bytes]:
+        """Return up to `most` further messages that have arrived with the last one."""
+        return [self._received.popleft() for _ in range(min(most, len(self._received)))]
 
     async def send_text(self, text: str, timeout: float) -> None:
         """Send a message and wait until the system accepts more.

@@ -187,6 +187,25 @@ async def test_the_end_has_code_and_reason(payload: bytes, closed: Closed) -> No
             assert await socket.receive() == closed
 
 
+async def test_messages_of_one_buffer_are_taken_together_in_order() -> None:
+    texts = [b"%d" % number for number in range(7)]
+
+    def peer(connection: Connection) -> None:
+        frames = [*map(frame, texts[:5]), frame(b"", PING), *map(frame, texts[5:]), frame(b"\x03\xe9", CLOSE)]
+        connection.upgrade()
+        connection.sock.sendall(b"".join(frames))
+        connection.until_closed()
+
+    with serving(peer) as url:
+        async with opened(url) as socket:
+            assert await socket.receive() == b"0"
+            assert socket.received(2) == [b"1", b"2"]
+            assert await socket.receive() == b"3"
+            assert socket.received(5) == [b"4"]
+            assert socket.received(5) == []
+            assert [await socket.receive() for _ in range(4)] == [None, b"5", b"6", Closed(1001)]
+
+
 @pytest.mark.parametrize(
     "raw",
     [
