@@ -14,7 +14,17 @@ from sogni.core.outbox import CLIENT_EVENTS, Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.live import Live, importing
 from sogni.redaction import Environment, redact, secret, secret_url
-from sogni.settings import Attribution, AuthType, Network, RetryPolicy, Settings, Timeouts, check_seconds, resolve
+from sogni.settings import (
+    Attribution,
+    AuthType,
+    Network,
+    RetryPolicy,
+    Settings,
+    Timeouts,
+    TokenType,
+    check_seconds,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from sogni.api.account import Account, CurrentAccount, Stats
@@ -75,6 +85,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         auth_type: AuthType | None = None,
         app_source: str | None = None,
         network: Network = "fast",
+        token_type: TokenType | None = None,
         rest_endpoint: str | None = None,
         socket_endpoint: str | None = None,
         socket_event_subscriptions: Mapping[str, bool] | None = None,
@@ -96,6 +107,8 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             auth_type: `"api_key"`, `"token"` or `"cookies"`. By default `"api_key"` if there is a key, else `"token"`.
             app_source: Name of the application, as the service records it.
             network: `"fast"` or `"relaxed"`.
+            token_type: Token that pays where a call names none, `"sogni"` or `"spark"`; `SOGNI_TOKEN_TYPE` by default,
+                else the service decides. Models that can only be paid for in Spark use Spark.
             rest_endpoint: URL of the REST API; `SOGNI_REST_ENDPOINT` by default.
             socket_endpoint: URL of the socket; `SOGNI_SOCKET_ENDPOINT` by default.
             socket_event_subscriptions: Which events the service sends, by name.
@@ -125,6 +138,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             auth_type=auth_type,
             app_source=app_source,
             network=network,
+            token_type=token_type,
             rest_endpoint=rest_endpoint,
             socket_endpoint=socket_endpoint,
             socket_event_subscriptions=socket_event_subscriptions,

@@ -44,7 +44,7 @@ SHARED = {
         "TransactionQuery", "UsernameValidation", "Wallet", "WalletBalance",
     ),
     "models.answers": ("ThinkingFilter", "without_thinking"),
-    "models.base": ("BillingMode", "MediaKind", "TokenType"),
+    "models.base": ("BillingMode", "MediaKind"),
     "models.catalogue": (
         "Asset", "AvailableModel", "Choice", "ModelOptions", "NumberRange", "SizePreset", "SupportedModel",
         "VideoAssetConfig", "VideoAssets",
@@ -91,7 +91,7 @@ SHARED = {
     "plans": ("WorkflowInput",),
     "settings": (
         "AgentSurface", "Attribution", "AuthType", "ExecutionMode", "InteractionKind", "Network", "OperationScope",
-        "RetryPolicy", "Timeouts", "WorkloadKind",
+        "RetryPolicy", "Timeouts", "TokenType", "WorkloadKind",
     ),
 }  # fmt: skip
 """The same objects in both packages."""

@@ -45,8 +45,10 @@ AgentSurface = Literal[
     "openai_compatible", "direct_api", "unknown",
 ]  # fmt: skip
 Network = Literal["fast", "relaxed"]
+TokenType = Literal["sogni", "spark"]
 AUTH_TYPES: tuple[AuthType, ...] = ("token", "cookies", "api_key")
 NETWORKS: tuple[Network, ...] = ("fast", "relaxed")
+TOKENS: tuple[TokenType, ...] = ("sogni", "spark")
 
 
 def check_seconds(name: str, value: Any) -> float | None:
@@ -190,6 +192,7 @@ class Settings:
         app_source: Name of the application, for the statistics of the service.
         attribution: Origin of requests, for the statistics of the service.
         network: Network to use: `"fast"` (default) or `"relaxed"`.
+        token_type: Token that pays where a call names none; None for the default of the service.
         rest_endpoint: Base URL of the REST API.
         socket_endpoint: Base URL of the socket host.
         socket_event_subscriptions: Socket events to subscribe to or unsubscribe from, by name.
@@ -208,6 +211,7 @@ class Settings:
     app_source: str | None = None
     attribution: Attribution | None = None
     network: Network = "fast"
+    token_type: TokenType | None = None
     rest_endpoint: str = field(default=DEFAULT_REST_ENDPOINT, repr=lambda url: repr(redact(url)))
     socket_endpoint: str = field(default=DEFAULT_SOCKET_ENDPOINT, repr=lambda url: repr(redact(url)))
     socket_event_subscriptions: Mapping[str, bool] = field(factory=dict)
@@ -218,6 +222,12 @@ class Settings:
     timeouts: Timeouts = field(factory=Timeouts)
     retry: RetryPolicy = field(factory=RetryPolicy)
     max_connections: int = MAX_CONNECTIONS
+
+    def with_token(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the options of a call, with `token_type` of the client if they name no token."""
+        if self.token_type is None or given.get("token_type") is not None:
+            return given
+        return {**given, "token_type": self.token_type}
 
     @property
     def socket_http(self) -> str:
@@ -359,7 +369,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     """Return the checked settings of a client.
 
     Args:
-        environ: Environment variables: `SOGNI_API_KEY`, `SOGNI_APP_ID`, `SOGNI_REST_ENDPOINT` and
+        environ: Environment variables: `SOGNI_API_KEY`, `SOGNI_APP_ID`, `SOGNI_TOKEN_TYPE`, `SOGNI_REST_ENDPOINT` and
             `SOGNI_SOCKET_ENDPOINT` replace arguments that are None.
         **given: The arguments of the client. None means the environment variable, then the default.
 
@@ -388,6 +398,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
     if app_id is not None and _text("app_id", app_id) is None:
         raise ValidationError("app_id must not be empty", field="app_id", value=app_id, allowed="a string, or None")
     rest = from_argument_or_environment("rest_endpoint", "SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
+    token = from_argument_or_environment("token_type", "SOGNI_TOKEN_TYPE")
     socket = from_argument_or_environment("socket_endpoint", "SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
     return Settings(
         api_key=key,
@@ -396,6 +407,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         app_source=_text("app_source", given.get("app_source")),
         attribution=given.get("attribution"),
         network=_choice("network", given.get("network", "fast"), NETWORKS),
+        token_type=_choice("token_type", token, (None, *TOKENS)),
         rest_endpoint=_endpoint("rest_endpoint", rest, ("https", "http")),
         socket_endpoint=_endpoint("socket_endpoint", socket, ("wss", "ws", "https", "http")),
         socket_event_subscriptions=_subscriptions(given.get("socket_event_subscriptions")),

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         WalletBalance,
     )
     from sogni.models.answers import ThinkingFilter, without_thinking
-    from sogni.models.base import BillingMode, MediaKind, TokenType
+    from sogni.models.base import BillingMode, MediaKind
     from sogni.models.catalogue import (
         Asset,
         AvailableModel,
@@ -240,6 +240,7 @@ if TYPE_CHECKING:
         OperationScope,
         RetryPolicy,
         Timeouts,
+        TokenType,
         WorkloadKind,
     )
     from sogni_async.api.account import Account, CurrentAccount

@@ -38,6 +38,7 @@ def test_without_arguments_and_environment_everything_is_default() -> None:
 ENVIRONMENT = {
     "SOGNI_API_KEY": "key-of-env",
     "SOGNI_APP_ID": "app-of-env",
+    "SOGNI_TOKEN_TYPE": "spark",
     "SOGNI_REST_ENDPOINT": "http://rest:1",
     "SOGNI_SOCKET_ENDPOINT": "ws://socket:2",
 }
@@ -49,14 +50,22 @@ def test_the_environment_stands_in_for_arguments() -> None:
         made.api_key,
         made.auth_type,
         made.app_id,
+        made.token_type,
         made.rest_endpoint,
         made.socket_endpoint,
-    ) == ("key-of-env", "api_key", "app-of-env", "http://rest:1", "ws://socket:2")
+    ) == ("key-of-env", "api_key", "app-of-env", "spark", "http://rest:1", "ws://socket:2")
 
 
 def test_arguments_outrank_the_environment() -> None:
-    made = resolve(ENVIRONMENT, api_key="k", app_id="a", rest_endpoint="https://r", socket_endpoint="wss://s")
-    assert (made.api_key, made.app_id, made.rest_endpoint, made.socket_endpoint) == ("k", "a", "https://r", "wss://s")
+    given = {
+        "api_key": "k",
+        "app_id": "a",
+        "token_type": "sogni",
+        "rest_endpoint": "https://r",
+        "socket_endpoint": "wss://s",
+    }
+    made = resolve(ENVIRONMENT, **given)
+    assert given == {name: getattr(made, name) for name in given}
 
 
 def test_empty_variables_are_not_set() -> None:
@@ -104,6 +113,7 @@ def test_a_key_of_the_environment_is_one_that_can_be_sent() -> None:
         ({"app_source": 5}, "app_source"),
         ({"network": "slow"}, "network"),
         ({"network": None}, "network"),
+        ({"token_type": "gold"}, "token_type"),
         ({"rest_endpoint": "api.sogni.ai"}, "rest_endpoint"),
         ({"rest_endpoint": "ftp://api.sogni.ai"}, "rest_endpoint"),
         ({"rest_endpoint": "https://"}, "rest_endpoint"),

@@ -39,11 +39,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict
 
-from sogni.models.base import BillingMode, TokenType
+from sogni.models.base import BillingMode
 from sogni.models.params import (
     {names}
 )
-from sogni.settings import Attribution, Network
+from sogni.settings import Attribution, Network, TokenType
 '''
 
 INTRODUCTION = """# Parameters of projects

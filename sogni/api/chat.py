@@ -28,7 +28,6 @@ from sogni.core.tools.results import names_of, results_of
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.local.files import next_number
 from sogni.local.recording import recorded_request
-from sogni.models.base import TokenType
 from sogni.models.chat import (
     ChatCompletionChunk,
     ChatCompletionResult,
@@ -44,7 +43,7 @@ from sogni.models.chat import (
     MediaContext,
 )
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
-from sogni.settings import Network, check_seconds
+from sogni.settings import Network, TokenType, check_seconds
 from sogni.transport.driver import check_callbacks
 from sogni.transport.engine import Engine
 

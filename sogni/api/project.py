@@ -15,9 +15,8 @@ from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
-from sogni.models.base import TokenType
 from sogni.models.projects import AnyProjectEvent, ErrorData, project_event
-from sogni.settings import check_seconds
+from sogni.settings import TokenType, check_seconds
 from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline
 

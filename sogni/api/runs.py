@@ -9,11 +9,11 @@ from typing import Any, Literal
 from sogni.api.streams import EventStream
 from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import runs
-from sogni.models.base import BillingMode, TokenType
+from sogni.models.base import BillingMode
 from sogni.models.chat import ChatMessage, MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
-from sogni.settings import check_seconds
+from sogni.settings import TokenType, check_seconds
 from sogni.transport.engine import Engine
 
 

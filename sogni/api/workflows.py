@@ -13,7 +13,7 @@ from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import flows as workflows
 from sogni.core.workflows import templates
 from sogni.core.workflows.requests import artifact_paths
-from sogni.models.base import BillingMode, TokenType
+from sogni.models.base import BillingMode
 from sogni.models.workflows import (
     Listing,
     MediaReference,
@@ -26,7 +26,7 @@ from sogni.models.workflows import (
     WorkflowTemplate,
 )
 from sogni.plans import WorkflowInput
-from sogni.settings import check_seconds
+from sogni.settings import TokenType, check_seconds
 from sogni.transport.engine import Engine
 
 

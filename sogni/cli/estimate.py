@@ -13,8 +13,8 @@ from sogni.cli.music import music_options
 from sogni.cli.output import print_json, print_table, write
 from sogni.cli.params import OPTIONAL_PROMPT
 from sogni.cli.video import video_options
-from sogni.models.base import TokenType
 from sogni.models.projects import CostEstimation
+from sogni.settings import TokenType
 
 if TYPE_CHECKING:
     from sogni.client import SogniClient

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import click
 
-from sogni.models.base import TokenType
+from sogni.settings import TokenType
 
 Option = Callable[[Any], Any]
 Fields = dict[str, Any]

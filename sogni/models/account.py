@@ -9,7 +9,8 @@ from typing import Any, Literal, NoReturn
 
 from attrs import field, frozen
 
-from sogni.models.base import BillingMode, Model, TokenType, wire
+from sogni.models.base import BillingMode, Model, wire
+from sogni.settings import TokenType
 
 ZERO = Decimal(0)
 

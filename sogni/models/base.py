@@ -10,7 +10,6 @@ from attrs import field, frozen
 from sogni.redaction import redact
 
 MediaKind = Literal["image", "video", "audio", "model"] | str
-TokenType = Literal["sogni", "spark"]
 BillingMode = Literal["auto", "subscription", "tokens"]
 
 

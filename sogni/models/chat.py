@@ -13,9 +13,10 @@ from attrs import field, frozen
 
 from sogni.errors import ProtocolError
 from sogni.models.answers import read_answer
-from sogni.models.base import BillingMode, LooseModel, Model, TokenType, local, redacted_repr, wire
+from sogni.models.base import BillingMode, LooseModel, Model, local, redacted_repr, wire
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolRound
+from sogni.settings import TokenType
 
 T = TypeVar("T")
 

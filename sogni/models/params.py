@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 from attrs import field, frozen
 
-from sogni.models.base import BillingMode, TokenType, wire
-from sogni.settings import Attribution, Network
+from sogni.models.base import BillingMode, wire
+from sogni.settings import Attribution, Network, TokenType
 
 _DEFAULT = "the model's default"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict
 
-from sogni.models.base import BillingMode, TokenType
+from sogni.models.base import BillingMode
 from sogni.models.params import (
     AudioFormat,
     ControlNetParams,
@@ -26,7 +26,7 @@ from sogni.models.params import (
     VideoRatio,
     WorldGenerationReceipt,
 )
-from sogni.settings import Attribution, Network
+from sogni.settings import Attribution, Network, TokenType
 
 
 class ImageProjectFields(TypedDict, total=False):

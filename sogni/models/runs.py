@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from sogni.models.base import LooseModel, Model, TokenType, redacted_repr
+from sogni.models.base import LooseModel, Model, redacted_repr
 from sogni.models.chat import MediaContext
 from sogni.models.tools import ToolCall
 from sogni.models.workflows import WorkflowArtifact
+from sogni.settings import TokenType
 
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
 

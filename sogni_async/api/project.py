@@ -14,9 +14,8 @@ from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
-from sogni.models.base import TokenType
 from sogni.models.projects import AnyProjectEvent, ErrorData, project_event
-from sogni.settings import check_seconds
+from sogni.settings import TokenType, check_seconds
 from sogni_async.transport.engine import Engine
 from sogni_async.transport.http import AsyncBinaryIO
 from sogni_async.transport.waiting import Deadline

@@ -18,7 +18,7 @@ from sogni.core.projects.registry import PROJECTS_EVENTS
 from sogni.core.projects.waiting import check_reachable, ensure_connection
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
-from sogni.models.base import BillingMode, TokenType
+from sogni.models.base import BillingMode
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
 from sogni.models.params import (
     AudioProjectParams,
@@ -29,7 +29,7 @@ from sogni.models.params import (
 )
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
 from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord, ProjectStatusRecord
-from sogni.settings import Network, check_seconds
+from sogni.settings import Network, TokenType, check_seconds
 from sogni_async.api.project import Project
 from sogni_async.transport.engine import Engine
 from sogni_async.transport.waiting import Deadline, TopicSignal

@@ -34,6 +34,7 @@ class Family:
     ids: frozenset[str]
     prefixes: tuple[str, ...]
     workflows: tuple[tuple[str, str], ...]
+    external: bool = False
     steps: Mapping[str, int] = field(factory=dict)
 
     def has(self, model_id: str) -> bool:
@@ -55,6 +56,7 @@ def _family(row: Mapping[str, Any]) -> Family:
         ids=frozenset([*ids.get("ts554", ()), *ids.get("pyOnly", ())]),
         prefixes=tuple(row.get("prefixes", ())),
         workflows=_workflows(row.get("workflowDetection") or {}),
+        external=row.get("externalProvider", False),
         steps=_fixed_steps(row.get("groups", {})),
     )
 
@@ -94,6 +96,13 @@ def is_audio_id(model_id: str) -> bool:
 def _media_of_family(model_id: str) -> str | None:
     family = family_of(text("model_id", model_id))
     return family.media if family else None
+
+
+def is_spark_only(model_id: str) -> bool:
+    """Whether a model can only be paid for in Spark, as those of external providers."""
+    # Protocol notes: projects-4.2 §3.1, projects-5x §4.4, §4.5.
+    family = family_of(model_id)
+    return family is not None and family.external
 
 
 def media_kind(model_id: str, listed: str | None = None) -> MediaKind:

@@ -91,7 +91,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     job_id = yield from new_id()
 
     def register(state: State, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
-        given = {**options, "response_format": form.wire, "tools": tools}
+        given = state.settings.with_token({**options, "response_format": form.wire, "tools": tools})
         payload = chat_request(job_id, model, plain, given, state.settings.app_source)
         payload |= workload(state.settings.attribution, None, job_id)
         chat = ChatState(job_id, state.out, form.kind)
@@ -192,9 +192,9 @@ def estimate_completion(
     """Estimate the cost of a completion."""
     tokens_in = input_tokens((yield from prepared(messages)))
     yield from catch_up()
-    info = yield from change(lambda state, _: state.chats.models.get(model))
+    info, settings = yield from change(lambda state, _: (state.chats.models.get(model), state.settings))
     tokens_out = output_tokens(max_tokens, info, think=think, task_profile=task_profile)
-    call = chat_estimate_call(model, tokens_in, tokens_out, token_type or "sogni")
+    call = chat_estimate_call(model, tokens_in, tokens_out, token_type or settings.token_type or "sogni")
     return read_chat_estimate((yield from get_json(call)))
 
 
@@ -221,8 +221,9 @@ def _completion(
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
-    source = yield from change(lambda state, _: state.settings.app_source)
-    call = hosted_chat_call(model, plain, {**options, "response_format": form.wire, "tools": tools}, source, timeout)
+    settings = yield from change(lambda state, _: state.settings)
+    given = settings.with_token({**options, "response_format": form.wire, "tools": tools})
+    call = hosted_chat_call(model, plain, given, settings.app_source, timeout)
     reply = yield from request(call)
     if not reply.ok:
         raise as_chat_error(error_of(call, reply))
@@ -239,6 +240,7 @@ def run_hosted_tool(
 ) -> Flow[HostedToolExecution]:
     """Run one tool in the service."""
     timeout = check_seconds("timeout", timeout)
-    source = app_source or (yield from change(lambda state, _: state.settings.app_source))
-    call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **options)
+    settings = yield from change(lambda state, _: state.settings)
+    source = app_source or settings.app_source
+    call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **settings.with_token(options))
     return (yield from limited(get_unwrapped_json(HostedToolExecution, call), timeout))

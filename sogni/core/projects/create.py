@@ -7,8 +7,11 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+import attrs
+
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import checked_options, shared_options, size_presets
+from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import invalid_value, reject_none_items, short_repr
 from sogni.core.connection.flows import prepare_to_send, send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
@@ -34,11 +37,10 @@ from sogni.core.projects.uploads import UploadItem
 from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
 from sogni.core.requests import FAILURES, get_json
 from sogni.errors import CostLimitError, JobError, ValidationError
-from sogni.models.base import TokenType
 from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import ProjectParams
 from sogni.models.projects import CostEstimation
-from sogni.settings import NETWORKS, Settings
+from sogni.settings import NETWORKS, Settings, TokenType
 
 DEFAULT_TOKEN: TokenType = "sogni"
 """The token that pays for a project by default (projects-4.2 §3.1)."""
@@ -48,11 +50,21 @@ def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
     """Estimate the cost of the project with these params."""
     params = checked.params
     options = yield from _checked_options(checked)
-    token = params.token_type or DEFAULT_TOKEN
-    network = yield from change(lambda state, _: params.network or state.network)
+    settings, network = yield from change(lambda state, _: (state.settings, params.network or state.network))
+    token = paying_token(params, settings)
     preset = yield from _preset(wanted_size(params), network, params.model_id)
     call = kind_of(params).estimate(checked, preset=preset, options=options, network=network, token_type=token)
     return read_estimate((yield from get_json(call)))
+
+
+def paying_token(params: ProjectParams, settings: Settings) -> TokenType:
+    """Return the token that pays for a project."""
+    return token_to_send(params, settings) or DEFAULT_TOKEN
+
+
+def token_to_send(params: ProjectParams, settings: Settings) -> TokenType | None:
+    """Return the token that the request names; None to leave it to the service."""
+    return params.token_type or ("spark" if is_spark_only(params.model_id) else settings.token_type)
 
 
 def _checked_options(checked: Checked[Any], known: ModelOptions | None = None) -> Flow[ModelOptions]:
@@ -65,8 +77,13 @@ def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> 
     return (yield from estimate_params(checked_params(given, fields)))
 
 
+def _settings() -> Flow[Settings]:
+    return (yield from change(lambda state, _: state.settings))
+
+
 def estimate_image(model: str, **given: Any) -> Flow[CostEstimation]:
     """Estimate the cost of images of a model."""
+    given = dict((yield from _settings()).with_token(given))
     size_preset = given.pop("size_preset", None)
     options = yield from shared_options(model)
     preset = yield from _preset(size_preset, given.get("network") or "fast", model)
@@ -87,6 +104,7 @@ def estimate_audio(model: str, **given: Any) -> Flow[CostEstimation]:
 def _estimate_media(call_for: Callable[..., HttpCall], model: str, given: dict[str, Any]) -> Flow[CostEstimation]:
     options = (yield from shared_options(model)) if needs_options(call_for, given) else None
     announced = yield from change(lambda state, _: state.network_answer)
+    given = dict((yield from _settings()).with_token(given))
     # The service may announce a network that this version does not know; it then uses its default.
     known = announced if announced in NETWORKS else None
     network = given.pop("network", None) or known
@@ -136,6 +154,9 @@ def create_project(
     try:
         yield from _open_sources(uploads, sources)
         yield from _checked_options(checked, options)
+        if (token := token_to_send(params, settings)) != params.token_type:
+            params = attrs.evolve(params, token_type=token)
+            checked = Checked(params)
         project_id = yield from new_id()
         payload = kind.request(checked, project_id=project_id, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
@@ -285,7 +306,7 @@ def check_cost(checked: Checked[Any], limit: Decimal, left: Decimal | None = Non
         message = f"max_cost={limit} needs an estimate, which the service did not give"
         if cost is not None:
             remaining = "" if left is None else f", of which {left} is left"
-            token = checked.params.token_type or DEFAULT_TOKEN
+            token = yield from change(lambda state, _: paying_token(checked.params, state.settings))
             message = f"the estimated cost of {cost} {token} exceeds max_cost={limit}{remaining}"
         raise CostLimitError(
             message,

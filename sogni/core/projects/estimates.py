@@ -22,7 +22,7 @@ from sogni.core.projects.image_requests import (
     enhancement_strength,
     has_custom_size,
 )
-from sogni.core.projects.job_requests import BILLING_MODES, TOKEN_TYPES
+from sogni.core.projects.job_requests import BILLING_MODES
 from sogni.core.projects.params import video_keyframes
 from sogni.core.projects.uploads import is_supplied
 from sogni.core.projects.video_requests import counted, frames_of
@@ -31,7 +31,7 @@ from sogni.models.catalogue import ModelOptions, NumberRange, SizePreset
 from sogni.models.converter import read
 from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
 from sogni.models.projects import CostEstimation
-from sogni.settings import NETWORKS
+from sogni.settings import NETWORKS, TOKENS
 
 _NO_SAMPLER = "_"
 _PATH_SAFE = "!$&'()*+,;=:@"
@@ -66,7 +66,7 @@ def image_estimate_call(
     """
     # projects-4.2 §16.1
     segments = [
-        optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark",
+        optional(one_of, "token_type", token_type, allowed=TOKENS) or "spark",
         optional(one_of, "network", network, allowed=NETWORKS) or "fast",
         text("model", model, empty=False),
         1 if image_count is None else integer("image_count", image_count, low=1),
@@ -345,7 +345,7 @@ def _call(kind: str, segments: list[Any], **query: Any) -> HttpCall:
 
 
 def _token(token_type: Any) -> str:
-    return optional(one_of, "token_type", token_type, allowed=TOKEN_TYPES) or "spark"
+    return optional(one_of, "token_type", token_type, allowed=TOKENS) or "spark"
 
 
 def _source_size(width: Any, height: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from sogni.core.attribution import check_attribution
+from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import integer, invalid_value, nested, one_of, optional, text
 from sogni.core.projects.parameters import (
     P,
@@ -193,7 +194,6 @@ def _key_frame() -> dict[str, Any]:
 MAX_LORAS = 8
 """Protocol notes: projects-5x §17."""
 
-TOKEN_TYPES = ("sogni", "spark")
 BILLING_MODES = ("auto", "subscription", "tokens")
 
 
@@ -232,6 +232,8 @@ def check_combinations(params: ProjectParams, *, seeds: tuple[int, int] | None =
     """
     check_models(params)
     check_needs(params)
+    if params.token_type == "sogni" and is_spark_only(params.model_id):
+        raise invalid_value("token_type", "sogni", f"'spark' for {params.model_id}")
     low, high = seeds or SEEDS
     optional(integer, "seed", params.seed, low=low, high=high)
     loras, strengths = params.loras or (), params.lora_strengths or ()

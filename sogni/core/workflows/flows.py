@@ -30,13 +30,14 @@ from sogni.models.workflows import (
     WorkflowResumption,
     WorkflowSseEvent,
 )
+from sogni.settings import Settings
 
 WORKFLOW_PAUSES = WORKFLOW_ENDS | {"waiting_for_user"}
 """Statuses in which a workflow does not continue by itself."""
 
 
-def _app_source() -> Flow[str | None]:
-    return (yield from change(lambda state, _: state.settings.app_source))
+def _settings() -> Flow[Settings]:
+    return (yield from change(lambda state, _: state.settings))
 
 
 def _data(call: HttpCall) -> Flow[Mapping[str, Any]]:
@@ -46,9 +47,9 @@ def _data(call: HttpCall) -> Flow[Mapping[str, Any]]:
 
 def start_workflow(given: Mapping[str, Any]) -> Flow[WorkflowRecord]:
     """Start a workflow, once, even if the request has to be repeated."""
-    source = yield from _app_source()
+    settings = yield from _settings()
     key = given.get("idempotency_key") or (yield from new_id())
-    call = calls.start_call(given, source, key)
+    call = calls.start_call(settings.with_token(given), settings.app_source, key)
     return calls.read_workflow(call, (yield from _data(call)))
 
 
@@ -78,15 +79,16 @@ def cancel_workflow(workflow_id: str) -> Flow[WorkflowRecord]:
 
 def resume_workflow(workflow_id: str, given: Mapping[str, Any]) -> Flow[WorkflowResumption]:
     """Resume a workflow that waits for its user."""
-    call = calls.resume_call(workflow_id, given, (yield from _app_source()))
+    settings = yield from _settings()
+    call = calls.resume_call(workflow_id, settings.with_token(given), settings.app_source)
     return calls.read_resumption(call, (yield from _data(call)))
 
 
 def reseed_workflow(workflow_id: str, given: Mapping[str, Any]) -> Flow[WorkflowReseed]:
     """Run a workflow again with other seeds, once, even if the request has to be repeated."""
-    source = yield from _app_source()
+    settings = yield from _settings()
     key = given.get("idempotency_key") or (yield from new_id())
-    call = calls.reseed_call(workflow_id, given, source, key)
+    call = calls.reseed_call(workflow_id, settings.with_token(given), settings.app_source, key)
     return calls.read_reseed(call, (yield from _data(call)))
 
 

@@ -166,9 +166,9 @@ RUN_PAUSES = RUN_ENDS | {"waiting_for_user"}
 
 def create_run(given: Mapping[str, Any]) -> Flow[ChatRunRecord]:
     """Start a run, once, even if the request has to be repeated."""
-    source = yield from change(lambda state, _: state.settings.app_source)
+    settings = yield from change(lambda state, _: state.settings)
     key = given.get("idempotency_key") or (yield from new_id())
-    return (yield from _run(create_run_call(given, source, key)))
+    return (yield from _run(create_run_call(settings.with_token(given), settings.app_source, key)))
 
 
 def get_run(run_id: str, left: float | None = None) -> Flow[ChatRunRecord]:

@@ -418,3 +418,33 @@ def test_an_estimate_is_refused_by_the_same_options() -> None:
 def test_a_limit_may_be_open(limits: dict[str, Any], value: int, allowed: str) -> None:
     stage = Stage().connects().knows_models(steps=limits)
     assert stage.fail(ValidationError, create(steps=value)).allowed == allowed
+
+
+@pytest.mark.parametrize(
+    ("model_id", "default", "given", "sent"),
+    [
+        (MODEL, None, None, None),
+        (MODEL, "spark", None, "spark"),
+        (MODEL, "spark", "sogni", "sogni"),
+        ("gpt-image-2", None, None, "spark"),
+        ("gpt-image-2", "sogni", None, "spark"),
+        ("gpt-image-2", None, "spark", "spark"),
+    ],
+)
+def test_the_token_that_pays(model_id: str, default: Any, given: Any, sent: Any) -> None:
+    stage = Stage(token_type=default).connects().knows_models()
+    stage.state.catalogue.keep_models([model(id=model_id)], stage.now)
+    project = stage.play(create(model_id=model_id, token_type=given), SENT)
+    assert (project.params.token_type, stage.frames[0][1].get("tokenType")) == (sent, sent)
+
+
+def test_models_that_only_spark_pays_for_refuse_sogni() -> None:
+    error = Stage().connects().knows_models().fail(ValidationError, create(model_id="gpt-image-2", token_type="sogni"))
+    assert error.message == "token_type must be 'spark' for gpt-image-2, got 'sogni'"
+
+
+@pytest.mark.parametrize(("default", "token"), [(None, "sogni"), ("spark", "spark")])
+def test_an_estimate_is_in_the_token_that_pays(default: Any, token: str) -> None:
+    stage = Stage(token_type=default).connects().knows_models()
+    call = f"GET socket/api/v2/job/estimate/{token}/fast/{MODEL}/1/0/0/0/0/0/0"
+    stage.play(estimate_project(None, {"type": "image", "model_id": MODEL}), (call, estimate()))

@@ -115,7 +115,7 @@ def edges(hint: Any, parameter: Parameter, option: Any) -> tuple[list[Any], list
 
 FIXED = frozenset(
     {
-        "network", "output_format", "number_of_media", "generate_audio", "width", "height",
+        "network", "output_format", "token_type", "number_of_media", "generate_audio", "width", "height",
         "audio_start", "audio_duration", "audio_identity_strength", "video_start", "trim_end_frame",
     }
 )  # fmt: skip
