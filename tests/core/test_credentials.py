@@ -141,6 +141,7 @@ def test_a_key_goes_on_and_comes_back() -> None:
     "value",
     [
         *(None, "text", {}, {"token": "x", "refreshToken": token()}, {"refreshToken": 5}),
+        {"token": token()},
         {"refreshToken": "head\n" + token()},
         {"token": "é" + token(), "refreshToken": token()},
         TokenPair(token="x", refresh_token="y"),

@@ -205,6 +205,7 @@ SENTENCES: list[tuple[int, Any, str]] = [
     (400, "x" * 501, "x" * 500 + "…"),
     (502, "<html>\n<b>Bad</b>", "Bad Gateway: <html> <b>Bad</b>"),
     (502, "<" + "x" * 300, "Bad Gateway: <" + "x" * 199),
+    (403, "<Error><Code>Expired</Code><Message>a &amp; b</Message><Key>k</Key></Error>", "Forbidden: Expired: a & b"),
     (400, "[1, 2]", "[1, 2]"),
     (400, '"text"', '"text"'),
     (400, "null", "null"),

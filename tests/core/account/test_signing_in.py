@@ -271,6 +271,19 @@ def test_an_expired_access_token_is_exchanged_at_once(access: str | None) -> Non
     assert stage.state.session.credentials.backup() == TokenPair(token=FRESH, refresh_token=LASTING)
 
 
+def test_an_expired_access_token_alone_is_refused() -> None:
+    stage = stage_of()
+    stage.fail(AuthenticationError, set_tokens(STALE, None))
+    assert not stage.state.session.signed_in
+
+
+def test_a_rejection_of_no_credentials_changes_nothing() -> None:
+    session = stage_of().state.session
+    before = session.generation
+    session.rejected_by_socket()
+    assert session.generation == before
+
+
 def test_each_kind_restores_its_own() -> None:
     tokens, key, cookies = stage_of(), Stage(), stage_of("cookies")
     tokens.play(authenticate(PAIR))

@@ -20,7 +20,7 @@ from sogni.errors import (
     ValidationError,
 )
 from sogni.models.params import ControlNetParams, ImageProjectParams
-from sogni.settings import RetryPolicy
+from sogni.settings import Attribution, RetryPolicy
 from tests.core.play import (
     JOB,
     MODEL,
@@ -358,6 +358,12 @@ def test_a_project_is_announced_before_anything_of_it_is_sent() -> None:
     given = {"type": "image", "model_id": MODEL}
     project = stage.play(create_project(None, given, announce=announced.append), ("frame jobRequest", sent))
     assert (announced, project.id) == (["ID-1"], "ID-1")
+
+
+def test_a_request_names_what_makes_it() -> None:
+    stage = Stage(attribution=Attribution(workload_kind="direct")).connects().knows_models()
+    stage.play(create(), SENT)
+    assert stage.frames[0][1]["workloadKind"] == "direct"
 
 
 def test_what_cannot_be_announced_is_not_sent() -> None:

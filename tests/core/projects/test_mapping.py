@@ -88,6 +88,17 @@ def test_what_is_no_request_is_refused_when_its_turn_comes(stage: Stage) -> None
     stage.fail(TypeError, plan.take()[1])
 
 
+def test_a_missing_request_is_refused_by_its_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        RequestQueue([FIELDS, None], 8, None)
+    assert caught.value.field == "requests[1]"
+    plan = RequestQueue(iter([None]), 8, None)
+    assert not plan.more()
+    with pytest.raises(ValidationError) as caught:
+        plan.finish()
+    assert caught.value.field == "requests[0]"
+
+
 def test_an_error_of_the_requests_themselves_is_kept_until_what_runs_is_over() -> None:
     def requests() -> Any:
         yield FIELDS

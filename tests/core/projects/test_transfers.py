@@ -51,6 +51,14 @@ WAYS: dict[str, tuple[Any, str, Any, Any]] = {
 each_way = pytest.mark.parametrize(("fetch", "step", "answer", "outcome"), WAYS.values(), ids=WAYS)
 
 
+def test_a_url_that_is_being_requested_is_waited_for() -> None:
+    stage = Stage()
+    job = stage.finished_job()
+    job.signing = {}
+    wait = (f"until the URL of job {JOB} (request, for ever)", lambda _: job.end_signing())
+    assert stage.play(result_data(job), wait, (f"GET {OLD}", HttpReply(status=200, body=b"image"))) == b"image"
+
+
 @each_way
 def test_a_known_address_is_fetched(fetch: Any, step: str, answer: Any, outcome: Any) -> None:
     stage = Stage()
