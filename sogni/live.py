@@ -6,7 +6,7 @@ import os
 import threading
 from typing import ClassVar, NoReturn, SupportsIndex
 
-importing = threading.RLock()
+importing: threading.RLock = threading.RLock()
 """Held while what a client needs is imported for the first time.
 
 A process that forks while another thread imports leaves the child with half a module, and with an import lock that
