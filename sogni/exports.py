@@ -21,6 +21,7 @@ FRONT_END = {
 """Defined in either package, by modules of the same name."""
 
 SHARED = {
+    "core.catalogue.video_models": ("calculate_video_frames", "frames_for_audio_guide"),
     "core.connection.messages": ("FrameType",),
     "core.projects.image_requests": ("EnhancementStrength",),
     "core.replay": ("redact_run_record",),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sogni.exports import home_of
 
 if TYPE_CHECKING:
+    from sogni.core.catalogue.video_models import calculate_video_frames, frames_for_audio_guide
     from sogni.core.connection.messages import FrameType
     from sogni.core.projects.image_requests import EnhancementStrength
     from sogni.core.replay import redact_run_record
@@ -485,6 +486,8 @@ __all__ = [
     "__version__",
     "as_completed",
     "build_sogni_tools",
+    "calculate_video_frames",
+    "frames_for_audio_guide",
     "from_dict",
     "image_part",
     "is_retryable_chat_error",

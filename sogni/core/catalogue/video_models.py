@@ -14,7 +14,7 @@ import attrs
 from attrs import frozen
 
 from sogni.core.catalogue.model_families import families, family_of, workflow_of
-from sogni.core.checks import did_you_mean, invalid_value, short_repr
+from sogni.core.checks import did_you_mean, invalid_value, number, optional, short_repr, text
 
 
 @frozen(kw_only=True)
@@ -241,7 +241,8 @@ _WAN3_ENHANCED = attrs.evolve(
     takes_documents=False,
 )
 
-H3_GRID = Grid(base=124, step=17, most=362)
+H3_FPS, H3_MOST = 24, 362
+H3_GRID = Grid(base=124, step=17, most=H3_MOST)
 _H3 = VideoModel(
     family="minimax-h3",
     timing=Timing(rate=24, sent_fps=24, extra=0, grid=H3_GRID),
@@ -319,3 +320,57 @@ def video_row(model_id: str) -> VideoModel:
         sentence = f"model_id: {short_repr(model_id)} is not a video model{did_you_mean(model_id, known)}"
         raise invalid_value("model_id", model_id, "the id of a video model", sentence)
     return row
+
+
+def calculate_video_frames(model_id: str, duration: float, fps: float | None = None) -> int:
+    """Return the number of frames of a video, as `projects.create` calculates it from `duration`.
+
+    Args:
+        model_id: ID of a video model, for example `"ltx23-22b-fp8_t2v_distilled"`.
+        duration: Length of the video in seconds, more than 0. It is not limited to the range of the model.
+        fps: Frames per second; the default of the model if None. WAN always counts 16, and FlashVSR has no default.
+
+    Returns:
+        The number of frames, snapped to the nearest that the model can render.
+
+    Raises:
+        ValidationError: An argument is invalid, or `fps` is missing.
+
+    Example:
+        >>> sogni.calculate_video_frames("ltx23-22b-fp8_t2v_distilled", 5, fps=25)
+        129
+    """
+    model = video_row(text("model_id", model_id, empty=False))
+    seconds = _positive("duration", duration)
+    rate = optional(_positive, "fps", fps)
+    if rate is None and model.timing.rate is None and model.timing.usual_fps is None:
+        raise invalid_value("fps", None, f"a number for {model_id}")
+    return model.timing.frames(seconds, rate)
+
+
+def frames_for_audio_guide(seconds: float) -> int:
+    """Return the number of frames of a MiniMax H3 video that is guided by a recording.
+
+    Args:
+        seconds: Length of the recording, more than 0.
+
+    Returns:
+        The smallest number of frames that covers the recording, from 124 to 362.
+
+    Raises:
+        ValidationError: `seconds` is not a positive number.
+
+    Example:
+        >>> sogni.frames_for_audio_guide(5.9)
+        158
+    """
+    needed = math.ceil(_positive("seconds", seconds) * H3_FPS - 1e-6)
+    steps = math.ceil(max(0, needed - H3_GRID.base) / H3_GRID.step)
+    return min(H3_GRID.base + H3_GRID.step * steps, H3_MOST)
+
+
+def _positive(field: str, value: Any) -> float:
+    plain = number(field, value, low=0)
+    if not plain:
+        raise invalid_value(field, value, "a number greater than 0")
+    return plain

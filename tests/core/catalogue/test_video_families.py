@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import fields
 
 from sogni.core.catalogue.model_families import families, model_names
-from sogni.core.catalogue.video_models import rows, video_model, video_row
+from sogni.core.catalogue.video_models import (
+    calculate_video_frames,
+    frames_for_audio_guide,
+    rows,
+    video_model,
+    video_row,
+)
 from sogni.errors import ValidationError
 from sogni.models.params import VideoProjectParams
 from tests.tables import each_row
@@ -85,3 +93,52 @@ def test_other_ids_have_no_row(model_id: str) -> None:
 def test_a_wrong_id_names_the_nearest() -> None:
     with pytest.raises(ValidationError, match="did you mean 'seedance-2-0'"):
         video_row("seedance-20")
+
+
+# Protocol notes: projects-4.2 §6.5, projects-5x §3.3, additions-5x §13.
+FRAMES: list[tuple[str, float, float | None, int]] = [
+    ("wan_v2.2-14b-fp8_t2v", 2.53125, None, 42),
+    ("wan_v2.2-14b-fp8_t2v", 5, 32, 81),
+    ("ltx23-22b-fp8_t2v_dev", 1, 20, 25),
+    ("ltx23-22b-fp8_t2v_dev", 1, 12, 17),
+    ("ltx23-22b-fp8_t2v_dev", 4.1, 25, 105),
+    ("ltx23-22b-fp8_t2v_dev", 8, None, 193),
+    ("seedance-2-0", 15, None, 361),
+    ("wan3.0-video", 5, None, 151),
+    ("minimax-h3-fl2va-fp8_t2v", 5.1667, None, 124),
+    ("minimax-h3-fl2va-fp8_t2v", 10, None, 243),
+    ("minimax-h3-fl2va-fp8_t2v", 15, None, 362),
+    ("flashvsr_v1.1_tiny_long_bf16", 2.5, 25, 63),
+]
+
+
+@pytest.mark.parametrize(("model_id", "duration", "fps", "frames"), FRAMES)
+def test_frames_follow_from_the_duration(model_id: str, duration: float, fps: float | None, frames: int) -> None:
+    assert frames == calculate_video_frames(model_id, duration, fps)
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(3, 124), (5.875, 141), (5.9, 158), (20, 362), (0.1, 124)])
+def test_frames_that_cover_an_audio_guide(seconds: float, frames: int) -> None:
+    assert frames == frames_for_audio_guide(seconds)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "5", None])
+def test_durations_are_positive_numbers(value: Any) -> None:
+    for call in (lambda: calculate_video_frames("seedance-2-0", value), lambda: frames_for_audio_guide(value)):
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert caught.value.field in ("duration", "seconds")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "fps", "field"),
+    [
+        ("flux1-schnell-fp8", None, "model_id"),
+        ("flashvsr_v1.1_tiny_long_bf16", None, "fps"),
+        ("seedance-2-0", 0, "fps"),
+    ],
+)
+def test_frames_need_a_video_model_and_fps(model_id: str, fps: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        calculate_video_frames(model_id, 5, fps)
+    assert caught.value.field == field
