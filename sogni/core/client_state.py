@@ -53,12 +53,13 @@ class ClientState:
         self.listening: list[bool] = []
         """Shared with every project: empty until the first listener of this client is registered."""
         self.network: str = settings.network
-        self.network_answer: str | None = None
+        self.announced_network: str | None = None
+        """Network in the service's last `changeNetwork` frame."""
         self.subscriptions: dict[str, bool] = dict(settings.socket_event_subscriptions)
         self.connection: Connection = Connection()
         self.account: AccountState = AccountState(self.out, settings.network)
         self.catalogue: CatalogueState = CatalogueState()
-        self.projects: ProjectRegistry = ProjectRegistry(self.out, lambda: self.network_answer or self.network)
+        self.projects: ProjectRegistry = ProjectRegistry(self.out, lambda: self.announced_network or self.network)
         self.chats: ChatRegistry = ChatRegistry(self.out)
         self.session: Session = Session(
             settings,
@@ -272,7 +273,7 @@ class ClientState:
         network = payload.get("network") if isinstance(payload, dict) else None
         if not isinstance(network, str):
             raise ProtocolError("the changeNetwork frame has no network")
-        self.network_answer = network
+        self.announced_network = network
         self.account.change(network=network, network_status="connected")
         self._no_models()
         self.out.wake(NETWORK)

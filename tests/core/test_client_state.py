@@ -544,7 +544,7 @@ def test_another_network_is_the_accounts_and_empties_the_models() -> None:
     clear(state)
     state.receive("changeNetwork", {"network": "relaxed"}, 0.0)
     assert (
-        state.network_answer,
+        state.announced_network,
         state.account.network,
         state.network,
         state.catalogue.available,
@@ -612,11 +612,11 @@ MALFORMED: list[tuple[str, Any]] = [
 def test_what_nobody_can_read_changes_nothing(kind: str, payload: Any) -> None:
     state = connected()
     state.models_named([MODEL], 0)
-    before = (state.account.snapshot(), state.catalogue.available, state.network_answer)
+    before = (state.account.snapshot(), state.catalogue.available, state.announced_network)
     clear(state)
     with pytest.raises(ProtocolError):
         state.receive(kind, payload, 0.0)
-    assert before == (state.account.snapshot(), state.catalogue.available, state.network_answer)
+    assert before == (state.account.snapshot(), state.catalogue.available, state.announced_network)
     assert (state.out.deliveries, state.out.woken, state.out.tasks) == ([], [], [])
 
 

@@ -164,7 +164,7 @@ def test_frames_nobody_foresaw_are_logged_and_the_next_ones_apply(
         "a odd frame was ignored",
         "a toastMessage frame was ignored",
     ]
-    assert engine.state.network_answer == "fast"
+    assert engine.state.announced_network == "fast"
 
 
 def test_a_refused_upgrade_says_so(supernet: LocalSupernet) -> None:

@@ -120,7 +120,7 @@ def test_whoever_catches_up_finds_applied_what_had_come_to_a_slow_reader(monkeyp
         greeted.set()
         assert sent.wait(SOON)
         engine.run(catch_up())
-        assert engine.run(state_of(lambda state: state.network_answer)) == "the last"
+        assert engine.run(state_of(lambda state: state.announced_network)) == "the last"
 
 
 def test_nobody_is_waited_for_where_there_is_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,6 @@ async def test_whoever_catches_up_finds_applied_what_had_come() -> None:
                 assert sent.wait(GUARD)
                 sent.clear()
                 await engine.run(catch_up())
-                assert engine.state.network_answer == f"network {number}"
+                assert engine.state.announced_network == f"network {number}"
         finally:
             await engine.close()

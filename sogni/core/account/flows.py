@@ -133,16 +133,16 @@ def switch_network(network: str) -> Flow[str]:
     check_network(network)
 
     def begin(state: State, _: float) -> None:
-        state.network_answer = None
+        state.announced_network = None
         state.account.change(network_status="switching", network=None)
 
     yield from change(begin)
     yield from send_frame("changeNetwork", network)
 
     def answered(state: State) -> str | None:
-        if state.network_answer is None and state.connection.phase == "ended":
+        if state.announced_network is None and state.connection.phase == "ended":
             raise state.why_closed()
-        return state.network_answer
+        return state.announced_network
 
     answer = yield from until(
         (NETWORK, CONNECTION),

@@ -103,7 +103,7 @@ def estimate_audio(model: str, **given: Any) -> Flow[CostEstimation]:
 
 def _estimate_media(call_for: Callable[..., HttpCall], model: str, given: dict[str, Any]) -> Flow[CostEstimation]:
     options = (yield from shared_options(model)) if needs_options(call_for, given) else None
-    announced = yield from change(lambda state, _: state.network_answer)
+    announced = yield from change(lambda state, _: state.announced_network)
     given = dict((yield from _settings()).with_token(given))
     # The service may announce a network that this version does not know; it then uses its default.
     known = announced if announced in NETWORKS else None

@@ -63,7 +63,6 @@ class ProjectRegistry:
     def frame_handlers(self) -> dict[str, Callable[[Any, float], None]]:
         """Handlers by frame type."""
         return {
-            "jobState": self.job_state,
             "jobProgress": self._job_progress,
             "jobETA": self._job_eta,
             "jobResult": self._job_result,
