@@ -334,7 +334,7 @@ class Project(BaseProject[Job]):
             ['http...']
         """
         self.wait(timeout, queue_timeout=queue_timeout, strict=strict, progress=progress)
-        waiting.warn_of_shortfall(self._state, stacklevel=2)
+        waiting.check_results(self._state, stacklevel=2)
         return self.result_urls
 
     def events(self, timeout: float | None = None) -> Iterator[AnyProjectEvent[Job]]:

@@ -180,8 +180,10 @@ async def test_a_short_result_is_never_quiet(sdk: Sdk, client: Any, supernet: Lo
 async def test_a_withheld_result_is_no_result(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
     supernet.faults.flag_nsfw(0)
     project = await sdk.create(client)
-    with pytest.warns(sdk.PartialResultWarning, match="withheld"):
-        assert await sdk.call(project.wait_for_completion, timeout=SOON) == []
+    with pytest.raises(sdk.ProjectFailedError, match="0 of 1 results, 1 withheld by the content filter") as caught:
+        await sdk.call(project.wait_for_completion, timeout=SOON)
+    assert caught.value.project is project
+    assert await sdk.call(project.wait, timeout=SOON) is project
     job = project.jobs[0]
     assert [job.is_nsfw, job.has_result_media, job.result_url] == [True, False, None]
     with pytest.raises(sdk.JobError, match="withheld"):

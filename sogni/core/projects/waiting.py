@@ -105,16 +105,28 @@ def shortfall(project: ProjectState) -> str | None:
     requested, available = project.number_of_media, len(project.result_urls)
     if available >= requested:
         return None
-    withheld = sum(1 for job in project.jobs.values() if job.withheld)
+    jobs = project.job_list()
+    withheld = sum(1 for job in jobs if job.withheld)
     reasons = f", {withheld} withheld by the content filter" if withheld else ""
+    failure = next((job.error.message for job in jobs if job.error is not None and job.error.message), None)
+    reasons += f" (first failure: {failure})" if failure else ""
     return f"project {project.id} has {available} of {requested} results{reasons}; see failed_jobs"
 
 
-def warn_of_shortfall(project: ProjectState, *, stacklevel: int) -> None:
-    """Issue a `PartialResultWarning` if results are missing."""
+def check_results(project: ProjectState, *, stacklevel: int) -> None:
+    """Issue a `PartialResultWarning` if results are missing. Raises `ProjectFailedError` if there is none."""
     missing = shortfall(project)
-    if missing:
-        warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
+    if missing is None:
+        return
+    if not project.result_urls:
+        error = next((job.error for job in project.job_list() if job.error is not None), None)
+        raise project_error(
+            missing,
+            code=error.code if error else None,
+            original_code=error.original_code if error else None,
+            project=project.user_object,
+        )
+    warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
 
 
 def next_event(project: ProjectState, feed: Feed, *, left: float | None) -> Flow[Event[Any] | None]:

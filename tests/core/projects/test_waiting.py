@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.projects.waiting import raise_for_outcome, shortfall, wait_for_project, warn_of_shortfall
+from sogni.core.projects.waiting import check_results, raise_for_outcome, shortfall, wait_for_project
 from sogni.errors import (
     AuthenticationError,
     ConnectionRejectedError,
@@ -191,12 +191,35 @@ def test_a_short_result_is_never_quiet() -> None:
         raise_for_outcome(project, strict=True)
     assert caught.value.message == said
     with pytest.warns(PartialResultWarning, match="1 of 3") as warned:
-        warn_of_shortfall(project, stacklevel=1)
+        check_results(project, stacklevel=1)
     assert warned[0].filename == __file__
     project.number_of_media = 1
     raise_for_outcome(project, strict=True)
     project.number_of_media, project.jobs["B2"].is_nsfw = 2, False
     assert shortfall(project) == f"project {PROJECT} has 1 of 2 results; see failed_jobs"
+
+
+def test_no_result_at_all_raises_with_the_reason() -> None:
+    stage = Stage().connects()
+    project = stage.project(number_of_media=2)
+    for job_id in ("A1", "B2"):
+        stage.finished_job(project, job_id, result_url=None, is_nsfw=True)
+    project.completed(0, sync=False)
+    with pytest.raises(ProjectFailedError) as caught:
+        check_results(project, stacklevel=1)
+    assert caught.value.message == (
+        f"project {PROJECT} has 0 of 2 results, 2 withheld by the content filter; see failed_jobs"
+    )
+
+
+def test_the_first_failure_is_named() -> None:
+    stage = Stage().connects()
+    project = stage.project(number_of_media=2)
+    stage.finished_job(project, "A1", result_url=None, error=ErrorData(code=5000, message="out of memory"))
+    project.completed(0, sync=False)
+    with pytest.raises(ProjectFailedError, match=r"0 of 2 results \(first failure: out of memory\)") as caught:
+        check_results(project, stacklevel=1)
+    assert caught.value.code == 5000
 
 
 def test_a_whole_result_is_quiet() -> None:
@@ -205,7 +228,7 @@ def test_a_whole_result_is_quiet() -> None:
     finishes(stage)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_shortfall(project, stacklevel=1)
+        check_results(project, stacklevel=1)
     raise_for_outcome(project, strict=True)
 
 
