@@ -333,6 +333,9 @@ DEFAULT_STRENGTH = 0.5
 """How much of a starting image is kept when nothing is said (projects-4.2 §5.2)."""
 
 
+_NO_CONTEXT_IMAGES = {f"hasContextImage{place + 1}": False for place in range(MAX_CONTEXT_FLAGS)}
+
+
 def image_request(params: ImageProjectParams, *, project_id: str, app_source: str | None) -> dict[str, Any]:
     """Return the payload of `jobRequest` for checked params. `app_source` is the client's."""
     if uses_comfy_fields(params.model_id):
@@ -373,11 +376,10 @@ def _size(params: ImageProjectParams) -> dict[str, Any]:
 
 
 def _context_flags(params: ImageProjectParams) -> dict[str, Any]:
-    images = params.context_images or ()
-    return {
-        f"hasContextImage{place + 1}": place < len(images) and is_supplied(images[place])
-        for place in range(MAX_CONTEXT_FLAGS)
-    }
+    flags = _NO_CONTEXT_IMAGES.copy()
+    for key, image in zip(flags, params.context_images or (), strict=False):
+        flags[key] = is_supplied(image)
+    return flags
 
 
 def _mask(params: ImageProjectParams) -> dict[str, Any]:

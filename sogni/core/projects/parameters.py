@@ -34,30 +34,26 @@ class Declared:
     check: Check | None
 
 
-@frozen
-class Declarations:
-    """The parameters of one type of project."""
-
-    declared: tuple[Declared, ...]
-    values: Callable[[Any], tuple[Any, ...]]
-
-    def given(self, params: ProjectParams) -> Iterator[tuple[Declared, Any]]:
-        """The parameters that are not None, with their values."""
-        for it, value in zip(self.declared, self.values(params), strict=True):
-            if value is not None:
-                yield it, value
-
-
 @cache
-def declarations(kind: type[Any]) -> Declarations:
+def declarations(kind: type[Any]) -> tuple[Declared, ...]:
     """Return the parameters that a class declares."""
     hints = get_type_hints(kind)
-    declared = tuple(
+    return tuple(
         Declared(it.name, parameter, _check_of(hints[it.name], parameter))
         for it in attrs.fields(kind)
         if (parameter := it.metadata.get("parameter")) is not None
     )
-    return Declarations(declared, attrgetter(*(it.name for it in declared)))
+
+
+Attribute = Literal["check", "key", "models", "needs", "options", "request_key"]
+
+
+@cache
+def _having(kind: Any, attribute: Attribute) -> tuple[tuple[Declared, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the parameters whose declaration has an attribute, and the function that reads their values."""
+    found = tuple(it for it in declarations(kind) if getattr(it if attribute == "check" else it.parameter, attribute))
+    # It only returns a tuple for two names or more. Those at the end are not used.
+    return found, attrgetter(*(it.name for it in found), "model_id", "model_id")
 
 
 def _check_of(hint: Any, parameter: Parameter) -> Check | None:
@@ -80,10 +76,13 @@ def _check_of(hint: Any, parameter: Parameter) -> Check | None:
     return plain.get(member)
 
 
-def given(params: ProjectParams) -> Iterator[tuple[Declared, Any]]:
-    """Yield the parameters of a project that are not None, with their values."""
+def given(params: ProjectParams, attribute: Attribute) -> Iterator[tuple[Declared, Any]]:
+    """Yield the parameters that are not None and whose declaration has an attribute, with their values."""
     kind: Any = type(params)
-    return declarations(kind).given(params)
+    declared, values = _having(kind, attribute)
+    for it, value in zip(declared, values(params), strict=False):
+        if value is not None:
+            yield it, value
 
 
 def changed_fields(params: P, changes: Mapping[str, Any]) -> P:
@@ -94,15 +93,15 @@ def changed_fields(params: P, changes: Mapping[str, Any]) -> P:
 
 def plain_values(params: ProjectParams) -> dict[str, Any]:
     """Return the values of a project in their plain form. ValidationError for one of a wrong type or out of range."""
-    return {it.name: it.check(it.name, value) for it, value in given(params) if it.check is not None}
+    return {it.name: it.check(it.name, value) for it, value in given(params, "check") if it.check is not None}
 
 
 def check_models(params: ProjectParams) -> None:
     """Raise ValidationError for a parameter that the model does not take: the service would ignore it."""
     names = model_names(params.model_id)
-    for it, value in given(params):
+    for it, value in given(params, "models"):
         models = it.parameter.models
-        if models and names.isdisjoint(models) and not _equal(value, it.parameter.neutral):
+        if names.isdisjoint(models) and not _equal(value, it.parameter.neutral):
             takers = ", ".join(models)
             sentence = (
                 f"{it.name} must be omitted for {params.model_id}, got {short_repr(value)}; "
@@ -113,9 +112,9 @@ def check_models(params: ProjectParams) -> None:
 
 def check_needs(params: ProjectParams) -> None:
     """Raise ValidationError for a parameter without the one that it belongs to: the service would ignore it."""
-    for it, value in given(params):
+    for it, value in given(params, "needs"):
         needs = it.parameter.needs
-        if needs and _has(params, it.name) and not any(_has(params, name) for name in needs):
+        if _has(params, it.name) and not any(_has(params, name) for name in needs):
             together = f"together with {' or '.join(needs)}"
             sentence = f"{it.name} must be given {together}, got {short_repr(value)} alone"
             raise invalid_value(it.name, value, together, sentence)
@@ -140,9 +139,8 @@ def check_options(params: ProjectParams, options: ModelOptions) -> None:
             f"which is for type={options.type!r}"
         )
         raise invalid_value("model_id", params.model_id, f"{article} {params.type} model", sentence)
-    for it, value in given(params):
-        if it.parameter.options:
-            _check_option(it.name, value, getattr(options, it.name), params.model_id)
+    for it, value in given(params, "options"):
+        _check_option(it.name, value, getattr(options, it.name), params.model_id)
 
 
 _CHOSEN_FROM_A_LIST = ("sampler", "scheduler", "vae")
@@ -196,11 +194,11 @@ def key_frame_values(params: ProjectParams) -> dict[str, Any]:
     """Return the parameters that travel in the key frame as they are. Empty lists do not."""
     return {
         it.parameter.key: value
-        for it, value in given(params)
+        for it, value in given(params, "key")
         if it.parameter.key is not None and not _equal(value, it.parameter.unsent) and not _equal(value, [])
     }
 
 
 def request_values(params: ProjectParams) -> dict[str, Any]:
     """Return the parameters that travel in the request, outside of the key frame, as they are."""
-    return {it.parameter.request_key: value for it, value in given(params) if it.parameter.request_key is not None}
+    return {it.parameter.request_key: value for it, value in given(params, "request_key") if it.parameter.request_key}
