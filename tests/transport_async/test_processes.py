@@ -6,21 +6,21 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sogni.emulator import LocalSupernet
+from tests.forkserver import ROOT, WITHOUT_FORK_WARNINGS, Process
 
-ROOT = Path(__file__).parents[2]
+Run = Callable[[str], tuple[str, str]]
 BEGIN = """
     import asyncio, logging, os, sys
     from sogni_async import ClientClosedError, SogniClient
-    # On a busy machine steps are slow, which development mode warns of; whatever is left open is an error.
+    # On a busy host steps are slow, which debug mode warns of; whatever is left open is an error.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     client = SogniClient()
-    # Debug mode also tells of what took long, which is for a busy machine to decide.
     logging.getLogger("asyncio").addFilter(lambda record: "Executing" not in record.msg)
     async def image(**more):
         return await client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x",
@@ -34,29 +34,29 @@ def supernet() -> Iterator[LocalSupernet]:
         yield running
 
 
-def run(script: str, supernet: LocalSupernet) -> tuple[str, str]:
-    """What a script prints on both channels; it has to end well and soon."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "SOGNI_API_KEY": supernet.api_key,
-        "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
-        "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
-    }
-    source = textwrap.dedent(BEGIN) + textwrap.dedent(script)
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", source],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout, ended.stderr
+@pytest.fixture
+def run(
+    start_process: Callable[..., Process], supernet: LocalSupernet, tmp_path: Path
+) -> Callable[[str], tuple[str, str]]:
+    """Run a script in asyncio's debug mode; it must succeed. Returns its output and its errors."""
+
+    def run(script: str) -> tuple[str, str]:
+        environment = {
+            "PYTHONASYNCIODEBUG": "1",
+            "SOGNI_API_KEY": supernet.api_key,
+            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+        }
+        code = WITHOUT_FORK_WARNINGS + textwrap.dedent(BEGIN) + textwrap.dedent(script)
+        process = start_process(code, cwd=tmp_path, env=environment)
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        return stdout, stderr
+
+    return run
 
 
-def test_a_process_that_closes_nothing_ends_quietly(supernet: LocalSupernet) -> None:
+def test_a_process_that_closes_nothing_ends_quietly(run: Run) -> None:
     script = """
         async def main():
             await (await image()).wait(timeout=20)
@@ -64,10 +64,10 @@ def test_a_process_that_closes_nothing_ends_quietly(supernet: LocalSupernet) -> 
         asyncio.run(main())
         print("done")
     """
-    assert run(script, supernet) == ("done\n", "")
+    assert run(script) == ("done\n", "")
 
 
-def test_an_exit_in_the_middle_ends_quietly(supernet: LocalSupernet) -> None:
+def test_an_exit_in_the_middle_ends_quietly(run: Run) -> None:
     script = """
         async def main():
             await (await image()).wait(timeout=20)
@@ -75,12 +75,12 @@ def test_an_exit_in_the_middle_ends_quietly(supernet: LocalSupernet) -> None:
             sys.exit(0)
         asyncio.run(main())
     """
-    assert run(script, supernet) == ("done\n", "")
+    assert run(script) == ("done\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)"])
-def test_a_forked_child_has_a_new_client_and_leaves_the_parent_alone(supernet: LocalSupernet, ending: str) -> None:
+def test_a_forked_child_has_a_new_client_and_leaves_the_parent_alone(run: Run, ending: str) -> None:
     script = f"""
         async def in_child(running, parent_id):
             assert not client.is_connected and client.app_id is None
@@ -110,7 +110,7 @@ def test_a_forked_child_has_a_new_client_and_leaves_the_parent_alone(supernet: L
         loop.run_until_complete(end())
         loop.close()
     """
-    out, errors = run(script, supernet)
+    out, errors = run(script)
     assert out == "3 True\n"
     assert "Error" not in errors
     assert "Unclosed" not in errors
@@ -183,7 +183,7 @@ DROPPED = """
 """
 
 
-def test_a_client_that_is_dropped_or_whose_loop_ends_leaves_nothing_behind(supernet: LocalSupernet) -> None:
-    printed, complaints = run(DROPPED, supernet)
+def test_a_client_that_is_dropped_or_whose_loop_ends_leaves_nothing_behind(run: Run) -> None:
+    printed, complaints = run(DROPPED)
     assert complaints == ""
     assert len(printed.split()) == 8 * 4
