@@ -172,35 +172,42 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         return found or self._namespaces.setdefault(kind, kind(self._engine))
 
     @classmethod
-    def local(cls, **emulator_options: Any) -> SogniClient:
+    def local(cls, **options: Any) -> SogniClient:
         """Start the embedded emulator and return a client that is bound to it. Closing the client stops both.
 
         Needs no account and no network, but the extra `sogni[emulator]`.
 
         Args:
-            **emulator_options: Options of `sogni.emulator.LocalSupernet`.
+            **options: Options of `sogni.emulator.LocalSupernet`, and settings of the client.
 
         Returns:
             The client.
 
         Raises:
             ModuleNotFoundError: The extra is not installed.
+            TypeError: There is no such option. The message suggests the nearest one.
 
         Example:
             >>> with SogniClient.local(step_time=0) as client:
             ...     client.account.me().username
             'local-artist'
         """
+        import inspect
+
+        from sogni.core.checks import refuse_unknown
         from sogni.emulator import LocalSupernet
 
-        supernet = LocalSupernet(**emulator_options)
+        of_emulator, of_client = inspect.signature(LocalSupernet).parameters, inspect.signature(cls).parameters
+        refuse_unknown(options, {*of_emulator, *of_client}, "SogniClient.local() has no option")
+        supernet = LocalSupernet(**{name: value for name, value in options.items() if name in of_emulator})
         supernet.start()
         try:
-            client = cls(
-                api_key=supernet.api_key,
-                rest_endpoint=supernet.rest_endpoint,
-                socket_endpoint=supernet.socket_endpoint,
-            )
+            settings = {
+                "api_key": supernet.api_key,
+                "rest_endpoint": supernet.rest_endpoint,
+                "socket_endpoint": supernet.socket_endpoint,
+            }
+            client = cls(**settings | {name: value for name, value in options.items() if name not in of_emulator})
         except BaseException:
             supernet.close()
             raise

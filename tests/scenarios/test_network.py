@@ -320,3 +320,18 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(sdk: Sdk, 
             balance = await sdk.call(client.account.account_balance)
     assert balance.spark.net == 2
     assert ["api-key" in head for head in heads] == [True, False]
+
+
+async def test_a_local_client_takes_settings_of_both(sdk: Sdk) -> None:
+    client = sdk.SogniClient.local(step_time=0, token_type="spark", network="relaxed")
+    try:
+        project = await sdk.create(client)
+        await sdk.call(project.wait, timeout=SOON)
+        assert (project.params.token_type, client.account.current_account.network) == ("spark", "relaxed")
+    finally:
+        await sdk.call(client.close)
+
+
+def test_a_local_client_names_the_nearest_option(sdk: Sdk) -> None:
+    with pytest.raises(TypeError, match=r"^SogniClient.local\(\) has no option 'step_tim'; did you mean 'step_time'\?"):
+        sdk.SogniClient.local(step_tim=0)

@@ -100,6 +100,8 @@ def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> Pr
 def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams:
     if fields:
         raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
+    if isinstance(given, Mapping):
+        raise TypeError("the params must be an object or keywords, got a mapping; use create(**params)")
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
         raise TypeError(f"the params must be {_classes()}, got {short_repr(given)}")
     return _with_nested(given)

@@ -46,9 +46,15 @@ TYPE_ERRORS: list[tuple[str, Any, dict[str, Any], str]] = [
     ),
     (
         "an object of another class",
+        "a fox",
+        {},
+        "the params must be ImageProjectParams or VideoProjectParams or AudioProjectParams, got 'a fox'",
+    ),
+    (
+        "a mapping in the place of an object",
         {"type": "image"},
         {},
-        "the params must be ImageProjectParams or VideoProjectParams or AudioProjectParams, got {'type': 'image'}",
+        "the params must be an object or keywords, got a mapping; use create(**params)",
     ),
     (
         "no type",
