@@ -327,7 +327,7 @@ async def test_a_local_client_takes_settings_of_both(sdk: Sdk) -> None:
     try:
         project = await sdk.create(client)
         await sdk.call(project.wait, timeout=SOON)
-        assert (project.params.token_type, client.account.current_account.network) == ("spark", "relaxed")
+        assert (project.params.token_type, client.current_account.network) == ("spark", "relaxed")
     finally:
         await sdk.call(client.close)
 
