@@ -78,6 +78,7 @@ def _workflows(detection: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(zip(detection.get("substrings", ()), detection.get("order", ()), strict=True))
 
 
+@lru_cache(maxsize=256)
 def family_of(model_id: str) -> Family | None:
     """Return the family of a model id, None for one that no row knows."""
     return next((family for family in families() if family.has(model_id)), None)
