@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sogni.api.api_client import ApiClient
     from sogni.api.chat import Chat, ChatTools, Completions
     from sogni.api.conversation import Conversation
-    from sogni.api.project import EnhancedImage, Job, Project
+    from sogni.api.project import EnhancedImage, Job, Project, ProjectResult
     from sogni.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni.api.replay import Replay, RunRecorder
     from sogni.api.runs import ChatRuns
@@ -176,6 +176,7 @@ if TYPE_CHECKING:
         JobEventName,
         JobFailedEvent,
         JobRecord,
+        JobResult,
         JobStartedEvent,
         JobStatus,
         MaskSelection,
@@ -187,7 +188,9 @@ if TYPE_CHECKING:
         ProjectStatusRecord,
         ProjectType,
         Provenance,
+        ResultKind,
         UpdatedEvent,
+        UrlUnavailable,
         WaitingReason,
     )
     from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -336,6 +339,7 @@ __all__ = [
     "JobEventName",
     "JobFailedEvent",
     "JobRecord",
+    "JobResult",
     "JobStartedEvent",
     "JobStatus",
     "LLMCostEstimation",
@@ -374,6 +378,7 @@ __all__ = [
     "ProjectFailedError",
     "ProjectParams",
     "ProjectRecord",
+    "ProjectResult",
     "ProjectStatus",
     "ProjectStatusRecord",
     "ProjectType",
@@ -388,6 +393,7 @@ __all__ = [
     "ReplayRecordSummary",
     "ReplayRecords",
     "ReplayWriteResult",
+    "ResultKind",
     "RetryPolicy",
     "ReturnWhen",
     "Reward",
@@ -453,6 +459,7 @@ __all__ = [
     "TransactionHistory",
     "TransactionQuery",
     "UpdatedEvent",
+    "UrlUnavailable",
     "UsernameValidation",
     "ValidationError",
     "VideoAssetConfig",

@@ -10,7 +10,7 @@ FRONT_END = {
     "api.api_client": ("ApiClient",),
     "api.chat": ("Chat", "ChatTools", "Completions"),
     "api.conversation": ("Conversation",),
-    "api.project": ("EnhancedImage", "Job", "Project"),
+    "api.project": ("EnhancedImage", "Job", "Project", "ProjectResult"),
     "api.projects": ("Projects", "ReturnWhen", "as_completed", "wait"),
     "api.replay": ("Replay", "RunRecorder"),
     "api.runs": ("ChatRuns",),
@@ -70,9 +70,9 @@ SHARED = {
     "models.projects": (
         "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "CostEstimation", "ErrorData", "EtaRange", "Event",
         "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
-        "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent", "ProjectEventName",
-        "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType", "Provenance", "UpdatedEvent",
-        "WaitingReason",
+        "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent",
+        "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType", "Provenance",
+        "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (

@@ -165,6 +165,7 @@ if TYPE_CHECKING:
         JobEventName,
         JobFailedEvent,
         JobRecord,
+        JobResult,
         JobStartedEvent,
         JobStatus,
         MaskSelection,
@@ -176,7 +177,9 @@ if TYPE_CHECKING:
         ProjectStatusRecord,
         ProjectType,
         Provenance,
+        ResultKind,
         UpdatedEvent,
+        UrlUnavailable,
         WaitingReason,
     )
     from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -248,7 +251,7 @@ if TYPE_CHECKING:
     from sogni_async.api.api_client import ApiClient
     from sogni_async.api.chat import Chat, ChatTools, Completions
     from sogni_async.api.conversation import Conversation
-    from sogni_async.api.project import EnhancedImage, Job, Project
+    from sogni_async.api.project import EnhancedImage, Job, Project, ProjectResult
     from sogni_async.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni_async.api.replay import Replay, RunRecorder
     from sogni_async.api.runs import ChatRuns
@@ -336,6 +339,7 @@ __all__ = [
     "JobEventName",
     "JobFailedEvent",
     "JobRecord",
+    "JobResult",
     "JobStartedEvent",
     "JobStatus",
     "LLMCostEstimation",
@@ -374,6 +378,7 @@ __all__ = [
     "ProjectFailedError",
     "ProjectParams",
     "ProjectRecord",
+    "ProjectResult",
     "ProjectStatus",
     "ProjectStatusRecord",
     "ProjectType",
@@ -388,6 +393,7 @@ __all__ = [
     "ReplayRecordSummary",
     "ReplayRecords",
     "ReplayWriteResult",
+    "ResultKind",
     "RetryPolicy",
     "ReturnWhen",
     "Reward",
@@ -453,6 +459,7 @@ __all__ = [
     "TransactionHistory",
     "TransactionQuery",
     "UpdatedEvent",
+    "UrlUnavailable",
     "UsernameValidation",
     "ValidationError",
     "VideoAssetConfig",

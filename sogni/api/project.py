@@ -10,12 +10,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sogni.base import BaseJob, BaseProject, host_of
-from sogni.core.projects import cancel, create, transfers, waiting
-from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in
+from sogni.core.projects import cancel, create, past_projects, transfers, waiting
+from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in, result_paths
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
-from sogni.models.projects import AnyProjectEvent, ErrorData, project_event
+from sogni.errors import ClientClosedError
+from sogni.models.converter import to_dict
+from sogni.models.projects import (
+    AnyProjectEvent,
+    ErrorData,
+    JobResult,
+    ProjectResultRecord,
+    ProjectStatus,
+    project_event,
+)
 from sogni.settings import TokenType, check_seconds
 from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline
@@ -419,6 +428,95 @@ class Project(BaseProject[Job]):
         """
         jobs = self._state.job_list()
         return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))
+
+
+class ProjectResult:
+    """The results of a project, which this client need not track; made by `Projects.get_result`.
+
+    Results can be pickled. An unpickled one cannot `save`: get it again.
+    """
+
+    __slots__ = ("_engine", "_record")
+
+    def __init__(self, engine: Engine | None, record: ProjectResultRecord) -> None:
+        self._engine = engine
+        self._record = record
+
+    @property
+    def id(self) -> str:
+        """Id of the project."""
+        return self._record.id
+
+    @property
+    def status(self) -> ProjectStatus | str:
+        """Status of the project, as `Project.status`."""
+        return self._record.status
+
+    @property
+    def finished(self) -> bool:
+        """True if the project has ended. Otherwise only the jobs that have ended have results."""
+        return self._record.finished
+
+    @property
+    def model_id(self) -> str | None:
+        """Id of the model; None if the service did not name it."""
+        return self._record.model_id
+
+    @property
+    def jobs(self) -> list[JobResult]:
+        """The jobs: those that have ended, then those in progress."""
+        return list(self._record.jobs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as data.
+
+        Returns:
+            JSON-ready data, with the keys of the wire format.
+
+        Example:
+            >>> client.projects.get_result(project.id).to_dict()["status"]
+            'completed'
+        """
+        made: dict[str, Any] = to_dict(self._record)
+        return made
+
+    def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:
+        """Save every result that has a URL to a directory, as `Project.save` does.
+
+        Args:
+            directory: The directory; it is created if necessary.
+            name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
+                the content.
+            overwrite: Replace existing files that hold something else. By default the new files get numbers
+                (`cat-1.png`).
+
+        Returns:
+            The paths of the saved files, in the order of the jobs.
+
+        Raises:
+            ApiError: The service refused a download.
+            SogniConnectionError: The service cannot be reached.
+            ValidationError: The pattern is invalid.
+            OSError: A file cannot be written.
+
+        Example:
+            >>> result = client.projects.get_result(project.id)
+            >>> [path.name for path in result.save("pictures", name="lighthouse-{index}")]
+            ['lighthouse-0.png']
+        """
+        if self._engine is None:
+            raise ClientClosedError(f"the results of project {self.id} are detached; call projects.get_result again")
+        path_for = result_paths(directory, name)
+        return self._engine.run(past_projects.save_results(self._record, path_for, overwrite=overwrite))
+
+    def __eq__(self, other: object) -> bool:
+        return self._record == other._record if isinstance(other, ProjectResult) else NotImplemented
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (None, self._record)
+
+    def __repr__(self) -> str:
+        return f"<ProjectResult {self.id} {self.status} {len(self._record.jobs)} jobs>"
 
 
 def handle_of(engine: Engine, value: Any) -> Any:

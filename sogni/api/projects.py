@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
-from sogni.api.project import Project
+from sogni.api.project import Project, ProjectResult
 from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
@@ -30,7 +30,14 @@ from sogni.models.params import (
     VideoProjectParams,
 )
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
-from sogni.models.projects import CostEstimation, JobEvent, ProjectEvent, ProjectRecord, ProjectStatusRecord
+from sogni.models.projects import (
+    CostEstimation,
+    JobEvent,
+    ProjectEvent,
+    ProjectRecord,
+    ProjectStatusRecord,
+    ResultKind,
+)
 from sogni.settings import Network, TokenType, check_seconds
 from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline, TopicSignal
@@ -310,6 +317,32 @@ class Projects(EventEmitter[OnProjectsEvent]):
             ('completed', True)
         """
         return self._engine.run(past_projects.project_status(project_id))
+
+    def get_result(self, project_id: str, kind: ResultKind | None = None) -> ProjectResult:
+        """Get the results of a project, also of one that another process started. Needs no socket.
+
+        Use it to fetch results after a script has stopped waiting. While the project runs, only the jobs that have
+        ended have results.
+
+        Args:
+            project_id: Id of the project.
+            kind: What the results are, `"image"`, `"video"`, `"audio"` or `"model"`; used only if neither the model
+                nor the record of the project tells.
+
+        Returns:
+            The jobs, each with the URL of its result or the reason why there is none.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            NotFoundError: The account has no such project.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> result = client.projects.get_result(project.id)
+            >>> [(job.status, job.kind, job.url) for job in result.jobs]
+            [('completed', 'image', 'http...')]
+        """
+        return ProjectResult(self._engine, self._engine.run(past_projects.project_result(project_id, kind)))
 
     def cancel(self, project_id: str) -> None:
         """Cancel a project and wait for the confirmation. Does nothing if the project is finished.

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
-from sogni.models.base import LooseModel, Model, redacted_repr, wire
+from sogni.models.base import LooseModel, MediaKind, Model, redacted_repr, wire
 
 
 @frozen(kw_only=True)
@@ -499,6 +499,55 @@ class ProjectStatusRecord(Model):
     model: RecordModel | None = None
     worker_jobs: list[JobRecord] = field(factory=list)
     completed_worker_jobs: list[JobRecord] = field(factory=list)
+
+
+ResultKind = Literal["image", "video", "audio", "model"]
+UrlUnavailable = Literal["sensitiveContent", "unknownMediaKind", "downloadUrlFailed"]
+
+
+@frozen(kw_only=True)
+class JobResult(Model):
+    """The result of a job, as `Projects.get_result` finds it.
+
+    Attributes:
+        id: Id of the job.
+        status: ``"completed"``, ``"failed"`` or ``"canceled"``; before it ends, the status of the service.
+        reason: Why the job ended; None if it completed.
+        seed: Seed used.
+        kind: What the result is; None if the job is not completed, or the kind is unknown.
+        url: URL of the result, valid for a limited time.
+        url_unavailable: Why a completed job has no URL: the content filter withholds the result, its kind is unknown
+            (pass `kind`), or the service gave no URL.
+    """
+
+    id: str
+    status: JobStatus | str
+    reason: str | None = None
+    seed: int | None = None
+    kind: MediaKind | None = None
+    url: str | None = field(default=None, repr=redacted_repr)
+    url_unavailable: UrlUnavailable | None = None
+
+
+@frozen(kw_only=True)
+class ProjectResultRecord(Model):
+    """The results of a project; a `ProjectResult` contains it.
+
+    Attributes:
+        id: Id of the project.
+        status: Status.
+        finished: Whether the project has ended.
+        model_id: Id of the model.
+        output_format: File format of the results.
+        jobs: The jobs, those that have ended first.
+    """
+
+    id: str
+    status: ProjectStatus | str
+    finished: bool
+    model_id: str | None = None
+    output_format: str | None = None
+    jobs: list[JobResult] = field(factory=list)
 
 
 @frozen(kw_only=True)

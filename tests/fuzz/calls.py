@@ -44,6 +44,7 @@ CALLS: dict[str, Call] = {
     "size_presets": lambda c, ids: c.projects.get_size_presets("fast", MODEL, force_refresh=True),
     "record": lambda c, ids: c.projects.get(ids["project"]),
     "status": lambda c, ids: c.projects.get_status(ids["project"]),
+    "result": lambda c, ids: c.projects.get_result(ids["project"]),
     "download_url": lambda c, ids: c.projects.download_url(
         image_id=ids["image"], job_id=ids["project"], type="complete"
     ),

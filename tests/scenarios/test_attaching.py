@@ -105,7 +105,7 @@ async def test_attached_twice_at_once_it_is_asked_after_once(sdk: Sdk, supernet:
 async def test_what_is_no_project_is_refused_before_anything_is_sent(
     sdk: Sdk, client: Any, supernet: LocalSupernet, bad: Any
 ) -> None:
-    for name in ("attach", "get", "get_status", "cancel"):
+    for name in ("attach", "get", "get_status", "get_result", "cancel"):
         with pytest.raises(sdk.ValidationError):
             await sdk.call(getattr(client.projects, name), bad)
     assert supernet.requests == []
@@ -115,7 +115,7 @@ async def test_what_is_no_project_is_refused_before_anything_is_sent(
 async def test_an_id_never_leads_to_another_address(
     sdk: Sdk, client: Any, supernet: LocalSupernet, strange: str
 ) -> None:
-    for name in ("attach", "get", "get_status"):
+    for name in ("attach", "get", "get_status", "get_result"):
         with pytest.raises(sdk.NotFoundError):
             await sdk.call(getattr(client.projects, name), strange)
     assert all("/projects/" in request.path for request in supernet.requests if hasattr(request, "method"))

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk
+
+
+async def finished(sdk: Sdk, client: Any, **fields: Any) -> Any:
+    project = await sdk.create(client, **fields)
+    return await sdk.call(project.wait, timeout=SOON, check=False)
+
+
+# -- status ------------------------------------------------------------------------
 
 
 async def test_the_status_of_a_project_is_known_while_it_waits_and_when_it_has_ended(
@@ -43,3 +54,101 @@ async def test_the_status_of_a_canceled_or_failed_project_says_so(
 async def test_an_unknown_project_has_no_status(sdk: Sdk, client: Any) -> None:
     with pytest.raises(sdk.NotFoundError, match="0A0A0A0A-0000-4000-8000-000000000001"):
         await sdk.call(client.projects.get_status, "0A0A0A0A-0000-4000-8000-000000000001")
+
+
+# -- results -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output_format", ["png", "jpg", "webp"])
+async def test_another_client_gets_and_saves_the_results(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, output_format: str
+) -> None:
+    project = await finished(sdk, client, number_of_media=2, output_format=output_format)
+    async with sdk.client(supernet, disable_socket=True) as other:
+        result = await sdk.call(other.projects.get_result, project.id.lower())
+        paths = await sdk.call(result.save, tmp_path / "later", name="{index}-{seed}")
+    assert (result.id, result.status, result.finished) == (project.id, "completed", True)
+    assert result.model_id == project.params.model_id
+    own = {job.id: ("completed", None, job.seed, "image", None) for job in project.jobs}
+    found = {job.id: (job.status, job.reason, job.seed, job.kind, job.url_unavailable) for job in result.jobs}
+    assert found == own
+    assert [path.name for path in paths] == [
+        f"{index}-{job.seed}.{output_format}" for index, job in enumerate(result.jobs)
+    ]
+    await sdk.call(project.save, tmp_path / "at once", name="{seed}")
+    at_once = {path.stem: path.read_bytes() for path in (tmp_path / "at once").iterdir()}
+    assert {path.stem.partition("-")[2]: path.read_bytes() for path in paths} == at_once
+    assert supernet.violations == []
+
+
+async def test_videos_and_music_have_results_too(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    video = {"type": "video", "model_id": "wan_v2.2-14b-fp8_t2v_lightx2v", "duration": 1, "width": 480, "height": 480}
+    music = {"type": "audio", "model_id": "ace_step_1.5_turbo", "duration": 10}
+    kinds = []
+    for fields in (video, music):
+        project = await sdk.call(client.projects.create, positive_prompt="a keeper", **fields)
+        await sdk.call(project.wait, timeout=SOON)
+        result = await sdk.call(client.projects.get_result, project.id)
+        kinds.append((result.jobs[0].kind, [path.suffix for path in await sdk.call(result.save, tmp_path)]))
+    assert kinds == [("video", [".mp4"]), ("audio", [".mp3"])]
+    assert supernet.violations == []
+
+
+async def test_a_direct_url_needs_no_signature(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    project = await sdk.call(client.projects.create, type="image", model_id="gpt-image-2", positive_prompt="a cat")
+    await sdk.call(project.wait, timeout=SOON)
+    (job,) = (await sdk.call(client.projects.get_result, project.id)).jobs
+    assert not any(str(getattr(request, "path", "")).endswith("/downloadUrl") for request in supernet.requests)
+    assert requests.get(job.url, timeout=SOON).ok
+
+
+async def test_a_result_tells_why_there_is_no_url(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    supernet.faults.flag_nsfw(0)
+    supernet.faults.fail_job(1)
+    project = await finished(sdk, client, number_of_media=3)
+    supernet.faults.http("/v1/image/downloadUrl", status=404)
+    result = await sdk.call(client.projects.get_result, project.id)
+    outcomes = sorted((job.status, str(job.url_unavailable), job.url) for job in result.jobs)
+    expected = [("completed", "downloadUrlFailed", None), ("completed", "sensitiveContent", None)]
+    assert outcomes == [*expected, ("failed", "None", None)]
+    assert await sdk.call(result.save, tmp_path) == []
+
+
+async def test_a_running_project_has_the_results_of_the_jobs_that_ended(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    supernet.pause_workers()
+    project = await sdk.create(client, number_of_media=2)
+    result = await sdk.call(client.projects.get_result, project.id)
+    assert (result.status, result.finished) == ("queued", False)
+    assert [(job.status, job.url) for job in result.jobs] == [("queued", None)] * 2
+
+
+async def test_results_can_be_pickled_and_written_as_json(sdk: Sdk, client: Any, tmp_path: Path) -> None:
+    project = await finished(sdk, client)
+    result = await sdk.call(client.projects.get_result, project.id)
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy == result
+    assert copy != project
+    assert copy.to_dict() == result.to_dict()
+    assert set(result.to_dict()) == {"id", "status", "finished", "modelId", "outputFormat", "jobs"}
+    assert repr(copy) == f"<ProjectResult {project.id} completed 1 jobs>"
+    with pytest.raises(sdk.ClientClosedError, match=r"detached; call projects\.get_result again"):
+        await sdk.call(copy.save, tmp_path)
+
+
+async def test_what_is_no_kind_is_refused_before_anything_is_sent(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    with pytest.raises(sdk.ValidationError, match="kind must be one of"):
+        await sdk.call(client.projects.get_result, "0A0A0A0A-0000-4000-8000-000000000001", kind="music")
+    assert supernet.requests == []
+
+
+async def test_an_unknown_project_has_no_result(sdk: Sdk, client: Any) -> None:
+    with pytest.raises(sdk.NotFoundError, match="0A0A0A0A-0000-4000-8000-000000000001"):
+        await sdk.call(client.projects.get_result, "0A0A0A0A-0000-4000-8000-000000000001")

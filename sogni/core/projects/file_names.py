@@ -82,14 +82,24 @@ def _invalid(name: str, why: str) -> ValidationError:
 
 
 def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobState], Callable[[str], Path]]:
-    """Return a function that gives the path of each job's result; the index is added to a name that is taken."""
+    """Return a function that gives the path of each job's result, as `result_paths` does."""
+    path_for = result_paths(directory, name)
+    return lambda index, job: path_for(index, job.project.id, job.id, job.seed)
+
+
+def result_paths(
+    directory: str | PathLike[str], name: str
+) -> Callable[[int, str, str, int | None], Callable[[str], Path]]:
+    """Return a function that gives the path of each result from its index, the ids of project and job, and the seed.
+
+    The index is added to a name that is taken.
+    """
     check_name(name)
     varies = any(field in ("index", "job_id", "seed") for _, field, _, _ in Formatter().parse(name))
     owners: dict[str, int] = {}
 
-    def for_job(index: int, job: JobState) -> Callable[[str], Path]:
-        seed = 0 if job.seed is None else job.seed
-        filled = name.format(project_id=plain(job.project.id), index=index, job_id=plain(job.id), seed=seed)
+    def for_result(index: int, project_id: str, job_id: str, seed: int | None) -> Callable[[str], Path]:
+        filled = name.format(project_id=plain(project_id), index=index, job_id=plain(job_id), seed=seed or 0)
         stem = portable(filled)
         # Two results may have the same seed.
         alone = varies or index == 0
@@ -97,7 +107,7 @@ def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobSta
         stem = stem if alone and owners.setdefault(key, index) == index else f"{stem}-{index}"
         return lambda suffix: Path(directory) / (stem + suffix)
 
-    return for_job
+    return for_result
 
 
 def exact_path(path: str | PathLike[str]) -> Callable[[str], Path]:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
 
 from attrs import evolve
 
-from sogni.core.checks import path_segment
-from sogni.core.flow import Flow
+from sogni.core.catalogue.flows import supported_models
+from sogni.core.catalogue.model_families import ARTIFACT_PREFIX, family_of
+from sogni.core.checks import one_of, optional, path_segment
+from sogni.core.flow import Flow, download, together
 from sogni.core.http import get
-from sogni.core.requests import request_data
+from sogni.core.media import content_type_of_format
+from sogni.core.projects.project import read_seed
+from sogni.core.projects.results import ARTIST_CANCELED
+from sogni.core.projects.transfers import fetch_media
+from sogni.core.projects.uploads import download_url_call, read_signed_url
+from sogni.core.requests import FAILURES, request_data
 from sogni.errors import ProtocolError
 from sogni.models.converter import read
-from sogni.models.projects import ProjectStatusRecord, WaitingReason
+from sogni.models.projects import (
+    JobRecord,
+    JobResult,
+    ProjectResultRecord,
+    ProjectStatusRecord,
+    ResultKind,
+    UrlUnavailable,
+    WaitingReason,
+)
 
+KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 _LONGEST_MESSAGE = 600
 
 
@@ -38,3 +56,121 @@ def waiting_reason(given: Any) -> WaitingReason | None:
     except ProtocolError:
         return None
     return reason if reason.message.strip() and len(reason.message) <= _LONGEST_MESSAGE else None
+
+
+# Results (additions-5x §5)
+
+
+def project_result(project_id: str, kind: ResultKind | None = None) -> Flow[ProjectResultRecord]:
+    """Request the results of a project with their URLs; `kind` is used where nothing else tells what they are."""
+    given = optional(one_of, "kind", kind, allowed=KINDS)
+    record = yield from project_status(project_id)
+    output_format = record.extra.get("outputFormat")
+    output_format = output_format if isinstance(output_format, str) else None
+    model = record.model
+    result = ProjectResultRecord(
+        id=record.id,
+        status=record.status,
+        finished=record.finished,
+        model_id=model.id if model else None,
+        output_format=output_format,
+    )
+    jobs = _one_per_id([*record.completed_worker_jobs, *record.worker_jobs])
+    media = None
+    if any(job.status == "jobCompleted" for job in jobs.values()):
+        media = (yield from _kind_of(result, model.type if model else None)) or given
+    flows = [_job_result(result, job_id, job, media) for job_id, job in jobs.items()]
+    return evolve(result, jobs=(yield from together(flows)))
+
+
+def _one_per_id(jobs: list[JobRecord]) -> dict[str, JobRecord]:
+    """Return the first job of each id."""
+    found: dict[str, JobRecord] = {}
+    for job in jobs:
+        job_id = (job.img_id or job.id or "").upper()
+        if job_id:
+            found.setdefault(job_id, job)
+    return found
+
+
+def _kind_of(result: ProjectResultRecord, model_type: str | None) -> Flow[str | None]:
+    """Return what a project makes, by its model, its file format or its type; None if none of them tells."""
+    by_model = (yield from _kind_of_model(result.model_id)) if result.model_id else None
+    by_format = (content_type_of_format(result.output_format) or "").partition("/")[0]
+    by_type = "audio" if model_type == "music" else model_type
+    return next((kind for kind in (by_model, by_format, by_type) if kind in KINDS), None)
+
+
+def _kind_of_model(model_id: str) -> Flow[str | None]:
+    """Return what a model makes, by its id, or else by the model list."""
+    if model_id.startswith(ARTIFACT_PREFIX):
+        return "model"
+    family = family_of(model_id)
+    if family is not None:
+        return family.media
+    try:
+        models = yield from supported_models()
+    except FAILURES:
+        return None
+    return next((model.media for model in models if model.id == model_id), None)
+
+
+def _job_result(result: ProjectResultRecord, job_id: str, job: JobRecord, media: str | None) -> Flow[JobResult]:
+    seed = read_seed(job.seed_used)
+    found = JobResult(id=job_id, status=_status_of(job), seed=seed if seed is not None and seed >= 0 else None)
+    if job.status != "jobCompleted":
+        return evolve(found, reason=job.reason)
+    found = evolve(found, kind=media)
+    if job.triggered_nsfw_filter and not job.nsfw_detected:
+        return _without_url(found, "sensitiveContent")
+    if job.media_url:
+        return evolve(found, url=job.media_url)
+    if media is None:
+        return _without_url(found, "unknownMediaKind")
+    url = yield from _signed_url(result, found)
+    return _without_url(found, "downloadUrlFailed") if url is None else evolve(found, url=url)
+
+
+def _status_of(job: JobRecord) -> str:
+    if job.status == "jobCompleted":
+        return "completed"
+    if job.status == "jobError":
+        return "canceled" if job.reason == ARTIST_CANCELED else "failed"
+    return job.status or "unknown"
+
+
+def _without_url(job: JobResult, why: UrlUnavailable) -> JobResult:
+    return evolve(job, url_unavailable=why)
+
+
+def _signed_url(result: ProjectResultRecord, job: JobResult) -> Flow[str | None]:
+    """Request the URL of a result; None if its kind is unknown, or the service gives none."""
+    if job.kind is None:
+        return None
+    call = download_url_call(job.kind, project_id=result.id, job_id=job.id, output_format=result.output_format)
+    try:
+        return str(read_signed_url((yield from request_data(call)), "downloadUrl"))
+    except FAILURES:
+        return None
+
+
+def save_results(
+    result: ProjectResultRecord,
+    path_for: Callable[[int, str, str, int | None], Callable[[str], Path]],
+    *,
+    overwrite: bool = False,
+) -> Flow[list[Path]]:
+    """Write all results that have a URL to files, concurrently; returns the paths in job order."""
+    flows = [
+        _save(result, job, job.url, path_for(index, result.id, job.id, job.seed), overwrite)
+        for index, job in enumerate(result.jobs)
+        if job.url
+    ]
+    return (yield from together(flows))
+
+
+def _save(
+    result: ProjectResultRecord, job: JobResult, url: str, path_for: Callable[[str], Path], overwrite: bool
+) -> Flow[Path]:
+    renew = partial(_signed_url, result, job)
+    return (yield from fetch_media(url, renew, lambda call: download(call, path_for, overwrite=overwrite)))

@@ -578,7 +578,7 @@ class ProjectState:
         names = job.change(
             step=job.step if found.performed_steps is None else found.performed_steps,
             worker_name=(found.worker.name if found.worker else None) or job.worker_name,
-            seed=job.seed if _whole(found.seed_used) is None else _whole(found.seed_used),
+            seed=job.seed if read_seed(found.seed_used) is None else read_seed(found.seed_used),
         )
         self._job_changed(job, names, now)
 
@@ -738,7 +738,7 @@ class ProjectState:
         if job.ended:
             return
         canceled = bool(payload.get("userCanceled"))
-        step, seed = _count(payload.get("performedStepCount")), _whole(payload.get("lastSeed"))
+        step, seed = _count(payload.get("performedStepCount")), read_seed(payload.get("lastSeed"))
         sources = payload.get("nsfwSources")
         names = job.change(
             status="canceled" if canceled else "completed",
@@ -896,7 +896,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _whole(value: Any) -> int | None:
+def read_seed(value: Any) -> int | None:
     """Return a seed, which may be sent as a string; exact where a double would lose digits."""
     if isinstance(value, bool) or value is None:
         return None

@@ -110,10 +110,8 @@ def with_media(job: JobState) -> Flow[str]:
     return (yield from result_url(job))
 
 
-def _renew_url(job: JobState, reply: HttpReply) -> Flow[str | None]:
-    """Return a new URL for an expired one; None if it was rejected for another reason."""
-    if reply.status not in EXPIRED:
-        return None
+def _renew_url(job: JobState) -> Flow[str | None]:
+    """Return a new URL for an expired one; None if the service gives none."""
     try:
         url = yield from signed_url(job.project, job.id)
     except FAILURES:
@@ -123,11 +121,18 @@ def _renew_url(job: JobState, reply: HttpReply) -> Flow[str | None]:
 
 
 def _fetch_result(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
-    """Call `fetch` with the request for the result; if its URL has expired, again with a new one."""
-    call = storage_call((yield from with_media(job)))
+    """Call `fetch` with the request for the result of a job."""
+    return (yield from fetch_media((yield from with_media(job)), partial(_renew_url, job), fetch))
+
+
+def fetch_media(
+    url: str, renew: Callable[[], Flow[str | None]], fetch: Callable[[HttpCall], Flow[T | HttpReply]]
+) -> Flow[T]:
+    """Call `fetch` with the request for a file; if its URL has expired, again with the one that `renew` returns."""
+    call = storage_call(url)
     outcome = yield from repeated(call, partial(fetch, call))
-    if isinstance(outcome, HttpReply):
-        renewed = yield from _renew_url(job, outcome)
+    if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
+        renewed = yield from renew()
         if renewed is not None:
             call = storage_call(renewed)
             outcome = yield from repeated(call, partial(fetch, call))

@@ -283,6 +283,7 @@ class ProjectRecord(TypedDict, total=False):
     workerJobs: Required[list[JobRecord]]
     completedWorkerJobs: Required[list[JobRecord]]
     finished: bool
+    outputFormat: str
     waitingReason: WaitingReasonRecord
 
 
@@ -364,6 +365,7 @@ def live_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v2/projects/{id}``."""
     # Protocol notes: projects-5x §9.7, additions-5x §5.
     record = finished_record(project)
+    record["outputFormat"] = project.order.output_format
     if project.waiting:
         record["waitingReason"] = {"reason": "queued", "message": "Waiting for a free worker"}
     return {**record, "status": _LIVE_STATUS[project.status], "finished": project.finished}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from sogni.core.projects.past_projects import project_status, waiting_reason
-from sogni.errors import NotFoundError, ProtocolError, ServerError, ValidationError
-from sogni.models.projects import JobRecord, ProjectStatusRecord, RecordModel, WaitingReason
+from sogni.core.projects.file_names import DEFAULT, result_paths
+from sogni.core.projects.past_projects import project_result, project_status, save_results, waiting_reason
+from sogni.errors import NotFoundError, ProtocolError, ServerError, SogniConnectionError, ValidationError
+from sogni.models.projects import (
+    JobRecord,
+    JobResult,
+    ProjectResultRecord,
+    ProjectStatusRecord,
+    RecordModel,
+    WaitingReason,
+)
 from sogni.settings import RetryPolicy
-from tests.core.play import JOB, MODEL, PROJECT, Stage, ok, refused
+from tests.core.play import JOB, MODEL, MODELS, PROJECT, Stage, bare, ok, refused
 
 STATUS = f"GET rest/v2/projects/{PROJECT}"
 QUEUED = {"reason": "queued", "message": "Waiting for a worker"}
@@ -101,3 +110,190 @@ def test_unknown_details_of_a_reason_are_dropped() -> None:
     assert found is not None
     assert (found.media_type, found.payment_model, found.subscription_tier) == ("video", None, None)
     assert (found.model_family, found.extra) == ("minimax_h3", {"paymentModel": "gold", "subscriptionTier": 5})
+
+
+# -- results -----------------------------------------------------------------------
+
+URL = ok({"downloadUrl": "https://store/1?sig=1"})
+
+
+def completed(job_id: str = JOB, **fields: Any) -> dict[str, Any]:
+    return {"imgID": job_id, "status": "jobCompleted", "seedUsed": 7, **fields}
+
+
+def ended(*jobs: dict[str, Any], model_id: str = "krea2_turbo_fp8_scaled", **fields: Any) -> tuple[str, Any]:
+    """The step that requests the status of a completed project."""
+    model = {"id": model_id} if model_id else None
+    record = status(status="completed", finished=True, completedWorkerJobs=list(jobs), model=model)
+    return (STATUS, ok({"project": {**record, **fields}}))
+
+
+def image(job_id: str = JOB, content_type: str = "") -> str:
+    return f"GET rest/v1/image/downloadUrl?jobId={PROJECT}&imageId={job_id}&type=complete" + content_type
+
+
+def media(content_type: str = "") -> str:
+    return f"GET rest/v1/media/downloadUrl?jobId={PROJECT}&id={JOB}&type=complete" + content_type
+
+
+def test_a_completed_job_has_its_url_kind_and_seed(stage: Stage) -> None:
+    signing = (image(content_type="&contentType=image%2Fjpeg"), URL)
+    found = stage.play(project_result(PROJECT), ended(completed(), outputFormat="jpg"), signing)
+    expected = ProjectResultRecord(
+        id=PROJECT,
+        status="completed",
+        finished=True,
+        model_id="krea2_turbo_fp8_scaled",
+        output_format="jpg",
+        jobs=[JobResult(id=JOB, status="completed", seed=7, kind="image", url="https://store/1?sig=1")],
+    )
+    assert found == expected
+    assert "sig=1" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ({"status": "jobError", "reason": "artistCanceled"}, ("canceled", "artistCanceled")),
+        ({"status": "jobError", "reason": "genfailure"}, ("failed", "genfailure")),
+        ({"status": "jobError"}, ("failed", None)),
+        ({"status": "jobProgress"}, ("jobProgress", None)),
+        ({}, ("unknown", None)),
+    ],
+)
+def test_other_jobs_have_a_status_and_a_reason(stage: Stage, job: dict[str, Any], expected: Any) -> None:
+    (found,) = stage.play(project_result(PROJECT), ended({"imgID": JOB, **job})).jobs
+    assert (found.status, found.reason) == expected
+    assert (found.kind, found.url, found.url_unavailable) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("seed", "expected"), [(7, 7), (0, 0), (2**53 + 1, 2**53 + 1), ("7", 7), (-1, None), (None, None), (True, None)]
+)
+def test_a_seed_is_a_whole_number_from_0(stage: Stage, seed: Any, expected: Any) -> None:
+    step = ended(completed(seedUsed=seed, resultUrl="u"))
+    assert stage.play(project_result(PROJECT), step).jobs[0].seed == expected
+
+
+def test_each_job_appears_once_and_those_that_ended_first(stage: Stage) -> None:
+    running = [{"imgID": "B3", "status": "jobStarted"}, {"imgID": JOB.lower(), "status": "jobProgress"}]
+    step = ended(
+        completed(resultUrl="u"), {"id": "b2", "status": "jobError"}, {"status": "jobError"}, workerJobs=running
+    )
+    jobs = stage.play(project_result(PROJECT), step).jobs
+    assert [(job.id, job.status) for job in jobs] == [(JOB, "completed"), ("B2", "failed"), ("B3", "jobStarted")]
+
+
+def test_a_url_in_the_record_is_used_as_it_is(stage: Stage) -> None:
+    assert stage.play(project_result(PROJECT), ended(completed(resultUrl="u"))).jobs[0].url == "u"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"triggeredNSFWFilter": True}, "sensitiveContent"),
+        ({"triggeredNSFWFilter": True, "nsfwDetected": True}, None),
+        ({"triggeredNSFWFilter": False, "nsfwDetected": True}, None),
+    ],
+)
+def test_a_withheld_result_has_no_url(stage: Stage, flags: dict[str, Any], expected: Any) -> None:
+    found = stage.play(project_result(PROJECT), ended(completed(resultUrl="u", **flags))).jobs[0]
+    assert (found.url_unavailable, found.url) == (expected, None if expected else "u")
+
+
+@pytest.mark.parametrize("reply", [refused(404), refused(503), ok({}), ConnectionError])
+def test_a_url_that_is_refused_leaves_the_other_results(stage: Stage, reply: Any) -> None:
+    if reply is ConnectionError:
+        reply = SogniConnectionError("gone")
+    steps = [(image(), reply), (image("B2"), URL)]
+    jobs = stage.play(project_result(PROJECT), ended(completed(), completed("B2")), *steps).jobs
+    assert [(job.url is None, job.url_unavailable) for job in jobs] == [(True, "downloadUrlFailed"), (False, None)]
+
+
+LISTED = {
+    "GET socket/api/v1/models/list": bare([{"id": "new", "name": "New", "SID": 9, "tier": "t", "media": "video"}])
+}
+GLB = "&contentType=model%2Fgltf-binary"
+MP3 = "&contentType=audio%2Fmpeg"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "steps", "expected"),
+    [
+        ({"model_id": "pixal3d_new"}, None, [media(GLB)], "model"),
+        ({"model_id": "ltx2-19b-fp8_t2v"}, "image", [media()], "video"),
+        ({"model_id": "ace_step_1.5_turbo"}, None, [media(MP3)], "audio"),
+        ({"model_id": "new"}, "image", [*LISTED, media()], "video"),
+        ({"model_id": "", "outputFormat": "flac"}, None, [media("&contentType=audio%2Fflac")], "audio"),
+        ({"model_id": "", "outputFormat": "glb"}, "video", [media(GLB)], "model"),
+        ({"model": {"type": "music"}}, None, [media(MP3)], "audio"),
+        ({"model": {"type": "video"}}, "image", [media()], "video"),
+        ({"model": {"type": "hologram"}, "outputFormat": 5}, "image", [image()], "image"),
+        ({"model_id": "", "outputFormat": "xyz"}, "video", [media()], "video"),
+        ({"model_id": ""}, None, [], None),
+    ],
+)
+def test_the_kind_follows_from_model_format_type_or_argument(
+    stage: Stage, fields: dict[str, Any], kind: Any, steps: list[str], expected: str | None
+) -> None:
+    script = [(step, LISTED.get(step, URL)) for step in steps]
+    (job,) = stage.play(project_result(PROJECT, kind), ended(completed(), **fields), *script).jobs
+    assert (job.kind, job.url_unavailable) == (expected, None if expected else "unknownMediaKind")
+
+
+def test_without_the_model_list_the_format_decides(stage: Stage) -> None:
+    no_list = ("GET socket/api/v1/models/list", refused(503))
+    step = ended(completed(), model_id="new", outputFormat="mp4")
+    assert stage.play(project_result(PROJECT), step, no_list, (media(), URL)).jobs[0].kind == "video"
+
+
+def test_a_model_that_is_not_listed_tells_nothing(stage: Stage) -> None:
+    (job,) = stage.play(project_result(PROJECT), ended(completed(), model_id="new"), MODELS).jobs
+    assert job.url_unavailable == "unknownMediaKind"
+
+
+def test_a_kind_that_does_not_exist_is_refused_before_sending(stage: Stage) -> None:
+    error = stage.fail(ValidationError, project_result(PROJECT, "hologram"))  # type: ignore[arg-type]
+    assert str(error) == "kind must be one of 'image', 'video', 'audio', 'model', got 'hologram'"
+
+
+# -- saving results ----------------------------------------------------------------
+
+OLD, NEW = "https://store/1?sig=old", "https://store/1?sig=1"
+FILE = Path("/results/a.png")
+
+
+def result(*jobs: JobResult) -> ProjectResultRecord:
+    return ProjectResultRecord(id=PROJECT, status="completed", finished=True, jobs=list(jobs))
+
+
+def delivered(job_id: str = JOB, **fields: Any) -> JobResult:
+    return JobResult(**{"id": job_id, "status": "completed", "kind": "image", "url": OLD, **fields})
+
+
+def test_saved_files_are_named_by_the_place_of_their_job(stage: Stage) -> None:
+    found = result(JobResult(id="B0", status="failed"), delivered(seed=7), delivered("B2", url="https://store/2"))
+    names: list[str] = []
+
+    def path_for(index: int, *names_of_job: Any) -> Any:
+        names.append(str(result_paths("out", DEFAULT + "-{seed}")(index, *names_of_job)(".png")))
+        return lambda suffix: FILE
+
+    steps = [(f"save {OLD}", FILE), ("save https://store/2", FILE)]
+    assert stage.play(save_results(found, path_for), *steps) == [FILE, FILE]
+    assert names == [f"out/{PROJECT}-1-7.png", f"out/{PROJECT}-2-0.png"]
+
+
+def test_an_expired_url_is_renewed_once(stage: Stage) -> None:
+    steps = [(f"save {OLD}", refused(403)), (image(), URL), (f"save {NEW}", FILE)]
+    assert stage.play(save_results(result(delivered()), result_paths("out", DEFAULT)), *steps) == [FILE]
+
+
+@pytest.mark.parametrize(("job", "steps"), [(delivered(), [(image(), refused(404))]), (delivered(kind=None), [])])
+def test_a_url_that_cannot_be_renewed_is_an_error(stage: Stage, job: JobResult, steps: list[Any]) -> None:
+    flow = save_results(result(job), result_paths("out", DEFAULT))
+    assert stage.fail(NotFoundError, flow, (f"save {OLD}", refused(404)), *steps).status == 404
+
+
+def test_a_project_without_urls_saves_nothing(stage: Stage) -> None:
+    assert stage.play(save_results(result(), result_paths("out", DEFAULT))) == []
