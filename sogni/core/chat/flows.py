@@ -23,6 +23,7 @@ from sogni.core.chat.requests import (
     chat_estimate_call,
     chat_request,
     check_names,
+    check_sampling,
     hosted_chat_call,
     hosted_tool_call,
     input_tokens,
@@ -92,6 +93,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
 
     def register(state: State, _: float) -> tuple[dict[str, ChatState], ChatState, dict[str, Any]]:
         given = state.settings.with_token({**options, "response_format": form.wire, "tools": tools})
+        check_sampling(given, state.chats.models.get(model))
         payload = chat_request(job_id, model, plain, given, state.settings.app_source)
         payload |= workload(state.settings.attribution, None, job_id)
         chat = ChatState(job_id, state.out, form.kind)
@@ -221,8 +223,9 @@ def _completion(
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
     plain = yield from prepared(messages)
-    settings = yield from change(lambda state, _: state.settings)
+    settings, info = yield from change(lambda state, _: (state.settings, state.chats.models.get(model)))
     given = settings.with_token({**options, "response_format": form.wire, "tools": tools})
+    check_sampling(given, info)
     call = hosted_chat_call(model, plain, given, settings.app_source, timeout)
     reply = yield from request(call)
     if not reply.ok:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any, get_origin
 from urllib.parse import quote
@@ -19,7 +19,16 @@ from attrs import field, frozen
 
 from sogni.core.attribution import app_source_headers
 from sogni.core.chat.state import subscription_fields
-from sogni.core.checks import invalid_value, json_ready, refuse_unknown, reject_none_items, string_or_none
+from sogni.core.checks import (
+    integer,
+    invalid_value,
+    json_ready,
+    number,
+    one_of,
+    refuse_unknown,
+    reject_none_items,
+    string_or_none,
+)
 from sogni.core.failures import chat_api_error
 from sogni.core.http import HttpCall, get, number_text, post
 from sogni.core.tools.schemas import is_data_class, own_docstring, schema_of
@@ -67,25 +76,63 @@ def chat_request(
     return payload
 
 
+# Documented for all models (chat §2.3); a model may narrow them or limit further parameters.
+_RANGES: Mapping[str, tuple[float | None, float | None]] = {
+    "max_tokens": (0, None),
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (None, None),
+    "min_p": (None, None),
+    "repetition_penalty": (None, None),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+}
+
+
+def check_sampling(given: Mapping[str, Any], model: LLMModelInfo | None, prefix: str = "") -> None:
+    """Raise ValidationError for a sampling parameter that is out of the range of every model, or of this one.
+
+    `model` is what is known of the model; None if nothing is.
+    """
+    for name, (low, high) in _RANGES.items():
+        value = given.get(name)
+        if value is None:
+            continue
+        own = getattr(model, "max_output_tokens" if name == "max_tokens" else name, None)
+        if own is not None and own.max is not None:
+            high = own.max
+        if own is not None and own.min is not None and name != "max_tokens":
+            low = own.min
+        check: Callable[..., Any] = integer if name == "max_tokens" else number
+        check(f"{prefix}{name}", value, low=low, high=high)
+
+
 def tool_family(value: Any) -> Any:
     """Return the current name of a tool family: `rich` is the old name of `creative-tools`."""
     rich = isinstance(value, str) and value.strip().lower() == "rich"
     return "creative-tools" if rich else value
 
 
+ROLES = ("system", "user", "assistant", "tool")
+
+
 def checked_messages(messages: Sequence[Any]) -> list[Any]:
     """Return messages in wire form. Raises `ValidationError` with the position of an invalid one."""
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
         raise invalid_value("messages", type(messages).__name__, "a list of messages")
+    if not messages:
+        raise invalid_value("messages", messages, "a list with at least one message")
     reject_none_items("messages", messages)
     return [_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
 
 
 def _message(where: str, message: Any) -> Any:
     plain = _json(where, message)
-    if isinstance(plain, Mapping):
-        for name in ("content", "tool_calls"):
-            reject_none_items(f"{where}.{name}", plain.get(name))
+    if not isinstance(plain, Mapping):
+        raise invalid_value(where, message, "a ChatMessage or a mapping with its fields")
+    one_of(f"{where}.role", plain.get("role"), ROLES)
+    for name in ("content", "tool_calls"):
+        reject_none_items(f"{where}.{name}", plain.get(name))
     return plain
 
 

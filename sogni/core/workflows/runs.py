@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 
 from sogni.core import checks
 from sogni.core.attribution import app_source_headers
-from sogni.core.chat.requests import as_chat_error, checked_messages
+from sogni.core.chat.requests import as_chat_error, check_sampling, checked_messages
 from sogni.core.checks import header_text, json_list, json_object, json_ready, path_segment
 from sogni.core.flow import Flow, change, new_id
 from sogni.core.http import HttpCall, HttpReply, data_of, error_of, get, post
@@ -58,7 +58,9 @@ def _run_fields(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "tools", optional_field(json_list, "tools", given)
     yield "tool_choice", json_ready("tool_choice", given.get("tool_choice"))
     yield "model", optional_string("model", given)
-    yield "sampling", optional_field(json_object, "sampling", given)
+    sampling = optional_field(json_object, "sampling", given)
+    check_sampling(sampling or {}, None, "sampling.")
+    yield "sampling", sampling
     yield "media_references", optional_field(json_list, "media_references", given)
     yield "media_context", optional_field(_data_class(MediaContext), "media_context", given)
     yield "max_estimated_capacity_units", optional_field(checks.number, "max_estimated_capacity_units", given)

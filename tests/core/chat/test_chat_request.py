@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sogni.core.chat.requests import FIELDS, chat_request, check_names, checked_messages
+from sogni.core.chat.requests import FIELDS, chat_request, check_names, check_sampling, checked_messages
 from sogni.errors import ValidationError
+from sogni.models.chat import LLMModelInfo, LLMRange
 from sogni.models.tools import ToolCall, ToolCallFunction
 from tests.tables import each_row
 
@@ -104,8 +105,54 @@ def test_messages_keep_their_nulls_and_their_unknown_keys() -> None:
     turn = {"role": "assistant", "content": None, "tool_calls": [call], "x": 1}
     parts = {"role": "user", "content": [{"type": "text", "text": "t"}, "odd"]}
     wire = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    assert checked_messages((turn, parts, "odd")) == [{**turn, "tool_calls": [wire]}, parts, "odd"]
-    assert checked_messages([]) == []
+    assert checked_messages((turn, parts)) == [{**turn, "tool_calls": [wire]}, parts]
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([], "messages"),
+        (["odd"], "messages[0]"),
+        ([*HELLO, {"role": "developer", "content": "x"}], "messages[1].role"),
+        ([{"content": "x"}], "messages[0].role"),
+    ],
+)
+def test_messages_have_a_known_role(messages: Any, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        checked_messages(messages)
+    assert (caught.value.field, bool(caught.value.allowed)) == (field, True)
+
+
+MODEL_INFO = LLMModelInfo(
+    max_output_tokens=LLMRange(min=1, max=8192), temperature=LLMRange(min=0.1, max=1.5), top_k=LLMRange(min=1, max=100)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "model", "limits"),
+    [
+        ("temperature", 2.1, None, "a number from 0 to 2"),
+        ("temperature", 1.6, MODEL_INFO, "a number from 0.1 to 1.5"),
+        ("temperature", "hot", None, "a number from 0 to 2"),
+        ("top_p", -0.1, MODEL_INFO, "a number from 0 to 1"),
+        ("top_k", 101, MODEL_INFO, "a number from 1 to 100"),
+        ("frequency_penalty", -2.5, None, "a number from -2 to 2"),
+        ("presence_penalty", 3, None, "a number from -2 to 2"),
+        ("max_tokens", -1, None, "an integer of 0 or more"),
+        ("max_tokens", 1.5, None, "an integer of 0 or more"),
+        ("max_tokens", 8193, MODEL_INFO, "an integer from 0 to 8192"),
+    ],
+)
+def test_sampling_is_within_the_ranges_of_the_model(name: str, value: Any, model: Any, limits: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        check_sampling({name: value}, model, "sampling.")
+    assert caught.value.message == f"sampling.{name} must be {limits}, got {value!r}"
+
+
+def test_sampling_at_the_limits_is_accepted() -> None:
+    check_sampling({"temperature": 2, "top_p": 0, "presence_penalty": -2, "top_k": 9999, "max_tokens": 0}, None)
+    check_sampling({"temperature": 1.5, "max_tokens": 8192, "top_k": 1, "min_p": None}, MODEL_INFO)
+    check_sampling({"temperature": 0}, LLMModelInfo(temperature=LLMRange()))
 
 
 @pytest.mark.parametrize("messages", ["hello", b"hello", {"role": "user"}, 5, None, iter(HELLO)])

@@ -120,9 +120,18 @@ def test_contexts_and_configurations_may_be_dicts_of_either_spelling() -> None:
 def test_all_media_that_nobody_can_reach_are_named() -> None:
     messages = [
         {"role": "user", "content": "text"},
-        "odd",
-        {"content": [{"type": "text"}, 5, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]},
-        {"content": [{"type": "image_url", "image_url": {"url": "https://x"}}, {"type": "image_url", "image_url": 5}]},
+        {"role": "user", "content": [5]},
+        {
+            "role": "user",
+            "content": [{"type": "text"}, 5, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "https://x"}},
+                {"type": "image_url", "image_url": 5},
+            ],
+        },
     ]
     references = [{"url": "file:///a"}, "odd", {"url": " "}, {"dataUri": "x", "data_uri": "y", "url": 5}]
     context = {"images": ["HTTP://x", "/b", 5, ""], "uploaded_audio": ["ftp://x"], "videos": None}
