@@ -80,7 +80,7 @@ MANY_MORE = """
 import asyncio, resource, sys
 from sogni_async import SogniClient
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 
 async def main():
     async with SogniClient() as client:
@@ -89,13 +89,13 @@ async def main():
                                                    positive_prompt=f"picture {number}", width=256, height=256)
             return await project.wait_for_completion(timeout=300)
 
-        print(sum(map(len, await asyncio.gather(*map(one, range(400))))))
+        print(sum(map(len, await asyncio.gather(*map(one, range(250))))))
 
 asyncio.run(main())
 """
 
 
-def test_400_projects_in_asyncio_need_less_than_200_descriptors() -> None:
+def test_250_projects_in_asyncio_need_fewer_than_128_descriptors() -> None:
     with LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet:
         environment = {
             **os.environ,
@@ -112,4 +112,4 @@ def test_400_projects_in_asyncio_need_less_than_200_descriptors() -> None:
             timeout=400,
             check=False,
         )
-    assert (ended.stdout, ended.stderr) == ("400\n", "")
+    assert (ended.stdout, ended.stderr) == ("250\n", "")
