@@ -11,7 +11,7 @@ from sogni.core.http import HttpReply
 from sogni.core.media import data_uri
 from sogni.errors import SogniConnectionError, ValidationError
 from tests.core.play import Stage, refused
-from tests.core.test_inline_media import png
+from tests.core.test_media_inline import png
 
 BODY = png(4, 4)
 URL = data_uri("image/png", BODY)

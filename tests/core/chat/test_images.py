@@ -10,7 +10,7 @@ from sogni.core.chat.images import MAX_BYTES, Image, check_inline, fetch_call, f
 from sogni.core.http import HttpReply
 from sogni.core.media import data_uri
 from sogni.errors import NotFoundError, ValidationError
-from tests.core.test_inline_media import jpeg, png
+from tests.core.test_media_inline import jpeg, png
 
 URL = data_uri("image/png", png(4, 4))
 REMOTE = "https://cdn.sogni.ai/a.png?sig=secret"
