@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.forkserver import Process
 
 PROGRAM = """
 import sys, threading
@@ -21,16 +21,21 @@ threading.Event().wait()
 class EmulatorProcess:
     """A running process. ``cuts`` are event counts after which its next streams are cut, in order."""
 
-    def __init__(self, directory: Path, step_time: float, port: int = 0, *, cuts: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        start_process: Callable[..., Process],
+        directory: Path,
+        step_time: float,
+        port: int = 0,
+        *,
+        cuts: tuple[int, ...] = (),
+    ) -> None:
         values = (str(directory), str(step_time), str(port), *map(str, cuts))
-        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *values], stdout=subprocess.PIPE, text=True)
+        self.process = start_process(PROGRAM, *values, cwd=directory.parent, env={})
         assert self.process.stdout is not None
         self.rest_endpoint, self.socket_endpoint, self.api_key = self.process.stdout.readline().split()
         self.port = int(self.rest_endpoint.rpartition(":")[2])
 
     def kill(self) -> None:
         """Kill the process, without any cleanup. May be called again."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.process.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from tests.emulator.media.helpers import opened
 from tests.emulator.process import EmulatorProcess
 from tests.emulator.wire import Wire, job_request, new_id
 from tests.emulator.workflows.helpers import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
+from tests.forkserver import Process
 
 
 def wire_of(emulator: EmulatorProcess) -> Wire:
@@ -156,8 +158,10 @@ def test_without_a_directory_nothing_is_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
-def test_a_workflow_continues_after_the_emulator_is_killed(directory: Path) -> None:
-    first = EmulatorProcess(directory, 0.05)
+def test_a_workflow_continues_after_the_emulator_is_killed(
+    directory: Path, start_process: Callable[..., Process]
+) -> None:
+    first = EmulatorProcess(start_process, directory, 0.05)
     with wire_of(first) as wire:
         name = start(wire, plan(*FILM))["workflowId"]
         deadline = time.monotonic() + 30
@@ -166,7 +170,7 @@ def test_a_workflow_continues_after_the_emulator_is_killed(directory: Path) -> N
             time.sleep(0.01)
         first.kill()
         seen: list[int] = []
-    second = EmulatorProcess(directory, 0, first.port)
+    second = EmulatorProcess(start_process, directory, 0, first.port)
     try:
         assert (second.api_key, second.port) == (first.api_key, first.port)
         with wire_of(second) as wire:

@@ -326,7 +326,7 @@ async def test_a_keyword_nobody_knows_is_refused(sdk: Sdk, client: Any, supernet
 
 async def test_many_streams_get_their_own_text(sdk: Sdk, supernet: LocalSupernet) -> None:
     """From many threads with one client, or from many tasks of one loop."""
-    count = 50 if sdk.blocking else 500
+    count = 50 if sdk.blocking else 200
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(50))
     supernet.chat.rate(200)
     supernet.chat.reply(lambda messages: f"Answer to {messages[-1]['content']}: " + "word " * 8, times=None)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from tests.emulator.process import EmulatorProcess
+from tests.forkserver import Process
 from tests.scenarios.conftest import SOON, Sdk
 
 LONG = 90.0
@@ -79,8 +82,11 @@ async def test_a_film_is_made_though_the_stream_is_cut_five_times(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
-async def test_a_film_is_made_though_the_service_is_killed(sdk: Sdk, tmp_path: Path) -> None:
-    first = await asyncio.to_thread(EmulatorProcess, tmp_path / "data", 0.05, cuts=(1, 2))
+async def test_a_film_is_made_though_the_service_is_killed(
+    sdk: Sdk, tmp_path: Path, start_process: Callable[..., Process]
+) -> None:
+    emulator = partial(EmulatorProcess, start_process, tmp_path / "data")
+    first = await asyncio.to_thread(emulator, 0.05, cuts=(1, 2))
     second = None
     places: Any = first
     try:
@@ -92,14 +98,13 @@ async def test_a_film_is_made_though_the_service_is_killed(sdk: Sdk, tmp_path: P
                 seen.append(frame)
                 if second is None and frame.event == "step_completed":
                     first.kill()
-                    starting = asyncio.to_thread(EmulatorProcess, tmp_path / "data", 0, first.port, cuts=(1, 1, 2))
-                    second = await starting
+                    second = await asyncio.to_thread(emulator, 0, first.port, cuts=(1, 1, 2))
             ended = await sdk.call(client.workflows.wait, record.workflow_id, timeout=LONG)
             film = await saved(sdk, client, record.workflow_id, tmp_path)
     finally:
-        for emulator in (first, second):
-            if emulator is not None:
-                await asyncio.to_thread(emulator.kill)
+        for process in (first, second):
+            if process is not None:
+                await asyncio.to_thread(process.kill)
     assert ended.status == seen[-1].status == "completed"
     assert [int(frame.id) for frame in seen] == list(range(1, len(seen) + 1))
     done = [frame.data["step"]["id"] for frame in seen if frame.event == "step_completed"]

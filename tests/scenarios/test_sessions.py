@@ -6,20 +6,19 @@ import asyncio
 import json
 import os
 import pickle
-import subprocess
-import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sogni.emulator import LocalSupernet
+from tests.forkserver import WITHOUT_FORK_WARNINGS, Process
 from tests.scenarios.conftest import SOON, Sdk, until
 from tests.scenarios.test_accounts import ME, PASSWORD, REFRESH, asked, client_of, expired, expired_pair
 
-ROOT = Path(__file__).parents[2]
+Forked = Callable[[str, Any], Awaitable[tuple[Any, Any]]]
 
 
 @pytest.fixture
@@ -124,37 +123,35 @@ FORK = """
 """
 
 
-async def forked(sdk: Any, supernet: LocalSupernet, kind: str, given: Any) -> tuple[Any, Any]:
+@pytest.fixture
+def forked(sdk: Any, supernet: LocalSupernet, start_process: Callable[..., Process], tmp_path: Path) -> Forked:
     """What a child and then its parent see, signed in with a password or a pair of tokens."""
-    # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(FORK)]
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [*command, sdk.name, supernet.rest_endpoint, supernet.socket_endpoint, kind],
-        input=json.dumps(given),
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    child, parent = json.loads(ended.stdout)
-    return child, parent
+
+    async def run(kind: str, given: Any) -> tuple[Any, Any]:
+        # 3.12 warns of any fork in a process with threads; whether that is wise is the caller's to decide.
+        code = WITHOUT_FORK_WARNINGS + textwrap.dedent(FORK)
+        places = supernet.rest_endpoint, supernet.socket_endpoint
+        process = start_process(code, sdk.name, *places, kind, cwd=tmp_path, env={})
+        stdout, stderr = await asyncio.to_thread(process.communicate, json.dumps(given))
+        assert (process.returncode, stderr) == (0, "")
+        child, parent = json.loads(stdout)
+        return child, parent
+
+    return run
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("kind", ["token", "cookies"])
-async def test_a_forked_child_is_signed_in_and_the_pair_stays_with_the_parent(
-    sdk: Any, supernet: LocalSupernet, kind: str
-) -> None:
-    child, parent = await forked(sdk, supernet, kind, PASSWORD)
+async def test_a_forked_child_is_signed_in_and_the_pair_stays_with_the_parent(forked: Forked, kind: str) -> None:
+    child, parent = await forked(kind, PASSWORD)
     assert (child, parent) == (["ada", True, False, []], ["ada", True, kind == "token"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-async def test_a_child_does_not_use_up_the_refresh_token_of_its_parent(sdk: Any, supernet: LocalSupernet) -> None:
-    child, parent = await forked(sdk, supernet, "token", sdk.to_dict(await expired_pair(sdk, supernet)))
+async def test_a_child_does_not_use_up_the_refresh_token_of_its_parent(
+    sdk: Any, supernet: LocalSupernet, forked: Forked
+) -> None:
+    child, parent = await forked("token", sdk.to_dict(await expired_pair(sdk, supernet)))
     assert child[0].startswith("AuthenticationError: ")
     assert "stays with the parent process" in child[0]
     assert (child[1:], parent) == ([False, False, []], ["ada", True, True])

@@ -182,7 +182,7 @@ async def test_an_image_and_then_a_video_of_it(sdk: Sdk, client: Any, tmp_path: 
     seen: list[tuple[str, str]] = []
     result = await sdk.call(
         client.chat.completions.create,
-        messages=asks("Create an image of a lighthouse and then turn it into a video"),
+        messages=asks("Create an image of a lighthouse and then turn it into a 2 second video"),
         tools=sdk.SogniTools.direct,
         auto_execute_tools=True,
         on_tool_progress=lambda call, progress: seen.append((call.function.name, progress.status)),

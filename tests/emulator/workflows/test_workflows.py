@@ -390,7 +390,7 @@ def test_without_credentials_requests_are_refused(wire: Wire) -> None:
 
 
 def test_a_plan_costs_what_was_estimated(wire: Wire) -> None:
-    record = run(wire, *FILM)
+    record = run(wire, *(it for it in FILM if it["id"] in ("still", "clip", "song")))
     assert record["billingPreview"]["estimatedCost"] == pytest.approx(float(record["costActual"]))
 
 
