@@ -170,7 +170,7 @@ def _check_top_level(request: Fields, model: Model) -> None:
     request.text("appSource")
     request.text("billingMode", allowed=("auto", "subscription", "tokens"))
     request.flag("embedPromptMetadata")
-    request.raw("promptExpanded")
+    request.flag("promptExpanded")
     for key in ATTRIBUTION_KEYS:
         request.text(key)
 

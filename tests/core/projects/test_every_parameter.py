@@ -5,6 +5,8 @@ The values follow from the declarations in `sogni.models.params` and from the ti
 
 from __future__ import annotations
 
+import copy
+import uuid
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,6 +23,11 @@ from sogni.core.projects.kinds import kind_of
 from sogni.core.projects.params import PARAMS_BY_TYPE
 from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
 from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
+from sogni.emulator.catalogue.models import make_catalogue
+from sogni.emulator.media.audio_kind import AudioKind
+from sogni.emulator.media.image_kind import ImageKind
+from sogni.emulator.media.video_kind import VideoKind
+from sogni.emulator.projects.request_checks import check_request
 from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions, NumberRange
 from sogni.models.params import Parameter
@@ -31,6 +38,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "happyhorse-1.1-r2v": {"reference_image": True},
     "flashvsr_v1.1_tiny_long_bf16": {"positive_prompt": "", "upscale_resolution": 1080},
     "sam3_image_segment_bf16": {"sam3_prompt": {"text": "a dog"}},
+    "rtx_vsr_pro": {"starting_image": True},
+    "gpt-image-2": {"token_type": "spark"},
+    "seedance-2-0": {"token_type": "spark"},
 }
 COMPANIONS: dict[str, dict[str, Any]] = {
     "lora_strengths": {"loras": ["a"]},
@@ -198,6 +208,46 @@ def test_parameters_of_other_models_are_refused(model: Any) -> None:
             assert caught.value.field == name
             assert caught.value.message.startswith(f"{name} must be omitted for {model.id}, got ")
             assert all(taker in caught.value.message for taker in parameter.models)
+
+
+@pytest.mark.parametrize(
+    "model", [it for it in MODELS if it.served and it.media != "model"], ids=lambda model: model.id
+)
+def test_the_emulator_refuses_values_beyond_by_rules_of_its_own(model: Any) -> None:
+    """What an unchecked client would send is refused as well."""
+    options, tried = options_of(model), 0
+    for name, hint, parameter in declared(model):
+        within, beyond = edges(hint, parameter, getattr(options, name, None))
+        key = parameter.key or parameter.request_key
+        if key is None or not within or not takes(model, parameter) or name in left_to_the_service(model):
+            continue
+        try:
+            valid = request(model, options, **{**companions(name, parameter, model), name: within[0]})
+        except ValidationError:
+            assert name in FIXED
+            continue
+        if accepted(valid) or name not in FIXED:
+            assert accepted(valid), name
+            for value in beyond:
+                wrong = copy.deepcopy(valid)
+                (wrong["keyFrames"][0] if parameter.key else wrong)[key] = value
+                assert not accepted(wrong), f"{name}={value!r}"
+                tried += 1
+    assert tried > 5
+
+
+def left_to_the_service(model: Any) -> tuple[str, ...]:
+    """What external providers ignore, and what only distilled models take."""
+    return ("steps", "guidance") if model.external else ("outpaint_position",)
+
+
+CATALOGUE = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], TIERS, {"image": 1, "video": 1, "audio": 1})
+EMULATED: Any = {"image": ImageKind(CATALOGUE), "video": VideoKind(CATALOGUE), "audio": AudioKind(CATALOGUE)}
+
+
+def accepted(payload: dict[str, Any]) -> bool:
+    payload = copy.deepcopy(payload) | {"jobID": str(uuid.uuid4()).upper()}
+    return check_request(payload, CATALOGUE, EMULATED, "fast").order is not None
 
 
 def any_value(hint: Any) -> Any:
