@@ -7,11 +7,12 @@ from sogni import Job, SogniClient
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     project = client.projects.create(
         type="image",
-        model_id="z_image_turbo_bf16",
+        model_id="krea2_turbo_fp8_scaled",
         positive_prompt="a paper boat on a lake, watercolor",
         number_of_media=4,
         number_of_previews=2,
         steps=8,
+        token_type="spark",
     )
 
     @project.on("job_started")

@@ -8,11 +8,12 @@ from sogni import SogniClient
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     project = client.projects.create(
         type="image",
-        model_id="flux1-schnell-fp8",
+        model_id="krea2_turbo_fp8_scaled",
         positive_prompt="the same scene on a winter night",
         starting_image=sys.argv[1],
         starting_image_strength=0.6,
-        steps=4,
+        steps=8,
+        token_type="spark",
         seed=7,
     )
     job = project.wait().jobs[0]

@@ -6,7 +6,9 @@ from sogni import ImageProjectParams, SogniClient
 
 prompts = [f"{animal} in the style of an old engraving" for animal in ("a fox", "an owl", "a hare", "a trout", "a bee")]
 requests = [
-    ImageProjectParams(model_id="flux1-schnell-fp8", positive_prompt=prompt, steps=4, width=512, height=512)
+    ImageProjectParams(
+        model_id="krea2_turbo_fp8_scaled", positive_prompt=prompt, steps=8, width=512, height=512, token_type="spark"
+    )
     for prompt in prompts
 ]
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:

@@ -14,7 +14,12 @@ step, ticket = sys.argv[1], Path(sys.argv[2])
 with SogniClient() as client:  # reads SOGNI_API_KEY, or the endpoints of an emulator, from the environment
     if step == "start":
         project = client.projects.create(
-            type="image", model_id="flux1-schnell-fp8", positive_prompt="a quiet harbour", steps=4, number_of_media=2
+            type="image",
+            model_id="krea2_turbo_fp8_scaled",
+            positive_prompt="a quiet harbour",
+            steps=8,
+            number_of_media=2,
+            token_type="spark",
         )
         ticket.write_bytes(pickle.dumps(project))
         print("started", project.id)

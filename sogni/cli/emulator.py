@@ -48,6 +48,13 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
 @click.option("--spark", default="10000", show_default=True, callback=_amount, help="Start with this balance in Spark.")
 @click.option("--sogni", default="10000", show_default=True, callback=_amount, help="Start with this balance in Sogni.")
 @click.option(
+    "--free-spark",
+    default="0",
+    show_default=True,
+    callback=_amount,
+    help="Start with these free monthly credits, which pay for krea2_turbo_fp8_scaled only.",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False),
     help="Keep workflows, files and the balance in this directory. Default: keep nothing.",
@@ -55,7 +62,7 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
 @click.option("--seed", type=int, help="Generate reproducible ids and random seeds. Default: random.")
 @click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
-def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **options: Any) -> None:
+def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, as_json: bool, **options: Any) -> None:
     """Run a local Supernet until Ctrl-C.
 
     Prints the environment variables for its clients, as shell commands.
@@ -64,7 +71,7 @@ def emulator(spark: Decimal, sogni: Decimal, local: bool, as_json: bool, **optio
     """
     from sogni.emulator import LocalSupernet
 
-    with LocalSupernet(balance={"spark": spark, "sogni": sogni}, **options) as supernet:
+    with LocalSupernet(balance={"spark": spark, "sogni": sogni, "free_spark": free_spark}, **options) as supernet:
         print_endpoints(supernet, as_json=as_json)
         try:
             # Not by joining its thread: before Python 3.13 an interrupted join leaves the thread's state unknown. In

@@ -27,7 +27,7 @@ from sogni.cli.params import (
 from sogni.cli.run_project import Generation, generation_options
 from sogni.models.params import ImageFormat
 
-DEFAULT_MODEL = "flux1-schnell-fp8"
+DEFAULT_MODEL = "krea2_turbo_fp8_scaled"
 
 
 def _flag(option: str, field: str, help: str) -> Option:

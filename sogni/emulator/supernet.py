@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from attrs import frozen
 
@@ -57,6 +57,7 @@ getattr(threading, "_register_atexit", atexit.register)(_close_all)
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")
 _TOKEN_RATE = 60.0
+_BALANCE_KEYS: tuple[Token | Literal["free_spark"], ...] = ("spark", "sogni", "free_spark")
 _DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
 
 
@@ -76,7 +77,9 @@ class LocalSupernet(Live):
         rest_port: Port of the REST host; 0 selects a free one.
         socket_port: Port of the socket host; 0 selects a free one.
         api_key: API key that clients must present; random by default.
-        balance: Initial balance of the account: a `Balance`, or a mapping with the keys "spark" and "sogni".
+        balance: Initial balance of the account: a `Balance`, or a mapping with the keys "spark", "sogni" and
+            "free_spark"; missing ones are 0. `{"free_spark": 400}` is a new account, which has only the free monthly
+            credits.
         workers: Number of results rendered at the same time.
         step_time: Seconds per rendering step; 0 is as fast as possible.
         token_rate: Tokens per second of the language models; 0 is as fast as possible. The default is 60, or 0 if
@@ -108,7 +111,7 @@ class LocalSupernet(Live):
         rest_port: int = 0,
         socket_port: int = 0,
         api_key: str | None = None,
-        balance: Balance | Mapping[Token, Decimal | int | str] = _DEFAULT_BALANCE,
+        balance: Balance | Mapping[Token | Literal["free_spark"], Decimal | int | str] = _DEFAULT_BALANCE,
         workers: int = 4,
         step_time: float = 0.2,
         token_rate: float | None = None,
@@ -129,7 +132,7 @@ class LocalSupernet(Live):
                 raise ValueError(f"{name} must not be negative")
         owned = balance
         if not isinstance(owned, Balance):
-            owned = Balance(spark=owned.get("spark", 0), sogni=owned.get("sogni", 0))
+            owned = Balance(**{name: owned.get(name, 0) for name in _BALANCE_KEYS})
         self._owned = owned
         self.faults: Faults = Faults() if faults is None else faults
         self.chat: ChatScript = ChatScript()
@@ -328,6 +331,7 @@ class LocalSupernet(Live):
         api_key: str | None = None,
         spark: Decimal | int | str = 10_000,
         sogni: Decimal | int | str = 10_000,
+        free_spark: Decimal | int | str = 0,
     ) -> Account:
         """Add an account that can sign in with a user name and a password. Requires the extra ``wallet``.
 
@@ -338,6 +342,7 @@ class LocalSupernet(Live):
             api_key: An API key for the account; none by default.
             spark: Initial balance in Spark. Default 10,000.
             sogni: Initial balance in Sogni. Default 10,000.
+            free_spark: Free monthly credits, which pay for ``krea2_turbo_fp8_scaled`` only. Default 0.
 
         Returns:
             The account.
@@ -357,6 +362,7 @@ class LocalSupernet(Live):
             password=password,
             spark=spark,
             sogni=sogni,
+            free_spark=free_spark,
         )
 
     def expire_access_tokens(self) -> None:
@@ -443,7 +449,7 @@ class LocalSupernet(Live):
         Example:
             >>> supernet.pause_workers()
             >>> project = client.projects.create(
-            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ...     type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
             ... )
             >>> project.finished
             False
@@ -486,7 +492,8 @@ class LocalSupernet(Live):
 
         running.server.call(clean)
         self.account.forget_past()
-        self.account.set_balance(spark=self._owned.spark, sogni=self._owned.sogni)
+        owned = self._owned
+        self.account.set_balance(spark=owned.spark, sogni=owned.sogni, free_spark=owned.free_spark)
         self._recorder.clear()
 
     def freeze_connections(self) -> None:

@@ -245,7 +245,7 @@ class Project(BaseProject[Job]):
 
     Example:
         >>> project = await client.projects.create(
-        ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+        ...     type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
         ... )
         >>> urls = await project.wait_for_completion(timeout=60)
         >>> len(urls)
@@ -385,7 +385,7 @@ class Project(BaseProject[Job]):
 
         Example:
             >>> project = await client.projects.create(
-            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ...     type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
             ... )
             >>> await project.cancel()
         """

@@ -267,7 +267,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Example:
             >>> project = await client.projects.create(
-            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse at dawn", steps=4
+            ...     type="image",
+            ...     model_id="krea2_turbo_fp8_scaled",
+            ...     positive_prompt="a lighthouse at dawn",
+            ...     steps=8,
+            ...     token_type="spark",
             ... )
             >>> (await project.wait(timeout=60)).status
             'completed'
@@ -405,7 +409,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             CostLimitError: The estimates exceed `max_cost`, or no estimate is available.
 
         Example:
-            >>> request = {"type": "image", "model_id": "flux1-schnell-fp8", "positive_prompt": "a lighthouse"}
+            >>> request = {"type": "image", "model_id": "krea2_turbo_fp8_scaled", "positive_prompt": "a lighthouse"}
             >>> [done.status async for _, done in client.projects.map([request])]
             ['completed']
         """
@@ -452,7 +456,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             SogniTimeoutError: The models were not announced in time.
 
         Example:
-            >>> "flux1-schnell-fp8" in [model.id for model in await client.projects.wait_for_models()]
+            >>> "krea2_turbo_fp8_scaled" in [model.id for model in await client.projects.wait_for_models()]
             True
         """
         return await self._engine.run(catalogue.wait_for_models(timeout))
@@ -508,7 +512,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             ApiError: The service refused the request.
 
         Example:
-            >>> options = await client.projects.get_model_options("flux1-schnell-fp8")
+            >>> options = await client.projects.get_model_options("krea2_turbo_fp8_scaled")
             >>> options.steps.min <= options.steps.default <= options.steps.max
             True
         """
@@ -530,7 +534,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             ApiError: The service refused the request.
 
         Example:
-            >>> presets = await client.projects.get_size_presets("fast", "flux1-schnell-fp8")
+            >>> presets = await client.projects.get_size_presets("fast", "krea2_turbo_fp8_scaled")
             >>> presets[0].width > 0
             True
         """
@@ -614,7 +618,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Example:
             >>> estimate = await client.projects.estimate(
-            ...     type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+            ...     type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
             ... )
             >>> estimate.usd > 0
             True
@@ -671,8 +675,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
             ApiError: The service refused the request.
 
         Example:
-            >>> one = await client.projects.estimate_cost("flux1-schnell-fp8")
-            >>> four = await client.projects.estimate_cost("flux1-schnell-fp8", image_count=4)
+            >>> one = await client.projects.estimate_cost("krea2_turbo_fp8_scaled")
+            >>> four = await client.projects.estimate_cost("krea2_turbo_fp8_scaled", image_count=4)
             >>> four.usd > one.usd
             True
         """

@@ -84,8 +84,8 @@ def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
 
 
 def test_estimate_is_one_line_with_the_paying_token_first(sogni: Run) -> None:
-    assert sogni("estimate", "image").stdout == "0.1 Sogni (0.2 Spark, 0.001 USD)\n"
-    assert sogni("estimate", "image", "--token", "spark").stdout == "0.2 Spark (0.1 Sogni, 0.001 USD)\n"
+    assert sogni("estimate", "image").stdout == "0.24 Sogni (0.48 Spark, 0.0024 USD)\n"
+    assert sogni("estimate", "image", "--token", "spark").stdout == "0.48 Spark (0.24 Sogni, 0.0024 USD)\n"
 
 
 def test_estimates_of_media_follow_their_options(sogni: Run, supernet: LocalSupernet) -> None:
@@ -100,7 +100,7 @@ def test_estimates_of_media_follow_their_options(sogni: Run, supernet: LocalSupe
 
 def test_estimate_in_json(sogni: Run) -> None:
     document = json.loads(sogni("estimate", "image", "a lighthouse", "-n", "4", "--json").stdout)
-    assert document["token"] == "0.4"
+    assert document["token"] == "0.96"
 
 
 def test_what_an_estimate_does_not_tell_is_left_out() -> None:

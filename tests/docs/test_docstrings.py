@@ -27,7 +27,7 @@ import pytest
 
 from tests.docs.public_members import MODULES, public_members
 
-MODEL = "flux1-schnell-fp8"
+MODEL = "krea2_turbo_fp8_scaled"
 GIVEN = ("supernet", "client", "project", "job")
 PASSWORD = "correct horse battery"
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sogni.emulator import LocalSupernet
+from sogni.emulator import Balance, LocalSupernet
 from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.media.helpers import opened
 from tests.emulator.process import EmulatorProcess
@@ -42,6 +42,13 @@ def test_key_and_balance_are_the_same_after_a_restart(directory: Path) -> None:
         assert (supernet.api_key, supernet.account.balance) == (key, left)
     with LocalSupernet(step_time=0, data=directory, api_key="a-new-key") as supernet:
         assert supernet.api_key == "a-new-key"
+
+
+def test_free_credits_are_the_same_after_a_restart(directory: Path) -> None:
+    with LocalSupernet(step_time=0, data=directory) as supernet:
+        supernet.account.set_balance(spark=1, sogni=2, free_spark=300)
+    with LocalSupernet(step_time=0, data=directory) as supernet:
+        assert supernet.account.balance == Balance(spark=1, sogni=2, free_spark=300)
 
 
 def test_records_templates_and_files_survive_a_restart(directory: Path) -> None:

@@ -20,7 +20,7 @@ def size(path: Path) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ["image.py", "image_async.py"])
 def test_image(tmp_path: Path, run_program: Run, name: str) -> None:
     (line,) = run_program(name, "a", "red", "boat")
-    assert size(tmp_path / line) == (768, 512)
+    assert size(tmp_path / line) == (1024, 1024)
 
 
 def test_callbacks(tmp_path: Path, run: Run) -> None:

@@ -152,6 +152,35 @@ async def test_an_empty_purse_is_its_own_error(sdk: Sdk) -> None:
             assert caught.value.project is project
 
 
+async def test_free_credits_pay_for_one_model_only(sdk: Sdk) -> None:
+    with LocalSupernet(step_time=0, balance=Balance(free_spark=400)) as supernet:
+        async with sdk.client(supernet) as client:
+            first = await sdk.create(client, model_id="krea2_turbo_fp8_scaled", token_type="spark")
+            await sdk.call(first.wait, timeout=SOON)
+            other = await sdk.create(client, token_type="spark")
+            with pytest.raises(sdk.InsufficientBalanceError, match="free credits pay for krea2_turbo_fp8_scaled only"):
+                await sdk.call(other.wait, timeout=SOON)
+            chat = {"messages": [{"role": "user", "content": "Hello"}], "token_type": "spark"}
+            with pytest.raises(sdk.InsufficientBalanceError, match="free credits pay for krea2_turbo_fp8_scaled only"):
+                await sdk.call(client.chat.completions.create, **chat)
+            balance = (await sdk.call(client.account.account_balance)).spark
+        left = supernet.account.balance
+        assert (first.status, other.status, left.spark, balance.net) == ("completed", "failed", 0, left.free_spark)
+        assert 0 < left.free_spark < 400
+
+
+async def test_a_tool_without_a_model_spends_free_credits(sdk: Sdk) -> None:
+    call = {
+        "id": "call-1",
+        "type": "function",
+        "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'},
+    }
+    with LocalSupernet(step_time=0, balance=Balance(free_spark=400)) as supernet:
+        async with sdk.client(supernet) as client:
+            result = await sdk.call(client.chat.tools.execute, call, token_type="spark")
+    assert result.success
+
+
 async def test_a_failed_project_raises_for_every_waiter(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job(0, error=5002, message="the worker left")
     project = await sdk.create(client)

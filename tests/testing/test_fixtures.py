@@ -15,7 +15,9 @@ from tests.forkserver import ROOT, Process
 BLOCKING = """
 def test_an_image(sogni_client, sogni_supernet, tmp_path):
     assert not sogni_client.is_connected
-    project = sogni_client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse")
+    project = sogni_client.projects.create(
+        type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
+    )
     (path,) = project.wait(timeout=20).save(tmp_path)
     assert path.stat().st_size
     assert len(sogni_supernet.projects) == 1
@@ -36,7 +38,7 @@ async def test_an_image(sogni_async_client, tmp_path):
     seen.append(sogni_async_client)
     assert not sogni_async_client.is_connected
     project = await sogni_async_client.projects.create(
-        type="image", model_id="flux1-schnell-fp8", positive_prompt="a lighthouse"
+        type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
     )
     await project.wait(timeout=20)
     (path,) = await project.save(tmp_path)

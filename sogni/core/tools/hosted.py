@@ -145,9 +145,9 @@ def build_sogni_tools(models: Iterable[AvailableModel | Mapping[str, Any]] | Non
         Copies of the definitions.
 
     Example:
-        >>> tools = sogni.build_sogni_tools([{"id": "flux1-schnell-fp8", "media": "image"}])
+        >>> tools = sogni.build_sogni_tools([{"id": "krea2_turbo_fp8_scaled", "media": "image"}])
         >>> tools[0]["function"]["parameters"]["properties"]["model"]["enum"]
-        ['flux1-schnell-fp8']
+        ['krea2_turbo_fp8_scaled']
     """
     known = [(_field(model, "id"), _field(model, "media")) for model in reject_none_items("models", list(models or ()))]
     tools = SogniTools.all

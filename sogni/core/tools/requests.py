@@ -71,7 +71,7 @@ def requirements_of(tool: str, requested: Any, *, images: int = 0, mode: str | N
     """
     model = resolve_model(tool, requested, with_images=bool(images))
     if tool in _MEDIA["image"]:
-        return ModelRequirements("image", edits=tool == "edit_image", requested=model)
+        return ModelRequirements("image", edits=tool == "edit_image", preferred=_preferred(tool), requested=model)
     if tool in _MEDIA["audio"]:
         return ModelRequirements("audio", preferred=_preferred(tool), requested=model)
     workflows = _workflows_for(tool, model, images, mode)

@@ -194,17 +194,25 @@ class NotFreeError(Exception):
     """The user name, email address or wallet belongs to another account."""
 
 
+FREE_CREDIT_MODELS = frozenset({"krea2_turbo_fp8_scaled"})
+"""The models that free monthly credits pay for over the API."""
+# Protocol notes: additions-5x §0.
+
+
 @frozen
 class Balance:
     """Spendable amounts, net of reservations. Numbers and strings become ``Decimal``.
 
     Attributes:
-        spark: Amount in Spark.
+        spark: Amount in paid Spark.
         sogni: Amount in Sogni.
+        free_spark: Free monthly credits. Clients see them as part of their Spark balance, but they pay for
+            ``krea2_turbo_fp8_scaled`` only.
     """
 
     spark: Decimal = field(default=ZERO, converter=Decimal)
     sogni: Decimal = field(default=ZERO, converter=Decimal)
+    free_spark: Decimal = field(default=ZERO, converter=Decimal)
 
 
 def decimal_text(amount: Decimal) -> str:
@@ -217,10 +225,22 @@ def decimal_text(amount: Decimal) -> str:
 class _TokenBalance:
     settled: Decimal
     debit: Decimal = ZERO
+    free: Decimal = ZERO
+    """The part of `settled` that is free credits."""
+    free_debit: Decimal = ZERO
+    """The part of `debit` that free credits may pay for. They are spent before paid ones."""
 
     @property
     def net(self) -> Decimal:
         return self.settled - self.debit
+
+    @property
+    def free_net(self) -> Decimal:
+        return max(ZERO, self.free - self.free_debit)
+
+    @property
+    def paid_net(self) -> Decimal:
+        return self.net - self.free_net
 
     def wire(self) -> dict[str, str]:
         return {
@@ -231,9 +251,12 @@ class _TokenBalance:
         }
 
 
-def token_balances(spark: Decimal | int | str, sogni: Decimal | int | str) -> dict[Token, _TokenBalance]:
+def token_balances(
+    spark: Decimal | int | str, sogni: Decimal | int | str, free_spark: Decimal | int | str = 0
+) -> dict[Token, _TokenBalance]:
     """Return the balances of a new account."""
-    return {"spark": _TokenBalance(Decimal(spark)), "sogni": _TokenBalance(Decimal(sogni))}
+    free = Decimal(free_spark)
+    return {"spark": _TokenBalance(Decimal(spark) + free, free=free), "sogni": _TokenBalance(Decimal(sogni))}
 
 
 @define(eq=False)
@@ -275,16 +298,22 @@ class Account:
     def balance(self) -> Balance:
         """The spendable amounts."""
         with self._lock:
-            return Balance(self._token_balances["spark"].net, self._token_balances["sogni"].net)
+            spark, sogni = self._token_balances["spark"], self._token_balances["sogni"]
+            return Balance(spark=spark.paid_net, sogni=sogni.net, free_spark=spark.free_net)
 
     def set_balance(
-        self, *, spark: Decimal | int | str | None = None, sogni: Decimal | int | str | None = None
+        self,
+        *,
+        spark: Decimal | int | str | None = None,
+        sogni: Decimal | int | str | None = None,
+        free_spark: Decimal | int | str | None = None,
     ) -> None:
         """Replace the spendable amounts. Clients receive a ``balanceUpdate``.
 
         Args:
-            spark: Amount in Spark; unchanged if None.
+            spark: Amount in paid Spark; unchanged if None.
             sogni: Amount in Sogni; unchanged if None.
+            free_spark: Free monthly credits; unchanged if None. See `Balance`.
 
         Example:
             >>> supernet.account.set_balance(spark=1)
@@ -296,40 +325,67 @@ class Account:
             for token, amount in amounts.items():
                 if amount is not None:
                     token_balance = self._token_balances[token]
-                    token_balance.settled = Decimal(amount) + token_balance.debit
+                    token_balance.settled += Decimal(amount) - token_balance.paid_net
+            if free_spark is not None:
+                token_balance = self._token_balances["spark"]
+                token_balance.settled += Decimal(free_spark) - token_balance.free_net
+                token_balance.free = Decimal(free_spark) + token_balance.free_debit
         self._changed()
 
     def settled(self) -> dict[str, str]:
         """Return the amounts owned, reservations included: what remains when the service restarts.
 
         Returns:
-            Decimal strings by token.
+            Decimal strings by token; `free_spark` is not part of `spark`.
         """
         with self._lock:
-            return {token: decimal_text(token_balance.settled) for token, token_balance in self._token_balances.items()}
+            spark, sogni = self._token_balances["spark"], self._token_balances["sogni"]
+            amounts = {"spark": spark.settled - spark.free, "sogni": sogni.settled, "free_spark": spark.free}
+        return {name: decimal_text(amount) for name, amount in amounts.items()}
 
-    def reserve(self, token: Token, amount: Decimal) -> None:
+    def reserve(self, token: Token, amount: Decimal, *, model_id: str | None = None) -> bool:
         """Reserve an amount for a project.
 
         Args:
             token: "spark" or "sogni".
             amount: The amount.
+            model_id: The model, which decides whether free credits may pay. By default, they may not.
+
+        Returns:
+            True if free credits may pay, for `settle`.
 
         Raises:
             InsufficientFundsError: The balance is too low.
         """
         with self._lock:
             token_balance = self._token_balances[token]
-            if token_balance.net < amount:
-                raise InsufficientFundsError(
+            locked = self.free_spark_lock is not None and self.free_spark_lock[0]
+            free = model_id in FREE_CREDIT_MODELS and not locked
+            available = token_balance.net if free else token_balance.paid_net
+            if available < amount:
+                message = (
                     f"Insufficient balance: the project costs {decimal_text(amount)} {token},"
-                    f" the account has {decimal_text(token_balance.net)}"
+                    f" the account has {decimal_text(available)}"
                 )
+                if available < token_balance.net:
+                    unusable = "are locked" if locked else f"pay for {', '.join(FREE_CREDIT_MODELS)} only"
+                    message += f"; its {decimal_text(token_balance.free_net)} free credits {unusable}"
+                raise InsufficientFundsError(message)
             token_balance.debit += amount
+            if free:
+                token_balance.free_debit += amount
         self._changed()
+        return free
 
     def settle(
-        self, token: Token, reserved: Decimal, spent: Decimal, *, source_sid: str = "", description: str = "Render"
+        self,
+        token: Token,
+        reserved: Decimal,
+        spent: Decimal,
+        *,
+        free_credits: bool = False,
+        source_sid: str = "",
+        description: str = "Render",
     ) -> None:
         """End the reservation for a project: deduct what was spent and free the rest.
 
@@ -337,6 +393,7 @@ class Account:
             token: "spark" or "sogni".
             reserved: The reserved amount.
             spent: The amount to deduct.
+            free_credits: Whether free credits may pay: what `reserve` returned. Default False.
             source_sid: Number of the project, for the transaction history. Default: none.
             description: Description, for the transaction history. Default "Render".
         """
@@ -344,6 +401,9 @@ class Account:
             token_balance = self._token_balances[token]
             token_balance.debit -= reserved
             token_balance.settled -= spent
+            if free_credits:
+                token_balance.free_debit -= reserved
+                token_balance.free = max(ZERO, token_balance.free - spent)
         if spent:
             self.ledger.add(token, -spent, description=description, source="project", source_sid=source_sid)
         self._changed()
@@ -362,10 +422,10 @@ class Account:
         """
         with self._lock:
             token_balance = self._token_balances[token]
-            if token_balance.net + amount < 0:
+            if token_balance.paid_net + amount < 0:
                 raise InsufficientFundsError(
                     f"Insufficient balance: {decimal_text(-amount)} {token} are needed,"
-                    f" the account has {decimal_text(token_balance.net)}"
+                    f" the account has {decimal_text(token_balance.paid_net)}"
                 )
             token_balance.settled += amount
         self.ledger.add(token, amount, description=description, source=source)
@@ -483,6 +543,7 @@ def make_account(
     api_key: str | None = None,
     spark: Decimal | int | str = 10_000,
     sogni: Decimal | int | str = 10_000,
+    free_spark: Decimal | int | str = 0,
 ) -> Account:
     """Create the initial account of an emulator. It has an API key, a user name and a password."""
     return Account(
@@ -492,7 +553,7 @@ def make_account(
         email="local-artist@example.test",
         wallet_address=_LOCAL_ADDRESS,
         sid=FIRST_SID,
-        token_balances=token_balances(spark, sogni),
+        token_balances=token_balances(spark, sogni, free_spark),
     )
 
 
@@ -504,10 +565,15 @@ def load_account(directory: Path | None, api_key: str | None, owned: Balance) ->
     archive = Archive(directory)
     try:
         archive.open()
-        account = make_account(api_key=api_key or archive.fact("api_key"), spark=owned.spark, sogni=owned.sogni)
+        account = make_account(
+            api_key=api_key or archive.fact("api_key"),
+            spark=owned.spark,
+            sogni=owned.sogni,
+            free_spark=owned.free_spark,
+        )
         balance = archive.fact(f"balance {account.wallet_address}")
         if balance is not None:
-            account.set_balance(spark=balance["spark"], sogni=balance["sogni"])
+            account.set_balance(**{"free_spark": 0, **balance})
         if archive.persistent:
             archive.set_fact("api_key", account.api_key)
         return account

@@ -245,6 +245,7 @@ class Accounts:
         password: str | None = None,
         spark: Decimal | int | str = 0,
         sogni: Decimal | int | str = 0,
+        free_spark: Decimal | int | str = 0,
     ) -> Account:
         """Create and add an account, or raise ``NotFreeError``."""
         with self._lock:
@@ -258,7 +259,7 @@ class Accounts:
                 sid=self._count,
                 api_key=api_key,
                 password=password,
-                token_balances=token_balances(spark, sogni),
+                token_balances=token_balances(spark, sogni, free_spark),
             )
             return self._append(account)
 

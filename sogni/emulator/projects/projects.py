@@ -72,7 +72,10 @@ class Job:
 
 @define(eq=False)
 class Project:
-    """One accepted request. ``inputs`` maps upload roles to the files at the time of acceptance."""
+    """One accepted request. ``inputs`` maps upload roles to the files at the time of acceptance.
+
+    ``free_credits`` is True if free credits may pay for it.
+    """
 
     id: str
     sid: int
@@ -81,6 +84,7 @@ class Project:
     order: Order
     cost: Decimal
     created: float
+    free_credits: bool = False
     inputs: Mapping[str, Path] = field(factory=dict)
     jobs: list[Job] = field(factory=list)
     status: ProjectStatus = "queued"

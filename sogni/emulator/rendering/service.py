@@ -61,7 +61,7 @@ class ProjectService:
             return
         cost = kind.quote(order).in_token(order.token)
         try:
-            connection.account.reserve(order.token, cost)
+            free_credits = connection.account.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
             _refuse(connection, order.project_id, INSUFFICIENT_BALANCE, str(error))
             return
@@ -73,6 +73,7 @@ class ProjectService:
             app_id=connection.app_id,
             order=order,
             cost=cost,
+            free_credits=free_credits,
             created=now,
             updated=now,
             inputs=inputs,

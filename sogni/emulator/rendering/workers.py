@@ -340,7 +340,9 @@ class WorkerPool:
         paid = project.settled_cost()
         # One transaction: otherwise a crash in between would make a durable step pay twice.
         with self.state.archive.transaction():
-            project.account.settle(project.order.token, project.cost, paid, source_sid=str(project.sid))
+            project.account.settle(
+                project.order.token, project.cost, paid, free_credits=project.free_credits, source_sid=str(project.sid)
+            )
             if project.on_paid is not None:
                 project.on_paid(paid)
         if not self.state.projects.active(project.account):

@@ -261,7 +261,7 @@ class Renderer:
     def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
         state, cost = self.state, self.state.kinds[order.media].quote(order).in_token(order.token)
         try:
-            self.payer.account.reserve(order.token, cost)
+            free_credits = self.payer.account.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
             raise ToolError("INSUFFICIENT_CREDIT", str(error)) from None
         now = state.clock()
@@ -272,6 +272,7 @@ class Renderer:
             app_id=APP_ID,
             order=order,
             cost=cost,
+            free_credits=free_credits,
             created=now,
             updated=now,
             inputs=inputs,

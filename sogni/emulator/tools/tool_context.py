@@ -51,7 +51,7 @@ EDIT_SELECTORS: Mapping[str, str] = {
 }
 MUSIC_SELECTORS: Mapping[str, str] = {"turbo": "ace_step_1.5_turbo", "sft": "ace_step_1.5_sft"}
 
-IMAGE_DEFAULT = "z_image_turbo_bf16"
+IMAGE_DEFAULT = "krea2_turbo_fp8_scaled"
 EDIT_DEFAULT = "qwen_image_edit_2511_fp8_lightning"
 MUSIC_DEFAULT = "ace_step_1.5_xl_turbo"
 

@@ -205,7 +205,9 @@ class WorkflowService:
             details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": limit}
             message = f"The workflow is estimated at {units} capacity units; the limit is {limit}"
             raise RefusedError(400, message, details=details)
-        owned = account.balance.spark if run.token == "spark" else account.balance.sogni
+        balance = account.balance
+        # Free credits may not pay for every step; one they do not pay for pauses the run.
+        owned = balance.spark + balance.free_spark if run.token == "spark" else balance.sogni
         if total > owned:
             details = {"required": str(total), "available": str(owned), "tokenType": run.token}
             raise RefusedError(402, "Insufficient balance for the workflow", INSUFFICIENT_BALANCE, details=details)

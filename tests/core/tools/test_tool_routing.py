@@ -80,7 +80,7 @@ def test_selectors(tool: str, requested: Any, images: bool, expected: str | None
 @each_row(
     ("tool", "model", "images", "mode", "workflows", "first"),
     [
-        ("generate_image", None, 0, None, (), None),
+        ("generate_image", None, 0, None, (), "krea2_turbo_fp8_scaled"),
         ("generate_video", None, 0, None, ("t2v",), T2V),
         ("generate_video", None, 1, None, ("i2v",), I2V),
         ("generate_video", "minimax-h3-flf2v", 2, None, ("flf2v",), "minimax-h3-fl2va-fp8_flf2v"),

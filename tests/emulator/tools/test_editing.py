@@ -138,12 +138,12 @@ def catalogue() -> Catalogue:
 @pytest.mark.parametrize(
     ("selector", "edit", "model"),
     [
-        (None, False, "z_image_turbo_bf16"),
+        (None, False, "krea2_turbo_fp8_scaled"),
         ("Z_Image", False, "z_image_bf16"),
         ("flux1-schnell-fp8", False, "flux1-schnell-fp8"),
         ("chatgpt", False, "gpt-image-2"),
-        ("nobody-knows", False, "z_image_turbo_bf16"),
-        ("rtx_vsr_pro", False, "z_image_turbo_bf16"),
+        ("nobody-knows", False, "krea2_turbo_fp8_scaled"),
+        ("rtx_vsr_pro", False, "krea2_turbo_fp8_scaled"),
         ("qwen", True, "qwen_image_edit_2511_fp8"),
         (None, True, "qwen_image_edit_2511_fp8_lightning"),
     ],
