@@ -72,7 +72,7 @@ SHARED = {
         "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
         "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent",
         "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType", "Provenance",
-        "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
+        "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (

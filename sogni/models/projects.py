@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
-from sogni.models.base import LooseModel, MediaKind, Model, redacted_repr, wire
+from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
 
 
 @frozen(kw_only=True)
@@ -548,6 +548,44 @@ class ProjectResultRecord(Model):
     model_id: str | None = None
     output_format: str | None = None
     jobs: list[JobResult] = field(factory=list)
+
+
+@frozen(kw_only=True)
+class RecentJob(Model):
+    """A job of a `RecentProject`.
+
+    Attributes:
+        id: Id of the job.
+        status: Status, usually ``"completed"``.
+        sensitive_content_withheld: Whether the content filter withholds the result.
+        finished_at: When it ended.
+    """
+
+    id: str
+    status: JobStatus | str
+    sensitive_content_withheld: bool = False
+    finished_at: datetime | None = field(default=None, metadata=EPOCH)
+
+
+@frozen(kw_only=True)
+class RecentProject(Model):
+    """A project that has made results lately, as `Projects.list_recent` finds it.
+
+    Attributes:
+        id: Id of the project.
+        model_id: Id of the model.
+        model_name: Name of the model, for display.
+        app_source: Application that started it.
+        finished_at: When its last listed job ended.
+        jobs: The listed jobs.
+    """
+
+    id: str
+    model_id: str | None = None
+    model_name: str | None = None
+    app_source: str | None = None
+    finished_at: datetime | None = field(default=None, metadata=EPOCH)
+    jobs: list[RecentJob] = field(factory=list)
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
@@ -34,6 +35,7 @@ from sogni.models.projects import (
     ProjectEvent,
     ProjectRecord,
     ProjectStatusRecord,
+    RecentProject,
     ResultKind,
 )
 from sogni.settings import Network, TokenType, check_seconds
@@ -347,6 +349,33 @@ class Projects(EventEmitter[OnProjectsEvent]):
             [('completed', 'image', 'http...')]
         """
         return ProjectResult(self._engine, await self._engine.run(past_projects.project_result(project_id, kind)))
+
+    async def list_recent(
+        self, since: datetime | None = None, limit: int = 50, app_source: str | None = None
+    ) -> list[RecentProject]:
+        """List the projects of the account that have completed results, newest first. Needs no socket.
+
+        Pass their ids to `get_result` to fetch the results.
+
+        Args:
+            since: List the results completed since this time. A time without a time zone is local. Default: the last
+                24 hours. The service lists those of the last seven days; an earlier time counts as seven days ago.
+            limit: Number of results (not projects) to list, 1 to 100. Default 50.
+            app_source: List only projects of this application. Default: all.
+
+        Returns:
+            The projects, each with its listed jobs.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> recent = await client.projects.list_recent(limit=20)
+            >>> project.id in [it.id for it in recent]
+            True
+        """
+        return await self._engine.run(past_projects.recent_projects(since, limit, app_source))
 
     async def cancel(self, project_id: str) -> None:
         """Cancel a project and wait for the confirmation. Does nothing if the project is finished.

@@ -45,6 +45,7 @@ CALLS: dict[str, Call] = {
     "record": lambda c, ids: c.projects.get(ids["project"]),
     "status": lambda c, ids: c.projects.get_status(ids["project"]),
     "result": lambda c, ids: c.projects.get_result(ids["project"]),
+    "recent": lambda c, ids: c.projects.list_recent(),
     "download_url": lambda c, ids: c.projects.download_url(
         image_id=ids["image"], job_id=ids["project"], type="complete"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,58 @@ async def test_what_is_no_kind_is_refused_before_anything_is_sent(
 async def test_an_unknown_project_has_no_result(sdk: Sdk, client: Any) -> None:
     with pytest.raises(sdk.NotFoundError, match="0A0A0A0A-0000-4000-8000-000000000001"):
         await sdk.call(client.projects.get_result, "0A0A0A0A-0000-4000-8000-000000000001")
+
+
+# -- recent projects ---------------------------------------------------------------
+
+
+async def test_a_later_script_finds_and_saves_what_an_earlier_one_started(
+    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    async with sdk.client(supernet, app_id="earlier", app_source="painter") as earlier:
+        first = await finished(sdk, earlier)
+        second = await finished(sdk, earlier, number_of_media=2)
+    async with sdk.client(supernet, disable_socket=True) as later:
+        recent = await sdk.call(later.projects.list_recent, since=datetime.now(UTC) - timedelta(hours=1))
+        assert [project.id for project in recent] == [second.id, first.id]
+        assert {project.model_id for project in recent} == {first.params.model_id}
+        assert {project.app_source for project in recent} == {"painter"}
+        assert {job.id for job in recent[0].jobs} == {job.id for job in second.jobs}
+        assert recent[0].finished_at == max(job.finished_at for job in recent[0].jobs)
+        assert {(job.status, job.sensitive_content_withheld) for job in recent[0].jobs} == {("completed", False)}
+        paths = []
+        for project in recent:
+            result = await sdk.call(later.projects.get_result, project.id)
+            paths += await sdk.call(result.save, tmp_path)
+    assert len(paths) == 3
+    assert supernet.violations == []
+
+
+async def test_recent_projects_are_limited_by_results_and_application(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    own = await finished(sdk, client, number_of_media=3, app_source="mine")
+    await finished(sdk, client, app_source="other")
+    assert [len(it.jobs) for it in await sdk.call(client.projects.list_recent)] == [1, 3]
+    assert [len(it.jobs) for it in await sdk.call(client.projects.list_recent, limit=3)] == [1, 2]
+    mine = await sdk.call(client.projects.list_recent, app_source="mine")
+    assert [it.id for it in mine] == [own.id]
+    assert await sdk.call(client.projects.list_recent, datetime.now(), app_source="nobody") == []
+    assert mine == [sdk.from_dict(sdk.RecentProject, sdk.to_dict(it)) for it in mine]
+
+
+async def test_only_completed_results_are_listed(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    supernet.faults.flag_nsfw(0)
+    supernet.faults.fail_job(1)
+    await finished(sdk, client, number_of_media=2)
+    (project,) = await sdk.call(client.projects.list_recent)
+    assert [(job.status, job.sensitive_content_withheld) for job in project.jobs] == [("completed", True)]
+
+
+async def test_a_recent_list_out_of_range_is_refused_before_anything_is_sent(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    for arguments in ({"limit": 101}, {"since": datetime.now(UTC) + timedelta(days=1)}, {"app_source": ""}):
+        with pytest.raises(sdk.ValidationError):
+            await sdk.call(client.projects.list_recent, **arguments)
+    assert supernet.requests == []

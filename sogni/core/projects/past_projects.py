@@ -1,18 +1,20 @@
-"""Requests for projects by id, also of other processes, without tracking them."""
+"""Requests for the status and results of projects, also of other processes, and a list of recent ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from attrs import evolve
 
+from sogni.core.account.flows import fetch_account
 from sogni.core.catalogue.flows import supported_models
 from sogni.core.catalogue.model_families import ARTIFACT_PREFIX, family_of
-from sogni.core.checks import one_of, optional, path_segment
-from sogni.core.flow import Flow, download, together
+from sogni.core.checks import integer, invalid_value, one_of, optional, path_segment, string_or_none, text
+from sogni.core.flow import Flow, change, download, together
 from sogni.core.http import get
 from sogni.core.media import content_type_of_format
 from sogni.core.projects.project import read_seed
@@ -27,6 +29,8 @@ from sogni.models.projects import (
     JobResult,
     ProjectResultRecord,
     ProjectStatusRecord,
+    RecentJob,
+    RecentProject,
     ResultKind,
     UrlUnavailable,
     WaitingReason,
@@ -34,6 +38,12 @@ from sogni.models.projects import (
 
 KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 _LONGEST_MESSAGE = 600
+_DEFAULT_AGE = 24 * 3600.0
+_MAX_AGE = 7 * 24 * 3600.0 - 60
+"""Seconds that recent projects are listed for, less a minute for the time of the request."""
+_CLOCK_TOLERANCE = 60.0
+"""Seconds by which a time may be in the future, because the clock may have been set."""
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def project_status(project_id: str) -> Flow[ProjectStatusRecord]:
@@ -121,7 +131,7 @@ def _job_result(result: ProjectResultRecord, job_id: str, job: JobRecord, media:
     if job.status != "jobCompleted":
         return evolve(found, reason=job.reason)
     found = evolve(found, kind=media)
-    if job.triggered_nsfw_filter and not job.nsfw_detected:
+    if _is_withheld(job):
         return _without_url(found, "sensitiveContent")
     if job.media_url:
         return evolve(found, url=job.media_url)
@@ -137,6 +147,11 @@ def _status_of(job: JobRecord) -> str:
     if job.status == "jobError":
         return "canceled" if job.reason == ARTIST_CANCELED else "failed"
     return job.status or "unknown"
+
+
+def _is_withheld(job: JobRecord) -> bool:
+    """Whether the content filter withholds the result."""
+    return bool(job.triggered_nsfw_filter and not job.nsfw_detected)
 
 
 def _without_url(job: JobResult, why: UrlUnavailable) -> JobResult:
@@ -174,3 +189,89 @@ def _save(
 ) -> Flow[Path]:
     renew = partial(_signed_url, result, job)
     return (yield from fetch_media(url, renew, lambda call: download(call, path_for, overwrite=overwrite)))
+
+
+# Recent projects (additions-5x §5)
+
+
+def recent_projects(
+    since: datetime | None = None, limit: int = 50, app_source: str | None = None
+) -> Flow[list[RecentProject]]:
+    """Request the projects that have made results since a time, newest first; `limit` counts results."""
+    limit = integer("limit", limit, low=1, high=100)
+    app_source = optional(text, "app_source", app_source, empty=False)
+    start = optional(_seconds, "since", since)
+    now = yield from change(lambda state, now: state.out.wall(now))
+    if start is None:
+        start = now - _DEFAULT_AGE
+    elif start > now + _CLOCK_TOLERANCE:
+        raise invalid_value("since", since, "a time in the past")
+    address = yield from change(lambda state, _: state.account.wallet_address)
+    address = address or (yield from fetch_account()).wallet_address
+    if not address:
+        raise ProtocolError("GET /v1/account/me: the account has no wallet address")
+    call = get(
+        "/v1/jobs/list",
+        role="artist",
+        address=address,
+        state="completed",
+        mediaOnly=True,
+        since=int(max(start, now - _MAX_AGE) * 1000),
+        limit=limit,
+        appSource=app_source,
+    )
+    data = yield from request_data(call)
+    jobs = data.get("jobs") if isinstance(data, Mapping) else None
+    if not isinstance(jobs, list):
+        raise ProtocolError(f"GET {call.path}: the response has no jobs")
+    return grouped_by_project(jobs)
+
+
+def _seconds(name: str, value: Any) -> float:
+    if not isinstance(value, datetime):
+        raise invalid_value(name, value, "a datetime")
+    try:
+        return value.timestamp()
+    except (ValueError, OverflowError, OSError):  # a local time near the year 1 or 9999
+        raise invalid_value(name, value, "a datetime that the platform supports") from None
+
+
+def grouped_by_project(jobs: list[Any]) -> list[RecentProject]:
+    """Return the projects of listed jobs, newest first; those without a time last. Malformed jobs are skipped."""
+    found: dict[str, RecentProject] = {}
+    for entry in jobs:
+        given = entry.get("parentRequest") if isinstance(entry, Mapping) else None
+        given = given if isinstance(given, Mapping) else {}
+        project_id = string_or_none(given.get("id"))
+        job = _recent_job(entry) if project_id else None
+        if not project_id or job is None:
+            continue
+        project = found.get(project_id) or _recent_project(project_id, given)
+        times = [time for time in (project.finished_at, job.finished_at) if time is not None]
+        found[project_id] = evolve(project, jobs=[*project.jobs, job], finished_at=max(times, default=None))
+    return sorted(found.values(), key=lambda project: project.finished_at or _NEVER, reverse=True)
+
+
+def _recent_job(entry: Mapping[str, Any]) -> RecentJob | None:
+    try:
+        job = read(JobRecord, entry, "a recent job")
+    except ProtocolError:
+        return None
+    job_id = job.img_id or job.id
+    if not job_id:
+        return None
+    ended = job.end_time if job.end_time is not None and job.end_time > _NEVER else None
+    return RecentJob(
+        id=job_id.upper(), status=_status_of(job), sensitive_content_withheld=_is_withheld(job), finished_at=ended
+    )
+
+
+def _recent_project(project_id: str, given: Mapping[str, Any]) -> RecentProject:
+    model = given.get("model")
+    model = model if isinstance(model, Mapping) else {}
+    return RecentProject(
+        id=project_id,
+        model_id=string_or_none(model.get("id")),
+        model_name=string_or_none(model.get("name")),
+        app_source=string_or_none(given.get("appSource")),
+    )

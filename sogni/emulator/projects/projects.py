@@ -375,6 +375,27 @@ def live_record(project: Project) -> ProjectRecord:
     return {**record, "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 
+def recent_jobs(
+    projects: list[Project], *, since: float, limit: int, app_source: str | None
+) -> list[dict[str, object]]:
+    """Return the ``jobs`` of ``GET /v1/jobs/list``: completed ones that ended after a time, newest first."""
+    # Protocol notes: additions-5x §5.
+    found = [
+        (job.ended or 0.0, project, job)
+        for project in projects
+        for job in project.jobs
+        if job.status == "jobCompleted" and app_source in (None, project.order.app_source)
+    ]
+    found.sort(key=lambda entry: entry[0], reverse=True)
+    return [_listed_job(project, job) for ended, project, job in found if ended >= since][:limit]
+
+
+def _listed_job(project: Project, job: Job) -> dict[str, object]:
+    model = project.order.model
+    parent = {"id": project.id, "model": {"id": model.id, "name": model.name}, "appSource": project.order.app_source}
+    return {**job_record(project, job), "parentRequest": _present(parent)}
+
+
 def _shape(order: Order) -> dict[str, object]:
     """Return the size of a result, and its length if it has one."""
     if isinstance(order, ImageOrder):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -26,7 +26,7 @@ from sogni.emulator.projects.estimates import (
     estimate_record,
     video_record,
 )
-from sogni.emulator.projects.projects import Project, finished_record, live_record
+from sogni.emulator.projects.projects import Project, finished_record, live_record, recent_jobs
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, AccessDeniedError, Key
 from sogni.emulator.responses import NOT_FOUND, error, storage_error, success, text_error
@@ -59,15 +59,54 @@ def add_project_routes(app: web.Application, state: State) -> None:
             return error(404, "Project not found", NOT_FOUND)
         return success({"project": live_record(project)})
 
+    async def recent(request: web.Request, account: Account) -> web.Response:
+        return _recent(state, request, account)
+
     async def capabilities(_: web.Request, account: Account) -> web.Response:
         return success({"enabled": False})
 
     app.router.add_get("/v1/projects/{id}", authorized(state, "rest", finished))
     app.router.add_get("/v2/projects/{id}", authorized(state, "rest", live))
+    app.router.add_get("/v1/jobs/list", authorized(state, "rest", recent))
     app.router.add_get("/v1/assets/capabilities", authorized(state, "rest", capabilities))
     families: tuple[Family, ...] = ("image", "media")
     for family in families:
         _add_url_routes(app, state, family)
+
+
+_RECENT_DEFAULT, _RECENT_LIMIT = 50, 100
+_RECENT_SPAN = 7 * 24 * 3600.0
+_RECENT_FIXED = {"role": "artist", "state": "completed", "mediaOnly": "true"}
+
+
+def _recent(state: State, request: web.Request, account: Account) -> web.Response:
+    """List completed jobs. Numbers out of range are clamped; a query of another form is refused."""
+    # Protocol notes: additions-5x §5.
+    query = request.query
+    problem = _recent_problem(query, account)
+    if problem is not None:
+        state.recorder.violation("GET /v1/jobs/list", problem)
+        return error(400, problem)
+    jobs = recent_jobs(
+        state.projects.of(account),
+        since=max(int(query["since"]) / 1000, state.clock() - _RECENT_SPAN),
+        limit=max(1, min(int(query.get("limit", _RECENT_DEFAULT)), _RECENT_LIMIT)),
+        app_source=query.get("appSource"),
+    )
+    return success({"jobs": jobs})
+
+
+def _recent_problem(query: Mapping[str, str], account: Account) -> str | None:
+    for name, value in _RECENT_FIXED.items():
+        if query.get(name) != value:
+            return f"{name} must be {value!r}, got {query.get(name)!r}"
+    if query.get("address", "").lower() != account.wallet_address.lower():
+        return "address must be the wallet address of the account"
+    for name, value in (("since", query.get("since", "")), ("limit", query.get("limit", "1"))):
+        if not re.fullmatch(r"[0-9]{1,16}", value):
+            return f"{name} must be an integer, got {value!r}"
+    unknown = sorted({*query} - {*_RECENT_FIXED, "address", "since", "limit", "appSource"})
+    return f"{unknown[0]} is not a query value of this route" if unknown else None
 
 
 def _add_url_routes(app: web.Application, state: State, family: Family) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,27 @@ import pytest
 from attrs import evolve
 
 from sogni.core.projects.file_names import DEFAULT, result_paths
-from sogni.core.projects.past_projects import project_result, project_status, save_results, waiting_reason
+from sogni.core.projects.past_projects import (
+    grouped_by_project,
+    project_result,
+    project_status,
+    recent_projects,
+    save_results,
+    waiting_reason,
+)
 from sogni.errors import NotFoundError, ProtocolError, ServerError, SogniConnectionError, ValidationError
 from sogni.models.projects import (
     JobRecord,
     JobResult,
     ProjectResultRecord,
     ProjectStatusRecord,
+    RecentJob,
+    RecentProject,
     RecordModel,
     WaitingReason,
 )
 from sogni.settings import RetryPolicy
-from tests.core.play import JOB, MODEL, MODELS, PROJECT, Stage, bare, ok, refused
+from tests.core.play import JOB, MODEL, MODELS, NOW, PROJECT, Stage, bare, ok, refused
 
 STATUS = f"GET rest/v2/projects/{PROJECT}"
 QUEUED = {"reason": "queued", "message": "Waiting for a worker"}
@@ -297,3 +307,159 @@ def test_a_url_that_cannot_be_renewed_is_an_error(stage: Stage, job: JobResult, 
 
 def test_a_project_without_urls_saves_nothing(stage: Stage) -> None:
     assert stage.play(save_results(result(), result_paths("out", DEFAULT))) == []
+
+
+# -- recent projects ---------------------------------------------------------------
+
+WALLET = "0x" + "1" * 40
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+def listing(since: float, rest: str = "&limit=50", address: str = WALLET) -> str:
+    query = f"role=artist&address={address}&state=completed&mediaOnly=true&since={int(since * 1000)}{rest}"
+    return f"GET rest/v1/jobs/list?{query}"
+
+
+def listed(job_id: Any = JOB, project_id: Any = PROJECT, **fields: Any) -> dict[str, Any]:
+    parent = {"id": project_id, "model": {"id": MODEL, "name": "Flux"}, "appSource": "app"}
+    return {"id": PROJECT, "imgID": job_id, "status": "jobCompleted", "parentRequest": parent, **fields}
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@pytest.fixture
+def known(stage: Stage) -> Stage:
+    """A client that knows the address of its wallet."""
+    stage.state.account.change(wallet_address=WALLET)
+    return stage
+
+
+def test_recent_projects_are_those_of_the_last_day(known: Stage) -> None:
+    assert known.play(recent_projects(), (listing(NOW - DAY), ok({"jobs": []}))) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (at(NOW - HOUR), NOW - HOUR),
+        (at(NOW - HOUR).astimezone().replace(tzinfo=None), NOW - HOUR),
+        (at(NOW + 59), NOW + 59),
+        (at(NOW - 8 * DAY), NOW - 7 * DAY + 60),
+        (datetime.min.replace(tzinfo=UTC), NOW - 7 * DAY + 60),
+    ],
+)
+def test_the_time_is_at_most_seven_days_ago(known: Stage, since: datetime, expected: float) -> None:
+    known.play(recent_projects(since), (listing(expected), ok({"jobs": []})))
+
+
+def test_limit_and_app_source_are_sent(known: Stage) -> None:
+    rest = "&limit=7&appSource=my+app"
+    known.play(recent_projects(limit=7, app_source="my app"), (listing(NOW - DAY, rest), ok({"jobs": []})))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"limit": 0}, "limit must be an integer from 1 to 100, got 0"),
+        ({"limit": 101}, "limit must be an integer from 1 to 100, got 101"),
+        ({"limit": 1.5}, "limit must be an integer from 1 to 100, got 1.5"),
+        ({"limit": None}, "limit must be an integer from 1 to 100, got None"),
+        ({"app_source": " "}, "app_source must be a non-empty string, got ' '"),
+        ({"app_source": 5}, "app_source must be a string, got 5"),
+        ({"since": NOW}, f"since must be a datetime, got {NOW}"),
+        ({"since": timedelta(hours=1)}, "since must be a datetime, got datetime.timedelta(seconds=3600)"),
+        ({"since": at(NOW + 61)}, f"since must be a time in the past, got {at(NOW + 61)!r}"),
+        ({"since": datetime.min}, f"since must be a datetime that the platform supports, got {datetime.min!r}"),
+    ],
+)
+def test_invalid_arguments_are_refused_before_sending(known: Stage, arguments: Any, message: str) -> None:
+    assert str(known.fail(ValidationError, recent_projects(**arguments))) == message
+
+
+def test_an_unknown_wallet_is_requested_first(stage: Stage) -> None:
+    steps = [
+        ("GET rest/v1/account/me", ok({"username": "ada", "walletAddress": WALLET})),
+        (listing(NOW - DAY), ok({"jobs": []})),
+    ]
+    assert stage.play(recent_projects(), *steps) == []
+
+
+def test_an_account_without_a_wallet_has_no_list(stage: Stage) -> None:
+    step = ("GET rest/v1/account/me", ok({"username": "ada"}))
+    assert "no wallet address" in str(stage.fail(ProtocolError, recent_projects(), step))
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"jobs": None}, {"jobs": {}}])
+def test_a_list_without_jobs_is_malformed(known: Stage, data: Any) -> None:
+    known.fail(ProtocolError, recent_projects(), (listing(NOW - DAY), ok(data)))
+
+
+def test_jobs_are_grouped_by_project(known: Stage) -> None:
+    jobs = [
+        listed("B1", endTime=NOW * 1000, triggeredNSFWFilter=True),
+        listed("B2", "P2", endTime=(NOW + 1) * 1000, triggeredNSFWFilter=True, nsfwDetected=True),
+        listed("b3", endTime=(NOW + 2) * 1000),
+        listed(None, endTime=0, status="jobError", reason="artistCanceled"),
+    ]
+    expected = [
+        RecentProject(
+            id=PROJECT,
+            model_id=MODEL,
+            model_name="Flux",
+            app_source="app",
+            finished_at=at(NOW + 2),
+            jobs=[
+                RecentJob(id="B1", status="completed", sensitive_content_withheld=True, finished_at=at(NOW)),
+                RecentJob(id="B3", status="completed", finished_at=at(NOW + 2)),
+                RecentJob(id=PROJECT, status="canceled"),
+            ],
+        ),
+        RecentProject(
+            id="P2",
+            model_id=MODEL,
+            model_name="Flux",
+            app_source="app",
+            finished_at=at(NOW + 1),
+            jobs=[RecentJob(id="B2", status="completed", finished_at=at(NOW + 1))],
+        ),
+    ]
+    assert expected == known.play(recent_projects(), (listing(NOW - DAY), ok({"jobs": jobs})))
+
+
+def test_projects_without_a_time_come_last() -> None:
+    jobs = [
+        listed(project_id="P1"),
+        listed(project_id="P2", endTime=1000),
+        listed(project_id="P3", endTime=-1000),
+        listed(project_id="P4", endTime=2000),
+    ]
+    assert [project.id for project in grouped_by_project(jobs)] == ["P4", "P2", "P1", "P3"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "job",
+        {"imgID": JOB},
+        {"imgID": JOB, "parentRequest": None},
+        {"imgID": JOB, "parentRequest": {}},
+        listed(project_id=5),
+        listed(project_id=""),
+        listed(job_id=5),
+        listed(job_id="", id=None),
+        listed(endTime="never"),
+    ],
+)
+def test_an_entry_without_ids_or_malformed_is_skipped(entry: Any) -> None:
+    assert [project.id for project in grouped_by_project([entry, listed(project_id="P")])] == ["P"]
+
+
+def test_a_project_may_be_listed_without_a_model() -> None:
+    parents: list[dict[str, Any]] = [{"id": "P1", "model": None}, {"id": "P2", "model": {"id": 5}, "appSource": 5}]
+    entries = [{"imgID": JOB, "parentRequest": parent} for parent in parents]
+    jobs = [RecentJob(id=JOB, status="unknown")]
+    assert [RecentProject(id="P1", jobs=jobs), RecentProject(id="P2", jobs=jobs)] == grouped_by_project(entries)
