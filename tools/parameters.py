@@ -53,7 +53,7 @@ What `client.projects.create(type=…, …)` and `client.projects.estimate(type=
 
 Values are checked before anything is uploaded or sent. "The options of the model" are what
 `client.projects.get_model_options(model_id)` returns. Models are named by family (`ltx`), by family and workflow
-(`minimax-h3 r2v`), or by ID.
+(`minimax-h3 r2v`), or by ID. "Media" is a path, `bytes`, an open binary file, a PIL image or a finished `Job`.
 """
 
 

@@ -307,7 +307,12 @@ class CommonParams:
         metadata=param("Deliver results that the content filter would withhold.", name="disableNSFWFilter"),
     )
     token_type: TokenType | None = field(
-        default=None, metadata=param("Token that pays.", default='"sogni"', request_key="tokenType")
+        default=None,
+        metadata=param(
+            "Token that pays. Models of external providers can only be paid for in Spark.",
+            default="that of the client, else Spark for those models and Sogni for others",
+            request_key="tokenType",
+        ),
     )
     billing_mode: BillingMode | None = field(
         default=None,

@@ -55,7 +55,8 @@ class ImageProjectFields(TypedDict, total=False):
     disable_nsfw_filter: bool
     """Deliver results that the content filter would withhold."""
     token_type: TokenType | None
-    """Token that pays. Default: "sogni"."""
+    """Token that pays. Models of external providers can only be paid for in Spark. Default: that of the client,
+    else Spark for those models and Sogni for others."""
     billing_mode: BillingMode | None
     """Whether a subscription pays: "subscription" (or fail), "tokens" (never), "auto" (if it covers the job).
     Default: "auto"."""
@@ -163,7 +164,8 @@ class VideoProjectFields(TypedDict, total=False):
     disable_nsfw_filter: bool
     """Deliver results that the content filter would withhold."""
     token_type: TokenType | None
-    """Token that pays. Default: "sogni"."""
+    """Token that pays. Models of external providers can only be paid for in Spark. Default: that of the client,
+    else Spark for those models and Sogni for others."""
     billing_mode: BillingMode | None
     """Whether a subscription pays: "subscription" (or fail), "tokens" (never), "auto" (if it covers the job).
     Default: "auto"."""
@@ -314,7 +316,8 @@ class AudioProjectFields(TypedDict, total=False):
     disable_nsfw_filter: bool
     """Deliver results that the content filter would withhold."""
     token_type: TokenType | None
-    """Token that pays. Default: "sogni"."""
+    """Token that pays. Models of external providers can only be paid for in Spark. Default: that of the client,
+    else Spark for those models and Sogni for others."""
     billing_mode: BillingMode | None
     """Whether a subscription pays: "subscription" (or fail), "tokens" (never), "auto" (if it covers the job).
     Default: "auto"."""
