@@ -1,4 +1,4 @@
-"""A Supernet for the whole folder, and the command line run in this process and in processes of its own."""
+"""Fixtures: one Supernet for the folder, and commands in this process or in one of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal, and what its screen shows: control sequences have done their work there."""
+"""A command on a pseudo-terminal, and the screen after its control sequences."""
 
 from __future__ import annotations
 

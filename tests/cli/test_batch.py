@@ -1,4 +1,4 @@
-"""`sogni batch`: many projects from a file, also over several runs, without paying for one twice."""
+"""`sogni batch`: many projects from a file, over several runs, each paid once."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_result_that_was_deleted_is_fetched_again(
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_broken_off_is_gone_on_with(
+def test_an_interrupted_run_is_continued(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path, ending: signal.Signals
 ) -> None:
     write(*(f"animal {number}" for number in range(6)))
@@ -101,7 +101,7 @@ def test_a_run_that_was_broken_off_is_gone_on_with(
     assert len(pictures(tmp_path)) == 6
 
 
-def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_that_go_on(
+def test_an_interruption_right_after_sending_counts_the_project(
     sogni: Sogni, write: Any, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("a fox", "an owl")
@@ -125,7 +125,7 @@ def test_a_project_that_was_just_sent_when_it_is_interrupted_counts_among_those_
     assert sorted(prompts(supernet)) == ["a fox", "an owl"]
 
 
-def test_interrupted_a_batch_counts_its_own_projects_only(start: Start, write: Any, supernet: LocalSupernet) -> None:
+def test_an_interrupted_batch_counts_only_its_own_projects(start: Start, write: Any, supernet: LocalSupernet) -> None:
     write("a fox", "an owl")
     supernet.pause_workers()
     other = start("image", "a hare", *MODEL)
@@ -144,7 +144,7 @@ def file_size(limit: int) -> dict[int, int]:
     return {resource.RLIMIT_FSIZE: limit}
 
 
-def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
+def test_a_full_disk_is_reported_with_how_to_continue(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", "an owl")
@@ -160,7 +160,7 @@ def test_a_full_disk_is_told_with_what_where_and_how_to_go_on(
     assert (result.exit_code, len(pictures(tmp_path / "out")), len(requested(supernet))) == (0, 2, 2)
 
 
-def test_a_journal_that_cannot_be_written_stops_before_anything_is_paid_for(
+def test_an_unwritable_journal_stops_before_anything_is_paid_for(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", "an owl")
@@ -173,7 +173,7 @@ def test_a_journal_that_cannot_be_written_stops_before_anything_is_paid_for(
     assert (result.exit_code, len(pictures(tmp_path / "out"))) == (0, 2)
 
 
-def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
+def test_a_timeout_cancels_nothing(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
     write("a fox", "an owl")
     supernet.pause_workers()
     result = sogni("batch", "list.txt", *MODEL, "--timeout", "1.5", "--concurrency", "1")
@@ -187,7 +187,7 @@ def test_out_of_time_nothing_is_canceled(sogni: Sogni, write: Any, supernet: Loc
     assert (len(requested(supernet)), len(pictures(tmp_path))) == (2, 2)
 
 
-def test_a_project_that_the_service_never_got_is_begun_anew(
+def test_a_project_that_never_arrived_is_started_again(
     sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox")
@@ -199,7 +199,7 @@ def test_a_project_that_the_service_never_got_is_begun_anew(
     assert len(requested(supernet)) == 2
 
 
-def test_what_fails_is_told_and_begins_anew_in_the_next_run(
+def test_failures_are_reported_and_started_again_in_the_next_run(
     sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", "an owl")
@@ -211,7 +211,7 @@ def test_what_fails_is_told_and_begins_anew_in_the_next_run(
     assert (again.exit_code, len(pictures(tmp_path)), len(requested(supernet))) == (0, 2, 3)
 
 
-def test_a_project_that_failed_after_the_run_begins_anew(
+def test_a_project_that_failed_after_the_run_is_started_again(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox")
@@ -227,9 +227,7 @@ def test_a_project_that_failed_after_the_run_begins_anew(
     assert (len(requested(supernet)), len(pictures(tmp_path))) == (2, 1)
 
 
-def test_a_line_that_only_the_model_can_refuse_does_not_stop_the_others(
-    sogni: Sogni, write: Any, tmp_path: Path
-) -> None:
+def test_a_line_that_the_model_rejects_does_not_stop_the_others(sogni: Sogni, write: Any, tmp_path: Path) -> None:
     write({"positive_prompt": "a fox", "model_id": "flux1-shnell-fp8"}, "an owl")
     result = sogni("batch", "list.txt", *MODEL)
     assert (result.exit_code, len(pictures(tmp_path))) == (1, 1)
@@ -237,7 +235,7 @@ def test_a_line_that_only_the_model_can_refuse_does_not_stop_the_others(
     assert "flux1-schnell-fp8" in result.stderr
 
 
-def test_mistakes_are_told_at_once_before_anything_is_sent(
+def test_all_mistakes_are_reported_before_anything_is_sent(
     sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox", {"positive_promt": "an owl"}, {"steps": "many"})
@@ -252,7 +250,7 @@ def test_mistakes_are_told_at_once_before_anything_is_sent(
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
 
 
-def test_the_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+def test_the_cost_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--max-cost", "0.000001")
     assert (result.exit_code, requested(supernet)) == (1, [])
@@ -260,7 +258,7 @@ def test_the_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: Loca
     assert "max_cost" in result.stderr
 
 
-def test_without_balance_nothing_more_is_begun(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+def test_nothing_more_is_started_without_balance(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
     supernet.account.set_balance(spark=0, sogni=0)
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "1")
@@ -296,7 +294,7 @@ def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> Non
         (("latin.txt",), "latin.txt is not UTF-8 text"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_arguments_are_rejected(
     sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     write("a fox")
@@ -319,7 +317,7 @@ def test_what_cannot_be_meant_is_refused(
         ("-", "- a fox\n- an owl\n", "looks like YAML"),
     ],
 )
-def test_other_formats_are_refused_before_anything_is_paid_for(
+def test_invalid_formats_are_rejected_before_anything_is_paid_for(
     sogni: Sogni, supernet: LocalSupernet, tmp_path: Path, name: str, text: str, said: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -328,7 +326,7 @@ def test_other_formats_are_refused_before_anything_is_paid_for(
     assert said in result.stderr
 
 
-def test_two_at_once_do_not_do_the_same(
+def test_concurrent_runs_do_not_share_a_journal(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     write("a fox")

@@ -1,4 +1,4 @@
-"""`sogni chat`: a question goes in, an answer comes out."""
+"""`sogni chat`: one answer, or a conversation on a terminal."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def asked(supernet: LocalSupernet) -> list[dict[str, Any]]:
     return [it.data for it in supernet.requests if getattr(it, "type", None) == "llmJobRequest"]
 
 
-def test_the_answer_is_what_is_printed(sogni: Run) -> None:
+def test_only_the_answer_is_printed(sogni: Run) -> None:
     result = sogni("chat", "What is 6 times 7?")
     assert (result.exit_code, result.stderr) == (0, "")
     assert "42" in result.stdout
 
 
-def test_a_pipe_is_asked_too_after_the_prompt(sogni: Run, supernet: LocalSupernet) -> None:
+def test_standard_input_is_sent_after_the_prompt(sogni: Run, supernet: LocalSupernet) -> None:
     assert sogni("chat", input="What is 6 times 7?\n").exit_code == 0
     assert sogni("chat", "In one word:", input="größer\n").exit_code == 0
     assert [request["messages"][-1]["content"] for request in asked(supernet)] == [
@@ -64,7 +64,7 @@ def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -
     assert request["chat_template_kwargs"] == {"enable_thinking": True}
 
 
-def test_what_was_thought_is_not_shown(sogni: Run, supernet: LocalSupernet) -> None:
+def test_thinking_is_not_printed(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.chat.reply("yes", thought="Hm, let me see.")
     assert sogni("chat", "Is it?", "--think").stdout == "yes\n"
 
@@ -79,7 +79,7 @@ def test_json_is_the_whole_result(sogni: Run) -> None:
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-def test_an_answer_can_be_json_of_a_schema(sogni: Run, supernet: LocalSupernet) -> None:
+def test_an_answer_can_follow_a_json_schema(sogni: Run, supernet: LocalSupernet) -> None:
     Path("schema.json").write_text(json.dumps(SCHEMA))
     document = json.loads(sogni("chat", "How many legs has a spider?", "--json-schema", "schema.json").stdout)
     assert set(document) == {"n"}
@@ -88,7 +88,7 @@ def test_an_answer_can_be_json_of_a_schema(sogni: Run, supernet: LocalSupernet) 
     assert json.loads(whole["content"]) == whole["parsed"]
 
 
-def test_an_answer_that_is_no_json_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
+def test_an_answer_that_is_not_json_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
     Path("schema.json").write_text(json.dumps(SCHEMA))
     supernet.chat.reply("eight")
     result = sogni("chat", "How many?", "--json-schema", "schema.json")
@@ -120,7 +120,7 @@ def test_mistakes_are_found_before_anything_is_sent(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_bytes_that_are_no_text_are_refused(sogni: Run) -> None:
+def test_bytes_that_are_not_text_are_rejected(sogni: Run) -> None:
     result = sogni("chat", input=b"\xff")
     assert (result.exit_code, result.stderr.splitlines()[0].startswith("sogni: standard input is not UTF-8 text")) == (
         2,
@@ -128,13 +128,13 @@ def test_bytes_that_are_no_text_are_refused(sogni: Run) -> None:
     )
 
 
-def test_what_the_service_declines_is_told_in_one_line(sogni: Run, supernet: LocalSupernet) -> None:
+def test_rejections_by_the_service_are_one_line(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.chat.fail("model_unavailable", "No such model")
     result = sogni("chat", "hello")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "sogni: No such model\n")
 
 
-def test_an_answer_that_takes_too_long_is_given_up(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_slow_answer_times_out(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.chat.rate(1)
     assert sogni("chat", STORY, "--timeout", "0.3").exit_code == 124
 
@@ -177,7 +177,7 @@ class Terminal:
         return self.process.wait(20)
 
 
-def test_on_a_terminal_a_conversation_goes_on_until_its_end(start: Start, supernet: LocalSupernet) -> None:
+def test_a_conversation_on_a_terminal_ends_with_its_input(start: Start, supernet: LocalSupernet) -> None:
     terminal = Terminal(start, "chat", "--system", "You are a helpful assistant.")
     terminal.sees("> ")
     terminal.types("My name is Ada.\n\n")
@@ -199,7 +199,7 @@ def test_ctrl_d_ends_a_conversation(start: Start) -> None:
     assert terminal.ends() == 0
 
 
-def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: Start, supernet: LocalSupernet) -> None:
+def test_ctrl_c_cancels_an_answer_and_exits_at_the_prompt(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.rate(20)
     terminal = Terminal(start, "chat")
     terminal.sees("> ")
@@ -218,7 +218,7 @@ def test_ctrl_c_breaks_an_answer_off_and_at_the_prompt_ends_everything(start: St
     assert terminal.ends() == 130
 
 
-def test_an_answer_that_is_broken_off_ends_its_line(start: Start, supernet: LocalSupernet) -> None:
+def test_a_canceled_answer_ends_with_a_line_break(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.rate(20)
     terminal = Terminal(start, "chat", STORY)
     terminal.sees("the sea")
@@ -228,14 +228,14 @@ def test_an_answer_that_is_broken_off_ends_its_line(start: Start, supernet: Loca
 
 
 @pytest.mark.parametrize("prompt", ["", "  "])
-def test_an_empty_prompt_asks_nothing(start: Start, supernet: LocalSupernet, prompt: str) -> None:
+def test_an_empty_prompt_sends_nothing(start: Start, supernet: LocalSupernet, prompt: str) -> None:
     terminal = Terminal(start, "chat", prompt)
     assert (terminal.ends(), terminal.shown) == (2, "sogni: PROMPT must not be empty; see 'sogni chat --help'\n")
     assert start("chat", prompt).wait(30) == 2
     assert asked(supernet) == []
 
 
-def test_where_answers_go_to_a_file_the_prompt_does_not(start: Start, tmp_path: Path) -> None:
+def test_the_prompt_is_not_written_to_redirected_output(start: Start, tmp_path: Path) -> None:
     with (tmp_path / "answers").open("w") as answers:
         ours, theirs = pty.openpty()
         process = start("chat", stdin=theirs, stdout=answers)

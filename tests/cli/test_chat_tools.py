@@ -1,4 +1,4 @@
-"""`sogni chat --tools`: a sentence becomes files."""
+"""`sogni chat --tools`: results of tools are saved as files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Start = Callable[..., Process]
         ("Compose a calm piano song", ["generate_music-0.mp3"]),
     ],
 )  # fmt: skip
-def test_a_sentence_becomes_files(sogni: Run, sentence: str, names: list[str]) -> None:
+def test_tool_results_are_saved_as_files(sogni: Run, sentence: str, names: list[str]) -> None:
     result = sogni("chat", "--tools", "-o", "out", sentence)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[-len(names) :] == [f"out/{name}" for name in names]
     assert all(Path("out", name).stat().st_size > 1000 for name in names)
 
 
-def test_numbers_go_on_and_json_names_the_files(sogni: Run) -> None:
+def test_file_numbers_continue_and_json_lists_the_files(sogni: Run) -> None:
     Path("generate_image-4.png").touch()
     result = sogni("chat", "--tools", "--json", "Create an image of a kite")
     shown = json.loads(result.stdout)
@@ -41,13 +41,13 @@ def test_numbers_go_on_and_json_names_the_files(sogni: Run) -> None:
     assert shown["toolHistory"][0]["toolResults"][0]["success"] is True
 
 
-def test_what_a_tool_could_not_do_is_told(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_failed_tool_call_is_reported(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.chat.reply(Call("generate_image", {"prompt": ""}))
     result = sogni("chat", "--tools", "Draw")
     assert (result.exit_code, result.stderr) == (0, "sogni: generate_image: prompt is required\n")
 
 
-def test_interrupted_it_cancels_what_a_tool_has_begun(start: Start) -> None:
+def test_an_interruption_cancels_projects_of_tools(start: Start) -> None:
     with LocalSupernet(step_time=30, token_rate=0) as slow:
         reach = {
             "SOGNI_API_KEY": slow.api_key,
@@ -62,19 +62,19 @@ def test_interrupted_it_cancels_what_a_tool_has_begun(start: Start) -> None:
         slow.wait_for(lambda: slow.projects[0]["status"] == "canceled")
 
 
-def test_without_the_option_nothing_is_offered(sogni: Run) -> None:
+def test_no_tools_are_offered_without_the_option(sogni: Run) -> None:
     result = sogni("chat", "--json", "Create an image of a kite")
     shown = json.loads(result.stdout)
     assert ("files" in shown, "toolHistory" in shown) == (False, False)
 
 
-def test_a_directory_that_cannot_be_is_wrong_usage(sogni: Run, supernet: LocalSupernet) -> None:
+def test_an_invalid_directory_is_a_usage_error(sogni: Run, supernet: LocalSupernet) -> None:
     Path("out").touch()
     assert sogni("chat", "--tools", "-o", "out", "Create an image of a kite").exit_code == 2
     assert supernet.requests == []
 
 
-def test_a_person_is_told_when_a_tool_begins_and_ends(
+def test_a_terminal_shows_when_tools_start_and_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)

@@ -1,4 +1,4 @@
-"""Which service a command talks to, and who is let in."""
+"""Options for the service and the credentials of a command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_without_an_account_a_command_says_what_to_do(
+def test_missing_credentials_are_reported_with_what_to_do(
     sogni: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], supernet: LocalSupernet
 ) -> None:
     monkeypatch.delenv("SOGNI_API_KEY")
@@ -51,7 +51,7 @@ def test_a_wrong_key_is_an_authentication_error(
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_local_needs_no_account(
+def test_local_needs_no_credentials(
     sogni: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], supernet: LocalSupernet
 ) -> None:
     monkeypatch.delenv("SOGNI_API_KEY")
@@ -67,7 +67,7 @@ def test_local_does_not_use_the_proxy_of_the_environment(sogni: Run, monkeypatch
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_the_key_may_stand_in_a_file(sogni: Run, monkeypatch: pytest.MonkeyPatch, supernet: LocalSupernet) -> None:
+def test_the_key_can_be_read_from_a_file(sogni: Run, monkeypatch: pytest.MonkeyPatch, supernet: LocalSupernet) -> None:
     monkeypatch.delenv("SOGNI_API_KEY")
     Path("key").write_text(f"{supernet.api_key}\n")
     assert sogni("account", "--api-key-file", "key").exit_code == 0
@@ -75,14 +75,14 @@ def test_the_key_may_stand_in_a_file(sogni: Run, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"two words", b"\xff\xfe"])
-def test_a_file_without_a_key_is_refused(sogni: Run, content: bytes) -> None:
+def test_a_file_without_a_key_is_rejected(sogni: Run, content: bytes) -> None:
     Path("key").write_bytes(content)
     result = sogni("account", "--api-key-file", "key")
     assert result.exit_code == 2
     assert result.stderr.startswith("sogni: --api-key-file: key must contain an API key and nothing else")
 
 
-def test_a_key_file_that_is_missing_is_wrong_usage(sogni: Run) -> None:
+def test_a_missing_key_file_is_a_usage_error(sogni: Run) -> None:
     result = sogni("account", "--api-key-file", "none")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
@@ -98,13 +98,13 @@ def test_an_unreachable_service_is_named(sogni: Run, monkeypatch: pytest.MonkeyP
     assert result.stderr.count("\n") == 1
 
 
-def test_a_server_that_answers_html_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
+def test_an_html_response_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.http("/v1/account/me", status=200, body="<html>\nwelcome\n</html>", content_type="text/html")
     result = sogni("account")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
 
 
-def test_a_wrong_address_is_wrong_usage(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_url_is_a_usage_error(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOGNI_REST_ENDPOINT", "nowhere")
     result = sogni("models")
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""Exit codes and last words."""
+"""Exit codes and error messages of commands."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.tables import each_row
     ],
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else str(it),
 )
-def test_every_error_has_a_code(error: BaseException, code: int) -> None:
+def test_every_error_has_an_exit_code(error: BaseException, code: int) -> None:
     assert exit_code_of(error) == code
 
 
@@ -59,11 +59,11 @@ def noted(error: Exception) -> Exception:
     ],
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
 )
-def test_every_error_has_words(error: BaseException, words: str) -> None:
+def test_every_error_has_a_message(error: BaseException, words: str) -> None:
     assert error_text(error) == words
 
 
-def test_an_error_of_many_lines_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_multiline_error_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def run() -> None:
         raise ProjectCanceledError("first\nsecond\r\n  third")
 
@@ -71,5 +71,5 @@ def test_an_error_of_many_lines_is_one_line(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "sogni: first second third\n")
 
 
-def test_a_command_may_choose_its_code() -> None:
+def test_a_command_can_choose_its_exit_code() -> None:
     assert [run_to_exit_code(lambda: 3), run_to_exit_code(lambda: None), run_to_exit_code(lambda: "text")] == [3, 0, 0]

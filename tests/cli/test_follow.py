@@ -1,4 +1,4 @@
-"""What is known and drawn of a workflow while it runs."""
+"""Progress of a workflow, and how it is displayed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frame(data: Any) -> WorkflowSseEvent:
     return WorkflowSseEvent(data=data)
 
 
-def test_steps_come_from_the_plan_before_anything_is_said_of_them() -> None:
+def test_steps_are_read_from_the_plan_first() -> None:
     assert known().rows() == [
         ("workflow", "running", "wf_1"),
         ("a", "pending", "edit_image"),
@@ -39,7 +39,7 @@ def test_steps_come_from_the_plan_before_anything_is_said_of_them() -> None:
     ]
 
 
-def test_the_record_says_what_became_of_them() -> None:
+def test_the_record_updates_the_steps() -> None:
     failed = {"id": "a", "status": "failed", "error": {"message": "no worker"}}
     progress = known(status="failed", steps=[failed, {"index": 1, "status": "skipped"}], error={"message": "it failed"})
     assert progress.rows() == [
@@ -52,11 +52,11 @@ def test_the_record_says_what_became_of_them() -> None:
 @pytest.mark.parametrize(
     "record", [{"input": None}, {"input": {"steps": "x"}}, {"input": {"steps": [5]}}, {"steps": []}]
 )
-def test_what_cannot_be_read_is_left_out(record: dict[str, Any]) -> None:
+def test_malformed_steps_are_omitted(record: dict[str, Any]) -> None:
     assert known(**record).rows()[0] == ("workflow", "running", "wf_1")
 
 
-def test_a_frame_may_tell_of_a_step_or_that_the_record_has_more_to_say() -> None:
+def test_frames_update_steps_or_request_the_record() -> None:
     progress = known()
     assert progress.take_frame(frame(None))
     assert progress.take_frame(frame({"status": "running"}))
@@ -66,7 +66,7 @@ def test_a_frame_may_tell_of_a_step_or_that_the_record_has_more_to_say() -> None
     assert not progress.take_frame(frame({"something": "new"}))
 
 
-def test_only_changes_are_told() -> None:
+def test_only_changes_are_reported() -> None:
     progress = known()
     assert len(list(progress.changes())) == 3
     assert list(progress.changes()) == []
@@ -97,14 +97,12 @@ def told(progress: WorkflowProgress, *statuses: str) -> list[str]:
         ("waiting_for_user", ["running", "waiting_for_user", "running"], ["running"]),
     ],
 )
-def test_what_frames_say_is_told_once_the_record_is_caught_up_with(
-    recorded: str, said: list[str], news: list[str]
-) -> None:
+def test_frames_older_than_the_record_are_not_reported(recorded: str, said: list[str], news: list[str]) -> None:
     """The stream begins with the first frame, the record says how it is now."""
     assert told(known(steps=[{"id": "a", "status": recorded}]), *said) == news
 
 
-def test_a_record_that_says_what_the_frames_have_said_is_not_ahead_of_them() -> None:
+def test_a_record_equal_to_the_frames_is_not_ahead() -> None:
     progress = known()
     assert told(progress, "running") == ["running"]
     progress.take_record(record(steps=[{"id": "a", "status": "running"}]))

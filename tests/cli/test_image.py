@@ -1,4 +1,4 @@
-"""`sogni image`: a prompt goes in, paths of real files come out."""
+"""`sogni image`: from a prompt to the paths of saved files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_several_images_are_several_lines(sogni: Run) -> None:
     assert all(Path(line).stat().st_size for line in result.stdout.splitlines())
 
 
-def test_files_that_are_there_are_kept_unless_they_are_to_be_overwritten(sogni: Run) -> None:
+def test_existing_files_are_kept_without_overwrite(sogni: Run) -> None:
     runs = [("1",), ("2",), ("2",), ("3", "--overwrite")]
     made = [sogni("image", "a lighthouse", "--name", "one", "--seed", *how).stdout.splitlines() for how in runs]
     assert made == [["one.png"], ["one-1.png"], ["one-1.png"], ["one.png"]]
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
         (("--steps", "few"), "sogni: Invalid value for '--steps'"),
     ],
 )
-def test_wrong_usage_is_one_line_before_anything_is_sent(
+def test_usage_errors_are_one_line_and_send_nothing(
     sogni: Run, supernet: LocalSupernet, arguments: tuple[str, ...], told: str
 ) -> None:
     result = sogni("image", "a lighthouse", "-o", "out", *arguments)
@@ -142,7 +142,7 @@ def test_wrong_usage_is_one_line_before_anything_is_sent(
     assert not any(Path().iterdir())
 
 
-def test_a_file_that_is_no_image_is_refused(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(sogni: Run, supernet: LocalSupernet) -> None:
     Path("notes.png").write_text("not an image")
     result = sogni("image", "a lighthouse", "--starting-image", "notes.png")
     assert result.exit_code == 2
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_image_is_refused(sogni: Run, supernet: LocalSupernet)
 
 
 @pytest.mark.parametrize("directory", ["taken", "taken/below"])
-def test_a_directory_that_is_none_is_refused_first(sogni: Run, supernet: LocalSupernet, directory: str) -> None:
+def test_an_invalid_directory_is_rejected_first(sogni: Run, supernet: LocalSupernet, directory: str) -> None:
     Path("taken").touch()
     result = sogni("image", "a lighthouse", "-o", directory)
     assert result.exit_code == 2
@@ -159,7 +159,7 @@ def test_a_directory_that_is_none_is_refused_first(sogni: Run, supernet: LocalSu
     assert requested(supernet) == []
 
 
-def test_a_directory_without_permission_is_refused_first(
+def test_an_unwritable_directory_is_rejected_first(
     sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # As root every directory is writable, so the question is answered here.
@@ -179,14 +179,14 @@ def test_a_failed_project_fails(sogni: Run, supernet: LocalSupernet) -> None:
     assert result.stderr == "sogni: The worker ran out of memory\n"
 
 
-def test_a_failed_project_is_told_in_json_as_well(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_failed_project_is_reported_in_json(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job(message="The worker ran out of memory")
     result = sogni("image", "a lighthouse", "--json")
     document = json.loads(result.stdout)
     assert (result.exit_code, document["status"], document["files"]) == (1, "failed", [])
 
 
-def test_what_there_is_of_a_partial_result_is_saved(sogni: Run, supernet: LocalSupernet) -> None:
+def test_partial_results_are_saved(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.flag_nsfw(1)
     result = sogni("image", "a lighthouse", "-n", "2", "--name", "it-{index}")
     assert result.exit_code == 1
@@ -196,7 +196,7 @@ def test_what_there_is_of_a_partial_result_is_saved(sogni: Run, supernet: LocalS
     assert result.stderr.count("\n") == 1
 
 
-def test_a_result_that_cannot_be_fetched_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_failed_download_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.http("/storage/*", method="GET", status=404, times=20)
     result = sogni("image", "a lighthouse")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -204,7 +204,7 @@ def test_a_result_that_cannot_be_fetched_is_an_error(sogni: Run, supernet: Local
     assert "Signature" not in result.stderr
 
 
-def test_after_a_failure_what_cannot_be_saved_is_no_second_error(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_failed_project_reports_no_second_error(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.flag_nsfw(1)
     supernet.faults.http("/storage/*", method="GET", status=404, times=20)
     result = sogni("image", "a lighthouse", "-n", "2")
@@ -213,7 +213,7 @@ def test_after_a_failure_what_cannot_be_saved_is_no_second_error(sogni: Run, sup
     assert result.stderr.count("\n") == 1
 
 
-def test_a_cost_limit_refuses(sogni: Run, supernet: LocalSupernet) -> None:
+def test_projects_above_the_cost_limit_are_rejected(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("image", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1
     assert "exceeds max_cost=0.01" in result.stderr
@@ -228,7 +228,7 @@ def test_no_balance_is_an_error(sogni: Run, supernet: LocalSupernet) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_running_out_of_time_cancels_and_keeps_what_there_is(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_timeout_cancels_and_keeps_results(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
@@ -236,7 +236,7 @@ def test_running_out_of_time_cancels_and_keeps_what_there_is(sogni: Run, superne
     supernet.wait_for(lambda: [it["status"] for it in supernet.projects] == ["canceled"])
 
 
-def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_rejected_cancellation_is_reported(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     supernet.faults.deny_cancel()
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
@@ -244,7 +244,7 @@ def test_a_cancellation_that_is_declined_is_said(sogni: Run, supernet: LocalSupe
     assert result.stderr.endswith("and could not be canceled and continues\n")
 
 
-def test_things_are_found_and_cut_out(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
+def test_objects_are_segmented(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
     image = Image.new("RGB", (320, 256), "white")
     image.paste("red", (100, 70, 220, 190))
     image.save("start.png")
@@ -264,7 +264,7 @@ def test_things_are_found_and_cut_out(sogni: Run, supernet: LocalSupernet, tmp_p
     assert (alone.exit_code, alone.stderr.startswith("sogni: --find must be given for ")) == (2, True)
 
 
-def test_the_service_is_asked_for_the_control_image(sogni: Run, supernet: LocalSupernet) -> None:
+def test_the_control_image_is_requested(sogni: Run, supernet: LocalSupernet) -> None:
     Image.new("RGB", (64, 64), "red").save("one.png")
     net = ("--control-net", "canny", "--control-image", "one.png", "--control-preprocess")
     assert sogni("image", "one", "--model", "coreml-cyberrealistic_v70_768", *net).exit_code == 0

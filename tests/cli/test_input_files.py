@@ -1,4 +1,4 @@
-"""What commands read: standard input that never ends, named pipes, byte order marks."""
+"""Input of commands: endless standard input, named pipes, byte order marks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Start = Callable[..., Process]
 MARK = b"\xef\xbb\xbf"
 
 
-def test_a_prompt_does_not_wait_for_a_pipe_that_nobody_writes_to(start: Start, supernet: LocalSupernet) -> None:
+def test_a_prompt_does_not_wait_for_an_idle_pipe(start: Start, supernet: LocalSupernet) -> None:
     process = start("chat", "What is 6 times 7?", stdin=PIPE)
     assert process.wait(timeout=30) == 0
     stdout, stderr = process.communicate()
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_the_wait_for_input(start: Start, tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 130
 
 
-def test_a_byte_order_mark_is_no_part_of_what_is_read(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
+def test_byte_order_marks_are_ignored(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     files = {
         "schema.json": json.dumps(schema).encode(),

@@ -38,7 +38,7 @@ def keep_expired(store: TokenStore, supernet: LocalSupernet) -> None:
     supernet.set_token_lifetimes(access=3600)
 
 
-def test_a_session_serves_until_it_is_ended(sogni: Run, store: TokenStore) -> None:
+def test_commands_use_the_session_until_logout(sogni: Run, store: TokenStore) -> None:
     entered = sogni("login", NAME, input=f"{PASSWORD}\n")
     assert (entered.exit_code, entered.stdout, PASSWORD in entered.output) == (0, "", False)
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
@@ -49,12 +49,12 @@ def test_a_session_serves_until_it_is_ended(sogni: Run, store: TokenStore) -> No
     assert json.loads(sogni("logout", "--json").stdout) == {"signedOut": False}
 
 
-def test_a_rotated_pair_is_kept_for_the_next_command(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+def test_rotated_tokens_are_saved_for_the_next_command(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
     keep_expired(store, supernet)
     assert [sogni("account", "me").exit_code for _ in range(3)] == [0, 0, 0]
 
 
-def test_commands_that_begin_together_renew_the_tokens_once(
+def test_concurrent_commands_refresh_the_tokens_once(
     store: TokenStore, supernet: LocalSupernet, start: Callable[..., Process]
 ) -> None:
     keep_expired(store, supernet)
@@ -64,7 +64,7 @@ def test_commands_that_begin_together_renew_the_tokens_once(
     assert sum(getattr(it, "path", "") == "/v1/account/refresh-token" for it in supernet.requests) == 1
 
 
-def test_an_ended_session_is_told_and_forgotten(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+def test_an_ended_session_is_reported_and_forgotten(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
     assert sogni("login", NAME, "--password-file", "-", input=PASSWORD).exit_code == 0
     supernet.end_sessions()
     result = sogni("account")
@@ -74,7 +74,7 @@ def test_an_ended_session_is_told_and_forgotten(sogni: Run, store: TokenStore, s
 
 
 @pytest.mark.parametrize("closed", ["<&-", "</dev/null"])
-def test_without_a_terminal_no_password_is_asked_for(store: TokenStore, reach: dict[str, str], closed: str) -> None:
+def test_no_password_prompt_without_a_terminal(store: TokenStore, reach: dict[str, str], closed: str) -> None:
     command = f'exec "$0" -W error -m sogni login {NAME} {closed}'
     environment = {**os.environ, **reach, "PYTHONPATH": str(ROOT)}
     process = subprocess.run(
@@ -84,12 +84,12 @@ def test_without_a_terminal_no_password_is_asked_for(store: TokenStore, reach: d
     assert process.stderr.startswith(b"sogni: no terminal to prompt for the password: ")
 
 
-def test_a_wrong_password_keeps_nothing(sogni: Run, store: TokenStore) -> None:
+def test_a_wrong_password_saves_nothing(sogni: Run, store: TokenStore) -> None:
     result = sogni("login", NAME, input="not this one\n")
     assert (result.exit_code, store.load(), "not this one" in result.output) == (3, None, False)
 
 
-def test_a_file_without_a_password_is_refused(sogni: Run, store: TokenStore) -> None:
+def test_a_file_without_a_password_is_rejected(sogni: Run, store: TokenStore) -> None:
     for content in (b"", b"\n", b"\xff\xfe"):
         Path("password").write_bytes(content)
         assert sogni("login", NAME, "--password-file", "password").exit_code == 2
@@ -101,7 +101,7 @@ def test_what_an_account_has(sogni: Run, supernet: LocalSupernet, what: str) -> 
     assert sogni("account", what).exit_code == 0
 
 
-def test_with_the_emulator_nothing_is_kept(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
+def test_sessions_with_the_emulator_are_not_saved(sogni: Run, store: TokenStore, supernet: LocalSupernet) -> None:
     assert sogni("login", NAME, "--password-file", "-", input=PASSWORD).exit_code == 0
     kept = store.load()
     entered = sogni("login", "grace", "--local", "--json", "--password-file", "-", input="any password")
@@ -114,7 +114,7 @@ def test_with_the_emulator_nothing_is_kept(sogni: Run, store: TokenStore, supern
     assert (kept is not None, store.load()) == (True, kept)
 
 
-def test_without_a_home_directory_commands_say_what_they_need(
+def test_a_missing_home_directory_is_reported(
     sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(_: int) -> None:
@@ -136,6 +136,6 @@ def test_without_a_home_directory_commands_say_what_they_need(
     assert sogni("login", "grace", "--local", "--password-file", "-", input="any password").exit_code == 0
 
 
-def test_a_password_file_may_begin_with_a_byte_order_mark(sogni: Run, store: TokenStore, tmp_path: Path) -> None:
+def test_a_password_file_can_begin_with_a_byte_order_mark(sogni: Run, store: TokenStore, tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes(b"\xef\xbb\xbf" + PASSWORD.encode() + b"\r\n")
     assert sogni("login", NAME, "--password-file", "password").exit_code == 0

@@ -1,4 +1,4 @@
-"""`sogni music`: a style goes in, paths of audio files come out."""
+"""`sogni music`: from a style to the paths of saved audio files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -
     assert supernet.violations == []
 
 
-def test_lyrics_may_stand_in_a_file(sogni: Run, supernet: LocalSupernet) -> None:
+def test_lyrics_can_be_read_from_a_file(sogni: Run, supernet: LocalSupernet) -> None:
     Path("words.txt").write_bytes("\ufeffHeute fährt\nkein Boot".encode())
     assert sogni("music", "a shanty", "--duration", "10", "--lyrics", "@words.txt").exit_code == 0
     given = {"input": "Heute fährt\nkein Boot".encode()}
@@ -67,7 +67,7 @@ def test_lyrics_may_stand_in_a_file(sogni: Run, supernet: LocalSupernet) -> None
         (("--format", "ogg"), "sogni: Invalid value for '--format'"),
     ],
 )
-def test_wrong_usage_is_one_line_before_anything_is_sent(
+def test_usage_errors_are_one_line_and_send_nothing(
     sogni: Run, supernet: LocalSupernet, arguments: tuple[str, ...], told: str
 ) -> None:
     Path("noise.txt").write_bytes(b"\xff\xfe\x00")
@@ -77,7 +77,7 @@ def test_wrong_usage_is_one_line_before_anything_is_sent(
     assert requested(supernet) == []
 
 
-def test_what_there_is_of_several_versions_is_saved(sogni: Run, supernet: LocalSupernet) -> None:
+def test_the_available_versions_are_saved(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job(1, message="The worker ran out of memory")
     result = sogni("music", "a shanty", "--duration", "10", "-n", "2", "--name", "it-{index}")
     assert (result.exit_code, result.stdout) == (1, "it-0.mp3\n")

@@ -24,7 +24,7 @@ def test_version(sogni: Run) -> None:
     assert sogni("--version").stdout == f"sogni {library.__version__}\n"
 
 
-def test_without_a_command_there_is_help(sogni: Run) -> None:
+def test_help_is_printed_without_a_command(sogni: Run) -> None:
     result = sogni()
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Commands:" in result.stderr
@@ -57,7 +57,7 @@ def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:
         (("--nothing",), "sogni: No such option"),
     ],
 )
-def test_wrong_usage_is_one_line(sogni: Run, command: tuple[str, ...], told: str) -> None:
+def test_usage_errors_are_one_line(sogni: Run, command: tuple[str, ...], told: str) -> None:
     result = sogni(*command)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith(told)
@@ -103,7 +103,7 @@ def test_estimate_in_json(sogni: Run) -> None:
     assert document["token"] == "0.96"
 
 
-def test_what_an_estimate_does_not_tell_is_left_out() -> None:
+def test_unknown_parts_of_an_estimate_are_omitted() -> None:
     assert format_price(CostEstimation(token=Decimal("1")), "sogni") == "1 Sogni"
     assert format_price(CostEstimation(usd=Decimal("0.5")), "spark") == "unknown (0.5 USD)"
 
@@ -116,7 +116,7 @@ def test_account(sogni: Run) -> None:
     assert document["balance"]["sogni"]["net"] == "10000"
 
 
-def test_check_proves_everything(sogni: Run) -> None:
+def test_check_covers_credentials_balance_and_socket(sogni: Run) -> None:
     result = sogni("check")
     assert (result.exit_code, result.stderr) == (0, "")
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
@@ -125,7 +125,7 @@ def test_check_proves_everything(sogni: Run) -> None:
     assert json.loads(sogni("check", "--json").stdout)["ok"] is True
 
 
-def test_check_tells_a_refused_key_from_a_failing_service(
+def test_check_distinguishes_a_wrong_key_from_a_failing_service(
     sogni: Run, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supernet.faults.http("/v4/account/balance", status=400, message="Not today")
@@ -136,7 +136,7 @@ def test_check_tells_a_refused_key_from_a_failing_service(
     assert sogni("check", "--json").exit_code == AUTHENTICATION
 
 
-def test_a_mistake_that_the_service_finds_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
+def test_a_mistake_found_by_the_service_is_a_failure(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.faults.http("/v1/account/me", status=400, message="Not like this")
     result = sogni("account")
     assert result.exit_code == FAILED
@@ -147,7 +147,7 @@ def test_a_mistake_that_the_service_finds_is_a_failure(sogni: Run, supernet: Loc
     "options",
     [("--spark", "much"), ("--sogni", "-1"), ("--step-time", "-1"), ("--token-rate", "-1"), ("--rest-port", "x")],
 )
-def test_an_emulator_that_cannot_be_is_wrong_usage(sogni: Run, options: tuple[str, ...]) -> None:
+def test_invalid_emulator_options_are_usage_errors(sogni: Run, options: tuple[str, ...]) -> None:
     result = sogni("emulator", *options)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert options[0] in result.stderr

@@ -1,4 +1,4 @@
-"""Options that stand for fields of a project."""
+"""Options for the fields of a project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sogni.core.catalogue.model_families import asset_config
 FILES = {"image": "reference_image", "audio": "reference_audio", "video": "reference_video"}
 
 
-def test_a_name_may_have_a_strength() -> None:
+def test_a_name_can_have_a_strength() -> None:
     assert with_strength("--lora", "style") == ("style", None)
     assert with_strength("--lora", "style:0.25") == ("style", 0.25)
     assert with_strength("--lora", "a:b:2") == ("a:b", 2.0)
@@ -25,7 +25,7 @@ def test_a_strength_needs_a_name(text: str) -> None:
 
 
 @pytest.mark.parametrize("kinds", DEFAULT_MODELS, ids=lambda kinds: "+".join(sorted(kinds)) or "nothing")
-def test_the_default_model_takes_the_files_it_is_for(kinds: frozenset[str]) -> None:
+def test_the_default_model_follows_from_the_files(kinds: frozenset[str]) -> None:
     model = default_model({FILES[kind]: "a file" for kind in kinds})
     assets = asset_config(model).assets
     assert assets is not None
@@ -34,15 +34,15 @@ def test_the_default_model_takes_the_files_it_is_for(kinds: frozenset[str]) -> N
     assert "required" not in {rule for kind, rule in rules.items() if kind not in kinds}
 
 
-def test_a_last_frame_alone_is_an_image() -> None:
+def test_a_last_frame_alone_counts_as_an_image() -> None:
     assert "_i2v" in default_model({"reference_image_end": "last.png"})
 
 
-def test_a_control_net_makes_a_video_anew_whatever_image_is_beside_it() -> None:
+def test_a_control_net_means_video_to_video() -> None:
     given = {"reference_video": "dance.mp4", "reference_image": "dancer.png", "control_net": "pose"}
     assert "_v2v" in default_model(given)
 
 
-def test_files_that_no_model_takes_together_need_one_that_is_named() -> None:
+def test_files_without_a_common_model_require_one() -> None:
     with pytest.raises(click.UsageError, match="audio and video together; choose one with --model"):
         default_model({"reference_video": "a.mp4", "reference_audio": "a.mp3"})

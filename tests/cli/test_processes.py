@@ -1,4 +1,4 @@
-"""What only a process of its own shows: signals, pipes, closed streams, a terminal."""
+"""Commands as processes: signals, pipes, closed streams and terminals."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def running(supernet: LocalSupernet) -> bool:
     return any(project["status"] in ("active", "processing", "queued", "pending") for project in supernet.projects)
 
 
-def test_a_pipe_gets_paths_and_nothing_else(start: Start, tmp_path: Path) -> None:
+def test_a_pipe_receives_only_paths(start: Start, tmp_path: Path) -> None:
     stdout, stderr = start("image", "a lighthouse", "--name", "one").communicate(timeout=30)
     assert (stdout, stderr) == ("one.png\n", "")
     assert (tmp_path / "one.png").exists()
 
 
-def test_interrupted_it_cancels_what_nobody_would_collect(start: Start, supernet: LocalSupernet) -> None:
+def test_an_interruption_cancels_the_project(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     process = start("image", "a lighthouse", "-o", "out")
     supernet.wait_for(lambda: running(supernet))
@@ -43,7 +43,7 @@ def test_interrupted_it_cancels_what_nobody_would_collect(start: Start, supernet
     assert project["status"] == "canceled"
 
 
-def test_interrupted_before_anything_was_sent_there_is_nothing_to_cancel(start: Start, supernet: LocalSupernet) -> None:
+def test_an_interruption_before_sending_cancels_nothing(start: Start, supernet: LocalSupernet) -> None:
     refusal = supernet.faults.refuse_upgrade(hang=True, times=5)
     process = start("image", "a lighthouse")
     supernet.wait_for(lambda: refusal.fired)
@@ -57,7 +57,7 @@ def test_interrupted_before_anything_was_sent_there_is_nothing_to_cancel(start: 
     ("command", "option"),
     [("image", "PROMPT"), ("image", "--style-prompt"), ("video", "--negative-prompt"), ("music", "--lyrics")],
 )
-def test_a_text_that_is_none_is_refused(start: Start, command: str, option: str) -> None:
+def test_options_that_are_not_utf8_are_rejected(start: Start, command: str, option: str) -> None:
     no_text = os.fsdecode(b"caf\xe9")
     process = start(command, *([no_text] if option == "PROMPT" else ["a lighthouse", option, no_text]))
     stdout, stderr = process.communicate(timeout=30)
@@ -65,7 +65,7 @@ def test_a_text_that_is_none_is_refused(start: Start, command: str, option: str)
     assert option in stderr
 
 
-def test_terminated_it_ends_in_order(start: Start, supernet: LocalSupernet) -> None:
+def test_sigterm_ends_a_command_cleanly(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     process = start("image", "a lighthouse")
     supernet.wait_for(lambda: running(supernet))
@@ -74,7 +74,7 @@ def test_terminated_it_ends_in_order(start: Start, supernet: LocalSupernet) -> N
     assert process.returncode == 143
 
 
-def test_a_reader_that_had_enough_is_no_failure(start: Start) -> None:
+def test_a_closed_pipe_is_not_a_failure(start: Start) -> None:
     process = start("models", "--all")
     assert process.stdout is not None
     process.stdout.close()
@@ -92,7 +92,7 @@ def test_output_that_cannot_be_written_is_an_error(start: Start) -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_no_error(reach: dict[str, str], tmp_path: Path, closed: str) -> None:
+def test_closed_streams_are_not_an_error(reach: dict[str, str], tmp_path: Path, closed: str) -> None:
     command = f'exec "$0" -W error -m sogni image "a lighthouse" --name one {closed}'
     environment = {**os.environ, **reach, "PYTHONPATH": str(ROOT)}
     process = subprocess.run(
@@ -102,7 +102,7 @@ def test_closed_streams_are_no_error(reach: dict[str, str], tmp_path: Path, clos
     assert (tmp_path / "one.png").exists()
 
 
-def test_a_path_is_printed_in_the_bytes_it_has(start: Start, tmp_path: Path) -> None:
+def test_paths_are_printed_as_their_bytes(start: Start, tmp_path: Path) -> None:
     directory = os.fsencode(tmp_path) + b"/caf\xe9"
     environment = {"PYTHONIOENCODING": "ascii"}
     process = start(
@@ -147,7 +147,7 @@ def test_the_emulator_in_json_on_given_ports(start: Start, supernet: LocalSupern
     assert process.returncode == 143
 
 
-def test_on_a_terminal_there_is_a_bar_that_vanishes(start: Start, supernet: LocalSupernet) -> None:
+def test_the_progress_bar_is_erased_at_the_end(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     ours, theirs = pty.openpty()
     process = start("image", "a lighthouse", "-n", "2", "--name", "it-{index}", stderr=theirs, env_extra=TERMINAL)

@@ -1,4 +1,4 @@
-"""What is drawn while a project runs, in terminals of any size."""
+"""The progress display of projects and batches, in terminals of any size."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def lines(render: Render, width: int, height: int = 24, encoding: str = "utf-8")
     return raw.getvalue().decode(encoding).splitlines()
 
 
-def test_before_there_is_a_project_it_says_what_is_done() -> None:
+def test_connecting_is_shown_before_the_project() -> None:
     assert [line.strip() for line in drawn(None, 80)] == ["connecting"]
 
 
-def test_the_whole_and_every_job_have_percent_time_and_worker() -> None:
+def test_project_and_jobs_have_percent_time_and_worker() -> None:
     whole, first, second = drawn(Work(worker_name=None, jobs=[Work(), Work(finished=True, status="completed")]), 90)
     assert "processing" in whole
     assert " 40% " in whole
@@ -64,25 +64,25 @@ def test_the_whole_and_every_job_have_percent_time_and_worker() -> None:
     assert "1:15" not in second
 
 
-def test_a_queue_is_told_with_its_place() -> None:
+def test_the_queue_position_is_shown() -> None:
     assert drawn(Work(status="queued", queue_position=3, eta=None), 80)[0].startswith("queued at place 3 ")
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 63, 64, 80, 200])
-def test_a_row_is_a_line_in_any_width(width: int) -> None:
+def test_a_row_fits_on_a_line_of_any_width(width: int) -> None:
     lines = drawn(Work(jobs=[Work(worker_name="a worker with quite a long name, 工作者")] * 2), width)
     assert len(lines) == 3
     assert all(len(line.rstrip()) <= width for line in lines)
 
 
-def test_of_many_jobs_the_unfinished_ones_that_fit_are_drawn() -> None:
+def test_as_many_unfinished_jobs_are_drawn_as_fit() -> None:
     jobs = [Work(finished=True, status="completed"), *(Work() for _ in range(30))]
     assert len(drawn(Work(jobs=jobs), 80)) == 1 + 8
     assert len(drawn(Work(jobs=jobs), 80, height=6)) == 1 + 3
     assert "completed" not in "".join(drawn(Work(jobs=jobs), 80))
 
 
-def test_a_terminal_without_unicode_gets_a_bar_as_well() -> None:
+def test_a_terminal_without_unicode_gets_an_ascii_bar() -> None:
     assert "-----" in drawn(Work(progress=100, jobs=[Work()]), 80, encoding="ascii")[0]
 
 
@@ -103,13 +103,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
         yield stream
 
 
-def test_a_terminal_gets_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as stream, project_display():
         pass
     assert "connecting" in stream.getvalue()
 
 
-def test_a_pipe_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_not_drawn_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with project_display():
         pass
     assert capsys.readouterr() == ("", "")
@@ -126,7 +126,7 @@ def test_a_table_on_a_terminal_has_headings_and_whole_first_cells(monkeypatch: p
     assert "[4]" in text
 
 
-def test_a_terminal_that_would_break_words_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_too_wide_for_the_terminal_becomes_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     address = "https://store.example/" + "a" * 90
     with terminal(monkeypatch) as stream:
         print_table(("artifact", "type", "address"), [("artifact", "", address), ("one", "two\nlines", "three")])
@@ -149,7 +149,7 @@ def batch(count: int, done: int = 0, total: int = 9) -> BatchDisplay:
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
-def test_a_batch_is_drawn_as_a_whole_with_what_runs_below_it(width: int) -> None:
+def test_a_batch_is_drawn_with_its_running_projects(width: int) -> None:
     whole, first, second = lines(batch(2, done=3).table, width)
     assert whole.startswith("3 of 9")
     assert " 33%" in whole

@@ -1,4 +1,4 @@
-"""What a terminal shows when a command has ended: everything it printed, and nothing of what was drawn meanwhile."""
+"""The terminal after a command: everything it printed, and nothing of its progress display."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @pytest.mark.parametrize("lines", [40, 6])
-def test_every_path_of_a_batch_stays_on_the_screen(start: Start, tmp_path: Path, lines: int) -> None:
+def test_all_paths_of_a_batch_stay_on_the_screen(start: Start, tmp_path: Path, lines: int) -> None:
     (tmp_path / "list.txt").write_text("".join(f"animal {number}\n" for number in range(12)))
     screen = Screen(start, "batch", "list.txt", *MODEL, lines=lines)
     assert screen.end() == 0
@@ -67,15 +67,13 @@ def test_steps_are_drawn_and_only_the_paths_stay(start: Start, tmp_path: Path) -
     assert sorted(screen.lines) == sorted(f"out/{path.name}" for path in (tmp_path / "out").iterdir())
 
 
-def test_a_terminal_that_cannot_erase_gets_no_drawing(start: Start, supernet: LocalSupernet) -> None:
+def test_nothing_is_drawn_on_a_terminal_that_cannot_erase(start: Start, supernet: LocalSupernet) -> None:
     screen = Screen(start, "image", "a lighthouse", *MODEL, "--name", "it", env_extra={"TERM": "dumb"})
     assert screen.end() == 0
     assert screen.written == b"it.png\r\n"
 
 
-def test_a_streamed_answer_is_shown_with_its_control_characters_as_escapes(
-    start: Start, supernet: LocalSupernet
-) -> None:
+def test_control_characters_of_a_streamed_answer_are_escaped(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.reply(f"before {EVIL} after\nnext")
     screen = Screen(start, "chat", "hello")
     assert screen.end() == 0
@@ -83,7 +81,7 @@ def test_a_streamed_answer_is_shown_with_its_control_characters_as_escapes(
     assert not CONTROLS.search(screen.written.decode().replace("\r\n", "\n"))
 
 
-def test_nothing_that_others_write_controls_a_terminal(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
+def test_control_characters_never_reach_a_terminal(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:
     supernet.chat.reply(EVIL)
     supernet.chat.reply(EVIL)
     supernet.chat.fail("model_unavailable", EVIL)
@@ -103,7 +101,7 @@ def test_nothing_that_others_write_controls_a_terminal(sogni: Run, supernet: Loc
     assert json.loads(printed[1].stdout)["content"] == EVIL
 
 
-def test_a_drawing_shows_control_characters_as_escapes() -> None:
+def test_control_characters_in_a_drawing_are_escaped() -> None:
     (_, row) = drawn(Work(jobs=[Work(status="\x9bK", worker_name="w\x1b]0;t\x07")]), 90)
     assert r"image 1 \x9bK" in row
     assert row.rstrip().endswith(r"w\x1b]0;t\x07")
@@ -116,7 +114,7 @@ def test_a_path_on_a_terminal_has_no_control_characters(start: Start, tmp_path: 
     assert (tmp_path / "\x1b]0;owned\x07" / "it.png").exists()
 
 
-def test_only_one_module_writes_what_others_may_have_said() -> None:
+def test_untrusted_text_is_written_by_one_module() -> None:
     """Everything else goes through it, so that nothing is forgotten."""
     writers = {
         path.stem: [ast.unparse(call) for call in ast.walk(ast.parse(path.read_text())) if _writes(call)]
@@ -137,7 +135,7 @@ def _writes(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("columns", [30, 90])
-def test_the_bar_of_the_library_is_one_line_of_any_terminal(
+def test_the_bar_of_the_library_is_one_line(
     reach: dict[str, str], tmp_path: Path, start_process: Start, columns: int
 ) -> None:
     script = (
@@ -159,9 +157,7 @@ def test_the_bar_of_the_library_is_one_line_of_any_terminal(
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
-def test_an_answer_that_the_encoding_lacks_is_printed_with_escapes(
-    start: Start, supernet: LocalSupernet, encoding: str
-) -> None:
+def test_characters_missing_in_the_encoding_are_escaped(start: Start, supernet: LocalSupernet, encoding: str) -> None:
     supernet.chat.reply("größer ≥ 語")
     process = start("chat", "hello", env_extra={"PYTHONIOENCODING": encoding}, text=False)
     stdout, stderr = process.communicate(timeout=30)
@@ -171,22 +167,20 @@ def test_an_answer_that_the_encoding_lacks_is_printed_with_escapes(
     assert stdout == expected.encode("utf-8" if encoding == "ascii" else encoding, "backslashreplace")
 
 
-def test_an_answer_that_is_streamed_to_a_poor_terminal_is_shown_with_escapes(
-    start: Start, supernet: LocalSupernet
-) -> None:
+def test_streamed_characters_missing_in_the_encoding_are_escaped(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.reply("größer ≥ 語")
     screen = Screen(start, "chat", "hello", env_extra={"PYTHONIOENCODING": "latin-1"})
     assert screen.end() == 0
     assert screen.written == "größer \\u2265 \\u8a9e\r\n".encode("latin-1")
 
 
-def test_a_lone_surrogate_in_an_answer_is_printed_as_an_escape(start: Start, supernet: LocalSupernet) -> None:
+def test_a_lone_surrogate_is_escaped(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.reply("half \ud83d")
     stdout, stderr = start("chat", "hello").communicate(timeout=30)
     assert (stdout, stderr) == ("half \\ud83d\n", "")
 
 
-def test_a_table_on_a_poor_terminal_is_shown(start: Start) -> None:
+def test_a_table_is_printed_in_any_encoding(start: Start) -> None:
     screen = Screen(start, "models", columns=200, env_extra={"PYTHONIOENCODING": "latin-1"})
     assert screen.end() == 0
     assert screen.everything[0].split() == ["model", "workers", "media", "name"]

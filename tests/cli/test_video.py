@@ -1,4 +1,4 @@
-"""`sogni video`: a prompt and files go in, paths of videos come out."""
+"""`sogni video`: from a prompt and files to the paths of saved videos."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_json_is_the_project_and_its_files(sogni: Run) -> None:
         ),
     ],
 )
-def test_the_files_say_which_model(
+def test_the_model_follows_from_the_files(
     sogni: Run, supernet: LocalSupernet, given: tuple[str, ...], model: str, roles: list[str]
 ) -> None:
     result = sogni("video", "a keeper", *SMALL, *given)
@@ -167,7 +167,7 @@ def test_public_addresses_are_references(sogni: Run, supernet: LocalSupernet) ->
         (("--format", "avi"), "sogni: Invalid value for '--format'"),
     ],
 )
-def test_wrong_usage_is_one_line_before_anything_is_sent(
+def test_usage_errors_are_one_line_and_send_nothing(
     sogni: Run, supernet: LocalSupernet, arguments: tuple[str, ...], told: str
 ) -> None:
     result = sogni("video", "a lighthouse", "-o", "out", *arguments)
@@ -183,7 +183,7 @@ def test_what_the_service_refuses_is_a_failure(sogni: Run) -> None:
     assert "numberOfImages" in result.stderr
 
 
-def test_a_cost_limit_refuses(sogni: Run, supernet: LocalSupernet) -> None:
+def test_projects_above_the_cost_limit_are_rejected(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("video", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1
     assert "exceeds max_cost=0.01" in result.stderr

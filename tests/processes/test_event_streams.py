@@ -1,4 +1,4 @@
-"""How a process ends that reads an event stream, and how Ctrl-C leaves it."""
+"""Processes that read an event stream: their end, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ASYNC = """
 """
 
 
-def test_a_script_ends_although_a_stream_is_open(run: Run) -> None:
+def test_a_script_with_an_open_stream_ends(run: Run) -> None:
     printed, errors, seconds = seconds_after_last_line(run(STREAM))
     assert (printed, errors) == ("1\n", "")
     assert seconds < 3

@@ -1,4 +1,4 @@
-"""How a process ends: by itself, soon, with and without `close()`; and how Ctrl-C leaves a wait."""
+"""The end of a process, with and without `close()`, and Ctrl-C during a wait."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_interactive_session(tmp_path: Path) -> None:
     assert "Error" not in errors
 
 
-def test_ctrl_c_leaves_a_wait_at_once_and_it_can_be_repeated(run: Run) -> None:
+def test_ctrl_c_ends_a_wait_which_can_be_repeated(run: Run) -> None:
     code = """
         import time
         from sogni import SogniClient

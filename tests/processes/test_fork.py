@@ -1,4 +1,4 @@
-"""A forked child has a client as if newly constructed; the parent's work is not disturbed."""
+"""A forked child has a new client, and does not disturb the projects of its parent."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ CHAT = """
 """
 
 
-def test_an_answer_that_the_parent_streams_is_not_waited_for_in_the_child(run: Run) -> None:
+def test_a_child_does_not_wait_for_the_parents_stream(run: Run) -> None:
     with LocalSupernet(step_time=0.02) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,

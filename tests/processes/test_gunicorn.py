@@ -98,7 +98,7 @@ def serving(directory: Path, supernet: LocalSupernet) -> Iterator[Gunicorn]:
     assert (process.returncode, "Traceback" in log) == (0, False), log
 
 
-def test_every_worker_serves_with_an_app_id_of_its_own_and_a_reload_loses_nothing(tmp_path: Path) -> None:
+def test_workers_have_their_own_app_id_and_reload_without_loss(tmp_path: Path) -> None:
     requests = 64
     with (
         LocalSupernet(step_time=0, workers=8, balance=Balance(spark=10**6, sogni=10**6)) as supernet,

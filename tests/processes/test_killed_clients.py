@@ -42,7 +42,7 @@ def said(events: Iterable[ChatRunEvent]) -> str:
 
 
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sogni", "sogni_async"])
-def test_another_process_reads_on_where_a_killed_one_was(run: Callable[[str], Process], code: str) -> None:
+def test_another_process_continues_the_stream_of_a_killed_one(run: Callable[[str], Process], code: str) -> None:
     with LocalSupernet(step_time=0, token_rate=80) as supernet, supernet.client() as client:
         undisturbed = client.chat.runs.wait(client.chat.runs.create(messages=MESSAGES).run_id, timeout=60)
         place = f"api_key={supernet.api_key!r}, rest_endpoint={supernet.rest_endpoint!r}, disable_socket=True"

@@ -1,4 +1,4 @@
-"""The pytest plugin, as a project sees it that only has the package installed."""
+"""The pytest plugin in a project that has only the package installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_an_image(sogni_client, sogni_supernet, tmp_path):
     assert path.stat().st_size
     assert len(sogni_supernet.projects) == 1
 
-def test_nothing_is_left_of_another_test(sogni_supernet, sogni_client):
+def test_tests_share_no_state(sogni_supernet, sogni_client):
     assert sogni_supernet.projects == []
     assert sogni_supernet.requests == []
 """
@@ -106,7 +106,7 @@ def test_the_asyncio_fixture_with_anyio(run: Run) -> None:
     assert "4 passed" in run(asyncio_tests("pytest.mark.anyio", backend), "-p", "anyio.pytest_plugin")
 
 
-def test_loading_the_plugin_loads_nothing_heavy() -> None:
+def test_loading_the_plugin_imports_only_its_modules() -> None:
     script = (
         "import sys, pytest, asyncio; before = set(sys.modules); import sogni.testing; "
         "print(*sorted(set(sys.modules) - before))"

@@ -1,4 +1,4 @@
-"""The end of a process, and a forked one: no hang, no complaint, nothing shared with the parent."""
+"""The end of asyncio processes and of their forked children: no hang, no warning, nothing shared."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_exit_in_the_middle_ends_quietly(run: Run) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)"])
-def test_a_forked_child_has_a_new_client_and_leaves_the_parent_alone(run: Run, ending: str) -> None:
+def test_a_forked_child_has_a_new_client(run: Run, ending: str) -> None:
     script = f"""
         async def in_child(running, parent_id):
             assert not client.is_connected and client.app_id is None
@@ -187,7 +187,7 @@ DROPPED = """
 """
 
 
-def test_a_client_that_is_dropped_or_whose_loop_ends_leaves_nothing_behind(supernet: LocalSupernet) -> None:
+def test_dropped_clients_and_ended_loops_leave_nothing_behind(supernet: LocalSupernet) -> None:
     # A new interpreter: what another one has imported is not collected, and changes when the rest is.
     command = [sys.executable, "-X", "dev", "-c", textwrap.dedent(BEGIN) + textwrap.dedent(DROPPED)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **reach(supernet)}
