@@ -106,7 +106,10 @@ NEGATIVE_PROMPT = click.option(
     "--negative-prompt", metavar="TEXT", callback=check_encodable, help="Describe what to avoid."
 )
 TOKEN = click.option(
-    "--token", "token_type", type=click.Choice(get_args(TokenType)), help="Pay with this token. Default: sogni."
+    "--token",
+    "token_type",
+    type=click.Choice(get_args(TokenType)),
+    help="Pay with this token. Default: SOGNI_TOKEN_TYPE, else sogni.",
 )
 NO_FILTER = click.option("--no-filter", "disable_nsfw_filter", is_flag=True, help="Disable the content filter.")
 
