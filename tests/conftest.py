@@ -78,8 +78,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process more than there are cores, because tests also wait; none for a few files."""
     chosen = [Path(argument.partition("::")[0]) for argument in config.args]
     files = sum(1 for path in chosen for _ in path.rglob("test_*.py"))
-    # Benchmarks measure the time of this process, and `-s` shows what it prints.
-    if files < FILES_FOR_PARALLEL or config.option.markexpr == "bench" or config.option.capture == "no":
+    # Benchmarks and fuzz tests measure time, and `-s` shows what this process prints.
+    if files < FILES_FOR_PARALLEL or config.option.markexpr in ("bench", "fuzz") or config.option.capture == "no":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 1
