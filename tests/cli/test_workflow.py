@@ -224,7 +224,7 @@ def test_interrupted_the_workflow_goes_on(start: Start, slow: LocalSupernet, pla
 def test_interrupted_while_it_is_being_started_it_is_told_what_became_of_it(
     start: Start, slow: LocalSupernet, plan: str
 ) -> None:
-    delay = slow.faults.http("/v1/creative-agent/workflows", method="POST", delay=1.5)
+    delay = slow.faults.http("/v1/creative-agent/workflows", method="POST", delay=0.4)
     process = start(
         "workflow",
         "start",
