@@ -13,7 +13,7 @@ from attrs import frozen
 from sogni.core.data import table
 
 MAX_CONTEXT_FLAGS = 16
-"""Every image request says for 16 positions whether there is a context image (projects-4.2 §5.3)."""
+"""Number of context image flags of every image request."""  # projects-4.2 §5.3
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,7 @@ class ImageModel:
 
     @property
     def is_gpt_image(self) -> bool:
-        """Whether masks, and the rules of projects-5x §4.10, belong to this model."""
+        """Whether the model takes masks, and a quality and background."""  # projects-5x §4.10
         return bool(self.qualities)
 
 
@@ -131,7 +131,7 @@ def image_model(model_id: str) -> ImageModel:
 
 
 def uses_comfy_fields(model_id: str) -> bool:
-    """Whether sampler and scheduler travel as `comfySampler` and `comfyScheduler` (projects-5x §2.3).
+    """Whether sampler and scheduler are sent as `comfySampler` and `comfyScheduler`.
 
     The prefixes of both published clients of 5.x together: each knows families the other does not.
     """
@@ -145,4 +145,4 @@ def _comfy_prefixes() -> tuple[str, ...]:
 
 
 ORBIT_VIEWS: dict[str, int] = {"left_view_image": 1, "back_view_image": 2, "right_view_image": 3}
-"""The place among the context images that each further view of an object has (projects-5x §4.9)."""
+"""Number of the context image that each further view of an object is sent as."""  # projects-5x §4.9

@@ -19,14 +19,14 @@ from sogni.models.catalogue import VideoAssetConfig, VideoAssets
 from sogni.models.converter import read
 
 ARTIFACT_PREFIX = "pixal3d_"
-"""Models with this prefix deliver a 3D artifact (projects-5x §8)."""
+"""Models with this prefix deliver a 3D artifact."""  # projects-5x §8
 
 
 @frozen(kw_only=True)
 class Family:
     """One row: the ids and prefixes of a family, and how an id names its workflow.
 
-    `steps` has the ids that run with one number of steps only (projects-5x §4.6).
+    `steps` has the ids that allow only one number of steps, `external` is true for those of external providers.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Family:
 
 @cache
 def families() -> tuple[Family, ...]:
-    """Every family, in the order of the sheet."""
+    """Every family, in the order of the data file."""
     return tuple(map(_family, table("model-families")["families"]))
 
 
@@ -85,12 +85,12 @@ def family_of(model_id: str) -> Family | None:
 
 
 def is_video_id(model_id: str) -> bool:
-    """Whether the id is one of the video families' (exact ids, projects-5x §1)."""
+    """Whether the id belongs to a video family."""
     return _media_of_family(model_id) == "video"
 
 
 def is_audio_id(model_id: str) -> bool:
-    """Whether the id is one of the audio families' (projects-4.2 §6.1, projects-5x §4.11)."""
+    """Whether the id belongs to an audio family."""
     return _media_of_family(model_id) == "audio"
 
 
@@ -109,7 +109,7 @@ def is_spark_only(model_id: str) -> bool:
 def media_kind(model_id: str, listed: str | None = None) -> MediaKind:
     """Return what a model makes: `image`, `video`, `audio` or `model`.
 
-    `listed` is what the model list says, None where it does not have the id (projects-5x §8).
+    `listed` is the kind in the model list; None if the list does not have the id.
     """
     if model_id.startswith(ARTIFACT_PREFIX):
         return "model"
@@ -117,10 +117,8 @@ def media_kind(model_id: str, listed: str | None = None) -> MediaKind:
 
 
 def workflow_of(model_id: str) -> str | None:
-    """Return the workflow a video model id names, None for any other.
-
-    projects-4.2 §6.2, projects-5x §3.1.
-    """
+    """Return the workflow a video model id names, None for any other."""
+    # Protocol notes: projects-4.2 §6.2, projects-5x §3.1.
     family = family_of(text("model_id", model_id))
     if family is None or family.media != "video":
         return None
@@ -145,7 +143,7 @@ def model_names(model_id: str) -> frozenset[str]:
 def asset_config(model_id: str) -> VideoAssetConfig:
     """Return the workflow of a video model and the media it takes; ValidationError for any other model.
 
-    Both are None for models whose id names no workflow: they have rules of their own (projects-4.2 §6.4).
+    Both are None for models whose id names no workflow: they have rules of their own.
     """
     if not is_video_id(model_id):
         sentence = f"model_id: {short_repr(model_id)} is not a video model"
@@ -169,7 +167,7 @@ def _assets(model_id: str, workflow: str) -> Mapping[str, str]:
 
 @cache
 def extending_ids() -> frozenset[str]:
-    """Return the ids that also continue an uploaded video (projects-5x §4.6)."""
+    """Return the ids that can also continue an uploaded video."""  # projects-5x §4.6
     rows = table("model-families")["families"]
     groups = (row.get("groups", {}).get("extendPyOnly", {}) for row in rows)
     return frozenset(model_id for group in groups for model_id in group.get("ids", ()))

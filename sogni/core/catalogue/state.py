@@ -20,7 +20,7 @@ PRESETS_LIFETIME = 600.0
 class SharedRequest:
     """A request under way that others wait for instead of sending the same.
 
-    `finished` without `answer` or `error` means that nobody learned the outcome: whoever asked was interrupted.
+    `finished` without `answer` or `error` means that the outcome is unknown: the caller that sent it was interrupted.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ def _fresh(kept: tuple[float, T] | None, now: float, lifetime: float) -> T | Non
 
 
 def named_models(workers: Mapping[str, int], models: Sequence[SupportedModel]) -> list[AvailableModel]:
-    """The live list: ids and worker counts with the names of the model list (projects-4.2 §17)."""
+    """Return the live list: ids and worker counts, with the names of the model list."""  # projects-4.2 §17
     known = {model.id: model for model in models}
     return [
         AvailableModel(
@@ -127,7 +127,7 @@ def named_models(workers: Mapping[str, int], models: Sequence[SupportedModel]) -
 
 
 def models_by_sid(workers: Mapping[str, int], models: Sequence[SupportedModel]) -> list[AvailableModel]:
-    """The same from a network's status, whose keys are numbers of models (projects-4.2 §17)."""
+    """Return the live list from the status of a network, whose keys are model numbers."""  # projects-4.2 §17
     known = {str(model.sid): model for model in models if model.sid is not None}
     found = []
     for sid, count in workers.items():
@@ -143,8 +143,7 @@ def models_by_sid(workers: Mapping[str, int], models: Sequence[SupportedModel]) 
     return found
 
 
-# Samplers and schedulers: their names on the wire. None is ever chosen here: what is not given is left to the service
-# (projects-4.2 §9.2, §9.3).
+# Names of samplers and schedulers. The service chooses what is omitted (projects-4.2 §9.2, §9.3).
 
 
 def sampler_alias(name: Any) -> Any:
@@ -200,7 +199,7 @@ _READ_OTHERWISE = frozenset({"type", "sampler", "scheduler", "comfySampler", "co
 def options_of_tier(tier: Mapping[str, Any]) -> ModelOptions:
     """Return the options of a tier; keys of it that have no place there are kept in `.extra`.
 
-    ValidationError for a kind of tier nobody knows, ProtocolError for one that cannot be read.
+    Raises ValidationError for an unknown kind of tier, ProtocolError for a malformed one.
     """
     # A tier without a kind is one of the older image models, whose keys are not called comfy.
     kind = tier.get("type", "image")
@@ -240,7 +239,7 @@ def _samplers(tier: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _range(source: Any) -> Any:
-    """`decimals` says the step as 10^-decimals; without it there is `step`, or 1 (projects-4.2 §9.1)."""
+    """Read a range: the step is 10^-`decimals` if that is given, else `step`, else 1."""  # projects-4.2 §9.1
     if not isinstance(source, Mapping):
         return source
     decimals = source.get("decimals")

@@ -64,18 +64,18 @@ class Timing:
 
 
 def half_up(value: float) -> int:
-    """Round as the service does: a half goes up, never to the even number (projects-4.2 §6.5)."""
+    """Round as the service does: a half is rounded up, not to the even number."""  # projects-4.2 §6.5
     return math.floor(value + 0.5)
 
 
-# The rows: projects-4.2 §6, projects-5x §3, §4.
+# Protocol notes: projects-4.2 §6, projects-5x §3, §4.
 
 
 ASSETS = (
     "reference_image", "reference_image_end", "reference_audio", "reference_audio_identity", "reference_video",
     "reference_mask",
 )  # fmt: skip
-"""The single media inputs, in the order in which they are checked (projects-5x §3.2)."""
+"""The single media inputs, in the order in which they are checked."""
 
 URL_LISTS = ("reference_image_urls", "reference_video_urls", "reference_audio_urls")
 
@@ -84,7 +84,7 @@ URL_LISTS = ("reference_image_urls", "reference_video_urls", "reference_audio_ur
 class Counted:
     """How many references of one kind a model takes.
 
-    `fields` are where they may be given; fields that share one entry count as one (projects-4.2 §6.4).
+    `fields` are where they may be given; fields that share one entry count as one.
     """
 
     fields: tuple[tuple[str, ...], ...] = ()
@@ -134,7 +134,7 @@ class VideoModel:
         audio_guide: Whether the video follows an uploaded recording.
         has_tasks: Whether references need a `seedance_task_type`.
         takes_documents: Whether a document can be a reference.
-        numbered: Whether references travel as audio 1, audio 2 and so on.
+        numbered: Whether references are sent as audio 1, audio 2 and so on.
         defaults: Key frame values that the caller's replace.
         constants: Key frame values that replace the caller's.
     """
@@ -302,7 +302,7 @@ def rows() -> tuple[VideoModel, ...]:
 
 
 def video_model(model_id: str) -> VideoModel | None:
-    """Return the row of a model id; None for what is no video model."""
+    """Return the row of a model id; None if it is not a video model."""
     family = family_of(model_id)
     if family is None or family.media != "video":
         return None
@@ -313,7 +313,7 @@ def video_model(model_id: str) -> VideoModel | None:
 
 
 def video_row(model_id: str) -> VideoModel:
-    """Return the row of a model id; ValidationError for what is no video model, naming the nearest ones."""
+    """Return the row of a model id. Raises ValidationError, naming the nearest ids, if it is not a video model."""
     row = video_model(model_id)
     if row is None:
         known = [known for family in families() if family.media == "video" for known in family.ids]

@@ -83,7 +83,7 @@ def _check_output(params: ImageProjectParams, model: ImageModel) -> None:
 
 
 def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
-    """A mask that is its own address is uploaded; the service fetches the others."""
+    """Return the params with a `data:` mask as a file to upload; the service fetches other URLs."""
     url = params.gpt_image_mask_url
     if url is None or not url.lower().startswith("data:"):
         return params
@@ -101,7 +101,7 @@ def _with_mask_of_url(params: ImageProjectParams) -> ImageProjectParams:
     return attrs.evolve(params, gpt_image_mask=mask, gpt_image_mask_url=None)
 
 
-# SAM 3: projects-5x §4.8, which does not say in which object `sam3Prompt` travels; it is sent where the similar
+# SAM 3: projects-5x §4.8, which does not say which object contains `sam3Prompt`; it is sent where the similar
 # option of BiRefNet is, in the key frame.
 
 
@@ -145,7 +145,7 @@ def _checked(prompt: Sam3Prompt) -> Sam3Prompt:
     _check_amount("boxes", boxes, MOST_BOXES)
     words = optional(text, "sam3_prompt.text", prompt.text)
     if words is not None and not 1 <= len(words := words.strip()) <= LONGEST_TEXT:
-        raise invalid_value("sam3_prompt.text", prompt.text, f"a text of 1 to {LONGEST_TEXT} characters")
+        raise invalid_value("sam3_prompt.text", prompt.text, f"a string of 1 to {LONGEST_TEXT} characters")
     _check_company(points, boxes, words)
     multimask = optional(flag, "sam3_prompt.multimask", prompt.multimask)
     if multimask and not points:
@@ -195,13 +195,13 @@ def _check_amount(name: str, given: Sequence[Any], most: int) -> None:
 
 
 def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | None) -> None:
-    """Which ways of saying what is looked for go together."""
+    """Check which of points, boxes and text are combined."""
     if not points and not boxes and words is None:
-        allowed = "points, boxes or a text"
+        allowed = "points, boxes or text"
         raise invalid_value("sam3_prompt", None, allowed, f"sam3_prompt: {allowed} are needed")
     if points and words is not None:
         raise invalid_value(
-            "sam3_prompt.text", words, "None with points", "sam3_prompt: give points or a text, not both"
+            "sam3_prompt.text", words, "None with points", "sam3_prompt.text must be omitted together with points"
         )
     if points and (len(boxes) > 1 or any(box.label == "negative" for box in boxes)):
         allowed = "at most one, a positive one, with points"
@@ -213,7 +213,7 @@ def _check_company(points: list[Sam3Point], boxes: list[Sam3Box], words: str | N
 
 
 CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
-"""Wire values of `mode` (projects-4.2 §5.5)."""
+"""Wire values of `mode`."""  # projects-4.2 §5.5
 
 
 def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
@@ -317,7 +317,7 @@ def _check_images(params: ImageProjectParams, model: ImageModel) -> None:
 
 
 def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageProjectParams:
-    """What the service takes only so, whatever was asked for (projects-5x §2.1)."""
+    """Return the params with the values that the model forces."""  # projects-5x §2.1
     forced = {
         "number_of_media": model.forced_media,
         "number_of_previews": model.forced_previews,
@@ -330,7 +330,7 @@ def _with_forced_values(params: ImageProjectParams, model: ImageModel) -> ImageP
 
 
 DEFAULT_STRENGTH = 0.5
-"""How much of a starting image is kept when nothing is said (projects-4.2 §5.2)."""
+"""How much of a starting image is kept by default."""  # projects-4.2 §5.2
 
 
 _NO_CONTEXT_IMAGES = {f"hasContextImage{place + 1}": False for place in range(MAX_CONTEXT_FLAGS)}
@@ -369,7 +369,7 @@ def _key_frame_values(params: ImageProjectParams) -> dict[str, Any]:
 
 
 def _size(params: ImageProjectParams) -> dict[str, Any]:
-    """Projects-4.2 §5.4: both dimensions without a preset are a custom size; a preset outranks them."""
+    # Protocol notes: projects-4.2 §5.4.
     if has_custom_size(params):
         return {"sizePreset": "custom", "width": params.width, "height": params.height}
     return given(sizePreset=params.size_preset or None)
@@ -389,7 +389,7 @@ def _mask(params: ImageProjectParams) -> dict[str, Any]:
 
 
 def _starting_image(params: ImageProjectParams) -> dict[str, Any]:
-    """Projects-4.2 §5.2: the service counts how much is changed, the caller how much is kept."""
+    # The service counts how much is changed, the caller how much is kept (projects-4.2 §5.2).
     if not is_supplied(params.starting_image):
         return {}
     return {

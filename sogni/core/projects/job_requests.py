@@ -102,7 +102,7 @@ def job_request(
 
 
 def annotate(payload: dict[str, Any], item: UploadItem, content_type: str | None) -> None:
-    """Note in a payload what an uploaded file is (projects-4.2 §4.5); called in the order of the uploads.
+    """Note the content type of an uploaded file in a payload. Call it in the order of the uploads.
 
     A key that is there already stays: a voice clip shares that of the audio it stands beside.
     """
@@ -121,7 +121,8 @@ def _merged(template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request(key_frame: dict[str, Any]) -> dict[str, Any]:
-    """The top level: some workers fail when a constant is missing (projects-4.2 §4.1)."""
+    """Return the request without its values."""
+    # Some workers fail if a constant is missing (projects-4.2 §4.1).
     return {
         "selectedUpscalingModel": "OFF",
         "cnVideoFramesSketch": [],
@@ -148,7 +149,8 @@ def _request(key_frame: dict[str, Any]) -> dict[str, Any]:
 
 
 def _key_frame() -> dict[str, Any]:
-    """The only key frame: constants in the order the service is used to (projects-4.2 §4.2)."""
+    """Return the key frame without its values."""
+    # The constants are in the order of the other clients (projects-4.2 §4.2).
     return {
         "stepsIsEnabled": True,
         "siRotation": 0,
@@ -192,7 +194,7 @@ def _key_frame() -> dict[str, Any]:
 # Checks that all types share. Protocol notes: projects-4.2 §3.1.
 
 MAX_LORAS = 8
-"""Protocol notes: projects-5x §17."""
+"""Maximum number of LoRAs of a project."""  # projects-5x §17
 
 BILLING_MODES = ("auto", "subscription", "tokens")
 

@@ -103,7 +103,7 @@ class ProjectKind(Generic[P]):
 
 
 def _estimate_video(params: VideoProjectParams, /, *, preset: SizePreset | None = None, **known: Any) -> HttpCall:
-    """Videos have no named sizes (projects-4.2 §3.3)."""
+    """Return the call for a video, which has no named size."""
     return estimate_for_video(params, **known)
 
 

@@ -123,7 +123,7 @@ def _kind(type: Any) -> type[ProjectParams]:
 
 
 def _with_nested(params: ProjectParams) -> ProjectParams:
-    """The params with what is nested in them as objects, whichever way it was given."""
+    """Return the params with nested mappings as objects."""
     changes: dict[str, Any] = {
         name: nested(kind, name, value)
         for name, kind in NESTED[type(params)].items()
@@ -172,7 +172,7 @@ def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:
 
 
 def _restored(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    """An object of a snapshot; a text it cannot be without is empty when it is missing."""
+    """Return a nested object of a snapshot; missing required strings are empty."""
     needed = {it.name: "" for it in attrs.fields(kind) if it.default is attrs.NOTHING}
     return kind(**needed | _attribute_values(kind, data))
 
@@ -183,7 +183,7 @@ def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any
 
 
 def params_from_record(record: ProjectRecord) -> ProjectParams:
-    """Return what can be known of the params of a recorded project (projects-5x §9.4).
+    """Return the params of a recorded project, as far as the record has them.
 
     The original request counts only where the record says nothing; what cannot be read is left out, as are
     the media, which no record holds.
@@ -223,7 +223,7 @@ def params_from_record(record: ProjectRecord) -> ProjectParams:
 
 
 def record_type(record: ProjectRecord) -> str:
-    """Return the type of a recorded project: `video`, `audio` or `image` (projects-5x §9.4)."""
+    """Return the type of a recorded project: `video`, `audio` or `image`."""  # projects-5x §9.4
     named = record.model_type or (record.model.type if record.model else None)
     if named == "music":
         return "audio"

@@ -22,7 +22,7 @@ Endpoint = Literal["image", "media"]
 Direction = Literal["uploadUrl", "downloadUrl"]
 
 MASK_TYPE = "image/png"
-"""The only content type of a GPT Image mask (projects-5x §4.10)."""
+"""The only content type of a GPT Image mask."""  # projects-5x §4.10
 
 
 @attrs.frozen(kw_only=True)

@@ -101,7 +101,8 @@ def check_assets(params: VideoProjectParams, model: VideoModel) -> None:
 
 
 def _check_matrix(params: VideoProjectParams) -> None:
-    """Projects-4.2 §6.3: i2v, coordinates, then the row of the workflow, column by column."""
+    """Check the media that the workflow requires and forbids."""
+    # In the order of the published clients: i2v, then the row of the workflow (projects-4.2 §6.3).
     workflow = workflow_of(params.model_id)
     if workflow in _ONE_OF_IMAGES and not any(_given(params, name) for name in ASSETS[:2]):
         sentence = (
@@ -133,7 +134,7 @@ def _refuse_given(params: VideoProjectParams, name: str, workflow: str | None) -
 
 
 def _check_counts(params: VideoProjectParams, references: References) -> None:
-    """Projects-4.2 §6.4, step 3; projects-5x §4.3 to §4.6."""
+    # Protocol notes: projects-4.2 §6.4, projects-5x §4.3 to §4.6.
     kinds = {"images": references.images, "videos": references.videos, "audios": references.audios}
     counts = {words: counted(params, kind) for words, kind in kinds.items()}
     for words, kind in kinds.items():
@@ -150,7 +151,7 @@ def _check_counts(params: VideoProjectParams, references: References) -> None:
 
 
 def counted(params: VideoProjectParams, kind: Counted) -> int:
-    """Return how many references of one kind there are, files and addresses together."""
+    """Return the number of references of one kind, files and URLs together."""
     return sum(max(_number_of(getattr(params, name)) for name in group) for group in kind.fields)
 
 
@@ -212,7 +213,7 @@ def counted_videos(params: VideoProjectParams, model: VideoModel) -> int:
 
 
 def _check_canvas(params: VideoProjectParams) -> None:
-    """Two-stage models deliver twice the canvas; the canvas itself is what is asked for."""
+    """Check the size; two-stage models deliver twice as many pixels per side."""
     if params.width is None or params.height is None:
         return
     width, height = _side("width", params.width), _side("height", params.height)
@@ -414,7 +415,7 @@ def _with_plain_values(params: VideoProjectParams) -> VideoProjectParams:
 
 
 def _https_url(name: str, value: Any) -> str:
-    """Check a URL that the service fetches: whether it is public is found out there (projects-4.2 §6.4)."""
+    """Check a URL that the service fetches. Whether it is public is only known there."""
     try:
         parts = urlsplit(text(name, value))
         usable = parts.scheme == "https" and bool(parts.hostname)
@@ -438,7 +439,7 @@ def _point(name: str, value: Any) -> dict[str, Any]:
 
 
 def _check_fixed_values(params: VideoProjectParams, model: VideoModel) -> None:
-    """What a model takes only within limits, or only one of (projects-5x §4.5 to §4.7)."""
+    """Check values that a model limits or fixes."""  # projects-5x §4.5 to §4.7
     ranges = {
         "fps": model.fps,
         "steps": None if model.steps is None else (model.steps, model.steps),
@@ -481,7 +482,7 @@ def _check_control_net(params: VideoProjectParams) -> None:
 
 
 def has_size(params: VideoProjectParams) -> bool:
-    """Whether width and height are sent: only together (projects-4.2 §6.8)."""
+    """Whether the size is given."""
     return params.width is not None
 
 
@@ -514,7 +515,7 @@ def _key_frame_values(params: VideoProjectParams, model: VideoModel) -> dict[str
 
 
 def _references(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
-    """A flag for every media input there is, never one for what is not; then what belongs to them."""
+    """Return a flag for every media input that is given, and what belongs to the inputs."""
     flags = {item.flag: True for group in video_media(params) for item in group if item.flag}
     keyframes = video_keyframes(params.keyframes)
     durations = (params.reference_video_durations or ()) if model.numbered else ()
@@ -526,14 +527,14 @@ def _references(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]
 
 
 def _timing(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
-    """Frames follow from the duration, which itself is not sent (projects-4.2 §6.5, §6.7)."""
+    # Frames follow from the duration, which itself is not sent (projects-4.2 §6.5, §6.7).
     return given(fps=model.timing.sent_fps if params.fps is None else params.fps, frames=frames_of(params, model))
 
 
 def frames_of(params: VideoProjectParams, model: VideoModel) -> int | None:
     """Return the number of frames a video will have; None when nothing says it.
 
-    A duration outranks `frames`, except where the source says both (projects-5x §3.3).
+    A duration takes precedence over `frames`, except for models whose source determines both.
     """
     measured = model.timing.usual_fps is None and params.frames is not None
     if params.duration is None or measured:
@@ -549,7 +550,7 @@ def _control_net(params: VideoProjectParams) -> dict[str, Any]:
 
 
 def _coordinates(params: VideoProjectParams) -> dict[str, Any]:
-    """The points travel as a text of their own (projects-4.2 §6.8)."""
+    # The points are sent as a string of JSON (projects-4.2 §6.8).
     if params.sam2_coordinates is None:
         return {}
     return {"sam2Coordinates": json.dumps(params.sam2_coordinates, separators=(",", ":"), ensure_ascii=False)}
