@@ -30,7 +30,6 @@ class Parameter:
         unit: Unit of a number: "seconds", "pixels", …
         low: Smallest number allowed for any model.
         high: Largest number allowed for any model.
-        values: Strings allowed for any model, where the type does not list them.
         options: Whether the options of the model (`projects.get_model_options`) limit it further.
         by_model: How the limits depend on the model, in words, where the options do not state them.
         models: Names of the models that take it; empty if all of its kind do. A name is a family ("ltx"), a family
@@ -47,7 +46,6 @@ class Parameter:
     unit: str | None = None
     low: float | None = None
     high: float | None = None
-    values: tuple[str, ...] = ()
     options: bool = False
     by_model: str | None = None
     models: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ def _having(kind: Any, attribute: Attribute) -> tuple[tuple[Declared, ...], Call
 
 
 def _check_of(hint: Any, parameter: Parameter) -> Check | None:
-    """The check of a type. Ranges that depend on the model are left to `check_ranges`."""
+    """The check of a type. Ranges that depend on the model are checked by rules."""
     limits: dict[str, Any] = {} if parameter.by_model else {"low": parameter.low, "high": parameter.high}
     members = [hint] if get_origin(hint) is Literal else [it for it in get_args(hint) if it is not type(None)] or [hint]
     if len(members) != 1:
