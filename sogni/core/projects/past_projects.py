@@ -15,11 +15,11 @@ from sogni.core.catalogue.flows import supported_models
 from sogni.core.catalogue.model_families import ARTIFACT_PREFIX, family_of
 from sogni.core.checks import integer, invalid_value, one_of, optional, path_segment, string_or_none, text
 from sogni.core.flow import Flow, change, download, together
-from sogni.core.http import get
+from sogni.core.http import HttpCall, get
 from sogni.core.media import content_type_of_format
 from sogni.core.projects.project import read_seed
 from sogni.core.projects.results import ARTIST_CANCELED
-from sogni.core.projects.transfers import fetch_media
+from sogni.core.projects.transfers import fetch_media, storage_call
 from sogni.core.projects.uploads import download_url_call, read_signed_url
 from sogni.core.requests import FAILURES, request_data
 from sogni.errors import ProtocolError
@@ -177,7 +177,7 @@ def save_results(
 ) -> Flow[list[Path]]:
     """Write all results that have a URL to files, concurrently; returns the paths in job order."""
     flows = [
-        _save(result, job, job.url, path_for(index, result.id, job.id, job.seed), overwrite)
+        _save(result, job, storage_call(job.url), path_for(index, result.id, job.id, job.seed), overwrite)
         for index, job in enumerate(result.jobs)
         if job.url
     ]
@@ -185,10 +185,10 @@ def save_results(
 
 
 def _save(
-    result: ProjectResultRecord, job: JobResult, url: str, path_for: Callable[[str], Path], overwrite: bool
+    result: ProjectResultRecord, job: JobResult, call: HttpCall, path_for: Callable[[str], Path], overwrite: bool
 ) -> Flow[Path]:
     renew = partial(_signed_url, result, job)
-    return (yield from fetch_media(url, renew, lambda call: download(call, path_for, overwrite=overwrite)))
+    return (yield from fetch_media(call, renew, lambda call: download(call, path_for, overwrite=overwrite)))
 
 
 # Recent projects (additions-5x §5)

@@ -122,14 +122,17 @@ def _renew_url(job: JobState) -> Flow[str | None]:
 
 def _fetch_result(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
     """Call `fetch` with the request for the result of a job."""
-    return (yield from fetch_media((yield from with_media(job)), partial(_renew_url, job), fetch))
+    call = storage_call((yield from with_media(job)))
+    return (yield from fetch_media(call, partial(_renew_url, job), fetch))
 
 
 def fetch_media(
-    url: str, renew: Callable[[], Flow[str | None]], fetch: Callable[[HttpCall], Flow[T | HttpReply]]
+    call: HttpCall, renew: Callable[[], Flow[str | None]], fetch: Callable[[HttpCall], Flow[T | HttpReply]]
 ) -> Flow[T]:
-    """Call `fetch` with the request for a file; if its URL has expired, again with the one that `renew` returns."""
-    call = storage_call(url)
+    """Call `fetch` with the request for a file; if its URL has expired, again with the one that `renew` returns.
+
+    The URL is signed: only `call`, whose repr hides it, may be a local when something raises.
+    """
     outcome = yield from repeated(call, partial(fetch, call))
     if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
         renewed = yield from renew()
