@@ -212,9 +212,13 @@ class Server:
                 await self.language.stop()
             if self.pool is not None:
                 await self.pool.stop()
+            servers = [server for listener in listeners if (server := listener.runner.server) is not None]
             for listener in listeners:
                 await listener.runner.cleanup()
             for _ in range(_TURNS_TO_CLOSE):
+                # A connection that was accepted while its listener was closing was not there yet for `cleanup`.
+                for connection in (it for server in servers for it in server.connections):
+                    connection.force_close()
                 await asyncio.sleep(0)
             executor.shutdown()
             thinkers.shutdown(cancel_futures=True)
