@@ -302,7 +302,8 @@ class Project(BaseProject[Job]):
         else:
             await self._wait(timeout, queue_timeout)
         if check:
-            waiting.raise_for_outcome(self._state, strict=strict)
+            balances = None if self._engine is None else self._engine.state.account.balance
+            waiting.raise_for_outcome(self._state, strict=strict, balances=balances)
         return self
 
     async def _wait(self, timeout: float | None, queue_timeout: float | None) -> None:

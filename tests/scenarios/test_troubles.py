@@ -152,6 +152,16 @@ async def test_an_empty_purse_is_its_own_error(sdk: Sdk) -> None:
             assert caught.value.project is project
 
 
+async def test_an_empty_purse_names_the_other_one(sdk: Sdk) -> None:
+    with LocalSupernet(step_time=0, balance=Balance(spark=12.5, sogni=0)) as supernet:
+        async with sdk.client(supernet) as client:
+            project = await sdk.create(client)
+            with pytest.raises(sdk.InsufficientBalanceError) as caught:
+                await sdk.call(project.wait, timeout=SOON)
+            expected = f"{project.error.message}; the account has 12.5 Spark, which pays with token_type='spark'"
+            assert (caught.value.message, caught.value.args) == (expected, (expected,))
+
+
 async def test_free_credits_pay_for_one_model_only(sdk: Sdk) -> None:
     with LocalSupernet(step_time=0, balance=Balance(free_spark=400)) as supernet:
         async with sdk.client(supernet) as client:

@@ -9,14 +9,23 @@ import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.failures import project_error
 from sogni.core.flow import Flow, State, change, clock, connect, until
 from sogni.core.outbox import CONNECTION, Feed
 from sogni.core.projects.project import ProjectState
-from sogni.errors import PartialFailureError, PartialResultWarning, ProjectCanceledError, SogniTimeoutError
+from sogni.errors import (
+    InsufficientBalanceError,
+    PartialFailureError,
+    PartialResultWarning,
+    ProjectCanceledError,
+    SogniTimeoutError,
+)
+from sogni.models.account import Balances
+from sogni.models.params import ProjectParams
 from sogni.models.projects import Event
 from sogni.redaction import escape_controls
-from sogni.settings import check_seconds
+from sogni.settings import TokenType, check_seconds
 
 
 def wait_for_project(project: ProjectState, *, timeout: float | None, queue_timeout: float | None) -> Flow[None]:
@@ -80,16 +89,23 @@ def _until(project: ProjectState, enough: Any, timeout: float | None, *, queued:
         ) from error
 
 
-def raise_for_outcome(project: ProjectState, *, strict: bool) -> None:
-    """Raise a new error if a settled project did not succeed; `strict`: also if results are missing."""
+def raise_for_outcome(project: ProjectState, *, strict: bool, balances: Balances | None = None) -> None:
+    """Raise a new error if a settled project did not succeed; `strict`: also if results are missing.
+
+    `balances` are those of the account, if they are known: an insufficient one names that of the other token.
+    """
     error = project.error
     if project.status == "failed":
-        raise project_error(
-            (error.message if error else "") or "the project failed",
-            code=error.code if error else None,
-            original_code=error.original_code if error else None,
-            project=project.user_object,
-        )
+        message = (error.message if error else "") or "the project failed"
+        fields: dict[str, Any] = {
+            "code": error.code if error else None,
+            "original_code": error.original_code if error else None,
+            "project": project.user_object,
+        }
+        failure = project_error(message, **fields)
+        if balances is not None and isinstance(failure, InsufficientBalanceError):
+            failure = project_error(message + _other_balance(project.params, balances), **fields)
+        raise failure
     if project.status == "canceled":
         raise ProjectCanceledError(
             f"project {project.id} was canceled", code=error.code if error else None, project=project.user_object
@@ -98,6 +114,15 @@ def raise_for_outcome(project: ProjectState, *, strict: bool) -> None:
         missing = shortfall(project)
         if missing:
             raise PartialFailureError(missing, project=project.user_object)
+
+
+def _other_balance(params: ProjectParams, balances: Balances) -> str:
+    """Say how much there is of the token that did not pay; an empty string if it could not pay either."""
+    other: TokenType = "spark" if params.token_type != "spark" else "sogni"
+    available = getattr(balances, other).net
+    if available <= 0 or (other == "sogni" and is_spark_only(params.model_id)):
+        return ""
+    return f"; the account has {available:f} {other.title()}, which pays with token_type={other!r}"
 
 
 def shortfall(project: ProjectState) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from sogni.core.projects.waiting import check_results, raise_for_outcome, shortfall, wait_for_project
 from sogni.errors import (
@@ -19,6 +21,7 @@ from sogni.errors import (
     SogniConnectionError,
     SogniTimeoutError,
 )
+from sogni.models.account import Balances, TokenBalance
 from sogni.models.projects import ErrorData
 from tests.core.play import JOB, PROJECT, TIMEOUT, Stage
 
@@ -245,3 +248,32 @@ def test_a_connection_that_ends_while_waiting_says_why() -> None:
         (FOR_EVER, lambda stage: stage.connects().drops(1000)),
     )
     assert error.code == 1000
+
+
+BALANCES = Balances(sogni=TokenBalance(net=Decimal(7)), spark=TokenBalance(net=Decimal("2.5")))
+
+
+@pytest.mark.parametrize(
+    ("fields", "balances", "hint"),
+    [
+        ({}, BALANCES, "; the account has 2.5 Spark, which pays with token_type='spark'"),
+        ({"token_type": "spark"}, BALANCES, "; the account has 7 Sogni, which pays with token_type='sogni'"),
+        ({"token_type": "spark", "model_id": "gpt-image-2"}, BALANCES, ""),
+        ({}, Balances(), ""),
+        ({}, None, ""),
+    ],
+)
+def test_an_insufficient_balance_names_that_of_the_other_token(fields: Any, balances: Any, hint: str) -> None:
+    project = Stage().project()
+    project.params = evolve(project.params, **fields)
+    project.fail(ErrorData(code=5000, message="Insufficient balance"), 0)
+    with pytest.raises(InsufficientBalanceError) as caught:
+        raise_for_outcome(project, strict=False, balances=balances)
+    assert caught.value.message == f"Insufficient balance{hint}"
+
+
+def test_other_failures_do_not_name_balances() -> None:
+    project = Stage().project()
+    project.fail(ErrorData(code=5000, message="out of memory"), 0)
+    with pytest.raises(ProjectFailedError, match=r"^out of memory$"):
+        raise_for_outcome(project, strict=False, balances=BALANCES)
