@@ -620,7 +620,7 @@ class Account:
             redirect_type: Where the browser returns to: `"web"` (default), `"app"`, `"dashboard"`, `"photobooth"` or
                 `"chat"`.
             app_source: Name of the application, as the service records it. Default: none.
-            start_trial: Ask for a trial. The service decides whether there is one. Default: not sent.
+            start_trial: Ask for a trial, which the service may decline. Default: not sent.
             device_id: Id of the device. Default: not sent.
 
         Returns:

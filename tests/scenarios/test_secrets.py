@@ -183,9 +183,11 @@ async def test_a_failing_transfer_shows_no_signed_url(
     async with key_client(sdk, supernet) as client:
         project = await sdk.create(client)
         await sdk.call(project.wait, timeout=SOON)
+        result = await sdk.call(client.projects.get_result, project.id)
         supernet.faults.http("/storage/*", times=10**6, **fault)
         job = project.jobs[0]
         calls = [(project.save, tmp_path), (job.save, tmp_path), (job.get_result_data,), (job.open,)]
+        calls.append((result.save, tmp_path / "later"))
         for function, *args in [*calls, (client.projects.create, fields(starting_image=picture))]:
             error = await failure(sdk, function, *args)
             assert "AWS4" not in str(error)

@@ -101,12 +101,12 @@ def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
 
 
 def model_options(model_id: str) -> Flow[ModelOptions]:
-    """What a model accepts, in an object of the caller's own. ValidationError for an id that is not in the list."""
+    """Return what a model accepts, in an object of its own. Raises ValidationError for an unknown id."""
     return copy.deepcopy((yield from shared_options(model_id)))
 
 
 def shared_options(model_id: str) -> Flow[ModelOptions]:
-    """What a model accepts, in an object that all share. ValidationError for an id that is not in the list."""
+    """Return what a model accepts, in a shared object. Raises ValidationError for an unknown id."""
     while (options := (yield from change(lambda state, now: state.catalogue.options(model_id, now)))) is None:
         yield from supported_models()
         yield from tiers()

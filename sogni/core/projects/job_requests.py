@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
+
 from sogni.core.attribution import check_attribution
 from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import integer, invalid_value, nested, one_of, optional, text
@@ -18,7 +20,7 @@ from sogni.core.projects.parameters import (
     request_values,
 )
 from sogni.core.projects.uploads import UploadItem
-from sogni.models.params import ProjectParams, WorldGenerationReceipt
+from sogni.models.params import CommonParams, Parameter, ProjectParams, WorldGenerationReceipt
 
 _FIELD = "world_generation_receipt"
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
@@ -224,7 +226,7 @@ def _normalized(params: P) -> P:
     return changed_fields(params, changes)
 
 
-SEEDS = (0, 4_294_967_295)
+_SEED: Parameter = attrs.fields(CommonParams).seed.metadata["parameter"]
 
 
 def check_combinations(params: ProjectParams, *, seeds: tuple[int, int] | None = None) -> None:
@@ -236,7 +238,7 @@ def check_combinations(params: ProjectParams, *, seeds: tuple[int, int] | None =
     check_needs(params)
     if params.token_type == "sogni" and is_spark_only(params.model_id):
         raise invalid_value("token_type", "sogni", f"'spark' for {params.model_id}")
-    low, high = seeds or SEEDS
+    low, high = seeds or (_SEED.low, _SEED.high)
     optional(integer, "seed", params.seed, low=low, high=high)
     loras, strengths = params.loras or (), params.lora_strengths or ()
     if len(strengths) > len(loras):

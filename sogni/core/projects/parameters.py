@@ -146,9 +146,8 @@ def check_options(params: ProjectParams, options: ModelOptions) -> None:
 _CHOSEN_FROM_A_LIST = ("sampler", "scheduler", "vae")
 """Parameters that a model takes only from a list: without one it has no use for them."""
 
-_IN_STEPS = ("width", "height", "frames")
-_STEPS_FROM_ZERO = {"width": 0, "height": 0}
-"""Sizes are multiples of their step; numbers of frames are so many steps from the smallest."""
+_STEP_BASES: Mapping[str, float | None] = {"width": 0, "height": 0, "frames": None}
+"""Values that steps are counted from; None for the smallest. The steps of other numbers are not checked."""
 
 
 def _check_option(name: str, value: Any, option: Any, model_id: str) -> None:
@@ -174,7 +173,8 @@ def _range(option: Mapping[str, Any]) -> NumberRange:
 def _check_range(name: str, value: float, option: NumberRange, model_id: str) -> None:
     low, high = option.min, option.max
     within = (low is None or value >= low) and (high is None or value <= high)
-    step, base = (option.step, _STEPS_FROM_ZERO.get(name, low) or 0) if name in _IN_STEPS else (1, value)
+    step, base = (option.step, _STEP_BASES[name]) if name in _STEP_BASES else (1, value)
+    base = (low or 0) if base is None else base
     if within and (value - base) % step == 0:
         return
     allowed = range_words(low, high)

@@ -169,6 +169,11 @@ def _signed_url(result: ProjectResultRecord, job: JobResult) -> Flow[str | None]
         return None
 
 
+def _renew_call(result: ProjectResultRecord, job: JobResult) -> Flow[HttpCall | None]:
+    url = yield from _signed_url(result, job)
+    return None if url is None else storage_call(url)
+
+
 def save_results(
     result: ProjectResultRecord,
     path_for: Callable[[int, str, str, int | None], Callable[[str], Path]],
@@ -187,7 +192,7 @@ def save_results(
 def _save(
     result: ProjectResultRecord, job: JobResult, call: HttpCall, path_for: Callable[[str], Path], overwrite: bool
 ) -> Flow[Path]:
-    renew = partial(_signed_url, result, job)
+    renew = partial(_renew_call, result, job)
     return (yield from fetch_media(call, renew, lambda call: download(call, path_for, overwrite=overwrite)))
 
 

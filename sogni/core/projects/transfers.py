@@ -110,34 +110,34 @@ def with_media(job: JobState) -> Flow[str]:
     return (yield from result_url(job))
 
 
-def _renew_url(job: JobState) -> Flow[str | None]:
-    """Return a new URL for an expired one; None if the service gives none."""
+def _renew_call(job: JobState) -> Flow[HttpCall | None]:
+    """Return the request for a result whose URL has expired, with a new one; None if the service gives none."""
     try:
         url = yield from signed_url(job.project, job.id)
     except FAILURES:
         return None
     yield from change(lambda state, _: job.change(result_url=str(url)))
-    return url
+    return storage_call(url)
 
 
 def _fetch_result(job: JobState, fetch: Callable[[HttpCall], Flow[T | HttpReply]]) -> Flow[T]:
     """Call `fetch` with the request for the result of a job."""
     call = storage_call((yield from with_media(job)))
-    return (yield from fetch_media(call, partial(_renew_url, job), fetch))
+    return (yield from fetch_media(call, partial(_renew_call, job), fetch))
 
 
 def fetch_media(
-    call: HttpCall, renew: Callable[[], Flow[str | None]], fetch: Callable[[HttpCall], Flow[T | HttpReply]]
+    call: HttpCall, renew: Callable[[], Flow[HttpCall | None]], fetch: Callable[[HttpCall], Flow[T | HttpReply]]
 ) -> Flow[T]:
     """Call `fetch` with the request for a file; if its URL has expired, again with the one that `renew` returns.
 
-    The URL is signed: only `call`, whose repr hides it, may be a local when something raises.
+    Signed URLs are only passed in requests, whose repr hides them: error reports may show all locals.
     """
     outcome = yield from repeated(call, partial(fetch, call))
     if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
         renewed = yield from renew()
         if renewed is not None:
-            call = storage_call(renewed)
+            call = renewed
             outcome = yield from repeated(call, partial(fetch, call))
     if isinstance(outcome, HttpReply):
         raise error_of(call, outcome)

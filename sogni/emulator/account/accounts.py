@@ -349,7 +349,7 @@ class Account:
         Args:
             token: "spark" or "sogni".
             amount: The amount.
-            model_id: The model, which decides whether free credits may pay. By default, they may not.
+            model_id: The model; free credits pay for some only. By default, they do not pay.
 
         Returns:
             True if free credits may pay, for `settle`.

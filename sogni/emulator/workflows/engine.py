@@ -214,7 +214,7 @@ class Engine:
         task.add_done_callback(lambda _: self._tasks.pop(run.id) if self._tasks.get(run.id) is task else None)
 
     def resume(self, run: Run) -> None:
-        """Resume a waiting run. Its status changes at once, so that nobody can resume it twice."""
+        """Resume a waiting run. Its status changes at once, so it cannot be resumed twice."""
         self._move(run, "running")
         self.ensure_running(run)
 
