@@ -62,7 +62,8 @@ def test_a_frame_of_progress(client: Measured, floor: Floor, peer: Peer, figures
             expected.block(BLOCK)
         assert client.steps() == expected.steps
     assert max(costs.values()) <= RATIO * SLACK
-    assert costs[TRACKED[-1]] <= costs[TRACKED[0]] * FLATNESS
+    # No client costs less than the bare socket: a ratio below 1 is noise of the floor, not a base to compare with.
+    assert costs[TRACKED[-1]] <= max(1.0, costs[TRACKED[0]]) * FLATNESS
 
 
 def test_a_token_of_an_answer(client: Measured, floor: Floor, peer: Peer, figures: Figures) -> None:
