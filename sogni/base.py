@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
@@ -32,7 +33,9 @@ from sogni.models.projects import (
     ProjectStatus,
     ProjectType,
     Provenance,
+    seconds_between,
 )
+from sogni.settings import TokenType
 
 E = TypeVar("E", bound="Host")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -299,6 +302,21 @@ class BaseJob(EventEmitter[OnJobEvent]):
         return self._state.eta_range
 
     @property
+    def started_at(self) -> datetime | None:
+        """When a worker started the job, in UTC, by the service's record; None until it is known."""
+        return self._state.started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the job ended, in UTC, by the service's record; None until it is known."""
+        return self._state.finished_at
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the job to its end; None until both are known."""
+        return seconds_between(self._state.started_at, self._state.finished_at)
+
+    @property
     def type(self) -> str:
         """`image`, `video`, `audio` or `model`."""
         return str(self._state.project.kind)
@@ -334,7 +352,8 @@ class BaseJob(EventEmitter[OnJobEvent]):
             'completed'
         """
         snapshot: dict[str, Any] = to_dict(self._state.snapshot())
-        return {**snapshot, "progress": self.progress, "type": self.type}
+        duration = {} if self.duration is None else {"duration": self.duration}
+        return {**snapshot, **duration, "progress": self.progress, "type": self.type}
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.status} {self.progress}%>"
@@ -488,6 +507,32 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     def started_at(self) -> datetime:
         """Time of creation, in UTC."""
         return read_time(self._state.started_at * 1000)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the project ended, in UTC, by the service's record; None until it is known.
+
+        The record is read right after the end; the event `updated` tells when it has arrived.
+        """
+        totals = self._state.totals
+        return totals and totals.finished_at
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from creation to the end, by the service's record; None until it is known."""
+        totals = self._state.totals
+        return totals and totals.duration
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the project costs, in `token_type`, by the service's record; None until it is known."""
+        totals = self._state.totals
+        return totals and totals.cost
+
+    @property
+    def token_type(self) -> TokenType | None:
+        """The token that pays."""
+        return cast(TokenType | None, self._state.token_type)
 
     @property
     def jobs(self) -> list[J]:

@@ -11,7 +11,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from attrs import field, frozen
 
+from sogni.errors import ProtocolError
 from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
+from sogni.models.converter import read
 
 
 @frozen(kw_only=True)
@@ -394,6 +396,11 @@ class JobRecord(Model):
         """The result URL, under the first of its names that is set; None if there is none."""
         return self.result_url or self.image_url or self.image_file or self.video_url or self.video_file
 
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start to the end; None if the record lacks one of them."""
+        return seconds_between(self.start_time, self.end_time)
+
 
 @frozen(kw_only=True)
 class ProjectRecord(Model):
@@ -419,6 +426,7 @@ class ProjectRecord(Model):
         width: Width in pixels.
         height: Height in pixels.
         client_request_data: The original request, as base64 of its JSON.
+        cost_actual: What the project costs, in wire form; see `cost`.
         create_time: When the project was created.
         update_time: When it was last changed.
         end_time: When it ended.
@@ -445,6 +453,7 @@ class ProjectRecord(Model):
     width: float | None = None
     height: float | None = None
     client_request_data: str | None = None
+    cost_actual: Any = None
     create_time: datetime | None = None
     update_time: datetime | None = None
     end_time: datetime | None = None
@@ -455,6 +464,26 @@ class ProjectRecord(Model):
     def is_chat(self) -> bool:
         """True for a language model job, which is not a project."""  # transport §13.1
         return self.job_type == "llm" or (self.model is not None and self.model.type == "llm")
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the project costs, in `token_type`; while it runs, what it costs so far. None if the record lacks it."""
+        # projects-4.2 §14.3
+        given = self.cost_actual.get("costInToken") if isinstance(self.cost_actual, Mapping) else None
+        try:
+            return read(Decimal, given)
+        except ProtocolError:
+            return None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from creation to the end; None if the record lacks one of them."""
+        return seconds_between(self.create_time, self.end_time)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Return the seconds between two times; None if one of them is unknown."""
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
 @frozen(kw_only=True)
@@ -632,6 +661,8 @@ class JobSnapshot(Model):
         eta_seconds: Estimated seconds until the end, when the estimate arrived.
         eta: Estimated time of the end.
         eta_started_at: When the first estimate arrived.
+        started_at: When a worker started it, by the service's record.
+        finished_at: When it ended, by the service's record.
     """
 
     id: str
@@ -657,6 +688,8 @@ class JobSnapshot(Model):
     eta_seconds: float | None = None
     eta: datetime | None = None
     eta_started_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -673,6 +706,10 @@ class ProjectSnapshot(Model):
         error: Why the project failed.
         recovered: Whether the project was recovered from the service's records.
         app_id: App id of the client that started it.
+        cost: What it costs, in `token_type`, by the service's record.
+        token_type: Token that pays.
+        finished_at: When it ended, by the service's record.
+        duration: Seconds from creation to the end, by the service's record.
         jobs: The jobs.
     """
 
@@ -685,6 +722,10 @@ class ProjectSnapshot(Model):
     error: ErrorData | None = None
     recovered: bool = False
     app_id: str | None = None
+    cost: Decimal | None = None
+    token_type: str | None = None
+    finished_at: datetime | None = None
+    duration: float | None = None
     jobs: list[JobSnapshot] = field(factory=list)
 
 

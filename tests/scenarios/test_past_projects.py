@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import requests
 
 from sogni.emulator import LocalSupernet
-from tests.scenarios.conftest import SOON, Sdk
+from tests.scenarios.conftest import SOON, Sdk, until
 
 
 async def finished(sdk: Sdk, client: Any, **fields: Any) -> Any:
@@ -153,6 +154,37 @@ async def test_what_is_no_kind_is_refused_before_anything_is_sent(
 async def test_an_unknown_project_has_no_result(sdk: Sdk, client: Any) -> None:
     with pytest.raises(sdk.NotFoundError, match="0A0A0A0A-0000-4000-8000-000000000001"):
         await sdk.call(client.projects.get_result, "0A0A0A0A-0000-4000-8000-000000000001")
+
+
+# -- costs and times ---------------------------------------------------------------
+
+
+async def test_cost_and_times_of_a_project_are_those_of_the_record(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    project = await finished(sdk, client, token_type="sogni", number_of_media=2)
+    await until(lambda: project.cost is not None)
+    record = await sdk.call(client.projects.get, project.id)
+    paid = supernet.projects[0]["costActual"]["costInToken"]
+    assert project.cost == record.cost == Decimal(paid) > 0
+    assert project.token_type == record.token_type == "sogni"
+    assert project.finished_at == record.end_time
+    assert project.duration == record.duration >= 0
+    times = {job.img_id: (job.start_time, job.end_time, job.duration) for job in record.completed_worker_jobs}
+    assert {job.id: (job.started_at, job.finished_at, job.duration) for job in project.jobs} == times
+    copy = pickle.loads(pickle.dumps(project))
+    assert (copy.cost, copy.finished_at, copy.duration) == (project.cost, project.finished_at, project.duration)
+    document = project.to_dict()
+    assert (document["cost"], document["tokenType"], document["duration"]) == (paid, "sogni", project.duration)
+    assert {job["duration"] for job in document["jobs"]} == {job.duration for job in copy.jobs}
+
+
+async def test_cost_and_times_are_unknown_while_a_project_runs(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    project = await sdk.create(client)
+    assert (project.cost, project.finished_at, project.duration) == (None, None, None)
+    assert not {"cost", "finishedAt", "duration"} & project.to_dict().keys()
+    await sdk.call(project.cancel)
 
 
 # -- recent projects ---------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, get_args
 from weakref import ref
 
@@ -43,6 +44,7 @@ class JobState:
         "eta_seconds",
         "eta_started_at",
         "external_progress",
+        "finished_at",
         "id",
         "is_nsfw",
         "job_index",
@@ -63,6 +65,7 @@ class JobState:
         "runs_until",
         "seed",
         "signing",
+        "started_at",
         "status",
         "step",
         "step_count",
@@ -96,6 +99,9 @@ class JobState:
         self.eta_at: float | None = None
         self.eta_started_at: float | None = None
         self.eta_range: EtaRange | None = None
+        self.started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        """Start and end by the service's record; None until they are known."""
         self.last_progress: int = 0
         self.tallied_progress: int = 0
         """The progress counted in the total of its project."""
@@ -221,6 +227,7 @@ class JobState:
             eta_started_at=None,
             eta_seconds=None,
             eta_range=None,
+            started_at=None,
         )
         if job_id is not None:
             self.retrying = False
@@ -254,6 +261,8 @@ class JobState:
             eta_seconds=self.eta_seconds,
             eta=None if self.eta_at is None else read_time((self.eta_at + epoch) * 1000),
             eta_started_at=None if self.eta_started_at is None else read_time((self.eta_started_at + epoch) * 1000),
+            started_at=self.started_at,
+            finished_at=self.finished_at,
         )
 
     @classmethod
@@ -263,7 +272,7 @@ class JobState:
         for name in (
             "status", "step", "worker_name", "seed", "is_nsfw", "nsfw_detected", "user_canceled", "preview_url",
             "result_url", "last_frame_url", "provenance", "error", "positive_prompt", "negative_prompt", "job_index",
-            "external_progress", "eta_seconds",
+            "external_progress", "eta_seconds", "started_at", "finished_at",
         ):  # fmt: skip
             setattr(job, name, getattr(snapshot, name))
         job.nsfw_sources = tuple(snapshot.nsfw_sources)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from itertools import islice
-from typing import Any, TypeGuard, cast, get_args
+from typing import Any, NamedTuple, TypeGuard, cast, get_args
 from weakref import ref
 
 from attrs import evolve
@@ -26,6 +28,7 @@ from sogni.models.projects import (
     EtaRange,
     Event,
     JobEvent,
+    JobRecord,
     ProjectEvent,
     ProjectEventName,
     ProjectSnapshot,
@@ -146,6 +149,15 @@ class JobTally:
         return -self._etas[0][0]
 
 
+class ProjectTotals(NamedTuple):
+    """What the service's record of an ended project tells."""
+
+    cost: Decimal | None = None
+    token_type: str | None = None
+    finished_at: datetime | None = None
+    duration: float | None = None
+
+
 PROJECT_EVENTS: frozenset[str] = frozenset(get_args(ProjectEventName))
 _PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
 _TRANSIENT = ("progress", "updated")
@@ -201,6 +213,7 @@ class ProjectState:
         "status",
         "steps",
         "tally",
+        "totals",
         "work_began",
     )  # fmt: skip
 
@@ -228,6 +241,8 @@ class ProjectState:
         self.jobs: dict[str, JobState] = {}
         self.tally: JobTally = JobTally()
         self._reordered = False
+        self.totals: ProjectTotals | None = None
+        """What the record of the ended project tells; None until it has been read."""
         self.number_of_media: int = getattr(params, "number_of_media", None) or 1
         self.steps: int = getattr(params, "steps", None) or 0
         self.app_id: str | None = None
@@ -295,6 +310,11 @@ class ProjectState:
     def ended(self) -> bool:
         """Whether the status is final."""
         return self.status in ENDED
+
+    @property
+    def token_type(self) -> str | None:
+        """The token that pays: the recorded one, until then the requested one."""
+        return (self.totals and self.totals.token_type) or getattr(self.params, "token_type", None)
 
     @property
     def result_urls(self) -> list[str]:
@@ -368,6 +388,10 @@ class ProjectState:
             error=self.error,
             recovered=self.recovered,
             app_id=self.app_id,
+            cost=None if self.totals is None else self.totals.cost,
+            token_type=self.token_type,
+            finished_at=None if self.totals is None else self.totals.finished_at,
+            duration=None if self.totals is None else self.totals.duration,
             jobs=[job.snapshot() for job in self.job_list()],
         )
 
@@ -573,9 +597,21 @@ class ProjectState:
         if images and not self.settled:
             self.number_of_media = images
 
-    def apply_job_record(self, job: JobState, found: Any, now: float) -> None:
+    def apply_totals(self, totals: ProjectTotals, now: float) -> None:
+        """Apply what the record of the ended project tells."""
+        before = self.totals or ProjectTotals(token_type=self.token_type)
+        self.totals = totals
+        pairs = zip(totals._fields, before, totals, strict=True)
+        self._updated({name for name, old, new in pairs if old != new}, now)
+
+    def apply_job_times(self, job: JobState, found: JobRecord, now: float) -> None:
+        """Apply when a job started and ended, by its record."""
+        self._job_changed(job, job.change(**_times(job, found)), now)
+
+    def apply_job_record(self, job: JobState, found: JobRecord, now: float) -> None:
         """Apply the fields of a job's record; its status does not change."""
         names = job.change(
+            **_times(job, found),
             step=job.step if found.performed_steps is None else found.performed_steps,
             worker_name=(found.worker.name if found.worker else None) or job.worker_name,
             seed=job.seed if read_seed(found.seed_used) is None else read_seed(found.seed_used),
@@ -911,6 +947,10 @@ def _place(job: JobState) -> int:
     return job.place
 
 
+def _times(job: JobState, found: JobRecord) -> dict[str, Any]:
+    return {"started_at": found.start_time or job.started_at, "finished_at": found.end_time or job.finished_at}
+
+
 _PUBLIC_NAMES = {"eta_at": "eta", "eta_started_at": "eta"}
 
 
@@ -933,6 +973,7 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     project.app_id = snapshot.app_id
     project.acknowledged = True
     project.eta_at = snapshot.eta.timestamp() if snapshot.eta else None
+    project.totals = ProjectTotals(snapshot.cost, snapshot.token_type, snapshot.finished_at, snapshot.duration)
     for job in snapshot.jobs:
         project.add_restored(JobState.restored(project, job))
     # A completed project without all results is not settled; attaching it retrieves them.

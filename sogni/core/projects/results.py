@@ -18,7 +18,7 @@ from sogni.core.flow import Flow, State, catch_up, change, pause, together
 from sogni.core.http import get
 from sogni.core.projects.job import DETAILS, JobState, error_data
 from sogni.core.projects.params import params_from_record, record_type
-from sogni.core.projects.project import ProjectState
+from sogni.core.projects.project import ProjectState, ProjectTotals
 from sogni.core.projects.uploads import download_url_call, read_signed_url
 from sogni.core.requests import FAILURES, TEMPORARY_STATUSES, request_data
 from sogni.errors import ApiError, ClientClosedError
@@ -79,6 +79,9 @@ def replay_jobs(project: ProjectState, record: ProjectRecord, state: State, now:
             continue
         for kind, payload in _frames(job, {"jobID": project.id, "imgID": job_id}, record, known):
             state.receive(kind, payload, now)
+        known = project.jobs.get(job_id)
+        if known is not None:
+            project.apply_job_times(known, job, now)
 
 
 def _frames(
@@ -317,6 +320,9 @@ def _withheld(project: ProjectState, found: JobRecord) -> bool:
 
 def _merge(project: ProjectState, record: ProjectRecord, now: float) -> list[tuple[JobState, JobRecord]]:
     """Apply the jobs of a record; returns those that are completed in the record only."""
+    if PROJECT_STATUS.get(record.status or ""):
+        # Until then the cost is that of the results so far.
+        project.apply_totals(ProjectTotals(record.cost, record.token_type, record.end_time, record.duration), now)
     missing = []
     for found in record.completed_worker_jobs:
         job_id = _id_of(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -207,3 +208,9 @@ def test_a_record_also_tells_the_last_frame_and_where_a_result_comes_from() -> N
     project = replayed(status="progress", workerJobs=[job("i1", "jobCompleted", **told)])
     (found,) = project.job_list()
     assert (found.id, found.last_frame_url, found.provenance.sha256) == ("I1", "f", "ab" * 32)
+
+
+def test_a_running_job_has_started_when_the_record_says() -> None:
+    project = replayed(status="progress", workerJobs=[job("B1", "jobProgress", startTime=4_000, performedSteps=3)])
+    (running,) = project.job_list()
+    assert (running.started_at, running.finished_at) == (datetime.fromtimestamp(4, UTC), None)

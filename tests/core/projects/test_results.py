@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from sogni.core import outbox
+from sogni.core.projects.project import restored_state
 from sogni.core.projects.results import apply_record, recorded_error, sign_preview, sign_results, sync_project
 from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError
 from sogni.models.projects import JobRecord, ProjectRecord
@@ -242,6 +245,45 @@ def test_the_counts_of_the_record_outrank_those_that_were_asked_for(stage: Stage
     stage.play(sync_project(PROJECT), (RECORD, ok({"project": recorded(done(resultUrl="u"), **counts)})))
     assert (project.params.number_of_media, project.params.steps, project.params.number_of_previews) == (1, 5, 2)
     assert project.settled
+
+
+def test_cost_and_times_are_those_of_the_record(stage: Stage) -> None:
+    project = completes(stage, token_type="sogni")
+    stage.state.listen()
+    project.listeners.add("updated", print)
+    assert (project.totals, project.token_type) == (None, "sogni")
+    jobs = done(resultUrl="u", createTime=1_000, startTime=2_500, endTime=4_000)
+    totals = {"costActual": {"costInToken": "2.500", "costInUSD": 1}, "tokenType": "spark"}
+    found = recorded(jobs, createTime=1_000, endTime=5_250, **totals)
+    stage.play(sync_project(PROJECT), (RECORD, ok({"project": found})))
+    end = datetime.fromtimestamp(5.25, UTC)
+    assert project.totals == (Decimal("2.500"), "spark", end, 4.25)
+    assert {"cost", "token_type", "finished_at", "duration"} in stage.told("updated")
+    copy = restored_state(project.snapshot({"modelId": "m"}))
+    assert (copy.totals, copy.token_type) == (project.totals, "spark")
+    job, again = project.jobs[JOB], copy.jobs[JOB]
+    times = (datetime.fromtimestamp(2.5, UTC), datetime.fromtimestamp(4, UTC))
+    assert (job.started_at, job.finished_at) == (again.started_at, again.finished_at) == times
+    job.restart("B2")
+    assert job.started_at is None
+
+
+@pytest.mark.parametrize("status", ["progress", None])
+def test_the_cost_of_a_running_project_is_not_known_yet(stage: Stage, status: str | None) -> None:
+    project = stage.project()
+    stage.play(apply_record(PROJECT, record(status=status, cost_actual={"costInToken": "1"})))
+    assert project.totals is None
+
+
+@pytest.mark.parametrize("given", [None, 5, [], {}, {"costInToken": None}, {"costInToken": "much"}])
+def test_a_record_may_lack_cost_and_times(given: Any) -> None:
+    found = ProjectRecord(id=PROJECT, cost_actual=given, create_time=datetime.now(UTC))
+    assert (found.cost, found.duration, JobRecord(end_time=datetime.now(UTC)).duration) == (None, None, None)
+
+
+def test_a_duration_is_never_negative() -> None:
+    start = datetime.fromtimestamp(2, UTC)
+    assert JobRecord(start_time=start, end_time=start - timedelta(seconds=1)).duration == 0
 
 
 @pytest.mark.parametrize(
