@@ -70,6 +70,26 @@ def _checked(name: str, value: Any) -> str:
     return value
 
 
+def check_override(given: Any) -> Attribution | None:
+    """Return a checked attribution of a single request; None stays None. Raises `ValidationError` or `TypeError`."""
+    found = check_attribution(given)
+    if found is not None and found.interaction_kind is not None:
+        sentence = "attribution.interaction_kind applies to the whole connection; set it on the client"
+        raise invalid_value(
+            "attribution.interaction_kind", found.interaction_kind, "None in a single request", sentence
+        )
+    return found
+
+
+def check_header_override(given: Any) -> Attribution | None:
+    """Return a checked attribution of a single REST request. Raises `ValidationError` or `TypeError`."""
+    found = check_override(given)
+    if found is not None and found.agent_framework is not None and not found.agent_framework.isascii():
+        allowed = "ASCII text in a REST request"
+        raise invalid_value("attribution.agent_framework", found.agent_framework, allowed)
+    return found
+
+
 def connection_parameters(given: Attribution | None) -> list[tuple[str, str]]:
     """Return the handshake parameters."""
     return [(camel(name), getattr(given, name)) for name in CONNECTION_FIELDS if getattr(given, name, None)]
@@ -80,7 +100,7 @@ def workload(default: Attribution | None, given: Any, own_id: str) -> dict[str, 
 
     `own_id` is the id of the requested object, and the default operation id. Empty if there is no attribution.
     """
-    override = check_attribution(given)
+    override = check_override(given)
     fields = _merged(default, override)
     if fields.get("workload_kind", MEDIATED) != MEDIATED:
         fields.pop("agent_framework", None)
@@ -112,9 +132,9 @@ def _values(given: Attribution | None) -> dict[str, str]:
     return {name: getattr(given, name) for name in WORKLOAD_FIELDS if getattr(given, name, None) is not None}
 
 
-def attribution_headers(default: Attribution | None, own_id: str) -> dict[str, str]:
-    """Return the attribution headers; values that a header cannot carry are omitted."""
-    fields = workload(default, None, own_id)
+def attribution_headers(default: Attribution | None, given: Attribution | None, own_id: str) -> dict[str, str]:
+    """Return the attribution headers, as `workload` does; values that a header cannot carry are omitted."""
+    fields = workload(default, given, own_id)
     kind = default.interaction_kind if default is not None else None
     fields |= {"interactionKind": kind} if kind is not None else {}
     return {f"X-Sogni-{_dashed(key)}": value for key, value in fields.items() if value.isascii()}

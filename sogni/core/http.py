@@ -35,7 +35,7 @@ from sogni.redaction import (
     with_secrets_hidden,
     without_tokens,
 )
-from sogni.settings import MAX_REPLY_SIZE, TRANSFER_CHUNK, Settings, Timeouts
+from sogni.settings import MAX_REPLY_SIZE, TRANSFER_CHUNK, Attribution, Settings, Timeouts
 
 ACCEPTED = "gzip, deflate"
 """The value of `Accept-Encoding`."""
@@ -125,6 +125,8 @@ class HttpCall:
     """Maximum length of the body in bytes; the rest of a longer body is not read."""
     operation: str | None = None
     """Id of the operation this call begins, empty if it has none; attribution headers are sent with it."""
+    attribution: Attribution | None = None
+    """Attribution of this call, which takes precedence over that of the client."""
 
     @property
     def target(self) -> str:

@@ -118,13 +118,13 @@ def request(call: HttpCall, *, keeps_credentials: bool = False) -> Flow[HttpRepl
 
 
 def _attributed(call: HttpCall) -> Flow[HttpCall]:
-    """Return the call with attribution headers, if the route takes them and the client has an attribution."""
+    """Return the call with attribution headers, if the route takes them and the client or call has an attribution."""
     if call.operation is None:
         return call
-    attribution = yield from change(lambda state, _: state.settings.attribution)
-    if attribution is None:
+    default = yield from change(lambda state, _: state.settings.attribution)
+    if default is None and call.attribution is None:
         return call
-    headers = attribution_headers(attribution, call.operation or (yield from new_id()))
+    headers = attribution_headers(default, call.attribution, call.operation or (yield from new_id()))
     return evolve(call, headers={**call.headers, **headers})
 
 

@@ -17,6 +17,7 @@ from aiohttp.typedefs import Middleware
 from attrs import define
 
 from sogni.emulator.account.accounts import Account
+from sogni.emulator.attribution import attribution_header_problems
 from sogni.emulator.faults import HttpFault
 from sogni.emulator.recorder import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
 from sogni.emulator.responses import error, text_error
@@ -94,6 +95,8 @@ def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
         query=query_without_secrets(request.query.items()),
         headers=without_secrets(request.headers.items()),
     )
+    for name, problem in attribution_header_problems(request.method, request.path, request.headers):
+        state.recorder.violation(f"{request.method} {request.path} {name}", problem)
     REQUEST_CONTEXT.set(RequestContext(record))
     return record
 

@@ -16,7 +16,7 @@ from sogni.models.answers import read_answer
 from sogni.models.base import BillingMode, LooseModel, Model, local, redacted_repr, wire
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolRound
-from sogni.settings import TokenType
+from sogni.settings import Attribution, TokenType
 
 T = TypeVar("T")
 
@@ -421,6 +421,7 @@ class SamplingFields(TypedDict, total=False):
     billing_mode: BillingMode | None
     safe_content_filter: bool | None
     app_source: str | None
+    attribution: Attribution | Mapping[str, Any] | None
 
 
 class ToolFields(TypedDict, total=False):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Unpack, overload
 
 from sogni.base import with_fields
+from sogni.core.attribution import check_override
 from sogni.core.chat import flows as chat
 from sogni.core.chat import tool_rounds
 from sogni.core.chat.conversation import History
@@ -39,7 +40,7 @@ from sogni.models.chat import (
     MediaContext,
 )
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
-from sogni.settings import Network, TokenType, check_seconds
+from sogni.settings import Attribution, Network, TokenType, check_seconds
 from sogni_async.api.conversation import Conversation
 from sogni_async.api.runs import ChatRuns
 from sogni_async.api.streams import ChatStream
@@ -67,6 +68,7 @@ class ChatTools:
         network: Network | None = None,
         number_of_media: int = 1,
         media_context: MediaContext | Mapping[str, Any] | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> ToolExecutionResult:
         """Execute a call of a hosted tool and wait for its result. A failure is a result, too.
 
@@ -82,12 +84,14 @@ class ChatTools:
             number_of_media: Number of results if the call does not specify one. Default 1.
             media_context: What indices in the arguments refer to: a `MediaContext`, or a mapping with its fields, whose
                 entries may also be finished jobs.
+            attribution: Origin of the project, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
 
         Returns:
             The result. If `.success` is False, `.error` is the reason.
 
         Raises:
-            ValidationError: This is not a Sogni tool.
+            ValidationError: This is not a Sogni tool, or `attribution` is invalid.
             TypeError: `media_context` has an unknown field, or a callback is async although the client is blocking.
 
         Example:
@@ -101,6 +105,7 @@ class ChatTools:
             timeout=check_seconds("timeout", timeout),
             token_type=token_type,
             network=network,
+            attribution=check_override(attribution),
             number_of_media=number_of_media,
             available=tools.available_media(media_context),
         )
@@ -118,6 +123,7 @@ class ChatTools:
         network: Network | None = None,
         number_of_media: int = 1,
         media_context: MediaContext | Mapping[str, Any] | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> list[ToolExecutionResult]:
         """Execute tool calls one after the other.
 
@@ -132,12 +138,14 @@ class ChatTools:
             network: As in `execute`.
             number_of_media: As in `execute`.
             media_context: As in `execute`. Results of earlier calls are added to it.
+            attribution: As in `execute`.
 
         Returns:
             One result per call, in the same order.
 
         Raises:
-            ValidationError: There are more than 8 calls of tools that run locally. Nothing has been executed.
+            ValidationError: There are more than 8 calls of tools that run locally, or `attribution` is invalid. Nothing
+                has been executed.
             TypeError: `media_context` has an unknown field, or a callback is async although the client is blocking.
 
         Example:
@@ -154,6 +162,7 @@ class ChatTools:
             timeout=check_seconds("timeout", timeout),
             token_type=token_type,
             network=network,
+            attribution=check_override(attribution),
             number_of_media=number_of_media,
             available=tools.available_media(media_context),
         )
@@ -254,6 +263,7 @@ class HostedChat:
         token_type: Literal["sogni", "spark", "auto"] | None = None,
         safe_content_filter: bool | None = None,
         app_source: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
         timeout: float | None = 300,
     ) -> HostedToolExecution:
         """Run a tool in the service, without a language model. The request is not repeated automatically.
@@ -265,6 +275,8 @@ class HostedChat:
             token_type: Token that pays, `"sogni"`, `"spark"` or `"auto"`. Default: that of the service.
             safe_content_filter: Filter sensitive content. Default: that of the service.
             app_source: Name of the application, as the service records it. Default: that of the client.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
             timeout: Seconds for the whole call; None for no limit. Default 300.
 
         Returns:
@@ -285,6 +297,7 @@ class HostedChat:
             arguments,
             timeout,
             app_source,
+            attribution=attribution,
             token_type=token_type,
             safe_content_filter=safe_content_filter,
         )
@@ -344,7 +357,8 @@ class Completions:
                 in up to `max_tool_rounds` rounds (5 by default): Python functions, the media tools of Sogni through
                 projects, and all others by `on_tool_call(call)`, which returns a string. `on_tool_progress(call,
                 progress)` is notified of the progress of projects. Indices in calls refer to the images in `messages`
-                and to earlier results, unless `media_context` says otherwise.
+                and to earlier results, unless `media_context` says otherwise. `attribution` is the origin of the call,
+                for statistics; it takes precedence over that of the client, field by field.
 
         Returns:
             The whole answer, with the rounds of tools in `tool_history`, or a `ChatStream` if `stream` is true.

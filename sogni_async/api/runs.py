@@ -11,7 +11,7 @@ from sogni.models.base import BillingMode
 from sogni.models.chat import ChatMessage, MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
 from sogni.models.workflows import MediaReference
-from sogni.settings import TokenType, check_seconds
+from sogni.settings import Attribution, TokenType, check_seconds
 from sogni_async.api.streams import EventStream
 from sogni_async.transport.engine import Engine
 
@@ -48,6 +48,7 @@ class ChatRuns:
         billing_mode: BillingMode | None = None,
         runtime_config: RunRuntimeConfig | Mapping[str, Any] | None = None,
         app_source: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> ChatRunRecord:
         """Start a run and return while it is in progress.
@@ -69,6 +70,8 @@ class ChatRuns:
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             runtime_config: Further options: a `RunRuntimeConfig`, or a mapping with its fields.
             app_source: Name of the application, as the service records it. Default: that of the client.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
             idempotency_key: Starts with the same key are one run. By default, each call has a new key, so that it can
                 be repeated safely after a lost connection.
 

@@ -24,7 +24,7 @@ from sogni.models.workflows import (
     WorkflowTemplate,
 )
 from sogni.plans import WorkflowInput
-from sogni.settings import TokenType, check_seconds
+from sogni.settings import Attribution, TokenType, check_seconds
 from sogni_async.api.streams import EventStream
 from sogni_async.transport.engine import Engine
 
@@ -218,6 +218,7 @@ class Workflows:
         max_estimated_capacity_units: float | None = None,
         safe_content_filter: bool | None = None,
         app_source: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         strict: bool = False,
     ) -> WorkflowRecord:
@@ -238,6 +239,8 @@ class Workflows:
             max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: none.
             safe_content_filter: Filter sensitive content. The default of the service is True.
             app_source: Name of the application, as the service records it. Default: that of the client.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
             idempotency_key: Starts with the same key are one workflow. By default, each call has a new key, so that it
                 can be repeated safely after a lost connection.
             strict: Check also the names and arguments of the tools. Default False.
@@ -381,6 +384,7 @@ class Workflows:
         token_type: TokenType | None = None,
         billing_mode: BillingMode | None = None,
         app_source: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> WorkflowResumption:
         """Resume a workflow that waits for its user (`waiting_for_user`).
 
@@ -389,6 +393,8 @@ class Workflows:
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             app_source: Name of the application, as the service records it. Default: that of the client.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
 
         Returns:
             The record in `.workflow`; `.resumed` is True if this call resumed it.
@@ -416,6 +422,7 @@ class Workflows:
         token_type: TokenType | None = None,
         billing_mode: BillingMode | None = None,
         app_source: str | None = None,
+        attribution: Attribution | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> WorkflowReseed:
         """Start another run of a workflow that has completed or failed in part, with other seeds.
@@ -426,6 +433,8 @@ class Workflows:
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             app_source: Name of the application, as the service records it. Default: that of the client.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
             idempotency_key: Calls with the same key are one run. By default, every call is a run of its own.
 
         Returns:

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from sogni.core.attribution import attribution_headers, check_attribution, connection_parameters, workload
+from sogni.core.attribution import (
+    attribution_headers,
+    check_attribution,
+    check_header_override,
+    connection_parameters,
+    workload,
+)
 from sogni.errors import ValidationError
 from sogni.settings import Attribution
 from tests.tables import each_row
@@ -21,7 +27,7 @@ def told(default: dict[str, Any] | None = None, override: dict[str, Any] | None 
 
 def test_nothing_is_told_unless_it_is_said() -> None:
     assert (told(), told({}), told({"interaction_kind": "human_ui"})) == ({}, {}, {})
-    assert (connection_parameters(None), attribution_headers(None, OWN)) == ([], {})
+    assert (connection_parameters(None), attribution_headers(None, None, OWN)) == ([], {})
 
 
 def test_a_project_says_otherwise_field_by_field() -> None:
@@ -106,14 +112,16 @@ def test_the_connection_tells_what_it_is_in_the_order_of_the_sheet() -> None:
 
 def test_headers_say_the_same() -> None:
     given = Attribution(workload_kind="agent_mediated", agent_framework="m\u00f6bius", interaction_kind="human_ui")
-    assert attribution_headers(given, "run-1") == {
+    assert attribution_headers(given, None, "run-1") == {
         "X-Sogni-Interaction-Kind": "human_ui",
         "X-Sogni-Workload-Kind": "agent_mediated",
         "X-Sogni-Operation-Scope": "top_level",
         "X-Sogni-Operation-Id": "run-1",
         "X-Sogni-Root-Operation-Id": "run-1",
     }
-    assert attribution_headers(Attribution(interaction_kind="service"), "x") == {"X-Sogni-Interaction-Kind": "service"}
+    assert attribution_headers(Attribution(interaction_kind="service"), None, "x") == {
+        "X-Sogni-Interaction-Kind": "service"
+    }
 
 
 @each_row(
@@ -144,3 +152,12 @@ def test_what_would_be_dropped_is_refused(field: str, value: Any) -> None:
 def test_a_misspelt_field_is_named() -> None:
     with pytest.raises(TypeError, match="agent_framework"):
         check_attribution({"agent_frame": "a"})
+
+
+def test_a_rest_request_refuses_what_no_header_can_carry() -> None:
+    assert check_header_override({"agent_framework": "kiln"}) == Attribution(agent_framework="kiln")
+    assert (check_header_override(None), check_header_override({})) == (None, Attribution())
+    with pytest.raises(ValidationError, match="agent_framework must be ASCII"):
+        check_header_override({"agent_framework": "m\u00f6bius"})
+    with pytest.raises(ValidationError, match="set it on the client"):
+        check_header_override({"interaction_kind": "service"})

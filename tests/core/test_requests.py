@@ -155,3 +155,11 @@ def test_what_asks_is_told_where_the_service_takes_it(operation: str, told: str)
     stage.play(request(THING), (READ, ok()))
     asked, plain = [it.headers for it in stage.calls]
     assert (asked["X-Sogni-Operation-Id"], asked["Idempotency-Key"], plain) == (told, "k", {})
+
+
+def test_a_call_says_itself_what_asks() -> None:
+    """transport §14."""
+    stage = Stage()
+    call = post("/v1/thing", operation="run-7", attribution=Attribution(workload_kind="direct"))
+    stage.play(request(call), ("POST rest/v1/thing", ok()))
+    assert stage.calls[0].headers["X-Sogni-Workload-Kind"] == "direct"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from sogni.core.attribution import workload
+from sogni.core.attribution import check_header_override, check_override, workload
 from sogni.core.chat.images import prepared
 from sogni.core.chat.requests import (
     FIELDS,
@@ -87,6 +87,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     check_names(options, FIELDS)
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
+    attribution = check_override(options.get("attribution"))
     plain = yield from prepared(messages)
     yield from change(lambda state, _: state.check_may_connect())
     job_id = yield from new_id()
@@ -95,7 +96,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
         given = state.settings.with_token({**options, "response_format": form.wire, "tools": tools})
         check_sampling(given, state.chats.models.get(model))
         payload = chat_request(job_id, model, plain, given, state.settings.app_source)
-        payload |= workload(state.settings.attribution, None, job_id)
+        payload |= workload(state.settings.attribution, attribution, job_id)
         chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True
         state.chats.by_id[job_id] = chat
@@ -211,6 +212,7 @@ def hosted_completion(
 ) -> Flow[HostedChatCompletionResult]:
     """Send a hosted chat and return the complete answer. Raises an `ApiError` that is also a `ChatError`."""
     check_names(options, HOSTED_FIELDS)
+    check_header_override(options.get("attribution"))
     if stream:
         raise invalid_value("stream", stream, (False, None), _STREAM)
     timeout = check_seconds("timeout", timeout)

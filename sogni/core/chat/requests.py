@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
-from sogni.core.attribution import app_source_headers
+from sogni.core.attribution import app_source_headers, check_header_override
 from sogni.core.chat.state import subscription_fields
 from sogni.core.checks import (
     integer,
@@ -227,7 +227,15 @@ def hosted_chat_call(
         body["sogni_tools"] = tool_family(given["sogni_tools"])
     if given.get("billing_mode"):
         body["billingMode"] = given["billing_mode"]
-    return post("/v1/chat/completions", body, headers=app_source_headers(source), timeout=_limit(timeout), operation="")
+    attribution = check_header_override(options.get("attribution"))
+    return post(
+        "/v1/chat/completions",
+        body,
+        headers=app_source_headers(source),
+        timeout=_limit(timeout),
+        operation="",
+        attribution=attribution,
+    )
 
 
 def hosted_tool_call(
@@ -238,6 +246,7 @@ def hosted_tool_call(
     safe_content_filter: bool | None,
     app_source: str | None,
     timeout: float | None,
+    attribution: Any = None,
 ) -> HttpCall:
     """Return the request to run one tool. Raises `ValidationError`."""
     if not isinstance(tool, str) or not tool.strip():
@@ -247,8 +256,14 @@ def hosted_tool_call(
     body = {"tool": tool, "arguments": _json("arguments", arguments)}
     optional = {"app_source": app_source, "token_type": token_type, "safe_content_filter": safe_content_filter}
     body |= {name: value for name, value in optional.items() if value is not None}
-    headers = app_source_headers(app_source)
-    return post("/v1/creative-agent/tools/execute", body, headers=headers, timeout=_limit(timeout), operation="")
+    return post(
+        "/v1/creative-agent/tools/execute",
+        body,
+        headers=app_source_headers(app_source),
+        timeout=_limit(timeout),
+        operation="",
+        attribution=check_header_override(attribution),
+    )
 
 
 def _limit(timeout: float | None) -> float:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
+from sogni.core.attribution import check_override
 from sogni.core.chat.flows import begin_completion, complete, complete_answer, forget_on_timeout, next_chunks
 from sogni.core.chat.images import prepared
 from sogni.core.chat.requests import FIELDS, check_names
@@ -44,6 +45,7 @@ class ToolRounds:
         self._max_rounds = optional(integer, "max_tool_rounds", tooling.get("max_tool_rounds"), low=0) or DEFAULT_ROUNDS
         self._execution = ToolOptions(
             token_type=options.get("token_type"),
+            attribution=check_override(options.get("attribution")),
             on_tool_call=tooling.get("on_tool_call"),
             on_tool_progress=tooling.get("on_tool_progress"),
             functions=functions,

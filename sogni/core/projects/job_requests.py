@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from sogni.core.attribution import check_attribution
+from sogni.core.attribution import check_override
 from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import integer, invalid_value, nested, one_of, optional, text
 from sogni.core.projects.parameters import (
@@ -210,7 +210,7 @@ def checked(params: P) -> P:
     changes = plain_values(params)
     text("model_id", params.model_id, empty=False)
     world_receipt(params.world_generation_receipt)
-    check_attribution(params.attribution)
+    check_override(params.attribution)
     if params.loras is not None and len(params.loras) > MAX_LORAS:
         raise invalid_value("loras", params.loras, f"at most {MAX_LORAS} IDs")
     return changed_fields(params, changes)

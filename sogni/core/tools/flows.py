@@ -41,7 +41,7 @@ from sogni.core.tools.results import failed, media_content, message_of, succeede
 from sogni.errors import SogniError, SogniTimeoutError, ValidationError
 from sogni.models.chat import MediaContext
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolExecutionResult
-from sogni.settings import Settings
+from sogni.settings import Attribution, Settings
 
 MAX_DIRECT_CALLS = 8
 """Maximum number of calls of the local tools in one list."""
@@ -61,6 +61,7 @@ class ToolOptions:
 
     token_type: str | None = None
     network: str | None = None
+    attribution: Attribution | None = None
     number_of_media: Any = 1
     timeout: float | None = DEFAULT_SECONDS
     on_progress: Callable[..., Any] | None = None
@@ -140,7 +141,7 @@ def _run_project(call: ToolCall, options: ToolOptions) -> Flow[ToolExecutionResu
     model = choose_model(models, requirements)
     count = number_of_media(arguments, options.number_of_media)
     fields = project_fields(name, arguments, model, media, count)
-    fields |= {"token_type": options.token_type, "network": options.network}
+    fields |= {"token_type": options.token_type, "network": options.network, "attribution": options.attribution}
     report = _progress_reporter(call, options)
     yield from report("creating", 0)
     left = None if options.timeout is None else max(0.0, start + options.timeout - (yield from clock()))

@@ -56,7 +56,7 @@ def start_call(given: Mapping[str, Any], app_source: str | None, key: str) -> Ht
         "safe_content_filter": optional_field(checks.flag, "safe_content_filter", given),
         **_payment(given, source),
     }
-    return durable_post(WORKFLOWS, body, source, key, operation="")
+    return durable_post(WORKFLOWS, body, source, key, operation="", attribution=given.get("attribution"))
 
 
 def _plan(plan: Any, references: list[Any] | None, strict: bool) -> dict[str, Any]:
@@ -95,14 +95,16 @@ def cancel_call(workflow_id: Any) -> HttpCall:
 def resume_call(workflow_id: Any, given: Mapping[str, Any], app_source: str | None) -> HttpCall:
     """Return the request that resumes a workflow that waits for its user."""
     source = given.get("app_source") or app_source
-    return durable_post(f"{workflow_path(workflow_id)}/resume", _payment(given, source), source, key=None, operation="")
+    path, body = f"{workflow_path(workflow_id)}/resume", _payment(given, source)
+    return durable_post(path, body, source, key=None, operation="", attribution=given.get("attribution"))
 
 
 def reseed_call(workflow_id: Any, given: Mapping[str, Any], app_source: str | None, key: str) -> HttpCall:
     """Return the request that runs a workflow again with other seeds; `key` makes it repeatable."""
     source = given.get("app_source") or app_source
     body = {"seed_overrides": optional_field(_seeds, "seed_overrides", given), **_payment(given, source)}
-    return durable_post(f"{workflow_path(workflow_id)}/reseed", body, source, key, operation="")
+    path = f"{workflow_path(workflow_id)}/reseed"
+    return durable_post(path, body, source, key, operation="", attribution=given.get("attribution"))
 
 
 def _payment(given: Mapping[str, Any], source: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from sogni.core import checks
-from sogni.core.attribution import app_source_headers
+from sogni.core.attribution import app_source_headers, check_header_override
 from sogni.core.chat.requests import as_chat_error, check_sampling, checked_messages
 from sogni.core.checks import header_text, json_list, json_object, json_ready, path_segment
 from sogni.core.flow import Flow, change, new_id
@@ -49,7 +49,7 @@ def create_run_call(given: Mapping[str, Any], app_source: str | None, key: str) 
             *unreachable_in_context(body["media_context"]),
         ]
     )
-    return durable_post(_RUNS, body, source, key, operation=key)
+    return durable_post(_RUNS, body, source, key, operation=key, attribution=given.get("attribution"))
 
 
 def _run_fields(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -102,14 +102,27 @@ def billing_mode(given: Mapping[str, Any]) -> str | None:
 
 
 def durable_post(
-    path: str, body: Mapping[str, Any], source: str | None, key: str | None, *, operation: str | None = None
+    path: str,
+    body: Mapping[str, Any],
+    source: str | None,
+    key: str | None,
+    *,
+    operation: str | None = None,
+    attribution: Any = None,
 ) -> HttpCall:
     """Return a POST request without the fields that are None; a key makes it repeatable."""
     headers = app_source_headers(source)
     if key is not None:
         headers["Idempotency-Key"] = header_text("idempotency_key", key)
     fields = {name: value for name, value in body.items() if value is not None}
-    return post(path, fields, headers=headers, repeatable=key is not None, operation=operation)
+    return post(
+        path,
+        fields,
+        headers=headers,
+        repeatable=key is not None,
+        operation=operation,
+        attribution=check_header_override(attribution),
+    )
 
 
 def get_run_call(run_id: Any) -> HttpCall:

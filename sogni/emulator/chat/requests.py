@@ -14,11 +14,11 @@ from typing import Any, TypedDict, cast
 from attrs import evolve, field, frozen
 
 from sogni.emulator.account.accounts import Token
+from sogni.emulator.attribution import check_attribution_fields
 from sogni.emulator.chat import messages as tokens
 from sogni.emulator.chat.messages import Conversation, Message, check_messages
 from sogni.emulator.chat.models import LANGUAGE_MODELS, LanguageModel
 from sogni.emulator.fields import Fields, Finding
-from sogni.emulator.projects.request_checks import ATTRIBUTION_KEYS
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -99,8 +99,7 @@ def check_frame(payload: Mapping[str, Any]) -> Checked:
     request.text("type", required=True, allowed=("llm",))
     request.text("appSource")
     request.raw("stream")
-    for key in ATTRIBUTION_KEYS:
-        request.text(key)
+    check_attribution_fields(request)
     return check(request, token="tokenType", profile="taskProfile", app_source="appSource", safe="safeContentFilter")
 
 

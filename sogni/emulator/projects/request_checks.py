@@ -13,6 +13,7 @@ from typing import Any, cast
 from attrs import frozen
 
 from sogni.emulator.account.accounts import Token
+from sogni.emulator.attribution import check_attribution_fields
 from sogni.emulator.catalogue.models import Catalogue, Media, Model, Options
 from sogni.emulator.fields import Fields, Finding
 from sogni.emulator.projects.orders import MediaKind, Network, Order
@@ -64,22 +65,6 @@ KEY_FRAME_TEMPLATE: Mapping[str, Any] = {
     "startingImage": None,
     "cnZoomScale": 1,
 }
-
-ATTRIBUTION_KEYS = (
-    "workloadKind",
-    "agentFramework",
-    "agentFrameworkVersion",
-    "agentSurface",
-    "agentSurfaceVersion",
-    "executionMode",
-    "operationScope",
-    "operationId",
-    "rootOperationId",
-    "parentOperationId",
-)
-"""Flat workload fields at the top level, all optional."""
-# Protocol notes: transport §14.
-
 
 INVALID_REQUEST = 400
 UNKNOWN_MODEL = 404
@@ -171,8 +156,7 @@ def _check_top_level(request: Fields, model: Model) -> None:
     request.text("billingMode", allowed=("auto", "subscription", "tokens"))
     request.flag("embedPromptMetadata")
     request.flag("promptExpanded")
-    for key in ATTRIBUTION_KEYS:
-        request.text(key)
+    check_attribution_fields(request)
 
 
 def _refusal(findings: list[Finding], code: int = INVALID_REQUEST) -> Checked:

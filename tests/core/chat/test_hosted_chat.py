@@ -116,7 +116,8 @@ def test_what_is_asked(given: dict[str, Any], sent: dict[str, Any]) -> None:
 
 
 def test_every_keyword_is_asked_somehow() -> None:
-    assert {*AS_GIVEN, "sogni_tools", "billing_mode", "think"} == FIELDS
+    assert {*AS_GIVEN, "sogni_tools", "billing_mode", "think", "attribution"} == FIELDS
+    assert "X-Sogni-Workload-Kind" in asked({"attribution": {"workload_kind": "direct"}}).headers
 
 
 def test_the_application_is_named_in_body_and_header() -> None:
