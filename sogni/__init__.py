@@ -14,6 +14,7 @@ from sogni.exports import home_of
 
 if TYPE_CHECKING:
     from sogni.api.account import Account, CurrentAccount
+    from sogni.api.announcements import Announcements
     from sogni.api.api_client import ApiClient
     from sogni.api.chat import Chat, ChatTools, Completions
     from sogni.api.conversation import Conversation
@@ -73,8 +74,10 @@ if TYPE_CHECKING:
         Reward,
         Session,
         Subscription,
+        SubscriptionLimitNotice,
         SubscriptionPage,
         SubscriptionPlan,
+        SubscriptionUsage,
         Term,
         Tier,
         TokenBalance,
@@ -82,10 +85,12 @@ if TYPE_CHECKING:
         Transaction,
         TransactionHistory,
         TransactionQuery,
+        TrialEligibility,
         UsernameValidation,
         Wallet,
         WalletBalance,
     )
+    from sogni.models.announcements import Announcement, AnnouncementAction
     from sogni.models.answers import ThinkingFilter, without_thinking
     from sogni.models.base import BillingMode, MediaKind
     from sogni.models.catalogue import (
@@ -266,6 +271,9 @@ __all__ = [
     "AccountInfo",
     "AgentSurface",
     "AmountRange",
+    "Announcement",
+    "AnnouncementAction",
+    "Announcements",
     "AnyProjectEvent",
     "ApiClient",
     "ApiError",
@@ -427,8 +435,10 @@ __all__ = [
     "SogniTools",
     "StepMedia",
     "Subscription",
+    "SubscriptionLimitNotice",
     "SubscriptionPage",
     "SubscriptionPlan",
+    "SubscriptionUsage",
     "SupportedModel",
     "TaskProfile",
     "TemplateAuthor",
@@ -462,6 +472,7 @@ __all__ = [
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
+    "TrialEligibility",
     "UpdatedEvent",
     "UrlUnavailable",
     "UsernameValidation",

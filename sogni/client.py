@@ -28,11 +28,14 @@ from sogni.settings import (
 
 if TYPE_CHECKING:
     from sogni.api.account import Account, CurrentAccount, Stats
+    from sogni.api.announcements import Announcements
     from sogni.api.api_client import ApiClient
     from sogni.api.chat import Chat
     from sogni.api.projects import Projects
     from sogni.api.replay import Replay
     from sogni.api.workflows import Workflows
+    from sogni.models.account import SubscriptionLimitNotice
+    from sogni.models.announcements import Announcement
     from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
     from sogni.transport.engine import Engine
 
@@ -60,13 +63,24 @@ class OnClientEvent(Protocol):
     def __call__(self, event: Literal["toast_message"], function: Callable[[ToastMessage], Any]) -> Remover: ...
     @overload
     def __call__(self, event: Literal["toast_message"]) -> Decorator[ToastMessage]: ...
+    @overload
+    def __call__(self, event: Literal["app_alert"], function: Callable[[Announcement], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["app_alert"]) -> Decorator[Announcement]: ...
+    @overload
+    def __call__(
+        self, event: Literal["subscription_limit_notice"], function: Callable[[SubscriptionLimitNotice], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["subscription_limit_notice"]) -> Decorator[SubscriptionLimitNotice]: ...
 
 
 class SogniClient(Live, EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
-    an alias), `toast_message`.
+    an alias), `toast_message`; and, if the client subscribes to them, `app_alert` (`Announcement`) and
+    `subscription_limit_notice` (`SubscriptionLimitNotice`).
 
     Example:
         >>> from sogni import SogniClient
@@ -111,7 +125,8 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
                 else the service decides. Models that can only be paid for in Spark use Spark.
             rest_endpoint: URL of the REST API; `SOGNI_REST_ENDPOINT` by default.
             socket_endpoint: URL of the socket; `SOGNI_SOCKET_ENDPOINT` by default.
-            socket_event_subscriptions: Which events the service sends, by name.
+            socket_event_subscriptions: Which events the service sends, by name. `appAlert` and
+                `subscriptionLimitNotice` are sent only to clients that subscribe to them.
             disable_socket: Never open the socket.
             testnet: Use the test network.
             timeout: `Timeouts`, or seconds per request.
@@ -393,6 +408,13 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         return self._namespace(Replay)
 
     @property
+    def announcements(self) -> Announcements:
+        """Announcements of the service."""
+        from sogni.api.announcements import Announcements
+
+        return self._namespace(Announcements)
+
+    @property
     def stats(self) -> Stats:
         """Statistics of the service."""
         from sogni.api.account import Stats
@@ -402,9 +424,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
     @property
     def current_account(self) -> CurrentAccount:
         """The signed-in account, kept up to date."""
-        from sogni.api.account import CurrentAccount
-
-        return self._namespace(CurrentAccount)
+        return self.account.current_account
 
     @property
     def api_client(self) -> ApiClient:

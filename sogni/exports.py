@@ -7,6 +7,7 @@ from __future__ import annotations
 
 FRONT_END = {
     "api.account": ("Account", "CurrentAccount"),
+    "api.announcements": ("Announcements",),
     "api.api_client": ("ApiClient",),
     "api.chat": ("Chat", "ChatTools", "Completions"),
     "api.conversation": ("Conversation",),
@@ -41,9 +42,11 @@ SHARED = {
     "models.account": (
         "AccountInfo", "Balances", "FairUse", "LeaderboardEntry", "LeaderboardNetwork", "LeaderboardPeriod",
         "LeaderboardType", "RedirectType", "Reward", "Session", "Subscription", "SubscriptionPage",
-        "SubscriptionPlan", "Term", "Tier", "TokenBalance", "TokenPair", "Transaction", "TransactionHistory",
-        "TransactionQuery", "UsernameValidation", "Wallet", "WalletBalance",
+        "SubscriptionLimitNotice", "SubscriptionPlan", "SubscriptionUsage", "Term", "Tier", "TokenBalance", "TokenPair",
+        "Transaction", "TransactionHistory", "TransactionQuery", "TrialEligibility", "UsernameValidation", "Wallet",
+        "WalletBalance",
     ),
+    "models.announcements": ("Announcement", "AnnouncementAction"),
     "models.answers": ("ThinkingFilter", "without_thinking"),
     "models.base": ("BillingMode", "MediaKind"),
     "models.catalogue": (

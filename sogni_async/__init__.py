@@ -62,8 +62,10 @@ if TYPE_CHECKING:
         Reward,
         Session,
         Subscription,
+        SubscriptionLimitNotice,
         SubscriptionPage,
         SubscriptionPlan,
+        SubscriptionUsage,
         Term,
         Tier,
         TokenBalance,
@@ -71,10 +73,12 @@ if TYPE_CHECKING:
         Transaction,
         TransactionHistory,
         TransactionQuery,
+        TrialEligibility,
         UsernameValidation,
         Wallet,
         WalletBalance,
     )
+    from sogni.models.announcements import Announcement, AnnouncementAction
     from sogni.models.answers import ThinkingFilter, without_thinking
     from sogni.models.base import BillingMode, MediaKind
     from sogni.models.catalogue import (
@@ -250,6 +254,7 @@ if TYPE_CHECKING:
         WorkloadKind,
     )
     from sogni_async.api.account import Account, CurrentAccount
+    from sogni_async.api.announcements import Announcements
     from sogni_async.api.api_client import ApiClient
     from sogni_async.api.chat import Chat, ChatTools, Completions
     from sogni_async.api.conversation import Conversation
@@ -266,6 +271,9 @@ __all__ = [
     "AccountInfo",
     "AgentSurface",
     "AmountRange",
+    "Announcement",
+    "AnnouncementAction",
+    "Announcements",
     "AnyProjectEvent",
     "ApiClient",
     "ApiError",
@@ -427,8 +435,10 @@ __all__ = [
     "SogniTools",
     "StepMedia",
     "Subscription",
+    "SubscriptionLimitNotice",
     "SubscriptionPage",
     "SubscriptionPlan",
+    "SubscriptionUsage",
     "SupportedModel",
     "TaskProfile",
     "TemplateAuthor",
@@ -462,6 +472,7 @@ __all__ = [
     "Transaction",
     "TransactionHistory",
     "TransactionQuery",
+    "TrialEligibility",
     "UpdatedEvent",
     "UrlUnavailable",
     "UsernameValidation",

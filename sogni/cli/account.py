@@ -11,6 +11,7 @@ from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command, print_stderr
 from sogni.cli.output import print_json, print_table, write
 from sogni.errors import AuthenticationError
+from sogni.models.account import ZERO
 from sogni.models.connection import HealthReport
 from sogni.models.converter import to_dict
 
@@ -23,7 +24,9 @@ View = tuple[Any, Row, list[Row]]
 
 
 @click.command(cls=Command)
-@click.argument("what", required=False, type=click.Choice(("me", "balance", "history", "rewards", "subscription")))
+@click.argument(
+    "what", required=False, type=click.Choice(("me", "balance", "history", "rewards", "subscription", "usage"))
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -35,7 +38,7 @@ View = tuple[Any, Row, list[Row]]
 def account(connection: ConnectionOptions, what: str | None, limit: int) -> None:
     """Show the account and its balance, or one part of it.
 
-    WHAT is me, balance, history, rewards or subscription.
+    WHAT is me, balance, history, rewards, subscription or usage.
 
     Example: sogni account history --limit 50
     """
@@ -107,6 +110,15 @@ def _subscription(client: SogniClient, _: int) -> View:
     return to_dict(found), ("subscription", ""), list(rows)
 
 
+def _usage(client: SogniClient, _: int) -> View:
+    usage = client.account.get_subscription_usage()
+    rows = [("jobs", str(usage.period_jobs)), ("Spark for rendering", f"{usage.period_render_spark:f}")]
+    if usage.trial_ends_at is not None:
+        used, limit = usage.trial_credits_used or ZERO, usage.trial_credits_limit or ZERO
+        rows += [("trial until", f"{usage.trial_ends_at:%Y-%m-%d}"), ("trial credits used", f"{used:f} of {limit:f}")]
+    return to_dict(usage), ("this billing period", ""), list(rows)
+
+
 _VIEWS = {
     None: _summary,
     "me": _me,
@@ -114,6 +126,7 @@ _VIEWS = {
     "history": _history,
     "rewards": _rewards,
     "subscription": _subscription,
+    "usage": _usage,
 }
 
 

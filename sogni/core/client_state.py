@@ -32,12 +32,38 @@ from sogni.core.outbox import (
 )
 from sogni.core.projects.registry import ProjectRegistry
 from sogni.errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
-from sogni.models.account import Balances
+from sogni.models.account import Balances, SubscriptionLimitNotice
+from sogni.models.announcements import Announcement
 from sogni.models.catalogue import AvailableModel
 from sogni.models.connection import Connected, Disconnected, Reconnecting, ToastMessage
 from sogni.models.converter import read
 from sogni.models.projects import Snapshot
 from sogni.settings import Settings
+
+_MAX_ALERTS = 1000
+
+
+class SeenAlerts:
+    """The ids of delivered alerts: the service repeats pinned ones after every reconnection."""
+
+    # transport §9.5
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self._session = 0
+
+    def is_new(self, alert_id: str, session: int) -> bool:
+        """Whether an alert has not been delivered in this session; its id is remembered."""
+        if session != self._session:
+            # Alerts are dismissed by account.
+            self._ids.clear()
+            self._session = session
+        if alert_id in self._ids:
+            return False
+        self._ids[alert_id] = None
+        if len(self._ids) > _MAX_ALERTS:
+            del self._ids[next(iter(self._ids))]
+        return True
 
 
 class ClientState:
@@ -71,6 +97,7 @@ class ClientState:
         self.closed = False
         self.crash: BaseException | None = None
         self._models_number = 0
+        self._alerts: SeenAlerts = SeenAlerts()
         self._frames: dict[str, Callable[[Any, float], None]] = {
             **self.projects.frame_handlers,
             **self.chats.frame_handlers,
@@ -80,6 +107,8 @@ class ClientState:
             "swarmModels": self._swarm_models,
             "socketEventSubscriptionsUpdated": self._subscriptions,
             "toastMessage": self._toast,
+            "appAlert": self._alert,
+            "subscriptionLimitNotice": self._limit_notice,
             "subscriptionEntitlementUpdated": self._entitled,
             "jobState": self._job_state,
         }
@@ -294,3 +323,13 @@ class ClientState:
 
     def _toast(self, payload: Any, now: float) -> None:
         self.out.notify(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))
+
+    def _alert(self, payload: Any, now: float) -> None:
+        alert = read(Announcement, payload, "the appAlert frame")
+        # An alert that nobody has listened to yet is news when it is repeated.
+        if self.listeners.has("app_alert") and self._alerts.is_new(alert.id, self.session.generation):
+            self.out.notify(self.listeners, "app_alert", alert)
+
+    def _limit_notice(self, payload: Any, now: float) -> None:
+        notice = read(SubscriptionLimitNotice, payload, "the subscriptionLimitNotice frame")
+        self.out.notify(self.listeners, "subscription_limit_notice", notice)

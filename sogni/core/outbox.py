@@ -367,7 +367,7 @@ class Feed:
 
 
 CONNECTION_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "connecting"})
-CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message"}
+CLIENT_EVENTS = CONNECTION_EVENTS | {"toast_message", "app_alert", "subscription_limit_notice"}
 
 # Topics that waiters wait on, in addition to projects, chats and other objects
 

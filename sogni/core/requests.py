@@ -19,6 +19,7 @@ from sogni.core.http import HttpCall, HttpReply, data_of, error_of, json_of, pos
 from sogni.errors import (
     ApiError,
     AuthenticationError,
+    NotFoundError,
     ProtocolError,
     SogniConnectionError,
     SogniError,
@@ -196,6 +197,27 @@ def requested_wait(reply: HttpReply) -> float | None:
     error = error_of(HttpCall(method="GET", path=""), reply)
     given: float | None = getattr(error, "retry_after", None)
     return given
+
+
+def naming(what: str, flow: Flow[T]) -> Flow[T]:
+    """Run a flow; a `NotFoundError` then names what was not found."""
+    try:
+        return (yield from flow)
+    except NotFoundError as error:
+        raise named(what, error) from error
+
+
+def named(what: str, error: NotFoundError) -> NotFoundError:
+    """Return the error with `what` in its message."""
+    return NotFoundError(
+        f"there is no {what}: {error.message}",
+        status=error.status,
+        error_code=error.error_code,
+        payload=error.payload,
+        retry_after=error.retry_after,
+        method=error.method,
+        url=error.url,
+    )
 
 
 def get_json(call: HttpCall) -> Flow[Any]:

@@ -36,7 +36,12 @@ from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.rendering.workers import Pace, WorkerPool
-from sogni.emulator.routes.account import add_account_routes, add_leaderboard_route, add_subscription_routes
+from sogni.emulator.routes.account import (
+    add_account_routes,
+    add_announcement_routes,
+    add_leaderboard_route,
+    add_subscription_routes,
+)
 from sogni.emulator.routes.chat import add_llm_estimate_route
 from sogni.emulator.routes.projects import (
     add_estimate_routes,
@@ -292,6 +297,7 @@ class Server:
         add_token_routes(app, state)
         add_subscription_routes(app, state)
         add_leaderboard_route(app, state)
+        add_announcement_routes(app, state)
         if self.language is not None:
             self.language.add_routes(app, state)
         add_project_routes(app, state)

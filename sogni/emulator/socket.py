@@ -26,7 +26,7 @@ from sogni.emulator.projects.projects import Project, recovered_record
 from sogni.emulator.recorder import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
 from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.responses import text_error
-from sogni.emulator.state import State
+from sogni.emulator.state import State, send_alert
 
 
 def snapshot(active: list[Project], completed: list[Project]) -> dict[str, object]:
@@ -66,6 +66,9 @@ def send_handshake(
     connection.models_withheld = bool(state.projects.active(account))
     if not connection.models_withheld:
         connection.send("swarmModels", state.catalogue.swarm_models(connection.network))
+    for announcement in reversed(state.announcements.active(account.sid, state.clock(), None)):
+        if announcement.pinned:
+            send_alert(connection, announcement)
     state.recorder.notify()
 
 

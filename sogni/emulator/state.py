@@ -17,8 +17,9 @@ from attrs import define, field
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.sessions import Accounts
+from sogni.emulator.announcements import Announcement, Announcements
 from sogni.emulator.catalogue.models import Catalogue, Media
-from sogni.emulator.connections import Connections
+from sogni.emulator.connections import Connection, Connections
 from sogni.emulator.faults import Faults
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.orders import MediaKind
@@ -67,6 +68,7 @@ class State:
     kinds: Mapping[Media, MediaKind]
     archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
+    announcements: Announcements = field(factory=Announcements)
     rest_endpoint: str = ""
 
     def publish(self, project: Project, type: str, payload: Mapping[str, Any]) -> bool:
@@ -87,6 +89,13 @@ class State:
             connection.send("subscriptionEntitlementUpdated", account.entitlement_frame())
         self.recorder.notify()
 
+    def publish_announcement(self, announcement: Announcement) -> None:
+        self.announcements.publish(announcement)
+        for connection in self.connections.all():
+            if not announcement.platforms:
+                send_alert(connection, announcement)
+        self.recorder.notify()
+
     def download_url(self, key: Key, *, lifetime: int = URL_LIFETIME) -> str:
         return self._url(key, self.signer.sign("GET", key, lifetime=lifetime))
 
@@ -100,3 +109,12 @@ class State:
     def _url(self, key: Key, query: Mapping[str, str]) -> str:
         path = "/".join(part for part in ("storage", key.project_id, key.item_id, key.role) if part)
         return f"{self.rest_endpoint}/{path}?{urlencode(query)}"
+
+
+def send_alert(connection: Connection, announcement: Announcement) -> None:
+    """Send an announcement in the one form that the connection receives."""
+    # Protocol notes: transport §9.5.
+    if connection.subscriptions.wants("appAlert"):
+        connection.send("appAlert", announcement.wire())
+    else:
+        connection.send("toastMessage", announcement.toast())

@@ -13,11 +13,11 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import frozen
 
@@ -25,6 +25,7 @@ from sogni.emulator.account.accounts import Account, Balance, Token, load_accoun
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
+from sogni.emulator.announcements import Announcement
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults
 from sogni.emulator.projects.projects import ProjectRecord, live_record
@@ -57,6 +58,7 @@ getattr(threading, "_register_atexit", atexit.register)(_close_all)
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")
 _TOKEN_RATE = 60.0
+_BANNER_LIFETIME = 3600.0
 _BALANCE_KEYS: tuple[Token | Literal["free_spark"], ...] = ("spark", "sogni", "free_spark")
 _DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
 
@@ -430,6 +432,117 @@ class LocalSupernet(Live):
 
         self._in_server(change)
 
+    def announce(
+        self,
+        title: str,
+        body: str = "",
+        *,
+        kind: Literal["toast", "banner"] = "toast",
+        severity: Literal["info", "success", "warn", "danger"] = "info",
+        icon: str | None = None,
+        accent: str | None = None,
+        pinned: bool = False,
+        dismissible: bool = True,
+        auto_close_ms: int | None = None,
+        actions: Sequence[Mapping[str, Any]] = (),
+        platforms: Sequence[str] = (),
+        lifetime: float | None = None,
+    ) -> str:
+        """Publish an announcement to all accounts.
+
+        Connected clients receive it as `appAlert` if they subscribe to that, else as `toastMessage`.
+
+        Args:
+            title: Title.
+            body: Text in restricted Markdown. Default: none.
+            kind: "toast" (default) or "banner".
+            severity: "info" (default), "success", "warn" or "danger".
+            icon: Name of an icon. Default: none.
+            accent: Color as "#RRGGBB". Default: none.
+            pinned: Send it again at every connection of an account that has not dismissed it. Default False.
+            dismissible: Whether accounts can dismiss it. Default True.
+            auto_close_ms: Milliseconds after which to hide it. Default: none.
+            actions: Links, as mappings with the keys "label", "href" and perhaps "external". Default: none.
+            platforms: Applications it is limited to; it is then listed for them only, and not sent to the socket.
+                Default: all.
+            lifetime: Seconds until it ends; unlimited by default, one hour for a banner.
+
+        Returns:
+            The ID of the announcement.
+
+        Raises:
+            ValueError: A value is not allowed.
+
+        Example:
+            >>> supernet.announce("Maintenance", kind="banner", severity="warn", pinned=True, lifetime=600)
+            '...'
+        """
+        state = self._now.state
+        now = state.clock()
+        seconds = _BANNER_LIFETIME if lifetime is None and kind == "banner" else lifetime
+        announcement = Announcement(
+            id=state.ids.uuid().lower(),
+            title=title,
+            body=body,
+            kind=kind,
+            severity=severity,
+            icon=cast(Any, icon),
+            accent=accent,
+            pinned=pinned,
+            dismissible=dismissible,
+            auto_close_ms=auto_close_ms,
+            actions=actions,
+            platforms=tuple(platforms),
+            starts=now,
+            ends=None if seconds is None else now + seconds,
+        )
+        self._in_server(lambda state: state.publish_announcement(announcement))
+        return announcement.id
+
+    def send_limit_notice(
+        self,
+        message: str,
+        *,
+        code: int | str = 4079,
+        reason: str = "queue_limit",
+        severity: Literal["info", "warning", "error"] = "warning",
+        required_plans: Sequence[str] = (),
+        account: Account | None = None,
+    ) -> None:
+        """Send a notice about a limit of the subscription to the clients that subscribe to `subscriptionLimitNotice`.
+
+        It contains the plan and the monthly limit of the account's subscription, if there is one.
+
+        Args:
+            message: The message.
+            code: Code of the notice. Default 4079.
+            reason: Reason. Default "queue_limit".
+            severity: "info", "warning" (default) or "error".
+            required_plans: Plans without the limit, the cheapest first. Default: none.
+            account: The account; by default that of the API key.
+
+        Example:
+            >>> supernet.set_subscription(Membership(tier="unlimited"))
+            >>> supernet.send_limit_notice("Your queue is full", required_plans=["unlimited_pro"])
+        """
+        owner = account or self._account
+        notice: dict[str, object] = {
+            "version": 1,
+            "reason": reason,
+            "severity": severity,
+            "code": code,
+            "message": message,
+            **({} if owner.membership is None else owner.membership.limits()),
+            **({"requiredPlans": list(required_plans)} if required_plans else {}),
+        }
+
+        def send(state: State) -> None:
+            for connection in state.connections.of(owner):
+                connection.send("subscriptionLimitNotice", notice)
+            state.recorder.notify()
+
+        self._in_server(send)
+
     def drop_connections(self, code: int | None = None, reason: str = "") -> None:
         """Cut every WebSocket, or close it with a code. Projects continue.
 
@@ -467,8 +580,8 @@ class LocalSupernet(Live):
         """Reset the emulator, for tests that share one. Connections stay open.
 
         Removes faults, scripted answers, recorded requests, projects, completions, workflows and their saved data,
-        sessions, and every account except that of the API key, whose history is cleared and whose initial balance is
-        restored. Work in progress is canceled, and workers are resumed.
+        announcements, sessions, and every account except that of the API key, whose history is cleared and whose
+        initial balance is restored. Work in progress is canceled, and workers are resumed.
 
         Example:
             >>> supernet.reset()
@@ -487,6 +600,7 @@ class LocalSupernet(Live):
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
             running.state.projects.clear()
+            running.state.announcements.clear()
             self._accounts.keep_only(self._account)
             running.server.pace.running.set()
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 from attrs import field, frozen
 
-from sogni.models.base import BillingMode, Model, wire
+from sogni.models.base import BillingMode, LooseModel, Model, wire
 from sogni.settings import TokenType
 
 ZERO = Decimal(0)
@@ -410,6 +410,65 @@ class Subscription(Model):
     def is_unlimited(self) -> bool:
         """Whether the subscription is active on an unlimited tier."""
         return self.active and self.tier in UNLIMITED_TIERS
+
+
+@frozen(kw_only=True)
+class SubscriptionUsage(Model):
+    """What the account has used in the current billing period.
+
+    Attributes:
+        period_render_spark: Spark spent on rendering in this period.
+        period_jobs: Number of jobs in this period.
+        trial_ends_at: End of the trial; None outside of a trial.
+        trial_credits_limit: Spark that the trial includes; None outside of a trial.
+        trial_credits_used: Spark of the trial that has been used; None outside of a trial.
+    """
+
+    period_render_spark: Decimal = ZERO
+    period_jobs: int = 0
+    trial_ends_at: datetime | None = None
+    trial_credits_limit: Decimal | None = None
+    trial_credits_used: Decimal | None = None
+
+
+@frozen(kw_only=True)
+class TrialEligibility(Model):
+    """Whether the account can start a trial.
+
+    Attributes:
+        eligible: Whether the account can start a trial.
+        reason_code: Reason: ``"eligible"``, ``"not_eligible"``, or another code.
+    """
+
+    eligible: bool
+    reason_code: Literal["eligible", "not_eligible"] | str | None = None
+
+
+@frozen(kw_only=True)
+class SubscriptionLimitNotice(LooseModel):
+    """A message for the user about a limit of the subscription.
+
+    Attributes:
+        severity: ``"info"``, ``"warning"`` or ``"error"``.
+        code: Code of the notice.
+        message: The message.
+        reason: Reason for the notice.
+        current_plan: Plan of the account.
+        subscription_tier: Tier of the subscription.
+        fair_use: The monthly limit, if the notice is about it.
+        required_plans: Plans without the limit, the cheapest first.
+        version: Version of the notice.
+    """
+
+    severity: Literal["info", "warning", "error"] | str = "info"
+    code: int | str | None = None
+    message: str = ""
+    reason: str | None = None
+    current_plan: str | None = None
+    subscription_tier: Tier | str | None = None
+    fair_use: FairUse | None = None
+    required_plans: list[str] = field(factory=list)
+    version: Any = None
 
 
 @frozen(kw_only=True)

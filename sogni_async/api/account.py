@@ -23,11 +23,13 @@ from sogni.models.account import (
     Subscription,
     SubscriptionPage,
     SubscriptionPlan,
+    SubscriptionUsage,
     Term,
     Tier,
     Transaction,
     TransactionHistory,
     TransactionQuery,
+    TrialEligibility,
     UsernameValidation,
     Wallet,
     WalletBalance,
@@ -149,6 +151,7 @@ class Account:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._current = CurrentAccount(engine)
 
     # -- signing in ------------------------------------------------------------
 
@@ -297,7 +300,49 @@ class Account:
         """
         return await self._engine.run(flows.validate_username(name))
 
+    async def get_nonce(self, wallet_address: str) -> str:
+        """Request the nonce that a wallet signs to sign in; for applications that sign with a wallet of their own.
+
+        `login` and `create` do this themselves.
+
+        Args:
+            wallet_address: Address of the wallet, `0x` and 40 hexadecimal digits.
+
+        Returns:
+            The nonce. It works once, and for a short time.
+
+        Raises:
+            ValidationError: `wallet_address` is not an address. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> me = await client.account.me()
+            >>> len(await client.account.get_nonce(me.wallet_address)) > 8
+            True
+        """
+        return await self._engine.run(sign_in.get_nonce(wallet_address))
+
     # -- who and what ----------------------------------------------------------
+
+    @property
+    def current_account(self) -> CurrentAccount:
+        """The signed-in account, kept up to date: the same object as `client.current_account`."""
+        return self._current
+
+    async def set_device_id(self, id: str) -> None:
+        """Tell the service the id of the device, which it uses to decide about trials.
+
+        Args:
+            id: The id, not empty. It should be stable for the device.
+
+        Raises:
+            ValidationError: `id` is not a string, or empty. Nothing has been sent.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> await client.account.set_device_id("7d0c5a1e")
+        """
+        await self._engine.run(flows.set_device_id(id))
 
     async def me(self) -> AccountInfo:
         """Fetch the account of the credentials and update `current_account`.
@@ -599,6 +644,36 @@ class Account:
             False
         """
         return await self._engine.run(flows.refresh_subscription())
+
+    async def get_subscription_usage(self) -> SubscriptionUsage:
+        """Fetch what the account has used in the current billing period.
+
+        Returns:
+            The usage; the fields about a trial are None outside of a trial.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> (await client.account.get_subscription_usage()).period_jobs
+            0
+        """
+        return await self._engine.run(flows.subscription_usage())
+
+    async def get_trial_eligibility(self) -> TrialEligibility:
+        """Fetch whether the account can start a trial of a subscription.
+
+        Returns:
+            The answer, in `.eligible`, and its reason.
+
+        Raises:
+            AuthenticationError: The credentials are missing or invalid.
+
+        Example:
+            >>> (await client.account.get_trial_eligibility()).eligible
+            True
+        """
+        return await self._engine.run(flows.trial_eligibility())
 
     async def create_subscription_checkout(
         self,

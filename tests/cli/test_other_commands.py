@@ -13,7 +13,7 @@ from click.testing import Result
 import sogni as library
 from sogni.cli.estimate import format_price
 from sogni.cli.exit_codes import AUTHENTICATION, FAILED
-from sogni.emulator import LocalSupernet
+from sogni.emulator import LocalSupernet, Membership
 from sogni.models.projects import CostEstimation
 from tests.cli.conftest import uploaded
 
@@ -114,6 +114,14 @@ def test_account(sogni: Run) -> None:
     document = json.loads(sogni("account", "--json").stdout)
     assert document["account"]["username"] == "local-artist"
     assert document["balance"]["sogni"]["net"] == "10000"
+
+
+def test_account_usage(sogni: Run, supernet: LocalSupernet) -> None:
+    assert dict(line.split("\t") for line in sogni("account", "usage").stdout.splitlines())["jobs"] == "0"
+    supernet.set_subscription(Membership(status="trialing", trial_ends=1_900_000_000))
+    rows = dict(line.split("\t") for line in sogni("account", "usage").stdout.splitlines())
+    assert (rows["trial until"], rows["trial credits used"]) == ("2030-03-17", "0 of 500")
+    assert json.loads(sogni("account", "usage", "--json").stdout)["trialCreditsLimit"] == "500"
 
 
 def test_check_covers_credentials_balance_and_socket(sogni: Run) -> None:

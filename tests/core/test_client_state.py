@@ -605,6 +605,9 @@ MALFORMED: list[tuple[str, Any]] = [
     ("subscriptionEntitlementUpdated", "active"),
     ("toastMessage", None),
     ("toastMessage", {"message": 5}),
+    ("appAlert", None),
+    ("appAlert", {"title": "no id"}),
+    ("subscriptionLimitNotice", "full"),
 ]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 PACKAGES = ("sogni", "sogni_async")
 FRONT_END = (
-    "account", "api_client", "chat", "conversation", "project", "projects", "replay", "runs", "streams", "workflows",
+    "account", "announcements", "api_client", "chat", "conversation", "project", "projects", "replay", "runs",
+    "streams", "workflows",
 )  # fmt: skip
 MODULES = (
     *PACKAGES,

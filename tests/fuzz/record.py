@@ -62,6 +62,11 @@ def recorded_frames() -> list[list[Any]]:
         wire.send("changeNetwork", "fast")
         wire.send("setSocketEventSubscriptions", {"jobProgress": True})
         frames += wire.until(lambda kind, _: kind == "socketEventSubscriptionsUpdated")
+        wire.send("setSocketEventSubscriptions", {"subscribe": ["appAlert", "subscriptionLimitNotice"]})
+        wire.next("socketEventSubscriptionsUpdated")
+        supernet.announce("News", "Now *faster*", actions=[{"label": "More", "href": "https://example.com"}])
+        supernet.send_limit_notice("Your queue is full", required_plans=["unlimited"])
+        frames += wire.until(lambda kind, _: kind == "subscriptionLimitNotice")
         for words in ("What is 17 * 23?", "Say one word"):
             frames += ask(wire, words).frames
     frames += BY_HAND
@@ -99,7 +104,7 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
     """For each call `[method, path, status, content type, body]` of its requests."""
     answers: dict[str, list[list[Any]]] = {}
     with LocalSupernet(step_time=0, seed=1) as supernet, supernet.client() as client:
-        ids = prepared(client)
+        ids = prepared(supernet, client)
         heard: list[list[Any]] = []
 
         def forward(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -130,9 +135,10 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
     return answers
 
 
-def prepared(client: SogniClient) -> dict[str, str]:
+def prepared(supernet: LocalSupernet, client: SogniClient) -> dict[str, str]:
     """Have something of everything that the calls are about."""
     ids = dict(IDS)
+    supernet.announce("News", kind="banner", actions=[{"label": "More", "href": "https://example.com"}])
     project = client.projects.create(type="image", model_id=MODEL, positive_prompt="x", width=256, height=256)
     project.wait(timeout=20)
     ids["project"], ids["image"] = project.id, project.jobs[0].id

@@ -119,6 +119,7 @@ class Session:
         self = cls(sdk, client, service, rng)
         listen(client, ("connected", "disconnected", "reconnecting"), self.look)
         client.on("toast_message", self.toast)
+        listen(client, ("app_alert", "subscription_limit_notice"), self.look)
         listen(client.projects, ("project", "job", "available_models"), self.look)
         listen(client.chat, ("token", "completed", "error", "job_state", "models_updated"), self.look)
         listen(client.current_account, ("updated",), self.look)

@@ -19,13 +19,13 @@ from sogni.core.account.requests import (
     read_validation,
 )
 from sogni.core.account.state import read_amounts
-from sogni.core.checks import one_of
+from sogni.core.checks import one_of, text
 from sogni.core.connection.flows import open_connection, send_frame
 from sogni.core.connection.messages import subscription_update
 from sogni.core.flow import Flow, State, change, clock, until
 from sogni.core.http import HttpCall, get, post
 from sogni.core.outbox import CONNECTION, NETWORK
-from sogni.core.requests import request, request_data, request_model, request_once
+from sogni.core.requests import request, request_data, request_done, request_model, request_once
 from sogni.core.time_limit import limited
 from sogni.errors import ProtocolError, SogniError, ValidationError
 from sogni.models.account import (
@@ -39,8 +39,10 @@ from sogni.models.account import (
     Subscription,
     SubscriptionPage,
     SubscriptionPlan,
+    SubscriptionUsage,
     TransactionHistory,
     TransactionQuery,
+    TrialEligibility,
     UsernameValidation,
     WalletBalance,
 )
@@ -182,6 +184,26 @@ def refresh_subscription() -> Flow[Subscription]:
     snapshot = read(Subscription, {} if given is None else given, "the response to GET /v1/subscriptions/status")
     current = yield from change(lambda state, _: state.account.apply_subscription(snapshot, requested_at))
     return current or snapshot
+
+
+def subscription_usage() -> Flow[SubscriptionUsage]:
+    """Fetch the usage of the current billing period."""
+    call = get("/v1/subscriptions/usage")
+    data = yield from request_data(call)
+    if not isinstance(data, dict) or data.get("usage") is None:
+        raise ProtocolError(f"the response to GET {call.path} contains no usage")
+    return read(SubscriptionUsage, data["usage"], f"the response to GET {call.path}")
+
+
+def trial_eligibility() -> Flow[TrialEligibility]:
+    """Fetch whether the account can start a trial."""
+    return (yield from request_model(TrialEligibility, get("/v1/subscriptions/trial-eligibility")))
+
+
+def set_device_id(device_id: Any) -> Flow[None]:
+    """Tell the service the id of the device. Setting it twice does no harm, so the request is repeatable."""
+    body = {"deviceId": text("device_id", device_id, empty=False)}
+    yield from request_done(post("/v1/account/device-id", body, repeatable=True))
 
 
 def subscription_checkout(tier: Any, term: Any, **options: Any) -> Flow[SubscriptionPage]:

@@ -5,6 +5,7 @@ The client's credentials change only after the service has accepted the new ones
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +28,8 @@ from sogni.core.requests import FAILURES, ensure_fresh_credentials, request_data
 from sogni.errors import ApiError, AuthenticationError, ProtocolError, ValidationError
 from sogni.models.account import Session, TokenPair, Wallet
 
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+
 
 def wallet_of(username: str, password: str) -> Flow[Wallet]:
     """Derive the wallet of an account. Raises `ImportError` naming the missing extra."""
@@ -42,7 +45,7 @@ def login(username: str, password: str, *, remember_me: bool, app_source: str | 
     source, testnet = yield from _environment(app_source)
     wallet = yield from wallet_of(username, password)
     yield from _end_expired_session()
-    nonce = yield from _nonce(wallet)
+    nonce = yield from get_nonce(wallet.address)
     signature = yield from compute("sign in", lambda: sign_authentication(wallet, nonce, testnet=testnet))
     body = {"walletAddress": wallet.address, "signature": signature, **source, "rememberMe": bool(remember_me)}
     return (yield from _begin(post("/v1/account/login", body), username, wallet))
@@ -64,7 +67,7 @@ def create_account(
     private_text("email", email)
     wallet = yield from wallet_of(username, password)
     yield from _end_expired_session()
-    nonce = yield from _nonce(wallet)
+    nonce = yield from get_nonce(wallet.address)
     values = {
         "appid": (yield from app_id()),
         "username": username,
@@ -99,8 +102,11 @@ def _end_expired_session() -> Flow[None]:
         yield from ensure_fresh_credentials()
 
 
-def _nonce(wallet: Wallet) -> Flow[str]:
-    data = yield from request_data(post("/v1/account/nonce", {"walletAddress": wallet.address}))
+def get_nonce(wallet_address: Any) -> Flow[str]:
+    """Request a nonce for a signature of a wallet."""
+    if not isinstance(wallet_address, str) or not _ADDRESS.fullmatch(wallet_address):
+        raise invalid_value("wallet_address", wallet_address, "an address: 0x and 40 hexadecimal digits")
+    data = yield from request_data(post("/v1/account/nonce", {"walletAddress": wallet_address}))
     nonce = data.get("nonce") if isinstance(data, dict) else None
     if not isinstance(nonce, str):
         raise ProtocolError("the response to POST /v1/account/nonce contains no nonce")

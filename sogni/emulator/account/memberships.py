@@ -143,14 +143,21 @@ class Membership:
             **self._capabilities(),
             **self._change(_milliseconds),
         }
-        if self.fair_use is not None:
-            subscription["fairUse"] = {**self.fair_use, "resetAt": _milliseconds(self.fair_use["resetAt"])}
+        subscription |= self._socket_fair_use()
         return {
             "active": self.active,
             "trialing": self.status == "trialing",
             "trialCapped": False,
             "subscription": subscription,
         }
+
+    def limits(self) -> dict[str, object]:
+        """Return the fields of ``subscriptionLimitNotice`` that depend on the subscription.
+
+        Returns:
+            The plan and, while it applies, the monthly limit; its time is in epoch milliseconds.
+        """
+        return {"currentPlan": self.tier, "subscriptionTier": self.tier, **self._socket_fair_use()}
 
     def snapshot(self) -> dict[str, object]:
         """Return the subscription in the form of the REST API. Times are in ISO format, unset fields are omitted.
@@ -178,6 +185,11 @@ class Membership:
         if self.fair_use is not None:
             record["fairUse"] = {**self.fair_use, "resetAt": _iso(self.fair_use["resetAt"])}
         return record
+
+    def _socket_fair_use(self) -> dict[str, object]:
+        if self.fair_use is None:
+            return {}
+        return {"fairUse": {**self.fair_use, "resetAt": _milliseconds(self.fair_use["resetAt"])}}
 
     def _snapshot_status(self) -> str:
         if self.status == "cancelled":

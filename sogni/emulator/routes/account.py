@@ -1,5 +1,5 @@
-"""REST routes of accounts: profile, balances, transactions, rewards, subscriptions and the leaderboard."""
-# Protocol notes: account §5 to §7, §12, §13.
+"""REST routes of accounts: profile, balances, transactions, rewards, subscriptions, leaderboard, announcements."""
+# Protocol notes: account §5 to §7, §12, §13, §16.
 
 from __future__ import annotations
 
@@ -261,3 +261,30 @@ def _usage(account: Account) -> dict[str, object]:
         credits_used = min(float(spent), _TRIAL_CREDITS)
         usage |= {"trialEndsAt": ends, "trialCreditsLimit": _TRIAL_CREDITS, "trialCreditsUsed": credits_used}
     return usage
+
+
+# Announcements (account §16)
+
+
+def add_announcement_routes(app: web.Application, state: State) -> None:
+    async def active(request: web.Request, account: Account) -> web.Response:
+        for name in sorted(set(request.query) - {"platform"}):
+            state.recorder.violation(f"GET {request.path} {name}", "is not a known query key")
+        platform = request.query.get("platform")
+        if platform is not None and not platform.strip():
+            raise RefusedError(400, "platform must not be empty")
+        found = state.announcements.active(account.sid, state.clock(), platform)
+        return success({"announcements": [announcement.wire() for announcement in found]})
+
+    async def dismiss(request: web.Request, body: Body, account: Account) -> web.Response:
+        body.check()
+        announcement = state.announcements.find(request.match_info["id"])
+        if announcement is None:
+            raise RefusedError(404, "Announcement not found", NOT_FOUND)
+        if not announcement.dismissible:
+            raise RefusedError(409, "This announcement cannot be dismissed", 409)
+        state.announcements.dismiss(account.sid, announcement.id)
+        return success({"dismissed": True, "id": announcement.id})
+
+    app.router.add_get("/v1/announcements/active", for_account(state, active))
+    app.router.add_post("/v1/announcements/{id}/dismiss", for_account_body(state, dismiss))
