@@ -1,0 +1,259 @@
+// Everything the JavaScript client offers, step by step, against the Supernet that the environment names.
+//
+// A black box: only public names of the published package are used. Every step prints one line of JSON,
+// {"step", "answer"}, {"step", "error"} or {"step", "absent"} if this version has no such method. The names of the
+// steps, and the answers, are those of `steps.py`; `published.py` knows the answer that each step must have.
+
+import { createInterface } from "node:readline";
+import { readFile } from "node:fs/promises";
+
+const { SogniClient } = await import("@sogni-ai/sogni-client");
+
+const environment = process.env;
+const PICTURE = await readFile(environment.PICTURE);
+const SONG = await readFile(environment.SONG);
+const FILM = await readFile(environment.FILM);
+const MODEL = "krea2_turbo_fp8_scaled";
+const QWEN = "qwen3.6-35b-a3b-gguf-iq4xs";
+const KITE = { title: "Kite", steps: [{ id: "still", toolName: "generate_image", arguments: { prompt: "a red kite", aspectRatio: "512x512" } }] };
+const WEATHER = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "The weather in a city.",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+};
+
+const endpoints = { restEndpoint: environment.SOGNI_REST_ENDPOINT, socketEndpoint: environment.SOGNI_SOCKET_ENDPOINT, network: "fast", logLevel: "error" };
+// A client that is refused while it connects reports that a second time, to nobody.
+process.on("unhandledRejection", (error) => process.stderr.write(`unhandled: ${error}\n`));
+const connect = (options) => SogniClient.createInstance({ ...endpoints, ...options });
+const client = await connect({ appId: environment.APP_ID, apiKey: environment.SOGNI_API_KEY });
+const { account, announcements, chat, projects, replay, stats, workflows } = client;
+
+class Absent extends Error {}
+const need = (owner, method) => {
+  if (typeof owner?.[method] !== "function") throw new Absent(method);
+};
+
+const MAGIC = [["png", "89504e47"], ["jpeg", "ffd8ff"], ["glb", "676c5446"], ["mp3", "494433"], ["mp3", "fff"], ["flac", "664c6143"]];
+function kindOf(bytes) {
+  const head = bytes.subarray(0, 12).toString("hex");
+  if (head.slice(8, 16) === "66747970") return "mp4";
+  if (head.startsWith("52494646")) return head.endsWith("57415645") ? "wav" : "webp";
+  return MAGIC.find(([, magic]) => head.startsWith(magic))?.[0] ?? head;
+}
+async function fetched(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`download: ${response.status}`);
+  return Buffer.from(await response.arrayBuffer());
+}
+async function made(params) {
+  const project = await projects.create({ type: "image", modelId: MODEL, positivePrompt: "a lighthouse", numberOfMedia: 1, steps: 8, guidance: 1, width: 512, height: 512, sizePreset: "custom", seed: 7, ...params });
+  const urls = await project.waitForCompletion();
+  return { project, kinds: await Promise.all(urls.map(async (url) => kindOf(await fetched(url)))) };
+}
+const film = (params) => made({ type: "video", modelId: "wan_v2.2-14b-fp8_t2v_lightx2v", frames: 17, fps: 16, steps: 4, guidance: undefined, width: 480, height: 480, sizePreset: undefined, ...params });
+const ask = (params) => chat.completions.create({ model: QWEN, messages: [{ role: "user", content: "Say hello" }], ...params });
+async function endOf(stream, ends) {
+  const names = [];
+  for await (const event of stream) {
+    const name = event.event ?? event.type;
+    names.push(name);
+    if (ends.includes(name) || ends.includes(event.data?.type)) break;
+  }
+  return names;
+}
+const isMoney = (value) => Number(value) > 0;
+const templateId = (template) => template.id ?? template.templateId ?? template.workflowId;
+const refusal = async (promise) => {
+  try {
+    await promise;
+  } catch (error) {
+    return error.status ?? error.code ?? String(error);
+  }
+  return "accepted";
+};
+
+const STEPS = {
+  async models() {
+    return (await projects.waitForModels(10_000)).some((model) => model.id === MODEL);
+  },
+  async image() {
+    return (await made({ numberOfMedia: 2 })).kinds;
+  },
+  async image_formats() {
+    return [(await made({ outputFormat: "jpg" })).kinds, (await made({ outputFormat: "png" })).kinds];
+  },
+  async starting_image() {
+    return (await made({ startingImage: PICTURE, startingImageStrength: 0.5 })).kinds;
+  },
+  async control_net() {
+    return (await made({ modelId: "flux1-schnell-fp8", steps: 4, controlNet: { name: "canny", image: PICTURE } })).kinds;
+  },
+  async context_images() {
+    return (await made({ modelId: "qwen_image_edit_2511_fp8_lightning", steps: 4, contextImages: [PICTURE, PICTURE] })).kinds;
+  },
+  async video() {
+    return (await film({})).kinds;
+  },
+  async video_from_an_image() {
+    return (await film({ modelId: "wan_v2.2-14b-fp8_i2v_lightx2v", referenceImage: PICTURE })).kinds;
+  },
+  async video_from_sound() {
+    return (await film({ modelId: "wan_v2.2-14b-fp8_s2v_lightx2v", referenceImage: PICTURE, referenceAudio: SONG })).kinds;
+  },
+  async video_from_a_video() {
+    return (await film({ modelId: "wan_v2.2-14b-fp8_animate-move_lightx2v", referenceImage: PICTURE, referenceVideo: FILM })).kinds;
+  },
+  async music() {
+    return (await made({ type: "audio", modelId: "ace_step_1.5_turbo", duration: 10, guidance: undefined, width: undefined, height: undefined, sizePreset: undefined })).kinds;
+  },
+  async events() {
+    const seen = new Set();
+    for (const name of ["project", "job"]) projects.on(name, (event) => seen.add(`${name} ${event.type}`));
+    await made({});
+    return ["project queued", "project completed", "job started", "job progress", "job completed"].filter((name) => !seen.has(name));
+  },
+  async enhance() {
+    const { project } = await made({});
+    return kindOf(await fetched(await project.jobs[0].enhance("medium")));
+  },
+  async cancel() {
+    const project = await projects.create({ type: "image", modelId: MODEL, positivePrompt: "slow", numberOfMedia: 16, steps: 8, guidance: 1, width: 1024, height: 1024, sizePreset: "custom" });
+    await project.cancel();
+    return project.status;
+  },
+  async project_record() {
+    const { project } = await made({});
+    const record = await projects.get(project.id);
+    return [record.id === project.id, record.status];
+  },
+  async estimates() {
+    const common = { network: "fast", tokenType: "spark" };
+    return [
+      isMoney((await projects.estimateCost({ ...common, model: MODEL, imageCount: 1, stepCount: 8, previewCount: 0, width: 512, height: 512 })).token),
+      isMoney((await projects.estimateVideoCost({ tokenType: "spark", model: "wan_v2.2-14b-fp8_t2v_lightx2v", width: 480, height: 480, frames: 17, fps: 16, steps: 4, numberOfMedia: 1 })).token),
+      isMoney((await projects.estimateAudioCost({ tokenType: "spark", model: "ace_step_1.5_turbo", duration: 10, steps: 8, numberOfMedia: 1 })).token),
+      isMoney((await projects.estimateEnhancementCost("light", "spark")).token),
+    ];
+  },
+  async options_and_sizes() {
+    const [options, sizes] = [await projects.getModelOptions(MODEL), await projects.getSizePresets("fast", MODEL)];
+    return [typeof options.steps.max, sizes.length > 0];
+  },
+  async chat() {
+    const result = await ask({});
+    return [result.content, result.finishReason];
+  },
+  async chat_stream() {
+    const stream = await ask({ stream: true });
+    let content = "";
+    for await (const chunk of stream) content += chunk.content ?? "";
+    return [content, stream.finalResult.content];
+  },
+  async chat_tools() {
+    const asked = { messages: [{ role: "user", content: "What's the weather in Paris?" }], tools: [WEATHER] };
+    const { tool_calls: calls } = await ask(asked);
+    return [calls[0].function.name, JSON.parse(calls[0].function.arguments)];
+  },
+  async chat_vision() {
+    const url = `data:image/png;base64,${PICTURE.toString("base64")}`;
+    return (await ask({ messages: [{ role: "user", content: [{ type: "text", text: "What is this?" }, { type: "image_url", image_url: { url } }] }] })).content;
+  },
+  async chat_json() {
+    const schema = { type: "object", properties: { name: { type: "string" } }, required: ["name"], additionalProperties: false };
+    const { content } = await ask({ messages: [{ role: "user", content: "My name is Ada." }], response_format: { type: "json_schema", json_schema: { name: "person", schema } } });
+    return Object.keys(JSON.parse(content));
+  },
+  async chat_estimate() {
+    return isMoney((await chat.estimateCost({ model: QWEN, messages: [{ role: "user", content: "hello" }], tokenType: "spark" })).costInSpark);
+  },
+  async hosted() {
+    need(chat.hosted, "create");
+    return (await chat.hosted.create({ model: QWEN, messages: [{ role: "user", content: "Say hello" }] })).choices[0].message.content;
+  },
+  async hosted_tool() {
+    need(chat.hosted, "executeTool");
+    return (await chat.hosted.executeTool({ tool: "compose_script", arguments: { brief: "a kite" } })).status;
+  },
+  async run() {
+    const run = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark" });
+    const names = await endOf(chat.runs.streamEvents(run.runId ?? run.id), ["run_completed", "run.completed", "completed", "done"]);
+    return [(await chat.runs.get(run.runId ?? run.id)).status, names.length > 2];
+  },
+  async workflow() {
+    const { workflowId } = await workflows.start({ tokenType: "spark", input: KITE });
+    const names = await endOf(workflows.streamEvents(workflowId), []);
+    const record = await workflows.get(workflowId);
+    const listed = (await workflows.list({ limit: 5 })).some((one) => one.workflowId === workflowId);
+    return [record.status, names.length > 2, listed, (await workflows.events(workflowId)).length > 2];
+  },
+  async workflow_reseed() {
+    const { workflowId } = await workflows.start({ tokenType: "spark", input: KITE });
+    await endOf(workflows.streamEvents(workflowId), []);
+    const { workflow } = await workflows.reseed(workflowId);
+    await endOf(workflows.streamEvents(workflow.workflowId), []);
+    return (await workflows.get(workflow.workflowId)).status;
+  },
+  async workflow_cancel() {
+    const { workflowId } = await workflows.start({ tokenType: "spark", confirmCost: false, input: KITE });
+    await workflows.cancel(workflowId);
+    return (await workflows.get(workflowId)).status;
+  },
+  async templates() {
+    const template = await workflows.templates.create({ name: "Kite", description: "A kite", steps: KITE.steps });
+    const id = templateId(template);
+    const changed = await workflows.templates.update(id, { name: "Dragon" });
+    const fork = await workflows.templates.fork(id, { newName: "Copy" });
+    const { templates } = await workflows.templates.list();
+    await workflows.templates.delete(id);
+    return [changed.name, fork.name, templates.length >= 2, await refusal(workflows.templates.get(id))];
+  },
+  async replay() {
+    const written = await replay.write({ run_id: `run-${Date.now()}`, user_request: "a kite", rounds: [] });
+    const { records } = await replay.list({ limit: 5 });
+    return [records.some((one) => one.runId === written.runId), (await replay.get(written.runId)).record.user_request];
+  },
+  async balance() {
+    return isMoney((await account.accountBalance()).spark.net ?? 0) && Object.keys(await account.refreshBalance()).length > 0;
+  },
+  async history() {
+    const { entries } = await account.transactionHistory({ status: "completed", address: client.currentAccount.walletAddress, limit: 5 });
+    return [entries.length > 0, Array.isArray(await account.rewards()), (await account.getSubscriptionPlans()).length > 0];
+  },
+  async leaderboard() {
+    return Array.isArray(await stats.leaderboard({ type: "jobCompleteArtist", period: "lifetime" }));
+  },
+  async sign_in() {
+    const other = await connect({ appId: `${environment.APP_ID}-other` });
+    await other.account.login(environment.ACCOUNT_NAME, environment.ACCOUNT_PASSWORD);
+    const models = await other.projects.waitForModels(10_000);
+    const { username } = await other.account.me();
+    await other.account.logout();
+    other.dispose();
+    return [username === environment.ACCOUNT_NAME, models.length > 0, other.apiClient.auth.isAuthenticated];
+  },
+  async wrong_key() {
+    const other = await connect({ appId: `${environment.APP_ID}-wrong`, apiKey: "wrong-key", disableSocket: true });
+    const status = await refusal(other.account.me());
+    other.dispose();
+    return status;
+  },
+};
+
+createInterface({ input: process.stdin }).on("line", async (line) => {
+  const { step } = JSON.parse(line);
+  let printed;
+  try {
+    printed = step in STEPS ? { step, answer: await STEPS[step]() } : { step, absent: true };
+  } catch (error) {
+    const absent = error instanceof Absent || /is not a function/.test(error.message);
+    printed = absent ? { step, absent: true, why: error.message } : { step, error: `${error} ${JSON.stringify(error)}`.slice(0, 1000) };
+  }
+  process.stdout.write(`${JSON.stringify(printed)}\n`);
+}).on("close", () => {
+  client.dispose();
+  process.exit(0);
+});

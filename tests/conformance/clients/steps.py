@@ -1,0 +1,371 @@
+"""Everything the published Python client offers, step by step, against the Supernet that the environment names.
+
+A black box: only public names of the published package are used. It is run by the interpreter of an environment that
+has `sogni-client` and not this package. Every step prints one line of JSON, as in `steps.mjs`: the names of the steps
+and their answers are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+import time
+import urllib.request
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+SogniClient = import_module("sogni_client").SogniClient
+
+PICTURE, SONG, FILM = (Path(os.environ[name]).read_bytes() for name in ("PICTURE", "SONG", "FILM"))
+MODEL = "krea2_turbo_fp8_scaled"
+QWEN = "qwen3.6-35b-a3b-gguf-iq4xs"
+KITE = {
+    "title": "Kite",
+    "steps": [
+        {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "a red kite", "aspectRatio": "512x512"}}
+    ],
+}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+SPARK = {"token_type": "spark"}
+MAGIC = {
+    "89504e47": "png", "ffd8ff": "jpeg", "676c5446": "glb", "494433": "mp3", "fff": "mp3", "664c6143": "flac",
+}  # fmt: skip
+
+
+def kind_of(content: bytes) -> str:
+    head = content[:12].hex()
+    if head[8:16] == "66747970":
+        return "mp4"
+    if head.startswith("52494646"):
+        return "wav" if head.endswith("57415645") else "webp"
+    return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), head)
+
+
+async def fetched(url: str) -> bytes:
+    def read() -> bytes:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return response.read()
+
+    return await asyncio.to_thread(read)
+
+
+class Steps:
+    """One method per step; the methods of the published client are awaited."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.account, self.chat, self.projects = client.account, client.chat, client.projects
+        self.workflows, self.replays, self.stats = client.workflows, client.replay, client.stats
+
+    async def make(self, **params: Any) -> tuple[Any, list[str]]:
+        image = {
+            "type": "image", "model_id": MODEL, "positive_prompt": "a lighthouse", "number_of_media": 1, "steps": 8,
+            "guidance": 1, "width": 512, "height": 512, "size_preset": "custom", "seed": 7,
+        }  # fmt: skip
+        asked = {name: value for name, value in (image | params).items() if value is not None}
+        project = await self.projects.create(**asked)
+        urls = await project.wait_for_completion()
+        return project, [kind_of(await fetched(url)) for url in urls]
+
+    async def film(self, **params: Any) -> list[str]:
+        common = {
+            "type": "video", "model_id": "wan_v2.2-14b-fp8_t2v_lightx2v", "frames": 17, "fps": 16, "steps": 4,
+            "guidance": None, "width": 480, "height": 480, "size_preset": None,
+        }  # fmt: skip
+        return (await self.make(**(common | params)))[1]
+
+    async def ask(self, **params: Any) -> Any:
+        asked = {"model": QWEN, "messages": [{"role": "user", "content": "Say hello"}], **params}
+        return await self.chat.completions.create(asked)
+
+    async def models(self) -> Any:
+        return any(value(model, "id") == MODEL for model in await self.projects.wait_for_models(10))
+
+    async def image(self) -> Any:
+        return (await self.make(number_of_media=2))[1]
+
+    async def image_formats(self) -> Any:
+        return [(await self.make(output_format=form))[1] for form in ("jpg", "png")]
+
+    async def starting_image(self) -> Any:
+        return (await self.make(starting_image=PICTURE, starting_image_strength=0.5))[1]
+
+    async def control_net(self) -> Any:
+        net = {"name": "canny", "image": PICTURE}
+        return (await self.make(model_id="flux1-schnell-fp8", steps=4, control_net=net))[1]
+
+    async def context_images(self) -> Any:
+        model = "qwen_image_edit_2511_fp8_lightning"
+        return (await self.make(model_id=model, steps=4, context_images=[PICTURE, PICTURE]))[1]
+
+    async def video(self) -> Any:
+        return await self.film()
+
+    async def video_from_an_image(self) -> Any:
+        return await self.film(model_id="wan_v2.2-14b-fp8_i2v_lightx2v", reference_image=PICTURE)
+
+    async def video_from_sound(self) -> Any:
+        model = "wan_v2.2-14b-fp8_s2v_lightx2v"
+        return await self.film(model_id=model, reference_image=PICTURE, reference_audio=SONG)
+
+    async def video_from_a_video(self) -> Any:
+        model = "wan_v2.2-14b-fp8_animate-move_lightx2v"
+        return await self.film(model_id=model, reference_image=PICTURE, reference_video=FILM)
+
+    async def music(self) -> Any:
+        nothing = dict.fromkeys(("guidance", "width", "height", "size_preset"))
+        return (await self.make(type="audio", model_id="ace_step_1.5_turbo", duration=10, **nothing))[1]
+
+    async def events(self) -> Any:
+        seen = set()
+        for name in ("project", "job"):
+            self.projects.on(name, lambda event, name=name: seen.add(f"{name} {value(event, 'type')}"))
+        await self.make()
+        wanted = ["project queued", "project completed", "job started", "job progress", "job completed"]
+        return [name for name in wanted if name not in seen]
+
+    async def enhance(self) -> Any:
+        project, _ = await self.make()
+        return kind_of(await fetched(await project.jobs[0].enhance("medium")))
+
+    async def cancel(self) -> Any:
+        project = await self.projects.create(
+            type="image", model_id=MODEL, positive_prompt="slow", number_of_media=16, steps=8, guidance=1, width=1024,
+            height=1024, size_preset="custom",
+        )  # fmt: skip
+        await project.cancel()
+        return project.status
+
+    async def project_record(self) -> Any:
+        project, _ = await self.make()
+        record = await self.projects.get(project.id)
+        return [value(record, "id") == project.id, value(record, "status")]
+
+    async def estimates(self) -> Any:
+        film = "wan_v2.2-14b-fp8_t2v_lightx2v"
+        size = {"width": 512, "height": 512}
+        length = {"width": 480, "height": 480, "frames": 17, "fps": 16, "steps": 4, "number_of_media": 1}
+        costs = [
+            await self.projects.estimate_cost(
+                model=MODEL, image_count=1, step_count=8, preview_count=0, network="fast", **SPARK, **size
+            ),
+            await self.projects.estimate_video_cost(model=film, **SPARK, **length),
+            await self.projects.estimate_audio_cost(
+                model="ace_step_1.5_turbo", duration=10, steps=8, number_of_media=1, **SPARK
+            ),
+            await self.projects.estimate_enhancement_cost("light", "spark"),
+        ]
+        return [float(value(cost, "token")) > 0 for cost in costs]
+
+    async def options_and_sizes(self) -> Any:
+        options = await self.projects.get_model_options(MODEL)
+        sizes = await self.projects.get_size_presets("fast", MODEL)
+        most = value(value(options, "steps"), "max")
+        return ["number" if isinstance(most, int | float) else type(most).__name__, len(sizes) > 0]
+
+    async def chat_plain(self) -> Any:
+        result = await self.ask()
+        return [value(result, "content"), value(result, "finish_reason", "finishReason")]
+
+    async def chat_stream(self) -> Any:
+        stream = await self.ask(stream=True)
+        content = "".join([value(chunk, "content") or "" async for chunk in stream])
+        return [content, value(stream.final_result, "content")]
+
+    async def chat_tools(self) -> Any:
+        question = [{"role": "user", "content": "What's the weather in Paris?"}]
+        result = await self.ask(messages=question, tools=[WEATHER])
+        function = value(result, "tool_calls")[0]["function"]
+        return [function["name"], json.loads(function["arguments"])]
+
+    async def chat_vision(self) -> Any:
+        url = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+        parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
+        return value(await self.ask(messages=[{"role": "user", "content": parts}]), "content")
+
+    async def chat_json(self) -> Any:
+        schema = {
+            "type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"],
+            "additionalProperties": False,
+        }  # fmt: skip
+        form = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+        result = await self.ask(messages=[{"role": "user", "content": "My name is Ada."}], response_format=form)
+        return list(json.loads(value(result, "content")))
+
+    async def chat_estimate(self) -> Any:
+        cost = await self.chat.estimate_cost(model=QWEN, messages=[{"role": "user", "content": "hello"}], **SPARK)
+        return float(value(cost, "cost_in_spark", "costInSpark")) > 0
+
+    async def hosted(self) -> Any:
+        answer = await self.chat.create_hosted_completion(
+            {"model": QWEN, "messages": [{"role": "user", "content": "Say hello"}]}
+        )
+        return answer["choices"][0]["message"]["content"]
+
+    async def hosted_tool(self) -> Any:
+        return (await self.chat.execute_hosted_tool({"tool": "compose_script", "arguments": {"brief": "a kite"}}))[
+            "status"
+        ]
+
+    async def run(self) -> Any:
+        run = await self.chat.create_chat_run(
+            {"messages": [{"role": "user", "content": "Draw a red kite"}], "tokenType": "spark"}
+        )
+        run_id = value(run, "run_id", "runId", "id")
+        names = await end_of(
+            self.chat.stream_chat_run_events(run_id), ["run_completed", "run.completed", "completed", "done"]
+        )
+        return [value(await self.chat.get_chat_run(run_id), "status"), len(names) > 2]
+
+    async def started(self, **params: Any) -> str:
+        return value(await self.workflows.start(input=KITE, **SPARK, **params), "workflow_id", "workflowId")
+
+    async def workflow(self) -> Any:
+        workflow = await self.started()
+        names = await end_of(self.workflows.stream_events(workflow))
+        record = await self.workflows.get(workflow)
+        listed = any(value(one, "workflow_id", "workflowId") == workflow for one in await self.workflows.list(limit=5))
+        return [value(record, "status"), len(names) > 2, listed, len(await self.workflows.events(workflow)) > 2]
+
+    async def workflow_reseed(self) -> Any:
+        first = await self.started()
+        await end_of(self.workflows.stream_events(first))
+        second = value(value(await self.workflows.reseed(first), "workflow"), "workflow_id", "workflowId")
+        await end_of(self.workflows.stream_events(second))
+        return value(await self.workflows.get(second), "status")
+
+    async def workflow_cancel(self) -> Any:
+        workflow = await self.started(confirm_cost=False)
+        await self.workflows.cancel(workflow)
+        return value(await self.workflows.get(workflow), "status")
+
+    async def templates(self) -> Any:
+        templates = self.workflows.templates
+        template = await templates.create({"name": "Kite", "description": "A kite", "steps": KITE["steps"]})
+        template_id = value(template, "id", "template_id", "templateId", "workflow_id", "workflowId")
+        changed = await templates.update(template_id, {"name": "Dragon"})
+        fork = await templates.fork(template_id, new_name="Copy")
+        listed = value(await templates.list(), "templates")
+        await templates.delete(template_id)
+        return [
+            value(changed, "name"),
+            value(fork, "name"),
+            len(listed) >= 2,
+            await refusal(templates.get(template_id)),
+        ]
+
+    async def replay(self) -> Any:
+        run_id = f"run-{time.time_ns()}"
+        await self.replays.write({"run_id": run_id, "user_request": "a kite", "rounds": []})
+        records = value(await self.replays.list(limit=5), "records")
+        record = value(await self.replays.get(run_id), "record")
+        return [any(value(one, "runId", "run_id") == run_id for one in records), value(record, "user_request")]
+
+    async def balance(self) -> Any:
+        spark = value(await self.account.account_balance(), "spark")
+        return float(value(spark, "net")) > 0 and bool(await self.account.refresh_balance())
+
+    async def history(self) -> Any:
+        address = value(self.client.current_account, "wallet_address", "walletAddress")
+        page = await self.account.transaction_history(status="completed", address=address, limit=5)
+        rewards, plans = await self.account.rewards(), await self.account.get_subscription_plans()
+        return [len(value(page, "entries")) > 0, isinstance(rewards, list), len(plans) > 0]
+
+    async def leaderboard(self) -> Any:
+        return isinstance(await self.stats.leaderboard(type="jobCompleteArtist", period="lifetime"), list)
+
+    async def sign_in(self) -> Any:
+        name = os.environ["ACCOUNT_NAME"]
+        other = await connect(app_id=f"{os.environ['APP_ID']}-other")
+        await other.account.login(name, os.environ["ACCOUNT_PASSWORD"])
+        models = await other.projects.wait_for_models(10)
+        me = await other.account.me()
+        await other.account.logout()
+        signed_in = value(other.current_account, "is_authenticated", "isAuthenticated")
+        await other.aclose()
+        return [value(me, "username") == name, len(models) > 0, signed_in]
+
+    async def wrong_key(self) -> Any:
+        other = await connect(app_id=f"{os.environ['APP_ID']}-wrong", api_key="wrong-key", disable_socket=True)
+        try:
+            return await refusal(other.account.me())
+        finally:
+            await other.aclose()
+
+
+RENAMED = {"chat": "chat_plain"}
+"""Steps whose name is that of a namespace."""
+
+
+def value(holder: Any, *names: str) -> Any:
+    """The first of the names that a mapping or an object has."""
+    for name in names:
+        if isinstance(holder, dict):
+            if name in holder:
+                return holder[name]
+        elif hasattr(holder, name):
+            return getattr(holder, name)
+    raise LookupError(f"none of {names} in {holder!r}"[:300])
+
+
+async def refusal(call: Any) -> Any:
+    try:
+        await call
+    except Exception as error:
+        return getattr(error, "status", None) or getattr(error, "code", None) or repr(error)
+    return "accepted"
+
+
+async def end_of(stream: Any, ends: list[str] | None = None) -> list[Any]:
+    names: list[Any] = []
+    async for event in stream:
+        try:
+            name = value(event, "event", "type")
+        except LookupError:
+            name = None
+        names.append(name)
+        if ends and name in ends:
+            break
+    return names
+
+
+async def connect(**options: Any) -> Any:
+    return await SogniClient.create(
+        rest_endpoint=os.environ["SOGNI_REST_ENDPOINT"],
+        socket_endpoint=os.environ["SOGNI_SOCKET_ENDPOINT"],
+        network="fast",
+        **options,
+    )
+
+
+async def main() -> None:
+    client = await connect(app_id=os.environ["APP_ID"], api_key=os.environ["SOGNI_API_KEY"])
+    steps = Steps(client)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        step = json.loads(line)["step"]
+        method = getattr(steps, RENAMED.get(step, step), None)
+        printed: dict[str, Any] = {"step": step}
+        if method is None:
+            printed["absent"] = True
+        else:
+            try:
+                printed["answer"] = await method()
+            except Exception as error:
+                # Without a traceback: it would quote the package.
+                printed["error"] = f"{type(error).__name__}: {error}"[:1000]
+        print(json.dumps(printed), flush=True)
+    await client.aclose()
+
+
+asyncio.run(main())

@@ -1,0 +1,401 @@
+"""Drive the published Sogni clients, as black boxes, through everything they offer against the emulator.
+
+Called by `.ci/run`. The clients are installed from the registries into a cache outside of the repository
+(SOGNI_CONFORMANCE_CACHE, else `sogni-conformance` in the cache directory of the user); one that cannot be installed is
+skipped, with the reason printed. `clients/steps.mjs` and `clients/steps.py` make the calls; the answers that both
+must get are here, in `ANSWERS`. Then the steps in `FAULTS` are repeated while something goes wrong.
+Exit code 1: a step fails, or has an answer other than the expected one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from sogni.emulator import LocalSupernet
+
+HERE = Path(__file__).parent
+TIME_LIMIT_SECONDS = 60
+
+
+class Published(NamedTuple):
+    """A published client, and the steps that its version has no methods for."""
+
+    package: str
+    version: str
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def is_javascript(self) -> bool:
+        return self.package.startswith("@")
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+CLIENTS = (
+    Published("@sogni-ai/sogni-client", "5.1.0", frozenset({"hosted_tool"})),
+    Published("@sogni-ai/sogni-client", "5.54.0"),
+    Published("sogni-client", "5.70.0"),
+)
+
+ANSWERS: dict[str, Any] = {
+    "models": True,
+    "image": ["png", "png"],
+    "image_formats": [["jpeg"], ["png"]],
+    "starting_image": ["png"],
+    "control_net": ["png"],
+    "context_images": ["png"],
+    "video": ["mp4"],
+    "video_from_an_image": ["mp4"],
+    "video_from_sound": ["mp4"],
+    "video_from_a_video": ["mp4"],
+    "music": ["mp3"],
+    "events": [],
+    "enhance": "png",
+    "cancel": "canceled",
+    "project_record": [True, "completed"],
+    "estimates": [True, True, True, True],
+    "options_and_sizes": ["number", True],
+    "chat": ["Hello there.", "stop"],
+    "chat_stream": ["Hello there.", "Hello there."],
+    "chat_tools": ["get_weather", {"city": "Oslo"}],
+    "chat_vision": "A picture.",
+    "chat_json": ["name"],
+    "chat_estimate": True,
+    "hosted": "Hello there.",
+    "hosted_tool": "success",
+    "run": ["completed", True],
+    "workflow": ["completed", True, True, True],
+    "workflow_reseed": "completed",
+    "workflow_cancel": "cancelled",
+    "templates": ["Dragon", "Copy", True, 404],
+    "replay": [True, "a kite"],
+    "balance": True,
+    "history": [True, True, True],
+    "leaderboard": True,
+    "sign_in": [True, True, False],
+    "wrong_key": 401,
+}
+
+
+def script_chats(supernet: LocalSupernet) -> None:
+    """Give the language models the answers that the steps expect."""
+    supernet.chat.reply("Hello there.", when="Say hello", times=None)
+    supernet.chat.reply("A picture.", when="What is this?", times=None)
+    supernet.chat.reply(tool_calls=[("get_weather", {"city": "Oslo"})], when="weather", times=None)
+
+
+class Fault(NamedTuple):
+    """Something that goes wrong during a step, and what the step does then: by default, what it always does."""
+
+    circumstance: str
+    inject: Callable[[LocalSupernet], object]
+    step: str
+    answer: Any = None
+    refused: bool = False
+    """Whether the published clients give up and report it. The same step, repeated, succeeds."""
+    not_for: tuple[str, ...] = ()
+    """Versions that never return from it. Recovery after a reconnect came with 5.24."""
+
+
+FAULTS = (
+    Fault(
+        "the socket drops while it renders",
+        lambda net: net.faults.drop_socket(at="started"),
+        "image",
+        not_for=("5.1.0",),
+    ),
+    Fault(
+        "the socket drops before it completes",
+        lambda net: net.faults.drop_socket(before="completed"),
+        "music",
+        not_for=("5.1.0",),
+    ),
+    Fault("an answer is slow", lambda net: net.faults.http(delay=1.0), "estimates"),
+    Fault("a result is slow", lambda net: net.faults.http("/storage/*", method="GET", delay=1.0), "image"),
+    Fault(
+        "a signed upload URL is refused",
+        lambda net: net.faults.http("*/uploadUrl", status=503),
+        "starting_image",
+        refused=True,
+    ),
+    Fault(
+        "a signed result URL is refused",
+        lambda net: net.faults.http("*/downloadUrl", status=503),
+        "image",
+        answer=["png"],
+    ),
+    Fault(
+        "requests are limited",
+        lambda net: net.faults.http("/v1/creative-agent/workflows", status=429, retry_after=0),
+        "workflow",
+        refused=True,
+    ),
+    Fault(
+        "a stream is cut",
+        lambda net: net.faults.cut_stream("*/events/stream", after_events=2),
+        "workflow",
+        refused=True,
+    ),
+)
+
+
+ABSENT = object()
+"""The answer of a client that has no such method."""
+
+
+class Refused(str):
+    """The answer of a client that reported an error; all of them are equal."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Refused)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def describe(answer: Any) -> str:
+    """An answer, in words."""
+    if answer is ABSENT:
+        return "no such method"
+    if isinstance(answer, Refused):
+        return f"an error {answer}".rstrip()
+    return json.dumps(answer)
+
+
+class BrokenStepError(Exception):
+    """A step that failed."""
+
+
+class Driver:
+    """A published client in a process of its own, which makes one step after the other."""
+
+    def __init__(self, command: list[str], supernet: LocalSupernet, media: Path, directory: Path) -> None:
+        self._command = command
+        self._directory = directory
+        self._environment = os.environ | {
+            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+            "SOGNI_API_KEY": supernet.api_key,
+            "ACCOUNT_NAME": supernet.account.username,
+            "ACCOUNT_PASSWORD": supernet.account.password,
+            "APP_ID": "published",
+            "PICTURE": str(media / "picture.png"),
+            "SONG": str(media / "song.mp3"),
+            "FILM": str(media / "film.mp4"),
+        }
+        self._start()
+
+    def _start(self) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=self._environment,
+            cwd=self._directory,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._stderr.close()
+
+    def make(self, step: str) -> Any:
+        """Make one step and return its answer, or `ABSENT`.
+
+        Raises:
+            BrokenStepError: The step failed, took too long, or ended the process. The next one gets a new process then.
+        """
+        try:
+            return self._make(step)
+        except BrokenPipeError:
+            error = BrokenStepError(f"the process ended{self._complaints()}")
+        except TimeoutError:
+            error = BrokenStepError(f"no answer within {TIME_LIMIT_SECONDS} s{self._complaints()}")
+        self._process.kill()
+        self.__exit__()
+        self._start()
+        raise error
+
+    def _make(self, step: str) -> Any:
+        self._process.stdin.write(json.dumps({"step": step}).encode() + b"\n")
+        self._process.stdin.flush()
+        limit = time.monotonic() + TIME_LIMIT_SECONDS
+        while True:
+            # Every line is shorter than what a pipe writes at once, so a readable pipe has a whole line.
+            if not select.select([self._process.stdout], [], [], max(0, limit - time.monotonic()))[0]:
+                raise TimeoutError
+            line = self._process.stdout.readline()
+            if not line:
+                raise BrokenPipeError
+            if line.startswith(b'{"step"'):
+                break
+        printed = json.loads(line)
+        if "error" in printed:
+            raise BrokenStepError(printed["error"])
+        return ABSENT if printed.get("absent") else printed["answer"]
+
+    def _complaints(self) -> str:
+        self._stderr.seek(0)
+        said = self._stderr.read().decode(errors="replace")[-2000:]
+        return f"; it wrote:\n{said}" if said else ""
+
+
+def install(client: Published, cache: Path) -> tuple[list[str], Path]:
+    """Install a client unless the cache has it.
+
+    Returns:
+        The command that drives it, and the directory to run it in.
+
+    Raises:
+        OSError: A program that is needed is missing.
+        subprocess.CalledProcessError: The registry did not deliver.
+    """
+    home = cache / f"{client.package.replace('/', '-').strip('@')}-{client.version}"
+    requirement = f"{client.package}{'@' if client.is_javascript else '=='}{client.version}"
+    python = home / "bin" / "python"
+    if not (home / "installed").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        if client.is_javascript:
+            # No code of the package runs while it is installed, and a registry that cannot be reached is given up on.
+            quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+            run(["npm", "install", *quiet, "--fetch-retries=1", "--fetch-timeout=20000", "--prefix", home, requirement])
+        else:
+            run([sys.executable, "-m", "venv", "--without-pip", home])
+            run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--timeout=20", requirement])
+        (home / "installed").touch()
+    if not client.is_javascript:
+        return [str(python), "-P", str(HERE / "clients" / "steps.py")], home
+    # Node looks for packages beside the script, not in the working directory.
+    shutil.copy(HERE / "clients" / "steps.mjs", home / "steps.mjs")
+    return ["node", "steps.mjs"], home
+
+
+def run(command: list[str | Path]) -> None:
+    """Run a program that installs something; its output belongs to the error."""
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+
+
+@contextmanager
+def sample_media() -> Iterator[Path]:
+    """A picture, a song and a film to upload, made by the emulator itself."""
+    with tempfile.TemporaryDirectory() as directory, LocalSupernet(step_time=0, seed=1) as supernet:
+        with supernet.client() as client:
+            for name, params in {
+                "picture": {"type": "image", "model_id": "krea2_turbo_fp8_scaled", "width": 512, "height": 512},
+                "song": {"type": "audio", "model_id": "ace_step_1.5_turbo", "duration": 10},
+                "film": {"type": "video", "model_id": "wan_v2.2-14b-fp8_t2v_lightx2v", "frames": 17},
+            }.items():
+                project = client.projects.create(positive_prompt="a kite", **params)
+                project.wait(timeout=60).save(directory, name=name)
+        yield Path(directory)
+
+
+def drive(client: Published, command: list[str], home: Path, media: Path, only: list[str]) -> list[str]:
+    """Make every step of a client, then the steps under faults.
+
+    Returns:
+        What went wrong.
+    """
+    wrong = []
+
+    def check(driver: Driver, step: str, expected: Any, circumstance: str = "") -> None:
+        try:
+            answer = driver.make(step)
+        except BrokenStepError as error:
+            answer = Refused(str(error))
+        if answer != expected:
+            wrong.append(f"{client}: {step}{circumstance}: {describe(answer)} instead of {describe(expected)}")
+
+    with LocalSupernet(step_time=0, seed=2) as supernet:
+        script_chats(supernet)
+        with Driver(command, supernet, media, home) as driver:
+            for step in only or ANSWERS:
+                with circumstances(supernet, step):
+                    check(driver, step, ABSENT if step in client.absent else ANSWERS[step])
+            for fault in FAULTS:
+                if (only and fault.step not in only) or client.version in fault.not_for:
+                    continue
+                usual = ANSWERS[fault.step]
+                fault.inject(supernet)
+                expected = Refused("") if fault.refused else usual if fault.answer is None else fault.answer
+                check(driver, fault.step, expected, f" ({fault.circumstance})")
+                if supernet.faults.pending:
+                    wrong.append(f"{client}: {fault.step}: the fault did not occur: {fault.circumstance}")
+                    supernet.faults.clear()
+                if fault.refused:
+                    check(driver, fault.step, usual, f" (repeated after {fault.circumstance})")
+        wrong += [f"{client}: the emulator noticed: {violation}" for violation in supernet.violations]
+    return wrong
+
+
+@contextmanager
+def circumstances(supernet: LocalSupernet, step: str) -> Iterator[None]:
+    """What a step needs from the emulator: a project can be canceled only while it is not finished."""
+    if step != "cancel":
+        yield
+        return
+    supernet.pause_workers()
+    try:
+        yield
+    finally:
+        supernet.resume_workers()
+
+
+def main() -> int:
+    """Install, drive and compare; 0 if every client got every answer."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("steps", nargs="*", help="steps to make; all by default")
+    parser.add_argument("--client", action="append", help="a version, e.g. 5.54.0; all by default")
+    options = parser.parse_args()
+    cache = os.environ.get("SOGNI_CONFORMANCE_CACHE")
+    folder = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sogni-conformance")
+    chosen = [client for client in CLIENTS if not options.client or client.version in options.client]
+    ready = []
+    for client in chosen:
+        try:
+            ready.append((client, *install(client, folder)))
+        except (OSError, subprocess.SubprocessError) as error:
+            said = (getattr(error, "stderr", None) or "").strip().splitlines()
+            print(f"skipped {client}: it could not be installed: {said[-1] if said else error}")
+    wrong: list[str] = []
+    with sample_media() as media, ThreadPoolExecutor(2) as pool:
+        played = pool.map(lambda one: drive(*one, media, options.steps), ready)
+        for (client, *_), found in zip(ready, played, strict=True):
+            steps = len(options.steps or ANSWERS) - (0 if options.steps else len(client.absent))
+            print(f"{client}: {steps} steps, {len(found)} wrong")
+            wrong += found
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
